@@ -1,0 +1,79 @@
+# Set-up and everything else from one command: make mnist, make test.
+# BACKEND, THREADS, DEBUG, DUMP and LAZYGRAD_DATA pass through from the environment;
+# ARGS adds options, as in  make mnist ARGS="--model mlp --epochs 3".
+# Needs a Python of 3.11 or newer with venv; PYTHON=... names one.
+
+SHELL := /bin/sh
+VENV := .venv
+IN_VENV := $(VENV)/bin/python
+PIP := $(IN_VENV) -m pip --disable-pip-version-check install --quiet
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help mnist test parity lint format bench clean
+
+help:
+	@echo "make mnist    train a network on MNIST (ARGS=\"--model mlp\" and more: see examples/mnist.py)"
+	@echo "make test     the test suite, without the slow and the PyTorch tests (ARGS=\"-k name\")"
+	@echo "make parity   the tests that compare with PyTorch"
+	@echo "make lint     ruff and mypy;  make format  lets ruff write"
+	@echo "make bench    the benchmarks"
+	@echo "make clean    remove .venv and what tools left behind"
+
+mnist: $(VENV)/run.stamp
+	$(IN_VENV) examples/mnist.py $(ARGS)
+
+test: $(VENV)/dev.stamp
+	$(IN_VENV) -m pytest -m "not slow and not parity" $(ARGS)
+
+parity: $(VENV)/parity.stamp
+	$(IN_VENV) -m pytest -m parity $(ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m ruff format --check .
+	$(IN_VENV) -m mypy
+
+format: $(VENV)/dev.stamp
+	$(IN_VENV) -m ruff check --fix .
+	$(IN_VENV) -m ruff format .
+
+bench: $(VENV)/run.stamp
+	$(IN_VENV) -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The first Python on PATH that runs, is new enough and can make an environment with pip: a
+# python3 found first may be a version manager's shim that leads nowhere.
+$(IN_VENV):
+	@works() { "$$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'; }; \
+	find_python() { \
+	  IFS=:; \
+	  for name in python3 python3.13 python3.12 python3.11 python3.14; do \
+	    for folder in $$PATH; do \
+	      if works "$$folder/$$name" 2>/dev/null; then echo "$$folder/$$name"; return; fi; \
+	    done; \
+	  done; \
+	}; \
+	python=$${PYTHON:-$$(find_python)}; \
+	if ! works "$${python:-none}" 2>/dev/null; then \
+	  echo "lazygrad needs Python 3.11 or newer with venv and pip; $${PYTHON:-PATH} has none." >&2; \
+	  echo "Install it (Debian: apt install python3-venv) or name it: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	echo "setting up $(VENV) with $$python"; \
+	"$$python" -m venv $(VENV)
+
+$(VENV)/run.stamp: pyproject.toml | $(IN_VENV)
+	$(PIP) --editable ".[examples,pocl]"
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(IN_VENV)
+	$(PIP) --editable ".[dev]"
+	@touch $@
+
+# PyTorch is for comparison only; this exact version is the one the parity tests were written to.
+$(VENV)/parity.stamp: $(VENV)/dev.stamp
+	$(PIP) torch==2.13.0
+	@touch $@
