@@ -1,0 +1,86 @@
+"""What the rest of lazygrad asks of a backend: facts about the machine, and a device.
+
+A backend is two files: `codegen` (pure: loops in, text out, golden-tested with no device) and
+`device` (memory, compiling, launching). Nothing outside backends/ knows more than this protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..loops.ir import Function
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Named facts that the loop passes decide by. Sizes are in bytes.
+
+    A CPU has `vector_bytes` and `registers` (vector registers) and shares parallel loops among
+    `cores`; a GPU (`gpu` true) has work-groups of at most `group_limit` items, `local_bytes` of
+    memory a group, and `cores` compute units.
+    """
+
+    name: str
+    gpu: bool
+    cores: int
+    vector_bytes: int
+    registers: int
+    l1_bytes: int
+    l2_bytes: int
+    fma: bool
+    group_limit: int = 1
+    local_bytes: int = 0
+    float16: bool = True  # arithmetic or at least storage
+    float64: bool = True
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel of a program: a function and, for each of its arguments, the slot it uses.
+
+    `barrier`: whether it must wait for the launches before it (else it may run beside them).
+    """
+
+    function: Function
+    slots: tuple[int, ...]
+    barrier: bool = True
+
+
+class Program(Protocol):
+    """Compiled launches, to be run in order."""
+
+    def run(self, memories: Sequence[Any]) -> None:
+        """Run every launch; slot n is memories[n] (a Device's handles). Returns when the work is
+        done or, on a device with a queue, enqueued."""
+
+    def times(self) -> list[float]:
+        """Seconds that each launch of the last run took, where the run was made with timing."""
+
+    def texts(self) -> dict[str, str]:
+        """The generated code by kind ("llvm", "asm", "opencl"), for dumps."""
+
+
+class Device(Protocol):
+    """A place with memory that runs programs. Handles of memory are the device's own objects."""
+
+    name: str  # "CPU", "GPU", "GPU:1"
+    machine: Machine
+
+    def allocate(self, nbytes: int) -> Any:
+        """Memory for nbytes, aligned for vectors. Raises OutOfMemoryError with the sizes."""
+
+    def upload(self, array: np.ndarray) -> Any:
+        """Memory that holds the array's bytes; shares them where the device can."""
+
+    def download(self, memory: Any, array: np.ndarray) -> None:
+        """Copy the first array.nbytes bytes of memory into array (contiguous); waits."""
+
+    def compile(self, launches: Sequence[Launch], timing: bool = False) -> Program:
+        """Machine code for the launches; what was compiled before comes from memory or disk."""
+
+    def synchronize(self) -> None:
+        """Wait until all that was enqueued is done."""

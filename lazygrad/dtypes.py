@@ -1,0 +1,120 @@
+"""Element types and PyTorch's rules for promoting them.
+
+    float32.itemsize == 4;  promote(int64, float16) == float16;  promote(int8, uint8) == int16
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import ml_dtypes
+import numpy as np
+
+from .errors import DTypeError
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """One element type. `kind` is "bool", "int", "uint" or "float"; sizes are in bytes."""
+
+    name: str
+    kind: str
+    itemsize: int
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind == "float"
+
+    @property
+    def is_int(self) -> bool:
+        """True for signed and unsigned integers, false for bool."""
+        return self.kind in ("int", "uint")
+
+    @property
+    def numpy(self) -> np.dtype:
+        """The NumPy dtype of the same name (bfloat16 is ml_dtypes')."""
+        return _NUMPY[self.name]
+
+    @property
+    def min(self) -> int | float | bool:
+        """The smallest value; -inf for floats. The identity of a maximum."""
+        if self.is_float:
+            return float("-inf")
+        if self.kind == "bool":
+            return False
+        return int(np.iinfo(self.numpy).min)
+
+    @property
+    def max(self) -> int | float | bool:
+        """The largest value; inf for floats. The identity of a minimum."""
+        if self.is_float:
+            return float("inf")
+        if self.kind == "bool":
+            return True
+        return int(np.iinfo(self.numpy).max)
+
+
+bool_ = DType("bool", "bool", 1)
+int8, int16, int32, int64 = (DType(f"int{8 * n}", "int", n) for n in (1, 2, 4, 8))
+uint8, uint16, uint32, uint64 = (DType(f"uint{8 * n}", "uint", n) for n in (1, 2, 4, 8))
+float16, float32, float64 = (DType(f"float{8 * n}", "float", n) for n in (2, 4, 8))
+bfloat16 = DType("bfloat16", "float", 2)
+
+ALL: tuple[DType, ...] = (
+    bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
+    float16, bfloat16, float32, float64,
+)  # fmt: skip
+_BY_NAME = {dtype.name: dtype for dtype in ALL}
+_NUMPY = {
+    dtype.name: np.dtype(ml_dtypes.bfloat16) if dtype is bfloat16 else np.dtype(dtype.name)
+    for dtype in ALL
+}
+_FROM_NUMPY = {numpy_dtype: _BY_NAME[name] for name, numpy_dtype in _NUMPY.items()}
+
+
+def to_dtype(spec: object) -> DType:
+    """The DType that `spec` means: a DType, a name, a NumPy dtype or type, or bool/int/float.
+
+    Python's `float` is float32 and `int` is int64, as they are for tensors.
+    Raises DTypeError, naming what is valid.
+    """
+    if isinstance(spec, DType):
+        return spec
+    if spec is float:
+        return float32
+    if spec is int:
+        return int64
+    if isinstance(spec, str) and spec in _BY_NAME:
+        return _BY_NAME[spec]
+    try:
+        return _FROM_NUMPY[np.dtype(spec)]  # type: ignore[call-overload,no-any-return]
+    except (TypeError, KeyError):
+        valid = ", ".join(_BY_NAME)
+        raise DTypeError(f"dtype {spec!r} is not supported; valid are {valid}") from None
+
+
+@cache
+def promote(a: DType, b: DType) -> DType:
+    """The dtype of an operation on tensors of dtypes `a` and `b`, as torch.promote_types has it.
+
+    The higher kind (bool < integers < floats) wins; within a kind, the wider. Two facts have no
+    wider common type and go up: float16 with bfloat16 gives float32, a signed with an unsigned
+    integer gives the signed type that holds both (int64 at most; with uint64 it is float32).
+    """
+    if a == b:
+        return a
+    rank = {"bool": 0, "int": 1, "uint": 1, "float": 2}
+    if rank[a.kind] != rank[b.kind]:
+        return a if rank[a.kind] > rank[b.kind] else b
+    if a.kind == b.kind:
+        if a.itemsize == b.itemsize:
+            return float32  # float16 and bfloat16: neither holds the other
+        return a if a.itemsize > b.itemsize else b
+    signed, unsigned = (a, b) if a.kind == "int" else (b, a)
+    if signed.itemsize > unsigned.itemsize:
+        return signed
+    return float32 if unsigned == uint64 else _BY_NAME[f"int{16 * unsigned.itemsize}"]

@@ -1,0 +1,316 @@
+"""Scalar expressions, and the integer arithmetic on indices that movement operations become.
+
+Grammar:
+
+    e ::= Literal(value, dtype) | Var(name, extent) | Local(name, dtype, lanes)
+        | Op(op, (e, ...))           op: a key of OPS
+        | Cast(e, dtype) | Bitcast(e, dtype)
+        | Load(array, index, guard)
+        | Ramp(base, stride, lanes) | Broadcast(e, lanes) | ReduceLanes(op, e)
+
+Every expression has a `dtype` and a number of `lanes` (1: a scalar; more: a vector). Operands of
+an Op have one dtype (but for `where`, whose condition is bool); scalars beside vectors are
+broadcast. Expressions are immutable and interned, so equal ones are one object.
+
+Index expressions are int64; `index.py` builds and simplifies them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakValueDictionary
+
+from .dtypes import DType, bool_, int64
+
+# operation -> number of operands; their meaning is that of the graph's elementwise nodes
+OPS: dict[str, int] = {
+    **dict.fromkeys(
+        ("neg", "abs", "exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "floor", "ceil",
+         "trunc", "round", "not"), 1),
+    **dict.fromkeys(
+        ("add", "sub", "mul", "div", "floordiv", "mod", "pow", "max", "min", "lt", "le", "eq",
+         "ne", "and", "or", "xor", "shl", "shr"), 2),
+    "where": 3,  # where(condition, x, y): both sides are evaluated; loads in them have guards
+    "fma": 3,  # x * y + z, rounded once
+}  # fmt: skip
+COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
+
+_interned: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
+
+
+class _Interning(type):
+    def __call__(cls, *args: Any) -> Any:
+        key = cls._key(args)  # type: ignore[attr-defined]
+        found = _interned.get(key)
+        if found is None:
+            found = _interned.setdefault(key, super().__call__(*args))
+        return found
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True, weakref_slot=True)
+class Expr(metaclass=_Interning):
+    """A scalar or vector value. See the module's grammar."""
+
+    dtype: DType = field(init=False)
+    lanes: int = field(init=False)
+    operands: tuple[Expr, ...] = field(init=False)
+
+    @classmethod
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (cls, *args)
+
+    def _set(self, dtype: DType, lanes: int, operands: tuple[Expr, ...] = ()) -> None:
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "lanes", lanes)
+        object.__setattr__(self, "operands", operands)
+
+    def with_operands(self, operands: tuple[Expr, ...]) -> Expr:
+        """The same expression on other operands."""
+        if operands == self.operands:
+            return self
+        remaining = iter(operands)
+        values = [getattr(self, f.name) for f in fields(self) if f.init]
+        return type(self)(
+            *(
+                next(remaining)
+                if isinstance(value, Expr)
+                else tuple(next(remaining) for _ in value)
+                if isinstance(value, tuple)
+                else value
+                for value in values
+            )
+        )
+
+    def __repr__(self) -> str:
+        return show(self)
+
+
+expression = dataclass(frozen=True, eq=False, repr=False, slots=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A named piece of memory of `size` elements; names are unique within a kernel.
+
+    scope "global": an argument of the kernel; "local": shared by a work-group on a GPU, private
+    to a thread on a CPU (a packed panel); "stack": private, small; "register": private, and every
+    index is a constant once loops are unrolled.
+    """
+
+    name: str
+    dtype: DType
+    size: int
+    scope: str = "global"
+
+    SCOPES: ClassVar[tuple[str, ...]] = ("global", "local", "stack", "register")
+
+
+@expression
+class Literal(Expr):
+    """A constant."""
+
+    value: bool | int | float
+    dtype_: DType = int64
+
+    @classmethod
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        value, dtype = args[0], args[1] if len(args) > 1 else int64
+        return (cls, struct.pack("<d", value) if dtype.is_float else int(value), dtype)
+
+    def __post_init__(self) -> None:
+        self._set(self.dtype_, 1)
+
+
+@expression
+class Var(Expr):
+    """A loop's index: 0 <= var < extent."""
+
+    name: str
+    extent: int
+
+    def __post_init__(self) -> None:
+        self._set(int64, 1)
+
+
+@expression
+class Local(Expr):
+    """A value that a Let statement has named."""
+
+    name: str
+    dtype_: DType
+    lanes_: int = 1
+
+    def __post_init__(self) -> None:
+        self._set(self.dtype_, self.lanes_)
+
+
+@expression
+class Op(Expr):
+    """An elementwise operation, `op` a key of OPS."""
+
+    op: str
+    args: tuple[Expr, ...]
+
+    def __post_init__(self) -> None:
+        lanes = max(arg.lanes for arg in self.args)
+        dtype = bool_ if self.op in COMPARISONS else self.args[-1].dtype
+        self._set(dtype, lanes, self.args)
+
+
+@expression
+class Cast(Expr):
+    """x converted to another dtype, as the graph's Cast."""
+
+    x: Expr
+    dtype_: DType
+
+    def __post_init__(self) -> None:
+        self._set(self.dtype_, self.x.lanes, (self.x,))
+
+
+@expression
+class Bitcast(Expr):
+    """x's bits as another dtype of the same size."""
+
+    x: Expr
+    dtype_: DType
+
+    def __post_init__(self) -> None:
+        self._set(self.dtype_, self.x.lanes, (self.x,))
+
+
+@expression
+class Load(Expr):
+    """array[index]; 0 without touching memory in lanes where `guard` (a bool) is false."""
+
+    array: Array
+    index: Expr
+    guard: Expr | None = None
+
+    def __post_init__(self) -> None:
+        operands = (self.index,) if self.guard is None else (self.index, self.guard)
+        lanes = max(operand.lanes for operand in operands)
+        self._set(self.array.dtype, lanes, operands)
+
+
+@expression
+class Ramp(Expr):
+    """base, base + stride, ..., base + (lanes - 1) * stride: an int64 vector."""
+
+    base: Expr
+    stride: int
+    lanes_: int
+
+    def __post_init__(self) -> None:
+        self._set(int64, self.lanes_, (self.base,))
+
+
+@expression
+class Broadcast(Expr):
+    """A scalar in every lane."""
+
+    x: Expr
+    lanes_: int
+
+    def __post_init__(self) -> None:
+        self._set(self.x.dtype, self.lanes_, (self.x,))
+
+
+@expression
+class ReduceLanes(Expr):
+    """The lanes of a vector combined ("sum", "prod", "max", "min") into a scalar, as a tree."""
+
+    op: str
+    x: Expr
+
+    def __post_init__(self) -> None:
+        self._set(self.x.dtype, 1, (self.x,))
+
+
+# --------------------------------------------------------------------------- text
+
+_INFIX = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "lt": "<",
+    "le": "<=", "eq": "==", "ne": "!=", "and": "&", "or": "|", "xor": "^", "shl": "<<",
+    "shr": ">>",
+}  # fmt: skip
+
+
+def show(e: Expr) -> str:
+    """The expression as one line of text."""
+    return walk(e, _show)
+
+
+def _show(e: Expr, texts: tuple[str, ...]) -> str:
+    match e:
+        case Literal():
+            return str(e.value) if e.dtype in (int64, bool_) else f"{e.value}:{e.dtype}"
+        case Var() | Local():
+            return e.name
+        case Op(op=op) if op in _INFIX:
+            return f"({texts[0]} {_INFIX[op]} {texts[1]})"
+        case Op():
+            return f"{e.op}({', '.join(texts)})"
+        case Cast() | Bitcast():
+            return f"{'bits_' if isinstance(e, Bitcast) else ''}{e.dtype}({texts[0]})"
+        case Load():
+            return f"{e.array.name}[{' if '.join(texts)}]"
+        case Ramp():
+            return f"ramp({texts[0]}, {e.stride}, {e.lanes})"
+        case Broadcast():
+            return f"x{e.lanes}({texts[0]})"
+        case ReduceLanes():
+            return f"lanes_{e.op}({texts[0]})"
+    raise TypeError(type(e).__name__)
+
+
+T = TypeVar("T")
+
+
+def walk(
+    e: Expr, visit: Callable[[Expr, tuple[T, ...]], T], memo: dict[Expr, T] | None = None
+) -> T:
+    """Fold an expression bottom-up, each distinct sub-expression once, without recursion."""
+    memo = {} if memo is None else memo
+    stack = [e]
+    while stack:
+        top = stack[-1]
+        if top in memo:
+            stack.pop()
+            continue
+        missing = [x for x in top.operands if x not in memo]
+        if missing:
+            stack.extend(missing)
+            continue
+        memo[top] = visit(top, tuple(memo[x] for x in top.operands))
+        stack.pop()
+    return memo[e]
+
+
+def rewrite(e: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
+    """Rebuild bottom-up; `change` gives a replacement for a rebuilt node, or None to keep it."""
+
+    def visit(old: Expr, operands: tuple[Expr, ...]) -> Expr:
+        new = old.with_operands(operands)
+        changed = change(new)
+        return new if changed is None else changed
+
+    return walk(e, visit)
+
+
+def leaves(e: Expr) -> set[Expr]:
+    """The distinct sub-expressions without operands (variables, locals, literals)."""
+    found: set[Expr] = set()
+    seen: set[Expr] = set()
+    stack = [e]
+    while stack:
+        top = stack.pop()
+        if top not in seen:
+            seen.add(top)
+            stack.extend(top.operands)
+            if not top.operands:
+                found.add(top)
+    return found

@@ -1,0 +1,987 @@
+"""The graph IR: what to compute.
+
+Grammar (a node is one line; `n` stands for any node):
+
+    leaf         Buffer(storage) | Const(value, dtype, shape) | Iota(size, dtype)
+    elementwise  Neg Abs Exp Log Sqrt Sin Cos Tanh Erf Floor Ceil Trunc Round Not   (n)
+                 Add Sub Mul Div FloorDiv Mod Pow Maximum Minimum
+                 Less LessEqual Equal NotEqual And Or Xor Shl Shr                   (n, n)
+                 Where(n, n, n) | Cast(n, dtype) | Bitcast(n, dtype)
+    reduce       Reduce(n, op, axes)                       op: "sum" "prod" "max" "min"
+    movement     Reshape(n, shape) | Permute(n, order) | Expand(n, shape)
+                 Pad(n, padding, value) | Slice(n, starts, sizes, steps)
+                 Window(n, axis, size, stride, dilation) | Fold(n, axis, size, stride, dilation)
+    indexed      Gather(n, indices) | Scatter(n, indices, values, op)
+    order        Sort(n, axis, descending)
+    placement    Copy(n, device) | Contiguous(n) | Detach(n, token)
+
+Semantics:
+
+- Every node has a `shape`, a `dtype` and a `device` (None where any device would do: constants).
+  They are derived, and checked, when the node is made.
+- Nodes are immutable and interned: two nodes of one class with the same fields are one object, so
+  they are compared with `is`. Interning is weak; a node lives as long as something refers to it.
+- Elementwise operands already have one shape and dtype; broadcasting and promotion are Tensor's.
+- `evaluate.py` gives each node's value in NumPy, and is the reference for every pass.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
+from weakref import WeakValueDictionary
+
+from ..dtypes import DType, bool_, int64
+from ..errors import DeviceError, DTypeError, ShapeError
+
+Shape = tuple[int, ...]
+
+# --------------------------------------------------------------------------- the base class
+
+_interned: WeakValueDictionary[tuple[Any, ...], Node] = WeakValueDictionary()
+
+
+class _Interning(type):
+    """Makes `SomeNode(*fields)` return the one live node of that class with those fields."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            names = [f.name for f in fields(cls) if f.init]  # type: ignore[arg-type]
+            args = args + tuple(kwargs[name] for name in names[len(args) :])
+        key = cls._key(args)  # type: ignore[attr-defined]
+        found = _interned.get(key)
+        if found is None:
+            found = super().__call__(*args)
+            found = _interned.setdefault(key, found)
+        return found
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True, weakref_slot=True)
+class Node(metaclass=_Interning):
+    """One operation of the graph. Subclasses add fields and `_infer`, their shape and dtype."""
+
+    shape: Shape = field(init=False)
+    dtype: DType = field(init=False)
+    device: str | None = field(init=False)
+    inputs: tuple[Node, ...] = field(init=False)
+
+    _node_fields: ClassVar[tuple[str, ...]] = ()  # the fields that are nodes, in order
+
+    @classmethod
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (cls, *args)
+
+    def __post_init__(self) -> None:
+        inputs: list[Node] = []
+        for name in self._field_names():
+            value = getattr(self, name)
+            if isinstance(value, Node):
+                inputs.append(value)
+            elif isinstance(value, tuple):
+                inputs.extend(item for item in value if isinstance(item, Node))
+        object.__setattr__(self, "inputs", tuple(inputs))
+        shape, dtype = self._infer()
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "device", self._infer_device())
+
+    @classmethod
+    def _field_names(cls) -> tuple[str, ...]:
+        names = cls.__dict__.get("_names")
+        if names is None:
+            names = tuple(f.name for f in fields(cls) if f.init)
+            cls._names = names  # type: ignore[attr-defined]
+        return names  # type: ignore[no-any-return]
+
+    def _infer(self) -> tuple[Shape, DType]:
+        raise NotImplementedError
+
+    def _infer_device(self) -> str | None:
+        device: str | None = None
+        for node in self.inputs:
+            if node.device is None or node.device == device:
+                continue
+            if device is not None:
+                raise DeviceError(
+                    f"{self.name}: inputs are on {device} and {node.device}; "
+                    f'move one with .to("{device}") or .to("{node.device}")'
+                )
+            device = node.device
+        return device
+
+    @property
+    def name(self) -> str:
+        """The operation's name in lower case, as messages and pictures show it."""
+        return type(self).__name__.lower()
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The fields that are not nodes, by name: what a printed node shows in brackets."""
+        return {
+            name: value
+            for name in self._field_names()
+            if not _holds_nodes(value := getattr(self, name))
+        }
+
+    def with_inputs(self, inputs: Sequence[Node]) -> Node:
+        """The same operation on other inputs (as many as `self.inputs`)."""
+        if len(inputs) == len(self.inputs) and all(
+            new is old for new, old in zip(inputs, self.inputs, strict=True)
+        ):
+            return self
+        remaining = iter(inputs)
+
+        def replaced(value: Any) -> Any:
+            if isinstance(value, Node):
+                return next(remaining)
+            if _holds_nodes(value):
+                return tuple(replaced(item) for item in value)
+            return value
+
+        return type(self)(*(replaced(getattr(self, name)) for name in self._field_names()))
+
+    def __repr__(self) -> str:
+        notes = ", ".join(f"{name}={value}" for name, value in self.attributes.items())
+        shape = ", ".join(map(str, self.shape))
+        return f"{self.name}[{notes}] {self.dtype}({shape})"
+
+
+def _holds_nodes(value: Any) -> bool:
+    return isinstance(value, Node) or (
+        isinstance(value, tuple) and any(isinstance(item, Node) for item in value)
+    )
+
+
+_T = TypeVar("_T")
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def node(cls: type[_T]) -> type[_T]:
+    """Class decorator: a frozen, interned node with the annotated fields."""
+    made = dataclass(frozen=True, eq=False, repr=False, slots=True)(cls)
+    NODE_CLASSES.append(made)  # type: ignore[arg-type]
+    return made
+
+
+NODE_CLASSES: list[type[Node]] = []  # every concrete class, for tests that must cover them all
+
+
+# --------------------------------------------------------------------------- leaves
+
+
+class Storage(Protocol):
+    """What a Buffer node refers to: a piece of a device's memory (runtime.buffer.Buffer)."""
+
+    size: int
+    dtype: DType
+    device: str
+
+
+@node
+class Buffer(Node):
+    """The elements of a realized storage, in row-major order. Identity is the storage's."""
+
+    storage: Storage
+    shape_: Shape
+
+    @classmethod
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (cls, id(args[0]), args[1])  # the node keeps the storage alive, so ids stay unique
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if math.prod(self.shape_) != self.storage.size:
+            raise ShapeError(f"buffer: {self.storage.size} elements cannot have shape {self.shape_}")
+        return self.shape_, self.storage.dtype
+
+    def _infer_device(self) -> str | None:
+        return self.storage.device
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+
+@node
+class Const(Node):
+    """One value in every element. Keyed by bits: 0.0 is not -0.0, nan is itself, 1 is not True."""
+
+    value: bool | int | float
+    dtype_: DType
+    shape_: Shape = ()
+
+    @classmethod
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        value, dtype, *shape = args
+        if dtype.is_float:
+            value = struct.pack("<d", value)
+        return (cls, value, dtype, shape[0] if shape else ())
+
+    def __post_init__(self) -> None:
+        kind = self.dtype_.kind
+        value = (
+            bool(self.value)
+            if kind == "bool"
+            else float(self.value)
+            if kind == "float"
+            else int(self.value)
+        )
+        if kind in ("int", "uint"):  # wrap, as NumPy's and C's casts do
+            bits = 8 * self.dtype_.itemsize
+            value = int(value) & ((1 << bits) - 1)
+            if kind == "int" and value >> (bits - 1):
+                value -= 1 << bits
+        object.__setattr__(self, "value", value)
+        Node.__post_init__(self)
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.shape_, self.dtype_
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+
+@node
+class Iota(Node):
+    """0, 1, ..., size - 1."""
+
+    size_: int
+    dtype_: DType = int64
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return (self.size_,), self.dtype_
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+
+# --------------------------------------------------------------------------- elementwise
+
+
+class Elementwise(Node):
+    """Element i of the output depends on element i of each input; all have one shape."""
+
+    __slots__ = ()
+
+    def _check(self) -> None:
+        first = self.inputs[0]
+        for other in self.inputs[1:]:
+            if other.shape != first.shape:
+                raise ShapeError(f"{self.name}: shapes {first.shape} and {other.shape} differ")
+
+
+class Unary(Elementwise):
+    """One input, and its dtype."""
+
+    __slots__ = ()
+    x: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.x.shape, self.x.dtype
+
+
+class FloatUnary(Unary):
+    """A function of real numbers: floats only."""
+
+    __slots__ = ()
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if not self.x.dtype.is_float:
+            raise DTypeError(f"{self.name}: needs a float input, got {self.x.dtype}")
+        return self.x.shape, self.x.dtype
+
+
+@node
+class Neg(Unary):
+    """-x (wraps for unsigned)."""
+
+    x: Node
+
+
+@node
+class Abs(Unary):
+    """|x|."""
+
+    x: Node
+
+
+@node
+class Exp(FloatUnary):
+    """e**x."""
+
+    x: Node
+
+
+@node
+class Log(FloatUnary):
+    """The natural logarithm; nan below 0, -inf at 0."""
+
+    x: Node
+
+
+@node
+class Sqrt(FloatUnary):
+    """The square root, correctly rounded."""
+
+    x: Node
+
+
+@node
+class Sin(FloatUnary):
+    """sin(x), x in radians."""
+
+    x: Node
+
+
+@node
+class Cos(FloatUnary):
+    """cos(x), x in radians."""
+
+    x: Node
+
+
+@node
+class Tanh(FloatUnary):
+    """The hyperbolic tangent."""
+
+    x: Node
+
+
+@node
+class Erf(FloatUnary):
+    """2/sqrt(pi) times the integral of exp(-t*t) from 0 to x."""
+
+    x: Node
+
+
+@node
+class Floor(FloatUnary):
+    """The largest integer <= x."""
+
+    x: Node
+
+
+@node
+class Ceil(FloatUnary):
+    """The smallest integer >= x."""
+
+    x: Node
+
+
+@node
+class Trunc(FloatUnary):
+    """x without its fraction."""
+
+    x: Node
+
+
+@node
+class Round(FloatUnary):
+    """The nearest integer, halves to even."""
+
+    x: Node
+
+
+@node
+class Not(Unary):
+    """Logical not of a bool; every bit flipped of an integer."""
+
+    x: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if self.x.dtype.is_float:
+            raise DTypeError(f"not: needs a bool or integer input, got {self.x.dtype}")
+        return self.x.shape, self.x.dtype
+
+
+class Binary(Elementwise):
+    """Two inputs of one shape and dtype, and that dtype."""
+
+    __slots__ = ()
+    x: Node
+    y: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        self._check()
+        if self.x.dtype != self.y.dtype:
+            raise DTypeError(f"{self.name}: dtypes {self.x.dtype} and {self.y.dtype} differ")
+        return self.x.shape, self.x.dtype
+
+
+@node
+class Add(Binary):
+    """x + y; logical or for bool."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Sub(Binary):
+    """x - y."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Mul(Binary):
+    """x * y; logical and for bool."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Div(Binary):
+    """x / y of floats."""
+
+    x: Node
+    y: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if not self.x.dtype.is_float:
+            raise DTypeError(f"div: needs float inputs, got {self.x.dtype}")
+        return Binary._infer(self)
+
+
+@node
+class FloorDiv(Binary):
+    """floor(x / y); 0 for an integer division by 0."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Mod(Binary):
+    """x - y * floor(x / y), with the sign of y; 0 for an integer y of 0."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Pow(Binary):
+    """x ** y of floats, as C's pow."""
+
+    x: Node
+    y: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if not self.x.dtype.is_float:
+            raise DTypeError(f"pow: needs float inputs, got {self.x.dtype}")
+        return Binary._infer(self)
+
+
+@node
+class Maximum(Binary):
+    """The larger; nan where either is nan."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Minimum(Binary):
+    """The smaller; nan where either is nan."""
+
+    x: Node
+    y: Node
+
+
+class Comparison(Binary):
+    """Two inputs of one shape and dtype; a bool."""
+
+    __slots__ = ()
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return Binary._infer(self)[0], bool_
+
+
+@node
+class Less(Comparison):
+    """x < y; false where either is nan."""
+
+    x: Node
+    y: Node
+
+
+@node
+class LessEqual(Comparison):
+    """x <= y; false where either is nan."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Equal(Comparison):
+    """x == y; false where either is nan."""
+
+    x: Node
+    y: Node
+
+
+@node
+class NotEqual(Comparison):
+    """x != y; true where either is nan."""
+
+    x: Node
+    y: Node
+
+
+class Bitwise(Binary):
+    """Bit by bit on integers, logical on bool."""
+
+    __slots__ = ()
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if self.x.dtype.is_float:
+            raise DTypeError(f"{self.name}: needs bool or integer inputs, got {self.x.dtype}")
+        return Binary._infer(self)
+
+
+@node
+class And(Bitwise):
+    """x & y."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Or(Bitwise):
+    """x | y."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Xor(Bitwise):
+    """x ^ y."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Shl(Bitwise):
+    """x << y; 0 where y is the width or more."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Shr(Bitwise):
+    """x >> y, arithmetic for signed x; all sign bits where y is the width or more."""
+
+    x: Node
+    y: Node
+
+
+@node
+class Where(Elementwise):
+    """x where condition, else y."""
+
+    condition: Node
+    x: Node
+    y: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        self._check()
+        if self.condition.dtype != bool_ or self.x.dtype != self.y.dtype:
+            raise DTypeError(
+                f"where: needs (bool, T, T), got "
+                f"({self.condition.dtype}, {self.x.dtype}, {self.y.dtype})"
+            )
+        return self.x.shape, self.x.dtype
+
+
+@node
+class Cast(Elementwise):
+    """x in another dtype: to bool is x != 0, float to integer truncates, integers wrap."""
+
+    x: Node
+    dtype_: DType
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.x.shape, self.dtype_
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+
+@node
+class Bitcast(Elementwise):
+    """The same bits read as another dtype of the same size."""
+
+    x: Node
+    dtype_: DType
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if self.x.dtype.itemsize != self.dtype_.itemsize:
+            raise DTypeError(f"bitcast: {self.x.dtype} and {self.dtype_} differ in size")
+        return self.x.shape, self.dtype_
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+
+# --------------------------------------------------------------------------- reduce
+
+REDUCE_OPS = ("sum", "prod", "max", "min")
+
+
+@node
+class Reduce(Node):
+    """The axes (sorted, distinct) combined with op and removed; an empty one gives its identity.
+
+    float16 and bfloat16 are accumulated in float32 and rounded once; max and min give nan where
+    an element is nan; sum and prod of bool are or and and.
+    """
+
+    x: Node
+    op: str
+    axes: tuple[int, ...]
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if self.op not in REDUCE_OPS:
+            raise ValueError(f"reduce: op {self.op!r} is none of {REDUCE_OPS}")
+        rank = len(self.x.shape)
+        if list(self.axes) != sorted(set(self.axes)) or any(not 0 <= a < rank for a in self.axes):
+            raise ShapeError(f"reduce: axes {self.axes} do not fit shape {self.x.shape}")
+        kept = tuple(n for axis, n in enumerate(self.x.shape) if axis not in self.axes)
+        return kept, self.x.dtype
+
+
+# --------------------------------------------------------------------------- movement
+
+
+class Movement(Node):
+    """Each element of the output is an element of x, or a padding value."""
+
+    __slots__ = ()
+    x: Node
+
+
+@node
+class Reshape(Movement):
+    """The same elements in row-major order, in another shape."""
+
+    x: Node
+    shape_: Shape
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if math.prod(self.shape_) != self.x.size:
+            raise ShapeError(
+                f"reshape: {self.x.shape} has {self.x.size} elements, "
+                f"{self.shape_} has {math.prod(self.shape_)}"
+            )
+        return self.shape_, self.x.dtype
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+
+@node
+class Permute(Movement):
+    """out.shape[i] = x.shape[order[i]]."""
+
+    x: Node
+    order: tuple[int, ...]
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if sorted(self.order) != list(range(len(self.x.shape))):
+            raise ShapeError(f"permute: {self.order} is no order of the axes of {self.x.shape}")
+        return tuple(self.x.shape[axis] for axis in self.order), self.x.dtype
+
+
+@node
+class Expand(Movement):
+    """Axes of size 1 repeated to the size in `shape_`; same rank."""
+
+    x: Node
+    shape_: Shape
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if len(self.shape_) != len(self.x.shape) or any(
+            old not in (1, new) for old, new in zip(self.x.shape, self.shape_, strict=True)
+        ):
+            raise ShapeError(f"expand: {self.x.shape} cannot be expanded to {self.shape_}")
+        return self.shape_, self.x.dtype
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+
+@node
+class Pad(Movement):
+    """`padding[axis] = (before, after)`, each >= 0, filled with value (of x's dtype)."""
+
+    x: Node
+    padding: tuple[tuple[int, int], ...]
+    value: bool | int | float = 0
+
+    @classmethod
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        x, padding, *rest = args
+        value = rest[0] if rest else 0
+        return (cls, x, padding, struct.pack("<d", value) if x.dtype.is_float else value)
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if len(self.padding) != len(self.x.shape) or any(min(p) < 0 for p in self.padding):
+            raise ShapeError(f"pad: padding {self.padding} does not fit shape {self.x.shape}")
+        sizes = zip(self.x.shape, self.padding, strict=True)
+        return tuple(n + before + after for n, (before, after) in sizes), self.x.dtype
+
+
+@node
+class Slice(Movement):
+    """out[i] = x[start + i * step] along each axis, for i < size; step may be negative, not 0."""
+
+    x: Node
+    starts: tuple[int, ...]
+    sizes: tuple[int, ...]
+    steps: tuple[int, ...]
+
+    def _infer(self) -> tuple[Shape, DType]:
+        rank = len(self.x.shape)
+        fits = len(self.starts) == len(self.sizes) == len(self.steps) == rank
+        if fits:
+            for n, start, size, step in zip(
+                self.x.shape, self.starts, self.sizes, self.steps, strict=True
+            ):
+                last = start + (size - 1) * step
+                fits = fits and step != 0 and size >= 0
+                fits = fits and (size == 0 or (0 <= start < n and 0 <= last < n))
+        if not fits:
+            raise ShapeError(
+                f"slice: starts {self.starts}, sizes {self.sizes}, steps {self.steps} "
+                f"do not fit shape {self.x.shape}"
+            )
+        return self.sizes, self.x.dtype
+
+
+def window_count(n: int, size: int, stride: int, dilation: int) -> int:
+    """How many windows of `size` elements, `dilation` apart, start in n at steps of `stride`."""
+    return max(0, (n - (size - 1) * dilation - 1) // stride + 1)
+
+
+@node
+class Window(Movement):
+    """Sliding windows: out[..., o, ..., k] = x[..., o * stride + k * dilation, ...].
+
+    `axis` becomes the windows' axis; the position inside a window is a new last axis.
+    """
+
+    x: Node
+    axis: int
+    size_: int
+    stride: int = 1
+    dilation: int = 1
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if not 0 <= self.axis < len(self.x.shape):
+            raise ShapeError(f"window: axis {self.axis} is outside shape {self.x.shape}")
+        if min(self.size_, self.stride, self.dilation) < 1:
+            raise ShapeError("window: size, stride and dilation must be at least 1")
+        shape = list(self.x.shape)
+        count = window_count(shape[self.axis], self.size_, self.stride, self.dilation)
+        if count < 1:
+            raise ShapeError(
+                f"window: {self.size_} elements {self.dilation} apart do not fit axis {self.axis} "
+                f"of shape {self.x.shape}"
+            )
+        shape[self.axis] = count
+        return (*shape, self.size_), self.x.dtype
+
+
+@node
+class Fold(Node):
+    """The adjoint of Window: out[..., i, ...] = sum of x[..., o, ..., k] with
+    o * stride + k * dilation = i.  x's last axis is k; `axis` becomes one of `size_` elements.
+    """
+
+    x: Node
+    axis: int
+    size_: int
+    stride: int = 1
+    dilation: int = 1
+
+    def _infer(self) -> tuple[Shape, DType]:
+        *kept, window = self.x.shape
+        if not 0 <= self.axis < len(kept):
+            raise ShapeError(f"fold: axis {self.axis} is outside shape {self.x.shape}")
+        if kept[self.axis] != window_count(self.size_, window, self.stride, self.dilation):
+            raise ShapeError(
+                f"fold: {kept[self.axis]} windows of {window} do not tile {self.size_} elements"
+            )
+        kept[self.axis] = self.size_
+        return tuple(kept), self.x.dtype
+
+
+# --------------------------------------------------------------------------- indexed
+
+
+def _check_indices(name: str, x: Node, indices: tuple[Node, ...]) -> Shape:
+    if len(indices) != len(x.shape) or not indices:
+        raise ShapeError(f"{name}: {len(indices)} indices for shape {x.shape}")
+    for index in indices:
+        if not index.dtype.is_int:
+            raise DTypeError(f"{name}: indices must be integers, got {index.dtype}")
+        if index.shape != indices[0].shape:
+            raise ShapeError(f"{name}: index shapes {indices[0].shape} and {index.shape} differ")
+    return indices[0].shape
+
+
+@node
+class Gather(Node):
+    """out[i] = x[indices[0][i], indices[1][i], ...]: one index node an axis of x, all of the
+    output's shape. An axis that is merely walked has an Iota (expanded) for its index, which the
+    lowering turns back into a plain loop. An index outside its axis gives 0.
+    """
+
+    x: Node
+    indices: tuple[Node, ...]
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return _check_indices(self.name, self.x, self.indices), self.x.dtype
+
+
+@node
+class Scatter(Node):
+    """x, with x[indices[0][i], ...] combined with values[i] for every i, in row-major order of i.
+
+    op "set" overwrites (the last one stays), "sum" "prod" "max" "min" combine.
+    An index outside its axis is passed over.
+    """
+
+    x: Node
+    indices: tuple[Node, ...]
+    values: Node
+    op: str = "sum"
+
+    def _infer(self) -> tuple[Shape, DType]:
+        shape = _check_indices(self.name, self.x, self.indices)
+        if self.op not in ("set", *REDUCE_OPS):
+            raise ValueError(f"scatter: op {self.op!r} is none of {('set', *REDUCE_OPS)}")
+        if self.values.shape != shape:
+            raise ShapeError(f"scatter: values {self.values.shape} for indices {shape}")
+        if self.values.dtype != self.x.dtype:
+            raise DTypeError(f"scatter: values {self.values.dtype} into {self.x.dtype}")
+        return self.x.shape, self.x.dtype
+
+
+@node
+class Sort(Node):
+    """The indices (int64) that sort x along axis, stable; nan counts as the largest."""
+
+    x: Node
+    axis: int
+    descending: bool = False
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if not 0 <= self.axis < len(self.x.shape):
+            raise ShapeError(f"sort: axis {self.axis} is outside shape {self.x.shape}")
+        return self.x.shape, int64
+
+
+# --------------------------------------------------------------------------- placement
+
+
+@node
+class Copy(Node):
+    """x on another device."""
+
+    x: Node
+    device_: str
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.x.shape, self.x.dtype
+
+    def _infer_device(self) -> str | None:
+        return self.device_
+
+
+@node
+class Contiguous(Node):
+    """x, computed into memory of its own: a kernel boundary that the user asked for."""
+
+    x: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.x.shape, self.x.dtype
+
+
+class Token:
+    """Something that is only equal to itself."""
+
+    __slots__ = ("__weakref__",)
+
+    def __repr__(self) -> str:
+        return "·"
+
+
+@node
+class Detach(Node):
+    """x as a fresh variable: no gradient flows through it, and a token of its own makes two
+    equal expressions two variables. Simplify removes it."""
+
+    x: Node
+    token: Token | None = None
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.x.shape, self.x.dtype
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+
+# --------------------------------------------------------------------------- walking
+
+
+def topological(outputs: Iterable[Node], inputs: Callable[[Node], Sequence[Node]] | None = None) -> list[Node]:
+    """Every node that the outputs need, each after its inputs. Iterative: depth is no limit.
+
+    `inputs` may cut the walk: where it returns (), a node counts as a leaf.
+    """
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack: list[tuple[Node, Iterator[Node]]] = []
+    for output in outputs:
+        if output in done:
+            continue
+        done.add(output)
+        stack.append((output, iter(inputs(output) if inputs else output.inputs)))
+        while stack:
+            current, remaining = stack[-1]
+            for child in remaining:
+                if child not in done:
+                    done.add(child)
+                    stack.append((child, iter(inputs(child) if inputs else child.inputs)))
+                    break
+            else:
+                order.append(current)
+                stack.pop()
+    return order

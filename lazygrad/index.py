@@ -1,0 +1,356 @@
+"""Arithmetic on index expressions: int64, in a normal form, simplified by the variables' bounds.
+
+    floordiv(i * 4 + j, 4)              ->  i       where 0 <= j < 4
+    add(mul(floordiv(p, 6), 6), mod(p, 6))  ->  p
+    less(i + 1, 8)                      ->  True    where 0 <= i < 7
+
+The normal form is a constant plus a sum of multiples of atoms (variables, divisions, remainders,
+loaded values), in a fixed order, so that equal sums are one object. Division rounds down and a
+remainder has the divisor's sign, so the identities hold for negative numbers too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from .dtypes import bool_, int64
+from .expr import Broadcast, Cast, Expr, Literal, Load, Op, Ramp, Var, rewrite
+
+Index = Expr | int
+Bounds = tuple[int, int]
+Linear = tuple[int, tuple[tuple[Expr, int], ...]]  # constant, ((atom, coefficient), ...)
+
+UNBOUNDED = 1 << 62  # stands for infinity
+TRUE, FALSE = Literal(True, bool_), Literal(False, bool_)
+
+
+def as_expr(i: Index) -> Expr:
+    """An int as a Literal; an expression as it is."""
+    return Literal(i) if isinstance(i, int) else i
+
+
+@lru_cache(maxsize=1 << 17)
+def bounds(e: Expr) -> Bounds:
+    """The smallest and the largest value that e can take, as far as its variables tell."""
+    match e:
+        case Literal():
+            return int(e.value), int(e.value)
+        case Var():
+            return 0, max(e.extent - 1, 0)
+        case Ramp():
+            low, high = bounds(e.base)
+            reach = e.stride * (e.lanes - 1)
+            return low + min(reach, 0), high + max(reach, 0)
+        case Broadcast():
+            return bounds(e.x)
+        case Cast() if e.x.dtype.is_int or e.x.dtype == bool_:
+            low, high = bounds(e.x)
+            fits = e.dtype.is_int and e.dtype.min <= low and high <= e.dtype.max
+            return (low, high) if fits else _dtype_bounds(e)
+        case Op(op=op, args=(x, y)) if op in _BOUNDS:
+            return _clip(_BOUNDS[op](bounds(x), bounds(y)))
+        case Op(op="where", args=(_, x, y)):
+            (a, b), (c, d) = bounds(x), bounds(y)
+            return min(a, c), max(b, d)
+    return _dtype_bounds(e)
+
+
+def _dtype_bounds(e: Expr) -> Bounds:
+    if e.dtype == bool_:
+        return 0, 1
+    if e.dtype.is_int:
+        return _clip((int(e.dtype.min), int(e.dtype.max)))
+    return -UNBOUNDED, UNBOUNDED
+
+
+def _clip(b: Bounds) -> Bounds:
+    return max(b[0], -UNBOUNDED), min(b[1], UNBOUNDED)
+
+
+def _bounds_mul(x: Bounds, y: Bounds) -> Bounds:
+    products = [a * b for a in x for b in y]
+    return min(products), max(products)
+
+
+def _bounds_floordiv(x: Bounds, y: Bounds) -> Bounds:
+    if y[0] <= 0:
+        return -UNBOUNDED, UNBOUNDED
+    quotients = [a // b for a in x for b in y]
+    return min(quotients), max(quotients)
+
+
+def _bounds_mod(x: Bounds, y: Bounds) -> Bounds:
+    if y[0] <= 0:
+        return -UNBOUNDED, UNBOUNDED
+    return (x[0], x[1]) if 0 <= x[0] and x[1] < y[0] else (0, y[1] - 1)
+
+
+_BOUNDS = {
+    "add": lambda x, y: (x[0] + y[0], x[1] + y[1]),
+    "sub": lambda x, y: (x[0] - y[1], x[1] - y[0]),
+    "mul": _bounds_mul,
+    "floordiv": _bounds_floordiv,
+    "mod": _bounds_mod,
+    "min": lambda x, y: (min(x[0], y[0]), min(x[1], y[1])),
+    "max": lambda x, y: (max(x[0], y[0]), max(x[1], y[1])),
+}
+
+
+# --------------------------------------------------------------------------- sums
+
+
+@lru_cache(maxsize=1 << 17)
+def linear(e: Expr) -> Linear:
+    """e as a constant and multiples of atoms, each atom once."""
+    match e:
+        case Literal():
+            return int(e.value), ()
+        case Op(op="add", args=(x, y)) if e.dtype == int64:
+            return _combine(linear(x), linear(y), 1)
+        case Op(op="sub", args=(x, y)) if e.dtype == int64:
+            return _combine(linear(x), linear(y), -1)
+        case Op(op="mul", args=(x, Literal() as c)) if e.dtype == int64:
+            return _scale(linear(x), int(c.value))
+        case Op(op="mul", args=(Literal() as c, x)) if e.dtype == int64:
+            return _scale(linear(x), int(c.value))
+    return 0, ((e, 1),)
+
+
+def _scale(x: Linear, c: int) -> Linear:
+    if c == 0:
+        return 0, ()
+    return x[0] * c, tuple((atom, k * c) for atom, k in x[1])
+
+
+def _combine(x: Linear, y: Linear, sign: int) -> Linear:
+    terms = dict(x[1])
+    for atom, k in y[1]:
+        terms[atom] = terms.get(atom, 0) + sign * k
+    return x[0] + sign * y[0], tuple((atom, k) for atom, k in terms.items() if k)
+
+
+def _rejoin(terms: dict[Expr, int]) -> dict[Expr, int] | None:
+    """k*c * (x // c) + k * (x % c)  ->  k * x;  None where no pair is left."""
+    for atom, k in terms.items():
+        if not (isinstance(atom, Op) and atom.op == "mod" and isinstance(atom.args[1], Literal)):
+            continue
+        x, c = atom.args[0], int(atom.args[1].value)
+        quotient = floordiv(x, c)
+        if terms.get(quotient) == k * c:
+            left = {a: n for a, n in terms.items() if a is not atom and a is not quotient}
+            constant, joined = _combine((0, tuple(left.items())), _scale(linear(x), k), 1)
+            if constant == 0:
+                return dict(joined)
+    return None
+
+
+@lru_cache(maxsize=1 << 17)
+def _from_linear(constant: int, terms: tuple[tuple[Expr, int], ...]) -> Expr:
+    current = dict(terms)
+    while (rejoined := _rejoin(current)) is not None:
+        current = rejoined
+    # Largest steps first, as an address is written by hand; the text breaks ties reproducibly.
+    ordered = sorted(current.items(), key=lambda t: (-abs(t[1]), repr(t[0])))
+    result: Expr | None = None
+    for atom, k in ordered:
+        term = atom if k == 1 else Op("mul", (atom, Literal(k)))
+        result = term if result is None else Op("add", (result, term))
+    if result is None:
+        return Literal(constant)
+    return result if constant == 0 else Op("add", (result, Literal(constant)))
+
+
+def add(*terms: Index) -> Expr:
+    """The sum, in normal form."""
+    total: Linear = (0, ())
+    for term in terms:
+        total = _combine(total, linear(as_expr(term)), 1)
+    return _from_linear(*total)
+
+
+def sub(x: Index, y: Index) -> Expr:
+    """x - y, in normal form."""
+    return _from_linear(*_combine(linear(as_expr(x)), linear(as_expr(y)), -1))
+
+
+def mul(x: Index, c: int) -> Expr:
+    """x * c, in normal form."""
+    return _from_linear(*_scale(linear(as_expr(x)), c))
+
+
+# --------------------------------------------------------------------------- division
+
+
+@lru_cache(maxsize=1 << 17)
+def _divide(e: Expr, c: int) -> tuple[Expr, Expr]:
+    """(e // c, e % c) for c > 0.
+
+    e = c * q + r, where q takes the terms that c divides and r the rest; then
+    e // c = q + r // c and e % c = r % c hold whatever r is, and r's bounds often settle both.
+    """
+    if c == 1:
+        return e, Literal(0)
+    constant, terms = linear(e)
+    whole = tuple((atom, k // c) for atom, k in terms if k % c == 0)
+    rest = tuple((atom, k) for atom, k in terms if k % c)
+    quotient = _from_linear(constant // c, whole)
+    r = _from_linear(constant % c, rest)
+    low, high = bounds(r)
+    if low // c == high // c:
+        return add(quotient, low // c), sub(r, c * (low // c))
+    # terms all of whose coefficients share a divisor with c: (g*x + k) // (g*d) = x // d, k < g
+    g = math.gcd(c, *(k for _, k in rest))
+    if g > 1:
+        inner = _from_linear((constant % c) // g, tuple((atom, k // g) for atom, k in rest))
+        q, m = _divide(inner, c // g)
+        return add(quotient, q), add(mul(m, g), (constant % c) % g)
+    return add(quotient, _floordiv_atom(r, c)), _mod_atom(r, c)
+
+
+def _floordiv_atom(e: Expr, c: int) -> Expr:
+    match e:
+        case Op(op="floordiv", args=(x, Literal() as d)):
+            return floordiv(x, c * int(d.value))  # (x // d) // c  ->  x // (d * c)
+    return Op("floordiv", (e, Literal(c)))
+
+
+def _mod_atom(e: Expr, c: int) -> Expr:
+    match e:
+        case Op(op="mod", args=(x, Literal() as d)) if int(d.value) % c == 0:
+            return mod(x, c)  # (x % (c * k)) % c  ->  x % c
+    return Op("mod", (e, Literal(c)))
+
+
+def floordiv(x: Index, c: int) -> Expr:
+    """x // c, rounded down, for an int c > 0."""
+    return _divide(as_expr(x), c)[0]
+
+
+def mod(x: Index, c: int) -> Expr:
+    """x % c in [0, c), for an int c > 0."""
+    return _divide(as_expr(x), c)[1]
+
+
+def minimum(x: Index, y: Index) -> Expr:
+    """The smaller of the two."""
+    a, b = as_expr(x), as_expr(y)
+    low, high = bounds(sub(a, b))
+    if high <= 0:
+        return a
+    return b if low >= 0 else Op("min", (a, b))
+
+
+# --------------------------------------------------------------------------- conditions
+
+
+def less(x: Index, y: Index) -> Expr:
+    """x < y; a literal where the bounds decide."""
+    difference = sub(x, y)
+    low, high = bounds(difference)
+    if high < 0:
+        return TRUE
+    if low >= 0:
+        return FALSE
+    constant, terms = linear(difference)
+    return Op("lt", (_from_linear(0, terms), Literal(-constant)))
+
+
+def at_least(x: Index, y: Index) -> Expr:
+    """x >= y; a literal where the bounds decide."""
+    return less(sub(y, 1), x)
+
+
+def equal(x: Index, y: Index) -> Expr:
+    """x == y; a literal where the bounds decide."""
+    difference = sub(x, y)
+    low, high = bounds(difference)
+    if low == high == 0:
+        return TRUE
+    if low > 0 or high < 0:
+        return FALSE
+    constant, terms = linear(difference)
+    return Op("eq", (_from_linear(0, terms), Literal(-constant)))
+
+
+def all_of(conditions: Iterable[Expr]) -> Expr | None:
+    """The conjunction; None where nothing is left to test, FALSE where it cannot hold."""
+    distinct = list(dict.fromkeys(c for c in conditions if c is not TRUE))
+    if FALSE in distinct:
+        return FALSE
+    result: Expr | None = None
+    for condition in distinct:
+        result = condition if result is None else Op("and", (result, condition))
+    return result
+
+
+# --------------------------------------------------------------------------- shapes
+
+
+def strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Row-major strides, in elements."""
+    result = [1] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        result[axis] = result[axis + 1] * shape[axis + 1]
+    return tuple(result)
+
+
+def flatten(indices: Sequence[Index], shape: Sequence[int]) -> Expr:
+    """The row-major position of a multi-index."""
+    return add(*(mul(i, s) for i, s in zip(indices, strides(shape), strict=True)))
+
+
+def unflatten(position: Index, shape: Sequence[int]) -> tuple[Expr, ...]:
+    """The multi-index of a row-major position in [0, prod(shape))."""
+    rest = as_expr(position)
+    result: list[Expr] = []
+    for axis in range(len(shape) - 1, -1, -1):
+        if axis == 0:
+            result.append(rest if shape else Literal(0))
+        elif shape[axis] == 0:
+            result.append(Literal(0))
+        else:
+            result.append(mod(rest, shape[axis]))
+            rest = floordiv(rest, shape[axis])
+    if shape and shape[0] == 1:
+        result[-1] = Literal(0)
+    return tuple(reversed(result))
+
+
+# --------------------------------------------------------------------------- rebuilding
+
+
+def normalize(e: Expr) -> Expr:
+    """Rebuild a tree of integer operations in normal form (after a substitution, say)."""
+    if e.dtype == int64 and e.lanes == 1 and isinstance(e, Op):
+        args = e.args
+        c = args[1] if len(args) == 2 else None
+        positive = isinstance(c, Literal) and int(c.value) > 0
+        match e.op:
+            case "add":
+                return add(*args)
+            case "sub":
+                return sub(*args)
+            case "mul" if isinstance(c, Literal):
+                return mul(args[0], int(c.value))
+            case "floordiv" if positive and isinstance(c, Literal):
+                return floordiv(args[0], int(c.value))
+            case "mod" if positive and isinstance(c, Literal):
+                return mod(args[0], int(c.value))
+            case "min":
+                return minimum(*args)
+    if isinstance(e, Op) and e.lanes == 1 and e.dtype == bool_:
+        if e.op in ("lt", "eq") and e.args[0].dtype == int64:
+            return less(*e.args) if e.op == "lt" else equal(*e.args)
+        if e.op == "and":
+            joined = all_of(e.args)
+            return TRUE if joined is None else joined
+    if isinstance(e, Load) and e.guard is TRUE:
+        return Load(e.array, e.index)
+    return e
+
+
+def substitute(e: Expr, values: dict[Expr, Expr]) -> Expr:
+    """e with variables (or any sub-expressions) replaced, and indices in normal form again."""
+    return rewrite(e, lambda x: values.get(x) or normalize(x))

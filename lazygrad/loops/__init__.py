@@ -1,0 +1,1 @@
+"""The loops: HOW one kernel computes. `ir` has the grammar; then one file a pass."""

@@ -1,0 +1,205 @@
+"""The loop IR: how one kernel computes.
+
+Grammar (expressions are in expr.py):
+
+    function ::= name, arguments: Array(scope="global") ..., body
+    body     ::= stmt ...
+    stmt     ::= For(var, extent, kind, body)
+               | Alloc(array)                          scope: register | stack | local
+               | Let(local, e)                         names a value for what follows in this body
+               | Store(array, index, e, guard)         array[index] = e
+               | Accumulate(array, index, op, e, guard)  array[index] = op(array[index], e)
+               | If(condition, body, otherwise)
+               | Barrier()
+
+Semantics:
+
+- For runs its body with var = 0 .. extent - 1. Its kind says how:
+    serial    one after another
+    unroll    as serial, to be written out by the unroll pass
+    vector    all at once, to be widened by the vectorize pass; a constant extent
+    parallel  shared among the CPU's threads; iterations are independent
+    workgroup, workitem   an axis of an OpenCL launch; workgroup loops are outermost, and the
+              iterations of a workitem loop are shared among the items of the group
+- Memory is flat: an index counts elements of its array. Scalars and vectors are loaded and stored
+  alike: a vector store's index is a vector (a Ramp of stride 1 is contiguous), and where the index
+  is a scalar but the value a vector of n lanes, elements index .. index + n - 1 are meant. So it is
+  with Load: `Load(array, Ramp(base, 1, n))`. A guard (bool, scalar or vector) switches lanes off.
+- An Alloc lives to the end of the body it stands in; its contents start undefined.
+- Accumulate "sum" of a product is fused (rounded once) for floats.
+- Barrier: all items of the work-group meet, and local memory is seen by all. A CPU ignores it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..expr import Array, Expr, Local, Var
+
+KINDS = ("serial", "unroll", "vector", "parallel", "workgroup", "workitem")
+
+
+class Stmt:
+    """One statement."""
+
+    __slots__ = ()
+
+
+Body = tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class For(Stmt):
+    """Runs body with var = 0 .. extent - 1; `extent` may be an expression in serial loops."""
+
+    var: Var
+    extent: int | Expr
+    kind: str
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Alloc(Stmt):
+    """Makes room for an array of scope register, stack or local, until the enclosing body ends."""
+
+    array: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Let(Stmt):
+    """Computes a value once, for the statements after it in the same body."""
+
+    local: Local
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Store(Stmt):
+    """array[index] = value, in the lanes where the guard holds."""
+
+    array: Array
+    index: Expr
+    value: Expr
+    guard: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate(Stmt):
+    """array[index] = op(array[index], value); op is "sum", "prod", "max" or "min".
+
+    With `atomic`, safe against other work-items and threads at the same place.
+    """
+
+    array: Array
+    index: Expr
+    op: str
+    value: Expr
+    guard: Expr | None = None
+    atomic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class If(Stmt):
+    """Runs one of two bodies; the condition is a scalar bool."""
+
+    condition: Expr
+    body: Body
+    otherwise: Body = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier(Stmt):
+    """All work-items of the group arrive before any goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A kernel: `arguments` are its global arrays, the first `outputs` of them written.
+
+    `comment` says what it computes, for people; `reasons` why it was transformed so. `flops` and
+    `bytes` are what one run does and moves at least, for the reports.
+    """
+
+    name: str
+    arguments: tuple[Array, ...]
+    outputs: int
+    body: Body
+    comment: str = field(default="", compare=False)
+    reasons: tuple[str, ...] = field(default=(), compare=False)
+    flops: int = field(default=0, compare=False)
+    bytes: int = field(default=0, compare=False)
+
+
+def bodies(stmt: Stmt) -> tuple[Body, ...]:
+    """The bodies that a statement holds."""
+    match stmt:
+        case For():
+            return (stmt.body,)
+        case If():
+            return (stmt.body, stmt.otherwise)
+    return ()
+
+
+def expressions(stmt: Stmt) -> tuple[Expr, ...]:
+    """The expressions that stand in a statement itself, not in its bodies."""
+    match stmt:
+        case For(extent=Expr() as extent):
+            return (extent,)
+        case Let():
+            return (stmt.value,)
+        case Store() | Accumulate():
+            guard = () if stmt.guard is None else (stmt.guard,)
+            return (stmt.index, stmt.value, *guard)
+        case If():
+            return (stmt.condition,)
+    return ()
+
+
+def statements(body: Body) -> Iterator[Stmt]:
+    """Every statement of a body, outer before inner."""
+    for stmt in body:
+        yield stmt
+        for inner in bodies(stmt):
+            yield from statements(inner)
+
+
+def show(function: Function) -> str:
+    """The function as indented text."""
+    lines = [f"# {line}" for line in function.comment.splitlines()]
+    arguments = ", ".join(
+        f"{'out ' if n < function.outputs else ''}{a.name}: {a.dtype}[{a.size}]"
+        for n, a in enumerate(function.arguments)
+    )
+    lines.append(f"{function.name}({arguments}):")
+    _show_body(function.body, "    ", lines)
+    return "\n".join(lines) + "\n"
+
+
+_ACCUMULATE = {"sum": "+=", "prod": "*=", "max": "max=", "min": "min="}
+
+
+def _show_body(body: Body, indent: str, lines: list[str]) -> None:
+    for stmt in body:
+        match stmt:
+            case For():
+                lines.append(f"{indent}{stmt.kind} {stmt.var} in {stmt.extent}:")
+                _show_body(stmt.body, indent + "    ", lines)
+            case Alloc(array):
+                lines.append(f"{indent}{array.scope} {array.name}: {array.dtype}[{array.size}]")
+            case Let():
+                lines.append(f"{indent}{stmt.local} = {stmt.value}")
+            case Store() | Accumulate():
+                sign = _ACCUMULATE[stmt.op] if isinstance(stmt, Accumulate) else "="
+                width = f":{stmt.value.lanes}" if stmt.value.lanes > stmt.index.lanes else ""
+                guard = "" if stmt.guard is None else f" if {stmt.guard}"
+                place = f"{stmt.array.name}[{stmt.index}{width}]"
+                lines.append(f"{indent}{place} {sign} {stmt.value}{guard}")
+            case If():
+                lines.append(f"{indent}if {stmt.condition}:")
+                _show_body(stmt.body, indent + "    ", lines)
+                if stmt.otherwise:
+                    lines.append(f"{indent}else:")
+                    _show_body(stmt.otherwise, indent + "    ", lines)
+            case Barrier():
+                lines.append(f"{indent}barrier")
