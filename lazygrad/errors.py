@@ -1,4 +1,4 @@
-"""The exceptions that lazygrad raises on purpose; each is also the built-in that a caller would expect."""
+"""The exceptions that lazygrad raises on purpose, each also of the built-in kind one would expect."""
 
 
 class ShapeError(ValueError):
@@ -19,3 +19,15 @@ class OutOfMemoryError(MemoryError):
 
 class CompilerError(RuntimeError):
     """A fault of the compiler itself; the text names the pass and where its input was written."""
+
+
+class ConfigError(ValueError):
+    """An environment variable or setting whose value is not valid; the text says what is."""
+
+
+class DatasetError(RuntimeError):
+    """A data set that cannot be had or is not what it should be; the text names the file."""
+
+
+class DownloadError(DatasetError):
+    """A data set that is not on this machine and that no mirror gave."""

@@ -1,0 +1,174 @@
+"""Every environment variable that lazygrad reads, once: what it means, what is valid, the default.
+
+    from lazygrad import config
+    if config.DEBUG >= 2: ...            # an int; an invalid DEBUG raises ConfigError here
+    with config.override(THREADS=1): ... # for a while, in the whole process
+
+A variable is read and checked at its first use and then kept as an attribute of this module, so a
+later read costs one dictionary look-up. For that reason write `config.DEBUG` at each use, never
+`from config import DEBUG`. An empty variable counts as unset.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import ConfigError
+
+BACKEND: str
+"""Where tensors live unless a device is named: "CPU" (the default) or "GPU"."""
+
+THREADS: int
+"""How many threads the CPU backend computes with; by default, the cores this process may use."""
+
+DEBUG: int
+"""What is told while running, on stderr: 0 nothing (the default), 1 a line per schedule, 2 also a
+line per kernel with its time and rates, 3 also the transformations chosen and why, 4 also code."""
+
+DUMP: Path | None
+"""The folder that every compilation stage is written to, made if missing; by default none is."""
+
+TUNE: bool
+"""1 chooses transformations by measured time and remembers the best on disk; 0 (the default)
+chooses them by the cost model alone."""
+
+LAZYGRAD_DATA: Path | None
+"""An existing folder to look for data sets in, before the cache and the network."""
+
+LAZYGRAD_CACHE: Path
+"""The folder for compiled code and downloaded data; by default, the system's for user caches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One variable: `parse` makes its text a value or raises ValueError; `valid` is told then."""
+
+    parse: Callable[[str], object]
+    valid: str
+    default: Callable[[], object]
+
+    def value(self, name: str, text: str | None) -> object:
+        """The value that `text` means; the default for None and "". Raises ConfigError."""
+        if not text:
+            return self.default()
+        try:
+            return self.parse(text)
+        except (ValueError, OSError) as error:
+            # An OSError's own words tell why a folder will not do; a ValueError's only repeat.
+            cause = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+            raise ConfigError(f"{name}={text}{cause}: valid is {self.valid}") from None
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.upper() not in choices:
+            raise ValueError(text)
+        return text.upper()
+
+    return parse
+
+
+def _whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if number < low or (high is not None and number > high):
+            raise ValueError(text)
+        return number
+
+    return parse
+
+
+def _existing_folder(text: str) -> Path:
+    path = Path(text).expanduser().resolve()
+    if not path.is_dir():
+        raise ValueError(text)
+    return path
+
+
+def _writable_folder(text: str) -> Path:
+    path = Path(text).expanduser().resolve()
+    path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(text)
+    return path
+
+
+def _available_cores() -> int:
+    """The cores this process may run on: its affinity, and its control group's share of time."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no affinity
+        cores = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no control group, or "max": no limit
+        pass
+    return cores
+
+
+def _user_cache() -> Path:
+    import platformdirs  # here: needed by few, and `import lazygrad` is to be quick
+
+    return platformdirs.user_cache_path("lazygrad", appauthor=False)
+
+
+SETTINGS: dict[str, Setting] = {
+    "BACKEND": Setting(_one_of("CPU", "GPU"), "CPU or GPU", lambda: "CPU"),
+    "THREADS": Setting(_whole_number(1), "a whole number, 1 or more", _available_cores),
+    "DEBUG": Setting(_whole_number(0, 4), "0, 1, 2, 3 or 4", lambda: 0),
+    "DUMP": Setting(_writable_folder, "a folder that can be made and written to", lambda: None),
+    "TUNE": Setting(lambda text: bool(_whole_number(0, 1)(text)), "0 or 1", lambda: False),
+    "LAZYGRAD_DATA": Setting(_existing_folder, "a folder that exists", lambda: None),
+    "LAZYGRAD_CACHE": Setting(
+        _writable_folder, "a folder that can be made and written to", _user_cache
+    ),
+}
+
+
+if not TYPE_CHECKING:  # hidden from type checkers, which would take any misspelt name for a setting
+
+    def __getattr__(name: str) -> object:
+        """Read, check and keep the setting `name`: called only while the module lacks it."""
+        if name not in SETTINGS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = SETTINGS[name].value(name, os.environ.get(name))
+        return value
+
+
+@contextmanager
+def override(**values: object) -> Iterator[None]:
+    """Set variables for the time of a `with`, in all threads: `override(DEBUG=2, DUMP="out")`.
+
+    Values are checked as the environment's are; None means the default. Raises ConfigError.
+    """
+    for name in values:
+        if name not in SETTINGS:
+            raise ConfigError(f"{name} is no setting: valid are {', '.join(SETTINGS)}")
+    new = {name: SETTINGS[name].value(name, _as_text(value)) for name, value in values.items()}
+    module = globals()
+    before = {name: module[name] for name in new if name in module}
+    module.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            module.pop(name, None)
+        module.update(before)
+
+
+def reload() -> None:
+    """Forget what was read, so that the next use of each variable reads the environment again."""
+    for name in SETTINGS:
+        globals().pop(name, None)
+
+
+def _as_text(value: object) -> str | None:
+    if value is None:
+        return None
+    return str(int(value)) if isinstance(value, bool) else str(value)
