@@ -1,4 +1,4 @@
-"""The exceptions that lazygrad raises on purpose, each also of the built-in kind one would expect."""
+"""The exceptions that lazygrad raises on purpose, each also of the built-in kind to expect."""
 
 
 class ShapeError(ValueError):
