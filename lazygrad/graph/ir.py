@@ -30,7 +30,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
 from weakref import WeakValueDictionary
 
@@ -48,15 +48,24 @@ class _Interning(type):
     """Makes `SomeNode(*fields)` return the one live node of that class with those fields."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            names = [f.name for f in fields(cls) if f.init]  # type: ignore[arg-type]
-            args = args + tuple(kwargs[name] for name in names[len(args) :])
+        if kwargs or len(args) < len(cls._field_names()):  # type: ignore[attr-defined]
+            args = _with_defaults(cls, args, kwargs)
         key = cls._key(args)  # type: ignore[attr-defined]
         found = _interned.get(key)
         if found is None:
             found = super().__call__(*args)
             found = _interned.setdefault(key, found)
         return found
+
+
+def _with_defaults(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Every field's value, in order: the key must not depend on how the fields were written."""
+    omitted = [f for f in fields(cls) if f.init][len(args) :]
+    missing = [f.name for f in omitted if f.name not in kwargs and f.default is MISSING]
+    unknown = kwargs.keys() - {f.name for f in omitted}
+    if missing or unknown:
+        raise TypeError(f"{cls.__name__}: missing {missing}, unexpected {sorted(unknown)}")
+    return args + tuple(kwargs.get(f.name, f.default) for f in omitted)
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True, weakref_slot=True)
@@ -94,7 +103,7 @@ class Node(metaclass=_Interning):
         if names is None:
             names = tuple(f.name for f in fields(cls) if f.init)
             cls._names = names  # type: ignore[attr-defined]
-        return names  # type: ignore[no-any-return]
+        return names
 
     def _infer(self) -> tuple[Shape, DType]:
         raise NotImplementedError
@@ -202,7 +211,9 @@ class Buffer(Node):
 
     def _infer(self) -> tuple[Shape, DType]:
         if math.prod(self.shape_) != self.storage.size:
-            raise ShapeError(f"buffer: {self.storage.size} elements cannot have shape {self.shape_}")
+            raise ShapeError(
+                f"buffer: {self.storage.size} elements cannot have shape {self.shape_}"
+            )
         return self.shape_, self.storage.dtype
 
     def _infer_device(self) -> str | None:
@@ -961,7 +972,9 @@ class Detach(Node):
 # --------------------------------------------------------------------------- walking
 
 
-def topological(outputs: Iterable[Node], inputs: Callable[[Node], Sequence[Node]] | None = None) -> list[Node]:
+def topological(
+    outputs: Iterable[Node], inputs: Callable[[Node], Sequence[Node]] | None = None
+) -> list[Node]:
     """Every node that the outputs need, each after its inputs. Iterative: depth is no limit.
 
     `inputs` may cut the walk: where it returns (), a node counts as a leaf.
