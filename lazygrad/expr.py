@@ -20,7 +20,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 from weakref import WeakValueDictionary
 
 from .dtypes import DType, bool_, int64
@@ -88,7 +88,13 @@ class Expr(metaclass=_Interning):
         return show(self)
 
 
-expression = dataclass(frozen=True, eq=False, repr=False, slots=True)
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def expression(cls: type[T]) -> type[T]:
+    """Class decorator: a frozen, interned expression with the annotated fields."""
+    return dataclass(frozen=True, eq=False, repr=False, slots=True)(cls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +271,6 @@ def _show(e: Expr, texts: tuple[str, ...]) -> str:
         case ReduceLanes():
             return f"lanes_{e.op}({texts[0]})"
     raise TypeError(type(e).__name__)
-
-
-T = TypeVar("T")
 
 
 def walk(

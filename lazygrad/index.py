@@ -107,6 +107,8 @@ def linear(e: Expr) -> Linear:
     match e:
         case Literal():
             return int(e.value), ()
+        case Var(extent=1):
+            return 0, ()  # a loop of one iteration has no index
         case Op(op="add", args=(x, y)) if e.dtype == int64:
             return _combine(linear(x), linear(y), 1)
         case Op(op="sub", args=(x, y)) if e.dtype == int64:

@@ -1,0 +1,153 @@
+"""The value of a graph node at an index, as a scalar expression: how nodes are inlined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..dtypes import DType, bool_, int64
+from ..expr import Bitcast, Cast, Expr, Literal, Load, Op
+from ..graph import ir
+from ..graph.ir import Node
+from ..index import FALSE, TRUE, all_of, at_least, less
+from ..schedule.access import MultiIndex, iota_index, movement_index
+
+Guards = tuple[Expr, ...]
+Request = tuple[Node, MultiIndex, Guards]
+
+_OPS: dict[type[Node], str] = {
+    ir.Neg: "neg", ir.Abs: "abs", ir.Exp: "exp", ir.Log: "log", ir.Sqrt: "sqrt", ir.Sin: "sin",
+    ir.Cos: "cos", ir.Tanh: "tanh", ir.Erf: "erf", ir.Floor: "floor", ir.Ceil: "ceil",
+    ir.Trunc: "trunc", ir.Round: "round", ir.Not: "not", ir.Add: "add", ir.Sub: "sub",
+    ir.Mul: "mul", ir.Div: "div", ir.FloorDiv: "floordiv", ir.Mod: "mod", ir.Pow: "pow",
+    ir.Maximum: "max", ir.Minimum: "min", ir.Less: "lt", ir.LessEqual: "le", ir.Equal: "eq",
+    ir.NotEqual: "ne", ir.And: "and", ir.Or: "or", ir.Xor: "xor", ir.Shl: "shl", ir.Shr: "shr",
+    ir.Where: "where",
+}  # fmt: skip
+_BOOL_OPS = {"add": "or", "mul": "and", "max": "or", "min": "and"}
+
+
+class Values:
+    """Builds expressions; each node at each index once. Iterative, so depth is no limit.
+
+    `read` gives the value of a node that need not be computed (it is in memory or a register),
+    or None.
+    """
+
+    def __init__(self, read: Callable[[Node, MultiIndex, Expr | None], Expr | None]) -> None:
+        self.read = read
+
+    def of(self, node: Node, index: MultiIndex, guards: Guards) -> Expr:
+        """node[index]; where the guards do not hold the value does not matter, but no memory is
+        touched."""
+        return self._build((node, index, guards), {})
+
+    def inside(self, node: Node, index: MultiIndex) -> Expr:
+        """node[index] computed from its inputs, though the node itself may have memory."""
+        request: Request = (node, index, ())
+        memo: dict[Request, Expr] = {}
+        for needed in self._needs(request):
+            self._build(needed, memo)
+        return self._combine(request, memo)
+
+    def gathered(
+        self, indices: Sequence[Node], shape: Sequence[int], index: MultiIndex, guards: Guards = ()
+    ) -> tuple[MultiIndex, Guards]:
+        """The multi-index that index nodes hold at `index`, and when it is inside."""
+        result: list[Expr] = []
+        inside: list[Expr] = []
+        for node, n in zip(indices, shape, strict=True):
+            walked = iota_index(node, index)
+            i = walked if walked is not None else _as_index(self.of(node, index, guards))
+            result.append(i)
+            inside += [at_least(i, 0), less(i, n)]
+        return tuple(result), tuple(g for g in inside if g is not TRUE)
+
+    def _build(self, request: Request, memo: dict[Request, Expr]) -> Expr:
+        stack = [request]
+        while stack:
+            top = stack[-1]
+            if top in memo:
+                stack.pop()
+                continue
+            node, index, guards = top
+            ready = self.read(node, index, all_of(guards))
+            if ready is not None:
+                memo[top] = ready
+                stack.pop()
+                continue
+            missing = [needed for needed in self._needs(top) if needed not in memo]
+            if missing:
+                stack.extend(missing)
+            else:
+                memo[top] = self._combine(top, memo)
+                stack.pop()
+        return memo[request]
+
+    def _needs(self, request: Request) -> list[Request]:
+        """What must be known before a node's value can be built."""
+        node, index, guards = request
+        match node:
+            case ir.Const() | ir.Iota():
+                return []
+            case ir.Elementwise() | ir.Contiguous() | ir.Copy():
+                return [(x, index, guards) for x in node.inputs]
+            case ir.Gather(x, indices):
+                walked = [iota_index(i, index) for i in indices]
+                needs = [
+                    (i, index, guards) for i, w in zip(indices, walked, strict=True) if w is None
+                ]
+                at, inside = self.gathered(indices, x.shape, index, guards)
+                return [*needs, (x, at, guards + inside)]
+            case ir.Movement():
+                at, more = movement_index(node, index)
+                return [] if FALSE in more else [(node.inputs[0], at, guards + more)]
+        raise TypeError(f"{node.name} cannot be inlined: it needs memory")
+
+    def _combine(self, request: Request, memo: dict[Request, Expr]) -> Expr:
+        node, index, guards = request
+        match node:
+            case ir.Const(value, dtype):
+                return Literal(value, dtype)
+            case ir.Iota(_, dtype):
+                return index[0] if dtype == int64 else Cast(index[0], dtype)
+            case ir.Contiguous() | ir.Copy():
+                return memo[(node.inputs[0], index, guards)]
+            case ir.Cast(x, dtype):
+                value = memo[(x, index, guards)]
+                return value if x.dtype == dtype else Cast(value, dtype)
+            case ir.Bitcast(x, dtype):
+                return Bitcast(memo[(x, index, guards)], dtype)
+            case ir.Elementwise():
+                return _operation(node, tuple(memo[(x, index, guards)] for x in node.inputs))
+            case ir.Gather(x, indices):
+                at, inside = self.gathered(indices, x.shape, index, guards)
+                return _guarded(memo[(x, at, guards + inside)], inside, 0, node.dtype)
+            case ir.Pad(x, _, fill):
+                at, more = movement_index(node, index)
+                if FALSE in more:
+                    return Literal(fill, node.dtype)
+                return _guarded(memo[(x, at, guards + more)], more, fill, node.dtype)
+        at, more = movement_index(node, index)
+        return memo[(node.inputs[0], at, guards + more)]
+
+
+def _operation(node: Node, args: tuple[Expr, ...]) -> Expr:
+    op = _OPS[type(node)]
+    if node.inputs[-1].dtype == bool_:
+        op = _BOOL_OPS.get(op, op)
+    return Op(op, args)
+
+
+def _guarded(value: Expr, guards: Guards, fill: bool | int | float, dtype: DType) -> Expr:
+    """value where the guards hold, else fill; a guarded load gives 0 by itself."""
+    condition = all_of(guards)
+    if condition is None:
+        return value
+    is_zero = fill == 0 and str(float(fill)) != "-0.0"
+    if is_zero and isinstance(value, Load) and value.guard is condition:
+        return value
+    return Op("where", (condition, value, Literal(fill, dtype)))
+
+
+def _as_index(e: Expr) -> Expr:
+    return e if e.dtype == int64 else Cast(e, int64)

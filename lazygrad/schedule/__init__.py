@@ -1,0 +1,1 @@
+"""The schedule: WHICH operations share a kernel, in which order, in what memory."""

@@ -1,0 +1,248 @@
+"""Where an operation reads: the index of an input's element for an element of the output.
+
+permute (1, 0)  out[i, j]  reads  x[j, i]
+pad (2, 0)      out[i]     reads  x[i - 2]  where i >= 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..dtypes import int64
+from ..expr import Expr, Literal, Local, Var
+from ..graph.ir import (
+    Buffer,
+    Cast,
+    Const,
+    Contiguous,
+    Copy,
+    Elementwise,
+    Expand,
+    Fold,
+    Gather,
+    Iota,
+    Node,
+    Pad,
+    Permute,
+    Reduce,
+    Reshape,
+    Scatter,
+    Slice,
+    Sort,
+    Window,
+)
+from ..index import (
+    TRUE,
+    add,
+    all_of,
+    at_least,
+    equal,
+    flatten,
+    floordiv,
+    less,
+    linear,
+    mod,
+    mul,
+    sub,
+    unflatten,
+)
+from .ir import axis_variables
+
+MultiIndex = tuple[Expr, ...]
+
+
+def movement_index(node: Node, index: MultiIndex) -> tuple[MultiIndex, tuple[Expr, ...]]:
+    """For a movement node: the index into its input, and the conditions for reading it at all."""
+    match node:
+        case Reshape(x, shape):
+            return _reshape_index(x.shape, shape, index), ()
+        case Permute(x, order):
+            source = dict(zip(order, index, strict=True))
+            return tuple(source[axis] for axis in range(len(order))), ()
+        case Expand(x):
+            zero = Literal(0)
+            return tuple(zero if n == 1 else i for n, i in zip(x.shape, index, strict=True)), ()
+        case Slice(_, starts, _, steps):
+            moved = zip(index, starts, steps, strict=True)
+            return tuple(add(mul(i, step), start) for i, start, step in moved), ()
+        case Pad(x, padding):
+            moved_index = []
+            guards = []
+            for i, n, (before, after) in zip(index, x.shape, padding, strict=True):
+                j = sub(i, before)
+                moved_index.append(j)
+                if before:
+                    guards.append(at_least(j, 0))
+                if after:
+                    guards.append(less(j, n))
+            return tuple(moved_index), tuple(g for g in guards if g is not TRUE)
+        case Window(_, axis, _, stride, dilation):
+            *rest, k = index
+            rest[axis] = add(mul(rest[axis], stride), mul(k, dilation))
+            return tuple(rest), ()
+    raise TypeError(f"{node.name} is no movement")
+
+
+def _reshape_index(old: tuple[int, ...], new: tuple[int, ...], index: MultiIndex) -> MultiIndex:
+    """Equal runs of axes keep their indices; only what is really merged or split is recomputed."""
+    result: list[Expr] = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        if i < len(old) and j < len(new) and old[i] == new[j]:
+            result.append(index[j])
+            i, j = i + 1, j + 1
+            continue
+        i_end, j_end = i, j
+        a = b = 1
+        while True:  # grow both sides until their products meet
+            if a == b and (i_end > i or j_end > j):
+                break
+            if a <= b and i_end < len(old):
+                a *= old[i_end]
+                i_end += 1
+            elif j_end < len(new):
+                b *= new[j_end]
+                j_end += 1
+            elif i_end < len(old):
+                a *= old[i_end]
+                i_end += 1
+            else:
+                break
+        position = flatten(index[j:j_end], new[j:j_end])
+        result.extend(unflatten(position, old[i:i_end]))
+        i, j = i_end, j_end
+    return tuple(result)
+
+
+def reduce_index(node: Reduce, index: MultiIndex, inner: MultiIndex) -> MultiIndex:
+    """The index into a reduction's input, `inner` running over the reduced axes."""
+    kept, reduced = iter(index), iter(inner)
+    return tuple(
+        next(reduced) if axis in node.axes else next(kept) for axis in range(len(node.x.shape))
+    )
+
+
+def fold_index(node: Fold, index: MultiIndex, k: Expr) -> tuple[MultiIndex, tuple[Expr, ...]]:
+    """The index into a fold's input for window position k, and when there is such an element."""
+    offset = sub(index[node.axis], mul(k, node.dilation))
+    guards = [at_least(offset, 0)]
+    if node.stride > 1:
+        guards.append(equal(mod(offset, node.stride), 0))
+    window = floordiv(offset, node.stride)
+    guards.append(less(window, node.x.shape[node.axis]))
+    moved = list(index)
+    moved[node.axis] = window
+    return (*moved, k), tuple(g for g in guards if g is not TRUE)
+
+
+def reduced_variables(node: Node) -> tuple[Var, ...]:
+    """The variables over which a Reduce or Fold sums (none for other nodes)."""
+    match node:
+        case Reduce(x, _, axes):
+            return axis_variables([x.shape[axis] for axis in axes], "r")
+        case Fold(x):
+            return axis_variables([x.shape[-1]], "r")
+    return ()
+
+
+class Access:
+    """One read of a node that is in memory, from the element of a member."""
+
+    __slots__ = ("guard", "index", "node")
+
+    def __init__(self, node: Node, index: MultiIndex, guard: Expr | None) -> None:
+        self.node, self.index, self.guard = node, index, guard
+
+
+def accesses(root: Node, is_boundary: Callable[[Node], bool]) -> list[Access]:
+    """Every read of a boundary node that computing root[a0, a1, ...] makes (r0, ... reduced).
+
+    Iterative; each inlined node is visited once for each distinct index it is read at.
+    """
+    index: MultiIndex = axis_variables(root.shape)
+    found: list[Access] = []
+    seen: set[tuple[Node, MultiIndex]] = set()
+    stack: list[tuple[Node, MultiIndex, tuple[Expr, ...]]] = []
+    for step in _inputs(root, index, ()):
+        stack.append(step)
+    while stack:
+        node, at, guards = stack.pop()
+        if (node, at) in seen:
+            continue
+        seen.add((node, at))
+        if is_boundary(node):
+            found.append(Access(node, at, all_of(guards)))
+        else:
+            stack.extend(_inputs(node, at, guards))
+    found.reverse()
+    return found
+
+
+def _inputs(
+    node: Node, index: MultiIndex, guards: tuple[Expr, ...]
+) -> Iterator[tuple[Node, MultiIndex, tuple[Expr, ...]]]:
+    match node:
+        case Const() | Iota() | Buffer():
+            return
+        case Elementwise() | Contiguous() | Copy():
+            for x in node.inputs:
+                yield x, index, guards
+        case Reduce(x):
+            yield x, reduce_index(node, index, reduced_variables(node)), guards
+        case Fold(x):
+            at, more = fold_index(node, index, reduced_variables(node)[0])
+            yield x, at, guards + more
+        case Gather(x, indices):
+            for i in indices:
+                yield i, index, guards
+            yield x, tuple(gather_axis(node, axis, index) for axis in range(len(indices))), guards
+        case Scatter() | Sort():
+            # Read in an order of their own: every input is looked at as a whole.
+            for x in node.inputs:
+                yield x, axis_variables(x.shape, "s"), guards
+        case _:
+            at, more = movement_index(node, index)
+            yield node.inputs[0], at, guards + more
+
+
+def gather_axis(node: Gather, axis: int, index: MultiIndex) -> Expr:
+    """The index along one axis: an expression where it is merely walked, else an unknown one."""
+    walked = iota_index(node.indices[axis], index)
+    if walked is not None:
+        return walked
+    inner = ",".join(repr(i) for i in index)
+    return Local(f"gathered_{axis}_{id(node)}[{inner}]", int64)
+
+
+def iota_index(node: Node, index: MultiIndex) -> Expr | None:
+    """The value of an integer node as an index expression, where it is arithmetic on Iota."""
+    while True:
+        match node:
+            case Const(value):
+                return Literal(int(value)) if not node.dtype.is_float else None
+            case Iota():
+                return index[0]
+            case Cast(x) if node.dtype.is_int and x.dtype.is_int:
+                node = x
+            case Reshape() | Permute() | Expand() | Slice() | Window():
+                index, _ = movement_index(node, index)
+                node = node.inputs[0]
+            case _:
+                return None
+
+
+def is_bijection(position: Expr, size: int) -> tuple[Var, ...] | None:
+    """The variables of a position that runs over 0 .. size - 1 exactly once, outermost first.
+
+    That is a mixed-radix number: each coefficient is the product of the smaller digits' extents.
+    """
+    constant, terms = linear(position)
+    expected, digits = 1, []
+    for atom, k in sorted(terms, key=lambda t: t[1]):
+        if not isinstance(atom, Var) or k != expected:
+            return None
+        digits.append(atom)
+        expected *= atom.extent
+    if constant or expected != size:
+        return None
+    return tuple(reversed(digits))

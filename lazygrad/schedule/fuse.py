@@ -1,0 +1,279 @@
+"""Group the stored nodes into kernels, so that the fewest bytes move.
+
+    relu(sum(a * b) + c)   ->  one contraction: relu and + c on the sum before it is stored
+    exp(x - max(x)) / sum  ->  one row kernel: maximum, sum and result while the row is in cache
+    p - lr * m, m          ->  one map with two outputs
+
+Nodes are visited in topological order; each joins the last kernel that it reads from, another one
+over the same elements, or starts its own. A kernel only ever reads kernels that started before
+it, so the order in which they started is an order to run them in, and no cycle can arise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..expr import Expr, Var, leaves
+from ..graph.ir import (
+    Buffer,
+    Cast,
+    Copy,
+    Fold,
+    Movement,
+    Mul,
+    Node,
+    Reduce,
+    Scatter,
+    Sort,
+    topological,
+)
+from ..index import flatten, substitute
+from .access import Access, accesses, is_bijection
+from .ir import Kernel, Member, Schedule, axis_variables
+from .store import choose_stored
+
+MIN_REUSE = 4  # a contraction uses each element of both factors at least so often
+SMALL = 1 << 15  # elements of work that one thread does sooner than it is shared
+MAX_MEMBERS = 24
+MAX_INPUTS = 48
+
+
+@dataclass(eq=False)
+class _Group:
+    """A kernel in the making. `number` is its place in the order of running."""
+
+    number: int
+    kind: str
+    outer: int
+    members: dict[Node, Expr] = field(default_factory=dict)  # node -> position
+    reads: dict[Node, None] = field(default_factory=dict)  # in a reproducible order
+    work: int = 0
+
+    def add(self, node: Node, position: Expr, reads: Sequence[Access], work: int) -> None:
+        self.members[node] = position
+        self.reads.update(dict.fromkeys(a.node for a in reads))
+        self.work += work
+
+
+def fuse(outputs: Sequence[Node], cores: int) -> Schedule:
+    """Group graph nodes into kernels so that the fewest bytes move.
+
+    Requires: a simplified graph. Ensures: every output is written by exactly one kernel (outputs
+    that are Buffers need none); kernels come in an order that respects what they read.
+    """
+    order = topological(outputs)
+    stored = choose_stored(order, outputs)
+    fuser = _Fuser(stored, cores)
+    for node in order:
+        if node in stored:
+            fuser.place(node)
+    return fuser.schedule(outputs)
+
+
+class _Fuser:
+    """The groups so far, and where to look for one to join."""
+
+    def __init__(self, stored: set[Node], cores: int) -> None:
+        self.stored = stored
+        self.cores = cores
+        self.groups: list[_Group] = []
+        self.group_of: dict[Node, _Group] = {}
+        self.latest: dict[tuple[object, ...], _Group] = {}  # over the same elements
+
+    def place(self, node: Node) -> None:
+        """Put a node into the best group."""
+        reads = accesses(node, self._is_boundary)
+        sources = [self.group_of[a.node] for a in reads if a.node in self.group_of]
+        last = max(sources, key=lambda g: g.number, default=None)
+        kind = _kind(node, reads)
+        if kind in ("map", "row"):
+            if last is not None and self._join_source(node, kind, last, reads):
+                return
+            if self._join_sibling(node, kind, last, reads):
+                return
+        position = flatten(axis_variables(node.shape), node.shape)
+        group = _Group(len(self.groups), kind, node.size)
+        self.groups.append(group)
+        self._add(group, node, position, reads)
+
+    def schedule(self, outputs: Sequence[Node]) -> Schedule:
+        """The groups as kernels; a member that only its own kernel reads needs no memory."""
+        read_elsewhere: set[Node] = set(outputs)
+        for group in self.groups:
+            read_elsewhere.update(n for n in group.reads if self.group_of.get(n) is not group)
+        kernels = []
+        for group in self.groups:
+            members = tuple(
+                Member(n, p, n in read_elsewhere or n.size != group.outer)
+                for n, p in group.members.items()
+            )
+            inputs = tuple(n for n in group.reads if n not in group.members)
+            kernels.append(Kernel(group.kind, group.outer, members, inputs))
+        return Schedule(tuple(kernels), tuple(outputs))
+
+    # ------------------------------------------------------------------ joining
+
+    def _is_boundary(self, node: Node) -> bool:
+        return isinstance(node, Buffer) or node in self.stored
+
+    def _add(self, group: _Group, node: Node, position: Expr, reads: Sequence[Access]) -> None:
+        group.add(node, position, reads, _work(node))
+        self.group_of[node] = group
+        for key in _domains(node, group.kind):
+            self.latest[key] = group
+
+    def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
+        """Join the last kernel this node reads, where each position reads only its own."""
+        if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
+            return False
+        position = self._position_in(group, reads)
+        digits = None if position is None else is_bijection(position, group.outer)
+        if position is None or digits is None:
+            return kind == "row" and self._reroot(node, group, reads)
+        mine = {a for a in axis_variables(node.shape) if a.extent > 1}
+        if not mine.issuperset(digits):
+            return kind == "row" and self._reroot(node, group, reads)
+        epilogue = len(mine) == len(digits)  # one element a position
+        if kind == "map" and epilogue and group.kind in ("map", "row", "contraction"):
+            self._add(group, node, position, reads)
+            return True
+        if group.kind == "contraction" or (kind == "row" and not epilogue):
+            return False
+        if group.kind == "map" and kind == "map":
+            return False
+        if not self._is_worth_rows(group.outer, group.work + _work(node)):
+            return False
+        group.kind = "row"
+        self._add(group, node, position, reads)
+        return True
+
+    def _position_in(self, group: _Group, reads: Sequence[Access]) -> Expr | None:
+        """The one outer position whose members these reads need; None if there are several."""
+        found: Expr | None = None
+        for access in reads:
+            if access.node not in group.members:
+                continue
+            axes = axis_variables(access.node.shape)
+            values: dict[Expr, Expr] = dict(zip(axes, access.index, strict=True))
+            position = substitute(group.members[access.node], values)
+            if found is not None and position is not found:
+                return None
+            found = position
+        return found
+
+    def _reroot(self, node: Node, group: _Group, reads: Sequence[Access]) -> bool:
+        """Let a reduction of a map's results set the outer loops: rows instead of elements.
+
+        The map's axes that the reduction keeps become outer, those it sums become inner.
+        """
+        if group.kind != "map" or not self._is_worth_rows(node.size, _work(node)):
+            return False
+        shapes = {n.shape for n in group.members}
+        own = [a for a in reads if a.node in group.members]
+        if len(shapes) != 1 or any(a.index != own[0].index for a in own):
+            return False
+        index = own[0].index
+        if any(
+            n > 1 and not isinstance(i, Var) for i, n in zip(index, own[0].node.shape, strict=True)
+        ):
+            return False
+        variables = [i for i in index if isinstance(i, Var) and i.extent > 1]
+        if len(set(variables)) != len(variables):
+            return False
+        for var, n in zip(index, shape, strict=True):
+            if isinstance(var, Var) and var.extent != n:
+                return False
+        if {v for v in axis_variables(node.shape) if v.extent > 1} - set(variables):
+            return False
+        position = flatten(axis_variables(node.shape), node.shape)
+        back: dict[Expr, Expr] = {
+            i: a
+            for i, a in zip(index, axis_variables(shape), strict=True)
+            if isinstance(i, Var) and i.extent > 1
+        }
+        member_position = substitute(position, back)
+        for member in group.members:
+            group.members[member] = member_position
+        group.kind, group.outer = "row", node.size
+        self._add(group, node, position, reads)
+        return True
+
+    def _join_sibling(
+        self, node: Node, kind: str, last: _Group | None, reads: Sequence[Access]
+    ) -> bool:
+        """Join a kernel over the same elements that shares an input."""
+        mine = {a.node for a in reads}
+        for key in _domains(node, kind):
+            group = self.latest.get(key)
+            if group is None or group.kind != kind or len(group.members) >= MAX_MEMBERS:
+                continue
+            if last is not None and last.number >= group.number:
+                continue
+            if len(group.reads.keys() | mine) > MAX_INPUTS or mine.isdisjoint(group.reads):
+                continue
+            if group.outer != node.size:
+                continue
+            self._add(group, node, flatten(axis_variables(node.shape), node.shape), reads)
+            return True
+        return False
+
+    def _is_worth_rows(self, outer: int, work: int) -> bool:
+        """Whether a kernel with so many rows keeps all cores busy, or is too small to matter."""
+        return outer >= 4 * self.cores or work <= SMALL
+
+
+def _work(node: Node) -> int:
+    return node.x.size if isinstance(node, (Reduce, Fold)) else node.size
+
+
+def _domains(node: Node, kind: str) -> list[tuple[object, ...]]:
+    """Keys under which nodes with the same loops find one another."""
+    if isinstance(node, Reduce):
+        return [("row", node.x.shape, node.axes)]
+    if kind == "map":
+        return [("map", node.shape)]
+    return []
+
+
+def _kind(node: Node, reads: Sequence[Access]) -> str:
+    match node:
+        case Scatter():
+            return "scatter"
+        case Sort():
+            return "sort"
+        case Copy():
+            return "copy"
+        case Reduce() | Fold():
+            return "contraction" if is_contraction(node, reads) else "row"
+    return "map"
+
+
+def factors(node: Node) -> tuple[Node, Node] | None:
+    """The two factors under a sum of products, through movement and casts; else None."""
+    if not isinstance(node, (Reduce, Fold)) or (isinstance(node, Reduce) and node.op != "sum"):
+        return None
+    x = node.x
+    while isinstance(x, (Movement, Cast)):
+        x = x.inputs[0]
+    return (x.x, x.y) if isinstance(x, Mul) else None
+
+
+def is_contraction(node: Node, reads: Sequence[Access]) -> bool:
+    """Whether both factors of a sum of products are used again for many outputs."""
+    pair = factors(node)
+    if pair is None or len(reads) != 2 or node.dtype.kind == "bool":
+        return False
+    outputs = {a for a in axis_variables(node.shape) if a.extent > 1}
+    reuse = []
+    for access in reads:
+        used = {atom for i in access.index for atom in _variables(i)}
+        missing = 1
+        for axis in outputs - used:
+            missing *= axis.extent
+        reuse.append(missing)
+    return min(reuse) >= MIN_REUSE
+
+
+def _variables(e: Expr) -> set[Expr]:
+    return {x for x in leaves(e) if isinstance(x, Var)}

@@ -1,0 +1,68 @@
+"""The schedule IR: which operations share a kernel.
+
+Grammar:
+
+    schedule ::= kernel ...                     in an order that respects what they read
+    kernel   ::= kind, outer size, member ...   kind: one of KINDS
+    member   ::= node, position, stored
+
+Semantics:
+
+- A kernel runs common outer loops over `outer` positions 0 .. outer - 1. For each position it
+  computes its members in order; a member may read what an earlier one computed at that position.
+- A member's node has axes; `position` says which of its elements belong to an outer position: an
+  index expression over the node's axis variables (`axis_variables`). Axes that do not occur in it
+  are looped over inside. In a softmax over rows of x (r, c), the row's maximum and sum have
+  position r, and so has the result, whose axis c is an inner loop.
+- Nodes between the members are not named: they are inlined, computed where they are used.
+- A stored member is written to memory of its own; the others live in registers.
+- kinds: "map" has no reduction and no inner loops; "row" is the general form; "contraction" is a
+  sum of products in which both factors are used again and again, with elementwise members on its
+  result; "scatter", "sort" and "copy" (to another device) are one node each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..expr import Expr, Var
+from ..graph.ir import Node
+
+KINDS = ("map", "row", "contraction", "scatter", "sort", "copy")
+
+
+def axis_variables(shape: Sequence[int], prefix: str = "a") -> tuple[Var, ...]:
+    """The variables that stand for a multi-index of `shape`."""
+    return tuple(Var(f"{prefix}{axis}", n) for axis, n in enumerate(shape))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Member:
+    """One node that a kernel computes; see the module's semantics."""
+
+    node: Node
+    position: Expr
+    stored: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Kernel:
+    """Members computed together, and the nodes that they read from memory."""
+
+    kind: str
+    outer: int
+    members: tuple[Member, ...]
+    inputs: tuple[Node, ...]
+
+    @property
+    def outputs(self) -> tuple[Node, ...]:
+        return tuple(m.node for m in self.members if m.stored)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Schedule:
+    """Kernels in order; `outputs` are the nodes that were asked for."""
+
+    kernels: tuple[Kernel, ...]
+    outputs: tuple[Node, ...]

@@ -1,0 +1,123 @@
+"""Which nodes are worth memory of their own: the cost model of inlining against storing.
+
+A node that is not stored is computed again wherever it is used. That is free where it is used
+once; else its arithmetic is done again and what it reads is loaded again. The unit of cost is one
+vector instruction's worth of an element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..graph.ir import (
+    Buffer,
+    Const,
+    Contiguous,
+    Copy,
+    Cos,
+    Div,
+    Elementwise,
+    Erf,
+    Exp,
+    Expand,
+    Fold,
+    Gather,
+    Iota,
+    Log,
+    Mod,
+    Movement,
+    Node,
+    Pad,
+    Pow,
+    Reduce,
+    Scatter,
+    Sin,
+    Sort,
+    Sqrt,
+    Tanh,
+)
+
+MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
+BROADCAST = 2.0  # loading an element that stays in a register or in the first cache
+GUARD = 3.0  # testing whether an index lies inside
+ARITHMETIC: dict[type[Node], float] = {
+    Div: 5.0, Sqrt: 6.0, Mod: 10.0, Exp: 12.0, Log: 14.0, Sin: 20.0, Cos: 20.0, Tanh: 16.0,
+    Erf: 20.0, Pow: 60.0,
+}  # fmt: skip
+KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
+MAX_USES = 8  # a node that so many kernels would compute again is stored
+
+_MUST_STORE = (Reduce, Fold, Scatter, Sort, Copy, Contiguous)
+_LEAVES = (Buffer, Const, Iota)
+
+Use = tuple[Node, int]  # the kernel's node that evaluates it, and at which of its index maps
+
+
+def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
+    """The nodes that get memory: those that must, and those that are cheaper to keep.
+
+    Requires: `order` is topological. Ensures: outputs, reductions and what scatters and sorts read
+    or write are stored; linear in the number of nodes and their uses.
+    """
+    costs = _costs(order)
+    asked = set(outputs)
+    whole: set[Node] = set()  # read in no simple order by a sort: must be in memory
+    for node in order:
+        if isinstance(node, (Sort, Copy)):
+            whole.update(node.inputs)
+    stored: set[Node] = set()
+    uses: dict[Node, dict[Use, float]] = {node: {} for node in order}
+    inlined: dict[Node, int] = {}
+    for node in reversed(order):
+        if isinstance(node, _LEAVES):
+            if node in asked and not isinstance(node, Buffer):
+                stored.add(node)
+            continue
+        mine = uses[node]
+        must = node in asked or node in whole or isinstance(node, _MUST_STORE)
+        if must or _is_dearer_inline(node, mine, costs[node], inlined):
+            stored.add(node)
+            work = float(node.x.size if isinstance(node, (Reduce, Fold)) else node.size)
+            mine = {(node, 0): work}
+        for root, _ in mine:
+            inlined[root] = inlined.get(root, 0) + 1
+        for x in node.inputs:
+            _add_uses(node, x, mine, uses[x])
+    return stored
+
+
+def _add_uses(node: Node, x: Node, mine: dict[Use, float], theirs: dict[Use, float]) -> None:
+    for (root, at), evaluations in mine.items():
+        if isinstance(node, (Movement, Gather, Reduce, Fold)) and not isinstance(node, Elementwise):
+            at = hash((node, at))  # read at another index: not the same computation
+        theirs[(root, at)] = evaluations
+
+
+def _costs(order: Sequence[Node]) -> dict[Node, float]:
+    """The cost of one evaluation of each node, were all but the stored ones inlined."""
+    costs: dict[Node, float] = {}
+    for node in order:
+        if isinstance(node, (Const, Iota)):
+            costs[node] = 1.0
+        elif isinstance(node, (Buffer, *_MUST_STORE)):
+            costs[node] = MEMORY
+        elif isinstance(node, Expand) and node.x.size * 8 <= node.size:
+            costs[node] = BROADCAST
+        else:
+            own = 0.0 if isinstance(node, Movement) else ARITHMETIC.get(type(node), 1.0)
+            own = GUARD if isinstance(node, Pad) else own
+            costs[node] = min(own + sum(costs[x] for x in node.inputs), 1e6)
+    return costs
+
+
+def _is_dearer_inline(
+    node: Node, mine: dict[Use, float], cost: float, inlined: dict[Node, int]
+) -> bool:
+    if len(mine) > MAX_USES or any(inlined.get(root, 0) >= KERNEL_NODES for root, _ in mine):
+        return not isinstance(node, Movement) or len(mine) <= MAX_USES
+    evaluations = sum(mine.values())
+    if len(mine) == 1 and evaluations <= node.size:
+        return False
+    inline = evaluations * cost
+    store = node.size * (cost + MEMORY) + evaluations * MEMORY
+    return inline > store
