@@ -1,0 +1,359 @@
+"""The meaning of every node, in NumPy: the oracle that all passes and backends are tested by.
+
+Arithmetic on float16 and bfloat16 is done in float32 and rounded after each node, as backends
+without such arithmetic do it. Sums and products of float32 are accumulated in float64, so that
+the oracle's own error is not what a test measures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar, cast
+
+import numpy as np
+
+from ..dtypes import DType, float32
+from ..errors import CompilerError
+from . import ir
+from .ir import Node
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Case = Callable[..., Array]  # (node, *values of its inputs) -> its value
+C = TypeVar("C", bound=Case)
+
+
+class Readable(Protocol):
+    """A storage whose elements can be read."""
+
+    def numpy(self) -> Array:
+        """The elements, in order."""
+        ...
+
+
+def evaluate(
+    outputs: Sequence[Node], buffers: Callable[[ir.Buffer], Array] | None = None
+) -> list[Array]:
+    """The values of the outputs, each a C-contiguous array of its node's shape and dtype.
+
+    `buffers` gives a Buffer's elements, in any shape; without it they are `storage.numpy()`.
+    Values are let go once nothing needs them.
+    """
+    order = ir.topological(outputs)
+    uses: dict[Node, int] = {}
+    for used in (*outputs, *(x for node in order for x in node.inputs)):
+        uses[used] = uses.get(used, 0) + 1
+    values: dict[Node, Array] = {}
+    with np.errstate(all="ignore"):
+        for node in order:
+            if isinstance(node, ir.Buffer):
+                elements = buffers(node) if buffers else cast(Readable, node.storage).numpy()
+                values[node] = elements.reshape(node.shape)
+            else:
+                values[node] = evaluate_node(node, [values[x] for x in node.inputs])
+            for x in node.inputs:
+                uses[x] -= 1
+                if not uses[x]:
+                    values.pop(x, None)
+    return [np.asarray(values[output], order="C") for output in outputs]
+
+
+def evaluate_node(node: Node, inputs: Sequence[Array]) -> Array:
+    """One node's value from those of its inputs.
+
+    NumPy's warnings are the caller's to silence, with np.errstate(all="ignore").
+    """
+    case = CASES.get(type(node))
+    if case is None:
+        raise CompilerError(f"evaluate: no case for {node.name}")
+    value: Array = case(node, *inputs)
+    if value.shape != node.shape or value.dtype != node.dtype.numpy:
+        raise CompilerError(f"evaluate: {node} gave {value.dtype}{value.shape}")
+    return value
+
+
+CASES: dict[type[Node], Case] = {}
+
+
+def case(cls: type[Node]) -> Callable[[C], C]:
+    """Decorator: the function is the meaning of nodes of this class."""
+
+    def register(function: C) -> C:
+        CASES[cls] = function
+        return function
+
+    return register
+
+
+# --------------------------------------------------------------------------- dtypes
+
+
+def is_low_precision(dtype: DType) -> bool:
+    """True for the floats that are computed with in float32."""
+    return dtype.is_float and dtype.itemsize < float32.itemsize
+
+
+def convert(x: Array, dtype: DType) -> Array:
+    """`x` cast to dtype, as Cast has it.
+
+    A float that no integer of the target holds has no meaning in C; here it goes through int64.
+    """
+    target = dtype.numpy
+    if x.dtype == target:
+        return x
+    from_float = x.dtype.kind in "fV"  # V: bfloat16
+    if from_float and x.dtype.itemsize < 4:
+        x = x.astype(np.float32)
+    if dtype.kind == "bool":
+        return np.asarray(x != 0)
+    if is_low_precision(dtype):
+        return x.astype(np.float32).astype(target)
+    if from_float and dtype.is_int:
+        small = x.astype(np.int64).astype(target)
+        if dtype.name == "uint64":
+            return np.where(x >= 2.0**63, x.astype(np.uint64), small)
+        return small
+    return x.astype(target)
+
+
+def _wide(x: Array) -> Array:
+    """float16 and bfloat16 as float32; all else as it is."""
+    low = x.dtype.kind in "fV" and x.dtype.itemsize < 4
+    return x.astype(np.float32) if low else x
+
+
+def _accumulated(x: Array, dtype: DType) -> Array:
+    """x in the type in which its elements are summed."""
+    return x.astype(np.float64) if dtype == float32 else _wide(x)
+
+
+# --------------------------------------------------------------------------- leaves
+
+
+@case(ir.Const)
+def _const(node: ir.Const) -> Array:
+    return np.broadcast_to(np.array(node.value, node.dtype.numpy), node.shape)
+
+
+@case(ir.Iota)
+def _iota(node: ir.Iota) -> Array:
+    return convert(np.arange(node.size_), node.dtype)
+
+
+# --------------------------------------------------------------------------- elementwise
+
+
+def _erf(x: Array) -> Array:
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
+
+
+def _shift(node: Node, x: Array, y: Array) -> Array:
+    """Shifts whose count is the width or more; a count below 0 is one of those."""
+    bits = 1 if node.dtype.kind == "bool" else 8 * node.dtype.itemsize
+    outside = (y < 0) | (y >= bits)
+    if node.dtype.kind == "bool":
+        return np.asarray(x & ~outside)
+    count = np.where(outside, 0, y).astype(x.dtype)
+    if isinstance(node, ir.Shl):
+        return np.where(outside, np.zeros((), x.dtype), np.left_shift(x, count))
+    signs = np.right_shift(x, np.array(bits - 1, x.dtype))  # 0 for unsigned and above 0
+    if node.dtype.kind == "uint":
+        signs = np.zeros_like(x)
+    return convert(np.where(outside, signs, np.right_shift(x, count)), node.dtype)
+
+
+UFUNCS: dict[type[Node], Callable[..., Any]] = {
+    ir.Neg: np.negative,
+    ir.Abs: np.abs,
+    ir.Exp: np.exp,
+    ir.Log: np.log,
+    ir.Sqrt: np.sqrt,
+    ir.Sin: np.sin,
+    ir.Cos: np.cos,
+    ir.Tanh: np.tanh,
+    ir.Erf: _erf,
+    ir.Floor: np.floor,
+    ir.Ceil: np.ceil,
+    ir.Trunc: np.trunc,
+    ir.Round: np.rint,
+    ir.Not: np.invert,
+    ir.Add: np.add,
+    ir.Sub: np.subtract,
+    ir.Mul: np.multiply,
+    ir.Div: np.divide,
+    ir.FloorDiv: np.floor_divide,
+    ir.Mod: np.remainder,
+    ir.Pow: np.power,
+    ir.Maximum: np.maximum,
+    ir.Minimum: np.minimum,
+    ir.Less: np.less,
+    ir.LessEqual: np.less_equal,
+    ir.Equal: np.equal,
+    ir.NotEqual: np.not_equal,
+    ir.And: np.bitwise_and,
+    ir.Or: np.bitwise_or,
+    ir.Xor: np.bitwise_xor,
+}
+# Arithmetic that NumPy does not have for bool: done in integers, and true where that is not 0.
+_INTEGER_FOR_BOOL = (ir.Neg, ir.Sub, ir.FloorDiv, ir.Mod)
+
+
+def _ufunc(node: Node, *inputs: Array) -> Array:
+    """Any of UFUNCS, in the precision that its dtype is computed in, rounded once."""
+    function = UFUNCS[type(node)]
+    if inputs[0].dtype == bool and isinstance(node, _INTEGER_FOR_BOOL):
+        inputs = tuple(x.astype(np.int8) for x in inputs)
+    return convert(np.asarray(function(*map(_wide, inputs))), node.dtype)
+
+
+CASES.update(dict.fromkeys(UFUNCS, _ufunc))
+CASES[ir.Shl] = CASES[ir.Shr] = _shift
+
+
+@case(ir.Where)
+def _where(node: ir.Where, condition: Array, x: Array, y: Array) -> Array:
+    return np.where(condition, x, y)
+
+
+@case(ir.Cast)
+def _cast(node: ir.Cast, x: Array) -> Array:
+    return convert(x, node.dtype)
+
+
+@case(ir.Bitcast)
+def _bitcast(node: ir.Bitcast, x: Array) -> Array:
+    return np.ascontiguousarray(x).view(node.dtype.numpy).reshape(x.shape)
+
+
+# --------------------------------------------------------------------------- reduce and movement
+
+
+def identity(op: str, dtype: DType) -> bool | int | float:
+    """The value that changes nothing when op combines it with another."""
+    return {"sum": 0, "prod": 1, "max": dtype.min, "min": dtype.max}[op]
+
+
+_COMBINE: dict[str, Any] = {
+    "sum": np.add,  # of bool: or
+    "prod": np.multiply,  # of bool: and
+    "max": np.maximum,
+    "min": np.minimum,
+}
+
+
+@case(ir.Reduce)
+def _reduce(node: ir.Reduce, x: Array) -> Array:
+    if x.size == 0:
+        return np.full(node.shape, identity(node.op, node.dtype), x.dtype)
+    wide = _accumulated(x, node.dtype)
+    combined = _COMBINE[node.op].reduce(wide, axis=node.axes, dtype=wide.dtype)
+    return convert(np.asarray(combined), node.dtype)
+
+
+@case(ir.Reshape)
+def _reshape(node: ir.Reshape, x: Array) -> Array:
+    return x.reshape(node.shape)
+
+
+@case(ir.Permute)
+def _permute(node: ir.Permute, x: Array) -> Array:
+    return x.transpose(node.order)
+
+
+@case(ir.Expand)
+def _expand(node: ir.Expand, x: Array) -> Array:
+    return np.broadcast_to(x, node.shape)
+
+
+@case(ir.Pad)
+def _pad(node: ir.Pad, x: Array) -> Array:
+    out = np.full(node.shape, node.value, x.dtype)
+    inside = zip(node.padding, x.shape, strict=True)
+    out[tuple(slice(before, before + n) for (before, _), n in inside)] = x
+    return out
+
+
+@case(ir.Slice)
+def _slice(node: ir.Slice, x: Array) -> Array:
+    for axis, (start, size, step) in enumerate(
+        zip(node.starts, node.sizes, node.steps, strict=True)
+    ):
+        x = x.take(start + step * np.arange(size), axis)
+    return x
+
+
+@case(ir.Window)
+def _window(node: ir.Window, x: Array) -> Array:
+    starts = node.stride * np.arange(node.shape[node.axis])
+    windows = x.take(starts[:, None] + node.dilation * np.arange(node.size_), node.axis)
+    return np.moveaxis(windows, node.axis + 1, -1)
+
+
+@case(ir.Fold)
+def _fold(node: ir.Fold, x: Array) -> Array:
+    wide = np.moveaxis(_accumulated(x, node.dtype), node.axis, 0)  # (o, ..., k)
+    size = (node.size_, *wide.shape[1:-1])
+    out = np.zeros(size, wide.dtype)
+    for k in range(wide.shape[-1]):
+        start = k * node.dilation
+        out[start : start + len(wide) * node.stride : node.stride][: len(wide)] += wide[..., k]
+    return convert(np.moveaxis(out, 0, node.axis), node.dtype)
+
+
+# --------------------------------------------------------------------------- indexed and order
+
+
+def _places(shape: ir.Shape, indices: Sequence[Array]) -> tuple[tuple[Array, ...], Array]:
+    """The indices, 0 where any is outside its axis, and whether all are inside."""
+    inside = np.ones(indices[0].shape, bool)
+    for n, index in zip(shape, indices, strict=True):
+        inside &= (index >= 0) & (index < n)
+    return tuple(np.where(inside, index, 0).astype(np.int64) for index in indices), inside
+
+
+@case(ir.Gather)
+def _gather(node: ir.Gather, x: Array, *indices: Array) -> Array:
+    places, inside = _places(x.shape, indices)
+    if x.size == 0:
+        return np.zeros(node.shape, x.dtype)
+    return np.where(inside, x[places], np.zeros((), x.dtype))
+
+
+@case(ir.Scatter)
+def _scatter(node: ir.Scatter, x: Array, *rest: Array) -> Array:
+    *indices, values = rest
+    places, inside = _places(x.shape, indices)
+    kept = tuple(place[inside] for place in places)  # flat, in row-major order
+    out = np.array(_accumulated(x, node.dtype))
+    new = _accumulated(values[inside], node.dtype)
+    if node.op == "set":
+        where = np.ravel_multi_index(kept, x.shape) if len(new) else np.zeros(0, np.int64)
+        last = np.full(x.size, -1)
+        np.maximum.at(last, where, np.arange(len(new)))
+        written = last >= 0
+        out.reshape(-1)[written] = new[last[written]]
+    else:
+        _COMBINE[node.op].at(out, kept, new)
+    return convert(out, node.dtype)
+
+
+@case(ir.Sort)
+def _sort(node: ir.Sort, x: Array) -> Array:
+    x = _wide(x)  # NumPy sorts nan last, which is largest
+    if not node.descending:
+        return np.argsort(x, axis=node.axis, kind="stable").astype(np.int64)
+    # Backwards twice: so equal elements keep their order.
+    backwards = np.argsort(np.flip(x, node.axis), axis=node.axis, kind="stable")
+    return np.asarray(x.shape[node.axis] - 1 - np.flip(backwards, node.axis)).astype(np.int64)
+
+
+# --------------------------------------------------------------------------- placement
+
+
+def _same(node: Node, x: Array) -> Array:
+    return x
+
+
+CASES.update(dict.fromkeys((ir.Copy, ir.Contiguous, ir.Detach), _same))
+
+__all__ = ["CASES", "convert", "evaluate", "evaluate_node", "identity", "is_low_precision"]

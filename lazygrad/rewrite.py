@@ -1,0 +1,125 @@
+"""Rewrite rules, and the driver that applies them to a fixed point.
+
+A rule is a small function from a node to its replacement, or to None where it does not apply; its
+docstring is its equation. Rules are directional: the right side is simpler by some measure, so
+that no sequence of rules comes back to where it began.
+
+    RULES = Rules[Node]()
+
+    @RULES.rule(Neg)
+    def negate_twice(node: Neg) -> Node | None:
+        \"\"\"-(-x)  ->  x\"\"\"
+        match node.x:
+            case Neg(x):
+                return x
+        return None
+
+    rewrite([Neg(Neg(Neg(x)))], RULES)  ==  [Neg(x)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from .errors import CompilerError
+
+
+class Rewritable(Protocol):
+    """What the driver needs of a node: immutable, compared by identity, interned or not."""
+
+    @property
+    def inputs(self) -> tuple[Self, ...]: ...
+
+    def with_inputs(self, inputs: Sequence[Self]) -> Self: ...
+
+
+N = TypeVar("N", bound=Rewritable)
+F = TypeVar("F", bound=Callable[..., Any])
+Rule = Callable[[Any], N | None]
+
+
+class Rules(Generic[N]):
+    """An ordered set of rules, found by the class of the node that they look at."""
+
+    def __init__(self, *parts: Rules[N]) -> None:
+        """The rules of all `parts`, in order."""
+        self._rules: list[tuple[tuple[type, ...], Rule[N]]] = [
+            entry for part in parts for entry in part._rules
+        ]
+        self._of_class: dict[type, tuple[Rule[N], ...]] = {}
+
+    def rule(self, *classes: type) -> Callable[[F], F]:
+        """Decorator: the function is a rule for nodes of these classes and their subclasses."""
+
+        def register(function: F) -> F:
+            self._rules.append((classes, function))
+            self._of_class.clear()
+            return function
+
+        return register
+
+    def of_class(self, cls: type) -> tuple[Rule[N], ...]:
+        """The rules for nodes of class `cls`, in the order in which they were registered."""
+        found = self._of_class.get(cls)
+        if found is None:
+            found = tuple(rule for classes, rule in self._rules if issubclass(cls, classes))
+            self._of_class[cls] = found
+        return found
+
+    def __iter__(self) -> Iterator[Rule[N]]:
+        return (rule for _, rule in self._rules)
+
+
+def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None = None) -> list[N]:
+    """Apply the rules to everything the outputs need until none applies; the outputs' new nodes.
+
+    Bottom-up: a rule sees a node whose inputs are final, and what it returns is rewritten in turn.
+    A node that is a key of `replace` is replaced before anything below it is looked at. Every node
+    is visited once, so the time is linear in the graph; depth is no limit.
+
+    Raises CompilerError where rules lead from a node back to a graph that contains it.
+    """
+    final: dict[N, N] = {}
+    awaited: dict[N, N] = {}  # a node, and the replacement whose final form it will have
+    replace = replace or {}
+    stack = list(reversed(outputs))
+    while stack:
+        node = stack[-1]
+        if node in final:
+            stack.pop()
+            continue
+        replacement = awaited.get(node)
+        if replacement is not None:
+            if replacement not in final:
+                raise CompilerError(f"rewrite: the rules turn {node} into something that needs it")
+            final[node] = final[replacement]
+            stack.pop()
+            continue
+        replacement = replace.get(node)
+        if replacement is None:
+            pending = [x for x in node.inputs if x not in final]
+            if pending:
+                stack.extend(pending)
+                continue
+            current = node.with_inputs([final[x] for x in node.inputs])
+            if current not in final:
+                replacement = _apply(current, rules)
+                if replacement is None:
+                    final[current] = current
+            if replacement is None:
+                final[node] = final[current]
+                stack.pop()
+                continue
+        awaited[node] = replacement
+        stack.append(replacement)
+    return [final[output] for output in outputs]
+
+
+def _apply(node: N, rules: Rules[N]) -> N | None:
+    """What the first rule that applies makes of the node, or None."""
+    for rule in rules.of_class(type(node)):
+        replacement = rule(node)
+        if replacement is not None and replacement is not node:
+            return replacement
+    return None

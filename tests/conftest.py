@@ -1,0 +1,39 @@
+"""What many tests need: graph leaves that hold NumPy arrays, with no device behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad.dtypes import DType, to_dtype
+from lazygrad.graph.ir import Buffer
+
+
+class ArrayStorage:
+    """A storage that is a NumPy array."""
+
+    def __init__(self, array: np.ndarray, device: str) -> None:
+        self.array = array
+        self.size = array.size
+        self.dtype = to_dtype(array.dtype)
+        self.device = device
+
+    def numpy(self) -> np.ndarray:
+        return self.array.reshape(-1)
+
+
+Leaf = Callable[..., Buffer]
+
+
+@pytest.fixture(scope="session")
+def leaf() -> Leaf:
+    """`leaf(values, dtype=None, device="CPU")`: a Buffer node with these elements."""
+
+    def make(values: Any, dtype: DType | None = None, device: str = "CPU") -> Buffer:
+        array = np.asarray(values, None if dtype is None else dtype.numpy)
+        return Buffer(ArrayStorage(array, device), array.shape)
+
+    return make
