@@ -1,0 +1,71 @@
+"""Reverse-mode differentiation: a graph in, a larger graph out; nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import CompilerError, DTypeError, ShapeError
+from .ir import Add, Const, Detach, Node, topological
+from .vjp_rules import VJP_RULES, Cotangents
+
+
+def gradient(loss: Node, wrt: Sequence[Node], cotangent: Node | None = None) -> list[Node | None]:
+    """The derivative of `loss` with respect to each node of `wrt`, as a node of that one's shape.
+
+    `cotangent` is the derivative of the final value with respect to `loss`; it has the loss's shape
+    and dtype, and is ones by default: the derivative of the sum of the loss's elements. A target
+    that the loss does not depend on gives None. Integers and bools carry no gradient, and none
+    passes a Detach; what arrives at a Detach that is itself a target is its gradient.
+
+        gradient(Mul(x, y), [x, y])  ->  [Mul(ones, y), Mul(ones, x)]
+
+    Raises DTypeError and ShapeError for a loss or cotangent that does not fit, and CompilerError,
+    naming the operation, where a derivative is needed that has no rule.
+    """
+    if not loss.dtype.is_float:
+        raise DTypeError(f"gradient: the loss is {loss.dtype}; only floats have a gradient")
+    seed = Const(1, loss.dtype, loss.shape) if cotangent is None else cotangent
+    if seed.shape != loss.shape:
+        raise ShapeError(f"gradient: cotangent {seed.shape} for a loss of shape {loss.shape}")
+    if seed.dtype != loss.dtype:
+        raise DTypeError(f"gradient: cotangent of {seed.dtype} for a loss of {loss.dtype}")
+
+    targets = set(wrt)
+    between = _between(loss, targets)
+    cotangents: dict[Node, Node] = {loss: seed} if loss in between else {}
+    for node in reversed(between):  # every user of a node comes before it
+        g = cotangents.get(node)
+        if g is None or not any(x in between for x in _differentiable_inputs(node)):
+            continue
+        for x, part in zip(node.inputs, _vjp(node, g), strict=True):
+            if part is None or x not in between:
+                continue
+            before = cotangents.get(x)
+            cotangents[x] = part if before is None else Add(before, part)
+    return [cotangents.get(target) for target in wrt]
+
+
+def _differentiable_inputs(node: Node) -> Sequence[Node]:
+    """The inputs that a gradient can flow to."""
+    return () if isinstance(node, Detach) else [x for x in node.inputs if x.dtype.is_float]
+
+
+def _between(loss: Node, targets: set[Node]) -> dict[Node, None]:
+    """The nodes on the ways from the targets to the loss, both included, inputs first."""
+    found: dict[Node, None] = {}  # a set that keeps its order
+    for node in topological([loss], _differentiable_inputs):
+        if node in targets or any(x in found for x in _differentiable_inputs(node)):
+            found[node] = None
+    return found
+
+
+def _vjp(node: Node, g: Node) -> Cotangents:
+    """The cotangents of a node's inputs, given its own."""
+    rule = VJP_RULES.get(type(node))
+    if rule is None:
+        raise CompilerError(f"gradient: {node.name} has no derivative; detach its input")
+    cotangents = rule(g, node)
+    for x, part in zip(node.inputs, cotangents, strict=True):
+        if part is not None and (part.shape, part.dtype) != (x.shape, x.dtype):
+            raise CompilerError(f"gradient: the rule of {node.name} gave {part} for {x}")
+    return cotangents
