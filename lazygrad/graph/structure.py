@@ -1,0 +1,73 @@
+"""The structure of a graph, with the buffers it reads abstracted: the key of schedule caches."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import fields
+from operator import attrgetter
+
+from .ir import Buffer, Const, Detach, Node, Pad
+
+Key = tuple[Hashable, ...]
+
+
+def structure(outputs: Sequence[Node]) -> tuple[Key, list[Buffer]]:
+    """A key that two graphs share where they differ in nothing but buffers, and the buffers.
+
+    The key has each node's class, fields and inputs, these by the place of their first visit; of a
+    Buffer it has the slot, shape, dtype and device, and nothing of a Detach's token. Buffers are
+    returned in the order of their slots, so that those of a second graph with the same key can
+    stand for the first's. Linear in the graph; depth is no limit.
+
+        structure([Add(a, Mul(a, b))])[0] == structure([Add(c, Mul(c, d))])[0]
+    """
+    number: dict[Node, int] = {}
+    leaves: list[Buffer] = []
+    key: list[Hashable] = []
+    stack = list(reversed(outputs))
+    while stack:
+        node = stack[-1]
+        if node in number:
+            stack.pop()
+            continue
+        depth, places = len(stack), []
+        for x in node.inputs:
+            place = number.get(x)
+            if place is None:
+                stack.append(x)
+            else:
+                places.append(place)
+        if len(stack) > depth:
+            continue  # the inputs come first
+        stack.pop()
+        cls = node.__class__
+        if isinstance(node, Buffer):
+            key.append((cls, len(leaves), node.shape, node.dtype, node.device))
+            leaves.append(node)
+        else:
+            describe = _DESCRIBE.get(cls) or _describer(cls)
+            key.append((cls, describe(node), *places))
+        number[node] = len(number)
+    key.append(tuple(number[output] for output in outputs))
+    return tuple(key), leaves
+
+
+_DESCRIBE: dict[type[Node], Callable[[Node], Hashable]] = {}  # the fields that are not nodes
+
+
+def _describer(cls: type[Node]) -> Callable[[Node], Hashable]:
+    """What gives a node's own fields, those that are not nodes."""
+    names = [f.name for f in fields(cls) if f.init and "Node" not in str(f.type)]
+    _DESCRIBE[cls] = attrgetter(*names) if names else lambda node: None
+    return _DESCRIBE[cls]
+
+
+def _bits(value: bool | int | float, node: Node) -> Hashable:
+    """A value by its bits: 0.0 is not -0.0, and nan is itself."""
+    return struct.pack("<d", value) if node.dtype.is_float else value
+
+
+_DESCRIBE[Const] = lambda node: (_bits(node.value, node), node.dtype, node.shape)  # type: ignore[attr-defined]
+_DESCRIBE[Pad] = lambda node: (_bits(node.value, node), node.padding)  # type: ignore[attr-defined]
+_DESCRIBE[Detach] = lambda node: None
