@@ -57,7 +57,7 @@ class Values:
         inside: list[Expr] = []
         for node, n in zip(indices, shape, strict=True):
             walked = iota_index(node, index)
-            i = walked if walked is not None else _as_index(self.of(node, index, guards))
+            i: Expr = walked if walked is not None else _as_index(self.of(node, index, guards))
             result.append(i)
             inside += [at_least(i, 0), less(i, n)]
         return tuple(result), tuple(g for g in inside if g is not TRUE)
@@ -106,8 +106,8 @@ class Values:
     def _combine(self, request: Request, memo: dict[Request, Expr]) -> Expr:
         node, index, guards = request
         match node:
-            case ir.Const(value, dtype):
-                return Literal(value, dtype)
+            case ir.Const(constant, dtype):
+                return Literal(constant, dtype)
             case ir.Iota(_, dtype):
                 return index[0] if dtype == int64 else Cast(index[0], dtype)
             case ir.Contiguous() | ir.Copy():

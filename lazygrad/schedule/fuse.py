@@ -171,6 +171,7 @@ class _Fuser:
             return False
         shapes = {n.shape for n in group.members}
         own = [a for a in reads if a.node in group.members]
+        shape = own[0].node.shape
         if len(shapes) != 1 or any(a.index != own[0].index for a in own):
             return False
         index = own[0].index

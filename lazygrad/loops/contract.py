@@ -1,0 +1,330 @@
+"""A contraction's loops: a tile of sums in registers, operands packed where that pays.
+
+    serial i: serial j:                        parallel blocks of j:
+        acc[0] = 0                                 local panel of b
+        serial k: acc[0] += a[i,k] * b[k,j]  ->    serial blocks of i: local panel of a
+        out[i,j] = acc[0]                              serial j tile, i tile:
+                                                           acc[0..96) = 0
+                                                           serial k: 6 x 16 products, in registers
+                                                           out[i tile, j tile] = acc
+
+`plan_contraction` chooses, by counting what the tile costs; `contract` carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from ..expr import Cast, Expr, Literal, Op, Var
+from ..index import add, linear, minimum, mul
+from .ir import Accumulate, Body, For, Stmt, Store, statements
+from .lanes import split_lanes
+from .pack import pack
+from .rebuild import loads, nest, peel, substitute_body, variables
+from .tile import Tile, block_count, tile
+
+PACK_BYTES = 32 << 10  # an operand that is smaller stays in the first cache by itself
+A_BLOCK_BYTES = 192 << 10  # the packed block of the broadcast operand: most of a second cache
+B_BLOCK_BYTES = 4 << 20  # the packed part of the other: it streams from the last cache
+UNROLL_WHOLE = 7  # sum loops up to so long are written out, longer ones by four
+UNROLL_BY = 4
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """The parts of a lowered contraction."""
+
+    outer: tuple[Var, ...]
+    inner: tuple[Var, ...]  # the summed loops
+    a: Expr  # the factor whose elements are broadcast
+    b: Expr  # the factor whose elements fill vectors
+    body: Body  # accumulator, sum loops, epilogue
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to compute a contraction."""
+
+    tiles: tuple[Tile, ...]  # outermost first; a vector tile last
+    lanes: Var | None  # a summed loop to vectorize, instead of an outer one
+    width: int
+    swap: bool  # the second factor is the one to broadcast
+    pack_a: bool
+    pack_b: bool
+    cost: float  # cycles a useful vector multiply-add
+    reason: str
+
+
+def recognise(body: Body) -> Contraction | None:
+    """The parts of a contraction; None where a body is not of that form."""
+    outer, inside = peel(body)
+    sums = [s for s in inside if isinstance(s, For)]
+    if len(sums) != 1:
+        return None
+    inner, update = peel((sums[0],))
+    if len(update) != 1 or not isinstance(update[0], Accumulate) or update[0].guard is not None:
+        return None
+    value = update[0].value
+    while isinstance(value, Cast):
+        value = value.x
+    if not (isinstance(value, Op) and value.op == "mul"):
+        return None
+    a, b = value.args
+    return Contraction(tuple(l.var for l in outer), tuple(l.var for l in inner), a, b, inside)
+
+
+# --------------------------------------------------------------------------- choosing
+
+
+def stride(index: Expr, var: Var) -> int | None:
+    """How far an index moves for a step of var; None where that varies."""
+    step = 0
+    for atom, k in linear(index)[1]:
+        if atom is var:
+            step = k
+        elif var in variables(atom):
+            return None
+    return step
+
+
+def _operand_stride(e: Expr, var: Var) -> int | None:
+    steps = {stride(load.index, var) for load in loads(e)}
+    return steps.pop() if len(steps) == 1 else (0 if not steps else None)
+
+
+def plan_contraction(c: Contraction, lanes: int, registers: int) -> Plan | None:
+    """The cheapest tile, by counting loads, idle lanes and packing; None if there is none."""
+    plans = [*_outer_plans(c, lanes, registers), *_lane_plans(c, lanes, registers)]
+    return min(plans, key=lambda p: p.cost, default=None)
+
+
+def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
+    """Plans whose vectors run along an outer loop that is contiguous in the output."""
+    stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope == "global"]
+    plans = []
+    for x in c.outer:
+        if any(stride(s.index, x) != 1 for s in stores) or x.extent < lanes // 2:
+            continue
+        swap = x not in variables(c.b)
+        a, b = (c.b, c.a) if swap else (c.a, c.b)
+        if x in variables(a):
+            continue
+        only_a = [v for v in c.outer if v in variables(a) and v not in variables(b)]
+        only_b = [v for v in c.outer if v in variables(b) and v not in variables(a) and v is not x]
+        contiguous = _operand_stride(b, x) == 1
+        reuse = _extent(only_a)
+        inner = c.inner[-1]
+        step = _operand_stride(b, inner)
+        pack_b = not contiguous or (
+            step is not None
+            and abs(step) >= lanes
+            and _distinct(b, c) * 4 > PACK_BYTES
+            and reuse >= 4 * 6
+        )
+        for copies, rows, other, count in _tile_sizes(only_a, only_b, registers):
+            size = lanes * copies
+            if size > _round_up(x.extent, lanes):
+                continue
+            vector = Tile(x, size, "vector")
+            tiles = [Tile(v, n, "unroll") for v, n in ((other, count), (rows[0], rows[1])) if v]
+            tiles.append(vector)
+            useful = 1.0
+            for t in tiles:
+                useful *= t.var.extent / (block_count(t) * t.size)
+            products = copies * rows[1] * count
+            cycles = max(products / 2, (rows[1] + copies * count) / 2, 4.0 if products < 8 else 0)
+            cost = cycles / products / useful
+            if pack_b:
+                cost += (0.15 if contiguous else 1.2) * lanes / max(reuse, 1)
+            elif not contiguous:
+                cost += lanes
+            pack_a = _extent(only_b) * x.extent >= 8 * size and rows[0] is not None
+            reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
+            plans.append(Plan(tuple(tiles), None, lanes, swap, pack_a, pack_b, cost, reason))
+    return plans
+
+
+def _lane_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
+    """Plans whose vectors run along a summed loop that is contiguous in both factors."""
+    plans = []
+    k = c.inner[-1]
+    if _operand_stride(c.a, k) != 1 or _operand_stride(c.b, k) != 1 or k.extent < lanes // 2:
+        return []
+    only_a = [v for v in c.outer if v in variables(c.a) and v not in variables(c.b)]
+    only_b = [v for v in c.outer if v in variables(c.b) and v not in variables(c.a)]
+    whole = _extent(c.inner)
+    for v, w in product(only_a, only_b):
+        for rows, columns in product(range(1, 9), range(1, 9)):
+            products = rows * columns
+            if products > registers - 4 or rows > v.extent or columns > w.extent:
+                continue
+            tiles = (Tile(v, rows, "unroll"), Tile(w, columns, "unroll"))
+            useful = k.extent / _round_up(k.extent, lanes)
+            for t in tiles:
+                useful *= t.var.extent / (block_count(t) * t.size)
+            cycles = max(products / 2, (rows + columns) / 2, 4.0 if products < 8 else 0)
+            cost = cycles / products / useful + 8.0 * lanes / whole
+            reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
+            plans.append(Plan(tiles, k, lanes, False, False, False, cost, reason))
+    return plans
+
+
+def _tile_sizes(
+    only_a: Sequence[Var], only_b: Sequence[Var], registers: int
+) -> list[tuple[int, tuple[Var | None, int], Var | None, int]]:
+    """(vectors, (row loop, rows), (other loop of b, count)) that fit in the registers."""
+    rows = [(v, n) for v in only_a for n in range(1, min(v.extent, 14) + 1)] or [(None, 1)]
+    others: list[tuple[Var | None, int]] = [(None, 1)]
+    others += [(v, n) for v in only_b for n in range(2, min(v.extent, 6) + 1)]
+    sizes = []
+    for copies, row, (other, count) in product(range(1, 5), rows, others):
+        # accumulators, the vectors of b, and one broadcast element
+        if copies * row[1] * count + copies * count + 1 <= registers:
+            sizes.append((copies, row, other, count))
+    return sizes
+
+
+def _extent(loops: Sequence[Var]) -> int:
+    result = 1
+    for v in loops:
+        result *= v.extent
+    return result
+
+
+def _distinct(e: Expr, c: Contraction) -> int:
+    return _extent([v for v in (*c.outer, *c.inner) if v in variables(e)])
+
+
+def _round_up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+# --------------------------------------------------------------------------- carrying out
+
+
+def contract(c: Contraction, plan: Plan, cores: int) -> Body:
+    """The contraction's loops by a plan: tasks, packed operands, blocks, and the tile.
+
+    Requires: the plan is for this contraction. Ensures: parallel tasks outermost; vector and
+    unroll loops innermost, for the later passes to widen and write out.
+
+        tasks > loops of both factors > pack > blocks > tile
+    """
+    body = c.body
+    if plan.lanes is not None:
+        body = _vectorize_sum(body, plan.width)
+    blocks: dict[Var, Var] = {}
+    for t in reversed(plan.tiles):
+        blocks[t.var], body = tile(body, t, overlap=True)
+    body = _unroll_innermost(body)
+    a, b = (c.b, c.a) if plan.swap else (c.a, c.b)
+    in_a, in_b = variables(a), variables(b)
+    both = [blocks.get(v, v) for v in c.outer if v in in_a and v in in_b]
+    rows = [blocks.get(v, v) for v in c.outer if v in in_a and v not in in_b]
+    columns = [blocks.get(v, v) for v in c.outer if v not in in_a]
+    task, groups, body = _split_tasks([both, columns, rows], body, cores)
+    both, columns, rows = groups
+    a, b = _factors(body, plan.swap)
+    return nest(task, nest(both, _packed(body, a, b, columns, rows, plan)), "parallel")
+
+
+def _packed(
+    body: Body, a: Expr, b: Expr, columns: list[Var], rows: list[Var], plan: Plan
+) -> Body:
+    """Loops over blocks of columns and rows, with the operands packed outside of their reuse."""
+    inner = _sizes_inside(body)
+    a_bytes = 4 * _extent([v for v in (*rows, *inner) if v in variables(a)])
+    pack_a = plan.pack_a and a_bytes <= 2 * A_BLOCK_BYTES
+    if not plan.pack_b:
+        body = nest([*columns, *rows], body)
+        return pack(body, a, "panel_a") if pack_a else body
+    outside: list[Var] = []
+    inside = list(columns)
+    while len(inside) > 1 and 4 * _extent([*inside, *inner]) > B_BLOCK_BYTES:
+        outside.append(inside.pop(0))
+    if pack_a or not plan.pack_a:
+        body = nest(outside, pack(nest([*inside, *rows], body), b, "panel_b"))
+        return pack(body, a, "panel_a") if pack_a else body
+    count = max(1, A_BLOCK_BYTES * rows[-1].extent // a_bytes)
+    row_blocks, part, body = _split(rows[-1], -(-rows[-1].extent // count), "s", body)
+    a, b = _factors(body, plan.swap)
+    body = pack(nest([*inside, part], body), a, "panel_a")
+    return nest(outside, pack(nest([*rows[:-1], row_blocks], body), b, "panel_b"))
+
+
+def _sizes_inside(body: Body) -> list[Var]:
+    return [s.var for s in statements(body) if isinstance(s, For)]
+
+
+def _split_tasks(
+    groups: list[list[Var]], body: Body, cores: int
+) -> tuple[list[Var], list[list[Var]], Body]:
+    """Share one loop among the threads: the first that divides evenly enough, else the largest.
+
+    One task a core: whatever a task packs for itself is packed as few times as can be.
+    """
+    if cores == 1:
+        return [], groups, body
+    loops = [v for group in groups for v in group if v.extent >= cores]
+    if not loops:
+        return [], groups, body
+    even = [v for v in loops if _round_up(v.extent, cores) / v.extent <= 1.07]
+    chosen = even[0] if even else max(loops, key=lambda v: v.extent)
+    task, part, body = _split(chosen, cores, "t", body)
+    return [task], [[part if v is chosen else v for v in group] for group in groups], body
+
+
+def _split(var: Var, count: int, suffix: str, body: Body) -> tuple[Var, Var, Body]:
+    """A loop in `count` parts; where they do not come out even, the last overlaps the one before."""
+    size = -(-var.extent // count)
+    part_number = Var(f"{var.name}_{suffix}", -(-var.extent // size))
+    part = Var(f"{var.name}_b", size)
+    start = mul(part_number, size)
+    if var.extent % size:
+        start = minimum(start, Literal(var.extent - size))
+    return part_number, part, substitute_body(body, {var: add(start, part)})
+
+
+def _factors(body: Body, swap: bool) -> tuple[Expr, Expr]:
+    for stmt in statements(body):
+        if isinstance(stmt, Accumulate) and stmt.array.scope == "register":
+            value = stmt.value
+            while isinstance(value, Cast):
+                value = value.x
+            if isinstance(value, Op) and value.op == "mul":
+                a, b = value.args
+                return (b, a) if swap else (a, b)
+    raise TypeError("no sum of products in the body")
+
+
+def _vectorize_sum(body: Body, width: int) -> Body:
+    """The sum loops vectorized along the innermost one, a vector of sums for each output."""
+    result: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, For):
+            loops, inside = peel((stmt,))
+            result.extend(split_lanes([loop.var for loop in loops], inside, width, 1))
+        else:
+            result.append(stmt)
+    return tuple(result)
+
+
+def _unroll_innermost(body: Body) -> Body:
+    """Write out the innermost sum loop, whole if it is short, else by four."""
+    result: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, For) and stmt.kind == "serial":
+            if any(isinstance(s, For) and s.kind == "serial" for s in stmt.body):
+                stmt = replace(stmt, body=_unroll_innermost(stmt.body))
+            elif stmt.var.extent <= UNROLL_WHOLE:
+                stmt = replace(stmt, kind="unroll")
+            elif stmt.var.extent % UNROLL_BY == 0:
+                blocks, part, inside = _split(
+                    stmt.var, stmt.var.extent // UNROLL_BY, "u", stmt.body
+                )
+                unrolled = For(part, part.extent, "unroll", inside)
+                stmt = For(blocks, blocks.extent, "serial", (unrolled,))
+        result.append(stmt)
+    return tuple(result)

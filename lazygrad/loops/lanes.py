@@ -1,0 +1,86 @@
+"""Vectorize the innermost loop of a nest, sums included: one accumulator a lane.
+
+    acc[0] = 0                            acc[0] = 0;  lanes[0..8) = 0
+    serial k in 100: acc[0] += x[k]  ->   serial k_o in 12: vector k_i in 8: lanes[k_i] += x[k_o*8 + k_i]
+                                          vector k_i in 8: lanes[k_i] += x[96 + k_i]  if 96 + k_i < 100
+                                          acc[0] += the sum of lanes[0..8)
+
+This reassociates a sum, always in the same way: the result does not depend on the threads.
+"""
+
+from __future__ import annotations
+
+from ..expr import Array, Expr, Literal, Load, Ramp, ReduceLanes, Var
+from ..index import add, less, mul
+from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
+from .lower import identity
+from .rebuild import nest, rename_array, substitute_body
+from .tile import sink
+
+
+def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
+    """The nest with its innermost loop done `width * copies` iterations at a time.
+
+    Requires: the innermost iterations are independent but for accumulations into registers that
+    were made outside of the nest. `width` lanes fill a vector; `copies` vectors are in flight.
+    """
+    *outer, k = loops
+    body, before, after = _accumulators(body, min(width * copies, _round_up(k.extent, width)))
+    lanes = min(width * copies, _round_up(k.extent, width))
+    whole = k.extent // lanes
+    inside: list[Stmt] = []
+    if whole:
+        inside += nest([blocks := Var(f"{k.name}_o", whole)], _block(body, k, mul(blocks, lanes), lanes))
+    rest = k.extent - whole * lanes
+    if rest:
+        width = min(width, lanes)
+        count = -(-rest // width)
+        tail = Var(f"{k.name}_t", count)
+        start = add(mul(tail, width), whole * lanes)
+        masked = rest % width != 0
+        inside += nest([tail], _block(body, k, start, width, k.extent if masked else None))
+    return (*before, *nest(outer, tuple(inside)), *after)
+
+
+def _round_up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+def _block(body: Body, k: Var, start: Expr, lanes: int, limit: int | None = None) -> Body:
+    lane = Var(f"{k.name}_i", lanes)
+    index = add(start, lane)
+    guard = None if limit is None else less(index, limit)
+    moved = substitute_body(_lane_indices(body, lane), {k: index})
+    return sink(moved, lane, "vector", guard, guard_sums=True)
+
+
+def _accumulators(body: Body, lanes: int) -> tuple[Body, list[Stmt], list[Stmt]]:
+    """Give every accumulation into a register a lane each; what to do before and after."""
+    before: list[Stmt] = []
+    after: list[Stmt] = []
+    made_inside = {s.array for s in statements(body) if isinstance(s, Alloc)}
+    targets: dict[Array, str] = {}
+    for stmt in statements(body):
+        if isinstance(stmt, Accumulate) and stmt.array.scope == "register":
+            if stmt.array not in made_inside:
+                targets[stmt.array] = stmt.op
+    for array, op in targets.items():
+        wide = Array(f"{array.name}_lanes", array.dtype, lanes, "register")
+        lane = Var(f"{array.name}_n", lanes)
+        fill = Store(wide, lane, identity(op, array.dtype))
+        before += [Alloc(wide), For(lane, lanes, "vector", (fill,))]
+        total = ReduceLanes(op, Load(wide, Ramp(Literal(0), 1, lanes)))
+        after.append(Accumulate(array, Literal(0), op, total))
+        body = _redirect(body, array, wide)
+    return body, before, after
+
+
+_LANE = Var("lane", 1 << 30)  # stands for the lane until the block's loop is known
+
+
+def _redirect(body: Body, old: Array, new: Array) -> Body:
+    return rename_array(body, old, new, lambda _: _LANE)
+
+
+def _lane_indices(body: Body, lane: Var) -> Body:
+    return substitute_body(body, {_LANE: lane})

@@ -1,0 +1,77 @@
+"""Copy what an inner nest reads into a small array, in the order in which it reads it.
+
+    serial j: serial i: serial k: ... b[k*N + j] ...
+    ->
+    serial j:
+        local panel: serial k: panel[k] = b[k*N + j]
+        serial i: serial k: ... panel[k] ...
+
+A packed panel in a CPU's cache and a tile in a GPU's local memory are both this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..expr import Array, Expr, Load, Var, rewrite
+from ..index import flatten, substitute
+from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions
+from .rebuild import map_expressions, variables
+
+
+def pack(body: Body, operand: Expr, name: str, scope: str = "local") -> Body:
+    """Precede a body by loops that pack `operand` for all of the body's iterations.
+
+    Requires: the operand is an expression in the body that only reads arrays the body does not
+    write, and the loops it depends on have constant extents. Ensures: the operand is evaluated
+    once for each combination of the body's loop variables it depends on, which index the packed
+    array, outermost first.
+    """
+    used = variables(operand)
+    loops = [loop for loop in _loops_around(body, operand) if loop.var in used]
+    extents = [loop.var.extent for loop in loops]
+    size = 1
+    for extent in extents:
+        size *= extent
+    packed = Array(name, operand.dtype, size, scope)
+    copies = [Var(f"{loop.var.name}_p", loop.var.extent) for loop in loops]
+    values: dict[Expr, Expr] = {loop.var: c for loop, c in zip(loops, copies, strict=True)}
+    fill: Body = (Store(packed, flatten(copies, extents), substitute(operand, values)),)
+    for var, loop in zip(reversed(copies), reversed(loops), strict=True):
+        if var.extent != 1:
+            fill = (For(var, var.extent, "serial" if loop.kind == "unroll" else loop.kind, fill),)
+    packed_load = Load(packed, flatten([loop.var for loop in loops], extents))
+    replaced = map_expressions(
+        body, lambda e: rewrite(e, lambda x: packed_load if x is operand else None)
+    )
+    return (Alloc(packed), *fill, *replaced)
+
+
+def _loops_around(body: Sequence[Stmt], operand: Expr) -> list[For]:
+    """The loops of the body that enclose the operand's use, outermost first."""
+    for stmt in body:
+        if any(_contains(e, operand) for e in expressions(stmt)):
+            return [stmt] if isinstance(stmt, For) else []
+        for inner in bodies(stmt):
+            found = _loops_around(inner, operand)
+            if found or any(_uses(s, operand) for s in inner):
+                return [stmt, *found] if isinstance(stmt, For) else found
+    return []
+
+
+def _uses(stmt: Stmt, operand: Expr) -> bool:
+    return any(_contains(e, operand) for e in expressions(stmt)) or any(
+        _uses(s, operand) for inner in bodies(stmt) for s in inner
+    )
+
+
+def _contains(e: Expr, part: Expr) -> bool:
+    stack, seen = [e], set()
+    while stack:
+        top = stack.pop()
+        if top is part:
+            return True
+        if top not in seen:
+            seen.add(top)
+            stack.extend(top.operands)
+    return False

@@ -1,0 +1,34 @@
+"""Share the outermost loops among threads.
+
+    serial i in 8: serial j in 8: ...   ->   parallel i_all in 64: ...      (i = i_all // 8, ...)
+"""
+
+from __future__ import annotations
+
+from .ir import Body, For
+from .merge import merge_all
+from .rebuild import nest
+
+
+def parallelize(body: Body, tasks: int) -> Body:
+    """Make one parallel loop of at least `tasks` iterations, if there are so many, of the
+    outermost loops.
+
+    Requires: a nest whose outer serial loops have independent iterations. Ensures: one parallel
+    loop, outermost; none if there is no loop.
+    """
+    loops: list[For] = []
+    inner = body
+    count = 1
+    while count < tasks and len(inner) == 1 and isinstance(inner[0], For):
+        if inner[0].kind != "serial" or not isinstance(inner[0].extent, int):
+            break
+        loops.append(inner[0])
+        count *= inner[0].extent
+        inner = inner[0].body
+    if not loops:
+        return body
+    if len(loops) == 1:
+        return (For(loops[0].var, count, "parallel", inner),)
+    joined, inner = merge_all([loop.var for loop in loops], inner)
+    return nest([joined], inner, "parallel")

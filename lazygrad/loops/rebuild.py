@@ -1,0 +1,135 @@
+"""Small tools that the loop passes share: peeling nests, substituting, collecting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ..expr import Array, Expr, Load, Var, leaves, rewrite
+from ..index import all_of, substitute
+from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions, statements
+
+
+def map_expressions(body: Body, change: Callable[[Expr], Expr]) -> Body:
+    """The body with `change` applied to every whole expression in it."""
+    return tuple(_map_statement(stmt, change) for stmt in body)
+
+
+def _map_statement(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
+    match stmt:
+        case For(extent=Expr() as extent):
+            return replace(stmt, extent=change(extent), body=map_expressions(stmt.body, change))
+        case For():
+            return replace(stmt, body=map_expressions(stmt.body, change))
+        case If():
+            return If(
+                change(stmt.condition),
+                map_expressions(stmt.body, change),
+                map_expressions(stmt.otherwise, change),
+            )
+        case Let():
+            return replace(stmt, value=change(stmt.value))
+        case Store() | Accumulate():
+            guard = None if stmt.guard is None else all_of((change(stmt.guard),))
+            return replace(
+                stmt, index=change(stmt.index), value=change(stmt.value), guard=guard
+            )
+    return stmt
+
+
+def substitute_body(body: Body, values: dict[Expr, Expr]) -> Body:
+    """The body with variables replaced, and indices in normal form again."""
+    memo: dict[Expr, Expr] = {}
+
+    def change(e: Expr) -> Expr:
+        if e not in memo:
+            memo[e] = substitute(e, values)
+        return memo[e]
+
+    return map_expressions(body, change)
+
+
+def nest(loops: Sequence[Var], body: Body, kind: str = "serial") -> Body:
+    """The body inside loops, the first outermost; loops of one iteration are left out."""
+    for var in reversed(loops):
+        if var.extent != 1:
+            body = (For(var, var.extent, kind, body),)
+    return body
+
+
+def peel(body: Body) -> tuple[list[For], Body]:
+    """The loops of a perfect nest, outermost first, and what stands inside the last."""
+    loops: list[For] = []
+    while len(body) == 1 and isinstance(body[0], For):
+        loops.append(body[0])
+        body = body[0].body
+    return loops, body
+
+
+def variables(e: Expr) -> set[Var]:
+    """The loop variables that an expression depends on."""
+    return {x for x in leaves(e) if isinstance(x, Var)}
+
+
+def loads(e: Expr) -> list[Load]:
+    """Every distinct load in an expression."""
+    found: dict[Load, None] = {}
+    stack = [e]
+    seen: set[Expr] = set()
+    while stack:
+        top = stack.pop()
+        if top in seen:
+            continue
+        seen.add(top)
+        if isinstance(top, Load):
+            found[top] = None
+        stack.extend(top.operands)
+    return list(found)
+
+
+def guard_loads(e: Expr, var: Var, condition: Expr) -> Expr:
+    """e, with the loads that depend on var done only where the condition holds."""
+
+    def change(x: Expr) -> Expr | None:
+        if isinstance(x, Load) and x.array.scope != "register" and var in variables(x.index):
+            old = () if x.guard is None else (x.guard,)
+            return Load(x.array, x.index, all_of((*old, condition)))
+        return None
+
+    return rewrite(e, change)
+
+
+def body_loads(body: Body) -> list[Load]:
+    """Every distinct load in a body."""
+    found: dict[Load, None] = {}
+    for stmt in statements(body):
+        for e in expressions(stmt):
+            found.update(dict.fromkeys(loads(e)))
+    return list(found)
+
+
+def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Expr]) -> Body:
+    """The body with one array replaced by another; `index` maps its indices."""
+
+    def change(x: Expr) -> Expr | None:
+        if isinstance(x, Load) and x.array == old:
+            return Load(new, index(x.index), x.guard)
+        return None
+
+    def in_statement(stmt: Stmt) -> Stmt:
+        match stmt:
+            case Alloc(array) if array == old:
+                return Alloc(new)
+            case Store() | Accumulate() if stmt.array == old:
+                return replace(stmt, array=new, index=index(stmt.index))
+            case For():
+                return replace(stmt, body=tuple(map(in_statement, stmt.body)))
+            case If():
+                return replace(
+                    stmt,
+                    body=tuple(map(in_statement, stmt.body)),
+                    otherwise=tuple(map(in_statement, stmt.otherwise)),
+                )
+        return stmt
+
+    return tuple(map(in_statement, map_expressions(body, lambda e: rewrite(e, change))))

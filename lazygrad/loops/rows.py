@@ -1,0 +1,199 @@
+"""Vectorize kernels that are no contraction: maps, row reductions, column reductions, scatters.
+
+Two ways, and the cheaper by the strides of what is read and written:
+
+- along the inner loops (softmax over rows): each loop of a row is vectorized by itself, sums with
+  one accumulator a lane;
+- along the last outer loop (a sum over rows, pooling): neighbouring positions fill the lanes, and
+  the whole body is computed for all of them at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..expr import Expr, Load, Op, Var
+from .contract import stride
+from .ir import Accumulate, Body, For, If, Stmt, Store, expressions, statements
+from .lanes import split_lanes
+from .merge import merge
+from .rebuild import loads, nest, peel, substitute_body
+from .tile import sink
+from ..index import add, less, mul
+
+WIDE_OPS = 24  # statements with fewer operations keep several vectors in flight
+SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """How to vectorize a kernel: `along` is "inner", "outer" or "none"."""
+
+    along: str
+    width: int
+    copies: int
+    reason: str
+
+
+def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
+    """The cheaper of the two ways, by counting what each statement costs an element."""
+    width = max(2, vector_bytes // _element_bytes(body))
+    light = sum(_operations(e) for s in statements(body) for e in expressions(s)) <= WIDE_OPS
+    inner = _cost(body, None, width)
+    scalar = _cost(body, None, 1)
+    outer = float("inf")
+    if loops and loops[-1].extent > 1 and _independent(body, loops[-1]):
+        outer = _cost(body, loops[-1], width) * _waste(loops[-1].extent, width)
+    if outer <= inner and outer < scalar:
+        copies = 4 if light and loops[-1].extent >= 8 * width and not _has_sums(body) else 1
+        copies = max(copies, 2 if light and loops[-1].extent >= 2 * width else 1)
+        return RowPlan("outer", width, copies, f"{width * copies} lanes along {loops[-1].name}")
+    if inner < scalar:
+        return RowPlan("inner", width, 4 if light else 1, f"{width} lanes along the inner loops")
+    return RowPlan("none", 1, 1, "no loop is worth vectors")
+
+
+def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
+    """The kernel's nest with its vector loops made; unroll and vectorize carry them out."""
+    if plan.along == "outer":
+        *rest, x = loops
+        size = min(plan.width * plan.copies, _round_up(x.extent, plan.width))
+        return nest(rest, _split_outer(x, size, _unroll_small(body)))
+    if plan.along == "inner":
+        body = tuple(s for stmt in body for s in _vectorize_inner(stmt, plan))
+    return nest(loops, body)
+
+
+def _split_outer(x: Var, size: int, body: Body) -> Body:
+    """Blocks of x, whole ones without guards and a last one with them."""
+    count = -(-x.extent // size)
+    blocks, lane = Var(f"{x.name}_o", count), Var(f"{x.name}_i", size)
+    index = add(mul(blocks, size), lane)
+    moved = substitute_body(body, {x: index})
+    whole = x.extent // size
+    if whole == count:
+        return nest([blocks], sink(moved, lane, "vector"))
+    guarded = sink(moved, lane, "vector", less(index, x.extent))
+    if whole == 0:
+        return nest([blocks], guarded)
+    split = If(less(blocks, whole), sink(moved, lane, "vector"), guarded)
+    return nest([blocks], (split,))
+
+
+def _vectorize_inner(stmt: Stmt, plan: RowPlan) -> Body:
+    if not isinstance(stmt, For):
+        return (stmt,)
+    loops, inside = peel((stmt,))
+    variables, inside = merge([loop.var for loop in loops], inside)
+    if not variables or not _independent(inside, variables[-1]):
+        return (stmt,)
+    return split_lanes(variables, inside, plan.width, plan.copies)
+
+
+def _unroll_small(body: Body) -> Body:
+    """Mark nests of few iterations (a pooling window) to be written out."""
+    result: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, For):
+            loops, inside = peel((stmt,))
+            iterations = 1
+            for loop in loops:
+                iterations *= loop.extent if isinstance(loop.extent, int) else SMALL_LOOP + 1
+            if iterations <= SMALL_LOOP:
+                for loop in reversed(loops):
+                    inside = (replace(loop, kind="unroll", body=inside),)
+                result.extend(inside)
+                continue
+        result.append(stmt)
+    return tuple(result)
+
+
+def _independent(body: Body, var: Var) -> bool:
+    """Whether iterations along var write different places (registers aside)."""
+    for stmt in statements(body):
+        if isinstance(stmt, (Store, Accumulate)) and stmt.array.scope == "global":
+            step = stride(stmt.index, var)
+            if step is None or step == 0:
+                return False
+    return True
+
+
+def _has_sums(body: Body) -> bool:
+    return any(isinstance(s, Accumulate) for s in statements(body))
+
+
+def _element_bytes(body: Body) -> int:
+    """The size that decides how many lanes fill a vector: the widest float, else element."""
+    arrays = {s.array for s in statements(body) if isinstance(s, (Store, Accumulate))}
+    for stmt in statements(body):
+        for e in expressions(stmt):
+            arrays.update(load.array for load in loads(e))
+    floats = [a.dtype.itemsize for a in arrays if a.dtype.is_float]
+    return max(4, *floats) if floats else max(4, *(a.dtype.itemsize for a in arrays))
+
+
+def _operations(e: Expr) -> int:
+    stack, seen, count = [e], set(), 0
+    while stack:
+        top = stack.pop()
+        if top in seen or isinstance(top, Load):
+            continue
+        seen.add(top)
+        count += isinstance(top, Op)
+        stack.extend(top.operands)
+    return count
+
+
+def _cost(body: Body, outer: Var | None, width: int, iterations: float = 1.0) -> float:
+    """Cost of a body: vectorized along `outer`, or (None) along each nest's innermost loop."""
+    total = 0.0
+    for stmt in body:
+        if isinstance(stmt, For):
+            loops, inside = peel((stmt,))
+            names, merged = merge([loop.var for loop in loops], inside)
+            count = iterations
+            for loop in loops:
+                count *= loop.var.extent
+            if outer is not None:
+                total += _cost(inside, outer, width, count)
+            elif width > 1 and names and _independent(merged, names[-1]):
+                waste = _waste(names[-1].extent, width)
+                # a horizontal sum at the end of each nest
+                total += _cost(merged, names[-1], width, count) * waste + 4.0 * iterations
+            else:
+                total += _cost(merged, None, 1, count)
+            continue
+        total += iterations * _statement_cost(stmt, outer, width)
+    return total
+
+
+def _statement_cost(stmt: Stmt, var: Var | None, width: int) -> float:
+    lanes = width if var is not None else 1
+    cost = 0.0
+    for e in expressions(stmt):
+        cost += 0.5 * _operations(e) / lanes
+        for load in loads(e):
+            if load.array.scope != "register":
+                cost += _access_cost(load.index, var, lanes)
+    if isinstance(stmt, (Store, Accumulate)) and stmt.array.scope != "register":
+        cost += _access_cost(stmt.index, var, lanes)
+    return cost
+
+
+def _access_cost(index: Expr, var: Var | None, lanes: int) -> float:
+    if var is None or lanes == 1:
+        return 1.0
+    step = stride(index, var)
+    if step is None:
+        return 1.5
+    if abs(step) <= 1:
+        return 1.0 / lanes
+    return 2.5 / lanes if 2 <= step <= 4 else 1.2
+
+
+def _waste(extent: int, width: int) -> float:
+    return _round_up(extent, width) / extent
+
+
+def _round_up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple

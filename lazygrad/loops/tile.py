@@ -1,0 +1,117 @@
+"""Split loops into blocks, and sink a block's loops to the innermost statements.
+
+    serial i in 64:                    serial i_o in 16:
+        acc[0] = 0                         unroll i_i in 4:  acc[i_i] = 0
+        serial k: acc[0] += a[i*K + k]  -> serial k:
+        out[i] = acc[0]                        unroll i_i in 4:  acc[i_i] += a[(i_o*4 + i_i)*K + k]
+                                           unroll i_i in 4:  out[i_o*4 + i_i] = acc[i_i]
+
+A register tile is this for two loops at once. Register arrays grow by the block's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..expr import Array, Expr, Literal, Ramp, Var
+from ..index import add, all_of, less, minimum, mul
+from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store
+from .rebuild import guard_loads, rename_array, substitute_body, variables
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A loop's block: `size` iterations of `var`, done by an inner loop of the given kind."""
+
+    var: Var
+    size: int
+    kind: str  # "unroll" or "vector"
+
+
+def block_count(tile: Tile) -> int:
+    """How many blocks cover the loop."""
+    return -(-tile.var.extent // tile.size)
+
+
+def tile(body: Body, tile: Tile, overlap: bool) -> tuple[Var, Body]:
+    """Split `tile.var` (whose loop the caller has taken off body), and sink the block's loop.
+
+    Returns the variable that runs over blocks, for the caller to loop over, and the new body.
+    Where the size does not divide the extent, the last block starts earlier and overlaps the one
+    before (`overlap`: only where computing an element twice is harmless), else it is guarded.
+
+    Requires: the iterations of tile.var are independent.
+    """
+    var, size = tile.var, tile.size
+    blocks = Var(f"{var.name}_o", block_count(tile))
+    inner = Var(f"{var.name}_i", size)
+    start = mul(blocks, size)
+    guard: Expr | None = None
+    if var.extent % size:
+        if overlap and var.extent >= size:
+            start = minimum(start, Literal(var.extent - size))
+        else:
+            guard = less(add(start, inner), var.extent)
+    body = substitute_body(body, {var: add(start, inner)})
+    return blocks, sink(body, inner, tile.kind, guard)
+
+
+def sink(
+    body: Body, var: Var, kind: str, guard: Expr | None = None, guard_sums: bool = False
+) -> Body:
+    """Push a loop over var inward, through sequences and serial loops, to single statements.
+
+    `guard` is a condition on var that loads and stores outside of registers then need; with
+    `guard_sums` accumulations into registers need it too (var's iterations are summed).
+    """
+    for stmt in body:
+        if isinstance(stmt, Alloc):
+            old = stmt.array
+            new = Array(old.name, old.dtype, old.size * var.extent, old.scope)
+            body = rename_array(body, old, new, _shift(mul(var, old.size)))
+    result: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, Alloc):
+            result.append(stmt)
+        elif isinstance(stmt, For) and stmt.kind == "serial" and not _depends(stmt, var):
+            result.append(replace(stmt, body=sink(stmt.body, var, kind, guard, guard_sums)))
+        elif isinstance(stmt, If) and var not in variables(stmt.condition):
+            then, otherwise = (
+                sink(b, var, kind, guard, guard_sums) for b in (stmt.body, stmt.otherwise)
+            )
+            result.append(If(stmt.condition, then, otherwise))
+        else:
+            result.append(For(var, var.extent, kind, (_guarded(stmt, var, guard, guard_sums),)))
+    return tuple(result)
+
+
+def _shift(offset: Expr) -> Callable[[Expr], Expr]:
+    def shifted(index: Expr) -> Expr:
+        if isinstance(index, Ramp):
+            return Ramp(add(index.base, offset), index.stride, index.lanes)
+        return add(index, offset)
+
+    return shifted
+
+
+def _depends(loop: For, var: Var) -> bool:
+    return isinstance(loop.extent, Expr) and var in variables(loop.extent)
+
+
+def _guarded(stmt: Stmt, var: Var, guard: Expr | None, sums: bool) -> Stmt:
+    if guard is None:
+        return stmt
+    match stmt:
+        case Store() | Accumulate():
+            value = guard_loads(stmt.value, var, guard)
+            own = () if stmt.guard is None else (guard_loads(stmt.guard, var, guard),)
+            kept = stmt.array.scope == "register" and not (sums and isinstance(stmt, Accumulate))
+            condition = all_of(own if kept else (*own, guard))
+            index = guard_loads(stmt.index, var, guard)
+            return replace(stmt, value=value, index=index, guard=condition)
+        case For():
+            return replace(stmt, body=tuple(_guarded(s, var, guard, sums) for s in stmt.body))
+        case Let():
+            return replace(stmt, value=guard_loads(stmt.value, var, guard))
+    return stmt

@@ -1,0 +1,35 @@
+"""Write out unroll loops: one copy of the body for each iteration.
+
+    unroll i in 2:  acc[i] += a[i] * b    ->    acc[0] += a[0] * b;  acc[1] += a[1] * b
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..expr import Literal
+from .ir import Body, For, If, Stmt
+from .rebuild import substitute_body
+
+
+def unroll(body: Body) -> Body:
+    """Replace every unroll loop by copies of its body.
+
+    Requires: constant extents. Ensures: no unroll loop is left.
+    """
+    result: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case For(kind="unroll", extent=int() as extent):
+                inner = unroll(stmt.body)
+                for n in range(extent):
+                    result.extend(substitute_body(inner, {stmt.var: Literal(n)}))
+            case For():
+                result.append(replace(stmt, body=unroll(stmt.body)))
+            case If():
+                result.append(
+                    replace(stmt, body=unroll(stmt.body), otherwise=unroll(stmt.otherwise))
+                )
+            case _:
+                result.append(stmt)
+    return tuple(result)

@@ -1,0 +1,99 @@
+"""Widen vector loops: one statement that computes all lanes at once.
+
+    vector i in 8:  out[b*8 + i] = x[b*8 + i] * s[b]
+    ->
+    out[ramp(b*8, 1, 8)] = x[ramp(b*8, 1, 8)] * s[b]
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..dtypes import int64
+from ..expr import Bitcast, Broadcast, Cast, Expr, Literal, Load, Op, Ramp, Var, walk
+from ..index import add, linear, mul
+from .ir import Accumulate, Body, For, If, Let, Stmt, Store
+from .rebuild import variables
+
+
+def vectorize(body: Body) -> Body:
+    """Replace every vector loop by wide statements.
+
+    Requires: a vector loop holds single statements or further unroll and vector loops, as `sink`
+    leaves them. Ensures: no vector loop is left.
+    """
+    result: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case For(kind="vector"):
+                result.extend(_widen_body(vectorize(stmt.body), stmt.var))
+            case For():
+                result.append(replace(stmt, body=vectorize(stmt.body)))
+            case If():
+                result.append(
+                    replace(stmt, body=vectorize(stmt.body), otherwise=vectorize(stmt.otherwise))
+                )
+            case _:
+                result.append(stmt)
+    return tuple(result)
+
+
+def _widen_body(body: Body, var: Var) -> Body:
+    memo: dict[Expr, Expr] = {}
+    result: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case Store() | Accumulate():
+                guard = None if stmt.guard is None else widen(stmt.guard, var, memo)
+                index = widen(stmt.index, var, memo)
+                value = widen(stmt.value, var, memo)
+                if index.lanes > 1 and value.lanes == 1:
+                    value = Broadcast(value, index.lanes)
+                result.append(replace(stmt, index=index, value=value, guard=guard))
+            case For():
+                result.append(replace(stmt, body=_widen_body(stmt.body, var)))
+            case Let():
+                raise TypeError("a Let does not survive sinking")
+            case _:
+                result.append(stmt)
+    return tuple(result)
+
+
+def widen(e: Expr, var: Var, memo: dict[Expr, Expr] | None = None) -> Expr:
+    """e for all values of var at once: a vector where e depends on var, else e itself."""
+
+    def visit(old: Expr, operands: tuple[Expr, ...]) -> Expr:
+        if old is var:
+            return Ramp(Literal(0), 1, var.extent)
+        if all(new is x for new, x in zip(operands, old.operands, strict=True)):
+            return old
+        match old:
+            case Op() if old.dtype == int64:
+                return _widen_index(old, operands, var)
+            case Op(op=op):
+                return Op(op, operands)
+            case Cast(dtype_=dtype):
+                return Cast(operands[0], dtype)
+            case Bitcast(dtype_=dtype):
+                return Bitcast(operands[0], dtype)
+            case Load(array=array):
+                return Load(array, *operands)
+        raise TypeError(f"{type(old).__name__} cannot be widened")
+
+    return walk(e, visit, memo)
+
+
+def _widen_index(old: Expr, operands: tuple[Expr, ...], var: Var) -> Expr:
+    """A ramp where the index is base + stride * var, else lane-by-lane arithmetic."""
+    constant, terms = linear(old)
+    stride = 0
+    base = [Literal(constant)]
+    for atom, k in terms:
+        if atom is var:
+            stride = k
+        elif var in variables(atom):
+            assert isinstance(old, Op)
+            return Op(old.op, operands)
+        else:
+            base.append(mul(atom, k))
+    return Ramp(add(*base), stride, var.extent)
