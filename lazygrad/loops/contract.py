@@ -17,17 +17,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from ..expr import Cast, Expr, Literal, Op, Var
-from ..index import add, linear, minimum, mul
-from .ir import Accumulate, Body, For, Stmt, Store, statements
+from ..expr import Array, Cast, Expr, Literal, Load, Op, Var
+from ..index import add, flatten, linear, minimum, mul
+from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
 from .lanes import split_lanes
 from .pack import pack
-from .rebuild import loads, nest, peel, substitute_body, variables
-from .tile import Tile, block_count, tile
+from .rebuild import loads, nest, peel, rename_array, substitute_body, variables
+from .tile import Tile, block_count, shift, tile
 
 PACK_BYTES = 32 << 10  # an operand that is smaller stays in the first cache by itself
 A_BLOCK_BYTES = 192 << 10  # the packed block of the broadcast operand: most of a second cache
 B_BLOCK_BYTES = 4 << 20  # the packed part of the other: it streams from the last cache
+SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
+SUM_BLOCK_LENGTH = 512  # terms of a sum between two visits to its partial result
 UNROLL_WHOLE = 7  # sum loops up to so long are written out, longer ones by four
 UNROLL_BY = 4
 
@@ -53,6 +55,7 @@ class Plan:
     swap: bool  # the second factor is the one to broadcast
     pack_a: bool
     pack_b: bool
+    sum_block: tuple[Var, int] | None  # a summed loop to take outside, in so many blocks
     cost: float  # cycles a useful vector multiply-add
     reason: str
 
@@ -104,6 +107,7 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
     """Plans whose vectors run along an outer loop that is contiguous in the output."""
     stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope == "global"]
     plans = []
+    sum_block = _sum_block(c)
     for x in c.outer:
         if any(stride(s.index, x) != 1 for s in stores) or x.extent < lanes // 2:
             continue
@@ -127,14 +131,14 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
             size = lanes * copies
             if size > _round_up(x.extent, lanes):
                 continue
-            vector = Tile(x, size, "vector")
-            tiles = [Tile(v, n, "unroll") for v, n in ((other, count), (rows[0], rows[1])) if v]
+            vector = Tile(x, size, lanes)
+            tiles = [Tile(v, n) for v, n in (rows, (other, count)) if v]
             tiles.append(vector)
             useful = 1.0
             for t in tiles:
                 useful *= t.var.extent / (block_count(t) * t.size)
             products = copies * rows[1] * count
-            cycles = max(products / 2, (rows[1] + copies * count) / 2, 4.0 if products < 8 else 0)
+            cycles = _cycles(products, rows[1] + copies * count)
             cost = cycles / products / useful
             if pack_b:
                 cost += (0.15 if contiguous else 1.2) * lanes / max(reuse, 1)
@@ -142,7 +146,9 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
                 cost += lanes
             pack_a = _extent(only_b) * x.extent >= 8 * size and rows[0] is not None
             reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
-            plans.append(Plan(tuple(tiles), None, lanes, swap, pack_a, pack_b, cost, reason))
+            plans.append(Plan(
+                    tuple(tiles), None, lanes, swap, pack_a, pack_b, sum_block, cost, reason
+                ))
     return plans
 
 
@@ -154,20 +160,21 @@ def _lane_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
         return []
     only_a = [v for v in c.outer if v in variables(c.a) and v not in variables(c.b)]
     only_b = [v for v in c.outer if v in variables(c.b) and v not in variables(c.a)]
-    whole = _extent(c.inner)
+    sum_block = _sum_block(c)
+    whole = _extent(c.inner) // (sum_block[1] if sum_block else 1)
     for v, w in product(only_a, only_b):
         for rows, columns in product(range(1, 9), range(1, 9)):
             products = rows * columns
             if products > registers - 4 or rows > v.extent or columns > w.extent:
                 continue
-            tiles = (Tile(v, rows, "unroll"), Tile(w, columns, "unroll"))
+            tiles = (Tile(v, rows), Tile(w, columns))
             useful = k.extent / _round_up(k.extent, lanes)
             for t in tiles:
                 useful *= t.var.extent / (block_count(t) * t.size)
-            cycles = max(products / 2, (rows + columns) / 2, 4.0 if products < 8 else 0)
+            cycles = _cycles(products, rows + columns)
             cost = cycles / products / useful + 8.0 * lanes / whole
             reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
-            plans.append(Plan(tiles, k, lanes, False, False, False, cost, reason))
+            plans.append(Plan(tiles, k, lanes, False, False, False, sum_block, cost, reason))
     return plans
 
 
@@ -184,6 +191,27 @@ def _tile_sizes(
         if copies * row[1] * count + copies * count + 1 <= registers:
             sizes.append((copies, row, other, count))
     return sizes
+
+
+def _cycles(products: int, loaded: int) -> float:
+    """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight."""
+    return max(products / 2, loaded / 2, 4.0) + 0.1 * loaded
+
+
+def _sum_block(c: Contraction) -> tuple[Var, int] | None:
+    """The summed loop to block, and into how many parts, where one pass reads too much.
+
+    Taken outside of the output's loops, each part's share of both factors is read from memory
+    once and then from the second cache by every tile.
+    """
+    nbytes = 4 * (_distinct(c.a, c) + _distinct(c.b, c))
+    k = c.inner[0]
+    if nbytes <= SUM_BLOCK_BYTES or _extent(c.inner) < 2 * SUM_BLOCK_LENGTH:
+        return None
+    rest = _extent(c.inner[1:])
+    wanted = max(1, SUM_BLOCK_LENGTH // rest)
+    counts = [n for n in range(1, k.extent + 1) if k.extent % n == 0 and k.extent // n <= wanted]
+    return (k, counts[0]) if counts and counts[0] > 1 else None
 
 
 def _extent(loops: Sequence[Var]) -> int:
@@ -210,30 +238,98 @@ def contract(c: Contraction, plan: Plan, cores: int) -> Body:
     Requires: the plan is for this contraction. Ensures: parallel tasks outermost; vector and
     unroll loops innermost, for the later passes to widen and write out.
 
-        tasks > loops of both factors > pack > blocks > tile
+        tasks > loops of both factors > blocks of the sum > pack > blocks of the output > tile
     """
     body = c.body
     if plan.lanes is not None:
         body = _vectorize_sum(body, plan.width)
+    if plan.sum_block is not None:
+        body = _keep_partial_sums(body)
     blocks: dict[Var, Var] = {}
     for t in reversed(plan.tiles):
         blocks[t.var], body = tile(body, t, overlap=True)
-    body = _unroll_innermost(body)
     a, b = (c.b, c.a) if plan.swap else (c.a, c.b)
     in_a, in_b = variables(a), variables(b)
     both = [blocks.get(v, v) for v in c.outer if v in in_a and v in in_b]
     rows = [blocks.get(v, v) for v in c.outer if v in in_a and v not in in_b]
     columns = [blocks.get(v, v) for v in c.outer if v not in in_a]
-    task, groups, body = _split_tasks([both, columns, rows], body, cores)
-    both, columns, rows = groups
-    a, b = _factors(body, plan.swap)
-    return nest(task, nest(both, _packed(body, a, b, columns, rows, plan)), "parallel")
+    task, (both, columns, rows), body = _split_tasks([both, columns, rows], body, cores)
+    if plan.sum_block is None:
+        inside = _packed(_unroll_innermost(body), columns, rows, plan)
+    else:
+        inside = _by_sum_blocks(body, columns, rows, plan)
+    return nest(task, nest(both, inside), "parallel")
 
 
-def _packed(
-    body: Body, a: Expr, b: Expr, columns: list[Var], rows: list[Var], plan: Plan
-) -> Body:
+def _keep_partial_sums(body: Body) -> Body:
+    """Add each block's sums to `part`, and let the epilogue read that.
+
+    acc = 0; sum loops; epilogue(acc)
+    ->  part = 0;  acc = 0; sum loops; part += acc;  epilogue(part)
+    """
+    (sums,) = (n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
+    after = sums + 1
+    while after < len(body) and isinstance(body[after], Accumulate):
+        after += 1  # the lanes' total
+    (acc,) = {s.array for s in body[:sums] if isinstance(s, Alloc) and s.array.size == 1}
+    part = Array("part", acc.dtype, 1, "local")
+    zero = Store(part, Literal(0), Literal(0, acc.dtype))
+    update = Accumulate(part, Literal(0), "sum", Load(acc, Literal(0)))
+    epilogue = rename_array(body[after:], acc, part, lambda i: i)
+    return (Alloc(part), zero, *body[:after], update, *epilogue)
+
+
+def _is_sum(stmt: For) -> bool:
+    return stmt.kind == "serial"
+
+
+def _by_sum_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body:
+    """Loop over blocks of the sum outside of the output's blocks, so that what a block of the sum
+    reads stays in the cache for all of them; the partial sums of all of them are in `part`."""
+    assert plan.sum_block is not None and isinstance(body[0], Alloc)
+    old = body[0].array
+    loops = [*columns, *rows]
+    part = Array(old.name, old.dtype, old.size * _extent(loops), old.scope)
+    position = mul(flatten(loops, [v.extent for v in loops]), old.size)
+    body = rename_array(body, old, part, lambda i: shift(i, position))
+    zero = next(n for n, s in enumerate(body[1:], 1) if isinstance(s, Alloc))
+    (sums,) = (n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
+    last = max(n for n, s in enumerate(body) if _accumulates(s, part))
+    block, inside = _split_sum(body[sums], *plan.sum_block)
+    update = (*body[zero:sums], *inside, *body[sums + 1 : last + 1])
+    tiles = _packed(_unroll_innermost(update), columns, rows, plan)
+    return (
+        Alloc(part),
+        *nest(loops, body[1:zero]),
+        *nest([block], tiles),
+        *nest(loops, body[last + 1 :]),
+    )
+
+
+def _accumulates(stmt: Stmt, array: Array) -> bool:
+    return any(isinstance(s, Accumulate) and s.array == array for s in statements((stmt,)))
+
+
+def _split_sum(sums: Stmt, var: Var, count: int) -> tuple[Var, Body]:
+    """Take a loop, or `count` blocks of it, out of the nest of sum loops."""
+    loops, inside = peel((sums,))
+    others = [loop for loop in loops if loop.var is not var]
+    if count == var.extent:
+        block, body = var, inside
+    else:
+        size = var.extent // count
+        block, part = Var(f"{var.name}_c", count), Var(f"{var.name}_d", size)
+        body = substitute_body(inside, {var: add(mul(block, size), part)})
+        kept = next(loop for loop in loops if loop.var is var)
+        others.insert(loops.index(kept), replace(kept, var=part, extent=size))
+    for loop in reversed(others):
+        body = (replace(loop, body=body),)
+    return block, body
+
+
+def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body:
     """Loops over blocks of columns and rows, with the operands packed outside of their reuse."""
+    a, b = _factors(body, plan.swap)
     inner = _sizes_inside(body)
     a_bytes = 4 * _extent([v for v in (*rows, *inner) if v in variables(a)])
     pack_a = plan.pack_a and a_bytes <= 2 * A_BLOCK_BYTES

@@ -11,22 +11,22 @@ A register tile is this for two loops at once. Register arrays grow by the block
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..expr import Array, Expr, Literal, Ramp, Var
-from ..index import add, all_of, less, minimum, mul
+from ..index import TRUE, add, all_of, less, minimum, mul
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store
 from .rebuild import guard_loads, rename_array, substitute_body, variables
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A loop's block: `size` iterations of `var`, done by an inner loop of the given kind."""
+    """A loop's block: `size` iterations of `var`, in vectors of `width` lanes if that is not 1."""
 
     var: Var
     size: int
-    kind: str  # "unroll" or "vector"
+    width: int = 1
 
 
 def block_count(tile: Tile) -> int:
@@ -45,16 +45,20 @@ def tile(body: Body, tile: Tile, overlap: bool) -> tuple[Var, Body]:
     """
     var, size = tile.var, tile.size
     blocks = Var(f"{var.name}_o", block_count(tile))
-    inner = Var(f"{var.name}_i", size)
+    copies = Var(f"{var.name}_i", size // tile.width)
+    lane = Var(f"{var.name}_l", tile.width)
     start = mul(blocks, size)
-    guard: Expr | None = None
-    if var.extent % size:
-        if overlap and var.extent >= size:
-            start = minimum(start, Literal(var.extent - size))
-        else:
-            guard = less(add(start, inner), var.extent)
-    body = substitute_body(body, {var: add(start, inner)})
-    return blocks, sink(body, inner, tile.kind, guard)
+    if var.extent % size and overlap and var.extent >= size:
+        start = minimum(start, Literal(var.extent - size))
+        guard = TRUE
+    else:
+        guard = less(add(start, mul(copies, tile.width), lane), var.extent)
+    body = substitute_body(body, {var: add(start, mul(copies, tile.width), lane)})
+    if tile.width > 1:
+        body = sink(body, lane, "vector", None if guard is TRUE else guard)
+    if copies.extent > 1:
+        body = sink(body, copies, "unroll", None if guard is TRUE or tile.width > 1 else guard)
+    return blocks, body
 
 
 def sink(
@@ -69,7 +73,7 @@ def sink(
         if isinstance(stmt, Alloc):
             old = stmt.array
             new = Array(old.name, old.dtype, old.size * var.extent, old.scope)
-            body = rename_array(body, old, new, _shift(mul(var, old.size)))
+            body = rename_array(body, old, new, partial(shift, offset=mul(var, old.size)))
     result: list[Stmt] = []
     for stmt in body:
         if isinstance(stmt, Alloc):
@@ -86,13 +90,11 @@ def sink(
     return tuple(result)
 
 
-def _shift(offset: Expr) -> Callable[[Expr], Expr]:
-    def shifted(index: Expr) -> Expr:
-        if isinstance(index, Ramp):
-            return Ramp(add(index.base, offset), index.stride, index.lanes)
-        return add(index, offset)
-
-    return shifted
+def shift(index: Expr, offset: Expr) -> Expr:
+    """index + offset, of a scalar index or a ramp."""
+    if isinstance(index, Ramp):
+        return Ramp(add(index.base, offset), index.stride, index.lanes)
+    return add(index, offset)
 
 
 def _depends(loop: For, var: Var) -> bool:
