@@ -1,0 +1,391 @@
+"""Loads and stores: addresses split by loop, vectors of any stride, guards that keep memory safe.
+
+An address is built outwards in: the terms of the index that belong to an outer loop are added to
+the array's pointer there, so that what is left in the innermost loop is one pointer, a step and
+constants, which the processor's addressing modes take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ...expr import Array, Broadcast, Expr, Literal, Load, Local, Op, Ramp
+from ...index import add, bounds, linear, mul
+from ...loops.ir import Accumulate
+from . import arithmetic
+from .writer import memory_type, value_type, vector_of
+
+if TYPE_CHECKING:
+    from .values import Values
+
+# What an accumulation does, as an expression's operation.
+COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}
+
+
+def as_ramp(index: Expr) -> tuple[Expr, int] | None:
+    """(base, stride) where an index vector is base + lane * stride; a scalar is its own base."""
+    if index.lanes == 1:
+        return index, 0
+    match index:
+        case Ramp(base=base, stride=stride):
+            return base, stride
+        case Broadcast(x=x):
+            return x, 0
+        case Op(op="add" | "sub" as op, args=(x, y)):
+            left, right = as_ramp(x), as_ramp(y)
+            if left is not None and right is not None:
+                sign = 1 if op == "add" else -1
+                return add(left[0], mul(right[0], sign)), left[1] + sign * right[1]
+        case Op(op="mul", args=(x, y)):
+            left, c = as_ramp(x), y.x if isinstance(y, Broadcast) else y
+            if left is not None and isinstance(c, Literal):
+                return mul(left[0], int(c.value)), left[1] * int(c.value)
+    return None
+
+
+def index_parts(index: Expr) -> tuple[Expr, ...]:
+    """What must be known to address an index: the atoms of its base, else the index vector."""
+    ramp = as_ramp(index)
+    return (index,) if ramp is None else tuple(atom for atom, _ in linear(ramp[0])[1])
+
+
+def over_lanes(index: Expr, lanes: int) -> Expr:
+    """The index of a vector access: a scalar one stands for the elements from there on."""
+    return Ramp(index, 1, lanes) if index.lanes == 1 and lanes > 1 else index
+
+
+def is_inside(array: Array, index: Expr, count: int = 1) -> bool:
+    """Whether bounds prove that elements index .. index + count - 1 are within the array."""
+    low, high = bounds(index)
+    return 0 <= low and high + count <= array.size
+
+
+def address(v: Values, array: Array, index: Expr) -> str:
+    """A pointer to array[index], index a scalar whose atoms' values are known."""
+    constant, terms = linear(index)
+    by_level: dict[int, list[tuple[Expr, int]]] = {}
+    for atom, k in terms:
+        by_level.setdefault(v.outermost((v.levels[atom],)), []).append((atom, k))
+    pointer, sink = v.bases[array], v.sink
+    so_far: tuple[tuple[Expr, int], ...] = ()
+    for level in sorted(by_level):
+        so_far += tuple(by_level[level])
+        key = (array, so_far)
+        if (found := v.known.get(key)) is None:
+            offset = v.value(add(*(mul(atom, k) for atom, k in by_level[level])))
+            v.at(level)
+            found = _beyond(v, array, pointer, offset)
+            v.define(key, found, level)
+        pointer = found
+    v.sink = sink
+    return _beyond(v, array, pointer, constant)
+
+
+# --------------------------------------------------------------------------- loads
+
+
+def load(v: Values, e: Load) -> str:
+    """Write a load; the parts of its index and its guard are known."""
+    array, lanes, guard = e.array, e.lanes, e.guard
+    ramp = as_ramp(e.index)
+    uniform = guard is None or guard.lanes == 1
+    if lanes == 1:
+        raw = _load_block(v, array, e.index, 1, guard)
+    elif ramp is None:
+        raw = _load_elements(v, e)
+    elif ramp[1] == 0:
+        raw = _load_one(v, array, ramp[0], lanes, guard)
+    elif abs(ramp[1]) == 1:
+        raw = _load_contiguous(v, array, ramp[0], ramp[1], lanes, guard)
+    elif abs(ramp[1]) <= 4 and uniform:
+        raw = _load_strided(v, array, ramp[0], ramp[1], lanes, guard)
+    else:
+        raw = _load_elements(v, e)
+    return arithmetic.from_memory(v, v.target, array.dtype, lanes, raw)
+
+
+def _safe(v: Values, pointer: str, guard: str | None, nbytes: int) -> str:
+    """The pointer, or one to zeros where the guard is false."""
+    if guard is None:
+        return pointer
+    v.zeros = max(v.zeros, nbytes)
+    return v.write("safe", f"select i1 {guard}, ptr {pointer}, ptr @zeros")
+
+
+def _read(v: Values, array: Array, pointer: str, lanes: int) -> str:
+    kind = memory_type(array.dtype, lanes)
+    # Memory that the function never writes does not change: LLVM may move such a load.
+    unchanged = array.scope == "global" and array not in v.written
+    note = ", !invariant.load !0" if unchanged else ""
+    return v.write(array.name, f"load {kind}, ptr {pointer}, align {array.dtype.itemsize}{note}")
+
+
+def _load_block(v: Values, array: Array, start: Expr, lanes: int, guard: Expr | None) -> str:
+    """Elements start .. start + lanes - 1; all or none, as a scalar guard says."""
+    pointer = address(v, array, start)
+    condition = None if guard is None else v.known[guard]
+    return _read(v, array, _safe(v, pointer, condition, lanes * array.dtype.itemsize), lanes)
+
+
+def _load_one(v: Values, array: Array, index: Expr, lanes: int, guard: Expr | None) -> str:
+    """One element in every lane where the guard holds."""
+    kind, scalar = memory_type(array.dtype, lanes), memory_type(array.dtype)
+    if guard is None or guard.lanes == 1:
+        return _all_lanes(v, kind, scalar, _load_block(v, array, index, 1, guard), lanes)
+    bits, mask = vector_of("i1", lanes), v.known[guard]
+    some = v.call("some", "i1", f"llvm.vector.reduce.or.v{lanes}i1", (bits, mask))
+    pointer = _safe(v, address(v, array, index), some, array.dtype.itemsize)
+    every = _all_lanes(v, kind, scalar, _read(v, array, pointer, 1), lanes)
+    return v.write(array.name, f"select {bits} {mask}, {kind} {every}, {kind} zeroinitializer")
+
+
+def _all_lanes(v: Values, kind: str, scalar: str, x: str, lanes: int) -> str:
+    first = v.write("one", f"insertelement {kind} poison, {scalar} {x}, i64 0")
+    return arithmetic.shuffle(v, kind, first, "poison", [0] * lanes)
+
+
+def _reversed(v: Values, kind: str, x: str, lanes: int) -> str:
+    return arithmetic.shuffle(v, kind, x, "poison", range(lanes - 1, -1, -1))
+
+
+def _load_contiguous(
+    v: Values, array: Array, base: Expr, stride: int, lanes: int, guard: Expr | None
+) -> str:
+    """Stride 1 or -1, under a scalar or a vector guard."""
+    start = base if stride == 1 else add(base, 1 - lanes)
+    kind, bits = memory_type(array.dtype, lanes), vector_of("i1", lanes)
+    if guard is None or guard.lanes == 1:
+        raw = _load_block(v, array, start, lanes, guard)
+    else:
+        mask = v.known[guard] if stride == 1 else _reversed(v, bits, v.known[guard], lanes)
+        if array.scope != "global" and is_inside(array, start, lanes):
+            raw = _load_block(v, array, start, lanes, None)
+            zero = f"{kind} zeroinitializer"
+            raw = v.write(array.name, f"select {bits} {mask}, {kind} {raw}, {zero}")
+        else:
+            raw = _masked_load(v, array, address(v, array, start), lanes, mask)
+    return raw if stride == 1 else _reversed(v, kind, raw, lanes)
+
+
+def _masked_load(v: Values, array: Array, pointer: str, lanes: int, mask: str) -> str:
+    kind = memory_type(array.dtype, lanes)
+    return v.call(
+        array.name, kind, f"llvm.masked.load.{_memory_suffix(array, lanes)}.p0",
+        ("ptr", pointer), ("i32", str(array.dtype.itemsize)), (vector_of("i1", lanes), mask),
+        (kind, "zeroinitializer"),
+    )  # fmt: skip
+
+
+def _memory_suffix(array: Array, lanes: int) -> str:
+    scalar = memory_type(array.dtype)
+    return f"v{lanes}" + {"half": "f16", "float": "f32", "double": "f64"}.get(scalar, scalar)
+
+
+def _load_strided(
+    v: Values, array: Array, base: Expr, stride: int, lanes: int, guard: Expr | None
+) -> str:
+    """Strides 2 to 4 either way: whole vectors from the first element to the last, then shuffles.
+
+    The vectors overlap where the last would pass the end, so no other memory is touched.
+    """
+    step = abs(stride)
+    start = base if stride > 0 else add(base, stride * (lanes - 1))
+    kind, size = memory_type(array.dtype, lanes), array.dtype.itemsize
+    span = (lanes - 1) * step + 1
+    condition = None if guard is None else v.known[guard]
+    pointer = _safe(v, address(v, array, start), condition, span * size)
+    wanted = [lane * step for lane in range(lanes)]
+    raw, done = "poison", 0  # `raw` has the wanted elements before `done`
+    for n in range(step):
+        offset = min(n * lanes, span - lanes)
+        if not any(done <= element < offset + lanes for element in wanted):
+            continue
+        chunk = _read(v, array, _beyond(v, array, pointer, offset), lanes)
+        picks = [
+            lane if element < done else lanes + min(element - offset, lanes - 1)
+            for lane, element in enumerate(wanted)
+        ]
+        raw, done = arithmetic.shuffle(v, kind, raw, chunk, picks), offset + lanes
+    return raw if stride > 0 else _reversed(v, kind, raw, lanes)
+
+
+def _beyond(v: Values, array: Array, pointer: str, offset: int | str) -> str:
+    """A pointer so many elements on."""
+    if offset == 0:
+        return pointer
+    kind = memory_type(array.dtype)
+    return v.write(f"{array.name}.at", f"getelementptr {kind}, ptr {pointer}, i64 {offset}")
+
+
+def _elements(v: Values, array: Array, index: Expr, lanes: int) -> Iterator[str]:
+    """A pointer to each lane's element."""
+    ramp = as_ramp(index)
+    if ramp is not None:
+        base = address(v, array, ramp[0])
+        for lane in range(lanes):
+            yield _beyond(v, array, base, lane * ramp[1])
+        return
+    indices, base = v.known[index], v.bases[array]
+    for lane in range(lanes):
+        offset = v.write("lane", f"extractelement <{lanes} x i64> {indices}, i64 {lane}")
+        yield _beyond(v, array, base, offset)
+
+
+def _lane_guard(v: Values, guard: Expr | None, lane: int) -> str | None:
+    if guard is None or guard.lanes == 1:
+        return None if guard is None else v.known[guard]
+    return v.write("on", f"extractelement <{guard.lanes} x i1> {v.known[guard]}, i64 {lane}")
+
+
+def _load_elements(v: Values, e: Load) -> str:
+    """One load a lane: measured, it is no slower than the gather instructions."""
+    array, raw = e.array, "poison"
+    kind, scalar = memory_type(array.dtype, e.lanes), memory_type(array.dtype)
+    for lane, pointer in enumerate(_elements(v, array, e.index, e.lanes)):
+        guard = _lane_guard(v, e.guard, lane)
+        x = _read(v, array, _safe(v, pointer, guard, array.dtype.itemsize), 1)
+        raw = v.write("lanes", f"insertelement {kind} {raw}, {scalar} {x}, i64 {lane}")
+    return raw
+
+
+# --------------------------------------------------------------------------- stores
+
+
+def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None) -> None:
+    """array[index] = value where the guard holds."""
+    lanes = max(index.lanes, value.lanes, 1 if guard is None else guard.lanes)
+    index = over_lanes(index, lanes)
+    text = v.value(v.wide(value, lanes))
+    for part in index_parts(index):
+        v.value(part)
+    if guard is not None:
+        v.value(guard)
+    text = arithmetic.to_memory(v, v.target, array.dtype, lanes, text)
+    ramp = as_ramp(index)
+    if guard is not None and guard.lanes == 1 and not is_private(array, index):
+        with v.branch(v.known[guard]):
+            _store_lanes(v, array, index, ramp, text, lanes, None)
+    else:
+        _store_lanes(v, array, index, ramp, text, lanes, guard)
+    v.wrote(array)
+
+
+def is_private(array: Array, index: Expr, count: int = 1) -> bool:
+    """Whether elements may be read and written back whatever a guard says: no one else sees."""
+    return array.scope != "global" and is_inside(array, index, count)
+
+
+def _store_lanes(
+    v: Values, array: Array, index: Expr, ramp: tuple[Expr, int] | None, text: str, lanes: int,
+    guard: Expr | None,
+) -> None:  # fmt: skip
+    kind = memory_type(array.dtype, lanes)
+    if lanes == 1:
+        _store_block(v, array, index, 1, text, guard)
+    elif ramp is not None and abs(ramp[1]) == 1:
+        start = ramp[0]
+        if ramp[1] == -1:
+            start, text = add(ramp[0], 1 - lanes), _reversed(v, kind, text, lanes)
+        _store_block(v, array, start, lanes, text, guard, backwards=ramp[1] == -1)
+    else:
+        _store_elements(v, array, index, text, lanes, guard)
+
+
+def _store_block(
+    v: Values, array: Array, start: Expr, lanes: int, text: str, guard: Expr | None,
+    backwards: bool = False,
+) -> None:  # fmt: skip
+    kind, size = memory_type(array.dtype, lanes), array.dtype.itemsize
+    pointer = address(v, array, start)
+    if guard is not None:
+        mask, bits = v.known[guard], vector_of("i1", guard.lanes)
+        if backwards and guard.lanes > 1:
+            mask = _reversed(v, bits, mask, lanes)
+        if not is_private(array, start, lanes):
+            name = f"llvm.masked.store.{_memory_suffix(array, lanes)}.p0"
+            v.run(name, (kind, text), ("ptr", pointer), ("i32", str(size)), (bits, mask))
+            return
+        # Reading and writing back lets LLVM keep a private array in registers.
+        before = _read(v, array, pointer, lanes)
+        text = v.write(array.name, f"select {bits} {mask}, {kind} {text}, {kind} {before}")
+    v.line(f"store {kind} {text}, ptr {pointer}, align {size}")
+
+
+def _store_elements(
+    v: Values, array: Array, index: Expr, text: str, lanes: int, guard: Expr | None
+) -> None:
+    """One store a lane, in the lanes' order."""
+    kind, scalar = memory_type(array.dtype, lanes), memory_type(array.dtype)
+    for lane, pointer in enumerate(_elements(v, array, index, lanes)):
+        x = v.write("lane", f"extractelement {kind} {text}, i64 {lane}")
+        line = f"store {scalar} {x}, ptr {pointer}, align {array.dtype.itemsize}"
+        if guard is None:
+            v.line(line)
+        else:
+            on = _lane_guard(v, guard, lane)
+            assert on is not None
+            with v.branch(on):
+                v.line(line)
+
+
+# --------------------------------------------------------------------------- atomics
+
+_ATOMIC_INT = {"sum": "add", "max": "max", "min": "min"}
+
+
+def accumulate_atomic(v: Values, stmt: Accumulate) -> None:
+    """array[index] = op(array[index], value), safe against other threads, one lane at a time."""
+    array, guard = stmt.array, stmt.guard
+    lanes = max(stmt.index.lanes, stmt.value.lanes, 1 if guard is None else guard.lanes)
+    index = over_lanes(stmt.index, lanes)
+    text = v.value(v.wide(stmt.value, lanes))
+    for part in (*index_parts(index), *(() if guard is None else (guard,))):
+        v.value(part)
+    pointers = [address(v, array, index)] if lanes == 1 else _elements(v, array, index, lanes)
+    for lane, pointer in enumerate(pointers):
+        x = text
+        if lanes > 1:
+            kind = value_type(array.dtype, lanes)
+            x = v.write("lane", f"extractelement {kind} {text}, i64 {lane}")
+        on = _lane_guard(v, guard, lane)
+        if on is None:
+            _atomic(v, array, stmt.op, pointer, x)
+        else:
+            with v.branch(on):
+                _atomic(v, array, stmt.op, pointer, x)
+    v.wrote(array)
+
+
+def _atomic(v: Values, array: Array, op: str, pointer: str, x: str) -> None:
+    """One element; by compare and exchange where the processor has no instruction."""
+    dtype = array.dtype
+    kind = memory_type(dtype)
+    if op == "sum" and dtype.is_float and dtype.itemsize >= 4:
+        v.write("old", f"atomicrmw fadd ptr {pointer}, {kind} {x} monotonic")
+        return
+    if dtype.is_int and op in _ATOMIC_INT:
+        unsigned = "u" if dtype.kind == "uint" and op != "sum" else ""
+        v.write("old", f"atomicrmw {unsigned}{_ATOMIC_INT[op]} ptr {pointer}, {kind} {x} monotonic")
+        return
+    bits, size = f"i{8 * dtype.itemsize}", dtype.itemsize
+    first = v.write("first", f"load atomic {bits}, ptr {pointer} monotonic, align {size}")
+    before, retry, done = v.sink.block, v.fresh("retry"), v.fresh("done")
+    old, seen, met = v.fresh("old"), v.fresh("seen"), v.fresh("met")
+    v.line(f"br label %{retry}")
+    v.label(retry)
+    v.line(f"%{old} = phi {bits} [ {first}, %{before} ], [ %{seen}, %{retry} ]")
+    raw = f"%{old}" if bits == kind else v.write("raw", f"bitcast {bits} %{old} to {kind}")
+    names = (Local("x", dtype), Local("y", dtype))
+    current = arithmetic.from_memory(v, v.target, dtype, 1, raw)
+    new = arithmetic.operate(v, v.target, Op(COMBINE[op], names), [current, x])
+    new = arithmetic.to_memory(v, v.target, dtype, 1, new)
+    if bits != kind:
+        new = v.write("raw", f"bitcast {kind} {new} to {bits}")
+    pair = v.write(
+        "pair", f"cmpxchg ptr {pointer}, {bits} %{old}, {bits} {new} monotonic monotonic"
+    )
+    v.line(f"%{seen} = extractvalue {{ {bits}, i1 }} {pair}, 0")
+    v.line(f"%{met} = extractvalue {{ {bits}, i1 }} {pair}, 1")
+    v.line(f"br i1 %{met}, label %{done}, label %{retry}")
+    v.label(done)

@@ -1,0 +1,258 @@
+"""A Function of the loop IR to LLVM IR text: arguments, loops and statements.
+
+    def add(out: float32[8], x: float32[8])   ->   define void @add(ptr %arguments, i64 %thread,
+                                                                    i64 %threads, ptr %scratch)
+
+Every kernel has that one signature. `arguments` points to a pointer for each of the function's
+arrays; each of `threads` threads calls the kernel with its own number and does its share of the
+iterations of parallel loops, a contiguous range; `scratch` is that thread's own block, aligned to
+64 bytes, of the size that `scratch_bytes` tells. The wrapper loads the pointers, so that the body
+has them as parameters, which may be said not to overlap.
+
+The text is pure: it depends on the function and the target only. Loop passes have done the work by
+now; what remains for LLVM is to keep register arrays in registers, to pick instructions, to
+schedule them and to allocate registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ...errors import CompilerError
+from ...expr import Array, Literal, Load, Op
+from ...index import bounds
+from ...loops.ir import (
+    Accumulate,
+    Alloc,
+    Barrier,
+    Body,
+    For,
+    Function,
+    If,
+    Let,
+    Stmt,
+    Store,
+    statements,
+)
+from . import accesses
+from .target import Target
+from .values import Values
+from .writer import memory_type
+
+ALIGNMENT = 64  # of private arrays: a cache line, and the widest vector
+STACK_LIMIT = 16 << 10  # larger stack arrays go to the scratch block: threads' stacks are small
+
+
+def codegen(function: Function, target: Target, shared: Collection[str] = ()) -> str:
+    """LLVM IR for a function.
+
+    Requires: a verified function with serial and parallel loops only. `shared` names arguments that
+    may lie in the same memory as another argument (an output written over an input); all others are
+    taken not to overlap with what is written. Raises CompilerError for what it cannot express.
+    """
+    return _Kernel(function, target, shared).text()
+
+
+def scratch_bytes(function: Function) -> int:
+    """The bytes of each thread's scratch block that the function uses."""
+    return _layout(function)[1]
+
+
+def _layout(function: Function) -> tuple[dict[Array, int], int]:
+    """The offset of each array in the scratch block, and the bytes of all."""
+    offsets: dict[Array, int] = {}
+    total = 0
+    for stmt in statements(function.body):
+        if isinstance(stmt, Alloc) and stmt.array not in offsets and _in_scratch(stmt.array):
+            offsets[stmt.array] = total
+            nbytes = stmt.array.size * stmt.array.dtype.itemsize
+            # One line more than needed, so that arrays of a power of two in size do not all
+            # compete for the same sets of the cache.
+            total += -(-nbytes // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+    return offsets, total
+
+
+def _in_scratch(array: Array) -> bool:
+    large = array.size * array.dtype.itemsize > STACK_LIMIT
+    return array.scope == "local" or (array.scope == "stack" and large)
+
+
+class _Kernel:
+    """One function on its way to text."""
+
+    def __init__(self, function: Function, target: Target, shared: Collection[str]) -> None:
+        self.function = function
+        self.target = target
+        self.shared = shared
+        written = {
+            stmt.array
+            for stmt in statements(function.body)
+            if isinstance(stmt, (Store, Accumulate))
+        }
+        self.values = Values(target, written, (a for a in function.arguments if a.name in shared))
+        self.entry: list[str] = []
+
+    def text(self) -> str:
+        """The whole module."""
+        function, v = self.function, self.values
+        for name in ("thread", "threads", "scratch", "entry", "zeros"):
+            v.fresh(name)
+        for array in function.arguments:
+            v.bases[array] = "%" + v.fresh(array.name)
+        offsets, _ = _layout(function)
+        for array, offset in offsets.items():
+            v.bases[array] = pointer = "%" + v.fresh(array.name)
+            self.entry.append(f"  {pointer} = getelementptr i8, ptr %scratch, i64 {offset}")
+        self.body(function.body)
+        lines = [f"; {line}" for line in (*function.comment.splitlines(), *function.reasons)]
+        lines.append(f"; for {self.target.name}")
+        if v.zeros:
+            lines.append(
+                f"@zeros = private constant [{v.zeros} x i8] zeroinitializer, align {ALIGNMENT}"
+            )
+        lines += self.wrapper()
+        lines += [self.header(), "entry:", *self.entry, *v.scopes[0].lines, "  ret void", "}"]
+        lines += ["", *sorted(v.declarations), "", "!0 = !{}"]
+        return "\n".join(lines) + "\n"
+
+    def wrapper(self) -> list[str]:
+        """The function that callers see."""
+        function = self.function
+        lines = [
+            f"define void @{function.name}"
+            "(ptr %arguments, i64 %thread, i64 %threads, ptr %scratch) {"
+        ]
+        for n, array in enumerate(function.arguments):
+            name = self.values.bases[array]
+            lines.append(f"  {name}.slot = getelementptr ptr, ptr %arguments, i64 {n}")
+            lines.append(f"  {name} = load ptr, ptr {name}.slot, align 8")
+        given = "".join(f"ptr {self.values.bases[array]}, " for array in function.arguments)
+        body = f"@{function.name}.body"
+        lines.append(f"  call void {body}({given}i64 %thread, i64 %threads, ptr %scratch)")
+        return [*lines, "  ret void", "}", ""]
+
+    def header(self) -> str:
+        """The first line of the function that does the work."""
+        parameters = ""
+        for array in self.function.arguments:
+            alone = "" if array.name in self.shared else "noalias "
+            parameters += f"ptr {alone}nocapture {self.values.bases[array]}, "
+        scratch = f"ptr noalias nocapture align {ALIGNMENT} %scratch"
+        name = f"@{self.function.name}.body"
+        return f"define internal void {name}({parameters}i64 %thread, i64 %threads, {scratch}) {{"
+
+    # ------------------------------------------------------------------ statements
+
+    def body(self, body: Body) -> None:
+        for stmt in body:
+            self.statement(stmt)
+
+    def statement(self, stmt: Stmt) -> None:
+        v = self.values
+        match stmt:
+            case For():
+                self.loop(stmt)
+            case Alloc(array):
+                self.alloc(array)
+            case Let(local, value):
+                v.define(local, v.value(value), v.level)
+            case Store():
+                accesses.store(v, stmt.array, stmt.index, stmt.value, stmt.guard)
+            case Accumulate(atomic=True):
+                accesses.accumulate_atomic(v, stmt)
+            case Accumulate():
+                self.accumulate(stmt)
+            case If():
+                self.choice(stmt)
+            case Barrier():
+                pass
+            case _:
+                raise CompilerError(f"{self.function.name}: codegen: {type(stmt).__name__}")
+
+    def accumulate(self, stmt: Accumulate) -> None:
+        """Load, combine, store; a product of floats is added in one rounding."""
+        array, value = stmt.array, stmt.value
+        lanes = max(stmt.index.lanes, value.lanes, 1 if stmt.guard is None else stmt.guard.lanes)
+        index = accesses.over_lanes(stmt.index, lanes)
+        alone = accesses.is_private(array, index)
+        before = Load(array, index, None if alone else stmt.guard)
+        new = Op(accesses.COMBINE[stmt.op], (before, value))
+        if (
+            self.target.fma
+            and stmt.op == "sum"
+            and isinstance(value, Op)
+            and value.op == "mul"
+            and value.dtype.is_float
+        ):
+            new = Op("fma", (*value.args, before))
+        accesses.store(self.values, array, index, new, stmt.guard)
+
+    def alloc(self, array: Array) -> None:
+        v = self.values
+        if array in v.bases:
+            v.forget_readers(array)
+            return
+        v.bases[array] = name = "%" + v.fresh(array.name)
+        kind = f"[{array.size} x {memory_type(array.dtype)}]"
+        self.entry.append(f"  {name} = alloca {kind}, align {ALIGNMENT}")
+
+    def loop(self, stmt: For) -> None:
+        """A loop that tests at its end; one that may have no iterations stands behind a test."""
+        v = self.values
+        if stmt.kind not in ("serial", "parallel"):
+            raise CompilerError(
+                f"{self.function.name}: codegen: a {stmt.kind} loop over {stmt.var} is left"
+            )
+        first, last, may_be_empty = self.range(stmt)
+        for array in {s.array for s in statements(stmt.body) if isinstance(s, (Store, Accumulate))}:
+            v.wrote(array)  # the second iteration sees what the first has written
+        name = v.fresh(stmt.var.name)
+        label, done = v.fresh(f"{stmt.var.name}.loop"), v.fresh(f"{stmt.var.name}.done")
+        v.open(label)
+        v.define(stmt.var, f"%{name}", v.level)
+        self.body(stmt.body)
+        inner = v.close()
+        before = v.sink.block
+        if may_be_empty:
+            some = v.write(f"{name}.some", f"icmp slt i64 {first}, {last}")
+            v.line(f"br i1 {some}, label %{label}, label %{done}")
+        else:
+            v.line(f"br label %{label}")
+        v.label(label)
+        v.line(f"%{name} = phi i64 [ {first}, %{before} ], [ %{name}.next, %{inner.block} ]")
+        v.sink.lines += inner.lines
+        v.line(f"%{name}.next = add nuw nsw i64 %{name}, 1")
+        v.line(f"%{name}.more = icmp slt i64 %{name}.next, {last}")
+        v.line(f"br i1 %{name}.more, label %{label}, label %{done}")
+        v.label(done)
+
+    def range(self, stmt: For) -> tuple[str, str, bool]:
+        """The first index, the one after the last, and whether there may be none between."""
+        v = self.values
+        extent = Literal(stmt.extent) if isinstance(stmt.extent, int) else stmt.extent
+        last, may_be_empty = v.value(extent), bounds(extent)[0] < 1
+        if stmt.kind == "serial":
+            return "0", last, may_be_empty
+        start = v.write("start", f"mul i64 %thread, {last}")
+        first = v.write("first", f"udiv i64 {start}, %threads")
+        stop = v.write("stop", f"add i64 {start}, {last}")
+        return first, v.write("last", f"udiv i64 {stop}, %threads"), True
+
+    def choice(self, stmt: If) -> None:
+        v = self.values
+        condition = v.value(stmt.condition)
+        then, done = v.fresh("then"), v.fresh("done")
+        otherwise = v.fresh("else") if stmt.otherwise else done
+        v.open(then, conditional=True)
+        self.body(stmt.body)
+        sides = [(then, v.close())]
+        if stmt.otherwise:
+            v.open(otherwise, conditional=True)
+            self.body(stmt.otherwise)
+            sides.append((otherwise, v.close()))
+        v.line(f"br i1 {condition}, label %{then}, label %{otherwise}")
+        for label, side in sides:
+            v.label(label)
+            v.sink.lines += side.lines
+            v.line(f"br label %{done}")
+        v.label(done)

@@ -1,0 +1,211 @@
+"""The CPU as a Device: memory, compiled programs, and the team of threads that runs them."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import time
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ... import config
+from ...loops.ir import For, Function, statements
+from ..base import Launch, Machine
+from .build import build, to_assembly
+from .codegen import codegen, scratch_bytes
+from .driver import LAUNCH_WORDS, PROGRAM_WORDS
+from .memory import ALIGNMENT, Memory, Pool, total_bytes
+from .target import Target, cache_bytes, host
+from .threads import Team
+
+Table = np.ndarray[Any, np.dtype[np.int64]]
+
+# Uploads smaller than this are copied if that aligns them: vectors then never cross cache lines.
+COPIED_BYTES = 1 << 20
+# What NumPy guarantees of the memory it allocates.
+NUMPY_ALIGNMENT = 16
+
+
+class CPU:
+    """The processor that this process runs on (backends.base.Device)."""
+
+    name = "CPU"
+
+    def __init__(self) -> None:
+        self.target = host()
+        self.pool = Pool(min(1 << 30, total_bytes() // 8))
+        self._team: Team | None = None
+
+    @property
+    def machine(self) -> Machine:
+        """Facts for the loop passes; `cores` is how many threads compute."""
+        return machine(self.target, config.THREADS)
+
+    @property
+    def team(self) -> Team:
+        """The threads; made when first used."""
+        if self._team is None:
+            self._team = Team(self.target, self.pool)
+        return self._team
+
+    def allocate(self, nbytes: int) -> Memory:
+        """Memory for nbytes, aligned to 64, of undefined contents. Raises OutOfMemoryError."""
+        return self.pool.allocate(nbytes)
+
+    def upload(self, array: np.ndarray[Any, Any]) -> Memory:
+        """The array's own memory where it is aligned and in order, else a copy."""
+        array = np.ascontiguousarray(array)
+        address = array.ctypes.data
+        shares = address % (ALIGNMENT if array.nbytes < COPIED_BYTES else NUMPY_ALIGNMENT) == 0
+        if shares and array.nbytes:
+            return Memory(address, array.nbytes, array)
+        memory = self.pool.allocate(array.nbytes)
+        ctypes.memmove(memory.address, address, array.nbytes)
+        return memory
+
+    def download(self, memory: Memory, array: np.ndarray[Any, Any]) -> None:
+        """Copy the first array.nbytes bytes of memory into a contiguous array."""
+        ctypes.memmove(array.ctypes.data, memory.address, array.nbytes)
+
+    def compile(self, launches: Sequence[Launch], timing: bool = False) -> CPUProgram:
+        """Machine code for the launches, from this process, the cache on disk, or LLVM."""
+        return CPUProgram(self, launches, timing)
+
+    def synchronize(self) -> None:
+        """Nothing is pending: programs have run when `run` returns."""
+
+
+@cache
+def machine(target: Target, threads: int) -> Machine:
+    """What the loop passes know of a target."""
+    return Machine(
+        name=target.name,
+        gpu=False,
+        cores=threads,
+        vector_bytes=target.vector_bytes,
+        registers=target.registers,
+        l1_bytes=cache_bytes(1),
+        l2_bytes=cache_bytes(2),
+        fma=target.fma,
+    )
+
+
+class CPUProgram:
+    """Launches as machine code and the tables that the driver walks (backends.base.Program)."""
+
+    def __init__(self, device: CPU, launches: Sequence[Launch], timing: bool) -> None:
+        self._device = device
+        self._sources = [_source(launch, device.target) for launch in launches]
+        kernels = build(self._sources, device.target)
+        self._kernels = [kernels[text] for _, text in self._sources]
+        self._scratch = max((scratch_bytes(launch.function) for launch in launches), default=0)
+        slots = [slot for launch in launches for slot in launch.slots]
+        self._memories = bytearray(8 * (max(slots, default=0) + 1))
+        self._pack = struct.Struct(f"{len(self._memories) // 8}Q").pack_into
+        self._slots = np.array(slots, np.int64)
+        self._arguments = np.zeros(len(slots) + 1, np.uint64)
+        self._times = np.zeros(len(launches), np.int64)
+        shared = who_runs(launches)
+        self._is_shared = any(shared)
+        self._launches = self._launch_table(launches, shared)
+        self._program = np.array(
+            [
+                len(launches), self._launches.ctypes.data, len(slots), self._arguments.ctypes.data,
+                self._slots.ctypes.data, self._times.ctypes.data if timing else 0,
+                time.CLOCK_MONOTONIC,
+            ],
+            np.int64,
+        )  # fmt: skip
+        assert len(self._program) == PROGRAM_WORDS
+        self._address = self._program.ctypes.data
+        self._memories_address = np.frombuffer(self._memories, np.uint8).ctypes.data
+
+    def _launch_table(self, launches: Sequence[Launch], shared: Sequence[bool]) -> Table:
+        table = np.zeros((len(launches), LAUNCH_WORDS), np.int64)
+        meets = meetings([launch.barrier for launch in launches], shared)
+        position = self._arguments.ctypes.data
+        for row, launch in enumerate(launches):
+            table[row] = (self._kernels[row].address, position, shared[row], meets[row])
+            position += 8 * len(launch.slots)
+        return table
+
+    def run(self, memories: Sequence[Memory]) -> None:
+        """Run every launch; slot n is memories[n]. Returns when all is done."""
+        threads = config.THREADS if self._is_shared else 1
+        team = self._device.team
+        with team.lock:
+            self._pack(self._memories, 0, *[memory.address for memory in memories])
+            team.run(self._address, self._memories_address, threads, self._scratch)
+
+    def times(self) -> list[float]:
+        """Seconds that each launch of the last run took, for a program compiled with timing."""
+        return [float(t) * 1e-9 for t in self._times]
+
+    def texts(self) -> dict[str, str]:
+        """The LLVM IR and the assembly of the program's distinct functions."""
+        texts = list(dict.fromkeys(text for _, text in self._sources))
+        return {
+            "llvm": "\n".join(texts),
+            "asm": "\n".join(to_assembly(text, self._device.target) for text in texts),
+        }
+
+
+def _source(launch: Launch, target: Target) -> tuple[str, str]:
+    """A launch's function name and LLVM IR, which depends on what memory its arguments share."""
+    function = launch.function
+    counts = Counter(launch.slots)
+    written = set(launch.slots[: function.outputs])
+    shared = {
+        array.name
+        for array, slot in zip(function.arguments, launch.slots, strict=True)
+        if counts[slot] > 1 and slot in written
+    }
+    return function.name, codegen(function, target, shared)
+
+
+def meetings(barriers: Sequence[bool], shared: Sequence[bool]) -> list[bool]:
+    """Before which launches all threads must meet.
+
+    One that waits need not meet where only thread 0 has worked and is to go on; but then the next
+    launch that others take part in must.
+    """
+    result: list[bool] = []
+    ran, owed = "nothing", False  # since all last met
+    for barrier, by_all in zip(barriers, shared, strict=True):
+        waits = barrier or owed
+        meets = waits and (ran == "all" or (ran == "one" and by_all))
+        owed = waits and not meets and ran == "one"
+        ran = "all" if by_all or (ran == "all" and not meets) else "one"
+        result.append(meets)
+    return result
+
+
+# Rough rates of one core, to tell work that is worth sharing; and what sharing costs.
+FLOPS_PER_SECOND = 20e9
+BYTES_PER_SECOND = 10e9
+WORTH_MEETING = 4e-6  # seconds of one launch
+WORTH_WAKING = 40e-6  # seconds of all shared launches of a program
+
+
+def _seconds(function: Function) -> float:
+    return max(function.flops / FLOPS_PER_SECOND, function.bytes / BYTES_PER_SECOND)
+
+
+def who_runs(launches: Sequence[Launch]) -> list[bool]:
+    """Which launches all threads share; the others are thread 0's alone."""
+    shared: list[bool] = []
+    total = 0.0
+    for launch in launches:
+        function = launch.function
+        parallel = any(
+            isinstance(s, For) and s.kind == "parallel" for s in statements(function.body)
+        )
+        seconds = _seconds(function)
+        unknown = function.flops == function.bytes == 0
+        shared.append(parallel and (unknown or seconds >= WORTH_MEETING))
+        total += (WORTH_WAKING if unknown else seconds) * shared[-1]
+    return shared if total >= WORTH_WAKING else [False] * len(shared)

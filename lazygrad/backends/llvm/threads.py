@@ -1,0 +1,122 @@
+"""The team of threads that runs programs: the caller and workers that wait for the next program."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+import weakref
+from collections.abc import Callable
+
+from . import driver
+from .build import Code, load_text
+from .memory import Memory, Pool
+from .target import Target
+
+
+class Team:
+    """Runs programs, one at a time, on up to `size` threads.
+
+    Workers are Python threads that stay in one native call, without the interpreter's lock; they
+    start with the first program that is shared, and end with the process. After a fork the child
+    has none, and starts its own.
+    """
+
+    def __init__(self, target: Target, pool: Pool) -> None:
+        self._pool = pool
+        self._code: Code = load_text(driver.driver(target.triple), driver.FUNCTIONS, target)
+        address = self._code.addresses
+        self._run = _native(address["run"], 3)
+        self._work = _native(address["work"], 2)
+        self._prepare = _native(address["prepare"], 0)
+        self._dismiss = _native(address["dismiss"], 0)
+        self._control = pool.allocate(driver.CONTROL_BYTES)
+        self._reset()
+        _teams.add(self)
+
+    def _reset(self) -> None:
+        """No workers, and a fresh control block: as at the start, and after a fork."""
+        self.lock = threading.Lock()
+        self._workers: list[threading.Thread] = []
+        self._scratch: Memory | None = None
+        self._scratch_step = self._scratch_threads = 0
+        ctypes.memset(self._control.address, 0, driver.CONTROL_BYTES)
+        self._prepare(self._control.address)
+
+    def run(self, program: int, memories: int, threads: int, scratch: int) -> None:
+        """Run the program at that address, with that many threads, each with its scratch block.
+
+        `memories` is the address of the pointers that the program's slots count. The caller holds
+        `lock`, since before it wrote there.
+        """
+        if threads > 1 and len(self._workers) != threads - 1:
+            self._start(threads)
+        if scratch and (scratch > self._scratch_step or threads > self._scratch_threads):
+            self._make_scratch(scratch, threads)
+        self._run(self._control.address, program, memories, threads)
+
+    def stop(self) -> None:
+        """End the workers."""
+        with self.lock:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._workers:
+            self._dismiss(self._control.address)
+            for worker in self._workers:
+                worker.join()
+            self._workers = []
+
+    def _start(self, threads: int) -> None:
+        self._stop()
+        generation = self._word(driver.GENERATION)
+        for thread in range(1, threads):
+            worker = threading.Thread(
+                target=self._work,
+                args=(self._control.address, thread, generation),
+                name=f"lazygrad-{thread}",
+                daemon=True,
+            )
+            worker.start()
+            self._workers.append(worker)
+
+    def _make_scratch(self, nbytes: int, threads: int) -> None:
+        self._scratch = None
+        # An odd number of lines more, so that the threads' blocks fall on different cache sets.
+        step = max(-(-nbytes // 4096) * 4096 + 64, self._scratch_step)
+        threads = max(threads, self._scratch_threads)
+        self._scratch = self._pool.allocate(step * threads)
+        self._scratch_step, self._scratch_threads = step, threads
+        self._set_word(driver.SCRATCH, self._scratch.address)
+        self._set_word(driver.SCRATCH_STEP, step)
+
+    def _word(self, offset: int) -> int:
+        return ctypes.c_int64.from_address(self._control.address + offset).value
+
+    def _set_word(self, offset: int, value: int) -> None:
+        ctypes.c_int64.from_address(self._control.address + offset).value = value
+
+
+def _native(address: int, numbers: int) -> Callable[..., None]:
+    """The native function there, of a pointer and so many numbers."""
+    kinds = (ctypes.c_void_p, *[ctypes.c_int64] * numbers)
+    return ctypes.CFUNCTYPE(None, *kinds)(address)
+
+
+_teams: weakref.WeakSet[Team] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    for team in list(_teams):
+        team.stop()
+
+
+def _reset_all() -> None:
+    for team in list(_teams):
+        team._reset()
+
+
+atexit.register(_stop_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)

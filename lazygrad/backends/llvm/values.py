@@ -1,0 +1,168 @@
+"""Expressions as LLVM values: each written once, as far out of the loops as it can stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...dtypes import int64
+from ...expr import (
+    Array,
+    Bitcast,
+    Broadcast,
+    Cast,
+    Expr,
+    Literal,
+    Load,
+    Local,
+    Op,
+    Ramp,
+    ReduceLanes,
+    Var,
+)
+from ...index import bounds
+from . import accesses, arithmetic, math
+from .target import Target
+from .writer import Writer, splat, value_type
+
+
+class Values(Writer):
+    """A Writer that can write expressions.
+
+    `written` are the arrays that the function writes to; loads from others may move out of loops.
+    `shared` are global arrays that may lie in the same memory as another one.
+    """
+
+    def __init__(self, target: Target, written: Iterable[Array], shared: Iterable[Array]) -> None:
+        super().__init__()
+        self.target = target
+        self.written = set(written)
+        self.shared = set(shared)
+        if self.shared & self.written:
+            self.written |= self.shared
+        self.bases: dict[Array, str] = {}  # each array's pointer
+        self._needs: dict[Expr, tuple[Expr, ...]] = {}
+        self._reads: dict[Expr, frozenset[Array]] = {}
+        self._expansions: dict[Expr, Expr] = {}
+
+    def value(self, e: Expr) -> str:
+        """The text of e's value, which is written first where it is not known yet."""
+        known = self.known
+        stack = [e]
+        while stack:
+            top = stack[-1]
+            if top in known:
+                stack.pop()
+                continue
+            needs = self._needs.get(top)
+            if needs is None:
+                needs = self._needs[top] = self._what_it_needs(top)
+            missing = [x for x in needs if x not in known]
+            if missing:
+                stack.extend(missing)
+                continue
+            self._write_expression(top, needs)
+            stack.pop()
+        return known[e]
+
+    def wide(self, e: Expr, lanes: int) -> Expr:
+        """e in so many lanes."""
+        return e if e.lanes == lanes else Broadcast(e, lanes)
+
+    def wrote(self, array: Array) -> None:
+        """Note that an array was written to: what was loaded from it must be loaded again."""
+        self.forget_readers(array)
+        if array in self.shared:
+            for other in self.shared:
+                self.forget_readers(other)
+
+    def _what_it_needs(self, e: Expr) -> tuple[Expr, ...]:
+        """The expressions whose values must be known before e is written."""
+        match e:
+            case Op():
+                expansion = math.expand(e, self.target.fma)
+                if expansion is not None:
+                    self._expansions[e] = expansion
+                    return (expansion,)
+                return tuple(self.wide(x, e.lanes) for x in e.args)
+            case Load():
+                guard = () if e.guard is None else (e.guard,)
+                return (*accesses.index_parts(e.index), *guard)
+        return e.operands
+
+    def _write_expression(self, e: Expr, needs: tuple[Expr, ...]) -> None:
+        reads = self._reads.get(e)
+        if reads is None:
+            reads = frozenset[Array]().union(*(self._reads.get(x, frozenset()) for x in needs))
+            if isinstance(e, Load) and e.array in self.written:
+                reads |= {e.array}
+            self._reads[e] = reads
+        if e in self._expansions:
+            self.define(e, self.known[needs[0]], self.levels[needs[0]])
+        else:
+            stays = isinstance(e, Load) and (
+                e.array in self.written or not accesses.is_inside(e.array, e.index)
+            )
+            level = self.level if stays else self.outermost(self.levels[x] for x in needs)
+            self.at(level)
+            text = self._text(e, needs)
+            self.at(self.level)
+            self.define(e, text, level)
+        for array in reads:
+            self.readers.setdefault(array, []).append(e)
+
+    def _text(self, e: Expr, needs: tuple[Expr, ...]) -> str:
+        known = self.known
+        match e:
+            case Literal():
+                return arithmetic.literal(e.value, e.dtype)
+            case Op():
+                return arithmetic.operate(self, self.target, e, [known[x] for x in needs])
+            case Load():
+                return accesses.load(self, e)
+            case Broadcast():
+                return self._splat(e)
+            case Ramp():
+                return self._ramp(e)
+            case Cast():
+                x = known[e.x]
+                return arithmetic.cast(self, self.target, e.x.dtype, e.dtype, e.lanes, x)
+            case Bitcast():
+                x = known[e.x]
+                return arithmetic.bitcast(self, self.target, e.x.dtype, e.dtype, e.lanes, x)
+            case ReduceLanes():
+                return self._reduce_lanes(e)
+            case Var() | Local():
+                raise KeyError(f"{e} is not defined here")
+        raise TypeError(type(e).__name__)
+
+    def _splat(self, e: Broadcast) -> str:
+        x = self.known[e.x]
+        scalar, kind = value_type(e.dtype), value_type(e.dtype, e.lanes)
+        if isinstance(e.x, Literal):
+            return splat(scalar, x, e.lanes)
+        first = self.write("one", f"insertelement {kind} poison, {scalar} {x}, i64 0")
+        return self.write(
+            "all", f"shufflevector {kind} {first}, {kind} poison, <{e.lanes} x i32> zeroinitializer"
+        )
+
+    def _ramp(self, e: Ramp) -> str:
+        steps = ", ".join(f"i64 {n * e.stride}" for n in range(e.lanes))
+        if isinstance(e.base, Literal):
+            base = int(e.base.value)
+            return "<" + ", ".join(f"i64 {base + n * e.stride}" for n in range(e.lanes)) + ">"
+        base_text = self._splat(Broadcast(e.base, e.lanes))
+        return self.write("ramp", f"add nsw {value_type(int64, e.lanes)} {base_text}, <{steps}>")
+
+    def _reduce_lanes(self, e: ReduceLanes) -> str:
+        def combine(lanes: int, x: str, y: str) -> str:
+            left, right = Local("x", e.dtype, lanes), Local("y", e.dtype, lanes)
+            op = Op(accesses.COMBINE[e.op], (left, right))
+            return arithmetic.operate(self, self.target, op, [x, y])
+
+        return arithmetic.reduce_lanes(self, e.dtype, e.x.lanes, self.known[e.x], combine)
+
+
+def fits_int32(e: Expr) -> bool:
+    """Whether an integer expression's value is always one of int32's."""
+    low, high = bounds(e)
+    return -(1 << 31) <= low and high < 1 << 31

@@ -1,0 +1,111 @@
+"""A cache on disk that many processes share: bytes by a key, checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .. import config
+
+_MAGIC = b"lazygrad1\n"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+LIMIT = 256 << 20
+SCAN_EVERY = 64  # how many entries are written between two looks at the folder's size
+REFRESH_SECONDS = 3600.0
+
+
+class DiskCache:
+    """Entries live in a folder `name` of LAZYGRAD_CACHE, one file each, named by the key's hash.
+
+    An entry is written to a temporary file and renamed, so another process sees all of it or
+    nothing; it begins with a checksum, and one that does not fit is as if it were not there. The
+    folder is kept under `limit` bytes by removing what was used longest ago. Where the folder
+    cannot be read or written, everything works without.
+    """
+
+    def __init__(self, name: str, limit: int = LIMIT) -> None:
+        self.name = name
+        self.limit = limit
+        self._until_scan = 0
+        self._told = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the entries are; the setting may change while the process runs."""
+        return config.LAZYGRAD_CACHE / self.name
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes last put under key; None where there are none, or they are damaged."""
+        path = self._path(key)
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        head = len(_MAGIC) + _DIGEST_BYTES
+        data = content[head:]
+        if content[:head] != _MAGIC + hashlib.sha256(data).digest():
+            return None
+        self._refresh(path)
+        return data
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep bytes under key; in silence, nothing is kept where the folder does not allow it."""
+        path = self._path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                try:
+                    file.write(_MAGIC + hashlib.sha256(data).digest() + data)
+                    file.close()
+                    os.replace(file.name, path)
+                except BaseException:
+                    os.unlink(file.name)
+                    raise
+            self._until_scan -= 1
+            if self._until_scan < 0:
+                self._until_scan = SCAN_EVERY
+                self.prune()
+        except OSError as error:
+            self._tell(error)
+
+    def prune(self) -> None:
+        """Remove the entries used longest ago until four fifths of the limit are left."""
+        entries: list[tuple[float, int, Path]] = []
+        for path in self.folder.iterdir():
+            try:
+                status = path.stat()
+            except OSError:  # another process removed it
+                continue
+            entries.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        if total <= self.limit:
+            return
+        for _, size, path in sorted(entries):
+            path.unlink(missing_ok=True)
+            total -= size
+            if total <= self.limit * 4 // 5:
+                return
+
+    def _path(self, key: str) -> Path:
+        return self.folder / hashlib.sha256(key.encode()).hexdigest()
+
+    def _refresh(self, path: Path) -> None:
+        """Note that an entry is in use; its time of change tells when it last was, to the hour."""
+        try:
+            if path.stat().st_mtime < time.time() - REFRESH_SECONDS:
+                os.utime(path)
+        except OSError:
+            pass
+
+    def _tell(self, error: OSError) -> None:
+        if not self._told and config.DEBUG >= 1:
+            print(
+                f"lazygrad: {self.folder} cannot be written ({error.strerror}): "
+                "compiled code is not kept",
+                file=sys.stderr,
+            )
+        self._told = True
