@@ -146,9 +146,9 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
                 cost += lanes
             pack_a = _extent(only_b) * x.extent >= 8 * size and rows[0] is not None
             reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
-            plans.append(Plan(
-                    tuple(tiles), None, lanes, swap, pack_a, pack_b, sum_block, cost, reason
-                ))
+            plans.append(
+                Plan(tuple(tiles), None, lanes, swap, pack_a, pack_b, sum_block, cost, reason)
+            )
     return plans
 
 

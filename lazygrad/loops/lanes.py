@@ -30,7 +30,9 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
     whole = k.extent // lanes
     inside: list[Stmt] = []
     if whole:
-        inside += nest([blocks := Var(f"{k.name}_o", whole)], _block(body, k, mul(blocks, lanes), lanes))
+        inside += nest(
+            [blocks := Var(f"{k.name}_o", whole)], _block(body, k, mul(blocks, lanes), lanes)
+        )
     rest = k.extent - whole * lanes
     if rest:
         width = min(width, lanes)

@@ -1,6 +1,6 @@
 """Merge two nested loops into one where memory does not tell them apart.
 
-    serial i in 4: serial j in 6: out[i*6 + j] = x[i*6 + j]  ->  serial i in 24: out[i] = x[i]
+serial i in 4: serial j in 6: out[i*6 + j] = x[i*6 + j]  ->  serial i in 24: out[i] = x[i]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Share the outermost loops among threads.
 
-    serial i in 8: serial j in 8: ...   ->   parallel i_all in 64: ...      (i = i_all // 8, ...)
+serial i in 8: serial j in 8: ...   ->   parallel i_all in 64: ...      (i = i_all // 8, ...)
 """
 
 from __future__ import annotations

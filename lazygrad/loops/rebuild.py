@@ -31,9 +31,7 @@ def _map_statement(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
             return replace(stmt, value=change(stmt.value))
         case Store() | Accumulate():
             guard = None if stmt.guard is None else all_of((change(stmt.guard),))
-            return replace(
-                stmt, index=change(stmt.index), value=change(stmt.value), guard=guard
-            )
+            return replace(stmt, index=change(stmt.index), value=change(stmt.value), guard=guard)
     return stmt
 
 

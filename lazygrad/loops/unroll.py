@@ -1,6 +1,6 @@
 """Write out unroll loops: one copy of the body for each iteration.
 
-    unroll i in 2:  acc[i] += a[i] * b    ->    acc[0] += a[0] * b;  acc[1] += a[1] * b
+unroll i in 2:  acc[i] += a[i] * b    ->    acc[0] += a[0] * b;  acc[1] += a[1] * b
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Widen vector loops: one statement that computes all lanes at once.
 
-    vector i in 8:  out[b*8 + i] = x[b*8 + i] * s[b]
-    ->
-    out[ramp(b*8, 1, 8)] = x[ramp(b*8, 1, 8)] * s[b]
+vector i in 8:  out[b*8 + i] = x[b*8 + i] * s[b]
+->
+out[ramp(b*8, 1, 8)] = x[ramp(b*8, 1, 8)] * s[b]
 """
 
 from __future__ import annotations

@@ -1,0 +1,164 @@
+"""A fold of a sum of products is one sum of products: a convolution's input gradient.
+
+The gradient of a convolution's input is col2im of a product: fold(sum over o of g * w). Computed as
+it stands, the product has K * K times as many elements as the input. No element of it is used
+twice, so that the two sums are one:
+
+    out[i] = sum over k of (sum over o of g[o, i - k] * w[o, k])
+           = sum over (k, o) of window(pad(g))[o, i, k] * flip(w)[o, k]
+
+which is a convolution of g with the flipped weights, and is computed by the same loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..rewrite import Rules
+from .build import expand, move_axis, pad, permute, reshape, slice_axis
+from .ir import (
+    Const,
+    Elementwise,
+    Expand,
+    Fold,
+    Mul,
+    Node,
+    Pad,
+    Permute,
+    Reduce,
+    Reshape,
+    Slice,
+    Window,
+)
+
+RULES = Rules[Node]()
+
+
+@RULES.rule(Fold)
+def fold_of_sum_of_products(node: Fold) -> Node | None:
+    """fold(sum(a * b))  ->  sum(window(pad(a)) * flip(b)), where only a depends on the window's
+    place and only b on the place in the window; for stride 1
+    """
+    if node.stride != 1:
+        return None
+    return _correlate(node.x, node.axis, len(node.x.shape) - 1, node)
+
+
+def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
+    """x folded: its axis `place` has become one of fold.size_ elements, its axis k is gone."""
+    match x:
+        case Permute(inner, order):
+            result = _correlate(inner, order[place], order[k], fold)
+            if result is None:
+                return None
+            kept = [a - (a > order[k]) for a in order if a != order[k]]
+            return permute(result, kept)
+        case Reshape(inner):
+            places = _same_axis(x, place), _same_axis(x, k)
+            if None in places or places[0] == places[1]:
+                return None
+            result = _correlate(inner, places[0], places[1], fold)  # type: ignore[arg-type]
+            if result is None:
+                return None
+            shape = [fold.size_ if a == place else n for a, n in enumerate(x.shape) if a != k]
+            return reshape(result, shape)
+        case Reduce(Mul(a, b), "sum", axes):
+            kept = [axis for axis in range(len(a.shape)) if axis not in axes]
+            return _correlate_product(a, b, axes, kept[place], kept[k], fold)
+    return None
+
+
+def _correlate_product(
+    a: Node, b: Node, axes: Sequence[int], place: int, k: int, fold: Fold
+) -> Node | None:
+    moving, fixed = without_axis(a, k), without_axis(b, place)
+    if moving is None or fixed is None:
+        moving, fixed = without_axis(b, k), without_axis(a, place)
+    if moving is None or fixed is None:
+        return None
+    shape = tuple(fold.size_ if axis == place else n for axis, n in enumerate(a.shape))
+    window, reach = shape[k], (shape[k] - 1) * fold.dilation
+    for axis in range(len(shape)):  # pad what there is, not its repetitions
+        moving = without_axis(moving, axis) or moving if axis != place else moving
+        fixed = without_axis(fixed, axis) or fixed if axis != k else fixed
+    squeezed = reshape(moving, [n for axis, n in enumerate(moving.shape) if axis != k])
+    at = place - (place > k)
+    windows = Window(pad_below(squeezed, at, reach), at, window, 1, fold.dilation)
+    moving = move_axis(windows, len(windows.shape) - 1, k)
+    fixed = slice_axis(fixed, k, window - 1, window, -1)
+    product = Mul(expand(moving, shape), expand(fixed, shape))
+    return Reduce(product, "sum", tuple(sorted((*axes, k))))
+
+
+def pad_below(x: Node, axis: int, amount: int) -> Node:
+    """x with `amount` zeros on both sides of an axis, put in below windows of other axes, so that
+    what is padded in two directions is padded once, before it is looked at through windows."""
+    match x:
+        case Permute(inner, order):
+            return permute(pad_below(inner, order[axis], amount), order)
+        case Window(inner, at, size, stride, dilation) if axis not in (at, len(x.shape) - 1):
+            return Window(pad_below(inner, axis, amount), at, size, stride, dilation)
+        case Reshape(inner):
+            same = _same_axis(x, axis)
+            if same is not None:
+                shape = (n + 2 * amount * (a == axis) for a, n in enumerate(x.shape))
+                return reshape(pad_below(inner, same, amount), tuple(shape))
+    padding = tuple((amount, amount) if a == axis else (0, 0) for a in range(len(x.shape)))
+    if isinstance(x, Pad) and x.value == 0:
+        both = zip(x.padding, padding, strict=True)
+        return pad(x.x, [(p[0] + q[0], p[1] + q[1]) for p, q in both])
+    return pad(x, padding)
+
+
+def without_axis(x: Node, axis: int) -> Node | None:
+    """x with one element along an axis that it does not depend on; None where it does."""
+    if x.shape[axis] == 1:
+        return x
+    shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape))
+    match x:
+        case Const(value, dtype):
+            return Const(value, dtype, shape)
+        case Expand(inner) if inner.shape[axis] == 1:
+            return expand(inner, shape)
+        case Expand(inner):
+            less = without_axis(inner, axis)
+            return None if less is None else expand(less, shape)
+        case Permute(inner, order):
+            less = without_axis(inner, order[axis])
+            return None if less is None else permute(less, order)
+        case Reshape(inner):
+            same = _same_axis(x, axis)
+            less = None if same is None else without_axis(inner, same)
+            return None if less is None else reshape(less, shape)
+        case Pad(inner, padding, value) if padding[axis] == (0, 0):
+            less = without_axis(inner, axis)
+            return None if less is None else Pad(less, padding, value)
+        case Slice(inner, starts, sizes, steps) if inner.shape[axis] == x.shape[axis]:
+            less = without_axis(inner, axis)
+            if less is None:
+                return None
+            starts = tuple(0 if a == axis else n for a, n in enumerate(starts))
+            return Slice(
+                less, starts, tuple(n if a != axis else 1 for a, n in enumerate(sizes)), steps
+            )
+        case Window(inner, at, size, stride, dilation) if axis not in (at, len(shape) - 1):
+            less = without_axis(inner, axis)
+            return None if less is None else Window(less, at, size, stride, dilation)
+        case Elementwise():
+            parts = [without_axis(part, axis) for part in x.inputs]
+            if None not in parts:
+                return x.with_inputs([part for part in parts if part is not None])
+    return None
+
+
+def _same_axis(x: Reshape, axis: int) -> int | None:
+    """The axis of x's input that `axis` of x is, neither split nor merged; None if there is none."""
+    before = 1
+    for n in x.shape[:axis]:
+        before *= n
+    product = 1
+    for old, n in enumerate(x.x.shape):
+        if product == before and n == x.shape[axis]:
+            return old
+        product *= n
+    return None

@@ -1,0 +1,59 @@
+"""Split a reduction with few results into two, so that all cores have a part of it.
+
+    sum(x), 1 << 20 elements  ->  sum(sum(reshape(x, (64, 1 << 14)), axis 1))
+
+The parts depend on the shape alone, so the result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..graph.build import move_axis, reshape
+from ..graph.evaluate import identity
+from ..graph.ir import Node, Pad, Reduce
+from ..rewrite import Rules, rewrite
+
+PARTS = 64  # results below which a reduction is split, and into about so many
+MIN_ELEMENTS = 1 << 16  # elements below which one thread does it sooner
+
+
+def split_reductions(outputs: Sequence[Node]) -> list[Node]:
+    """Give every large reduction with few results a first stage of PARTS partial results.
+
+    Requires: a simplified graph. Ensures: equal values, sums in another order.
+    """
+    return rewrite(outputs, _RULES)
+
+
+_RULES = Rules[Node]()
+
+
+@_RULES.rule(Reduce)
+def reduce_in_parts(node: Reduce) -> Node | None:
+    """reduce(x)  ->  reduce(reduce(x in parts)), for many elements and few results"""
+    x = node.x
+    if node.size == 0 or node.size * 4 > PARTS or x.size < max(MIN_ELEMENTS, 64 * node.size):
+        return None
+    wanted = PARTS // node.size
+    if node.size == 1:
+        x = reshape(x, (x.size,))
+        axis = 0
+    else:
+        axis = max(node.axes, key=lambda a: x.shape[a])
+    parts = min(wanted, x.shape[axis] // 16)
+    if parts < 2:
+        return None
+    exact = [n for n in range(parts, parts // 2, -1) if x.shape[axis] % n == 0]
+    parts = exact[0] if exact else parts
+    length = math.ceil(x.shape[axis] / parts)
+    missing = parts * length - x.shape[axis]
+    if missing:
+        padding = tuple((0, missing if a == axis else 0) for a in range(len(x.shape)))
+        x = Pad(x, padding, identity(node.op, node.dtype))
+    shape = [*x.shape[:axis], parts, length, *x.shape[axis + 1 :]]
+    x = move_axis(reshape(x, shape), axis, 0)
+    axes = (0,) if node.size == 1 else node.axes
+    first = Reduce(x, node.op, tuple(a + 1 for a in axes))
+    return reshape(Reduce(first, node.op, (0,)), node.shape)
