@@ -44,6 +44,17 @@ def fold_of_sum_of_products(node: Fold) -> Node | None:
     return _correlate(node.x, node.axis, len(node.x.shape) - 1, node)
 
 
+@RULES.rule(Permute)
+def permute_of_reduce(node: Permute) -> Node | None:
+    """permute(reduce(x))  ->  reduce(permute(x)): results are written in the order of their use"""
+    match node.x:
+        case Reduce(x, op, axes):
+            kept = [axis for axis in range(len(x.shape)) if axis not in axes]
+            order = (*(kept[axis] for axis in node.order), *axes)
+            return Reduce(permute(x, order), op, tuple(range(len(kept), len(order))))
+    return None
+
+
 def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
     """x folded: its axis `place` has become one of fold.size_ elements, its axis k is gone."""
     match x:
@@ -152,7 +163,7 @@ def without_axis(x: Node, axis: int) -> Node | None:
 
 
 def _same_axis(x: Reshape, axis: int) -> int | None:
-    """The axis of x's input that `axis` of x is, neither split nor merged; None if there is none."""
+    """The axis of x's input that `axis` of x is, neither split nor merged, if there is one."""
     before = 1
     for n in x.shape[:axis]:
         before *= n

@@ -286,7 +286,8 @@ def _is_sum(stmt: For) -> bool:
 def _by_sum_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body:
     """Loop over blocks of the sum outside of the output's blocks, so that what a block of the sum
     reads stays in the cache for all of them; the partial sums of all of them are in `part`."""
-    assert plan.sum_block is not None and isinstance(body[0], Alloc)
+    assert plan.sum_block is not None
+    assert isinstance(body[0], Alloc)
     old = body[0].array
     loops = [*columns, *rows]
     part = Array(old.name, old.dtype, old.size * _extent(loops), old.scope)
@@ -373,7 +374,7 @@ def _split_tasks(
 
 
 def _split(var: Var, count: int, suffix: str, body: Body) -> tuple[Var, Var, Body]:
-    """A loop in `count` parts; where they do not come out even, the last overlaps the one before."""
+    """A loop in `count` parts; where they do not come out even, the last ones overlap."""
     size = -(-var.extent // count)
     part_number = Var(f"{var.name}_{suffix}", -(-var.extent // size))
     part = Var(f"{var.name}_b", size)

@@ -1,9 +1,12 @@
 """Vectorize the innermost loop of a nest, sums included: one accumulator a lane.
 
-    acc[0] = 0                            acc[0] = 0;  lanes[0..8) = 0
-    serial k in 100: acc[0] += x[k]  ->   serial k_o in 12: vector k_i in 8: lanes[k_i] += x[k_o*8 + k_i]
-                                          vector k_i in 8: lanes[k_i] += x[96 + k_i]  if 96 + k_i < 100
-                                          acc[0] += the sum of lanes[0..8)
+    acc[0] = 0
+    serial k in 100: acc[0] += x[k]
+    ->
+    acc[0] = 0;  lanes[0..8) = 0
+    serial k_o in 12: vector k_i in 8: lanes[k_i] += x[k_o*8 + k_i]
+    vector k_i in 8: lanes[k_i] += x[96 + k_i]  if 96 + k_i < 100
+    acc[0] += the sum of lanes[0..8)
 
 This reassociates a sum, always in the same way: the result does not depend on the threads.
 """
@@ -30,9 +33,8 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
     whole = k.extent // lanes
     inside: list[Stmt] = []
     if whole:
-        inside += nest(
-            [blocks := Var(f"{k.name}_o", whole)], _block(body, k, mul(blocks, lanes), lanes)
-        )
+        blocks = Var(f"{k.name}_o", whole)
+        inside += nest([blocks], _block(body, k, mul(blocks, lanes), lanes))
     rest = k.extent - whole * lanes
     if rest:
         width = min(width, lanes)
@@ -63,9 +65,9 @@ def _accumulators(body: Body, lanes: int) -> tuple[Body, list[Stmt], list[Stmt]]
     made_inside = {s.array for s in statements(body) if isinstance(s, Alloc)}
     targets: dict[Array, str] = {}
     for stmt in statements(body):
-        if isinstance(stmt, Accumulate) and stmt.array.scope == "register":
-            if stmt.array not in made_inside:
-                targets[stmt.array] = stmt.op
+        kept = isinstance(stmt, Accumulate) and stmt.array.scope == "register"
+        if kept and stmt.array not in made_inside:
+            targets[stmt.array] = stmt.op
     for array, op in targets.items():
         wide = Array(f"{array.name}_lanes", array.dtype, lanes, "register")
         lane = Var(f"{array.name}_n", lanes)

@@ -13,13 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..expr import Expr, Load, Op, Var
+from ..index import add, less, mul
 from .contract import stride
 from .ir import Accumulate, Body, For, If, Stmt, Store, expressions, statements
 from .lanes import split_lanes
 from .merge import merge
 from .rebuild import loads, nest, peel, substitute_body
 from .tile import sink
-from ..index import add, less, mul
 
 WIDE_OPS = 24  # statements with fewer operations keep several vectors in flight
 SMALL_LOOP = 16  # inner loops of so few iterations in all are written out

@@ -17,11 +17,8 @@ from dataclasses import dataclass, field
 from ..expr import Expr, Var, leaves
 from ..graph.ir import (
     Buffer,
-    Cast,
     Copy,
     Fold,
-    Movement,
-    Mul,
     Node,
     Reduce,
     Scatter,
@@ -31,9 +28,8 @@ from ..graph.ir import (
 from ..index import flatten, substitute
 from .access import Access, accesses, is_bijection
 from .ir import Kernel, Member, Schedule, axis_variables
-from .store import choose_stored
+from .store import MIN_REUSE, choose_stored, factors
 
-MIN_REUSE = 4  # a contraction uses each element of both factors at least so often
 SMALL = 1 << 15  # elements of work that one thread does sooner than it is shared
 MAX_MEMBERS = 24
 MAX_INPUTS = 48
@@ -248,16 +244,6 @@ def _kind(node: Node, reads: Sequence[Access]) -> str:
         case Reduce() | Fold():
             return "contraction" if is_contraction(node, reads) else "row"
     return "map"
-
-
-def factors(node: Node) -> tuple[Node, Node] | None:
-    """The two factors under a sum of products, through movement and casts; else None."""
-    if not isinstance(node, (Reduce, Fold)) or (isinstance(node, Reduce) and node.op != "sum"):
-        return None
-    x = node.x
-    while isinstance(x, (Movement, Cast)):
-        x = x.inputs[0]
-    return (x.x, x.y) if isinstance(x, Mul) else None
 
 
 def is_contraction(node: Node, reads: Sequence[Access]) -> bool:

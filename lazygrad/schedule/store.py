@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ..graph.ir import (
     Buffer,
+    Cast,
     Const,
     Contiguous,
     Copy,
@@ -26,6 +27,7 @@ from ..graph.ir import (
     Log,
     Mod,
     Movement,
+    Mul,
     Node,
     Pad,
     Pow,
@@ -44,6 +46,7 @@ ARITHMETIC: dict[type[Node], float] = {
     Div: 5.0, Sqrt: 6.0, Mod: 10.0, Exp: 12.0, Log: 14.0, Sin: 20.0, Cos: 20.0, Tanh: 16.0,
     Erf: 20.0, Pow: 60.0,
 }  # fmt: skip
+MIN_REUSE = 4  # a contraction uses each element of both factors at least so often
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
@@ -61,10 +64,12 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
     """
     costs = _costs(order)
     asked = set(outputs)
-    whole: set[Node] = set()  # read in no simple order by a sort: must be in memory
+    whole: set[Node] = set()  # read in an order, or so often, that they must be in memory
     for node in order:
         if isinstance(node, (Sort, Copy)):
             whole.update(node.inputs)
+        elif isinstance(node, Reduce):
+            whole.update(_reused_factors(node))
     stored: set[Node] = set()
     uses: dict[Node, dict[Use, float]] = {node: {} for node in order}
     inlined: dict[Node, int] = {}
@@ -84,6 +89,32 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
         for x in node.inputs:
             _add_uses(node, x, mine, uses[x])
     return stored
+
+
+def _reused_factors(node: Reduce) -> list[Node]:
+    """What a sum of products reads again and again: computed factors, below their movement."""
+    pair = factors(node)
+    if pair is None:
+        return []
+    found = []
+    for factor in pair:
+        x = factor
+        while isinstance(x, (Movement, Cast)) and not isinstance(x, Pad):
+            x = x.inputs[0]
+        if node.x.size < MIN_REUSE * x.size:
+            return []
+        found.append(x)
+    return [x for x in found if not isinstance(x, _LEAVES)]
+
+
+def factors(node: Node) -> tuple[Node, Node] | None:
+    """The two factors under a sum of products, through movement and casts; else None."""
+    if not isinstance(node, (Reduce, Fold)) or (isinstance(node, Reduce) and node.op != "sum"):
+        return None
+    x = node.x
+    while isinstance(x, (Movement, Cast)):
+        x = x.inputs[0]
+    return (x.x, x.y) if isinstance(x, Mul) else None
 
 
 def _add_uses(node: Node, x: Node, mine: dict[Use, float], theirs: dict[Use, float]) -> None:

@@ -1,0 +1,49 @@
+"""How much arithmetic a function does: what the reports divide by its time."""
+
+from __future__ import annotations
+
+from ..expr import Expr, Op
+from .ir import Accumulate, Body, For, Function, If, expressions
+
+_FREE = frozenset(("where", "not", "and", "or", "xor", "lt", "le", "eq", "ne", "neg", "abs"))
+
+
+def flops(function: Function) -> int:
+    """Floating-point operations of one run: each arithmetic operation counts as one, whatever it
+    is, a fused multiply-add as two; comparisons and selections as none.
+
+    Exact for loops of constant extent; other loops count once, of two branches both.
+    """
+    return _body_flops(function.body)
+
+
+def _body_flops(body: Body) -> int:
+    total = 0
+    for stmt in body:
+        for e in expressions(stmt):
+            total += _expression_flops(e)
+        match stmt:
+            case Accumulate(value=value) if value.dtype.is_float:
+                total += value.lanes
+            case For(extent=extent):
+                inside = _body_flops(stmt.body)
+                total += inside * (extent if isinstance(extent, int) else 1)
+            case If():
+                total += _body_flops(stmt.body) + _body_flops(stmt.otherwise)
+    return total
+
+
+def _expression_flops(root: Expr) -> int:
+    """Each distinct sub-expression once, as it is computed once."""
+    total = 0
+    seen = {root}
+    stack = [root]
+    while stack:
+        e = stack.pop()
+        if isinstance(e, Op) and e.dtype.is_float and e.op not in _FREE:
+            total += e.lanes * (2 if e.op == "fma" else 1)
+        for x in e.operands:
+            if x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return total
