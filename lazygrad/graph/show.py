@@ -1,0 +1,124 @@
+"""A graph as text, one numbered line a node, and a node's value as a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import ir
+from .ir import Node, topological
+
+_INFIX: dict[type[Node], str] = {
+    ir.Add: "+", ir.Sub: "-", ir.Mul: "*", ir.Div: "/", ir.FloorDiv: "//", ir.Mod: "%",
+    ir.Pow: "**", ir.Less: "<", ir.LessEqual: "<=", ir.Equal: "==", ir.NotEqual: "!=",
+    ir.And: "&", ir.Or: "|", ir.Xor: "^", ir.Shl: "<<", ir.Shr: ">>",
+}  # fmt: skip
+
+
+def show(outputs: Sequence[Node]) -> str:
+    """The graph as text: every node after its inputs, and the outputs in the last line.
+
+    %0 = buffer                     float32(4, 3)  CPU
+    %1 = reduce[op=sum, axes=(1,)](%0)  float32(4)
+    return %1
+    """
+    numbers: dict[Node, int] = {}
+    rows: list[tuple[str, str]] = []
+    for node in topological(outputs):
+        inputs = ", ".join(f"%{numbers[x]}" for x in node.inputs)
+        operation = operation_text(node) + (f"({inputs})" if inputs else "")
+        place = f"  {node.device}" if isinstance(node, (ir.Buffer, ir.Copy)) else ""
+        rows.append((f"%{len(rows)} = {operation}", type_text(node) + place))
+        numbers[node] = len(numbers)
+    width = max((len(left) for left, _ in rows if len(left) < 60), default=0)
+    lines = [f"{left:<{width}}  {right}" for left, right in rows]
+    lines.append("return " + ", ".join(f"%{numbers[output]}" for output in outputs))
+    return "\n".join(lines) + "\n"
+
+
+def operation_text(node: Node) -> str:
+    """An operation with its attributes in brackets: `reduce[op=sum, axes=(1,)]`."""
+    notes = ", ".join(f"{name.rstrip('_')}={value}" for name, value in attributes(node).items())
+    return f"{node.name}[{notes}]" if notes else node.name
+
+
+def attributes(node: Node) -> dict[str, Any]:
+    """What a reader wants to know of a node beside its inputs, shape and dtype."""
+    return node.attributes
+
+
+def type_text(node: Node) -> str:
+    """Dtype and shape: `float32(4, 3)`."""
+    return f"{node.dtype}({', '.join(map(str, node.shape))})"
+
+
+def formula(
+    node: Node, name: Callable[[Node], str | None], movement: bool = True, limit: int = 200
+) -> str:
+    """A node's value as a formula: `exp(x - max(x))`.
+
+    `name` gives what a node is called where it is not to be written out, else None; the node
+    itself is always written out. Without `movement`, nodes that only move elements are left out.
+    What would make the formula longer than about `limit` characters is written as "…".
+    """
+    texts: dict[Node, str] = {}
+    stack = [node]
+    while stack:
+        top = stack[-1]
+        if top in texts:
+            stack.pop()
+            continue
+        called = name(top) if top is not node else None
+        if called is not None:
+            texts[top] = called
+            continue
+        missing = [x for x in top.inputs if x not in texts]
+        if missing:
+            stack.extend(missing)
+            continue
+        text = _applied(top, [texts[x] for x in top.inputs], movement)
+        texts[top] = text if len(text) <= limit else "…"
+    return texts[node]
+
+
+def _applied(node: Node, inputs: Sequence[str], movement: bool) -> str:
+    match node:
+        case ir.Const(value):
+            return f"{value:.6g}" if isinstance(value, float) else str(value)
+        case ir.Reduce(_, op, axes):
+            return f"{op}({_bare(inputs[0])}, {_axes(axes)})"
+        case ir.Fold():
+            return f"fold({_bare(inputs[0])}, axis {node.axis})"
+        case ir.Movement() if not movement:
+            return inputs[0]
+        case ir.Detach() | ir.Contiguous() if not movement:
+            return inputs[0]
+        case ir.Cast(_, dtype):
+            return f"{dtype}({_bare(inputs[0])})"
+        case ir.Neg():
+            return f"-{inputs[0]}"
+    infix = _INFIX.get(type(node))
+    if infix:
+        return f"({inputs[0]} {infix} {inputs[1]})"
+    arguments = [_bare(x) for x in inputs]
+    if isinstance(node, (ir.Reshape, ir.Expand)):
+        arguments.append(str(node.shape))
+    else:
+        arguments += [f"{field.rstrip('_')}={value}" for field, value in attributes(node).items()]
+    return f"{node.name}({', '.join(arguments)})"
+
+
+def _axes(axes: Sequence[int]) -> str:
+    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
+
+
+def _bare(text: str) -> str:
+    """A formula without the parentheses around all of it."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return text
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += (sign == "(") - (sign == ")")
+        if depth == 0 and place < len(text) - 1:
+            return text
+    return text[1:-1]

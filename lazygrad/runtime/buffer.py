@@ -1,0 +1,62 @@
+"""Storage: the memory that realized tensors refer to."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..dtypes import DType, to_dtype
+from ..graph.ir import Node
+from .device import Device
+
+Array = np.ndarray[Any, Any]
+
+
+class DeviceBuffer:
+    """`size` elements of `dtype` in the memory of `device`.
+
+    `memory` is the device's own handle; it goes back to the device when nothing refers to it. Its
+    elements never change while anything else can see them. `is_shared` says that they are a NumPy
+    array's too, whose owner may write to it.
+    """
+
+    __slots__ = ("__weakref__", "device", "dtype", "is_shared", "memory", "size")
+
+    def __init__(
+        self, size: int, dtype: DType, device: str, memory: Any, is_shared: bool = False
+    ) -> None:
+        self.size = size
+        self.dtype = dtype
+        self.device = device
+        self.memory = memory
+        self.is_shared = is_shared
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    @classmethod
+    def from_numpy(cls, array: Array, device: str) -> DeviceBuffer:
+        """The elements of `array` in row-major order.
+
+        On the CPU they stay where they are, if the array is contiguous and aligned as the device
+        wants it. Raises OutOfMemoryError.
+        """
+        array = np.ascontiguousarray(array)
+        memory = Device.get(device).upload(array)
+        return cls(array.size, to_dtype(array.dtype), device, memory, is_shared=True)
+
+    def numpy(self) -> Array:
+        """The elements in one dimension: on the CPU a view that keeps the memory alive, else a
+        copy, for which the device's work is waited for."""
+        if hasattr(self.memory, "__array_interface__"):  # a block of the host's own memory
+            return np.asarray(self.memory)[: self.nbytes].view(self.dtype.numpy)
+        copy = np.empty(self.size, self.dtype.numpy)
+        Device.get(self.device).download(self.memory, copy)
+        return copy
+
+
+realized: WeakKeyDictionary[Node, DeviceBuffer] = WeakKeyDictionary()
+"""What has been computed and is still alive: a node that is a key is a leaf of the next graph."""

@@ -1,0 +1,124 @@
+"""A compiled schedule, and running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from .. import config
+from ..backends.base import Device, Launch, Program
+from ..dtypes import DType
+from .buffer import DeviceBuffer
+from .report import report_run
+
+Memories = list[Any]  # the leaves' memory, then what the plan allocates; steps count its places
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Run:
+    """Runs a program; `places` are its slots' places among the memories (None: the same)."""
+
+    device: Device
+    program: Program
+    launches: tuple[Launch, ...]
+    places: tuple[int, ...] | None
+
+    def __call__(self, memories: Memories) -> None:
+        if self.places is None:
+            self.program.run(memories)
+        else:
+            self.program.run([memories[place] for place in self.places])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Transfer:
+    """Copies elements between devices, through the host."""
+
+    source: Device
+    target: Device
+    from_place: int
+    to_place: int
+    size: int
+    dtype: DType
+
+    def __call__(self, memories: Memories) -> None:
+        array = np.empty(self.size, self.dtype.numpy)
+        self.source.download(memories[self.from_place], array)
+        memories[self.to_place] = self.target.upload(array)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Output:
+    """Where among the memories an output is, and what it is."""
+
+    place: int
+    size: int
+    dtype: DType
+    device: str
+
+
+class Plan:
+    """What is left to do when a graph has been compiled: allocate, run, hand out.
+
+    It holds no graph and no data: it serves every graph of the same structure.
+    """
+
+    __slots__ = ("_number", "allocations", "leaves", "outputs", "peak_bytes", "steps", "taken")
+
+    def __init__(
+        self,
+        leaves: int,
+        allocations: Sequence[tuple[Callable[[int], Any], int]],
+        steps: Sequence[Run | Transfer],
+        outputs: Sequence[Output],
+        taken: Sequence[int] = (),
+        peak_bytes: int = 0,
+    ) -> None:
+        """`taken` are the leaves whose memory an output takes over."""
+        self.leaves = leaves
+        self.allocations = tuple(allocations)
+        self.steps = tuple(steps)
+        self.outputs = tuple(outputs)
+        self.taken = frozenset(taken)
+        self.peak_bytes = peak_bytes
+        self._number = 0
+
+    def execute(self, memories: Memories) -> Memories:
+        """Run on the leaves' memory (the list is extended); the memory of each output.
+
+        Raises OutOfMemoryError.
+        """
+        for allocate, nbytes in self.allocations:
+            memories.append(allocate(nbytes))
+        if config.DEBUG:
+            self._run_reporting(memories)
+        else:
+            for step in self.steps:
+                step(memories)
+        return [memories[output.place] for output in self.outputs]
+
+    def run(self, leaves: Sequence[DeviceBuffer]) -> list[DeviceBuffer]:
+        """The outputs computed from the leaves; an output that is a leaf is that very buffer."""
+        found = self.execute([leaf.memory for leaf in leaves])
+        return [
+            leaves[output.place]
+            if output.place < self.leaves
+            else DeviceBuffer(output.size, output.dtype, output.device, memory)
+            for output, memory in zip(self.outputs, found, strict=True)
+        ]
+
+    def programs(self) -> list[Run]:
+        """The programs that it runs, in order."""
+        return [step for step in self.steps if isinstance(step, Run)]
+
+    def _run_reporting(self, memories: Memories) -> None:
+        start = perf_counter()
+        for step in self.steps:
+            step(memories)
+        for run in self.programs():
+            run.device.synchronize()
+        report_run(self.programs(), perf_counter() - start, self.peak_bytes)

@@ -1,0 +1,125 @@
+"""Put what was compiled for each device together into a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any, Protocol
+
+from .. import config
+from ..backends.base import Device, Launch, Program
+from ..graph.ir import Buffer, Node
+from ..loops.ir import Function
+from ..schedule.ir import Kernel, Schedule
+from ..schedule.memory import MemoryPlan, outputs_of
+from ..schedule.place import Part
+from .device import Device as Devices
+from .execute import Output, Plan, Run, Transfer
+from .report import report_compiled
+
+
+class Observer(Protocol):
+    """Runs and shows a pass (lazygrad.stages.Stages)."""
+
+    def run(self, stage: str, work: Callable[..., Any], value: Any, *rest: Any) -> Any: ...
+
+
+class Linker:
+    """Collects the parts of a plan. Memories are numbered: the leaves, then what is allocated."""
+
+    def __init__(self, leaves: Sequence[Buffer]) -> None:
+        self._leaves = len(leaves)
+        self._place: dict[Node, int] = {leaf: n for n, leaf in enumerate(leaves)}
+        self._allocations: list[tuple[Callable[[int], Any], int]] = []
+        self._steps: list[Run | Transfer] = []
+        self._devices: dict[Node, Device] = {}
+        self._taken: list[int] = []
+
+    def add(
+        self,
+        part: Part,
+        device: Device,
+        schedule: Schedule,
+        memory: MemoryPlan,
+        functions: Sequence[Function],
+        stages: Observer,
+    ) -> None:
+        """Add a part: its functions are those of the schedule's kernels, in order."""
+        for arrival, node in part.arrivals.items():
+            self._receive(arrival, node, device)
+        slots = [self._allocate(device, nbytes) for nbytes in memory.slots]
+        self._place.update((node, slots[slot]) for node, slot in memory.slot_of.items())
+        for node in outputs_of(schedule):
+            if node not in memory.slot_of:
+                self._place[node] = self._place[memory.in_place[node]]
+                self._taken.append(self._place[node])
+        for node in part.outputs:
+            self._devices[node] = device
+            if node not in self._place:  # it has no elements
+                self._place[node] = self._allocate(device, 0)
+        if schedule.kernels:
+            launches = self._launches(schedule.kernels, memory, functions)
+            self._steps.append(self._compiled(device, launches, stages))
+
+    def plan(self, outputs: Sequence[Node]) -> Plan:
+        """The plan for these outputs."""
+        found = []
+        for node in outputs:
+            device = self._devices[node].name
+            found.append(Output(self._place[node], node.size, node.dtype, device))
+        total = sum(nbytes for _, nbytes in self._allocations)
+        return Plan(self._leaves, self._allocations, self._steps, found, self._taken, total)
+
+    def _allocate(self, device: Device, nbytes: int) -> int:
+        self._allocations.append((device.allocate, nbytes))
+        return self._leaves + len(self._allocations) - 1
+
+    def _receive(self, arrival: Buffer, node: Node, device: Device) -> None:
+        """Bring what an earlier part computed to this device."""
+        source = self._devices[node]
+        if source is device:
+            self._place[arrival] = self._place[node]
+            return
+        place = self._place[arrival] = self._allocate(device, 0)
+        self._steps.append(
+            Transfer(source, device, self._place[node], place, node.size, node.dtype)
+        )
+
+    def _launches(
+        self, kernels: Sequence[Kernel], memory: MemoryPlan, functions: Sequence[Function]
+    ) -> list[Launch]:
+        """Each function with the places of its arguments; a launch waits for those before it only
+        if it reads what they write, or writes what they use."""
+        launches = []
+        read: set[int] = set()
+        written: set[int] = set()
+        for kernel, function in zip(kernels, functions, strict=True):
+            overwritten = {memory.in_place.get(node) for node in kernel.outputs}
+            outputs = [self._place[node] for node in kernel.outputs]
+            inputs = [self._place[x] for x in kernel.inputs if x not in overwritten]
+            barrier = not (
+                written.isdisjoint(inputs)
+                and written.isdisjoint(outputs)
+                and read.isdisjoint(outputs)
+            )
+            if barrier:
+                read.clear()
+                written.clear()
+            read.update(inputs)
+            written.update(outputs)
+            launches.append(Launch(function, (*outputs, *inputs), barrier))
+        return launches
+
+    def _compiled(self, device: Device, launches: Sequence[Launch], stages: Observer) -> Run:
+        """The launches as a program; its slots count only what they use."""
+        places = tuple(sorted({place for launch in launches for place in launch.slots}))
+        slot = {place: n for n, place in enumerate(places)}
+        launches = tuple(
+            Launch(launch.function, tuple(slot[p] for p in launch.slots), launch.barrier)
+            for launch in launches
+        )
+        start = perf_counter()
+        program: Program = stages.run("program", device.compile, launches, config.DEBUG >= 2)
+        if config.DEBUG:
+            report_compiled(launches, program, perf_counter() - start)
+        return Run(device, program, launches, places)

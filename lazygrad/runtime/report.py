@@ -1,0 +1,82 @@
+"""What DEBUG tells, on stderr: a line a schedule (1), a line a kernel (2), reasons (3), code (4)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import count
+from typing import TYPE_CHECKING
+
+from .. import config
+from ..backends.base import Launch, Program
+
+if TYPE_CHECKING:
+    from .execute import Run
+
+_runs = count(1)
+
+
+def report_compiled(launches: Sequence[Launch], program: Program, seconds: float) -> None:
+    """Tell of a program that was just compiled: how long it took, why it is so, its code."""
+    functions = list(dict.fromkeys(launch.function for launch in launches))
+    _tell(f"compiled {_counted(len(functions), 'kernel')} in {seconds_text(seconds)}")
+    if config.DEBUG >= 3:
+        for function in functions:
+            _tell(f"  {function.name}")
+            for line in function.comment.splitlines():
+                _tell(f"    {line}")
+            for reason in function.reasons:
+                _tell(f"    - {reason}")
+    if config.DEBUG >= 4:
+        for kind, code in program.texts().items():
+            _tell(f"--- {kind}\n{code}")
+
+
+def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int) -> None:
+    """Tell of a schedule that has just run, and with DEBUG=2 of its kernels."""
+    launches = sum(len(run.launches) for run in runs)
+    devices = ", ".join(dict.fromkeys(run.device.name for run in runs)) or "no device"
+    _tell(
+        f"schedule {next(_runs)}: {_counted(launches, 'kernel')} on {devices} in "
+        f"{seconds_text(seconds)}, {bytes_text(peak_bytes)} allocated"
+    )
+    if config.DEBUG < 2:
+        return
+    for run in runs:
+        for launch, time in zip(run.launches, run.program.times(), strict=False):
+            _tell(f"  {kernel_line(launch, time)}")
+
+
+def kernel_line(launch: Launch, seconds: float) -> str:
+    """One kernel's time and rates: `add_128x10    3.1 us    12.40 GFLOPS    49.60 GB/s`."""
+    function = launch.function
+    rate = 1e-9 / seconds if seconds > 0 else 0.0
+    return (
+        f"{function.name:<48} {seconds_text(seconds):>10} "
+        f"{function.flops * rate:9.2f} GFLOPS {function.bytes * rate:9.2f} GB/s"
+    )
+
+
+def seconds_text(seconds: float) -> str:
+    """A time with a unit that keeps it readable: `3.1 us`, `12.0 ms`, `1.50 s`."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.1f} us"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def bytes_text(nbytes: int) -> str:
+    """A size with a unit that keeps it readable: `512 B`, `3.2 MB`."""
+    size = float(nbytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"
+
+
+def _counted(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)

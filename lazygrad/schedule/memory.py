@@ -1,0 +1,211 @@
+"""Give every stored node memory: few allocations, each used by one node after another.
+
+    k0: a = ...   k1: b = f(a)   k2: c = g(b)   k3: out = h(c)
+    ->  a and c share a slot (a's last reader runs before c is made); b = f(a) takes the place of a
+        where each element of b needs just that element of a
+
+A slot is one allocation. The outputs' slots come first; until an output is written its slot is
+free for others. The rest is scratch. Sizes are fixed before anything is placed (the largest
+first), since a slot cannot grow once it is handed out.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..graph.ir import Node
+from ..index import flatten
+from .access import accesses
+from .ir import Kernel, Schedule, axis_variables
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+MAX_TRIES = 64  # slots that a node is offered: placing stays linear however many are alive
+_IN_PLACE_KINDS = ("map", "row")  # a contraction may keep partial sums in its output
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class MemoryPlan:
+    """Where a schedule's stored nodes are kept.
+
+    `slots` are sizes in bytes; the first `outputs` of them are those of the schedule's outputs, in
+    the order in which `outputs_of` has them. `slot_of` has each stored node but those that take a
+    donated buffer. `in_place` names for a node the input whose memory it takes over.
+    `least` is what any plan needs: the most bytes that are alive at once.
+    """
+
+    slots: tuple[int, ...]
+    outputs: int
+    slot_of: Mapping[Node, int]
+    in_place: Mapping[Node, Node]
+    least: int
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all slots together."""
+        return sum(self.slots)
+
+
+@dataclass(eq=False, slots=True)
+class _Block:
+    """Nodes that take over one another's memory, first to last; alive from birth to death."""
+
+    nodes: list[Node]
+    nbytes: int
+    birth: int
+    death: int
+
+
+def plan_memory(schedule: Schedule, donated: Mapping[Node, Node] | None = None) -> MemoryPlan:
+    """Choose slots for all stored nodes of a schedule.
+
+    Requires: a verified schedule. `donated` names for an output the Buffer whose memory it may
+    take, if that is no longer needed. Ensures: nodes share a slot only where their lives do not
+    meet, but for a node that takes its input's place: its kernel (a map or row kernel) reads that
+    input only in this node's own member, and there only the very element that it writes.
+    """
+    last = len(schedule.kernels)
+    births = {n: k for k, kernel in enumerate(schedule.kernels) for n in kernel.outputs}
+    deaths = dict(births)
+    for k, kernel in enumerate(schedule.kernels):
+        deaths.update(dict.fromkeys(kernel.inputs, k))
+    outputs = outputs_of(schedule)
+    deaths.update(dict.fromkeys(outputs, last))
+    in_place = _choose_in_place(schedule.kernels, births, deaths, donated or {})
+    blocks = _blocks(births, deaths, in_place)
+    own = [blocks[node] for node in outputs if node in blocks]
+    slots, slot_of = _place(own, list(dict.fromkeys(blocks.values())))
+    by_node = {n: slot_of[id(block)] for n, block in blocks.items()}
+    return MemoryPlan(slots, len(own), by_node, in_place, _least(blocks.values(), last))
+
+
+def outputs_of(schedule: Schedule) -> list[Node]:
+    """The outputs that a kernel writes, each once."""
+    written = {n for kernel in schedule.kernels for n in kernel.outputs}
+    return [n for n in dict.fromkeys(schedule.outputs) if n in written]
+
+
+def aligned(nbytes: int) -> int:
+    """The size rounded up to whole cache lines."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+# --------------------------------------------------------------------------- in place
+
+
+def _choose_in_place(
+    kernels: Sequence[Kernel],
+    births: Mapping[Node, int],
+    deaths: Mapping[Node, int],
+    donated: Mapping[Node, Node],
+) -> dict[Node, Node]:
+    """For each node that can take the memory of an input that dies at its kernel: that input."""
+    chosen: dict[Node, Node] = {}
+    for k, kernel in enumerate(kernels):
+        if kernel.kind not in _IN_PLACE_KINDS:
+            continue
+        dying = [x for x in kernel.inputs if deaths[x] == k]
+        mine = {x for x in dying if x in births}  # made by this schedule, so its to give away
+        wanted = [m for m in kernel.members if m.stored and _candidates(m.node, mine, donated)]
+        if not wanted:
+            continue
+        readers = _readers(kernel)
+        free = set(dying)
+        for member in wanted:
+            for x in _candidates(member.node, mine, donated):
+                if x in free and readers.get(x) == {member.node: True}:
+                    chosen[member.node] = x
+                    free.discard(x)
+                    break
+    return chosen
+
+
+def _candidates(node: Node, dying: set[Node], donated: Mapping[Node, Node]) -> list[Node]:
+    """Inputs whose memory fits a node: the one donated to it, else those that die."""
+    gift = donated.get(node)
+    if gift is not None and gift.dtype == node.dtype and gift.size == node.size:
+        return [gift]
+    return [x for x in dying if x.dtype == node.dtype and x.size == node.size]
+
+
+def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
+    """Who reads each input, and whether only at the position that it is itself written to."""
+    boundary = {*kernel.inputs, *(m.node for m in kernel.members)}
+    readers: dict[Node, dict[Node, bool]] = {}
+    for member in kernel.members:
+        node = member.node
+        own = flatten(axis_variables(node.shape), node.shape)
+        for access in accesses(node, boundary.__contains__):
+            x = access.node
+            same = x.size == node.size and flatten(access.index, x.shape) is own
+            of_x = readers.setdefault(x, {})
+            of_x[node] = of_x.get(node, True) and same
+    return readers
+
+
+# --------------------------------------------------------------------------- placing
+
+
+def _blocks(
+    births: Mapping[Node, int], deaths: Mapping[Node, int], in_place: Mapping[Node, Node]
+) -> dict[Node, _Block]:
+    """Each stored node's block; those in donated memory have none."""
+    blocks: dict[Node, _Block] = {}
+    for node, birth in births.items():  # in order of birth: an input's block is there already
+        source = in_place.get(node)
+        if source is None:
+            blocks[node] = _Block([node], aligned(node.nbytes), birth, deaths[node])
+        elif source in births:
+            block = blocks[node] = blocks[source]
+            block.nodes.append(node)
+            block.death = deaths[node]
+    return blocks
+
+
+def _place(
+    own: Sequence[_Block], blocks: Sequence[_Block]
+) -> tuple[tuple[int, ...], dict[int, int]]:
+    """Sizes of the slots, and each block's slot (by id). The first slots are the outputs' own.
+
+    The largest block first, each into the smallest slot that is free for all its life.
+    """
+    sizes = [block.nbytes for block in own]
+    slot_of = {id(block): slot for slot, block in enumerate(own)}
+    busy = [[(block.birth, block.death)] for block in own]
+    by_size = sorted((size, slot) for slot, size in enumerate(sizes))
+    rest = [block for block in blocks if id(block) not in slot_of]
+    for block in sorted(rest, key=lambda b: (-b.nbytes, b.birth)):
+        first = bisect_left(by_size, (block.nbytes, 0))
+        for _, slot in by_size[first : first + MAX_TRIES]:
+            if _is_free(busy[slot], block):
+                break
+        else:
+            slot = len(sizes)
+            sizes.append(block.nbytes)
+            busy.append([])
+            insort(by_size, (block.nbytes, slot))
+        insort(busy[slot], (block.birth, block.death))
+        slot_of[id(block)] = slot
+    return tuple(sizes), slot_of
+
+
+def _is_free(busy: Sequence[tuple[int, int]], block: _Block) -> bool:
+    """Whether a block's life meets none of those in a slot (sorted, and apart)."""
+    after = bisect_left(busy, (block.birth, block.death))
+    if after < len(busy) and busy[after][0] <= block.death:
+        return False
+    return after == 0 or busy[after - 1][1] < block.birth
+
+
+def _least(blocks: Iterable[_Block], last: int) -> int:
+    """The most bytes that are alive at once."""
+    change = [0] * (last + 2)
+    for block in dict.fromkeys(blocks):
+        change[block.birth] += block.nbytes
+        change[block.death + 1] -= block.nbytes
+    alive = most = 0
+    for difference in change:
+        alive += difference
+        most = max(most, alive)
+    return most

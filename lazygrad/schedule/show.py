@@ -1,0 +1,108 @@
+"""A schedule as text, and names for kernels and for what lies between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..graph.ir import (
+    Buffer,
+    Cast,
+    Const,
+    Contiguous,
+    Detach,
+    Iota,
+    Movement,
+    Mul,
+    Node,
+    Reduce,
+    topological,
+)
+from ..graph.show import formula, type_text
+from .ir import Kernel, Schedule
+
+_SILENT = (Movement, Cast, Const, Iota, Contiguous, Detach, Buffer)
+_MOVES: dict[type[Node], str] = {Const: "fill", Iota: "iota", Cast: "cast"}
+
+
+def kernel_nodes(kernel: Kernel) -> list[Node]:
+    """Every node that a kernel computes, members and what is inlined in them, in order."""
+    outside = set(kernel.inputs)
+    order = topological(
+        [m.node for m in kernel.members], lambda n: () if n in outside else n.inputs
+    )
+    return [n for n in order if n not in outside and not isinstance(n, Buffer)]
+
+
+def title(kernel: Kernel) -> str:
+    """What a kernel computes, in a few words that can be part of a function's name.
+
+    softmax over (128, 10)  ->  "max_exp_sum_div_128x10"
+    """
+    is_contraction = kernel.kind == "contraction"
+    words: dict[str, None] = {}
+    for node in kernel_nodes(kernel):
+        if isinstance(node, Reduce):
+            words["dot" if is_contraction and node.op == "sum" else node.op] = None
+        elif not isinstance(node, (*_SILENT, Mul) if is_contraction else _SILENT):
+            words[node.name] = None
+    shown = list(words) or [_MOVES.get(type(kernel.members[-1].node), "copy")]
+    if len(shown) > 4:  # the last says most about the result
+        shown = [*shown[:2], f"{len(shown) - 3}_more", shown[-1]]
+    largest = max(kernel.outputs, key=lambda n: n.size)
+    size = "x".join(map(str, largest.shape)) or "1"
+    return "_".join([*shown, size])
+
+
+class Names:
+    """Names for the nodes that have memory: `in0` ... for what no kernel writes, `out0` ... for the
+    outputs, `t0` ... for what else kernels write."""
+
+    def __init__(self, kernels: Sequence[Kernel], outputs: Iterable[Node]) -> None:
+        self.of: dict[Node, str] = {}
+        written = {x for kernel in kernels for x in kernel.outputs}
+        self._add("out", outputs)
+        self._add("in", (x for kernel in kernels for x in kernel.inputs if x not in written))
+        self._add("t", (x for kernel in kernels for x in kernel.outputs))
+
+    def _add(self, prefix: str, nodes: Iterable[Node]) -> None:
+        new = dict.fromkeys(n for n in nodes if n not in self.of)
+        self.of.update((node, f"{prefix}{n}") for n, node in enumerate(new))
+
+
+def member_lines(kernel: Kernel, names: Names, movement: bool = True) -> list[tuple[str, Node]]:
+    """A kernel's members as `name = formula`, each with its node.
+
+    Members without memory are called `v0`, `v1`, ...
+    """
+    registers = [m.node for m in kernel.members if not m.stored]
+    called = {node: f"v{n}" for n, node in enumerate(registers)}
+    called.update((n, names.of[n]) for n in (*kernel.inputs, *kernel.outputs))
+    return [
+        (f"{called[m.node]} = {formula(m.node, called.get, movement)}", m.node)
+        for m in kernel.members
+    ]
+
+
+def show(schedule: Schedule) -> str:
+    """The schedule as text: each kernel with its members, and what is read and written.
+
+    kernel 0: row over 128: max_exp_sum_div_128x10
+        v0 = max(in0, axis 1)                float32(128)
+        ...
+        reads in0; writes out0
+    """
+    names = Names(schedule.kernels, schedule.outputs)
+    lines: list[str] = []
+    for number, kernel in enumerate(schedule.kernels):
+        lines.append(f"kernel {number}: {kernel.kind} over {kernel.outer}: {title(kernel)}")
+        for text, node in member_lines(kernel, names):
+            lines.append(f"    {text:<60}  {type_text(node)}")
+        lines.append(f"    reads {_listed(names, kernel.inputs)}")
+        lines.append(f"    writes {_listed(names, kernel.outputs)}")
+        lines.append("")
+    lines.append(f"returns {_listed(names, schedule.outputs)}")
+    return "\n".join(lines) + "\n"
+
+
+def _listed(names: Names, nodes: Sequence[Node]) -> str:
+    return ", ".join(f"{names.of[n]} {type_text(n)}" for n in nodes) or "nothing"

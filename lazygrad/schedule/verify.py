@@ -1,0 +1,71 @@
+"""What is legal in a schedule; run after fusion in tests, and with DEBUG."""
+
+from __future__ import annotations
+
+from ..errors import CompilerError
+from ..graph.ir import Buffer, Node
+from .access import is_bijection, reduced_variables
+from .ir import KINDS, Kernel, Member, Schedule, axis_variables
+
+_ONE_NODE = ("scatter", "sort", "copy")
+
+
+def verify(schedule: Schedule) -> None:
+    """Check every kernel and the order of the kernels.
+
+    A kernel's kind is one of KINDS; the position of each member runs over the outer loops' range
+    exactly once, in terms of the member's own axes; its inputs are Buffers or what earlier kernels
+    wrote. Each output is written once, by one kernel. Raises CompilerError, naming the kernel.
+    """
+    written: dict[Node, int] = {}
+    for number, kernel in enumerate(schedule.kernels):
+        cause = _fault(kernel, written)
+        if cause:
+            raise CompilerError(f"verify: kernel {number} ({kernel.kind}): {cause}")
+        written.update(dict.fromkeys(kernel.outputs, number))
+    for node in schedule.outputs:
+        if node not in written and not isinstance(node, Buffer):
+            raise CompilerError(f"verify: no kernel writes the output {node}")
+
+
+def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
+    """What is wrong with a kernel, or None."""
+    if kernel.kind not in KINDS:
+        return f"its kind is none of {KINDS}"
+    if not kernel.outputs:
+        return "it writes nothing"
+    if kernel.kind in _ONE_NODE and len(kernel.members) != 1:
+        return f"it has {len(kernel.members)} members, and may have one"
+    seen: set[Node] = set()
+    for member in kernel.members:
+        if member.node in seen:
+            return f"{member.node} is a member twice"
+        seen.add(member.node)
+        if member.node in written:
+            return f"{member.node} is written by kernel {written[member.node]} too"
+        cause = _member_fault(member, kernel)
+        if cause:
+            return f"{member.node}: {cause}"
+    for x in kernel.inputs:
+        if x in seen:
+            return f"its input {x} is one of its members"
+        if x not in written and not isinstance(x, Buffer):
+            return f"its input {x} was not written before"
+    return None
+
+
+def _member_fault(member: Member, kernel: Kernel) -> str | None:
+    digits = is_bijection(member.position, kernel.outer)
+    if digits is None:
+        return f"its position {member.position} does not run over 0 .. {kernel.outer - 1}"
+    foreign = set(digits) - set(axis_variables(member.node.shape))
+    if foreign:
+        return f"its position {member.position} uses {foreign}, which are no axes of it"
+    covers = len(digits) == sum(v.extent != 1 for v in axis_variables(member.node.shape))
+    if kernel.kind in ("map", "contraction") and not covers:
+        return "it has inner loops, which a kernel of this kind may not"
+    if kernel.kind == "map" and reduced_variables(member.node):
+        return "it reduces, which a map may not"
+    if not member.stored and not covers:
+        return "it has many elements a position, and no memory"
+    return None

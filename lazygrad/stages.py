@@ -1,0 +1,131 @@
+"""Run passes one after another: check what they make, show it to who watches, name who fails.
+
+A *stage* is the result of a pass: a graph (a list of nodes), a schedule, a function, a program.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from . import config
+from .backends.base import Launch
+from .errors import CompilerError, ConfigError, DeviceError
+from .graph import show as graph_text
+from .graph.ir import Node
+from .graph.verify import verify as verify_graph
+from .loops import ir as loops_ir
+from .schedule import show as schedule_text
+from .schedule.ir import Kernel, Schedule
+from .schedule.verify import verify as verify_schedule
+
+A = TypeVar("A")
+R = TypeVar("R")
+P = ParamSpec("P")
+
+
+class Watcher(Protocol):
+    """Is told every stage of a compilation."""
+
+    def saw(self, stage: str, value: Any) -> None:
+        """`value` is what the pass `stage` made."""
+
+
+watchers: list[Watcher] = []
+"""Who is told the stages of all compilations; `dump` adds itself here."""
+
+checks = False
+"""Whether every stage is verified, whatever DEBUG says; tests set it."""
+
+
+class Stages:
+    """The passes of one compilation."""
+
+    def __init__(self) -> None:
+        self.watchers = [*watchers, *_configured()]
+
+    @property
+    def are_watched(self) -> bool:
+        return bool(self.watchers)
+
+    def run(
+        self,
+        stage: str,
+        work: Callable[Concatenate[A, P], R],
+        value: A,
+        *rest: P.args,
+        **named: P.kwargs,
+    ) -> R:
+        """The result of work(value, *rest), a pass called `stage`.
+
+        An exception that is not the user's to mend becomes a CompilerError that names the pass and
+        the file that its input was written to.
+        """
+        try:
+            result = work(value, *rest, **named)
+        except (MemoryError, DeviceError, ConfigError):
+            raise
+        except Exception as error:
+            raise fault(stage, error, value) from error
+        self.saw(stage, result, value)
+        return result
+
+    def saw(self, stage: str, value: Any, before: Any = None) -> None:
+        """Verify a stage, if that is wanted, and show it."""
+        if checks or config.DEBUG:
+            try:
+                _verify(value)
+            except CompilerError as error:
+                raise fault(stage, error, value if before is None else before) from error
+        for watcher in self.watchers:
+            watcher.saw(stage, value)
+
+
+def fault(stage: str, error: Exception, value: Any) -> CompilerError:
+    """The error to raise when a pass fails on `value`, which is written to a file."""
+    try:
+        folder = config.DUMP or Path(tempfile.mkdtemp(prefix="lazygrad-"))
+        path = folder / f"{stage}-input.txt"
+        path.write_text(text(value))
+        where = f"what it was given is in {path}, for a report"
+    except Exception as second:  # what is broken may not be shown, either
+        where = f"what it was given cannot be shown: {second}"
+    kind = "" if isinstance(error, CompilerError) else f"{type(error).__name__}: "
+    return CompilerError(f"pass {stage}: {kind}{error} ({where})")
+
+
+def text(value: Any) -> str:
+    """Any stage as text."""
+    match value:
+        case Schedule():
+            return schedule_text.show(value)
+        case Kernel():
+            return schedule_text.show(Schedule((value,), value.outputs))
+        case loops_ir.Function():
+            return loops_ir.show(value)
+        case Launch():
+            return loops_ir.show(value.function)
+        case list() | tuple() if value and all(isinstance(n, Node) for n in value):
+            return graph_text.show(value)
+        case list() | tuple():
+            return "\n".join(text(item) for item in value)
+    return f"{value}\n"
+
+
+def _verify(value: Any) -> None:
+    match value:
+        case Schedule():
+            verify_schedule(value)
+        case list() if value and all(isinstance(n, Node) for n in value):
+            verify_graph(value)
+
+
+def _configured() -> Sequence[Watcher]:
+    """The watcher that DUMP asks for."""
+    if config.DUMP is None:
+        return ()
+    from .dump import folder_watcher  # here: needed by few, and `import lazygrad` is to be quick
+
+    return (folder_watcher(config.DUMP),)
