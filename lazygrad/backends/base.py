@@ -65,7 +65,11 @@ class Program(Protocol):
 
 
 class Device(Protocol):
-    """A place with memory that runs programs. Handles of memory are the device's own objects."""
+    """A place with memory that runs programs. Handles of memory are the device's own objects.
+
+    A handle goes back to the device when nothing refers to it. One whose bytes the host can read
+    where they are has NumPy's `__array_interface__`: NumPy then makes views that keep it alive.
+    """
 
     name: str  # "CPU", "GPU", "GPU:1"
     machine: Machine

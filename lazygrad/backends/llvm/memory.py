@@ -33,6 +33,12 @@ class Memory:
         self.owner = owner
         self._pool = pool
 
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Lets NumPy see the bytes; an array made of this keeps it alive."""
+        data = (self.address, False)
+        return {"version": 3, "shape": (self.nbytes,), "typestr": "|u1", "data": data}
+
     def __del__(self) -> None:
         if self._pool is not None:
             self._pool.give_back(self.address, self.nbytes, self.owner)
