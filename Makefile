@@ -10,11 +10,12 @@ PIP := $(IN_VENV) -m pip --disable-pip-version-check install --quiet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test parity lint format bench clean
+.PHONY: help mnist test slow parity lint format bench clean
 
 help:
 	@echo "make mnist    train a network on MNIST (ARGS=\"--model mlp\" and more: see examples/mnist.py)"
 	@echo "make test     the test suite, without the slow and the PyTorch tests (ARGS=\"-k name\")"
+	@echo "make slow     the slow tests: training to the accuracy that is claimed"
 	@echo "make parity   the tests that compare with PyTorch"
 	@echo "make lint     ruff and mypy;  make format  lets ruff write"
 	@echo "make bench    the benchmarks"
@@ -25,6 +26,9 @@ mnist: $(VENV)/run.stamp
 
 test: $(VENV)/dev.stamp
 	$(IN_VENV) -m pytest -m "not slow and not parity" $(ARGS)
+
+slow: $(VENV)/dev.stamp
+	$(IN_VENV) -m pytest -m "slow and not parity" $(ARGS)
 
 parity: $(VENV)/parity.stamp
 	$(IN_VENV) -m pytest -m parity $(ARGS)
