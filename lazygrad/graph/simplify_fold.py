@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..rewrite import Rules
+from ..rewrite import Rules, rewrite
+from . import simplify_movement
 from .build import expand, move_axis, pad, permute, reshape, slice_axis
 from .ir import (
     Const,
@@ -73,10 +74,56 @@ def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
                 return None
             shape = [fold.size_ if a == place else n for a, n in enumerate(x.shape) if a != k]
             return reshape(result, shape)
-        case Reduce(Mul(a, b), "sum", axes):
-            kept = [axis for axis in range(len(a.shape)) if axis not in axes]
-            return _correlate_product(a, b, axes, kept[place], kept[k], fold)
+        case Reduce(inner, "sum", axes):
+            product = _factors(inner)
+            if product is None:
+                return None
+            kept = [axis for axis in range(len(inner.shape)) if axis not in axes]
+            return _correlate_product(*product, axes, kept[place], kept[k], fold)
     return None
+
+
+def _factors(x: Node) -> tuple[Node, Node] | None:
+    """a and b of x = a * b, where x may be a view of a product: view(a * b) = view(a) * view(b)."""
+    views: list[Node] = []
+    while isinstance(x, (Permute, Reshape, Pad, Slice)):
+        if isinstance(x, Pad) and x.value != 0:
+            return None
+        views.append(x)
+        x = x.x
+    if not isinstance(x, Mul):
+        return None
+    a, b = x.x, x.y
+    for view in reversed(views):
+        if isinstance(view, Pad):
+            a, b = _pad_product(a, b, view)
+        else:
+            a, b = view.with_inputs([a]), view.with_inputs([b])
+    if views:
+        a, b = rewrite([a, b], simplify_movement.RULES)
+    return a, b
+
+
+def _pad_product(a: Node, b: Node, view: Pad) -> tuple[Node, Node]:
+    """Factors of pad(a * b): one factor's zeros are enough, the other may stay constant there."""
+    padded = [axis for axis, amount in enumerate(view.padding) if any(amount)]
+    for axis in padded:
+        for factor in (a, b):
+            less = without_axis(factor, axis)
+            if less is None:
+                continue
+            shape = [n if x != axis else view.shape[x] for x, n in enumerate(factor.shape)]
+            wider = expand(less, shape)
+            other = b if factor is a else a
+            amounts = [p if x == axis else (0, 0) for x, p in enumerate(view.padding)]
+            return _pad_rest(wider, pad(other, amounts), view, axis, factor is a)
+    return pad(a, view.padding), pad(b, view.padding)
+
+
+def _pad_rest(wider: Node, padded: Node, view: Pad, done: int, first: bool) -> tuple[Node, Node]:
+    a, b = (wider, padded) if first else (padded, wider)
+    rest = tuple((0, 0) if x == done else p for x, p in enumerate(view.padding))
+    return _pad_product(a, b, Pad(Mul(a, b), rest)) if any(map(any, rest)) else (a, b)
 
 
 def _correlate_product(
