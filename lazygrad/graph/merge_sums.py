@@ -1,0 +1,160 @@
+"""Sums of sums become one sum, or sit directly on one another.
+
+    sum over k of a view of (sum over c of e)  ->  one sum over (k, c) of the view of e
+
+A view moves elements and uses none twice. Where the sum outside is a Fold, the view goes below the
+sum inside: a Fold of a sum of products is what simplify_fold makes one contraction of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import build
+from .ir import (
+    Expand,
+    Fold,
+    Movement,
+    Mul,
+    Node,
+    Pad,
+    Permute,
+    Reduce,
+    Reshape,
+    Slice,
+    topological,
+)
+from .simplify_reduce import pads_with_identity
+from .simplify_window import same_axes
+
+View = Reshape | Permute | Pad | Slice
+Sum = Reduce | Fold
+MAX_NESTED = 4  # sums that a view is moved through, so that deep nests stay linear in time
+
+
+def mergeable_sums(outputs: Sequence[Node]) -> dict[Node, Sum]:
+    """Replacements for reductions and folds of views of sums, nested ones in one step.
+
+    Only where nothing else uses the inner sum: else it would be computed twice. And no reduction of
+    a contraction: that is less work in two steps, since each factor is used many times.
+
+    Requires: a simplified graph. Ensures: each replacement has the value of what it replaces, up
+    to the order of summation. Linear in the graph.
+
+        Reduce(Reshape(Reduce(x, "sum")), "sum")  ->  Reduce(Reshape(x), "sum")
+        Fold(Permute(Reduce(x, "sum")))           ->  Fold(Reduce(Permute(x), "sum"))
+    """
+    order = topological(outputs)
+    if not any(isinstance(node, Sum) and isinstance(node.x, View | Sum) for node in order):
+        return {}
+    uses: dict[Node, int] = {}
+    for used in (*outputs, *(x for node in order for x in node.inputs)):
+        uses[used] = uses.get(used, 0) + 1
+    merged: dict[Node, Sum] = {}
+    for node in order:
+        if not isinstance(node, Sum):
+            continue
+        views: list[View] = []
+        inner = node.x
+        while isinstance(inner, View) and uses[inner] == 1:
+            views.append(inner)
+            inner = inner.x
+        if isinstance(inner, Sum) and uses[inner] == 1:
+            found = _merge(node, views, merged.get(inner, inner), uses)
+            if found is not None:
+                merged[node] = found
+    return merged
+
+
+def _merge(node: Sum, views: Sequence[View], inner: Sum, uses: dict[Node, int]) -> Sum | None:
+    """One sum for `node` over `views` (the last is innermost) of the sum `inner`, or None."""
+    if isinstance(node, Reduce):
+        if not isinstance(inner, Reduce) or node.op != inner.op or _is_contraction(inner):
+            return None
+    elif not views:
+        return None
+    for view in reversed(views):
+        below = _below(view, inner, uses)
+        if below is None:
+            return None
+        inner = below
+    if isinstance(node, Fold):
+        return Fold(inner, node.axis, node.size_, node.stride, node.dilation)
+    assert isinstance(inner, Reduce)
+    kept = [axis for axis in range(len(inner.x.shape)) if axis not in inner.axes]
+    axes = sorted((*inner.axes, *(kept[axis] for axis in node.axes)))
+    return Reduce(inner.x, node.op, tuple(axes))
+
+
+def _is_contraction(node: Reduce) -> bool:
+    """Whether the reduction sums products of factors that are both used many times."""
+    x = _below_movement(node.x)
+    return isinstance(x, Mul) and all(isinstance(_below_movement(f), Expand) for f in x.inputs)
+
+
+def _below_movement(x: Node) -> Node:
+    while isinstance(x, Movement) and not isinstance(x, Expand):
+        x = x.x
+    return x
+
+
+# --------------------------------------------------------------------------- moving views
+
+
+def _below(view: View, inner: Sum, uses: dict[Node, int], depth: int = MAX_NESTED) -> Sum | None:
+    """view(sum(x))  ->  sum(view(x)), through nested sums; None where the view is in the way."""
+    if isinstance(inner, Reduce):
+        return _below_reduce(view, inner)
+    found = _below_fold(view, inner)
+    if found is None:
+        return None
+    x, axis = found
+    nested = inner.x
+    if depth > 1 and isinstance(x, View) and isinstance(nested, Sum) and uses.get(nested, 1) == 1:
+        x = _below(x, nested, uses, depth - 1) or x
+    return Fold(x, axis, inner.size_, inner.stride, inner.dilation)
+
+
+def _below_reduce(view: View, inner: Reduce) -> Reduce | None:
+    """view(reduce(x))  ->  reduce(view(x)), the reduced axes last."""
+    kept = [axis for axis in range(len(inner.x.shape)) if axis not in inner.axes]
+    x = build.permute(inner.x, (*kept, *inner.axes))
+    sizes = x.shape[len(kept) :]
+    match view:
+        case Reshape():
+            x = build.reshape(x, view.shape + sizes)
+        case Permute(_, order):
+            x = build.permute(x, (*order, *range(len(kept), len(x.shape))))
+        case Pad(_, padding, value):
+            if not pads_with_identity(view, inner.op):
+                return None
+            x = Pad(x, (*padding, *((0, 0) for _ in sizes)), value)
+        case Slice(_, starts, counts, steps):
+            zeros, ones = (0,) * len(sizes), (1,) * len(sizes)
+            x = Slice(x, starts + zeros, counts + sizes, steps + ones)
+    return Reduce(x, inner.op, tuple(range(len(view.shape), len(x.shape))))
+
+
+def _below_fold(view: View, inner: Fold) -> tuple[Node, int] | None:
+    """view(fold(x))  ->  fold(view(x)), where the folded axis stays: view(x), and that axis."""
+    x, axis, last = inner.x, inner.axis, len(inner.shape)
+    match view:
+        case Reshape():
+            place = {old: new for new, old in same_axes(inner.shape, view.shape).items()}.get(axis)
+            if place is None:
+                return None
+            shape = [*view.shape, x.shape[last]]
+            shape[place] = x.shape[axis]
+            return build.reshape(x, shape), place
+        case Permute(_, order):
+            return build.permute(x, (*order, last)), order.index(axis)
+        case Pad(_, padding, value):
+            if padding[axis] != (0, 0) or not pads_with_identity(view, "sum"):
+                return None
+            return Pad(x, (*padding, (0, 0)), value), axis
+        case Slice(_, starts, sizes, steps):
+            if sizes[axis] != inner.size_ or steps[axis] != 1:
+                return None
+            counts = [*sizes, x.shape[last]]
+            counts[axis] = x.shape[axis]
+            return Slice(x, (*starts, 0), tuple(counts), (*steps, 1)), axis

@@ -1,0 +1,477 @@
+"""Rules for elementwise nodes. Exact for floats, with nan, infinities and -0.0, but for Pow.
+
+Constants stand on the right of commutative operations, so that rules look for them only there.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..dtypes import DType, bfloat16, bool_, float16, float32, float64
+from ..rewrite import Rules
+from . import build, ir
+from .build import full_like, zeros_like
+from .evaluate import CASES, identity
+from .ir import (
+    Abs,
+    Add,
+    And,
+    Bitcast,
+    Cast,
+    Const,
+    Div,
+    Elementwise,
+    Equal,
+    Expand,
+    FloorDiv,
+    Less,
+    LessEqual,
+    Maximum,
+    Minimum,
+    Mod,
+    Mul,
+    Neg,
+    Node,
+    Not,
+    NotEqual,
+    Or,
+    Pow,
+    Shl,
+    Shr,
+    Sub,
+    Where,
+    Xor,
+)
+
+RULES = Rules[Node]()
+rule = RULES.rule
+
+# The digits of a float in bits, the leading one included, and its smallest normal number.
+PRECISION = {float16: 11, bfloat16: 8, float32: 24, float64: 53}
+SMALLEST_NORMAL = {float16: 2.0**-14, bfloat16: 2.0**-126, float32: 2.0**-126, float64: 2.0**-1022}
+
+
+def constant(value: np.generic | np.ndarray, dtype: DType, shape: ir.Shape) -> Const:
+    """A Const of a value that NumPy computed; every nan is the same."""
+    if not dtype.is_float:
+        return Const(value.item(), dtype, shape)
+    number = float(value)
+    return Const(math.nan if math.isnan(number) else number, dtype, shape)
+
+
+def is_positive_zero(value: float) -> bool:
+    """True for 0, 0.0 and False, not for -0.0."""
+    return value == 0 and math.copysign(1, value) > 0
+
+
+# --------------------------------------------------------------------------- all of them
+
+
+@rule(Elementwise)
+def fold_constants(node: Elementwise) -> Node | None:
+    """op(constants)  ->  a constant, computed as evaluate does"""
+    for x in node.inputs:
+        if not isinstance(x, Const):
+            return None
+    values = [np.array(x.value, x.dtype.numpy) for x in node.inputs if isinstance(x, Const)]
+    with np.errstate(all="ignore"):
+        return constant(CASES[type(node)](node, *values), node.dtype, node.shape)
+
+
+@rule(Elementwise)
+def raise_expand(node: Elementwise) -> Node | None:
+    """op(expand(x), expand(y))  ->  expand(op(x, y)), over the axes that are repeated in both"""
+    smaller = [1] * len(node.shape)
+    for x in node.inputs:
+        if isinstance(x, Expand):
+            smaller = [max(n, m) for n, m in zip(smaller, x.x.shape, strict=True)]
+        elif not isinstance(x, Const):
+            return None
+    shape = tuple(smaller)
+    if shape == node.shape:
+        return None
+    inputs = [
+        build.expand(x.x, shape) if isinstance(x, Expand) else Const(x.value, x.dtype, shape)
+        for x in node.inputs
+        if isinstance(x, (Expand, Const))
+    ]
+    return Expand(node.with_inputs(inputs), node.shape)
+
+
+@rule(Add, Mul, And, Or, Xor, Equal, NotEqual)
+def constant_to_the_right(node: ir.Binary) -> Node | None:
+    """c + x  ->  x + c"""
+    if isinstance(node.x, Const) and not isinstance(node.y, Const):
+        return node.with_inputs((node.y, node.x))
+    return None
+
+
+# --------------------------------------------------------------------------- arithmetic
+
+
+@rule(Neg)
+def negate_twice(node: Neg) -> Node | None:
+    """-(-x)  ->  x"""
+    match node:
+        case Neg(Neg(x)):
+            return x
+    return None
+
+
+@rule(Abs)
+def abs_forgets_the_sign(node: Abs) -> Node | None:
+    """|-x|, ||x||  ->  |x|;   |x|  ->  x, where x has no sign"""
+    if node.dtype.kind in ("bool", "uint"):
+        return node.x
+    match node:
+        case Abs(Neg(x)) | Abs(Abs(x)):
+            return Abs(x)
+    return None
+
+
+@rule(ir.Floor, ir.Ceil, ir.Trunc, ir.Round)
+def round_a_whole_number(node: ir.FloatUnary) -> Node | None:
+    """floor(x)  ->  x, where x was rounded or is an integer cast"""
+    match node.x:
+        case ir.Floor() | ir.Ceil() | ir.Trunc() | ir.Round():
+            return node.x
+        case Cast(x) if not x.dtype.is_float:
+            return node.x
+    return None
+
+
+@rule(Add)
+def add_zero(node: Add) -> Node | None:
+    """x + 0  ->  x; for floats x + (-0.0), since -0.0 + 0.0 is 0.0"""
+    match node:
+        case Add(x, Const(0 as zero)) if not (x.dtype.is_float and is_positive_zero(zero)):
+            return x
+    return None
+
+
+@rule(Add)
+def add_negative(node: Add) -> Node | None:
+    """x + (-y)  ->  x - y"""
+    if node.dtype == bool_:  # there + is or, and - is xor
+        return None
+    match node:
+        case Add(x, Neg(y)) | Add(Neg(y), x):
+            return Sub(x, y)
+    return None
+
+
+@rule(Add, Or)
+def or_of_bools(node: Add | Or) -> Node | None:
+    """x or true  ->  true;   x or x  ->  x"""
+    if node.dtype != bool_:
+        return None
+    if isinstance(node.y, Const) and node.y.value:
+        return node.y
+    return node.x if node.x is node.y else None
+
+
+@rule(Add, Mul, And, Or, Xor)
+def combine_constants(node: ir.Binary) -> Node | None:
+    """(x + c) + d  ->  x + (c + d), not for floats"""
+    inner = node.x
+    if node.dtype.is_float or type(inner) is not type(node) or not isinstance(node.y, Const):
+        return None
+    x, c = inner.inputs
+    return node.with_inputs((x, node.with_inputs((c, node.y)))) if isinstance(c, Const) else None
+
+
+@rule(Sub)
+def subtract_zero(node: Sub) -> Node | None:
+    """x - 0  ->  x; for floats not x - (-0.0)"""
+    match node:
+        case Sub(x, Const(0 as zero)) if not x.dtype.is_float or is_positive_zero(zero):
+            return x
+    return None
+
+
+@rule(Sub)
+def subtract_from_zero(node: Sub) -> Node | None:
+    """0 - x  ->  -x; for floats (-0.0) - x, since 0.0 - 0.0 is not -0.0"""
+    match node:
+        case Sub(Const(0 as zero), x) if not (x.dtype.is_float and is_positive_zero(zero)):
+            return Neg(x)
+    return None
+
+
+@rule(Sub)
+def subtract_itself(node: Sub) -> Node | None:
+    """x - x  ->  0, not for floats"""
+    if node.x is node.y and not node.dtype.is_float:
+        return zeros_like(node)
+    return None
+
+
+@rule(Sub)
+def subtract_negative(node: Sub) -> Node | None:
+    """x - (-y)  ->  x + y"""
+    match node:
+        case Sub(x, Neg(y)) if node.dtype != bool_:
+            return Add(x, y)
+    return None
+
+
+@rule(Sub)
+def subtract_constant(node: Sub) -> Node | None:
+    """x - c  ->  x + (-c), for integers"""
+    match node:
+        case Sub(x, Const() as c) if node.dtype.is_int:
+            return Add(x, Neg(c))
+    return None
+
+
+@rule(Mul)
+def multiply_by_one(node: Mul) -> Node | None:
+    """x * 1  ->  x;   x * -1  ->  -x"""
+    match node:
+        case Mul(x, Const(1)):
+            return x
+        case Mul(x, Const(-1)):
+            return Neg(x)
+    return None
+
+
+@rule(Mul, And)
+def multiply_by_zero(node: Mul | And) -> Node | None:
+    """x * 0, x & 0  ->  0, not for floats (nan * 0 is nan)"""
+    match node.y:
+        case Const(0) if not node.dtype.is_float:
+            return node.y
+    return None
+
+
+@rule(Mul)
+def multiply_negatives(node: Mul) -> Node | None:
+    """(-x) * (-y)  ->  x * y;   (-x) * c  ->  x * (-c)"""
+    match node:
+        case Mul(Neg(x), Neg(y)):
+            return Mul(x, y)
+        case Mul(Neg(x), Const() as c):
+            return Mul(x, Neg(c))
+    return None
+
+
+@rule(Div)
+def divide_by_power_of_two(node: Div) -> Node | None:
+    """x / c  ->  x * (1/c), where 1/c is exact"""
+    match node:
+        case Div(x, Const(c)) if c != 0 and abs(math.frexp(c)[0]) == 0.5:
+            smallest = SMALLEST_NORMAL[node.dtype]
+            if smallest <= abs(c) <= 1 / smallest:
+                return Mul(x, full_like(x, 1 / c))
+    return None
+
+
+@rule(FloorDiv, Mod)
+def divide_integers_by_one(node: FloorDiv | Mod) -> Node | None:
+    """x // 1  ->  x;   x % 1  ->  0;   x // 0, x % 0  ->  0, for integers"""
+    match node.y:
+        case Const(0 | 1 as c) if node.dtype.is_int:
+            return node.x if isinstance(node, FloorDiv) and c == 1 else zeros_like(node)
+    return None
+
+
+@rule(Pow)
+def power_of_small_integer(node: Pow) -> Node | None:
+    """x**0  ->  1;   x**1  ->  x;   x**2  ->  x*x;   x**3  ->  x*x*x;   x**-1  ->  1/x"""
+    match node:
+        case Pow(x, Const(0)):
+            return full_like(x, 1)
+        case Pow(x, Const(1)):
+            return x
+        case Pow(x, Const(2)):
+            return Mul(x, x)
+        case Pow(x, Const(3)):
+            return Mul(Mul(x, x), x)
+        case Pow(x, Const(-1)):
+            return Div(full_like(x, 1), x)
+    return None
+
+
+@rule(Maximum, Minimum)
+def extreme_of_itself(node: Maximum | Minimum) -> Node | None:
+    """max(x, x)  ->  x"""
+    return node.x if node.x is node.y else None
+
+
+@rule(Maximum, Minimum)
+def extreme_of_a_bound(node: Maximum | Minimum) -> Node | None:
+    """max(x, smallest)  ->  x;   max(x, largest)  ->  largest, not for floats (nan stays)"""
+    least, most = identity("max", node.dtype), identity("min", node.dtype)
+    if isinstance(node, Minimum):
+        least, most = most, least
+    for x, bound in ((node.x, node.y), (node.y, node.x)):
+        if isinstance(bound, Const):
+            if bound.value == least:
+                return x
+            if bound.value == most and not node.dtype.is_float:
+                return bound
+    return None
+
+
+# --------------------------------------------------------------------------- comparison and choice
+
+
+@rule(ir.Comparison)
+def compare_with_itself(node: ir.Comparison) -> Node | None:
+    """x < x  ->  false;   x == x, x <= x  ->  true and x != x  ->  false, not for floats (nan)"""
+    if node.x is node.y and (isinstance(node, Less) or not node.x.dtype.is_float):
+        return Const(isinstance(node, (LessEqual, Equal)), bool_, node.shape)
+    return None
+
+
+@rule(Equal, NotEqual)
+def compare_a_bool(node: Equal | NotEqual) -> Node | None:
+    """x == true, x != false  ->  x;   x == false, x != true  ->  not x"""
+    match node:
+        case Equal(x, Const(value)) | NotEqual(x, Const(value)) if x.dtype == bool_:
+            return x if value is isinstance(node, Equal) else Not(x)
+    return None
+
+
+@rule(Not)
+def negate_a_truth(node: Not) -> Node | None:
+    """not not x  ->  x;   not x == y  ->  x != y;   not x < y  ->  y <= x, not for floats (nan)"""
+    match node:
+        case Not(Not(x)):
+            return x
+        case Not(Equal(x, y)):
+            return NotEqual(x, y)
+        case Not(NotEqual(x, y)):
+            return Equal(x, y)
+        case Not(Less(x, y)) if not x.dtype.is_float:
+            return LessEqual(y, x)
+        case Not(LessEqual(x, y)) if not x.dtype.is_float:
+            return Less(y, x)
+    return None
+
+
+@rule(Where)
+def choose_by_constant(node: Where) -> Node | None:
+    """x where true else y  ->  x;   x where c else x  ->  x"""
+    if isinstance(node.condition, Const):
+        return node.x if node.condition.value else node.y
+    return node.x if node.x is node.y else None
+
+
+@rule(Where)
+def choose_by_negation(node: Where) -> Node | None:
+    """x where not c else y  ->  y where c else x"""
+    match node:
+        case Where(Not(c), x, y):
+            return Where(c, y, x)
+    return None
+
+
+@rule(Where)
+def choose_twice(node: Where) -> Node | None:
+    """(x where c else y) where c else z  ->  x where c else z, and on the other side"""
+    c = node.condition
+    match node:
+        case Where(_, Where(inner, x, _), z) if inner is c:
+            return Where(c, x, z)
+        case Where(_, x, Where(inner, _, z)) if inner is c:
+            return Where(c, x, z)
+    return None
+
+
+@rule(Where)
+def choose_truths(node: Where) -> Node | None:
+    """true where c else false  ->  c;   false where c else true  ->  not c"""
+    match node:
+        case Where(c, Const(True), Const(False)) if node.dtype == bool_:
+            return c
+        case Where(c, Const(False), Const(True)) if node.dtype == bool_:
+            return Not(c)
+    return None
+
+
+# --------------------------------------------------------------------------- bits
+
+
+@rule(And, Or, Xor)
+def combine_with_itself(node: And | Or | Xor) -> Node | None:
+    """x & x, x | x  ->  x;   x ^ x  ->  0"""
+    if node.x is not node.y:
+        return None
+    return zeros_like(node) if isinstance(node, Xor) else node.x
+
+
+@rule(Or, Xor, Shl, Shr)
+def combine_with_zero(node: ir.Bitwise) -> Node | None:
+    """x | 0, x ^ 0, x << 0, x >> 0  ->  x"""
+    match node.y:
+        case Const(0):
+            return node.x
+    return None
+
+
+@rule(And, Or, Xor)
+def combine_with_all_ones(node: And | Or | Xor) -> Node | None:
+    """x & -1  ->  x;   x | -1  ->  -1;   x ^ -1  ->  ~x"""
+    ones = -1 if node.dtype.kind == "int" else node.dtype.max
+    match node.y:
+        case Const(value) if value == ones:
+            if isinstance(node, Xor):
+                return Not(node.x)
+            return node.x if isinstance(node, And) else node.y
+    return None
+
+
+@rule(Mul)
+def and_of_itself(node: Mul) -> Node | None:
+    """x * x  ->  x, for bools"""
+    return node.x if node.x is node.y and node.dtype == bool_ else None
+
+
+# --------------------------------------------------------------------------- types
+
+
+def holds(wide: DType, narrow: DType) -> bool:
+    """Whether every value of `narrow` is one of `wide` too."""
+    if wide == narrow or narrow == bool_:
+        return True
+    if wide == bool_:
+        return False
+    bits = {"int": 8 * narrow.itemsize - 1, "uint": 8 * narrow.itemsize}.get(narrow.kind)
+    if wide.is_float:
+        if bits is not None:
+            return bits <= PRECISION[wide]
+        return wide.itemsize > narrow.itemsize
+    if bits is None or (narrow.kind == "int" and wide.kind == "uint"):
+        return False
+    return bits <= 8 * wide.itemsize - (wide.kind == "int")
+
+
+@rule(Cast)
+def cast_to_its_own_type(node: Cast) -> Node | None:
+    """cast(x, T)  ->  x, where x is of T"""
+    return node.x if node.x.dtype == node.dtype else None
+
+
+@rule(Cast)
+def cast_twice(node: Cast) -> Node | None:
+    """cast(cast(x, T), U)  ->  cast(x, U), where T holds all of x, or both only drop high bits"""
+    match node:
+        case Cast(Cast(x, middle), last):
+            wraps = x.dtype.is_int and middle.is_int and last.is_int
+            if holds(middle, x.dtype) or (wraps and last.itemsize <= middle.itemsize):
+                return Cast(x, last)
+    return None
+
+
+@rule(Bitcast)
+def bitcast_twice(node: Bitcast) -> Node | None:
+    """bitcast(x, T)  ->  x, where x is of T;   bitcast(bitcast(x, T), U)  ->  bitcast(x, U)"""
+    match node:
+        case Bitcast(x, dtype) if x.dtype == dtype:
+            return x
+        case Bitcast(Bitcast(x), dtype):
+            return Bitcast(x, dtype)
+    return None

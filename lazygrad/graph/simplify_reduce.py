@@ -1,0 +1,138 @@
+"""Rules for reductions: over fewer elements, or over none."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..dtypes import DType, bool_
+from ..rewrite import Rules
+from . import build, ir
+from .build import full_like
+from .evaluate import identity
+from .ir import Const, Expand, Mul, Node, Pad, Permute, Reduce, Reshape
+from .simplify_elementwise import PRECISION, constant, is_positive_zero
+
+RULES = Rules[Node]()
+rule = RULES.rule
+
+
+@rule(Reduce)
+def reduce_nothing(node: Reduce) -> Node | None:
+    """reduce(x)  ->  x in another shape, where all reduced axes have size 1;
+    over no elements  ->  the identity of the operation
+    """
+    if node.x.size == 0:
+        return Const(identity(node.op, node.dtype), node.dtype, node.shape)
+    if all(node.x.shape[axis] == 1 for axis in node.axes):
+        return build.reshape(node.x, node.shape)
+    return None
+
+
+@rule(Reduce)
+def reduce_a_constant(node: Reduce) -> Node | None:
+    """sum(c)  ->  n * c;   prod(c)  ->  c**n;   max(c), min(c)  ->  c"""
+    if not isinstance(node.x, Const):
+        return None
+    value, dtype, shape = node.x.value, node.dtype, node.shape
+    n = math.prod(node.x.shape[axis] for axis in node.axes)
+    if dtype == bool_ or node.op in ("max", "min"):
+        return Const(value, dtype, shape)
+    if dtype.is_int:
+        total = value * n if node.op == "sum" else pow(int(value), n, 1 << (8 * dtype.itemsize))
+        return Const(total, dtype, shape)
+    with np.errstate(all="ignore"):
+        exact = np.float64(value) * n if node.op == "sum" else np.float64(value) ** n
+        return constant(exact.astype(dtype.numpy), dtype, shape)
+
+
+@rule(Reduce)
+def reduce_below_expand(node: Reduce) -> Node | None:
+    """sum(expand(x))  ->  expand(n * sum(x)), x repeated n times along the reduced axes;
+    max(expand(x))  ->  expand(max(x))
+    """
+    if not isinstance(node.x, Expand):
+        return None
+    x, shape = node.x.x, node.x.shape
+    repeats = math.prod(
+        n for axis, n in enumerate(shape) if axis in node.axes and x.shape[axis] == 1
+    )
+    others = math.prod(x.shape[axis] for axis in node.axes)
+    result: Node = Reduce(x, node.op, node.axes)
+    if node.op == "prod" and repeats != 1 and node.dtype != bool_:
+        return None
+    if node.op == "sum" and repeats != 1 and node.dtype != bool_:
+        if not _may_multiply(node.dtype, repeats, others):
+            return None
+        result = Mul(result, full_like(result, repeats))
+    return build.expand(result, node.shape)
+
+
+def _may_multiply(dtype: DType, repeats: int, others: int) -> bool:
+    """Whether `repeats` is a number of the dtype, and multiplying rounds no more than adding does.
+
+    16-bit floats are added in float32, rounded once: a product of a sum would be rounded twice.
+    """
+    if not dtype.is_float:
+        return True
+    return repeats <= 1 << PRECISION[dtype] and (dtype.itemsize >= 4 or others == 1)
+
+
+@rule(Reduce)
+def reduce_below_reshape(node: Reduce) -> Node | None:
+    """reduce(reshape(x))  ->  reduce(x), where the reshape changes nothing but reduced axes"""
+    if not isinstance(node.x, Reshape):
+        return None
+    x, shape = node.x.x, node.x.shape
+    groups = build.reshape_groups(x.shape, shape)
+    if groups is None:
+        return None
+    axes = [axis for axis, n in enumerate(x.shape) if n == 1]
+    for old, new in groups:
+        reduced = [axis in node.axes for axis in new]
+        if all(reduced):
+            axes += old
+        elif any(reduced):
+            return None
+    kept = tuple(n for axis, n in enumerate(x.shape) if axis not in axes)
+    return Reduce(x, node.op, tuple(sorted(axes))) if kept == node.shape else None
+
+
+@rule(Reduce)
+def reduce_below_permute(node: Reduce) -> Node | None:
+    """reduce(permute(x))  ->  reduce(x), where the axes that are kept stay in order"""
+    match node.x:
+        case Permute(x, order):
+            kept = [source for axis, source in enumerate(order) if axis not in node.axes]
+            if kept == sorted(kept):
+                return Reduce(x, node.op, tuple(sorted(order[axis] for axis in node.axes)))
+    return None
+
+
+@rule(Reduce)
+def reduce_below_pad(node: Reduce) -> Node | None:
+    """sum(pad(x, 0))  ->  sum(x) along the reduced axes; likewise with each operation's identity"""
+    if not isinstance(node.x, Pad) or not pads_with_identity(node.x, node.op):
+        return None
+    x, padding, value = node.x.x, node.x.padding, node.x.value
+    kept = [(0, 0) if axis in node.axes else amount for axis, amount in enumerate(padding)]
+    if kept == list(padding):
+        return None
+    return Reduce(build.pad(x, kept, value), node.op, node.axes)
+
+
+def pads_with_identity(node: Pad, op: str) -> bool:
+    """Whether the padding changes no result of op."""
+    if op == "sum":
+        return is_positive_zero(node.value)
+    return node.value == identity(op, node.dtype)
+
+
+@rule(ir.Fold)
+def fold_zeros(node: ir.Fold) -> Node | None:
+    """fold(0)  ->  0"""
+    match node.x:
+        case Const(0, dtype):
+            return Const(0, dtype, node.shape)
+    return None

@@ -1,0 +1,148 @@
+"""Rules for sliding windows: those that do not overlap are mere movement, and a strided Fold is
+the Fold of a finer array.
+"""
+
+from __future__ import annotations
+
+from ..rewrite import Rules
+from . import build
+from .ir import Fold, Node, Pad, Permute, Reshape, Slice, Window
+from .simplify_elementwise import is_positive_zero
+
+RULES = Rules[Node]()
+rule = RULES.rule
+
+
+# --------------------------------------------------------------------------- Window
+
+
+@rule(Window)
+def window_once(node: Window) -> Node | None:
+    """window(x), where only one fits  ->  reshape(slice(x))"""
+    if node.shape[node.axis] != 1:
+        return None
+    only = build.slice_axis(node.x, node.axis, 0, node.size_, node.dilation)
+    return build.reshape(build.move_axis(only, node.axis, len(only.shape) - 1), node.shape)
+
+
+@rule(Window)
+def window_of_one(node: Window) -> Node | None:
+    """window(x, size=1)  ->  reshape(slice(x))"""
+    if node.size_ != 1:
+        return None
+    places = build.slice_axis(node.x, node.axis, 0, node.shape[node.axis], node.stride)
+    return build.reshape(places, node.shape)
+
+
+@rule(Window)
+def window_side_by_side(node: Window) -> Node | None:
+    """window(x, size=n, stride=n)  ->  permute(reshape(slice(x)))"""
+    axis, n = node.axis, node.size_
+    if node.stride != n or node.dilation != 1:
+        return None
+    count = node.shape[axis]
+    whole = build.slice_axis(node.x, axis, 0, count * n)
+    split = build.reshape_axes(whole, axis, 1, (count, n))
+    return build.move_axis(split, axis + 1, len(split.shape) - 1)
+
+
+# --------------------------------------------------------------------------- Fold
+
+
+@rule(Fold)
+def fold_apart(node: Fold) -> Node | None:
+    """fold(x)  ->  reshape(pad(x)), where windows do not overlap, or each fits between two places
+    of another
+    """
+    axis, last = node.axis, len(node.x.shape) - 1
+    count, window = node.x.shape[axis], node.x.shape[last]
+    if node.stride > (window - 1) * node.dilation:
+        x = build.spread_axis(node.x, last, node.dilation)
+        x = build.resize_axis(x, last, node.stride)
+        x = build.move_axis(x, last, axis + 1)
+        step = node.stride
+    elif node.dilation > (count - 1) * node.stride:
+        x = build.spread_axis(node.x, axis, node.stride)
+        x = build.resize_axis(x, axis, node.dilation)
+        x = build.move_axis(x, last, axis)
+        count, step = window, node.dilation
+    else:
+        return None
+    return build.resize_axis(build.reshape_axes(x, axis, 2, (count * step,)), axis, node.size_)
+
+
+@rule(Fold)
+def fold_below_permute(node: Fold) -> Node | None:
+    """fold(permute(x))  ->  permute(fold(x)), but for moving the window axis to the end"""
+    if not isinstance(node.x, Permute):
+        return None
+    x, (*rest, window) = node.x.x, node.x.order
+    if rest == sorted(rest):
+        return None
+    order = [sorted(rest).index(axis) for axis in rest]
+    x = build.move_axis(x, window, len(rest))
+    folded = Fold(x, order[node.axis], node.size_, node.stride, node.dilation)
+    return Permute(folded, tuple(order))
+
+
+@rule(Fold)
+def fold_below_reshape(node: Fold) -> Node | None:
+    """fold(reshape(x))  ->  reshape(fold(x)), where the folded axes stay as they are"""
+    if not isinstance(node.x, Reshape):
+        return None
+    x = node.x.x
+    same = same_axes(x.shape, node.x.shape)
+    axis, window = same.get(node.axis), same.get(len(node.x.shape) - 1)
+    if axis is None or window != len(x.shape) - 1:
+        return None
+    folded = Fold(x, axis, node.size_, node.stride, node.dilation)
+    return build.reshape(folded, node.shape)
+
+
+def same_axes(old: tuple[int, ...], new: tuple[int, ...]) -> dict[int, int]:
+    """The axes of a reshape's result that are axes of what it reshapes: {new: old}."""
+    groups = build.reshape_groups(old, new) or []
+    return {j[0]: i[0] for i, j in groups if len(i) == len(j) == 1}
+
+
+@rule(Fold)
+def fold_below_pad(node: Fold) -> Node | None:
+    """fold(pad(x, 0))  ->  pad(fold(x), 0), where other axes are padded"""
+    match node.x:
+        case Pad(x, (*padding, (0, 0)), value) if is_positive_zero(value):
+            if padding[node.axis] == (0, 0):
+                folded = Fold(x, node.axis, node.size_, node.stride, node.dilation)
+                return Pad(folded, tuple(padding), value)
+    return None
+
+
+@rule(Fold)
+def fold_below_slice(node: Fold) -> Node | None:
+    """fold(slice(x))  ->  slice(fold(x)), where other axes are sliced, and most of x is kept"""
+    if not isinstance(node.x, Slice) or 2 * node.x.size < node.x.x.size:
+        return None
+    x, axis = node.x.x, node.axis
+    if any(x.shape[a] != node.x.shape[a] or node.x.steps[a] != 1 for a in (axis, -1)):
+        return None
+    starts, sizes, steps = (list(part[:-1]) for part in (node.x.starts, node.x.sizes, node.x.steps))
+    sizes[axis] = node.size_
+    folded = Fold(x, axis, node.size_, node.stride, node.dilation)
+    return Slice(folded, tuple(starts), tuple(sizes), tuple(steps))
+
+
+@rule(Fold)
+def fold_strided(node: Fold) -> Node | None:
+    """fold(x, stride=s)  ->  reshape(fold(x split into s, stride=1))
+
+    A window's position k is q*s + r, and what arrives at j*s + r comes from windows o = j - q only:
+    for each r a Fold over q without stride. So no sum visits places that are always zero.
+    """
+    axis, last, s = node.axis, len(node.x.shape) - 1, node.stride
+    if s == 1 or node.dilation != 1:
+        return None
+    quotients = -(-node.x.shape[last] // s)
+    x = build.resize_axis(node.x, last, quotients * s)
+    x = build.move_axis(build.reshape_axes(x, last, 1, (quotients, s)), last, last + 1)
+    size = node.x.shape[axis] + quotients - 1
+    x = build.move_axis(Fold(x, axis, size), last, axis + 1)  # ..., j, r, ...
+    return build.resize_axis(build.reshape_axes(x, axis, 2, (size * s,)), axis, node.size_)
