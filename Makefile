@@ -67,7 +67,7 @@ $(IN_VENV):
 	  exit 1; \
 	fi; \
 	echo "setting up $(VENV) with $$python"; \
-	"$$python" -m venv $(VENV)
+	"$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/run.stamp: pyproject.toml | $(IN_VENV)
 	$(PIP) --editable ".[examples,pocl]"
