@@ -22,7 +22,7 @@ from ...expr import (
 from ...index import bounds
 from . import accesses, arithmetic, math
 from .target import Target
-from .writer import Writer, splat, value_type
+from .writer import Writer, splat, value_type, vector_of
 
 
 class Values(Writer):
@@ -79,7 +79,7 @@ class Values(Writer):
         """The expressions whose values must be known before e is written."""
         match e:
             case Op():
-                expansion = math.expand(e, self.target.fma)
+                expansion = None if _has_limit(e) else math.expand(e, self.target.fma)
                 if expansion is not None:
                     self._expansions[e] = expansion
                     return (expansion,)
@@ -99,9 +99,9 @@ class Values(Writer):
         if e in self._expansions:
             self.define(e, self.known[needs[0]], self.levels[needs[0]])
         else:
-            stays = isinstance(e, Load) and (
-                e.array in self.written or not accesses.is_inside(e.array, e.index)
-            )
+            stays = _has_limit(e)
+            if isinstance(e, Load):
+                stays = e.array in self.written or not accesses.is_inside(e.array, e.index)
             level = self.level if stays else self.outermost(self.levels[x] for x in needs)
             self.at(level)
             text = self._text(e, needs)
@@ -116,6 +116,8 @@ class Values(Writer):
             case Literal():
                 return arithmetic.literal(e.value, e.dtype)
             case Op():
+                if _has_limit(e):
+                    return self._within_limit(e, known[needs[0]])
                 return arithmetic.operate(self, self.target, e, [known[x] for x in needs])
             case Load():
                 return accesses.load(self, e)
@@ -134,6 +136,34 @@ class Values(Writer):
             case Var() | Local():
                 raise KeyError(f"{e} is not defined here")
         raise TypeError(type(e).__name__)
+
+    def _within_limit(self, e: Op, x: str) -> str:
+        """sin or cos: the polynomial where all lanes are small enough, else the C library."""
+        kind, lanes = value_type(e.dtype, e.lanes), e.lanes
+        limit = arithmetic.constant(math.SIN_LIMIT[e.dtype], e.dtype, lanes)
+        ending = arithmetic.suffix(e.dtype, lanes)
+        size = self.call("size", kind, f"llvm.fabs.{ending}", (kind, x))
+        large = self.write("large", f"fcmp ogt {kind} {size}, {limit}")
+        if lanes > 1:
+            name = f"llvm.vector.reduce.or.v{lanes}i1"
+            large = self.call("large", "i1", name, (vector_of("i1", lanes), large))
+        near, far, done = self.fresh("near"), self.fresh("far"), self.fresh("done")
+        expansion = math.expand(e, self.target.fma)
+        assert expansion is not None
+        self.open(near, conditional=True)
+        near_value = self.value(expansion)
+        inner = self.close()
+        self.line(f"br i1 {large}, label %{far}, label %{near}")
+        self.label(near)
+        self.sink.lines += inner.lines
+        self.line(f"br label %{done}")
+        self.label(far)
+        far_value = self.call("exact", kind, f"llvm.{e.op}.{ending}", (kind, x))
+        self.line(f"br label %{done}")
+        self.label(done)
+        return self.write(
+            e.op, f"phi {kind} [ {near_value}, %{inner.block} ], [ {far_value}, %{far} ]"
+        )
 
     def _splat(self, e: Broadcast) -> str:
         x = self.known[e.x]
@@ -160,6 +190,11 @@ class Values(Writer):
             return arithmetic.operate(self, self.target, op, [x, y])
 
         return arithmetic.reduce_lanes(self, e.dtype, e.x.lanes, self.known[e.x], combine)
+
+
+def _has_limit(e: Expr) -> bool:
+    """Whether an operation's polynomial holds for some arguments only."""
+    return isinstance(e, Op) and e.op in ("sin", "cos") and e.dtype in math.SIN_LIMIT
 
 
 def fits_int32(e: Expr) -> bool:
