@@ -1,0 +1,50 @@
+"""lazygrad: a deep-learning compiler that can be read in an afternoon.
+
+    Tensor  ->  graph/  ->  schedule/  ->  loops/  ->  backends/  ->  runtime/
+    (what the   (WHAT to    (WHICH ops     (HOW one    (LLVM IR or    (buffers, compiled
+     user says)  compute)    share a        kernel      OpenCL C       programs, replay)
+                             kernel, in     computes)   text, device)
+                             which order)
+
+The map of the package, in the order of the pipeline:
+
+    tensor/          Tensor: operations add nodes; realize(), backward(), numpy()
+    compile.py       THE PIPELINE, every pass in order: start here
+    graph/           the graph IR; its meaning in NumPy, gradients, simplification
+    schedule/        the schedule IR; which nodes share a kernel, in what order, in which memory
+    loops/           the loop IR; lowering, tiling, packing, vectorizing, parallelizing
+    backends/        llvm/ and opencl/: loops to code, and the devices that run it
+    runtime/         buffers, the cache of compiled code, execution
+    jit.py           capture a function once, replay it as one call
+    nn/              layers, initialisation, optimizers, losses, state, data sets
+    dump.py          any stage as text and as a picture
+    config.py        every environment variable
+    dtypes.py        element types and their promotion
+    rewrite.py       rules, and the driver that applies them to a fixed point
+
+The three IRs are told alike: `ir.py` opens with the grammar and the meaning, `verify.py` says what
+is legal, and each pass is a file named by its verb.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import dtypes
+from .runtime.device import Device
+from .tensor import Tensor, enable_grad, no_grad
+
+if TYPE_CHECKING:
+    from . import nn
+
+__version__ = "0.1.0"
+
+__all__ = ["Device", "Tensor", "__version__", "dtypes", "enable_grad", "nn", "no_grad"]
+
+
+def __getattr__(name: str) -> Any:
+    """`lazygrad.nn` is imported when it is first used."""
+    if name == "nn":
+        return import_module(".nn", __name__)
+    raise AttributeError(f"module 'lazygrad' has no attribute {name!r}")

@@ -1,0 +1,145 @@
+"""Layers that normalise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..dtypes import int64
+from ..errors import ShapeError
+from ..tensor import Tensor
+from . import init
+
+
+class BatchNorm:
+    """Each channel (axis 1) brought to mean 0 and variance 1 over the batch and all positions, then
+    scaled and shifted (Ioffe and Szegedy 2015).
+
+    In training the batch's own statistics serve, and the running ones move towards them:
+    running += momentum * (batch - running), with the batch's unbiased variance; a momentum of None
+    averages over all batches. Elsewhere the running statistics serve.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | None = None,
+    ) -> None:
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.weight = init.ones(num_features, device=device) if affine else None
+        self.bias = init.zeros(num_features, device=device) if affine else None
+        self.track_running_stats = track_running_stats
+        if track_running_stats:
+            self.running_mean = Tensor.zeros(num_features, device=device)
+            self.running_var = Tensor.ones(num_features, device=device)
+            self.num_batches_tracked = Tensor.zeros((), dtype=int64, device=device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.ndim < 2 or x.shape[1] != self.num_features:
+            raise ShapeError(f"BatchNorm: input {x.shape} should have {self.num_features} channels")
+        if not (Tensor.training or not self.track_running_stats):
+            invstd = (self.running_var + self.eps).rsqrt()
+            return x.batchnorm(self.weight, self.bias, self.running_mean, invstd)
+        axes = (0, *range(2, x.ndim))
+        mean = x.mean(axes)
+        centered = x - mean.reshape(1, -1, *(1,) * (x.ndim - 2))
+        var = centered.square().mean(axes)
+        if Tensor.training and self.track_running_stats:
+            self._track(mean, var, x.numel() // x.shape[1])
+        return x.batchnorm(self.weight, self.bias, mean, (var + self.eps).rsqrt())
+
+    def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Move the running statistics towards a batch's, of `count` elements a channel."""
+        if count < 2:
+            raise ShapeError("BatchNorm: training needs more than one value a channel")
+        with Tensor.no_grad():
+            self.num_batches_tracked.assign(self.num_batches_tracked + 1)
+            share: Tensor | float
+            share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+            unbiased = var * (count / (count - 1))
+            for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
+                running.assign(running * (1 - share) + batch.detach() * share)
+
+
+BatchNorm1d = BatchNorm2d = BatchNorm3d = BatchNorm
+
+
+class LayerNorm:
+    """The last axes, of `normalized_shape`, brought to mean 0 and variance 1, then scaled and
+    shifted (Ba, Kiros and Hinton 2016)."""
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: str | None = None,
+    ) -> None:
+        if isinstance(normalized_shape, int):
+            normalized_shape = (normalized_shape,)
+        self.normalized_shape = tuple(normalized_shape)
+        self.eps = eps
+        shape = self.normalized_shape
+        self.weight = init.ones(*shape, device=device) if elementwise_affine else None
+        self.bias = init.zeros(*shape, device=device) if elementwise_affine and bias else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.layer_norm(self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class RMSNorm:
+    """The last axis over its root mean square, then scaled (Zhang and Sennrich 2019)."""
+
+    def __init__(self, dim: int, eps: float | None = None, device: str | None = None) -> None:
+        self.eps = eps
+        self.weight = init.ones(dim, device=device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.rms_norm(-1, self.weight, self.eps)
+
+
+class GroupNorm:
+    """The channels (axis 1) in groups, each sample's group brought to mean 0 and variance 1, then
+    scaled and shifted a channel (Wu and He 2018)."""
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: str | None = None,
+    ) -> None:
+        if num_groups < 1 or num_channels % num_groups:
+            raise ShapeError(
+                f"GroupNorm: {num_groups} groups do not divide {num_channels} channels"
+            )
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.weight = init.ones(num_channels, device=device) if affine else None
+        self.bias = init.zeros(num_channels, device=device) if affine else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ShapeError(f"GroupNorm: input {x.shape} should have {self.num_channels} channels")
+        grouped = x.reshape(x.shape[0], self.num_groups, -1).layernorm(-1, eps=self.eps)
+        made = grouped.reshape(x.shape)
+        along = (-1, *(1,) * (x.ndim - 2))
+        made = made if self.weight is None else made * self.weight.reshape(along)
+        return made if self.bias is None else made + self.bias.reshape(along)
+
+
+class InstanceNorm(GroupNorm):
+    """Each sample's channel brought to mean 0 and variance 1 (Ulyanov et al. 2016)."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        affine: bool = False,
+        device: str | None = None,
+    ) -> None:
+        super().__init__(num_features, num_features, eps, affine, device)

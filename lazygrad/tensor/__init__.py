@@ -1,0 +1,93 @@
+"""Tensor: what the user writes. Each operation adds a node to a graph; nothing is computed yet.
+
+The themes stand in files of their own, each building on those before it:
+
+    core         the node, realization, assignment, dtypes and devices
+    operands     broadcasting and promotion
+    creation     from Python and NumPy data; constants
+    autograd     backward, gradient, no_grad
+    elementwise  arithmetic, comparisons, logic, selection;  operators: the same as Python operators
+    functions    exp, log, sin and their like
+    movement     reshape, permute, pad, cat, ...
+    reduce       sum, max, mean, var, cumsum, ...
+    activations  relu, gelu, softmax, layer norm, ...
+    indexing     x[...] and x[...] = value;  gather: gather, scatter, sort, topk
+    random       Threefry, and distributions from it
+    contraction  matmul, einsum, attention;  convolution;  pooling
+    losses       cross entropy and others
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from .autograd import enable_grad, no_grad
+from .core import grad_enabled, on_assign
+from .losses import Losses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Tensor(Losses):
+    """A multi-dimensional array of one dtype, computed when its values are asked for.
+
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    (x @ x).sum().backward()
+    x.grad.tolist() == [[7.0, 11.0], [9.0, 13.0]]
+    """
+
+    __slots__ = ()
+
+    def sequential(self, layers: Iterable[Callable[[Tensor], Tensor]]) -> Tensor:
+        """The layers applied one after the other."""
+        x = self
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    @classmethod
+    @contextmanager
+    def train(cls, mode: bool = True) -> Iterator[None]:
+        """`with Tensor.train():` sets `Tensor.training` inside the block."""
+        before = Tensor.training
+        Tensor.training = mode
+        try:
+            yield
+        finally:
+            Tensor.training = before
+
+
+_SPELLINGS = {"dim": "axis", "dims": "axes", "dim0": "axis0", "dim1": "axis1",
+              "start_dim": "start_axis", "end_dim": "end_axis", "keepdims": "keepdim"}  # fmt: skip
+
+
+def _accept_dim(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def renamed(*args: Any, **named: Any) -> Any:
+        if named:
+            named = {_SPELLINGS.get(name, name): value for name, value in named.items()}
+        return function(*args, **named)
+
+    return renamed
+
+
+def _accept_both_spellings(cls: type) -> None:
+    """Let every method that has a parameter `axis` take it as `dim` too, and so on: NumPy's and
+    PyTorch's users both find their own word."""
+    wanted = set(_SPELLINGS.values())
+    for name in dir(cls):
+        method = getattr(cls, name)
+        code = getattr(method, "__code__", None)
+        if code is not None and not name.startswith("_"):
+            parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            if wanted.intersection(parameters) and not hasattr(method, "__self__"):
+                setattr(cls, name, _accept_dim(method))
+
+
+_accept_both_spellings(Tensor)
+
+__all__ = ["Tensor", "enable_grad", "grad_enabled", "no_grad", "on_assign"]

@@ -1,0 +1,230 @@
+"""Activations and normalisations.
+
+Each is written so that neither its value nor its gradient overflows, cancels or becomes nan
+where the true one is an ordinary number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..graph.ir import Const, LessEqual, Where
+from .arguments import normalized_axis
+from .core import TensorCore
+from .reduce import Axes, Reduction
+
+
+class Activations(Reduction):
+    """Functions that networks are made of."""
+
+    __slots__ = ()
+
+    # ------------------------------------------------------------------- rectifiers
+
+    def relu(self) -> Self:
+        """x where it is positive, else 0; nan stays nan. The gradient at 0 is 0."""
+        node = self._node
+        zero = Const(0, node.dtype, node.shape)
+        return self._derived(Where(LessEqual(node, zero), zero, node))
+
+    def relu6(self) -> Self:
+        """x brought into [0, 6]."""
+        return self.relu().clamp(max=6)
+
+    def leaky_relu(self, negative_slope: float = 0.01) -> Self:
+        """x where it is positive, else negative_slope * x."""
+        return (self > 0).where(self, self * negative_slope)
+
+    def prelu(self, weight: TensorCore) -> Self:
+        """x where it is positive, else weight * x; one weight, or one a channel (axis 1)."""
+        scale = self._as_tensor("prelu", weight)
+        if scale.numel() != 1:
+            if self.ndim < 2 or scale.shape != (self.shape[1],):
+                raise ShapeError(f"prelu: weight {scale.shape} does not fit input {self.shape}")
+            scale = scale.reshape(-1, *(1,) * (self.ndim - 2))
+        return (self > 0).where(self, self * scale)
+
+    def elu(self, alpha: float = 1.0) -> Self:
+        """x where it is positive, else alpha * (e**x - 1)."""
+        positive = self > 0
+        return positive.where(self, positive.where(0, self).expm1() * alpha)
+
+    def celu(self, alpha: float = 1.0) -> Self:
+        """x where it is positive, else alpha * (e**(x / alpha) - 1)."""
+        positive = self > 0
+        return positive.where(self, (positive.where(0, self) / alpha).expm1() * alpha)
+
+    def selu(self) -> Self:
+        """scale * elu(x, alpha), with the constants that keep mean 0 and variance 1
+        (Klambauer et al. 2017, Self-Normalizing Neural Networks)."""
+        return self.elu(1.6732632423543772) * 1.0507009873554805
+
+    def hardtanh(self, min_value: float = -1, max_value: float = 1) -> Self:
+        """x brought into [min_value, max_value]."""
+        inside = (self > min_value) & (self < max_value)
+        held = self._from_node(self.clamp(min_value, max_value).detach()._node)
+        return inside.where(self, held)
+
+    def hardsigmoid(self) -> Self:
+        """relu6(x + 3) / 6."""
+        return (self + 3).hardtanh(0, 6) / 6
+
+    def hardswish(self) -> Self:
+        """x * relu6(x + 3) / 6."""
+        return self * (self + 3).hardtanh(0, 6) / 6
+
+    def softsign(self) -> Self:
+        """x / (1 + |x|)."""
+        return self / (self.abs() + 1)
+
+    def softshrink(self, lambd: float = 0.5) -> Self:
+        """x moved by lambd towards 0, and 0 within lambd of it."""
+        return (self > lambd).where(self - lambd, (self < -lambd).where(self + lambd, 0))
+
+    def threshold(self, threshold: float, value: float) -> Self:
+        """x where it is above the threshold, else value."""
+        return (self > threshold).where(self, value)
+
+    # ------------------------------------------------------------------- smooth ones
+
+    def sigmoid(self) -> Self:
+        """1 / (1 + e**-x): as e / (1 + e) with e = e**x for negative x, so nothing overflows."""
+        x = self._widened()
+        negative = x < 0
+        e = negative.where(x, -x).exp()
+        return self._narrowed(negative.where(e, 1) / (e + 1))
+
+    def logsigmoid(self) -> Self:
+        """log(sigmoid(x)) = -softplus(-x)."""
+        return -(-self).softplus()
+
+    def softplus(self, beta: float = 1.0, threshold: float = 20.0) -> Self:
+        """log(1 + e**(beta x)) / beta; x itself where beta x > threshold, as PyTorch has it."""
+        x = self._widened()
+        scaled = x if beta == 1 else x * beta
+        negative = scaled < 0
+        made = negative.where(0, scaled) + negative.where(scaled, -scaled).exp().log1p()
+        made = made if beta == 1 else made / beta
+        return self._narrowed((scaled > threshold).where(x, made))
+
+    def silu(self) -> Self:
+        """x * sigmoid(x)."""
+        x = self._widened()
+        return self._narrowed(x * x.sigmoid())
+
+    swish = silu
+
+    def mish(self) -> Self:
+        """x * tanh(softplus(x))."""
+        x = self._widened()
+        return self._narrowed(x * x.softplus().tanh())
+
+    def gelu(self, approximate: str = "none") -> Self:
+        """x times the normal distribution's cumulative probability at x, by erf; or, with
+        approximate="tanh", by tanh (Hendrycks and Gimpel 2016)."""
+        x = self._widened()
+        if approximate == "tanh":
+            inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
+            return self._narrowed(x * 0.5 * (inner.tanh() + 1))
+        if approximate != "none":
+            raise ValueError(f"gelu: approximate {approximate!r} is neither 'none' nor 'tanh'")
+        return self._narrowed(x * 0.5 * ((x * math.sqrt(0.5)).erf() + 1))
+
+    def quick_gelu(self) -> Self:
+        """x * sigmoid(1.702 x)."""
+        x = self._widened()
+        return self._narrowed(x * (x * 1.702).sigmoid())
+
+    def glu(self, axis: int = -1) -> Self:
+        """The first half of an axis times the sigmoid of the second."""
+        a, b = self.chunk(2, axis)
+        return a * b.sigmoid()
+
+    # ------------------------------------------------------------------- normalisation
+
+    def softmax(self, axis: int = -1, dtype: Any = None) -> Self:
+        """e**x over the sum of e**x along an axis."""
+        own = self._real("softmax") if dtype is None else self.cast(dtype)
+        x = own._widened()
+        e = (x - x._stable_top(axis)).exp()
+        return own._narrowed(e / e.sum(axis, keepdim=True))
+
+    def log_softmax(self, axis: int = -1, dtype: Any = None) -> Self:
+        """log(softmax(x)), without the detour."""
+        own = self._real("log_softmax") if dtype is None else self.cast(dtype)
+        x = own._widened()
+        shifted = x - x._stable_top(axis)
+        return own._narrowed(shifted - shifted.exp().sum(axis, keepdim=True).log())
+
+    def softmin(self, axis: int = -1) -> Self:
+        """softmax(-x)."""
+        return (-self).softmax(axis)
+
+    def normalize(self, p: float = 2, axis: int = 1, eps: float = 1e-12) -> Self:
+        """x over its p-norm along an axis (or over eps, if that is larger)."""
+        return self / self.norm(p, axis, keepdim=True).maximum(eps)
+
+    def layernorm(
+        self,
+        axis: Axes = -1,
+        weight: TensorCore | None = None,
+        bias: TensorCore | None = None,
+        eps: float = 1e-5,
+    ) -> Self:
+        """(x - mean) / sqrt(variance + eps) over the axes, then scaled and shifted."""
+        x = self._widened()
+        centered = x - x.mean(axis, keepdim=True)
+        made = centered * (centered.square().mean(axis, keepdim=True) + eps).rsqrt()
+        return self._narrowed(made._affine(weight, bias))
+
+    def layer_norm(
+        self,
+        normalized_shape: int | Sequence[int],
+        weight: TensorCore | None = None,
+        bias: TensorCore | None = None,
+        eps: float = 1e-5,
+    ) -> Self:
+        """`layernorm` over the last axes, which must have `normalized_shape`."""
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        if self.shape[self.ndim - len(shape) :] != tuple(shape):
+            raise ShapeError(f"layer_norm: input {self.shape} does not end in {tuple(shape)}")
+        return self.layernorm(tuple(range(-len(shape), 0)), weight, bias, eps)
+
+    def rms_norm(
+        self, axis: Axes = -1, weight: TensorCore | None = None, eps: float | None = None
+    ) -> Self:
+        """x / sqrt(mean(x*x) + eps) over the axes, then scaled (Zhang and Sennrich 2019). eps is
+        the dtype's machine epsilon unless given."""
+        x = self._widened()
+        small = float(np.finfo(x.dtype.numpy).eps) if eps is None else eps
+        made = x * (x.square().mean(axis, keepdim=True) + small).rsqrt()
+        return self._narrowed(made._affine(weight, None))
+
+    def _affine(self, weight: TensorCore | None, bias: TensorCore | None) -> Self:
+        made = self if weight is None else self * weight
+        return made if bias is None else made + bias
+
+    def batchnorm(
+        self,
+        weight: TensorCore | None,
+        bias: TensorCore | None,
+        mean: TensorCore,
+        invstd: TensorCore,
+        axis: int = 1,
+    ) -> Self:
+        """(x - mean) * invstd * weight + bias, with one of each a channel, along `axis`."""
+
+        place = normalized_axis("batchnorm", axis, self.ndim)
+        made = (self - self._channels(mean, place)) * self._channels(invstd, place)
+        made = made if weight is None else made * self._channels(weight, place)
+        return made if bias is None else made + self._channels(bias, place)
+
+    def _channels(self, values: TensorCore, axis: int) -> Self:
+        """A vector laid along one axis of this tensor's rank."""
+        shape = tuple(-1 if i == axis else 1 for i in range(self.ndim))
+        return self._as_tensor("channels", values).reshape(shape)

@@ -1,0 +1,61 @@
+"""Reading the arguments of operations: axes, shapes, one number or one an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..graph.ir import Shape
+
+
+def normalized_axis(name: str, axis: int, rank: int) -> int:
+    """`axis` counted from the front. Raises IndexError where it is outside the rank."""
+    if not isinstance(axis, (int, np.integer)):
+        raise TypeError(f"{name}: an axis is an integer, not {axis!r}")
+    if not -max(rank, 1) <= axis < max(rank, 1):
+        raise IndexError(f"{name}: axis {axis} is outside the {rank} axes that there are")
+    return int(axis) % max(rank, 1)
+
+
+def normalized_axes(name: str, axes: Any, rank: int) -> tuple[int, ...]:
+    """One axis, several, or None for all, counted from the front, sorted.
+
+    Raises IndexError for one outside the rank, ShapeError for one named twice.
+    """
+    if axes is None:
+        return tuple(range(rank))
+    given: Iterator[int] = iter(axes) if isinstance(axes, (tuple, list)) else iter((axes,))
+    found = [normalized_axis(name, axis, rank) for axis in given]
+    if rank == 0:
+        return ()  # axis 0 of a single value is no axis, and is allowed, as in PyTorch
+    if len(set(found)) != len(found):
+        raise ShapeError(f"{name}: axes {tuple(axes)} name one axis twice")
+    return tuple(sorted(found))
+
+
+def shape_of(name: str, *sizes: Any) -> Shape:
+    """The shape given as `f(2, 3)` or as `f((2, 3))`. Raises ShapeError for what is no shape."""
+    given = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    shape = tuple(size if type(size) is int else _size(name, size) for size in given)
+    if shape and min(shape) < 0:
+        raise ShapeError(f"{name}: shape {shape} has a negative size")
+    return shape
+
+
+def _size(name: str, size: Any) -> int:
+    if isinstance(size, (bool, float)) or not hasattr(size, "__index__"):
+        raise ShapeError(f"{name}: a size is an integer, not {size!r}")
+    return int(size.__index__())
+
+
+def per_axis(
+    name: str, what: str, value: int | Sequence[int], count: int, least: int = 1
+) -> tuple[int, ...]:
+    """One value a spatial axis, from one for all or one each. Raises ShapeError below `least`."""
+    values = (value,) * count if isinstance(value, int) else tuple(value)
+    if len(values) != count or min(values) < least:
+        raise ShapeError(f"{name}: {what} {value!r} is not {count} numbers of at least {least}")
+    return values

@@ -1,0 +1,149 @@
+"""Gradients as graphs: `backward()` into `.grad`, `gradient()` of any tensors, `no_grad`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ContextDecorator
+from contextvars import Token
+from typing import Self
+
+from ..errors import DTypeError, ShapeError
+from ..graph.gradient import gradient as gradient_nodes
+from ..graph.ir import Add, Const, Detach, Node, topological
+from .core import TensorCore, grad_enabled, owners
+from .creation import Creation
+from .operands import cast_node
+
+
+class _GradientMode(ContextDecorator):
+    """Sets whether operations record gradients, inside a `with` block or a decorated function."""
+
+    _enabled = True
+
+    def __init__(self) -> None:
+        self._before: list[Token[bool]] = []
+
+    def _recreate_cm(self) -> Self:
+        return type(self)()
+
+    def __enter__(self) -> None:
+        self._before.append(grad_enabled.set(self._enabled))
+
+    def __exit__(self, *_: object) -> None:
+        grad_enabled.reset(self._before.pop())
+
+
+class no_grad(_GradientMode):
+    """`with no_grad():` or `@no_grad()`: results require no gradient, and record none."""
+
+    _enabled = False
+
+
+class enable_grad(_GradientMode):
+    """Records gradients again, inside a `no_grad` block."""
+
+    _enabled = True
+
+
+class Autograd(Creation):
+    """Derivatives by reverse accumulation. Nothing is computed here: the graph is extended."""
+
+    __slots__ = ()
+
+    no_grad = no_grad
+    enable_grad = enable_grad
+
+    def _seed(self, name: str, gradient: TensorCore | None) -> Node:
+        """The cotangent of this tensor: ones for a single value, else what was given."""
+        if not self.dtype.is_float:
+            raise DTypeError(f"{name}: {self.dtype} has no gradient; only floats have")
+        if gradient is None:
+            if self.numel() != 1:
+                raise ShapeError(
+                    f"{name}: a tensor of shape {self.shape} is no single value; "
+                    "reduce it first, or give its own gradient"
+                )
+            return Const(1, self.dtype, self.shape)
+        if gradient.shape != self.shape:
+            raise ShapeError(
+                f"{name}: the gradient given has shape {gradient.shape}, the tensor {self.shape}"
+            )
+        return cast_node(gradient._node, self.dtype)
+
+    def backward(self, gradient: TensorCore | None = None, create_graph: bool = False) -> Self:
+        """Add the derivative of this value to `.grad` of every variable that it depends on.
+
+        `gradient` is the derivative of the final value with respect to this tensor, needed where
+        this is not a single value. With `create_graph` the `.grad` can be differentiated again.
+        Gradients are lazy: realize them together with what else is wanted.
+        """
+        if not self._requires_grad:
+            raise RuntimeError(
+                "backward: nothing that this tensor depends on requires gradient "
+                "(or it was computed inside no_grad())"
+            )
+        seed = self._seed("backward", gradient)
+        reached: dict[Node, TensorCore] = {}
+        for node in topological([self._node], _before_detached):
+            if (owner := owners.get(node)) is not None:
+                tensor = owner()
+                if tensor is not None and tensor._requires_grad:
+                    reached[node] = tensor
+        cotangents = gradient_nodes(self._node, list(reached), seed)
+        for (_, tensor), cotangent in zip(reached.items(), cotangents, strict=True):
+            if cotangent is None:
+                continue
+            total = cotangent if tensor.grad is None else Add(tensor.grad._node, cotangent)
+            if create_graph:
+                tensor.grad = self._from_node(total, requires_grad=True)
+            else:
+                tensor.grad = self._from_node(Detach(total))
+        return self
+
+    def gradient(
+        self,
+        *targets: TensorCore,
+        gradient: TensorCore | None = None,
+        materialize_grads: bool = False,
+    ) -> list[Self]:
+        """The derivative of this value with respect to each target, of the target's shape.
+
+        Targets are any float tensors that this one was computed from, whether they require
+        gradient or not; the results can be differentiated again. A target that is not reached
+        raises RuntimeError, or gives zeros with `materialize_grads`.
+
+            x = Tensor([1.0, 2.0]);  (x * x).sum().gradient(x)[0].tolist() == [2.0, 4.0]
+        """
+        seed = self._seed("gradient", gradient)
+        loss = self._history if self._history is not None else self._node
+        wanted: list[Node] = []
+        for place, target in enumerate(targets):
+            if not target.dtype.is_float:
+                raise DTypeError(
+                    f"gradient: target {place} is {target.dtype}; only floats have one"
+                )
+            wanted += target._nodes()
+        found = dict(zip(wanted, gradient_nodes(loss, wanted, seed), strict=True))
+        results = []
+        for place, target in enumerate(targets):
+            total: Node | None = None
+            for node in dict.fromkeys(target._nodes()):
+                part = found[node]
+                if part is not None:
+                    total = part if total is None else Add(total, part)
+            if total is None:
+                if not materialize_grads:
+                    raise RuntimeError(
+                        f"gradient: target {place}, of shape {target.shape}, is not part of this "
+                        "tensor's computation (a realized tensor keeps its past only where "
+                        "requires_grad is set)"
+                    )
+                total = Const(0, target.dtype, target.shape)
+            requires = grad_enabled.get() and (self._requires_grad or target._requires_grad)
+            results.append(self._from_node(total, requires))
+        return results
+
+
+def _before_detached(node: Node) -> Sequence[Node]:
+    """A node's inputs that gradients may reach."""
+    return () if isinstance(node, Detach) else node.inputs

@@ -1,0 +1,216 @@
+"""Products summed over shared axes: matmul, einsum, attention (and convolution, next door).
+
+None of them is an operation of its own. Each is `Reduce(sum, Mul(a, b))` over views of its
+operands with the summed axes last, so one path of the compiler serves them all, and their
+gradients. float16 and bfloat16 are multiplied and summed in float32, and rounded once.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from typing import Any, Self
+
+from ..dtypes import DType, bool_, float32
+from ..errors import ShapeError
+from ..graph import build
+from ..graph.ir import Mul, Node, Reduce, Shape
+from .core import TensorCore, in_float32
+from .operands import broadcast_node, broadcast_shape, cast_node, result_dtype
+from .random import Random
+
+
+def summed_product(a: Node, b: Node, count: int, dtype: DType) -> Node:
+    """sum(a * b) over the last `count` axes, of operands of one shape."""
+    wide = float32 if in_float32(dtype) else dtype
+    product = Mul(cast_node(a, wide), cast_node(b, wide))
+    rank = len(a.shape)
+    return cast_node(Reduce(product, "sum", tuple(range(rank - count, rank))), dtype)
+
+
+class Contraction(Random):
+    """Operands are promoted to one dtype; integers and bools keep theirs."""
+
+    __slots__ = ()
+
+    # ------------------------------------------------------------------- matrices
+
+    def matmul(self, other: TensorCore) -> Self:
+        """The matrix product over the last two axes; those before broadcast.
+
+        (..., M, K) @ (..., K, N) -> (..., M, N). A vector on the left is a row, on the right a
+        column; its axis is not in the result.
+        """
+        a, b = self.shape, other.shape
+        if not a or not b:
+            raise ShapeError(f"matmul: {a} @ {b}: both need at least one axis")
+        inner = b[-2] if len(b) > 1 else b[0]
+        if a[-1] != inner:
+            raise ShapeError(f"matmul: {a} @ {b}: inner sizes differ ({a[-1]} and {inner})")
+        dtype = self.dtype if self.dtype is other.dtype else result_dtype((self, other))
+        x, y = cast_node(self._node, dtype), cast_node(other._node, dtype)
+        if len(b) > 1:
+            rank = len(b)
+            y = build.permute(y, (*range(rank - 2), rank - 1, rank - 2))
+        # x is (..., M, 1, K) and y (..., 1, N, K), without M or N for a vector
+        row, column = len(a) > 1, len(b) > 1
+        x_batch, y_batch = a[:-2], b[:-2]
+        m, n = a[-2:-1] if row else (), b[-1:] if column else ()
+        batch = broadcast_shape("matmul", x_batch, y_batch) if x_batch or y_batch else ()
+        full = (*batch, *m, *n, inner)
+        x = build.reshape(x, (*x_batch, *m, *(1,) * len(n), inner))
+        y = build.reshape(y, (*y_batch, *(1,) * len(m), *n, inner))
+        node = summed_product(
+            broadcast_node("matmul", x, full), broadcast_node("matmul", y, full), 1, dtype
+        )
+        return self._derived(node, other)
+
+    dot = mm = bmm = matmul
+
+    def __matmul__(self, other: Any) -> Self:
+        return self.matmul(self._as_tensor("matmul", other))
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return self._as_tensor("matmul", other).matmul(self)
+
+    def outer(self, other: TensorCore) -> Self:
+        """The product of every element with every other: (N), (M) -> (N, M)."""
+        if self.ndim != 1 or other.ndim != 1:
+            raise ShapeError(f"outer: needs vectors, shapes are {self.shape} and {other.shape}")
+        return self.unsqueeze(1) * other
+
+    def linear(self, weight: TensorCore, bias: TensorCore | None = None) -> Self:
+        """x @ weight.T + bias, for x (..., in) and weight (out, in), as PyTorch has it."""
+        if weight.ndim not in (1, 2) or self.ndim < 1 or self.shape[-1] != weight.shape[-1]:
+            raise ShapeError(f"linear: input {self.shape} does not fit weight {weight.shape}")
+        made = self.matmul(self._as_tensor("linear", weight).T)
+        return made if bias is None else made + bias
+
+    @classmethod
+    def einsum(cls, formula: str, *operands: Any) -> Self:
+        """Einstein's sum: `Tensor.einsum("bij,bjk->bik", a, b)`. Letters after the arrow are kept,
+        in that order; without an arrow, those that occur once, in alphabetical order. "..." stands
+        for axes that broadcast. Operands are joined from left to right.
+        """
+        several = len(operands) == 1 and isinstance(operands[0], (list, tuple))
+        tensors = list(operands[0] if several else operands)
+        inputs, output = _einsum_terms(formula, [t.shape for t in tensors])
+        made, letters = _diagonals(tensors[0], inputs[0])
+        for i, other in enumerate(tensors[1:], 1):
+            right, right_letters = _diagonals(other, inputs[i])
+            needed = set(output).union(*inputs[i + 1 :])
+            made, letters = _contract(made, letters, right, right_letters, needed)
+        made, letters = _summed_away(made, letters, set(output))
+        result: Self = made.permute([letters.index(letter) for letter in output])
+        return result
+
+    # ------------------------------------------------------------------- attention
+
+    def scaled_dot_product_attention(
+        self,
+        key: TensorCore,
+        value: TensorCore,
+        attn_mask: TensorCore | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+    ) -> Self:
+        """softmax(query @ key.mT * scale + mask) @ value; this tensor is the query.
+
+        (..., L, E), (..., S, E), (..., S, V) -> (..., L, V). A bool mask says who may be attended
+        to; a float one is added. `is_causal` lets position i attend to 0 to i only. The scale is
+        1 / sqrt(E) unless given.
+        """
+        if attn_mask is not None and is_causal:
+            raise ValueError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
+        factor = self.shape[-1] ** -0.5 if scale is None else scale
+        scores = (self * factor).matmul(self._as_tensor("attention", key).mT)
+        if is_causal:
+            rows, columns = scores.shape[-2:]
+            row = self.arange(rows, device=self._node.device).unsqueeze(1)
+            allowed = self.arange(columns, device=self._node.device) <= row
+            scores = allowed.where(scores, float("-inf"))
+        elif attn_mask is not None:
+            mask = self._as_tensor("attention", attn_mask)
+            scores = mask.where(scores, float("-inf")) if mask.dtype == bool_ else scores + mask
+        return scores.softmax(-1).dropout(dropout_p).matmul(value)
+
+
+# --------------------------------------------------------------------------- einsum
+
+
+def _einsum_terms(formula: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:
+    """The letters of each operand and of the result, with "..." spelled out in letters.
+
+    Raises ShapeError for a formula that does not fit the operands' shapes.
+    """
+    left, arrow, right = formula.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(shapes):
+        raise ShapeError(f"einsum: {formula!r} has {len(terms)} operands, {len(shapes)} are given")
+    unused = [letter for letter in string.ascii_letters if letter not in formula]
+    wild = max(
+        (len(s) - len(t) + 3 for t, s in zip(terms, shapes, strict=True) if "..." in t), default=0
+    )
+    spelled = "".join(unused[: max(wild, 0)])
+    inputs = []
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        if "..." in term:
+            count = len(shape) - (len(term) - 3)
+            term = term.replace("...", spelled[len(spelled) - count :] if count > 0 else "")
+        if len(term) != len(shape) or (not term.isalpha() and term):
+            raise ShapeError(f"einsum: {formula!r}: {term!r} does not fit shape {shape}")
+        for letter, n in zip(term, shape, strict=True):
+            if sizes.setdefault(letter, n) != n and 1 not in (n, sizes[letter]):
+                raise ShapeError(f"einsum: {formula!r}: {letter} is {sizes[letter]} and {n}")
+            sizes[letter] = max(sizes[letter], n)
+        inputs.append(term)
+    if arrow:
+        output = right.replace("...", spelled)
+    else:
+        joined = "".join(inputs)
+        once = sorted(c for c in set(joined) if joined.count(c) == 1 and c not in spelled)
+        output = spelled + "".join(once)
+    if len(set(output)) != len(output) or not set(output) <= set(sizes):
+        raise ShapeError(f"einsum: {formula!r}: the result {right!r} does not fit the operands")
+    return inputs, output
+
+
+def _diagonals(x: Any, letters: str) -> tuple[Any, str]:
+    """x with one axis a letter: of one that occurs twice, the diagonal."""
+    for letter in dict.fromkeys(letters):
+        while letters.count(letter) > 1:
+            first = letters.index(letter)
+            second = letters.index(letter, first + 1)
+            x = x.diagonal(0, first, second)
+            letters = letters.replace(letter, "", 2) + letter
+    return x, letters
+
+
+def _summed_away(x: Any, letters: str, needed: set[str]) -> tuple[Any, str]:
+    """x summed over the letters that are not needed."""
+    gone = [axis for axis, letter in enumerate(letters) if letter not in needed]
+    if not gone:
+        return x, letters
+    node = x._node
+    return x._derived(Reduce(node, "sum", tuple(gone))), "".join(c for c in letters if c in needed)
+
+
+def _contract(a: Any, la: str, b: Any, lb: str, needed: set[str]) -> tuple[Any, str]:
+    """Two operands as one: shared letters that nothing needs are summed, in one contraction."""
+    a, la = _summed_away(a, la, needed | set(lb))
+    b, lb = _summed_away(b, lb, needed | set(la))
+    dtype = result_dtype((a, b))
+    shared = [c for c in la if c in lb]
+    batch, inner = [c for c in shared if c in needed], [c for c in shared if c not in needed]
+    order = [*batch, *(c for c in la if c not in lb), *(c for c in lb if c not in la), *inner]
+    nodes = []
+    for tensor, letters in ((a, la), (b, lb)):
+        node = build.permute(tensor._node, tuple(letters.index(c) for c in order if c in letters))
+        sizes = dict(zip((c for c in order if c in letters), node.shape, strict=True))
+        nodes.append(build.reshape(cast_node(node, dtype), tuple(sizes.get(c, 1) for c in order)))
+    full = broadcast_shape("einsum", nodes[0].shape, nodes[1].shape)
+    x, y = (broadcast_node("einsum", node, full) for node in nodes)
+    made = summed_product(x, y, len(inner), dtype) if inner else Mul(x, y)
+    return a._derived(made, b), "".join(order[: len(order) - len(inner)])

@@ -1,0 +1,263 @@
+"""Tensors from Python and NumPy data, and tensors of constants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from ..dtypes import DType, float32, int64, to_dtype
+from ..errors import DTypeError, ShapeError
+from ..graph import build
+from ..graph.ir import Add, Cast, Const, Copy, Equal, Iota, Mul, Node
+from ..runtime.buffer import DeviceBuffer
+from ..runtime.device import Device
+from .arguments import shape_of
+from .core import Array, Number, TensorCore
+from .operands import broadcast_node, cast_node, number, number_dtype
+
+
+class Creation(TensorCore):
+    """Constructors. `device` is a name ("CPU", "GPU"); None means `Device.DEFAULT`."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        data: Any,
+        dtype: Any = None,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> None:
+        """A tensor of `data`: a number, nested lists or tuples of numbers, a NumPy array.
+
+        Python floats become float32, ints int64, bools bool; NumPy arrays and scalars keep their
+        dtype; `dtype` overrides. An array is copied unless it is read-only, so that writing to it
+        later cannot change the tensor; `Tensor.from_numpy` shares the memory.
+
+        Raises DTypeError for values that no dtype holds, ShapeError for lists of unequal lengths.
+        """
+        self._requires_grad = False
+        self.grad = None
+        self.node = self._from_data(data, dtype, device)._node
+        if requires_grad:
+            self.requires_grad_()
+
+    @classmethod
+    def _from_data(cls, data: Any, dtype: Any = None, device: str | None = None) -> Self:
+        target = None if dtype is None else to_dtype(dtype)
+        place = Device.DEFAULT if device is None else Device.canonical(device)
+        if isinstance(data, TensorCore):
+            made = cls._from_node(data._node).to(place, target)
+            return made.detach()
+        if isinstance(data, np.ndarray):
+            array = supported(data, target)
+            shared = array is not data and not np.may_share_memory(array, data)
+            if not shared and data.flags.writeable:
+                array = array.copy()
+        else:
+            array = from_python(data, target)
+        return cls._from_storage(DeviceBuffer.from_numpy(array, place), array.shape)
+
+    @classmethod
+    def from_numpy(cls, array: Array, device: str | None = None) -> Self:
+        """A tensor of the array's values and dtype; on the CPU, with no copy where the array is
+        contiguous and aligned. Writing to the array afterwards then changes the tensor.
+        """
+        place = Device.DEFAULT if device is None else Device.canonical(device)
+        array = supported(array, None)
+        return cls._from_storage(DeviceBuffer.from_numpy(array, place), array.shape)
+
+    # ------------------------------------------------------------------- constants
+
+    @classmethod
+    def _constant(cls, node: Node, device: str | None, requires_grad: bool) -> Self:
+        if device is not None and (place := Device.canonical(device)) != Device.DEFAULT:
+            node = Copy(node, place)
+        return cls._variable_of(node, requires_grad)
+
+    @classmethod
+    def full(
+        cls,
+        shape: int | Sequence[int],
+        fill_value: Number,
+        dtype: Any = None,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """`fill_value` in every element; its dtype is the value's unless given."""
+        value = number(fill_value)
+        if value is None:
+            raise DTypeError(f"full: the fill value is a number, not {fill_value!r:.60}")
+        kind = number_dtype(value) if dtype is None else to_dtype(dtype)
+        sizes = shape_of("full", shape)
+        return cls._constant(Const(value, kind, sizes), device, requires_grad)
+
+    @classmethod
+    def zeros(
+        cls,
+        *shape: int | Sequence[int],
+        dtype: Any = float32,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """0 in every element: `zeros(2, 3)` or `zeros((2, 3))`."""
+        return cls.full(shape_of("zeros", *shape), 0, dtype, device, requires_grad)
+
+    @classmethod
+    def ones(
+        cls,
+        *shape: int | Sequence[int],
+        dtype: Any = float32,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """1 in every element: `ones(2, 3)` or `ones((2, 3))`."""
+        return cls.full(shape_of("ones", *shape), 1, dtype, device, requires_grad)
+
+    @classmethod
+    def empty(
+        cls,
+        *shape: int | Sequence[int],
+        dtype: Any = float32,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """Values that do not matter (they are 0, so that no run depends on old memory)."""
+        return cls.full(shape_of("empty", *shape), 0, dtype, device, requires_grad)
+
+    def full_like(self, fill_value: Number, dtype: Any = None, requires_grad: bool = False) -> Self:
+        """`fill_value` in this tensor's shape, dtype and device."""
+        device = self._node.device
+        return self.full(self.shape, fill_value, dtype or self.dtype, device, requires_grad)
+
+    def zeros_like(self, dtype: Any = None, requires_grad: bool = False) -> Self:
+        """0 in this tensor's shape, dtype and device."""
+        return self.full_like(0, dtype, requires_grad)
+
+    def ones_like(self, dtype: Any = None, requires_grad: bool = False) -> Self:
+        """1 in this tensor's shape, dtype and device."""
+        return self.full_like(1, dtype, requires_grad)
+
+    @classmethod
+    def arange(
+        cls,
+        start: Number,
+        stop: Number | None = None,
+        step: Number = 1,
+        dtype: Any = None,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """start, start + step, ... before stop; `arange(n)` is 0 to n - 1.
+
+        int64 if all three are integers, else float32. Values are start + i * step, computed in
+        float64 for floats. Raises ValueError for a step of 0.
+        """
+        if stop is None:
+            start, stop = 0, start
+        if step == 0:
+            raise ValueError("arange: the step is 0")
+        whole = all(isinstance(value, (int, np.integer)) for value in (start, stop, step))
+        target = to_dtype(dtype) if dtype is not None else int64 if whole else float32
+        count = max(0, math.ceil((stop - start) / step))
+        if target.is_int or (start == int(start) and step == int(step)):
+            node = _progression(count, start, step, target)
+            return cls._constant(node, device, requires_grad)
+        values = (start + np.arange(count) * float(step)).astype(target.numpy)
+        made = cls._from_data(values, None, device)
+        return made.requires_grad_(requires_grad)
+
+    @classmethod
+    def linspace(
+        cls,
+        start: float,
+        stop: float,
+        steps: int,
+        dtype: Any = float32,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """`steps` values from start to stop, both included, equally far apart."""
+        if steps < 0:
+            raise ShapeError(f"linspace: {steps} steps")
+        array = np.linspace(start, stop, steps).astype(to_dtype(dtype).numpy)
+        made = cls._from_data(array, None, device)
+        return made.requires_grad_(requires_grad)
+
+    @classmethod
+    def eye(
+        cls,
+        n: int,
+        m: int | None = None,
+        dtype: Any = float32,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """1 on the diagonal of n rows and m columns (n if not given), 0 elsewhere."""
+        shape = shape_of("eye", n, n if m is None else m)
+        rows = broadcast_node("eye", build.reshape(Iota(shape[0]), (shape[0], 1)), shape)
+        columns = broadcast_node("eye", Iota(shape[1]), shape)
+        node = Cast(Equal(rows, columns), to_dtype(dtype))
+        return cls._constant(node, device, requires_grad)
+
+
+def _progression(count: int, start: Number, step: Number, dtype: DType) -> Node:
+    """start + i * step for i < count, of whole start and step."""
+    node: Node = Iota(count, dtype if dtype.is_int else int64)
+    if step != 1:
+        node = Mul(node, Const(int(step), node.dtype, (count,)))
+    if start != 0:
+        node = Add(node, Const(int(start), node.dtype, (count,)))
+    return cast_node(node, dtype)
+
+
+# --------------------------------------------------------------------------- reading data
+
+
+def supported(array: Array, dtype: DType | None) -> Array:
+    """The array in a supported dtype, native byte order and row-major order; unchanged if it is.
+
+    Raises DTypeError for objects, strings, complex numbers and the like.
+    """
+    try:
+        own = to_dtype(array.dtype.newbyteorder("="))
+    except DTypeError:
+        raise DTypeError(
+            f"tensor: arrays of dtype {array.dtype} are not supported; "
+            "use bool, integers up to 64 bits, or floats"
+        ) from None
+    wanted = (dtype or own).numpy
+    if array.dtype != wanted:
+        with np.errstate(invalid="ignore", over="ignore"):
+            array = array.astype(wanted)
+    return array if array.flags.c_contiguous else np.array(array, order="C")
+
+
+def from_python(data: Any, dtype: DType | None) -> Array:
+    """A number or nested sequences of numbers as an array, by PyTorch's default dtypes."""
+    first: Any = data
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    if isinstance(first, TensorCore):
+        raise DTypeError("tensor: a list of tensors is joined by Tensor.stack or Tensor.cat")
+    try:
+        array = np.array(data)
+    except ValueError:
+        raise ShapeError(f"tensor: the lists have unequal lengths: {data!r:.60}") from None
+    except OverflowError:
+        raise DTypeError(f"tensor: {data!r:.60} does not fit 64 bits") from None
+    if dtype is None:
+        if array.size == 0 or (
+            array.dtype == np.float64 and not isinstance(first, np.generic | np.ndarray)
+        ):
+            dtype = float32
+        elif array.dtype.kind == "O" or (array.dtype == np.uint64 and type(first) is int):
+            raise DTypeError(f"tensor: {data!r:.60} is no number that fits int64 or float32")
+    elif array.dtype.kind in "biu" and dtype.is_int and array.size:
+        least, most = int(array.min()), int(array.max())
+        if not dtype.min <= least <= most <= dtype.max:
+            raise DTypeError(f"tensor: {data!r:.60} does not fit {dtype}")
+    return supported(array, dtype)

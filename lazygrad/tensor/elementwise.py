@@ -1,0 +1,431 @@
+"""Arithmetic, comparisons, logic and bits: everything that Python's operators mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Self
+
+from ..dtypes import bool_, float32, int64, to_dtype, uint8
+from ..errors import DTypeError
+from ..graph import ir
+from ..graph.ir import Node
+from .autograd import Autograd
+from .core import Operand, TensorCore
+from .operands import (
+    as_operand,
+    broadcast_node,
+    broadcast_shape,
+    cast_node,
+    number_dtype,
+    operand_node,
+    result_dtype,
+    tensors_in,
+)
+
+UnaryMaker = Callable[[Node], Node]  # a node class of one input
+
+
+class Elementwise(Autograd):
+    """Operations that broadcast their operands and promote their dtypes, as PyTorch does.
+
+    `y` and the like may be tensors, NumPy arrays, or numbers, which adapt to the tensor's dtype.
+    """
+
+    __slots__ = ()
+
+    # ------------------------------------------------------------------- how operands meet
+
+    def _unary(self, make: UnaryMaker) -> Self:
+        return self._derived(make(self._node))
+
+    def _real(self, name: str) -> Self:
+        """This tensor as floats: integers and bools become float32, as PyTorch has it."""
+        return self if self._node.dtype.is_float else self.cast(float32)
+
+    def _binary(
+        self, name: str, make: Any, y: Operand, reverse: bool = False, real: bool = False
+    ) -> Self:
+        """`make` of both operands, in their common dtype (a float one, if `real`) and shape."""
+        a, b = self._matched(name, y, real)
+        node = make(b, a) if reverse else make(a, b)
+        if isinstance(y, TensorCore):
+            return self._derived(node, y)
+        return self._derived(node)
+
+    def _matched(self, name: str, y: Operand, real: bool = False) -> tuple[Node, Node]:
+        """Both operands as nodes of their common dtype and shape."""
+        a = self._node
+        if isinstance(y, TensorCore):
+            b = y._node
+            if a.dtype is not b.dtype:
+                dtype = result_dtype((self, y))
+            else:
+                dtype = a.dtype
+            if real and not dtype.is_float:
+                dtype = float32
+            if a.dtype is not dtype:
+                a = cast_node(a, dtype)
+            if b.dtype is not dtype:
+                b = cast_node(b, dtype)
+            if a.shape != b.shape:
+                shape = broadcast_shape(name, a.shape, b.shape)
+                a, b = broadcast_node(name, a, shape), broadcast_node(name, b, shape)
+            return a, b
+        other = as_operand(name, y, self)
+        if isinstance(other, TensorCore):
+            return self._matched(name, other, real)
+        dtype = a.dtype
+        if not dtype.is_float and (real or dtype is bool_ or isinstance(other, float)):
+            dtype = result_dtype((self, other))
+            if real and not dtype.is_float:
+                dtype = float32
+            a = cast_node(a, dtype)
+        return a, ir.Const(other, dtype, a.shape)
+
+    # ------------------------------------------------------------------- arithmetic
+
+    def add(self, y: Operand, alpha: float = 1) -> Self:
+        """x + alpha * y; logical or for bools."""
+        if alpha != 1:
+            y = self._as_tensor("add", y).mul(alpha)
+        return self._binary("add", ir.Add, y)
+
+    def sub(self, y: Operand, alpha: float = 1) -> Self:
+        """x - alpha * y. Raises DTypeError for two bools."""
+        if alpha != 1:
+            y = self._as_tensor("sub", y).mul(alpha)
+        return self._subtract(y, False)
+
+    def _subtract(self, y: Operand, reverse: bool) -> Self:
+        a, b = self._matched("sub", y)
+        if a.dtype == bool_:
+            raise DTypeError("sub: bools have no difference; use logical_xor")
+        node = ir.Sub(b, a) if reverse else ir.Sub(a, b)
+        return self._derived(node, y) if isinstance(y, TensorCore) else self._derived(node)
+
+    def _as_tensor(self, name: str, y: Operand) -> Self:
+        """An operand as a tensor (a number as one of shape (), of its default dtype)."""
+        other = as_operand(name, y, self)
+        if isinstance(other, TensorCore):
+            return self._from_node(other._node, other._requires_grad)
+        return self._from_node(ir.Const(other, number_dtype(other)))
+
+    def mul(self, y: Operand) -> Self:
+        """x * y; logical and for bools."""
+        return self._binary("mul", ir.Mul, y)
+
+    def div(self, y: Operand, rounding_mode: str | None = None) -> Self:
+        """x / y as floats; rounding_mode "floor" or "trunc" rounds, and keeps integers."""
+        if rounding_mode is None:
+            return self._binary("div", ir.Div, y, real=True)
+        if rounding_mode == "floor":
+            return self.floor_divide(y)
+        if rounding_mode == "trunc":
+            return self._binary("div", _truncated_quotient, y)
+        raise ValueError(f"div: rounding_mode {rounding_mode!r} is none of None, 'floor', 'trunc'")
+
+    def floor_divide(self, y: Operand) -> Self:
+        """floor(x / y); 0 where an integer is divided by 0."""
+        return self._binary("floor_divide", ir.FloorDiv, y)
+
+    def remainder(self, y: Operand) -> Self:
+        """x - y * floor(x / y), with the sign of y; 0 where an integer is divided by 0."""
+        return self._binary("remainder", ir.Mod, y)
+
+    mod = remainder
+
+    def fmod(self, y: Operand) -> Self:
+        """x - y * trunc(x / y), with the sign of x, as C's fmod."""
+        return self._binary("fmod", _fmod, y)
+
+    def pow(self, y: Operand, reverse: bool = False) -> Self:
+        """x ** y. Integers to integers give integers (of the low bits, where they overflow).
+
+        Raises ValueError for integers to a negative number, as PyTorch does.
+        """
+        if not reverse and isinstance(y, (int, float)) and not isinstance(y, bool):
+            special = _power(self._node, y)
+            if special is not None:
+                return self._derived(special)
+        a, b = self._matched("pow", y)
+        if reverse:
+            a, b = b, a
+        if a.dtype.is_float:
+            node: Node = ir.Pow(a, b)
+        else:
+            dtype = a.dtype
+            if dtype == bool_:
+                a, b = cast_node(a, uint8), cast_node(b, uint8)
+            node = cast_node(_integer_power(a, b), dtype)
+        return self._derived(node, *tensors_in((y,)))
+
+    def neg(self) -> Self:
+        """-x. Raises DTypeError for bools."""
+        if self.dtype == bool_:
+            raise DTypeError("neg: bools have no negative; use logical_not")
+        return self._unary(ir.Neg)
+
+    def abs(self) -> Self:
+        """|x|."""
+        if self.dtype == bool_ or self.dtype.kind == "uint":
+            return self.clone()
+        return self._unary(ir.Abs)
+
+    def maximum(self, y: Operand) -> Self:
+        """The larger of each pair; nan where either is nan."""
+        return self._binary("maximum", ir.Maximum, y)
+
+    def minimum(self, y: Operand) -> Self:
+        """The smaller of each pair; nan where either is nan."""
+        return self._binary("minimum", ir.Minimum, y)
+
+    def clamp(self, min: Operand | None = None, max: Operand | None = None) -> Self:
+        """min where x is below it, max where x is above; either may be left out.
+
+        The gradient is 1 from min to max, both included.
+        """
+        if min is None and max is None:
+            raise ValueError("clamp: needs min or max")
+        x = self
+        # selections rather than Minimum and Maximum: x itself stays, with its gradient, at a bound
+        if min is not None:
+            x = x.lt(min).where(min, x)
+        if max is not None:
+            x = x.gt(max).where(max, x)
+        return x
+
+    clip = clamp
+
+    def lerp(self, end: Operand, weight: Operand) -> Self:
+        """x + weight * (end - x)."""
+        return self.add(self._as_tensor("lerp", end).sub(self).mul(weight))
+
+    # ------------------------------------------------------------------- comparisons
+
+    def _compare(self, name: str, make: Any, y: Operand, reverse: bool = False) -> Self:
+        if type(y) is int and self.dtype.is_int and not self.dtype.min <= y <= self.dtype.max:
+            # the number is beyond every value: the answer is that for 0 against its sign
+            x, bound = ir.Const(0, self.dtype), ir.Const(1 if y > 0 else -1, self.dtype)
+            if self.dtype.kind == "uint" and y < 0:
+                x, bound = ir.Const(1, self.dtype), ir.Const(0, self.dtype)
+            node = make(bound, x) if reverse else make(x, bound)
+            return self._from_node(broadcast_node(name, node, self.shape))
+        a, b = self._matched(name, y)
+        return self._from_node(make(b, a) if reverse else make(a, b))
+
+    def eq(self, y: Operand) -> Self:
+        """x == y; false where either is nan."""
+        return self._compare("eq", ir.Equal, y)
+
+    def ne(self, y: Operand) -> Self:
+        """x != y; true where either is nan."""
+        return self._compare("ne", ir.NotEqual, y)
+
+    def lt(self, y: Operand) -> Self:
+        """x < y; false where either is nan."""
+        return self._compare("lt", ir.Less, y)
+
+    def le(self, y: Operand) -> Self:
+        """x <= y; false where either is nan."""
+        return self._compare("le", ir.LessEqual, y)
+
+    def gt(self, y: Operand) -> Self:
+        """x > y; false where either is nan."""
+        return self._compare("gt", ir.Less, y, reverse=True)
+
+    def ge(self, y: Operand) -> Self:
+        """x >= y; false where either is nan."""
+        return self._compare("ge", ir.LessEqual, y, reverse=True)
+
+    def isnan(self) -> Self:
+        """Whether x is nan."""
+        return self._from_node(ir.NotEqual(self._node, self._node))
+
+    def isinf(self) -> Self:
+        """Whether x is infinity or -infinity."""
+        if not self.dtype.is_float:
+            return self._from_node(ir.Const(False, bool_, self.shape))
+        return self.abs().eq(math.inf)
+
+    def isfinite(self) -> Self:
+        """Whether x is neither infinite nor nan."""
+        if not self.dtype.is_float:
+            return self._from_node(ir.Const(True, bool_, self.shape))
+        return self.abs().lt(math.inf)
+
+    def isclose(
+        self, y: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    ) -> Self:
+        """|x - y| <= atol + rtol * |y|, or both infinite alike."""
+        other = self._as_tensor("isclose", y)
+        x = self._real("isclose") if other.dtype.is_float else self
+        near = x.sub(other).abs().le(other.abs().mul(rtol).add(atol))
+        near = near.bitwise_and(other.isfinite()).bitwise_or(x.eq(other))
+        return near.bitwise_or(x.isnan().bitwise_and(other.isnan())) if equal_nan else near
+
+    # ------------------------------------------------------------------- selection
+
+    def where(self, x: Operand, y: Operand) -> Self:
+        """x where this condition (a bool tensor) holds, else y. Neither leaks nan into the other's
+        gradient."""
+        if self.dtype != bool_:
+            raise DTypeError(f"where: the condition is bool, not {self.dtype}")
+        a, b = as_operand("where", x, self), as_operand("where", y, self)
+        dtype = result_dtype((a, b))
+        shapes = [operand.shape for operand in (self, a, b) if isinstance(operand, TensorCore)]
+        shape = broadcast_shape("where", *shapes)
+        node = ir.Where(
+            broadcast_node("where", self._node, shape),
+            operand_node("where", a, dtype, shape),
+            operand_node("where", b, dtype, shape),
+        )
+        return self._derived(node, *tensors_in((a, b)))
+
+    def masked_fill(self, mask: TensorCore, value: Operand) -> Self:
+        """`value` where the mask holds, else x, of x's dtype."""
+        if mask.dtype != bool_:
+            raise DTypeError(f"masked_fill: the mask is bool, not {mask.dtype}")
+        other = as_operand("masked_fill", value, self)
+        shape = broadcast_shape("masked_fill", self.shape, mask.shape)
+        node = ir.Where(
+            broadcast_node("masked_fill", mask._node, shape),
+            operand_node("masked_fill", other, self.dtype, shape),
+            broadcast_node("masked_fill", self._node, shape),
+        )
+        return self._derived(node, *tensors_in((other,)))
+
+    # ------------------------------------------------------------------- logic and bits
+
+    def logical_not(self) -> Self:
+        """Whether x is zero."""
+        return self._from_node(ir.Not(cast_node(self._node, bool_)))
+
+    def _logical(self, name: str, make: Any, y: Operand) -> Self:
+        return self.cast(bool_)._binary(name, make, self._as_tensor(name, y).cast(bool_))
+
+    def logical_and(self, y: Operand) -> Self:
+        """Whether both are non-zero."""
+        return self._logical("logical_and", ir.And, y)
+
+    def logical_or(self, y: Operand) -> Self:
+        """Whether either is non-zero."""
+        return self._logical("logical_or", ir.Or, y)
+
+    def logical_xor(self, y: Operand) -> Self:
+        """Whether exactly one is non-zero."""
+        return self._logical("logical_xor", ir.Xor, y)
+
+    def bitwise_not(self) -> Self:
+        """Every bit flipped; logical not for bools."""
+        return self._unary(ir.Not)
+
+    def bitwise_and(self, y: Operand) -> Self:
+        """x & y."""
+        return self._binary("bitwise_and", ir.And, y)
+
+    def bitwise_or(self, y: Operand) -> Self:
+        """x | y."""
+        return self._binary("bitwise_or", ir.Or, y)
+
+    def bitwise_xor(self, y: Operand) -> Self:
+        """x ^ y."""
+        return self._binary("bitwise_xor", ir.Xor, y)
+
+    def bitwise_left_shift(self, y: Operand) -> Self:
+        """x << y; 0 where y is the dtype's width or more."""
+        return self._binary("bitwise_left_shift", ir.Shl, y)
+
+    def bitwise_right_shift(self, y: Operand) -> Self:
+        """x >> y; the sign is kept."""
+        return self._binary("bitwise_right_shift", ir.Shr, y)
+
+    def bitcast(self, dtype: Any) -> Self:
+        """The same bits read as another dtype of the same size."""
+        return self._derived(ir.Bitcast(ir.Detach(self._node), to_dtype(dtype)))
+
+
+# --------------------------------------------------------------------------- on nodes
+
+
+def _truncated_quotient(a: Node, b: Node) -> Node:
+    """a / b rounded towards zero."""
+    if a.dtype.is_float:
+        return ir.Trunc(ir.Div(a, b))
+    floor = ir.FloorDiv(a, b)
+    if a.dtype.kind != "int":
+        return floor
+    # the floor of a negative quotient that is not whole is one too low
+    zero = ir.Const(0, a.dtype, a.shape)
+    low = ir.And(ir.Less(floor, zero), ir.NotEqual(ir.Mod(a, b), zero))
+    return ir.Add(floor, ir.Cast(low, a.dtype))
+
+
+def _fmod(a: Node, b: Node) -> Node:
+    """The remainder of the absolute values, with the sign of a."""
+    if a.dtype.kind in ("uint", "bool"):
+        return ir.Mod(a, b)
+    rest = ir.Mod(ir.Abs(a), ir.Abs(b))
+    return ir.Where(ir.Less(a, ir.Const(0, a.dtype, a.shape)), ir.Neg(rest), rest)
+
+
+def _power(node: Node, exponent: int | float) -> Node | None:
+    """x ** exponent where a few multiplications or a square root give it; else None."""
+    if node.dtype.is_float:
+        one = ir.Const(1, node.dtype, node.shape)
+        match exponent:
+            case 0:
+                return one
+            case 1:
+                return node
+            case 2:
+                return ir.Mul(node, node)
+            case 3:
+                return ir.Mul(ir.Mul(node, node), node)
+            case -1:
+                return ir.Div(one, node)
+            case -2:
+                return ir.Div(one, ir.Mul(node, node))
+            case 0.5:
+                return ir.Sqrt(node)
+            case -0.5:
+                return ir.Div(one, ir.Sqrt(node))
+        return None
+    if isinstance(exponent, float):
+        return None
+    if exponent < 0:
+        raise ValueError(f"pow: integers have no integer power {exponent}; cast to float first")
+    if node.dtype == bool_:
+        node = ir.Cast(node, int64)
+    result: Node | None = None
+    while exponent:
+        if exponent & 1:
+            result = node if result is None else ir.Mul(result, node)
+        exponent >>= 1
+        if exponent:
+            node = ir.Mul(node, node)
+    return ir.Const(1, node.dtype, node.shape) if result is None else result
+
+
+def _integer_power(base: Node, exponent: Node) -> Node:
+    """base ** exponent by repeated squaring over the exponent's bits, modulo the dtype's range.
+
+    A negative exponent gives 1 / base ** -exponent rounded to zero: 0 but for bases 1 and -1.
+    """
+    dtype, shape = base.dtype, base.shape
+    zero, one = ir.Const(0, dtype, shape), ir.Const(1, dtype, shape)
+    result: Node = one
+    square = base
+    for bit in range(8 * dtype.itemsize - (dtype.kind == "int")):
+        used = ir.NotEqual(ir.And(exponent, ir.Const(1 << bit, dtype, shape)), zero)
+        result = ir.Mul(result, ir.Where(used, square, one))
+        square = ir.Mul(square, square)
+    if dtype.kind == "uint":
+        return result
+    odd = ir.NotEqual(ir.And(exponent, one), zero)
+    minus_one = ir.Const(-1, dtype, shape)
+    of_minus_one = ir.Where(odd, minus_one, one)
+    negative = ir.Where(
+        ir.Equal(base, one), one, ir.Where(ir.Equal(base, minus_one), of_minus_one, zero)
+    )
+    return ir.Where(ir.Less(exponent, zero), negative, result)

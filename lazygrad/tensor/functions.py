@@ -1,0 +1,303 @@
+"""Functions of real numbers, element by element.
+
+Integers and bools become float32, as in PyTorch. Where the textbook formula loses digits or
+overflows, the one used here does not; a comment or the docstring says what it is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from ..dtypes import float32, float64
+from ..graph import ir
+from ..graph.ir import Node
+from .core import Operand, in_float32
+from .elementwise import UnaryMaker
+from .operators import Operators
+
+LOG2 = math.log(2.0)
+
+
+class Functions(Operators):
+    """Exponentials, logarithms, roots, trigonometry, rounding."""
+
+    __slots__ = ()
+
+    def _function(self, name: str, make: UnaryMaker) -> Self:
+        return self._real(name)._unary(make)
+
+    def _widened(self) -> Self:
+        """This tensor in at least float32, in which composed functions are computed."""
+        x = self._real("widened")
+        return x.cast(float32) if in_float32(x.dtype) else x
+
+    def _narrowed(self, x: Self) -> Self:
+        """`x`, rounded once to this tensor's own float dtype."""
+        return x.cast(self.dtype) if self.dtype.is_float else x
+
+    def _with_value(self, value: Self) -> Self:
+        """`value`, with the gradient of this tensor: the same function, computed in a form whose
+        values are less accurate but whose derivatives are right, to every order."""
+        f, v = self._node, ir.Detach(value._node)
+        # where both are infinite their difference is nan, so it is only added where they differ
+        gap = ir.Where(ir.Equal(f, v), ir.Const(0, f.dtype, f.shape), ir.Sub(v, ir.Detach(f)))
+        return self._derived(ir.Add(f, ir.Detach(gap)), value)
+
+    # ------------------------------------------------------------------- exponentials, logarithms
+
+    def exp(self) -> Self:
+        """e ** x."""
+        return self._function("exp", ir.Exp)
+
+    def exp2(self) -> Self:
+        """2 ** x."""
+        return self._real("exp2").pow(2, reverse=True)
+
+    def expm1(self) -> Self:
+        """e**x - 1, accurate near 0: it is tanh(x / 2) * (e**x + 1)."""
+        x = self._widened()
+        exp = x.exp()
+        return self._narrowed((exp - 1)._with_value((x * 0.5).tanh() * (exp + 1)))
+
+    def log(self) -> Self:
+        """The natural logarithm; nan below 0."""
+        return self._function("log", ir.Log)
+
+    def log2(self) -> Self:
+        """The logarithm to base 2."""
+        x = self._widened()
+        return self._narrowed(x.log() * (1 / LOG2))
+
+    def log10(self) -> Self:
+        """The logarithm to base 10."""
+        x = self._widened()
+        return self._narrowed(x.log() * (1 / math.log(10.0)))
+
+    def log1p(self) -> Self:
+        """log(1 + x), accurate near 0: log(u) + (x - (u - 1)) / u, with u = 1 + x rounded.
+
+        The second term is what the rounding of u lost.
+        """
+        x = self._widened()
+        u = x + 1
+        log = u.log()
+        lost = (x - (u - 1)) / u
+        return self._narrowed(log._with_value(lost.isfinite().where(log + lost, log)))
+
+    def logaddexp(self, y: Operand) -> Self:
+        """log(e**x + e**y) without overflow."""
+        a, b = self._widened(), self._as_tensor("logaddexp", y)._widened()
+        larger = a >= b
+        high, low = larger.where(a, b), larger.where(b, a)
+        gap = (low - high).masked_fill(low.eq(high), 0)  # of two equal infinities it is nan
+        result = high + gap.exp().log1p()
+        return self._narrowed(result)
+
+    def sqrt(self) -> Self:
+        """The square root; nan below 0."""
+        return self._function("sqrt", ir.Sqrt)
+
+    def rsqrt(self) -> Self:
+        """1 / sqrt(x)."""
+        x = self._real("rsqrt")
+        return 1 / x.sqrt()
+
+    def reciprocal(self) -> Self:
+        """1 / x."""
+        return 1 / self
+
+    def square(self) -> Self:
+        """x * x."""
+        return self * self
+
+    def sign(self) -> Self:
+        """-1, 0 or 1 with x's dtype; its gradient is 0."""
+        node = self._node
+        if node.dtype.kind == "bool":
+            return self.clone()
+        above = self._from_node((self > 0)._node).cast(self.dtype)
+        if node.dtype.kind == "uint":
+            return above
+        return self.isnan().where(self, above - (self < 0).cast(self.dtype))
+
+    def copysign(self, y: Operand) -> Self:
+        """|x| with the sign of y (of its sign bit, so -0.0 counts)."""
+        x = self._real("copysign")
+        other = self._as_tensor("copysign", y).cast(x.dtype)
+        size = x.abs()
+        return other._has_sign().where(-size, size)
+
+    def erf(self) -> Self:
+        """2/sqrt(pi) times the integral of exp(-t*t) from 0 to x."""
+        return self._function("erf", ir.Erf)
+
+    def erfc(self) -> Self:
+        """1 - erf(x)."""
+        return self._narrowed(1 - self._widened().erf())
+
+    # ------------------------------------------------------------------- rounding
+
+    def _rounded(self, make: UnaryMaker) -> Self:
+        return self._unary(make) if self.dtype.is_float else self.clone()
+
+    def floor(self) -> Self:
+        """The largest integer <= x, with x's dtype."""
+        return self._rounded(ir.Floor)
+
+    def ceil(self) -> Self:
+        """The smallest integer >= x, with x's dtype."""
+        return self._rounded(ir.Ceil)
+
+    def trunc(self) -> Self:
+        """x without its fraction."""
+        return self._rounded(ir.Trunc)
+
+    def round(self, decimals: int = 0) -> Self:
+        """The nearest integer (or multiple of 10**-decimals), halves to even."""
+        if decimals == 0 or not self.dtype.is_float:
+            return self._rounded(ir.Round)
+        scale = 10.0**decimals
+        return (self * scale).round() / scale
+
+    def frac(self) -> Self:
+        """x - trunc(x)."""
+        return self - self.trunc()
+
+    # ------------------------------------------------------------------- trigonometry
+
+    def sin(self) -> Self:
+        """sin(x), x in radians."""
+        return self._function("sin", ir.Sin)
+
+    def cos(self) -> Self:
+        """cos(x), x in radians."""
+        return self._function("cos", ir.Cos)
+
+    def tan(self) -> Self:
+        """sin(x) / cos(x)."""
+        x = self._widened()
+        return self._narrowed(x.sin() / x.cos())
+
+    def atan(self) -> Self:
+        """The angle in (-pi/2, pi/2) whose tangent is x.
+
+        Arguments are brought to [0, tan(pi/8)] by atan(x) = pi/2 - atan(1/x) and
+        atan(x) = pi/4 + atan((x - 1) / (x + 1)), where a rational or polynomial approximation
+        serves (Cephes, S. Moshier: `atan.c` and `atanf.c`).
+        """
+        x = self._widened()
+        negative = x < 0
+        size = negative.where(-x, x)
+        steep, middle = size > math.tan(3 * math.pi / 8), size > math.tan(math.pi / 8)
+        # each branch divides by 1 where it is not taken, so that no nan enters its gradient
+        inverse = -1 / steep.where(size, 1.0)
+        inner = steep.where(1.0, size)
+        reduced = steep.where(inverse, middle.where((inner - 1) / (inner + 1), size))
+        start = steep.where(math.pi / 2, middle.where(math.pi / 4, 0.0)).cast(x.dtype)
+        square = reduced * reduced
+        if x.dtype == float64:
+            series = _polynomial(square, _ATAN_P) / _polynomial(square, _ATAN_Q)
+        else:
+            series = _polynomial(square, _ATAN_FLOAT)
+        angle = start + (reduced * square * series + reduced)
+        return self._narrowed(negative.where(-angle, angle))
+
+    def atan2(self, x: Operand) -> Self:
+        """The angle of the point (x, y), where y is this tensor, in [-pi, pi]."""
+        y, other = self._widened(), self._as_tensor("atan2", x)._widened()
+        left, below = other._has_sign(), y._has_sign()
+        wide, tall = other.abs(), y.abs()
+        both_zero = wide.eq(0) & tall.eq(0)
+        special = both_zero | (wide.eq(math.inf) & tall.eq(math.inf))
+        flat = tall <= wide
+        ratio = flat.where(y, other) / special.where(1, flat.where(other, y))
+        diagonal = (left ^ below).where(-1.0, 1.0).masked_fill(both_zero, 0.0)
+        angle = special.where(diagonal, ratio).atan()
+        half_turn = below.where(-math.pi, math.pi)
+        flat_angle = left.where(angle + half_turn, angle)
+        return self._narrowed(flat.where(flat_angle, half_turn * 0.5 - angle))
+
+    def _has_sign(self) -> Self:
+        """Whether the sign bit is set: also that of -0.0, which no comparison sees but 1 / x."""
+        return (self < 0) | (self.eq(0) & (1 / self < 0))
+
+    def asin(self) -> Self:
+        """The angle in [-pi/2, pi/2] whose sine is x; nan outside [-1, 1]."""
+        x = self._widened()
+        return self._narrowed((x / ((1 - x) * (1 + x)).sqrt()).atan())
+
+    def acos(self) -> Self:
+        """The angle in [0, pi] whose cosine is x; nan outside [-1, 1]."""
+        x = self._widened()
+        # 2 atan(sqrt((1 - x) / (1 + x))) keeps its digits near x = 1, where pi/2 - asin(x) does not
+        return self._narrowed(((1 - x) / (1 + x)).sqrt().atan() * 2)
+
+    def sinh(self) -> Self:
+        """(e**x - e**-x) / 2: u/2 (1 + 1 / (u + 1)) with u = expm1(x), which keeps small x."""
+        x = self._widened()
+        negative = x < 0
+        half = (negative.where(-x, x) * 0.5).expm1()  # u = h (h + 2): its parts overflow later
+        value = half * 0.5 * (half + 2) * (1 + 1 / (half + 1).square())
+        return self._narrowed(negative.where(-value, value))
+
+    def cosh(self) -> Self:
+        """(e**x + e**-x) / 2."""
+        x = self._widened()
+        negative = x < 0
+        half = (negative.where(-x, x) * 0.5).exp()
+        return self._narrowed(half * (half * 0.5) + 0.5 / (half * half))
+
+    def tanh(self) -> Self:
+        """The hyperbolic tangent."""
+        return self._function("tanh", ir.Tanh)
+
+    def asinh(self) -> Self:
+        """log(x + sqrt(x*x + 1)) = sign(x) log1p(|x| + x*x / (1 + sqrt(x*x + 1)))."""
+        x = self._widened()
+        negative = x < 0
+        size = negative.where(-x, x)
+        large = size > 1e6  # there it is log(2 |x|) to full precision, and x*x may overflow
+        small = large.where(1.0, size)
+        square = small * small
+        near = (small + square / ((square + 1).sqrt() + 1)).log1p()
+        value = large.where(large.where(size, 1.0).log() + LOG2, near)
+        return self._narrowed(negative.where(-value, value))
+
+    def acosh(self) -> Self:
+        """log(x + sqrt(x*x - 1)) = log1p(t + sqrt(2 t + t*t)) with t = x - 1; nan below 1."""
+        x = self._widened()
+        large = x > 1e6
+        t = large.where(2.0, x) - 1
+        near = (t + (t * (t + 2)).sqrt()).log1p()
+        return self._narrowed(large.where(large.where(x, 1.0).log() + LOG2, near))
+
+    def atanh(self) -> Self:
+        """log((1 + x) / (1 - x)) / 2 = (log1p(x) - log1p(-x)) / 2; nan outside [-1, 1]."""
+        x = self._widened()
+        return self._narrowed((x.log1p() - (-x).log1p()) * 0.5)
+
+    arctan, arcsin, arccos, arctan2 = atan, asin, acos, atan2
+    arcsinh, arccosh, arctanh = asinh, acosh, atanh
+
+
+def _polynomial(x: Functions, coefficients: tuple[float, ...]) -> Functions:
+    """c[0] x**n + ... + c[n] by Horner's rule."""
+    node, dtype, shape = x._node, x.dtype, x.shape
+    total: Node = ir.Const(coefficients[0], dtype, shape)
+    for coefficient in coefficients[1:]:
+        total = ir.Add(ir.Mul(total, node), ir.Const(coefficient, dtype, shape))
+    return x._derived(total)
+
+
+# atan(x) = x + x**3 P(x*x) / Q(x*x) for |x| <= tan(pi/8); Cephes atan.c
+_ATAN_P = (
+    -8.750608600031904122785e-1, -1.615753718733365076637e1, -7.500855792314704667340e1,
+    -1.228866684490136173410e2, -6.485021904942025371773e1,
+)  # fmt: skip
+_ATAN_Q = (
+    1.0, 2.485846490142306297962e1, 1.650270098316988542046e2, 4.328810604912902668951e2,
+    4.853903996359136964868e2, 1.945506571482613964425e2,
+)  # fmt: skip
+# atan(x) = x + x**3 P(x*x) in float32; Cephes atanf.c
+_ATAN_FLOAT = (8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1)

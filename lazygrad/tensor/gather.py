@@ -1,0 +1,187 @@
+"""Gathering and scattering along one axis, sorting, and what is made of them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from ..dtypes import bool_, int64
+from ..errors import DTypeError, ShapeError
+from ..graph import build
+from ..graph.ir import Const, Gather, Iota, Node, Scatter, Shape, Sort
+from .arguments import normalized_axis
+from .core import Operand, TensorCore
+from .indexing import Indexing
+from .operands import broadcast_node, broadcast_shape, cast_node
+
+_REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod", "amax": "max",
+               "amin": "min", "mean": "sum"}  # fmt: skip
+
+
+def _walk(shape: Shape, axis: int) -> Node:
+    """Each element's own position along `axis`."""
+    n, rank = shape[axis], len(shape)
+    return broadcast_node(
+        "gather", build.reshape(Iota(n), tuple(n if i == axis else 1 for i in range(rank))), shape
+    )
+
+
+class Gathering(Indexing):
+    """`index` holds integers; an index in a tensor that is out of range reads 0, writes nothing."""
+
+    __slots__ = ()
+
+    def _index_nodes(self, name: str, axis: int, index: TensorCore) -> tuple[Node, ...]:
+        """The index nodes that follow `index` along the axis and walk every other one."""
+        if not index.dtype.is_int:
+            raise DTypeError(f"{name}: indices are integers, not {index.dtype}")
+        if index.ndim != self.ndim:
+            raise ShapeError(f"{name}: index {index.shape} has another rank than {self.shape}")
+        for i, (n, m) in enumerate(zip(self.shape, index.shape, strict=True)):
+            if m > n and i != axis:
+                raise ShapeError(f"{name}: index {index.shape} exceeds {self.shape} on axis {i}")
+        return tuple(index._node if i == axis else _walk(index.shape, i) for i in range(index.ndim))
+
+    def gather(self, axis: int, index: TensorCore) -> Self:
+        """out[i][j] = x[index[i][j]][j], for axis 0; of the index's shape."""
+        axis = normalized_axis("gather", axis, self.ndim)
+        if not self.shape:
+            return (
+                self.reshape(1)
+                .gather(0, self._as_tensor("gather", index).reshape(-1))
+                .reshape(index.shape)
+            )
+        return self._derived(Gather(self._node, self._index_nodes("gather", axis, index)))
+
+    def take_along_dim(self, index: TensorCore, axis: int | None = None) -> Self:
+        """`gather` with the other axes broadcast; with no axis, from the flattened tensor."""
+        if axis is None:
+            return self.flatten().gather(0, self._as_tensor("take_along_dim", index).flatten())
+        axis = normalized_axis("take_along_dim", axis, self.ndim)
+        own = tuple(1 if i == axis else n for i, n in enumerate(self.shape))
+        other = tuple(1 if i == axis else n for i, n in enumerate(index.shape))
+        common = list(broadcast_shape("take_along_dim", own, other))
+        x = self.expand(*common[:axis], self.shape[axis], *common[axis + 1 :])
+        full = (*common[:axis], index.shape[axis], *common[axis + 1 :])
+        return x.gather(axis, self._as_tensor("take_along_dim", index).expand(full))
+
+    def take(self, index: TensorCore) -> Self:
+        """The elements of the flattened tensor that `index` names, in its shape."""
+        return self.flatten()[self._as_tensor("take", index)]
+
+    # ------------------------------------------------------------------- scatter
+
+    def _scattered(self, name: str, axis: int, index: TensorCore, source: Operand, op: str) -> Self:
+        axis = normalized_axis(name, axis, self.ndim)
+        nodes = self._index_nodes(name, axis, index)
+        if isinstance(source, TensorCore) and source.shape != index.shape:
+            if source.ndim != index.ndim or any(
+                m > n for m, n in zip(index.shape, source.shape, strict=True)
+            ):
+                raise ShapeError(
+                    f"{name}: source {source.shape} is smaller than index {index.shape}"
+                )
+            source = self._as_tensor(name, source).shrink([(0, n) for n in index.shape])
+        values = self._as_tensor(name, source)
+        if isinstance(source, TensorCore) and values.dtype != self.dtype:
+            raise DTypeError(f"{name}: a source of {values.dtype} into {self.dtype}")
+        node = broadcast_node(name, cast_node(values._node, self.dtype), index.shape)
+        return self._derived(Scatter(self._node, nodes, node, op), values)
+
+    def scatter(
+        self, axis: int, index: TensorCore, source: Operand, reduce: str | None = None
+    ) -> Self:
+        """x with x[index[i][j]][j] = source[i][j], for axis 0; `reduce` "add" or "multiply"
+        combines instead. Of several values for one place the last stays."""
+        if reduce not in (None, "add", "multiply"):
+            raise ValueError(f"scatter: reduce {reduce!r} is none of None, 'add', 'multiply'")
+        op = "set" if reduce is None else _REDUCTIONS[reduce]
+        return self._scattered("scatter", axis, index, source, op)
+
+    def scatter_add(self, axis: int, index: TensorCore, source: TensorCore) -> Self:
+        """x with source[i][j] added to x[index[i][j]][j], for axis 0."""
+        return self._scattered("scatter_add", axis, index, source, "sum")
+
+    def scatter_reduce(
+        self,
+        axis: int,
+        index: TensorCore,
+        source: TensorCore,
+        reduce: str,
+        include_self: bool = True,
+    ) -> Self:
+        """Like `scatter_add`, by "sum", "prod", "mean", "amax" or "amin"; without `include_self`,
+        what was there before does not count where something arrives."""
+        if reduce not in _REDUCTIONS:
+            valid = "sum, prod, mean, amax, amin"
+            raise ValueError(f"scatter_reduce: reduce {reduce!r} is none of {valid}")
+        op = _REDUCTIONS[reduce]
+        x = self
+        if not include_self:
+            touched = self.zeros_like(bool_)._scattered("scatter_reduce", axis, index, True, "set")
+            identity = {"sum": 0, "prod": 1, "max": self.dtype.min, "min": self.dtype.max}[op]
+            x = touched.where(self._from_node(Const(identity, self.dtype)), self)
+        made = x._scattered("scatter_reduce", axis, index, source, op)
+        if reduce == "mean":
+            counts = self.ones_like() if include_self else self.zeros_like()
+            ones = self._as_tensor("scatter_reduce", 1.0).cast(self.dtype)
+            counts = counts._scattered(
+                "scatter_reduce", axis, index, ones.expand(index.shape), "sum"
+            )
+            divisor = counts.maximum(1)
+            made = made / divisor if self.dtype.is_float else made // divisor
+        return made
+
+    def index_add(self, axis: int, index: TensorCore, source: TensorCore, alpha: float = 1) -> Self:
+        """x with slice i of the source added to slice index[i] of the axis."""
+        axis = normalized_axis("index_add", axis, self.ndim)
+        shape = [1] * self.ndim
+        shape[axis] = -1
+        places = self._as_tensor("index_add", index).reshape(shape).expand(source.shape)
+        values = self._as_tensor("index_add", source)
+        return self.scatter_add(axis, places, values if alpha == 1 else values * alpha)
+
+    def one_hot(self, num_classes: int = -1) -> Self:
+        """1 at each value's class along a new last axis, 0 elsewhere, as int64. Without a number
+        of classes the tensor is realized to find its largest value."""
+        if not self.dtype.is_int:
+            raise DTypeError(f"one_hot: classes are integers, not {self.dtype}")
+        if num_classes < 0:
+            num_classes = int(self.max().item()) + 1 if self.numel() else 0
+        classes = self.arange(num_classes, dtype=self.dtype, device=self._node.device)
+        return (self.unsqueeze(-1) == classes).cast(int64)
+
+    # ------------------------------------------------------------------- order
+
+    def argsort(self, axis: int = -1, descending: bool = False) -> Self:
+        """The indices (int64) that sort an axis; equal values keep their order, nan is largest."""
+        axis = normalized_axis("argsort", axis, self.ndim)
+        if not self.shape:
+            return self._from_node(Const(0, int64))
+        return self._from_node(Sort(self._node, axis, descending))
+
+    def sort(self, axis: int = -1, descending: bool = False) -> tuple[Self, Self]:
+        """(the values in order along an axis, their indices before)."""
+        order = self.argsort(axis, descending)
+        return self.gather(axis, order), order
+
+    def topk(self, k: int, axis: int = -1, largest: bool = True) -> tuple[Self, Self]:
+        """(the k largest or smallest values along an axis, best first, their indices)."""
+        place = normalized_axis("topk", axis, self.ndim)
+        n = self.shape[place] if self.shape else 1
+        if not 0 <= k <= n:
+            raise ShapeError(f"topk: {k} of the {n} values along axis {axis}")
+        order = self.argsort(place, descending=largest)
+        order = order.narrow(place, 0, k) if self.shape else order
+        return self.gather(place, order), order
+
+    def median(self, axis: int | None = None, keepdim: bool = False) -> Self:
+        """The middle value along an axis, the lower of two; with no axis, of all values."""
+        x = self.flatten() if axis is None else self
+        place = normalized_axis("median", 0 if axis is None else axis, x.ndim)
+        if not x.shape[place]:
+            raise ShapeError(f"median: axis {axis} of {self.shape} is empty")
+        middle = x.sort(place)[0].narrow(place, (x.shape[place] - 1) // 2, 1)
+        if x.dtype.is_float:
+            nan = x.isnan().any(place, keepdim=True)
+            middle = nan.where(float("nan"), middle)
+        return middle if keepdim and axis is not None else middle.squeeze(place)

@@ -1,0 +1,324 @@
+"""`x[...]` and `x[...] = value`, in all the forms that NumPy and PyTorch have.
+
+Integers, slices, None and Ellipsis are movement: no element is copied to look one up. Integer
+arrays and tensors are a `Gather` (or a `Scatter`, for assignment); a bool mask counts as the
+integer arrays of where it holds. How many those are depends on values, so a mask is realized.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from ..dtypes import bool_, int64
+from ..errors import ShapeError
+from ..graph import build, ir
+from ..graph.ir import Node, Shape
+from .activations import Activations
+from .arguments import normalized_axis
+from .core import Array, Operand, TensorCore
+from .movement import pad_node
+from .operands import broadcast_node, broadcast_shape
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one axis of the indexed tensor becomes: `size` elements from `start`, `step` apart,
+    and no axis at all if `dropped`."""
+
+    start: int
+    size: int
+    step: int
+    dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """An index, taken apart: slices of every axis, then new axes, then arrays."""
+
+    steps: list[_Step]
+    sliced_shape: Shape  # after slicing: dropped axes gone, new axes there
+    arrays: dict[int, TensorCore]  # by axis of `sliced_shape`
+
+
+class Indexing(Activations):
+    """Integers select, slices and None move, arrays and tensors gather.
+
+    An integer beside arrays selects first, as in PyTorch; arrays that stand together put their
+    axes in their place, arrays apart put them in front, as in NumPy. A constant index that is out
+    of range raises IndexError; one inside a tensor cannot be seen, and reads 0.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Self:
+        plan = _plan(self, index)
+        node = _sliced(self._node, plan)
+        if not plan.arrays:
+            return self._derived(node)
+        return self._derived(ir.Gather(node, _gather_indices(plan)))
+
+    def __setitem__(self, index: Any, value: Operand) -> None:
+        """Give a part of this tensor other values, which are broadcast and cast. Like every change
+        in place, it leaves the expressions built before as they were."""
+        self._update(self._with_part(index, value))
+
+    def _with_part(self, index: Any, value: Operand) -> Self:
+        """This tensor with `value` where `index` points."""
+        new = self._as_tensor("setitem", value).cast(self.dtype)
+        mask = _whole_mask(self, index)
+        if mask is not None and new.ndim <= self.ndim - mask.ndim:
+            kept = self._from_node(mask._node)
+            return kept.reshape(mask.shape + (1,) * (self.ndim - mask.ndim)).where(new, self)
+        plan = _plan(self, index)
+        if plan.arrays:
+            part = self._derived(_sliced(self._node, plan))
+            indices = _gather_indices(plan)
+            values = broadcast_node(
+                "setitem", _without_ones(new._node, indices[0].shape), indices[0].shape
+            )
+            new = part._derived(ir.Scatter(part._node, indices, values, "set"), new)
+        else:
+            fitted = _without_ones(new._node, plan.sliced_shape)
+            new = new._derived(broadcast_node("setitem", fitted, plan.sliced_shape))
+        return self._derived(_placed(self._node, new._node, plan.steps), new)
+
+    def __iter__(self) -> Any:
+        if not self.shape:
+            raise TypeError("a tensor of shape () cannot be iterated over")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __contains__(self, value: Operand) -> bool:
+        return bool(self.eq(value).any().item())
+
+    # ------------------------------------------------------------------- named forms
+
+    def masked_select(self, mask: TensorCore) -> Self:
+        """The values where the mask, broadcast, holds, in one axis. Realizes the mask."""
+        shape = broadcast_shape("masked_select", self.shape, mask.shape)
+        kept = self._from_node(broadcast_node("masked_select", mask._node, shape))
+        return self.expand(shape)[kept]
+
+    def nonzero(self) -> Self:
+        """The indices of what is not 0, one a row, as int64. Realizes this tensor."""
+        return self._from_data(np.stack(np.nonzero(self.numpy()), axis=-1).astype(np.int64))
+
+    def index_select(self, axis: int, index: TensorCore) -> Self:
+        """The slices of an axis that a vector of integers names."""
+        if index.ndim > 1:
+            raise ShapeError(f"index_select: the index has shape {index.shape}, not one axis")
+        axis = normalized_axis("index_select", axis, self.ndim)
+        return self[(slice(None),) * axis + (self._as_tensor("index_select", index).reshape(-1),)]
+
+
+# --------------------------------------------------------------------------- reading an index
+
+
+def _plan(x: Indexing, index: Any) -> _Plan:
+    """Take an index apart. Raises IndexError, naming the axis, for one that does not fit."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    items = _without_ellipsis([_prepared(x, item) for item in items], x.ndim)
+    steps: list[_Step] = []
+    shape: list[int] = []
+    arrays: dict[int, TensorCore] = {}
+    for item in items:
+        if item is None:
+            shape.append(1)
+            continue
+        axis = len(steps)
+        n = x.shape[axis]
+        if isinstance(item, slice):
+            start, size, step = _slice_of(item, n)
+            steps.append(_Step(start, size, step))
+            shape.append(size)
+        elif isinstance(item, int):
+            if not -n <= item < n:
+                raise IndexError(f"index {item} is outside axis {axis} of size {n} ({x.shape})")
+            steps.append(_Step(item % n, 1, 1, dropped=True))
+        else:
+            steps.append(_Step(0, n, 1))
+            arrays[len(shape)] = _wrapped(x, item, axis, n)
+            shape.append(n)
+    return _Plan(steps, tuple(shape), arrays)
+
+
+def _prepared(x: Indexing, item: Any) -> Any:
+    """One part of an index as None, Ellipsis, a slice, an int, an array or a tensor of integers,
+    or a list of arrays (a mask)."""
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return item
+    if isinstance(item, (bool, np.bool_)):
+        raise IndexError("a single bool is no index; use a tensor of bools")
+    if isinstance(item, (int, np.integer)):
+        return int(item)
+    if isinstance(item, (list, tuple, range)):
+        item = np.array(item) if len(item) else np.zeros(0, np.int64)
+    if isinstance(item, TensorCore):
+        if item.dtype == bool_:
+            return list(np.nonzero(item.numpy())), item.shape
+        if item.dtype.is_int:
+            return item
+    elif isinstance(item, np.ndarray):
+        if item.dtype == np.bool_:
+            return list(np.nonzero(item)), item.shape
+        if item.dtype.kind in "iu":
+            return item
+    kind = getattr(item, "dtype", type(item).__name__)
+    raise IndexError(f"an index is made of integers, slices, None, ... and bools, not {kind}")
+
+
+def _without_ellipsis(items: list[Any], rank: int) -> list[Any]:
+    """The items with a mask as one array an axis, and every axis named."""
+    flat: list[Any] = []
+    at = 0
+    for item in items:
+        if isinstance(item, tuple):
+            flat.extend(_Mask(array, n) for array, n in zip(*item, strict=True))
+        else:
+            flat.append(item)
+    used = sum(1 for item in flat if item is not None and item is not Ellipsis)
+    if used > rank:
+        raise IndexError(f"{used} indices for the {rank} axes that there are")
+    places = [at for at, item in enumerate(flat) if item is Ellipsis]
+    if len(places) > 1:
+        raise IndexError("an index has at most one ...")
+    at = places[0] if places else len(flat)
+    return flat[:at] + [slice(None)] * (rank - used) + flat[at + 1 :]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mask:
+    """Where a bool mask holds along one of its axes, which has `size` elements."""
+
+    array: Array
+    size: int
+
+
+def _slice_of(item: slice, n: int) -> tuple[int, int, int]:
+    """(start, size, step) of a slice of an axis of n elements."""
+    try:
+        start, stop, step = item.indices(n)
+    except (TypeError, ValueError) as error:
+        raise IndexError(f"slice {item.start}:{item.stop}:{item.step}: {error}") from None
+    size = len(range(start, stop, step))
+    return (start, size, step) if size else (0, 0, 1)
+
+
+def _wrapped(x: Indexing, item: Any, axis: int, n: int) -> TensorCore:
+    """An index array with its negative entries counted from the end."""
+    if isinstance(item, _Mask):
+        if item.size != n:
+            raise IndexError(
+                f"a mask of {item.size} elements for axis {axis} of size {n} ({x.shape})"
+            )
+        return x._from_data(item.array.astype(np.int64), None, x._node.device)
+    if isinstance(item, np.ndarray):
+        if item.size and not -n <= item.min() <= item.max() < n:
+            bad = item.max() if item.max() >= n else item.min()
+            raise IndexError(f"index {bad} is outside axis {axis} of size {n} ({x.shape})")
+        item = item.astype(np.int64)
+        return x._from_data(np.where(item < 0, item + n, item), None, x._node.device)
+    if item.dtype.kind == "uint":
+        return item  # type: ignore[no-any-return]
+    index = x._from_node(item._node).cast(int64)
+    return (index < 0).where(index + n, index)
+
+
+def _whole_mask(x: Indexing, index: Any) -> TensorCore | None:
+    """The mask, where the index is one bool tensor or array of x's leading axes; else None."""
+    if isinstance(index, np.ndarray) and index.dtype == np.bool_:
+        index = x._from_data(index, None, x._node.device)
+    if isinstance(index, TensorCore) and index.dtype == bool_:
+        if index.shape != x.shape[: index.ndim]:
+            raise IndexError(f"a mask of shape {index.shape} does not fit {x.shape}")
+        return index
+    return None
+
+
+# --------------------------------------------------------------------------- applying one
+
+
+def _sliced(node: Node, plan: _Plan) -> Node:
+    """The slices taken, dropped axes gone, new axes there."""
+    for axis, step in enumerate(plan.steps):
+        node = build.slice_axis(node, axis, step.start, step.size, step.step)
+    return build.reshape(node, plan.sliced_shape)
+
+
+def _gather_indices(plan: _Plan) -> tuple[Node, ...]:
+    """One index node an axis of the sliced tensor, all of the result's shape."""
+    shape = plan.sliced_shape
+    axes = sorted(plan.arrays)
+    common = broadcast_shape("index", *(plan.arrays[axis].shape for axis in axes))
+    together = axes == list(range(axes[0], axes[-1] + 1))
+    place = axes[0] if together else 0
+    walked = [axis for axis in range(len(shape)) if axis not in plan.arrays]
+    sizes = [shape[axis] for axis in walked]
+    result = (*sizes[:place], *common, *sizes[place:])
+    nodes = []
+    for axis, n in enumerate(shape):
+        if axis in plan.arrays:
+            own = plan.arrays[axis]._node
+            aligned = own.shape + (1,) * (len(sizes) - place)
+        else:
+            own = ir.Iota(n)
+            at = walked.index(axis)
+            after = len(sizes) - 1 - at + (len(common) if at < place else 0)
+            aligned = (n,) + (1,) * after
+        nodes.append(broadcast_node("index", build.reshape(own, aligned), result))
+    return tuple(nodes)
+
+
+def _without_ones(node: Node, shape: Shape) -> Node:
+    """The node without leading axes of size 1 that `shape` has no room for."""
+    extra = len(node.shape) - len(shape)
+    if extra > 0 and math.prod(node.shape[:extra]) == 1:
+        return build.reshape(node, node.shape[extra:])
+    if extra > 0:
+        raise ShapeError(f"setitem: values of shape {node.shape} into a part of shape {shape}")
+    return node
+
+
+def _placed(base: Node, part: Node, steps: list[_Step]) -> Node:
+    """`base` with `part` at the places that the steps name."""
+    part = build.reshape(part, tuple(step.size for step in steps))
+    if 0 in part.shape:
+        return base
+    inside: Node | None = None
+    for axis, (n, step) in enumerate(zip(base.shape, steps, strict=True)):
+        if step.start == 0 and step.size == n and step.step == 1:
+            continue
+        start, stride = step.start, step.step
+        if stride < 0:
+            part = build.slice_axis(part, axis, step.size - 1, step.size, -1)
+            start, stride = start + (step.size - 1) * stride, -stride
+        part = build.spread_axis(part, axis, stride)
+        length = part.shape[axis]
+        part = pad_node(
+            part,
+            [(0, 0) if i != axis else (start, n - start - length) for i in range(len(base.shape))],
+        )
+        here = _progression_mask(n, start, length, stride)
+        here = build.reshape(here, tuple(n if i == axis else 1 for i in range(len(base.shape))))
+        here = broadcast_node("setitem", here, base.shape)
+        inside = here if inside is None else ir.And(inside, here)
+    return part if inside is None else ir.Where(inside, part, base)
+
+
+def _progression_mask(n: int, start: int, length: int, stride: int) -> Node:
+    """Which of 0 to n - 1 are start, start + stride, ... below start + length."""
+    position = ir.Iota(n)
+
+    def constant(value: int) -> Node:
+        return ir.Const(value, position.dtype, position.shape)
+
+    inside = ir.And(
+        ir.LessEqual(constant(start), position), ir.Less(position, constant(start + length))
+    )
+    if stride == 1:
+        return inside
+    phase = ir.Mod(ir.Sub(position, constant(start)), constant(stride))
+    return ir.And(inside, ir.Equal(phase, constant(0)))

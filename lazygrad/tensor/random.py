@@ -1,0 +1,321 @@
+"""Random numbers as part of the graph: a counter through a block cipher.
+
+The generator is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel Random
+Numbers: As Easy as 1, 2, 3", SC 2011). Number i of draw d under key k is cipher(k, (i, d)): no
+state is walked through, so any element can be computed alone, alike on every device.
+
+The state of a device is one tensor of three uint32: the key (the seed) and the number of draws
+so far. Each draw advances it by assignment, so a replayed `jit` draws on as it should.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import DType, float32, float64, int64, to_dtype, uint32, uint64
+from ..errors import DTypeError, ShapeError
+from ..graph import build, ir
+from ..graph.ir import Node, Shape
+from ..runtime.buffer import DeviceBuffer
+from ..runtime.device import Device
+from .arguments import shape_of
+from .core import TensorCore
+from .gather import Gathering
+from .operands import broadcast_node, cast_node
+
+_PARITY = 0x1BD11BDA  # Skein's key schedule constant for 32-bit words
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+
+
+def threefry(key: tuple[Node, Node], counter: tuple[Node, Node]) -> tuple[Node, Node]:
+    """Threefry-2x32-20 of uint32 nodes of one shape: 64 random bits for each counter."""
+    keys = (*key, ir.Xor(ir.Xor(*key), ir.Const(_PARITY, uint32, key[0].shape)))
+    x: Node = ir.Add(counter[0], key[0])
+    y: Node = ir.Add(counter[1], key[1])
+    for block in range(5):
+        for turn in _ROTATIONS[block % 2]:
+            x = ir.Add(x, y)
+            y = ir.Xor(_rotated(y, turn), x)
+        x = ir.Add(x, keys[(block + 1) % 3])
+        injected = ir.Add(keys[(block + 2) % 3], ir.Const(block + 1, uint32, x.shape))
+        y = ir.Add(y, injected)
+    return x, y
+
+
+def _rotated(x: Node, bits: int) -> Node:
+    """x rotated left by `bits`."""
+    left = ir.Shl(x, ir.Const(bits, uint32, x.shape))
+    return ir.Or(left, ir.Shr(x, ir.Const(32 - bits, uint32, x.shape)))
+
+
+_states: dict[str, TensorCore] = {}  # by device
+_seed: list[int] = []  # what manual_seed set last, for devices whose state is made later
+
+
+def _key_words(seed: int) -> np.ndarray[Any, Any]:
+    return np.array([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, 0], np.uint32)
+
+
+class Random(Gathering):
+    """Numbers from `Tensor.manual_seed`'s stream; the same on every device."""
+
+    __slots__ = ()
+
+    @classmethod
+    def manual_seed(cls, seed: int = 0) -> None:
+        """Start the random numbers anew from a seed (its low 64 bits count)."""
+        _seed[:] = [int(seed)]
+        for device, state in _states.items():
+            fresh = cls._from_storage(DeviceBuffer.from_numpy(_key_words(_seed[0]), device), (3,))
+            state.assign(fresh)
+
+    @classmethod
+    def _random_state(cls, device: str | None) -> tuple[str, TensorCore]:
+        """The device's name and state, made from the seed (or the system's entropy) if new."""
+        place = Device.DEFAULT if device is None else Device.canonical(device)
+        if place not in _states:
+            if not _seed:
+                _seed.append(int.from_bytes(os.urandom(8), "little"))
+            words = DeviceBuffer.from_numpy(_key_words(_seed[0]), place)
+            _states[place] = cls._from_storage(words, (3,))
+        return place, _states[place]
+
+    @classmethod
+    def _random_bits(cls, shape: Shape, device: str | None) -> tuple[Node, Node]:
+        """Two uint32 nodes of `shape`, every bit random; the state advances by one draw."""
+        size = math.prod(shape)
+        if size >= 1 << 32:
+            raise ShapeError(f"random: {shape} has more than 2**32 elements")
+        _, state = cls._random_state(device)
+        node = state._node
+
+        def word(i: int) -> Node:
+            return broadcast_node("random", build.slice_axis(node, 0, i, 1), (size,))
+
+        bits = threefry((word(0), word(1)), (ir.Iota(size, uint32), word(2)))
+        last = ir.Cast(ir.Equal(ir.Iota(3, uint32), ir.Const(2, uint32, (3,))), uint32)
+        state.assign(cls._from_node(ir.Add(node, last)))
+        return build.reshape(bits[0], shape), build.reshape(bits[1], shape)
+
+    @classmethod
+    def _unit_interval(cls, shape: Shape, dtype: DType, device: str | None) -> Node:
+        """Numbers in [0, 1), multiples of one over 2 to the number of digits of the dtype."""
+        x, y = cls._random_bits(shape, device)
+        return _fraction(x, y, dtype)
+
+    # ------------------------------------------------------------------- distributions
+
+    @classmethod
+    def rand(
+        cls,
+        *shape: int | Sequence[int],
+        dtype: Any = float32,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """Uniform in [0, 1)."""
+        target = _float_dtype("rand", dtype)
+        node = cls._unit_interval(shape_of("rand", *shape), target, device)
+        return cls._variable_of(node, requires_grad)
+
+    @classmethod
+    def uniform(
+        cls,
+        *shape: int | Sequence[int],
+        low: float = 0.0,
+        high: float = 1.0,
+        dtype: Any = float32,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """Uniform in [low, high)."""
+        target = _float_dtype("uniform", dtype)
+        unit = cls._from_node(cls._unit_interval(shape_of("uniform", *shape), target, device))
+        return cls._variable_of((unit * (high - low) + low)._node, requires_grad)
+
+    @classmethod
+    def randn(
+        cls,
+        *shape: int | Sequence[int],
+        dtype: Any = float32,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """Normal, of mean 0 and standard deviation 1, by Box and Muller's transform."""
+        target = _float_dtype("randn", dtype)
+        sizes = shape_of("randn", *shape)
+        return cls._variable_of(cls._normal_node(sizes, target, device), requires_grad)
+
+    @classmethod
+    def _normal_node(cls, shape: Shape, dtype: DType, device: str | None) -> Node:
+        wide = float64 if dtype == float64 else float32
+        if wide == float64:  # two draws: one does not hold the digits of two numbers
+            first = cls._unit_interval(shape, wide, device)
+            second = cls._unit_interval(shape, wide, device)
+        else:
+            x, y = cls._random_bits(shape, device)
+            first, second = _fraction(x, x, wide), _fraction(y, y, wide)
+        radius = (1 - cls._from_node(first)).log() * -2  # 1 - u is in (0, 1]: its log is finite
+        angle = cls._from_node(second) * (2 * math.pi)
+        return cast_node((radius.sqrt() * angle.cos())._node, dtype)
+
+    @classmethod
+    def normal(
+        cls,
+        *shape: int | Sequence[int],
+        mean: float = 0.0,
+        std: float = 1.0,
+        dtype: Any = float32,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """Normal, of this mean and standard deviation."""
+        made = cls.randn(*shape, dtype=dtype, device=device)
+        return cls._variable_of((made * std + mean)._node, requires_grad)
+
+    @classmethod
+    def randint(
+        cls,
+        *shape: int | Sequence[int],
+        low: int = 0,
+        high: int = 10,
+        dtype: Any = int64,
+        device: str | None = None,
+    ) -> Self:
+        """Whole numbers from low up to, not including, high: the high word of bits times range."""
+        target = to_dtype(dtype)
+        if high <= low or high - low > 1 << 32:
+            raise ValueError(f"randint: low {low}, high {high}: the range must be 1 to 2**32")
+        if not target.is_float and not target.min <= low <= high - 1 <= target.max:
+            raise DTypeError(f"randint: {low} to {high} does not fit {target}")
+        x, y = cls._random_bits(shape_of("randint", *shape), device)
+
+        def constant(value: int) -> Node:
+            return ir.Const(value, uint64, x.shape)
+
+        # (x * 2**32 + y) * range / 2**64, in halves
+        low_part = ir.Shr(ir.Mul(ir.Cast(y, uint64), constant(high - low)), constant(32))
+        product = ir.Add(ir.Mul(ir.Cast(x, uint64), constant(high - low)), low_part)
+        node = ir.Add(ir.Cast(ir.Shr(product, constant(32)), int64), ir.Const(low, int64, x.shape))
+        return cls._variable_of(cast_node(node, target))
+
+    @classmethod
+    def randperm(cls, n: int, dtype: Any = int64, device: str | None = None) -> Self:
+        """0 to n - 1 in random order."""
+        x, y = cls._random_bits((n,), device)
+        keys = ir.Or(ir.Shl(ir.Cast(x, uint64), ir.Const(32, uint64, x.shape)), ir.Cast(y, uint64))
+        return cls._variable_of(cls._from_node(keys).argsort(0).cast(dtype)._node)
+
+    def rand_like(self, dtype: Any = None) -> Self:
+        """`rand` of this tensor's shape, dtype and device."""
+        return self.rand(*self.shape, dtype=dtype or self.dtype, device=self._node.device)
+
+    def randn_like(self, dtype: Any = None) -> Self:
+        """`randn` of this tensor's shape, dtype and device."""
+        return self.randn(*self.shape, dtype=dtype or self.dtype, device=self._node.device)
+
+    def bernoulli(self) -> Self:
+        """1 with the probability that each element says, else 0."""
+        chance = self._widened()
+        unit = self.rand(*self.shape, dtype=chance.dtype, device=self._node.device)
+        return (unit < chance.detach()).cast(self.dtype)
+
+    def multinomial(self, num_samples: int = 1, replacement: bool = False) -> Self:
+        """Indices drawn with probabilities in proportion to the weights of each row (a tensor of
+        one or two axes). Without replacement no index comes twice in a row."""
+        if self.ndim not in (1, 2):
+            raise ShapeError(f"multinomial: weights have one or two axes, not {self.shape}")
+        if not replacement and num_samples > self.shape[-1]:
+            raise ShapeError(f"multinomial: {num_samples} of {self.shape[-1]} without replacement")
+        weights = self.detach()._widened()
+        device = self._node.device
+        if not replacement:
+            # the smallest of exponential waiting times with these rates come in that proportion
+            waiting = -(1 - self.rand(*self.shape, dtype=weights.dtype, device=device)).log()
+            return (weights / waiting.clamp(min=1e-30)).topk(num_samples)[1]
+        totals = weights.cumsum(-1)
+        unit = self.rand(*self.shape[:-1], num_samples, dtype=weights.dtype, device=device)
+        level = (unit * totals[..., -1:]).unsqueeze(-1)
+        index = (totals.unsqueeze(-2) <= level).sum(-1)
+        return index.minimum(self.shape[-1] - 1)
+
+    def dropout(self, p: float = 0.5) -> Self:
+        """In training (`Tensor.training`), 0 with probability p and x / (1 - p) otherwise."""
+        if not 0 <= p <= 1:
+            raise ValueError(f"dropout: p is a probability, not {p}")
+        if not type(self).training or p == 0:
+            return self
+        if p == 1:
+            return self * 0
+        kept = self._from_node(self._unit_interval(self.shape, float32, self._node.device)) >= p
+        return kept.where(self * (1 / (1 - p)), 0)
+
+    # ------------------------------------------------------------------- initial weights
+
+    @classmethod
+    def scaled_uniform(cls, *shape: int | Sequence[int], **options: Any) -> Self:
+        """Uniform in [-1, 1) over the square root of the number of elements."""
+        sizes = shape_of("scaled_uniform", *shape)
+        bound = max(math.prod(sizes), 1) ** -0.5
+        return cls.uniform(*sizes, low=-bound, high=bound, **options)
+
+    @classmethod
+    def glorot_uniform(cls, *shape: int | Sequence[int], **options: Any) -> Self:
+        """Uniform within sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010)."""
+        sizes = shape_of("glorot_uniform", *shape)
+        fan_in, fan_out = fans(sizes)
+        bound = math.sqrt(6 / (fan_in + fan_out))
+        return cls.uniform(*sizes, low=-bound, high=bound, **options)
+
+    @classmethod
+    def kaiming_uniform(cls, *shape: int | Sequence[int], a: float = 0.0, **options: Any) -> Self:
+        """Uniform within sqrt(6 / ((1 + a*a) fan in)) (He et al. 2015); a is the slope of the
+        rectifier for negative values."""
+        sizes = shape_of("kaiming_uniform", *shape)
+        bound = math.sqrt(6 / ((1 + a * a) * fans(sizes)[0]))
+        return cls.uniform(*sizes, low=-bound, high=bound, **options)
+
+    @classmethod
+    def kaiming_normal(cls, *shape: int | Sequence[int], a: float = 0.0, **options: Any) -> Self:
+        """Normal, of standard deviation sqrt(2 / ((1 + a*a) fan in)) (He et al. 2015)."""
+        sizes = shape_of("kaiming_normal", *shape)
+        return cls.normal(*sizes, std=math.sqrt(2 / ((1 + a * a) * fans(sizes)[0])), **options)
+
+
+def fans(shape: Shape) -> tuple[int, int]:
+    """(inputs, outputs) of one unit of a weight (out, in, kernel..); at least 1 each."""
+    if len(shape) < 2:
+        n = max(shape[0] if shape else 1, 1)
+        return n, n
+    field = math.prod(shape[2:])
+    return max(shape[1] * field, 1), max(shape[0] * field, 1)
+
+
+def _float_dtype(name: str, dtype: Any) -> DType:
+    target = to_dtype(dtype)
+    if not target.is_float:
+        raise DTypeError(f"{name}: makes floats, not {target}")
+    return target
+
+
+def _fraction(x: Node, y: Node, dtype: DType) -> Node:
+    """Random bits as a number in [0, 1), with as many digits as the dtype holds exactly."""
+
+    def high_bits(node: Node, bits: int) -> Node:
+        # at most 31 bits are left, so the signed integer is the same, and converts faster
+        return ir.Bitcast(ir.Shr(node, ir.Const(32 - bits, uint32, node.shape)), dtypes.int32)
+
+    def constant(value: float) -> Node:
+        return ir.Const(value, dtype, x.shape)
+
+    if dtype == float64:
+        high, low = ir.Cast(high_bits(x, 27), dtype), ir.Cast(high_bits(y, 26), dtype)
+        return ir.Mul(ir.Add(ir.Mul(high, constant(2.0**26)), low), constant(2.0**-53))
+    digits = {dtypes.float16: 11, dtypes.bfloat16: 8, float32: 24}[dtype]
+    return ir.Mul(ir.Cast(high_bits(x, digits), dtype), constant(2.0**-digits))

@@ -1,0 +1,237 @@
+"""Reductions, and what is made of them: statistics, scans, normalisations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+from ..dtypes import DType, bool_, int32, int64, to_dtype, uint8
+from ..errors import DTypeError, ShapeError
+from ..graph import build
+from ..graph.ir import Add, Detach, Iota, Maximum, Minimum, Mul, Node, Reduce, Reshape, Window
+from .arguments import normalized_axes, normalized_axis
+from .movement import Movement, pad_node
+from .operands import broadcast_node, cast_node
+
+Axes = int | Sequence[int] | None
+
+
+class Reduction(Movement):
+    """`axis` is one axis, several, or None for all; `keepdim` leaves them in place, of size 1."""
+
+    __slots__ = ()
+
+    def _reduce(self, name: str, op: str, axis: Axes, keepdim: bool) -> Self:
+        """The axes combined by op, in this tensor's dtype."""
+        return self._derived(self._reduced(name, op, self._node, axis, keepdim))
+
+    def _reduced(self, name: str, op: str, node: Node, axis: Axes, keepdim: bool) -> Node:
+        shape = node.shape
+        axes = normalized_axes(name, axis, len(shape))
+        if not axes:
+            return node
+        if op in ("max", "min") and any(shape[i] == 0 for i in axes):
+            raise ShapeError(f"{name}: axis {axis} of {shape} is empty and has no {op}imum")
+        node = Reduce(node, op, axes)
+        if keepdim:
+            node = build.reshape(node, tuple(1 if i in axes else n for i, n in enumerate(shape)))
+        return node
+
+    # ------------------------------------------------------------------- reductions
+
+    def sum(self, axis: Axes = None, keepdim: bool = False, dtype: Any = None) -> Self:
+        """The sum; of bools and integers as int64 unless `dtype` says otherwise."""
+        target = to_dtype(dtype) if dtype is not None else _accumulator(self.dtype)
+        node = cast_node(self._node, target)
+        return self._derived(self._reduced("sum", "sum", node, axis, keepdim))
+
+    def prod(self, axis: Axes = None, keepdim: bool = False, dtype: Any = None) -> Self:
+        """The product; of bools and integers as int64 unless `dtype` says otherwise."""
+        target = to_dtype(dtype) if dtype is not None else _accumulator(self.dtype)
+        node = cast_node(self._node, target)
+        return self._derived(self._reduced("prod", "prod", node, axis, keepdim))
+
+    def max(self, axis: Axes = None, keepdim: bool = False) -> Self:
+        """The largest value (values only: `argmax` gives where); nan where there is one."""
+        return self._reduce("max", "max", axis, keepdim)
+
+    def min(self, axis: Axes = None, keepdim: bool = False) -> Self:
+        """The smallest value (values only: `argmin` gives where); nan where there is one."""
+        return self._reduce("min", "min", axis, keepdim)
+
+    amax, amin = max, min
+
+    def _arg(self, name: str, op: str, axis: int | None, keepdim: bool) -> Self:
+        x: Self = self.detach() if axis is not None else self.detach().flatten()
+        place = normalized_axis(name, 0 if axis is None else axis, x.ndim)
+        if not x.shape:
+            return self._from_node(self.zeros(dtype=int64)._node)
+        x = x.cast(uint8) if x.dtype == bool_ else x
+        n = x.shape[place]
+        best = x._reduce(name, op, place, keepdim=True)
+        hit = x.eq(best)
+        if x.dtype.is_float:
+            hit = hit | x.isnan()  # nan is the best of all, and equals nothing
+        index = build.reshape(Iota(n, int32), tuple(n if i == place else 1 for i in range(x.ndim)))
+        position = self._from_node(broadcast_node(name, index, x.shape))
+        found = hit.where(position, n)._reduce(name, "min", place, keepdim)
+        if axis is None and keepdim:
+            found = found.reshape((1,) * self.ndim)
+        return found.cast(int64)
+
+    def argmax(self, axis: int | None = None, keepdim: bool = False) -> Self:
+        """Where the largest value is (the first of equals), as int64; with no axis, its place in
+        the flattened tensor."""
+        return self._arg("argmax", "max", axis, keepdim)
+
+    def argmin(self, axis: int | None = None, keepdim: bool = False) -> Self:
+        """Where the smallest value is (the first of equals), as int64."""
+        return self._arg("argmin", "min", axis, keepdim)
+
+    def any(self, axis: Axes = None, keepdim: bool = False) -> Self:
+        """Whether any value is not 0."""
+        return self.cast(bool_)._reduce("any", "sum", axis, keepdim)
+
+    def all(self, axis: Axes = None, keepdim: bool = False) -> Self:
+        """Whether no value is 0."""
+        return self.cast(bool_)._reduce("all", "prod", axis, keepdim)
+
+    def count_nonzero(self, axis: Axes = None) -> Self:
+        """How many values are not 0, as int64."""
+        return self.ne(0).sum(axis)
+
+    # ------------------------------------------------------------------- statistics
+
+    def _count(self, name: str, axis: Axes) -> int:
+        axes = normalized_axes(name, axis, self.ndim)
+        return math.prod(self.shape[i] for i in axes)
+
+    def _float_only(self, name: str) -> None:
+        if not self.dtype.is_float:
+            raise DTypeError(f"{name}: needs floats, this is {self.dtype}; cast it first")
+
+    def mean(self, axis: Axes = None, keepdim: bool = False, dtype: Any = None) -> Self:
+        """The arithmetic mean of floats; nan of nothing. Raises DTypeError for integers."""
+        x = self if dtype is None else self.cast(dtype)
+        x._float_only("mean")
+        wide = x._widened()
+        total = wide.sum(axis, keepdim)
+        n = self._count("mean", axis)
+        return x._narrowed(total / n)
+
+    def var(self, axis: Axes = None, correction: float = 1, keepdim: bool = False) -> Self:
+        """The variance: squared distances from the mean, summed, over (count - correction)."""
+        self._float_only("var")
+        x = self._widened()
+        squares = (x - x.mean(axis, keepdim=True)).square()
+        n = max(0, self._count("var", axis) - correction)
+        return self._narrowed(squares.sum(axis, keepdim) / n)
+
+    def std(self, axis: Axes = None, correction: float = 1, keepdim: bool = False) -> Self:
+        """The standard deviation, the square root of `var`."""
+        self._float_only("std")
+        return self._narrowed(self._widened().var(axis, correction, keepdim).sqrt())
+
+    def var_mean(
+        self, axis: Axes = None, correction: float = 1, keepdim: bool = False
+    ) -> tuple[Self, Self]:
+        """(var, mean)."""
+        return self.var(axis, correction, keepdim), self.mean(axis, keepdim)
+
+    def std_mean(
+        self, axis: Axes = None, correction: float = 1, keepdim: bool = False
+    ) -> tuple[Self, Self]:
+        """(std, mean)."""
+        return self.std(axis, correction, keepdim), self.mean(axis, keepdim)
+
+    def norm(self, p: float = 2, axis: Axes = None, keepdim: bool = False) -> Self:
+        """The p-norm, (sum |x|**p)**(1/p); p may be inf, -inf, 0 (how many are not 0)."""
+        self._float_only("norm")
+        x = self._widened()
+        if p == math.inf:
+            made = x.abs().max(axis, keepdim)
+        elif p == -math.inf:
+            made = x.abs().min(axis, keepdim)
+        elif p == 0:
+            made = x.ne(0).cast(x.dtype).sum(axis, keepdim)
+        elif p == 1:
+            made = x.abs().sum(axis, keepdim)
+        elif p == 2:
+            made = x.square().sum(axis, keepdim).sqrt()
+        else:
+            made = x.abs().pow(p).sum(axis, keepdim).pow(1 / p)
+        return self._narrowed(made)
+
+    def logsumexp(self, axis: Axes = None, keepdim: bool = False) -> Self:
+        """log(sum(e**x)) without overflow: the maximum is taken out first."""
+        x = self._widened()
+        top = x._stable_top(axis)
+        total = (x - top).exp().sum(axis, keepdim=True).log() + top
+        if not keepdim:
+            axes = normalized_axes("logsumexp", axis, self.ndim)
+            total = total.reshape(tuple(n for i, n in enumerate(self.shape) if i not in axes))
+        return self._narrowed(total)
+
+    def _stable_top(self, axis: Axes) -> Self:
+        """The maximum as a constant for gradients, 0 where it is infinite, kept in place."""
+        top = self._from_node(Detach(self._node)).max(axis, keepdim=True)
+        return top.isfinite().where(top, 0)
+
+    # ------------------------------------------------------------------- scans
+
+    def _scan(self, name: str, op: str, axis: int, identity: Any) -> Self:
+        """Element i is elements 0 to i combined by op.
+
+        Blocks are scanned by brute force, then the blocks' totals by a scan in turn: the work is
+        linear, and rounding errors grow with the logarithm of the length.
+        """
+        axis = normalized_axis(name, axis, self.ndim)
+        if self.ndim == 0 or self.shape[axis] <= 1:
+            return self.clone()
+        x = self.movedim(axis, -1)
+        return x._derived(_scan_last(x._node, op, identity)).movedim(-1, axis)
+
+    def cumsum(self, axis: int = 0) -> Self:
+        """The sum of the elements up to each one, itself included; of integers as int64."""
+        return self.cast(_accumulator(self.dtype))._scan("cumsum", "sum", axis, 0)
+
+    def cumprod(self, axis: int = 0) -> Self:
+        """The product of the elements up to each one, itself included; of integers as int64."""
+        return self.cast(_accumulator(self.dtype))._scan("cumprod", "prod", axis, 1)
+
+    def cummax(self, axis: int = 0) -> Self:
+        """The largest of the elements up to each one (values only)."""
+        return self._scan("cummax", "max", axis, self.dtype.min)
+
+    def cummin(self, axis: int = 0) -> Self:
+        """The smallest of the elements up to each one (values only)."""
+        return self._scan("cummin", "min", axis, self.dtype.max)
+
+
+def _accumulator(dtype: DType) -> DType:
+    """The dtype that sums and products of `dtype` have."""
+    return dtype if dtype.is_float else int64
+
+
+_BLOCK = 32  # elements scanned by brute force; larger does more work, smaller more passes
+_COMBINE = {"sum": Add, "prod": Mul, "max": Maximum, "min": Minimum}
+
+
+def _scan_last(node: Node, op: str, identity: Any) -> Node:
+    """The running combination along the last axis."""
+    *outer, n = node.shape
+    whole = [(0, 0)] * len(outer)
+    last = len(outer)
+    if n <= _BLOCK:
+        windows = Window(pad_node(node, [*whole, (n - 1, 0)], identity), last, n)
+        return Reduce(windows, op, (last + 1,))
+    blocks = -(-n // _BLOCK)
+    padded = pad_node(node, [*whole, (0, blocks * _BLOCK - n)], identity)
+    inner = _scan_last(Reshape(padded, (*outer, blocks, _BLOCK)), op, identity)
+    totals = build.reshape(build.slice_axis(inner, last + 1, _BLOCK - 1, 1), (*outer, blocks))
+    # what comes before block i is the combination of the blocks 0 to i - 1
+    before = pad_node(_scan_last(totals, op, identity), [*whole, (1, -1)], identity)
+    before = broadcast_node("scan", Reshape(before, (*outer, blocks, 1)), inner.shape)
+    result = Reshape(_COMBINE[op](before, inner), (*outer, blocks * _BLOCK))
+    return build.slice_axis(result, last, 0, n)
