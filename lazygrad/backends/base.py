@@ -71,8 +71,13 @@ class Device(Protocol):
     where they are has NumPy's `__array_interface__`: NumPy then makes views that keep it alive.
     """
 
-    name: str  # "CPU", "GPU", "GPU:1"
-    machine: Machine
+    @property
+    def name(self) -> str:
+        """ "CPU", "GPU", "GPU:1"."""
+
+    @property
+    def machine(self) -> Machine:
+        """Facts for the loop passes."""
 
     def allocate(self, nbytes: int) -> Any:
         """Memory for nbytes, aligned for vectors. Raises OutOfMemoryError with the sizes."""

@@ -1,0 +1,1 @@
+"""The OpenCL backend: loops to OpenCL C (codegen), buffers, programs and launches (device)."""

@@ -1,0 +1,152 @@
+"""An OpenCL device: memory, an in-order queue, programs. Opening one imports pyopencl."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import DeviceError
+from ..base import Launch, Machine
+from .codegen import Facts
+from .platforms import choose_device, describe, import_pyopencl
+from .pool import Memory, Pool
+from .program import Builder, OpenCLProgram
+
+UPLOADS_UNDER_WAY = 256 << 20  # bytes of host arrays kept alive for uploads that have not ended
+KEPT_SHARE = 4  # freed memory is kept up to this part of the device's memory
+
+
+class OpenCLDevice:
+    """See backends.base.Device; `name` is "GPU" or "GPU:n". Raises DeviceError where it is absent.
+
+    All work goes through one queue, in order, so a buffer that is freed and used again is safe
+    while kernels that read it still wait; only downloads, synchronize and times() wait.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._cl = cl = import_pyopencl()
+        self._device = device = choose_device(cl, name)
+        try:
+            self._context = cl.Context([device])
+            self._queue = cl.CommandQueue(self._context, device)
+        except cl.Error as error:
+            raise DeviceError(f"{name}: {describe(device)} cannot be used: {error}") from None
+        self._is_profiled = False
+        self.machine = machine_of(cl, device)
+        self.facts = facts_of(device, self.machine)
+        self._builder = Builder(cl, self._context, device)
+        self._uploads: deque[tuple[Any, int]] = deque()  # event, bytes
+        self._upload_bytes = 0
+        capacity = int(device.global_mem_size)
+        largest = int(device.max_mem_alloc_size)
+        self.pool = Pool(name, self._new_buffer, largest, capacity, capacity // KEPT_SHARE)
+
+    def allocate(self, nbytes: int) -> Memory:
+        """Memory for nbytes, its contents undefined. Raises OutOfMemoryError with the sizes."""
+        return self.pool.take(nbytes)
+
+    def upload(self, array: np.ndarray[Any, Any]) -> Memory:
+        """Memory with the array's bytes. The copy may end later: do not change the array before
+        synchronize() or a download; it is kept alive until then."""
+        memory = self.allocate(array.nbytes)
+        if array.nbytes:
+            event = self._cl.enqueue_copy(
+                self._queue, memory.block.buffer, _bytes(array), is_blocking=False
+            )
+            self._uploads.append((event, array.nbytes))
+            self._upload_bytes += array.nbytes
+            self._forget_uploads()
+        return memory
+
+    def download(self, memory: Memory, array: np.ndarray[Any, Any]) -> None:
+        """Copy the first array.nbytes bytes of memory into array, which is contiguous; waits."""
+        if array.nbytes:
+            self._guarded(self._cl.enqueue_copy, self._queue, _bytes(array), memory.block.buffer)
+            self._forget_uploads()
+
+    def compile(self, launches: Sequence[Launch], timing: bool = False) -> OpenCLProgram:
+        """Kernels for the launches. With timing, the queue records times from now on."""
+        if timing and not self._is_profiled:
+            self.synchronize()
+            profiling = self._cl.command_queue_properties.PROFILING_ENABLE
+            self._queue = self._cl.CommandQueue(self._context, self._device, profiling)
+            self._is_profiled = True
+        local_bytes = self.machine.local_bytes
+        return OpenCLProgram(self._builder, self._queue, launches, self.facts, local_bytes, timing)
+
+    def synchronize(self) -> None:
+        """Wait until all that was enqueued is done."""
+        self._guarded(self._queue.finish)
+        self._forget_uploads()
+
+    def _guarded(self, wait: Any, *args: Any) -> None:
+        """Waiting is where a device reports what went wrong in kernels before."""
+        try:
+            wait(*args)
+        except self._cl.Error as error:
+            raise DeviceError(
+                f"{self.name}: {describe(self._device)} reports {error}; "
+                "the results of kernels before are lost"
+            ) from None
+
+    def _new_buffer(self, nbytes: int) -> Any:
+        """A buffer that really is there: drivers may put the allocation off to the first use."""
+        flags = self._cl.mem_flags.READ_WRITE
+        undefined = self._cl.mem_migration_flags.CONTENT_UNDEFINED
+        try:
+            buffer = self._cl.Buffer(self._context, flags, nbytes)
+            self._cl.enqueue_migrate_mem_objects(self._queue, [buffer], undefined)
+        except self._cl.Error as error:
+            raise MemoryError(str(error)) from None
+        return buffer
+
+    def _forget_uploads(self) -> None:
+        """Let go of arrays whose upload has ended; wait for some where there are too many."""
+        complete = self._cl.command_execution_status.COMPLETE
+        while self._uploads:
+            event, nbytes = self._uploads[0]
+            if event.command_execution_status != complete:
+                if self._upload_bytes <= UPLOADS_UNDER_WAY:
+                    break
+                event.wait()
+            self._uploads.popleft()
+            self._upload_bytes -= nbytes
+
+
+def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array's memory as bytes: pyopencl does not know all dtypes."""
+    return array.reshape(-1).view(np.uint8)
+
+
+def machine_of(cl: Any, device: Any) -> Machine:
+    """The facts that loop passes decide by. An OpenCL CPU is treated as the GPU it acts as."""
+    is_cpu = bool(device.type & cl.device_type.CPU)
+    return Machine(
+        name=f"{describe(device)}{', a CPU' if is_cpu else ''}",
+        gpu=True,
+        cores=int(device.max_compute_units),
+        vector_bytes=4 * max(int(device.native_vector_width_float), 1) if is_cpu else 16,
+        registers=32 if is_cpu else 255,  # of a work-item, where there is no way to ask
+        l1_bytes=32 << 10 if is_cpu else int(device.local_mem_size),
+        l2_bytes=int(device.global_mem_cache_size),
+        fma=bool(device.single_fp_config & cl.device_fp_config.FMA),
+        group_limit=min(int(device.max_work_group_size), 1024),
+        local_bytes=int(device.local_mem_size),
+        float64="cl_khr_fp64" in device.extensions,
+    )
+
+
+def facts_of(device: Any, machine: Machine) -> Facts:
+    """The facts that codegen writes by."""
+    extensions = device.extensions.split()
+    return Facts(
+        name=device.name.strip(),
+        float64=machine.float64,
+        float16="cl_khr_fp16" in extensions,
+        int64_atomics="cl_khr_int64_base_atomics" in extensions,
+        group_limit=machine.group_limit,
+    )

@@ -1,0 +1,168 @@
+"""Compiled launches: from OpenCL C to kernels with their arguments set, ready to be enqueued."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import CompilerError
+from ...loops.ir import Alloc, Function, statements
+from ...runtime.cache import DiskCache
+from ..base import Launch
+from .codegen import Facts, codegen, kernel_name
+from .items import launch as launch_sizes
+from .platforms import describe
+from .pool import Memory, show_bytes
+
+KEPT_BUILDS = 1024  # programs kept in memory for launches with the same source
+
+
+class Builder:
+    """Builds sources for one device; binaries are kept on disk by source, device and driver."""
+
+    def __init__(self, cl: Any, context: Any, device: Any) -> None:
+        self.cl = cl
+        self.context = context
+        self.device = device
+        self.options = ["-cl-std=CL1.2", "-w"]
+        if device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
+            self.options.append("-cl-fp32-correctly-rounded-divide-sqrt")
+        self.cache = DiskCache("opencl")
+        self._built: dict[str, Any] = {}
+
+    def kernel(self, name: str, source: str) -> Any:
+        """A kernel object of its own: arguments set on it stay."""
+        program = self._built.get(source)
+        if program is None:
+            program = self._from_disk(source) or self._from_source(name, source)
+            if len(self._built) >= KEPT_BUILDS:
+                del self._built[next(iter(self._built))]
+            self._built[source] = program
+        return self.cl.Kernel(program, name)
+
+    def _key(self, source: str) -> str:
+        device = self.device
+        about = [device.platform.version, device.version, describe(device), *self.options]
+        return json.dumps([*about, source])
+
+    def _from_disk(self, source: str) -> Any:
+        """A program from its kept binary; None where there is none or the driver refuses it."""
+        binary = self.cache.get(self._key(source))
+        if binary is None:
+            return None
+        try:
+            return self._build(self.cl.Program(self.context, [self.device], [binary]))
+        except self.cl.Error:
+            return None
+
+    def _from_source(self, name: str, source: str) -> Any:
+        try:
+            program = self._build(self.cl.Program(self.context, source))
+        except self.cl.Error as error:
+            path = Path(tempfile.mkdtemp(prefix="lazygrad-")) / f"{name}.cl"
+            path.write_text(source)
+            raise CompilerError(
+                f"opencl: kernel {name} does not build on {describe(self.device)}; its source is "
+                f"in {path}\n{error}"
+            ) from None
+        (binary,) = program.get_info(self.cl.program_info.BINARIES)
+        if binary:
+            self.cache.put(self._key(source), binary)
+        return program
+
+    def _build(self, program: Any) -> Any:
+        with warnings.catch_warnings():  # pyopencl warns of every remark that a compiler makes
+            warnings.simplefilter("ignore")
+            return program.build(options=self.options, devices=[self.device], cache_dir=False)
+
+
+@dataclass(slots=True)
+class Call:
+    """One enqueue: a kernel, its sizes, and the slots of its arguments."""
+
+    kernel: Any
+    global_size: tuple[int, ...]
+    local_size: tuple[int, ...]
+    slots: tuple[int, ...]
+    serials: list[int] = field(default_factory=list)  # of the blocks that the arguments are set to
+
+    def set_arguments(self, memories: Sequence[Memory]) -> None:
+        """Set those that are not what they were in the last run."""
+        for n, slot in enumerate(self.slots):
+            block = memories[slot].block
+            if self.serials[n] != block.serial:
+                self.kernel.set_arg(n, block.buffer)
+                self.serials[n] = block.serial
+
+
+class OpenCLProgram:
+    """Launches, compiled. See backends.base.Program."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        queue: Any,
+        launches: Sequence[Launch],
+        facts: Facts,
+        local_bytes: int,
+        timing: bool,
+    ) -> None:
+        self._enqueue = builder.cl.enqueue_nd_range_kernel
+        self._queue = queue
+        self._timing = timing
+        self._events: list[Any] = []
+        self._sources: list[str] = []
+        self._calls: list[Call] = []
+        for each in launches:
+            _check_local_memory(each.function, local_bytes)
+            aliased = len(set(each.slots)) < len(each.slots)
+            source = codegen(each.function, facts, aliased)
+            kernel = builder.kernel(kernel_name(each.function), source)
+            sizes = launch_sizes(each.function, facts.group_limit)
+            self._calls.append(Call(kernel, *sizes, each.slots, [-1] * len(each.slots)))
+            self._sources.append(source)
+
+    def run(self, memories: Sequence[Memory]) -> None:
+        """Enqueue every launch; nothing waits."""
+        events: list[Any] = []
+        for call in self._calls:
+            if 0 in call.global_size:
+                events.append(None)
+                continue
+            call.set_arguments(memories)
+            events.append(
+                self._enqueue(self._queue, call.kernel, call.global_size, call.local_size)
+            )
+        self._queue.flush()
+        if self._timing:
+            self._events = events
+
+    def times(self) -> list[float]:
+        """Seconds on the device for each launch of the last run; waits for it to end."""
+        self._queue.finish()
+        return [
+            (event.profile.end - event.profile.start) * 1e-9 if event is not None else 0.0
+            for event in self._events
+        ]
+
+    def texts(self) -> dict[str, str]:
+        """The source of each distinct kernel, one after another."""
+        return {"opencl": "\n".join(dict.fromkeys(self._sources))}
+
+
+def _check_local_memory(function: Function, limit: int) -> None:
+    size = sum(
+        stmt.array.size * stmt.array.dtype.itemsize
+        for stmt in statements(function.body)
+        if isinstance(stmt, Alloc) and stmt.array.scope == "local"
+    )
+    if size > limit:
+        raise CompilerError(
+            f"opencl: {function.name}: its local arrays take {show_bytes(size)}, "
+            f"a work-group has {show_bytes(limit)}"
+        )

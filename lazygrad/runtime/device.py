@@ -1,0 +1,68 @@
+"""Devices by name: which there are, which is the default, and the opened ones.
+
+Device.DEFAULT              "CPU", or what BACKEND says; may be set
+Device.canonical("gpu:1")   "GPU:1"
+Device["GPU"]               the backend's device, opened at the first use
+"""
+
+from __future__ import annotations
+
+import re
+
+from .. import config
+from ..backends.base import Device as BackendDevice
+from ..errors import DeviceError
+
+
+def _open(name: str) -> BackendDevice:
+    """Open the device of a canonical name. Backends are imported here, when one is asked for."""
+    if name == "CPU":
+        from ..backends.llvm.device import CPU
+
+        return CPU()
+    from ..backends.opencl.device import OpenCLDevice
+
+    return OpenCLDevice(name)
+
+
+class Devices:
+    """The registry of devices; `Device` is the only one. See the module's examples."""
+
+    def __init__(self) -> None:
+        self._default: str | None = None
+        self._opened: dict[str, BackendDevice] = {}
+
+    @property
+    def DEFAULT(self) -> str:
+        """The device of tensors that name none: the one set here, else BACKEND's."""
+        return self._default or config.BACKEND
+
+    @DEFAULT.setter
+    def DEFAULT(self, name: str) -> None:
+        self._default = self.canonical(name)
+
+    def canonical(self, name: str) -> str:
+        """The name as it is written everywhere: "cpu" is "CPU", "gpu:0" is "GPU".
+
+        Says nothing about whether the device is there. Raises DeviceError, naming what is valid.
+        """
+        found = re.fullmatch(r"(CPU|GPU)(?::(\d+))?", str(name).strip().upper(), re.ASCII)
+        if found is None or (found[1] == "CPU" and int(found[2] or 0)):
+            raise DeviceError(f'device {name!r} is unknown; valid are "CPU", "GPU", "GPU:1", ...')
+        number = int(found[2] or 0)
+        return f"{found[1]}:{number}" if number else found[1]
+
+    def get(self, name: str) -> BackendDevice:
+        """The opened device. Raises DeviceError where it is unknown, absent or cannot be used."""
+        device = self._opened.get(name)
+        if device is None:
+            name = self.canonical(name)
+            device = self._opened[name] = self._opened.get(name) or _open(name)
+        return device
+
+    def __getitem__(self, name: str) -> BackendDevice:
+        """Device["GPU"]: as get()."""
+        return self.get(name)
+
+
+Device = Devices()
