@@ -92,7 +92,7 @@ def stride(index: Expr, var: Var) -> int | None:
     return step
 
 
-def _operand_stride(e: Expr, var: Var) -> int | None:
+def operand_stride(e: Expr, var: Var) -> int | None:
     steps = {stride(load.index, var) for load in loads(e)}
     return steps.pop() if len(steps) == 1 else (0 if not steps else None)
 
@@ -117,10 +117,10 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
             continue
         only_a = [v for v in c.outer if v in variables(a) and v not in variables(b)]
         only_b = [v for v in c.outer if v in variables(b) and v not in variables(a) and v is not x]
-        contiguous = _operand_stride(b, x) == 1
+        contiguous = operand_stride(b, x) == 1
         reuse = _extent(only_a)
         inner = c.inner[-1]
-        step = _operand_stride(b, inner)
+        step = operand_stride(b, inner)
         pack_b = not contiguous or (
             step is not None
             and abs(step) >= lanes
@@ -156,7 +156,7 @@ def _lane_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
     """Plans whose vectors run along a summed loop that is contiguous in both factors."""
     plans = []
     k = c.inner[-1]
-    if _operand_stride(c.a, k) != 1 or _operand_stride(c.b, k) != 1 or k.extent < lanes // 2:
+    if operand_stride(c.a, k) != 1 or operand_stride(c.b, k) != 1 or k.extent < lanes // 2:
         return []
     only_a = [v for v in c.outer if v in variables(c.a) and v not in variables(c.b)]
     only_b = [v for v in c.outer if v in variables(c.b) and v not in variables(c.a)]
@@ -182,6 +182,7 @@ def _tile_sizes(
     only_a: Sequence[Var], only_b: Sequence[Var], registers: int
 ) -> list[tuple[int, tuple[Var | None, int], Var | None, int]]:
     """(vectors, (row loop, rows), (other loop of b, count)) that fit in the registers."""
+    rows: list[tuple[Var | None, int]]
     rows = [(v, n) for v in only_a for n in range(1, min(v.extent, 14) + 1)] or [(None, 1)]
     others: list[tuple[Var | None, int]] = [(None, 1)]
     others += [(v, n) for v in only_b for n in range(2, min(v.extent, 6) + 1)]
@@ -330,7 +331,7 @@ def _split_sum(sums: Stmt, var: Var, count: int) -> tuple[Var, Body]:
 
 def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body:
     """Loops over blocks of columns and rows, with the operands packed outside of their reuse."""
-    a, b = _factors(body, plan.swap)
+    a, b = factors(body, plan.swap)
     inner = _sizes_inside(body)
     a_bytes = 4 * _extent([v for v in (*rows, *inner) if v in variables(a)])
     pack_a = plan.pack_a and a_bytes <= 2 * A_BLOCK_BYTES
@@ -346,7 +347,7 @@ def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body
         return pack(body, a, "panel_a") if pack_a else body
     count = max(1, A_BLOCK_BYTES * rows[-1].extent // a_bytes)
     row_blocks, part, body = _split(rows[-1], -(-rows[-1].extent // count), "s", body)
-    a, b = _factors(body, plan.swap)
+    a, b = factors(body, plan.swap)
     body = pack(nest([*inside, part], body), a, "panel_a")
     return nest(outside, pack(nest([*rows[:-1], row_blocks], body), b, "panel_b"))
 
@@ -384,7 +385,7 @@ def _split(var: Var, count: int, suffix: str, body: Body) -> tuple[Var, Var, Bod
     return part_number, part, substitute_body(body, {var: add(start, part)})
 
 
-def _factors(body: Body, swap: bool) -> tuple[Expr, Expr]:
+def factors(body: Body, swap: bool) -> tuple[Expr, Expr]:
     for stmt in statements(body):
         if isinstance(stmt, Accumulate) and stmt.array.scope == "register":
             value = stmt.value

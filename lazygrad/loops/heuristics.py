@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..backends.base import Machine
+from ..expr import Var
 from .contract import contract, plan_contraction, recognise
+from .gpu import spread_contraction, spread_rows
 from .ir import Body, Function
 from .merge import merge
 from .parallelize import parallelize
@@ -29,38 +31,43 @@ def transform(function: Function, kind: str, machine: Machine, stage: Stage) -> 
 
     Requires: serial loops, as `lower` makes them. Ensures: the loops that codegen takes.
     """
-    body, reasons = None, ()
-    if kind == "contraction":
-        body, reasons = _contraction(function.body, machine)
-    if body is None:
-        body, reasons = _rows(function.body, machine)
-    function = replace(function, body=body, reasons=reasons)
+    body, reason = (_spread if machine.gpu else _tile)(function.body, kind, machine)
+    function = replace(function, body=body, reasons=(reason,))
     stage("tile", function)
     # before unroll: a vector loop sunk under an unrolled one is widened once, not in each copy
     function = replace(function, body=vectorize(function.body))
     stage("vectorize", function)
     function = replace(function, body=unroll(function.body))
     stage("unroll", function)
-    if function.flops + function.bytes > SERIAL_WORK:
-        function = replace(
-            function, body=parallelize(function.body, TASKS_PER_CORE * machine.cores)
-        )
-    stage("parallelize", function)
+    if not machine.gpu and function.flops + function.bytes > SERIAL_WORK:
+        tasks = TASKS_PER_CORE * machine.cores
+        shared = "workgroup" if machine.group_limit > 1 else "parallel"
+        function = replace(function, body=parallelize(function.body, tasks, shared))
+        stage("parallelize", function)
     return function
 
 
-def _contraction(body: Body, machine: Machine) -> tuple[Body | None, tuple[str, ...]]:
-    found = recognise(body)
-    if found is None:
-        return None, ()
-    plan = plan_contraction(found, machine.vector_bytes // 4, machine.registers)
-    if plan is None:
-        return None, ()
-    return contract(found, plan, machine.cores), (plan.reason,)
+def _tile(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
+    """Vectors, register tiles and packed panels for a CPU."""
+    found = recognise(body) if kind == "contraction" else None
+    if found is not None:
+        plan = plan_contraction(found, machine.vector_bytes // 4, machine.registers)
+        if plan is not None:
+            return contract(found, plan, machine.cores), plan.reason
+    loops, inside = _merged(body)
+    row_plan = plan_rows(loops, inside, machine.vector_bytes)
+    return vectorize_rows(loops, inside, row_plan), row_plan.reason
 
 
-def _rows(body: Body, machine: Machine) -> tuple[Body, tuple[str, ...]]:
+def _spread(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
+    """Work-groups and work-items for a GPU."""
+    found = recognise(body) if kind == "contraction" else None
+    if found is not None:
+        return spread_contraction(found, machine.group_limit)
+    return spread_rows(*_merged(body), machine.group_limit)
+
+
+def _merged(body: Body) -> tuple[list[Var], Body]:
+    """A kernel's outer loops, as few as memory allows, and what stands inside."""
     loops, inside = peel(body)
-    variables, inside = merge([loop.var for loop in loops], inside)
-    plan = plan_rows(variables, inside, machine.vector_bytes)
-    return vectorize_rows(variables, inside, plan), (plan.reason,)
+    return merge([loop.var for loop in loops], inside)

@@ -65,9 +65,9 @@ def _accumulators(body: Body, lanes: int) -> tuple[Body, list[Stmt], list[Stmt]]
     made_inside = {s.array for s in statements(body) if isinstance(s, Alloc)}
     targets: dict[Array, str] = {}
     for stmt in statements(body):
-        kept = isinstance(stmt, Accumulate) and stmt.array.scope == "register"
-        if kept and stmt.array not in made_inside:
-            targets[stmt.array] = stmt.op
+        match stmt:
+            case Accumulate(array, _, op) if array.scope == "register" and array not in made_inside:
+                targets[array] = op
     for array, op in targets.items():
         wide = Array(f"{array.name}_lanes", array.dtype, lanes, "register")
         lane = Var(f"{array.name}_n", lanes)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..dtypes import DType, bfloat16, bool_, float16, float32
-from ..expr import Array, Cast, Expr, Literal, Load, Var
+from ..expr import Array, Cast, Expr, Literal, Load, Op, Var
 from ..graph.ir import Fold, Node, Reduce, Scatter
 from ..index import all_of, flatten, unflatten
 from ..schedule.access import (
@@ -193,7 +193,7 @@ class _Lowering:
             at, guards = fold_index(node, index, inner[0])
         value = self.values.of(node.x, at, guards)
         if dtype != node.dtype:
-            value = Cast(value, dtype)
+            value = _widened(value, dtype)
         inside.append(Accumulate(register, Literal(0), op, value, all_of(guards)))
         self.registers[node] = register
 
@@ -246,6 +246,13 @@ def identity(op: str, dtype: DType) -> Literal:
     """The value that leaves every other unchanged under op."""
     value = {"sum": 0, "prod": 1, "max": dtype.min, "min": dtype.max}[op]
     return Literal(value, dtype)
+
+
+def _widened(value: Expr, dtype: DType) -> Expr:
+    """A 16-bit term of a sum in the sum's dtype; a product of two is exact there."""
+    if isinstance(value, Op) and value.op == "mul":
+        return Op("mul", tuple(Cast(factor, dtype) for factor in value.args))
+    return Cast(value, dtype)
 
 
 def _bool_op(op: str, dtype: DType) -> str:

@@ -10,9 +10,11 @@ from .merge import merge_all
 from .rebuild import nest
 
 
-def parallelize(body: Body, tasks: int) -> Body:
+def parallelize(body: Body, tasks: int, kind: str = "parallel") -> Body:
     """Make one parallel loop of at least `tasks` iterations, if there are so many, of the
     outermost loops.
+
+    `kind` is "parallel", or "workgroup" where a CPU is driven by OpenCL.
 
     Requires: a nest whose outer serial loops have independent iterations. Ensures: one parallel
     loop, outermost; none if there is no loop.
@@ -29,6 +31,6 @@ def parallelize(body: Body, tasks: int) -> Body:
     if not loops:
         return body
     if len(loops) == 1:
-        return (For(loops[0].var, count, "parallel", inner),)
+        return (For(loops[0].var, count, kind, inner),)
     joined, inner = merge_all([loop.var for loop in loops], inner)
-    return nest([joined], inner, "parallel")
+    return nest([joined], inner, kind)

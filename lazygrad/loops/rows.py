@@ -42,7 +42,7 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     inner = _cost(body, None, width)
     scalar = _cost(body, None, 1)
     outer = float("inf")
-    if loops and loops[-1].extent > 1 and _independent(body, loops[-1]):
+    if loops and loops[-1].extent > 1 and is_independent(body, loops[-1]):
         outer = _cost(body, loops[-1], width) * _waste(loops[-1].extent, width)
     if outer <= inner and outer < scalar:
         copies = 4 if light and loops[-1].extent >= 8 * width and not _has_sums(body) else 1
@@ -85,7 +85,7 @@ def _vectorize_inner(stmt: Stmt, plan: RowPlan) -> Body:
         return (stmt,)
     loops, inside = peel((stmt,))
     variables, inside = merge([loop.var for loop in loops], inside)
-    if not variables or not _independent(inside, variables[-1]):
+    if not variables or not is_independent(inside, variables[-1]):
         return (stmt,)
     return split_lanes(variables, inside, plan.width, plan.copies)
 
@@ -108,7 +108,7 @@ def _unroll_small(body: Body) -> Body:
     return tuple(result)
 
 
-def _independent(body: Body, var: Var) -> bool:
+def is_independent(body: Body, var: Var) -> bool:
     """Whether iterations along var write different places (registers aside)."""
     for stmt in statements(body):
         if isinstance(stmt, (Store, Accumulate)) and stmt.array.scope == "global":
@@ -156,7 +156,7 @@ def _cost(body: Body, outer: Var | None, width: int, iterations: float = 1.0) ->
                 count *= loop.var.extent
             if outer is not None:
                 total += _cost(inside, outer, width, count)
-            elif width > 1 and names and _independent(merged, names[-1]):
+            elif width > 1 and names and is_independent(merged, names[-1]):
                 waste = _waste(names[-1].extent, width)
                 # a horizontal sum at the end of each nest
                 total += _cost(merged, names[-1], width, count) * waste + 4.0 * iterations

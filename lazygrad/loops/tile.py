@@ -50,7 +50,7 @@ def tile(body: Body, tile: Tile, overlap: bool) -> tuple[Var, Body]:
     start = mul(blocks, size)
     if var.extent % size and overlap and var.extent >= size:
         start = minimum(start, Literal(var.extent - size))
-        guard = TRUE
+        guard: Expr = TRUE
     else:
         guard = less(add(start, mul(copies, tile.width), lane), var.extent)
     body = substitute_body(body, {var: add(start, mul(copies, tile.width), lane)})

@@ -87,7 +87,7 @@ def _widen_index(old: Expr, operands: tuple[Expr, ...], var: Var) -> Expr:
     """A ramp where the index is base + stride * var, else lane-by-lane arithmetic."""
     constant, terms = linear(old)
     stride = 0
-    base = [Literal(constant)]
+    base: list[Expr] = [Literal(constant)]
     for atom, k in terms:
         if atom is var:
             stride = k
