@@ -89,26 +89,27 @@ def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None
         if node in final:
             stack.pop()
             continue
-        replacement = awaited.get(node)
-        if replacement is not None:
-            if replacement not in final:
+        if node in awaited:
+            if awaited[node] not in final:
                 raise CompilerError(f"rewrite: the rules turn {node} into something that needs it")
-            final[node] = final[replacement]
+            final[node] = final[awaited[node]]
             stack.pop()
             continue
         replacement = replace.get(node)
         if replacement is None:
-            pending = [x for x in node.inputs if x not in final]
-            if pending:
-                stack.extend(pending)
-                continue
-            current = node.with_inputs([final[x] for x in node.inputs])
-            if current not in final:
-                replacement = _apply(current, rules)
-                if replacement is None:
-                    final[current] = current
+            depth, inputs = len(stack), []
+            for x in node.inputs:
+                if x in final:
+                    inputs.append(final[x])
+                else:
+                    stack.append(x)
+            if len(stack) > depth:
+                continue  # the inputs come first
+            same = tuple(inputs) == node.inputs  # nodes are equal where they are identical
+            current = node if same else node.with_inputs(inputs)
+            replacement = None if current in final else _apply(current, rules)
             if replacement is None:
-                final[node] = final[current]
+                final[node] = final.setdefault(current, current)
                 stack.pop()
                 continue
         awaited[node] = replacement

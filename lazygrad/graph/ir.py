@@ -48,7 +48,7 @@ class _Interning(type):
     """Makes `SomeNode(*fields)` return the one live node of that class with those fields."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) < len(cls._field_names()):  # type: ignore[attr-defined]
+        if kwargs or len(args) < len(cls._names):  # type: ignore[attr-defined]
             args = _with_defaults(cls, args, kwargs)
         key = cls._key(args)  # type: ignore[attr-defined]
         found = _interned.get(key)
@@ -77,7 +77,7 @@ class Node(metaclass=_Interning):
     device: str | None = field(init=False)
     inputs: tuple[Node, ...] = field(init=False)
 
-    _node_fields: ClassVar[tuple[str, ...]] = ()  # the fields that are nodes, in order
+    _names: ClassVar[tuple[str, ...]] = ()  # of the fields, in order; those that are nodes first
 
     @classmethod
     def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -85,7 +85,7 @@ class Node(metaclass=_Interning):
 
     def __post_init__(self) -> None:
         inputs: list[Node] = []
-        for name in self._field_names():
+        for name in self._names:
             value = getattr(self, name)
             if isinstance(value, Node):
                 inputs.append(value)
@@ -96,14 +96,6 @@ class Node(metaclass=_Interning):
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "dtype", dtype)
         object.__setattr__(self, "device", self._infer_device())
-
-    @classmethod
-    def _field_names(cls) -> tuple[str, ...]:
-        names = cls.__dict__.get("_names")
-        if names is None:
-            names = tuple(f.name for f in fields(cls) if f.init)
-            cls._names = names  # type: ignore[attr-defined]
-        return names
 
     def _infer(self) -> tuple[Shape, DType]:
         raise NotImplementedError
@@ -139,27 +131,14 @@ class Node(metaclass=_Interning):
     def attributes(self) -> dict[str, Any]:
         """The fields that are not nodes, by name: what a printed node shows in brackets."""
         return {
-            name: value
-            for name in self._field_names()
-            if not _holds_nodes(value := getattr(self, name))
+            name: value for name in self._names if not _holds_nodes(value := getattr(self, name))
         }
 
     def with_inputs(self, inputs: Sequence[Node]) -> Node:
         """The same operation on other inputs (as many as `self.inputs`)."""
-        if len(inputs) == len(self.inputs) and all(
-            new is old for new, old in zip(inputs, self.inputs, strict=True)
-        ):
-            return self
-        remaining = iter(inputs)
-
-        def replaced(value: Any) -> Any:
-            if isinstance(value, Node):
-                return next(remaining)
-            if _holds_nodes(value):
-                return tuple(replaced(item) for item in value)
-            return value
-
-        return type(self)(*(replaced(getattr(self, name)) for name in self._field_names()))
+        if len(inputs) != len(self.inputs):
+            raise ValueError(f"{self.name}: {len(inputs)} inputs for {len(self.inputs)}")
+        return type(self)(*inputs, *[getattr(self, name) for name in self._names[len(inputs) :]])
 
     def __repr__(self) -> str:
         notes = ", ".join(f"{name}={value}" for name, value in self.attributes.items())
@@ -179,9 +158,10 @@ _T = TypeVar("_T")
 @dataclass_transform(frozen_default=True, eq_default=False)
 def node(cls: type[_T]) -> type[_T]:
     """Class decorator: a frozen, interned node with the annotated fields."""
-    made = dataclass(frozen=True, eq=False, repr=False, slots=True)(cls)
-    NODE_CLASSES.append(made)  # type: ignore[arg-type]
-    return made
+    made: Any = dataclass(frozen=True, eq=False, repr=False, slots=True)(cls)
+    made._names = tuple(f.name for f in fields(made) if f.init)
+    NODE_CLASSES.append(made)
+    return made  # type: ignore[no-any-return]
 
 
 NODE_CLASSES: list[type[Node]] = []  # every concrete class, for tests that must cover them all
@@ -878,6 +858,10 @@ class Gather(Node):
     def _infer(self) -> tuple[Shape, DType]:
         return _check_indices(self.name, self.x, self.indices), self.x.dtype
 
+    def with_inputs(self, inputs: Sequence[Node]) -> Gather:
+        x, *indices = inputs
+        return Gather(x, tuple(indices))
+
 
 @node
 class Scatter(Node):
@@ -901,6 +885,10 @@ class Scatter(Node):
         if self.values.dtype != self.x.dtype:
             raise DTypeError(f"scatter: values {self.values.dtype} into {self.x.dtype}")
         return self.x.shape, self.x.dtype
+
+    def with_inputs(self, inputs: Sequence[Node]) -> Scatter:
+        x, *indices, values = inputs
+        return Scatter(x, tuple(indices), values, self.op)
 
 
 @node

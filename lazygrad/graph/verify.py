@@ -25,7 +25,7 @@ def verify(outputs: Sequence[Node]) -> None:
 
 def _fault(node: Node) -> str | None:
     """What is wrong with a node, or None."""
-    fields = tuple(getattr(node, name) for name in node._field_names())
+    fields = tuple(getattr(node, name) for name in node._names)
     inputs = [
         item
         for value in fields

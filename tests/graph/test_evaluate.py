@@ -267,7 +267,7 @@ def test_a_class_without_a_case_is_named(leaf):
         def __init__(self, x):
             object.__setattr__(self, "x", x)
 
-        _field_names = classmethod(lambda cls: ("x",))
+        _names = ("x",)
 
     node = Unknown(leaf([1.0]))
     node.__post_init__()
