@@ -105,7 +105,8 @@ class CPUProgram:
         self._scratch = max((scratch_bytes(launch.function) for launch in launches), default=0)
         slots = [slot for launch in launches for slot in launch.slots]
         self._memories = bytearray(8 * (max(slots, default=0) + 1))
-        self._pack = struct.Struct(f"{len(self._memories) // 8}Q").pack_into
+        self._count = len(self._memories) // 8
+        self._pack = struct.Struct(f"{self._count}Q").pack_into
         self._slots = np.array(slots, np.int64)
         self._arguments = np.zeros(len(slots) + 1, np.uint64)
         self._times = np.zeros(len(launches), np.int64)
@@ -134,11 +135,15 @@ class CPUProgram:
         return table
 
     def run(self, memories: Sequence[Memory]) -> None:
-        """Run every launch; slot n is memories[n]. Returns when all is done."""
+        """Run every launch; slot n is memories[n]; more memories than slots may be given.
+
+        Returns when all is done.
+        """
         threads = config.THREADS if self._is_shared else 1
         team = self._device.team
         with team.lock:
-            self._pack(self._memories, 0, *[memory.address for memory in memories])
+            addresses = [memory.address for memory in memories]
+            self._pack(self._memories, 0, *addresses[: self._count])
             team.run(self._address, self._memories_address, threads, self._scratch)
 
     def times(self) -> list[float]:

@@ -303,12 +303,25 @@ def _sin_of_remainder(m: Real, x: Expr, offset: float) -> Expr:
 
     if m.dtype == float32:
         exact = wide.fma(k, -_PI[1], wide.fma(k, -_PI[0], x64))
-        r = Cast(with_sign(exact), float32)
-        z = m.mul(r, r)
-        return m.mul(r, m.mad(m.polynomial(z, _SIN[float32]), z, 1.0))
-    # k * pi is taken off in three parts. The first two products are exact; what the second
-    # difference loses is kept (two-sum), since near a multiple of pi it is all that is left.
-    first = m.fma(k, -_PI_SHORT[0], x64)
+        return _short_sine(m, Cast(with_sign(exact), float32))
+    result = with_sign(_long_sine(m, k, x64))
+    # So small a number is its own sine; and -0.0 keeps its sign.
+    return result if offset else m.where(m.op("lt", m.op("abs", x), 2.0**-30), x, result)
+
+
+def _short_sine(m: Real, r: Expr) -> Expr:
+    """float32: sin(r) for |r| <= pi / 2."""
+    z = m.mul(r, r)
+    return m.mul(r, m.mad(m.polynomial(z, _SIN[float32]), z, 1.0))
+
+
+def _long_sine(m: Real, k: Expr, x: Expr) -> Expr:
+    """float64: sin(x - k * pi) where that is between -pi / 2 and pi / 2.
+
+    k * pi is taken off in three parts. The first two products are exact; what the second difference
+    loses is kept (two-sum), since near a multiple of pi it is all that is left.
+    """
+    first = m.fma(k, -_PI_SHORT[0], x)
     second = m.mul(k, _PI_SHORT[1])
     high = m.sub(first, second)
     moved = m.sub(high, first)
@@ -318,10 +331,7 @@ def _sin_of_remainder(m: Real, x: Expr, offset: float) -> Expr:
     rest = m.sub(low, m.sub(r, high))
     z = m.mul(r, r)
     slope = m.mul(rest, m.mad(z, -0.5, 1.0))  # sin(r + rest) = sin(r) + rest * cos(r)
-    cubic = m.mad(m.mul(r, z), m.polynomial(z, _SIN[float64]), slope)
-    result = with_sign(m.add(r, cubic))
-    # So small a number is its own sine; and -0.0 keeps its sign.
-    return result if offset else m.where(m.op("lt", m.op("abs", x), 2.0**-30), x, result)
+    return m.add(r, m.mad(m.mul(r, z), m.polynomial(z, _SIN[float64]), slope))
 
 
 def tanh(m: Real, x: Expr) -> Expr:
@@ -347,14 +357,14 @@ def pow(m: Real, x: Expr, y: Expr) -> Expr:
     """float32: e**(y * log(|x|)) in float64, and C's rules for signs and the special numbers."""
     wide = Real(float64, m.has_fma)
     size, infinite = m.op("abs", x), m.op("eq", m.op("abs", y), math.inf)
-    power = exp(wide, wide.mul(Cast(y, float64), log(wide, Cast(size, float64))))
+    power: Expr = exp(wide, wide.mul(Cast(y, float64), log(wide, Cast(size, float64))))
     result: Expr = Cast(power, float32)
     whole = m.op("eq", m.op("trunc", y), y)
     half = m.mul(y, 0.5)
-    odd = Op("and", (whole, m.op("ne", m.op("trunc", half), half)))
+    odd: Expr = Op("and", (whole, m.op("ne", m.op("trunc", half), half)))
     odd = Op("and", (odd, Op("not", (infinite,))))
     result = m.where(odd, m.copy_sign(result, x), result)
-    below = Op("and", (m.op("lt", x, 0.0), m.op("ne", size, math.inf)))
+    below: Expr = Op("and", (m.op("lt", x, 0.0), m.op("ne", size, math.inf)))
     result = m.where(Op("and", (below, Op("not", (whole,)))), math.nan, result)
     at_one = Op("and", (m.op("eq", size, 1.0), infinite))
     is_one = Op("or", (at_one, Op("or", (m.op("eq", x, 1.0), m.op("eq", y, 0.0)))))

@@ -1,0 +1,293 @@
+"""The meaning of the loop IR: runs a function in Python and NumPy, one statement at a time.
+
+Slow, and exact about order: the reference for small tests of passes and of backends, whatever kinds
+the loops have. Parallel iterations run one after another; so do a work-group's items, which may
+stand between barriers only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import DType, float32, int64
+from ..expr import (
+    OPS,
+    Array,
+    Bitcast,
+    Broadcast,
+    Cast,
+    Expr,
+    Literal,
+    Load,
+    Local,
+    Op,
+    Ramp,
+    ReduceLanes,
+    Var,
+)
+from .ir import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Store
+
+Value = Any  # a NumPy scalar, or an array of as many elements as the expression has lanes
+Memory = dict[Array, np.ndarray[Any, Any]]
+
+
+def evaluate(function: Function, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Run a function on arrays by name; each is one-dimensional, and outputs are written in place.
+
+    Raises IndexError for an index outside its array (a guard that is false excuses it), and
+    ValueError for an array whose size or dtype is not what the function says.
+    """
+    memory: Memory = {}
+    for argument in function.arguments:
+        array = arrays[argument.name]
+        if array.shape != (argument.size,) or array.dtype != argument.dtype.numpy:
+            raise ValueError(
+                f"{function.name}: {argument.name} is {argument.dtype}[{argument.size}], "
+                f"got {array.dtype}{list(array.shape)}"
+            )
+        memory[argument] = array
+    with np.errstate(all="ignore"):
+        _Run(memory).body(function.body, {})
+
+
+class _Run:
+    """One run: the arrays, and the statements on them."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def body(self, body: Body, names: dict[Expr, Value]) -> None:
+        """Run statements; `names` are the values of variables and locals."""
+        names = dict(names)
+        for stmt in body:
+            match stmt:
+                case For():
+                    extent = stmt.extent
+                    count = extent if isinstance(extent, int) else int(self.value(extent, names))
+                    for i in range(count):
+                        self.body(stmt.body, {**names, stmt.var: np.int64(i)})
+                case Alloc(array):
+                    self.memory[array] = _undefined(array)
+                case Let(local, value):
+                    names[local] = self.value(value, names)
+                case Store():
+                    self.store(stmt, names)
+                case Accumulate():
+                    self.accumulate(stmt, names)
+                case If(condition, then, otherwise):
+                    self.body(then if self.value(condition, names) else otherwise, names)
+                case Barrier():
+                    pass
+                case _:
+                    raise TypeError(type(stmt).__name__)
+
+    def places(self, stmt: Store | Accumulate, names: dict[Expr, Value]) -> list[int | None]:
+        """The element that each lane writes; None where the guard is false."""
+        guard = stmt.guard
+        lanes = max(stmt.index.lanes, stmt.value.lanes, 1 if guard is None else guard.lanes)
+        index = self.value(stmt.index, names)
+        if stmt.index.lanes == 1:
+            index = index + np.arange(lanes)
+        on = np.broadcast_to(True if guard is None else self.value(guard, names), lanes)
+        return [
+            _checked(stmt.array, int(place)) if is_on else None
+            for place, is_on in zip(index, on, strict=True)
+        ]
+
+    def store(self, stmt: Store, names: dict[Expr, Value]) -> None:
+        array = self.memory[stmt.array]
+        places = self.places(stmt, names)
+        values = np.broadcast_to(self.value(stmt.value, names), len(places))
+        for place, value in zip(places, values, strict=True):
+            if place is not None:
+                array[place] = value
+
+    def accumulate(self, stmt: Accumulate, names: dict[Expr, Value]) -> None:
+        array, value = self.memory[stmt.array], stmt.value
+        op = {"sum": "add", "prod": "mul"}.get(stmt.op, stmt.op)
+        operands: tuple[Expr, ...] = (value,)
+        is_product = isinstance(value, Op) and value.op == "mul" and value.dtype.is_float
+        if is_product and stmt.op == "sum":  # the product is not rounded
+            op, operands = "fma", value.operands
+        places = self.places(stmt, names)
+        given = [np.broadcast_to(self.value(e, names), len(places)) for e in operands]
+        for lane, place in enumerate(places):
+            if place is not None:
+                xs = [x[lane] for x in given]
+                before = array[place]
+                args = (*xs, before) if op == "fma" else (before, *xs)
+                array[place] = operate(op, stmt.array.dtype, *args)
+
+    # ------------------------------------------------------------------ expressions
+
+    def value(self, e: Expr, names: dict[Expr, Value]) -> Value:
+        """The value of an expression, without recursion."""
+        memo: dict[Expr, Value] = dict(names)
+        stack = [e]
+        while stack:
+            top = stack[-1]
+            missing = [x for x in top.operands if x not in memo]
+            if missing:
+                stack.extend(missing)
+                continue
+            stack.pop()
+            if top not in memo:
+                memo[top] = self.compute(top, [memo[x] for x in top.operands])
+        return memo[e]
+
+    def compute(self, e: Expr, operands: list[Value]) -> Value:
+        match e:
+            case Literal():
+                return e.dtype.numpy.type(e.value)
+            case Op():
+                return operate(e.op, e.args[-1].dtype, *operands)
+            case Cast():
+                return convert(operands[0], e.dtype)
+            case Bitcast():
+                return np.asarray(operands[0]).view(e.dtype.numpy)[()]
+            case Load():
+                return self.load(e, operands)
+            case Ramp():
+                return operands[0] + np.int64(e.stride) * np.arange(e.lanes, dtype=np.int64)
+            case Broadcast():
+                return np.full(e.lanes, operands[0])
+            case ReduceLanes():
+                return _reduce_lanes(e, operands[0])
+            case Var() | Local():
+                raise NameError(f"{e.name} has no value here")
+        raise TypeError(type(e).__name__)
+
+    def load(self, e: Load, operands: list[Value]) -> Value:
+        array = self.memory[e.array]
+        index = np.broadcast_to(operands[0], e.lanes)
+        on = np.broadcast_to(operands[1] if e.guard is not None else True, e.lanes)
+        result = np.zeros(e.lanes, array.dtype)
+        for lane in range(e.lanes):
+            if on[lane]:
+                result[lane] = array[_checked(e.array, int(index[lane]))]
+        return result if e.lanes > 1 else result[0]
+
+
+def _checked(array: Array, place: int) -> int:
+    if not 0 <= place < array.size:
+        raise IndexError(f"{array.name}[{place}] is outside its {array.size} elements")
+    return place
+
+
+def _undefined(array: Array) -> np.ndarray[Any, Any]:
+    """Contents that a test would notice: nan, or the byte 0xA5."""
+    if array.dtype.is_float:
+        return np.full(array.size, math.nan, array.dtype.numpy)
+    return np.full(array.size * array.dtype.itemsize, 0xA5, np.uint8).view(array.dtype.numpy)
+
+
+def _reduce_lanes(e: ReduceLanes, x: Value) -> Value:
+    """The upper half with the lower until one is left; an odd lane out waits till then."""
+    op = {"sum": "add", "prod": "mul"}.get(e.op, e.op)
+    left = []
+    while len(x) > 1:
+        half = len(x) // 2
+        left += list(x[2 * half :])
+        x = operate(op, e.dtype, x[:half], x[half : 2 * half])
+    result = x[0]
+    for lane in left:
+        result = operate(op, e.dtype, result, lane)
+    return result
+
+
+# --------------------------------------------------------------------------- operations
+
+
+def convert(value: Value, dtype: DType) -> Value:
+    """A value in another dtype: to bool is x != 0, floats are truncated, integers wrap."""
+    x: Value = np.asarray(value)
+    is_float = x.dtype.kind not in "iub"
+    if is_float and x.dtype.itemsize == 2:
+        x = x.astype(np.float32)
+    if dtype.kind == "bool":
+        return np.not_equal(x, 0)[()]
+    if dtype.is_float and dtype.itemsize == 2:
+        x = x.astype(np.float32)
+    if is_float and dtype.is_int:
+        wide = x.astype(np.int64)
+        if dtype.itemsize == 8 and dtype.kind == "uint":
+            wide = np.where(x >= 2.0**63, x.astype(np.uint64), wide.astype(np.uint64))
+        x = wide
+    return x.astype(dtype.numpy)[()]
+
+
+def operate(op: str, dtype: DType, *args: Value) -> Value:
+    """An operation on values of a dtype; 16-bit floats are computed in float32 and rounded."""
+    if len(args) != OPS[op]:
+        raise TypeError(f"{op} has {len(args)} operands")
+    if op == "where":
+        condition, x, y = args
+        return np.where(condition, x, y)[()]
+    if dtype.is_float and dtype.itemsize == 2:
+        result = operate(op, float32, *(np.asarray(x).astype(np.float32)[()] for x in args))
+        is_same = result.dtype == np.float32
+        return result.astype(dtype.numpy) if is_same else result
+    if dtype.kind == "bool" and op in ("neg", "sub", "floordiv", "mod"):
+        numbers = operate(op, int64, *(np.asarray(x).astype(np.int64)[()] for x in args))
+        return convert(numbers, dtype)
+    if op in _SPECIAL:
+        return np.asarray(_SPECIAL[op](dtype, *map(np.asarray, args)))[()]
+    return np.asarray(_FUNCTIONS[op](*args)).astype(_result_dtype(op, dtype))[()]
+
+
+def _result_dtype(op: str, dtype: DType) -> Any:
+    return np.bool_ if op in ("lt", "le", "eq", "ne") else dtype.numpy
+
+
+def _fma(dtype: DType, x: Value, y: Value, z: Value) -> Value:
+    """float32: exact in float64 but for a second rounding; float64: in the widest type there is."""
+    wide = np.float64 if dtype == float32 else np.longdouble
+    return (x.astype(wide) * y.astype(wide) + z.astype(wide)).astype(dtype.numpy)
+
+
+def _floordiv(dtype: DType, x: Value, y: Value) -> Value:
+    if dtype.is_float:
+        return np.floor_divide(x, y)
+    return np.where(y == 0, 0, np.floor_divide(x, np.where(y == 0, 1, y))).astype(dtype.numpy)
+
+
+def _mod(dtype: DType, x: Value, y: Value) -> Value:
+    if dtype.is_float:
+        return np.remainder(x, y)
+    return np.where(y == 0, 0, np.remainder(x, np.where(y == 0, 1, y))).astype(dtype.numpy)
+
+
+def _shift(function: Callable[..., Any]) -> Callable[..., Value]:
+    def shift(dtype: DType, x: Value, y: Value) -> Value:
+        bits = 1 if dtype.kind == "bool" else 8 * dtype.itemsize
+        outside = (y < 0) | (y >= bits)
+        if dtype.kind == "bool":
+            return x & ~outside
+        shifted = function(x, np.where(outside, 0, y).astype(dtype.numpy))
+        sign = function is np.right_shift and dtype.kind == "int"
+        emptied = np.where(x < 0, -1, 0) if sign else np.zeros_like(x)
+        return np.where(outside, emptied, shifted).astype(dtype.numpy)
+
+    return shift
+
+
+def _erf(dtype: DType, x: Value) -> Value:
+    return np.vectorize(math.erf, otypes=[np.float64])(x).astype(dtype.numpy)
+
+
+_SPECIAL: dict[str, Callable[..., Value]] = {
+    "fma": _fma, "shl": _shift(np.left_shift), "shr": _shift(np.right_shift), "erf": _erf,
+    "floordiv": _floordiv, "mod": _mod,
+}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "neg": np.negative, "abs": np.abs, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
+    "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "floor": np.floor, "ceil": np.ceil,
+    "trunc": np.trunc, "round": np.rint, "not": np.invert, "add": np.add, "sub": np.subtract,
+    "mul": np.multiply, "div": np.divide, "pow": np.power, "max": np.maximum, "min": np.minimum,
+    "lt": np.less, "le": np.less_equal, "eq": np.equal, "ne": np.not_equal,
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+}  # fmt: skip
