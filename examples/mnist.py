@@ -113,7 +113,7 @@ def train(
             for step, batch in enumerate(batches):
                 rate = Tensor(rates[epoch * steps + step])
                 loss = train_step(Tensor(images[batch]), Tensor(labels[batch]), rate)
-                if step % 20 == 0:  # not at each step: to read a value is to wait for the device
+                if step % 10 == 0:  # not at each step: to read a value is to wait for the device
                     losses.append(loss.item())
                     bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
                 bar.update(size)

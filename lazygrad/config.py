@@ -6,7 +6,8 @@
 
 A variable is read and checked at its first use and then kept as an attribute of this module, so a
 later read costs one dictionary look-up. For that reason write `config.DEBUG` at each use, never
-`from config import DEBUG`. An empty variable counts as unset.
+`from config import DEBUG`. An empty variable counts as unset. PYOPENCL_CTX, which chooses among
+OpenCL devices, is pyopencl's and read where pyopencl is.
 """
 
 from __future__ import annotations

@@ -164,6 +164,7 @@ def test_every_setting_is_declared_and_explained() -> None:
 
 
 def test_only_config_reads_the_environment() -> None:
+    allowed = {"config.py", "backends/opencl/platforms.py"}  # the latter: pyopencl's own variable
     for path in PACKAGE.rglob("*.py"):
-        if path != PACKAGE / "config.py":
+        if path.relative_to(PACKAGE).as_posix() not in allowed:
             assert not re.search(r"\benviron\b|\bgetenv\b", path.read_text()), path
