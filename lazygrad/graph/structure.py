@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from dataclasses import fields
 from operator import attrgetter
 
@@ -12,8 +12,13 @@ from .ir import Buffer, Const, Detach, Node, Pad
 Key = tuple[Hashable, ...]
 
 
-def structure(outputs: Sequence[Node]) -> tuple[Key, list[Buffer]]:
+def structure(
+    outputs: Sequence[Node], known: Container[Node] = frozenset()
+) -> tuple[Key, list[Node]]:
     """A key that two graphs share where they differ in nothing but buffers, and the buffers.
+
+    Nodes in `known` count as buffers too: they are not looked into (but for those that fit any
+    device, which are constants, and made again where they are needed).
 
     The key has each node's class, fields and inputs, these by the place of their first visit; of a
     Buffer it has the slot, shape, dtype and device, and nothing of a Detach's token. Buffers are
@@ -23,12 +28,18 @@ def structure(outputs: Sequence[Node]) -> tuple[Key, list[Buffer]]:
         structure([Add(a, Mul(a, b))])[0] == structure([Add(c, Mul(c, d))])[0]
     """
     number: dict[Node, int] = {}
-    leaves: list[Buffer] = []
+    leaves: list[Node] = []
     key: list[Hashable] = []
     stack = list(reversed(outputs))
     while stack:
         node = stack[-1]
         if node in number:
+            stack.pop()
+            continue
+        if isinstance(node, Buffer) or (node.device is not None and node in known):
+            key.append((Buffer, len(leaves), node.shape, node.dtype, node.device))
+            leaves.append(node)
+            number[node] = len(number)
             stack.pop()
             continue
         depth, places = len(stack), []
@@ -42,12 +53,8 @@ def structure(outputs: Sequence[Node]) -> tuple[Key, list[Buffer]]:
             continue  # the inputs come first
         stack.pop()
         cls = node.__class__
-        if isinstance(node, Buffer):
-            key.append((cls, len(leaves), node.shape, node.dtype, node.device))
-            leaves.append(node)
-        else:
-            describe = _DESCRIBE.get(cls) or _describer(cls)
-            key.append((cls, describe(node), *places))
+        describe = _DESCRIBE.get(cls) or _describer(cls)
+        key.append((cls, describe(node), *places))
         number[node] = len(number)
     key.append(tuple(number[output] for output in outputs))
     return tuple(key), leaves

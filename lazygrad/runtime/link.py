@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from .. import config
 from ..backends.base import Device, Launch, Program
-from ..graph.ir import Buffer, Node
+from ..graph.ir import Buffer
 from ..loops.ir import Function
 from ..schedule.ir import Kernel, Schedule
 from ..schedule.memory import MemoryPlan, outputs_of
-from ..schedule.place import Part
+from ..schedule.place import Located, Part
 from .device import Device as Devices
 from .execute import Output, Plan, Run, Transfer
 from .report import report_compiled
@@ -29,10 +29,11 @@ class Linker:
 
     def __init__(self, leaves: Sequence[Buffer]) -> None:
         self._leaves = len(leaves)
-        self._place: dict[Node, int] = {leaf: n for n, leaf in enumerate(leaves)}
+        self._place: dict[Located, int] = {
+            (leaf, leaf.storage.device): n for n, leaf in enumerate(leaves)
+        }
         self._allocations: list[tuple[Callable[[int], Any], int]] = []
         self._steps: list[Run | Transfer] = []
-        self._devices: dict[Node, Device] = {}
         self._taken: list[int] = []
 
     def add(
@@ -45,28 +46,25 @@ class Linker:
         stages: Observer,
     ) -> None:
         """Add a part: its functions are those of the schedule's kernels, in order."""
-        for arrival, node in part.arrivals.items():
-            self._receive(arrival, node, device)
+        for arrival, source in part.arrivals.items():
+            self._receive(arrival, source, device)
+        name = part.device
         slots = [self._allocate(device, nbytes) for nbytes in memory.slots]
-        self._place.update((node, slots[slot]) for node, slot in memory.slot_of.items())
+        self._place.update(((node, name), slots[slot]) for node, slot in memory.slot_of.items())
         for node in outputs_of(schedule):
             if node not in memory.slot_of:
-                self._place[node] = self._place[memory.in_place[node]]
-                self._taken.append(self._place[node])
+                self._place[node, name] = self._place[memory.in_place[node], name]
+                self._taken.append(self._place[node, name])
         for node in part.outputs:
-            self._devices[node] = device
-            if node not in self._place:  # it has no elements
-                self._place[node] = self._allocate(device, 0)
+            if (node, name) not in self._place:  # it has no elements
+                self._place[node, name] = self._allocate(device, 0)
         if schedule.kernels:
-            launches = self._launches(schedule.kernels, memory, functions)
+            launches = self._launches(name, schedule.kernels, memory, functions)
             self._steps.append(self._compiled(device, launches, stages))
 
-    def plan(self, outputs: Sequence[Node]) -> Plan:
+    def plan(self, outputs: Sequence[Located]) -> Plan:
         """The plan for these outputs."""
-        found = []
-        for node in outputs:
-            device = self._devices[node].name
-            found.append(Output(self._place[node], node.size, node.dtype, device))
+        found = [Output(self._place[at], at[0].size, at[0].dtype, at[1]) for at in outputs]
         total = sum(nbytes for _, nbytes in self._allocations)
         return Plan(self._leaves, self._allocations, self._steps, found, self._taken, total)
 
@@ -74,19 +72,23 @@ class Linker:
         self._allocations.append((device.allocate, nbytes))
         return self._leaves + len(self._allocations) - 1
 
-    def _receive(self, arrival: Buffer, node: Node, device: Device) -> None:
+    def _receive(self, arrival: Buffer, source: Located, device: Device) -> None:
         """Bring what an earlier part computed to this device."""
-        source = self._devices[node]
-        if source is device:
-            self._place[arrival] = self._place[node]
+        node, name = source
+        arrived = (arrival, arrival.storage.device)
+        if name == arrival.storage.device:
+            self._place[arrived] = self._place[source]
             return
-        place = self._place[arrival] = self._allocate(device, 0)
-        self._steps.append(
-            Transfer(source, device, self._place[node], place, node.size, node.dtype)
-        )
+        self._place[arrived] = self._allocate(device, 0)
+        places = self._place[source], self._place[arrived]
+        self._steps.append(Transfer(Devices.get(name), device, *places, node.size, node.dtype))
 
     def _launches(
-        self, kernels: Sequence[Kernel], memory: MemoryPlan, functions: Sequence[Function]
+        self,
+        device: str,
+        kernels: Sequence[Kernel],
+        memory: MemoryPlan,
+        functions: Sequence[Function],
     ) -> list[Launch]:
         """Each function with the places of its arguments; a launch waits for those before it only
         if it reads what they write, or writes what they use."""
@@ -95,8 +97,8 @@ class Linker:
         written: set[int] = set()
         for kernel, function in zip(kernels, functions, strict=True):
             overwritten = {memory.in_place.get(node) for node in kernel.outputs}
-            outputs = [self._place[node] for node in kernel.outputs]
-            inputs = [self._place[x] for x in kernel.inputs if x not in overwritten]
+            outputs = [self._place[node, device] for node in kernel.outputs]
+            inputs = [self._place[x, device] for x in kernel.inputs if x not in overwritten]
             barrier = not (
                 written.isdisjoint(inputs)
                 and written.isdisjoint(outputs)

@@ -1,4 +1,4 @@
-"""What DEBUG tells, on stderr: a line a schedule (1), a line a kernel (2), reasons (3), code (4)."""
+"""What DEBUG tells on stderr: 1 a line a schedule, 2 a line a kernel, 3 reasons, 4 code."""
 
 from __future__ import annotations
 

@@ -22,80 +22,82 @@ class Arrival:
     device: str
 
 
+Located = tuple[Node, str]  # a node, and the device that computes it
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:
     """What one device computes between two exchanges.
 
-    `arrivals` has, for each Buffer that stands for an earlier part's node, that node; where its
-    device is another one, its elements are copied.
+    `arrivals` has, for each Buffer that stands for what an earlier part computes, that node and
+    its device; where the device is another one, the elements are copied.
     """
 
     device: str
     outputs: tuple[Node, ...]
-    arrivals: dict[Buffer, Node] = field(default_factory=dict)
+    arrivals: dict[Buffer, Located] = field(default_factory=dict)
 
 
-Place = tuple[int, str]  # how many copies between devices come before, and the device
+Stretch = tuple[int, str]  # how many copies between devices come before, and the device
 
 
-def place(outputs: Sequence[Node], default: str) -> tuple[list[Part], list[Node]]:
-    """The parts in order, and each output's node in its part (or a Buffer, or an arrival).
+def place(outputs: Sequence[Located]) -> tuple[list[Part], list[Located]]:
+    """The parts in order, and each output as its part has it.
 
-    Nodes that fit any device are computed wherever they are needed; outputs among them, on the
-    `default` device. Ensures: no part has a Copy, or nodes of two devices.
+    An output's device is where it is wanted: it counts for nodes that fit any device, which are
+    computed wherever they are needed. Ensures: no part has a Copy, or nodes of two devices.
     """
-    order = topological(outputs)
+    order = topological(node for node, _ in outputs)
     if not any(isinstance(node, Copy) for node in order):
-        devices = dict.fromkeys(node.device or default for node in outputs)
-        parts = [
-            Part(device, tuple(n for n in outputs if (n.device or default) == device))
-            for device in devices
-        ]
-        return parts, list(outputs)
-    return _Placing(order, default).parts(outputs)
+        nodes_on: dict[str, list[Node]] = {}
+        for node, device in outputs:
+            nodes_on.setdefault(device, []).append(node)
+        return [Part(device, tuple(nodes)) for device, nodes in nodes_on.items()], list(outputs)
+    return _Placing(order).parts(outputs)
 
 
 class _Placing:
     """Rewrites a graph with copies into parts."""
 
-    def __init__(self, order: Sequence[Node], default: str) -> None:
-        self.default = default
-        self.places: dict[Node, Place] = {}
+    def __init__(self, order: Sequence[Node]) -> None:
+        self.stretches: dict[Node, Stretch] = {}
         self.new: dict[Node, Node] = {}  # each node as its part has it
-        self.arrivals: dict[Place, dict[Buffer, Node]] = {}
-        self.arrived: dict[tuple[Node, Place], Buffer] = {}
-        self.needed: dict[Place, dict[Node, None]] = {}  # what other parts read
+        self.arrivals: dict[Stretch, dict[Buffer, Located]] = {}
+        self.arrived: dict[tuple[Node, Stretch], Buffer] = {}
+        self.needed: dict[Stretch, dict[Node, None]] = {}  # outputs, and what other parts read
         for node in order:
             self._add(node)
 
-    def parts(self, outputs: Sequence[Node]) -> tuple[list[Part], list[Node]]:
-        for node in outputs:
-            where = self.places.get(node, (0, self.default))
+    def parts(self, outputs: Sequence[Located]) -> tuple[list[Part], list[Located]]:
+        placed = []
+        for node, device in outputs:
+            where = self.stretches.get(node, (0, device))
             self.needed.setdefault(where, {})[self.new[node]] = None
+            placed.append((self.new[node], where[1]))
         parts = [
             Part(where[1], tuple(self.needed[where]), self.arrivals.get(where, {}))
             for where in sorted(self.needed)
         ]
-        return parts, [self.new[node] for node in outputs]
+        return parts, placed
 
     def _add(self, node: Node) -> None:
         if node.device is None or not node.inputs:
             self.new[node] = node
             if node.device is not None:
-                self.places[node] = (0, node.device)
+                self.stretches[node] = (0, node.device)
             return
         level = 0
         for x in node.inputs:
-            if x in self.places:
-                before, device = self.places[x]
+            if x in self.stretches:
+                before, device = self.stretches[x]
                 level = max(level, before + (device != node.device))
-        where = self.places[node] = (level, node.device)
+        where = self.stretches[node] = (level, node.device)
         inputs = [self._at(x, where) for x in node.inputs]
         self.new[node] = inputs[0] if isinstance(node, Copy) else node.with_inputs(inputs)
 
-    def _at(self, x: Node, where: Place) -> Node:
+    def _at(self, x: Node, where: Stretch) -> Node:
         """An input as the part at `where` has it."""
-        source = self.places.get(x)
+        source = self.stretches.get(x)
         new = self.new[x]
         if source is None or source == where or (isinstance(x, Buffer) and x.device == where[1]):
             return new
@@ -103,6 +105,6 @@ class _Placing:
         if arrival is None:
             arrival = Buffer(Arrival(x.size, x.dtype, where[1]), x.shape)
             self.arrived[new, where] = arrival
-            self.arrivals.setdefault(where, {})[arrival] = new
+            self.arrivals.setdefault(where, {})[arrival] = (new, source[1])
             self.needed.setdefault(source, {})[new] = None
         return arrival

@@ -1,0 +1,178 @@
+"""THE PIPELINE, from graph nodes to values. Start here.
+
+realize                what tensors call: the values of some nodes, in memory
+    structure          what was computed before is a leaf; a graph that differs from an earlier one
+                       only in its leaves has a plan already
+    compile_graph      else, in order:
+        simplify           the same values, with less to do
+        split_reductions   large sums with few results in two steps
+        fold_empty         tensors without elements get their values
+        place              one part a device
+        fuse               which operations share a kernel
+        plan_memory        which memory they are kept in
+        compile_kernel     lower, name, transform: how each kernel computes
+        Linker             machine code, and the plan
+    Plan.run           runs it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from . import config
+from .backends.base import Machine
+from .dtypes import DType
+from .graph.empty import fold_empty
+from .graph.ir import Buffer, Contiguous, Detach, Node, Reshape
+from .graph.simplify import simplify
+from .graph.structure import Key, structure
+from .loops import ir as loops_ir
+from .loops.cost import flops
+from .loops.heuristics import transform
+from .loops.ir import Function
+from .loops.lower import lower
+from .loops.overwrite import overwrite
+from .rewrite import Rules, rewrite
+from .runtime.buffer import DeviceBuffer, realized
+from .runtime.device import Device
+from .runtime.execute import Plan
+from .runtime.link import Linker
+from .schedule.fuse import fuse
+from .schedule.ir import Kernel
+from .schedule.memory import MemoryPlan, plan_memory
+from .schedule.place import place
+from .schedule.show import Names, member_lines, title
+from .schedule.split import split_reductions
+from .stages import Stages
+
+interceptor: ContextVar[Callable[[Sequence[Node]], list[DeviceBuffer]] | None] = ContextVar(
+    "interceptor", default=None
+)
+"""Who answers `realize` instead, while a function is captured by `jit`."""
+
+MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
+_plans: dict[Key, Plan] = {}
+_functions: dict[tuple[Function, str, Machine], Function] = {}
+
+
+def realize(nodes: Sequence[Node]) -> list[DeviceBuffer]:
+    """Compute the nodes, and return the memory of each.
+
+    Raises OutOfMemoryError, and CompilerError for a fault of the compiler.
+    """
+    intercept = interceptor.get()
+    if intercept is not None:
+        return intercept(nodes)
+    plan, leaves = plan_for(nodes)
+    return plan.run([storage_of(leaf) for leaf in leaves])
+
+
+def storage_of(leaf: Node) -> DeviceBuffer:
+    """The memory of a Buffer, or of a node that was computed before and is still alive."""
+    return leaf.storage if isinstance(leaf, Buffer) else realized[leaf]  # type: ignore[return-value]
+
+
+def plan_for(
+    outputs: Sequence[Node], donated: Mapping[int, Node] | None = None
+) -> tuple[Plan, list[Node]]:
+    """The plan that computes the outputs, and the leaves to run it on, in order: what has memory.
+
+    `donated` names for an output (by its place) the leaf whose memory it may take over; the plan
+    says in `taken` which it does.
+    """
+    key, leaves = structure(outputs, realized)
+    gifts = {}
+    if donated:
+        number = {leaf: n for n, leaf in enumerate(leaves)}
+        gifts = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
+    key = (key, *gifts.items(), Device.DEFAULT, config.DEBUG >= 2, config.THREADS)
+    plan = _plans.get(key)
+    if plan is None:
+        # Compiled over slots instead of buffers, so that nothing of the compiler can keep
+        # anyone's memory alive.
+        slots = [Buffer(Slot(x.size, x.dtype, str(x.device)), x.shape) for x in leaves]
+        abstract = rewrite(outputs, Rules(), dict(zip(leaves, slots, strict=True)))
+        plan = compile_graph(abstract, slots, gifts)
+        while len(_plans) >= MAX_PLANS:
+            _plans.pop(next(iter(_plans)))
+        _plans[key] = plan
+    return plan, leaves
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """The storage of a leaf in a graph that is compiled: any buffer of this kind may come."""
+
+    size: int
+    dtype: DType
+    device: str
+
+
+def compile_graph(
+    outputs: Sequence[Node], leaves: Sequence[Buffer], donated: Mapping[int, int]
+) -> Plan:
+    """Every pass in order: from a graph to a plan. `donated` is as in `plan_for`, by places."""
+    stages = Stages()
+    stages.saw("graph", list(outputs))
+    graph = stages.run("simplify", simplify, list(outputs))
+    graph = stages.run("split", split_reductions, graph)  # after simplify: it would merge them
+    graph = stages.run("empty", fold_empty, graph)  # last: any of these may leave an empty tensor
+    # Where an output is wanted its own device tells: simplified to a constant it has none.
+    devices = [output.device or Device.DEFAULT for output in outputs]
+    parts, placed = place([(_bare(n), d) for n, d in zip(graph, devices, strict=True)])
+    gifts = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
+    linker = Linker(leaves)
+    for part in parts:
+        device = Device.get(part.device)
+        wanted = [node for node in part.outputs if node.size]
+        schedule = stages.run("fuse", fuse, wanted, device.machine.cores)
+        memory = stages.run("memory", plan_memory, schedule, gifts)  # after fuse: kernels own it
+        functions = [
+            compile_kernel(kernel, memory, device.machine, stages) for kernel in schedule.kernels
+        ]
+        linker.add(part, device, schedule, memory, functions, stages)
+    return linker.plan(placed)
+
+
+def _bare(output: Node) -> Node:
+    """An output without what leaves its elements as they are."""
+    while isinstance(output, (Reshape, Contiguous, Detach)):
+        output = output.x
+    return output
+
+
+def compile_kernel(
+    kernel: Kernel, memory: MemoryPlan, machine: Machine, stages: Stages
+) -> Function:
+    """The loops of a kernel, as codegen takes them."""
+    function = stages.run("lower", lower, kernel, "kernel")
+    arguments = [*kernel.outputs, *kernel.inputs]
+    pairs = [
+        (n, arguments.index(memory.in_place[node]))
+        for n, node in enumerate(kernel.outputs)
+        if node in memory.in_place
+    ]
+    function = stages.run("name", named, overwrite(function, pairs), kernel)
+    key = (function, kernel.kind, machine)
+    result = _functions.get(key)
+    if result is None or stages.are_watched:
+        result = stages.run("transform", transform, function, kernel.kind, machine, stages.saw)
+        _functions[key] = result
+    return result
+
+
+def named(function: Function, kernel: Kernel) -> Function:
+    """The function with a name by what it computes, equal for equal functions in any process, and
+    with its comment and costs."""
+    digest = sha256(loops_ir.show(replace(function, comment="")).encode()).hexdigest()[:10]
+    lines = member_lines(kernel, Names([kernel], kernel.outputs))
+    return replace(
+        function,
+        name=f"{title(kernel)}_{digest}",
+        comment="\n".join(line for line, _ in lines),
+        flops=flops(function),
+        bytes=sum(node.nbytes for node in (*kernel.outputs, *kernel.inputs)),
+    )
