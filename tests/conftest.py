@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lazygrad.dtypes import DType, to_dtype
-from lazygrad.graph.ir import Buffer
+from lazygrad.graph.ir import Buffer, Node, Sub
 
 
 class ArrayStorage:
@@ -37,3 +37,14 @@ def leaf() -> Leaf:
         return Buffer(ArrayStorage(array, device), array.shape)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def deep(leaf: Leaf) -> tuple[Node, Node]:
+    """(x, x - 1 - 1 ...): a chain of 100,000 nodes, deeper than any stack of Python frames."""
+    x = leaf([0.5])
+    one = leaf([1.0])
+    y: Node = x
+    for _ in range(100_000):
+        y = Sub(y, one)
+    return x, y

@@ -204,6 +204,17 @@ class Buffer(Node):
         return {}
 
 
+def _as_element(value: bool | int | float, dtype: DType) -> bool | int | float:
+    """A number as Python's kind for a dtype; integers wrap, as NumPy's and C's casts do."""
+    if dtype.is_float:
+        return float(value)
+    if not dtype.is_int:
+        return bool(value)
+    bits = 8 * dtype.itemsize
+    wrapped = int(value) & ((1 << bits) - 1)
+    return wrapped - (1 << bits) if dtype.kind == "int" and wrapped >> (bits - 1) else wrapped
+
+
 @node
 class Const(Node):
     """One value in every element. Keyed by bits: 0.0 is not -0.0, nan is itself, 1 is not True."""
@@ -214,26 +225,12 @@ class Const(Node):
 
     @classmethod
     def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        value, dtype, *shape = args
-        if dtype.is_float:
-            value = struct.pack("<d", value)
-        return (cls, value, dtype, shape[0] if shape else ())
+        value, dtype, shape = args
+        value = _as_element(value, dtype)
+        return (cls, struct.pack("<d", value) if dtype.is_float else value, dtype, shape)
 
     def __post_init__(self) -> None:
-        kind = self.dtype_.kind
-        value = (
-            bool(self.value)
-            if kind == "bool"
-            else float(self.value)
-            if kind == "float"
-            else int(self.value)
-        )
-        if kind in ("int", "uint"):  # wrap, as NumPy's and C's casts do
-            bits = 8 * self.dtype_.itemsize
-            value = int(value) & ((1 << bits) - 1)
-            if kind == "int" and value >> (bits - 1):
-                value -= 1 << bits
-        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "value", _as_element(self.value, self.dtype_))
         Node.__post_init__(self)
 
     def _infer(self) -> tuple[Shape, DType]:

@@ -40,11 +40,12 @@ def reduce_a_constant(node: Reduce) -> Node | None:
     if dtype == bool_ or node.op in ("max", "min"):
         return Const(value, dtype, shape)
     if dtype.is_int:
-        total = value * n if node.op == "sum" else pow(int(value), n, 1 << (8 * dtype.itemsize))
-        return Const(total, dtype, shape)
+        wrapped = value * n if node.op == "sum" else pow(int(value), n, 1 << (8 * dtype.itemsize))
+        return Const(wrapped, dtype, shape)
     with np.errstate(all="ignore"):
-        exact = np.float64(value) * n if node.op == "sum" else np.float64(value) ** n
-        return constant(exact.astype(dtype.numpy), dtype, shape)
+        rounded = np.array(value, dtype.numpy).astype(np.float64)
+        total = rounded * n if node.op == "sum" else rounded**n
+        return constant(total.astype(dtype.numpy), dtype, shape)
 
 
 @rule(Reduce)

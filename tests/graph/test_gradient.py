@@ -10,7 +10,6 @@ from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.gradient import gradient
 from lazygrad.graph.ir import (
     Add,
-    Cast,
     Const,
     Detach,
     Equal,
@@ -22,7 +21,6 @@ from lazygrad.graph.ir import (
     Sub,
     Token,
     Where,
-    topological,
 )
 
 
@@ -125,10 +123,6 @@ def test_a_loss_or_cotangent_that_does_not_fit_is_refused(leaf):
         gradient(x, [x], Const(1, float32, (1,)))
 
 
-def test_a_chain_of_100_000_nodes_is_differentiated(leaf):
-    x = leaf([1.0], float32)
-    y = Cast(x, float64)
-    for _ in range(100_000):
-        y = Neg(y)
-    (g,) = gradient(y, [x])
-    assert len(topological([g])) == 100_002
+def test_a_chain_of_100_000_nodes_is_differentiated(deep):
+    x, y = deep
+    assert gradient(y, [x]) == [Const(1, float64, (1,))]
