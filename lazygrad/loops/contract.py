@@ -109,7 +109,8 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
     plans = []
     sum_block = _sum_block(c)
     for x in c.outer:
-        if any(stride(s.index, x) != 1 for s in stores) or x.extent < lanes // 2:
+        scattered = sum(stride(s.index, x) != 1 for s in stores)
+        if scattered == len(stores) or x.extent < lanes // 2:
             continue
         swap = x not in variables(c.b)
         a, b = (c.b, c.a) if swap else (c.a, c.b)
@@ -144,6 +145,7 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
                 cost += (0.15 if contiguous else 1.2) * lanes / max(reuse, 1)
             elif not contiguous:
                 cost += lanes
+            cost += scattered * lanes / _extent(c.inner)  # an element at a time
             pack_a = _extent(only_b) * x.extent >= 8 * size and rows[0] is not None
             reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
             plans.append(

@@ -226,7 +226,7 @@ def operate(op: str, dtype: DType, *args: Value) -> Value:
         raise TypeError(f"{op} has {len(args)} operands")
     if op == "where":
         condition, x, y = args
-        return np.where(condition, x, y)[()]
+        return np.asarray(np.where(condition, x, y))[()]
     if dtype.is_float and dtype.itemsize == 2:
         result = operate(op, float32, *(np.asarray(x).astype(np.float32)[()] for x in args))
         is_same = result.dtype == np.float32

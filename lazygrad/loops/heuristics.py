@@ -17,6 +17,7 @@ from .merge import merge
 from .parallelize import parallelize
 from .rebuild import peel
 from .rows import plan_rows, vectorize_rows
+from .split import split_divided
 from .unroll import unroll
 from .vectorize import vectorize
 
@@ -31,6 +32,8 @@ def transform(function: Function, kind: str, machine: Machine, stage: Stage) -> 
 
     Requires: serial loops, as `lower` makes them. Ensures: the loops that codegen takes.
     """
+    function = replace(function, body=split_divided(function.body))
+    stage("split", function)
     body, reason = (_spread if machine.gpu else _tile)(function.body, kind, machine)
     function = replace(function, body=body, reasons=(reason,))
     stage("tile", function)

@@ -75,23 +75,35 @@ class _Lowering:
             loaded = Load(array, Literal(0))
             return loaded if array.dtype == node.dtype else Cast(loaded, node.dtype)
         if node in self.arrays:
-            return Load(self.arrays[node], flatten(index, node.shape), guard)
+            return Load(self.arrays[node], self._offset(node, index), guard)
         return None
+
+    def _offset(self, node: Node, index: MultiIndex) -> Expr:
+        """Where an element of a stored node lies in its memory."""
+        layout = self.kernel.layouts.get(node)
+        return flatten(index, node.shape) if layout is None else layout.offset(index, node.shape)
 
     # ------------------------------------------------------------------ map, row, contraction
 
     def rows(self) -> Body:
         """The outer loops, and in them a loop nest a stage."""
-        digits = max(
-            (is_bijection(m.position, self.kernel.outer) or () for m in self.kernel.members),
-            key=len,
-        )
-        outer = [Var(self.names.new(f"i{n}"), d.extent) for n, d in enumerate(digits)]
-        position = flatten(outer, [v.extent for v in outer])
+        digits, order = self._outer_digits()
+        names = {d: Var(self.names.new(f"i{n}"), d.extent) for n, d in enumerate(order)}
+        position = flatten([names[d] for d in digits], [d.extent for d in digits])
+        outer = [names[d] for d in order]
         body: list[Stmt] = []
         for stage in self._stages():
             body.extend(self._emit(stage, position))
         return _nest(outer, tuple(body))
+
+    def _outer_digits(self) -> tuple[tuple[Var, ...], list[Var]]:
+        """The outer loops: the digits of a position by weight, and in the order of the axes of the
+        member that has most of them, a stored one if possible: the order of its memory."""
+        members = sorted(self.kernel.members, key=lambda m: m.stored, reverse=True)
+        digits = [is_bijection(m.position, self.kernel.outer) or () for m in members]
+        most = max(range(len(members)), key=lambda n: len(digits[n]))
+        axes = axis_variables(members[most].node.shape)
+        return digits[most], sorted(digits[most], key=axes.index)
 
     def _stages(self) -> list[_Stage]:
         """Consecutive members with equal inner loops share them, if none needs another's result
@@ -144,7 +156,7 @@ class _Lowering:
                 if member.stored:
                     value = self._read(node, index, None)
                     assert value is not None
-                    after.append(Store(self.arrays[node], flatten(index, node.shape), value))
+                    after.append(Store(self.arrays[node], self._offset(node, index), value))
             else:
                 value = self.values.inside(node, index)
                 if not inner:
@@ -153,7 +165,7 @@ class _Lowering:
                     self.registers[node] = register
                     value = Load(register, Literal(0))
                 if member.stored:
-                    inside.append(Store(self.arrays[node], flatten(index, node.shape), value))
+                    inside.append(Store(self.arrays[node], self._offset(node, index), value))
         return [*before, *_nest(inner, tuple(inside)), *after]
 
     def _index(self, member: Member, position: Expr, inner: Sequence[Var]) -> MultiIndex:

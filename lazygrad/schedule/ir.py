@@ -16,6 +16,8 @@ Semantics:
   position r, and so has the result, whose axis c is an inner loop.
 - Nodes between the members are not named: they are inlined, computed where they are used.
 - A stored member is written to memory of its own; the others live in registers.
+- A stored node that is no output of the schedule may have a layout of the compiler's choosing
+  (`Blocked`); everything else is row-major.
 - kinds: "map" has no reduction and no inner loops; "row" is the general form; "contraction" is a
   sum of products in which both factors are used again and again, with elementwise members on its
   result; "scatter", "sort" and "copy" (to another device) are one node each.
@@ -23,11 +25,12 @@ Semantics:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..expr import Expr, Var
 from ..graph.ir import Node
+from ..index import add, flatten, floordiv, mod, mul
 
 KINDS = ("map", "row", "contraction", "scatter", "sort", "copy")
 
@@ -35,6 +38,23 @@ KINDS = ("map", "row", "contraction", "scatter", "sort", "copy")
 def axis_variables(shape: Sequence[int], prefix: str = "a") -> tuple[Var, ...]:
     """The variables that stand for a multi-index of `shape`."""
     return tuple(Var(f"{prefix}{axis}", n) for axis, n in enumerate(shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Memory order in which `size` neighbours along the first axis are innermost.
+
+    Shape (N, C, H, W) lies in memory as (N / size, C, H, W, size): full, aligned vectors at any
+    image size.
+    """
+
+    size: int
+
+    def offset(self, index: Sequence[Expr], shape: Sequence[int]) -> Expr:
+        """Where an element lies, in elements."""
+        block, lane = floordiv(index[0], self.size), mod(index[0], self.size)
+        rows = (shape[0] // self.size, *shape[1:])
+        return add(mul(flatten((block, *index[1:]), rows), self.size), lane)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,6 +74,7 @@ class Kernel:
     outer: int
     members: tuple[Member, ...]
     inputs: tuple[Node, ...]
+    layouts: Mapping[Node, Blocked] = field(default_factory=dict)
 
     @property
     def outputs(self) -> tuple[Node, ...]:

@@ -139,6 +139,7 @@ def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
         for access in accesses(node, boundary.__contains__):
             x = access.node
             same = x.size == node.size and flatten(access.index, x.shape) is own
+            same = same and kernel.layouts.get(x) == kernel.layouts.get(node)
             of_x = readers.setdefault(x, {})
             of_x[node] = of_x.get(node, True) and same
     return readers

@@ -1,0 +1,72 @@
+"""Split loops whose index is only ever used in two digits.
+
+    serial n in 128: serial c: out[(n // 8) * 8*C + c*8 + n % 8] = ...
+    ->
+    serial n_h in 16: serial c: serial n_l in 8: out[n_h * 8*C + c*8 + n_l] = ...
+
+The low digit's loop goes innermost: that is where memory has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..expr import Expr, Literal, Op, Var
+from ..index import add, mul
+from .ir import Body, For, If, Stmt, expressions, statements
+from .rebuild import nest, peel, substitute_body
+
+
+def split_divided(body: Body) -> Body:
+    """Split every loop over v of which both v // d and v % d occur, for d that divides its extent.
+
+    Requires: serial loops; those of a perfect nest may be interchanged. Ensures: the same values.
+    """
+    loops, inside = peel(body)
+    if not loops:
+        return tuple(_inside(stmt) for stmt in body)
+    inside = tuple(_inside(stmt) for stmt in inside)
+    outer: list[Var] = []
+    lows: list[Var] = []
+    for loop in loops:
+        size = _divisor(inside, loop.var)
+        if size is None:
+            outer.append(loop.var)
+            continue
+        high = Var(f"{loop.var.name}_h", loop.var.extent // size)
+        low = Var(f"{loop.var.name}_l", size)
+        inside = substitute_body(inside, {loop.var: add(mul(high, size), low)})
+        outer.append(high)
+        lows.append(low)
+    return nest([*outer, *lows], inside)
+
+
+def _inside(stmt: Stmt) -> Stmt:
+    match stmt:
+        case For():
+            (split,) = split_divided((stmt,)) or (stmt,)
+            return split
+        case If():
+            return replace(
+                stmt, body=split_divided(stmt.body), otherwise=split_divided(stmt.otherwise)
+            )
+    return stmt
+
+
+def _divisor(body: Body, var: Var) -> int | None:
+    """d, if v // d and v % d both occur for the loop's variable v and d divides its extent."""
+    divided: dict[str, set[int]] = {"floordiv": set(), "mod": set()}
+    seen: set[Expr] = set()
+    for stmt in statements(body):
+        stack = list(expressions(stmt))
+        while stack:
+            e = stack.pop()
+            if e in seen:
+                continue
+            seen.add(e)
+            stack.extend(e.operands)
+            match e:
+                case Op(op=("floordiv" | "mod") as op, args=(x, Literal(value=d))) if x is var:
+                    divided[op].add(int(d))
+    both = [d for d in divided["floordiv"] & divided["mod"] if var.extent % d == 0]
+    return max(both, default=None)

@@ -1,0 +1,86 @@
+"""Choose how intermediates lie in memory, since no one else sees them.
+
+Around convolutions, blocks of one vector of the batch are innermost: (N / 8, C, H, W, 8). Then every
+vector is full and aligned at any image size, for convolution, pooling and normalisation alike, and
+a vector loaded for one place of a window serves the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..graph.ir import Buffer, Cast, Contiguous, Movement, Node, Window, topological
+from ..rewrite import Rules, rewrite
+from .ir import Blocked, Kernel, Schedule
+from .store import factors
+
+
+def copy_convolved(outputs: Sequence[Node], lanes: int) -> list[Node]:
+    """Put a copy between a Buffer and the convolutions that read it, for `choose_layouts` to lay
+    out: a Buffer's own order is the user's.
+
+    Requires: a simplified graph. Ensures: equal values; only batches of whole vectors are copied.
+    """
+    copied: dict[Node, Node] = {}
+    for node in topological(outputs):
+        for x in _convolved(node):
+            if isinstance(x, Buffer) and _fits(x, lanes):
+                copied[x] = Contiguous(x)
+    if not copied:
+        return list(outputs)
+    rules = Rules[Node]()
+
+    @rules.rule(Window)
+    def read_the_copy(node: Window) -> Node | None:
+        """window(buffer)  ->  window(copy)"""
+        return node.with_inputs([copied[node.x]]) if node.x in copied else None
+
+    return rewrite(outputs, rules)
+
+
+def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
+    """Block the batch of what lies between a schedule's kernels, if there are convolutions.
+
+    Requires: a fused schedule. Ensures: outputs and Buffers stay row-major.
+    """
+    batches = {
+        x.shape[0]
+        for kernel in schedule.kernels
+        for member in kernel.members
+        for x in _convolved(member.node)
+        if _fits(x, lanes)
+    }
+    if not batches:
+        return schedule
+    kept = set(schedule.outputs)
+    layouts = {
+        node: Blocked(lanes)
+        for kernel in schedule.kernels
+        for node in kernel.outputs
+        if node not in kept and kernel.kind in ("map", "row", "contraction")
+        if len(node.shape) >= 3 and node.shape[0] in batches
+    }
+    return Schedule(tuple(_with_layouts(k, layouts) for k in schedule.kernels), schedule.outputs)
+
+
+def _with_layouts(kernel: Kernel, layouts: dict[Node, Blocked]) -> Kernel:
+    nodes = (*kernel.outputs, *kernel.inputs)
+    return replace(kernel, layouts={n: layouts[n] for n in nodes if n in layouts})
+
+
+def _convolved(node: Node) -> list[Node]:
+    """What a sum of products reads through sliding windows."""
+    found = []
+    for factor in factors(node) or ():
+        x, slides = factor, False
+        while isinstance(x, (Movement, Cast)):
+            slides = slides or isinstance(x, Window)
+            x = x.inputs[0]
+            if slides and not isinstance(x, (Movement, Cast)):
+                found.append(x)
+    return found
+
+
+def _fits(x: Node, lanes: int) -> bool:
+    return len(x.shape) >= 3 and x.shape[0] % lanes == 0
