@@ -20,7 +20,7 @@ from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
 from .memory import ALIGNMENT, Memory, Pool, total_bytes
 from .target import Target, cache_bytes, host
-from .threads import Team
+from .threads import team
 
 Table = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -38,19 +38,11 @@ class CPU:
     def __init__(self) -> None:
         self.target = host()
         self.pool = Pool(min(1 << 30, total_bytes() // 8))
-        self._team: Team | None = None
 
     @property
     def machine(self) -> Machine:
         """Facts for the loop passes; `cores` is how many threads compute."""
         return machine(self.target, config.THREADS)
-
-    @property
-    def team(self) -> Team:
-        """The threads; made when first used."""
-        if self._team is None:
-            self._team = Team(self.target, self.pool)
-        return self._team
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory for nbytes, aligned to 64, of undefined contents. Raises OutOfMemoryError."""
@@ -140,11 +132,10 @@ class CPUProgram:
         Returns when all is done.
         """
         threads = config.THREADS if self._is_shared else 1
-        team = self._device.team
-        with team.lock:
+        with team().lock:
             addresses = [memory.address for memory in memories]
             self._pack(self._memories, 0, *addresses[: self._count])
-            team.run(self._address, self._memories_address, threads, self._scratch)
+            team().run(self._address, self._memories_address, threads, self._scratch)
 
     def times(self) -> list[float]:
         """Seconds that each launch of the last run took, for a program compiled with timing."""

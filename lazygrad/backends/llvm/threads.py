@@ -6,36 +6,44 @@ import atexit
 import ctypes
 import os
 import threading
-import weakref
 from collections.abc import Callable
+from functools import cache
 
 from . import driver
 from .build import Code, load_text
 from .memory import Memory, Pool
-from .target import Target
+from .target import Target, host
+
+
+@cache
+def team() -> Team:
+    """The team of this process; it lives as long, since its workers run native code of its own."""
+    return Team(host())
 
 
 class Team:
-    """Runs programs, one at a time, on up to `size` threads.
+    """Runs programs, one at a time, on any number of threads.
 
     Workers are Python threads that stay in one native call, without the interpreter's lock; they
     start with the first program that is shared, and end with the process. After a fork the child
     has none, and starts its own.
     """
 
-    def __init__(self, target: Target, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, target: Target) -> None:
         self._code: Code = load_text(driver.driver(target.triple), driver.FUNCTIONS, target)
         address = self._code.addresses
         self._run = _native(address["run"], 3)
         self._work = _native(address["work"], 2)
         self._prepare = _native(address["prepare"], 0)
         self._dismiss = _native(address["dismiss"], 0)
-        self._control = pool.allocate(driver.CONTROL_BYTES)
-        self._reset()
-        _teams.add(self)
+        self._pool = Pool(0)
+        self._control = self._pool.allocate(driver.CONTROL_BYTES)
+        self.reset()
+        atexit.register(self.stop)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.reset)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
         """No workers, and a fresh control block: as at the start, and after a fork."""
         self.lock = threading.Lock()
         self._workers: list[threading.Thread] = []
@@ -65,7 +73,8 @@ class Team:
         if self._workers:
             self._dismiss(self._control.address)
             for worker in self._workers:
-                worker.join()
+                if worker.ident is not None:
+                    worker.join()
             self._workers = []
 
     def _start(self, threads: int) -> None:
@@ -78,18 +87,17 @@ class Team:
                 name=f"lazygrad-{thread}",
                 daemon=True,
             )
+            self._workers.append(worker)  # before it starts, lest an interrupt lose it
             worker.start()
-            self._workers.append(worker)
 
     def _make_scratch(self, nbytes: int, threads: int) -> None:
-        self._scratch = None
         # An odd number of lines more, so that the threads' blocks fall on different cache sets.
         step = max(-(-nbytes // 4096) * 4096 + 64, self._scratch_step)
         threads = max(threads, self._scratch_threads)
-        self._scratch = self._pool.allocate(step * threads)
-        self._scratch_step, self._scratch_threads = step, threads
-        self._set_word(driver.SCRATCH, self._scratch.address)
+        scratch = self._pool.allocate(step * threads)
+        self._set_word(driver.SCRATCH, scratch.address)
         self._set_word(driver.SCRATCH_STEP, step)
+        self._scratch, self._scratch_step, self._scratch_threads = scratch, step, threads
 
     def _word(self, offset: int) -> int:
         return ctypes.c_int64.from_address(self._control.address + offset).value
@@ -102,21 +110,3 @@ def _native(address: int, numbers: int) -> Callable[..., None]:
     """The native function there, of a pointer and so many numbers."""
     kinds = (ctypes.c_void_p, *[ctypes.c_int64] * numbers)
     return ctypes.CFUNCTYPE(None, *kinds)(address)
-
-
-_teams: weakref.WeakSet[Team] = weakref.WeakSet()
-
-
-def _stop_all() -> None:
-    for team in list(_teams):
-        team.stop()
-
-
-def _reset_all() -> None:
-    for team in list(_teams):
-        team._reset()
-
-
-atexit.register(_stop_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all)
