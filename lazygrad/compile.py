@@ -8,7 +8,9 @@ realize                what tensors call: the values of some nodes, in memory
         split_reductions   large sums with few results in two steps
         fold_empty         tensors without elements get their values
         place              one part a device
+        copy_convolved     what convolutions read may be laid out anew
         fuse               which operations share a kernel
+        choose_layouts     in which order intermediates lie in memory
         plan_memory        which memory they are kept in
         compile_kernel     lower, name, transform: how each kernel computes
         Linker             machine code, and the plan
@@ -42,6 +44,7 @@ from .runtime.execute import Plan
 from .runtime.link import Linker
 from .schedule.fuse import fuse
 from .schedule.ir import Kernel
+from .schedule.layout import choose_layouts, copy_convolved
 from .schedule.memory import MemoryPlan, plan_memory
 from .schedule.place import place
 from .schedule.show import Names, member_lines, title
@@ -128,7 +131,11 @@ def compile_graph(
     for part in parts:
         device = Device.get(part.device)
         wanted = [node for node in part.outputs if node.size]
+        lanes = 0 if device.machine.gpu else device.machine.vector_bytes // 4
+        wanted = stages.run("copy", copy_convolved, wanted, lanes) if lanes else wanted
         schedule = stages.run("fuse", fuse, wanted, device.machine.cores)
+        if lanes:  # after fuse: only what lies between kernels has a layout to choose
+            schedule = stages.run("layout", choose_layouts, schedule, lanes)
         memory = stages.run("memory", plan_memory, schedule, gifts)  # after fuse: kernels own it
         functions = [
             compile_kernel(kernel, memory, device.machine, stages) for kernel in schedule.kernels
