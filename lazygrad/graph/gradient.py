@@ -35,7 +35,7 @@ def gradient(loss: Node, wrt: Sequence[Node], cotangent: Node | None = None) -> 
     cotangents: dict[Node, Node] = {loss: seed} if loss in between else {}
     for node in reversed(between):  # every user of a node comes before it
         g = cotangents.get(node)
-        if g is None or not any(x in between for x in _differentiable_inputs(node)):
+        if g is None or not between[node]:
             continue
         for x, part in zip(node.inputs, _vjp(node, g), strict=True):
             if part is None or x not in between:
@@ -50,12 +50,15 @@ def _differentiable_inputs(node: Node) -> Sequence[Node]:
     return () if isinstance(node, Detach) else [x for x in node.inputs if x.dtype.is_float]
 
 
-def _between(loss: Node, targets: set[Node]) -> dict[Node, None]:
-    """The nodes on the ways from the targets to the loss, both included, inputs first."""
-    found: dict[Node, None] = {}  # a set that keeps its order
+def _between(loss: Node, targets: set[Node]) -> dict[Node, bool]:
+    """The nodes on the ways from the targets to the loss, both included, inputs first; and whether
+    the way to a target goes on from each.
+    """
+    found: dict[Node, bool] = {}
     for node in topological([loss], _differentiable_inputs):
-        if node in targets or any(x in found for x in _differentiable_inputs(node)):
-            found[node] = None
+        goes_on = not isinstance(node, Detach) and any(x in found for x in node.inputs)
+        if goes_on or node in targets:
+            found[node] = goes_on
     return found
 
 
