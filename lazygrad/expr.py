@@ -18,7 +18,8 @@ Index expressions are int64; `index.py` builds and simplifies them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 from weakref import WeakValueDictionary
@@ -245,9 +246,37 @@ _INFIX = {
 }  # fmt: skip
 
 
+LINE = 100  # characters of an expression's text beyond which it is told in several lines
+
+
 def show(e: Expr) -> str:
-    """The expression as one line of text."""
-    return walk(e, _show)
+    """The expression as one line of text, without what would make it very long."""
+    return walk(e, lambda x, texts: text if len(text := _show(x, texts)) < 20 * LINE else "...")
+
+
+def show_lines(roots: Sequence[Expr], numbers: Iterator[int]) -> tuple[list[str], list[str]]:
+    """Lines that name parts of long expressions, `%0 = x + y`, and the texts with those names.
+
+    Named is what occurs more than once, and what is longer than a line; short ones stay whole.
+    """
+    lengths: dict[Expr, int] = {}
+    for root in roots:
+        walk(root, lambda x, ns: min(len(_show(x, ("",) * len(ns))) + sum(ns), LINE + 1), lengths)
+    if sum(lengths[root] for root in roots) <= LINE:
+        return [], [show(root) for root in roots]
+    uses = Counter(x for e in lengths for x in e.operands)
+    lines: list[str] = []
+
+    def visit(e: Expr, texts: tuple[str, ...]) -> str:
+        text = _show(e, texts)
+        if e in roots or not e.operands or (len(text) <= LINE and uses[e] < 2):
+            return text
+        name = f"%{next(numbers)}"
+        lines.append(f"{name} = {text}")
+        return name
+
+    memo: dict[Expr, str] = {}
+    return lines, [walk(root, visit, memo) for root in roots]
 
 
 def _show(e: Expr, texts: tuple[str, ...]) -> str:

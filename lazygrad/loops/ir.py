@@ -34,8 +34,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
-from ..expr import Array, Expr, Local, Var
+from ..expr import Array, Expr, Literal, Local, Var, show_lines
 
 KINDS = ("serial", "unroll", "vector", "parallel", "workgroup", "workitem")
 
@@ -172,34 +173,52 @@ def show(function: Function) -> str:
         for n, a in enumerate(function.arguments)
     )
     lines.append(f"{function.name}({arguments}):")
-    _show_body(function.body, "    ", lines)
+    _Text(lines).body(function.body, "    ")
     return "\n".join(lines) + "\n"
 
 
 _ACCUMULATE = {"sum": "+=", "prod": "*=", "max": "max=", "min": "min="}
 
 
-def _show_body(body: Body, indent: str, lines: list[str]) -> None:
-    for stmt in body:
+class _Text:
+    """Adds statements as lines."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.numbers = count()
+
+    def body(self, body: Body, indent: str) -> None:
+        for stmt in body:
+            before, (head, *texts) = show_lines(expressions(stmt) or (_NOTHING,), self.numbers)
+            self.lines += [indent + line for line in before]
+            self.statement(stmt, head, texts, indent)
+
+    def statement(self, stmt: Stmt, head: str, texts: list[str], indent: str) -> None:
+        """A statement whose first expression is `head`, and whose other ones are `texts`."""
         match stmt:
             case For():
-                lines.append(f"{indent}{stmt.kind} {stmt.var} in {stmt.extent}:")
-                _show_body(stmt.body, indent + "    ", lines)
+                self.lines.append(f"{indent}{stmt.kind} {stmt.var} in {stmt.extent}:")
+                self.body(stmt.body, indent + "    ")
             case Alloc(array):
-                lines.append(f"{indent}{array.scope} {array.name}: {array.dtype}[{array.size}]")
+                self.lines.append(
+                    f"{indent}{array.scope} {array.name}: {array.dtype}[{array.size}]"
+                )
             case Let():
-                lines.append(f"{indent}{stmt.local} = {stmt.value}")
+                self.lines.append(f"{indent}{stmt.local} = {head}")
             case Store() | Accumulate():
                 sign = _ACCUMULATE[stmt.op] if isinstance(stmt, Accumulate) else "="
                 width = f":{stmt.value.lanes}" if stmt.value.lanes > stmt.index.lanes else ""
-                guard = "" if stmt.guard is None else f" if {stmt.guard}"
-                place = f"{stmt.array.name}[{stmt.index}{width}]"
-                lines.append(f"{indent}{place} {sign} {stmt.value}{guard}")
+                guard = f" if {texts[1]}" if len(texts) > 1 else ""
+                place = f"{stmt.array.name}[{head}{width}]"
+                self.lines.append(f"{indent}{place} {sign} {texts[0]}{guard}")
             case If():
-                lines.append(f"{indent}if {stmt.condition}:")
-                _show_body(stmt.body, indent + "    ", lines)
+                self.lines.append(f"{indent}if {head}:")
+                self.body(stmt.body, indent + "    ")
                 if stmt.otherwise:
-                    lines.append(f"{indent}else:")
-                    _show_body(stmt.otherwise, indent + "    ", lines)
+                    self.lines.append(f"{indent}else:")
+                    self.body(stmt.otherwise, indent + "    ")
             case Barrier():
-                lines.append(f"{indent}barrier")
+                self.lines.append(f"{indent}barrier")
+
+
+_NOTHING = Literal(0)  # stands for the expressions of a statement that has none
