@@ -19,7 +19,6 @@ from . import simplify_movement
 from .build import expand, move_axis, pad, permute, reshape, slice_axis
 from .ir import (
     Const,
-    Elementwise,
     Expand,
     Fold,
     Mul,
@@ -202,10 +201,6 @@ def without_axis(x: Node, axis: int) -> Node | None:
         case Window(inner, at, size, stride, dilation) if axis not in (at, len(shape) - 1):
             less = without_axis(inner, axis)
             return None if less is None else Window(less, at, size, stride, dilation)
-        case Elementwise():
-            parts = [without_axis(part, axis) for part in x.inputs]
-            if None not in parts:
-                return x.with_inputs([part for part in parts if part is not None])
     return None
 
 
