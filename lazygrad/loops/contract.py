@@ -75,7 +75,15 @@ def recognise(body: Body) -> Contraction | None:
     if not (isinstance(value, Op) and value.op == "mul"):
         return None
     a, b = value.args
-    return Contraction(tuple(l.var for l in outer), tuple(l.var for l in inner), a, b, inside)
+    at = inside.index(sums[0])
+    loops = sorted((loop.var for loop in inner), key=lambda v: -_reach(v, a, b))
+    body = (*inside[:at], *nest(loops, update), *inside[at + 1 :])
+    return Contraction(tuple(loop.var for loop in outer), tuple(loops), a, b, body)
+
+
+def _reach(var: Var, a: Expr, b: Expr) -> int:
+    """How far apart a summed loop's terms lie: those that are near go innermost."""
+    return max(abs(operand_stride(e, var) or 0) for e in (a, b))
 
 
 # --------------------------------------------------------------------------- choosing
@@ -125,6 +133,7 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
         pack_b = not contiguous or (
             step is not None
             and abs(step) >= lanes
+            and not _slides(b, [*only_b, x], c.inner)
             and _distinct(b, c) * 4 > PACK_BYTES
             and reuse >= 4 * 6
         )
@@ -139,7 +148,11 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
             for t in tiles:
                 useful *= t.var.extent / (block_count(t) * t.size)
             products = copies * rows[1] * count
-            cycles = _cycles(products, rows[1] + copies * count)
+            loaded = float(count)
+            if other and inner.extent <= UNROLL_WHOLE and operand_stride(b, other) == step:
+                # windows overlap: what one place loads serves its neighbour in the next term
+                loaded = (count + inner.extent - 1) / inner.extent
+            cycles = _cycles(products, rows[1] + copies * loaded)
             cost = cycles / products / useful
             if pack_b:
                 cost += (0.15 if contiguous else 1.2) * lanes / max(reuse, 1)
@@ -152,6 +165,12 @@ def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
                 Plan(tuple(tiles), None, lanes, swap, pack_a, pack_b, sum_block, cost, reason)
             )
     return plans
+
+
+def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
+    """Whether e looks at overlapping windows: then a copy would be several times its size."""
+    steps = {operand_stride(e, k) for k in inner} - {0, None}
+    return any(operand_stride(e, v) in steps for v in outer)
 
 
 def _lane_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
@@ -196,7 +215,7 @@ def _tile_sizes(
     return sizes
 
 
-def _cycles(products: int, loaded: int) -> float:
+def _cycles(products: int, loaded: float) -> float:
     """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight."""
     return max(products / 2, loaded / 2, 4.0) + 0.1 * loaded
 
@@ -355,7 +374,7 @@ def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body
 
 
 def _sizes_inside(body: Body) -> list[Var]:
-    return [s.var for s in statements(body) if isinstance(s, For)]
+    return list(dict.fromkeys(s.var for s in statements(body) if isinstance(s, For)))
 
 
 def _split_tasks(

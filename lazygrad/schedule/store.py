@@ -62,7 +62,6 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
     Requires: `order` is topological. Ensures: outputs, reductions and what scatters and sorts read
     or write are stored; linear in the number of nodes and their uses.
     """
-    costs = _costs(order)
     asked = set(outputs)
     whole: set[Node] = set()  # read in an order, or so often, that they must be in memory
     for node in order:
@@ -70,6 +69,8 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
             whole.update(node.inputs)
         elif isinstance(node, Reduce):
             whole.update(_reused_factors(node))
+    must = {n for n in order if n in asked or n in whole or isinstance(n, _MUST_STORE)}
+    costs = _costs(order, must)
     stored: set[Node] = set()
     uses: dict[Node, dict[Use, float]] = {node: {} for node in order}
     inlined: dict[Node, int] = {}
@@ -79,8 +80,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
                 stored.add(node)
             continue
         mine = uses[node]
-        must = node in asked or node in whole or isinstance(node, _MUST_STORE)
-        if must or _is_dearer_inline(node, mine, costs[node], inlined):
+        if node in must or _is_dearer_inline(node, mine, costs[node], inlined):
             stored.add(node)
             work = float(node.x.size if isinstance(node, (Reduce, Fold)) else node.size)
             mine = {(node, 0): work}
@@ -124,13 +124,13 @@ def _add_uses(node: Node, x: Node, mine: dict[Use, float], theirs: dict[Use, flo
         theirs[(root, at)] = evaluations
 
 
-def _costs(order: Sequence[Node]) -> dict[Node, float]:
-    """The cost of one evaluation of each node, were all but the stored ones inlined."""
+def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
+    """The cost of one evaluation of each node, were all but these stored ones inlined."""
     costs: dict[Node, float] = {}
     for node in order:
         if isinstance(node, (Const, Iota)):
             costs[node] = 1.0
-        elif isinstance(node, (Buffer, *_MUST_STORE)):
+        elif isinstance(node, Buffer) or node in stored:
             costs[node] = MEMORY
         elif isinstance(node, Expand) and node.x.size * 8 <= node.size:
             costs[node] = BROADCAST
