@@ -10,7 +10,8 @@ from __future__ import annotations
 from .types import SIZES, is_integer, mask, unsigned, vector
 
 # {T} the type, {E} its element, {n} its lanes ("" for 1), {U} and {I} unsigned and signed integers
-# of its size, {bits} the element's width, {u} the element's unsigned type.
+# of its size, {bits} the element's width, {u} the element's unsigned type, {bytes} one that may
+# alias anything, of {n} times 16 bits.
 
 _FLOAT_MODULO = """\
 {T} mod_{T}({T} x, {T} y) {{  // has the sign of y
@@ -92,23 +93,26 @@ _SHIFT_RIGHT_UNSIGNED_VECTOR = """\
     return select(({T})(0), x >> y, y < ({T})({bits}));
 }}"""
 
+# Through vectors of bytes, since C lets compilers assume that a half and a ushort never are the
+# same memory.
 _HALF_VALUE = """\
 float{n} half_value{n}(ushort{n} bits) {{
-    return vload_half{n}(0, (const half *)&bits);
+    {bytes} bytes = as_{bytes}(bits);
+    return vload_half{n}(0, (const half *)&bytes);
 }}"""
 
 _HALF_BITS = """\
 ushort{n} half_bits{n}(float{n} x) {{  // to nearest even
-    ushort{n} bits;
-    vstore_half{n}_rte(x, 0, (half *)&bits);
-    return bits;
+    {bytes} bytes;
+    vstore_half{n}_rte(x, 0, (half *)&bytes);
+    return as_ushort{n}(bytes);
 }}"""
 
 _HALF_BITS_DOUBLE = """\
 ushort{n} half_bits_double{n}(double{n} x) {{  // rounded once, to nearest even
-    ushort{n} bits;
-    vstore_half{n}_rte(x, 0, (half *)&bits);
-    return bits;
+    {bytes} bytes;
+    vstore_half{n}_rte(x, 0, (half *)&bytes);
+    return as_ushort{n}(bytes);
 }}"""
 
 _BFLOAT_VALUE = """\
@@ -147,6 +151,7 @@ class Functions:
                 T=vector(element, width), E=element, n="" if width == 1 else width,
                 U=vector(unsigned(integer), width), I=vector(integer, width),
                 u=unsigned(integer), bits=8 * SIZES[element],
+                bytes="uchar2" if width == 1 else f"ushort{width}",
                 uint="(uint)" if width == 1 else f"convert_uint{width}",
             )  # fmt: skip
         return name

@@ -67,7 +67,7 @@ def normal(*shape: int, dtype: str = "float32") -> Callable[[np.random.Generator
 def arrays(
     *makers: Callable[[np.random.Generator], np.ndarray],
 ) -> Callable[[np.random.Generator], list[np.ndarray]]:
-    """Arguments: the first an output of the given array's shape, filled with 7s unless it is kept."""
+    """What makes the arguments' arrays."""
     return lambda random: [make(random) for make in makers]
 
 
@@ -85,7 +85,9 @@ def elementwise_with_a_tail() -> Kernel:
     g, t = Var("g", 4), Var("t", 256)
     i = add(mul(g, 256), t)
     inside = less(i, 1000)
-    value = op("max", op("add", op("mul", Load(a, i, inside), f32(2.0)), Load(b, i, inside)), f32(0))
+    value = op(
+        "max", op("add", op("mul", Load(a, i, inside), f32(2.0)), Load(b, i, inside)), f32(0)
+    )
     body = nest("workgroup", (g,), (nest("workitem", (t,), (Store(out, i, value, inside),)),))
     return Kernel(
         Function("relu", (out, a, b), 1, (body,), "relu(a * 2 + b)"),
@@ -247,9 +249,7 @@ def tiled_matmul(m: int, n: int, k: int, step: int, items: int, tile: int) -> Fu
         for i, x in enumerate(xs)
         for j, y in enumerate(ys)
     ]
-    clear = [
-        Store(acc, Ramp(Literal(4 * n), 1, 4), f32(0.0)) for n in range(tile * tile // 4)
-    ]
+    clear = [Store(acc, Ramp(Literal(4 * n), 1, 4), f32(0.0)) for n in range(tile * tile // 4)]
     place = add(mul(add(mul(gi, size), mul(ty, tile)), n), mul(gj, size), mul(tx, tile))
     write = [
         Store(
@@ -282,7 +282,9 @@ def tiled_matmul(m: int, n: int, k: int, step: int, items: int, tile: int) -> Fu
             nest("workitem", (ty, tx), tuple(write)),
         ),
     )
-    return Function("matmul", (out, a, b), 1, (body,), "out[i, j] = sum over k of a[i, k] * b[k, j]")
+    return Function(
+        "matmul", (out, a, b), 1, (body,), "out[i, j] = sum over k of a[i, k] * b[k, j]"
+    )
 
 
 @kernel
@@ -355,9 +357,7 @@ def gather_rows() -> Kernel:
     )
     return Kernel(
         Function("gather", (out, table, indices), 1, (body,), "table[indices]"),
-        arrays(
-            empty(30, 10), normal(20, 10), lambda random: random.integers(-3, 23, 30)
-        ),
+        arrays(empty(30, 10), normal(20, 10), lambda random: random.integers(-3, 23, 30)),
         lambda out, table, indices: [
             np.where(((indices >= 0) & (indices < 20))[:, None], table[indices % 20], 0)
         ],
@@ -366,7 +366,7 @@ def gather_rows() -> Kernel:
 
 @kernel
 def scatter_with_atomics() -> Kernel:
-    """Counts (bfloat16) and sums (float32) of values by their index, and the largest (bool: any)."""
+    """For each index: the sum of its values, their number (bfloat16), whether any is large."""
     total, count = Array("total", float32, 11), Array("count", bfloat16, 11)
     any_, indices = Array("any", bool_, 11), Array("indices", int64, 500)
     values = Array("values", float32, 500)
@@ -496,9 +496,7 @@ def several_updates_in_one_launch() -> Kernel:
     h = Var("h", 1)
 
     def step(array: Array, gradient: Array, index: Expr) -> Stmt:
-        return Store(
-            array, index, op("fma", Load(gradient, index), f32(-0.1), Load(array, index))
-        )
+        return Store(array, index, op("fma", Load(gradient, index), f32(-0.1), Load(array, index)))
 
     first = nest("workgroup", (g,), (nest("workitem", (t, u), (step(w, dw, i),)),))
     second = nest("workgroup", (h,), (nest("workitem", (n,), (step(b, db, n),)),))

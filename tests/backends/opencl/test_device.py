@@ -25,6 +25,8 @@ def test_kernel_computes_what_it_should(kernel_case, device) -> None:
         got = np.empty_like(array)
         device.download(memory, got)
         np.testing.assert_allclose(
-            got.astype("float64"), np.asarray(right, "float64").reshape(got.shape),
-            rtol=kernel_case.tolerance, atol=kernel_case.tolerance,
+            got.astype("float64"),
+            np.asarray(right, "float64").reshape(got.shape),
+            rtol=kernel_case.tolerance,
+            atol=kernel_case.tolerance,
         )

@@ -1,0 +1,281 @@
+"""Every operation on every dtype, as scalars and as vectors, against the graph's evaluate()."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from lazygrad import dtypes
+from lazygrad.backends.base import Launch
+from lazygrad.backends.opencl.device import OpenCLDevice
+from lazygrad.dtypes import (
+    DType,
+    bfloat16,
+    bool_,
+    float16,
+    float32,
+    float64,
+    int32,
+    int64,
+    uint8,
+)
+from lazygrad.expr import OPS, Array, Bitcast, Cast, Expr, Literal, Load, Op, Ramp, ReduceLanes, Var
+from lazygrad.graph import evaluate as oracle
+from lazygrad.graph import ir
+from lazygrad.index import add, mul
+from lazygrad.loops.ir import Accumulate, Alloc, Barrier, For, Function, Stmt, Store
+
+N = 120  # elements; a multiple of 1 and of 15
+# 15 lanes are made of vectors of 8, 4 and 2 lanes and one scalar: quick runs test those alone.
+LANES = [pytest.param(1, marks=pytest.mark.slow), 15]
+
+NODES: dict[str, type[ir.Node]] = {
+    "neg": ir.Neg, "abs": ir.Abs, "exp": ir.Exp, "log": ir.Log, "sqrt": ir.Sqrt, "sin": ir.Sin,
+    "cos": ir.Cos, "tanh": ir.Tanh, "erf": ir.Erf, "floor": ir.Floor, "ceil": ir.Ceil,
+    "trunc": ir.Trunc, "round": ir.Round, "not": ir.Not, "add": ir.Add, "sub": ir.Sub,
+    "mul": ir.Mul, "div": ir.Div, "floordiv": ir.FloorDiv, "mod": ir.Mod, "pow": ir.Pow,
+    "max": ir.Maximum, "min": ir.Minimum, "lt": ir.Less, "le": ir.LessEqual, "eq": ir.Equal,
+    "ne": ir.NotEqual, "and": ir.And, "or": ir.Or, "xor": ir.Xor, "shl": ir.Shl, "shr": ir.Shr,
+    "where": ir.Where,
+}  # fmt: skip
+FLOAT_ONLY = {"exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "floor", "ceil", "trunc", "round",
+              "div", "pow"}  # fmt: skip
+NOT_FLOAT = {"not", "and", "or", "xor", "shl", "shr"}
+INEXACT = {"exp", "log", "sin", "cos", "tanh", "erf", "pow"}  # up to 16 ULP
+
+
+def every(*quick: DType, but: DType | None = None) -> pytest.MarkDecorator:
+    """A test for every dtype (`but` one), slow for those that are not `quick`: kernels that do so
+    much take a compiler seconds."""
+    params = [
+        pytest.param(dtype, id=str(dtype), marks=() if dtype in quick else pytest.mark.slow)
+        for dtype in dtypes.ALL
+        if dtype != but
+    ]
+    return pytest.mark.parametrize("dtype", params)
+
+
+Device = OpenCLDevice
+Leaf = Callable[..., ir.Buffer]
+
+
+@pytest.fixture(scope="module")
+def device() -> OpenCLDevice:
+    return OpenCLDevice("GPU")
+
+
+def run(device: Device, function: Function, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a function whose first arguments are outputs, filled with 0."""
+    outputs = [
+        np.zeros(array.size, array.dtype.numpy) for array in function.arguments[: function.outputs]
+    ]
+    memories = [device.upload(array) for array in (*outputs, *inputs)]
+    device.compile([Launch(function, tuple(range(len(memories))))]).run(memories)
+    for memory, output in zip(memories, outputs, strict=False):
+        device.download(memory, output)
+    return outputs
+
+
+def elementwise(
+    lanes: int, inputs: Sequence[DType], results: Sequence[Callable[..., Expr]]
+) -> Function:
+    """A kernel that writes each result of the inputs' elements."""
+    i = Var("i", N // lanes)
+    at: Expr = i if lanes == 1 else Ramp(mul(i, lanes), 1, lanes)
+    arrays = [Array(f"x{n}", dtype, N) for n, dtype in enumerate(inputs)]
+    values = [result(*(Load(array, at) for array in arrays)) for result in results]
+    outputs = [Array(f"out{n}", value.dtype, N) for n, value in enumerate(values)]
+    stores = tuple(Store(out, at, value) for out, value in zip(outputs, values, strict=True))
+    body = For(i, i.extent, "workitem", stores)
+    return Function("elementwise", (*outputs, *arrays), len(outputs), (body,))
+
+
+def operation(name: str) -> Callable[..., Expr]:
+    """The operation of as many of the operands as it takes; where's condition is the last."""
+    if name == "where":
+        return lambda x, y, c: Op("where", (c, x, y))
+    return lambda *operands: Op(name, operands[: OPS[name]])
+
+
+def operands(dtype: DType) -> list[np.ndarray]:
+    """Two arrays of N elements: each special value with each other, then random ones."""
+    random = np.random.default_rng(0)
+    if dtype == bool_:
+        special: list[float] = [0, 1]
+        values = random.integers(0, 2, (2, N))
+    elif dtype.is_float:
+        special = [
+            0.0,
+            -0.0,
+            1.0,
+            -1.5,
+            2.5,
+            float("inf"),
+            float("-inf"),
+            float("nan"),
+            1e-3,
+            300.0,
+        ]
+        values = random.standard_normal((2, N)) * 4
+    else:
+        low, high = int(dtype.min), int(dtype.max)
+        special = [0, 1, 2, low, low + 1, high, 7, 8 * dtype.itemsize, max(-1, low), max(-3, low)]
+        values = random.integers(max(low, -(2**62)), min(high, 2**62), (2, N), endpoint=True)
+        values = np.where(random.random((2, N)) < 0.5, values % 11, values)
+    pairs = np.array([(x, y) for x in special for y in special], object)
+    result = values.astype(object)
+    result[:, : len(pairs)] = pairs.T
+    return [row.astype(dtype.numpy) for row in result]
+
+
+def assert_close(got: np.ndarray, expected: np.ndarray, name: str, dtype: DType) -> None:
+    """Equal; where inexact, within the built-in functions' error or a 16-bit float's last place."""
+    __tracebackhide__ = True
+    if not dtype.is_float or got.dtype == bool:
+        np.testing.assert_array_equal(got, expected, name)
+        return
+    digits = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}[dtype.name]
+    tolerance = (16 if dtype.itemsize >= 4 else 1) * 2.0**-digits if name in INEXACT else 0
+    tiny = 2.0**-126 if dtype.itemsize < 8 else 2.0**-1022
+    np.testing.assert_allclose(
+        got.astype("float64"), expected.astype("float64"), rtol=tolerance, atol=tiny, err_msg=name
+    )
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@every(bool_, uint8, int32, bfloat16, float32)
+def test_operations_agree_with_the_graph(
+    dtype: DType, lanes: int, device: Device, leaf: Leaf
+) -> None:
+    names = [name for name in NODES if name not in (NOT_FLOAT if dtype.is_float else FLOAT_ONLY)]
+    x, y = operands(dtype)
+    condition = np.arange(N) % 3 == 0
+    function = elementwise(lanes, (dtype, dtype, bool_), [operation(name) for name in names])
+    results = run(device, function, (x, y, condition))
+    nodes = [leaf(x), leaf(y)]
+    for name, got in zip(names, results, strict=True):
+        inputs = [leaf(condition), *nodes] if name == "where" else nodes[: OPS[name]]
+        (expected,) = oracle.evaluate([NODES[name](*inputs)])
+        assert_close(got, expected, name, dtype)
+
+
+def test_all_operations_are_tested() -> None:
+    assert set(NODES) | {"fma"} == set(OPS)
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@every(int32, float32, float64, but=bool_)
+def test_fma_rounds_once(dtype: DType, lanes: int, device: Device) -> None:
+    if dtype.is_float:
+        x = (1 + np.arange(N) * 2.0**-6).astype(dtype.numpy)
+    else:
+        x = np.arange(N).astype(dtype.numpy)
+    z = (-(x.astype("float64") ** 2)).astype(dtype.numpy) if dtype.is_float else x[::-1].copy()
+    function = elementwise(lanes, (dtype,) * 3, [lambda *xyz: Op("fma", xyz)])
+    (got,) = run(device, function, (x, x, z))
+    exact = x.astype(np.longdouble) ** 2 + z.astype(np.longdouble)
+    np.testing.assert_array_equal(got, exact.astype(np.float64).astype(dtype.numpy))
+
+
+@pytest.mark.parametrize("dtype", [float32, float64], ids=str)
+def test_a_sum_of_products_is_not_fused(dtype: DType, device: Device) -> None:
+    """x * x - x * x, where fusing one product would leave its rounding error."""
+    x = (1 + np.random.default_rng(0).random(N)).astype(dtype.numpy)
+    function = elementwise(
+        1, (dtype, dtype), [lambda x, y: Op("add", (Op("mul", (x, x)), Op("mul", (x, y))))]
+    )
+    (got,) = run(device, function, (x, -x))
+    np.testing.assert_array_equal(got, 0)
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@every(int64, float32)
+def test_casts_agree_with_the_graph(dtype: DType, lanes: int, device: Device, leaf: Leaf) -> None:
+    if dtype.is_float:
+        x = np.random.default_rng(0).uniform(-3000, 3000, N).astype(dtype.numpy)
+        x[:8] = np.array([0.0, -0.0, 0.5, -0.5, 2.5, 255.0, -128.0, 1e-3]).astype(dtype.numpy)
+    else:
+        x = operands(dtype)[0]
+    function = elementwise(
+        lanes, (dtype,), [lambda x, to=target: Cast(x, to) for target in dtypes.ALL]
+    )
+    for target, got in zip(dtypes.ALL, run(device, function, (x,)), strict=True):
+        (expected,) = oracle.evaluate([ir.Cast(leaf(x), target)])
+        np.testing.assert_array_equal(got, expected, f"{dtype} to {target}")
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@every(float16, float32, but=bool_)
+def test_bitcasts_keep_the_bits(dtype: DType, lanes: int, device: Device) -> None:
+    targets = [d for d in dtypes.ALL if d.itemsize == dtype.itemsize and d != bool_]
+    finite = np.arange(N * dtype.itemsize, dtype=np.uint8) % 112  # no nan, whose bits may change
+    x = finite.view(dtype.numpy)
+    function = elementwise(
+        lanes, (dtype,), [lambda x, to=target: Bitcast(x, to) for target in targets]
+    )
+    for target, got in zip(targets, run(device, function, (x,)), strict=True):
+        np.testing.assert_array_equal(got.view(np.uint8), x.view(np.uint8), f"{dtype} to {target}")
+
+
+@every(bool_, bfloat16, float32)
+def test_reductions_agree_however_they_are_done(dtype: DType, device: Device) -> None:
+    """Into a register, across lanes, and by atomics in local and in global memory."""
+    size = 6
+    i, zero, one, three = Var("i", size), Literal(0), Literal(1), Literal(3)
+    x = Array("x", dtype, size)
+    element = Load(x, i)
+    outputs: list[Array] = []
+    body: list[Stmt] = []
+    starts = {"sum": 0, "prod": 1, "max": dtype.min, "min": dtype.max}
+    for op, start in starts.items():
+        first = Literal(start, dtype)
+        out = Array(f"out_{op}", dtype, 4)
+        register = Array(f"register_{op}", dtype, 1, "register")
+        shared = Array(f"shared_{op}", dtype, 3, "local")
+        body += [
+            Alloc(register),
+            Alloc(shared),
+            Store(register, zero, first),
+            For(i, size, "serial", (Accumulate(register, zero, op, element),)),
+            Store(out, zero, Load(register, zero)),
+            Store(out, one, ReduceLanes(op, Load(x, Ramp(zero, 1, size)))),
+            Store(out, three, first),
+            Store(shared, one, first),
+        ]
+        outputs.append(out)
+    body.append(Barrier())
+    atomics: list[Stmt] = []
+    for op, out in zip(starts, outputs, strict=True):
+        shared = Array(f"shared_{op}", dtype, 3, "local")
+        atomics.append(Accumulate(out, three, op, element, atomic=True))
+        atomics.append(Accumulate(shared, one, op, element, atomic=True))
+    body += [For(i, size, "workitem", tuple(atomics)), Barrier()]
+    for op, out in zip(starts, outputs, strict=True):
+        shared = Array(f"shared_{op}", dtype, 3, "local")
+        body.append(Store(out, Literal(2), Load(shared, one)))
+    values = np.array([3, 1, 2, 5, 1, 2] if dtype != bool_ else [1, 0, 1, 1, 0, 1])
+    values = values.astype(dtype.numpy)
+    function = Function("reductions", (*outputs, x), 4, tuple(body))
+    combine = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}
+    for op, got in zip(starts, run(device, function, [values]), strict=True):
+        expected = combine[op].reduce(values.astype("float64")).astype(dtype.numpy)
+        np.testing.assert_array_equal(got, [expected] * 4, op)
+
+
+def test_index_arithmetic_beyond_32_bits(device: Device) -> None:
+    """Large intermediate values need long, and negative ones round down in divisions."""
+    i = Var("i", N)
+    out = Array("out", int64, 3 * N)
+    values = [
+        Op("floordiv", (add(mul(i, 1 << 33), 5), Literal(1 << 30))),
+        Op("floordiv", (add(i, -50), Literal(7))),
+        Op("mod", (add(i, -50), Literal(8))),
+    ]
+    stores = tuple(Store(out, add(i, n * N), value) for n, value in enumerate(values))
+    function = Function("indices", (out,), 1, (For(i, N, "workitem", stores),))
+    (got,) = run(device, function, ())
+    k = np.arange(N)
+    expected = [(k * (1 << 33) + 5) // (1 << 30), (k - 50) // 7, (k - 50) % 8]
+    np.testing.assert_array_equal(got, np.concatenate(expected))
