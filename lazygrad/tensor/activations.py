@@ -34,7 +34,7 @@ class Activations(Reduction):
 
     def relu6(self) -> Self:
         """x brought into [0, 6]."""
-        return self.relu().clamp(max=6)
+        return self.hardtanh(0, 6)
 
     def leaky_relu(self, negative_slope: float = 0.01) -> Self:
         """x where it is positive, else negative_slope * x."""
