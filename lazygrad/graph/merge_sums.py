@@ -102,17 +102,15 @@ def _below_movement(x: Node) -> Node:
 
 
 def _below(view: View, inner: Sum, uses: dict[Node, int], depth: int = MAX_NESTED) -> Sum | None:
-    """view(sum(x))  ->  sum(view(x)), through nested sums; None where the view is in the way."""
+    """view(sum(x))  ->  sum(view(x)), through nested folds down to a reduction, or None."""
     if isinstance(inner, Reduce):
         return _below_reduce(view, inner)
-    found = _below_fold(view, inner)
-    if found is None:
+    found, nested = _below_fold(view, inner), inner.x
+    if found is None or not isinstance(nested, Sum) or uses.get(nested, 1) > 1 or depth == 1:
         return None
     x, axis = found
-    nested = inner.x
-    if depth > 1 and isinstance(x, View) and isinstance(nested, Sum) and uses.get(nested, 1) == 1:
-        x = _below(x, nested, uses, depth - 1) or x
-    return Fold(x, axis, inner.size_, inner.stride, inner.dilation)
+    below = _below(x, nested, uses, depth - 1) if isinstance(x, View) else nested
+    return below and Fold(below, axis, inner.size_, inner.stride, inner.dilation)
 
 
 def _below_reduce(view: View, inner: Reduce) -> Reduce | None:

@@ -1,6 +1,6 @@
 """Choose how intermediates lie in memory, since no one else sees them.
 
-Around convolutions, blocks of one vector of the batch are innermost: (N / 8, C, H, W, 8). Then every
+Around convolutions, blocks of one vector of the batch are innermost: (N / 8, C, H, W, 8). Then each
 vector is full and aligned at any image size, for convolution, pooling and normalisation alike, and
 a vector loaded for one place of a window serves the next.
 """

@@ -33,13 +33,17 @@ class Builder:
         if device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
             self.options.append("-cl-fp32-correctly-rounded-divide-sqrt")
         self.cache = DiskCache("opencl")
+        # PoCL keeps kernels on disk itself, for the group sizes they are run with; asked for a
+        # binary it would compile everything once more, for any group size.
+        self.keeps_binaries = "Portable Computing Language" not in device.platform.name
         self._built: dict[str, Any] = {}
 
     def kernel(self, name: str, source: str) -> Any:
         """A kernel object of its own: arguments set on it stay."""
         program = self._built.get(source)
         if program is None:
-            program = self._from_disk(source) or self._from_source(name, source)
+            program = self._from_disk(source) if self.keeps_binaries else None
+            program = program or self._from_source(name, source)
             if len(self._built) >= KEPT_BUILDS:
                 del self._built[next(iter(self._built))]
             self._built[source] = program
@@ -70,9 +74,10 @@ class Builder:
                 f"opencl: kernel {name} does not build on {describe(self.device)}; its source is "
                 f"in {path}\n{error}"
             ) from None
-        (binary,) = program.get_info(self.cl.program_info.BINARIES)
-        if binary:
-            self.cache.put(self._key(source), binary)
+        if self.keeps_binaries:
+            (binary,) = program.get_info(self.cl.program_info.BINARIES)
+            if binary:
+                self.cache.put(self._key(source), binary)
         return program
 
     def _build(self, program: Any) -> Any:

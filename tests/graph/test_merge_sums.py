@@ -1,0 +1,155 @@
+"""Sums of views of sums become one sum where that saves work, and only there."""
+
+import numpy as np
+import pytest
+
+from lazygrad.dtypes import float16
+from lazygrad.graph.evaluate import evaluate
+from lazygrad.graph.ir import (
+    Add,
+    Exp,
+    Expand,
+    Fold,
+    Mul,
+    Pad,
+    Permute,
+    Reduce,
+    Reshape,
+    Slice,
+    topological,
+)
+from lazygrad.graph.merge_sums import mergeable_sums
+from lazygrad.graph.simplify import simplify
+from lazygrad.graph.verify import verify
+
+
+@pytest.fixture
+def x(leaf):
+    return Exp(leaf(np.random.default_rng(0).normal(size=(2, 3, 4, 5))))
+
+
+def merged(node):
+    (simpler,) = simplify([node])
+    verify([simpler])
+    old, new = evaluate([node, simpler])
+    np.testing.assert_allclose(new, old, rtol=1e-13)
+    return simpler
+
+
+def test_a_reduction_of_a_reduction_is_one(x):
+    for op in ("sum", "prod", "max", "min"):
+        assert merged(Reduce(Reduce(x, op, (1,)), op, (0, 2))) is Reduce(x, op, (0, 1, 3))
+
+
+def test_reductions_by_two_operations_stay_two(x):
+    node = Reduce(Reduce(x, "max", (1,)), "sum", (0,))
+    assert merged(node) is node
+
+
+def test_a_sum_of_a_reshaped_sum_is_one(x):
+    assert merged(Reduce(Reshape(Reduce(x, "sum", (1,)), (8, 5)), "sum", (0,))) is Reduce(
+        x, "sum", (0, 1, 2)
+    )
+
+
+def test_a_sum_of_a_permuted_slice_of_a_sum_is_one(x):
+    inner = Permute(Reduce(x, "sum", (1,)), (2, 0, 1))
+    node = Reduce(Slice(inner, (1, 0, 0), (3, 2, 2), (1, 1, 2)), "sum", (2,))
+    assert sum_count(merged(node)) == 1
+
+
+def test_padding_merges_where_it_changes_no_result(x):
+    inner = Reduce(x, "sum", (1,))
+    assert sum_count(merged(Reduce(Pad(inner, ((1, 0), (0, 2), (0, 0))), "sum", (1,)))) == 1
+    assert sum_count(merged(Reduce(Pad(inner, ((1, 0), (0, 2), (0, 0)), 1.0), "sum", (1,)))) == 2
+
+
+def sum_count(node):
+    count, stack = 0, [node]
+    while stack:
+        node = stack.pop()
+        count += isinstance(node, (Reduce, Fold))
+        stack += node.inputs
+    return count
+
+
+def test_many_nested_sums_become_one(x):
+    node = x
+    for _ in range(4):
+        node = Reshape(Reduce(node, "sum", (len(node.shape) - 1,)), (1, *node.shape[:-1]))
+    assert sum_count(merged(node)) == 1
+
+
+def test_a_sum_that_is_used_elsewhere_is_computed_once(x):
+    inner = Reduce(x, "sum", (3,))
+    total = Reduce(inner, "sum", (0, 1, 2))
+    node = Add(inner, Expand(Reshape(total, (1, 1, 1)), inner.shape))
+    assert merged(node) is node
+
+
+def test_a_sum_that_is_an_output_is_computed_once(x):
+    inner = Reduce(x, "sum", (3,))
+    outputs = [inner, Reduce(inner, "sum", (0,))]
+    assert simplify(outputs) == outputs
+
+
+def test_the_sum_of_a_contraction_stays_two_steps(leaf):
+    a, b = leaf(np.ones((8, 1, 4))), leaf(np.ones((1, 6, 4)))
+    product = Mul(Expand(a, (8, 6, 4)), Expand(b, (8, 6, 4)))
+    node = Reduce(Reduce(product, "sum", (2,)), "sum", (0,))
+    assert merged(node) is node
+
+
+def test_16_bit_sums_merge_too(leaf):
+    x = leaf(np.random.default_rng(0).normal(size=(3, 4)), float16)
+    node = Reduce(Reduce(x, "max", (1,)), "max", (0,))
+    assert merged(node) is Reduce(x, "max", (0, 1))
+
+
+def test_views_between_a_fold_and_a_sum_go_below_the_sum(leaf):
+    x = leaf(np.random.default_rng(0).normal(size=(4, 3, 2, 5)))
+    inner = Reduce(x, "sum", (2,))  # 4, 3, 5
+    for view in (
+        Permute(inner, (2, 0, 1)),
+        Pad(inner, ((0, 0), (0, 0), (0, 1))),
+        Slice(inner, (0, 0, 0), (2, 3, 2), (1, 1, 2)),
+        Reshape(inner, (2, 2, 3, 5)),
+    ):
+        node = Fold(view, 0, view.shape[0] + view.shape[-1] - 1)
+        found = merged(node)
+        while not isinstance(found, Fold):
+            found = found.x
+        assert isinstance(found.x, Reduce), view
+
+
+def test_views_go_through_nested_folds(leaf):
+    x = leaf(np.random.default_rng(0).normal(size=(4, 5, 3, 2, 6)))
+    inner = Fold(Permute(Reduce(x, "sum", (4,)), (0, 1, 3, 2)), 1, 7)  # 4, 7, 2
+    node = Fold(Pad(inner, ((0, 0), (0, 0), (0, 2))), 0, 7)
+    found = merged(node)
+    while not isinstance(found, Fold):
+        found = found.x
+    assert isinstance(found.x, Fold)
+    assert isinstance(found.x.x, Reduce)
+
+
+def test_a_view_of_the_folded_axis_stays_where_it_is(leaf):
+    x = leaf(np.random.default_rng(0).normal(size=(4, 3, 3)))
+    inner = Fold(x, 0, 6)  # 6, 3
+    node = Fold(Slice(inner, (1, 0), (4, 3), (1, 1)), 0, 6)
+    assert merged(node) is node
+
+
+def test_a_graph_without_nested_sums_has_nothing_to_merge(x):
+    assert mergeable_sums([Exp(Reduce(x, "sum", (0,)))]) == {}
+
+
+def test_deep_nests_take_linear_time(leaf):
+    def nest(depth):
+        node = leaf(np.ones((2, 2)))
+        for _ in range(depth):
+            node = Fold(node, 0, node.shape[0] + 1)
+            node = Pad(Reshape(node, (*node.shape, 1)), ((0, 0), (0, 1)))
+        return len(topological(simplify([node])))
+
+    assert nest(400) < 2.1 * nest(200)
