@@ -121,6 +121,8 @@ class _Fuser:
 
     def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
         """Join the last kernel this node reads, where each position reads only its own."""
+        if group.kind in ("scatter", "sort", "copy"):
+            return False
         if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
             return False
         position = self._position_in(group, reads)
