@@ -98,6 +98,33 @@ def _below_movement(x: Node) -> Node:
     return x
 
 
+# --------------------------------------------------------------------------- one in many orders
+
+
+def reduced_twice(outputs: Sequence[Node]) -> dict[Node, Node]:
+    """Replacements for reductions that another one gives in another order of its axes.
+
+    A reduction is written in the order of its use, which must not compute it once for each use.
+    Where several differ in nothing but order, the first one stays.
+
+        Reduce(x, "sum", (2,)), Reduce(Permute(x), "sum", (2,))  ->  the second permutes the first
+    """
+    first: dict[tuple[Node, str, tuple[int, ...]], tuple[Node, list[int]]] = {}
+    replaced: dict[Node, Node] = {}
+    for node in topological(outputs):
+        if not isinstance(node, Reduce):
+            continue
+        x, order = node.x, tuple(range(len(node.x.shape)))
+        if isinstance(x, Permute):
+            order, x = x.order, x.x
+        axes = tuple(sorted(order[axis] for axis in node.axes))
+        kept = [source for axis, source in enumerate(order) if axis not in node.axes]
+        other, places = first.setdefault((x, node.op, axes), (node, kept))
+        if other is not node:
+            replaced[node] = build.permute(other, [places.index(axis) for axis in kept])
+    return replaced
+
+
 # --------------------------------------------------------------------------- moving views
 
 

@@ -16,7 +16,7 @@ from . import (
     simplify_window,
 )
 from .ir import Node
-from .merge_sums import mergeable_sums
+from .merge_sums import mergeable_sums, reduced_twice
 
 RULES = Rules[Node](
     simplify_movement.RULES,
@@ -31,12 +31,15 @@ def simplify(outputs: Sequence[Node]) -> list[Node]:
     """Rewrite the outputs with the rules until none applies, then merge sums of sums.
 
     Requires: a verified graph whose gradients have been taken. Ensures: equal values, bit for bit
-    but for the sign of a zero that sums met, the order of summation, and Pow; no Detach; no
-    rule applies any more. A node that became a constant has no device.
+    but for the sign of a zero that sums met, the order of summation, and Pow; no Detach. A node
+    that became a constant has no device. Linear in the graph.
 
         Reshape(Reshape(x * 1, S), T) + 2 * 3  ->  Reshape(x, T) + 6
     """
     simpler = rewrite(outputs, RULES)
     # Only now are views single nodes and dead uses gone, which the merging goes by.
     merged = mergeable_sums(simpler)
-    return rewrite(simpler, RULES, merged) if merged else simpler
+    if merged:
+        simpler = rewrite(simpler, RULES, merged)
+    twins = reduced_twice(simpler)  # last: the rules would put the permutations below again
+    return rewrite(simpler, Rules[Node](), twins) if twins else simpler

@@ -87,6 +87,18 @@ def test_a_sum_that_is_used_elsewhere_is_computed_once(x):
     assert merged(node) is node
 
 
+def test_a_reduction_that_is_used_in_several_orders_is_computed_once(leaf):
+    x = leaf(np.random.default_rng(0).normal(size=(4, 4, 3, 4)))
+    inner = Reduce(x, "sum", (2,))
+    orders = [Permute(inner, order) for order in ((1, 2, 0), (2, 1, 0), (0, 2, 1))]
+    for outputs in ([inner, *orders], orders, [Add(orders[0], orders[1]), orders[2]]):
+        simpler = simplify(outputs)
+        verify(simpler)
+        assert sum(isinstance(node, Reduce) for node in topological(simpler)) == 1
+        for old, new in zip(evaluate(outputs), evaluate(simpler), strict=True):
+            np.testing.assert_allclose(new, old, rtol=1e-13)
+
+
 def test_a_sum_that_is_an_output_is_computed_once(x):
     inner = Reduce(x, "sum", (3,))
     outputs = [inner, Reduce(inner, "sum", (0,))]
