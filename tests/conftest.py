@@ -1,4 +1,6 @@
-"""What many tests need: graph leaves that hold NumPy arrays, with no device behind them."""
+"""What many tests need: graph leaves that hold NumPy arrays, with no device behind them, and
+random examples that are the same in every run.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from lazygrad.dtypes import DType, to_dtype
 from lazygrad.graph.ir import Buffer, Node, Sub
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 class ArrayStorage:

@@ -91,11 +91,8 @@ def reduce_below_reshape(node: Reduce) -> Node | None:
         return None
     axes = [axis for axis, n in enumerate(x.shape) if n == 1]
     for old, new in groups:
-        reduced = [axis in node.axes for axis in new]
-        if all(reduced):
+        if all(axis in node.axes for axis in new):
             axes += old
-        elif any(reduced):
-            return None
     kept = tuple(n for axis, n in enumerate(x.shape) if axis not in axes)
     return Reduce(x, node.op, tuple(sorted(axes))) if kept == node.shape else None
 

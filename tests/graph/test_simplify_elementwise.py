@@ -222,6 +222,7 @@ def cases(v):
         (rules.cast_twice, Cast(Cast(i, int32), float32), Cast(i, float32)),
         (rules.cast_twice, Cast(Cast(i, uint16), uint8), Cast(i, uint8)),
         (rules.cast_twice, Cast(Cast(i, uint8), int16), None),
+        (rules.cast_twice, Cast(Cast(i, uint16), float16), None),
         (rules.cast_twice, Cast(Cast(i, float16), int8), Cast(i, int8)),
         (rules.cast_twice, Cast(Cast(x, int32), x.dtype), None),
         (rules.bitcast_twice, Bitcast(i, int8), i),
