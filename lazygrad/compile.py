@@ -155,7 +155,8 @@ def compile_kernel(
     kernel: Kernel, memory: MemoryPlan, machine: Machine, stages: Stages
 ) -> Function:
     """The loops of a kernel, as codegen takes them."""
-    function = stages.run("lower", lower, kernel, "kernel")
+    scratch = 0 if machine.gpu else machine.local_bytes or None
+    function = stages.run("lower", lower, kernel, "kernel", scratch)
     arguments = [*kernel.outputs, *kernel.inputs]
     pairs = [
         (n, arguments.index(memory.in_place[node]))

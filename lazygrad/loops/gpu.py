@@ -38,6 +38,12 @@ def spread_rows(loops: list[Var], body: Body, group_limit: int) -> tuple[Body, s
     plan = plan_rows(loops, body, 128)
     if plan.along == "inner":
         return _group_rows(loops, body, items), f"{items} items share rows"
+    return spread_elements(loops, body, group_limit)
+
+
+def spread_elements(loops: list[Var], body: Body, group_limit: int) -> tuple[Body, str]:
+    """One work-item an outer position, whatever it does inside."""
+    items = min(ITEMS, group_limit)
     return _item_rows(loops, body, items), f"a work-item each position, {items} a group"
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..backends.base import Machine
 from ..expr import Var
 from .contract import contract, plan_contraction, recognise
-from .gpu import spread_contraction, spread_rows
+from .gpu import spread_contraction, spread_elements, spread_rows
 from .ir import Body, Function
 from .merge import merge
 from .parallelize import parallelize
@@ -52,6 +52,8 @@ def transform(function: Function, kind: str, machine: Machine, stage: Stage) -> 
 
 def _tile(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
     """Vectors, register tiles and packed panels for a CPU."""
+    if kind == "sort":
+        return body, "merging is one step after another"
     found = recognise(body) if kind == "contraction" else None
     if found is not None:
         plan = plan_contraction(found, machine.vector_bytes // 4, machine.registers)
@@ -67,6 +69,8 @@ def _spread(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
     found = recognise(body) if kind == "contraction" else None
     if found is not None:
         return spread_contraction(found, machine.group_limit)
+    if kind == "sort":
+        return spread_elements(*_merged(body), machine.group_limit)
     return spread_rows(*_merged(body), machine.group_limit)
 
 

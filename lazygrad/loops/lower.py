@@ -29,15 +29,18 @@ from ..schedule.access import (
 )
 from ..schedule.ir import Kernel, Member, axis_variables
 from .ir import Accumulate, Alloc, Body, For, Function, Stmt, Store
+from .lower_sort import lower_sort
 from .value import Values
 
 
-def lower(kernel: Kernel, name: str) -> Function:
-    """Plain loops for a kernel.
+def lower(kernel: Kernel, name: str, scratch: int | None = None) -> Function:
+    """Plain loops for a kernel; `scratch`: how many bytes one row may have for itself, if limited.
 
-    Requires: a kernel of kind map, row, contraction or scatter. Ensures: serial loops only; the
-    arguments are the kernel's outputs, in order, then its inputs.
+    Requires: a kernel of kind map, row, contraction, scatter or sort. Ensures: serial loops only;
+    the arguments are the kernel's outputs, in order, then its inputs.
     """
+    if kernel.kind == "sort":
+        return lower_sort(kernel, name, scratch)
     lowering = _Lowering(kernel, name)
     body = lowering.scatter() if kernel.kind == "scatter" else lowering.rows()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)

@@ -1,0 +1,166 @@
+"""Lower a kernel that sorts: the indices that would sort each row, in two ways.
+
+Merging: runs of 1, 2, 4, ... elements, n log n steps one after another, for a CPU's thread.
+
+    out = 0 .. n - 1
+    serial level: merge the runs of 4**level from out to spare, those of 2 * 4**level back to out
+
+Counting: the place of an element is how many come before it. That is n * n steps, but each place
+is found by itself, and without memory: thousands of work-items do it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..dtypes import bool_, int64
+from ..expr import Array, Cast, Expr, Literal, Load, Local, Op, Var
+from ..graph.ir import Node, Sort
+from ..index import add, flatten, less, minimum, mul, sub
+from ..schedule.access import MultiIndex
+from ..schedule.ir import Kernel
+from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Store
+from .rebuild import nest
+from .value import Values
+
+Place = tuple[Array, Callable[[Expr], Expr]]  # an array, and where a row's element lies in it
+
+
+def lower_sort(kernel: Kernel, name: str, scratch: int | None) -> Function:
+    """Loops for a kernel of kind sort: by merging, if `scratch` bytes (None: any number) are enough
+    for a row's indices, else by counting.
+
+    Ensures: loops over rows, by counting over elements, are outermost and independent; equal
+    elements keep their order, ascending and descending; nan is the largest.
+    """
+    sorting = _Sorting(kernel)
+    merges = scratch is None or sorting.length * int64.itemsize <= scratch
+    body = sorting.merge() if merges else sorting.count()
+    return Function(name, (sorting.out, *sorting.inputs.values()), 1, body)
+
+
+class _Sorting:
+    def __init__(self, kernel: Kernel) -> None:
+        (member,) = kernel.members
+        assert isinstance(member.node, Sort)
+        self.kernel = kernel
+        self.node = member.node
+        self.length = self.node.shape[self.node.axis]
+        self.out = Array("out0", int64, self.node.size)
+        self.inputs = {x: Array(f"in{n}", x.dtype, x.size) for n, x in enumerate(kernel.inputs)}
+        self.values = Values(self._read)
+        self.rows = [Var(f"i{axis}", n) for axis, n in enumerate(self.node.shape)]
+        del self.rows[self.node.axis]
+
+    def _read(self, node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
+        if node not in self.inputs:
+            return None
+        layout = self.kernel.layouts.get(node)
+        place = layout.offset(index, node.shape) if layout else flatten(index, node.shape)
+        return Load(self.inputs[node], place, guard)
+
+    def index(self, i: Expr) -> MultiIndex:
+        """Element i of the row."""
+        axis = self.node.axis
+        return (*self.rows[:axis], i, *self.rows[axis:])
+
+    def key(self, i: Expr) -> Expr:
+        return self.values.of(self.node.x, self.index(i), ())
+
+    def place(self, i: Expr) -> Expr:
+        """Where the row's element i lies in the output."""
+        return flatten(self.index(i), self.node.shape)
+
+    def precedes(self, x: Expr, y: Expr) -> Expr:
+        """Whether a key must come before another, whatever their order in the input."""
+        return _less(y, x) if self.node.descending else _less(x, y)
+
+    # ------------------------------------------------------------------ counting
+
+    def count(self) -> Body:
+        """out[how many come before x[i]] = i"""
+        i, j = Var("i", self.length), Var("j", self.length)
+        rank = Array("rank", int64, 1, "register")
+        x, other = self.key(i), self.key(j)
+        is_tie_before = Op("and", (less(j, i), Op("not", (self.precedes(x, other),))))
+        comes_before = Op("or", (self.precedes(other, x), is_tie_before))
+        body: Body = (
+            Alloc(rank),
+            Store(rank, Literal(0), Literal(0)),
+            *nest([j], (Accumulate(rank, Literal(0), "sum", Cast(comes_before, int64)),)),
+            Store(self.out, self.place(Load(rank, Literal(0))), add(i)),
+        )
+        return nest([*self.rows, i], body)
+
+    # ------------------------------------------------------------------ merging
+
+    def merge(self) -> Body:
+        """Two levels at a time, there and back, so that the result ends in the output."""
+        n = self.length
+        i = Var("i", n)
+        body: Body = nest([i], (Store(self.out, self.place(i), add(i)),))
+        if n > 1:
+            spare = Array("spare", int64, n, "local")
+            level = Var("level", ((n - 1).bit_length() + 1) // 2)
+            size = Local("size", int64)
+            there, back = (self.out, self.place), (spare, lambda p: p)
+            levels: Body = (
+                Let(size, Op("shl", (Literal(1), mul(level, 2)))),
+                *self.merge_runs(size, there, back, "there"),
+                *self.merge_runs(mul(size, 2), back, there, "back"),
+            )
+            body = (Alloc(spare), *body, *nest([level], levels))
+        return nest(self.rows, body)
+
+    def merge_runs(self, size: Expr, source: Place, target: Place, suffix: str) -> Body:
+        """Merge neighbouring runs of `size` indices, a power of two, from source to target.
+
+        `next` holds the first elements of the two runs that are not placed yet.
+        """
+        n = self.length
+        p = Var(f"p_{suffix}", n)
+        following = Array(f"next_{suffix}", int64, 2, "register")
+        left, right, a, b = (
+            Local(f"{name}_{suffix}", int64) for name in ("left", "right", "a", "b")
+        )
+        takes_left = Local(f"takes_left_{suffix}", bool_)
+        inside = Op("and", (p, sub(mul(size, 2), 1)))  # p's position in its pair of runs
+        start = sub(p, inside)
+        middle, end = minimum(add(start, size), n), minimum(add(start, mul(size, 2)), n)
+
+        def candidate(at: Expr) -> Expr:
+            """An index to place; any other of the row where its run is done."""
+            array, place = source
+            return Load(array, place(minimum(at, n - 1)))
+
+        wins = Op("not", (self.precedes(self.key(b), self.key(a)),))
+        is_last = Op("le", (end, right))
+        array, place = target
+        body: Body = (
+            If(
+                Op("eq", (inside, Literal(0))),
+                (
+                    Store(following, Literal(0), p),
+                    Store(following, Literal(1), minimum(add(p, size), n)),
+                ),
+            ),
+            Let(left, Load(following, Literal(0))),
+            Let(right, Load(following, Literal(1))),
+            Let(a, candidate(left)),
+            Let(b, candidate(right)),
+            Let(takes_left, Op("and", (Op("lt", (left, middle)), Op("or", (is_last, wins))))),
+            Store(array, place(p), Op("where", (takes_left, a, b))),
+            Store(following, Literal(0), add(left, Cast(takes_left, int64))),
+            Store(following, Literal(1), add(right, Cast(Op("not", (takes_left,)), int64))),
+        )
+        return (Alloc(following), For(p, n, "serial", body))
+
+
+def _less(x: Expr, y: Expr) -> Expr:
+    """x < y, where nan is the largest and no less than itself."""
+    if x.dtype == bool_:
+        return Op("and", (Op("not", (x,)), y))
+    smaller = Op("lt", (x, y))
+    if not x.dtype.is_float:
+        return smaller
+    return Op("or", (smaller, Op("and", (Op("eq", (x, x)), Op("ne", (y, y))))))
