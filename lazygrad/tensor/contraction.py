@@ -56,7 +56,9 @@ class Contraction(Random):
         row, column = len(a) > 1, len(b) > 1
         x_batch, y_batch = a[:-2], b[:-2]
         m, n = a[-2:-1] if row else (), b[-1:] if column else ()
-        batch = broadcast_shape("matmul", x_batch, y_batch) if x_batch or y_batch else ()
+        batch: Shape = ()
+        if x_batch or y_batch:
+            batch = broadcast_shape(f"matmul: {a} @ {b}", x_batch, y_batch)
         full = (*batch, *m, *n, inner)
         x = build.reshape(x, (*x_batch, *m, *(1,) * len(n), inner))
         y = build.reshape(y, (*y_batch, *(1,) * len(m), *n, inner))

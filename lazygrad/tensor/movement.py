@@ -277,8 +277,9 @@ class Movement(Functions):
         own = (1,) * (len(times) - self.ndim) + self.shape
         apart = tuple(size for n in own for size in (1, n))
         spread = tuple(size for k, n in zip(times, own, strict=True) for size in (k, n))
-        node = build.reshape(self._node, apart)
-        node = node if apart == spread else ir.Expand(node, spread)
+        node = self._node
+        if apart != spread:
+            node = ir.Expand(build.reshape(node, apart), spread)
         whole = tuple(k * n for k, n in zip(times, own, strict=True))
         return self._derived(build.reshape(node, whole))
 
