@@ -21,6 +21,10 @@ class CompilerError(RuntimeError):
     """A fault of the compiler itself; the text names the pass and where its input was written."""
 
 
+class JitError(RuntimeError):
+    """A function that `jit` cannot capture as it is; the text says why and what to write."""
+
+
 class ConfigError(ValueError):
     """An environment variable or setting whose value is not valid; the text says what is."""
 

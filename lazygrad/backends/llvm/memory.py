@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections import deque
+from collections import OrderedDict
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ class Pool:
         self.limit = limit
         self.held = 0  # bytes in use
         self.free = 0  # bytes kept for reuse
-        self._blocks: dict[int, list[tuple[int, Any]]] = {}
-        self._order: deque[int] = deque()  # the sizes of free blocks, longest free first
+        # Free blocks by size; the sizes in the order in which blocks last came back.
+        self._blocks: OrderedDict[int, list[tuple[int, Any]]] = OrderedDict()
 
     def allocate(self, nbytes: int) -> Memory:
         """A block of nbytes, its contents undefined. Raises OutOfMemoryError."""
@@ -75,26 +76,31 @@ class Pool:
 
     def give_back(self, address: int, size: int, owner: Any) -> None:
         """Take a block back. It may come in the middle of anything (from a destructor), so this
-        relies on no lock: lists' own methods are atomic."""
+        relies on no lock: the containers' own methods are atomic."""
         self.held -= size
         if size > self.limit:
             return
         self._blocks.setdefault(size, []).append((address, owner))
-        self._order.append(size)
+        self._blocks.move_to_end(size)
         self.free += size
-        while self.free > self.limit and self._order:
-            self._drop(self._order.popleft())
+        if self.free > self.limit:
+            self._shrink(self.limit)
 
     def clear(self) -> None:
         """Give all free blocks back to the system."""
-        while self._order:
-            self._drop(self._order.popleft())
+        self._shrink(0)
 
-    def _drop(self, size: int) -> None:
-        blocks = self._blocks.get(size)
-        if blocks:  # else it was reused meanwhile
-            blocks.pop(0)
-            self.free -= size
+    def _shrink(self, limit: int) -> None:
+        """Give blocks of the sizes that were used longest ago back to the system."""
+        for size in list(self._blocks):
+            blocks = self._blocks.get(size)
+            while blocks and self.free > limit:
+                blocks.pop()
+                self.free -= size
+            if not blocks:
+                self._blocks.pop(size, None)
+            if self.free <= limit:
+                return
 
     def _new_block(self, size: int) -> tuple[int, Any]:
         if size >= CHECKED and size > available_bytes():
@@ -117,6 +123,7 @@ class Pool:
         )
 
 
+@lru_cache(maxsize=4096)
 def _rounded(nbytes: int) -> int:
     """The size of the block that serves a request."""
     step = ALIGNMENT if nbytes < 4096 else 4096 if nbytes < LARGE else 65536

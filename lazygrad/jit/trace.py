@@ -1,0 +1,263 @@
+"""Running a function to see what it would do to tensors, without doing it.
+
+While a function is traced, the slots of tensors are overlaid:
+
+- A tensor from outside reads as a Buffer whose storage is a `Symbol`: its value at the time of a
+  call. So what the function reads is known exactly, whatever else has the same value or node.
+- What the function sets of such a tensor (by assign, backward, ...) is noted, not done. An
+  exception leaves everything as it was.
+- Tensors that the function makes are as always; which of them live on is known afterwards.
+
+`realize` is answered with symbols too, so the whole function becomes one graph.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from ..compile import interceptor
+from ..compile import realize as compile_and_run
+from ..dtypes import DType
+from ..errors import JitError
+from ..graph.ir import Buffer, Node, Reshape, topological
+from ..rewrite import Rules, rewrite
+from ..runtime.buffer import realized
+from ..runtime.device import Device
+from ..tensor.core import TensorCore, grad_enabled, owners
+
+SLOTS = ("_node", "grad", "_requires_grad", "_history", "_variable")
+slot: dict[str, Any] = {name: TensorCore.__dict__[name] for name in SLOTS}
+"""The slots themselves, which know nothing of traces."""
+
+tracing: ContextVar[Trace | None] = ContextVar("tracing", default=None)
+
+
+@dataclass(eq=False, slots=True)
+class Symbol:
+    """The storage of a value that is known only at the time of a call.
+
+    `tensor` is the one whose value it is; None for the value of `node`, asked for by realize().
+    """
+
+    size: int
+    dtype: DType
+    device: str
+    tensor: TensorCore | None = None
+    node: Node | None = None
+
+    def numpy(self) -> Any:
+        """Raises JitError: there is no value yet."""
+        raise JitError(
+            "jit: the function reads a value on the host (numpy(), item(), tolist(), bool() or "
+            "print of a tensor that depends on its arguments or on state); it would stay what it "
+            "is in this call. Return the tensor and read it outside, or use where() for a choice"
+        )
+
+
+@dataclass(eq=False, slots=True)
+class Outside:
+    """What a trace knows of a tensor from outside: its symbol, and what was set."""
+
+    tensor: TensorCore
+    buffer: Buffer | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    read_grad: bool = False
+
+
+class Trace:
+    """What a traced function reads, sets and makes."""
+
+    def __init__(self) -> None:
+        self.outside: dict[int, Outside] = {}
+        self.made: dict[int, weakref.ref[TensorCore]] = {}
+        self.grad_of: dict[int, TensorCore] = {}  # whose grad a tensor from outside was read as
+        self.promised: list[Node] = []  # nodes that realize() was asked for
+
+    # ------------------------------------------------------------------ the slots of tensors
+
+    def get(self, name: str, tensor: TensorCore) -> Any:
+        """The value of a tensor's slot."""
+        if self.is_made(tensor):
+            return slot[name].__get__(tensor)
+        record = self._outside(tensor)
+        if name in record.values:
+            return record.values[name]
+        if name == "_node":
+            return self.buffer_of(record)
+        if name in ("_history", "_variable"):
+            return None  # its past is outside
+        value = slot[name].__get__(tensor)
+        if name == "grad":
+            record.read_grad = True
+            if value is not None:
+                self.grad_of[id(value)] = tensor
+        return value
+
+    def set(self, name: str, tensor: TensorCore, value: Any) -> None:
+        """Set a tensor's slot, or note it for one from outside."""
+        if self.is_made(tensor):
+            slot[name].__set__(tensor, value)
+        elif id(tensor) not in self.outside and not _is_set(tensor, name):
+            self.made[id(tensor)] = weakref.ref(tensor)  # its first value: it is being made
+            slot[name].__set__(tensor, value)
+        else:
+            self._outside(tensor).values[name] = value
+
+    def is_made(self, tensor: TensorCore) -> bool:
+        """Whether the function made this tensor."""
+        made = self.made.get(id(tensor))
+        return made is not None and made() is tensor
+
+    def _outside(self, tensor: TensorCore) -> Outside:
+        record = self.outside.get(id(tensor))
+        if record is None:
+            record = self.outside[id(tensor)] = Outside(tensor)
+        return record
+
+    def buffer_of(self, record: Outside) -> Buffer:
+        """The node that stands for the value of a tensor from outside."""
+        if record.buffer is None:
+            tensor = record.tensor
+            node: Node = slot["_node"].__get__(tensor)
+            owner = owners.get(node)
+            is_leaf = owner is not None and owner() is tensor
+            if slot["_requires_grad"].__get__(tensor) and not is_leaf and grad_enabled.get():
+                raise JitError(
+                    f"jit: a tensor of shape {node.shape} from outside the function carries "
+                    "gradient to what it was computed from, which is lost here; "
+                    "pass or use its detach()"
+                )
+            record.buffer = symbolic(tensor, node)
+            if is_leaf:
+                owners[record.buffer] = weakref.ref(tensor)
+        return record.buffer
+
+    # ------------------------------------------------------------------ realize
+
+    def realize(self, nodes: Sequence[Node]) -> list[Any]:
+        """Promise values for what depends on symbols; the rest is constant, and computed now."""
+        constant = [n for n in nodes if not isinstance(n, Buffer) and not self.is_symbolic(n)]
+        found: dict[Node, Any] = {}
+        if constant:
+            token = interceptor.set(None)
+            try:
+                found = dict(zip(constant, compile_and_run(constant), strict=True))
+            finally:
+                interceptor.reset(token)
+        for node in nodes:
+            if isinstance(node, Buffer):
+                found[node] = node.storage
+            elif node not in found:
+                device = node.device or Device.DEFAULT
+                found[node] = Symbol(node.size, node.dtype, device, node=node)
+                self.promised.append(node)
+        return [found[node] for node in nodes]
+
+    def is_symbolic(self, node: Node) -> bool:
+        """Whether a node's value depends on a symbol."""
+        found = False
+
+        def inputs(n: Node) -> Sequence[Node]:
+            nonlocal found
+            storage = n.storage if isinstance(n, Buffer) else realized.get(n)
+            found = found or isinstance(storage, Symbol)
+            return () if storage is not None or found else n.inputs
+
+        topological([node], inputs)
+        return found
+
+    def resolve(self, outputs: Sequence[Node]) -> list[Node]:
+        """The outputs with what realize() promised put in, so that only values at the time of the
+        call are left as symbols."""
+        replace: dict[Node, Node] = {}
+
+        def inputs(node: Node) -> Sequence[Node]:
+            storage = node.storage if isinstance(node, Buffer) else realized.get(node)
+            if not isinstance(storage, Symbol):
+                return node.inputs
+            value: Node = node
+            if storage.node is None:
+                value = Buffer(storage, node.shape)
+            elif storage.node is not node:
+                value = storage.node
+                value = value if value.shape == node.shape else Reshape(value, node.shape)
+            if value is node:
+                return node.inputs
+            replace[node] = value
+            return (value,)
+
+        topological(outputs, inputs)
+        return rewrite(outputs, Rules(), replace)
+
+
+def symbolic(tensor: TensorCore, node: Node) -> Buffer:
+    """A Buffer that stands for the value of `tensor`, whose node is `node`."""
+    device = node.device or Device.DEFAULT
+    return Buffer(Symbol(node.size, node.dtype, device, tensor), node.shape)
+
+
+def _is_set(tensor: TensorCore, name: str) -> bool:
+    """Whether a tensor's own slot has been set."""
+    try:
+        slot[name].__get__(tensor)
+    except AttributeError:
+        return False
+    return True
+
+
+class Overlay:
+    """What stands in the class for a slot, while anything is traced."""
+
+    __slots__ = ("_name", "_slot")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._slot = slot[name]
+
+    def __get__(self, tensor: TensorCore | None, owner: type | None = None) -> Any:
+        if tensor is None:
+            return self
+        trace = tracing.get()
+        return self._slot.__get__(tensor) if trace is None else trace.get(self._name, tensor)
+
+    def __set__(self, tensor: TensorCore, value: Any) -> None:
+        trace = tracing.get()
+        if trace is None:
+            self._slot.__set__(tensor, value)
+        else:
+            trace.set(self._name, tensor, value)
+
+
+_installed = 0
+_lock = Lock()
+
+
+@contextmanager
+def overlaid(trace: Trace) -> Iterator[None]:
+    """Trace what this thread does to tensors. Others see nothing of it."""
+    _install(1)
+    tokens = tracing.set(trace), interceptor.set(trace.realize)
+    try:
+        yield
+    finally:
+        tracing.reset(tokens[0])
+        interceptor.reset(tokens[1])
+        _install(-1)
+        for node in trace.promised:
+            realized.pop(node, None)
+
+
+def _install(change: int) -> None:
+    """Count who traces; the overlays are in place while someone does."""
+    global _installed
+    with _lock:
+        before, _installed = _installed, _installed + change
+        if bool(before) != bool(_installed):
+            for name in SLOTS:
+                setattr(TensorCore, name, Overlay(name) if _installed else slot[name])
