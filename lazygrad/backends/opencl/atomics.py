@@ -18,7 +18,7 @@ _NATIVE = {"sum": "atomic_add", "max": "atomic_max", "min": "atomic_min"}
 _WORD = """\
 void {name}(volatile {space} {memory} *place, {value_type} value) {{
     volatile {space} {word} *word = (volatile {space} {word} *)place;
-    {word} old, seen = *word;
+    {word} old, seen = {exchange}(word, 0, 0);  // reads it, atomically
     do {{
         old = seen;
         const {word} new = {new};
@@ -33,7 +33,7 @@ void {name}(volatile {space} {memory} *place, {value_type} value) {{
     const uint byte = (uint)((size_t)place & 3);
     const uint shift = 8 * byte, kept = ~({ones} << shift);
     volatile {space} uint *word = (volatile {space} uint *)((volatile {space} uchar *)place - byte);
-    uint old, seen = *word;
+    uint old, seen = atomic_cmpxchg(word, 0, 0);  // reads it, atomically
     do {{
         old = seen;
         const {part} before = ({part})(old >> shift);

@@ -40,7 +40,8 @@ from ...loops.ir import (
 )
 from .accesses import ALIGNMENT, place_of, variable_units
 from .expressions import Expressions
-from .items import Nest, Plan, launch, nest_of, plan_launch, read_by
+from .fences import global_fences
+from .items import Nest, Plan, launch, nest_of, plan_launch
 from .source import Source
 from .stores import Stores
 from .types import INT_HIGH, Facts
@@ -74,6 +75,7 @@ class _Kernel:
         self.units = variable_units(function.body)
         self.vectors = _arrays_with_vectors(function.body)
         self.written = {*function.arguments[: function.outputs], *_written(function.body)}
+        self.fences = global_fences(function.body)
         self.in_items = False  # inside a workitem nest
 
     # ------------------------------------------------------------------------- the whole text
@@ -98,7 +100,7 @@ class _Kernel:
         comment = "".join(f"// {_ascii(line)}\n" for line in self.function.comment.splitlines())
         helpers = self.source.functions.text()
         text = "\n".join(kernel) + "\n"
-        return f"{_pragmas(helpers + text)}\n{helpers}{comment}{text}"
+        return f"{_pragmas(helpers + text, self.source.facts)}\n{helpers}{comment}{text}"
 
     def _parameters(self) -> list[str]:
         restrict = "" if self.aliased else "restrict "
@@ -292,7 +294,8 @@ class _Kernel:
             case If():
                 self._if(stmt)
             case Barrier():
-                self.source.line(f"barrier({self._fences()});")
+                both = " | CLK_GLOBAL_MEM_FENCE" if next(self.fences) else ""
+                self.source.line(f"barrier(CLK_LOCAL_MEM_FENCE{both});")
             case _:
                 raise CompilerError(f"opencl: no translation of {type(stmt).__name__}")
 
@@ -338,12 +341,6 @@ class _Kernel:
             with self.source.block("else"):
                 self._body(stmt.otherwise)
 
-    def _fences(self) -> str:
-        """Global memory too, where the group reads what it has written there."""
-        read = {array for stmt in statements(self.function.body) for array in read_by(stmt)}
-        both = any(array.scope == "global" for array in self.written & read)
-        return "CLK_LOCAL_MEM_FENCE" + (" | CLK_GLOBAL_MEM_FENCE" if both else "")
-
 
 # --------------------------------------------------------------------------- small parts
 
@@ -372,8 +369,8 @@ def _arrays_with_vectors(body: Body) -> set[Array]:
     return found
 
 
-def _pragmas(text: str) -> str:
-    lines = ["#pragma OPENCL FP_CONTRACT OFF"]
+def _pragmas(text: str, facts: Facts) -> str:
+    lines = [f"#pragma OPENCL FP_CONTRACT {'ON' if facts.contract else 'OFF'}"]
     for extension, sign in (
         ("cl_khr_fp64", "double"),
         ("cl_khr_int64_base_atomics", "atom_cmpxchg"),

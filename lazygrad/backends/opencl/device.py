@@ -131,7 +131,9 @@ def machine_of(cl: Any, device: Any) -> Machine:
         gpu=not is_cpu,  # a CPU gets a CPU's loops, one work-item a group
         cores=int(device.max_compute_units),
         vector_bytes=vector_bytes if is_cpu else 16,
-        registers=(32 if vector_bytes >= 64 else 16) if is_cpu else 255,  # of a work-item, where there is no way to ask
+        registers=(32 if vector_bytes >= 64 else 16)
+        if is_cpu
+        else 255,  # of a work-item, where there is no way to ask
         l1_bytes=32 << 10 if is_cpu else int(device.local_mem_size),
         l2_bytes=int(device.global_mem_cache_size),
         fma=bool(device.single_fp_config & cl.device_fp_config.FMA),
@@ -147,6 +149,7 @@ def facts_of(device: Any, machine: Machine) -> Facts:
     return Facts(
         name=device.name.strip(),
         float64=machine.float64,
+        contract=not machine.gpu,
         float16="cl_khr_fp16" in extensions,
         int64_atomics="cl_khr_int64_base_atomics" in extensions,
         group_limit=machine.group_limit,

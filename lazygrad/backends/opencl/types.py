@@ -28,13 +28,15 @@ from ...errors import DTypeError
 class Facts:
     """What codegen must know of a device. The defaults are those of a usual GPU.
 
-    `float16`: arithmetic (cl_khr_fp16), not only storage; `int64_atomics`: compare-and-exchange
+    `contract`: x * y + z is left to the compiler to fuse, for a device whose fma() is a function
+    call (a CPU's); `float16`: arithmetic (cl_khr_fp16), not only storage; `int64_atomics`: compare-and-exchange
     of 64 bits; `group_limit`: the most items of a work-group.
     """
 
     name: str = "the device"
     float64: bool = True
     float16: bool = False
+    contract: bool = False
     int64_atomics: bool = True
     group_limit: int = 256
 
