@@ -1,0 +1,140 @@
+"""Optimizers: their formulas, their state, one computation a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor
+from lazygrad.nn import optim
+
+
+def variable(*values: float) -> Tensor:
+    return Tensor(list(values), requires_grad=True)
+
+
+def step_of(optimizer: optim.Optimizer, p: Tensor, factor: float = 1.0) -> None:
+    """One step down the gradient `factor * p`."""
+    optimizer.zero_grad()
+    (p * p * (factor / 2)).sum().backward()
+    optimizer.step()
+
+
+def test_sgd_follows_its_formula() -> None:
+    p = variable(1.0, -2.0)
+    step_of(optim.SGD([p], lr=0.1), p)
+    np.testing.assert_allclose(p.numpy(), [0.9, -1.8], rtol=1e-6)
+    p = variable(1.0)
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.5, nesterov=True, weight_decay=0.2)
+    x, v = 1.0, 0.0
+    for _ in range(4):
+        step_of(optimizer, p)
+        g = x + 0.2 * x
+        v = 0.5 * v + g
+        x -= 0.1 * (g + 0.5 * v)
+        np.testing.assert_allclose(p.item(), x, rtol=1e-5)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_adam_follows_its_formula(decoupled: bool) -> None:
+    p = variable(1.0)
+    make = optim.AdamW if decoupled else optim.Adam
+    optimizer = make([p], lr=0.1, weight_decay=0.3)
+    x, m, v = 1.0, 0.0, 0.0
+    for t in range(1, 6):
+        step_of(optimizer, p, 2.0)
+        g = 2 * x + (0 if decoupled else 0.3 * x)
+        x *= 1 - 0.1 * 0.3 if decoupled else 1
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        x -= 0.1 * m / (1 - 0.9**t) / ((v / (1 - 0.999**t)) ** 0.5 + 1e-8)
+        np.testing.assert_allclose(p.item(), x, rtol=1e-5)
+
+
+def test_first_steps_of_adam_lose_no_digits() -> None:
+    p = variable(1.0)
+    step_of(optim.Adam([p], lr=0.5), p, 1e-3)
+    np.testing.assert_allclose(p.item(), 0.5, rtol=1e-5)
+
+
+def test_a_step_is_one_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import import_module
+
+    compiler = import_module("lazygrad.compile")
+    calls: list[int] = []
+    inner = compiler.realize
+
+    def realize(nodes: Any) -> Any:
+        calls.append(len(nodes))
+        return inner(nodes)
+
+    monkeypatch.setattr(compiler, "realize", realize)
+    p, q = variable(1.0, 2.0), variable(3.0)
+    optimizer = optim.Adam([p, q])
+    (p.sum() * q.sum()).backward()
+    optimizer.step()
+    assert calls == [8]  # two parameters, two means, two squares, two corrections
+    assert p.is_realized
+    assert optimizer.mean[0].is_realized
+
+
+def test_memory_of_earlier_steps_is_let_go() -> None:
+    import gc
+    from weakref import ref
+
+    p = variable(1.0, 2.0)
+    optimizer = optim.Adam([p])
+    storages = []
+    for _ in range(3):
+        step_of(optimizer, p)
+        storages.append(ref(p.storage))
+    optimizer.zero_grad()
+    gc.collect()
+    assert [s() is None for s in storages] == [True, True, False]
+
+
+def test_the_learning_rate_may_be_changed() -> None:
+    p = variable(1.0)
+    optimizer = optim.SGD([p], lr=0.5)
+    step_of(optimizer, p)
+    optimizer.lr = 0.25
+    assert optimizer.lr.item() == 0.25
+    step_of(optimizer, p)
+    np.testing.assert_allclose(p.item(), 0.375)
+
+
+def test_what_has_no_gradient_stays() -> None:
+    p, q, constant = variable(1.0), variable(2.0), Tensor([3.0])
+    optimizer = optim.SGD([p, q, constant, p], lr=0.5)
+    assert len(optimizer.params) == 2
+    p.sum().backward()
+    optimizer.step()
+    assert [t.item() for t in (p, q, constant)] == [0.5, 2.0, 3.0]
+    optimizer.zero_grad()
+    assert p.grad is None
+    optimizer.step()
+    assert p.item() == 0.5
+
+
+def test_parameters_stay_variables() -> None:
+    p = variable(1.0)
+    step_of(optim.SGD([p], lr=0.1), p)
+    assert p.requires_grad
+    assert p.is_leaf
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: optim.SGD([], lr=0.1), "no parameter requires gradient"),
+        (lambda p: optim.SGD([Tensor([1.0])]), "no parameter requires gradient"),
+        (lambda p: optim.Adam([p], lr=-1.0), "learning rate is not negative"),
+        (lambda p: optim.Adam([p], lr=float("nan")), "learning rate"),
+        (lambda p: optim.AdamW([p], betas=(0.9, 1.0)), r"AdamW: betas are in \[0, 1\)"),
+        (lambda p: optim.SGD([p], nesterov=True), "nesterov needs a momentum"),
+    ],
+)
+def test_senseless_settings_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(variable(1.0))
