@@ -32,6 +32,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import dtypes
+from .jit import TinyJit, jit
 from .runtime.device import Device
 from .tensor import Tensor, enable_grad, no_grad
 
@@ -40,7 +41,17 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Device", "Tensor", "__version__", "dtypes", "enable_grad", "nn", "no_grad"]
+__all__ = [
+    "Device",
+    "Tensor",
+    "TinyJit",
+    "__version__",
+    "dtypes",
+    "enable_grad",
+    "jit",
+    "nn",
+    "no_grad",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,8 +19,7 @@ realize                what tensors call: the values of some nodes, in memory
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -38,7 +37,7 @@ from .loops.ir import Function
 from .loops.lower import lower
 from .loops.overwrite import overwrite
 from .rewrite import Rules, rewrite
-from .runtime.buffer import DeviceBuffer, realized
+from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
@@ -50,11 +49,6 @@ from .schedule.place import place
 from .schedule.show import Names, member_lines, title
 from .schedule.split import split_reductions
 from .stages import Stages
-
-interceptor: ContextVar[Callable[[Sequence[Node]], list[DeviceBuffer]] | None] = ContextVar(
-    "interceptor", default=None
-)
-"""Who answers `realize` instead, while a function is captured by `jit`."""
 
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 _plans: dict[Key, Plan] = {}

@@ -40,7 +40,6 @@ from ..errors import JitError
 from ..runtime.device import Device
 from ..tensor import Tensor
 from ..tensor.core import TensorCore, grad_enabled
-from .capture import Capture
 from .replay import Mismatch, Replay
 from .structure import describe
 from .trace import tracing
@@ -59,7 +58,7 @@ class jit(Generic[P, R]):
         self._replays: dict[Hashable, list[Replay]] = {}
         self._attempts: dict[Hashable, int] = {}
         self._bound: dict[int, tuple[ref[Any], jit[..., R]]] = {}
-        update_wrapper(self, function)  # type: ignore[arg-type]
+        update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the function returns. Raises JitError where it cannot be captured."""
@@ -89,6 +88,8 @@ class jit(Generic[P, R]):
                 f"jit: {self._name} was called with more than {MAX_CAPTURES} kinds of arguments; "
                 "pass numbers that change as tensors, and few different shapes"
             )
+        from .capture import Capture  # with it comes the compiler
+
         attempts = self._attempts.get(kind, 0)
         replay, serves = Capture(tensors).run(self._function, args, kwargs, attempts > 0)
         result: R = replay(tensors)
@@ -118,13 +119,14 @@ class jit(Generic[P, R]):
         # Neither keeps the instance alive: an instance that is gone takes its captures with it.
         alive = ref(instance, lambda _: self._bound.pop(key, None))
         method = jit(partial(_call_method, self._function, alive))
-        update_wrapper(method, self._function)  # type: ignore[arg-type]
+        update_wrapper(method, self._function)
         self._bound[key] = (alive, method)
         return method
 
 
 def _call_method(function: Callable[..., R], instance: ref[Any], *args: Any, **kwargs: Any) -> R:
-    return MethodType(function, instance())(*args, **kwargs)
+    result: R = MethodType(function, instance())(*args, **kwargs)
+    return result
 
 
 TinyJit = jit

@@ -90,8 +90,7 @@ class Cell:
 
     def writable(self) -> Any:
         """Memory with the tensor's value, that nobody else can see: its own, or a copy."""
-        storage = self.look()
-        del storage  # it would be counted
+        self.look()
         if (
             not self.is_alone()
             or self.storage.is_shared
@@ -131,10 +130,13 @@ class GradientCell:
     def set(self, memory: Any, output: Output, shape: Shape) -> None:
         """Give the tensor a gradient: the object that it had, if nobody else holds that."""
         cell = self.cell
-        if cell is not None and self.owner.grad is cell.tensor:
-            if getrefcount(cell.tensor) == HELD_TWICE:
-                cell.set(memory)
-                return
+        if (
+            cell is not None
+            and self.owner.grad is cell.tensor
+            and getrefcount(cell.tensor) == HELD_TWICE
+        ):
+            cell.set(memory)
+            return
         storage = DeviceBuffer(output.size, output.dtype, output.device, memory)
         self.owner.grad = type(self.owner)._from_storage(storage, shape)
         self.cell = Cell(self.owner.grad)
@@ -154,19 +156,17 @@ class Read:
     def memory(self) -> Any:
         """The memory of the tensor's value. Raises Mismatch if it is another kind of value."""
         cell = self.cell
-        storage = cell.look()
+        memory = cell.look().memory
         if cell.version != self.version:
-            node = cell.node
-            if node.shape != self.shape:
+            if cell.node.shape != self.shape:
                 raise Mismatch
             self.version = cell.version
-            del node
         if cell.tensor._requires_grad is not self.requires_grad:
             raise Mismatch
         if self.is_taken:
-            del storage
+            del memory  # or it would be counted
             return cell.writable()
-        return storage.memory
+        return memory
 
 
 @dataclass(eq=False, slots=True)

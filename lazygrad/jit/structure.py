@@ -1,4 +1,4 @@
-"""Nested arguments and results: what in them is a tensor, and what a signature knows of the rest."""
+"""Nested arguments and results: which tensors are in them, and of which kind they are."""
 
 from __future__ import annotations
 

@@ -21,13 +21,11 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from ..compile import interceptor
-from ..compile import realize as compile_and_run
 from ..dtypes import DType
 from ..errors import JitError
 from ..graph.ir import Buffer, Node, Reshape, topological
 from ..rewrite import Rules, rewrite
-from ..runtime.buffer import realized
+from ..runtime.buffer import interceptor, realized
 from ..runtime.device import Device
 from ..tensor.core import TensorCore, grad_enabled, owners
 
@@ -145,9 +143,11 @@ class Trace:
         constant = [n for n in nodes if not isinstance(n, Buffer) and not self.is_symbolic(n)]
         found: dict[Node, Any] = {}
         if constant:
+            from ..compile import realize  # loaded when there is something to compile
+
             token = interceptor.set(None)
             try:
-                found = dict(zip(constant, compile_and_run(constant), strict=True))
+                found = dict(zip(constant, realize(constant), strict=True))
             finally:
                 interceptor.reset(token)
         for node in nodes:

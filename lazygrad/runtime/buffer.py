@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -60,3 +62,8 @@ class DeviceBuffer:
 
 realized: WeakKeyDictionary[Node, DeviceBuffer] = WeakKeyDictionary()
 """What has been computed and is still alive: a node that is a key is a leaf of the next graph."""
+
+interceptor: ContextVar[Callable[[Sequence[Node]], list[DeviceBuffer]] | None] = ContextVar(
+    "interceptor", default=None
+)
+"""Who answers `compile.realize` instead, while `jit` captures a function."""
