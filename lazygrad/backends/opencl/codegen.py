@@ -370,11 +370,11 @@ def _arrays_with_vectors(body: Body) -> set[Array]:
 
 
 def _pragmas(text: str, facts: Facts) -> str:
-    lines = [f"#pragma OPENCL FP_CONTRACT {'ON' if facts.contract else 'OFF'}"]
-    for extension, sign in (
-        ("cl_khr_fp64", "double"),
-        ("cl_khr_int64_base_atomics", "atom_cmpxchg"),
-    ):
+    signs = {"cl_khr_fp64": "double", "cl_khr_int64_base_atomics": "atom_cmpxchg"}
+    if facts.float16:
+        signs["cl_khr_fp16"] = "half"
+    lines = ["#pragma OPENCL FP_CONTRACT OFF"]
+    for extension, sign in signs.items():
         if sign in text:
             lines.append(f"#pragma OPENCL EXTENSION {extension} : enable")
     return "".join(f"{line}\n" for line in lines)

@@ -30,7 +30,8 @@ from .types import literal, pieces, register_type, vector
 from .values import Value, plus, scalar
 
 LONGEST = 72  # characters of an expression's text before it gets a name
-WORTH_A_NAME = 16  # characters of a text that is used twice
+WORTH_A_NAME = 16  # characters of a text that is used twice,
+SHORT = 8  # or, where it loads or calls
 
 Position = tuple[Term, int, bool]  # an index, a number of lanes, whether it is a multiple of them
 
@@ -102,11 +103,12 @@ class Expressions:
         return self.name(value) if self._deserves_name(e, value) else value
 
     def _deserves_name(self, e: Expr, value: Value) -> bool:
-        longest = max(len(text) for text, _ in value.terms)
-        if longest > LONGEST:
+        longest = max((text for text, _ in value.terms), key=len)
+        if len(longest) > LONGEST:
             return True
         repeated = self._uses.get(e, 0) > 1 or len(value.terms) > 1
-        return repeated and (longest > WORTH_A_NAME or (isinstance(e, Load) and longest > 8))
+        costly = isinstance(e, Load) or "(" in longest
+        return repeated and len(longest) > (SHORT if costly else WORTH_A_NAME)
 
     def name(self, value: Value, hint: str | None = None) -> Value:
         """The same value under names: `hint`, or t0, t1 and so on."""

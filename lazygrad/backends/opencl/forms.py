@@ -169,6 +169,9 @@ def _float(source: Source, op: str, element: str) -> Form | None:
         return operator(*SIGNS[op])
     if op in _BUILTINS:
         return lambda width, *operands: call(_BUILTINS[op] or op, *operands)
+    if op == "multiply_add":
+        function = source.functions.multiply_add
+        return lambda width, *operands: call(function(element, width), *operands)
     if op == "neg":
         return lambda width, *operands: unary("-", *operands)
     if op in ("max", "min"):

@@ -35,6 +35,12 @@ _FLOAT_FLOOR_DIVISION = """\
     return q - whole > ({T})0.5f ? whole + 1 : whole;
 }}"""
 
+_MULTIPLY_ADD = """\
+{T} multiply_add_{T}({T} x, {T} y, {T} z) {{  // rounded once where the device does so quickly
+    #pragma OPENCL FP_CONTRACT ON
+    return x * y + z;
+}}"""
+
 _SIGNED_MODULO = """\
 {T} mod_{T}({T} x, {T} y) {{  // has the sign of y; 0 where y is 0
     if (y == 0 || y == -1)
@@ -169,6 +175,10 @@ class Functions:
             "  // nan where either is nan"
         )
         return self._add(f"{op}_{vector(element, width)}", template, element, width)
+
+    def multiply_add(self, element: str, width: int) -> str:
+        """x * y + z of floats, for devices whose fma is a function call."""
+        return self._add(f"multiply_add_{vector(element, width)}", _MULTIPLY_ADD, element, width)
 
     def division(self, op: str, element: str) -> str:
         """floordiv or mod of scalars."""

@@ -166,8 +166,10 @@ class Operations:
             return self._sequence(op, values, plain, wraps) or self._sum(op, values, plain, wraps)
         if op in ("floordiv", "mod") and (form := _division(op, *values)):
             return self._narrowed(self._map(form, values[0].element, values[:1], plain))
-        all_int = all(value.element == "int" for value in values)
-        if op in ("max", "min", "and", "or", "xor") and all_int:
+        stays = op in ("max", "min", "and", "or", "xor")
+        if op in ("floordiv", "mod"):  # by a divisor that cannot make INT_MIN // -1
+            stays = bounds(values[1].plain)[0] > 0
+        if stays and all(value.element == "int" for value in values):
             return self._map(forms.arithmetic(self.source, op, "int"), "int", values, plain)
         wide = [self.widened(value) for value in values]
         return self._map(forms.arithmetic(self.source, op, "long"), "long", wide, plain)

@@ -59,11 +59,8 @@ class Stores:
         value, dtype = stmt.value, stmt.array.dtype
         if stmt.op == "sum" and dtype.is_float and isinstance(value, Op) and value.op == "mul":
             x, y = (self.expressions.value(arg) for arg in value.args)
-            if self.source.facts.contract:
-                product = self.operations.apply("mul", dtype, [x, y], value)
-                both = Op("add", (old.plain, product.plain))
-                return self.operations.apply("add", dtype, [old, product], both)
-            return self.operations.apply("fma", dtype, [x, y, old], value)
+            fused = "multiply_add" if self.source.facts.contract else "fma"
+            return self.operations.apply(fused, dtype, [x, y, old], value)
         new, op = self.expressions.value(value), COMBINE[stmt.op]
         plain = Op(op, (old.plain, new.plain))
         return self._fitted(self.operations.apply(op, dtype, [old, new], plain), dtype)

@@ -28,9 +28,9 @@ from ...errors import DTypeError
 class Facts:
     """What codegen must know of a device. The defaults are those of a usual GPU.
 
-    `contract`: x * y + z is left to the compiler to fuse, for a device whose fma() is a function
-    call (a CPU's); `float16`: arithmetic (cl_khr_fp16), not only storage; `int64_atomics`: compare-and-exchange
-    of 64 bits; `group_limit`: the most items of a work-group.
+    `float16`: arithmetic (cl_khr_fp16), not only storage; `contract`: the compiler is to fuse the
+    sums of products, since fma() is a function call (as on CPUs); `int64_atomics`: compare-and-
+    exchange of 64 bits; `group_limit`: the most items of a work-group.
     """
 
     name: str = "the device"
