@@ -69,6 +69,10 @@ ALL: tuple[DType, ...] = (
     float16, bfloat16, float32, float64,
 )  # fmt: skip
 _BY_NAME = {dtype.name: dtype for dtype in ALL}
+_ALIASES = {
+    "bool": bool_, "char": int8, "short": int16, "int": int32, "long": int64, "byte": uint8,
+    "half": float16, "float": float32, "double": float64,
+}  # fmt: skip
 _NUMPY = {
     dtype.name: np.dtype(ml_dtypes.bfloat16) if dtype is bfloat16 else np.dtype(dtype.name)
     for dtype in ALL
@@ -79,7 +83,8 @@ _FROM_NUMPY = {numpy_dtype: _BY_NAME[name] for name, numpy_dtype in _NUMPY.items
 def to_dtype(spec: object) -> DType:
     """The DType that `spec` means: a DType, a name, a NumPy dtype or type, or bool/int/float.
 
-    Python's `float` is float32 and `int` is int64, as they are for tensors.
+    Python's `float` is float32 and `int` is int64, as they are for tensors; names are C's and
+    PyTorch's: "int" is int32, "long" int64, "half" float16, "float" float32, "double" float64.
     Raises DTypeError, naming what is valid.
     """
     if isinstance(spec, DType):
@@ -88,13 +93,20 @@ def to_dtype(spec: object) -> DType:
         return float32
     if spec is int:
         return int64
-    if isinstance(spec, str) and spec in _BY_NAME:
-        return _BY_NAME[spec]
+    if isinstance(spec, str) and (named := _BY_NAME.get(spec) or _ALIASES.get(spec)) is not None:
+        return named
     try:
-        return _FROM_NUMPY[np.dtype(spec)]  # type: ignore[call-overload,no-any-return]
+        return _FROM_NUMPY[np.dtype(spec)]  # type: ignore[call-overload]
     except (TypeError, KeyError):
         valid = ", ".join(_BY_NAME)
         raise DTypeError(f"dtype {spec!r} is not supported; valid are {valid}") from None
+
+
+def __getattr__(name: str) -> DType:
+    """`dtypes.long` and the like: PyTorch's other names."""
+    if name in _ALIASES:
+        return _ALIASES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @cache

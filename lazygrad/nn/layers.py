@@ -136,7 +136,7 @@ class Embedding:
         self.weight = weight.detach().requires_grad_()
 
     def _is_padding(self, count: int) -> Tensor:
-        return Tensor.arange(count).unsqueeze(1).eq(self.padding_idx or 0)
+        return Tensor._positions(count).unsqueeze(1).eq(self.padding_idx or 0)
 
     def __call__(self, indices: Tensor) -> Tensor:
         weight = self.weight

@@ -129,8 +129,7 @@ class Contraction(Random):
         scores = (self * factor).matmul(self._as_tensor("attention", key).mT)
         if is_causal:
             rows, columns = scores.shape[-2:]
-            row = self.arange(rows, device=self._node.device).unsqueeze(1)
-            allowed = self.arange(columns, device=self._node.device) <= row
+            allowed = self._positions(columns) <= self._positions(rows).unsqueeze(1)
             scores = allowed.where(scores, float("-inf"))
         elif attn_mask is not None:
             mask = self._as_tensor("attention", attn_mask)

@@ -128,6 +128,11 @@ class Creation(TensorCore):
         """Values that do not matter (they are 0, so that no run depends on old memory)."""
         return cls.full(shape_of("empty", *shape), 0, dtype, device, requires_grad)
 
+    @classmethod
+    def _positions(cls, n: int, dtype: DType = int64) -> Self:
+        """0 to n - 1, on no device in particular: a part of expressions, not a variable."""
+        return cls._from_node(Iota(n, dtype))
+
     def full_like(self, fill_value: Number, dtype: Any = None, requires_grad: bool = False) -> Self:
         """`fill_value` in this tensor's shape, dtype and device."""
         device = self._node.device

@@ -147,7 +147,7 @@ class Gathering(Indexing):
             raise DTypeError(f"one_hot: classes are integers, not {self.dtype}")
         if num_classes < 0:
             num_classes = int(self.max().item()) + 1 if self.numel() else 0
-        classes = self.arange(num_classes, dtype=self.dtype, device=self._node.device)
+        classes = self._positions(num_classes, self.dtype)
         return (self.unsqueeze(-1) == classes).cast(int64)
 
     # ------------------------------------------------------------------- order

@@ -345,8 +345,7 @@ class Movement(Functions):
         if self.ndim < 2:
             raise ShapeError(f"{name}: needs at least two axes, shape is {self.shape}")
         rows, columns = self.shape[-2:]
-        row = self.arange(rows, device=self._node.device).reshape(rows, 1)
-        distance = self.arange(columns, device=self._node.device) - row
+        distance = self._positions(columns) - self._positions(rows).reshape(rows, 1)
         kept = distance <= diagonal if lower else distance >= diagonal
         return kept.where(self, 0)
 
@@ -383,7 +382,7 @@ class Movement(Functions):
             raise ShapeError(f"diag: needs one or two axes, shape is {self.shape}")
         n = self.shape[0]
         square = self.unsqueeze(1).expand(n, n)
-        position = self.arange(n, device=self._node.device)
+        position = self._positions(n)
         square = (position.unsqueeze(1) == position).where(square, 0)
         above, below = max(diagonal, 0), max(-diagonal, 0)
         return square.pad(((below, above), (above, below)))

@@ -280,3 +280,38 @@ def test_building_a_thousand_operations_is_quick() -> None:
             z = z + y
         best = min(best, time.perf_counter() - start)
     assert best < 0.1  # it takes about 0.01 s; the bound leaves room for a loaded machine
+
+
+def test_both_spellings_of_axis_are_understood() -> None:
+    x = Tensor(np.arange(6, dtype=np.float32).reshape(2, 3))
+    for same in (x.sum(dim=1), x.sum(axis=1), x.sum(1)):
+        assert same.tolist() == [3.0, 12.0]
+    assert x.sum(dim=1, keepdims=True).shape == (2, 1)
+    assert x.softmax(dim=0).shape == x.flatten(start_dim=0).reshape(2, 3).shape
+    assert Tensor.cat([x, x], dim=1).shape == (2, 6)
+    assert x.transpose(dim0=0, dim1=1).shape == (3, 2)
+    with pytest.raises(TypeError):
+        x.sum(dimension=1)  # type: ignore[call-arg]
+
+
+def test_dtypes_have_pytorchs_other_names() -> None:
+    assert dtypes.half is dtypes.float16
+    assert dtypes.long is dtypes.int64
+    assert dtypes.float is dtypes.float32
+    assert Tensor([1.5]).to("int").dtype == dtypes.int32
+    assert Tensor([1], dtype=float).dtype == dtypes.float32
+    for name in (
+        "half",
+        "float",
+        "double",
+        "bfloat16",
+        "char",
+        "byte",
+        "short",
+        "int",
+        "long",
+        "bool",
+    ):
+        assert getattr(Tensor([1]), name)().dtype == dtypes.to_dtype(name)
+    with pytest.raises(AttributeError):
+        _ = dtypes.quarter
