@@ -42,7 +42,7 @@ from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
 from .schedule.fuse import fuse
-from .schedule.ir import Kernel
+from .schedule.ir import Kernel, Schedule
 from .schedule.layout import choose_layouts, copy_convolved
 from .schedule.memory import MemoryPlan, plan_memory
 from .schedule.place import place
@@ -125,17 +125,29 @@ def compile_graph(
     for part in parts:
         device = Device.get(part.device)
         wanted = [node for node in part.outputs if node.size]
-        lanes = 0 if device.machine.gpu else device.machine.vector_bytes // 4
-        wanted = stages.run("copy", copy_convolved, wanted, lanes) if lanes else wanted
-        schedule = stages.run("fuse", fuse, wanted, device.machine.cores)
-        if lanes:  # after fuse: only what lies between kernels has a layout to choose
-            schedule = stages.run("layout", choose_layouts, schedule, lanes)
-        memory = stages.run("memory", plan_memory, schedule, gifts)  # after fuse: kernels own it
+        schedule = make_schedule(wanted, device.machine, stages)
+        renamed = dict(zip(wanted, schedule.outputs, strict=True))
+        given = {renamed[node]: leaf for node, leaf in gifts.items() if node in renamed}
+        memory = stages.run("memory", plan_memory, schedule, given)  # last: only kernels own it
         functions = [
             compile_kernel(kernel, memory, device.machine, stages) for kernel in schedule.kernels
         ]
         linker.add(part, device, schedule, memory, functions, stages)
     return linker.plan(placed)
+
+
+def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> Schedule:
+    """Kernels, and how what lies between them is laid out, for one device.
+
+    The schedule's outputs are these, in order, perhaps rewritten.
+    """
+    lanes = 0 if machine.gpu else machine.vector_bytes // 4
+    if lanes:
+        outputs = stages.run("copy", copy_convolved, outputs, lanes)
+    schedule = stages.run("fuse", fuse, outputs, machine.cores)
+    if lanes:  # after fuse: only what lies between kernels has a layout to choose
+        schedule = stages.run("layout", choose_layouts, schedule, lanes)
+    return schedule
 
 
 def _bare(output: Node) -> Node:

@@ -45,7 +45,11 @@ class Linker:
         functions: Sequence[Function],
         stages: Observer,
     ) -> None:
-        """Add a part: its functions are those of the schedule's kernels, in order."""
+        """Add a part: its functions are those of the schedule's kernels, in order.
+
+        The schedule's outputs are the part's, but for those without elements, in order; they may
+        be other nodes with the same values.
+        """
         for arrival, source in part.arrivals.items():
             self._receive(arrival, source, device)
         name = part.device
@@ -55,8 +59,11 @@ class Linker:
             if node not in memory.slot_of:
                 self._place[node, name] = self._place[memory.in_place[node], name]
                 self._taken.append(self._place[node, name])
+        computed = iter(schedule.outputs)
         for node in part.outputs:
-            if (node, name) not in self._place:  # it has no elements
+            if node.size:
+                self._place[node, name] = self._place[next(computed), name]
+            else:
                 self._place[node, name] = self._allocate(device, 0)
         if schedule.kernels:
             launches = self._launches(name, schedule.kernels, memory, functions)
