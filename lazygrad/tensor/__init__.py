@@ -25,7 +25,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from .autograd import enable_grad, no_grad
-from .core import grad_enabled, on_assign
+from .core import grad_enabled
 from .losses import Losses
 
 if TYPE_CHECKING:
@@ -90,4 +90,4 @@ def _accept_both_spellings(cls: type) -> None:
 
 _accept_both_spellings(Tensor)
 
-__all__ = ["Tensor", "enable_grad", "grad_enabled", "no_grad", "on_assign"]
+__all__ = ["Tensor", "enable_grad", "grad_enabled", "no_grad"]

@@ -87,7 +87,7 @@ class Autograd(Creation):
         for node in topological([self._node], _before_detached):
             if (owner := owners.get(node)) is not None:
                 tensor = owner()
-                if tensor is not None and tensor._requires_grad:
+                if tensor is not None and tensor._requires_grad and tensor.is_leaf:
                     reached[node] = tensor
         cotangents = gradient_nodes(self._node, list(reached), seed)
         for (_, tensor), cotangent in zip(reached.items(), cotangents, strict=True):

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, ClassVar, Self, TypeVar, Union
 from weakref import WeakKeyDictionary, ref
@@ -33,11 +33,7 @@ grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 """False inside `no_grad()`: results of operations then require no gradient."""
 
 owners: WeakKeyDictionary[Node, ref[TensorCore]] = WeakKeyDictionary()
-"""The tensor that each leaf node stands for: whose `.grad` grows, and whose newest value a replayed
-`jit` reads."""
-
-on_assign: list[Callable[[TensorCore], None]] = []
-"""Called with each tensor that is rebound to a new value; `jit` learns of its state here."""
+"""The tensor that each leaf node stands for, or stood for before it was realized or assigned."""
 
 _assigned: dict[int, ref[TensorCore]] = {}
 """Tensors (by id) assigned to and not computed since. They are realized along with whatever is
@@ -350,16 +346,10 @@ class TensorCore:
             node = Cast(node, self._node.dtype)
         if node.device is not None and node.device != self.device:
             node = Copy(node, self.device)
-        self._rebind(fresh(node))
-        return self
-
-    def _rebind(self, node: Node) -> None:
-        """Make `node` this variable's value from here on."""
-        self.node = node
-        if not isinstance(node, Buffer) and node not in realized:
+        self.node = fresh(node)
+        if self._node not in realized:
             _assigned[id(self)] = ref(self)
-        for observe in on_assign:
-            observe(self)
+        return self
 
     def _update(self, result: TensorCore) -> Self:
         """What `x += y` and its like do: this tensor becomes `result`, gradient and all.
@@ -388,8 +378,6 @@ class TensorCore:
         self._history = None
         self._variable = None
         self._requires_grad = result._requires_grad
-        for observe in on_assign:
-            observe(self)
         return self
 
     @classmethod

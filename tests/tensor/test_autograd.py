@@ -162,6 +162,18 @@ def test_accumulating_in_place_carries_gradient() -> None:
     assert total.gradient(x)[0].tolist() == [3.0]
 
 
+def test_only_leaves_get_a_grad() -> None:
+    w = Tensor([2.0, 3.0], requires_grad=True)
+    total = Tensor(0.0)
+    total += (w * w).sum()
+    total.backward()
+    assert total.grad is None
+    assert w.grad.tolist() == [4.0, 6.0]
+    w.assign([1.0, 1.0])
+    (w * w).sum().backward()
+    assert w.grad.tolist() == [6.0, 8.0]
+
+
 def test_deep_chains_need_no_stack() -> None:
     x = Tensor([1.0], requires_grad=True)
     y = x
