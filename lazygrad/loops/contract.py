@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from ..expr import Array, Cast, Expr, Literal, Load, Op, Var
-from ..index import add, flatten, linear, minimum, mul
+from ..index import add, all_of, at_least, flatten, linear, minimum, mul
 from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
 from .lanes import split_lanes
 from .pack import pack
@@ -368,9 +368,30 @@ def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body
         return pack(body, a, "panel_a") if pack_a else body
     count = max(1, A_BLOCK_BYTES * rows[-1].extent // a_bytes)
     row_blocks, part, body = _split(rows[-1], -(-rows[-1].extent // count), "s", body)
+    body = _add_once(body, row_blocks, part, rows[-1].extent)
     a, b = factors(body, plan.swap)
     body = pack(nest([*inside, part], body), a, "panel_a")
     return nest(outside, pack(nest([*rows[:-1], row_blocks], body), b, "panel_b"))
+
+
+def _add_once(body: Body, blocks: Var, part: Var, extent: int) -> Body:
+    """Where the last of a loop's blocks overlaps the one before, what is added to memory outside
+    of registers is added by one of them only."""
+    size = part.extent
+    if extent % size == 0:
+        return body
+    start = minimum(mul(blocks, size), Literal(extent - size))
+    first = at_least(add(start, part), mul(blocks, size))
+
+    def once(stmt: Stmt) -> Stmt:
+        if isinstance(stmt, For):
+            return replace(stmt, body=tuple(map(once, stmt.body)))
+        if isinstance(stmt, Accumulate) and stmt.array.scope != "register":
+            guards = () if stmt.guard is None else (stmt.guard,)
+            return replace(stmt, guard=all_of((*guards, first)))
+        return stmt
+
+    return tuple(map(once, body))
 
 
 def _sizes_inside(body: Body) -> list[Var]:
