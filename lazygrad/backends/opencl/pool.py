@@ -44,7 +44,7 @@ class Memory:
 
 def size_class(nbytes: int) -> int:
     """The size of the block for a request: the next of STEPS sizes between powers of two."""
-    step = max(SMALLEST, 1 << max(nbytes - 1, 0).bit_length() - 1 >> STEPS.bit_length() - 1)
+    step = max(SMALLEST, 1 << max(nbytes - 1, 1).bit_length() - 1 >> STEPS.bit_length() - 1)
     return max(SMALLEST, -(-nbytes // step) * step)
 
 
