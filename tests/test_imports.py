@@ -96,10 +96,12 @@ def run(program: str) -> str:
 
 
 def test_import_is_quick() -> None:
-    program = "import time; start = time.process_time(); import lazygrad; "
-    program += "print(time.process_time() - start)"
-    seconds = [float(run(program)) for _ in range(5)]
-    assert statistics.median(seconds) < 0.2, seconds
+    """0.2 s on a quiet machine where NumPy takes 0.12 s of them. NumPy's own time is the yardstick,
+    since a busy machine takes longer for both."""
+    clock = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)\n"
+    program = clock.format("numpy") + clock.format("lazygrad")
+    times = [tuple(map(float, run(program).split())) for _ in range(5)]
+    assert statistics.median(own / numpys for numpys, own in times) < 0.67, times
 
 
 def test_import_loads_nothing_heavy() -> None:

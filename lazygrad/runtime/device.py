@@ -8,10 +8,13 @@ Device["GPU"]               the backend's device, opened at the first use
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from .. import config
-from ..backends.base import Device as BackendDevice
 from ..errors import DeviceError
+
+if TYPE_CHECKING:  # not needed to run, and takes long to import
+    from ..backends.base import Device as BackendDevice
 
 
 def _open(name: str) -> BackendDevice:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import config
-from ..backends.base import Device, Launch, Program
 from ..dtypes import DType
 from .buffer import DeviceBuffer
 from .report import report_run
+
+if TYPE_CHECKING:  # not needed to run, and takes long to import
+    from ..backends.base import Device, Launch, Program
 
 Memories = list[Any]  # the leaves' memory, then what the plan allocates; steps count its places
 

@@ -8,9 +8,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from .. import config
-from ..backends.base import Launch, Program
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # not needed to run, and backends.base takes long to import
+    from ..backends.base import Launch, Program
     from .execute import Run
 
 _runs = count(1)
