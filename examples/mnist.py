@@ -93,26 +93,25 @@ def train(
     optimizer = nn.optim.Adam(nn.state.get_parameters(model), lr=options.lr)
 
     @TinyJit  # compiles the whole step when first called, and from then on replays it
-    def train_step(images: Tensor, labels: Tensor, rate: Tensor) -> Tensor:
+    def train_step(images: Tensor, labels: Tensor) -> Tensor:
         with Tensor.train():
-            loss = images.sequential(model).sparse_categorical_crossentropy(labels)
-            optimizer.lr = rate
             optimizer.zero_grad()
+            loss = images.sequential(model).sparse_categorical_crossentropy(labels)
             loss.backward()
             optimizer.step()
             return loss
 
     size = options.batch_size
     steps = len(images) // size  # what is left over waits for the next shuffle
-    rates = np.linspace(options.lr, 0, epochs * steps, endpoint=False, dtype=np.float32)
+    rates = np.linspace(options.lr, 0, epochs * steps, endpoint=False)
     shuffle = np.random.default_rng(options.seed).permutation
     for epoch in range(epochs):
         batches = shuffle(len(images))[: steps * size].reshape(steps, size)
         losses = []
         with tqdm(total=steps * size, desc=f"epoch {epoch + 1}", unit=" images") as bar:
             for step, batch in enumerate(batches):
-                rate = Tensor(rates[epoch * steps + step])
-                loss = train_step(Tensor(images[batch]), Tensor(labels[batch]), rate)
+                optimizer.lr = rates[epoch * steps + step]
+                loss = train_step(Tensor(images[batch]), Tensor(labels[batch]))
                 if step % 10 == 0:  # not at each step: to read a value is to wait for the device
                     losses.append(loss.item())
                     bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)

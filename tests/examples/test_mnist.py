@@ -14,12 +14,13 @@ import pytest
 from lazygrad import config
 from lazygrad.nn.state import safe_load
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "mnist.py"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "mnist.py"
 
 
 def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(EXAMPLE), *options]
-    environment = {**os.environ, **variables}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
