@@ -71,7 +71,7 @@ def plan_memory(schedule: Schedule, donated: Mapping[Node, Node] | None = None) 
     for k, kernel in enumerate(schedule.kernels):
         deaths.update(dict.fromkeys(kernel.inputs, k))
     outputs = outputs_of(schedule)
-    deaths.update(dict.fromkeys(outputs, last))
+    deaths.update(dict.fromkeys(schedule.outputs, last))  # Buffers among them, too
     in_place = _choose_in_place(schedule.kernels, births, deaths, donated or {})
     blocks = _blocks(births, deaths, in_place)
     own = [blocks[node] for node in outputs if node in blocks]
