@@ -1,17 +1,47 @@
-"""Kernels on a real OpenCL device: PoCL's, where there is no GPU."""
+"""Kernels and memory on a real OpenCL device: PoCL's, where there is no GPU."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lazygrad import config
 from lazygrad.backends.base import Launch
 from lazygrad.backends.opencl.device import OpenCLDevice
+from lazygrad.backends.opencl.program import Builder
+from lazygrad.dtypes import bfloat16, float32
+from lazygrad.errors import CompilerError, OutOfMemoryError
+from lazygrad.expr import Array, Literal, Load, Op, Var
+from lazygrad.loops.ir import Alloc, For, Function, Store
 
 
 @pytest.fixture(scope="module")
 def device() -> OpenCLDevice:
     return OpenCLDevice("GPU")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[Path]:
+    """An empty cache."""
+    with config.override(LAZYGRAD_CACHE=tmp_path):
+        yield tmp_path
+
+
+def add_one(n: int = 64) -> Function:
+    """out[i] = x[i] + 1"""
+    i = Var("i", n)
+    out, x = Array("out", float32, n), Array("x", float32, n)
+    value = Op("add", (Load(x, i), Literal(1.0, float32)))
+    return Function("add_one", (out, x), 1, (For(i, n, "workitem", (Store(out, i, value),)),))
+
+
+def downloaded(device: OpenCLDevice, memory: object, n: int = 64) -> np.ndarray:
+    array = np.empty(n, np.float32)
+    device.download(memory, array)  # type: ignore[arg-type]
+    return array
 
 
 def test_kernel_computes_what_it_should(kernel_case, device) -> None:
@@ -30,3 +60,150 @@ def test_kernel_computes_what_it_should(kernel_case, device) -> None:
             rtol=kernel_case.tolerance,
             atol=kernel_case.tolerance,
         )
+
+
+# --------------------------------------------------------------------------- memory
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3)])
+def test_arrays_come_back_as_they_went(shape: tuple[int, ...], device: OpenCLDevice) -> None:
+    array = np.arange(np.prod(shape), dtype="int64").reshape(shape).astype(bfloat16.numpy)
+    back = np.empty_like(array)
+    device.download(device.upload(array), back)
+    np.testing.assert_array_equal(back, array)
+
+
+def test_many_uploads_do_not_wait_and_all_arrive(device: OpenCLDevice) -> None:
+    memories = [device.upload(np.full(1 << 18, n, np.float32)) for n in range(20)]
+    for n, memory in enumerate(memories):
+        assert (downloaded(device, memory, 1 << 18) == n).all()
+    assert not device._uploads
+
+
+def test_too_much_memory_is_refused_with_sizes(device: OpenCLDevice) -> None:
+    with pytest.raises(OutOfMemoryError, match=r"GPU: 1024\.0 TiB asked for in one piece, the"):
+        device.allocate(1 << 50)
+
+
+def test_memory_goes_back_to_the_pool(device: OpenCLDevice) -> None:
+    before = device.pool.used
+    memory = device.allocate(1 << 20)
+    assert device.pool.used == before + (1 << 20)
+    del memory
+    assert device.pool.used == before
+
+
+# --------------------------------------------------------------------------- programs
+
+
+def test_launches_run_in_order_on_their_slots(device: OpenCLDevice) -> None:
+    memories = [device.upload(np.zeros(64, np.float32)) for _ in range(3)]
+    launches = [Launch(add_one(), (1, 0)), Launch(add_one(), (2, 1))]
+    device.compile(launches).run(memories)
+    assert [downloaded(device, memory)[0] for memory in memories] == [0, 1, 2]
+
+
+def test_arguments_are_set_again_only_where_memory_changed(device: OpenCLDevice) -> None:
+    program = device.compile([Launch(add_one(), (0, 1))])
+    (call,) = program._calls
+    set_arguments: list[int] = []
+    kernel, call.kernel = call.kernel, None
+
+    class Recording:
+        def set_arg(self, n: int, buffer: object) -> None:
+            set_arguments.append(n)
+            kernel.set_arg(n, buffer)
+
+    out, x, y = (device.upload(np.full(64, n, np.float32)) for n in range(3))
+    call.kernel = Recording()
+    for memories in ([out, x], [out, x], [out, y]):
+        call.set_arguments(memories)
+    assert set_arguments == [0, 1, 1]
+
+
+def test_one_memory_for_two_arguments_is_allowed(device: OpenCLDevice) -> None:
+    memory = device.upload(np.zeros(64, np.float32))
+    program = device.compile([Launch(add_one(), (0, 0))])
+    program.run([memory])
+    assert (downloaded(device, memory) == 1).all()
+    assert "restrict" not in program.texts()["opencl"]
+
+
+def test_nothing_is_launched_for_no_iterations(device: OpenCLDevice) -> None:
+    out = Array("out", float32, 0)
+    group = Var("group", 0)
+    body = (For(group, 0, "workgroup", (Store(out, group, Literal(0.0, float32)),)),)
+    program = device.compile([Launch(Function("none", (out,), 1, body), (0,))], timing=True)
+    program.run([device.allocate(0)])
+    assert program.times() == [0.0]
+
+
+def test_times_are_those_of_the_last_run(device: OpenCLDevice) -> None:
+    program = device.compile([Launch(add_one(), (0, 1))] * 2, timing=True)
+    memories = [device.upload(np.zeros(64, np.float32)) for _ in range(2)]
+    program.run(memories)
+    program.run(memories)
+    times = program.times()
+    assert len(times) == 2
+    assert all(0 < seconds < 1 for seconds in times)
+
+
+def test_a_kernel_that_does_not_build_leaves_its_source(device: OpenCLDevice, cache: Path) -> None:
+    with pytest.raises(CompilerError, match="kernel nonsense does not build on") as error:
+        device._builder.kernel("nonsense", "__kernel void nonsense() { this is not C; }")
+    path = Path(str(error.value).split("its source is in ")[1].splitlines()[0])
+    assert "this is not C" in path.read_text()
+
+
+def test_local_memory_above_the_group_s_is_refused(device: OpenCLDevice) -> None:
+    big = Array("big", float32, device.machine.local_bytes, "local")
+    with pytest.raises(CompilerError, match="its local arrays take"):
+        device.compile([Launch(Function("big", (), 0, (Alloc(big),)), ())])
+
+
+# --------------------------------------------------------------------------- binaries on disk
+
+SOURCE = "__kernel void one(__global float *x) { x[0] = 1.0f; }"
+
+
+@pytest.fixture
+def builder(device: OpenCLDevice, cache: Path) -> Builder:
+    """A builder with nothing built, that keeps binaries whatever the platform."""
+    builder = Builder(device._cl, device._context, device._device)
+    builder.keeps_binaries = True
+    return builder
+
+
+def again(builder: Builder) -> Builder:
+    """As in a later process."""
+    later = Builder(builder.cl, builder.context, builder.device)
+    later.keeps_binaries = True
+    return later
+
+
+def runs(device: OpenCLDevice, kernel: object) -> bool:
+    memory = device.upload(np.zeros(1, np.float32))
+    kernel.set_arg(0, memory.block.buffer)  # type: ignore[attr-defined]
+    device._cl.enqueue_nd_range_kernel(device._queue, kernel, (1,), (1,))
+    return bool(downloaded(device, memory, 1)[0] == 1)
+
+
+def test_a_binary_is_built_once_and_loaded_later(
+    builder: Builder, device: OpenCLDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runs(device, builder.kernel("one", SOURCE))
+    later = again(builder)
+    monkeypatch.setattr(later, "_from_source", None)  # is not to be called
+    assert runs(device, later.kernel("one", SOURCE))
+
+
+def test_a_binary_that_the_driver_refuses_is_built_again(
+    builder: Builder, device: OpenCLDevice
+) -> None:
+    builder.cache.put(builder._key(SOURCE), b"this is no binary")
+    assert runs(device, builder.kernel("one", SOURCE))
+    assert builder.cache.get(builder._key(SOURCE)) != b"this is no binary"
+
+
+def test_every_kernel_object_is_its_own(builder: Builder) -> None:
+    assert builder.kernel("one", SOURCE) is not builder.kernel("one", SOURCE)
