@@ -124,7 +124,7 @@ def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def machine_of(cl: Any, device: Any) -> Machine:
     """The facts that loop passes decide by."""
-    is_cpu = bool(device.type & cl.device_type.CPU)
+    is_cpu = bool(device.type & cl.device_type.CPU and not device.type & cl.device_type.GPU)
     vector_bytes = 4 * max(int(device.native_vector_width_float), 1)
     return Machine(
         name=f"{describe(device)}{', a CPU' if is_cpu else ''}",

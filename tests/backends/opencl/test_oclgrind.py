@@ -1,4 +1,4 @@
-"""Every hand-written kernel under oclgrind, which finds data races and accesses out of bounds.
+"""Kernels of every kind under oclgrind, which finds data races and accesses out of bounds.
 
 oclgrind is an OpenCL device that simulates each work-item (Debian: apt install oclgrind).
 """
@@ -65,9 +65,13 @@ def under_oclgrind(tmp_path: Path, *arguments: str) -> str:
     return log.read_text() if log.exists() else ""
 
 
-def test_kernels_have_no_races_and_stay_in_bounds(tmp_path: Path) -> None:
-    tests = f"{FOLDER / 'test_device.py'}::test_kernel_computes_what_it_should"
-    assert not under_oclgrind(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests)
+@pytest.mark.parametrize(
+    "tests", ["test_device.py::test_kernel_computes_what_it_should", "test_graphs.py"]
+)
+def test_kernels_have_no_races_and_stay_in_bounds(tests: str, tmp_path: Path) -> None:
+    """Those written by hand, and those that tensors are compiled to: oclgrind counts as a GPU."""
+    arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow")
+    assert not under_oclgrind(tmp_path, *arguments, f"{FOLDER}/{tests}")
 
 
 @pytest.mark.parametrize(

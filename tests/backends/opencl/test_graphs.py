@@ -1,0 +1,115 @@
+"""A kernel of every kind, from tensors to OpenCL and back.
+
+An OpenCL CPU gets the loops of a CPU; "GPU:9" is the same device taken for a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor
+from lazygrad.backends.opencl.device import OpenCLDevice
+from lazygrad.runtime.device import Device
+
+
+@pytest.fixture(params=["GPU", pytest.param("GPU:9", marks=pytest.mark.slow)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "GPU:9":
+        opened = OpenCLDevice("GPU")
+        opened.machine = replace(opened.machine, gpu=True, group_limit=256, local_bytes=32 << 10)
+        monkeypatch.setitem(Device._opened, "GPU:9", opened)
+    return str(request.param)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(shape).standard_normal(shape).astype("float32")
+
+
+def assert_close(result: Tensor | None, expected: np.ndarray) -> None:
+    assert result is not None
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_elementwise_chain(device: str) -> None:
+    a, b = normal(1003), normal(1003, 1)[:, 0]
+    x, y = Tensor(a, device=device), Tensor(b, device=device)
+    assert_close((x * y + 1).relu().exp() - y, np.exp(np.maximum(a * b + 1, 0)) - b)
+
+
+@pytest.mark.parametrize("sizes", [(70, 50, 90), (130, 65, 64), (1, 300, 5)])
+def test_contraction_with_an_epilogue(sizes: tuple[int, int, int], device: str) -> None:
+    m, k, n = sizes
+    a, b, c = normal(m, k), normal(k, n), normal(n)
+    x, y, z = (Tensor(array, device=device) for array in (a, b, c))
+    assert_close((x @ y + z).relu(), np.maximum(a @ b + c, 0))
+
+
+def test_reductions_of_rows_columns_and_all(device: str) -> None:
+    a = normal(37, 530)
+    x = Tensor(a, device=device)
+    assert_close(x.sum(1), a.sum(1))
+    assert_close(x.max(0), a.max(0))
+    assert_close(x.mean(), a.mean())
+
+
+def test_softmax(device: str) -> None:
+    a = normal(9, 700)
+    e = np.exp(a - a.max(1, keepdims=True))
+    assert_close(Tensor(a, device=device).softmax(1), e / e.sum(1, keepdims=True))
+
+
+def test_transpose(device: str) -> None:
+    a = normal(70, 50)
+    assert_close(Tensor(a, device=device).permute(1, 0).contiguous(), a.T)
+
+
+def test_convolution_and_its_gradients(device: str) -> None:
+    """Sum of squares of a convolution: its gradients by the definition."""
+    a, w = normal(2, 3, 9, 9), normal(4, 3, 3, 3)
+    x = Tensor(a, device=device, requires_grad=True)
+    weight = Tensor(w, device=device, requires_grad=True)
+    out = x.conv2d(weight)
+    (out * out).sum().backward()
+    windows = np.lib.stride_tricks.sliding_window_view(a, (3, 3), (2, 3))
+    expected = np.einsum("nchwij,ocij->nohw", windows, w)
+    assert_close(out, expected)
+    assert_close(weight.grad, 2 * np.einsum("nchwij,nohw->ocij", windows, expected))
+    in_gradient = np.zeros_like(a)
+    for i in range(3):
+        for j in range(3):
+            part = np.einsum("nohw,oc->nchw", 2 * expected, w[:, :, i, j])
+            in_gradient[:, :, i : i + 7, j : j + 7] += part
+    assert_close(x.grad, in_gradient)
+
+
+def test_gather_and_its_gradient_a_scatter(device: str) -> None:
+    a, indices = normal(20, 8), np.random.default_rng(0).integers(0, 20, 30)
+    x = Tensor(a, device=device, requires_grad=True)
+    rows = x[Tensor(indices, device=device)]
+    (rows * rows).sum().backward()
+    expected = np.zeros_like(a)
+    np.add.at(expected, indices, 2 * a[indices])
+    assert_close(rows, a[indices])
+    assert_close(x.grad, expected)
+
+
+def test_max_pool(device: str) -> None:
+    a = normal(2, 3, 8, 8)
+    expected = a.reshape(2, 3, 4, 2, 4, 2).max((3, 5))
+    assert_close(Tensor(a, device=device).max_pool2d(2), expected)
+
+
+def test_sort(device: str) -> None:
+    a = normal(5, 70)
+    assert_close(Tensor(a, device=device).sort()[0], np.sort(a))
+
+
+def test_from_one_device_to_another(device: str) -> None:
+    a = normal(10, 10)
+    x = Tensor(a, device=device)
+    y = (x * 2).to("CPU")
+    assert y.device == "CPU"
+    assert_close((y + 1).to(device) @ x, (a * 2 + 1) @ a)
