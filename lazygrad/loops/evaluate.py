@@ -1,8 +1,7 @@
 """The meaning of the loop IR: runs a function in Python and NumPy, one statement at a time.
 
 Slow, and exact about order: the reference for small tests of passes and of backends, whatever kinds
-the loops have. Parallel iterations run one after another; so do a work-group's items, which may
-stand between barriers only.
+the loops XX
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from ..expr import (
     Ramp,
     ReduceLanes,
     Var,
+    walk,
 )
 from .ir import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Store
 
@@ -55,10 +55,27 @@ def evaluate(function: Function, arrays: Mapping[str, np.ndarray[Any, Any]]) -> 
 
 
 class _Run:
-    """One run: the arrays, and the statements on them."""
+    """One run: the arrays, and the statements on them.
+
+    `item` is the place in the work-item loops around; a private array that was made outside of
+    them is each item's own, and keeps what the item has put there until the next of its loops.
+    """
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
+        self.orders: dict[Expr, list[Expr]] = {}  # an expression's parts, operands first
+        self.item: tuple[int, ...] = ()
+        self.own: dict[Array, dict[tuple[int, ...], np.ndarray[Any, Any]]] = {}
+
+    def array(self, array: Array) -> np.ndarray[Any, Any]:
+        """The memory of an array, for the work-item that runs."""
+        made = self.memory[array]
+        if not self.item or array.scope not in ("register", "stack"):
+            return made
+        copies = self.own.setdefault(array, {})
+        if self.item not in copies:
+            copies[self.item] = made.copy()
+        return copies[self.item]
 
     def body(self, body: Body, names: dict[Expr, Value]) -> None:
         """Run statements; `names` are the values of variables and locals."""
@@ -68,10 +85,15 @@ class _Run:
                 case For():
                     extent = stmt.extent
                     count = extent if isinstance(extent, int) else int(self.value(extent, names))
+                    around = self.item
                     for i in range(count):
+                        if stmt.kind == "workitem":
+                            self.item = (*around, i)
                         self.body(stmt.body, {**names, stmt.var: np.int64(i)})
+                    self.item = around
                 case Alloc(array):
                     self.memory[array] = _undefined(array)
+                    self.own.pop(array, None)
                 case Let(local, value):
                     names[local] = self.value(value, names)
                 case Store():
@@ -99,7 +121,7 @@ class _Run:
         ]
 
     def store(self, stmt: Store, names: dict[Expr, Value]) -> None:
-        array = self.memory[stmt.array]
+        array = self.array(stmt.array)
         places = self.places(stmt, names)
         values = np.broadcast_to(self.value(stmt.value, names), len(places))
         for place, value in zip(places, values, strict=True):
@@ -107,7 +129,7 @@ class _Run:
                 array[place] = value
 
     def accumulate(self, stmt: Accumulate, names: dict[Expr, Value]) -> None:
-        array, value = self.memory[stmt.array], stmt.value
+        array, value = self.array(stmt.array), stmt.value
         op = {"sum": "add", "prod": "mul"}.get(stmt.op, stmt.op)
         operands: tuple[Expr, ...] = (value,)
         is_product = isinstance(value, Op) and value.op == "mul" and value.dtype.is_float
@@ -127,16 +149,12 @@ class _Run:
     def value(self, e: Expr, names: dict[Expr, Value]) -> Value:
         """The value of an expression, without recursion."""
         memo: dict[Expr, Value] = dict(names)
-        stack = [e]
-        while stack:
-            top = stack[-1]
-            missing = [x for x in top.operands if x not in memo]
-            if missing:
-                stack.extend(missing)
-                continue
-            stack.pop()
-            if top not in memo:
-                memo[top] = self.compute(top, [memo[x] for x in top.operands])
+        if e not in self.orders:
+            self.orders[e] = []
+            walk(e, lambda x, _: self.orders[e].append(x))
+        for x in self.orders[e]:
+            if x not in memo:
+                memo[x] = self.compute(x, [memo[operand] for operand in x.operands])
         return memo[e]
 
     def compute(self, e: Expr, operands: list[Value]) -> Value:
@@ -162,7 +180,7 @@ class _Run:
         raise TypeError(type(e).__name__)
 
     def load(self, e: Load, operands: list[Value]) -> Value:
-        array = self.memory[e.array]
+        array = self.array(e.array)
         index = np.broadcast_to(operands[0], e.lanes)
         on = np.broadcast_to(operands[1] if e.guard is not None else True, e.lanes)
         result = np.zeros(e.lanes, array.dtype)
@@ -189,6 +207,7 @@ def _reduce_lanes(e: ReduceLanes, x: Value) -> Value:
     """The upper half with the lower until one is left; an odd lane out waits till then."""
     op = {"sum": "add", "prod": "mul"}.get(e.op, e.op)
     left = []
+    x = np.atleast_1d(x)  # one lane is a scalar
     while len(x) > 1:
         half = len(x) // 2
         left += list(x[2 * half :])

@@ -1,11 +1,62 @@
-"""Contractions large enough for every kind of blocking."""
+"""Contractions: what is recognised, every plan's values, the plan that is chosen."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lazygrad import Tensor
+from lazygrad.loops import contract as passes
+from lazygrad.loops.contract import contract, plan_contraction, recognise
+from lazygrad.loops.ir import show
+
+NAMES = ["matmul", "matmul transposed", "batched matmul", "convolution"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_products_are_recognised(sample: Any, name: str) -> None:
+    assert recognise(sample(name).function.body) is not None
+
+
+def test_other_sums_are_not(sample: Any) -> None:
+    for name in ("softmax", "column sum", "map", "pool"):
+        assert recognise(sample(name).function.body) is None
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_plan_keeps_values(sample: Any, name: str, cores: int) -> None:
+    found = recognise(sample(name).function.body)
+    assert found is not None
+    plan = plan_contraction(found, 4, 16)
+    assert plan is not None
+    sample(name).agrees(sample(name).with_body(contract(found, plan, cores)))
+
+
+@pytest.mark.parametrize("pack_a", [False, True])
+@pytest.mark.parametrize("pack_b", [False, True])
+def test_packing_keeps_values(sample: Any, pack_a: bool, pack_b: bool) -> None:
+    found = recognise(sample("matmul").function.body)
+    assert found is not None
+    plan = plan_contraction(found, 4, 16)
+    assert plan is not None
+    plan = replace(plan, pack_a=pack_a, pack_b=pack_b)
+    sample("matmul").agrees(sample("matmul").with_body(contract(found, plan, 2)))
+
+
+def test_blocks_of_the_sum_keep_values(sample: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "SUM_BLOCK_BYTES", 0)
+    monkeypatch.setattr(passes, "SUM_BLOCK_LENGTH", 8)
+    found = recognise(sample("matmul transposed").function.body)
+    assert found is not None
+    plan = plan_contraction(found, 4, 16)
+    assert plan is not None
+    assert plan.sum_block is not None
+    body = contract(found, plan, 2)
+    sample("matmul transposed").agrees(sample("matmul transposed").with_body(body))
 
 
 @pytest.mark.parametrize("sizes", [(512, 1024, 512), (517, 1030, 253)])
@@ -16,3 +67,11 @@ def test_blocks_that_overlap_add_their_sums_once(sizes: tuple[int, int, int]) ->
     b = random.standard_normal((k, n)).astype("float32")
     result = (Tensor(a) @ Tensor(b)).numpy()
     np.testing.assert_allclose(result, a @ b, rtol=1e-3, atol=1e-3)
+
+
+def test_text(sample: Any, golden: Any) -> None:
+    found = recognise(sample("matmul").function.body)
+    assert found is not None
+    plan = plan_contraction(found, 4, 16)
+    assert plan is not None
+    golden("contract.txt", show(sample("matmul").with_body(contract(found, plan, 2))))

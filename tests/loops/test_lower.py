@@ -1,0 +1,30 @@
+"""Lowering: plain loops with the oracle's values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lazygrad.loops.ir import For, show, statements
+from lazygrad.loops.lower import lower
+
+
+def test_lowered_loops_agree_with_the_oracle(any_sample: Any) -> None:
+    any_sample.agrees(any_sample.function)
+
+
+def test_lowered_loops_are_serial(any_sample: Any) -> None:
+    loops = [s for s in statements(any_sample.function.body) if isinstance(s, For)]
+    assert {loop.kind for loop in loops} == {"serial"}
+
+
+@pytest.mark.parametrize("scratch", [None, 0], ids=["merging", "counting"])
+def test_sorting(sample: Any, scratch: int | None) -> None:
+    sort = sample("sort")
+    sort.agrees(lower(sort.kernel, "sort", scratch))
+
+
+@pytest.mark.parametrize("name", ["softmax", "matmul", "scatter", "sort"])
+def test_text(sample: Any, golden: Any, name: str) -> None:
+    golden(f"lower_{name}.txt", show(sample(name).function))

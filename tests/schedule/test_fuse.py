@@ -1,0 +1,103 @@
+"""Which operations share a kernel."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor
+from lazygrad.graph.ir import Add, Buffer, Const, Node, Sin
+from lazygrad.schedule.fuse import fuse
+from lazygrad.schedule.show import show
+from lazygrad.schedule.verify import verify
+
+
+def kinds(schedule: Any) -> list[str]:
+    return [kernel.kind for kernel in schedule.kernels]
+
+
+def test_softmax_is_one_kernel(values: Any, scheduled: Any) -> None:
+    assert kinds(scheduled(values(64, 100).softmax())) == ["row"]
+
+
+def test_layer_norm_is_one_kernel(values: Any, scheduled: Any) -> None:
+    y = values(64, 100).layer_norm(100, values(100), values(100))
+    assert kinds(scheduled(y)) == ["row"]
+
+
+def test_cross_entropy_of_each_row_is_one_kernel(values: Any, scheduled: Any) -> None:
+    target = Tensor(np.arange(64) % 10)
+    loss = values(64, 10).cross_entropy(target, reduction="none")
+    assert kinds(scheduled(loss)) == ["row"]
+
+
+def test_bias_and_relu_are_in_the_product_s_kernel(values: Any, scheduled: Any) -> None:
+    y = (values(64, 32) @ values(32, 48) + values(48)).relu()
+    assert kinds(scheduled(y)) == ["contraction"]
+
+
+def test_the_gradient_of_a_convolution_s_input_is_one_contraction(
+    values: Any, scheduled: Any
+) -> None:
+    x, w, g = values(2, 8, 12, 12), values(16, 8, 3, 3), values(2, 16, 10, 10)
+    x.requires_grad = True
+    (x.conv2d(w) * g).sum().backward()
+    assert kinds(scheduled(x.grad)) == ["map", "contraction"]  # the map pads
+
+
+def test_two_results_over_the_same_elements_share_a_kernel(values: Any, scheduled: Any) -> None:
+    p, m = values(7, 5), values(7, 5)
+    mean = m * 0.9 + 1
+    schedule = scheduled(p - mean * 0.1, mean)
+    assert kinds(schedule) == ["map"]
+    assert len(schedule.kernels[0].outputs) == 2
+
+
+def test_an_output_in_memory_needs_no_kernel(values: Any, scheduled: Any) -> None:
+    assert scheduled(values(3)).kernels == ()
+
+
+def _chain(x: Node, length: int) -> list[Node]:
+    one = Const(1.0, x.dtype, x.shape)
+    for _ in range(length):
+        x = Add(Sin(x), one)
+    return [x]
+
+
+def _wide(x: Node, count: int) -> list[Node]:
+    return [Sin(Add(x, Const(float(n), x.dtype, x.shape))) for n in range(count)]
+
+
+def _seconds(outputs: list[Node]) -> float:
+    start = time.process_time()
+    schedule = fuse(outputs, cores=2)
+    seconds = time.process_time() - start
+    verify(schedule)
+    return seconds
+
+
+@pytest.mark.parametrize("make", [_chain, _wide])
+@pytest.mark.parametrize(
+    ("small", "large"),
+    [(200, 1000), pytest.param(1250, 5000, marks=pytest.mark.slow)],
+)
+def test_time_is_linear_in_nodes(leaf: Any, make: Any, small: int, large: int) -> None:
+    """A quadratic algorithm would need five times the time that is allowed."""
+    x: Buffer = leaf(np.ones(4, np.float32))
+    few = min(_seconds(make(x, small)) for _ in range(2))
+    many = _seconds(make(x, large))
+    assert many < 3 * (large / small) * few + 0.05
+
+
+@pytest.mark.slow
+def test_no_depth_overflows_the_stack(deep: Any) -> None:
+    _, y = deep
+    verify(fuse([y], cores=2))
+
+
+def test_text(values: Any, scheduled: Any, golden: Any) -> None:
+    h = (values(64, 32) @ values(32, 48) + values(48)).relu()
+    golden("fuse.txt", show(scheduled((h @ values(48, 10)).softmax())))

@@ -1,0 +1,52 @@
+"""How intermediates lie in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lazygrad.graph.ir import Buffer, Contiguous, topological
+from lazygrad.graph.simplify import simplify
+from lazygrad.schedule.fuse import fuse
+from lazygrad.schedule.ir import Blocked, axis_variables
+from lazygrad.schedule.layout import choose_layouts, copy_convolved
+
+
+def _network(values: Any, batch: int) -> Any:
+    x = values(batch, 3, 10, 10)
+    y = x.conv2d(values(8, 3, 3, 3)).relu().conv2d(values(8, 8, 3, 3)).relu()
+    graph = copy_convolved(simplify([y._node]), 8)
+    return choose_layouts(fuse(graph, cores=1), 8)
+
+
+def test_layouts_never_touch_outputs_nor_buffers(values: Any) -> None:
+    schedule = _network(values, 16)
+    laid = {n for kernel in schedule.kernels for n in kernel.layouts}
+    assert laid
+    assert laid.isdisjoint(schedule.outputs)
+    assert not any(isinstance(n, Buffer) for n in laid)
+
+
+def test_writer_and_readers_agree(values: Any) -> None:
+    schedule = _network(values, 16)
+    laid = {n for kernel in schedule.kernels for n in kernel.layouts}
+    for kernel in schedule.kernels:
+        for node in {*kernel.outputs, *kernel.inputs} & laid:
+            assert kernel.layouts[node] == Blocked(8)
+
+
+def test_batches_that_fill_no_vectors_stay(values: Any) -> None:
+    assert not any(kernel.layouts for kernel in _network(values, 5).kernels)
+
+
+def test_only_buffers_under_windows_are_copied(values: Any) -> None:
+    product = simplify([(values(16, 8) @ values(8, 8))._node])
+    assert copy_convolved(product, 8) == product
+    convolution = simplify([values(16, 3, 10, 10).conv2d(values(8, 3, 3, 3))._node])
+    copied = topological(copy_convolved(convolution, 8))
+    assert [n.shape for n in copied if isinstance(n, Contiguous)] == [(16, 3, 10, 10)]
+
+
+def test_a_block_s_elements_are_neighbours() -> None:
+    n, c, h = axis_variables((16, 3, 5))
+    offset = Blocked(8).offset((n, c, h), (16, 3, 5))
+    assert str(offset) == "(((((a0 // 8) * 120) + (a1 * 40)) + (a2 * 8)) + (a0 % 8))"
