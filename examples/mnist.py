@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lazygrad import Tensor, TinyJit, nn
+from lazygrad import Tensor, TinyJit, config, nn
 from lazygrad.errors import ConfigError, DatasetError, DeviceError, DownloadError
 
 Array = np.ndarray[Any, Any]
@@ -64,6 +64,7 @@ EPOCHS = {("mlp", "mnist"): 3, ("cnn", "mnist"): 2, ("mlp", "digits"): 20, ("cnn
 
 def main() -> None:
     options = parse_options()
+    config.check()  # tells a mistake in an environment variable before any work
     dataset, *split = load(options.dataset)
     images, labels, test_images, test_labels = (tensor.numpy() for tensor in split)
     if options.batch_size > len(images):

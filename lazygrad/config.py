@@ -13,6 +13,7 @@ OpenCL devices, is pyopencl's and read where pyopencl is.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -161,6 +162,18 @@ def override(**values: object) -> Iterator[None]:
         for name in new:
             module.pop(name, None)
         module.update(before)
+
+
+def check() -> None:
+    """Read every variable now, so that a program tells mistakes at once. Raises ConfigError."""
+    for name in SETTINGS:
+        getattr(sys.modules[__name__], name)
+
+
+def check() -> None:
+    """Read every variable now, so that a mistake is told before any work. Raises ConfigError."""
+    for name in SETTINGS:
+        __getattr__(name)
 
 
 def reload() -> None:

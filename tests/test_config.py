@@ -142,6 +142,14 @@ def test_an_override_wins_over_an_invalid_variable(monkeypatch: pytest.MonkeyPat
         assert config.THREADS == 1
 
 
+def test_check_reads_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    config.check()
+    config.reload()
+    monkeypatch.setenv("TUNE", "2")
+    with pytest.raises(ConfigError, match="TUNE=2"):
+        config.check()
+
+
 def test_unknown_attributes_are_errors() -> None:
     with pytest.raises(AttributeError, match="NO_SUCH"):
         _ = config.NO_SUCH  # type: ignore[attr-defined]
