@@ -54,13 +54,16 @@ class Place:
         return self.name if self.array.size == self.unit else f"{self.name}_{index // self.unit}"
 
 
-def place_of(array: Array, name: str, facts: Facts, unit: int) -> Place:
-    """An array of any scope; memory that others see has the layout of lazygrad's dtypes."""
+def place_of(array: Array, name: str, facts: Facts, unit: int = 0, scratch: bool = False) -> Place:
+    """An array of any scope; memory that others see has the layout of lazygrad's dtypes.
+
+    `scratch`: it is a local array that stands in global memory.
+    """
     if array.scope in ("global", "local"):
         element = memory_type(array.dtype)
         if element == "half" and array.scope == "local" and is_rounded(array.dtype, facts):
             element = "ushort"  # only pointers to half may be declared without half arithmetic
-        return Place(array, name, element, f"__{array.scope} ")
+        return Place(array, name, element, f"__{'global' if scratch else array.scope} ")
     element = register_type(array.dtype, facts)
     if element == "bool" and not unit:
         element = "uchar"

@@ -42,6 +42,7 @@ from .accesses import ALIGNMENT, place_of, variable_units
 from .expressions import Expressions
 from .fences import global_fences
 from .items import Nest, Plan, launch, nest_of, plan_launch
+from .scratch import WORD, local_arrays, padded_bytes, scratch_bytes
 from .source import Source
 from .stores import Stores
 from .types import INT_HIGH, Facts
@@ -53,7 +54,9 @@ __all__ = ["Facts", "codegen", "kernel_name", "launch"]
 def codegen(function: Function, facts: Facts | None = None, aliased: bool = False) -> str:
     """The OpenCL C source of a kernel named kernel_name(function).
 
-    `aliased` says that two arguments may be the same memory: without it pointers are restrict.
+    Its parameters are the function's arguments, then the scratch buffer where it needs one
+    (scratch.py). `aliased` says that two arguments may be the same memory: without it pointers are
+    restrict.
     Raises DTypeError for a dtype that the device lacks, CompilerError for loops without a launch.
     """
     return _Kernel(function, facts or Facts(), aliased).text()
@@ -75,6 +78,7 @@ class _Kernel:
         self.units = variable_units(function.body)
         self.vectors = _arrays_with_vectors(function.body)
         self.written = {*function.arguments[: function.outputs], *_written(function.body)}
+        self.scratch = scratch_bytes(function, facts)
         self.fences = global_fences(function.body)
         self.in_items = False  # inside a workitem nest
 
@@ -105,30 +109,41 @@ class _Kernel:
     def _parameters(self) -> list[str]:
         restrict = "" if self.aliased else "restrict "
         lines: list[str] = []
-        for n, array in enumerate(self.function.arguments):
-            place = place_of(array, self.source.declare(array.name), self.source.facts, 0)
+        for array in self.function.arguments:
+            place = place_of(array, self.source.declare(array.name), self.source.facts)
             self.expressions.places[array] = place
             const = "" if array in self.written else "const "
-            comma = "," if n + 1 < len(self.function.arguments) else ""
+            about = f"{array.dtype}[{array.size}]"
             lines.append(
-                f"    __global {const}{place.element} *{restrict}{place.name}{comma}"
-                f"  // {array.dtype}[{array.size}]"
+                f"    __global {const}{place.element} *{restrict}{place.name},  // {about}"
             )
+        if self.scratch:
+            lines.append(f"    __global char *scratch,  // {self.scratch} bytes for each group")
+        if lines:
+            lines[-1] = lines[-1].replace(",  //", "  //")
         return lines
 
     def _local_arrays(self) -> None:
         """OpenCL C wants these at the top of the kernel, wherever their Allocs stand."""
-        for stmt in statements(self.function.body):
-            if isinstance(stmt, Alloc) and stmt.array.scope == "local":
-                array = stmt.array
-                place = place_of(array, self.source.declare(array.name), self.source.facts, 0)
-                self.expressions.places[array] = place
-                # Whole words, so that atomics on small types stay inside.
-                size = -(-max(array.size, 1) * array.dtype.itemsize // 4) * 4
-                count = size // array.dtype.itemsize
-                self.source.line(
-                    f"__local {place.element} {place.name}[{count}]{self._align(array)};"
-                )
+        if self.scratch:
+            shape = self.plan.group_shape
+            group = " + ".join(
+                f"get_group_id({d})" + "".join(f" * get_num_groups({inner})" for inner in range(d))
+                for d in reversed(range(len(shape)))
+            )
+            self.source.line(f"scratch += ({group}) * {self.scratch};")
+        offset = 0
+        for array in local_arrays(self.function):
+            name, scratch = self.source.declare(array.name), bool(self.scratch)
+            place = place_of(array, name, self.source.facts, scratch=scratch)
+            self.expressions.places[array] = place
+            if scratch:
+                pointer = f"__global {place.element} *"
+                self.source.line(f"{pointer}restrict {name} = ({pointer})(scratch + {offset});")
+                offset += padded_bytes(array, ALIGNMENT)
+            else:
+                count = f"[{padded_bytes(array, WORD) // array.dtype.itemsize}]{self._align(array)}"
+                self.source.line(f"__local {place.element} {name}{count};")
 
     def _align(self, array: Array) -> str:
         return f" __attribute__((aligned({ALIGNMENT})))" if array in self.vectors else ""

@@ -39,6 +39,7 @@ class OpenCLDevice:
         self.machine = machine_of(cl, device)
         self.facts = facts_of(device, self.machine)
         self._builder = Builder(cl, self._context, device)
+        self._scratch: Memory | None = None
         self._uploads: deque[tuple[Any, int]] = deque()  # event, bytes
         self._upload_bytes = 0
         capacity = int(device.global_mem_size)
@@ -75,13 +76,21 @@ class OpenCLDevice:
             profiling = self._cl.command_queue_properties.PROFILING_ENABLE
             self._queue = self._cl.CommandQueue(self._context, self._device, profiling)
             self._is_profiled = True
-        local_bytes = self.machine.local_bytes
-        return OpenCLProgram(self._builder, self._queue, launches, self.facts, local_bytes, timing)
+        return OpenCLProgram(
+            self._builder, self._queue, launches, self.facts, self._scratch_of, timing
+        )
 
     def synchronize(self) -> None:
         """Wait until all that was enqueued is done."""
         self._guarded(self._queue.finish)
         self._forget_uploads()
+
+    def _scratch_of(self, nbytes: int) -> Memory:
+        """Memory that kernels use one after another; it grows to the largest need."""
+        if self._scratch is None or self._scratch.nbytes < nbytes:
+            self._scratch = None
+            self._scratch = self.allocate(nbytes)
+        return self._scratch
 
     def _guarded(self, wait: Any, *args: Any) -> None:
         """Waiting is where a device reports what went wrong in kernels before."""
@@ -152,4 +161,5 @@ def facts_of(device: Any, machine: Machine) -> Facts:
         float16="cl_khr_fp16" in extensions,
         int64_atomics="cl_khr_int64_base_atomics" in extensions,
         group_limit=machine.group_limit,
+        local_bytes=machine.local_bytes,
     )

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import CompilerError
-from ...loops.ir import Alloc, Function, statements
 from ...runtime.cache import DiskCache
 from ..base import Launch
 from .codegen import Facts, codegen, kernel_name
 from .items import launch as launch_sizes
 from .platforms import describe
-from .pool import Memory, show_bytes
+from .pool import Memory
+from .scratch import scratch_total
 
 KEPT_BUILDS = 1024  # programs kept in memory for launches with the same source
 
@@ -94,12 +94,15 @@ class Call:
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
     slots: tuple[int, ...]
-    serials: list[int] = field(default_factory=list)  # of the blocks that the arguments are set to
+    scratch: int  # bytes; where they are not 0 they are a last argument
+    serials: list[int]  # of the blocks that the arguments are set to
 
-    def set_arguments(self, memories: Sequence[Memory]) -> None:
+    def set_arguments(self, memories: Sequence[Memory], scratch: Memory | None) -> None:
         """Set those that are not what they were in the last run."""
-        for n, slot in enumerate(self.slots):
-            block = memories[slot].block
+        blocks = [memories[slot].block for slot in self.slots]
+        if self.scratch and scratch is not None:
+            blocks.append(scratch.block)
+        for n, block in enumerate(blocks):
             if self.serials[n] != block.serial:
                 self.kernel.set_arg(n, block.buffer)
                 self.serials[n] = block.serial
@@ -114,9 +117,10 @@ class OpenCLProgram:
         queue: Any,
         launches: Sequence[Launch],
         facts: Facts,
-        local_bytes: int,
+        scratch_of: Callable[[int], Memory],
         timing: bool,
     ) -> None:
+        """`scratch_of(nbytes)` gives memory that is free between launches."""
         self._enqueue = builder.cl.enqueue_nd_range_kernel
         self._queue = queue
         self._timing = timing
@@ -124,22 +128,26 @@ class OpenCLProgram:
         self._sources: list[str] = []
         self._calls: list[Call] = []
         for each in launches:
-            _check_local_memory(each.function, local_bytes)
             aliased = len(set(each.slots)) < len(each.slots)
             source = codegen(each.function, facts, aliased)
             kernel = builder.kernel(kernel_name(each.function), source)
             sizes = launch_sizes(each.function, facts.group_limit)
-            self._calls.append(Call(kernel, *sizes, each.slots, [-1] * len(each.slots)))
+            scratch = scratch_total(each.function, facts)
+            serials = [-1] * (len(each.slots) + 1)
+            self._calls.append(Call(kernel, *sizes, each.slots, scratch, serials))
             self._sources.append(source)
+        self._scratch_of = scratch_of
+        self._scratch = max((call.scratch for call in self._calls), default=0)
 
     def run(self, memories: Sequence[Memory]) -> None:
         """Enqueue every launch; nothing waits."""
         events: list[Any] = []
+        scratch = self._scratch_of(self._scratch) if self._scratch else None
         for call in self._calls:
             if 0 in call.global_size:
                 events.append(None)
                 continue
-            call.set_arguments(memories)
+            call.set_arguments(memories, scratch)
             events.append(
                 self._enqueue(self._queue, call.kernel, call.global_size, call.local_size)
             )
@@ -158,16 +166,3 @@ class OpenCLProgram:
     def texts(self) -> dict[str, str]:
         """The source of each distinct kernel, one after another."""
         return {"opencl": "\n".join(dict.fromkeys(self._sources))}
-
-
-def _check_local_memory(function: Function, limit: int) -> None:
-    size = sum(
-        stmt.array.size * stmt.array.dtype.itemsize
-        for stmt in statements(function.body)
-        if isinstance(stmt, Alloc) and stmt.array.scope == "local"
-    )
-    if size > limit:
-        raise CompilerError(
-            f"opencl: {function.name}: its local arrays take {show_bytes(size)}, "
-            f"a work-group has {show_bytes(limit)}"
-        )

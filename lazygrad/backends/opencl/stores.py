@@ -106,7 +106,7 @@ class Stores:
 
     def _write_one(self, stmt: Store | Accumulate, place: Place, at: Term, value: Value) -> str:
         if isinstance(stmt, Accumulate) and stmt.atomic and place.space:
-            facts, dtype, scope = self.source.facts, place.dtype, place.array.scope
+            facts, dtype, scope = self.source.facts, place.dtype, place.space.strip("_ ")
             function = atomic(self.source.functions, facts, dtype, stmt.op, scope)
             return f"{function}({pointer(place, at)}, {value.terms[0][0]});"
         if isinstance(stmt, Accumulate):

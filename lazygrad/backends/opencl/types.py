@@ -30,7 +30,8 @@ class Facts:
 
     `float16`: arithmetic (cl_khr_fp16), not only storage; `contract`: the compiler is to fuse the
     sums of products, since fma() is a function call (as on CPUs); `int64_atomics`: compare-and-
-    exchange of 64 bits; `group_limit`: the most items of a work-group.
+    exchange of 64 bits; `group_limit`: the most items of a work-group; `local_bytes`: the most
+    local memory of one.
     """
 
     name: str = "the device"
@@ -39,6 +40,7 @@ class Facts:
     contract: bool = False
     int64_atomics: bool = True
     group_limit: int = 256
+    local_bytes: int = 48 << 10
 
 
 SIGNED = {1: "char", 2: "short", 4: "int", 8: "long"}  # by size in bytes

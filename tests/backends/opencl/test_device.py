@@ -14,7 +14,8 @@ from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.backends.opencl.program import Builder
 from lazygrad.dtypes import bfloat16, float32
 from lazygrad.errors import CompilerError, OutOfMemoryError
-from lazygrad.expr import Array, Literal, Load, Op, Var
+from lazygrad.expr import Array, Cast, Literal, Load, Op, Var
+from lazygrad.index import add, mul
 from lazygrad.loops.ir import Alloc, For, Function, Store
 
 
@@ -36,6 +37,10 @@ def add_one(n: int = 64) -> Function:
     out, x = Array("out", float32, n), Array("x", float32, n)
     value = Op("add", (Load(x, i), Literal(1.0, float32)))
     return Function("add_one", (out, x), 1, (For(i, n, "workitem", (Store(out, i, value),)),))
+
+
+def f32(value: float) -> Literal:
+    return Literal(value, float32)
 
 
 def downloaded(device: OpenCLDevice, memory: object, n: int = 64) -> np.ndarray:
@@ -117,7 +122,7 @@ def test_arguments_are_set_again_only_where_memory_changed(device: OpenCLDevice)
     out, x, y = (device.upload(np.full(64, n, np.float32)) for n in range(3))
     call.kernel = Recording()
     for memories in ([out, x], [out, x], [out, y]):
-        call.set_arguments(memories)
+        call.set_arguments(memories, None)
     assert set_arguments == [0, 1, 1]
 
 
@@ -156,9 +161,28 @@ def test_a_kernel_that_does_not_build_leaves_its_source(device: OpenCLDevice, ca
 
 
 def test_local_memory_above_the_group_s_is_refused(device: OpenCLDevice) -> None:
-    big = Array("big", float32, device.machine.local_bytes, "local")
+    big, i = Array("big", float32, device.machine.local_bytes, "local"), Var("i", 8)
+    body = (Alloc(big), For(i, 8, "workitem", (Store(big, i, Literal(0.0, float32)),)))
     with pytest.raises(CompilerError, match="its local arrays take"):
-        device.compile([Launch(Function("big", (), 0, (Alloc(big),)), ())])
+        device.compile([Launch(Function("big", (), 0, body), ())])
+
+
+def test_groups_of_one_item_have_local_arrays_of_any_size(device: OpenCLDevice) -> None:
+    """They go to memory of the group's own: here each group writes all of its before it reads."""
+    size = device.machine.local_bytes
+    big, small = Array("big", float32, size, "local"), Array("small", float32, 3, "local")
+    out = Array("out", float32, 6)
+    g, h, i = Var("g", 2), Var("h", 3), Var("i", size)
+    number = add(mul(g, 3), h)
+    writes = (Store(big, i, Cast(add(number, i), float32)), Store(small, Literal(2), f32(0.0)))
+    body = (Alloc(big), Alloc(small), For(i, size, "serial", writes))
+    body = (*body, Store(out, number, Load(big, Literal(1000))))
+    groups = For(g, 2, "workgroup", (For(h, 3, "workgroup", body),))
+    program = device.compile([Launch(Function("big", (out,), 1, (groups,)), (0,))])
+    memory = device.allocate(24)
+    program.run([memory])
+    assert downloaded(device, memory, 6).tolist() == [1000, 1001, 1002, 1003, 1004, 1005]
+    assert f"scratch + {4 * size});" in program.texts()["opencl"]
 
 
 # --------------------------------------------------------------------------- binaries on disk
