@@ -128,6 +128,9 @@ class Literal(Expr):
         return (cls, struct.pack("<d", value) if dtype.is_float else int(value), dtype)
 
     def __post_init__(self) -> None:
+        # 0 and 0.0 of one dtype are one literal: its text must not depend on which came first
+        kind = {"bool": bool, "float": float}.get(self.dtype_.kind, int)
+        object.__setattr__(self, "value", kind(self.value))
         self._set(self.dtype_, 1)
 
 

@@ -17,6 +17,7 @@ from .graph import show as graph_text
 from .graph.ir import Node
 from .graph.verify import verify as verify_graph
 from .loops import ir as loops_ir
+from .loops.verify import verify as verify_loops
 from .schedule import show as schedule_text
 from .schedule.ir import Kernel, Schedule
 from .schedule.verify import verify as verify_schedule
@@ -118,6 +119,8 @@ def _verify(value: Any) -> None:
     match value:
         case Schedule():
             verify_schedule(value)
+        case loops_ir.Function():
+            verify_loops(value)
         case list() if value and all(isinstance(n, Node) for n in value):
             verify_graph(value)
 

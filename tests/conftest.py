@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from lazygrad import stages
 from lazygrad.dtypes import DType, to_dtype
 from lazygrad.graph.ir import Buffer, Node, Sub
 
@@ -37,6 +38,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(), f"{path} differs; --refresh-golden if this is meant"
 
     return compare
+
+
+stages.checks = True  # what every pass of the compiler makes is verified
 
 
 class ArrayStorage:

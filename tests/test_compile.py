@@ -1,0 +1,315 @@
+"""The pipeline as a whole: any graph, any device, and faults that say where they are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lazygrad.compile
+from lazygrad import config, stages
+from lazygrad.compile import named, plan_for, realize
+from lazygrad.dtypes import float32, int64
+from lazygrad.errors import CompilerError, DeviceError, OutOfMemoryError
+from lazygrad.graph.evaluate import evaluate
+from lazygrad.graph.ir import (
+    Add,
+    Buffer,
+    Const,
+    Contiguous,
+    Copy,
+    Detach,
+    Expand,
+    Gather,
+    Iota,
+    Mul,
+    Neg,
+    Node,
+    Pad,
+    Reduce,
+    Reshape,
+    Scatter,
+    Sub,
+)
+from lazygrad.loops.lower import lower
+from lazygrad.runtime.buffer import DeviceBuffer
+from lazygrad.runtime.device import Device
+from lazygrad.runtime.execute import Run, Transfer
+from lazygrad.schedule.fuse import fuse
+from lazygrad.schedule.place import place
+from lazygrad.schedule.show import title
+
+RNG = np.random.default_rng(0)
+
+
+def buffer(*shape: int, device: str = "CPU") -> Buffer:
+    array = RNG.standard_normal(shape).astype(np.float32)
+    return Buffer(DeviceBuffer.from_numpy(array, device), shape)
+
+
+def check(*outputs: Node) -> None:
+    """realize gives what evaluate says."""
+    for node, found, wanted in zip(outputs, realize(outputs), evaluate(outputs), strict=True):
+        assert (found.size, found.dtype) == (node.size, node.dtype)
+        np.testing.assert_allclose(
+            found.numpy().reshape(node.shape), wanted, 1e-5, 1e-5, err_msg=repr(node)
+        )
+
+
+# --------------------------------------------------------------------------- any graph
+
+
+def test_outputs_may_be_anything_in_any_order():
+    x = buffer(3, 4)
+    y = Neg(x)
+    check(x, y, Const(3.0, float32, (5,)), Iota(4), y, Const(1.0, float32), Reshape(x, (12,)))
+    check(Contiguous(x), Detach(y), Reshape(Contiguous(y), (4, 3)), Detach(Detach(x)))
+    assert realize([]) == []
+
+
+def test_tensors_without_elements():
+    empty = buffer(0, 3)
+    zeros = Reduce(empty, "sum", (0,))
+    check(empty, Neg(empty), Add(empty, empty), zeros, Reduce(empty, "max", (1,)))
+    check(Reduce(empty, "min", (0,)), Reduce(empty, "prod", (0, 1)), Pad(empty, ((1, 1), (0, 0))))
+    index = Const(0, int64, (0,))
+    x = buffer(4)
+    check(Gather(x, (index,)), Scatter(x, (index,), Const(0, float32, (0,)), "sum"))
+    check(Gather(buffer(0), (Const(0, int64, (2,)),)), Add(zeros, buffer(3)))
+
+
+def test_single_values():
+    x, y = buffer(), buffer()
+    check(x, Add(x, y), Reduce(buffer(7), "sum", (0,)), Reshape(x, (1, 1, 1)))
+
+
+def test_random_chains_of_reductions_and_maps_agree():
+    x = buffer(6, 5)
+    for _ in range(4):
+        m = Expand(Reshape(Reduce(x, "max", (1,)), (6, 1)), (6, 5))
+        x = Sub(x, Mul(m, x))
+    check(x, Reduce(x, "sum", (0, 1)))
+
+
+@pytest.mark.parametrize("form", ["chain", "wide", "reductions"])
+def test_ten_thousand_nodes_take_seconds(form):
+    """And depth is no limit."""
+    x = buffer(4)
+    if form == "chain":
+        node: Node = x
+        for n in range(10_000):
+            node = Add(node, x) if n % 2 else Mul(node, node)
+    elif form == "wide":
+        layer = [Add(x, Const(float(n), float32, (4,))) for n in range(5000)]
+        while len(layer) > 1:
+            layer = [Add(a, b) for a, b in zip(layer[::2], layer[1::2], strict=False)]
+        (node,) = layer
+    else:
+        node = x
+        for _ in range(2500):
+            node = Sub(node, Expand(Reshape(Reduce(node, "sum", (0,)), (1,)), (4,)))
+    start = time.process_time()
+    plan_for([node])
+    assert time.process_time() - start < 60
+
+
+# --------------------------------------------------------------------------- kernels
+
+
+def test_equal_kernels_are_compiled_once():
+    a, b, c = (buffer(64, 64) for _ in range(3))
+    first = Contiguous(Reduce(Mul(a, b), "sum", (1,)))
+    second = Contiguous(Reduce(Mul(b, c), "sum", (1,)))
+    plan, _ = plan_for([Neg(Contiguous(a)), Neg(Contiguous(b)), first, second])
+    functions = [launch.function for run in plan.programs() for launch in run.launches]
+    assert len({id(f) for f in functions}) == len({f.name for f in functions}) < len(functions)
+
+
+def test_names_tell_what_is_computed_and_are_the_same_in_every_process():
+    x = Buffer(DeviceBuffer.from_numpy(np.ones((8, 8), np.float32), "CPU"), (8, 8))
+    (kernel,) = fuse([Reduce(Mul(x, x), "sum", (1,))], 1).kernels
+    assert title(kernel) == "mul_sum_8"
+    name = named(lower(kernel, "kernel"), kernel).name
+    assert re.fullmatch(r"mul_sum_8_[0-9a-f]{10}", name)
+    program = f"""
+import numpy as np
+from lazygrad.compile import named
+from lazygrad.graph.ir import Buffer, Mul, Reduce
+from lazygrad.loops.lower import lower
+from lazygrad.runtime.buffer import DeviceBuffer
+from lazygrad.schedule.fuse import fuse
+x = Buffer(DeviceBuffer.from_numpy(np.ones((8, 8), np.float32), "CPU"), (8, 8))
+(kernel,) = fuse([Reduce(Mul(x, x), "sum", (1,))], 1).kernels
+assert named(lower(kernel, "kernel"), kernel).name == {name!r}
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_costs_are_counted():
+    x, y = buffer(8, 8), buffer(8, 8)
+    (kernel,) = fuse([Reduce(Mul(x, y), "sum", (1,))], 1).kernels
+    function = named(lower(kernel, "kernel"), kernel)
+    assert function.flops == 2 * 64
+    assert function.bytes == 4 * (64 + 64 + 8)
+    assert "out0 = sum(in0 * in1, axis 1)" in function.comment
+
+
+def test_launches_wait_only_for_what_they_need():
+    a, b = Contiguous(buffer(1000)), Contiguous(buffer(999))
+    x, y = Reduce(Neg(a), "sum", (0,)), Reduce(Neg(b), "sum", (0,))
+    plan, _ = plan_for([x, y, Add(x, y)])
+    (run,) = plan.programs()
+    written: set[int] = set()
+    for launch in run.launches:
+        outputs = set(launch.slots[: launch.function.outputs])
+        if launch.barrier:
+            written = set()
+        assert written.isdisjoint(launch.slots)
+        written |= outputs
+    assert [launch.barrier for launch in run.launches].count(False) >= 1
+
+
+# --------------------------------------------------------------------------- devices
+
+
+class Fake:
+    """A second device: the CPU by another name, with memory that only it can read."""
+
+    name = "GPU:7"
+
+    def __init__(self) -> None:
+        self.cpu = Device["CPU"]
+        self.machine = self.cpu.machine
+
+    def allocate(self, nbytes: int) -> object:
+        return Hidden(self.cpu.allocate(nbytes))
+
+    def upload(self, array: np.ndarray) -> object:
+        return Hidden(self.cpu.upload(np.array(array)))
+
+    def download(self, memory: Hidden, array: np.ndarray) -> None:
+        self.cpu.download(memory.memory, array)
+
+    def compile(self, launches: object, timing: bool = False) -> object:
+        program = self.cpu.compile(launches, timing)  # type: ignore[arg-type]
+        return FakeProgram(program)
+
+    def synchronize(self) -> None: ...
+
+
+class Hidden:
+    """A handle that the host cannot look into."""
+
+    def __init__(self, memory: object) -> None:
+        self.memory = memory
+
+
+class FakeProgram:
+    def __init__(self, program: object) -> None:
+        self.program = program
+
+    def run(self, memories: list[Hidden]) -> None:
+        self.program.run([m.memory for m in memories])  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def other(monkeypatch):
+    """The name of a second device."""
+    monkeypatch.setitem(Device._opened, Fake.name, Fake())
+    monkeypatch.setattr(lazygrad.compile, "_plans", {})
+    return Fake.name
+
+
+def test_a_graph_may_go_from_device_to_device_and_back(other):
+    x, w = buffer(5, 4), buffer(5, 4, device=other)
+    there = Mul(Copy(Add(x, x), other), w)
+    back = Sub(Copy(there, "CPU"), x)
+    again = Neg(Copy(back, other))
+    check(back)
+    check(there, back, again, x, w, Copy(x, other), Reshape(Copy(Copy(w, "CPU"), other), (20,)))
+    plan, _ = plan_for([back])
+    kinds = [type(step) for step in plan.steps]
+    assert kinds == [Run, Transfer, Run, Transfer, Run]
+
+
+def test_outputs_are_on_the_device_that_they_are_wanted_on(other):
+    one = Const(1.0, float32, (3,))
+    outputs = [Neg(buffer(3, device=other)), Neg(buffer(3)), Copy(one, other), one, Iota(3)]
+    found = realize(outputs)
+    assert [b.device for b in found] == [other, "CPU", other, "CPU", "CPU"]
+    assert found[2].numpy().tolist() == [1.0] * 3
+    x = buffer(3, device=other)
+    cancelled = Sub(x, x)
+    assert realize([Mul(cancelled, Const(0.0, float32, (3,)))])[0].device == other
+
+
+def test_parts_hold_no_copies_and_one_device_each(other):
+    x = buffer(4)
+    out = Add(Copy(Neg(Copy(Neg(x), other)), "CPU"), x)
+    parts, placed = place([(out, "CPU")])
+    assert [p.device for p in parts] == ["CPU", other, "CPU"]
+    assert [len(p.arrivals) for p in parts] == [0, 1, 1]
+    assert placed == [(parts[2].outputs[0], "CPU")]
+
+
+# --------------------------------------------------------------------------- faults
+
+
+def test_a_fault_names_the_pass_and_writes_what_the_pass_was_given(monkeypatch):
+    def broken(*_: object) -> None:
+        raise IndexError("no such axis")
+
+    monkeypatch.setattr(lazygrad.compile, "fuse", broken)
+    with pytest.raises(CompilerError, match="pass fuse: IndexError: no such axis") as caught:
+        realize([Neg(buffer(3, 13))])
+    assert isinstance(caught.value.__cause__, IndexError)
+    path = re.search(r"is in (\S+),", str(caught.value))
+    assert path is not None
+    assert "neg(%0)" in Path(path[1]).read_text()
+
+
+def test_a_stage_that_is_not_legal_is_a_fault_of_its_pass(monkeypatch):
+    right = lazygrad.compile.fuse
+
+    def broken(*args: object) -> object:
+        made = right(*args)  # type: ignore[arg-type]
+        return type(made)(made.kernels * 2, made.outputs)
+
+    monkeypatch.setattr(lazygrad.compile, "fuse", broken)
+    with pytest.raises(CompilerError, match=r"pass fuse: verify: .* is written by kernel 0 too"):
+        realize([Neg(buffer(3, 14))])
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError("too big"), DeviceError("gone")])
+def test_what_the_user_can_mend_is_told_as_it_is(monkeypatch, error):
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(lazygrad.compile, "fuse", refuse)
+    with pytest.raises(type(error)) as caught:
+        realize([Neg(buffer(3, 15))])
+    assert caught.value is error
+
+
+def test_stages_are_told_in_order_to_who_watches(monkeypatch):
+    class Watcher:
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def saw(self, stage: str, value: object) -> None:
+            self.seen.append(stage)
+            assert stages.text(value)
+
+    watcher = Watcher()
+    monkeypatch.setattr(stages, "watchers", [watcher])
+    realize([Neg(buffer(3, 16))])
+    wanted = ["graph", "simplify", "fuse", "memory", "lower", "name", "program"]
+    assert [s for s in watcher.seen if s in wanted] == wanted
+    with config.override(DEBUG=0):
+        realize([Neg(buffer(3, 16))])
+    assert watcher.seen.count("graph") == 1  # the second time there is a plan
