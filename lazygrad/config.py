@@ -170,12 +170,6 @@ def check() -> None:
         getattr(sys.modules[__name__], name)
 
 
-def check() -> None:
-    """Read every variable now, so that a mistake is told before any work. Raises ConfigError."""
-    for name in SETTINGS:
-        __getattr__(name)
-
-
 def reload() -> None:
     """Forget what was read, so that the next use of each variable reads the environment again."""
     for name in SETTINGS:

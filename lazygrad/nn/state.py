@@ -13,13 +13,17 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
+from ..jit import jit
 from ..tensor import Tensor
+
+_NO_PART = (type, ModuleType, FunctionType, MethodType, jit)
+"""What a model may refer to that is no part of it; nor is what a captured function holds."""
 
 
 def get_state_dict(model: object, prefix: str = "") -> dict[str, Tensor]:
@@ -54,13 +58,15 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         yield from zip(value._fields, value, strict=True)
     elif isinstance(value, list | tuple):
         yield from ((str(index), part) for index, part in enumerate(value))
-    elif not isinstance(value, type | ModuleType):
+    elif not isinstance(value, _NO_PART):
         for owner in type(value).__mro__:
             slots = owner.__dict__.get("__slots__", ())
             for slot in (slots,) if isinstance(slots, str) else slots:
                 if hasattr(value, slot) and not slot.startswith("__"):
                     yield slot, getattr(value, slot)
-        yield from getattr(value, "__dict__", {}).items()
+        attributes = getattr(value, "__dict__", None)
+        if isinstance(attributes, dict):
+            yield from attributes.items()
 
 
 def get_parameters(model: object) -> list[Tensor]:

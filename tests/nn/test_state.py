@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from lazygrad import Tensor, dtypes
+from lazygrad import Tensor, TinyJit, dtypes
 from lazygrad.errors import DTypeError, ShapeError
 from lazygrad.nn.state import (
     get_parameters,
@@ -90,6 +90,14 @@ def test_a_way_back_to_the_parent_is_no_part() -> None:
     model = Model()
     model.first.parent = model  # type: ignore[attr-defined]
     assert len(get_state_dict(model)) == 6
+
+
+def test_a_captured_function_is_no_part() -> None:
+    layer = Layer(1, 2)
+    layer.double = TinyJit(lambda x: x * layer.weight)  # type: ignore[attr-defined]
+    for _ in range(3):
+        layer.double(tensor(1, 2))  # type: ignore[attr-defined]
+    assert list(get_state_dict(layer)) == ["weight"]
 
 
 def test_shared_tensors_have_two_names_and_are_one_parameter() -> None:
