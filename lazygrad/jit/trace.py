@@ -27,7 +27,7 @@ from ..graph.ir import Buffer, Node, Reshape, topological
 from ..rewrite import Rules, rewrite
 from ..runtime.buffer import interceptor, realized
 from ..runtime.device import Device
-from ..tensor.core import TensorCore, grad_enabled, owners
+from ..tensor.core import TensorCore, _assigned, grad_enabled, owners
 
 SLOTS = ("_node", "grad", "_requires_grad", "_history", "_variable")
 slot: dict[str, Any] = {name: TensorCore.__dict__[name] for name in SLOTS}
@@ -128,8 +128,8 @@ class Trace:
             if slot["_requires_grad"].__get__(tensor) and not is_leaf and grad_enabled.get():
                 raise JitError(
                     f"jit: a tensor of shape {node.shape} from outside the function carries "
-                    "gradient to what it was computed from, which is lost here; "
-                    "pass or use its detach()"
+                    "gradient to what it was computed from, which would be lost; "
+                    "take its detach() outside, and use that"
                 )
             record.buffer = symbolic(tensor, node)
             if is_leaf:
@@ -251,6 +251,8 @@ def overlaid(trace: Trace) -> Iterator[None]:
         _install(-1)
         for node in trace.promised:
             realized.pop(node, None)
+        for tensor in trace.made:  # symbols are not for others to realize along
+            _assigned.pop(tensor, None)
 
 
 def _install(change: int) -> None:
