@@ -32,6 +32,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import dtypes
+from .dump import dump
 from .jit import TinyJit, jit
 from .runtime.device import Device
 from .tensor import Tensor, enable_grad, no_grad
@@ -47,6 +48,7 @@ __all__ = [
     "TinyJit",
     "__version__",
     "dtypes",
+    "dump",
     "enable_grad",
     "jit",
     "nn",

@@ -12,7 +12,7 @@ remainder has the divisor's sign, so the identities hold for negative numbers to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from .dtypes import bool_, int64
@@ -87,7 +87,7 @@ def _bounds_mod(x: Bounds, y: Bounds) -> Bounds:
     return (x[0], x[1]) if 0 <= x[0] and x[1] < y[0] else (0, y[1] - 1)
 
 
-_BOUNDS = {
+_BOUNDS: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
     "add": lambda x, y: (x[0] + y[0], x[1] + y[1]),
     "sub": lambda x, y: (x[0] - y[1], x[1] - y[0]),
     "mul": _bounds_mul,

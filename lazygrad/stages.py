@@ -8,34 +8,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from . import config
-from .backends.base import Launch
+from .dump import Watcher, folder_watcher, text, watchers
 from .errors import CompilerError, ConfigError, DeviceError
-from .graph import show as graph_text
 from .graph.ir import Node
 from .graph.verify import verify as verify_graph
 from .loops import ir as loops_ir
 from .loops.verify import verify as verify_loops
-from .schedule import show as schedule_text
-from .schedule.ir import Kernel, Schedule
+from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
 
 A = TypeVar("A")
 R = TypeVar("R")
 P = ParamSpec("P")
 
-
-class Watcher(Protocol):
-    """Is told every stage of a compilation."""
-
-    def saw(self, stage: str, value: Any) -> None:
-        """`value` is what the pass `stage` made."""
-
-
-watchers: list[Watcher] = []
-"""Who is told the stages of all compilations; `dump` adds itself here."""
 
 checks = False
 """Whether every stage is verified, whatever DEBUG says; tests set it."""
@@ -97,24 +85,6 @@ def fault(stage: str, error: Exception, value: Any) -> CompilerError:
     return CompilerError(f"pass {stage}: {kind}{error} ({where})")
 
 
-def text(value: Any) -> str:
-    """Any stage as text."""
-    match value:
-        case Schedule():
-            return schedule_text.show(value)
-        case Kernel():
-            return schedule_text.show(Schedule((value,), value.outputs))
-        case loops_ir.Function():
-            return loops_ir.show(value)
-        case Launch():
-            return loops_ir.show(value.function)
-        case list() | tuple() if value and all(isinstance(n, Node) for n in value):
-            return graph_text.show(value)
-        case list() | tuple():
-            return "\n".join(text(item) for item in value)
-    return f"{value}\n"
-
-
 def _verify(value: Any) -> None:
     match value:
         case Schedule():
@@ -129,6 +99,4 @@ def _configured() -> Sequence[Watcher]:
     """The watcher that DUMP asks for."""
     if config.DUMP is None:
         return ()
-    from .dump import folder_watcher  # here: needed by few, and `import lazygrad` is to be quick
-
     return (folder_watcher(config.DUMP),)
