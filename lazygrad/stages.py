@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from . import config
-from .dump import Watcher, folder_watcher, text, watchers
+from .dump import Watcher, folder_watcher, watchers
 from .errors import CompilerError, ConfigError, DeviceError
 from .graph.ir import Node
 from .graph.verify import verify as verify_graph
 from .loops import ir as loops_ir
 from .loops.verify import verify as verify_loops
+from .picture import text
 from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
 

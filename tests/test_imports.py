@@ -32,6 +32,7 @@ LAYERS = [
     "runtime.cache",  # a folder of checked files, which backends keep their code in
     "backends",
     "runtime",
+    "picture",
     "dump",
     "stages",
     "compile",
