@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,13 +95,11 @@ def run(program: str) -> str:
     return done.stdout.strip()
 
 
-def test_import_is_quick() -> None:
-    """0.2 s on a quiet machine where NumPy takes 0.12 s of them. NumPy's own time is the yardstick,
-    since a busy machine takes longer for both."""
-    clock = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)\n"
-    program = clock.format("numpy") + clock.format("lazygrad")
-    times = [tuple(map(float, run(program).split())) for _ in range(5)]
-    assert statistics.median(own / numpys for numpys, own in times) < 0.67, times
+def test_import_leaves_the_compiler_for_later() -> None:
+    """What makes the import quick, told without a clock: the passes come with the first value."""
+    loaded = run("import sys, lazygrad; print(*sys.modules)").split()
+    late = ("compile", "stages", "picture", "schedule", "loops", "backends.llvm", "nn.datasets")
+    assert {f"lazygrad.{name}" for name in late}.isdisjoint(loaded)
 
 
 def test_import_loads_nothing_heavy() -> None:
