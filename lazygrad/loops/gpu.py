@@ -13,6 +13,7 @@ a packed panel is on a CPU.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..expr import Array, Expr, Literal, Load, Op, Var, rewrite
 from ..index import add, all_of, floordiv, less, mod, mul
@@ -20,7 +21,7 @@ from .contract import Contraction, factors, operand_stride
 from .ir import Accumulate, Alloc, Barrier, Body, For, If, Stmt, Store, statements
 from .lower import identity
 from .merge import merge, merge_all
-from .rebuild import nest, peel, rename_array, substitute_body, variables
+from .rebuild import body_loads, nest, peel, rename_array, substitute_body, variables
 from .rows import is_independent, plan_rows
 from .tile import sink
 
@@ -112,13 +113,19 @@ class _RowSpread:
                 names, inside = merge([loop.var for loop in loops], inside)
                 if names and is_independent(inside, names[-1]):
                     shared, totals = self._share(names, inside)
-                    result += self._each_item([*pending, *shared])
+                    result += self._segment(result, [*pending, *shared])
                     pending = []
                     result += totals
                     continue
             pending.append(stmt)
-        result += self._each_item(pending)
+        result += self._segment(result, pending)
         return (*allocs, *result)
+
+    def _segment(self, before: Sequence[Stmt], body: Sequence[Stmt]) -> list[Stmt]:
+        """Statements for each item; they wait where they use what other items have written."""
+        items = self._each_item(body)
+        waits = not _written(before).isdisjoint(_used(items))
+        return [Barrier(), *items] if waits else items
 
     def _each_item(self, body: Sequence[Stmt]) -> list[Stmt]:
         if not body:
@@ -182,10 +189,29 @@ class _RowSpread:
 def _write_once(stmt: Stmt, item: Var) -> Stmt:
     """A store that does not depend on the item is one item's to make."""
     match stmt:
+        case For():
+            return replace(stmt, body=tuple(_write_once(s, item) for s in stmt.body))
+        case If(condition, body, otherwise):
+            once = [tuple(_write_once(s, item) for s in part) for part in (body, otherwise)]
+            return If(condition, *once)
         case Store(array, index) | Accumulate(array, index):
             if array.scope == "global" and item not in variables(index):
                 return If(less(item, 1), (stmt,))
     return stmt
+
+
+def _written(body: Sequence[Stmt]) -> set[Array]:
+    """The global arrays that statements write."""
+    return {
+        s.array
+        for s in statements(tuple(body))
+        if isinstance(s, Store | Accumulate) and s.array.scope == "global"
+    }
+
+
+def _used(body: Sequence[Stmt]) -> set[Array]:
+    """The global arrays that statements read or write."""
+    return _written(body) | {load.array for load in body_loads(tuple(body))}
 
 
 # --------------------------------------------------------------------------- contractions

@@ -21,9 +21,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
+from ...dtypes import int64
 from ...errors import CompilerError
-from ...expr import Array, Expr, Load
+from ...expr import Array, Expr, Literal, Load, Op, rewrite
 from ...loops.ir import (
     Accumulate,
     Alloc,
@@ -38,6 +40,7 @@ from ...loops.ir import (
     expressions,
     statements,
 )
+from ...loops.rebuild import map_expressions
 from .accesses import ALIGNMENT, place_of, variable_units
 from .expressions import Expressions
 from .fences import global_fences
@@ -69,6 +72,7 @@ def kernel_name(function: Function) -> str:
 
 class _Kernel:
     def __init__(self, function: Function, facts: Facts, aliased: bool) -> None:
+        function = replace(function, body=map_expressions(function.body, _upright))
         self.function = function
         self.aliased = aliased
         self.source = Source(facts)
@@ -382,6 +386,18 @@ def _arrays_with_vectors(body: Body) -> set[Array]:
                 if isinstance(e, Load) and e.lanes > 1:
                     found.add(e.array)
     return found
+
+
+def _upright(e: Expr) -> Expr:
+    """-x < c  ->  -c < x: easier to read, and right for the x whose negative wraps too."""
+
+    def change(part: Expr) -> Expr | None:
+        match part:
+            case Op(op="lt", args=(Op(op="mul", args=(x, Literal(value=-1))), Literal(value=c))):
+                return Op("lt", (Literal(-c), x)) if x.dtype == int64 else None
+        return None
+
+    return rewrite(e, change)
 
 
 def _pragmas(text: str, facts: Facts) -> str:

@@ -10,7 +10,7 @@ from lazygrad.backends.opencl.codegen import Facts, codegen, kernel_name, launch
 from lazygrad.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64, uint8
 from lazygrad.errors import CompilerError, DTypeError
 from lazygrad.expr import Array, Cast, Expr, Literal, Load, Local, Op, Ramp, Var
-from lazygrad.index import add, floordiv, less, mod, mul
+from lazygrad.index import add, at_least, floordiv, less, mod, mul
 from lazygrad.loops.ir import (
     Accumulate,
     Alloc,
@@ -101,6 +101,13 @@ def test_int64_data_wraps_but_addresses_need_not() -> None:
     address = Op("add", (Op("mul", (data, Literal(10))), I))
     table = Load(Array("table", float32, 80), address)
     assert last_line(store_of(table)) == "out[i] = table[x[i] * 10 + i];"
+
+
+def test_negated_bounds_are_turned_round() -> None:
+    row = x_of(int64, I)
+    guard = Op("and", (at_least(row, 0), less(row, 5)))
+    table = Load(Array("table", float32, 5), row, guard)
+    assert last_line(store_of(table)) == "out[i] = -1L < x[i] && x[i] < 5L ? table[x[i]] : 0;"
 
 
 def test_int32_data_wraps() -> None:

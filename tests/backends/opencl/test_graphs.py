@@ -96,6 +96,17 @@ def test_gather_and_its_gradient_a_scatter(device: str) -> None:
     assert_close(x.grad, expected)
 
 
+def test_scatter_over_two_axes(device: str) -> None:
+    """The items that share a row all see its zeros, and one of them adds."""
+    a, rows, columns = normal(2, 3, 4, 5), [0, 2, 2], [1, 3, 3]
+    x = Tensor(a, device=device, requires_grad=True)
+    x[:, rows, :, columns].sum().backward()
+    expected = np.zeros_like(a)
+    for row, column in zip(rows, columns, strict=True):
+        expected[:, row, :, column] += 1
+    assert_close(x.grad, expected)
+
+
 def test_max_pool(device: str) -> None:
     a = normal(2, 3, 8, 8)
     expected = a.reshape(2, 3, 4, 2, 4, 2).max((3, 5))
