@@ -42,7 +42,7 @@ format: $(VENV)/dev.stamp
 	$(IN_VENV) -m ruff check --fix .
 	$(IN_VENV) -m ruff format .
 
-bench: $(VENV)/run.stamp
+bench: $(VENV)/parity.stamp
 	$(IN_VENV) -m benchmarks $(ARGS)
 
 clean:

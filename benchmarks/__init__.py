@@ -1,0 +1,1 @@
+"""Timings of lazygrad beside PyTorch: `python -m benchmarks`."""
