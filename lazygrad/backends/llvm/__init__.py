@@ -1,12 +1,15 @@
 """The CPU backend: loops to LLVM IR (codegen), IR to machine code, memory and threads (device).
 
-target      an instruction set, as facts
-codegen     a Function to LLVM IR text: loops and statements
-writer      where generated text goes: scopes, names, each value written once
-values      expressions;   accesses  loads and stores;   arithmetic  operations and casts
-math        exp, log, sin, ... as expressions of simple operations
-build       IR text to machine code in this process, by way of the cache on disk
-memory      blocks of memory, reused
-driver      the native code that runs a program's kernels;   threads  those who call it
-device      all of this as a Device
+target       an instruction set, as facts
+codegen      a Function to LLVM IR text: loops and statements
+writer       where generated text goes: scopes, names, each value written once
+values       expressions;  arithmetic  operations;  conversions  casts, and values in memory
+accesses     loads and stores;  notation  types and constants as text
+narrow       index vectors in 32 bits
+math         exp, log, sin, ... as expressions of simple operations
+build        IR text to machine code in this process, by way of the cache on disk
+worker       the compiling itself, also as a process that helps
+memory       blocks of memory, reused
+driver       the native code that runs a program's kernels;  threads  those who call it
+device       all of this as a Device
 """

@@ -8,13 +8,14 @@ constants, which the processor's addressing modes take.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ...expr import Array, Broadcast, Expr, Literal, Load, Local, Op, Ramp
 from ...index import add, bounds, linear, mul
 from ...loops.ir import Accumulate
-from . import arithmetic
-from .writer import memory_type, value_type, vector_of
+from . import arithmetic, conversions
+from .notation import memory_type, value_type, vector_of
 
 if TYPE_CHECKING:
     from .values import Values
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}
 
 
+@lru_cache(maxsize=1 << 16)
 def as_ramp(index: Expr) -> tuple[Expr, int] | None:
     """(base, stride) where an index vector is base + lane * stride; a scalar is its own base."""
     if index.lanes == 1:
@@ -64,22 +66,29 @@ def is_inside(array: Array, index: Expr, count: int = 1) -> bool:
 def address(v: Values, array: Array, index: Expr) -> str:
     """A pointer to array[index], index a scalar whose atoms' values are known."""
     constant, terms = linear(index)
+    pointer, level = v.bases[array.name], v.sink_level
     by_level: dict[int, list[tuple[Expr, int]]] = {}
-    for atom, k in terms:
-        by_level.setdefault(v.outermost((v.levels[atom],)), []).append((atom, k))
-    pointer, sink = v.bases[array], v.sink
+    for term in terms:
+        by_level.setdefault(v.outermost(term[:1]), []).append(term)
     so_far: tuple[tuple[Expr, int], ...] = ()
-    for level in sorted(by_level):
-        so_far += tuple(by_level[level])
-        key = (array, so_far)
+    for place in sorted(by_level):
+        so_far += tuple(by_level[place])
+        key = (array.name, so_far)
         if (found := v.known.get(key)) is None:
-            offset = v.value(add(*(mul(atom, k) for atom, k in by_level[level])))
-            v.at(level)
+            offset = v.value(add(*(mul(atom, k) for atom, k in by_level[place])))
+            v.at(place)
             found = _beyond(v, array, pointer, offset)
-            v.define(key, found, level)
+            v.define(key, found, place)
         pointer = found
-    v.sink = sink
-    return _beyond(v, array, pointer, constant)
+    v.at(level)
+    if constant == 0:
+        return pointer
+    # Written anew in each scope, next to its use, where it becomes part of the instruction.
+    whole = (array.name, so_far, constant)
+    if (found := v.known.get(whole)) is None or v.levels[whole] != level:
+        found = _beyond(v, array, pointer, constant)
+        v.define(whole, found, level)
+    return found
 
 
 # --------------------------------------------------------------------------- loads
@@ -102,7 +111,7 @@ def load(v: Values, e: Load) -> str:
         raw = _load_strided(v, array, ramp[0], ramp[1], lanes, guard)
     else:
         raw = _load_elements(v, e)
-    return arithmetic.from_memory(v, v.target, array.dtype, lanes, raw)
+    return conversions.from_memory(v, v.target, array.dtype, lanes, raw)
 
 
 def _safe(v: Values, pointer: str, guard: str | None, nbytes: int) -> str:
@@ -116,7 +125,7 @@ def _safe(v: Values, pointer: str, guard: str | None, nbytes: int) -> str:
 def _read(v: Values, array: Array, pointer: str, lanes: int) -> str:
     kind = memory_type(array.dtype, lanes)
     # Memory that the function never writes does not change: LLVM may move such a load.
-    unchanged = array.scope == "global" and array not in v.written
+    unchanged = array.scope == "global" and array.name not in v.written
     note = ", !invariant.load !0" if unchanged else ""
     return v.write(array.name, f"load {kind}, ptr {pointer}, align {array.dtype.itemsize}{note}")
 
@@ -226,7 +235,7 @@ def _elements(v: Values, array: Array, index: Expr, lanes: int) -> Iterator[str]
         for lane in range(lanes):
             yield _beyond(v, array, base, lane * ramp[1])
         return
-    indices, base = v.known[index], v.bases[array]
+    indices, base = v.known[index], v.bases[array.name]
     for lane in range(lanes):
         offset = v.write("lane", f"extractelement <{lanes} x i64> {indices}, i64 {lane}")
         yield _beyond(v, array, base, offset)
@@ -261,14 +270,14 @@ def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None)
         v.value(part)
     if guard is not None:
         v.value(guard)
-    text = arithmetic.to_memory(v, v.target, array.dtype, lanes, text)
+    text = conversions.to_memory(v, v.target, array.dtype, lanes, text)
     ramp = as_ramp(index)
     if guard is not None and guard.lanes == 1 and not is_private(array, index):
         with v.branch(v.known[guard]):
             _store_lanes(v, array, index, ramp, text, lanes, None)
     else:
         _store_lanes(v, array, index, ramp, text, lanes, guard)
-    v.wrote(array)
+    v.wrote(array.name)
 
 
 def is_private(array: Array, index: Expr, count: int = 1) -> bool:
@@ -354,7 +363,7 @@ def accumulate_atomic(v: Values, stmt: Accumulate) -> None:
         else:
             with v.branch(on):
                 _atomic(v, array, stmt.op, pointer, x)
-    v.wrote(array)
+    v.wrote(array.name)
 
 
 def _atomic(v: Values, array: Array, op: str, pointer: str, x: str) -> None:
@@ -377,9 +386,9 @@ def _atomic(v: Values, array: Array, op: str, pointer: str, x: str) -> None:
     v.line(f"%{old} = phi {bits} [ {first}, %{before} ], [ %{seen}, %{retry} ]")
     raw = f"%{old}" if bits == kind else v.write("raw", f"bitcast {bits} %{old} to {kind}")
     names = (Local("x", dtype), Local("y", dtype))
-    current = arithmetic.from_memory(v, v.target, dtype, 1, raw)
+    current = conversions.from_memory(v, v.target, dtype, 1, raw)
     new = arithmetic.operate(v, v.target, Op(COMBINE[op], names), [current, x])
-    new = arithmetic.to_memory(v, v.target, dtype, 1, new)
+    new = conversions.to_memory(v, v.target, dtype, 1, new)
     if bits != kind:
         new = v.write("raw", f"bitcast {kind} {new} to {bits}")
     pair = v.write(

@@ -1,13 +1,14 @@
 """IR text to machine code in this process, by way of the cache on disk.
 
 Each function is an object file of its own, so that what was compiled once serves every program that
-has it. LLVM does little: the loop passes have tiled, unrolled and vectorized, and codegen.py has
-moved what loops do not change out of them.
+has it. Where much is to be compiled at once, other processes help.
 """
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -16,13 +17,15 @@ from functools import cache
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ... import config
 from ...errors import CompilerError
 from ...runtime.cache import DiskCache
 from .target import Target
 
 PASSES = "sroa,instcombine O2"  # changes whenever the same text is compiled in another way
 
-_llvm_lock = threading.Lock()  # a TargetMachine serves one thread at a time
+# A helper starts in a tenth of a second, in which about this much text is compiled.
+HELPER_WORTH = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,63 +45,57 @@ class Kernel:
 
 
 _kernels: WeakValueDictionary[str, Kernel] = WeakValueDictionary()  # by IR text
+_llvm_lock = threading.Lock()  # a code generator serves one thread at a time
 
 
 @cache
-def _llvm() -> Any:
+def _cache() -> DiskCache:
+    return DiskCache("llvm")
+
+
+@cache
+def _fingerprint(target: Target) -> str:
+    """What machine code depends on besides the text."""
+    import llvmlite
     import llvmlite.binding as llvm
 
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm
-
-
-@cache
-def fingerprint(target: Target) -> str:
-    """What machine code depends on besides the text, for cache keys."""
-    import llvmlite
-
-    version = ".".join(map(str, _llvm().llvm_version_info))
-    return f"llvmlite {llvmlite.__version__} LLVM {version} {PASSES}\n{target}"
-
-
-@cache
-def _machine(target: Target) -> Any:
-    llvm = _llvm()
-    return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=2, jit=True
-    )
-
-
-def _optimized(text: str, target: Target) -> Any:
-    """The parsed module, its register arrays in registers."""
-    llvm = _llvm()
-    module = llvm.parse_assembly(text)
-    module.verify()
-    builder = llvm.create_pass_builder(_machine(target), llvm.create_pipeline_tuning_options(2))
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_sroa_pass()
-    passes.add_instruction_combine_pass()
-    passes.run(module, builder)
-    return module
-
-
-def to_object(text: str, target: Target) -> bytes:
-    """An object file for the IR text. Raises RuntimeError with LLVM's words."""
-    with _llvm_lock:
-        return bytes(_machine(target).emit_object(_optimized(text, target)))
+    version = ".".join(map(str, llvm.llvm_version_info))
+    return f"llvmlite {llvmlite.__version__} LLVM {version} {PASSES}\n{target}\n"
 
 
 def to_assembly(text: str, target: Target) -> str:
-    """Assembly for the IR text, for people."""
+    """Assembly for IR text, for people."""
+    from . import worker
+
     with _llvm_lock:
-        return str(_machine(target).emit_assembly(_optimized(text, target)))
+        machine = worker.target_machine(target.triple, target.cpu, target.features)
+        return str(machine.emit_assembly(worker.optimized(text, machine)))
+
+
+def load_text(text: str, names: Sequence[str], target: Target) -> Code:
+    """Machine code for IR text, with the addresses of the named functions."""
+    key = _fingerprint(target) + text
+    data = _cache().get(key)
+    if data is None:
+        data = _to_object(text, target)
+        _cache().put(key, data)
+    return _load([data], names, target)
+
+
+def _to_object(text: str, target: Target) -> bytes:
+    from . import worker
+
+    with _llvm_lock:
+        return worker.to_object(text, target.triple, target.cpu, target.features)
 
 
 def _load(objects: Sequence[bytes], names: Sequence[str], target: Target) -> Code:
     """Object files made part of this process; `names` are the functions whose addresses to tell."""
-    llvm = _llvm()
+    import llvmlite.binding as llvm
+
     with _llvm_lock:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
         machine = llvm.Target.from_triple(target.triple).create_target_machine(
             cpu=target.cpu, features=target.features, opt=2, jit=True
         )
@@ -109,57 +106,140 @@ def _load(objects: Sequence[bytes], names: Sequence[str], target: Target) -> Cod
         return Code({name: engine.get_function_address(name) for name in names}, engine)
 
 
-def load_text(text: str, names: Sequence[str], target: Target) -> Code:
-    """Machine code for IR text, with the addresses of the named functions."""
-    return _load([_object(text, target)], names, target)
+@dataclass(eq=False)
+class _Task:
+    """A function to compile: its text, with a name that no other function has."""
+
+    name: str
+    text: str
+    unique: str
+    renamed: str
+    data: bytes = b""
+    complaint: str = ""
 
 
-def build(functions: Sequence[tuple[str, str]], target: Target) -> dict[str, Kernel]:
-    """Machine code for functions given as (name, IR text); kernels by text.
+class Build:
+    """Functions on their way to machine code: `add` each, then `finish`.
 
-    Raises CompilerError, naming the function, where LLVM does not take its text.
+    Compiling begins with the first `add` that makes it worth starting another process.
     """
-    kernels: dict[str, Kernel] = {}
-    objects: dict[str, bytes] = {}
-    names: dict[str, str] = {}
-    for name, text in functions:
-        if (found := _kernels.get(text)) is not None:
-            kernels[text] = found
-        elif text not in objects:
-            # Functions of one name may differ, and the loader knows them by their names alone.
-            unique = f"{name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-            renamed = text.replace(f"define void @{name}(", f"define void @{unique}(", 1)
-            try:
-                objects[text] = _object(renamed, target)
-            except RuntimeError as error:
-                raise _fault(name, text, error) from None
-            names[text] = unique
-    if objects:
-        code = _load(list(objects.values()), list(names.values()), target)
-        for text, unique in names.items():
-            kernels[text] = _kernels[text] = Kernel(code.addresses[unique], code)
-    return kernels
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._found: dict[str, Kernel] = {}
+        self._tasks: dict[str, _Task] = {}
+        self._new: list[_Task] = []  # which no cache had
+        self._open: list[_Task] = []  # of these, what nobody has begun to compile
+        self._new_bytes = 0
+        self._helpers: list[_Helper] = []
+
+    def add(self, name: str, text: str) -> None:
+        """A function's name and LLVM IR."""
+        if text in self._found or text in self._tasks:
+            return
+        if (kernel := _kernels.get(text)) is not None:
+            self._found[text] = kernel
+            return
+        # Functions of one name may differ, and the loader knows them by their names alone.
+        unique = f"{name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        renamed = text.replace(f"define void @{name}(", f"define void @{unique}(", 1)
+        task = self._tasks[text] = _Task(name, text, unique, renamed)
+        data = _cache().get(_fingerprint(self._target) + text)
+        if data is not None:
+            task.data = data
+            return
+        self._new.append(task)
+        self._open.append(task)
+        self._new_bytes += len(text)
+        wanted = min(self._new_bytes // HELPER_WORTH, config.THREADS - 1)
+        if len(self._helpers) < wanted:
+            self._helpers.append(_Helper(self._open, self._target))
+
+    def finish(self) -> dict[str, Kernel]:
+        """The kernels by IR text. Raises CompilerError, naming the function, where LLVM does not
+        take its text."""
+        try:
+            while task := _next(self._open):
+                try:
+                    task.data = _to_object(task.renamed, self._target)
+                except RuntimeError as error:
+                    task.complaint = str(error)
+            for helper in self._helpers:
+                helper.thread.join()
+        finally:
+            for helper in self._helpers:
+                helper.end()
+        for task in self._new:
+            if task.complaint:
+                raise _fault(task)
+            if not task.data:  # its helper died
+                task.data = _to_object(task.renamed, self._target)
+        key = _fingerprint(self._target)
+        for task in self._new:
+            _cache().put(key + task.text, task.data)
+        self._load()
+        return self._found
+
+    def _load(self) -> None:
+        tasks = list(self._tasks.values())
+        if tasks:
+            names = [task.unique for task in tasks]
+            code = _load([task.data for task in tasks], names, self._target)
+            for task in tasks:
+                kernel = Kernel(code.addresses[task.unique], code)
+                self._found[task.text] = _kernels[task.text] = kernel
 
 
-def _object(text: str, target: Target) -> bytes:
-    """The object file for IR text, from the cache on disk or from LLVM."""
-    key = f"{fingerprint(target)}\n{text}"
-    data = _cache().get(key)
-    if data is None:
-        data = to_object(text, target)
-        _cache().put(key, data)
-    return data
+def _next(tasks: list[_Task]) -> _Task | None:
+    """Take a task; helpers take from the same list."""
+    try:
+        return tasks.pop(0)
+    except IndexError:
+        return None
 
 
-@cache
-def _cache() -> DiskCache:
-    return DiskCache("llvm")
+class _Helper:
+    """Another process that compiles tasks, and the thread here that talks to it."""
+
+    def __init__(self, tasks: list[_Task], target: Target) -> None:
+        self._tasks = tasks
+        self._target = target
+        self._process: subprocess.Popen[bytes] | None = None
+        self.thread = threading.Thread(target=self._work, name="lazygrad-build", daemon=True)
+        self.thread.start()
+
+    def _work(self) -> None:
+        from . import worker
+
+        target = self._target
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, worker.__file__],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            stdin, stdout = self._process.stdin, self._process.stdout
+            assert stdin is not None
+            assert stdout is not None
+            while task := _next(self._tasks):
+                request = (task.renamed, target.triple, target.cpu, target.features)
+                worker.send(stdin, request)
+                task.data, task.complaint = worker.receive(stdout)
+        except (OSError, EOFError):  # the process could not start, or died: its task is done here
+            return
+
+    def end(self) -> None:
+        """Stop the process."""
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.communicate()
 
 
-def _fault(name: str, text: str, error: Exception) -> CompilerError:
+def _fault(task: _Task) -> CompilerError:
     """LLVM's complaint, with the text where it can be read."""
     with tempfile.NamedTemporaryFile(
-        "w", prefix=f"lazygrad-{name}-", suffix=".ll", delete=False
+        "w", prefix=f"lazygrad-{task.name}-", suffix=".ll", delete=False
     ) as file:
-        file.write(text)
-    return CompilerError(f"llvm: {name}: {str(error).strip()}; its LLVM IR is in {file.name}")
+        file.write(task.text)
+    cause = task.complaint.strip()
+    return CompilerError(f"llvm: {task.name}: {cause}; its LLVM IR is in {file.name}")

@@ -35,9 +35,9 @@ from ...loops.ir import (
     statements,
 )
 from . import accesses
+from .notation import memory_type
 from .target import Target
 from .values import Values
-from .writer import memory_type
 
 ALIGNMENT = 64  # of private arrays: a cache line, and the widest vector
 STACK_LIMIT = 16 << 10  # larger stack arrays go to the scratch block: threads' stacks are small
@@ -84,12 +84,8 @@ class _Kernel:
         self.function = function
         self.target = target
         self.shared = shared
-        written = {
-            stmt.array
-            for stmt in statements(function.body)
-            if isinstance(stmt, (Store, Accumulate))
-        }
-        self.values = Values(target, written, (a for a in function.arguments if a.name in shared))
+        known = {a.name for a in function.arguments}
+        self.values = Values(target, _written(function.body), known.intersection(shared))
         self.entry: list[str] = []
 
     def text(self) -> str:
@@ -98,10 +94,10 @@ class _Kernel:
         for name in ("thread", "threads", "scratch", "entry", "zeros"):
             v.fresh(name)
         for array in function.arguments:
-            v.bases[array] = "%" + v.fresh(array.name)
+            v.bases[array.name] = "%" + v.fresh(array.name)
         offsets, _ = _layout(function)
         for array, offset in offsets.items():
-            v.bases[array] = pointer = "%" + v.fresh(array.name)
+            v.bases[array.name] = pointer = "%" + v.fresh(array.name)
             self.entry.append(f"  {pointer} = getelementptr i8, ptr %scratch, i64 {offset}")
         self.body(function.body)
         lines = [f"; {line}" for line in (*function.comment.splitlines(), *function.reasons)]
@@ -123,10 +119,10 @@ class _Kernel:
             "(ptr %arguments, i64 %thread, i64 %threads, ptr %scratch) {"
         ]
         for n, array in enumerate(function.arguments):
-            name = self.values.bases[array]
+            name = self.values.bases[array.name]
             lines.append(f"  {name}.slot = getelementptr ptr, ptr %arguments, i64 {n}")
             lines.append(f"  {name} = load ptr, ptr {name}.slot, align 8")
-        given = "".join(f"ptr {self.values.bases[array]}, " for array in function.arguments)
+        given = "".join(f"ptr {self.values.bases[array.name]}, " for array in function.arguments)
         body = f"@{function.name}.body"
         lines.append(f"  call void {body}({given}i64 %thread, i64 %threads, ptr %scratch)")
         return [*lines, "  ret void", "}", ""]
@@ -136,7 +132,7 @@ class _Kernel:
         parameters = ""
         for array in self.function.arguments:
             alone = "" if array.name in self.shared else "noalias "
-            parameters += f"ptr {alone}nocapture {self.values.bases[array]}, "
+            parameters += f"ptr {alone}nocapture {self.values.bases[array.name]}, "
         scratch = f"ptr noalias nocapture align {ALIGNMENT} %scratch"
         name = f"@{self.function.name}.body"
         return f"define internal void {name}({parameters}i64 %thread, i64 %threads, {scratch}) {{"
@@ -189,10 +185,10 @@ class _Kernel:
 
     def alloc(self, array: Array) -> None:
         v = self.values
-        if array in v.bases:
-            v.forget_readers(array)
+        if array.name in v.bases:
+            v.forget_readers(array.name)
             return
-        v.bases[array] = name = "%" + v.fresh(array.name)
+        v.bases[array.name] = name = "%" + v.fresh(array.name)
         kind = f"[{array.size} x {memory_type(array.dtype)}]"
         self.entry.append(f"  {name} = alloca {kind}, align {ALIGNMENT}")
 
@@ -204,8 +200,8 @@ class _Kernel:
                 f"{self.function.name}: codegen: a {stmt.kind} loop over {stmt.var} is left"
             )
         first, last, may_be_empty = self.range(stmt)
-        for array in {s.array for s in statements(stmt.body) if isinstance(s, (Store, Accumulate))}:
-            v.wrote(array)  # the second iteration sees what the first has written
+        for name in _written(stmt.body):
+            v.wrote(name)  # the second iteration sees what the first has written
         name = v.fresh(stmt.var.name)
         label, done = v.fresh(f"{stmt.var.name}.loop"), v.fresh(f"{stmt.var.name}.done")
         v.open(label)
@@ -256,3 +252,8 @@ class _Kernel:
             v.sink.lines += side.lines
             v.line(f"br label %{done}")
         v.label(done)
+
+
+def _written(body: Body) -> set[str]:
+    """The names of the arrays that a body writes."""
+    return {s.array.name for s in statements(body) if isinstance(s, (Store, Accumulate))}

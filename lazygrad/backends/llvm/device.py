@@ -15,7 +15,7 @@ import numpy as np
 from ... import config
 from ...loops.ir import For, Function, statements
 from ..base import Launch, Machine
-from .build import build, to_assembly
+from .build import Build, to_assembly
 from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
 from .memory import ALIGNMENT, Memory, Pool, total_bytes
@@ -91,9 +91,14 @@ class CPUProgram:
 
     def __init__(self, device: CPU, launches: Sequence[Launch], timing: bool) -> None:
         self._device = device
-        self._sources = [_source(launch, device.target) for launch in launches]
-        kernels = build(self._sources, device.target)
-        self._kernels = [kernels[text] for _, text in self._sources]
+        self._texts: list[str] = []  # of each launch
+        build = Build(device.target)
+        for launch in launches:
+            text = codegen(launch.function, device.target, _sharing(launch))
+            self._texts.append(text)
+            build.add(launch.function.name, text)
+        kernels = build.finish()
+        self._kernels = [kernels[text] for text in self._texts]
         self._scratch = max((scratch_bytes(launch.function) for launch in launches), default=0)
         slots = [slot for launch in launches for slot in launch.slots]
         self._memories = bytearray(8 * (max(slots, default=0) + 1))
@@ -143,24 +148,23 @@ class CPUProgram:
 
     def texts(self) -> dict[str, str]:
         """The LLVM IR and the assembly of the program's distinct functions."""
-        texts = list(dict.fromkeys(text for _, text in self._sources))
+        texts = list(dict.fromkeys(self._texts))
         return {
             "llvm": "\n".join(texts),
             "asm": "\n".join(to_assembly(text, self._device.target) for text in texts),
         }
 
 
-def _source(launch: Launch, target: Target) -> tuple[str, str]:
-    """A launch's function name and LLVM IR, which depends on what memory its arguments share."""
+def _sharing(launch: Launch) -> set[str]:
+    """The arguments that lie in the same memory as another, which the launch writes."""
     function = launch.function
     counts = Counter(launch.slots)
     written = set(launch.slots[: function.outputs])
-    shared = {
+    return {
         array.name
         for array, slot in zip(function.arguments, launch.slots, strict=True)
         if counts[slot] > 1 and slot in written
     }
-    return function.name, codegen(function, target, shared)
 
 
 def meetings(barriers: Sequence[bool], shared: Sequence[bool]) -> list[bool]:

@@ -11,52 +11,19 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 
-from ...dtypes import DType
-from ...expr import Array
-
-MEMORY_TYPES = {
-    "bool": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
-    "uint8": "i8", "uint16": "i16", "uint32": "i32", "uint64": "i64",
-    "float16": "half", "bfloat16": "i16", "float32": "float", "float64": "double",
-}  # fmt: skip
-# As values, bools are single bits and the 16-bit floats are floats that hold a rounded value.
-VALUE_TYPES = {**MEMORY_TYPES, "bool": "i1", "float16": "float", "bfloat16": "float"}
-
-
-def vector_of(scalar: str, lanes: int) -> str:
-    """LLVM's type of `lanes` scalars."""
-    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
-
-
-def value_type(dtype: DType, lanes: int = 1) -> str:
-    """LLVM's type of a value."""
-    scalar = VALUE_TYPES[dtype.name]
-    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
-
-
-def memory_type(dtype: DType, lanes: int = 1) -> str:
-    """LLVM's type of elements as they lie in memory."""
-    scalar = MEMORY_TYPES[dtype.name]
-    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
-
-
-def splat(scalar_type: str, text: str, lanes: int) -> str:
-    """A constant in every lane."""
-    return text if lanes == 1 else f"splat ({scalar_type} {text})"
-
 
 class Scope:
     """Lines of text and the values that they define.
 
-    `block` is the label of the basic block that the next line goes to. Values of a `conditional`
-    scope (a side of an If) are not moved outwards.
+    `block` is the label of the basic block that the next line goes to; `floor_outside` is what
+    Writer.floor was where the scope began.
     """
 
-    __slots__ = ("block", "conditional", "defined", "lines")
+    __slots__ = ("block", "defined", "floor_outside", "lines")
 
-    def __init__(self, block: str, conditional: bool = False) -> None:
+    def __init__(self, block: str, floor_outside: int = 0) -> None:
         self.block = block
-        self.conditional = conditional
+        self.floor_outside = floor_outside
         self.lines: list[str] = []
         self.defined: list[Hashable] = []
 
@@ -65,16 +32,20 @@ class Writer:
     """Text of one function body, and which values are known where.
 
     `known` has the text of each value that can be used now; `levels` says in which scope (an index
-    into `scopes`) it stands; `readers` has, for each array that the function writes, the values
-    that were loaded from it and are stale once it is written again.
+    into `scopes`) it stands; `readers` has, for each array that the function writes, by its name,
+    the values that were loaded from it and are stale once it is written again. Values of a
+    conditional scope (a side of an If) are not moved outwards.
     """
 
     def __init__(self) -> None:
         self.scopes = [Scope("entry")]
+        self.level = 0  # the index of the innermost scope
+        self.floor = 0  # the index of the innermost conditional scope
         self.sink = self.scopes[0]  # where `write` appends
+        self.sink_level = 0
         self.known: dict[Hashable, str] = {}
         self.levels: dict[Hashable, int] = {}
-        self.readers: dict[Array, list[Hashable]] = {}
+        self.readers: dict[str, list[Hashable]] = {}
         self.declarations: set[str] = set()
         self.zeros = 0  # bytes of zeros that guarded loads may read instead
         self._names: dict[str, int] = {}
@@ -120,22 +91,22 @@ class Writer:
 
     # ------------------------------------------------------------------ scopes
 
-    @property
-    def level(self) -> int:
-        """The index of the innermost scope."""
-        return len(self.scopes) - 1
-
     def open(self, block: str, conditional: bool = False) -> None:
         """Begin a scope inside the innermost one."""
-        self.scopes.append(Scope(block, conditional))
-        self.sink = self.scopes[-1]
+        self.scopes.append(Scope(block, self.floor))
+        self.level += 1
+        if conditional:
+            self.floor = self.level
+        self.at(self.level)
 
     def close(self) -> Scope:
         """End the innermost scope and forget its values; its lines are the caller's to place."""
         scope = self.scopes.pop()
         for key in scope.defined:
             self.known.pop(key, None)
-        self.sink = self.scopes[-1]
+        self.level -= 1
+        self.floor = scope.floor_outside
+        self.at(self.level)
         return scope
 
     @contextmanager
@@ -151,17 +122,17 @@ class Writer:
         self.line(f"br label %{done}")
         self.label(done)
 
-    def outermost(self, levels: Iterable[int]) -> int:
-        """The outermost scope that may hold a value computed from values of these levels."""
-        lowest = max(levels, default=0)
-        level = self.level
-        while level > lowest and not self.scopes[level].conditional:
-            level -= 1
+    def outermost(self, keys: Iterable[Hashable]) -> int:
+        """The outermost scope that may hold what is computed from these values."""
+        level, levels = self.floor, self.levels
+        for key in keys:
+            level = max(level, levels[key])
         return level
 
     def at(self, level: int) -> None:
         """Let `write` append to the scope of that level."""
         self.sink = self.scopes[level]
+        self.sink_level = level
 
     def define(self, key: Hashable, text: str, level: int) -> None:
         """Note that `text` is the value of key until the scope of that level closes."""
@@ -169,7 +140,7 @@ class Writer:
         self.levels[key] = level
         self.scopes[level].defined.append(key)
 
-    def forget_readers(self, array: Array) -> None:
+    def forget_readers(self, array: str) -> None:
         """Note that an array is written: what was loaded from it is no longer its contents."""
         for key in self.readers.pop(array, ()):
             self.known.pop(key, None)
