@@ -1,6 +1,6 @@
 """Element types and PyTorch's rules for promoting them.
 
-    float32.itemsize == 4;  promote(int64, float16) == float16;  promote(int8, uint8) == int16
+float32.itemsize == 4;  promote(int64, float16) == float16;  promote(int8, uint8) == int16
 """
 
 from __future__ import annotations

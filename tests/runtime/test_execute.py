@@ -98,7 +98,7 @@ def test_on_the_cpu_a_large_aligned_array_is_shared_and_values_are_views():
 
 def test_memory_is_used_again():
     def address() -> int:
-        made = realize([Neg(buffer(np.ones(777)))])[0]
+        made = realize([Neg(buffer(np.ones(777_777)))])[0]
         return made.numpy().__array_interface__["data"][0]
 
     if Device.DEFAULT == "CPU":
