@@ -101,7 +101,8 @@ class _RowSpread:
         self.row, self.item, self.guard = row, item, guard
 
     def spread(self, body: Body) -> Body:
-        """Loops are shared among the row's items; the rest every item does for itself."""
+        """Loops are shared among the row's items; what is between them every item does for
+        itself, what is after the last of them one item does."""
         allocs = tuple(s for s in body if isinstance(s, Alloc))
         result: list[Stmt] = []
         pending: list[Stmt] = []
@@ -118,6 +119,10 @@ class _RowSpread:
                     result += totals
                     continue
             pending.append(stmt)
+        if pending and self.item.extent > 1:
+            # Nothing follows that every item would have to know; and what this overwrites, no
+            # other item still reads.
+            pending = [If(less(self.item, 1), tuple(pending))]
         result += self._segment(result, pending)
         return (*allocs, *result)
 
