@@ -214,7 +214,7 @@ class _Helper:
         target = self._target
         try:
             self._process = subprocess.Popen(
-                [sys.executable, worker.__file__],
+                [sys.executable, "-P", worker.__file__],  # -P: its folder has a module `math`
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             stdin, stdout = self._process.stdin, self._process.stdout
@@ -241,5 +241,5 @@ def _fault(task: _Task) -> CompilerError:
         "w", prefix=f"lazygrad-{task.name}-", suffix=".ll", delete=False
     ) as file:
         file.write(task.text)
-    cause = task.complaint.strip()
+    cause = " ".join(task.complaint.split())
     return CompilerError(f"llvm: {task.name}: {cause}; its LLVM IR is in {file.name}")

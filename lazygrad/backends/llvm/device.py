@@ -101,8 +101,8 @@ class CPUProgram:
         self._kernels = [kernels[text] for text in self._texts]
         self._scratch = max((scratch_bytes(launch.function) for launch in launches), default=0)
         slots = [slot for launch in launches for slot in launch.slots]
-        self._memories = bytearray(8 * (max(slots, default=0) + 1))
-        self._count = len(self._memories) // 8
+        self._count = max(slots, default=-1) + 1
+        self._memories = bytearray(8 * self._count + 8)
         self._pack = struct.Struct(f"{self._count}Q").pack_into
         self._slots = np.array(slots, np.int64)
         self._arguments = np.zeros(len(slots) + 1, np.uint64)

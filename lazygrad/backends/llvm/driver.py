@@ -114,7 +114,7 @@ define internal i64 @now(i32 %clock) {
   ret i64 %nanoseconds
 }
 
-; One thread's way through the launches. With times wanted, all meet after each launch.
+; One thread's way through the launches. With times wanted, all meet first and after each launch.
 define internal void @walk(ptr %control, ptr %program, i64 %thread, i64 %threads) {
 entry:
   %count = load i64, ptr %program
@@ -135,12 +135,18 @@ entry:
   %first = icmp eq i64 %thread, 0
   br i1 %timed, label %start, label %head
 start:
+  br i1 %alone, label %begin, label %assemble
+assemble:
+  call void @meet(ptr %control, i64 %threads, i64 1)
+  br label %begin
+begin:
+  %meetings.begun = phi i64 [ 0, %start ], [ 1, %assemble ]
   %began = call i64 @now(i32 %clock)
   br label %head
 head:
-  %n = phi i64 [ 0, %entry ], [ 0, %start ], [ %n.next, %next ]
-  %meetings = phi i64 [ 0, %entry ], [ 0, %start ], [ %meetings.then, %next ]
-  %time = phi i64 [ 0, %entry ], [ %began, %start ], [ %time.then, %next ]
+  %n = phi i64 [ 0, %entry ], [ 0, %begin ], [ %n.next, %next ]
+  %meetings = phi i64 [ 0, %entry ], [ %meetings.begun, %begin ], [ %meetings.then, %next ]
+  %time = phi i64 [ 0, %entry ], [ %began, %begin ], [ %time.then, %next ]
   %more = icmp slt i64 %n, %count
   br i1 %more, label %launch, label %end
 launch:

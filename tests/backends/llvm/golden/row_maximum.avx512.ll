@@ -1,0 +1,76 @@
+; for avx512
+define void @row_maximum(ptr %arguments, i64 %thread, i64 %threads, ptr %scratch) {
+  %out.slot = getelementptr ptr, ptr %arguments, i64 0
+  %out = load ptr, ptr %out.slot, align 8
+  %x.slot = getelementptr ptr, ptr %arguments, i64 1
+  %x = load ptr, ptr %x.slot, align 8
+  call void @row_maximum.body(ptr %out, ptr %x, i64 %thread, i64 %threads, ptr %scratch)
+  ret void
+}
+
+define internal void @row_maximum.body(ptr noalias nocapture %out, ptr noalias nocapture %x, i64 %thread, i64 %threads, ptr noalias nocapture align 64 %scratch) {
+entry:
+  %best = alloca [16 x float], align 64
+  %start = mul i64 %thread, 16
+  %first = udiv i64 %start, %threads
+  %stop = add i64 %start, 16
+  %last = udiv i64 %stop, %threads
+  %i.some = icmp slt i64 %first, %last
+  br i1 %i.some, label %i.loop, label %i.done
+i.loop:
+  %i = phi i64 [ %first, %entry ], [ %i.next, %k.done ]
+  store <16 x float> splat (float 0xFFF0000000000000), ptr %best, align 4
+  %mul = mul nsw i64 %i, 128
+  %x.at = getelementptr float, ptr %x, i64 %mul
+  br label %k.loop
+k.loop:
+  %k = phi i64 [ 0, %i.loop ], [ %k.next, %k.loop ]
+  %mul.1 = mul nsw i64 %k, 16
+  %x.at.1 = getelementptr float, ptr %x.at, i64 %mul.1
+  %x.1 = load <16 x float>, ptr %x.at.1, align 4, !invariant.load !0
+  %best.1 = load <16 x float>, ptr %best, align 4
+  %first.1 = fcmp ogt <16 x float> %best.1, %x.1
+  %max = select <16 x i1> %first.1, <16 x float> %best.1, <16 x float> %x.1
+  %nan = fcmp uno <16 x float> %best.1, %best.1
+  %max.1 = select <16 x i1> %nan, <16 x float> %best.1, <16 x float> %max
+  store <16 x float> %max.1, ptr %best, align 4
+  %k.next = add nuw nsw i64 %k, 1
+  %k.more = icmp slt i64 %k.next, 8
+  br i1 %k.more, label %k.loop, label %k.done
+k.done:
+  %best.2 = load <16 x float>, ptr %best, align 4
+  %lanes = shufflevector <16 x float> %best.2, <16 x float> poison, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>
+  %lanes.1 = shufflevector <16 x float> %best.2, <16 x float> poison, <8 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>
+  %first.2 = fcmp ogt <8 x float> %lanes, %lanes.1
+  %max.2 = select <8 x i1> %first.2, <8 x float> %lanes, <8 x float> %lanes.1
+  %nan.1 = fcmp uno <8 x float> %lanes, %lanes
+  %max.3 = select <8 x i1> %nan.1, <8 x float> %lanes, <8 x float> %max.2
+  %lanes.2 = shufflevector <8 x float> %max.3, <8 x float> poison, <4 x i32> <i32 0, i32 1, i32 2, i32 3>
+  %lanes.3 = shufflevector <8 x float> %max.3, <8 x float> poison, <4 x i32> <i32 4, i32 5, i32 6, i32 7>
+  %first.3 = fcmp ogt <4 x float> %lanes.2, %lanes.3
+  %max.4 = select <4 x i1> %first.3, <4 x float> %lanes.2, <4 x float> %lanes.3
+  %nan.2 = fcmp uno <4 x float> %lanes.2, %lanes.2
+  %max.5 = select <4 x i1> %nan.2, <4 x float> %lanes.2, <4 x float> %max.4
+  %lanes.4 = shufflevector <4 x float> %max.5, <4 x float> poison, <2 x i32> <i32 0, i32 1>
+  %lanes.5 = shufflevector <4 x float> %max.5, <4 x float> poison, <2 x i32> <i32 2, i32 3>
+  %first.4 = fcmp ogt <2 x float> %lanes.4, %lanes.5
+  %max.6 = select <2 x i1> %first.4, <2 x float> %lanes.4, <2 x float> %lanes.5
+  %nan.3 = fcmp uno <2 x float> %lanes.4, %lanes.4
+  %max.7 = select <2 x i1> %nan.3, <2 x float> %lanes.4, <2 x float> %max.6
+  %lane = extractelement <2 x float> %max.7, i64 0
+  %lane.1 = extractelement <2 x float> %max.7, i64 1
+  %first.5 = fcmp ogt float %lane, %lane.1
+  %max.8 = select i1 %first.5, float %lane, float %lane.1
+  %nan.4 = fcmp uno float %lane, %lane
+  %max.9 = select i1 %nan.4, float %lane, float %max.8
+  %out.at = getelementptr float, ptr %out, i64 %i
+  store float %max.9, ptr %out.at, align 4
+  %i.next = add nuw nsw i64 %i, 1
+  %i.more = icmp slt i64 %i.next, %last
+  br i1 %i.more, label %i.loop, label %i.done
+i.done:
+  ret void
+}
+
+
+!0 = !{}

@@ -1,0 +1,118 @@
+"""Compiling once, in this process or in others, and keeping the result."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from lazygrad import config
+from lazygrad.backends.llvm import build
+from lazygrad.backends.llvm.build import Build
+from lazygrad.backends.llvm.build import _Task as Task
+from lazygrad.backends.llvm.codegen import codegen
+from lazygrad.backends.llvm.target import host
+from lazygrad.dtypes import float32
+from lazygrad.expr import Array, Literal, Op, Var
+from lazygrad.loops.ir import Accumulate, For, Function
+
+
+def texts(count: int, offset: int = 0) -> list[tuple[str, str]]:
+    """`count` different functions, all named f."""
+    x, i = Array("x", float32, 64), Var("i", 64)
+    result = []
+    for n in range(count):
+        value = Op("add", (Literal(float(n + offset), float32), Literal(1.0, float32)))
+        loop = For(i, 64, "parallel", (Accumulate(x, i, "sum", value),))
+        result.append(("f", codegen(Function("f", (x,), 1, (loop,)), host())))
+    return result
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that this process compiles."""
+    seen: list[str] = []
+    to_object = build._to_object
+
+    def counting(text: str, target: object) -> bytes:
+        seen.append(text)
+        return to_object(text, target)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(build, "_to_object", counting)
+    return seen
+
+
+def make(functions: list[tuple[str, str]]) -> dict[str, build.Kernel]:
+    one = Build(host())
+    for name, text in functions:
+        one.add(name, text)
+    return one.finish()
+
+
+def test_a_function_is_compiled_once(compiled: list[str]) -> None:
+    functions = texts(3, offset=100)
+    kernels = make(functions + functions)
+    assert len(compiled) == 3
+    assert len({kernel.address for kernel in kernels.values()}) == 3
+    again = make(functions[:1])
+    assert len(compiled) == 3
+    assert again[functions[0][1]] is kernels[functions[0][1]]
+
+
+def test_another_process_finds_it_on_disk(compiled: list[str]) -> None:
+    functions = texts(2, offset=200)
+    make(functions)
+    assert all(text not in build._kernels for _, text in functions), "nobody holds the code"
+    make(functions)
+    assert len(compiled) == 2
+
+
+def test_a_damaged_entry_is_compiled_again(compiled: list[str]) -> None:
+    functions = texts(1, offset=300)
+    make(functions)
+    folder = build._cache().folder
+    newest = max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_bytes(newest.read_bytes()[:-10])
+    make(functions)
+    assert len(compiled) == 2
+    make(functions)
+    assert len(compiled) == 2
+
+
+def test_processors_do_not_share_code() -> None:
+    assert build._fingerprint(host()) != build._fingerprint(replace(host(), cpu="generic"))
+
+
+def test_helpers_compile_too(monkeypatch: pytest.MonkeyPatch, compiled: list[str]) -> None:
+    monkeypatch.setattr(build, "HELPER_WORTH", 1)
+    monkeypatch.setattr(build, "_next", _leave_to_helpers(build._next))
+    with config.override(THREADS=3):
+        kernels = make(texts(12, offset=400))
+    assert len({kernel.address for kernel in kernels.values()}) == 12
+    assert compiled == []
+
+
+def _leave_to_helpers(take: Callable[[list[Task]], Task | None]) -> Callable[..., Task | None]:
+    """The process itself finds nothing to do."""
+
+    def take_in_helpers(tasks: list[Task]) -> Task | None:
+        return None if threading.current_thread() is threading.main_thread() else take(tasks)
+
+    return take_in_helpers
+
+
+def test_a_helpers_complaint_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "HELPER_WORTH", 1)
+    monkeypatch.setattr(build, "_next", _leave_to_helpers(build._next))
+    with config.override(THREADS=2), pytest.raises(build.CompilerError, match="llvm: g: "):
+        make([*texts(1, offset=500), ("g", "define void @g() { nonsense }")])
+
+
+def test_without_helpers_it_goes_on(monkeypatch: pytest.MonkeyPatch, compiled: list[str]) -> None:
+    monkeypatch.setattr(build, "HELPER_WORTH", 1)
+    monkeypatch.setattr(build.sys, "executable", "/nowhere/python")
+    with config.override(THREADS=3):
+        kernels = make(texts(5, offset=600))
+    assert len(kernels) == len(compiled) == 5

@@ -1,0 +1,350 @@
+"""Memory, programs of many launches, threads, forks, interrupts and exits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from lazygrad import config
+from lazygrad.backends.base import Launch
+from lazygrad.backends.llvm import device as module
+from lazygrad.backends.llvm.device import CPU, meetings, who_runs
+from lazygrad.backends.llvm.memory import LARGE, Pool, total_bytes
+from lazygrad.dtypes import float64, int64
+from lazygrad.errors import CompilerError, OutOfMemoryError
+from lazygrad.expr import Array, Literal, Load, Op, Var
+from lazygrad.index import add
+from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store
+
+N = 64
+
+
+def plus(amount: int, kind: str = "parallel", name: str = "plus") -> Function:
+    """out = x + amount, element by element."""
+    out, x, i = Array("out", int64, N), Array("x", int64, N), Var("i", N)
+    store = Store(out, i, add(Load(x, i), amount))
+    return Function(name, (out, x), 1, (For(i, N, kind, (store,)),))
+
+
+def shifted(kind: str = "parallel") -> Function:
+    """out[i] = x[i - 1] + 1, around the end: every thread reads what another wrote."""
+    out, x, i = Array("out", int64, N), Array("x", int64, N), Var("i", N)
+    before = Op("mod", (add(i, N - 1), Literal(N)))
+    store = Store(out, i, add(Load(x, before), 1))
+    return Function("shifted", (out, x), 1, (For(i, N, kind, (store,)),))
+
+
+def contents(cpu: CPU, memory: object) -> np.ndarray:
+    result = np.empty(N, np.int64)
+    cpu.download(memory, result)  # type: ignore[arg-type]
+    return result
+
+
+# --------------------------------------------------------------------------- memory
+
+
+def test_memory_is_aligned_and_reused(cpu: CPU) -> None:
+    for nbytes in (0, 1, 100, 5000, LARGE + 1):
+        memory = cpu.allocate(nbytes)
+        assert memory.address % 64 == 0
+        assert memory.nbytes >= nbytes
+        address = memory.address
+        del memory
+        assert cpu.allocate(nbytes).address == address
+
+
+def test_blocks_in_use_are_distinct(cpu: CPU) -> None:
+    blocks = sorted((cpu.allocate(1000) for _ in range(50)), key=lambda block: block.address)
+    for first, second in pairwise(blocks):
+        assert first.address + first.nbytes <= second.address
+
+
+def test_a_pool_keeps_no_more_than_its_limit() -> None:
+    pool = Pool(limit=10_000)
+    blocks = [pool.allocate(4096) for _ in range(5)]
+    assert pool.held == 5 * 4096
+    del blocks
+    assert pool.held == 0
+    assert pool.free == 2 * 4096
+    pool.clear()
+    assert pool.free == 0
+
+
+def test_a_block_above_the_limit_is_not_kept() -> None:
+    pool = Pool(limit=1000)
+    del [pool.allocate(4096)][0]
+    assert (pool.held, pool.free) == (0, 0)
+
+
+def test_too_much_is_refused_at_once_with_the_sizes(cpu: CPU) -> None:
+    kept = cpu.allocate(1 << 20)
+    start = time.perf_counter()
+    with pytest.raises(OutOfMemoryError, match=r"no memory for .* GiB: .* in use .* available"):
+        cpu.allocate(2 * total_bytes())
+    assert time.perf_counter() - start < 1
+    assert kept.nbytes == 1 << 20
+
+
+def test_upload_shares_aligned_memory_and_copies_the_rest(cpu: CPU) -> None:
+    room = np.zeros(3 << 20, np.uint8)
+    start = -room.ctypes.data % 64
+    small, large = room[start : start + 4096], room[start + 16 : start + 16 + (2 << 20)]
+    assert cpu.upload(small).address == small.ctypes.data
+    assert cpu.upload(large).address == large.ctypes.data
+    assert cpu.upload(room[start + 16 : start + 80]).address != room.ctypes.data + start + 16
+    odd = room[start + 1 : start + 1 + (2 << 20)]
+    assert cpu.upload(odd).address % 64 == 0
+    strided = np.arange(100, dtype=np.float32)[::3]
+    result = np.empty_like(strided)
+    cpu.download(cpu.upload(strided), result)
+    np.testing.assert_array_equal(result, strided)
+
+
+def test_shared_memory_lives_as_long_as_its_handle(cpu: CPU) -> None:
+    memory = cpu.upload(np.arange(1 << 20, dtype=np.float64))
+    result = np.empty(1 << 20, np.float64)
+    cpu.download(memory, result)
+    assert result[-1] == (1 << 20) - 1
+
+
+# --------------------------------------------------------------------------- programs
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("kinds", [("parallel",), ("serial",), ("parallel", "serial", "serial")])
+def test_launches_wait_for_those_before(cpu: CPU, threads: int, kinds: tuple[str, ...]) -> None:
+    count = 60
+    launches = [Launch(shifted(kinds[n % len(kinds)]), ((n + 1) % 2, n % 2)) for n in range(count)]
+    program = cpu.compile(launches)
+    with config.override(THREADS=threads):
+        for _ in range(20):
+            a, b = cpu.upload(np.zeros(N, np.int64)), cpu.allocate(8 * N)
+            program.run([a, b])
+            np.testing.assert_array_equal(contents(cpu, a), np.full(N, count))
+
+
+def test_an_output_may_lie_over_an_input(cpu: CPU) -> None:
+    memory = cpu.upload(np.arange(N))
+    program = cpu.compile([Launch(plus(5), (0, 0)), Launch(plus(7), (0, 0))])
+    program.run([memory])
+    np.testing.assert_array_equal(contents(cpu, memory), np.arange(N) + 12)
+
+
+def test_functions_of_one_name_may_differ(cpu: CPU) -> None:
+    program = cpu.compile([Launch(plus(1), (1, 0)), Launch(plus(2), (2, 1))])
+    memories = [cpu.upload(np.arange(N)), cpu.allocate(8 * N), cpu.allocate(8 * N)]
+    program.run(memories)
+    np.testing.assert_array_equal(contents(cpu, memories[2]), np.arange(N) + 3)
+
+
+def test_more_memories_than_slots_may_be_given(cpu: CPU) -> None:
+    memories = [cpu.allocate(8 * N), cpu.upload(np.arange(N)), cpu.allocate(8)]
+    cpu.compile([Launch(plus(1), (0, 1))]).run(memories)
+    np.testing.assert_array_equal(contents(cpu, memories[0]), np.arange(N) + 1)
+
+
+def test_no_launches(cpu: CPU) -> None:
+    cpu.compile([]).run([])
+
+
+def test_times_of_each_launch(cpu: CPU) -> None:
+    big, i = Array("x", float64, 1 << 16), Var("i", 1 << 16)
+    body: Body = (
+        For(i, i.extent, "parallel", (Accumulate(big, i, "sum", Op("exp", (Load(big, i),))),)),
+    )
+    slow = Function("slow", (big,), 1, body)
+    memories = [cpu.upload(np.zeros(N, np.int64)), cpu.upload(np.zeros(1 << 16))]
+    for threads in (1, 2):
+        with config.override(THREADS=threads):
+            program = cpu.compile([Launch(plus(0), (0, 0)), Launch(slow, (1,))], timing=True)
+            program.run(memories)
+            quick, long = program.times()
+            assert 0 < quick < long < 1
+
+
+def test_texts(cpu: CPU) -> None:
+    program = cpu.compile(
+        [Launch(plus(1), (1, 0)), Launch(plus(1), (0, 1)), Launch(plus(2), (1, 0))]
+    )
+    texts = program.texts()
+    assert texts["llvm"].count("define void @plus(") == 2
+    assert "plus:" in texts["asm"]
+
+
+def test_scratch_is_each_threads_own(cpu: CPU) -> None:
+    """Every iteration fills its thread's panel, then reads it back."""
+    size = 5000
+    out, panel = Array("out", int64, N), Array("panel", int64, size, "local")
+    i, j, k = Var("i", N), Var("j", size), Var("k", size)
+    body: Body = (
+        Alloc(panel),
+        For(j, size, "serial", (Store(panel, j, i),)),
+        Store(out, i, Literal(0)),
+        For(k, size, "serial", (Accumulate(out, i, "sum", Load(panel, k)),)),
+    )
+    function = Function("panels", (out,), 1, (For(i, N, "parallel", body),))
+    memory = cpu.allocate(8 * N)
+    for threads in (1, 2, 4, 3):
+        with config.override(THREADS=threads):
+            cpu.compile([Launch(function, (0,))]).run([memory])
+        np.testing.assert_array_equal(contents(cpu, memory), size * np.arange(N))
+
+
+def test_what_llvm_refuses_names_the_function_and_its_text(
+    cpu: CPU, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "codegen", lambda *_: "define void @broken() { nonsense }")
+    with pytest.raises(
+        CompilerError, match=r"llvm: broken: .*its LLVM IR is in .*\.ll"
+    ) as caught:
+        cpu.compile([Launch(replace(plus(1), name="broken"), (0, 1))])
+    path = str(caught.value).rpartition(" ")[2]
+    with open(path) as file:
+        assert "nonsense" in file.read()
+    os.unlink(path)
+
+
+# --------------------------------------------------------------------------- who runs what
+
+
+@pytest.mark.parametrize(
+    ("barriers", "shared", "expected"),
+    [
+        ([1, 1, 1], [1, 1, 1], [0, 1, 1]),  # nothing is to be waited for at the start
+        ([1, 1, 1], [0, 0, 0], [0, 0, 0]),  # one thread is in order by itself
+        ([1, 1, 1], [0, 0, 1], [0, 0, 1]),
+        ([1, 1, 1], [1, 0, 1], [0, 1, 1]),
+        ([1, 0, 1], [1, 1, 1], [0, 0, 1]),
+        ([1, 1, 0], [0, 0, 1], [0, 0, 1]),  # the wait left out at 1 holds for 2
+        ([1, 1, 0], [1, 0, 0], [0, 1, 0]),
+        ([1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 1]),
+    ],
+)
+def test_meetings(barriers: list[int], shared: list[int], expected: list[int]) -> None:
+    assert meetings([*map(bool, barriers)], [*map(bool, shared)]) == [*map(bool, expected)]
+
+
+def test_small_work_is_not_shared() -> None:
+    small, large = replace(plus(1), flops=64, bytes=1024), replace(plus(1), flops=10**8)
+    serial = replace(plus(1, "serial"), flops=10**8)
+
+    def shared(*functions: Function) -> list[bool]:
+        return who_runs([Launch(function, (0, 1)) for function in functions])
+
+    assert shared(small) == [False]
+    assert shared(large, small, serial) == [True, False, False]
+    assert shared(plus(1)) == [True]  # nothing is known of it
+    assert shared(replace(plus(1), flops=10**5)) == [False]  # not worth waking the others
+
+
+# --------------------------------------------------------------------------- threads and processes
+
+
+def test_python_threads_may_run_programs_at_once(cpu: CPU) -> None:
+    failures: list[int] = []
+    program = cpu.compile([Launch(shifted(), ((n + 1) % 2, n % 2)) for n in range(10)])
+
+    def work(start: int) -> None:
+        for _ in range(50):
+            a, b = cpu.upload(np.full(N, start)), cpu.allocate(8 * N)
+            program.run([a, b])
+            if (contents(cpu, a) != start + 10).any():
+                failures.append(start)
+
+    with config.override(THREADS=2):
+        threads = [threading.Thread(target=work, args=(start,)) for start in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failures
+
+
+PROGRAM = """
+import os, signal, sys, threading, time
+import numpy as np
+from lazygrad.backends.base import Launch
+from lazygrad.backends.llvm.device import CPU
+from lazygrad.dtypes import int64
+from lazygrad.expr import Array, Load, Var
+from lazygrad.index import add
+from lazygrad.loops.ir import For, Function, Store
+
+N = 1000
+out, x, i = Array("out", int64, N), Array("x", int64, N), Var("i", N)
+loop = For(i, N, "parallel", (Store(out, i, add(Load(x, i), 1)),))
+function = Function("plus", (out, x), 1, (loop,))
+cpu = CPU()
+program = cpu.compile([Launch(function, (0, 0))] * 200)
+
+def check():
+    memory, result = cpu.upload(np.zeros(N, np.int64)), np.empty(N, np.int64)
+    program.run([memory])
+    cpu.download(memory, result)
+    assert (result == 200).all(), result
+
+check()
+"""
+
+
+def run_program(text: str, tmp_path: object, threads: int = 2) -> str:
+    environment = {**os.environ, "THREADS": str(threads), "LAZYGRAD_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM + text],
+        env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_a_process_ends_while_workers_wait(tmp_path: object) -> None:
+    assert run_program("print('end')", tmp_path) == "end\n"
+
+
+def test_one_thread_starts_no_others(tmp_path: object) -> None:
+    assert run_program("print(threading.active_count())", tmp_path, threads=1) == "1\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_starts_workers_of_its_own(tmp_path: object) -> None:
+    text = """
+child = os.fork()
+if child == 0:
+    check()
+    os._exit(0 if threading.active_count() == 2 else 1)
+check()
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print("both")
+"""
+    assert run_program(text, tmp_path) == "both\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise")
+def test_an_interrupt_leaves_the_threads_in_order(tmp_path: object) -> None:
+    text = """
+def interrupt():
+    for _ in range(20):
+        time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+count = 0
+threading.Thread(target=interrupt).start()
+while count < 20:
+    try:
+        while True:
+            check()
+    except KeyboardInterrupt:
+        count += 1
+check()
+print(count)
+"""
+    assert run_program(text, tmp_path) == "20\n"
