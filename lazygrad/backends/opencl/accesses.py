@@ -125,7 +125,7 @@ def load(source: Source, place: Place, index: Term, width: int, aligned: bool) -
     """`width` consecutive elements from `index`, as they are in registers."""
     at = pointer(place, index)
     if place.element == "half" and is_rounded(float16, source.facts):
-        return _load_half(place.name, at, index, width, aligned)
+        return _load_half(source, place, index, width, aligned)
     if width == 1:
         found: Term = (f"{place.name}[{index[0]}]", ATOM)
     elif aligned and width * SIZES[place.element] <= ALIGNMENT:
@@ -141,11 +141,30 @@ def load(source: Source, place: Place, index: Term, width: int, aligned: bool) -
     return found
 
 
-def _load_half(name: str, at: str, index: Term, width: int, aligned: bool) -> Term:
+def _load_half(source: Source, place: Place, index: Term, width: int, aligned: bool) -> Term:
+    """Halves as floats. Where they are not aligned, by way of their bits: PoCL 3.1 reads eight as
+    if they were, whatever they are read with."""
     if width == 1:
-        return f"vload_half({index[0]}, {name})", ATOM
-    kind = "vloada" if aligned else "vload"
-    return f"{kind}_half{width}(0, {at})", ATOM
+        return f"vload_half({index[0]}, {place.name})", ATOM
+    if aligned:
+        return f"vloada_half{width}(0, {pointer(place, index)})", ATOM
+    value = source.functions.value16("half", width)
+    return call(value, (f"vload{width}(0, {_bits(place, index, 'const ')})", ATOM))
+
+
+def _store_half(
+    source: Source, place: Place, index: Term, width: int, aligned: bool, value: Term
+) -> str:
+    if width == 1:
+        return f"vstore_half_rte({value[0]}, {index[0]}, {place.name});"
+    if aligned:
+        return f"vstorea_half{width}_rte({value[0]}, 0, {pointer(place, index)});"
+    bits = source.functions.bits16("half", width)
+    return f"vstore{width}({bits}({value[0]}), 0, {_bits(place, index)});"
+
+
+def _bits(place: Place, index: Term, const: str = "") -> str:
+    return f"({place.space}{const}ushort *)({pointer(place, index)})"
 
 
 def pointer(place: Place, index: Term) -> str:
@@ -157,10 +176,7 @@ def store(source: Source, place: Place, index: Term, width: int, aligned: bool, 
     """The statement that writes `width` consecutive elements, `value` being as in registers."""
     at = pointer(place, index)
     if place.element == "half" and is_rounded(float16, source.facts):
-        if width == 1:
-            return f"vstore_half_rte({value[0]}, {index[0]}, {place.name});"
-        kind = "vstorea" if aligned else "vstore"
-        return f"{kind}_half{width}_rte({value[0]}, 0, {at});"
+        return _store_half(source, place, index, width, aligned, value)
     if place.element == "ushort" and place.dtype in (float16, bfloat16):
         kind = "bfloat" if place.dtype == bfloat16 else "half"
         value = call(source.functions.bits16(kind, width), value)
