@@ -27,7 +27,8 @@ from . import config
 from .backends.base import Machine
 from .dtypes import DType
 from .graph.empty import fold_empty
-from .graph.ir import Buffer, Contiguous, Detach, Node, Reshape
+from .graph.gradient import cotangents
+from .graph.ir import Buffer, Contiguous, Detach, Node, Reshape, topological
 from .graph.simplify import simplify
 from .graph.structure import Key, structure
 from .loops import ir as loops_ir
@@ -48,7 +49,7 @@ from .schedule.memory import MemoryPlan, plan_memory
 from .schedule.place import place
 from .schedule.show import Names, member_lines, title
 from .schedule.split import split_reductions
-from .stages import Stages
+from .stages import Stages, watching
 
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 _plans: dict[Key, Plan] = {}
@@ -85,14 +86,14 @@ def plan_for(
     if donated:
         number = {leaf: n for n, leaf in enumerate(leaves)}
         gifts = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
-    key = (key, *gifts.items(), Device.DEFAULT, config.DEBUG >= 2, config.THREADS)
+    watched = [place.number for place in watching()]
+    settings = (Device.DEFAULT, config.DEBUG >= 2, config.THREADS, *watched)
+    key = (key, *gifts.items(), *settings)
     plan = _plans.get(key)
     if plan is None:
-        # Compiled over slots instead of buffers, so that nothing of the compiler can keep
-        # anyone's memory alive.
-        slots = [Buffer(Slot(x.size, x.dtype, str(x.device)), x.shape) for x in leaves]
-        abstract = rewrite(outputs, Rules(), dict(zip(leaves, slots, strict=True)))
-        plan = compile_graph(abstract, slots, gifts)
+        slots, abstract = _over_slots(outputs, leaves)
+        with Stages() as stages:
+            plan = compile_graph(abstract, slots, gifts, stages)
         while len(_plans) >= MAX_PLANS:
             _plans.pop(next(iter(_plans)))
         _plans[key] = plan
@@ -108,11 +109,25 @@ class Slot:
     device: str
 
 
+def _over_slots(outputs: Sequence[Node], leaves: Sequence[Node]) -> tuple[list[Buffer], list[Node]]:
+    """Slots for the leaves, and the graph over them: nothing that the compiler keeps, or leaves to
+    be collected later, can hold anyone's memory."""
+    slots = [Buffer(Slot(x.size, x.dtype, str(x.device)), x.shape) for x in leaves]
+    slot_of: dict[Node, Node] = dict(zip(leaves, slots, strict=True))
+    abstract = rewrite(outputs, Rules(), slot_of)
+    order = topological(outputs, lambda node: () if node in slot_of else node.inputs)
+    pairs = zip(order, topological(abstract), strict=True)
+    cotangents.update(new for old, new in pairs if old in cotangents)  # for pictures
+    return slots, abstract
+
+
 def compile_graph(
-    outputs: Sequence[Node], leaves: Sequence[Buffer], donated: Mapping[int, int]
+    outputs: Sequence[Node],
+    leaves: Sequence[Buffer],
+    donated: Mapping[int, int],
+    stages: Stages,
 ) -> Plan:
     """Every pass in order: from a graph to a plan. `donated` is as in `plan_for`, by places."""
-    stages = Stages()
     stages.saw("graph", list(outputs))
     graph = stages.run("simplify", simplify, list(outputs))
     graph = stages.run("split", split_reductions, graph)  # after simplify: it would merge them

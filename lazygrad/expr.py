@@ -59,9 +59,12 @@ class Expr(metaclass=_Interning):
     lanes: int = field(init=False)
     operands: tuple[Expr, ...] = field(init=False)
 
+    _defaults: ClassVar[tuple[Any, ...]] = ()  # of the last fields, where they may be left out
+
     @classmethod
     def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (cls, *args)
+        left_out = len(cls.__match_args__) - len(args)
+        return (cls, *args, *cls._defaults[-left_out:]) if left_out else (cls, *args)
 
     def _set(self, dtype: DType, lanes: int, operands: tuple[Expr, ...] = ()) -> None:
         object.__setattr__(self, "dtype", dtype)
@@ -152,6 +155,7 @@ class Local(Expr):
     name: str
     dtype_: DType
     lanes_: int = 1
+    _defaults = (1,)
 
     def __post_init__(self) -> None:
         self._set(self.dtype_, self.lanes_)
@@ -199,6 +203,7 @@ class Load(Expr):
     array: Array
     index: Expr
     guard: Expr | None = None
+    _defaults = (None,)
 
     def __post_init__(self) -> None:
         operands = (self.index,) if self.guard is None else (self.index, self.guard)

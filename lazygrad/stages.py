@@ -6,18 +6,18 @@ A *stage* is the result of a pass: a graph (a list of nodes), a schedule, a func
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from . import config
-from .dump import Watcher, folder_watcher, watchers
+from .dump import Place, folder_at, places
+from .dump.text import text
 from .errors import CompilerError, ConfigError, DeviceError
 from .graph.ir import Node
 from .graph.verify import verify as verify_graph
 from .loops import ir as loops_ir
 from .loops.verify import verify as verify_loops
-from .picture import text
 from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
 
@@ -34,7 +34,14 @@ class Stages:
     """The passes of one compilation."""
 
     def __init__(self) -> None:
-        self.watchers = [*watchers, *_configured()]
+        self.watchers = [place.watcher() for place in watching()]
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for watcher in self.watchers:
+            watcher.finish()
 
     @property
     def are_watched(self) -> bool:
@@ -96,8 +103,6 @@ def _verify(value: Any) -> None:
             verify_graph(value)
 
 
-def _configured() -> Sequence[Watcher]:
-    """The watcher that DUMP asks for."""
-    if config.DUMP is None:
-        return ()
-    return (folder_watcher(config.DUMP),)
+def watching() -> list[Place]:
+    """Who watches compilations now: those that `dump` has added, and the folder that DUMP names."""
+    return places if config.DUMP is None else [*places, folder_at(config.DUMP)]

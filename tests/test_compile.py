@@ -15,6 +15,7 @@ import lazygrad.compile
 from lazygrad import config, stages
 from lazygrad.compile import named, plan_for, realize
 from lazygrad.dtypes import float32, int64
+from lazygrad.dump.text import text
 from lazygrad.errors import CompilerError, DeviceError, OutOfMemoryError
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import (
@@ -303,12 +304,21 @@ def test_stages_are_told_in_order_to_who_watches(monkeypatch):
 
         def saw(self, stage: str, value: object) -> None:
             self.seen.append(stage)
-            assert stages.text(value)
+            assert text(value)
+
+        def finish(self) -> None:
+            self.seen.append("finish")
+
+    class Place:
+        number = -1
+
+        def watcher(self) -> Watcher:
+            return watcher
 
     watcher = Watcher()
-    monkeypatch.setattr(stages, "watchers", [watcher])
+    monkeypatch.setattr(stages, "places", [Place()])
     realize([Neg(buffer(3, 16))])
-    wanted = ["graph", "simplify", "fuse", "memory", "lower", "name", "program"]
+    wanted = ["graph", "simplify", "fuse", "memory", "lower", "name", "program", "finish"]
     assert [s for s in watcher.seen if s in wanted] == wanted
     with config.override(DEBUG=0):
         realize([Neg(buffer(3, 16))])

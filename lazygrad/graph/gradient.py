@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakSet
 
 from ..errors import CompilerError, DTypeError, ShapeError
 from .ir import Add, Const, Detach, Node, topological
 from .vjp_rules import VJP_RULES, Cotangents
+
+cotangents: WeakSet[Node] = WeakSet()
+"""What gradient() has made and is alive: by it, pictures tell the backward pass."""
 
 
 def gradient(loss: Node, wrt: Sequence[Node], cotangent: Node | None = None) -> list[Node | None]:
@@ -32,17 +36,18 @@ def gradient(loss: Node, wrt: Sequence[Node], cotangent: Node | None = None) -> 
 
     targets = set(wrt)
     between = _between(loss, targets)
-    cotangents: dict[Node, Node] = {loss: seed} if loss in between else {}
+    found: dict[Node, Node] = {loss: seed} if loss in between else {}
     for node in reversed(between):  # every user of a node comes before it
-        g = cotangents.get(node)
+        g = found.get(node)
         if g is None or not between[node]:
             continue
         for x, part in zip(node.inputs, _vjp(node, g), strict=True):
             if part is None or x not in between:
                 continue
-            before = cotangents.get(x)
-            cotangents[x] = part if before is None else Add(before, part)
-    return [cotangents.get(target) for target in wrt]
+            before = found.get(x)
+            found[x] = part if before is None else Add(before, part)
+    cotangents.update(g for g in found.values() if g.inputs and g not in between)
+    return [found.get(target) for target in wrt]
 
 
 def _differentiable_inputs(node: Node) -> Sequence[Node]:

@@ -91,7 +91,8 @@ class jit(Generic[P, R]):
         from .capture import Capture  # with it comes the compiler
 
         attempts = self._attempts.get(kind, 0)
-        replay, serves = Capture(tensors).run(self._function, args, kwargs, attempts > 0)
+        capture = Capture(tensors, getattr(self._function, "__name__", "function"))
+        replay, serves = capture.run(self._function, args, kwargs, attempts > 0)
         result: R = replay(tensors)
         if serves:
             self._replays.setdefault(kind, []).append(replay)

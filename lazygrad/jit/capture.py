@@ -8,6 +8,7 @@ from typing import Any
 from weakref import ref
 
 from ..compile import plan_for, storage_of
+from ..dump import title
 from ..errors import JitError
 from ..graph.ir import Buffer, Node
 from ..tensor import Tensor
@@ -20,8 +21,10 @@ from .trace import Outside, Symbol, Trace, overlaid, slot
 class Capture:
     """One capture of a function for the arguments of one call."""
 
-    def __init__(self, tensors: Sequence[TensorCore]) -> None:
+    def __init__(self, tensors: Sequence[TensorCore], name: str) -> None:
+        """`name` is what dumps call it."""
         self.tensors = tensors
+        self.name = name
         self.trace = Trace()
         self.arguments: list[TensorCore] = []  # what the function gets in place of `tensors`
         self.outputs: list[Node] = []
@@ -178,7 +181,11 @@ class Capture:
         trace, effects = self.trace, self.effects
         shapes = [node.shape for node in self.outputs]
         outputs = trace.resolve(self.outputs)
-        plan, leaves = plan_for(outputs, self.donated)
+        token = title.set(self.name)
+        try:
+            plan, leaves = plan_for(outputs, self.donated)
+        finally:
+            title.reset(token)
         replay = Replay(
             plan=plan,
             memories=[None] * len(leaves),

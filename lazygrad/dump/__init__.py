@@ -1,0 +1,91 @@
+"""Looking inside: every stage of every new compilation as text, picture and page.
+
+    with lazygrad.dump("out"):                 out/index.html
+        (a @ b).relu().realize()               out/001-.../index.html: all stages side by side
+                                               out/001-.../01-graph.txt, .dot, .svg ...
+
+DUMP=folder does it for a whole program. The parts:
+
+    text       any stage as text
+    graphs     a tensor graph as a picture;   schedules   kernels and the buffers between them
+    dot        Graphviz source;   svg   its rendering
+    folder     which files are written;   page   the pages that link them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from .folder import Folder
+
+
+class Watcher(Protocol):
+    """Is told the stages of one compilation."""
+
+    def saw(self, stage: str, value: Any) -> None:
+        """`value` is what the pass `stage` made."""
+
+    def finish(self) -> None:
+        """The compilation has ended, well or not."""
+
+
+class Place(Protocol):
+    """Wants to watch compilations. `number` tells it from all others, those that are gone too."""
+
+    number: int
+
+    def watcher(self) -> Watcher:
+        """Who watches a compilation that begins now."""
+
+
+places: list[Place] = []
+"""Who watches all compilations; `dump` adds itself here."""
+
+title: ContextVar[str | None] = ContextVar("title", default=None)
+"""What the next compilations are called: the name of a function that is captured."""
+
+
+@contextmanager
+def dump(folder: str | Path) -> Iterator[Path]:
+    """Write each stage of what is compiled inside the `with` to a folder; it is made if need be.
+
+    What was compiled before is compiled again, so that it is seen; a replayed `jit` compiles
+    nothing. Raises ConfigError, naming the folder, if it cannot be written.
+    """
+    place = open_folder(Path(folder).expanduser().resolve())
+    places.append(place)
+    try:
+        yield place.path
+    finally:
+        places.remove(place)
+
+
+@cache
+def folder_at(path: Path) -> Folder:
+    """The place that stands for a folder for as long as the process runs, as DUMP has it."""
+    return open_folder(path)
+
+
+def open_folder(path: Path) -> Folder:
+    """A place that writes to a folder. Raises ConfigError if that cannot be written to."""
+    from .folder import Folder  # here: needed by few, and `import lazygrad` is to be quick
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "index.html").touch()
+    except OSError as error:
+        raise ConfigError(
+            f"dump to {path} ({error.strerror}): valid is a folder that can be made and written to"
+        ) from None
+    return Folder(path)
+
+
+__all__ = ["Place", "Watcher", "dump", "folder_at", "open_folder", "places", "title"]

@@ -1,0 +1,68 @@
+"""A schedule as a picture: kernels with their formulas, and the buffers between them."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+
+from ..graph.ir import Node
+from ..graph.show import type_text
+from ..runtime.report import bytes_text
+from ..schedule.ir import Kernel, Schedule
+from ..schedule.show import Names, member_lines, title
+from .dot import Dot
+
+WIDTH = 58  # characters of a line of a formula
+LINES = 14  # lines of formulas in one kernel
+
+_LEGEND = [
+    ("input", "inputs"),
+    ("between", "between kernels"),
+    ("output", "outputs"),
+    ("map", "map: element by element"),
+    ("row", "row: reductions, loops in sequence"),
+    ("contraction", "contraction: sums of products"),
+    ("scatter", "scatter"),
+    ("sort", "sort"),
+]
+
+
+def schedule_picture(schedule: Schedule) -> tuple[str, int]:
+    """A schedule as Graphviz source, and how many boxes it has."""
+    names = Names(schedule.kernels, schedule.outputs)
+    outputs = set(schedule.outputs)
+    written = {n for kernel in schedule.kernels for n in kernel.outputs}
+    dot = Dot()
+    boxes: dict[Node, str] = {}
+    kinds: set[str] = set()
+
+    def buffer(node: Node) -> str:
+        if node not in boxes:
+            boxes[node] = f"b{len(boxes)}"
+            kind = "output" if node in outputs else "between" if node in written else "input"
+            kinds.add(kind)
+            lines = [names.of[node], type_text(node), bytes_text(node.nbytes)]
+            dot.box(boxes[node], kind, lines, node in outputs, "cylinder", repr(node))
+        return boxes[node]
+
+    for number, kernel in enumerate(schedule.kernels):
+        kinds.add(kernel.kind)
+        name = f"k{number}"
+        heading = f"{number}  {title(kernel)}   ({kernel.kind} over {kernel.outer})"
+        dot.kernel(name, kernel.kind, heading, _code(kernel, names))
+        for x in kernel.inputs:
+            dot.arrow(buffer(x), name, note=f"lhead=cluster_{name}")
+        for node in kernel.outputs:
+            dot.arrow(name, buffer(node), note=f"ltail=cluster_{name}")
+    for node in schedule.outputs:
+        buffer(node)
+    return dot.source([entry for entry in _LEGEND if entry[0] in kinds]), dot.boxes
+
+
+def _code(kernel: Kernel, names: Names) -> list[str]:
+    """A kernel's formulas, in lines that are not too long."""
+    lines: list[str] = []
+    for text, _ in member_lines(kernel, names, movement=False):
+        lines += wrap(text, WIDTH, subsequent_indent="      ", break_long_words=True)
+    if len(lines) > LINES:
+        lines = [*lines[:LINES], f"... {len(lines) - LINES} more lines"]
+    return lines
