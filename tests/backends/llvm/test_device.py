@@ -330,7 +330,9 @@ print("both")
 def test_an_interrupt_leaves_the_threads_in_order(tmp_path: object) -> None:
     text = """
 def interrupt():
-    for _ in range(20):
+    for sent in range(20):
+        while count < sent:  # two that are under way at once would be one
+            time.sleep(0.001)
         time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
