@@ -8,250 +8,25 @@
                                                            serial k: 6 x 16 products, in registers
                                                            out[i tile, j tile] = acc
 
-`plan_contraction` chooses, by counting what the tile costs; `contract` carries it out.
+Which tile, and what is packed, a Plan says (contraction.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+from dataclasses import replace
 
-from ..expr import Array, Cast, Expr, Literal, Load, Op, Var
-from ..index import add, all_of, at_least, flatten, linear, minimum, mul
+from ..expr import Array, Literal, Load, Var
+from ..index import add, all_of, at_least, flatten, minimum, mul
+from .contraction import UNROLL_WHOLE, Contraction, Plan, extent_of, factors, round_up
 from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
 from .lanes import split_lanes
 from .pack import pack
-from .rebuild import loads, nest, peel, rename_array, substitute_body, variables
-from .tile import Tile, block_count, shift, tile
+from .rebuild import nest, peel, rename_array, substitute_body, variables
+from .tile import shift, tile
 
-PACK_BYTES = 32 << 10  # an operand that is smaller stays in the first cache by itself
 A_BLOCK_BYTES = 192 << 10  # the packed block of the broadcast operand: most of a second cache
 B_BLOCK_BYTES = 4 << 20  # the packed part of the other: it streams from the last cache
-SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
-SUM_BLOCK_LENGTH = 512  # terms of a sum between two visits to its partial result
-UNROLL_WHOLE = 7  # sum loops up to so long are written out, longer ones by four
-UNROLL_BY = 4
-
-
-@dataclass(frozen=True)
-class Contraction:
-    """The parts of a lowered contraction."""
-
-    outer: tuple[Var, ...]
-    inner: tuple[Var, ...]  # the summed loops
-    a: Expr  # the factor whose elements are broadcast
-    b: Expr  # the factor whose elements fill vectors
-    body: Body  # accumulator, sum loops, epilogue
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to compute a contraction."""
-
-    tiles: tuple[Tile, ...]  # outermost first; a vector tile last
-    lanes: Var | None  # a summed loop to vectorize, instead of an outer one
-    width: int
-    swap: bool  # the second factor is the one to broadcast
-    pack_a: bool
-    pack_b: bool
-    sum_block: tuple[Var, int] | None  # a summed loop to take outside, in so many blocks
-    cost: float  # cycles a useful vector multiply-add
-    reason: str
-
-
-def recognise(body: Body) -> Contraction | None:
-    """The parts of a contraction; None where a body is not of that form."""
-    outer, inside = peel(body)
-    sums = [s for s in inside if isinstance(s, For)]
-    if len(sums) != 1:
-        return None
-    inner, update = peel((sums[0],))
-    if len(update) != 1 or not isinstance(update[0], Accumulate) or update[0].guard is not None:
-        return None
-    value = update[0].value
-    while isinstance(value, Cast):
-        value = value.x
-    if not (isinstance(value, Op) and value.op == "mul"):
-        return None
-    a, b = value.args
-    at = inside.index(sums[0])
-    loops = sorted((loop.var for loop in inner), key=lambda v: -_reach(v, a, b))
-    body = (*inside[:at], *nest(loops, update), *inside[at + 1 :])
-    return Contraction(tuple(loop.var for loop in outer), tuple(loops), a, b, body)
-
-
-def _reach(var: Var, a: Expr, b: Expr) -> int:
-    """How far apart a summed loop's terms lie: those that are near go innermost."""
-    return max(abs(operand_stride(e, var) or 0) for e in (a, b))
-
-
-# --------------------------------------------------------------------------- choosing
-
-
-def stride(index: Expr, var: Var) -> int | None:
-    """How far an index moves for a step of var; None where that varies."""
-    step = 0
-    for atom, k in linear(index)[1]:
-        if atom is var:
-            step = k
-        elif var in variables(atom):
-            return None
-    return step
-
-
-def operand_stride(e: Expr, var: Var) -> int | None:
-    steps = {stride(load.index, var) for load in loads(e)}
-    return steps.pop() if len(steps) == 1 else (0 if not steps else None)
-
-
-def plan_contraction(c: Contraction, lanes: int, registers: int) -> Plan | None:
-    """The cheapest tile, by counting loads, idle lanes and packing; None if there is none."""
-    plans = [*_outer_plans(c, lanes, registers), *_lane_plans(c, lanes, registers)]
-    return min(plans, key=lambda p: p.cost, default=None)
-
-
-def _outer_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
-    """Plans whose vectors run along an outer loop that is contiguous in the output."""
-    stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope == "global"]
-    plans = []
-    sum_block = _sum_block(c)
-    for x in c.outer:
-        scattered = sum(stride(s.index, x) != 1 for s in stores)
-        if scattered == len(stores) or x.extent < lanes // 2:
-            continue
-        swap = x not in variables(c.b)
-        a, b = (c.b, c.a) if swap else (c.a, c.b)
-        if x in variables(a):
-            continue
-        only_a = [v for v in c.outer if v in variables(a) and v not in variables(b)]
-        only_b = [v for v in c.outer if v in variables(b) and v not in variables(a) and v is not x]
-        contiguous = operand_stride(b, x) == 1
-        reuse = _extent(only_a)
-        inner = c.inner[-1]
-        step = operand_stride(b, inner)
-        pack_b = not contiguous or (
-            step is not None
-            and abs(step) >= lanes
-            and not _slides(b, [*only_b, x], c.inner)
-            and _distinct(b, c) * 4 > PACK_BYTES
-            and reuse >= 4 * 6
-        )
-        for copies, rows, other, count in _tile_sizes(only_a, only_b, registers):
-            size = lanes * copies
-            if size > _round_up(x.extent, lanes):
-                continue
-            vector = Tile(x, size, lanes)
-            tiles = [Tile(v, n) for v, n in (rows, (other, count)) if v]
-            tiles.append(vector)
-            useful = 1.0
-            for t in tiles:
-                useful *= t.var.extent / (block_count(t) * t.size)
-            products = copies * rows[1] * count
-            loaded = float(count)
-            if other and inner.extent <= UNROLL_WHOLE and operand_stride(b, other) == step:
-                # windows overlap: what one place loads serves its neighbour in the next term
-                loaded = (count + inner.extent - 1) / inner.extent
-            cycles = _cycles(products, rows[1] + copies * loaded)
-            cost = cycles / products / useful
-            if pack_b:
-                cost += (0.15 if contiguous else 1.2) * lanes / max(reuse, 1)
-            elif not contiguous:
-                cost += lanes
-            cost += scattered * lanes / _extent(c.inner)  # an element at a time
-            pack_a = _extent(only_b) * x.extent >= 8 * size and rows[0] is not None
-            reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
-            plans.append(
-                Plan(tuple(tiles), None, lanes, swap, pack_a, pack_b, sum_block, cost, reason)
-            )
-    return plans
-
-
-def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
-    """Whether e looks at overlapping windows: then a copy would be several times its size."""
-    steps = {operand_stride(e, k) for k in inner} - {0, None}
-    return any(operand_stride(e, v) in steps for v in outer)
-
-
-def _lane_plans(c: Contraction, lanes: int, registers: int) -> list[Plan]:
-    """Plans whose vectors run along a summed loop that is contiguous in both factors."""
-    plans = []
-    k = c.inner[-1]
-    if operand_stride(c.a, k) != 1 or operand_stride(c.b, k) != 1 or k.extent < lanes // 2:
-        return []
-    only_a = [v for v in c.outer if v in variables(c.a) and v not in variables(c.b)]
-    only_b = [v for v in c.outer if v in variables(c.b) and v not in variables(c.a)]
-    sum_block = _sum_block(c)
-    whole = _extent(c.inner) // (sum_block[1] if sum_block else 1)
-    for v, w in product(only_a, only_b):
-        for rows, columns in product(range(1, 9), range(1, 9)):
-            products = rows * columns
-            if products > registers - 4 or rows > v.extent or columns > w.extent:
-                continue
-            tiles = (Tile(v, rows), Tile(w, columns))
-            useful = k.extent / _round_up(k.extent, lanes)
-            for t in tiles:
-                useful *= t.var.extent / (block_count(t) * t.size)
-            cycles = _cycles(products, rows + columns)
-            cost = cycles / products / useful + 8.0 * lanes / whole
-            reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
-            plans.append(Plan(tiles, k, lanes, False, False, False, sum_block, cost, reason))
-    return plans
-
-
-def _tile_sizes(
-    only_a: Sequence[Var], only_b: Sequence[Var], registers: int
-) -> list[tuple[int, tuple[Var | None, int], Var | None, int]]:
-    """(vectors, (row loop, rows), (other loop of b, count)) that fit in the registers."""
-    rows: list[tuple[Var | None, int]]
-    rows = [(v, n) for v in only_a for n in range(1, min(v.extent, 14) + 1)] or [(None, 1)]
-    others: list[tuple[Var | None, int]] = [(None, 1)]
-    others += [(v, n) for v in only_b for n in range(2, min(v.extent, 6) + 1)]
-    sizes = []
-    for copies, row, (other, count) in product(range(1, 5), rows, others):
-        # accumulators, the vectors of b, and one broadcast element
-        if copies * row[1] * count + copies * count + 1 <= registers:
-            sizes.append((copies, row, other, count))
-    return sizes
-
-
-def _cycles(products: int, loaded: float) -> float:
-    """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight."""
-    return max(products / 2, loaded / 2, 4.0) + 0.1 * loaded
-
-
-def _sum_block(c: Contraction) -> tuple[Var, int] | None:
-    """The summed loop to block, and into how many parts, where one pass reads too much.
-
-    Taken outside of the output's loops, each part's share of both factors is read from memory
-    once and then from the second cache by every tile.
-    """
-    nbytes = 4 * (_distinct(c.a, c) + _distinct(c.b, c))
-    k = c.inner[0]
-    if nbytes <= SUM_BLOCK_BYTES or _extent(c.inner) < 2 * SUM_BLOCK_LENGTH:
-        return None
-    rest = _extent(c.inner[1:])
-    wanted = max(1, SUM_BLOCK_LENGTH // rest)
-    counts = [n for n in range(1, k.extent + 1) if k.extent % n == 0 and k.extent // n <= wanted]
-    return (k, counts[0]) if counts and counts[0] > 1 else None
-
-
-def _extent(loops: Sequence[Var]) -> int:
-    result = 1
-    for v in loops:
-        result *= v.extent
-    return result
-
-
-def _distinct(e: Expr, c: Contraction) -> int:
-    return _extent([v for v in (*c.outer, *c.inner) if v in variables(e)])
-
-
-def _round_up(n: int, multiple: int) -> int:
-    return -(-n // multiple) * multiple
-
-
-# --------------------------------------------------------------------------- carrying out
+UNROLL_BY = 4  # sum loops that are not written out whole
 
 
 def contract(c: Contraction, plan: Plan, cores: int) -> Body:
@@ -312,7 +87,7 @@ def _by_sum_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan) 
     assert isinstance(body[0], Alloc)
     old = body[0].array
     loops = [*columns, *rows]
-    part = Array(old.name, old.dtype, old.size * _extent(loops), old.scope)
+    part = Array(old.name, old.dtype, old.size * extent_of(loops), old.scope)
     position = mul(flatten(loops, [v.extent for v in loops]), old.size)
     body = rename_array(body, old, part, lambda i: shift(i, position))
     zero = next(n for n, s in enumerate(body[1:], 1) if isinstance(s, Alloc))
@@ -354,14 +129,14 @@ def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body
     """Loops over blocks of columns and rows, with the operands packed outside of their reuse."""
     a, b = factors(body, plan.swap)
     inner = _sizes_inside(body)
-    a_bytes = 4 * _extent([v for v in (*rows, *inner) if v in variables(a)])
+    a_bytes = 4 * extent_of([v for v in (*rows, *inner) if v in variables(a)])
     pack_a = plan.pack_a and a_bytes <= 2 * A_BLOCK_BYTES
     if not plan.pack_b:
         body = nest([*columns, *rows], body)
         return pack(body, a, "panel_a") if pack_a else body
     outside: list[Var] = []
     inside = list(columns)
-    while len(inside) > 1 and 4 * _extent([*inside, *inner]) > B_BLOCK_BYTES:
+    while len(inside) > 1 and 4 * extent_of([*inside, *inner]) > B_BLOCK_BYTES:
         outside.append(inside.pop(0))
     if pack_a or not plan.pack_a:
         body = nest(outside, pack(nest([*inside, *rows], body), b, "panel_b"))
@@ -410,7 +185,7 @@ def _split_tasks(
     loops = [v for group in groups for v in group if v.extent >= cores]
     if not loops:
         return [], groups, body
-    even = [v for v in loops if _round_up(v.extent, cores) / v.extent <= 1.07]
+    even = [v for v in loops if round_up(v.extent, cores) / v.extent <= 1.07]
     chosen = even[0] if even else max(loops, key=lambda v: v.extent)
     task, part, body = _split(chosen, cores, "t", body)
     return [task], [[part if v is chosen else v for v in group] for group in groups], body
@@ -425,18 +200,6 @@ def _split(var: Var, count: int, suffix: str, body: Body) -> tuple[Var, Var, Bod
     if var.extent % size:
         start = minimum(start, Literal(var.extent - size))
     return part_number, part, substitute_body(body, {var: add(start, part)})
-
-
-def factors(body: Body, swap: bool) -> tuple[Expr, Expr]:
-    for stmt in statements(body):
-        if isinstance(stmt, Accumulate) and stmt.array.scope == "register":
-            value = stmt.value
-            while isinstance(value, Cast):
-                value = value.x
-            if isinstance(value, Op) and value.op == "mul":
-                a, b = value.args
-                return (b, a) if swap else (a, b)
-    raise TypeError("no sum of products in the body")
 
 
 def _vectorize_sum(body: Body, width: int) -> Body:

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from ..expr import Array, Expr, Literal, Load, Op, Var, rewrite
 from ..index import add, all_of, floordiv, less, mod, mul
-from .contract import Contraction, factors, operand_stride
+from .contraction import Contraction, factors, operand_stride
 from .ir import Accumulate, Alloc, Barrier, Body, For, If, Stmt, Store, statements
 from .lower import identity
 from .merge import merge, merge_all

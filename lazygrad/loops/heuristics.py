@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from ..backends.base import Machine
 from ..expr import Var
-from .contract import contract, plan_contraction, recognise
+from .contract import contract
+from .contraction import plan_contraction, recognise
 from .gpu import spread_contraction, spread_elements, spread_rows
 from .ir import Body, Function
 from .merge import merge
@@ -56,7 +57,7 @@ def _tile(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
         return body, "merging is one step after another"
     found = recognise(body) if kind == "contraction" else None
     if found is not None:
-        plan = plan_contraction(found, machine.vector_bytes // 4, machine.registers)
+        plan = plan_contraction(found, machine)
         if plan is not None:
             return contract(found, plan, machine.cores), plan.reason
     loops, inside = _merged(body)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from ..expr import Expr, Load, Op, Var
 from ..index import add, less, mul
-from .contract import stride
+from .contraction import stride
 from .ir import Accumulate, Body, For, If, Stmt, Store, expressions, statements
 from .lanes import split_lanes
 from .merge import merge

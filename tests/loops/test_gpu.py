@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lazygrad.loops.contract import recognise
+from lazygrad.loops.contraction import recognise
 from lazygrad.loops.gpu import spread_contraction, spread_elements, spread_rows
 from lazygrad.loops.ir import For, show, statements
 from lazygrad.loops.lower import lower

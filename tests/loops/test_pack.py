@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lazygrad.loops.contract import recognise
+from lazygrad.loops.contraction import recognise
 from lazygrad.loops.ir import Alloc, show
 from lazygrad.loops.pack import pack
 from lazygrad.loops.rebuild import nest

@@ -1,0 +1,268 @@
+"""What a contraction is, and how best to compute it: the tile of sums, and what to pack.
+
+    sum over k of a[i, k] * b[k, j]
+
+A plan is chosen by counting, for one step of the innermost sum loop, what the tile multiplies,
+what it loads and from which cache, and what packing adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from ..backends.base import Machine
+from ..expr import Cast, Expr, Op, Var
+from ..index import linear
+from .ir import Accumulate, Body, For, Store, statements
+from .rebuild import loads, nest, peel, variables
+from .tile import Tile, block_count
+
+SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
+SUM_BLOCK_LENGTH = 512  # terms of a sum between two visits to its partial result
+UNROLL_WHOLE = 7  # sum loops up to so long are written out
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """The parts of a lowered contraction."""
+
+    outer: tuple[Var, ...]
+    inner: tuple[Var, ...]  # the summed loops
+    a: Expr  # the factor whose elements are broadcast
+    b: Expr  # the factor whose elements fill vectors
+    body: Body  # accumulator, sum loops, epilogue
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to compute a contraction."""
+
+    tiles: tuple[Tile, ...]  # outermost first; a vector tile last
+    lanes: Var | None  # a summed loop to vectorize, instead of an outer one
+    width: int
+    swap: bool  # the second factor is the one to broadcast
+    pack_a: bool
+    pack_b: bool
+    sum_block: tuple[Var, int] | None  # a summed loop to take outside, in so many blocks
+    cost: float  # cycles a useful vector multiply-add
+    reason: str
+
+
+def recognise(body: Body) -> Contraction | None:
+    """The parts of a contraction; None where a body is not of that form."""
+    outer, inside = peel(body)
+    sums = [s for s in inside if isinstance(s, For)]
+    if len(sums) != 1:
+        return None
+    inner, update = peel((sums[0],))
+    if len(update) != 1 or not isinstance(update[0], Accumulate) or update[0].guard is not None:
+        return None
+    value = update[0].value
+    while isinstance(value, Cast):
+        value = value.x
+    if not (isinstance(value, Op) and value.op == "mul"):
+        return None
+    a, b = value.args
+    at = inside.index(sums[0])
+    loops = sorted((loop.var for loop in inner), key=lambda v: -_reach(v, a, b))
+    body = (*inside[:at], *nest(loops, update), *inside[at + 1 :])
+    return Contraction(tuple(loop.var for loop in outer), tuple(loops), a, b, body)
+
+
+def _reach(var: Var, a: Expr, b: Expr) -> int:
+    """How far apart a summed loop's terms lie: those that are near go innermost."""
+    return max(abs(operand_stride(e, var) or 0) for e in (a, b))
+
+
+def factors(body: Body, swap: bool) -> tuple[Expr, Expr]:
+    for stmt in statements(body):
+        if isinstance(stmt, Accumulate) and stmt.array.scope == "register":
+            value = stmt.value
+            while isinstance(value, Cast):
+                value = value.x
+            if isinstance(value, Op) and value.op == "mul":
+                a, b = value.args
+                return (b, a) if swap else (a, b)
+    raise TypeError("no sum of products in the body")
+
+
+def stride(index: Expr, var: Var) -> int | None:
+    """How far an index moves for a step of var; None where that varies."""
+    step = 0
+    for atom, k in linear(index)[1]:
+        if atom is var:
+            step = k
+        elif var in variables(atom):
+            return None
+    return step
+
+
+def operand_stride(e: Expr, var: Var) -> int | None:
+    steps = {stride(load.index, var) for load in loads(e)}
+    return steps.pop() if len(steps) == 1 else (0 if not steps else None)
+
+
+def plan_contraction(c: Contraction, machine: Machine) -> Plan | None:
+    """The cheapest plan, by counting loads, idle lanes and packing; None if there is none."""
+    plans = [*_outer_plans(c, machine), *_lane_plans(c, machine)]
+    return min(plans, key=lambda p: p.cost, default=None)
+
+
+def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
+    """Plans whose vectors run along an outer loop that is contiguous in the output."""
+    lanes = _lanes(c, machine)
+    stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope == "global"]
+    plans = []
+    sum_block = _sum_block(c)
+    for x in c.outer:
+        scattered = sum(stride(s.index, x) != 1 for s in stores)
+        if scattered == len(stores) or x.extent < lanes // 2:
+            continue
+        swap = x not in variables(c.b)
+        a, b = (c.b, c.a) if swap else (c.a, c.b)
+        if x in variables(a):
+            continue
+        only_a = [v for v in c.outer if v in variables(a) and v not in variables(b)]
+        only_b = [v for v in c.outer if v in variables(b) and v not in variables(a) and v is not x]
+        contiguous = operand_stride(b, x) == 1
+        reuse = extent_of(only_a)
+        inner = c.inner[-1]
+        step = operand_stride(b, inner)
+        pack_b = not contiguous or (
+            step is not None
+            and abs(step) >= lanes
+            and not _slides(b, [*only_b, x], c.inner)
+            and _bytes(b, c) > machine.l1_bytes
+            and reuse >= 4 * 6
+        )
+        for copies, rows, other, count in _tile_sizes(only_a, only_b, machine.registers):
+            size = lanes * copies
+            if size > round_up(x.extent, lanes):
+                continue
+            vector = Tile(x, size, lanes)
+            tiles = [Tile(v, n) for v, n in (rows, (other, count)) if v]
+            tiles.append(vector)
+            useful = 1.0
+            for t in tiles:
+                useful *= t.var.extent / (block_count(t) * t.size)
+            products = copies * rows[1] * count
+            loaded = float(count)
+            if other and inner.extent <= UNROLL_WHOLE and operand_stride(b, other) == step:
+                # windows overlap: what one place loads serves its neighbour in the next term
+                loaded = (count + inner.extent - 1) / inner.extent
+            cycles = _cycles(products, rows[1] + copies * loaded)
+            cost = cycles / products / useful
+            if pack_b:
+                cost += (0.15 if contiguous else 1.2) * lanes / max(reuse, 1)
+            elif not contiguous:
+                cost += lanes
+            cost += scattered * lanes / extent_of(c.inner)  # an element at a time
+            pack_a = extent_of(only_b) * x.extent >= 8 * size and rows[0] is not None
+            reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
+            plans.append(
+                Plan(tuple(tiles), None, lanes, swap, pack_a, pack_b, sum_block, cost, reason)
+            )
+    return plans
+
+
+def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
+    """Whether e looks at overlapping windows: then a copy would be several times its size."""
+    steps = {operand_stride(e, k) for k in inner} - {0, None}
+    return any(operand_stride(e, v) in steps for v in outer)
+
+
+def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
+    """Plans whose vectors run along a summed loop that is contiguous in both factors.
+
+    Nothing is packed, so every tile of b's rows has all of a read anew, from the cache it is in.
+    """
+    plans = []
+    lanes = _lanes(c, machine)
+    k = c.inner[-1]
+    if operand_stride(c.a, k) != 1 or operand_stride(c.b, k) != 1 or k.extent < lanes // 2:
+        return []
+    only_a = [v for v in c.outer if v in variables(c.a) and v not in variables(c.b)]
+    only_b = [v for v in c.outer if v in variables(c.b) and v not in variables(c.a)]
+    terms = extent_of(c.inner)
+    away = _cycles_away(_bytes(c.a, c), machine)
+    for v, w in product(only_a, only_b):
+        for rows, columns in product(range(1, 9), range(1, 9)):
+            products = rows * columns
+            if products > machine.registers - 4 or rows > v.extent or columns > w.extent:
+                continue
+            tiles = (Tile(v, rows), Tile(w, columns))
+            useful = k.extent / round_up(k.extent, lanes)
+            for t in tiles:
+                useful *= t.var.extent / (block_count(t) * t.size)
+            cycles = _cycles(products, rows + columns) + away * rows
+            cost = cycles / products / useful + 8.0 * lanes / terms
+            reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
+            plans.append(Plan(tiles, k, lanes, False, False, False, None, cost, reason))
+    return plans
+
+
+def _tile_sizes(
+    only_a: Sequence[Var], only_b: Sequence[Var], registers: int
+) -> list[tuple[int, tuple[Var | None, int], Var | None, int]]:
+    """(vectors, (row loop, rows), (other loop of b, count)) that fit in the registers."""
+    rows: list[tuple[Var | None, int]]
+    rows = [(v, n) for v in only_a for n in range(1, min(v.extent, 14) + 1)] or [(None, 1)]
+    others: list[tuple[Var | None, int]] = [(None, 1)]
+    others += [(v, n) for v in only_b for n in range(2, min(v.extent, 6) + 1)]
+    sizes = []
+    for copies, row, (other, count) in product(range(1, 5), rows, others):
+        # accumulators, the vectors of b, and one broadcast element
+        if copies * row[1] * count + copies * count + 1 <= registers:
+            sizes.append((copies, row, other, count))
+    return sizes
+
+
+def _cycles(products: int, loaded: float) -> float:
+    """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight."""
+    return max(products / 2, loaded / 2, 4.0) + 0.1 * loaded
+
+
+def _cycles_away(nbytes: int, machine: Machine) -> float:
+    """Cycles by which a load takes longer than from the first cache, in a stream over nbytes."""
+    if nbytes <= machine.l1_bytes // 2:
+        return 0.0
+    return 2.3 if nbytes <= machine.l2_bytes else 4.0
+
+
+def _sum_block(c: Contraction) -> tuple[Var, int] | None:
+    """The summed loop to block, and into how many parts, where one pass reads too much.
+
+    Taken outside of the output's loops, each part's share of both factors is read from memory
+    once and then from the second cache by every tile.
+    """
+    nbytes = _bytes(c.a, c) + _bytes(c.b, c)
+    k = c.inner[0]
+    if nbytes <= SUM_BLOCK_BYTES or extent_of(c.inner) < 2 * SUM_BLOCK_LENGTH:
+        return None
+    rest = extent_of(c.inner[1:])
+    wanted = max(1, SUM_BLOCK_LENGTH // rest)
+    counts = [n for n in range(1, k.extent + 1) if k.extent % n == 0 and k.extent // n <= wanted]
+    return (k, counts[0]) if counts and counts[0] > 1 else None
+
+
+def extent_of(loops: Sequence[Var]) -> int:
+    result = 1
+    for v in loops:
+        result *= v.extent
+    return result
+
+
+def _bytes(e: Expr, c: Contraction) -> int:
+    """The size of a factor: one element for each combination of the loops it depends on."""
+    return e.dtype.itemsize * extent_of([v for v in (*c.outer, *c.inner) if v in variables(e)])
+
+
+def _lanes(c: Contraction, machine: Machine) -> int:
+    """How many sums fill a vector."""
+    return machine.vector_bytes // max(4, c.a.dtype.itemsize)
+
+
+def round_up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
