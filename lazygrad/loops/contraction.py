@@ -174,10 +174,7 @@ def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
 
 
 def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
-    """Plans whose vectors run along a summed loop that is contiguous in both factors.
-
-    Nothing is packed, so every tile of b's rows has all of a read anew, from the cache it is in.
-    """
+    """Plans whose vectors run along a summed loop that is contiguous in both factors."""
     plans = []
     lanes = _lanes(c, machine)
     k = c.inner[-1]
@@ -185,21 +182,24 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
         return []
     only_a = [v for v in c.outer if v in variables(c.a) and v not in variables(c.b)]
     only_b = [v for v in c.outer if v in variables(c.b) and v not in variables(c.a)]
-    terms = extent_of(c.inner)
-    away = _cycles_away(_bytes(c.a, c), machine)
+    sum_block = _sum_block(c)
+    if sum_block is not None and sum_block[0] is k:
+        return []  # a sum so long is for packed panels
+    whole = extent_of(c.inner) // (sum_block[1] if sum_block else 1)
     for v, w in product(only_a, only_b):
         for rows, columns in product(range(1, 9), range(1, 9)):
             products = rows * columns
-            if products > machine.registers - 4 or rows > v.extent or columns > w.extent:
+            # accumulators, the vectors of b, and one of a
+            if products + columns + 1 > machine.registers or rows > v.extent or columns > w.extent:
                 continue
             tiles = (Tile(v, rows), Tile(w, columns))
             useful = k.extent / round_up(k.extent, lanes)
             for t in tiles:
                 useful *= t.var.extent / (block_count(t) * t.size)
-            cycles = _cycles(products, rows + columns) + away * rows
-            cost = cycles / products / useful + 8.0 * lanes / terms
+            cycles = _cycles(products, rows + columns)
+            cost = cycles / products / useful + 8.0 * lanes / whole
             reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
-            plans.append(Plan(tiles, k, lanes, False, False, False, None, cost, reason))
+            plans.append(Plan(tiles, k, lanes, False, False, False, sum_block, cost, reason))
     return plans
 
 
@@ -222,13 +222,6 @@ def _tile_sizes(
 def _cycles(products: int, loaded: float) -> float:
     """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight."""
     return max(products / 2, loaded / 2, 4.0) + 0.1 * loaded
-
-
-def _cycles_away(nbytes: int, machine: Machine) -> float:
-    """Cycles by which a load takes longer than from the first cache, in a stream over nbytes."""
-    if nbytes <= machine.l1_bytes // 2:
-        return 0.0
-    return 2.3 if nbytes <= machine.l2_bytes else 4.0
 
 
 def _sum_block(c: Contraction) -> tuple[Var, int] | None:
