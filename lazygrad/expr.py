@@ -7,6 +7,7 @@ Grammar:
         | Cast(e, dtype) | Bitcast(e, dtype)
         | Load(array, index, guard)
         | Ramp(base, stride, lanes) | Broadcast(e, lanes) | ReduceLanes(op, e)
+        | Zip(e, e, grain, block, upper)
 
 Every expression has a `dtype` and a number of `lanes` (1: a scalar; more: a vector). Operands of
 an Op have one dtype (but for `where`, whose condition is bool); scalars beside vectors are
@@ -245,6 +246,32 @@ class ReduceLanes(Expr):
         self._set(self.x.dtype, 1, (self.x,))
 
 
+@expression
+class Zip(Expr):
+    """Runs of `grain` lanes of x and y in turn: those in the lower (`upper`: in the upper) half of
+    each `block` lanes. x and y have as many lanes as the result, a multiple of block.
+
+    Zip(x, y, 1, 4, False)  is  x[0], y[0], x[1], y[1], x[4], y[4], x[5], y[5]
+    """
+
+    x: Expr
+    y: Expr
+    grain: int
+    block: int
+    upper: bool
+
+    def __post_init__(self) -> None:
+        self._set(self.x.dtype, self.x.lanes, (self.x, self.y))
+
+    @property
+    def picks(self) -> list[int]:
+        """For each lane the lane it comes from, y's counted after x's."""
+        half, lanes, grain = self.block // 2, self.lanes, self.grain
+        starts = range(half * self.upper, lanes, self.block)
+        runs = (range(n, n + grain) for start in starts for n in range(start, start + half, grain))
+        return [lane + side for run in runs for side in (0, lanes) for lane in run]
+
+
 # --------------------------------------------------------------------------- text
 
 _INFIX = {
@@ -307,6 +334,9 @@ def _show(e: Expr, texts: tuple[str, ...]) -> str:
             return f"x{e.lanes}({texts[0]})"
         case ReduceLanes():
             return f"lanes_{e.op}({texts[0]})"
+        case Zip():
+            half = "upper" if e.upper else "lower"
+            return f"zip_{half}({texts[0]}, {texts[1]}, {e.grain}, {e.block})"
     raise TypeError(type(e).__name__)
 
 

@@ -14,9 +14,8 @@ from itertools import product
 
 from ..backends.base import Machine
 from ..expr import Cast, Expr, Op, Var
-from ..index import linear
 from .ir import Accumulate, Body, For, Store, statements
-from .rebuild import loads, nest, peel, variables
+from .rebuild import loads, nest, peel, stride, variables
 from .tile import Tile, block_count
 
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
@@ -88,17 +87,6 @@ def factors(body: Body, swap: bool) -> tuple[Expr, Expr]:
     raise TypeError("no sum of products in the body")
 
 
-def stride(index: Expr, var: Var) -> int | None:
-    """How far an index moves for a step of var; None where that varies."""
-    step = 0
-    for atom, k in linear(index)[1]:
-        if atom is var:
-            step = k
-        elif var in variables(atom):
-            return None
-    return step
-
-
 def operand_stride(e: Expr, var: Var) -> int | None:
     steps = {stride(load.index, var) for load in loads(e)}
     return steps.pop() if len(steps) == 1 else (0 if not steps else None)
@@ -155,7 +143,7 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
             cycles = _cycles(products, rows[1] + copies * loaded)
             cost = cycles / products / useful
             if pack_b:
-                cost += (0.15 if contiguous else 1.2) * lanes / max(reuse, 1)
+                cost += (0.15 if contiguous else 0.5) * lanes / max(reuse, 1)
             elif not contiguous:
                 cost += lanes
             cost += scattered * lanes / extent_of(c.inner)  # an element at a time

@@ -27,6 +27,7 @@ from ..expr import (
     Ramp,
     ReduceLanes,
     Var,
+    Zip,
     walk,
 )
 from .ir import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Store
@@ -175,6 +176,8 @@ class _Run:
                 return np.full(e.lanes, operands[0])
             case ReduceLanes():
                 return _reduce_lanes(e, operands[0])
+            case Zip():
+                return np.concatenate(operands)[e.picks]
             case Var() | Local():
                 raise NameError(f"{e.name} has no value here")
         raise TypeError(type(e).__name__)

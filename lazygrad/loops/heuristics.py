@@ -19,6 +19,7 @@ from .parallelize import parallelize
 from .rebuild import peel
 from .rows import plan_rows, vectorize_rows
 from .split import split_divided
+from .transpose import transpose
 from .unroll import unroll
 from .vectorize import vectorize
 
@@ -43,6 +44,9 @@ def transform(function: Function, kind: str, machine: Machine, stage: Stage) -> 
     stage("vectorize", function)
     function = replace(function, body=unroll(function.body))
     stage("unroll", function)
+    if not machine.gpu:
+        function = replace(function, body=transpose(function.body))
+        stage("transpose", function)
     if not machine.gpu and function.flops + function.bytes > SERIAL_WORK:
         tasks = TASKS_PER_CORE * machine.cores
         shared = "workgroup" if machine.group_limit > 1 else "parallel"

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from ..expr import Array, Expr, Load, Var, rewrite
 from ..index import flatten, substitute
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions
+from .merge import merge
 from .rebuild import map_expressions, variables
+from .transpose import in_blocks, turnable
 
 
 def pack(body: Body, operand: Expr, name: str, scope: str = "local") -> Body:
@@ -37,9 +39,19 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local") -> Body:
     copies = [Var(f"{loop.var.name}_p", loop.var.extent) for loop in loops]
     values: dict[Expr, Expr] = {loop.var: c for loop, c in zip(loops, copies, strict=True)}
     fill: Body = (Store(packed, flatten(copies, extents), substitute(operand, values)),)
-    for var, loop in zip(reversed(copies), reversed(loops), strict=True):
+    kinds = ["serial" if loop.kind == "unroll" else loop.kind for loop in loops]
+    if kinds and kinds[-1] == "vector":
+        *others, lane = copies
+        others, fill = merge(others, fill)
+        turned = turnable(fill, lane, others, lane.extent)
+        if turned is not None:
+            blocks, fill = in_blocks(fill, turned, lane.extent)
+            others = [blocks if v is turned else v for v in others]
+        copies = [*others, lane]
+        kinds = ["serial"] * len(others) + ["vector"]
+    for var, kind in zip(reversed(copies), reversed(kinds), strict=True):
         if var.extent != 1:
-            fill = (For(var, var.extent, "serial" if loop.kind == "unroll" else loop.kind, fill),)
+            fill = (For(var, var.extent, kind, fill),)
     packed_load = Load(packed, flatten([loop.var for loop in loops], extents))
     replaced = map_expressions(
         body, lambda e: rewrite(e, lambda x: packed_load if x is operand else None)

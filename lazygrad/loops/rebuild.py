@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..expr import Array, Expr, Load, Var, leaves, rewrite
-from ..index import all_of, substitute
+from ..index import all_of, linear, substitute
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions, statements
 
 
@@ -131,3 +131,14 @@ def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Exp
         return stmt
 
     return tuple(map(in_statement, map_expressions(body, lambda e: rewrite(e, change))))
+
+
+def stride(index: Expr, var: Var) -> int | None:
+    """How far an index moves for a step of var; None where that varies."""
+    step = 0
+    for atom, k in linear(index)[1]:
+        if atom is var:
+            step = k
+        elif var in variables(atom):
+            return None
+    return step

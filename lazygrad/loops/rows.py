@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 from ..expr import Expr, Load, Op, Var
 from ..index import add, less, mul
-from .contraction import stride
 from .ir import Accumulate, Body, For, If, Stmt, Store, expressions, statements
 from .lanes import split_lanes
 from .merge import merge
-from .rebuild import loads, nest, peel, substitute_body
+from .rebuild import loads, nest, peel, stride, substitute_body
 from .tile import sink
+from .transpose import in_blocks, turnable
 
 WIDE_OPS = 24  # statements with fewer operations keep several vectors in flight
 SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
@@ -33,6 +33,7 @@ class RowPlan:
     width: int
     copies: int
     reason: str
+    turned: Var | None = None  # an outer loop to take `width` iterations of together
 
 
 def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
@@ -45,6 +46,12 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     if loops and loops[-1].extent > 1 and is_independent(body, loops[-1]):
         outer = _cost(body, loops[-1], width) * _waste(loops[-1].extent, width)
     if outer <= inner and outer < scalar:
+        turned = turnable(body, loops[-1], loops[:-1], width)
+        if turned is not None:
+            reason = (
+                f"blocks of {width} x {width}, turned: along {turned.name} and {loops[-1].name}"
+            )
+            return RowPlan("outer", width, 1, reason, turned)
         copies = 4 if light and loops[-1].extent >= 8 * width and not _has_sums(body) else 1
         copies = max(copies, 2 if light and loops[-1].extent >= 2 * width else 1)
         return RowPlan("outer", width, copies, f"{width * copies} lanes along {loops[-1].name}")
@@ -58,6 +65,9 @@ def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
     if plan.along == "outer":
         *rest, x = loops
         size = min(plan.width * plan.copies, _round_up(x.extent, plan.width))
+        if plan.turned is not None:
+            blocks, body = in_blocks(body, plan.turned, plan.width)
+            rest = [blocks if v is plan.turned else v for v in rest]
         return nest(rest, _split_outer(x, size, _unroll_small(body)))
     if plan.along == "inner":
         body = tuple(s for stmt in body for s in _vectorize_inner(stmt, plan))

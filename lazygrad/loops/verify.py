@@ -20,6 +20,7 @@ from ..expr import (
     Ramp,
     ReduceLanes,
     Var,
+    Zip,
     walk,
 )
 from ..index import bounds
@@ -237,6 +238,9 @@ class _Checker:
             case ReduceLanes(op=op):
                 if op not in _REDUCTIONS:
                     raise _Fault(f"{e} reduces by {op}, none of {_REDUCTIONS}")
+            case Zip(x=x, y=y):
+                if _kind(x) != _kind(y) or x.lanes % e.block or e.block % (2 * e.grain):
+                    raise _Fault(f"{e} zips {_kind(x)} and {_kind(y)}")
         return names
 
 

@@ -17,6 +17,7 @@ from ...expr import (
     Ramp,
     ReduceLanes,
     Var,
+    Zip,
 )
 from . import accesses, arithmetic, conversions, math
 from .narrow import narrow
@@ -149,6 +150,9 @@ class Values(Writer):
                 return conversions.bitcast(self, self.target, e.x.dtype, e.dtype, e.lanes, x)
             case ReduceLanes():
                 return self._reduce_lanes(e)
+            case Zip():
+                kind = value_type(e.dtype, e.lanes)
+                return arithmetic.shuffle(self, kind, known[e.x], known[e.y], e.picks)
             case Var() | Local():
                 raise KeyError(f"{e} is not defined here")
         raise TypeError(type(e).__name__)

@@ -20,6 +20,7 @@ from ...expr import (
     Ramp,
     ReduceLanes,
     Var,
+    Zip,
     walk,
 )
 from ...index import linear
@@ -151,6 +152,10 @@ class Expressions:
                 return Value(x.terms, x.element, e.lanes, plain, 0, x.plain)
             case ReduceLanes():
                 return self._reduce_lanes(e, operands[0], plain)
+            case Zip():
+                x, y = map(self.name, operands)
+                lanes = [side.lane(k)[0] for side in (x, y) for k in range(e.lanes)]
+                return Value(_pack([lanes[n] for n in e.picks], x.element), x.element, e.lanes, e)
         raise CompilerError(f"opencl: no translation of {type(e).__name__}")
 
     def _literal(self, e: Literal) -> Value:

@@ -23,6 +23,7 @@ from lazygrad.expr import (
     Ramp,
     ReduceLanes,
     Var,
+    Zip,
 )
 from lazygrad.index import add, mul
 from lazygrad.loops.evaluate import evaluate
@@ -205,6 +206,21 @@ def test_reduce_lanes(dtype: DType, lanes: int, run: Runner) -> None:
         got = run(function, arrays)
         evaluate(function, arrays)
         assert_same(got["out"], arrays["out"], (op, dtype))
+
+
+@pytest.mark.parametrize("dtype", [bool_, int64, float32], ids=str)
+def test_zips(dtype: DType, run: Runner) -> None:
+    count, lanes = 4, 8
+    x, out = Array("x", dtype, 2 * count * lanes), Array("out", dtype, count * lanes)
+    i = Var("i", count)
+    halves = [Load(x, Ramp(add(mul(i, 2 * lanes), n * lanes), 1, lanes)) for n in range(2)]
+    for grain, block, upper in ((1, 4, False), (2, 4, True), (4, 8, True), (1, 8, False)):
+        store = Store(out, Ramp(mul(i, lanes), 1, lanes), Zip(*halves, grain, block, upper))
+        function = Function("zips", (out, x), 1, (For(i, count, "parallel", (store,)),))
+        arrays = {"x": samples(dtype, x.size, "zip"), "out": np.zeros(out.size, dtype.numpy)}
+        got = run(function, arrays)
+        evaluate(function, arrays)
+        assert_same(got["out"], arrays["out"], (dtype, grain, block, upper))
 
 
 def test_bitcasts(run: Runner) -> None:

@@ -21,7 +21,20 @@ from lazygrad.dtypes import (
     int64,
     uint8,
 )
-from lazygrad.expr import OPS, Array, Bitcast, Cast, Expr, Literal, Load, Op, Ramp, ReduceLanes, Var
+from lazygrad.expr import (
+    OPS,
+    Array,
+    Bitcast,
+    Cast,
+    Expr,
+    Literal,
+    Load,
+    Op,
+    Ramp,
+    ReduceLanes,
+    Var,
+    Zip,
+)
 from lazygrad.graph import evaluate as oracle
 from lazygrad.graph import ir
 from lazygrad.index import add, mul
@@ -217,6 +230,20 @@ def test_bitcasts_keep_the_bits(dtype: DType, lanes: int, device: Device) -> Non
     )
     for target, got in zip(targets, run(device, function, (x,)), strict=True):
         np.testing.assert_array_equal(got.view(np.uint8), x.view(np.uint8), f"{dtype} to {target}")
+
+
+@every(bool_, bfloat16, float32)
+def test_zips(dtype: DType, device: Device) -> None:
+    lanes = 8
+    x, y, out = (Array(name, dtype, lanes) for name in ("x", "y", "out"))
+    at = Ramp(Literal(0), 1, lanes)
+    values = [np.array([3, 1, 0, 5, 1, 0, 7, 2]), np.array([0, 1, 4, 0, 6, 1, 0, 9])]
+    values = [v.astype(dtype.numpy) for v in values]
+    for grain, block, upper in ((1, 4, False), (2, 4, True), (4, 8, True)):
+        zipped = Zip(Load(x, at), Load(y, at), grain, block, upper)
+        function = Function("zips", (out, x, y), 1, (Store(out, at, zipped),))
+        (got,) = run(device, function, values)
+        np.testing.assert_array_equal(got, np.concatenate(values)[zipped.picks])
 
 
 @every(bool_, bfloat16, float32)

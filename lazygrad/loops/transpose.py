@@ -1,0 +1,163 @@
+"""Read square blocks along their rows, and turn them in registers.
+
+    out[ramp(0, 1, 4)] = x[ramp(0, S, 4)]         row0 = x[ramp(0, 1, 4)]
+    out[ramp(4, 1, 4)] = x[ramp(1, S, 4)]   ->    row1 = x[ramp(S, 1, 4)] ...
+    out[ramp(8, 1, 4)] = x[ramp(2, S, 4)]         col0, col1, col2, col3 = zips of the rows
+    out[ramp(12, 1, 4)] = x[ramp(3, S, 4)]        out[ramp(0, 1, 4)] = col0 ...
+
+Sixteen elements, each loaded by itself, become four loads and eight shuffles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+
+from ..expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
+from ..index import add, linear
+from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions
+from .rebuild import loads, map_expressions, stride
+from .tile import Tile, tile
+
+REGISTER_PART = 16  # bytes of a vector within which shuffles are cheapest
+
+Family = tuple[Array, int, int, tuple[tuple[Expr, int], ...]]  # loads that differ by a constant
+
+
+def turnable(body: Body, lane: Var, loops: list[Var], lanes: int) -> Var | None:
+    """The loop along which to take `lanes` iterations together, so that `transpose` can turn
+    blocks: one that is contiguous in all loads that are not so along `lane`. None if there is no
+    such loop, or no need of one."""
+    if not all(isinstance(stmt, (Alloc, Store)) for stmt in body):
+        return None
+    apart = [
+        load
+        for stmt in body
+        for e in expressions(stmt)
+        for load in loads(e)
+        if load.guard is None and abs(stride(load.index, lane) or 0) >= lanes
+    ]
+    for var in reversed(loops):
+        if var.extent >= lanes and apart and all(stride(x.index, var) == 1 for x in apart):
+            return var
+    return None
+
+
+def in_blocks(body: Body, var: Var, lanes: int) -> tuple[Var, Body]:
+    """The body for `lanes` iterations of var, to be written out; and the loop over such blocks.
+
+    Requires: iterations of var are independent, and one may be done twice.
+    """
+    return tile(body, Tile(var, lanes), overlap=True)
+
+
+def transpose(body: Body) -> Body:
+    """Turn what blocks there are.
+
+    Requires: vectors and unrolled copies are written out. Ensures: the same values.
+    """
+    return _transpose(body, count())
+
+
+def _transpose(body: Body, numbers: Iterator[int]) -> Body:
+    result: list[Stmt] = []
+    straight: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, (Store, Accumulate, Let)):
+            straight.append(stmt)
+            continue
+        result += _turn(straight, numbers)
+        straight = []
+        if isinstance(stmt, For):
+            stmt = replace(stmt, body=_transpose(stmt.body, numbers))
+        elif isinstance(stmt, If):
+            then, otherwise = (_transpose(b, numbers) for b in (stmt.body, stmt.otherwise))
+            stmt = replace(stmt, body=then, otherwise=otherwise)
+        result.append(stmt)
+    return (*result, *_turn(straight, numbers))
+
+
+def _turn(stmts: list[Stmt], numbers: Iterator[int]) -> list[Stmt]:
+    """A sequence of statements with each whole block of loads turned before its first use."""
+    written = {s.array for s in stmts if isinstance(s, (Store, Accumulate))}
+    families: dict[Family, dict[int, Load]] = {}
+    for stmt in stmts:
+        for e in expressions(stmt):
+            for load in loads(e):
+                found = _family(load)
+                if found is not None and load.array not in written:
+                    families.setdefault(found[0], {})[found[1]] = load
+    turned: dict[Expr, Expr] = {}
+    before: dict[Load, list[Stmt]] = {}
+    for (_, step, lanes, _), members in families.items():
+        at = min(members)
+        while at <= max(members):
+            block = [members[n] for n in range(at, at + lanes) if n in members]
+            if len(block) == lanes:
+                lets, columns = _block(block, step, next(numbers))
+                turned.update(zip(block, columns, strict=True))
+                before.update(dict.fromkeys(block, lets))
+            at = min((n for n in members if n >= at + lanes), default=max(members) + 1)
+    if not turned:
+        return stmts
+    result: list[Stmt] = []
+    done: set[int] = set()
+    for stmt in stmts:
+        for e in expressions(stmt):
+            for load in loads(e):
+                lets = before.get(load, [])
+                if lets and id(lets) not in done:
+                    done.add(id(lets))
+                    result += lets
+        result += map_expressions((stmt,), lambda e: rewrite(e, turned.get))
+    return result
+
+
+def _family(load: Load) -> tuple[Family, int] | None:
+    """What the loads of a block have in common, and this one's place; None if it is in no block."""
+    index = load.index
+    if load.guard is not None or load.array.scope == "register" or not isinstance(index, Ramp):
+        return None
+    lanes = index.lanes
+    if abs(index.stride) < lanes or lanes & (lanes - 1):
+        return None
+    if load.dtype.is_float and load.dtype.itemsize == 2:
+        return None  # LLVM 22 mixes up the lanes where halves are widened and then shuffled
+    constant, terms = linear(index.base)
+    return (load.array, index.stride, lanes, terms), constant
+
+
+def _block(block: list[Load], step: int, number: int) -> tuple[list[Stmt], list[Local]]:
+    """Statements that load a block along its rows and turn it, and the names of its columns."""
+    first, n = block[0], len(block)
+    dtype = first.dtype
+    assert isinstance(first.index, Ramp)
+    lets: list[Stmt] = []
+
+    def named(name: str, value: Expr) -> Local:
+        local = Local(f"{name}_{number}", dtype, n)
+        lets.append(Let(local, value))
+        return local
+
+    registers = [
+        named(f"row{r}", Load(first.array, Ramp(add(first.index.base, r * step), 1, n)))
+        for r in range(n)
+    ]
+    holds = [[(r, c) for c in range(n)] for r in range(n)]  # the element in each lane
+    grain = 1
+    while grain < n:
+        width = max(2 * grain, min(n, REGISTER_PART // dtype.itemsize))
+        for x in range(n):
+            y = x | grain
+            if x == y:
+                continue
+            lower = Zip(registers[x], registers[y], grain, width, False)
+            upper = Zip(registers[x], registers[y], grain, width, True)
+            both = holds[x] + holds[y]
+            for place, value in ((x, lower), (y, upper)):
+                registers[place] = named(f"zip{grain}_{place}", value)
+                holds[place] = [both[pick] for pick in value.picks]
+        grain *= 2
+    column = {held[0][1]: register for held, register in zip(holds, registers, strict=True)}
+    return lets, [column[c] for c in range(n)]
