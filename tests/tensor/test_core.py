@@ -14,6 +14,7 @@ import pytest
 from lazygrad import Tensor, dtypes
 from lazygrad.errors import DeviceError, DTypeError, ShapeError
 from lazygrad.graph.ir import Buffer, Detach
+from lazygrad.runtime.device import Device
 from lazygrad.tensor.core import owners
 
 
@@ -60,12 +61,15 @@ def test_realize_computes_several_together(computed: Any) -> None:
 
 def test_repr_says_whether_a_tensor_is_realized(computed: Any) -> None:
     x = Tensor([1.0, 2.0]) + 1
-    assert repr(x) == "Tensor(lazy, shape=(2,), dtype=float32, device=CPU)"
+    assert repr(x) == f"Tensor(lazy, shape=(2,), dtype=float32, device={Device.DEFAULT})"
     x.realize()
-    assert repr(x) == "Tensor([2., 3.], realized, shape=(2,), dtype=float32, device=CPU)"
+    assert repr(x) == (
+        f"Tensor([2., 3.], realized, shape=(2,), dtype=float32, device={Device.DEFAULT})"
+    )
     big = Tensor.ones(100, requires_grad=True).realize()
     assert repr(big) == (
-        "Tensor(realized, shape=(100,), dtype=float32, device=CPU, requires_grad=True)"
+        f"Tensor(realized, shape=(100,), dtype=float32, device={Device.DEFAULT}, "
+        "requires_grad=True)"
     )
 
 
@@ -251,7 +255,7 @@ def test_to_moves_and_casts() -> None:
     x = Tensor([1.5])
     assert x.to("int32").dtype == dtypes.int32
     assert x.to(dtypes.float16).dtype == dtypes.float16
-    assert x.to("cpu") is x
+    assert x.to(Device.DEFAULT.lower()) is x
     assert x.to(Tensor([1])).dtype == dtypes.int64
     with pytest.raises(DeviceError, match="NOWHERE"):
         x.to("NOWHERE")

@@ -10,6 +10,7 @@ import pytest
 from lazygrad import Tensor, dtypes
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Const
+from lazygrad.runtime.device import Device
 from lazygrad.tensor.random import threefry
 
 
@@ -60,8 +61,8 @@ def test_the_state_is_realized_with_what_it_made(size: Any) -> None:
     Tensor.manual_seed(0)
     for _ in range(3):
         Tensor.rand(4).realize()
-        assert size(_states["CPU"].node) == 1
-    assert _states["CPU"].tolist() == [0, 0, 3]
+        assert size(_states[Device.DEFAULT].node) == 1
+    assert _states[Device.DEFAULT].tolist() == [0, 0, 3]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
