@@ -159,7 +159,7 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
     lanes = 0 if machine.gpu else machine.vector_bytes // 4
     if lanes:
         outputs = stages.run("copy", copy_convolved, outputs, lanes)
-    schedule = stages.run("fuse", fuse, outputs, machine.cores)
+    schedule = stages.run("fuse", fuse, outputs, machine.cores, not machine.gpu)
     if lanes:  # after fuse: only what lies between kernels has a layout to choose
         schedule = stages.run("layout", choose_layouts, schedule, lanes)
     return schedule

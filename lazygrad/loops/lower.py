@@ -26,6 +26,7 @@ from ..schedule.access import (
     iota_index,
     is_bijection,
     reduce_index,
+    reduced_variables,
 )
 from ..schedule.ir import Kernel, Member, axis_variables
 from .ir import Accumulate, Alloc, Body, For, Function, Stmt, Store
@@ -97,7 +98,11 @@ class _Lowering:
         body: list[Stmt] = []
         for stage in self._stages():
             body.extend(self._emit(stage, position))
-        return _nest(outer, tuple(body))
+        before: list[Stmt] = []
+        after: list[Stmt] = []
+        for member in self.kernel.end:
+            self._emit_end(member, position, before, body, after)
+        return (*before, *_nest(outer, tuple(body)), *after)
 
     def _outer_digits(self) -> tuple[tuple[Var, ...], list[Var]]:
         """The outer loops: the digits of a position by weight, and in the order of the axes of the
@@ -171,11 +176,42 @@ class _Lowering:
                     inside.append(Store(self.arrays[node], self._offset(node, index), value))
         return [*before, *_nest(inner, tuple(inside)), *after]
 
-    def _index(self, member: Member, position: Expr, inner: Sequence[Var]) -> MultiIndex:
-        """A member's multi-index at an outer position, `inner` running over its other axes."""
+    def _emit_end(
+        self,
+        member: Member,
+        position: Expr,
+        before: list[Stmt],
+        inside: list[Stmt],
+        after: list[Stmt],
+    ) -> None:
+        """A reduction over the positions, or what follows from one."""
+        node = member.node
+        index = tuple(Literal(0) for _ in node.shape)
+        if isinstance(node, (Reduce, Fold)):
+            known = self._digits(member, position)
+            over = [known.get(v, Literal(0)) for v in reduced_variables(node)]
+            self._reduce(node, index, over, before, inside)
+            value = self._read(node, index, None)
+            assert value is not None
+        else:
+            register = Array(self.names.new("v"), node.dtype, 1, "register")
+            value = self.values.inside(node, index)
+            after += [Alloc(register), Store(register, Literal(0), value)]
+            self.registers[node] = register
+            value = Load(register, Literal(0))
+        if member.stored:
+            after.append(Store(self.arrays[node], self._offset(node, index), value))
+
+    def _digits(self, member: Member, position: Expr) -> dict[Expr, Expr]:
+        """The values at an outer position of the variables that a member's position consists of."""
         digits = is_bijection(member.position, self.kernel.outer)
         assert digits is not None, f"{member.node} has no digits in {member.position}"
-        known = dict(zip(digits, unflatten(position, [d.extent for d in digits]), strict=True))
+        values = unflatten(position, [d.extent for d in digits])
+        return dict(zip(digits, values, strict=True))
+
+    def _index(self, member: Member, position: Expr, inner: Sequence[Var]) -> MultiIndex:
+        """A member's multi-index at an outer position, `inner` running over its other axes."""
+        known = self._digits(member, position)
         rest = iter(inner)
         result: list[Expr] = []
         for var in axis_variables(member.node.shape):
@@ -191,7 +227,7 @@ class _Lowering:
         self,
         node: Reduce | Fold,
         index: MultiIndex,
-        inner: Sequence[Var],
+        inner: Sequence[Expr],
         before: list[Stmt],
         inside: list[Stmt],
     ) -> None:

@@ -94,6 +94,9 @@ def _vectorize_inner(stmt: Stmt, plan: RowPlan) -> Body:
     if not isinstance(stmt, For):
         return (stmt,)
     loops, inside = peel((stmt,))
+    if any(isinstance(s, For) for s in inside):  # rows, and then their end
+        inside = tuple(s for part in inside for s in _vectorize_inner(part, plan))
+        return nest([loop.var for loop in loops], inside)
     variables, inside = merge([loop.var for loop in loops], inside)
     if not variables or not is_independent(inside, variables[-1]):
         return (stmt,)

@@ -3,6 +3,7 @@
     relu(sum(a * b) + c)   ->  one contraction: relu and + c on the sum before it is stored
     exp(x - max(x)) / sum  ->  one row kernel: maximum, sum and result while the row is in cache
     p - lr * m, m          ->  one map with two outputs
+    mean(log(sum(exp(x)))) ->  where that is little work: one row kernel, its end the mean
 
 Nodes are visited in topological order; each joins the last kernel that it reads from, another one
 over the same elements, or starts its own. A kernel only ever reads kernels that started before
@@ -11,10 +12,11 @@ it, so the order in which they started is an order to run them in, and no cycle 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..expr import Expr, Var, leaves
+from ..expr import Expr, Literal, Var, leaves
 from ..graph.ir import (
     Buffer,
     Copy,
@@ -26,7 +28,7 @@ from ..graph.ir import (
     topological,
 )
 from ..index import flatten, substitute
-from .access import Access, accesses, is_bijection
+from .access import Access, accesses, is_bijection, reduced_variables
 from .ir import Kernel, Member, Schedule, axis_variables
 from .store import MIN_REUSE, choose_stored, factors
 
@@ -43,6 +45,7 @@ class _Group:
     kind: str
     outer: int
     members: dict[Node, Expr] = field(default_factory=dict)  # node -> position
+    end: dict[Node, Expr] = field(default_factory=dict)  # computed after all positions
     reads: dict[Node, None] = field(default_factory=dict)  # in a reproducible order
     work: int = 0
 
@@ -52,15 +55,18 @@ class _Group:
         self.work += work
 
 
-def fuse(outputs: Sequence[Node], cores: int) -> Schedule:
+def fuse(outputs: Sequence[Node], cores: int, ends: bool = True) -> Schedule:
     """Group graph nodes into kernels so that the fewest bytes move.
+
+    `ends`: kernels may have end members, which one thread computes with all positions.
 
     Requires: a simplified graph. Ensures: every output is written by exactly one kernel (outputs
     that are Buffers need none); kernels come in an order that respects what they read.
     """
     order = topological(outputs)
     stored = choose_stored(order, outputs)
-    fuser = _Fuser(stored, cores)
+    users = Counter(x for node in order for x in node.inputs)
+    fuser = _Fuser(stored, users, cores, ends)
     for node in order:
         if node in stored:
             fuser.place(node)
@@ -70,10 +76,13 @@ def fuse(outputs: Sequence[Node], cores: int) -> Schedule:
 class _Fuser:
     """The groups so far, and where to look for one to join."""
 
-    def __init__(self, stored: set[Node], cores: int) -> None:
+    def __init__(self, stored: set[Node], users: Counter[Node], cores: int, ends: bool) -> None:
         self.stored = stored
+        self.users = users
         self.cores = cores
-        self.groups: list[_Group] = []
+        self.ends = ends
+        self.groups: dict[int, _Group] = {}  # by number, in the order of running
+        self.started = 0
         self.group_of: dict[Node, _Group] = {}
         self.latest: dict[tuple[object, ...], _Group] = {}  # over the same elements
 
@@ -84,28 +93,35 @@ class _Fuser:
         last = max(sources, key=lambda g: g.number, default=None)
         kind = _kind(node, reads)
         if kind in ("map", "row"):
+            if any(self._join_end(node, kind, g, reads) for g in self._with_ends(sources)):
+                return
             if last is not None and self._join_source(node, kind, last, reads):
+                return
+            if last is not None and self._begin_end(node, kind, last, reads):
                 return
             if self._join_sibling(node, kind, last, reads):
                 return
         position = flatten(axis_variables(node.shape), node.shape)
-        group = _Group(len(self.groups), kind, node.size)
-        self.groups.append(group)
+        group = _Group(self.started, kind, node.size)
+        self.groups[group.number] = group
+        self.started += 1
         self._add(group, node, position, reads)
 
     def schedule(self, outputs: Sequence[Node]) -> Schedule:
         """The groups as kernels; a member that only its own kernel reads needs no memory."""
         read_elsewhere: set[Node] = set(outputs)
-        for group in self.groups:
+        for group in self.groups.values():
             read_elsewhere.update(n for n in group.reads if self.group_of.get(n) is not group)
         kernels = []
-        for group in self.groups:
+        for group in self.groups.values():
             members = tuple(
                 Member(n, p, n in read_elsewhere or n.size != group.outer)
                 for n, p in group.members.items()
             )
-            inputs = tuple(n for n in group.reads if n not in group.members)
-            kernels.append(Kernel(group.kind, group.outer, members, inputs))
+            end = tuple(Member(n, p, n in read_elsewhere) for n, p in group.end.items())
+            own = {*group.members, *group.end}
+            inputs = tuple(n for n in group.reads if n not in own)
+            kernels.append(Kernel(group.kind, group.outer, members, inputs, end))
         return Schedule(tuple(kernels), tuple(outputs))
 
     # ------------------------------------------------------------------ joining
@@ -146,10 +162,83 @@ class _Fuser:
         self._add(group, node, position, reads)
         return True
 
+    def _begin_end(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
+        """Join the last kernel this node reads as a reduction over all its positions."""
+        if not self.ends or kind != "row" or group.kind not in ("map", "row"):
+            return False
+        position = self._position_in(group, reads)
+        digits = None if position is None else is_bijection(position, group.outer)
+        if position is None or digits is None:
+            return False
+        if set(digits) != {v for v in reduced_variables(node) if v.extent > 1}:
+            return False
+        return self._add_end(group, node, position, reads)
+
+    def _with_ends(self, sources: Sequence[_Group]) -> list[_Group]:
+        return [group for group in sources if group.end]
+
+    def _join_end(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
+        """Join a kernel as what follows from its end members. Other reductions that this reads
+        become end members of that kernel too, where they can."""
+        if kind != "map":
+            return False
+        others = {a.node for a in reads if self._number(a.node) >= group.number} - group.end.keys()
+        if not all(self._is_end_of(x, group) for x in others):
+            return False
+        for x in others:
+            self._absorb(x, group)
+        return self._add_end(group, node, Literal(0), reads)
+
+    def _add_end(self, group: _Group, node: Node, position: Expr, reads: Sequence[Access]) -> bool:
+        work = group.work + _work(node)
+        if node.size != 1 or work > SMALL or len(group.reads) >= MAX_INPUTS:
+            return False
+        group.kind = "row"
+        group.end[node] = position
+        group.reads.update(dict.fromkeys(a.node for a in reads))
+        group.work = work
+        self.group_of[node] = group
+        return True
+
+    def _is_end_of(self, node: Node, group: _Group) -> bool:
+        """Whether a reduction with a kernel of its own can be an end member of another: it runs
+        over as many elements, what it reads is there before, and nothing else needs it."""
+        own = self.group_of[node]
+        return (
+            own is not group
+            and own.kind == "row"
+            and own.outer == 1
+            and [*own.members] == [node]
+            and not own.end
+            and _work(node) == group.outer
+            and group.work + own.work <= SMALL
+            and all(self._number(x) < group.number for x in own.reads)
+            and self.users[node] == 1
+        )
+
+    def _number(self, node: Node) -> int:
+        """The number of the kernel that computes a node, -1 where none does."""
+        return self.group_of[node].number if node in self.group_of else -1
+
+    def _absorb(self, node: Node, group: _Group) -> None:
+        """Make a reduction with a kernel of its own an end member of another."""
+        other = self.group_of[node]
+        over = reduced_variables(node)
+        group.end[node] = flatten(over, [v.extent for v in over])
+        group.reads.update(other.reads)
+        group.work += other.work
+        self.group_of[node] = group
+        del self.groups[other.number]
+        for key in _domains(node, "row"):
+            if self.latest.get(key) is other:
+                del self.latest[key]
+
     def _position_in(self, group: _Group, reads: Sequence[Access]) -> Expr | None:
         """The one outer position whose members these reads need; None if there are several."""
         found: Expr | None = None
         for access in reads:
+            if access.node in group.end:
+                return None
             if access.node not in group.members:
                 continue
             axes = axis_variables(access.node.shape)

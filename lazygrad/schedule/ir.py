@@ -3,7 +3,7 @@
 Grammar:
 
     schedule ::= kernel ...                     in an order that respects what they read
-    kernel   ::= kind, outer size, member ...   kind: one of KINDS
+    kernel   ::= kind, outer size, member ..., end member ...   kind: one of KINDS
     member   ::= node, position, stored
 
 Semantics:
@@ -14,6 +14,9 @@ Semantics:
   index expression over the node's axis variables (`axis_variables`). Axes that do not occur in it
   are looped over inside. In a softmax over rows of x (r, c), the row's maximum and sum have
   position r, and so has the result, whose axis c is an inner loop.
+- End members have one element each and are computed when all positions are done: reductions over
+  the positions, whose `position` is in their reduced axes, and what follows from those. So the mean
+  of a cross entropy is in the kernel of its rows.
 - Nodes between the members are not named: they are inlined, computed where they are used.
 - A stored member is written to memory of its own; the others live in registers.
 - A stored node that is no output of the schedule may have a layout of the compiler's choosing
@@ -74,11 +77,16 @@ class Kernel:
     outer: int
     members: tuple[Member, ...]
     inputs: tuple[Node, ...]
+    end: tuple[Member, ...] = ()
     layouts: Mapping[Node, Blocked] = field(default_factory=dict)
 
     @property
+    def all_members(self) -> tuple[Member, ...]:
+        return (*self.members, *self.end)
+
+    @property
     def outputs(self) -> tuple[Node, ...]:
-        return tuple(m.node for m in self.members if m.stored)
+        return tuple(m.node for m in self.all_members if m.stored)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

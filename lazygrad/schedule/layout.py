@@ -47,7 +47,7 @@ def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
     batches = {
         x.shape[0]
         for kernel in schedule.kernels
-        for member in kernel.members
+        for member in kernel.all_members
         for x in _convolved(member.node)
         if _fits(x, lanes)
     }

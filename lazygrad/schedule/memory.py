@@ -131,9 +131,9 @@ def _candidates(node: Node, dying: set[Node], donated: Mapping[Node, Node]) -> l
 
 def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
     """Who reads each input, and whether only at the position that it is itself written to."""
-    boundary = {*kernel.inputs, *(m.node for m in kernel.members)}
+    boundary = {*kernel.inputs, *(m.node for m in kernel.all_members)}
     readers: dict[Node, dict[Node, bool]] = {}
-    for member in kernel.members:
+    for member in kernel.all_members:
         node = member.node
         own = flatten(axis_variables(node.shape), node.shape)
         for access in accesses(node, boundary.__contains__):

@@ -28,7 +28,7 @@ def kernel_nodes(kernel: Kernel) -> list[Node]:
     """Every node that a kernel computes, members and what is inlined in them, in order."""
     outside = set(kernel.inputs)
     order = topological(
-        [m.node for m in kernel.members], lambda n: () if n in outside else n.inputs
+        [m.node for m in kernel.all_members], lambda n: () if n in outside else n.inputs
     )
     return [n for n in order if n not in outside and not isinstance(n, Buffer)]
 
@@ -74,12 +74,12 @@ def member_lines(kernel: Kernel, names: Names, movement: bool = True) -> list[tu
 
     Members without memory are called `v0`, `v1`, ...
     """
-    registers = [m.node for m in kernel.members if not m.stored]
+    registers = [m.node for m in kernel.all_members if not m.stored]
     called = {node: f"v{n}" for n, node in enumerate(registers)}
     called.update((n, names.of[n]) for n in (*kernel.inputs, *kernel.outputs))
     return [
         (f"{called[m.node]} = {formula(m.node, called.get, movement)}", m.node)
-        for m in kernel.members
+        for m in kernel.all_members
     ]
 
 

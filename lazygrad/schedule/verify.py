@@ -37,13 +37,14 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
     if kernel.kind in _ONE_NODE and len(kernel.members) != 1:
         return f"it has {len(kernel.members)} members, and may have one"
     seen: set[Node] = set()
-    for member in kernel.members:
+    for member in kernel.all_members:
         if member.node in seen:
             return f"{member.node} is a member twice"
         seen.add(member.node)
         if member.node in written:
             return f"{member.node} is written by kernel {written[member.node]} too"
-        cause = _member_fault(member, kernel)
+        at_end = member in kernel.end
+        cause = _end_fault(member, kernel) if at_end else _member_fault(member, kernel)
         if cause:
             return f"{member.node}: {cause}"
     for x in kernel.inputs:
@@ -51,6 +52,18 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
             return f"its input {x} is one of its members"
         if x not in written and not isinstance(x, Buffer):
             return f"its input {x} was not written before"
+    return None
+
+
+def _end_fault(member: Member, kernel: Kernel) -> str | None:
+    if kernel.kind != "row":
+        return "it is an end member, which only a row kernel may have"
+    if member.node.size != 1:
+        return f"it is an end member with {member.node.size} elements"
+    reduced = {v for v in reduced_variables(member.node) if v.extent > 1}
+    digits = is_bijection(member.position, kernel.outer)
+    if reduced and (digits is None or set(digits) != reduced):
+        return f"its position {member.position} does not run over 0 .. {kernel.outer - 1}"
     return None
 
 

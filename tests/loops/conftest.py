@@ -87,6 +87,7 @@ SAMPLES: dict[str, Callable[[], Tensor]] = {
     "pad": lambda: _values(3, 4).pad((1, 2, 2, 0)) + 1,
     "gather": _gathered,
     "softmax": lambda: _values(3, 21).softmax(),
+    "rows and their mean": lambda: (_values(6, 21).softmax() * _values(21)).sum(1).log().mean(),
     "column sum": lambda: _values(5, 20).sum(0),
     "bool any": lambda: (_values(3, 13) > 2.5).any(1),
     "half sum": lambda: _values(3, 20).half().sum(1),
