@@ -12,7 +12,8 @@ from ..backends.base import Machine
 from ..expr import Var
 from .contract import contract
 from .contraction import plan_contraction, recognise
-from .gpu import spread_contraction, spread_elements, spread_rows
+from .gpu import spread_elements, spread_rows
+from .gpu_contract import fills_blocks, spread_contraction
 from .ir import Body, Function
 from .merge import merge
 from .parallelize import parallelize
@@ -72,11 +73,11 @@ def _tile(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
 def _spread(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
     """Work-groups and work-items for a GPU."""
     found = recognise(body) if kind == "contraction" else None
-    if found is not None:
-        return spread_contraction(found, machine.group_limit)
+    if found is not None and fills_blocks(found):
+        return spread_contraction(found, machine)
     if kind == "sort":
-        return spread_elements(*_merged(body), machine.group_limit)
-    return spread_rows(*_merged(body), machine.group_limit)
+        return spread_elements(*_merged(body), machine)
+    return spread_rows(*_merged(body), machine)
 
 
 def _merged(body: Body) -> tuple[list[Var], Body]:

@@ -15,7 +15,8 @@ from .rebuild import substitute_body
 def unroll(body: Body) -> Body:
     """Replace every unroll loop by copies of its body.
 
-    Requires: constant extents. Ensures: no unroll loop is left.
+    Requires: constant extents. Ensures: no unroll loop is left; of what a copy asks with a known
+    answer, only the branch that is taken.
     """
     result: list[Stmt] = []
     for stmt in body:
@@ -23,13 +24,25 @@ def unroll(body: Body) -> Body:
             case For(kind="unroll", extent=int() as extent):
                 inner = unroll(stmt.body)
                 for n in range(extent):
-                    result.extend(substitute_body(inner, {stmt.var: Literal(n)}))
+                    result.extend(_decided(substitute_body(inner, {stmt.var: Literal(n)})))
             case For():
                 result.append(replace(stmt, body=unroll(stmt.body)))
             case If():
                 result.append(
                     replace(stmt, body=unroll(stmt.body), otherwise=unroll(stmt.otherwise))
                 )
+            case _:
+                result.append(stmt)
+    return tuple(result)
+
+
+def _decided(body: Body) -> Body:
+    """The body without its Ifs whose condition is known."""
+    result: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case If(condition=Literal(value=holds)):
+                result.extend(_decided(stmt.body if holds else stmt.otherwise))
             case _:
                 result.append(stmt)
     return tuple(result)

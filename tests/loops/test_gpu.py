@@ -1,47 +1,73 @@
-"""Work-groups and work-items."""
+"""Which kernels get which loops on a GPU."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from lazygrad.loops.contraction import recognise
-from lazygrad.loops.gpu import spread_contraction, spread_elements, spread_rows
-from lazygrad.loops.ir import For, show, statements
+from lazygrad import Tensor
+from lazygrad.backends.base import Machine
+from lazygrad.graph.simplify import simplify
+from lazygrad.loops.gpu import spread_elements, spread_rows
+from lazygrad.loops.ir import Body, show
 from lazygrad.loops.lower import lower
 from lazygrad.loops.merge import merge
 from lazygrad.loops.rebuild import peel
+from lazygrad.schedule.fuse import fuse
 
 
-def _parts(body: Any) -> Any:
+def parts(body: Body) -> Any:
     loops, inside = peel(body)
     return merge([loop.var for loop in loops], inside)
 
 
-def test_rows_keep_values(any_sample: Any) -> None:
+def reason(x: Tensor, machine: Machine) -> str:
+    (kernel,) = fuse(simplify([x._node]), cores=1).kernels
+    return spread_rows(*parts(lower(kernel, "kernel").body), machine)[1]
+
+
+def of(*shape: int) -> Tensor:
+    return Tensor(np.zeros(shape, np.float32))
+
+
+@pytest.fixture
+def large(gpu: Machine) -> Machine:
+    return replace(gpu, cores=132, group_limit=1024)
+
+
+def test_values_stay(any_sample: Any, gpu: Machine) -> None:
     if any_sample.kernel.kind != "sort":
-        body, _ = spread_rows(*_parts(any_sample.function.body), 16)
+        body, _ = spread_rows(*parts(any_sample.function.body), gpu)
         any_sample.agrees(any_sample.with_body(body))
 
 
-def test_each_item_finds_the_place_of_one_element(sample: Any) -> None:
+def test_each_item_finds_the_place_of_one_element(sample: Any, gpu: Machine) -> None:
     sort = sample("sort")
-    body, _ = spread_elements(*_parts(lower(sort.kernel, "sort", 0).body), 16)
+    body, _ = spread_elements(*parts(lower(sort.kernel, "sort", 0).body), gpu)
     sort.agrees(sort.with_body(body))
 
 
-@pytest.mark.parametrize("name", ["matmul transposed", "batched matmul"])
-def test_contractions_keep_values(sample: Any, name: str) -> None:
-    found = recognise(sample(name).function.body)
-    assert found is not None
-    body, _ = spread_contraction(found, 64)
-    kinds = {s.kind for s in statements(body) if isinstance(s, For)}
-    assert {"workgroup", "workitem"} <= kinds
-    sample(name).agrees(sample(name).with_body(body))
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (of(64, 64) + 1, "a work-item 4 neighbours, 256 items a group"),
+        (of(7, 9) + 1, "a work-item 1 neighbours, 256 items a group"),
+        (of(64, 64).half().realize() * 2, "a work-item 8 neighbours, 256 items a group"),
+        (of(64, 64).T.contiguous(), "squares of 32 x 32, turned in local memory"),
+        (of(64, 1024).softmax(), "256 items a row"),
+        (of(64, 100).sum(1), "32 items a row"),
+        (of(1024, 1024).sum(0), "8 columns a group, 32 items each"),
+        (of(64, 64, 64).max_pool2d(2), "a work-item each position, 256 a group"),
+    ],
+)
+def test_reasons(x: Tensor, text: str, large: Machine) -> None:
+    assert reason(x, large) == text
 
 
 @pytest.mark.parametrize("name", ["softmax", "map"])
-def test_text(sample: Any, golden: Any, name: str) -> None:
-    body, _ = spread_rows(*_parts(sample(name).function.body), 16)
+def test_text(sample: Any, golden: Any, gpu: Machine, name: str) -> None:
+    body, _ = spread_rows(*parts(sample(name).function.body), gpu)
     golden(f"gpu_{name}.txt", show(sample(name).with_body(body)))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lazygrad.loops.ir import For, show, statements
+from lazygrad.dtypes import int64
+from lazygrad.expr import Array, Literal, Var
+from lazygrad.index import less
+from lazygrad.loops.ir import For, If, Store, show, statements
 from lazygrad.loops.rebuild import nest, peel
 from lazygrad.loops.unroll import unroll
 
@@ -28,6 +31,13 @@ def test_unrolling_keeps_values(sample: Any) -> None:
         function = _unrolled(sample(name))
         sample(name).agrees(function)
         assert not [s for s in statements(function.body) if getattr(s, "kind", "") == "unroll"]
+
+
+def test_only_the_branch_that_is_taken_is_written_out() -> None:
+    i, out = Var("i", 4), Array("out", int64, 4)
+    branch = If(less(i, 2), (Store(out, i, Literal(1)),), (Store(out, i, Literal(2)),))
+    body = unroll((For(i, 4, "unroll", (branch,)),))
+    assert [s.value.value for s in body if isinstance(s, Store)] == [1, 1, 2, 2]  # type: ignore[attr-defined]
 
 
 def test_text(sample: Any, golden: Any) -> None:

@@ -339,7 +339,8 @@ class _Kernel:
         if array.scope == "local":
             return
         unit = self.units.get(array, 0)
-        place = place_of(array, self.source.declare(array.name), self.source.facts, unit)
+        name = self.source.declare(array.name, array.size // unit if unit else 0)
+        place = place_of(array, name, self.source.facts, unit)
         self.expressions.places[array] = place
         if not unit:
             size = f"[{max(array.size, 1)}]"

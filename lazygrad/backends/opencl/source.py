@@ -102,17 +102,23 @@ class Source:
         self._indent -= 1
         self.line("}")
 
-    def declare(self, name: str) -> str:
-        """A C identifier for `name` that means nothing else where it is visible."""
+    def declare(self, name: str, parts: int = 0) -> str:
+        """A C identifier for `name` that means nothing else where it is visible.
+
+        With `parts`, neither does any of identifier_0, identifier_1 and so on.
+        """
         base = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
         if base[0].isdigit() or base in _RESERVED or _RESERVED_LIKE.fullmatch(base):
             base = f"v_{base}"
         found, n = base, 1
-        while any(found in scope for scope in self._scopes):
+        while not self._is_free(taken := {found, *(f"{found}_{part}" for part in range(parts))}):
             n += 1
             found = f"{base}_{n}"
-        self._scopes[-1].add(found)
+        self._scopes[-1] |= taken
         return found
+
+    def _is_free(self, names: set[str]) -> bool:
+        return all(names.isdisjoint(scope) for scope in self._scopes)
 
     def named(self, x: Term, type_: str) -> str:
         """The name of a constant that holds x; x itself where it is a name or a number."""

@@ -244,6 +244,17 @@ def test_a_loop_named_like_an_array_gets_a_name_of_its_own() -> None:
     assert "out[i_2] = i[i_2];" in codegen(function)
 
 
+def test_parts_of_arrays_are_named_like_nothing_else() -> None:
+    """acc_1 may be the second part of acc, or an array of that name: even in an inner block."""
+    acc, other = Array("acc", float32, 2, "register"), Array("acc_1", float32, 1, "register")
+    out, f32 = Array("out", float32, 2), Literal(0.0, float32)
+    inner = (Alloc(other), Store(other, Literal(0), f32), Store(acc, Literal(1), f32))
+    body = (Alloc(acc), Store(acc, Literal(0), f32), If(less(I, 4), inner))
+    text = codegen(Function("f", (out,), 1, (For(I, 8, "serial", body),)))
+    assert "float acc_0, acc_1;" in text
+    assert "float acc_1_2;" in text
+
+
 def test_the_comment_stands_above_in_ascii() -> None:
     function = Function("f", (), 0, (), "a × b\\\nsecond line")
     assert "// a ? b\n// second line\n__kernel" in codegen(function)

@@ -1,0 +1,257 @@
+"""Rows and columns that a GPU's items share: each sums a part, then they sum each other's.
+
+    serial row:                          workgroup: workitem row: workitem helper in 64:
+        acc[0] = 0                           acc[0] = 0
+        serial k: acc[0] += x[row*K + k]     serial k_o: acc[0] += x[row*K + k_o*64 + helper]
+        out[row] = acc[0]           ->       local acc_items[helper] = acc[0]
+                                         barrier; workitem: the total of acc_items, in two steps
+                                         workitem: if helper < 1: out[row] = acc[0]
+
+The items of a row are neighbours, and so is what they read, in vectors where memory allows. In a
+column the terms lie apart, so neighbouring items take neighbouring columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..expr import Array, Expr, Literal, Load, Var
+from ..index import add, flatten, less, mul, sub
+from .contraction import extent_of
+from .gpu_vectors import share_guards, vector_width
+from .ir import Accumulate, Alloc, Barrier, Body, For, If, Stmt, Store, statements
+from .lanes import split_lanes
+from .merge import merge, merge_all
+from .rebuild import body_loads, nest, peel, stride, substitute_body, variables
+from .rows import is_independent
+
+SHORT_TREE = 8  # sums that every item may as well add up by itself
+COLUMNS = (32, 16, 8)  # neighbouring columns a group, so that each read of theirs is a whole one
+
+
+def longest_sum(body: Body) -> int:
+    """The iterations of the longest of a body's nests; 1 where it has none."""
+    nests = [peel((s,))[0] for s in body if isinstance(s, For)]
+    return max((extent_of([loop.var for loop in loops]) for loops in nests), default=1)
+
+
+def share_rows(loops: list[Var], body: Body, items: int) -> tuple[Body, str]:
+    """A group a row, or as many as its items are enough for.
+
+    Requires: the outer loops of a lowered kernel and what stands inside. Ensures: workgroup loops
+    outermost; workitem and vector loops inside.
+    """
+    steps = [shared.steps for s in body if (shared := _Nest.of(s)) is not None]
+    helpers = _power_above(max(steps, default=1), items)
+    position, body = merge_all(loops, body) if loops else (Var("row", 1), body)
+    rows = Var("row", min(items // helpers, position.extent))
+    helper = Var("helper", helpers)
+    return _share(position, body, rows, helper, (rows, helper)), f"{helpers} items a row"
+
+
+def share_columns(loops: list[Var], body: Body, items: int, cores: int) -> tuple[Body, str]:
+    """A group some neighbouring columns, each shared by the items that are left for it.
+
+    Requires and ensures: as share_rows.
+    """
+    position, body = merge_all(loops, body)
+    fitting = [n for n in COLUMNS if n * cores <= position.extent]
+    width = min(fitting[0] if fitting else COLUMNS[-1], items)
+    columns, helper = Var("column", width), Var("helper", 1 << (items // width).bit_length() - 1)
+    spread = _share(position, body, columns, helper, (helper, columns))
+    return spread, f"{width} columns a group, {helper.extent} items each"
+
+
+def _power_above(count: int, limit: int) -> int:
+    """The power of two from count on, but no more than the limit."""
+    power = 1
+    while power < count and 2 * power <= limit:
+        power *= 2
+    return power
+
+
+def _share(position: Var, body: Body, part: Var, helper: Var, order: tuple[Var, Var]) -> Body:
+    group = Var("group", -(-position.extent // part.extent))
+    index = add(mul(group, part.extent), part)
+    guard = less(index, position.extent) if position.extent % part.extent else None
+    body = substitute_body(body, {position: index})
+    return (For(group, group.extent, "workgroup", _Sharing(order, helper, guard).spread(body)),)
+
+
+@dataclass(frozen=True)
+class _Nest:
+    """A loop nest of a row that its helpers can share, taking turns in the last of `loops`.
+
+    `sums` are the accumulators with their operations; where they are vectors in the loops, what
+    makes them stands in `before`, and what adds up their lanes in `after`.
+    """
+
+    before: Body
+    loops: tuple[Var, ...]
+    body: Body
+    after: Body
+    sums: dict[Array, str]
+
+    @staticmethod
+    def of(stmt: Stmt) -> _Nest | None:
+        """A statement as such a nest; None where it is none, or iterations need each other."""
+        if not isinstance(stmt, For):
+            return None
+        loops, inside = peel((stmt,))
+        names, inside = merge([loop.var for loop in loops], inside)
+        if not names or not is_independent(inside, names[-1]):
+            return None
+        made = {s.array for s in statements(inside) if isinstance(s, Alloc)}
+        sums = {
+            s.array: s.op
+            for s in statements(inside)
+            if isinstance(s, Accumulate) and s.array.scope == "register" and s.array not in made
+        }
+        width = vector_width(inside, names[-1])
+        if width == 1 or names[-1].extent == width:
+            return _Nest((), tuple(names), inside, (), sums)
+        parts = split_lanes(names, inside, width, 1)
+        at = next(n for n, s in enumerate(parts) if isinstance(s, For) and s.kind == "serial")
+        names, inside = [], (parts[at],)
+        while isinstance(loop := inside[0], For) and loop.kind == "serial" and len(inside) == 1:
+            names.append(loop.var)
+            inside = loop.body
+        return _Nest(parts[:at], tuple(names), _shared_guards(inside), parts[at + 1 :], sums)
+
+    @property
+    def steps(self) -> int:
+        return extent_of(self.loops)
+
+    def taken_by(self, helper: Var) -> Body:
+        """Every n-th iteration, for n helpers: all loops as one, where the last does not suit."""
+        *outer, k = self.loops
+        body = self.body
+        if k.extent % helper.extent and all(is_independent(body, v) for v in self.loops):
+            k, body = merge_all(self.loops, body)
+            outer = []
+        step = Var(f"{k.name}_o", -(-k.extent // helper.extent))
+        index = add(mul(step, helper.extent), helper)
+        body = substitute_body(body, {k: index})
+        if k.extent % helper.extent:
+            body = (If(less(index, k.extent), body),)
+        return (*self.before, *nest([*outer, step], body), *self.after)
+
+
+def _shared_guards(body: Body) -> Body:
+    return tuple(
+        replace(s, body=share_guards(s.body, s.var))
+        if isinstance(s, For) and s.kind == "vector"
+        else s
+        for s in body
+    )
+
+
+class _Sharing:
+    """Spreads a row's statements over items; private values stay with their item."""
+
+    def __init__(self, order: tuple[Var, Var], helper: Var, guard: Expr | None) -> None:
+        """`order` are the row (or column) and its helper, the one whose items are neighbours last;
+        `guard` says which rows there are."""
+        self.order, self.helper, self.guard = order, helper, guard
+
+    def spread(self, body: Body) -> Body:
+        """Loops are shared among the row's helpers; what is between them every helper does for
+        itself, what is after the last of them one helper does."""
+        allocs: list[Stmt] = []
+        result: list[Stmt] = []
+        pending: list[Stmt] = []
+        for stmt in body:
+            shared = _Nest.of(stmt)
+            if isinstance(stmt, Alloc):
+                allocs.append(stmt)
+            elif shared is None:
+                pending.append(stmt)
+            else:
+                mine = shared.taken_by(self.helper)
+                allocs += [s for s in mine if isinstance(s, Alloc)]
+                pending += [s for s in mine if not isinstance(s, Alloc)]
+                result += self._segment(result, [_write_once(s, self.helper) for s in pending])
+                pending = []
+                for array, op in shared.sums.items():
+                    result += self._total(array, op)
+        # Nothing follows that every helper would have to know; and what this overwrites, no other
+        # helper still reads.
+        if pending and self.helper.extent > 1:
+            pending = [If(less(self.helper, 1), tuple(pending))]
+        return (*allocs, *result, *self._segment(result, pending))
+
+    def _segment(self, before: Sequence[Stmt], body: Sequence[Stmt]) -> list[Stmt]:
+        """Statements for each item; they wait where they use what other items have written."""
+        if not body:
+            return []
+        inside = tuple(body) if self.guard is None else (If(self.guard, tuple(body)),)
+        items = self._each_item(inside)
+        waits = not _written(before).isdisjoint(_used(items))
+        return [Barrier(), *items] if waits else items
+
+    def _each_item(self, body: Body) -> list[Stmt]:
+        loops = [v for v in self.order if v.extent > 1] or [self.helper]
+        for var in reversed(loops):
+            body = (For(var, var.extent, "workitem", body),)
+        return list(body)
+
+    def _total(self, array: Array, op: str) -> list[Stmt]:
+        """acc of every item  ->  the total of its row, in every item: a tree of two levels.
+
+        Some helpers add up what they and others have; then all add up what those have.
+        """
+        count, zero = self.helper.extent, Literal(0)
+        if count == 1:
+            return []
+        place = flatten(self.order, [v.extent for v in self.order])
+        apart = stride(place, self.helper) or 1
+        local = Array(f"{array.name}_items", array.dtype, extent_of(self.order), "local")
+        result = [Alloc(local), *self._each_item((Store(local, place, Load(array, zero)),))]
+        left = count
+        if count > SHORT_TREE:
+            left = 1 << (count.bit_length() - 1) // 2
+            more = Var("more", count // left - 1)
+            other = Load(local, add(place, mul(add(more, 1), left * apart)))
+            update = Accumulate(array, zero, op, other)
+            few: Body = (
+                For(more, more.extent, "serial", (update,)),
+                Store(local, place, Load(array, zero)),
+            )
+            result += [Barrier(), *self._each_item((If(less(self.helper, left), few),))]
+        start = sub(place, mul(self.helper, apart))
+        more = Var("more", left - 1)
+        update = Accumulate(array, zero, op, Load(local, add(start, mul(add(more, 1), apart))))
+        total = (
+            Store(array, zero, Load(local, start)),
+            For(more, more.extent, "serial", (update,)),
+        )
+        return [*result, Barrier(), *self._each_item(total)]
+
+
+def _write_once(stmt: Stmt, helper: Var) -> Stmt:
+    """A store that is the same for every helper is one helper's to make."""
+    match stmt:
+        case For():
+            return replace(stmt, body=tuple(_write_once(s, helper) for s in stmt.body))
+        case If(condition, body, otherwise):
+            once = [tuple(_write_once(s, helper) for s in part) for part in (body, otherwise)]
+            return If(condition, *once)
+        case Store(array, index) | Accumulate(array, index):
+            if array.scope == "global" and helper not in variables(index):
+                return If(less(helper, 1), (stmt,))
+    return stmt
+
+
+def _written(body: Sequence[Stmt]) -> set[Array]:
+    """The global arrays that statements write."""
+    return {
+        s.array
+        for s in statements(tuple(body))
+        if isinstance(s, Store | Accumulate) and s.array.scope == "global"
+    }
+
+
+def _used(body: Sequence[Stmt]) -> set[Array]:
+    """The global arrays that statements read or write."""
+    return _written(body) | {load.array for load in body_loads(tuple(body))}

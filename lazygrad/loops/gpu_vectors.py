@@ -1,0 +1,98 @@
+"""Which loops of a GPU's kernel can be taken several iterations at once: 16 bytes a load.
+
+A GPU reads 16 bytes of an item at once only from a multiple of 16; anything else comes in single
+elements, and then it is better that neighbouring items take them. So these are vectors only where
+every one of them is whole and aligned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..expr import Expr, Literal, Load, Op, Var, rewrite
+from ..index import add, linear, mul, substitute
+from .ir import Accumulate, Body, Store, expressions, statements
+from .rebuild import loads, map_expressions, stride, substitute_body
+from .tile import sink
+
+VECTOR_BYTES = 16
+
+
+def vector_width(body: Body, var: Var) -> int:
+    """How many iterations of var a vector can hold: a power of two, 1 where there is no vector.
+
+    Then every access to memory steps by 0 or 1 along var, the latter in aligned blocks, and guards
+    are the same within a block. Registers do not count.
+    """
+    accesses = [*_accesses(body)]
+    steps = [stride(index, var) for _, index, _ in accesses]
+    if 1 not in steps or any(step not in (0, 1) for step in steps):
+        return 1
+    moving = [a for a, step in zip(accesses, steps, strict=True) if step == 1]
+    width = VECTOR_BYTES // max(itemsize for itemsize, _, _ in moving)
+    while width > 1:
+        whole = var.extent % width == 0
+        aligned = all(_in_blocks(index, var, width) for _, index, _ in moving)
+        if whole and aligned and all(_is_shared(g, var, width) for _, _, g in accesses):
+            return width
+        width //= 2
+    return 1
+
+
+def take_vectors(body: Body, var: Var, first: Expr, lane: Var) -> Body:
+    """The body with var = first + lane. Requires: vector_width(body, var) divides first and is
+    the lane's extent. Ensures: no guard depends on the lane."""
+    return share_guards(substitute_body(body, {var: add(first, lane)}), lane)
+
+
+def share_guards(body: Body, lane: Var) -> Body:
+    """The body with guards as they are in lane 0: those of all lanes, by vector_width."""
+    start: dict[Expr, Expr] = {lane: Literal(0)}
+
+    def change(e: Expr) -> Expr | None:
+        if isinstance(e, Load) and e.guard is not None:
+            return Load(e.array, e.index, substitute(e.guard, start))
+        return None
+
+    return map_expressions(body, lambda e: rewrite(e, change))
+
+
+def in_vectors(loops: list[Var], body: Body) -> tuple[int, list[Var], Body]:
+    """A map whose last loop is taken in vectors, where it can be: (width, loops, body)."""
+    *others, x = loops
+    width = vector_width(body, x)
+    if width == 1:
+        return 1, loops, body
+    vectors, lane = Var(x.name, x.extent // width), Var("lane", width)
+    body = take_vectors(body, x, mul(vectors, width), lane)
+    return width, [*others, vectors], sink(body, lane, "vector")
+
+
+def _accesses(body: Body) -> Iterable[tuple[int, Expr, Expr | None]]:
+    """(bytes an element, index, guard) of every access to memory."""
+    for stmt in statements(body):
+        if isinstance(stmt, Store | Accumulate) and stmt.array.scope != "register":
+            yield stmt.array.dtype.itemsize, stmt.index, stmt.guard
+        for e in expressions(stmt):
+            for load in loads(e):
+                if load.array.scope != "register":
+                    yield load.array.dtype.itemsize, load.index, load.guard
+
+
+def _in_blocks(index: Expr, var: Var, width: int) -> bool:
+    """Whether index is a multiple of width wherever var is."""
+    constant, terms = linear(index)
+    return constant % width == 0 and all(k % width == 0 for atom, k in terms if atom is not var)
+
+
+def _is_shared(guard: Expr | None, var: Var, width: int) -> bool:
+    """Whether a guard holds for all or none of the values of var in an aligned block."""
+    match guard:
+        case None | Literal():
+            return True
+        case Op(op="and", args=args):
+            return all(_is_shared(arg, var, width) for arg in args)
+        case Op(op="lt", args=(x, Literal(value=limit))):
+            step = stride(x, var)
+            return step == 0 or (step == 1 and limit % width == 0 and _in_blocks(x, var, width))
+    return False

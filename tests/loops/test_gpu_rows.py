@@ -1,0 +1,94 @@
+"""Rows and columns that items share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor
+from lazygrad.graph.simplify import simplify
+from lazygrad.loops.gpu_rows import longest_sum, share_columns, share_rows
+from lazygrad.loops.ir import Alloc, Body, For, show, statements
+from lazygrad.loops.lower import lower
+from lazygrad.loops.merge import merge
+from lazygrad.loops.rebuild import peel
+from lazygrad.loops.unroll import unroll
+from lazygrad.loops.vectorize import vectorize
+from lazygrad.schedule.fuse import fuse
+
+
+def values(*shape: int) -> Tensor:
+    return Tensor((np.random.default_rng(shape).integers(-24, 25, shape) / 8).astype(np.float32))
+
+
+def loops_of(x: Tensor) -> tuple[Any, Any, Any, Body]:
+    """(kernel, function, its outer loops, what stands inside)."""
+    (kernel,) = fuse(simplify([x._node]), cores=1).kernels
+    function = lower(kernel, "kernel")
+    loops, inside = peel(function.body)
+    return kernel, function, *merge([loop.var for loop in loops], inside)
+
+
+ROWS: dict[str, Callable[[], Tensor]] = {
+    "vectors": lambda: values(3, 64).sum(1),
+    "vectors of several loops": lambda: values(4, 3, 5, 8).sum((0, 2, 3)),
+    "no vectors": lambda: values(5, 67).max(1),
+    "rows that share a group": lambda: values(7, 12).softmax(1),
+    "a row of one vector": lambda: values(3, 4).softmax(1),
+    "one row": lambda: values(200).logsumexp(0),
+    "rows written whole": lambda: values(3, 40).layernorm() * 2,
+    "a mean and a variance": lambda: values(2, 3, 4, 8).var((0, 2, 3)),
+}
+
+
+@pytest.mark.parametrize("items", [16, 64])
+@pytest.mark.parametrize("name", ROWS)
+def test_shared_rows_keep_values(name: str, items: int, sample: Any) -> None:
+    kernel, function, loops, inside = loops_of(ROWS[name]())
+    body, _ = share_rows(loops, inside, items)
+    made = type(sample("map"))(kernel, function)
+    made.agrees(made.with_body(unroll(vectorize(body))))
+
+
+@pytest.mark.parametrize(("cores", "width"), [(1, 32), (2, 16), (9, 8)])
+@pytest.mark.parametrize("count", [40, 37])
+def test_shared_columns_keep_values(cores: int, width: int, count: int, sample: Any) -> None:
+    kernel, function, loops, inside = loops_of(values(50, count).sum(0) * 2)
+    body, reason = share_columns(loops, inside, 64, cores)
+    assert reason.startswith(f"{width} columns a group")
+    made = type(sample("map"))(kernel, function)
+    made.agrees(made.with_body(body))
+
+
+def test_few_sums_are_added_up_in_one_step() -> None:
+    def barriers(length: int) -> int:
+        _, _, loops, inside = loops_of(values(2, length).sum(1))
+        text = show_body(share_rows(loops, inside, 256)[0])
+        return text.count("barrier")
+
+    assert [barriers(n) for n in (7, 67, 1000)] == [1, 2, 2]
+
+
+def show_body(body: Body) -> str:
+    from lazygrad.loops.ir import Function
+
+    return show(Function("f", (), 0, body))
+
+
+def test_local_memory_holds_a_sum_for_each_item() -> None:
+    _, _, loops, inside = loops_of(values(9, 12).sum(1))
+    body, _ = share_rows(loops, inside, 64)
+    (local,) = (
+        s.array for s in statements(body) if isinstance(s, Alloc) and s.array.scope == "local"
+    )
+    items = [s.extent for s in statements(body) if isinstance(s, For) and s.kind == "workitem"]
+    assert local.size == items[0] * items[1]
+
+
+def test_the_longest_sum_counts_whole_nests() -> None:
+    _, _, _, inside = loops_of(values(3, 40, 5).transpose(0, 1).sum((0, 2)) + 1)
+    assert longest_sum(inside) == 200
+    assert longest_sum(()) == 1
