@@ -643,16 +643,26 @@ class Reduce(Node):
     """The axes (sorted, distinct) combined with op and removed; an empty one gives its identity.
 
     float16 and bfloat16 are accumulated in float32 and rounded once; max and min give nan where
-    an element is nan; sum and prod of bool are or and and.
+    an element is nan; sum and prod of bool are or and and. Which of several equal elements a
+    maximum or minimum was taken from matters to its gradient alone: `ties` is "all" of them, in
+    equal parts, or the "first" in row-major order.
     """
 
     x: Node
     op: str
     axes: tuple[int, ...]
+    ties: str = "all"
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        notes = {"op": self.op, "axes": self.axes}
+        return notes if self.ties == "all" else {**notes, "ties": self.ties}
 
     def _infer(self) -> tuple[Shape, DType]:
         if self.op not in REDUCE_OPS:
             raise ValueError(f"reduce: op {self.op!r} is none of {REDUCE_OPS}")
+        if self.ties not in ("all", "first"):
+            raise ValueError(f"reduce: ties {self.ties!r} is neither 'all' nor 'first'")
         rank = len(self.x.shape)
         if list(self.axes) != sorted(set(self.axes)) or any(not 0 <= a < rank for a in self.axes):
             raise ShapeError(f"reduce: axes {self.axes} do not fit shape {self.x.shape}")

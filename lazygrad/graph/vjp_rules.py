@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..dtypes import int32
 from . import build, ir
 from .build import full_like, unreduce, zeros_like
 from .ir import (
@@ -214,7 +215,8 @@ def vjp_cast(g: Node, out: ir.Cast) -> Cotangents:
 def vjp_reduce(g: Node, out: ir.Reduce) -> Cotangents:
     """sum:   dx = g, repeated
     prod:   dx_i = g * product of all x_j but x_i
-    max, min:   dx = g to the element found, in equal parts where there are several
+    max, min:   dx = g to the element found, which may be a nan; where several are, as `out.ties`
+    says: in equal parts, or to the first
     """
     x = out.x
     repeated = unreduce(g, x.shape, out.axes)
@@ -222,9 +224,20 @@ def vjp_reduce(g: Node, out: ir.Reduce) -> Cotangents:
         return (repeated,)
     if out.op == "prod":
         return (Mul(repeated, _product_of_others(x, out.axes)),)
-    found = Equal(x, unreduce(out, x.shape, out.axes))
+    found = ir.Or(Equal(x, unreduce(out, x.shape, out.axes)), NotEqual(x, x))
+    if out.ties == "first":
+        return (_to_first(repeated, found, out.axes),)
     count = Reduce(Cast(found, x.dtype), "sum", out.axes)
     return (Where(found, unreduce(Div(g, count), x.shape, out.axes), zeros_like(x)),)
+
+
+def _to_first(g: Node, found: Node, axes: tuple[int, ...]) -> Node:
+    """g where `found` holds for the first time along `axes`, in row-major order; else 0."""
+    kept = [n if axis in axes else 1 for axis, n in enumerate(g.shape)]
+    number = build.reshape(Iota(math.prod(kept), int32), kept)
+    place = build.expand(number, g.shape)
+    first = Reduce(Where(found, place, full_like(place, int32.max)), "min", axes)
+    return Where(Equal(place, unreduce(first, g.shape, axes)), g, zeros_like(g))
 
 
 def _product_of_others(x: Node, axes: tuple[int, ...]) -> Node:

@@ -84,7 +84,16 @@ class Activations(Reduction):
 
     def softshrink(self, lambd: float = 0.5) -> Self:
         """x moved by lambd towards 0, and 0 within lambd of it."""
-        return (self > lambd).where(self - lambd, (self < -lambd).where(self + lambd, 0))
+        moved = (self > 0).where(self - lambd, self + lambd)
+        return (self.abs() <= lambd).where(0, moved)
+
+    def hardshrink(self, lambd: float = 0.5) -> Self:
+        """0 within lambd of 0, x elsewhere."""
+        return (self.abs() <= lambd).where(0, self)
+
+    def tanhshrink(self) -> Self:
+        """x - tanh(x)."""
+        return self - self.tanh()
 
     def threshold(self, threshold: float, value: float) -> Self:
         """x where it is above the threshold, else value."""
@@ -151,14 +160,14 @@ class Activations(Reduction):
         """e**x over the sum of e**x along an axis."""
         own = self._real("softmax") if dtype is None else self.cast(dtype)
         x = own._widened()
-        e = (x - x._stable_top(axis)).exp()
+        e = (x - x._top("softmax", axis)).exp()
         return own._narrowed(e / e.sum(axis, keepdim=True))
 
     def log_softmax(self, axis: int = -1, dtype: Any = None) -> Self:
         """log(softmax(x)), without the detour."""
         own = self._real("log_softmax") if dtype is None else self.cast(dtype)
         x = own._widened()
-        shifted = x - x._stable_top(axis)
+        shifted = x - x._top("log_softmax", axis)
         return own._narrowed(shifted - shifted.exp().sum(axis, keepdim=True).log())
 
     def softmin(self, axis: int = -1) -> Self:

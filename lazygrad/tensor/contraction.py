@@ -116,16 +116,20 @@ class Contraction(Random):
         dropout_p: float = 0.0,
         is_causal: bool = False,
         scale: float | None = None,
+        enable_gqa: bool = False,
     ) -> Self:
         """softmax(query @ key.mT * scale + mask) @ value; this tensor is the query.
 
         (..., L, E), (..., S, E), (..., S, V) -> (..., L, V). A bool mask says who may be attended
-        to; a float one is added. `is_causal` lets position i attend to 0 to i only. The scale is
-        1 / sqrt(E) unless given.
+        to; a float one is added; a query that may attend to nothing gets zeros. `is_causal` lets
+        position i attend to 0 to i only. The scale is 1 / sqrt(E) unless given. With `enable_gqa`
+        the heads (axis -3) of key and value serve as many of the query's each as they divide.
         """
         if attn_mask is not None and is_causal:
             raise ValueError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
         factor = self.shape[-1] ** -0.5 if scale is None else scale
+        if enable_gqa:
+            key, value = self._shared_heads(key), self._shared_heads(value)
         scores = (self * factor).matmul(self._as_tensor("attention", key).mT)
         if is_causal:
             rows, columns = scores.shape[-2:]
@@ -134,7 +138,20 @@ class Contraction(Random):
         elif attn_mask is not None:
             mask = self._as_tensor("attention", attn_mask)
             scores = mask.where(scores, float("-inf")) if mask.dtype == bool_ else scores + mask
+            nothing = scores.detach().amax(-1, keepdim=True).eq(float("-inf"))
+            weights = nothing.where(0, nothing.where(0, scores).softmax(-1))
+            return weights.dropout(dropout_p).matmul(value)
         return scores.softmax(-1).dropout(dropout_p).matmul(value)
+
+    def _shared_heads(self, other: TensorCore) -> Self:
+        """`other` (..., heads, length, size) with each head repeated, as many as this one has."""
+        x = self._as_tensor("attention", other)
+        if self.ndim < 3 or x.ndim < 3 or x.shape[-3] == 0 or self.shape[-3] % x.shape[-3]:
+            raise ShapeError(
+                f"scaled_dot_product_attention: the heads of {x.shape} do not divide those of "
+                f"{self.shape}"
+            )
+        return x.repeat_interleave(self.shape[-3] // x.shape[-3], -3)
 
 
 # --------------------------------------------------------------------------- einsum

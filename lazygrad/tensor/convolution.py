@@ -139,6 +139,21 @@ class Convolution(Contraction):
             "conv_transpose1d", 1, weight, bias, stride, padding, output_padding, groups, dilation
         )
 
+    def conv_transpose3d(
+        self,
+        weight: TensorCore,
+        bias: TensorCore | None = None,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        output_padding: int | Sequence[int] = 0,
+        groups: int = 1,
+        dilation: int | Sequence[int] = 1,
+    ) -> Self:
+        """`conv_transpose2d` with three spatial axes."""
+        return self._convolve_transposed(
+            "conv_transpose3d", 3, weight, bias, stride, padding, output_padding, groups, dilation
+        )
+
     def _convolve_transposed(
         self,
         name: str,
@@ -151,6 +166,11 @@ class Convolution(Contraction):
         groups: int,
         dilation: int | Sequence[int],
     ) -> Self:
+        if self.ndim == spatial + 1:
+            one = self.unsqueeze(0)
+            return one._convolve_transposed(
+                name, spatial, weight, bias, stride, padding, output_padding, groups, dilation
+            ).squeeze(0)
         _check_convolution(name, spatial, self.shape, weight.shape, groups, transposed=True)
         strides = per_axis(name, "stride", stride, spatial)
         dilations = per_axis(name, "dilation", dilation, spatial)

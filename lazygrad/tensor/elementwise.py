@@ -384,8 +384,9 @@ def _power(node: Node, exponent: int | float) -> Node | None:
                 return ir.Mul(ir.Mul(node, node), node)
             case -1:
                 return ir.Div(one, node)
-            case -2:
-                return ir.Div(one, ir.Mul(node, node))
+            case -2:  # not 1 / (x * x), whose gradient at 0 would be nan
+                inverse = ir.Div(one, node)
+                return ir.Mul(inverse, inverse)
             case 0.5:
                 return ir.Sqrt(node)
             case -0.5:

@@ -225,13 +225,17 @@ class Functions(Operators):
     def asin(self) -> Self:
         """The angle in [-pi/2, pi/2] whose sine is x; nan outside [-1, 1]."""
         x = self._widened()
-        return self._narrowed((x / ((1 - x) * (1 + x)).sqrt()).atan())
+        # tan of half the angle; its derivative at -1 and 1 is infinite, as it should be
+        return self._narrowed((x / (1 + (1 - x).sqrt() * (1 + x).sqrt())).atan() * 2)
 
     def acos(self) -> Self:
         """The angle in [0, pi] whose cosine is x; nan outside [-1, 1]."""
         x = self._widened()
         # 2 atan(sqrt((1 - x) / (1 + x))) keeps its digits near x = 1, where pi/2 - asin(x) does not
-        return self._narrowed(((1 - x) / (1 + x)).sqrt().atan() * 2)
+        negative = x < 0
+        size = negative.where(-x, x)
+        angle = ((1 - size).sqrt() / (1 + size).sqrt()).atan() * 2
+        return self._narrowed(negative.where(math.pi - angle, angle))
 
     def sinh(self) -> Self:
         """(e**x - e**-x) / 2: u/2 (1 + 1 / (u + 1)) with u = expm1(x), which keeps small x."""
@@ -269,7 +273,7 @@ class Functions(Operators):
         x = self._widened()
         large = x > 1e6
         t = large.where(2.0, x) - 1
-        near = (t + (t * (t + 2)).sqrt()).log1p()
+        near = (t + t.sqrt() * (t + 2).sqrt()).log1p()
         return self._narrowed(large.where(large.where(x, 1.0).log() + LOG2, near))
 
     def atanh(self) -> Self:

@@ -71,9 +71,12 @@ class Losses(Pooling):
     def binary_crossentropy(
         self, target: TensorCore, weight: TensorCore | None = None, reduction: str = "mean"
     ) -> Self:
-        """-(t log(x) + (1 - t) log(1 - x)) for probabilities x; logarithms not below -100."""
+        """-(t log(x) + (1 - t) log(1 - x)) for probabilities x; logarithms not below -100, and
+        their slopes not above 1e12."""
         t = self._target("binary_crossentropy", target)
-        likely, unlikely = self.log().maximum(-100), (1 - self).log().maximum(-100)
+        likely, unlikely = (
+            (p + 1e-12).log()._with_value(p.detach().log().maximum(-100)) for p in (self, 1 - self)
+        )
         made = -(t * likely + (1 - t) * unlikely)
         made = made if weight is None else made * weight
         return made._reduced_loss("binary_crossentropy", reduction)
@@ -125,7 +128,7 @@ class Losses(Pooling):
             return self._narrowed(
                 x._soft_cross_entropy(t, axis, weight, reduction, label_smoothing)
             )
-        shifted = x - x._stable_top(axis)
+        shifted = x - x._top("cross_entropy", axis)
         log_total = shifted.exp().sum(axis).log()
         factor = None if weight is None else self._as_tensor("cross_entropy", weight).cast(x.dtype)
         hit, counts = x._class_masks("cross_entropy", t, axis, ignore_index)

@@ -109,7 +109,7 @@ class Pooling(Convolution):
         widths = window.padding(self.shape, ceil_mode)
         node = window.over(self._node, widths, self.dtype.min)
         rank = len(node.shape)
-        return self._derived(Reduce(node, "max", tuple(range(rank - spatial, rank))))
+        return self._derived(Reduce(node, "max", tuple(range(rank - spatial, rank)), "first"))
 
     def _avg_pool(
         self,

@@ -9,7 +9,19 @@ from typing import Any, Self
 from ..dtypes import DType, bool_, int32, int64, to_dtype, uint8
 from ..errors import DTypeError, ShapeError
 from ..graph import build
-from ..graph.ir import Add, Detach, Iota, Maximum, Minimum, Mul, Node, Reduce, Reshape, Window
+from ..graph.ir import (
+    Add,
+    Const,
+    Detach,
+    Iota,
+    Maximum,
+    Minimum,
+    Mul,
+    Node,
+    Reduce,
+    Reshape,
+    Window,
+)
 from .arguments import normalized_axes, normalized_axis
 from .movement import Movement, pad_node
 from .operands import broadcast_node, cast_node
@@ -22,18 +34,20 @@ class Reduction(Movement):
 
     __slots__ = ()
 
-    def _reduce(self, name: str, op: str, axis: Axes, keepdim: bool) -> Self:
+    def _reduce(self, name: str, op: str, axis: Axes, keepdim: bool, ties: str = "all") -> Self:
         """The axes combined by op, in this tensor's dtype."""
-        return self._derived(self._reduced(name, op, self._node, axis, keepdim))
+        return self._derived(self._reduced(name, op, self._node, axis, keepdim, ties))
 
-    def _reduced(self, name: str, op: str, node: Node, axis: Axes, keepdim: bool) -> Node:
+    def _reduced(
+        self, name: str, op: str, node: Node, axis: Axes, keepdim: bool, ties: str = "all"
+    ) -> Node:
         shape = node.shape
         axes = normalized_axes(name, axis, len(shape))
         if not axes:
             return node
         if op in ("max", "min") and any(shape[i] == 0 for i in axes):
             raise ShapeError(f"{name}: axis {axis} of {shape} is empty and has no {op}imum")
-        node = Reduce(node, op, axes)
+        node = Reduce(node, op, axes, ties)
         if keepdim:
             node = build.reshape(node, tuple(1 if i in axes else n for i, n in enumerate(shape)))
         return node
@@ -53,14 +67,28 @@ class Reduction(Movement):
         return self._derived(self._reduced("prod", "prod", node, axis, keepdim))
 
     def max(self, axis: Axes = None, keepdim: bool = False) -> Self:
-        """The largest value (values only: `argmax` gives where); nan where there is one."""
-        return self._reduce("max", "max", axis, keepdim)
+        """The largest value (values only: `argmax` gives where); nan where there is one.
+
+        Along one axis the gradient goes to the first of equal values, as in PyTorch; over several
+        axes, or all, equal values share it, as they do in `amax`.
+        """
+        return self._reduce("max", "max", axis, keepdim, _ties(axis))
 
     def min(self, axis: Axes = None, keepdim: bool = False) -> Self:
-        """The smallest value (values only: `argmin` gives where); nan where there is one."""
-        return self._reduce("min", "min", axis, keepdim)
+        """The smallest value (values only: `argmin` gives where), with the gradient of `max`."""
+        return self._reduce("min", "min", axis, keepdim, _ties(axis))
 
-    amax, amin = max, min
+    def amax(self, axis: Axes = None, keepdim: bool = False) -> Self:
+        """The largest value; equal values share the gradient."""
+        return self._reduce("amax", "max", axis, keepdim)
+
+    def amin(self, axis: Axes = None, keepdim: bool = False) -> Self:
+        """The smallest value; equal values share the gradient."""
+        return self._reduce("amin", "min", axis, keepdim)
+
+    def aminmax(self, axis: Axes = None, keepdim: bool = False) -> tuple[Self, Self]:
+        """(the smallest value, the largest)."""
+        return self.amin(axis, keepdim), self.amax(axis, keepdim)
 
     def _arg(self, name: str, op: str, axis: int | None, keepdim: bool) -> Self:
         x: Self = self.detach() if axis is not None else self.detach().flatten()
@@ -129,9 +157,9 @@ class Reduction(Movement):
         return self._narrowed(squares.sum(axis, keepdim) / n)
 
     def std(self, axis: Axes = None, correction: float = 1, keepdim: bool = False) -> Self:
-        """The standard deviation, the square root of `var`."""
+        """The standard deviation, the square root of `var`; its gradient at 0 is 0."""
         self._float_only("std")
-        return self._narrowed(self._widened().var(axis, correction, keepdim).sqrt())
+        return self._narrowed(self._widened().var(axis, correction, keepdim)._root())
 
     def var_mean(
         self, axis: Axes = None, correction: float = 1, keepdim: bool = False
@@ -146,37 +174,54 @@ class Reduction(Movement):
         return self.std(axis, correction, keepdim), self.mean(axis, keepdim)
 
     def norm(self, p: float = 2, axis: Axes = None, keepdim: bool = False) -> Self:
-        """The p-norm, (sum |x|**p)**(1/p); p may be inf, -inf, 0 (how many are not 0)."""
+        """The p-norm, (sum |x|**p)**(1/p); p may be inf, -inf, 0 (how many are not 0).
+
+        The gradient of the 2-norm of zeros is 0.
+        """
         self._float_only("norm")
         x = self._widened()
         if p == math.inf:
-            made = x.abs().max(axis, keepdim)
+            made = x.abs().amax(axis, keepdim)
         elif p == -math.inf:
-            made = x.abs().min(axis, keepdim)
+            made = x.abs().amin(axis, keepdim)
         elif p == 0:
             made = x.ne(0).cast(x.dtype).sum(axis, keepdim)
         elif p == 1:
             made = x.abs().sum(axis, keepdim)
         elif p == 2:
-            made = x.square().sum(axis, keepdim).sqrt()
+            made = x.square().sum(axis, keepdim)._root()
         else:
             made = x.abs().pow(p).sum(axis, keepdim).pow(1 / p)
         return self._narrowed(made)
 
+    def _root(self) -> Self:
+        """The square root, with the gradient 0 at 0, where the slope of the root is infinite."""
+        none = self.eq(0)
+        return none.where(0, none.where(1, self).sqrt())
+
     def logsumexp(self, axis: Axes = None, keepdim: bool = False) -> Self:
         """log(sum(e**x)) without overflow: the maximum is taken out first."""
         x = self._widened()
-        top = x._stable_top(axis)
+        top = x._top("logsumexp", axis)
+        top = top.isfinite().where(top, 0)  # the difference of two infinities is nan
         total = (x - top).exp().sum(axis, keepdim=True).log() + top
         if not keepdim:
             axes = normalized_axes("logsumexp", axis, self.ndim)
             total = total.reshape(tuple(n for i, n in enumerate(self.shape) if i not in axes))
         return self._narrowed(total)
 
-    def _stable_top(self, axis: Axes) -> Self:
-        """The maximum as a constant for gradients, 0 where it is infinite, kept in place."""
-        top = self._from_node(Detach(self._node)).max(axis, keepdim=True)
-        return top.isfinite().where(top, 0)
+    def _top(self, name: str, axis: Axes) -> Self:
+        """The maximum as a constant for gradients, kept in place; -inf of nothing."""
+        axes = normalized_axes(name, axis, self.ndim)
+        if any(self.shape[i] == 0 for i in axes):
+            return self._from_node(
+                Const(
+                    -math.inf,
+                    self.dtype,
+                    tuple(1 if i in axes else n for i, n in enumerate(self.shape)),
+                )
+            )
+        return self._from_node(Detach(self._node)).amax(axis, keepdim=True)
 
     # ------------------------------------------------------------------- scans
 
@@ -207,6 +252,11 @@ class Reduction(Movement):
     def cummin(self, axis: int = 0) -> Self:
         """The smallest of the elements up to each one (values only)."""
         return self._scan("cummin", "min", axis, self.dtype.max)
+
+
+def _ties(axis: Axes) -> str:
+    """Who gets the gradient of a maximum along `axis` where values are equal."""
+    return "first" if isinstance(axis, int) else "all"
 
 
 def _accumulator(dtype: DType) -> DType:

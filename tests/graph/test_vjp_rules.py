@@ -68,6 +68,8 @@ CASES = [
     ("prod of one", lambda leaf, x: Reduce(x, "prod", (1,)), [WITH_ZEROS[:, :1]]),
     ("max", lambda leaf, x: Reduce(x, "max", (0, 2)), [IMAGE]),
     ("min", lambda leaf, x: Reduce(x, "min", (1,)), [IMAGE]),
+    ("max of the first", lambda leaf, x: Reduce(x, "max", (0, 2), "first"), [IMAGE]),
+    ("min of the first", lambda leaf, x: Reduce(x, "min", (1,), "first"), [IMAGE]),
     ("reshape", lambda leaf, x: ir.Reshape(x, (3, 4, 3)), [IMAGE]),
     ("permute", lambda leaf, x: ir.Permute(x, (2, 0, 1)), [IMAGE]),
     ("expand", lambda leaf, x: ir.Expand(x, (4, 3, 2)), [IMAGE[:1, :3, :1]]),
