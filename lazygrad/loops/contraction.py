@@ -20,6 +20,7 @@ from .tile import Tile, block_count
 
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
 SUM_BLOCK_LENGTH = 512  # terms of a sum between two visits to its partial result
+PAGE = 4096  # bytes; a first cache tells places apart by their offset in a page
 UNROLL_WHOLE = 7  # sum loops up to so long are written out
 
 
@@ -99,14 +100,14 @@ def plan_contraction(c: Contraction, machine: Machine) -> Plan | None:
 
 
 def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
-    """Plans whose vectors run along an outer loop that is contiguous in the output."""
+    """Plans whose vectors run along an outer loop."""
     lanes = _lanes(c, machine)
     stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope == "global"]
     plans = []
     sum_block = _sum_block(c)
     for x in c.outer:
         scattered = sum(stride(s.index, x) != 1 for s in stores)
-        if scattered == len(stores) or x.extent < lanes // 2:
+        if x.extent < lanes // 2:
             continue
         swap = x not in variables(c.b)
         a, b = (c.b, c.a) if swap else (c.a, c.b)
@@ -147,12 +148,24 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
             elif not contiguous:
                 cost += lanes
             cost += scattered * lanes / extent_of(c.inner)  # an element at a time
-            pack_a = extent_of(only_b) * x.extent >= 8 * size and rows[0] is not None
+            pack_a = False
+            if _scatters(a, rows[0], inner):
+                pack_a = extent_of(only_b) * x.extent >= 8 * size
+                cost += 0.0 if pack_a else 4.0 / products
             reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
             plans.append(
                 Plan(tuple(tiles), None, lanes, swap, pack_a, pack_b, sum_block, cost, reason)
             )
     return plans
+
+
+def _scatters(a: Expr, row: Var | None, inner: Var) -> bool:
+    """Whether a tile's elements of a are not in the first cache when they are needed: it walks
+    from line to line, or its rows are whole pages apart and so compete for the same places."""
+    if row is None:
+        return False
+    apart = operand_stride(a, row)
+    return operand_stride(a, inner) != 1 or apart is None or apart * a.dtype.itemsize % PAGE == 0
 
 
 def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:

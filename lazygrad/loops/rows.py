@@ -4,8 +4,8 @@ Two ways, and the cheaper by the strides of what is read and written:
 
 - along the inner loops (softmax over rows): each loop of a row is vectorized by itself, sums with
   one accumulator a lane;
-- along the last outer loop (a sum over rows, pooling): neighbouring positions fill the lanes, and
-  the whole body is computed for all of them at once.
+- along an outer loop (a sum over rows, pooling): neighbouring positions fill the lanes, and the
+  whole body is computed for all of them at once.
 """
 
 from __future__ import annotations
@@ -33,37 +33,45 @@ class RowPlan:
     width: int
     copies: int
     reason: str
+    lane: Var | None = None  # the outer loop
     turned: Var | None = None  # an outer loop to take `width` iterations of together
 
 
 def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
-    """The cheaper of the two ways, by counting what each statement costs an element."""
+    """The cheapest way, by counting what each statement costs an element."""
     width = max(2, vector_bytes // _element_bytes(body))
     light = sum(_operations(e) for s in statements(body) for e in expressions(s)) <= WIDE_OPS
     inner = _cost(body, None, width)
     scalar = _cost(body, None, 1)
-    outer = float("inf")
-    if loops and loops[-1].extent > 1 and is_independent(body, loops[-1]):
-        outer = _cost(body, loops[-1], width) * _waste(loops[-1].extent, width)
-    if outer <= inner and outer < scalar:
-        turned = turnable(body, loops[-1], loops[:-1], width)
+    outer, lane = _cheapest_lane(loops, body, width)
+    if lane is not None and outer <= inner and outer < scalar:
+        turned = turnable(body, lane, loops, width)
         if turned is not None:
-            reason = (
-                f"blocks of {width} x {width}, turned: along {turned.name} and {loops[-1].name}"
-            )
-            return RowPlan("outer", width, 1, reason, turned)
-        copies = 4 if light and loops[-1].extent >= 8 * width and not _has_sums(body) else 1
-        copies = max(copies, 2 if light and loops[-1].extent >= 2 * width else 1)
-        return RowPlan("outer", width, copies, f"{width * copies} lanes along {loops[-1].name}")
+            reason = f"{width} x {width} blocks of {turned.name}, {lane.name}, turned"
+            return RowPlan("outer", width, 1, reason, lane, turned)
+        copies = 4 if light and lane.extent >= 8 * width and not _has_sums(body) else 1
+        copies = max(copies, 2 if light and lane.extent >= 2 * width else 1)
+        return RowPlan("outer", width, copies, f"{width * copies} lanes along {lane.name}", lane)
     if inner < scalar:
         return RowPlan("inner", width, 4 if light else 1, f"{width} lanes along the inner loops")
     return RowPlan("none", 1, 1, "no loop is worth vectors")
 
 
+def _cheapest_lane(loops: list[Var], body: Body, width: int) -> tuple[float, Var | None]:
+    """The outer loop to fill lanes with, and what an element then costs."""
+    best: tuple[float, Var | None] = (float("inf"), None)
+    for var in reversed(loops):
+        if var.extent > 1 and is_independent(body, var):
+            cost = _cost(body, var, width) * _waste(var.extent, width)
+            best = min(best, (cost, var), key=lambda pair: pair[0])
+    return best
+
+
 def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
     """The kernel's nest with its vector loops made; unroll and vectorize carry them out."""
-    if plan.along == "outer":
-        *rest, x = loops
+    if plan.lane is not None:
+        x = plan.lane
+        rest = [v for v in loops if v is not x]
         size = min(plan.width * plan.copies, _round_up(x.extent, plan.width))
         if plan.turned is not None:
             blocks, body = in_blocks(body, plan.turned, plan.width)

@@ -32,7 +32,9 @@ def test_both_ways_keep_values(any_sample: Any, along: str) -> None:
         return
     if any_sample.kernel.kind == "sort":  # its steps depend on each other
         return
-    body = vectorize_rows(loops, inside, RowPlan(along, 4, 2, ""))
+    body = vectorize_rows(
+        loops, inside, RowPlan(along, 4, 2, "", loops[-1] if along == "outer" else None)
+    )
     any_sample.agrees(any_sample.with_body(body))
 
 

@@ -15,7 +15,8 @@ from lazygrad.loops.vectorize import vectorize, widen
 
 def _vectorized(sample: Any, along: str) -> Any:
     loops, inside = peel(sample.function.body)
-    body = vectorize_rows([loop.var for loop in loops], inside, RowPlan(along, 4, 1, ""))
+    lane = loops[-1].var if along == "outer" else None
+    body = vectorize_rows([loop.var for loop in loops], inside, RowPlan(along, 4, 1, "", lane))
     return sample.with_body(vectorize(body))
 
 
