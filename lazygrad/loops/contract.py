@@ -17,16 +17,15 @@ from dataclasses import replace
 
 from ..expr import Array, Literal, Load, Var
 from ..index import add, all_of, at_least, flatten, minimum, mul
-from .contraction import UNROLL_WHOLE, Contraction, Plan, extent_of, factors, round_up
+from .contraction import Contraction, Plan, extent_of, factors, round_up
 from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
 from .lanes import split_lanes
 from .pack import pack
 from .rebuild import nest, peel, rename_array, substitute_body, variables
-from .tile import shift, tile
+from .tile import shift, split_loop, tile, unroll_innermost
 
 A_BLOCK_BYTES = 192 << 10  # the packed block of the broadcast operand: most of a second cache
 B_BLOCK_BYTES = 4 << 20  # the packed part of the other: it streams from the last cache
-UNROLL_BY = 4  # sum loops that are not written out whole
 
 
 def contract(c: Contraction, plan: Plan, cores: int) -> Body:
@@ -52,7 +51,7 @@ def contract(c: Contraction, plan: Plan, cores: int) -> Body:
     columns = [blocks.get(v, v) for v in c.outer if v not in in_a]
     task, (both, columns, rows), body = _split_tasks([both, columns, rows], body, cores)
     if plan.sum_block is None:
-        inside = _packed(_unroll_innermost(body), columns, rows, plan)
+        inside = _packed(unroll_innermost(body), columns, rows, plan)
     else:
         inside = _by_sum_blocks(body, columns, rows, plan)
     return nest(task, nest(both, inside), "parallel")
@@ -95,7 +94,7 @@ def _by_sum_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan) 
     last = max(n for n, s in enumerate(body) if _accumulates(s, part))
     block, inside = _split_sum(body[sums], *plan.sum_block)
     update = (*body[zero:sums], *inside, *body[sums + 1 : last + 1])
-    tiles = _packed(_unroll_innermost(update), columns, rows, plan)
+    tiles = _packed(unroll_innermost(update), columns, rows, plan)
     return (
         Alloc(part),
         *nest(loops, body[1:zero]),
@@ -142,7 +141,7 @@ def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body
         body = nest(outside, pack(nest([*inside, *rows], body), b, "panel_b"))
         return pack(body, a, "panel_a") if pack_a else body
     count = max(1, A_BLOCK_BYTES * rows[-1].extent // a_bytes)
-    row_blocks, part, body = _split(rows[-1], -(-rows[-1].extent // count), "s", body)
+    row_blocks, part, body = split_loop(rows[-1], -(-rows[-1].extent // count), "s", body)
     body = _add_once(body, row_blocks, part, rows[-1].extent)
     a, b = factors(body, plan.swap)
     body = pack(nest([*inside, part], body), a, "panel_a")
@@ -187,19 +186,8 @@ def _split_tasks(
         return [], groups, body
     even = [v for v in loops if round_up(v.extent, cores) / v.extent <= 1.07]
     chosen = even[0] if even else max(loops, key=lambda v: v.extent)
-    task, part, body = _split(chosen, cores, "t", body)
+    task, part, body = split_loop(chosen, cores, "t", body)
     return [task], [[part if v is chosen else v for v in group] for group in groups], body
-
-
-def _split(var: Var, count: int, suffix: str, body: Body) -> tuple[Var, Var, Body]:
-    """A loop in `count` parts; where they do not come out even, the last ones overlap."""
-    size = -(-var.extent // count)
-    part_number = Var(f"{var.name}_{suffix}", -(-var.extent // size))
-    part = Var(f"{var.name}_b", size)
-    start = mul(part_number, size)
-    if var.extent % size:
-        start = minimum(start, Literal(var.extent - size))
-    return part_number, part, substitute_body(body, {var: add(start, part)})
 
 
 def _vectorize_sum(body: Body, width: int) -> Body:
@@ -211,23 +199,4 @@ def _vectorize_sum(body: Body, width: int) -> Body:
             result.extend(split_lanes([loop.var for loop in loops], inside, width, 1))
         else:
             result.append(stmt)
-    return tuple(result)
-
-
-def _unroll_innermost(body: Body) -> Body:
-    """Write out the innermost sum loop, whole if it is short, else by four."""
-    result: list[Stmt] = []
-    for stmt in body:
-        if isinstance(stmt, For) and stmt.kind == "serial":
-            if any(isinstance(s, For) and s.kind == "serial" for s in stmt.body):
-                stmt = replace(stmt, body=_unroll_innermost(stmt.body))
-            elif stmt.var.extent <= UNROLL_WHOLE:
-                stmt = replace(stmt, kind="unroll")
-            elif stmt.var.extent % UNROLL_BY == 0:
-                blocks, part, inside = _split(
-                    stmt.var, stmt.var.extent // UNROLL_BY, "u", stmt.body
-                )
-                unrolled = For(part, part.extent, "unroll", inside)
-                stmt = For(blocks, blocks.extent, "serial", (unrolled,))
-        result.append(stmt)
     return tuple(result)

@@ -16,12 +16,11 @@ from ..backends.base import Machine
 from ..expr import Cast, Expr, Op, Var
 from .ir import Accumulate, Body, For, Store, statements
 from .rebuild import loads, nest, peel, stride, variables
-from .tile import Tile, block_count
+from .tile import UNROLL_WHOLE, Tile, block_count
 
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
 SUM_BLOCK_LENGTH = 512  # terms of a sum between two visits to its partial result
 PAGE = 4096  # bytes; a first cache tells places apart by their offset in a page
-UNROLL_WHOLE = 7  # sum loops up to so long are written out
 
 
 @dataclass(frozen=True)

@@ -142,3 +142,15 @@ def stride(index: Expr, var: Var) -> int | None:
         elif var in variables(atom):
             return None
     return step
+
+
+def updates_in_place(body: Body) -> bool:
+    """Whether a body reads what it writes, so that doing an iteration twice would change it."""
+    written: set[Array] = set()
+    read: set[Array] = set()
+    for stmt in statements(body):
+        if isinstance(stmt, (Store, Accumulate)) and stmt.array.scope == "global":
+            written.add(stmt.array)
+        for e in expressions(stmt):
+            read.update(load.array for load in loads(e))
+    return not written.isdisjoint(read)

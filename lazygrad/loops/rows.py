@@ -3,9 +3,10 @@
 Two ways, and the cheaper by the strides of what is read and written:
 
 - along the inner loops (softmax over rows): each loop of a row is vectorized by itself, sums with
-  one accumulator a lane;
+  one accumulator a lane; where that is little (a sum of each row), several rows at once;
 - along an outer loop (a sum over rows, pooling): neighbouring positions fill the lanes, and the
-  whole body is computed for all of them at once.
+  whole body is computed for all of them at once. A sum down long columns has the sums of many
+  columns in an array, so that memory is read along its rows.
 """
 
 from __future__ import annotations
@@ -14,14 +15,25 @@ from dataclasses import dataclass, replace
 
 from ..expr import Expr, Load, Op, Var
 from ..index import add, less, mul
-from .ir import Accumulate, Body, For, If, Stmt, Store, expressions, statements
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
 from .lanes import split_lanes
 from .merge import merge
-from .rebuild import loads, nest, peel, stride, substitute_body
-from .tile import sink
+from .rebuild import (
+    loads,
+    nest,
+    peel,
+    rename_array,
+    stride,
+    substitute_body,
+    updates_in_place,
+)
+from .tile import Tile, sink, tile, unroll_innermost
 from .transpose import in_blocks, turnable
 
 WIDE_OPS = 24  # statements with fewer operations keep several vectors in flight
+ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once
+PANEL = 1024  # sums that such an array holds
+PAGE_BYTES = 4096  # a stride from which on each step is in another page
 SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
 
 
@@ -35,6 +47,8 @@ class RowPlan:
     reason: str
     lane: Var | None = None  # the outer loop
     turned: Var | None = None  # an outer loop to take `width` iterations of together
+    rows: int = 1  # iterations of the last outer loop to take together
+    panel: int = 0  # iterations of `lane` whose sums are in an array, if any
 
 
 def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
@@ -49,11 +63,17 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
         if turned is not None:
             reason = f"{width} x {width} blocks of {turned.name}, {lane.name}, turned"
             return RowPlan("outer", width, 1, reason, lane, turned)
+        if lane.extent >= 2 * PANEL and _walks_pages(body, lane):
+            reason = f"{PANEL} sums along {lane.name} in an array, {width} lanes"
+            return RowPlan("outer", width, 1, reason, lane, panel=PANEL)
         copies = 4 if light and lane.extent >= 8 * width and not _has_sums(body) else 1
         copies = max(copies, 2 if light and lane.extent >= 2 * width else 1)
         return RowPlan("outer", width, copies, f"{width * copies} lanes along {lane.name}", lane)
     if inner < scalar:
-        return RowPlan("inner", width, 4 if light else 1, f"{width} lanes along the inner loops")
+        reason = f"{width} lanes along the inner loops"
+        if light and _may_join_rows(loops, body):
+            return RowPlan("inner", width, 2, f"{ROWS} rows at once, {reason}", rows=ROWS)
+        return RowPlan("inner", width, 4 if light else 1, reason)
     return RowPlan("none", 1, 1, "no loop is worth vectors")
 
 
@@ -67,6 +87,15 @@ def _cheapest_lane(loops: list[Var], body: Body, width: int) -> tuple[float, Var
     return best
 
 
+def _may_join_rows(loops: list[Var], body: Body) -> bool:
+    """Whether rows have one loop each, are many, and may be done twice where blocks overlap."""
+    if sum(isinstance(s, For) for s in body) != 1 or not loops or loops[-1].extent < 8 * ROWS:
+        return False
+    if not is_independent(body, loops[-1]):
+        return False
+    return loops[-1].extent % ROWS == 0 or not updates_in_place(body)
+
+
 def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
     """The kernel's nest with its vector loops made; unroll and vectorize carry them out."""
     if plan.lane is not None:
@@ -76,10 +105,39 @@ def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
         if plan.turned is not None:
             blocks, body = in_blocks(body, plan.turned, plan.width)
             rest = [blocks if v is plan.turned else v for v in rest]
+        if plan.panel:
+            return nest(rest, _split_panels(x, plan, body))
         return nest(rest, _split_outer(x, size, _unroll_small(body)))
     if plan.along == "inner":
         body = tuple(s for stmt in body for s in _vectorize_inner(stmt, plan))
+        if plan.rows > 1:
+            blocks, body = tile(body, Tile(loops[-1], plan.rows), overlap=True)
+            loops = [*loops[:-1], blocks]
     return nest(loops, body)
+
+
+def _walks_pages(body: Body, lane: Var) -> bool:
+    """Whether a body is one sum (or maximum) whose terms are pages apart, contiguous in `lane`."""
+    nests = [s for s in body if isinstance(s, For)]
+    if len(nests) != 1:
+        return False
+    inner, update = peel((nests[0],))
+    if not all(isinstance(s, Accumulate) and s.array.scope == "register" for s in update):
+        return False
+    reads = [x for s in update for e in expressions(s) for x in loads(e) if stride(x.index, lane)]
+    apart = [abs(stride(x.index, inner[-1].var) or 0) * x.dtype.itemsize for x in reads]
+    return bool(apart) and min(apart) >= PAGE_BYTES
+
+
+def _split_panels(x: Var, plan: RowPlan, body: Body) -> Body:
+    """Blocks of x, the last one overlapping or guarded; in each, vectors after vectors inside of
+    the sum's loops."""
+    body = unroll_innermost(body)
+    blocks, body = tile(body, Tile(x, plan.panel, plan.width, "serial"), not updates_in_place(body))
+    for stmt in body:
+        if isinstance(stmt, Alloc) and stmt.array.scope == "register":
+            body = rename_array(body, stmt.array, replace(stmt.array, scope="local"), lambda i: i)
+    return nest([blocks], body)
 
 
 def _split_outer(x: Var, size: int, body: Body) -> Body:

@@ -19,14 +19,21 @@ from ..index import TRUE, add, all_of, less, minimum, mul
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store
 from .rebuild import guard_loads, rename_array, substitute_body, variables
 
+UNROLL_WHOLE = 7  # sum loops up to so long are written out
+UNROLL_BY = 4  # longer ones
+
 
 @dataclass(frozen=True)
 class Tile:
-    """A loop's block: `size` iterations of `var`, in vectors of `width` lanes if that is not 1."""
+    """A loop's block: `size` iterations of `var`, in vectors of `width` lanes if that is not 1.
+
+    The vectors, or the iterations, are in a loop of kind `kind`.
+    """
 
     var: Var
     size: int
     width: int = 1
+    kind: str = "unroll"
 
 
 def block_count(tile: Tile) -> int:
@@ -57,7 +64,7 @@ def tile(body: Body, tile: Tile, overlap: bool) -> tuple[Var, Body]:
     if tile.width > 1:
         body = sink(body, lane, "vector", None if guard is TRUE else guard)
     if copies.extent > 1:
-        body = sink(body, copies, "unroll", None if guard is TRUE or tile.width > 1 else guard)
+        body = sink(body, copies, tile.kind, None if guard is TRUE or tile.width > 1 else guard)
     return blocks, body
 
 
@@ -117,3 +124,33 @@ def _guarded(stmt: Stmt, var: Var, guard: Expr | None, sums: bool) -> Stmt:
         case Let():
             return replace(stmt, value=guard_loads(stmt.value, var, guard))
     return stmt
+
+
+def split_loop(var: Var, count: int, suffix: str, body: Body) -> tuple[Var, Var, Body]:
+    """A loop in `count` parts; where they do not come out even, the last ones overlap."""
+    size = -(-var.extent // count)
+    part_number = Var(f"{var.name}_{suffix}", -(-var.extent // size))
+    part = Var(f"{var.name}_b", size)
+    start = mul(part_number, size)
+    if var.extent % size:
+        start = minimum(start, Literal(var.extent - size))
+    return part_number, part, substitute_body(body, {var: add(start, part)})
+
+
+def unroll_innermost(body: Body) -> Body:
+    """Write out the innermost sum loop, whole if it is short, else by four."""
+    result: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, For) and stmt.kind == "serial":
+            if any(isinstance(s, For) and s.kind == "serial" for s in stmt.body):
+                stmt = replace(stmt, body=unroll_innermost(stmt.body))
+            elif stmt.var.extent <= UNROLL_WHOLE:
+                stmt = replace(stmt, kind="unroll")
+            elif stmt.var.extent % UNROLL_BY == 0:
+                blocks, part, inside = split_loop(
+                    stmt.var, stmt.var.extent // UNROLL_BY, "u", stmt.body
+                )
+                unrolled = For(part, part.extent, "unroll", inside)
+                stmt = For(blocks, blocks.extent, "serial", (unrolled,))
+        result.append(stmt)
+    return tuple(result)

@@ -17,7 +17,7 @@ from itertools import count
 from ..expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
 from ..index import add, linear
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions
-from .rebuild import loads, map_expressions, stride
+from .rebuild import loads, map_expressions, stride, updates_in_place
 from .tile import Tile, tile
 
 REGISTER_PART = 16  # bytes of a vector within which shuffles are cheapest
@@ -38,8 +38,11 @@ def turnable(body: Body, lane: Var, loops: list[Var], lanes: int) -> Var | None:
         for load in loads(e)
         if load.guard is None and abs(stride(load.index, lane) or 0) >= lanes
     ]
+    once = updates_in_place(body)
     for var in reversed(loops):
-        if var.extent >= lanes and apart and all(stride(x.index, var) == 1 for x in apart):
+        if var.extent < lanes or (once and var.extent % lanes):
+            continue
+        if apart and all(stride(x.index, var) == 1 for x in apart):
             return var
     return None
 

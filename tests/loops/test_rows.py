@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from lazygrad.loops.ir import show
+from lazygrad.dtypes import float32
+from lazygrad.expr import Array, Literal, Load, Op, Var
+from lazygrad.index import add, mul
+from lazygrad.loops.evaluate import evaluate
+from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Store, show
 from lazygrad.loops.merge import merge
-from lazygrad.loops.rebuild import peel
+from lazygrad.loops.rebuild import peel, substitute_body
 from lazygrad.loops.rows import RowPlan, is_independent, plan_rows, vectorize_rows
 
 
@@ -42,3 +47,46 @@ def test_text(sample: Any, golden: Any) -> None:
     loops, inside = _parts(sample("column sum"))
     body = vectorize_rows(loops, inside, plan_rows(loops, inside, 32))
     golden("rows.txt", show(sample("column sum").with_body(body)))
+
+
+def test_rows_of_little_work_are_taken_together() -> None:
+    x, out = Array("x", float32, 40 * 9), Array("out", float32, 40)
+    acc = Array("acc", float32, 1, "register")
+    r, k = Var("r", 40), Var("k", 9)
+    total = Accumulate(acc, Literal(0), "sum", Load(x, add(mul(r, 9), k)))
+    body = (
+        Alloc(acc),
+        Store(acc, Literal(0), Literal(0.0, float32)),
+        For(k, 9, "serial", (total,)),
+        Store(out, r, Load(acc, Literal(0))),
+    )
+    plan = plan_rows([r], body, 32)
+    assert (plan.along, plan.rows) == ("inner", 4)
+    in_place = (*body[:-1], Store(out, r, Op("add", (Load(out, r), Load(acc, Literal(0))))))
+    assert plan_rows([r], in_place, 32).rows == 4  # 40 is a multiple of 4
+    few = Var("r", 39)
+    moved = substitute_body(in_place, {r: few})
+    assert plan_rows([few], moved, 32).rows == 1  # the last rows would be done twice
+
+
+@pytest.mark.parametrize("columns", [2048, 2051])
+@pytest.mark.parametrize("op", ["sum", "max"])
+def test_sums_down_long_columns_are_in_an_array(columns: int, op: str) -> None:
+    x, out = Array("x", float32, 9 * columns), Array("out", float32, columns)
+    acc = Array("acc", float32, 1, "register")
+    c, k = Var("c", columns), Var("k", 9)
+    total = Accumulate(acc, Literal(0), op, Load(x, add(mul(k, columns), c)))
+    body = (
+        Alloc(acc),
+        Store(acc, Literal(0), Literal(-9.0, float32)),
+        For(k, 9, "serial", (total,)),
+        Store(out, c, Load(acc, Literal(0))),
+    )
+    plan = plan_rows([c], body, 32)
+    assert plan.panel
+    values = np.arange(x.size, dtype=np.float32).reshape(9, columns) % 97
+    arrays = {"x": values.ravel(), "out": np.zeros(columns, np.float32)}
+    function = Function("columns", (out, x), 1, vectorize_rows([c], body, plan))
+    evaluate(function, arrays)
+    wanted = values.sum(0) - 9 if op == "sum" else values.max(0)
+    np.testing.assert_array_equal(arrays["out"], wanted)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lazygrad.dtypes import DType, float16, float32, float64, int8
-from lazygrad.expr import Array, Load, Ramp, Var, Zip
+from lazygrad.expr import Array, Load, Op, Ramp, Var, Zip
 from lazygrad.index import add, less, mul
 from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.ir import Body, For, Function, Let, Store, show, statements
@@ -117,3 +117,11 @@ def test_zip_picks_as_it_says() -> None:
 
 def test_text(golden: Any) -> None:
     golden("transpose.txt", show(turned(columns(float32, 4, 4, step=16))))
+
+
+def test_what_is_updated_in_place_is_not_done_twice() -> None:
+    i, j = Var("i", 12), Var("j", 16)
+    value = Op("add", (Load(OUT, add(mul(i, 16), j)), Load(X, add(mul(j, 12), i))))
+    update = (Store(OUT, add(mul(i, 16), j), value),)
+    assert turnable(update, j, [i], 8) is None  # blocks of 8 would overlap
+    assert turnable(update, j, [i], 4) is i
