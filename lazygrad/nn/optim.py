@@ -229,3 +229,66 @@ class RMSprop(Optimizer):
             state.append(velocity)
         p.assign(p - move * _beside(self._lr, p))
         return state
+
+
+class Adagrad(Optimizer):
+    """p -= lr * g / (sqrt(v) + eps), where v is the sum of all g*g (Duchi et al. 2011)."""
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        super().__init__(params, lr)
+        self.lr_decay, self.weight_decay, self.eps = lr_decay, weight_decay, eps
+        self.total = [
+            Tensor.full(p.shape, initial_accumulator_value, dtype=p.dtype, device=p.device)
+            for p in self.params
+        ]
+        self.steps = self._scalar(-1.0)
+
+    def _advance(self) -> list[Tensor]:
+        return [self.steps.assign(self.steps + 1)]
+
+    def _update(self, index: int, p: Tensor, grad: Tensor) -> list[Tensor]:
+        if self.weight_decay:
+            grad = grad + p * self.weight_decay
+        total = self.total[index].assign(self.total[index] + grad * grad)
+        lr = _beside(self._lr / (self.steps * self.lr_decay + 1), p)
+        p.assign(p - lr * grad / (total.sqrt() + self.eps))
+        return [total]
+
+
+class LAMB(Adam):
+    """AdamW whose step of each parameter is scaled to that parameter's norm (You et al. 2020).
+
+    The step is r = m' / (sqrt(v') + eps) + weight_decay * p, times |p| / |r|, or 1 where either
+    norm is 0; p -= lr * step.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def _update(self, index: int, p: Tensor, grad: Tensor) -> list[Tensor]:
+        beta1, beta2 = self.betas
+        mean = self.mean[index].assign(self.mean[index] * beta1 + grad * (1 - beta1))
+        square = self.square[index].assign(self.square[index] * beta2 + grad * grad * (1 - beta2))
+        correction1, correction2 = (_beside(correction, p) for correction in self.corrections)
+        step = (mean / correction1) / ((square / correction2).sqrt() + self.eps)
+        step = step + p * self.weight_decay
+        own, wanted = p.norm(), step.norm()
+        usable = (own > 0) & (wanted > 0)
+        trust = usable.where(own / usable.where(wanted, 1), 1)
+        p.assign(p - step * trust * _beside(self._lr, p))
+        return [mean, square]

@@ -8,12 +8,12 @@ The themes stand in files of their own, each building on those before it:
     autograd     backward, gradient, no_grad
     elementwise  arithmetic, comparisons, logic, selection;  operators: the same as Python operators
     functions    exp, log, sin and their like
-    movement     reshape, permute, pad, cat, ...
+    movement     reshape, permute, flip, ...;  joining: cat, pad, tril, ...
     reduce       sum, max, mean, var, cumsum, ...
     activations  relu, gelu, softmax, layer norm, ...
     indexing     x[...] and x[...] = value;  gather: gather, scatter, sort, topk
     random       Threefry, and distributions from it
-    contraction  matmul, einsum, attention;  convolution;  pooling
+    contraction  matmul, einsum, attention;  convolution;  pooling, resampling
     losses       cross entropy and others
 """
 

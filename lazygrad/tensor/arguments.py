@@ -39,13 +39,14 @@ def normalized_axes(name: str, axes: Any, rank: int) -> tuple[int, ...]:
 def shape_of(name: str, *sizes: Any) -> Shape:
     """The shape given as `f(2, 3)` or as `f((2, 3))`. Raises ShapeError for what is no shape."""
     given = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-    shape = tuple(size if type(size) is int else _size(name, size) for size in given)
+    shape = tuple(size if type(size) is int else whole_size(name, size) for size in given)
     if shape and min(shape) < 0:
         raise ShapeError(f"{name}: shape {shape} has a negative size")
     return shape
 
 
-def _size(name: str, size: Any) -> int:
+def whole_size(name: str, size: Any) -> int:
+    """A size as an integer. Raises ShapeError for what is none."""
     if isinstance(size, (bool, float)) or not hasattr(size, "__index__"):
         raise ShapeError(f"{name}: a size is an integer, not {size!r}")
     return int(size.__index__())

@@ -7,6 +7,7 @@ gradients. float16 and bfloat16 are multiplied and summed in float32, and rounde
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Sequence
 from typing import Any, Self
@@ -15,6 +16,7 @@ from ..dtypes import DType, bool_, float32
 from ..errors import ShapeError
 from ..graph import build
 from ..graph.ir import Mul, Node, Reduce, Shape
+from .arguments import normalized_axis
 from .core import TensorCore, in_float32
 from .operands import broadcast_node, broadcast_shape, cast_node, result_dtype
 from .random import Random
@@ -80,6 +82,60 @@ class Contraction(Random):
         if self.ndim != 1 or other.ndim != 1:
             raise ShapeError(f"outer: needs vectors, shapes are {self.shape} and {other.shape}")
         return self.unsqueeze(1) * other
+
+    mv = matmul
+
+    def inner(self, other: TensorCore) -> Self:
+        """The product summed over the last axis of both: (.., K), (.., K) -> (.., ..)."""
+        if not self.shape or not other.shape:
+            return self * other
+        y = self._as_tensor("inner", other)
+        if self.shape[-1] != y.shape[-1]:
+            raise ShapeError(f"inner: last axes of {self.shape} and {y.shape} differ")
+        rows, columns = math.prod(self.shape[:-1]), math.prod(y.shape[:-1])
+        k, kept = y.shape[-1], (*self.shape[:-1], *y.shape[:-1])
+        return (self.reshape(rows, k) @ y.reshape(columns, k).T).reshape(kept)
+
+    def kron(self, other: TensorCore) -> Self:
+        """Kronecker's product: each element times the whole of the other, as blocks."""
+        y = self._as_tensor("kron", other)
+        rank = max(self.ndim, y.ndim)
+        own = (1,) * (rank - self.ndim) + self.shape
+        each = (1,) * (rank - y.ndim) + y.shape
+        blocks = self.reshape([size for n in own for size in (n, 1)]) * y.reshape(
+            [size for n in each for size in (1, n)]
+        )
+        return blocks.reshape([n * m for n, m in zip(own, each, strict=True)])
+
+    def trace(self) -> Self:
+        """The sum of a matrix's diagonal."""
+        if self.ndim != 2:
+            raise ShapeError(f"trace: needs a matrix, shape is {self.shape}")
+        return self.diagonal().sum()
+
+    def cross(self, other: TensorCore, axis: int = -1) -> Self:
+        """The vector product along an axis of size 3."""
+        y = self._as_tensor("cross", other)
+        shape = broadcast_shape("cross", self.shape, y.shape)
+        a, b = self.expand(shape), y.expand(shape)
+        place = normalized_axis("cross", axis, len(shape))
+        if shape[place] != 3:
+            raise ShapeError(f"cross: axis {axis} of {shape} has no size of 3")
+        return a.roll(-1, place) * b.roll(-2, place) - a.roll(-2, place) * b.roll(-1, place)
+
+    def addmm(self, a: TensorCore, b: TensorCore, beta: float = 1, alpha: float = 1) -> Self:
+        """beta * x + alpha * (a @ b)."""
+        product = self._as_tensor("addmm", a).matmul(b)
+        own = self if beta == 1 else self * beta
+        return own + (product if alpha == 1 else product * alpha)
+
+    addmv = baddbmm = addmm
+
+    def cosine_similarity(self, other: TensorCore, axis: int = 1, eps: float = 1e-8) -> Self:
+        """The cosine of the angle of vectors along an axis; their norms count as at least eps."""
+        y = self._as_tensor("cosine_similarity", other)
+        a, b = self.norm(2, axis, keepdim=True), y.norm(2, axis, keepdim=True)
+        return ((self / a.maximum(eps)) * (y / b.maximum(eps))).sum(axis)
 
     def linear(self, weight: TensorCore, bias: TensorCore | None = None) -> Self:
         """x @ weight.T + bias, for x (..., in) and weight (out, in), as PyTorch has it."""

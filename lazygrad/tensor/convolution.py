@@ -16,7 +16,7 @@ from ..graph.ir import Add, Fold, Node, Shape, Window, window_count
 from .arguments import per_axis
 from .contraction import Contraction, summed_product
 from .core import TensorCore
-from .movement import pad_node
+from .joining import pad_node
 from .operands import broadcast_node, cast_node, result_dtype
 
 

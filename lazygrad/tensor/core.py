@@ -157,6 +157,8 @@ class TensorCore:
         """The number of elements."""
         return self._node.size
 
+    nelement, ndimension = numel, dim
+
     def element_size(self) -> int:
         """Bytes an element."""
         return self._node.dtype.itemsize
@@ -392,6 +394,10 @@ class TensorCore:
         if target == self._node.dtype:
             return self
         return self._derived(Cast(self._node, target))
+
+    def type_as(self, other: TensorCore) -> Self:
+        """The values in the dtype of `other`."""
+        return self.cast(other.dtype)
 
     def to(self, target: Any, dtype: Any = None) -> Self:
         """On another device (a name), or in another dtype, or both: `x.to("GPU", float16)`."""

@@ -142,6 +142,10 @@ class Creation(TensorCore):
         """0 in this tensor's shape, dtype and device."""
         return self.full_like(0, dtype, requires_grad)
 
+    def empty_like(self, dtype: Any = None, requires_grad: bool = False) -> Self:
+        """`Tensor.empty` in this tensor's shape, dtype and device."""
+        return self.full_like(0, dtype, requires_grad)
+
     def ones_like(self, dtype: Any = None, requires_grad: bool = False) -> Self:
         """1 in this tensor's shape, dtype and device."""
         return self.full_like(1, dtype, requires_grad)

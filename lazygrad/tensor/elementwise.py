@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, Self
 
+import ml_dtypes
+
 from ..dtypes import bool_, float32, int64, to_dtype, uint8
 from ..errors import DTypeError
 from ..graph import ir
@@ -197,6 +199,24 @@ class Elementwise(Autograd):
 
     clip = clamp
 
+    def clamp_min(self, min: Operand) -> Self:
+        """`clamp` from below."""
+        return self.clamp(min)
+
+    def clamp_max(self, max: Operand) -> Self:
+        """`clamp` from above."""
+        return self.clamp(None, max)
+
+    def addcmul(self, a: Operand, b: Operand, value: float = 1) -> Self:
+        """x + value * a * b."""
+        return self.add(self._as_tensor("addcmul", a).mul(b), value)
+
+    def addcdiv(self, a: Operand, b: Operand, value: float = 1) -> Self:
+        """x + value * a / b."""
+        return self.add(self._as_tensor("addcdiv", a).div(b), value)
+
+    multiply, subtract, divide, true_divide, negative, absolute = mul, sub, div, div, neg, abs
+
     def lerp(self, end: Operand, weight: Operand) -> Self:
         """x + weight * (end - x)."""
         return self.add(self._as_tensor("lerp", end).sub(self).mul(weight))
@@ -238,6 +258,8 @@ class Elementwise(Autograd):
         """x >= y; false where either is nan."""
         return self._compare("ge", ir.LessEqual, y, reverse=True)
 
+    not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+
     def isnan(self) -> Self:
         """Whether x is nan."""
         return self._from_node(ir.NotEqual(self._node, self._node))
@@ -263,6 +285,18 @@ class Elementwise(Autograd):
         near = x.sub(other).abs().le(other.abs().mul(rtol).add(atol))
         near = near.bitwise_and(other.isfinite()).bitwise_or(x.eq(other))
         return near.bitwise_or(x.isnan().bitwise_and(other.isnan())) if equal_nan else near
+
+    def nan_to_num(
+        self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    ) -> Self:
+        """nan, infinity and -infinity replaced; the infinities by the dtype's extremes unless
+        given."""
+        if not self.dtype.is_float:
+            return self.clone()
+        most = float(ml_dtypes.finfo(self.dtype.numpy).max)  # type: ignore[no-untyped-call]
+        x = self.eq(math.inf).where(most if posinf is None else posinf, self)
+        x = self.eq(-math.inf).where(-most if neginf is None else neginf, x)
+        return self.isnan().where(nan, x)
 
     # ------------------------------------------------------------------- selection
 
@@ -339,6 +373,8 @@ class Elementwise(Autograd):
     def bitwise_right_shift(self, y: Operand) -> Self:
         """x >> y; the sign is kept."""
         return self._binary("bitwise_right_shift", ir.Shr, y)
+
+    lshift, rshift = bitwise_left_shift, bitwise_right_shift
 
     def bitcast(self, dtype: Any) -> Self:
         """The same bits read as another dtype of the same size."""

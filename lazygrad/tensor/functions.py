@@ -7,7 +7,7 @@ overflows, the one used here does not; a comment or the docstring says what it i
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Self, TypeVar
 
 from ..dtypes import float32, float64
 from ..graph import ir
@@ -17,6 +17,7 @@ from .elementwise import UnaryMaker
 from .operators import Operators
 
 LOG2 = math.log(2.0)
+_F = TypeVar("_F", bound="Functions")
 
 
 class Functions(Operators):
@@ -135,6 +136,65 @@ class Functions(Operators):
     def erfc(self) -> Self:
         """1 - erf(x)."""
         return self._narrowed(1 - self._widened().erf())
+
+    def erfinv(self) -> Self:
+        """The x that erf maps to this; infinite at -1 and 1, nan beyond them.
+
+        A rational approximation (Giles 2012, "Approximating the erfinv function": single
+        precision) made exact by two steps of Newton's method.
+        """
+        y = self._widened()
+        known = y.detach()
+        inside = known.abs() < 1
+        size = inside.where(known, 0)
+        w = -((1 - size) * (1 + size)).log()
+        near = _polynomial(w - 2.5, _ERFINV_NEAR)
+        far = _polynomial(w.clamp(min=5).sqrt() - 3, _ERFINV_FAR)
+        x = (w < 5).where(near, far) * size
+        for _ in range(2):
+            x = x - (x.erf() - size) * (x * x).exp() * (math.sqrt(math.pi) / 2)
+        # one more step, whose size is 0, has the derivative: 1 / erf'(x)
+        x = x + (y - known) * (x * x).exp() * (math.sqrt(math.pi) / 2)
+        ends = known.sign().masked_fill(known.abs() > 1, math.nan) * math.inf
+        return self._narrowed(inside.where(x, ends))
+
+    def logit(self, eps: float | None = None) -> Self:
+        """log(x / (1 - x)), of x brought into [eps, 1 - eps] if eps is given."""
+        x = self._widened()
+        x = x if eps is None else x.clamp(eps, 1 - eps)
+        return self._narrowed((x / (1 - x)).log())
+
+    def sinc(self) -> Self:
+        """sin(pi x) / (pi x); 1 at 0."""
+        x = self._widened() * math.pi
+        zero = x.eq(0)
+        return self._narrowed(zero.where(1, x.sin() / zero.where(1, x)))
+
+    def xlogy(self, y: Operand) -> Self:
+        """x * log(y); 0 where x is 0, unless y is nan."""
+        x, other = self._widened(), self._as_tensor("xlogy", y)._widened()
+        zero = x.eq(0) & other.isnan().logical_not()
+        return self._narrowed(zero.where(0, x * zero.where(1, other).log()))
+
+    def hypot(self, y: Operand) -> Self:
+        """sqrt(x*x + y*y), without overflow; its gradient at 0 is 0."""
+        x, other = self._widened().abs(), self._as_tensor("hypot", y)._widened().abs()
+        large, small = x.maximum(other), x.minimum(other)
+        even = large.eq(0) | large.eq(math.inf)
+        ratio = small / even.where(1, large)
+        return self._narrowed(even.where(large, large * (ratio * ratio + 1).sqrt()))
+
+    def deg2rad(self) -> Self:
+        """Degrees as radians."""
+        return self._real("deg2rad") * (math.pi / 180)
+
+    def rad2deg(self) -> Self:
+        """Radians as degrees."""
+        return self._real("rad2deg") * (180 / math.pi)
+
+    def signbit(self) -> Self:
+        """Whether the sign bit is set: for negative numbers, and for -0.0."""
+        return self._has_sign() if self.dtype.is_float else self < 0
 
     # ------------------------------------------------------------------- rounding
 
@@ -281,11 +341,12 @@ class Functions(Operators):
         x = self._widened()
         return self._narrowed((x.log1p() - (-x).log1p()) * 0.5)
 
+    fix, sgn = trunc, sign
     arctan, arcsin, arccos, arctan2 = atan, asin, acos, atan2
     arcsinh, arccosh, arctanh = asinh, acosh, atanh
 
 
-def _polynomial(x: Functions, coefficients: tuple[float, ...]) -> Functions:
+def _polynomial(x: _F, coefficients: tuple[float, ...]) -> _F:
     """c[0] x**n + ... + c[n] by Horner's rule."""
     node, dtype, shape = x._node, x.dtype, x.shape
     total: Node = ir.Const(coefficients[0], dtype, shape)
@@ -294,6 +355,15 @@ def _polynomial(x: Functions, coefficients: tuple[float, ...]) -> Functions:
     return x._derived(total)
 
 
+# erfinv(x) / x as polynomials of -log(1 - x*x) - 2.5 and of its root - 3; Giles 2012, table 5
+_ERFINV_NEAR = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 2.1858087e-04,
+    -1.25372503e-03, -4.17768164e-03, 2.46640727e-01, 1.50140941,
+)  # fmt: skip
+_ERFINV_FAR = (
+    -2.00214257e-04, 1.00950558e-04, 1.34934322e-03, -3.67342844e-03, 5.73950773e-03,
+    -7.6224613e-03, 9.43887047e-03, 1.00167406, 2.83297682,
+)  # fmt: skip
 # atan(x) = x + x**3 P(x*x) / Q(x*x) for |x| <= tan(pi/8); Cephes atan.c
 _ATAN_P = (
     -8.750608600031904122785e-1, -1.615753718733365076637e1, -7.500855792314704667340e1,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from typing import Self, overload
+
+import numpy as np
 
 from ..dtypes import bool_, int64
 from ..errors import DTypeError, ShapeError
@@ -10,7 +13,7 @@ from ..graph import build
 from ..graph.ir import Const, Gather, Iota, Node, Scatter, Shape, Sort
 from .arguments import normalized_axis
 from .core import Operand, TensorCore
-from .indexing import Indexing
+from .indexing import Indexing, check_known_range
 from .operands import broadcast_node, broadcast_shape, cast_node
 
 _REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod", "amax": "max",
@@ -26,7 +29,8 @@ def _walk(shape: Shape, axis: int) -> Node:
 
 
 class Gathering(Indexing):
-    """`index` holds integers; an index in a tensor that is out of range reads 0, writes nothing."""
+    """`index` holds integers. One that is out of range raises IndexError; in a tensor that is not
+    computed yet, or not on the CPU, it cannot be seen: it reads 0, and writes nothing."""
 
     __slots__ = ()
 
@@ -39,6 +43,8 @@ class Gathering(Indexing):
         for i, (n, m) in enumerate(zip(self.shape, index.shape, strict=True)):
             if m > n and i != axis:
                 raise ShapeError(f"{name}: index {index.shape} exceeds {self.shape} on axis {i}")
+        n = self.shape[axis]
+        check_known_range(name, index, n, f"axis {axis} of size {n} ({self.shape})")
         return tuple(index._node if i == axis else _walk(index.shape, i) for i in range(index.ndim))
 
     def gather(self, axis: int, index: TensorCore) -> Self:
@@ -68,7 +74,34 @@ class Gathering(Indexing):
         """The elements of the flattened tensor that `index` names, in its shape."""
         return self.flatten()[self._as_tensor("take", index)]
 
+    def repeat_interleave(self, repeats: int | TensorCore, axis: int | None = None) -> Self:
+        """Each element `repeats` times in a row, along an axis, or of the flattened tensor. A
+        vector has a number for each element; it is realized, as the size depends on it."""
+        if not isinstance(repeats, TensorCore):
+            return super().repeat_interleave(repeats, axis)
+        if axis is None:
+            return self.flatten().repeat_interleave(repeats, 0)
+        axis = normalized_axis("repeat_interleave", axis, self.ndim)
+        times, n = repeats.numpy(), self.shape[axis]
+        if times.shape not in ((), (1,), (n,)) or not repeats.dtype.is_int or (times < 0).any():
+            raise ShapeError(
+                f"repeat_interleave: {repeats.dtype}{times.shape} holds no number of repeats for "
+                f"each of the {n} elements of axis {axis}"
+            )
+        index = np.repeat(np.arange(n), times.astype(np.int64))
+        return self[((slice(None),) * axis + (index,))]
+
     # ------------------------------------------------------------------- scatter
+
+    def index_fill(self, axis: int, index: TensorCore, value: Operand) -> Self:
+        """x with `value` in the slices of an axis that a vector of integers names."""
+        axis = normalized_axis("index_fill", axis, self.ndim)
+        return self._with_part((slice(None),) * axis + (index,), value)
+
+    def index_copy(self, axis: int, index: TensorCore, source: TensorCore) -> Self:
+        """x with slice i of the source as slice index[i] of the axis."""
+        axis = normalized_axis("index_copy", axis, self.ndim)
+        return self._with_part((slice(None),) * axis + (index,), source)
 
     def _scattered(self, name: str, axis: int, index: TensorCore, source: Operand, op: str) -> Self:
         axis = normalized_axis(name, axis, self.ndim)
@@ -174,14 +207,98 @@ class Gathering(Indexing):
         order = order.narrow(place, 0, k) if self.shape else order
         return self.gather(place, order), order
 
-    def median(self, axis: int | None = None, keepdim: bool = False) -> Self:
-        """The middle value along an axis, the lower of two; with no axis, of all values."""
+    def kthvalue(self, k: int, axis: int = -1, keepdim: bool = False) -> tuple[Self, Self]:
+        """(the k-th smallest value along an axis, counted from 1; its index)."""
+        place = normalized_axis("kthvalue", axis, self.ndim)
+        n = self.shape[place] if self.shape else 1
+        if not 1 <= k <= n:
+            raise ShapeError(f"kthvalue: {k} is none of 1 to {n}, the size of axis {axis}")
+        order = self.argsort(place)
+        index = order.narrow(place, k - 1, 1) if self.shape else order
+        found = self.gather(place, index)
+        return (found, index) if keepdim else (found.squeeze(place), index.squeeze(place))
+
+    @overload
+    def median(self, axis: None = None, keepdim: bool = False) -> Self: ...
+
+    @overload
+    def median(self, axis: int, keepdim: bool = False) -> tuple[Self, Self]: ...
+
+    def median(self, axis: int | None = None, keepdim: bool = False) -> Self | tuple[Self, Self]:
+        """The middle of all values, the lower of two; with an axis, (the middle values along it,
+        their indices). nan where there is one."""
         x = self.flatten() if axis is None else self
         place = normalized_axis("median", 0 if axis is None else axis, x.ndim)
-        if not x.shape[place]:
+        n = x.shape[place] if x.shape else 1
+        if not n:
             raise ShapeError(f"median: axis {axis} of {self.shape} is empty")
-        middle = x.sort(place)[0].narrow(place, (x.shape[place] - 1) // 2, 1)
-        if x.dtype.is_float:
-            nan = x.isnan().any(place, keepdim=True)
-            middle = nan.where(float("nan"), middle)
-        return middle if keepdim and axis is not None else middle.squeeze(place)
+        order = x.argsort(place)
+        index = order.narrow(place, (n - 1) // 2, 1) if x.shape else order
+        if x.dtype.is_float and x.shape:
+            nan = x.isnan()
+            index = nan.any(place, keepdim=True).where(nan.argmax(place, keepdim=True), index)
+        found = x.gather(place, index)
+        if axis is None:
+            return found.reshape(())
+        return (found, index) if keepdim else (found.squeeze(place), index.squeeze(place))
+
+    def quantile(
+        self, q: float | Sequence[float], axis: int | None = None, keepdim: bool = False
+    ) -> Self:
+        """The value below which a share q of the values along an axis (or of all) lies, between
+        two values in proportion; several shares are a new first axis. nan where there is one."""
+        self._float_only("quantile")
+        shares = [q] if isinstance(q, (int, float)) else list(q)
+        if not all(0 <= share <= 1 for share in shares):
+            raise ValueError(f"quantile: {q} is not in [0, 1]")
+        x = self.flatten() if axis is None else self
+        place = normalized_axis("quantile", 0 if axis is None else axis, x.ndim)
+        n = x.shape[place]
+        if not n:
+            raise ShapeError(f"quantile: axis {axis} of {self.shape} is empty")
+        values = x.sort(place)[0]
+        nan = x.isnan().any(place, keepdim=True)
+        found = []
+        for share in shares:
+            low = int(share * (n - 1))
+            below, above = (values.narrow(place, i, 1) for i in (low, min(low + 1, n - 1)))
+            part = nan.where(float("nan"), below.lerp(above, share * (n - 1) - low))
+            if axis is None:
+                part = part.reshape((1,) * self.ndim if keepdim else ())
+            found.append(part if keepdim or axis is None else part.squeeze(place))
+        return found[0] if isinstance(q, (int, float)) else found[0].stack(*found[1:])
+
+    def _running(self, op: str, axis: int) -> tuple[Self, Self]:
+        """The best of the elements up to each one, and the last place of it."""
+        place = normalized_axis(f"cum{op}", axis, self.ndim)
+        x = self.detach()
+        if not self.shape:
+            return self.clone(), self._from_node(Const(0, int64))
+        best = x._scan(f"cum{op}", op, place, self.dtype.min if op == "max" else self.dtype.max)
+        own = self._from_node(_walk(self.shape, place))
+        index = (x.eq(best) | x.isnan()).where(own, 0)._scan(f"cum{op}", "max", place, 0)
+        return self.gather(place, index), index
+
+    def cummax(self, axis: int = 0) -> tuple[Self, Self]:
+        """(the largest of the elements up to each one, the last place of it up to there)."""
+        return self._running("max", axis)
+
+    def cummin(self, axis: int = 0) -> tuple[Self, Self]:
+        """(the smallest of the elements up to each one, the last place of it up to there)."""
+        return self._running("min", axis)
+
+    def unique(self) -> Self:
+        """The different values in order. Realizes this tensor, as their number is not known."""
+        return self._from_data(np.unique(self.numpy()), None, self._node.device)
+
+    def bincount(self, minlength: int = 0) -> Self:
+        """How often each of 0 to the largest value occurs in a vector of integers, as int64.
+        Realizes this tensor, as the length depends on it."""
+        if not self.dtype.is_int or self.ndim != 1:
+            raise DTypeError(f"bincount: needs a vector of integers, not {self.dtype}{self.shape}")
+        values = self.numpy()
+        if values.size and values.min() < 0:
+            raise ValueError(f"bincount: {values.min()} is negative")
+        size = max(minlength, int(values.max()) + 1 if values.size else 0)
+        zeros = self._from_node(Const(0, int64, (size,)))
+        return zeros.scatter_add(0, self.cast(int64), self.ones_like(int64))

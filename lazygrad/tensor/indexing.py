@@ -17,10 +17,11 @@ from ..dtypes import bool_, int64
 from ..errors import ShapeError
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
+from ..runtime.buffer import DeviceBuffer
 from .activations import Activations
 from .arguments import normalized_axis
 from .core import Array, Operand, TensorCore
-from .movement import pad_node
+from .joining import pad_node
 from .operands import broadcast_node, broadcast_shape
 
 
@@ -48,8 +49,9 @@ class Indexing(Activations):
     """Integers select, slices and None move, arrays and tensors gather.
 
     An integer beside arrays selects first, as in PyTorch; arrays that stand together put their
-    axes in their place, arrays apart put them in front, as in NumPy. A constant index that is out
-    of range raises IndexError; one inside a tensor cannot be seen, and reads 0.
+    axes in their place, arrays apart put them in front, as in NumPy. An index that is out of range
+    raises IndexError; in a tensor that is not computed yet, or not on the CPU, it cannot be seen,
+    and reads 0.
     """
 
     __slots__ = ()
@@ -105,6 +107,8 @@ class Indexing(Activations):
     def nonzero(self) -> Self:
         """The indices of what is not 0, one a row, as int64. Realizes this tensor."""
         return self._from_data(np.stack(np.nonzero(self.numpy()), axis=-1).astype(np.int64))
+
+    argwhere = nonzero
 
     def index_select(self, axis: int, index: TensorCore) -> Self:
         """The slices of an axis that a vector of integers names."""
@@ -221,10 +225,25 @@ def _wrapped(x: Indexing, item: Any, axis: int, n: int) -> TensorCore:
             raise IndexError(f"index {bad} is outside axis {axis} of size {n} ({x.shape})")
         item = item.astype(np.int64)
         return x._from_data(np.where(item < 0, item + n, item), None, x._node.device)
+    check_known_range("index", item, n, f"axis {axis} of size {n} ({x.shape})", signed=True)
     if item.dtype.kind == "uint":
         return item  # type: ignore[no-any-return]
     index = x._from_node(item._node).cast(int64)
     return (index < 0).where(index + n, index)
+
+
+def check_known_range(
+    name: str, index: TensorCore, n: int, where: str, signed: bool = False
+) -> None:
+    """Raise IndexError for an index outside 0 to n - 1 (or from -n on, if `signed`), where its
+    values are there to be looked at: computed, and on the CPU."""
+    storage = index.storage
+    if not isinstance(storage, DeviceBuffer) or storage.device != "CPU" or not index.numel():
+        return
+    values = storage.numpy()
+    least, most = int(values.min()), int(values.max())
+    if least < (-n if signed else 0) or most >= n:
+        raise IndexError(f"{name}: {most if most >= n else least} is outside {where}")
 
 
 def _whole_mask(x: Indexing, index: Any) -> TensorCore | None:

@@ -9,10 +9,10 @@ from ..graph import build
 from ..graph.ir import Equal, Iota
 from .core import TensorCore
 from .operands import broadcast_node
-from .pooling import Pooling
+from .resampling import Resampling
 
 
-class Losses(Pooling):
+class Losses(Resampling):
     """`reduction` is "mean", "sum" or "none"."""
 
     __slots__ = ()

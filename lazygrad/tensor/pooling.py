@@ -1,18 +1,19 @@
-"""Pooling and resampling over the last spatial axes of (N, C, size..)."""
+"""Pooling over the last spatial axes of (N, C, size..)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Self
+from typing import Literal, Self, overload
 
 import numpy as np
 
 from ..errors import ShapeError
-from ..graph.ir import Node, Reduce, window_count
-from .arguments import normalized_axis, per_axis
+from ..graph.ir import Const, Node, Reduce, window_count
+from .arguments import per_axis
 from .convolution import Convolution, windowed
-from .movement import pad_node
+from .core import TensorCore
+from .joining import pad_node
 
 Sizes = int | Sequence[int]
 
@@ -22,6 +23,7 @@ class Pooling(Convolution):
 
     __slots__ = ()
 
+    @overload
     def max_pool2d(
         self,
         kernel_size: Sizes = 2,
@@ -29,10 +31,38 @@ class Pooling(Convolution):
         padding: Sizes = 0,
         dilation: Sizes = 1,
         ceil_mode: bool = False,
-    ) -> Self:
+        return_indices: Literal[False] = False,
+    ) -> Self: ...
+
+    @overload
+    def max_pool2d(
+        self,
+        kernel_size: Sizes = 2,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        ceil_mode: bool = False,
+        *,
+        return_indices: Literal[True],
+    ) -> tuple[Self, Self]: ...
+
+    def max_pool2d(
+        self,
+        kernel_size: Sizes = 2,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Self | tuple[Self, Self]:
         """The largest value of each window; padding never wins. `ceil_mode` keeps a last window
-        that only partly fits."""
-        return self._max_pool("max_pool2d", 2, kernel_size, stride, padding, dilation, ceil_mode)
+        that only partly fits. The gradient goes to the first of equal values.
+
+        With `return_indices` also where each was, as int64, in the flattened spatial axes.
+        """
+        options = (2, kernel_size, stride, padding, dilation, ceil_mode)
+        values = self._max_pool("max_pool2d", *options)
+        return (values, self._max_pool_indices(values, *options)) if return_indices else values
 
     def max_pool1d(
         self,
@@ -111,6 +141,55 @@ class Pooling(Convolution):
         rank = len(node.shape)
         return self._derived(Reduce(node, "max", tuple(range(rank - spatial, rank)), "first"))
 
+    def _max_pool_indices(
+        self,
+        values: Self,
+        spatial: int,
+        kernel_size: Sizes,
+        stride: Sizes | None,
+        padding: Sizes,
+        dilation: Sizes,
+        ceil_mode: bool,
+    ) -> Self:
+        """The place of the first maximum of each window in the flattened spatial axes."""
+        window = _Window("max_pool", spatial, kernel_size, stride, padding, dilation)
+        widths = window.padding(self.shape, ceil_mode)
+        x = self._from_node(window.over(self._node, widths, self.dtype.min))
+        sizes = self.shape[-spatial:]
+        places = self._positions(math.prod(sizes)).reshape((1,) * (self.ndim - spatial) + sizes)
+        none = math.prod(sizes)
+        where = self._from_node(window.over(places._node, widths, none)).expand(x.shape)
+        best = self._from_node(values._node).reshape(*values.shape, *(1,) * spatial)
+        axes = tuple(range(-spatial, 0))
+        return (x.eq(best) | x.isnan()).where(where, none).amin(axes)
+
+    def max_unpool2d(
+        self,
+        indices: TensorCore,
+        kernel_size: Sizes = 2,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        output_size: Sequence[int] | None = None,
+    ) -> Self:
+        """The values put back where `max_pool2d` found them, 0 elsewhere. The spatial size is the
+        last two of `output_size`, or the smallest that the pooling fits."""
+        window = _Window("max_unpool2d", 2, kernel_size, stride, padding, 1)
+        if self.ndim < 3 or indices.shape != self.shape:
+            raise ShapeError(f"max_unpool2d: values {self.shape} and indices {indices.shape}")
+        if output_size is not None:
+            sizes = tuple(output_size[-2:])
+        else:
+            sizes = tuple(
+                (n - 1) * s + k - 2 * p
+                for n, k, s, p in zip(
+                    self.shape[-2:], window.kernel, window.strides, window.pads, strict=True
+                )
+            )
+        flat = self._from_node(Const(0, self.dtype, (*self.shape[:-2], math.prod(sizes)))).scatter(
+            -1, self._as_tensor("max_unpool2d", indices).flatten(-2), self.flatten(-2)
+        )
+        return flat.unflatten(-1, sizes)
+
     def _avg_pool(
         self,
         name: str,
@@ -138,85 +217,58 @@ class Pooling(Convolution):
     def adaptive_avg_pool2d(self, output_size: int | Sequence[int | None] | None) -> Self:
         """Means over windows that divide each spatial axis into `output_size` parts, as equal as
         can be; None keeps an axis."""
-        sizes = [output_size] * 2 if not isinstance(output_size, Sequence) else list(output_size)
-        x: Self = self
-        for axis, size in zip((-2, -1), sizes, strict=True):
-            if size is not None:
-                x = x._adaptive_mean(axis, size)
-        return x
+        return self._adaptive("mean", 2, output_size)
 
     def adaptive_avg_pool1d(self, output_size: int) -> Self:
         """`adaptive_avg_pool2d` with one spatial axis."""
-        return self._adaptive_mean(-1, output_size)
+        return self._adaptive("mean", 1, output_size)
 
-    def _adaptive_mean(self, axis: int, count: int) -> Self:
-        axis = normalized_axis("adaptive_avg_pool", axis, self.ndim)
+    def adaptive_avg_pool3d(self, output_size: int | Sequence[int | None] | None) -> Self:
+        """`adaptive_avg_pool2d` with three spatial axes."""
+        return self._adaptive("mean", 3, output_size)
+
+    def adaptive_max_pool2d(self, output_size: int | Sequence[int | None] | None) -> Self:
+        """Maxima over the windows of `adaptive_avg_pool2d`."""
+        return self._adaptive("max", 2, output_size)
+
+    def adaptive_max_pool1d(self, output_size: int) -> Self:
+        """`adaptive_max_pool2d` with one spatial axis."""
+        return self._adaptive("max", 1, output_size)
+
+    def _adaptive(
+        self, op: str, spatial: int, output_size: int | Sequence[int | None] | None
+    ) -> Self:
+        """The spatial axes, one after the other, in parts combined by "mean" or "max"."""
+        name = f"adaptive_{op}_pool"
+        if isinstance(output_size, Sequence):
+            sizes = list(output_size)
+        else:
+            sizes = [output_size] * spatial
+        if len(sizes) != spatial or self.ndim not in (spatial + 1, spatial + 2):
+            raise ShapeError(f"{name}: output {output_size} for input {self.shape}")
+        x: Self = self
+        for axis, size in enumerate(sizes, self.ndim - spatial):
+            if size is not None:
+                x = x._in_parts(name, op, axis, size)
+        return x
+
+    def _in_parts(self, name: str, op: str, axis: int, count: int) -> Self:
         n = self.shape[axis]
         if count < 1 or n < 1:
-            raise ShapeError(f"adaptive_avg_pool: {count} parts of an axis of {n}")
+            raise ShapeError(f"{name}: {count} parts of an axis of {n}")
+
+        def combined(x: Self, place: int, keepdim: bool) -> Self:
+            return x.mean(place, keepdim) if op == "mean" else x.max(place, keepdim)
+
         if n % count == 0:
-            return self.unflatten(axis, (count, n // count)).mean(axis + 1)
+            return combined(self.unflatten(axis, (count, n // count)), axis + 1, False)
         starts = [i * n // count for i in range(count)]
         ends = [-(-(i + 1) * n // count) for i in range(count)]
         parts = [
-            self.narrow(axis, start, end - start).mean(axis, keepdim=True)
+            combined(self.narrow(axis, start, end - start), axis, True)
             for start, end in zip(starts, ends, strict=True)
         ]
         return parts[0].cat(*parts[1:], axis=axis)
-
-    # ------------------------------------------------------------------- resampling
-
-    def interpolate(
-        self,
-        size: Sizes | None = None,
-        scale_factor: float | Sequence[float] | None = None,
-        mode: str = "nearest",
-        align_corners: bool = False,
-    ) -> Self:
-        """The spatial axes resampled to `size`, or by `scale_factor`.
-
-        mode "nearest" takes the element below; "linear", "bilinear" and "trilinear" weigh the two
-        neighbours along each axis. `align_corners` makes first and last elements correspond.
-        """
-        spatial = self.ndim - 2
-        if mode not in ("nearest", "linear", "bilinear", "trilinear"):
-            raise ValueError(f"interpolate: mode {mode!r} is none of nearest, linear, bilinear")
-        if (size is None) == (scale_factor is None):
-            raise ValueError("interpolate: give either size or scale_factor")
-        scales: list[float | None] = [None] * spatial
-        if size is not None:
-            sizes = per_axis("interpolate", "size", size, spatial)
-        else:
-            one = isinstance(scale_factor, (int, float))
-            factors = [scale_factor] * spatial if one else list(scale_factor)  # type: ignore
-            sizes = tuple(int(n * f) for n, f in zip(self.shape[2:], factors, strict=True))  # type: ignore
-            scales = [1 / f for f in factors]  # type: ignore[operator]
-        x = self
-        for i, (new, scale) in enumerate(zip(sizes, scales, strict=True)):
-            x = x._resampled(2 + i, new, scale, mode != "nearest", align_corners)
-        return x
-
-    def _resampled(
-        self, axis: int, size: int, scale: float | None, linear: bool, align_corners: bool
-    ) -> Self:
-        n = self.shape[axis]
-        step = n / size if scale is None else scale
-        place = np.arange(size)
-        whole = (slice(None),) * axis
-        if not linear:
-            nearest = np.minimum((place * np.float32(step)).astype(np.int64), n - 1)
-            return self[(*whole, nearest)]
-        if align_corners:
-            position = place * ((n - 1) / max(size - 1, 1))
-        else:
-            position = np.maximum((place + 0.5) * step - 0.5, 0)
-        low = np.minimum(position.astype(np.int64), n - 1)
-        high = np.minimum(low + 1, n - 1)
-        wide = self._widened()
-        share = self._from_data((position - low).astype(wide.dtype.numpy), None, self._node.device)
-        share = share.reshape(-1, *(1,) * (self.ndim - 1 - axis))
-        below, above = wide[(*whole, low)], wide[(*whole, high)]
-        return self._narrowed(below + share * (above - below))
 
 
 class _Window:

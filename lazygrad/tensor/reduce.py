@@ -23,13 +23,14 @@ from ..graph.ir import (
     Window,
 )
 from .arguments import normalized_axes, normalized_axis
-from .movement import Movement, pad_node
+from .core import Operand, TensorCore
+from .joining import Joining, pad_node
 from .operands import broadcast_node, cast_node
 
 Axes = int | Sequence[int] | None
 
 
-class Reduction(Movement):
+class Reduction(Joining):
     """`axis` is one axis, several, or None for all; `keepdim` leaves them in place, of size 1."""
 
     __slots__ = ()
@@ -125,6 +126,26 @@ class Reduction(Movement):
         """Whether no value is 0."""
         return self.cast(bool_)._reduce("all", "prod", axis, keepdim)
 
+    def nansum(self, axis: Axes = None, keepdim: bool = False) -> Self:
+        """The sum of what is not nan."""
+        return self.isnan().where(0, self).sum(axis, keepdim)
+
+    def nanmean(self, axis: Axes = None, keepdim: bool = False) -> Self:
+        """The mean of what is not nan; nan where nothing is."""
+        self._float_only("nanmean")
+        count = self.isnan().logical_not().sum(axis, keepdim)
+        return self.nansum(axis, keepdim) / count
+
+    def allclose(
+        self, y: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    ) -> bool:
+        """Whether `isclose` holds everywhere, as Python's bool: it is computed now."""
+        return bool(self.isclose(y, rtol, atol, equal_nan).all().item())
+
+    def equal(self, y: TensorCore) -> bool:
+        """Whether shapes and all values are equal, as Python's bool: it is computed now."""
+        return self.shape == y.shape and bool(self.eq(y).all().item())
+
     def count_nonzero(self, axis: Axes = None) -> Self:
         """How many values are not 0, as int64."""
         return self.ne(0).sum(axis)
@@ -148,18 +169,34 @@ class Reduction(Movement):
         n = self._count("mean", axis)
         return x._narrowed(total / n)
 
-    def var(self, axis: Axes = None, correction: float = 1, keepdim: bool = False) -> Self:
-        """The variance: squared distances from the mean, summed, over (count - correction)."""
+    def var(
+        self,
+        axis: Axes = None,
+        correction: float = 1,
+        keepdim: bool = False,
+        unbiased: bool | None = None,
+    ) -> Self:
+        """The variance: squared distances from the mean, summed, over (count - correction).
+
+        `unbiased` is an older name of the correction: 1 if true, 0 if false.
+        """
         self._float_only("var")
+        correction = correction if unbiased is None else int(unbiased)
         x = self._widened()
         squares = (x - x.mean(axis, keepdim=True)).square()
         n = max(0, self._count("var", axis) - correction)
         return self._narrowed(squares.sum(axis, keepdim) / n)
 
-    def std(self, axis: Axes = None, correction: float = 1, keepdim: bool = False) -> Self:
+    def std(
+        self,
+        axis: Axes = None,
+        correction: float = 1,
+        keepdim: bool = False,
+        unbiased: bool | None = None,
+    ) -> Self:
         """The standard deviation, the square root of `var`; its gradient at 0 is 0."""
         self._float_only("std")
-        return self._narrowed(self._widened().var(axis, correction, keepdim)._root())
+        return self._narrowed(self._widened().var(axis, correction, keepdim, unbiased)._root())
 
     def var_mean(
         self, axis: Axes = None, correction: float = 1, keepdim: bool = False
@@ -173,13 +210,16 @@ class Reduction(Movement):
         """(std, mean)."""
         return self.std(axis, correction, keepdim), self.mean(axis, keepdim)
 
-    def norm(self, p: float = 2, axis: Axes = None, keepdim: bool = False) -> Self:
+    def norm(self, p: float | str = 2, axis: Axes = None, keepdim: bool = False) -> Self:
         """The p-norm, (sum |x|**p)**(1/p); p may be inf, -inf, 0 (how many are not 0).
 
         The gradient of the 2-norm of zeros is 0.
         """
         self._float_only("norm")
         x = self._widened()
+        p = 2 if p == "fro" else p
+        if isinstance(p, str):
+            raise ValueError(f"norm: p is a number or 'fro', not {p!r}")
         if p == math.inf:
             made = x.abs().amax(axis, keepdim)
         elif p == -math.inf:
@@ -198,6 +238,10 @@ class Reduction(Movement):
         """The square root, with the gradient 0 at 0, where the slope of the root is infinite."""
         none = self.eq(0)
         return none.where(0, none.where(1, self).sqrt())
+
+    def dist(self, y: TensorCore, p: float = 2) -> Self:
+        """The p-norm of x - y."""
+        return (self - y).norm(p)
 
     def logsumexp(self, axis: Axes = None, keepdim: bool = False) -> Self:
         """log(sum(e**x)) without overflow: the maximum is taken out first."""
@@ -245,13 +289,15 @@ class Reduction(Movement):
         """The product of the elements up to each one, itself included; of integers as int64."""
         return self.cast(_accumulator(self.dtype))._scan("cumprod", "prod", axis, 1)
 
-    def cummax(self, axis: int = 0) -> Self:
-        """The largest of the elements up to each one (values only)."""
-        return self._scan("cummax", "max", axis, self.dtype.min)
-
-    def cummin(self, axis: int = 0) -> Self:
-        """The smallest of the elements up to each one (values only)."""
-        return self._scan("cummin", "min", axis, self.dtype.max)
+    def logcumsumexp(self, axis: int = 0) -> Self:
+        """log(cumsum(e**x)) without overflow, by doubling: element i of step k is of the 2**k
+        elements up to i."""
+        place = normalized_axis("logcumsumexp", axis, self.ndim)
+        made, reach = self._real("logcumsumexp").clone(), 1
+        while self.shape and reach < self.shape[place]:
+            widths = [(reach, -reach) if i == place else (0, 0) for i in range(self.ndim)]
+            made, reach = made.logaddexp(made.pad(widths, value=-math.inf)), 2 * reach
+        return made
 
 
 def _ties(axis: Axes) -> str:

@@ -1,0 +1,310 @@
+"""Tensors side by side: joining, repeating, padding, grids; triangles and diagonals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+from ..errors import ShapeError
+from ..graph import build, ir
+from ..graph.ir import Node, Shape
+from .arguments import normalized_axis, shape_of
+from .core import Number, TensorCore
+from .movement import Movement
+from .operands import broadcast_node, cast_node, result_dtype
+
+Padding = Sequence[int] | Sequence[Sequence[int] | None] | int
+
+
+def pad_node(node: Node, padding: Sequence[tuple[int, int]], value: Number = 0) -> Node:
+    """The node with `value` around it; a negative width crops."""
+    if any(before < 0 or after < 0 for before, after in padding):
+        sizes = zip(node.shape, padding, strict=True)
+        kept = [max(0, n + min(before, 0) + min(after, 0)) for n, (before, after) in sizes]
+        starts = [max(-before, 0) if n else 0 for n, (before, _) in zip(kept, padding, strict=True)]
+        node = ir.Slice(node, tuple(starts), tuple(kept), (1,) * len(kept))
+        padding = [(max(before, 0), max(after, 0)) for before, after in padding]
+    if not any(before or after for before, after in padding):
+        return node
+    return ir.Pad(node, tuple(padding), value)
+
+
+class Joining(Movement):
+    """Axes may be negative, counted from the last; several tensors may be arguments or a list."""
+
+    __slots__ = ()
+
+    # ------------------------------------------------------------------- joining
+
+    def cat(self, *others: TensorCore, axis: int = 0) -> Self:
+        """Tensors joined along an axis: `Tensor.cat(a, b, axis=0)` or `Tensor.cat([a, b])`."""
+        tensors: list[Self] = _several(self, others)
+        first = tensors[0]
+        axis = normalized_axis("cat", axis, first.ndim)
+        if not first.shape:
+            raise ShapeError("cat: tensors of shape () have no axis; use stack")
+        for other in tensors[1:]:
+            fits = other.ndim == first.ndim and all(
+                n == m or i == axis
+                for i, (n, m) in enumerate(zip(first.shape, other.shape, strict=True))
+            )
+            if not fits:
+                shapes = " and ".join(str(t.shape) for t in (first, other))
+                raise ShapeError(f"cat: shapes {shapes} differ on other axes than {axis}")
+        dtype = result_dtype(tensors)
+        nodes = [cast_node(t._node, dtype) for t in tensors if t.shape[axis]]
+        joined = _joined(axis, nodes) if nodes else cast_node(first._node, dtype)
+        return first._derived(joined, *tensors[1:])
+
+    def stack(self, *others: TensorCore, axis: int = 0) -> Self:
+        """Tensors of one shape joined along a new axis: `Tensor.stack(a, b)` or of a list."""
+        tensors: list[Self] = _several(self, others)
+        first = tensors[0]
+        for other in tensors[1:]:
+            if other.shape != first.shape:
+                raise ShapeError(f"stack: shapes {first.shape} and {other.shape} differ")
+        axis = normalized_axis("stack", axis, first.ndim + 1)
+        parts = [tensor.unsqueeze(axis) for tensor in tensors]
+        return parts[0].cat(*parts[1:], axis=axis)
+
+    def repeat(self, *repeats: int | Sequence[int]) -> Self:
+        """The whole tensor laid side by side, repeats[axis] times; more repeats than axes add
+        axes in front."""
+        times = shape_of("repeat", *repeats)
+        if len(times) < self.ndim:
+            raise ShapeError(f"repeat: {len(times)} repeats for shape {self.shape}")
+        own = (1,) * (len(times) - self.ndim) + self.shape
+        apart = tuple(size for n in own for size in (1, n))
+        spread = tuple(size for k, n in zip(times, own, strict=True) for size in (k, n))
+        node = self._node
+        if apart != spread:
+            node = ir.Expand(build.reshape(node, apart), spread)
+        whole = tuple(k * n for k, n in zip(times, own, strict=True))
+        return self._derived(build.reshape(node, whole))
+
+    def tile(self, *repeats: int | Sequence[int]) -> Self:
+        """`repeat`, where fewer repeats than axes are those of the last axes, as in NumPy."""
+        times = shape_of("tile", *repeats)
+        return self.repeat((1,) * (self.ndim - len(times)) + times)
+
+    def repeat_interleave(self, repeats: int, axis: int | None = None) -> Self:
+        """Each element `repeats` times in a row, along an axis, or of the flattened tensor."""
+        if not isinstance(repeats, int) or repeats < 0:
+            raise ShapeError(f"repeat_interleave: {repeats!r:.60} is no number of repeats")
+        if axis is None:
+            return self.flatten().repeat_interleave(repeats, 0)
+        axis = normalized_axis("repeat_interleave", axis, self.ndim)
+        x, shape = self.unsqueeze(axis + 1), list(self.shape)
+        shape.insert(axis + 1, repeats)
+        return x.expand(shape).flatten(axis, axis + 1)
+
+    def roll(self, shifts: int | Sequence[int], axes: int | Sequence[int] | None = None) -> Self:
+        """Elements moved along axes by shifts, those that leave at one end entering at the other;
+        with no axes, along the flattened tensor."""
+        if axes is None:
+            if not isinstance(shifts, int):
+                raise ShapeError("roll: several shifts need as many axes")
+            return self.flatten().roll(shifts, 0).reshape(self.shape)
+        moves = [shifts] if isinstance(shifts, int) else list(shifts)
+        places = [axes] if isinstance(axes, int) else list(axes)
+        if len(moves) != len(places):
+            raise ShapeError(f"roll: {len(moves)} shifts for {len(places)} axes")
+        x = self
+        for shift, place in zip(moves, places, strict=True):
+            axis = normalized_axis("roll", place, self.ndim)
+            n = self.shape[axis]
+            if n and shift % n:
+                cut = n - shift % n
+                x = x.narrow(axis, cut, n - cut).cat(x.narrow(axis, 0, cut), axis=axis)
+        return x
+
+    # ------------------------------------------------------------------- padding
+
+    def pad(self, padding: Padding, mode: str = "constant", value: Number = 0) -> Self:
+        """Elements added around: `value`, or the tensor's own by mode "reflect", "replicate" or
+        "circular". Negative widths crop.
+
+        `padding` is PyTorch's flat list, from the last axis back: (left, right, top, bottom); or
+        one (before, after) or None an axis; or one width for both sides of every axis.
+        """
+        widths = _padding_of(padding, self.shape)
+        if mode == "constant":
+            if isinstance(value, float) and not self.dtype.is_float:
+                value = int(value)
+            return self._derived(pad_node(self._node, widths, value))
+        if mode not in ("reflect", "replicate", "circular"):
+            raise ValueError(
+                f"pad: mode {mode!r} is none of constant, reflect, replicate, circular"
+            )
+        x = self
+        for axis, (before, after) in enumerate(widths):
+            x = x._pad_axis(axis, before, after, mode)
+        return x
+
+    def pad_to(self, *shape: int | Sequence[int | None] | None) -> Self:
+        """Zeros added at the end of each axis up to `shape`; None keeps an axis."""
+        given = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        if len(given) != self.ndim:
+            raise ShapeError(f"pad_to: {tuple(given)} for shape {self.shape}")
+        sizes = [n if size is None else size for n, size in zip(self.shape, given, strict=True)]
+        if any(size < n for n, size in zip(self.shape, sizes, strict=True)):
+            raise ShapeError(f"pad_to: {self.shape} exceeds {tuple(sizes)}")
+        return self.pad([(0, size - n) for n, size in zip(self.shape, sizes, strict=True)])
+
+    def shrink_to(self, *shape: int | Sequence[int | None] | None) -> Self:
+        """The first elements of each axis, as many as `shape` says; None keeps an axis."""
+        given = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        if len(given) != self.ndim:
+            raise ShapeError(f"shrink_to: {tuple(given)} for shape {self.shape}")
+        return self.shrink([None if size is None else (0, size) for size in given])  # type: ignore[misc]
+
+    def _pad_axis(self, axis: int, before: int, after: int, mode: str) -> Self:
+        """One axis widened by its own elements."""
+        n = self.shape[axis]
+        if before < 0 or after < 0:
+            kept = self.narrow(axis, max(-before, 0), n + min(before, 0) + min(after, 0))
+            return kept._pad_axis(axis, max(before, 0), max(after, 0), mode)
+        limit = {"reflect": n - 1, "circular": n, "replicate": before + after}[mode]
+        if max(before, after) > limit or (n == 0 and before + after > 0):
+            raise ShapeError(
+                f"pad: {mode} by {(before, after)} needs more than the {n} elements of axis {axis}"
+            )
+        if mode == "reflect":
+            left = self.narrow(axis, 1 if before else 0, before).flip(axis)
+            right = self.narrow(axis, n - 1 - after if after else 0, after).flip(axis)
+        elif mode == "circular":
+            left, right = self.narrow(axis, n - before, before), self.narrow(axis, 0, after)
+        else:
+            shape = self.shape
+            left = self.narrow(axis, 0, 1).expand(*shape[:axis], before, *shape[axis + 1 :])
+            right = self.narrow(axis, n - 1, 1).expand(*shape[:axis], after, *shape[axis + 1 :])
+        return left.cat(self, right, axis=axis)
+
+    # ------------------------------------------------------------------- triangles and diagonals
+
+    def _triangle(self, name: str, diagonal: int, lower: bool) -> Self:
+        if self.ndim < 2:
+            raise ShapeError(f"{name}: needs at least two axes, shape is {self.shape}")
+        rows, columns = self.shape[-2:]
+        distance = self._positions(columns) - self._positions(rows).reshape(rows, 1)
+        kept = distance <= diagonal if lower else distance >= diagonal
+        return kept.where(self, 0)
+
+    def tril(self, diagonal: int = 0) -> Self:
+        """The elements on and below a diagonal of the last two axes; 0 elsewhere."""
+        return self._triangle("tril", diagonal, lower=True)
+
+    def triu(self, diagonal: int = 0) -> Self:
+        """The elements on and above a diagonal of the last two axes; 0 elsewhere."""
+        return self._triangle("triu", diagonal, lower=False)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        """The elements (i, i + offset) of two axes, in a new last axis."""
+        first = normalized_axis("diagonal", axis1, self.ndim)
+        second = normalized_axis("diagonal", axis2, self.ndim)
+        if self.ndim < 2 or first == second:
+            raise ShapeError(f"diagonal: {axis1} and {axis2} are no two axes of {self.shape}")
+        x = self.movedim(first, -1).movedim(second - (second > first), -1)
+        rows, columns = x.shape[-2:]
+        start = offset if offset >= 0 else -offset * columns
+        count = min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns)
+        flat = x.flatten(-2)
+        if count <= 0:
+            return flat.narrow(-1, 0, 0)
+        return self._derived(
+            build.slice_axis(flat._node, flat.ndim - 1, start, count, columns + 1), x
+        )
+
+    def diag(self, diagonal: int = 0) -> Self:
+        """A matrix's diagonal; or, of a vector, the matrix with that diagonal and 0 elsewhere."""
+        if self.ndim == 2:
+            return self.diagonal(diagonal)
+        if self.ndim != 1:
+            raise ShapeError(f"diag: needs one or two axes, shape is {self.shape}")
+        n = self.shape[0]
+        square = self.unsqueeze(1).expand(n, n)
+        position = self._positions(n)
+        square = (position.unsqueeze(1) == position).where(square, 0)
+        above, below = max(diagonal, 0), max(-diagonal, 0)
+        return square.pad(((below, above), (above, below)))
+
+    def diag_embed(self, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Self:
+        """Matrices, in two new axes, with the last axis on a diagonal and 0 elsewhere."""
+        rank = self.ndim + 1
+        first = normalized_axis("diag_embed", axis1, rank)
+        second = normalized_axis("diag_embed", axis2, rank)
+        if first == second:
+            raise ShapeError(f"diag_embed: {axis1} and {axis2} are one axis")
+        n = self.shape[-1]
+        position = self._positions(n)
+        square = (position.unsqueeze(1) == position).where(self.unsqueeze(-1), 0)
+        above, below = max(offset, 0), max(-offset, 0)
+        outer = [None] * (rank - 2)
+        return square.pad([*outer, (below, above), (above, below)]).movedim(
+            (-2, -1), (first, second)
+        )
+
+    def meshgrid(self, *others: TensorCore, indexing: str = "ij") -> tuple[Self, ...]:
+        """Each vector's values along an axis of its own, all expanded to one shape.
+
+        `indexing` "xy" exchanges the first two axes.
+        """
+        tensors = _several(self, others)
+        if indexing not in ("ij", "xy"):
+            raise ValueError(f"meshgrid: indexing {indexing!r} is neither 'ij' nor 'xy'")
+        if any(tensor.ndim > 1 for tensor in tensors):
+            raise ShapeError("meshgrid: the tensors must have one axis each")
+        shape = tuple(tensor.numel() for tensor in tensors)
+        count = len(tensors)
+        grids = [
+            t.reshape((1,) * i + (-1,) + (1,) * (count - 1 - i)).expand(shape)
+            for i, t in enumerate(tensors)
+        ]
+        if indexing == "xy" and count > 1:
+            grids = [grid.transpose(0, 1) for grid in grids]
+        return tuple(grids)
+
+
+def _several(first: Any, others: Sequence[TensorCore]) -> list[Any]:
+    """The tensors of `f(a, b)` or `f([a, b])`."""
+    tensors = [*first, *others] if isinstance(first, (list, tuple)) else [first, *others]
+    if not tensors:
+        raise ShapeError("there are no tensors to join")
+    for tensor in tensors:
+        if not isinstance(tensor, TensorCore):
+            raise TypeError(f"only tensors can be joined, not {tensor!r:.60}")
+    return tensors
+
+
+def _joined(axis: int, nodes: Sequence[Node]) -> Node:
+    """The nodes side by side along an axis: a balanced tree of selections by position."""
+    if len(nodes) == 1:
+        return nodes[0]
+    half = len(nodes) // 2
+    left, right = _joined(axis, nodes[:half]), _joined(axis, nodes[half:])
+    n, m = left.shape[axis], right.shape[axis]
+    rank = len(left.shape)
+    around = [
+        ((0, m) if i == axis else (0, 0), (n, 0) if i == axis else (0, 0)) for i in range(rank)
+    ]
+    padded_left = ir.Pad(left, tuple(after for after, _ in around))
+    padded_right = ir.Pad(right, tuple(before for _, before in around))
+    position = ir.Iota(n + m)
+    less = ir.Less(position, ir.Const(n, position.dtype, position.shape))
+    first = build.reshape(less, tuple(n + m if i == axis else 1 for i in range(rank)))
+    return ir.Where(broadcast_node("cat", first, padded_left.shape), padded_left, padded_right)
+
+
+def _padding_of(padding: Any, shape: Shape) -> list[tuple[int, int]]:
+    """(before, after) of every axis, from any of the forms that `pad` takes."""
+    if isinstance(padding, int):
+        return [(padding, padding)] * len(shape)
+    given = list(padding)
+    if all(isinstance(width, int) for width in given):
+        if len(given) % 2 or len(given) > 2 * len(shape):
+            raise ShapeError(f"pad: padding {tuple(given)} does not fit shape {shape}")
+        pairs = [(given[i], given[i + 1]) for i in range(0, len(given), 2)]
+        return [(0, 0)] * (len(shape) - len(pairs)) + pairs[::-1]
+    if len(given) != len(shape):
+        raise ShapeError(f"pad: {len(given)} pairs of widths for shape {shape}")
+    return [(0, 0) if pair is None else (int(pair[0]), int(pair[1])) for pair in given]
