@@ -240,37 +240,32 @@ class Expressions:
     # ------------------------------------------------------------------------- across lanes
 
     def _reduce_lanes(self, e: ReduceLanes, x: Value, plain: Expr) -> Value:
+        """The upper half with the lower until one is left; an odd lane waits till then."""
         op = COMBINE[e.op]
 
         def combine(*pair: Value) -> Value:
             return self.operations.apply(op, e.dtype, pair, e.x)
 
-        widths = pieces(x.lanes)
-        parts = [
-            Value((term,), x.element, width, e.x, 0 if width == 1 else None)
-            for width, term in zip(widths, x.spread(x.lanes), strict=True)
-        ]
-        while len(parts) > 1 and parts[0].lanes == parts[1].lanes > 1:
-            parts[:2] = [combine(*parts[:2])]
-        singles: list[Value] = []
-        for part in parts:
-            while part.lanes > 1:
-                part = self.name(part)
-                half = part.lanes // 2
-                (whole,) = part.terms
-                if half == 1:
-                    halves = [Value((part.lane(k),), x.element, 1, e.x, 0) for k in (0, 1)]
-                else:
-                    halves = [
-                        Value(((f"{whole[0]}.{side}", ATOM),), x.element, half, e.x)
-                        for side in ("lo", "hi")
-                    ]
-                part = combine(*halves)
-            singles.append(part)
-        total = singles[0]
-        for single in singles[1:]:
-            total = combine(total, single)
-        return Value(total.terms, total.element, 1, plain, 0)
+        left: list[Value] = []
+        while x.lanes > 1:
+            x, half = self.name(x), x.lanes // 2
+            if x.lanes % 2:
+                left.append(_lanes(x, x.lanes - 1, 1, e.x))
+            x = combine(_lanes(x, 0, half, e.x), _lanes(x, half, half, e.x))
+        for lane in left:
+            x = combine(x, lane)
+        return Value(x.terms, x.element, 1, plain, 0)
+
+
+def _lanes(x: Value, start: int, count: int, plain: Expr) -> Value:
+    """`count` lanes of a named vector: one, or the first or second half."""
+    if count == 1:
+        return Value((x.lane(start),), x.element, 1, plain, 0)
+    if len(x.terms) == 1 and x.lanes == 2 * count:
+        side = "hi" if start else "lo"
+        return Value(((f"{x.terms[0][0]}.{side}", ATOM),), x.element, count, plain)
+    lanes = [x.lane(k)[0] for k in range(start, start + count)]
+    return Value(_pack(lanes, x.element), x.element, count, plain)
 
 
 def _pack(singles: list[str], element: str) -> tuple[Term, ...]:

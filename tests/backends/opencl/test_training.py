@@ -1,0 +1,109 @@
+"""Training on the GPU backend beside the CPU backend: the same losses, step by step."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor, TinyJit, nn
+from lazygrad.backends.opencl.device import OpenCLDevice
+from lazygrad.errors import DownloadError
+from lazygrad.runtime.device import Device
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+STEPS = 20
+
+Batches = list[tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    """examples/mnist.py, whose models these are."""
+    spec = importlib.util.spec_from_file_location("mnist_example", ROOT / "examples" / "mnist.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def batches() -> Batches:
+    """Batches of MNIST; of scikit-learn's digits where that is not to be had."""
+    try:
+        images, labels, *_ = nn.datasets.mnist(device="CPU")
+    except DownloadError:
+        images, labels, *_ = nn.datasets.digits(device="CPU")
+    order = np.random.default_rng(0).permutation(len(labels))[: STEPS * 64].reshape(STEPS, 64)
+    return [(images.numpy()[batch], labels.numpy()[batch]) for batch in order]
+
+
+@pytest.fixture(autouse=True)
+def default() -> Iterator[None]:
+    """The default device is again what it was."""
+    before = Device.DEFAULT
+    yield
+    Device.DEFAULT = before
+
+
+OPTIMIZERS = {
+    "adam": lambda parameters: nn.optim.Adam(parameters, lr=1e-3),
+    "sgd": lambda parameters: nn.optim.SGD(parameters, lr=0.02),
+}
+
+
+def losses(
+    device: str, model: str, optimizer: str, example: ModuleType, batches: Batches
+) -> np.ndarray:
+    """The loss of each step, on a device."""
+    Device.DEFAULT = device
+    Tensor.manual_seed(0)
+    layers = example.MODELS[model]()
+    descent = OPTIMIZERS[optimizer](nn.state.get_parameters(layers))
+
+    @TinyJit
+    def step(images: Tensor, labels: Tensor) -> Tensor:
+        with Tensor.train():
+            descent.zero_grad()
+            loss = images.sequential(layers).sparse_categorical_crossentropy(labels)
+            loss.backward()
+            descent.step()
+            return loss
+
+    return np.array([step(Tensor(x), Tensor(y)).item() for x, y in batches])
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+@pytest.mark.parametrize(
+    ("loops", "optimizer"), [("a CPU's", "adam"), ("a CPU's", "sgd"), ("a GPU's", "sgd")]
+)
+def test_losses_are_those_of_the_cpu(
+    model: str,
+    loops: str,
+    optimizer: str,
+    example: ModuleType,
+    batches: Batches,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """20 steps. A GPU's loops add up in another order, which Adam's first steps would amplify:
+    they go by the signs of gradients, however near to 0."""
+    device = "GPU"
+    if loops == "a GPU's":  # which an OpenCL CPU gets only where it is taken for a GPU
+        opened = OpenCLDevice("GPU")
+        opened.machine = replace(opened.machine, gpu=True, group_limit=256, local_bytes=48 << 10)
+        monkeypatch.setitem(Device._opened, "GPU:9", opened)
+        device = "GPU:9"
+    expected = losses("CPU", model, optimizer, example, batches)
+    found = losses(device, model, optimizer, example, batches)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    assert expected[-1] < expected[0] / 1.2
