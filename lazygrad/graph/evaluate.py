@@ -340,11 +340,13 @@ def _scatter(node: ir.Scatter, x: Array, *rest: Array) -> Array:
 @case(ir.Sort)
 def _sort(node: ir.Sort, x: Array) -> Array:
     x = _wide(x)  # NumPy sorts nan last, which is largest
-    if not node.descending:
-        return np.argsort(x, axis=node.axis, kind="stable").astype(np.int64)
-    # Backwards twice: so equal elements keep their order.
-    backwards = np.argsort(np.flip(x, node.axis), axis=node.axis, kind="stable")
-    return np.asarray(x.shape[node.axis] - 1 - np.flip(backwards, node.axis)).astype(np.int64)
+    if node.descending:
+        # Backwards twice: so equal elements keep their order.
+        backwards = np.argsort(np.flip(x, node.axis), axis=node.axis, kind="stable")
+        order = np.asarray(x.shape[node.axis] - 1 - np.flip(backwards, node.axis))
+    else:
+        order = np.argsort(x, axis=node.axis, kind="stable")
+    return np.take(order, range(node.shape[node.axis]), node.axis).astype(np.int64)
 
 
 # --------------------------------------------------------------------------- placement

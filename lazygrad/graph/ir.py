@@ -12,7 +12,7 @@ Grammar (a node is one line; `n` stands for any node):
                  Pad(n, padding, value) | Slice(n, starts, sizes, steps)
                  Window(n, axis, size, stride, dilation) | Fold(n, axis, size, stride, dilation)
     indexed      Gather(n, indices) | Scatter(n, indices, values, op)
-    order        Sort(n, axis, descending)
+    order        Sort(n, axis, descending, count)
     placement    Copy(n, device) | Contiguous(n) | Detach(n, token)
 
 Semantics:
@@ -900,16 +900,25 @@ class Scatter(Node):
 
 @node
 class Sort(Node):
-    """The indices (int64) that sort x along axis, stable; nan counts as the largest."""
+    """The indices (int64) that sort x along axis, stable; nan counts as the largest.
+
+    `count`: only so many of them, the first; None is all.
+    """
 
     x: Node
     axis: int
     descending: bool = False
+    count: int | None = None
 
     def _infer(self) -> tuple[Shape, DType]:
         if not 0 <= self.axis < len(self.x.shape):
             raise ShapeError(f"sort: axis {self.axis} is outside shape {self.x.shape}")
-        return self.x.shape, int64
+        n = self.x.shape[self.axis]
+        if self.count is None:
+            return self.x.shape, int64
+        if not 0 <= self.count <= n:
+            raise ShapeError(f"sort: {self.count} of the {n} elements along axis {self.axis}")
+        return (*self.x.shape[: self.axis], self.count, *self.x.shape[self.axis + 1 :]), int64
 
 
 # --------------------------------------------------------------------------- placement

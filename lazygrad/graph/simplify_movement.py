@@ -23,10 +23,12 @@ from .ir import (
     Reshape,
     Scatter,
     Slice,
+    Sort,
     Window,
 )
 
 RULES = Rules[Node]()
+FEW = 16  # of so many elements one is few: finding the first of them is less than sorting all
 rule = RULES.rule
 
 
@@ -245,6 +247,21 @@ def slice_slice(node: Slice) -> Node | None:
         starts.append(first + start * by)
         steps.append(step * by)
     return Slice(inner.x, tuple(starts), node.sizes, tuple(steps))
+
+
+@rule(Slice)
+def slice_of_sort(node: Slice) -> Node | None:
+    """slice(sort(x))  ->  sort(x) of a few: the first along the sorted axis"""
+    match node.x:
+        case Sort(x, axis, descending, None):
+            whole = _parts(node)
+            start, size, step = whole[axis]
+            if (start, step) != (0, 1) or size * FEW > x.shape[axis]:
+                return None
+            whole[axis] = (0, size, 1)
+            few = Sort(x, axis, descending, size)
+            return few if few.shape == node.shape else _slice(few, whole)
+    return None
 
 
 @rule(Slice)

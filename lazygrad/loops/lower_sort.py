@@ -1,9 +1,15 @@
-"""Lower a kernel that sorts: the indices that would sort each row, in two ways.
+"""Lower a kernel that sorts: the indices that would sort each row, in three ways.
 
 Merging: runs of 1, 2, 4, ... elements, n log n steps one after another, for a CPU's thread.
 
     out = 0 .. n - 1
     serial level: merge the runs of 4**level from out to spare, those of 2 * 4**level back to out
+
+Selecting, where only the first few are wanted: they are kept in order while the row is walked;
+most elements are behind the last of them and cost one comparison.
+
+    best = none
+    serial i: if x[i] comes before the last of best: insert it, and i into out
 
 Counting: the place of an element is how many come before it. That is n * n steps, but each place
 is found by itself, and without memory: thousands of work-items do it at once.
@@ -16,7 +22,7 @@ from collections.abc import Callable
 from ..dtypes import bool_, int64
 from ..expr import Array, Cast, Expr, Literal, Load, Local, Op, Var
 from ..graph.ir import Node, Sort
-from ..index import add, flatten, less, minimum, mul, sub
+from ..index import add, equal, flatten, less, minimum, mul, sub
 from ..schedule.access import MultiIndex
 from ..schedule.ir import Kernel
 from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Store
@@ -27,15 +33,19 @@ Place = tuple[Array, Callable[[Expr], Expr]]  # an array, and where a row's elem
 
 
 def lower_sort(kernel: Kernel, name: str, scratch: int | None) -> Function:
-    """Loops for a kernel of kind sort: by merging, if `scratch` bytes (None: any number) are enough
-    for a row's indices, else by counting.
+    """Loops for a kernel of kind sort: by selecting or merging, if `scratch` bytes (None: any
+    number) are enough for a row's best elements or its indices, else by counting.
 
     Ensures: loops over rows, by counting over elements, are outermost and independent; equal
     elements keep their order, ascending and descending; nan is the largest.
     """
     sorting = _Sorting(kernel)
-    merges = scratch is None or sorting.length * int64.itemsize <= scratch
-    body = sorting.merge() if merges else sorting.count()
+    selects = sorting.node.count is not None
+    needed = sorting.wanted if selects else sorting.length
+    if scratch is not None and needed * int64.itemsize > scratch:
+        body = sorting.count()
+    else:
+        body = sorting.select() if selects else sorting.merge()
     return Function(name, (sorting.out, *sorting.inputs.values()), 1, body)
 
 
@@ -45,7 +55,8 @@ class _Sorting:
         assert isinstance(member.node, Sort)
         self.kernel = kernel
         self.node = member.node
-        self.length = self.node.shape[self.node.axis]
+        self.length = self.node.x.shape[self.node.axis]
+        self.wanted = self.node.shape[self.node.axis]
         self.out = Array("out0", int64, self.node.size)
         self.inputs = {x: Array(f"in{n}", x.dtype, x.size) for n, x in enumerate(kernel.inputs)}
         self.values = Values(self._read)
@@ -78,19 +89,51 @@ class _Sorting:
     # ------------------------------------------------------------------ counting
 
     def count(self) -> Body:
-        """out[how many come before x[i]] = i"""
+        """out[how many come before x[i]] = i, where that is one of those wanted"""
         i, j = Var("i", self.length), Var("j", self.length)
         rank = Array("rank", int64, 1, "register")
         x, other = self.key(i), self.key(j)
         is_tie_before = Op("and", (less(j, i), Op("not", (self.precedes(x, other),))))
         comes_before = Op("or", (self.precedes(other, x), is_tie_before))
+        everything = self.wanted == self.length
+        guard = None if everything else less(Load(rank, Literal(0)), self.wanted)
         body: Body = (
             Alloc(rank),
             Store(rank, Literal(0), Literal(0)),
             *nest([j], (Accumulate(rank, Literal(0), "sum", Cast(comes_before, int64)),)),
-            Store(self.out, self.place(Load(rank, Literal(0))), add(i)),
+            Store(self.out, self.place(Load(rank, Literal(0))), add(i), guard),
         )
         return nest([*self.rows, i], body)
+
+    # ------------------------------------------------------------------ selecting
+
+    def select(self) -> Body:
+        """Walk the row, with the first elements so far in order: their keys in `best`, their
+        indices in the output."""
+        best = Array("best", self.node.x.dtype, self.wanted, "local")
+        i = Var("i", self.length)
+        x = Local("x", best.dtype)
+        last = Literal(self.wanted - 1)
+        enters = Op("or", (less(i, self.wanted), self.precedes(x, Load(best, last))))
+        insert = (If(enters, self._insert(best, x, i)),)
+        body = (Alloc(best), For(i, self.length, "serial", (Let(x, self.key(i)), *insert)))
+        return nest(self.rows, body)
+
+    def _insert(self, best: Array, x: Local, i: Var) -> Body:
+        """Move what comes after x one place on, from the end, and put x there."""
+        filled = minimum(i, self.wanted - 1)  # the last place that is taken or free
+        back = Var("back", self.wanted)
+        at = Local("at", int64)
+        before = Op("max", (sub(at, 1), Literal(0)))
+        moves = Op("and", (less(0, at), self.precedes(x, Load(best, before))))
+        fits = Op("or", (equal(at, i), self.precedes(x, Load(best, at))))
+        move = (
+            Store(best, at, Load(best, before)),
+            Store(self.out, self.place(at), Load(self.out, self.place(before))),
+        )
+        put = (Store(best, at, x), Store(self.out, self.place(at), i))
+        step = (Let(at, sub(filled, back)), If(moves, move, (If(fits, put),)))
+        return (For(back, add(filled, 1), "serial", step),)
 
     # ------------------------------------------------------------------ merging
 

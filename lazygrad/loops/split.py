@@ -23,6 +23,9 @@ def split_divided(body: Body) -> Body:
     Requires: serial loops; those of a perfect nest may be interchanged. Ensures: the same values.
     """
     loops, inside = peel(body)
+    fixed = next((n for n, s in enumerate(loops) if isinstance(s.extent, Expr)), len(loops))
+    if fixed < len(loops):  # a loop of varying length stays as it is
+        loops, inside = loops[:fixed], (loops[fixed],)
     if not loops:
         return tuple(_inside(stmt) for stmt in body)
     inside = tuple(_inside(stmt) for stmt in inside)
@@ -43,6 +46,8 @@ def split_divided(body: Body) -> Body:
 
 def _inside(stmt: Stmt) -> Stmt:
     match stmt:
+        case For(extent=Expr()):
+            return replace(stmt, body=split_divided(stmt.body))
         case For():
             (split,) = split_divided((stmt,)) or (stmt,)
             return split

@@ -26,6 +26,7 @@ from lazygrad.graph.ir import (
     Reshape,
     Scatter,
     Slice,
+    Sort,
     Token,
     Window,
 )
@@ -42,6 +43,7 @@ def cases(leaf):
     c = Const(2.0, float64, (2, 3))
     no_index = Const(0, int64, (0,))
     padded = Pad(x, ((1, 2), (0, 0), (2, 0)), 7.0)
+    row = leaf(np.arange(80.0).reshape(2, 40) % 7)
     one, corner = leaf([1.0]), leaf([[1.0]])
     return [
         (rules.no_elements, Exp(empty), Const(0.0, float64, (0, 3))),
@@ -97,6 +99,11 @@ def cases(leaf):
         (rules.slice_slice,
          Slice(Slice(x, (1, 2, 0), (2, 3, 2), (-1, -1, 2)), (0, 2, 1), (2, 2, 2), (1, -2, -1)),
          Slice(x, (1, 0, 2), (2, 2, 2), (-1, 2, -2))),
+        (rules.slice_of_sort, Slice(Sort(row, 1), (0, 0), (2, 2), (1, 1)), Sort(row, 1, False, 2)),
+        (rules.slice_of_sort, Slice(Sort(row, 1, True), (1, 0), (1, 1), (1, 1)),
+         Slice(Sort(row, 1, True, 1), (1, 0), (1, 1), (1, 1))),
+        (rules.slice_of_sort, Slice(Sort(row, 1), (0, 1), (2, 2), (1, 1)), None),
+        (rules.slice_of_sort, Slice(Sort(row, 1), (0, 0), (2, 3), (1, 1)), None),
         (rules.slice_below_permute, Slice(Permute(x, (2, 0, 1)), (3, 0, 1), (2, 1, 2), (-2, 1, 1)),
          Permute(Slice(x, (0, 1, 3), (1, 2, 2), (1, 1, -2)), (2, 0, 1))),
         (rules.slice_below_expand, Slice(wide, (1, 4, 0), (2, 3, 4), (1, -1, 1)),

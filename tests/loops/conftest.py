@@ -97,6 +97,7 @@ SAMPLES: dict[str, Callable[[], Tensor]] = {
     "batched matmul": lambda: _values(2, 4, 3) @ _values(2, 3, 8),
     "convolution": _convolution,
     "scatter": _scattered,
+    "first of a sort": lambda: _values(3, 40).argsort(1)[:, :2],
     "sort": lambda: _values(4, 7).argsort(0, descending=True),
 }
 

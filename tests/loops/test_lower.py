@@ -23,6 +23,8 @@ def test_lowered_loops_are_serial(any_sample: Any) -> None:
 def test_sorting(sample: Any, scratch: int | None) -> None:
     sort = sample("sort")
     sort.agrees(lower(sort.kernel, "sort", scratch))
+    few = sample("first of a sort")
+    few.agrees(lower(few.kernel, "sort", scratch))
 
 
 @pytest.mark.parametrize("name", ["softmax", "matmul", "scatter", "sort"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lazygrad.dtypes import float32
+from lazygrad.dtypes import float32, int64
 from lazygrad.expr import Array, Load, Var
 from lazygrad.index import add, floordiv, mod, mul
 from lazygrad.loops.ir import For, Function, Store, show
+from lazygrad.loops.rebuild import nest
 from lazygrad.loops.split import split_divided
 
 
@@ -28,3 +29,11 @@ def _blocked() -> Function:
 def test_blocked_memory_makes_the_low_digit_innermost(golden: Any) -> None:
     function = _blocked()
     golden("split.txt", show(replace(function, body=split_divided(function.body))))
+
+
+def test_loops_of_varying_length_stay() -> None:
+    """serial i: serial j in i + 1: the length is no part of what is split."""
+    i, j = Var("i", 6), Var("j", 6)
+    out = Array("out", int64, 36)
+    body = nest([i], (For(j, add(i, 1), "serial", (Store(out, add(mul(i, 6), j), j),)),))
+    assert split_divided(body) == body
