@@ -329,6 +329,8 @@ print("both")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise")
 def test_an_interrupt_leaves_the_threads_in_order(tmp_path: object) -> None:
     text = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored: in the background
+
 def interrupt():
     for sent in range(20):
         while count < sent:  # two that are under way at once would be one
