@@ -149,7 +149,8 @@ class _Recurrent:
         if start is None:
             zeros = Tensor.zeros(shape, dtype=x.dtype, device=x.device)
             start = (zeros,) * self._states
-        start = tuple(state.unsqueeze(1) if single else state for state in start)
+        elif single:
+            start = tuple(state.unsqueeze(1) for state in start)
         if any(state.shape != shape for state in start):
             told = " and ".join(str(state.shape) for state in start)
             raise ShapeError(f"{type(self).__name__}: the first state is {told}, not {shape}")

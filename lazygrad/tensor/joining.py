@@ -188,7 +188,7 @@ class Joining(Movement):
         rows, columns = self.shape[-2:]
         distance = self._positions(columns) - self._positions(rows).reshape(rows, 1)
         kept = distance <= diagonal if lower else distance >= diagonal
-        return kept.where(self, 0)
+        return kept.where(self, False)  # False is 0 in every dtype
 
     def tril(self, diagonal: int = 0) -> Self:
         """The elements on and below a diagonal of the last two axes; 0 elsewhere."""
@@ -224,7 +224,7 @@ class Joining(Movement):
         n = self.shape[0]
         square = self.unsqueeze(1).expand(n, n)
         position = self._positions(n)
-        square = (position.unsqueeze(1) == position).where(square, 0)
+        square = (position.unsqueeze(1) == position).where(square, False)
         above, below = max(diagonal, 0), max(-diagonal, 0)
         return square.pad(((below, above), (above, below)))
 
@@ -237,7 +237,7 @@ class Joining(Movement):
             raise ShapeError(f"diag_embed: {axis1} and {axis2} are one axis")
         n = self.shape[-1]
         position = self._positions(n)
-        square = (position.unsqueeze(1) == position).where(self.unsqueeze(-1), 0)
+        square = (position.unsqueeze(1) == position).where(self.unsqueeze(-1), False)
         above, below = max(offset, 0), max(-offset, 0)
         outer = [None] * (rank - 2)
         return square.pad([*outer, (below, above), (above, below)]).movedim(

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lazygrad import Tensor
-from lazygrad.nn import optim
+from lazygrad import Tensor, TinyJit
+from lazygrad.nn import lr_scheduler, optim, utils
 
 
 def variable(*values: float) -> Tensor:
@@ -138,3 +138,55 @@ def test_parameters_stay_variables() -> None:
 def test_senseless_settings_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(variable(1.0))
+
+
+def test_lamb_follows_its_formula() -> None:
+    p = variable(3.0, -4.0)
+    optimizer = optim.LAMB([p], lr=0.1, weight_decay=0.2)
+    x, m, v = np.array([3.0, -4.0]), np.zeros(2), np.zeros(2)
+    for t in range(1, 5):
+        step_of(optimizer, p, 2.0)
+        g = 2 * x
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        r = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-6) + 0.2 * x
+        x = x - 0.1 * np.linalg.norm(x) / np.linalg.norm(r) * r
+        np.testing.assert_allclose(p.numpy(), x, rtol=1e-5)
+
+
+def test_lamb_moves_a_parameter_of_zeros() -> None:
+    p = variable(0.0, 0.0)
+    optimizer = optim.LAMB([p], lr=0.1)
+    (p * Tensor([1.0, -2.0])).sum().backward()
+    optimizer.step()
+    np.testing.assert_allclose(p.numpy(), [-0.1, 0.1], rtol=1e-4)
+
+
+def test_clipping_nothing_gives_nothing() -> None:
+    p = variable(1.0)
+    assert utils.clip_grad_norm_([p], 1.0).item() == 0.0
+    assert p.grad is None
+
+
+def test_a_captured_step_follows_its_schedule() -> None:
+    p = variable(0.0)
+    optimizer = optim.SGD([p], lr=1.0)
+    scheduler = lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+
+    @TinyJit
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        p.sum().backward()
+        optimizer.step()
+        return p.detach()
+
+    found = []
+    for _ in range(4):
+        found.append(step().item())
+        scheduler.step()
+    np.testing.assert_allclose(found, [-1.0, -1.5, -1.75, -1.875])
+
+
+@pytest.mark.parametrize("make", [lr_scheduler.StepLR, lr_scheduler.CosineAnnealingLR])
+def test_schedules_refuse_no_length(make: Any) -> None:
+    with pytest.raises(ValueError, match="0 is not at least 1"):
+        make(optim.SGD([variable(1.0)]), 0)

@@ -41,6 +41,7 @@ SAME: dict[str, Function] = {
     "tril": lambda a: a.tril(),
     "tril diagonal": lambda a: a.tril(-1),
     "triu": lambda a: a.triu(1),
+    "triangles of bools": lambda a: [(a > 9).tril(), (a > 9).triu(1), (a[0, 0] > 1).diag()],
     "diagonal": lambda a: a.diagonal(),
     "diagonal axes": lambda a: a.diagonal(1, 2, 0),
     "diagonal below": lambda a: a.diagonal(-1, 1, 2),

@@ -1,0 +1,171 @@
+"""Whole networks train alike with and without jit, and as PyTorch's do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor, TinyJit, nn
+from lazygrad.nn.state import get_parameters
+
+
+class ResidualBlock:
+    """ResNet's basic block: two 3x3 convolutions beside a shortcut."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        self.conv1 = nn.Conv2d(channels, out, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.downsample = (
+            [nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out)]
+            if stride != 1 or channels != out
+            else []
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        return (y + x.sequential(self.downsample)).relu()
+
+
+class Recurrent:
+    def __init__(self, kind: Callable[..., Any]) -> None:
+        self.layers = kind(5, 6, num_layers=2, batch_first=True)
+        self.head = nn.Linear(6, 3)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(x)[0][:, -1])
+
+
+class CharacterModel:
+    def __init__(self) -> None:
+        self.embedding = nn.Embedding(11, 8)
+        self.block = nn.TransformerEncoderLayer(
+            8, 2, 16, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.norm = nn.RMSNorm(8)
+        self.head = nn.Linear(8, 3)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.head(self.norm(self.block(self.embedding(x), is_causal=True))).mean(1)
+
+
+def pictures(rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal((4, 3, 8, 8)).astype(np.float32)
+
+
+def sequences(rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal((4, 3, 5)).astype(np.float32)
+
+
+def text(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 11, (4, 6))
+
+
+MODELS: dict[str, tuple[Callable[[], Any], Callable[[np.random.Generator], np.ndarray]]] = {
+    "residual": (
+        lambda: nn.Sequential(
+            ResidualBlock(3, 8, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(8, 3)),
+        pictures,
+    ),
+    "separable": (
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 6, 3, stride=2, padding=1, bias=False), nn.GroupNorm(2, 6), nn.SiLU(),
+            nn.Conv2d(6, 6, 3, dilation=2, padding=2, groups=6), nn.Conv2d(6, 4, 1), nn.GELU(),
+            nn.ConvTranspose2d(4, 4, 2, stride=2, bias=False), nn.InstanceNorm(4), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(64, 3)),
+        pictures,
+    ),
+    "gru": (lambda: Recurrent(nn.GRU), sequences),
+    "lstm": (lambda: Recurrent(nn.LSTM), sequences),
+    "transformer": (CharacterModel, text),
+}  # fmt: skip
+
+
+def losses(make: Callable[[], Any], data: Any, wrap: Callable[[Any], Any]) -> list[float]:
+    """The losses of four steps, clipped and scheduled, from one seed."""
+    Tensor.manual_seed(3)
+    rng = np.random.default_rng(0)
+    model = make()
+    parameters = get_parameters(model)
+    optimizer = nn.optim.AdamW(parameters, lr=0.02)
+    scheduler = nn.lr_scheduler.CosineAnnealingLR(optimizer, 5)
+
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        with Tensor.train():
+            optimizer.zero_grad()
+            loss = model(x).dropout(0.1).cross_entropy(y, label_smoothing=0.1)
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            return loss
+
+    run, found = wrap(step), []
+    for _ in range(4):
+        x, y = data(rng), rng.integers(0, 3, 4)
+        found.append(run(Tensor(x), Tensor(y)).item())
+        scheduler.step()
+    statistics = [p.numpy().astype(np.float64).sum() for p in parameters]
+    return [*found, float(np.sum(statistics))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("gru", "lstm") else name
+        for name in MODELS
+    ],
+)
+def test_a_captured_step_trains_as_one_that_is_not(name: str) -> None:
+    make, data = MODELS[name]
+    plain, captured = (losses(make, data, wrap) for wrap in (lambda f: f, TinyJit))
+    np.testing.assert_allclose(captured, plain, rtol=2e-4, atol=1e-5)
+    assert len({round(loss, 6) for loss in plain}) == len(plain)  # it does move
+
+
+def test_statistics_of_batch_norm_advance_on_replay() -> None:
+    found = []
+    for wrap in (lambda f: f, TinyJit):
+        layer = nn.BatchNorm2d(3, momentum=None)
+
+        def forward(x: Tensor, layer: Any = layer) -> Tensor:
+            with Tensor.train():
+                return layer(x).realize()
+
+        run, rng = wrap(forward), np.random.default_rng(0)
+        for _ in range(5):
+            run(Tensor(pictures(rng)))
+        assert layer.num_batches_tracked.item() == 5
+        used = TinyJit(lambda x, layer=layer: layer(x).realize())
+        answers = [used(Tensor(pictures(rng))).numpy().copy() for _ in range(3)]
+        assert layer.num_batches_tracked.item() == 5
+        found.append([layer.running_mean.numpy(), layer.running_var.numpy(), *answers])
+    for plain, captured in zip(*found, strict=True):
+        np.testing.assert_allclose(captured, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_a_key_value_cache_gives_what_the_whole_sequence_does() -> None:
+    """One token at a time into a cache of fixed size, captured once, beside causal attention."""
+    rng = np.random.default_rng(0)
+    length, size = 6, 8
+    q, k, v = (rng.standard_normal((1, 2, length, size)).astype(np.float32) for _ in range(3))
+    whole = Tensor(q).scaled_dot_product_attention(Tensor(k), Tensor(v), is_causal=True).numpy()
+    keys, values = (Tensor.zeros(1, 2, length, size).contiguous().realize() for _ in range(2))
+
+    @TinyJit
+    def step(position: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        here = Tensor.arange(length) == position
+        keys.assign(here.reshape(length, 1).where(k, keys))
+        values.assign(here.reshape(length, 1).where(v, values))
+        seen = Tensor.arange(length) <= position
+        return q.scaled_dot_product_attention(keys, values, attn_mask=seen).realize()
+
+    for i in range(length):
+        token = [Tensor(a[:, :, i : i + 1].copy()) for a in (q, k, v)]
+        np.testing.assert_allclose(
+            step(Tensor(i), *token).numpy()[:, :, 0], whole[:, :, i], rtol=1e-5, atol=1e-6
+        )
