@@ -35,13 +35,14 @@ def train() -> object:
     return loss
 
 
-row = sys.argv[1]
-if row == "matmul":
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-    report(row, lambda: a @ b)
-else:
-    images = torch.randint(0, 255, (128, 1, 28, 28), dtype=torch.uint8)
-    labels = torch.randint(0, 10, (128,))
-    model = {"mlp": mlp, "cnn": cnn}[row]()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    report(row, train)
+if __name__ == "__main__":
+    row = sys.argv[1]
+    if row == "matmul":
+        a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+        report(row, lambda: a @ b)
+    else:
+        images = torch.randint(0, 255, (128, 1, 28, 28), dtype=torch.uint8)
+        labels = torch.randint(0, 10, (128,))
+        model = {"mlp": mlp, "cnn": cnn}[row]()
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        report(row, train)

@@ -264,8 +264,10 @@ def _lanes(x: Value, start: int, count: int, plain: Expr) -> Value:
     if len(x.terms) == 1 and x.lanes == 2 * count:
         side = "hi" if start else "lo"
         return Value(((f"{x.terms[0][0]}.{side}", ATOM),), x.element, count, plain)
-    lanes = [x.lane(k)[0] for k in range(start, start + count)]
-    return Value(_pack(lanes, x.element), x.element, count, plain)
+    lanes = [x.lane(k) for k in range(start, start + count)]
+    even = count - count % 2
+    terms = (*_pack([text for text, _ in lanes[:even]], x.element), *lanes[even:])
+    return Value(terms, x.element, count, plain)
 
 
 def _pack(singles: list[str], element: str) -> tuple[Term, ...]:

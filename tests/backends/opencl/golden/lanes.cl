@@ -40,6 +40,6 @@ void lanes(
     vstore2(v_1, 0, out + tmp18 + 4);
     out[tmp18 + 6] = v_2;
     const float2 tmp19 = (float2)(v_0.s0, v_0.s1) + (float2)(v_0.s3, v_1.s0);
-    const float tmp20 = (v_0.s2) + (v_1.s1);
+    const float tmp20 = v_0.s2 + v_1.s1;
     total[t] = tmp19.s0 + tmp19.s1 + v_2 + tmp20;
 }
