@@ -141,21 +141,18 @@ class Functions(Operators):
         """The x that erf maps to this; infinite at -1 and 1, nan beyond them.
 
         A rational approximation (Giles 2012, "Approximating the erfinv function": single
-        precision) made exact by two steps of Newton's method.
+        precision) made exact, derivatives and all, by two steps of Newton's method.
         """
         y = self._widened()
-        known = y.detach()
-        inside = known.abs() < 1
-        size = inside.where(known, 0)
-        w = -((1 - size) * (1 + size)).log()
+        inside = y.abs() < 1
+        known = inside.where(y, 0)
+        w = -((1 - known) * (1 + known)).log()
         near = _polynomial(w - 2.5, _ERFINV_NEAR)
         far = _polynomial(w.clamp(min=5).sqrt() - 3, _ERFINV_FAR)
-        x = (w < 5).where(near, far) * size
+        x = (w < 5).where(near, far) * known
         for _ in range(2):
-            x = x - (x.erf() - size) * (x * x).exp() * (math.sqrt(math.pi) / 2)
-        # one more step, whose size is 0, has the derivative: 1 / erf'(x)
-        x = x + (y - known) * (x * x).exp() * (math.sqrt(math.pi) / 2)
-        ends = known.sign().masked_fill(known.abs() > 1, math.nan) * math.inf
+            x = x - (x.erf() - known) * (x * x).exp() * (math.sqrt(math.pi) / 2)
+        ends = y.sign().masked_fill(y.abs() > 1, math.nan) * math.inf
         return self._narrowed(inside.where(x, ends))
 
     def logit(self, eps: float | None = None) -> Self:
