@@ -39,7 +39,7 @@ def test_elementwise_chain(device: str) -> None:
     assert_close((x * y + 1).relu().exp() - y, np.exp(np.maximum(a * b + 1, 0)) - b)
 
 
-@pytest.mark.parametrize("sizes", [(70, 50, 90), (130, 65, 64), (1, 300, 5)])
+@pytest.mark.parametrize("sizes", [(70, 50, 90), (130, 65, 64), (64, 48, 128), (1, 300, 5)])
 def test_contraction_with_an_epilogue(sizes: tuple[int, int, int], device: str) -> None:
     m, k, n = sizes
     a, b, c = normal(m, k), normal(k, n), normal(n)
@@ -55,14 +55,34 @@ def test_reductions_of_rows_columns_and_all(device: str) -> None:
     assert_close(x.mean(), a.mean())
 
 
+def test_a_sum_across_groups(device: str) -> None:
+    a = normal(3, 1 << 15)
+    assert_close(Tensor(a, device=device).sum() / 100, a.sum() / 100)
+    assert_close(Tensor(a, device=device).max(), a.max())
+
+
+def test_columns_and_rows_that_items_share(device: str) -> None:
+    a = normal(200, 40)
+    x = Tensor(a, device=device)
+    assert_close(x.sum(0), a.sum(0))
+    assert_close(x.reshape(5, 40, 40).var((0, 2)), a.reshape(5, 40, 40).var((0, 2), ddof=1))
+
+
+def test_factors_that_are_not_0_beyond_the_end_of_a_sum(device: str) -> None:
+    a, b = normal(40, 35), normal(35, 40)
+    x, y = Tensor(a, device=device), Tensor(b, device=device)
+    assert_close(x.exp() @ y.exp(), np.exp(a) @ np.exp(b))
+
+
 def test_softmax(device: str) -> None:
     a = normal(9, 700)
     e = np.exp(a - a.max(1, keepdims=True))
     assert_close(Tensor(a, device=device).softmax(1), e / e.sum(1, keepdims=True))
 
 
-def test_transpose(device: str) -> None:
-    a = normal(70, 50)
+@pytest.mark.parametrize("shape", [(70, 50), (64, 96)])
+def test_transpose(shape: tuple[int, int], device: str) -> None:
+    a = normal(*shape)
     assert_close(Tensor(a, device=device).permute(1, 0).contiguous(), a.T)
 
 
