@@ -143,3 +143,6 @@ class InstanceNorm(GroupNorm):
         device: str | None = None,
     ) -> None:
         super().__init__(num_features, num_features, eps, affine, device)
+
+
+InstanceNorm1d = InstanceNorm2d = InstanceNorm3d = InstanceNorm

@@ -37,6 +37,32 @@ def test_layers_have_their_shapes(make: Any, shape: Any, expected: Any) -> None:
     assert make()(Tensor.ones(*shape)).shape == expected
 
 
+def test_dropout_of_channels_drops_them_whole() -> None:
+    Tensor.manual_seed(0)
+    x = Tensor.ones(8, 16, 3, 2)
+    assert nn.Dropout2d(0.5)(x).tolist() == x.tolist()
+    with Tensor.train():
+        values = nn.Dropout2d(0.5)(x).numpy()
+    assert set(np.unique(values)) == {0.0, 2.0}
+    assert (values == values[:, :, :1, :1]).all()
+    assert 0.3 < (values == 0).mean() < 0.7
+    with pytest.raises(ValueError, match="Dropout1d: p is a probability, not 2"):
+        nn.Dropout2d(2)
+
+
+def test_layers_refuse_what_does_not_fit() -> None:
+    with pytest.raises(ShapeError, match="3 groups do not divide 4 and 6 channels"):
+        nn.ConvTranspose2d(4, 6, 3, groups=3)
+    with pytest.raises(ShapeError, match=r"Conv3d: kernel_size \(3, 3\) is not 3 sizes"):
+        nn.Conv3d(4, 6, (3, 3))
+    with pytest.raises(ValueError, match="padding_mode 'mirror' is none of"):
+        nn.Conv2d(4, 6, 3, padding_mode="mirror")
+    with pytest.raises(ShapeError, match="MultiheadAttention: 3 heads do not divide 8"):
+        nn.MultiheadAttention(8, 3)
+    with pytest.raises(ValueError, match="activation 'tanh' is neither 'relu' nor 'gelu'"):
+        nn.TransformerEncoderLayer(8, 2, activation="tanh")
+
+
 def test_public_names_are_those_there_are() -> None:
     assert all(hasattr(nn, name) for name in nn.__all__)
     assert len(set(nn.__all__)) == len(nn.__all__)

@@ -81,6 +81,42 @@ LAYERS: dict[str, Pair] = {
 }  # fmt: skip
 
 
+# (the name in both libraries, its arguments, the shape of the input)
+NAMED: list[tuple[str, tuple[Any, ...], tuple[int, ...]]] = [
+    ("ReLU6", (), (3, 8)), ("ELU", (0.7,), (3, 8)), ("CELU", (0.7,), (3, 8)), ("SELU", (), (3, 8)),
+    ("Mish", (), (3, 8)), ("Hardtanh", (-0.5, 0.7), (3, 8)), ("Hardsigmoid", (), (3, 8)),
+    ("Hardswish", (), (3, 8)), ("Softplus", (2.0,), (3, 8)), ("Softsign", (), (3, 8)),
+    ("Softshrink", (0.3,), (3, 8)), ("Hardshrink", (0.3,), (3, 8)), ("Tanhshrink", (), (3, 8)),
+    ("LogSigmoid", (), (3, 8)), ("Threshold", (0.1, -2.0), (3, 8)), ("GLU", (1,), (3, 8)),
+    ("LogSoftmax", (1,), (3, 8)), ("Softmin", (1,), (3, 8)), ("PReLU", (8,), (3, 8, 2)),
+    ("Unflatten", (1, (2, 4)), (3, 8)), ("MaxPool1d", (3, 2, 1), (2, 3, 9)),
+    ("MaxPool3d", (2,), (2, 3, 4, 5, 4)), ("AvgPool1d", (3, 2, 1), (2, 3, 9)),
+    ("AvgPool3d", (2,), (2, 3, 4, 5, 4)), ("AdaptiveAvgPool1d", (4,), (2, 3, 9)),
+    ("AdaptiveMaxPool1d", (4,), (2, 3, 9)), ("AdaptiveMaxPool2d", ((2, 3),), (2, 3, 5, 9)),
+    ("Upsample", ((5, 7),), (2, 3, 4, 4)), ("PixelShuffle", (2,), (2, 8, 3, 3)),
+    ("PixelUnshuffle", (2,), (2, 3, 4, 6)), ("ZeroPad2d", ((1, 2, 0, 3),), (2, 3, 4, 4)),
+    ("ConstantPad2d", (1, 0.5), (2, 3, 4, 4)), ("Conv3d", (2, 3, 2), (1, 2, 4, 3, 4)),
+    ("ConvTranspose1d", (4, 3, 3, 2), (2, 4, 5)), ("ConvTranspose3d", (2, 3, 2), (1, 2, 3, 2, 3)),
+    ("RNNCell", (5, 4), (3, 5)), ("InstanceNorm1d", (3,), (2, 3, 5)),
+]  # fmt: skip
+LAYERS.update(
+    {
+        name: (
+            lambda name=name, args=args: getattr(nn, name)(*args),
+            lambda name=name, args=args: getattr(torch.nn, name)(*args),
+            shape,
+        )
+        for name, args, shape in NAMED
+    }
+)
+for mode in ("reflect", "replicate", "circular"):
+    LAYERS[f"conv2d with {mode}"] = (
+        lambda mode=mode: nn.Conv2d(2, 3, (3, 2), padding=(2, 1), padding_mode=mode),
+        lambda mode=mode: torch.nn.Conv2d(2, 3, (3, 2), padding=(2, 1), padding_mode=mode),
+        (2, 2, 5, 4),
+    )
+
+
 def with_weights_of(layer: Any, reference: Any) -> Any:
     """The layer with PyTorch's weights (made different from 0 and 1), which has the same names."""
     torch.manual_seed(0)
