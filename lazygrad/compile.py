@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from . import config
-from .backends.base import Machine
+from .backends.base import Machine, Passes
 from .dtypes import DType
 from .graph.empty import fold_empty
 from .graph.gradient import cotangents
@@ -39,6 +39,7 @@ from .loops.lower import lower
 from .loops.overwrite import overwrite
 from .rewrite import Rules, rewrite
 from .runtime.buffer import DeviceBuffer, interceptor, realized
+from .runtime.cache import source_digest
 from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
@@ -53,7 +54,7 @@ from .stages import Stages, watching
 
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 _plans: dict[Key, Plan] = {}
-_functions: dict[tuple[Function, str, Machine], Function] = {}
+_functions: dict[tuple[Function, str], Function] = {}
 
 
 def realize(nodes: Sequence[Node]) -> list[DeviceBuffer]:
@@ -174,8 +175,9 @@ def _bare(output: Node) -> Node:
 
 def compile_kernel(
     kernel: Kernel, memory: MemoryPlan, machine: Machine, stages: Stages
-) -> Function:
-    """The loops of a kernel, as codegen takes them."""
+) -> tuple[Function, Passes]:
+    """The loops of a kernel, and what makes of them those that codegen takes: a device that has
+    code for them already does without."""
     scratch = 0 if machine.gpu else machine.local_bytes or None
     function = stages.run("lower", lower, kernel, "kernel", scratch)
     arguments = [*kernel.outputs, *kernel.inputs]
@@ -185,12 +187,19 @@ def compile_kernel(
         if node in memory.in_place
     ]
     function = stages.run("name", named, overwrite(function, pairs), kernel)
-    key = (function, kernel.kind, machine)
-    result = _functions.get(key)
-    if result is None or stages.are_watched:
-        result = stages.run("transform", transform, function, kernel.kind, machine, stages.saw)
-        _functions[key] = result
-    return result
+    key = f"{kernel.kind} {machine} {source_digest()}"
+
+    def transformed(function: Function) -> Function:
+        found = _functions.get((function, key))
+        if found is None:
+            found = stages.run("transform", transform, function, kernel.kind, machine, stages.saw)
+            _functions[function, key] = found
+        return found
+
+    if stages.are_watched:  # again, if need be, and each kernel after the other
+        _functions.pop((function, key), None)
+        transformed(function)
+    return function, Passes(key, transformed)
 
 
 def named(function: Function, kernel: Kernel) -> Function:

@@ -122,12 +122,39 @@ def test_ten_thousand_nodes_take_seconds(form):
 # --------------------------------------------------------------------------- kernels
 
 
+def test_code_on_disk_needs_no_passes(monkeypatch, tmp_path):
+    from lazygrad.backends.llvm import build
+
+    ran = []
+    transform, digest = lazygrad.compile.transform, lazygrad.compile.source_digest()
+
+    def counting(function, *rest):
+        ran.append(function.name)
+        return transform(function, *rest)
+
+    def compile_anew():
+        for cache in (lazygrad.compile._plans, lazygrad.compile._functions, build._kernels):
+            cache.clear()
+        with config.override(DEBUG=0, LAZYGRAD_CACHE=tmp_path):
+            plan_for([node])
+
+    monkeypatch.setattr(lazygrad.compile, "transform", counting)
+    x = DeviceBuffer.from_numpy(np.ones((7, 313), np.float32), "CPU")
+    node = Mul(Buffer(x, (7, 313)), Const(3.0, float32, (7, 313)))
+    compile_anew()
+    compile_anew()
+    assert len(ran) == 1
+    monkeypatch.setattr(lazygrad.compile, "source_digest", lambda: digest + " of other source")
+    compile_anew()
+    assert len(ran) == 2
+
+
 def test_equal_kernels_are_compiled_once():
     a, b, c = (buffer(64, 64) for _ in range(3))
     first = Contiguous(Reduce(Mul(a, b), "sum", (1,)))
     second = Contiguous(Reduce(Mul(b, c), "sum", (1,)))
     plan, _ = plan_for([Neg(Contiguous(a)), Neg(Contiguous(b)), first, second])
-    functions = [launch.function for run in plan.programs() for launch in run.launches]
+    functions = [launch.loops for run in plan.programs() for launch in run.launches]
     assert len({id(f) for f in functions}) == len({f.name for f in functions}) < len(functions)
 
 

@@ -6,7 +6,7 @@ A backend is two files: `codegen` (pure: loops in, text out, golden-tested with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,15 +39,34 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Passes:
+    """What is to be done to a function's loops before codegen takes them.
+
+    `key` differs wherever, of an equal function, the result would. So a device that finds code by
+    function and key need not run them.
+    """
+
+    key: str
+    run: Callable[[Function], Function]
+
+
+@dataclass(frozen=True)
 class Launch:
     """One kernel of a program: a function and, for each of its arguments, the slot it uses.
 
     `barrier`: whether it must wait for the launches before it (else it may run beside them).
+    `passes`: what is still to be done to the function, if anything.
     """
 
     function: Function
     slots: tuple[int, ...]
     barrier: bool = True
+    passes: Passes | None = None
+
+    @property
+    def loops(self) -> Function:
+        """The function as codegen takes it."""
+        return self.function if self.passes is None else self.passes.run(self.function)
 
 
 class Program(Protocol):

@@ -26,7 +26,7 @@ def text(value: Any) -> str:
         case Function():
             return show_loops(value)
         case Launch():
-            return show_loops(value.function)
+            return show_loops(value.loops)
         case list() | tuple() if value and all(isinstance(n, Node) for n in value):
             return show_graph(value)
         case list() | tuple():

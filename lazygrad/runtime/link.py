@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Protocol
 
 from .. import config
-from ..backends.base import Device, Launch, Program
+from ..backends.base import Device, Launch, Passes, Program
 from ..graph.ir import Buffer
 from ..loops.ir import Function
 from ..schedule.ir import Kernel, Schedule
@@ -42,10 +43,11 @@ class Linker:
         device: Device,
         schedule: Schedule,
         memory: MemoryPlan,
-        functions: Sequence[Function],
+        functions: Sequence[tuple[Function, Passes]],
         stages: Observer,
     ) -> None:
-        """Add a part: its functions are those of the schedule's kernels, in order.
+        """Add a part: its functions, and what is to be done to them, are those of the schedule's
+        kernels, in order.
 
         The schedule's outputs are the part's, but for those without elements, in order; they may
         be other nodes with the same values.
@@ -95,14 +97,14 @@ class Linker:
         device: str,
         kernels: Sequence[Kernel],
         memory: MemoryPlan,
-        functions: Sequence[Function],
+        functions: Sequence[tuple[Function, Passes]],
     ) -> list[Launch]:
         """Each function with the places of its arguments; a launch waits for those before it only
         if it reads what they write, or writes what they use."""
         launches = []
         read: set[int] = set()
         written: set[int] = set()
-        for kernel, function in zip(kernels, functions, strict=True):
+        for kernel, (function, passes) in zip(kernels, functions, strict=True):
             overwritten = {memory.in_place.get(node) for node in kernel.outputs}
             outputs = [self._place[node, device] for node in kernel.outputs]
             inputs = [self._place[x, device] for x in kernel.inputs if x not in overwritten]
@@ -116,7 +118,7 @@ class Linker:
                 written.clear()
             read.update(inputs)
             written.update(outputs)
-            launches.append(Launch(function, (*outputs, *inputs), barrier))
+            launches.append(Launch(function, (*outputs, *inputs), barrier, passes))
         return launches
 
     def _compiled(self, device: Device, launches: Sequence[Launch], stages: Observer) -> Run:
@@ -124,8 +126,7 @@ class Linker:
         places = tuple(sorted({place for launch in launches for place in launch.slots}))
         slot = {place: n for n, place in enumerate(places)}
         launches = tuple(
-            Launch(launch.function, tuple(slot[p] for p in launch.slots), launch.barrier)
-            for launch in launches
+            replace(launch, slots=tuple(slot[p] for p in launch.slots)) for launch in launches
         )
         start = perf_counter()
         program: Program = stages.run("program", device.compile, launches, config.DEBUG >= 2)

@@ -18,10 +18,10 @@ _runs = count(1)
 
 def report_compiled(launches: Sequence[Launch], program: Program, seconds: float) -> None:
     """Tell of a program that was just compiled: how long it took, why it is so, its code."""
-    functions = list(dict.fromkeys(launch.function for launch in launches))
+    functions = {launch.function: launch for launch in launches}
     _tell(f"compiled {_counted(len(functions), 'kernel')} in {seconds_text(seconds)}")
     if config.DEBUG >= 3:
-        for function in functions:
+        for function in (launch.loops for launch in functions.values()):
             _tell(f"  {function.name}")
             for line in function.comment.splitlines():
                 _tell(f"    {line}")

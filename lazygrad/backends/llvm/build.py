@@ -1,17 +1,19 @@
 """IR text to machine code in this process, by way of the cache on disk.
 
 Each function is an object file of its own, so that what was compiled once serves every program that
-has it. Where much is to be compiled at once, other processes help.
+has it. It is found by a key, and only where it is not, its text is asked for. Where much is to be
+compiled at once, other processes help.
 """
 
 from __future__ import annotations
 
 import hashlib
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -36,15 +38,28 @@ class Code:
     engine: Any
 
 
+@dataclass(frozen=True)
+class Source:
+    """A function's LLVM IR, and what running it takes: bytes of scratch memory for each thread,
+    and whether threads can share it."""
+
+    text: str
+    scratch: int = 0
+    parallel: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """One compiled function: its address, and the code that it is part of."""
+    """One compiled function: its address, what running it takes, and the code it is part of."""
 
     address: int
+    scratch: int
+    parallel: bool
     code: Code
 
 
-_kernels: WeakValueDictionary[str, Kernel] = WeakValueDictionary()  # by IR text
+_kernels: WeakValueDictionary[str, Kernel] = WeakValueDictionary()  # by key
+_HEAD = struct.Struct("<Q?")  # of an entry in the cache: scratch, parallel
 _llvm_lock = threading.Lock()  # a code generator serves one thread at a time
 
 
@@ -108,18 +123,21 @@ def _load(objects: Sequence[bytes], names: Sequence[str], target: Target) -> Cod
 
 @dataclass(eq=False)
 class _Task:
-    """A function to compile: its text, with a name that no other function has."""
+    """A function on its way; `unique` is a name that no other function has."""
 
     name: str
-    text: str
+    key: str
     unique: str
-    renamed: str
+    source: Source = Source("")
+    renamed: str = ""
     data: bytes = b""
     complaint: str = ""
 
 
 class Build:
     """Functions on their way to machine code: `add` each, then `finish`.
+
+    Equal keys must mean equal functions, in all processes that use the cache.
 
     Compiling begins with the first `add` that makes it worth starting another process.
     """
@@ -133,21 +151,24 @@ class Build:
         self._new_bytes = 0
         self._helpers: list[_Helper] = []
 
-    def add(self, name: str, text: str) -> None:
-        """A function's name and LLVM IR."""
-        if text in self._found or text in self._tasks:
+    def add(self, name: str, key: str, make: Callable[[], Source]) -> None:
+        """A function's name and key, and what gives its source if it is needed."""
+        if key in self._found or key in self._tasks:
             return
-        if (kernel := _kernels.get(text)) is not None:
-            self._found[text] = kernel
+        if (kernel := _kernels.get(key)) is not None:
+            self._found[key] = kernel
             return
         # Functions of one name may differ, and the loader knows them by their names alone.
-        unique = f"{name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        renamed = text.replace(f"define void @{name}(", f"define void @{unique}(", 1)
-        task = self._tasks[text] = _Task(name, text, unique, renamed)
-        data = _cache().get(_fingerprint(self._target) + text)
-        if data is not None:
-            task.data = data
+        unique = f"{name}.{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        task = self._tasks[key] = _Task(name, key, unique)
+        entry = _cache().get(_fingerprint(self._target) + key)
+        if entry is not None:
+            scratch, parallel = _HEAD.unpack_from(entry)
+            task.source, task.data = Source("", scratch, parallel), entry[_HEAD.size :]
             return
+        task.source = make()
+        text = task.source.text
+        task.renamed = text.replace(f"define void @{name}(", f"define void @{unique}(", 1)
         self._new.append(task)
         self._open.append(task)
         self._new_bytes += len(text)
@@ -156,7 +177,7 @@ class Build:
             self._helpers.append(_Helper(self._open, self._target))
 
     def finish(self) -> dict[str, Kernel]:
-        """The kernels by IR text. Raises CompilerError, naming the function, where LLVM does not
+        """The kernels by key. Raises CompilerError, naming the function, where LLVM does not
         take its text."""
         try:
             while task := _next(self._open):
@@ -176,7 +197,8 @@ class Build:
                 task.data = _to_object(task.renamed, self._target)
         key = _fingerprint(self._target)
         for task in self._new:
-            _cache().put(key + task.text, task.data)
+            head = _HEAD.pack(task.source.scratch, task.source.parallel)
+            _cache().put(key + task.key, head + task.data)
         self._load()
         return self._found
 
@@ -186,8 +208,9 @@ class Build:
             names = [task.unique for task in tasks]
             code = _load([task.data for task in tasks], names, self._target)
             for task in tasks:
-                kernel = Kernel(code.addresses[task.unique], code)
-                self._found[task.text] = _kernels[task.text] = kernel
+                address, source = code.addresses[task.unique], task.source
+                kernel = Kernel(address, source.scratch, source.parallel, code)
+                self._found[task.key] = _kernels[task.key] = kernel
 
 
 def _next(tasks: list[_Task]) -> _Task | None:
@@ -240,6 +263,6 @@ def _fault(task: _Task) -> CompilerError:
     with tempfile.NamedTemporaryFile(
         "w", prefix=f"lazygrad-{task.name}-", suffix=".ll", delete=False
     ) as file:
-        file.write(task.text)
+        file.write(task.source.text)
     cause = " ".join(task.complaint.split())
     return CompilerError(f"llvm: {task.name}: {cause}; its LLVM IR is in {file.name}")

@@ -7,15 +7,16 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from ... import config
-from ...loops.ir import For, Function, statements
+from ...loops.ir import For, Function, show, statements
 from ..base import Launch, Machine
-from .build import Build, to_assembly
+from .build import Build, Source, to_assembly
 from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
 from .memory import ALIGNMENT, Memory, Pool, total_bytes
@@ -90,16 +91,14 @@ class CPUProgram:
     """Launches as machine code and the tables that the driver walks (backends.base.Program)."""
 
     def __init__(self, device: CPU, launches: Sequence[Launch], timing: bool) -> None:
-        self._device = device
-        self._texts: list[str] = []  # of each launch
+        self._target = device.target
+        self._sources = {_key(launch): launch for launch in launches}
         build = Build(device.target)
-        for launch in launches:
-            text = codegen(launch.function, device.target, _sharing(launch))
-            self._texts.append(text)
-            build.add(launch.function.name, text)
+        for key, launch in self._sources.items():
+            build.add(launch.function.name, key, partial(_source, launch, device.target))
         kernels = build.finish()
-        self._kernels = [kernels[text] for text in self._texts]
-        self._scratch = max((scratch_bytes(launch.function) for launch in launches), default=0)
+        self._kernels = [kernels[_key(launch)] for launch in launches]
+        self._scratch = max((kernel.scratch for kernel in self._kernels), default=0)
         slots = [slot for launch in launches for slot in launch.slots]
         self._count = max(slots, default=-1) + 1
         self._memories = bytearray(8 * self._count + 8)
@@ -107,7 +106,8 @@ class CPUProgram:
         self._slots = np.array(slots, np.int64)
         self._arguments = np.zeros(len(slots) + 1, np.uint64)
         self._times = np.zeros(len(launches), np.int64)
-        shared = who_runs(launches)
+        functions = [launch.function for launch in launches]
+        shared = who_runs(functions, [kernel.parallel for kernel in self._kernels])
         self._is_shared = any(shared)
         self._launches = self._launch_table(launches, shared)
         self._program = np.array(
@@ -148,11 +148,25 @@ class CPUProgram:
 
     def texts(self) -> dict[str, str]:
         """The LLVM IR and the assembly of the program's distinct functions."""
-        texts = list(dict.fromkeys(self._texts))
+        texts = [_source(launch, self._target).text for launch in self._sources.values()]
         return {
             "llvm": "\n".join(texts),
-            "asm": "\n".join(to_assembly(text, self._device.target) for text in texts),
+            "asm": "\n".join(to_assembly(text, self._target) for text in texts),
         }
+
+
+def _key(launch: Launch) -> str:
+    """What tells a launch's code from any other on the same machine."""
+    passes = "" if launch.passes is None else launch.passes.key
+    function = show(replace(launch.function, comment=""))
+    return "\n".join((passes, *sorted(_sharing(launch)), function))
+
+
+def _source(launch: Launch, target: Target) -> Source:
+    """The launch's LLVM IR and what running it takes."""
+    loops = launch.loops
+    parallel = any(isinstance(s, For) and s.kind == "parallel" for s in statements(loops.body))
+    return Source(codegen(loops, target, _sharing(launch)), scratch_bytes(loops), parallel)
 
 
 def _sharing(launch: Launch) -> set[str]:
@@ -195,17 +209,13 @@ def _seconds(function: Function) -> float:
     return max(function.flops / FLOPS_PER_SECOND, function.bytes / BYTES_PER_SECOND)
 
 
-def who_runs(launches: Sequence[Launch]) -> list[bool]:
-    """Which launches all threads share; the others are thread 0's alone."""
+def who_runs(functions: Sequence[Function], parallel: Sequence[bool]) -> list[bool]:
+    """Which functions all threads share, of those that they can; the others are thread 0's."""
     shared: list[bool] = []
     total = 0.0
-    for launch in launches:
-        function = launch.function
-        parallel = any(
-            isinstance(s, For) and s.kind == "parallel" for s in statements(function.body)
-        )
+    for function, can_share in zip(functions, parallel, strict=True):
         seconds = _seconds(function)
         unknown = function.flops == function.bytes == 0
-        shared.append(parallel and (unknown or seconds >= WORTH_MEETING))
+        shared.append(can_share and (unknown or seconds >= WORTH_MEETING))
         total += (WORTH_WAKING if unknown else seconds) * shared[-1]
     return shared if total >= WORTH_WAKING else [False] * len(shared)

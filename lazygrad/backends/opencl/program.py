@@ -129,10 +129,11 @@ class OpenCLProgram:
         self._calls: list[Call] = []
         for each in launches:
             aliased = len(set(each.slots)) < len(each.slots)
-            source = codegen(each.function, facts, aliased)
-            kernel = builder.kernel(kernel_name(each.function), source)
-            sizes = launch_sizes(each.function, facts.group_limit)
-            scratch = scratch_total(each.function, facts)
+            function = each.loops
+            source = codegen(function, facts, aliased)
+            kernel = builder.kernel(kernel_name(function), source)
+            sizes = launch_sizes(function, facts.group_limit)
+            scratch = scratch_total(function, facts)
             serials = [-1] * (len(each.slots) + 1)
             self._calls.append(Call(kernel, *sizes, each.slots, scratch, serials))
             self._sources.append(source)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from lazygrad import config
 from lazygrad.backends.llvm import build
-from lazygrad.backends.llvm.build import Build
+from lazygrad.backends.llvm.build import Build, Source
 from lazygrad.backends.llvm.build import _Task as Task
 from lazygrad.backends.llvm.codegen import codegen
 from lazygrad.backends.llvm.target import host
@@ -47,7 +48,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def make(functions: list[tuple[str, str]]) -> dict[str, build.Kernel]:
     one = Build(host())
     for name, text in functions:
-        one.add(name, text)
+        one.add(name, text, partial(Source, text))
     return one.finish()
 
 

@@ -235,7 +235,8 @@ def test_small_work_is_not_shared() -> None:
     serial = replace(plus(1, "serial"), flops=10**8)
 
     def shared(*functions: Function) -> list[bool]:
-        return who_runs([Launch(function, (0, 1)) for function in functions])
+        parallel = [function.body[0].kind == "parallel" for function in functions]
+        return who_runs(functions, parallel)
 
     assert shared(small) == [False]
     assert shared(large, small, serial) == [True, False, False]
