@@ -8,6 +8,7 @@ realize                what tensors call: the values of some nodes, in memory
         split_reductions   large sums with few results in two steps
         fold_empty         tensors without elements get their values
         place              one part a device
+        split_for_groups   on a GPU: as much for all its cores
         copy_convolved     what convolutions read may be laid out anew
         fuse               which operations share a kernel
         choose_layouts     in which order intermediates lie in memory
@@ -50,6 +51,7 @@ from .schedule.memory import MemoryPlan, plan_memory
 from .schedule.place import place
 from .schedule.show import Names, member_lines, title
 from .schedule.split import split_reductions
+from .schedule.split_groups import split_for_groups
 from .stages import Stages, watching
 
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
@@ -158,6 +160,8 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
     The schedule's outputs are these, in order, perhaps rewritten.
     """
     lanes = 0 if machine.gpu else machine.vector_bytes // 4
+    if machine.gpu:  # here: how many parts depends on the device
+        outputs = stages.run("groups", split_for_groups, outputs, machine.cores)
     if lanes:
         outputs = stages.run("copy", copy_convolved, outputs, lanes)
     schedule = stages.run("fuse", fuse, outputs, machine.cores, not machine.gpu)

@@ -1,0 +1,73 @@
+"""Split sums whose results are too few for a GPU's cores into partial sums, and those's sums.
+
+    sum over n, y, x of g[n, o, y, x] * a[n, c, y + i, x + j]      a convolution's weight gradient
+    ->
+    sum over p of (sum over n in part p, y, x of ...)
+
+A group computes some results, or a block of them; what gives fewer groups than there are cores
+leaves the others idle, however long its sums are. There is no barrier across groups, so it takes a
+second kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from ..graph.build import move_axis, reshape
+from ..graph.ir import Movement, Node, Reduce
+from ..rewrite import Rules, rewrite
+from .store import factors
+
+GROUPS = 4  # groups that a core is kept busy with, each a row
+BLOCK = 4096  # results of a contraction that are work for a core
+ROW_TERMS, BLOCK_TERMS = 2048, 512  # terms of a sum that is not worth splitting further
+REUSE = 8  # a contraction has at least so many terms for each element of both factors
+
+
+def split_for_groups(outputs: Sequence[Node], cores: int) -> list[Node]:
+    """Give every long sum with few results a first stage of partial sums, for a GPU of `cores`.
+
+    Requires: a simplified graph. Ensures: equal values, sums in another order. The parts depend on
+    the shape and the number of cores alone.
+    """
+    rules = Rules[Node]()
+    rules.rule(Reduce)(partial(reduce_in_groups, cores=cores))
+    return rewrite(outputs, rules)
+
+
+def reduce_in_groups(node: Reduce, cores: int) -> Node | None:
+    """reduce(x)  ->  reduce(reduce(x in parts)), for long sums with few results"""
+    x = node.x
+    if node.size == 0 or node.dtype.itemsize < 4:  # partial sums in 16 bits would be too rough
+        return None
+    is_block = _is_contraction(node)
+    wanted = cores * (BLOCK if is_block else GROUPS) // node.size
+    terms = x.size // node.size
+    parts = min(wanted, terms // (BLOCK_TERMS if is_block else ROW_TERMS))
+    count, axis = max(((_divisor(x.shape[a], parts), a) for a in node.axes), default=(1, 0))
+    if count < 2:
+        return None
+    shape = list(x.shape)
+    shape[axis : axis + 1] = [count, x.shape[axis] // count]
+    x = move_axis(reshape(x, tuple(shape)), axis, 0)
+    first = Reduce(x, node.op, tuple(a + 1 for a in node.axes))
+    return reshape(Reduce(first, node.op, (0,)), node.shape)
+
+
+def _divisor(size: int, limit: int) -> int:
+    """The largest divisor of a size that is at most the limit; 1 at least."""
+    return max((d for d in range(2, min(size, limit) + 1) if size % d == 0), default=1)
+
+
+def _is_contraction(node: Reduce) -> bool:
+    """Whether both factors of a sum of products are used many times."""
+    pair = factors(node)
+    return pair is not None and all(_source(x).size * REUSE <= node.x.size for x in pair)
+
+
+def _source(x: Node) -> Node:
+    """What movement shows x of."""
+    while isinstance(x, Movement):
+        (x,) = x.inputs
+    return x
