@@ -8,6 +8,7 @@ rule gives what PyTorch gives.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -293,8 +294,32 @@ def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
 
 @vjp(ir.Expand)
 def vjp_expand(g: Node, out: ir.Expand) -> Cotangents:
-    """dx = g summed over the repeated axes"""
-    return (build.sum_to(g, out.x.shape),)
+    """dx = g summed over the repeated axes
+
+    Where g is a sum of outer products, as for a weight that serves many steps of a sequence, each
+    is summed for itself: so each is a contraction, where the sum of all would be none.
+    """
+    products = _outer_products(g)
+    if products is None:
+        return (build.sum_to(g, out.x.shape),)
+    parts = [build.sum_to(product, out.x.shape) for product in products]
+    return (functools.reduce(ir.Add, parts),)
+
+
+def _outer_products(total: Node) -> list[Node] | None:
+    """The terms of a sum of two or more different products of repeated operands; else None."""
+    products: dict[Node, None] = {}
+    pending = [total]
+    while pending:
+        term = pending.pop()
+        if isinstance(term, ir.Add):
+            pending += [term.y, term.x]
+            continue
+        outer = isinstance(term, Mul) and all(isinstance(x, ir.Expand) for x in term.inputs)
+        if not outer or term in products:
+            return None
+        products[term] = None
+    return list(products) if len(products) > 1 else None
 
 
 @vjp(ir.Pad)

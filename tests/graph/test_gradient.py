@@ -14,6 +14,7 @@ from lazygrad.graph.ir import (
     Detach,
     Equal,
     Exp,
+    Expand,
     Mul,
     Neg,
     Reduce,
@@ -21,6 +22,7 @@ from lazygrad.graph.ir import (
     Sub,
     Token,
     Where,
+    topological,
 )
 
 
@@ -126,3 +128,18 @@ def test_a_loss_or_cotangent_that_does_not_fit_is_refused(leaf):
 def test_a_chain_of_100_000_nodes_is_differentiated(deep):
     x, y = deep
     assert gradient(y, [x]) == [Const(1, float64, (1,))]
+
+
+def test_a_weight_of_many_steps_gets_a_contraction_from_each(leaf):
+    w = leaf([[2.0, 3.0]])
+    wide = Expand(w, (3, 2))
+    xs = [Expand(leaf([[1.0 + i], [2.0], [3.0]]), (3, 2)) for i in range(3)]
+    columns = [Expand(leaf([[1.0, float(i)]]), (3, 2)) for i in range(3)]
+    products = [Mul(x, column) for x, column in zip(xs, columns, strict=True)]
+    seed = Add(Add(products[0], products[1]), products[2])
+    (g,) = gradient(wide, [w], seed)
+    assert evaluate([g])[0].tolist() == [[21.0, 23.0]]
+    sums = [node for node in topological([g]) if isinstance(node, Reduce)]
+    assert [node.x for node in sums] == products
+    (g,) = gradient(wide, [w], Add(products[0], products[0]))  # one product, twice
+    assert evaluate([g])[0].tolist() == [[12.0, 0.0]]
