@@ -46,6 +46,7 @@ from .runtime.execute import Plan
 from .runtime.link import Linker
 from .schedule.fuse import fuse
 from .schedule.ir import Kernel, Schedule
+from .schedule.keep import keep
 from .schedule.layout import choose_layouts, copy_convolved
 from .schedule.memory import MemoryPlan, plan_memory
 from .schedule.place import place
@@ -165,6 +166,8 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
     if lanes:
         outputs = stages.run("copy", copy_convolved, outputs, lanes)
     schedule = stages.run("fuse", fuse, outputs, machine.cores, not machine.gpu)
+    if not machine.gpu:
+        schedule = stages.run("keep", keep, schedule)
     if lanes:  # after fuse: only what lies between kernels has a layout to choose
         schedule = stages.run("layout", choose_layouts, schedule, lanes)
     return schedule

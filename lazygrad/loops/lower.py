@@ -13,6 +13,7 @@ of one element, which the later passes widen when they tile and vectorize.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -66,6 +67,7 @@ class _Lowering:
             self.arrays[node] = Array(names.new(f"in{n}"), node.dtype, node.size)
         self.names = names
         self.registers: dict[Node, Array] = {}
+        self.kept: dict[Node, tuple[Array, list[int]]] = {}  # a row's, and the axes along the row
         self.values = Values(self._read)
 
     def arguments(self) -> tuple[Array, ...]:
@@ -78,9 +80,16 @@ class _Lowering:
             array = self.registers[node]
             loaded = Load(array, Literal(0))
             return loaded if array.dtype == node.dtype else Cast(loaded, node.dtype)
+        if node in self.kept:
+            return Load(self.kept[node][0], self._place_in_row(node, index), guard)
         if node in self.arrays:
             return Load(self.arrays[node], self._offset(node, index), guard)
         return None
+
+    def _place_in_row(self, node: Node, index: MultiIndex) -> Expr:
+        """Where an element of a kept node lies in the memory of its row."""
+        _, axes = self.kept[node]
+        return flatten([index[axis] for axis in axes], [node.shape[axis] for axis in axes])
 
     def _offset(self, node: Node, index: MultiIndex) -> Expr:
         """Where an element of a stored node lies in its memory."""
@@ -167,7 +176,9 @@ class _Lowering:
                     after.append(Store(self.arrays[node], self._offset(node, index), value))
             else:
                 value = self.values.inside(node, index)
-                if not inner:
+                if inner and not member.stored:
+                    inside.append(self._keep(member, index, value, before))
+                elif not inner:
                     register = Array(self.names.new("v"), node.dtype, 1, "register")
                     inside += [Alloc(register), Store(register, Literal(0), value)]
                     self.registers[node] = register
@@ -175,6 +186,17 @@ class _Lowering:
                 if member.stored:
                     inside.append(Store(self.arrays[node], self._offset(node, index), value))
         return [*before, *_nest(inner, tuple(inside)), *after]
+
+    def _keep(self, member: Member, index: MultiIndex, value: Expr, before: list[Stmt]) -> Stmt:
+        """Store an element of what is kept for the row."""
+        node = member.node
+        along = {v.name for v in self._inner(member)}
+        axes = [n for n, v in enumerate(axis_variables(node.shape)) if v.name in along]
+        size = math.prod(node.shape[axis] for axis in axes)
+        array = Array(self.names.new("row"), node.dtype, size, "local")
+        before.append(Alloc(array))
+        self.kept[node] = (array, axes)
+        return Store(array, self._place_in_row(node, index), value)
 
     def _emit_end(
         self,

@@ -18,7 +18,8 @@ Semantics:
   the positions, whose `position` is in their reduced axes, and what follows from those. So the mean
   of a cross entropy is in the kernel of its rows.
 - Nodes between the members are not named: they are inlined, computed where they are used.
-- A stored member is written to memory of its own; the others live in registers.
+- A stored member is written to memory of its own; the others live in registers, or, where a row
+  has many elements of them, in memory as long as one row.
 - A stored node that is no output of the schedule may have a layout of the compiler's choosing
   (`Blocked`); everything else is row-major.
 - kinds: "map" has no reduction and no inner loops; "row" is the general form; "contraction" is a

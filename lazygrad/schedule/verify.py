@@ -79,6 +79,4 @@ def _member_fault(member: Member, kernel: Kernel) -> str | None:
         return "it has inner loops, which a kernel of this kind may not"
     if kernel.kind == "map" and reduced_variables(member.node):
         return "it reduces, which a map may not"
-    if not member.stored and not covers:
-        return "it has many elements a position, and no memory"
     return None

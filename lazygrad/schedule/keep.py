@@ -1,0 +1,85 @@
+"""Keep what a row would compute twice, in memory of the row's own.
+
+    softmax:  m = max(x);  s = sum(exp(x - m));  out = exp(x - m) / s
+    ->        m = max(x);  e = exp(x - m), kept;  s = sum(e);  out = e / s
+
+The memory is as long as one row, so it stays in the first cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..expr import Expr
+from ..graph.ir import Cos, Elementwise, Erf, Exp, Log, Node, Pow, Sin, Tanh, topological
+from ..index import substitute
+from .access import accesses
+from .ir import Kernel, Member, Schedule, axis_variables
+
+DEAR: tuple[type[Node], ...] = (Exp, Log, Sin, Cos, Tanh, Erf, Pow)
+ROW_BYTES = 16 << 10  # a longer row leaves the first cache anyway
+
+
+def keep(schedule: Schedule) -> Schedule:
+    """Make a member of every dear operation that two members of a row kernel evaluate.
+
+    Requires: a fused schedule. Ensures: kernels write what they wrote; what is kept is no output.
+    """
+    return replace(schedule, kernels=tuple(map(_keep, schedule.kernels)))
+
+
+def _keep(kernel: Kernel) -> Kernel:
+    if kernel.kind != "row":
+        return kernel
+    boundary = {*kernel.inputs, *(m.node for m in kernel.all_members)}
+    for node in _dear_nodes(kernel, boundary):
+        position = _position(node, kernel, boundary)
+        if position is not None:
+            first = next(n for n, m in enumerate(kernel.members) if _reads(m, node, boundary))
+            kept = Member(node, position, stored=False)
+            members = (*kernel.members[:first], kept, *kernel.members[first:])
+            kernel = replace(kernel, members=members)
+            boundary.add(node)
+    return kernel
+
+
+def _dear_nodes(kernel: Kernel, boundary: set[Node]) -> list[Node]:
+    """What is inlined and dear, and not too long a row; what others are made of first."""
+    roots = [x for m in kernel.all_members for x in m.node.inputs]
+    order = topological(roots, lambda n: () if n in boundary else n.inputs)
+    return [
+        n
+        for n in order
+        if isinstance(n, DEAR)
+        and n not in boundary
+        and kernel.outer < n.size <= kernel.outer * (ROW_BYTES // n.dtype.itemsize)
+    ]
+
+
+def _reads(member: Member, node: Node, boundary: set[Node]) -> bool:
+    return any(a.node is node for a in accesses(member.node, {*boundary, node}.__contains__))
+
+
+def _position(node: Node, kernel: Kernel, boundary: set[Node]) -> Expr | None:
+    """The outer position of each element of a node, if several members read it, each of them at
+    its own position, and one of them element by element. None if that is not so."""
+    axes = axis_variables(node.shape)
+    stops = {*boundary, node}.__contains__
+    reads = [
+        (member, access.index)
+        for member in kernel.all_members
+        for access in accesses(member.node, stops)
+        if access.node is node
+    ]
+    if len({member.node for member, _ in reads}) < 2:
+        return None
+    if any(member in kernel.end for member, _ in reads):
+        return None
+    own = [m.position for m, i in reads if i == axes and isinstance(m.node, Elementwise)]
+    for position in own[:1]:
+        if all(
+            substitute(position, dict(zip(axes, index, strict=True))) is member.position
+            for member, index in reads
+        ):
+            return position
+    return None

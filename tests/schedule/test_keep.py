@@ -1,0 +1,68 @@
+"""What a row would compute twice is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad.graph.ir import Exp
+from lazygrad.loops.lower import lower
+from lazygrad.loops.verify import verify as verify_loops
+from lazygrad.schedule.ir import Kernel
+from lazygrad.schedule.keep import keep
+from lazygrad.schedule.show import show
+from lazygrad.schedule.verify import verify
+
+
+def kept(kernel: Kernel) -> list[Any]:
+    return [m.node for m in kernel.members if not m.stored and m.node.size > kernel.outer]
+
+
+def test_the_exponentials_of_a_softmax_are_kept(values: Any, scheduled: Any) -> None:
+    schedule = keep(scheduled(values(6, 40).softmax()))
+    verify(schedule)
+    (kernel,) = schedule.kernels
+    (node,) = kept(kernel)
+    assert isinstance(node, Exp)
+    assert kernel.members.index(next(m for m in kernel.members if m.node is node)) == 1
+    assert len(kernel.outputs) == 1
+    verify_loops(lower(kernel, "softmax"))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_along_any_axis(values: Any, scheduled: Any, axis: int) -> None:
+    schedule = keep(scheduled(values(5, 6, 7).softmax(axis)))
+    verify(schedule)
+    assert [len(kept(kernel)) for kernel in schedule.kernels] == [1]
+
+
+def test_long_rows_are_not_kept(values: Any, scheduled: Any) -> None:
+    schedule = scheduled(values(2, 5000).softmax())
+    assert [k.members for k in keep(schedule).kernels] == [k.members for k in schedule.kernels]
+
+
+def test_what_is_read_once_is_not_kept(values: Any, scheduled: Any) -> None:
+    schedule = scheduled(values(6, 40).log_softmax(), values(6, 40).exp().sum(1))
+    assert not any(kept(kernel) for kernel in keep(schedule).kernels)
+
+
+def test_another_row_s_elements_are_not_there(values: Any, scheduled: Any) -> None:
+    """exp(x) of the row, and of the row before."""
+    x = values(6, 6)
+    e = x.exp()
+    schedule = keep(scheduled(e.sum(1, keepdim=True) + e + e.T))
+    verify(schedule)
+    assert not any(kept(kernel) for kernel in schedule.kernels)
+
+
+def test_text(values: Any, scheduled: Any, golden: Any) -> None:
+    golden("keep.txt", show(keep(scheduled(values(6, 40).softmax()))))
+
+
+def test_values_are_softmax_s(values: Any) -> None:
+    x = np.random.default_rng(0).standard_normal((5, 33)).astype(np.float32)
+    e = np.exp(x - x.max(1, keepdims=True))
+    found = (values(5, 33) * 0 + type(values(1))(x)).softmax().numpy()
+    np.testing.assert_allclose(found, e / e.sum(1, keepdims=True), 1e-5)
