@@ -72,3 +72,23 @@ def test_changes_in_place_carry_gradient_as_in_pytorch(agree: Any) -> None:
         return total
 
     agree(run, None, np.array([1.0, 2.0], np.float32), np.array([0.5, -1.0], np.float32))
+
+
+def test_methods_in_place_agree(agree: Any) -> None:
+    def run(x: Any, y: Any) -> Any:
+        total = x * 1
+        total.add_(y, alpha=2).mul_(x).sub_(1).div_(y).clamp_(-5, 5)
+        copied = x * 0
+        copied.copy_(y)
+        zeros, threes = x * 1, x * 1
+        return [total, copied * x, zeros.zero_() + x, threes.fill_(3) * y]
+
+    agree(run, None, np.array([1.0, 2.0], np.float32), np.array([0.5, -1.0], np.float32))
+
+
+def test_gradients_are_zeroed_in_place() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    assert x.grad.zero_().tolist() == [0.0, 0.0]
+    (x * 3).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
