@@ -6,11 +6,12 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import CompilerError
+from ...loops.ir import show
 from ...runtime.cache import DiskCache
 from ..base import Launch
 from .codegen import Facts, codegen, kernel_name
@@ -20,6 +21,40 @@ from .pool import Memory
 from .scratch import scratch_total
 
 KEPT_BUILDS = 1024  # programs kept in memory for launches with the same source
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A launch in OpenCL C, and what enqueueing it takes; `scratch` is in bytes, for all groups."""
+
+    name: str
+    text: str
+    global_size: tuple[int, ...]
+    local_size: tuple[int, ...]
+    scratch: int
+
+
+def generate(launch: Launch, facts: Facts, cache: DiskCache) -> Code:
+    """The code of a launch; where it is on disk, the loop passes do not run."""
+    aliased = len(set(launch.slots)) < len(launch.slots)
+    key = ""
+    if launch.passes is not None:
+        function = show(replace(launch.function, comment=""))
+        key = json.dumps([launch.passes.key, asdict(facts), aliased, function])
+        if (kept := cache.get(key)) is not None:
+            name, text, global_size, local_size, scratch = json.loads(kept)
+            return Code(name, text, tuple(global_size), tuple(local_size), scratch)
+    loops = launch.loops
+    code = Code(
+        kernel_name(loops),
+        codegen(loops, facts, aliased),
+        *launch_sizes(loops, facts.group_limit),
+        scratch_total(loops, facts),
+    )
+    if key:
+        fields = (code.name, code.text, code.global_size, code.local_size, code.scratch)
+        cache.put(key, json.dumps(fields).encode())
+    return code
 
 
 class Builder:
@@ -128,15 +163,13 @@ class OpenCLProgram:
         self._sources: list[str] = []
         self._calls: list[Call] = []
         for each in launches:
-            aliased = len(set(each.slots)) < len(each.slots)
-            function = each.loops
-            source = codegen(function, facts, aliased)
-            kernel = builder.kernel(kernel_name(function), source)
-            sizes = launch_sizes(function, facts.group_limit)
-            scratch = scratch_total(function, facts)
+            code = generate(each, facts, builder.cache)
+            kernel = builder.kernel(code.name, code.text)
             serials = [-1] * (len(each.slots) + 1)
-            self._calls.append(Call(kernel, *sizes, each.slots, scratch, serials))
-            self._sources.append(source)
+            self._calls.append(
+                Call(kernel, code.global_size, code.local_size, each.slots, code.scratch, serials)
+            )
+            self._sources.append(code.text)
         self._scratch_of = scratch_of
         self._scratch = max((call.scratch for call in self._calls), default=0)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lazygrad import config
-from lazygrad.backends.base import Launch
+from lazygrad.backends.base import Launch, Passes
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.backends.opencl.program import Builder
 from lazygrad.dtypes import bfloat16, float32
@@ -183,6 +183,30 @@ def test_groups_of_one_item_have_local_arrays_of_any_size(device: OpenCLDevice) 
     program.run([memory])
     assert downloaded(device, memory, 6).tolist() == [1000, 1001, 1002, 1003, 1004, 1005]
     assert f"scratch + {4 * size});" in program.texts()["opencl"]
+
+
+# --------------------------------------------------------------------------- code on disk
+
+
+def test_loop_passes_run_once_for_all_processes(device: OpenCLDevice, cache: Path) -> None:
+    ran: list[Function] = []
+
+    def passes(function: Function) -> Function:
+        ran.append(function)
+        return function
+
+    def text(key: str) -> str:
+        launch = Launch(add_one(), (0, 1), passes=Passes(key, passes))
+        program = device.compile([launch])
+        memories = [device.upload(np.zeros(64, np.float32)) for _ in range(2)]
+        program.run(memories)
+        assert (downloaded(device, memories[0]) == 1).all()
+        return program.texts()["opencl"]
+
+    assert text("one") == text("one")
+    assert len(ran) == 1
+    text("other")
+    assert len(ran) == 2
 
 
 # --------------------------------------------------------------------------- binaries on disk
