@@ -2,6 +2,8 @@
 
     sum over k of a view of (sum over c of e)  ->  one sum over (k, c) of the view of e
 
+    part of (sum over c of e)  ->  sum over c of that part of e
+
 A view moves elements and uses none twice. Where the sum outside is a Fold, the view goes below the
 sum inside: a Fold of a sum of products is what simplify_fold makes one contraction of.
 """
@@ -47,23 +49,58 @@ def mergeable_sums(outputs: Sequence[Node]) -> dict[Node, Sum]:
     order = topological(outputs)
     if not any(isinstance(node, Sum) and isinstance(node.x, View | Sum) for node in order):
         return {}
-    uses: dict[Node, int] = {}
-    for used in (*outputs, *(x for node in order for x in node.inputs)):
-        uses[used] = uses.get(used, 0) + 1
+    uses = _uses(outputs, order)
     merged: dict[Node, Sum] = {}
     for node in order:
         if not isinstance(node, Sum):
             continue
-        views: list[View] = []
-        inner = node.x
-        while isinstance(inner, View) and uses[inner] == 1:
-            views.append(inner)
-            inner = inner.x
+        views, inner = _views(node.x, uses)
         if isinstance(inner, Sum) and uses[inner] == 1:
             found = _merge(node, views, merged.get(inner, inner), uses)
             if found is not None:
                 merged[node] = found
     return merged
+
+
+def cropped_sums(outputs: Sequence[Node]) -> dict[Node, Sum]:
+    """Replacements for parts of sums: what is cut away is not computed.
+
+    Only where nothing else uses the sum. The gradient of a convolution's input is one: what falls
+    on the padding is cut away.
+
+    Requires: a simplified graph. Ensures: as mergeable_sums.
+
+        Slice(Reshape(Reduce(x, "sum")))  ->  Reduce(Slice(Reshape(x)), "sum")
+    """
+    order = topological(outputs)
+    slices = [node for node in order if isinstance(node, Slice) and node.size < node.x.size]
+    uses = _uses(outputs, order) if slices else {}
+    cropped: dict[Node, Sum] = {}
+    for node in slices:
+        views, inner = _views(node.x, uses)
+        below: Sum | None = inner if isinstance(inner, Reduce) and uses[inner] == 1 else None
+        for view in (*reversed(views), node):
+            below = below and _below(view, below, uses)
+        if below is not None:
+            cropped[node] = below
+    return cropped
+
+
+def _uses(outputs: Sequence[Node], order: Sequence[Node]) -> dict[Node, int]:
+    """How often each node is an output or an input."""
+    uses: dict[Node, int] = {}
+    for used in (*outputs, *(x for node in order for x in node.inputs)):
+        uses[used] = uses.get(used, 0) + 1
+    return uses
+
+
+def _views(x: Node, uses: dict[Node, int]) -> tuple[list[View], Node]:
+    """The views, each used once, that x is of another node, last first, and that node."""
+    views: list[View] = []
+    while isinstance(x, View) and uses[x] == 1:
+        views.append(x)
+        x = x.x
+    return views, x
 
 
 def _merge(node: Sum, views: Sequence[View], inner: Sum, uses: dict[Node, int]) -> Sum | None:

@@ -16,7 +16,7 @@ from . import (
     simplify_window,
 )
 from .ir import Node
-from .merge_sums import mergeable_sums, reduced_twice
+from .merge_sums import cropped_sums, mergeable_sums, reduced_twice
 
 RULES = Rules[Node](
     simplify_movement.RULES,
@@ -28,7 +28,8 @@ RULES = Rules[Node](
 
 
 def simplify(outputs: Sequence[Node]) -> list[Node]:
-    """Rewrite the outputs with the rules until none applies, then merge sums of sums.
+    """Rewrite the outputs with the rules until none applies, then merge sums of sums
+    and leave out what is cut from sums.
 
     Requires: a verified graph whose gradients have been taken. Ensures: equal values, bit for bit
     but for the sign of a zero that sums met, the order of summation, and Pow; no Detach. A node
@@ -41,5 +42,8 @@ def simplify(outputs: Sequence[Node]) -> list[Node]:
     merged = mergeable_sums(simpler)
     if merged:
         simpler = rewrite(simpler, RULES, merged)
+    cropped = cropped_sums(simpler)
+    if cropped:
+        simpler = rewrite(simpler, RULES, cropped)
     twins = reduced_twice(simpler)  # last: the rules would put the permutations below again
     return rewrite(simpler, Rules[Node](), twins) if twins else simpler

@@ -185,3 +185,26 @@ def test_deep_nests_take_linear_time_and_no_stack(leaf):
         return len(topological(simplify([node])))
 
     assert nest(1600) < 2.1 * nest(800)
+
+
+def test_what_is_cut_from_a_sum_is_not_computed(x):
+    for axes in ((3,), (0, 2)):
+        total = Reduce(x, "sum", axes)
+        shape = total.shape
+        part = Slice(total, (1,) * len(shape), tuple(n - 1 for n in shape), (1,) * len(shape))
+        simpler = merged(part)
+        reductions = [n for n in topological([simpler]) if isinstance(n, Reduce)]
+        assert [n.size for n in reductions] == [part.size]
+
+
+def test_through_views_too(x):
+    total = Reshape(Reduce(x, "max", (3,)), (1, 2, 12))
+    simpler = merged(Slice(total, (0, 1, 11), (1, 1, 6), (1, 1, -2)))
+    assert [n.size for n in topological([simpler]) if isinstance(n, Reduce)] == [6]
+
+
+def test_sums_that_are_used_whole_stay(x):
+    total = Reduce(x, "sum", (3,))
+    part = Slice(total, (0, 0, 0), (2, 3, 2), (1, 1, 1))
+    simpler = simplify([part, Exp(total)])
+    assert [n.size for n in topological(simpler) if isinstance(n, Reduce)] == [24]
