@@ -133,7 +133,7 @@ def _combine(x: Linear, y: Linear, sign: int) -> Linear:
     return x[0] + sign * y[0], tuple((atom, k) for atom, k in terms.items() if k)
 
 
-def _rejoin(terms: dict[Expr, int]) -> dict[Expr, int] | None:
+def _rejoin(terms: dict[Expr, int]) -> Linear | None:
     """k*c * (x // c) + k * (x % c)  ->  k * x;  None where no pair is left."""
     for atom, k in terms.items():
         if not (isinstance(atom, Op) and atom.op == "mod" and isinstance(atom.args[1], Literal)):
@@ -142,9 +142,7 @@ def _rejoin(terms: dict[Expr, int]) -> dict[Expr, int] | None:
         quotient = floordiv(x, c)
         if terms.get(quotient) == k * c:
             left = {a: n for a, n in terms.items() if a is not atom and a is not quotient}
-            constant, joined = _combine((0, tuple(left.items())), _scale(linear(x), k), 1)
-            if constant == 0:
-                return dict(joined)
+            return _combine((0, tuple(left.items())), _scale(linear(x), k), 1)
     return None
 
 
@@ -152,7 +150,7 @@ def _rejoin(terms: dict[Expr, int]) -> dict[Expr, int] | None:
 def _from_linear(constant: int, terms: tuple[tuple[Expr, int], ...]) -> Expr:
     current = dict(terms)
     while (rejoined := _rejoin(current)) is not None:
-        current = rejoined
+        constant, current = constant + rejoined[0], dict(rejoined[1])
     # Largest steps first, as an address is written by hand; the text breaks ties reproducibly.
     ordered = sorted(current.items(), key=lambda t: (-abs(t[1]), repr(t[0])))
     result: Expr | None = None

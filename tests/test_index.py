@@ -237,3 +237,10 @@ def test_normalize_restores_the_normal_form() -> None:
     x = Array("x", int64, 10)
     assert normalize(Load(x, i, TRUE)) is Load(x, i)
     assert normalize(Op("add", (Load(Array("b", bool_, 1), i), TRUE))).dtype == bool_
+
+
+@pytest.mark.parametrize("shift", [-3, 0, 1, 5])
+def test_a_quotient_and_its_remainder_are_one_again(shift: int) -> None:
+    p = add(VARIABLES[3], shift)
+    assert add(mul(floordiv(p, 2), 228), mul(mod(p, 2), 114)) is mul(p, 114)
+    assert add(mul(floordiv(p, 4), 4), mod(p, 4), VARIABLES[2], 7) is add(p, VARIABLES[2], 7)

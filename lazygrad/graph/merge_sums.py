@@ -162,6 +162,25 @@ def reduced_twice(outputs: Sequence[Node]) -> dict[Node, Node]:
     return replaced
 
 
+def folds_in_order(outputs: Sequence[Node]) -> dict[Node, Node]:
+    """Replacements for permutations of folds that nothing else uses: a fold is written in the order
+    of its use too.
+
+        Permute(Fold(x))  ->  Fold(Permute(x))
+    """
+    order = topological(outputs)
+    permuted = [n for n in order if isinstance(n, Permute) and isinstance(n.x, Fold)]
+    uses = _uses(outputs, order) if permuted else {}
+    replaced: dict[Node, Node] = {}
+    for node in permuted:
+        fold = node.x
+        if isinstance(fold, Fold) and uses[fold] == 1:
+            x = build.permute(fold.x, (*node.order, len(node.order)))
+            axis = node.order.index(fold.axis)
+            replaced[node] = Fold(x, axis, fold.size_, fold.stride, fold.dilation)
+    return replaced
+
+
 # --------------------------------------------------------------------------- moving views
 
 

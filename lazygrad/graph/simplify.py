@@ -16,7 +16,7 @@ from . import (
     simplify_window,
 )
 from .ir import Node
-from .merge_sums import cropped_sums, mergeable_sums, reduced_twice
+from .merge_sums import cropped_sums, folds_in_order, mergeable_sums, reduced_twice
 
 RULES = Rules[Node](
     simplify_movement.RULES,
@@ -45,5 +45,6 @@ def simplify(outputs: Sequence[Node]) -> list[Node]:
     cropped = cropped_sums(simpler)
     if cropped:
         simpler = rewrite(simpler, RULES, cropped)
-    twins = reduced_twice(simpler)  # last: the rules would put the permutations below again
-    return rewrite(simpler, Rules[Node](), twins) if twins else simpler
+    # Last: the rules would move these permutations back.
+    reordered = {**reduced_twice(simpler), **folds_in_order(simpler)}
+    return rewrite(simpler, Rules[Node](), reordered) if reordered else simpler
