@@ -188,9 +188,10 @@ def cnn(torch: Any) -> None:
 
 
 def torch_step(torch: Any, images: np.ndarray, labels: np.ndarray) -> Callable[[], object]:
-    from benchmarks.in_torch import cnn as torch_cnn
+    from benchmarks.libraries import Torch
+    from benchmarks.models import cnn
 
-    model = torch_cnn().cuda()
+    model = cnn(Torch()).cuda()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> object:
