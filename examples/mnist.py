@@ -157,13 +157,25 @@ def parse_options() -> argparse.Namespace:
             raise ValueError
         return int(text)
 
+    def natural(text: str) -> int:
+        if int(text) < 0:
+            raise ValueError
+        return int(text)
+
+    def rate(text: str) -> float:
+        if not 0 <= float(text) < float("inf"):
+            raise ValueError
+        return float(text)
+
     parser = argparse.ArgumentParser(description="Learn to read handwritten digits.")
     parser.add_argument("--model", choices=MODELS, default="cnn")
     parser.add_argument("--dataset", choices=["mnist", "digits"], default="mnist")
     parser.add_argument("--epochs", type=positive, help="default: what the model needs")
     parser.add_argument("--batch-size", type=positive, default=128)
-    parser.add_argument("--lr", type=float, default=4e-3, help="at the start; it falls to 0")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same losses")
+    parser.add_argument("--lr", type=rate, default=4e-3, help="at the start; it falls to 0")
+    parser.add_argument(
+        "--seed", type=natural, default=0, help="the same seed gives the same losses"
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="a safetensors file to write")
     options = parser.parse_args()
     if options.save and not options.save.parent.is_dir():

@@ -4,7 +4,9 @@ random examples that are the same in every run.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -79,3 +81,26 @@ def deep(leaf: Leaf) -> tuple[Node, Node]:
     for _ in range(100_000):
         y = Sub(y, one)
     return x, y
+
+
+@pytest.fixture
+def count_calls() -> Callable[[Callable[[], object]], int]:
+    """`count_calls(work)`: how many functions `work()` calls, of Python's and of C's: a measure of
+    time that a busy machine does not change."""
+
+    def count(work: Callable[[], object]) -> int:
+        calls = 0
+
+        def called(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        before = sys.getprofile()
+        sys.setprofile(called)
+        try:
+            work()
+        finally:
+            sys.setprofile(before)
+        return calls
+
+    return count

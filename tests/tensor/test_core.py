@@ -263,17 +263,10 @@ def test_to_moves_and_casts() -> None:
         x.cast("complex64")
 
 
-def test_building_a_thousand_operations_is_quick() -> None:
-    import time
-
+def test_building_an_operation_is_little_work(count_calls) -> None:
     x, y = Tensor.ones(3, 4), Tensor.ones(3, 4)
-    best = float("inf")
-    for _ in range(5):
-        start, z = time.perf_counter(), x
-        for _ in range(1000):
-            z = z + y
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.1  # it takes about 0.01 s; the bound leaves room for a loaded machine
+    x + y  # what is done once
+    assert count_calls(lambda: x + y) < 60
 
 
 def test_both_spellings_of_axis_are_understood() -> None:
