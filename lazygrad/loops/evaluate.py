@@ -1,7 +1,7 @@
 """The meaning of the loop IR: runs a function in Python and NumPy, one statement at a time.
 
 Slow, and exact about order: the reference for small tests of passes and of backends, whatever kinds
-the loops XX
+the loops have.
 """
 
 from __future__ import annotations
