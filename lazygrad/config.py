@@ -35,10 +35,6 @@ line per kernel with its time and rates, 3 also the transformations chosen and w
 DUMP: Path | None
 """The folder that every compilation stage is written to, made if missing; by default none is."""
 
-TUNE: bool
-"""1 chooses transformations by measured time and remembers the best on disk; 0 (the default)
-chooses them by the cost model alone."""
-
 LAZYGRAD_DATA: Path | None
 """An existing folder to look for data sets in, before the cache and the network."""
 
@@ -125,7 +121,6 @@ SETTINGS: dict[str, Setting] = {
     "THREADS": Setting(_whole_number(1), "a whole number, 1 or more", _available_cores),
     "DEBUG": Setting(_whole_number(0, 4), "0, 1, 2, 3 or 4", lambda: 0),
     "DUMP": Setting(_writable_folder, "a folder that can be made and written to", lambda: None),
-    "TUNE": Setting(lambda text: bool(_whole_number(0, 1)(text)), "0 or 1", lambda: False),
     "LAZYGRAD_DATA": Setting(_existing_folder, "a folder that exists", lambda: None),
     "LAZYGRAD_CACHE": Setting(
         _writable_folder, "a folder that can be made and written to", _user_cache

@@ -30,7 +30,6 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_defaults() -> None:
     assert config.BACKEND == "CPU"
     assert config.DEBUG == 0
-    assert config.TUNE is False
     assert config.DUMP is None
     assert config.LAZYGRAD_DATA is None
     assert config.LAZYGRAD_CACHE.name == "lazygrad"
@@ -45,8 +44,6 @@ def test_defaults() -> None:
         ("THREADS", "1", 1),
         ("THREADS", "64", 64),
         ("DEBUG", "4", 4),
-        ("TUNE", "0", False),
-        ("TUNE", "1", True),
         ("DEBUG", "", 0),
         ("DUMP", "", None),
     ],
@@ -67,7 +64,6 @@ def test_valid(monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: obj
         ("THREADS", "1.5", "THREADS=1.5: valid is a whole number, 1 or more"),
         ("DEBUG", "5", "DEBUG=5: valid is 0, 1, 2, 3 or 4"),
         ("DEBUG", "-1", "DEBUG=-1: valid is 0, 1, 2, 3 or 4"),
-        ("TUNE", "yes", "TUNE=yes: valid is 0 or 1"),
         ("LAZYGRAD_DATA", "/no/such", "LAZYGRAD_DATA=/no/such: valid is a folder that exists"),
     ],
 )
@@ -113,12 +109,12 @@ def test_a_variable_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_override_sets_and_restores(tmp_path: Path) -> None:
-    with config.override(DEBUG=2, TUNE=True, DUMP=tmp_path / "out"):
-        assert (config.DEBUG, config.TUNE, config.DUMP) == (2, True, tmp_path / "out")
+    with config.override(DEBUG=2, THREADS=3, DUMP=tmp_path / "out"):
+        assert (config.DEBUG, config.THREADS, config.DUMP) == (2, 3, tmp_path / "out")
         with config.override(DEBUG=None):
             assert config.DEBUG == 0
         assert config.DEBUG == 2
-    assert (config.DEBUG, config.TUNE, config.DUMP) == (0, False, None)
+    assert (config.DEBUG, config.DUMP) == (0, None)
 
 
 def test_override_restores_after_an_error() -> None:
@@ -145,8 +141,8 @@ def test_an_override_wins_over_an_invalid_variable(monkeypatch: pytest.MonkeyPat
 def test_check_reads_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     config.check()
     config.reload()
-    monkeypatch.setenv("TUNE", "2")
-    with pytest.raises(ConfigError, match="TUNE=2"):
+    monkeypatch.setenv("THREADS", "-2")
+    with pytest.raises(ConfigError, match="THREADS=-2"):
         config.check()
 
 
