@@ -66,17 +66,20 @@ class Dot:
         )
 
     def kernel(self, name: str, kind: str, title: str, lines: Sequence[str]) -> None:
-        """Lines of code in a coloured frame with a title."""
+        """Lines of code in a coloured frame, below a title.
+
+        The title is one of the lines: a frame's own label would be centred where Graphviz guesses
+        its width, and stand out at the left in wider fonts.
+        """
         fill, border, _ = COLORS[kind]
-        label = "".join(line + _left for line in lines)
-        width = max(_inches(lines, CODE_WIDTH), _inches([title], CODE_WIDTH * 10 / 9))
+        text = [title, "", *lines]
+        label = "".join(line + _left for line in text)
         self.boxes += 1
         self._lines += [
             f"subgraph cluster_{name} {{",
-            f'style="rounded,filled"; fillcolor="{fill}"; color="{border}"; labelloc=t; '
-            f'labeljust=l; margin=8; fontname="{MONO}"; fontsize=10; label={quoted(title)};',
+            f'style="rounded,filled"; fillcolor="{fill}"; color="{border}"; margin=8;',
             f'{name} [label={quoted(label)}, shape=plaintext, style="", margin="0.05,0.02", '
-            f'width={width}, fontname="{MONO}", fontsize=9];',
+            f'width={_inches(text, CODE_WIDTH)}, fontname="{MONO}", fontsize=9];',
             "}",
         ]
 
