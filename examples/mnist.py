@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,21 +153,21 @@ def draw(images: Array, answers: Array, labels: Array) -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    def positive(text: str) -> int:
-        if int(text) < 1:
-            raise ValueError
-        return int(text)
+    def at_least(least: float, valid: str) -> Callable[[str], float]:
+        """Reads a number; one that is none, or too small, is refused with what is valid."""
 
-    def natural(text: str) -> int:
-        if int(text) < 0:
-            raise ValueError
-        return int(text)
+        def parse(text: str) -> float:
+            with suppress(ValueError):
+                value = type(least)(text)
+                if least <= value < float("inf"):
+                    return value
+            raise argparse.ArgumentTypeError(f"{text}: valid is {valid}")
 
-    def rate(text: str) -> float:
-        if not 0 <= float(text) < float("inf"):
-            raise ValueError
-        return float(text)
+        return parse
 
+    positive = at_least(1, "a whole number, 1 or more")
+    natural = at_least(0, "a whole number, 0 or more")
+    rate = at_least(0.0, "a number, 0 or more")
     parser = argparse.ArgumentParser(description="Learn to read handwritten digits.")
     parser.add_argument("--model", choices=MODELS, default="cnn")
     parser.add_argument("--dataset", choices=["mnist", "digits"], default="mnist")

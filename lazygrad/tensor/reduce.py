@@ -47,7 +47,8 @@ class Reduction(Joining):
         if not axes:
             return node
         if op in ("max", "min") and any(shape[i] == 0 for i in axes):
-            raise ShapeError(f"{name}: axis {axis} of {shape} is empty and has no {op}imum")
+            where = f"{shape}" if axis is None else f"axis {axis} of {shape}"
+            raise ShapeError(f"{name}: {where} is empty and has no {op}imum")
         node = Reduce(node, op, axes, ties)
         if keepdim:
             node = build.reshape(node, tuple(1 if i in axes else n for i, n in enumerate(shape)))

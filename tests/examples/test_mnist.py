@@ -104,8 +104,10 @@ def test_a_mistake_in_a_variable_is_told_in_one_line(name: str, value: str) -> N
     ("options", "message"),
     [
         (["--model", "rnn"], "invalid choice: 'rnn'"),
-        (["--epochs", "0"], "invalid positive value: '0'"),
-        (["--batch-size", "x"], "invalid positive value: 'x'"),
+        (["--epochs", "0"], "0: valid is a whole number, 1 or more"),
+        (["--batch-size", "x"], "x: valid is a whole number, 1 or more"),
+        (["--seed", "-1"], "-1: valid is a whole number, 0 or more"),
+        (["--lr", "nan"], "nan: valid is a number, 0 or more"),
         (["--save", "/no/such/folder/x"], "--save: there is no folder /no/such/folder"),
     ],
 )
