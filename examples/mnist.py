@@ -189,3 +189,6 @@ if __name__ == "__main__":
         main()
     except (ConfigError, DatasetError, DeviceError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        sys.exit(130)  # what a shell calls an end by Ctrl-C

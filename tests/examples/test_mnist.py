@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,27 @@ def test_what_is_saved_tells_the_same(tmp_path: Path) -> None:
         assert accuracy(run(*QUICK, "--epochs", "2", "--save", str(file))) > 50
     for one, other in zip(safe_load(first).values(), safe_load(second).values(), strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_ctrl_c_stops_in_one_line() -> None:
+    """Sent once training has begun; in the background a shell may have it ignored."""
+    program = (
+        "import signal, runpy, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        f"sys.argv = ['mnist.py', *{[*QUICK, '--epochs', '100000']}];"
+        f"runpy.run_path({str(EXAMPLE)!r}, run_name='__main__')"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if line.startswith("epoch 1"):
+                break
+        process.send_signal(signal.SIGINT)
+        error = process.stderr.read()
+        assert process.wait() == 130
+    assert error.splitlines()[-1] == "stopped"
+    assert "Traceback" not in error
