@@ -21,11 +21,11 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
-from weakref import WeakValueDictionary
 
 from .dtypes import DType, bool_, int64
+from .interned import Interned, set_derived
 
 # operation -> number of operands; their meaning is that of the graph's elementwise nodes
 OPS: dict[str, int] = {
@@ -40,44 +40,27 @@ OPS: dict[str, int] = {
 }  # fmt: skip
 COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
 
-_interned: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
 
-
-class _Interning(type):
-    def __call__(cls, *args: Any) -> Any:
-        key = cls._key(args)  # type: ignore[attr-defined]
-        found = _interned.get(key)
-        if found is None:
-            found = _interned.setdefault(key, super().__call__(*args))
-        return found
-
-
-@dataclass(frozen=True, eq=False, repr=False, slots=True, weakref_slot=True)
-class Expr(metaclass=_Interning):
+@dataclass_transform(frozen_default=True, eq_default=False)
+class Expr(Interned):
     """A scalar or vector value. See the module's grammar."""
 
-    dtype: DType = field(init=False)
-    lanes: int = field(init=False)
-    operands: tuple[Expr, ...] = field(init=False)
-
-    _defaults: ClassVar[tuple[Any, ...]] = ()  # of the last fields, where they may be left out
-
-    @classmethod
-    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        left_out = len(cls.__match_args__) - len(args)
-        return (cls, *args, *cls._defaults[-left_out:]) if left_out else (cls, *args)
+    __slots__ = ("dtype", "lanes", "operands")
+    dtype: DType
+    lanes: int
+    operands: tuple[Expr, ...]
 
     def _set(self, dtype: DType, lanes: int, operands: tuple[Expr, ...] = ()) -> None:
-        object.__setattr__(self, "dtype", dtype)
-        object.__setattr__(self, "lanes", lanes)
-        object.__setattr__(self, "operands", operands)
+        set_derived(self, "dtype", dtype)
+        set_derived(self, "lanes", lanes)
+        set_derived(self, "operands", operands)
 
     def with_operands(self, operands: tuple[Expr, ...]) -> Expr:
         """The same expression on other operands."""
         if operands == self.operands:
             return self
         remaining = iter(operands)
-        values = [getattr(self, f.name) for f in fields(self) if f.init]
+        values = [getattr(self, name) for name in self._fields]
         return type(self)(
             *(
                 next(remaining)
@@ -94,12 +77,6 @@ class Expr(metaclass=_Interning):
 
 
 T = TypeVar("T")
-
-
-@dataclass_transform(frozen_default=True, eq_default=False)
-def expression(cls: type[T]) -> type[T]:
-    """Class decorator: a frozen, interned expression with the annotated fields."""
-    return dataclass(frozen=True, eq=False, repr=False, slots=True)(cls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +96,6 @@ class Array:
     SCOPES: ClassVar[tuple[str, ...]] = ("global", "local", "stack", "register")
 
 
-@expression
 class Literal(Expr):
     """A constant."""
 
@@ -128,91 +104,82 @@ class Literal(Expr):
 
     @classmethod
     def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        value, dtype = args[0], args[1] if len(args) > 1 else int64
+        value, dtype = args
         return (cls, struct.pack("<d", value) if dtype.is_float else int(value), dtype)
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         # 0 and 0.0 of one dtype are one literal: its text must not depend on which came first
         kind = {"bool": bool, "float": float}.get(self.dtype_.kind, int)
-        object.__setattr__(self, "value", kind(self.value))
+        set_derived(self, "value", kind(self.value))
         self._set(self.dtype_, 1)
 
 
-@expression
 class Var(Expr):
     """A loop's index: 0 <= var < extent."""
 
     name: str
     extent: int
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         self._set(int64, 1)
 
 
-@expression
 class Local(Expr):
     """A value that a Let statement has named."""
 
     name: str
     dtype_: DType
     lanes_: int = 1
-    _defaults = (1,)
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         self._set(self.dtype_, self.lanes_)
 
 
-@expression
 class Op(Expr):
     """An elementwise operation, `op` a key of OPS."""
 
     op: str
     args: tuple[Expr, ...]
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         lanes = max(arg.lanes for arg in self.args)
         dtype = bool_ if self.op in COMPARISONS else self.args[-1].dtype
         self._set(dtype, lanes, self.args)
 
 
-@expression
 class Cast(Expr):
     """x converted to another dtype, as the graph's Cast."""
 
     x: Expr
     dtype_: DType
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         self._set(self.dtype_, self.x.lanes, (self.x,))
 
 
-@expression
 class Bitcast(Expr):
     """x's bits as another dtype of the same size."""
 
     x: Expr
     dtype_: DType
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         self._set(self.dtype_, self.x.lanes, (self.x,))
 
 
-@expression
 class Load(Expr):
     """array[index]; 0 without touching memory in lanes where `guard` (a bool) is false."""
 
     array: Array
     index: Expr
     guard: Expr | None = None
-    _defaults = (None,)
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         operands = (self.index,) if self.guard is None else (self.index, self.guard)
         lanes = max(operand.lanes for operand in operands)
         self._set(self.array.dtype, lanes, operands)
 
 
-@expression
 class Ramp(Expr):
     """base, base + stride, ..., base + (lanes - 1) * stride: an int64 vector."""
 
@@ -220,33 +187,30 @@ class Ramp(Expr):
     stride: int
     lanes_: int
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         self._set(int64, self.lanes_, (self.base,))
 
 
-@expression
 class Broadcast(Expr):
     """A scalar in every lane."""
 
     x: Expr
     lanes_: int
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         self._set(self.x.dtype, self.lanes_, (self.x,))
 
 
-@expression
 class ReduceLanes(Expr):
     """The lanes of a vector combined ("sum", "prod", "max", "min") into a scalar, as a tree."""
 
     op: str
     x: Expr
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         self._set(self.x.dtype, 1, (self.x,))
 
 
-@expression
 class Zip(Expr):
     """Runs of `grain` lanes of x and y in turn: those in the lower (`upper`: in the upper) half of
     each `block` lanes. x and y have as many lanes as the result, a multiple of block.
@@ -260,7 +224,7 @@ class Zip(Expr):
     block: int
     upper: bool
 
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         self._set(self.x.dtype, self.x.lanes, (self.x, self.y))
 
     @property

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from lazygrad import expr
+from lazygrad import interned
 from lazygrad.dtypes import bool_, float32, float64, int8, int32, uint32
 from lazygrad.expr import (
     Array,
@@ -50,12 +50,12 @@ def test_literals_are_told_apart_by_their_bits() -> None:
 
 
 def test_unused_expressions_are_forgotten() -> None:
-    before = len(expr._interned)
+    before = len(interned._interned)
     kept = Op("neg", (Literal(12345.5, float32),))
-    assert len(expr._interned) == before + 2
+    assert len(interned._interned) == before + 2
     del kept
     gc.collect()
-    assert len(expr._interned) == before
+    assert len(interned._interned) == before
 
 
 @pytest.mark.parametrize(

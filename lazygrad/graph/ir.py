@@ -30,72 +30,40 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
-from weakref import WeakValueDictionary
+from typing import Any, Protocol, dataclass_transform
 
 from ..dtypes import DType, bool_, int64
 from ..errors import DeviceError, DTypeError, ShapeError
+from ..interned import Interned, set_derived
 
 Shape = tuple[int, ...]
 
 # --------------------------------------------------------------------------- the base class
 
-_interned: WeakValueDictionary[tuple[Any, ...], Node] = WeakValueDictionary()
 
-
-class _Interning(type):
-    """Makes `SomeNode(*fields)` return the one live node of that class with those fields."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) < len(cls._names):  # type: ignore[attr-defined]
-            args = _with_defaults(cls, args, kwargs)
-        key = cls._key(args)  # type: ignore[attr-defined]
-        found = _interned.get(key)
-        if found is None:
-            found = super().__call__(*args)
-            found = _interned.setdefault(key, found)
-        return found
-
-
-def _with_defaults(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """Every field's value, in order: the key must not depend on how the fields were written."""
-    omitted = [f for f in fields(cls) if f.init][len(args) :]
-    missing = [f.name for f in omitted if f.name not in kwargs and f.default is MISSING]
-    unknown = kwargs.keys() - {f.name for f in omitted}
-    if missing or unknown:
-        raise TypeError(f"{cls.__name__}: missing {missing}, unexpected {sorted(unknown)}")
-    return args + tuple(kwargs.get(f.name, f.default) for f in omitted)
-
-
-@dataclass(frozen=True, eq=False, repr=False, slots=True, weakref_slot=True)
-class Node(metaclass=_Interning):
+@dataclass_transform(frozen_default=True, eq_default=False)
+class Node(Interned):
     """One operation of the graph. Subclasses add fields and `_infer`, their shape and dtype."""
 
-    shape: Shape = field(init=False)
-    dtype: DType = field(init=False)
-    device: str | None = field(init=False)
-    inputs: tuple[Node, ...] = field(init=False)
+    __slots__ = ("device", "dtype", "inputs", "shape")
+    shape: Shape
+    dtype: DType
+    device: str | None
+    inputs: tuple[Node, ...]
 
-    _names: ClassVar[tuple[str, ...]] = ()  # of the fields, in order; those that are nodes first
-
-    @classmethod
-    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (cls, *args)
-
-    def __post_init__(self) -> None:
+    def _derive(self) -> None:
         inputs: list[Node] = []
-        for name in self._names:
+        for name in self._fields:
             value = getattr(self, name)
             if isinstance(value, Node):
                 inputs.append(value)
             elif isinstance(value, tuple):
                 inputs.extend(item for item in value if isinstance(item, Node))
-        object.__setattr__(self, "inputs", tuple(inputs))
+        set_derived(self, "inputs", tuple(inputs))
         shape, dtype = self._infer()
-        object.__setattr__(self, "shape", shape)
-        object.__setattr__(self, "dtype", dtype)
-        object.__setattr__(self, "device", self._infer_device())
+        set_derived(self, "shape", shape)
+        set_derived(self, "dtype", dtype)
+        set_derived(self, "device", self._infer_device())
 
     def _infer(self) -> tuple[Shape, DType]:
         raise NotImplementedError
@@ -131,14 +99,14 @@ class Node(metaclass=_Interning):
     def attributes(self) -> dict[str, Any]:
         """The fields that are not nodes, by name: what a printed node shows in brackets."""
         return {
-            name: value for name in self._names if not _holds_nodes(value := getattr(self, name))
+            name: value for name in self._fields if not holds_nodes(value := getattr(self, name))
         }
 
     def with_inputs(self, inputs: Sequence[Node]) -> Node:
         """The same operation on other inputs (as many as `self.inputs`)."""
         if len(inputs) != len(self.inputs):
             raise ValueError(f"{self.name}: {len(inputs)} inputs for {len(self.inputs)}")
-        return type(self)(*inputs, *[getattr(self, name) for name in self._names[len(inputs) :]])
+        return type(self)(*inputs, *[getattr(self, name) for name in self._fields[len(inputs) :]])
 
     def __repr__(self) -> str:
         notes = ", ".join(f"{name}={value}" for name, value in self.attributes.items())
@@ -146,25 +114,10 @@ class Node(metaclass=_Interning):
         return f"{self.name}[{notes}] {self.dtype}({shape})"
 
 
-def _holds_nodes(value: Any) -> bool:
+def holds_nodes(value: Any) -> bool:
     return isinstance(value, Node) or (
         isinstance(value, tuple) and any(isinstance(item, Node) for item in value)
     )
-
-
-_T = TypeVar("_T")
-
-
-@dataclass_transform(frozen_default=True, eq_default=False)
-def node(cls: type[_T]) -> type[_T]:
-    """Class decorator: a frozen, interned node with the annotated fields."""
-    made: Any = dataclass(frozen=True, eq=False, repr=False, slots=True)(cls)
-    made._names = tuple(f.name for f in fields(made) if f.init)
-    NODE_CLASSES.append(made)
-    return made  # type: ignore[no-any-return]
-
-
-NODE_CLASSES: list[type[Node]] = []  # every concrete class, for tests that must cover them all
 
 
 # --------------------------------------------------------------------------- leaves
@@ -178,7 +131,6 @@ class Storage(Protocol):
     device: str
 
 
-@node
 class Buffer(Node):
     """The elements of a realized storage, in row-major order. Identity is the storage's."""
 
@@ -215,7 +167,6 @@ def _as_element(value: bool | int | float, dtype: DType) -> bool | int | float:
     return wrapped - (1 << bits) if dtype.kind == "int" and wrapped >> (bits - 1) else wrapped
 
 
-@node
 class Const(Node):
     """One value in every element. Keyed by bits: 0.0 is not -0.0, nan is itself, 1 is not True."""
 
@@ -229,9 +180,9 @@ class Const(Node):
         value = _as_element(value, dtype)
         return (cls, struct.pack("<d", value) if dtype.is_float else value, dtype, shape)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "value", _as_element(self.value, self.dtype_))
-        Node.__post_init__(self)
+    def _derive(self) -> None:
+        set_derived(self, "value", _as_element(self.value, self.dtype_))
+        Node._derive(self)
 
     def _infer(self) -> tuple[Shape, DType]:
         return self.shape_, self.dtype_
@@ -241,7 +192,6 @@ class Const(Node):
         return {"value": self.value}
 
 
-@node
 class Iota(Node):
     """0, 1, ..., size - 1."""
 
@@ -262,8 +212,6 @@ class Iota(Node):
 class Elementwise(Node):
     """Element i of the output depends on element i of each input; all have one shape."""
 
-    __slots__ = ()
-
     def _check(self) -> None:
         first = self.inputs[0]
         for other in self.inputs[1:]:
@@ -274,7 +222,6 @@ class Elementwise(Node):
 class Unary(Elementwise):
     """One input, and its dtype."""
 
-    __slots__ = ()
     x: Node
 
     def _infer(self) -> tuple[Shape, DType]:
@@ -284,110 +231,66 @@ class Unary(Elementwise):
 class FloatUnary(Unary):
     """A function of real numbers: floats only."""
 
-    __slots__ = ()
-
     def _infer(self) -> tuple[Shape, DType]:
         if not self.x.dtype.is_float:
             raise DTypeError(f"{self.name}: needs a float input, got {self.x.dtype}")
         return self.x.shape, self.x.dtype
 
 
-@node
 class Neg(Unary):
     """-x (wraps for unsigned)."""
 
-    x: Node
 
-
-@node
 class Abs(Unary):
     """|x|."""
 
-    x: Node
 
-
-@node
 class Exp(FloatUnary):
     """e**x."""
 
-    x: Node
 
-
-@node
 class Log(FloatUnary):
     """The natural logarithm; nan below 0, -inf at 0."""
 
-    x: Node
 
-
-@node
 class Sqrt(FloatUnary):
     """The square root, correctly rounded."""
 
-    x: Node
 
-
-@node
 class Sin(FloatUnary):
     """sin(x), x in radians."""
 
-    x: Node
 
-
-@node
 class Cos(FloatUnary):
     """cos(x), x in radians."""
 
-    x: Node
 
-
-@node
 class Tanh(FloatUnary):
     """The hyperbolic tangent."""
 
-    x: Node
 
-
-@node
 class Erf(FloatUnary):
     """2/sqrt(pi) times the integral of exp(-t*t) from 0 to x."""
 
-    x: Node
 
-
-@node
 class Floor(FloatUnary):
     """The largest integer <= x."""
 
-    x: Node
 
-
-@node
 class Ceil(FloatUnary):
     """The smallest integer >= x."""
 
-    x: Node
 
-
-@node
 class Trunc(FloatUnary):
     """x without its fraction."""
 
-    x: Node
 
-
-@node
 class Round(FloatUnary):
     """The nearest integer, halves to even."""
 
-    x: Node
 
-
-@node
 class Not(Unary):
     """Logical not of a bool; every bit flipped of an integer."""
-
-    x: Node
 
     def _infer(self) -> tuple[Shape, DType]:
         if self.x.dtype.is_float:
@@ -398,7 +301,6 @@ class Not(Unary):
 class Binary(Elementwise):
     """Two inputs of one shape and dtype, and that dtype."""
 
-    __slots__ = ()
     x: Node
     y: Node
 
@@ -409,36 +311,20 @@ class Binary(Elementwise):
         return self.x.shape, self.x.dtype
 
 
-@node
 class Add(Binary):
     """x + y; logical or for bool."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Sub(Binary):
     """x - y."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Mul(Binary):
     """x * y; logical and for bool."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Div(Binary):
     """x / y of floats."""
-
-    x: Node
-    y: Node
 
     def _infer(self) -> tuple[Shape, DType]:
         if not self.x.dtype.is_float:
@@ -446,28 +332,16 @@ class Div(Binary):
         return Binary._infer(self)
 
 
-@node
 class FloorDiv(Binary):
     """floor(x / y); 0 for an integer division by 0."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Mod(Binary):
     """x - y * floor(x / y), with the sign of y; 0 for an integer y of 0."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Pow(Binary):
     """x ** y of floats, as C's pow."""
-
-    x: Node
-    y: Node
 
     def _infer(self) -> tuple[Shape, DType]:
         if not self.x.dtype.is_float:
@@ -475,67 +349,39 @@ class Pow(Binary):
         return Binary._infer(self)
 
 
-@node
 class Maximum(Binary):
     """The larger; nan where either is nan."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Minimum(Binary):
     """The smaller; nan where either is nan."""
-
-    x: Node
-    y: Node
 
 
 class Comparison(Binary):
     """Two inputs of one shape and dtype; a bool."""
 
-    __slots__ = ()
-
     def _infer(self) -> tuple[Shape, DType]:
         return Binary._infer(self)[0], bool_
 
 
-@node
 class Less(Comparison):
     """x < y; false where either is nan."""
 
-    x: Node
-    y: Node
 
-
-@node
 class LessEqual(Comparison):
     """x <= y; false where either is nan."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Equal(Comparison):
     """x == y; false where either is nan."""
 
-    x: Node
-    y: Node
 
-
-@node
 class NotEqual(Comparison):
     """x != y; true where either is nan."""
-
-    x: Node
-    y: Node
 
 
 class Bitwise(Binary):
     """Bit by bit on integers, logical on bool."""
-
-    __slots__ = ()
 
     def _infer(self) -> tuple[Shape, DType]:
         if self.x.dtype.is_float:
@@ -543,47 +389,26 @@ class Bitwise(Binary):
         return Binary._infer(self)
 
 
-@node
 class And(Bitwise):
     """x & y."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Or(Bitwise):
     """x | y."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Xor(Bitwise):
     """x ^ y."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Shl(Bitwise):
     """x << y; 0 where y is the width or more."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Shr(Bitwise):
     """x >> y, arithmetic for signed x; all sign bits where y is the width or more."""
 
-    x: Node
-    y: Node
 
-
-@node
 class Where(Elementwise):
     """x where condition, else y."""
 
@@ -601,7 +426,6 @@ class Where(Elementwise):
         return self.x.shape, self.x.dtype
 
 
-@node
 class Cast(Elementwise):
     """x in another dtype: to bool is x != 0, float to integer truncates, integers wrap."""
 
@@ -616,7 +440,6 @@ class Cast(Elementwise):
         return {}
 
 
-@node
 class Bitcast(Elementwise):
     """The same bits read as another dtype of the same size."""
 
@@ -638,7 +461,6 @@ class Bitcast(Elementwise):
 REDUCE_OPS = ("sum", "prod", "max", "min")
 
 
-@node
 class Reduce(Node):
     """The axes (sorted, distinct) combined with op and removed; an empty one gives its identity.
 
@@ -676,15 +498,12 @@ class Reduce(Node):
 class Movement(Node):
     """Each element of the output is an element of x, or a padding value."""
 
-    __slots__ = ()
     x: Node
 
 
-@node
 class Reshape(Movement):
     """The same elements in row-major order, in another shape."""
 
-    x: Node
     shape_: Shape
 
     def _infer(self) -> tuple[Shape, DType]:
@@ -700,11 +519,9 @@ class Reshape(Movement):
         return {}
 
 
-@node
 class Permute(Movement):
     """out.shape[i] = x.shape[order[i]]."""
 
-    x: Node
     order: tuple[int, ...]
 
     def _infer(self) -> tuple[Shape, DType]:
@@ -713,11 +530,9 @@ class Permute(Movement):
         return tuple(self.x.shape[axis] for axis in self.order), self.x.dtype
 
 
-@node
 class Expand(Movement):
     """Axes of size 1 repeated to the size in `shape_`; same rank."""
 
-    x: Node
     shape_: Shape
 
     def _infer(self) -> tuple[Shape, DType]:
@@ -732,11 +547,9 @@ class Expand(Movement):
         return {}
 
 
-@node
 class Pad(Movement):
     """`padding[axis] = (before, after)`, each >= 0, filled with value (of x's dtype)."""
 
-    x: Node
     padding: tuple[tuple[int, int], ...]
     value: bool | int | float = 0
 
@@ -753,11 +566,9 @@ class Pad(Movement):
         return tuple(n + before + after for n, (before, after) in sizes), self.x.dtype
 
 
-@node
 class Slice(Movement):
     """out[i] = x[start + i * step] along each axis, for i < size; step may be negative, not 0."""
 
-    x: Node
     starts: tuple[int, ...]
     sizes: tuple[int, ...]
     steps: tuple[int, ...]
@@ -785,14 +596,12 @@ def window_count(n: int, size: int, stride: int, dilation: int) -> int:
     return max(0, (n - (size - 1) * dilation - 1) // stride + 1)
 
 
-@node
 class Window(Movement):
     """Sliding windows: out[..., o, ..., k] = x[..., o * stride + k * dilation, ...].
 
     `axis` becomes the windows' axis; the position inside a window is a new last axis.
     """
 
-    x: Node
     axis: int
     size_: int
     stride: int = 1
@@ -814,7 +623,6 @@ class Window(Movement):
         return (*shape, self.size_), self.x.dtype
 
 
-@node
 class Fold(Node):
     """The adjoint of Window: out[..., i, ...] = sum of x[..., o, ..., k] with
     o * stride + k * dilation = i.  x's last axis is k; `axis` becomes one of `size_` elements.
@@ -852,7 +660,6 @@ def _check_indices(name: str, x: Node, indices: tuple[Node, ...]) -> Shape:
     return indices[0].shape
 
 
-@node
 class Gather(Node):
     """out[i] = x[indices[0][i], indices[1][i], ...]: one index node an axis of x, all of the
     output's shape. An axis that is merely walked has an Iota (expanded) for its index, which the
@@ -870,7 +677,6 @@ class Gather(Node):
         return Gather(x, tuple(indices))
 
 
-@node
 class Scatter(Node):
     """x, with x[indices[0][i], ...] combined with values[i] for every i, in row-major order of i.
 
@@ -898,7 +704,6 @@ class Scatter(Node):
         return Scatter(x, tuple(indices), values, self.op)
 
 
-@node
 class Sort(Node):
     """The indices (int64) that sort x along axis, stable; nan counts as the largest.
 
@@ -924,7 +729,6 @@ class Sort(Node):
 # --------------------------------------------------------------------------- placement
 
 
-@node
 class Copy(Node):
     """x on another device."""
 
@@ -938,7 +742,6 @@ class Copy(Node):
         return self.device_
 
 
-@node
 class Contiguous(Node):
     """x, computed into memory of its own: a kernel boundary that the user asked for."""
 
@@ -957,7 +760,6 @@ class Token:
         return "·"
 
 
-@node
 class Detach(Node):
     """x as a fresh variable: no gradient flows through it, and a token of its own makes two
     equal expressions two variables. Simplify removes it."""
@@ -1002,3 +804,10 @@ def topological(
                 order.append(current)
                 stack.pop()
     return order
+
+
+NODE_CLASSES: list[type[Node]] = [  # every operation, for tests that must cover them all
+    cls
+    for cls in list(globals().values())
+    if isinstance(cls, type) and issubclass(cls, Node) and not cls.__subclasses__()
+]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Container, Hashable, Sequence
-from dataclasses import fields
 from operator import attrgetter
 
-from .ir import Buffer, Const, Detach, Node, Pad
+from .ir import Buffer, Const, Detach, Node, Pad, holds_nodes
 
 Key = tuple[Hashable, ...]
 
@@ -53,7 +52,7 @@ def structure(
             continue  # the inputs come first
         stack.pop()
         cls = node.__class__
-        describe = _DESCRIBE.get(cls) or _describer(cls)
+        describe = _DESCRIBE.get(cls) or _describer(node)
         key.append((cls, describe(node), *places))
         number[node] = len(number)
     key.append(tuple(number[output] for output in outputs))
@@ -63,11 +62,11 @@ def structure(
 _DESCRIBE: dict[type[Node], Callable[[Node], Hashable]] = {}  # the fields that are not nodes
 
 
-def _describer(cls: type[Node]) -> Callable[[Node], Hashable]:
-    """What gives a node's own fields, those that are not nodes."""
-    names = [f.name for f in fields(cls) if f.init and "Node" not in str(f.type)]
-    _DESCRIBE[cls] = attrgetter(*names) if names else lambda node: None
-    return _DESCRIBE[cls]
+def _describer(node: Node) -> Callable[[Node], Hashable]:
+    """What gives the own fields of nodes of this class, those that are not nodes."""
+    names = [name for name in node._fields if not holds_nodes(getattr(node, name))]
+    _DESCRIBE[type(node)] = attrgetter(*names) if names else lambda node: None
+    return _DESCRIBE[type(node)]
 
 
 def _bits(value: bool | int | float, node: Node) -> Hashable:

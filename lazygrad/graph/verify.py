@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import CompilerError
-from .ir import Node, _interned, topological
+from .ir import Node, topological
 
 
 def verify(outputs: Sequence[Node]) -> None:
@@ -25,7 +25,7 @@ def verify(outputs: Sequence[Node]) -> None:
 
 def _fault(node: Node) -> str | None:
     """What is wrong with a node, or None."""
-    fields = tuple(getattr(node, name) for name in node._names)
+    fields = tuple(getattr(node, name) for name in node._fields)
     inputs = [
         item
         for value in fields
@@ -43,7 +43,7 @@ def _fault(node: Node) -> str | None:
         return f"its dtype is {node.dtype}, its fields give {dtype}"
     if node.device != node._infer_device():
         return f"its device is {node.device}, its fields give {node._infer_device()}"
-    if _interned.get(type(node)._key(fields)) is not node:
+    if type(node)(*fields) is not node:
         return "another node has the same fields"
     return None
 
