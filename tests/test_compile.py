@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lazygrad.compile
-from lazygrad import config, stages
+from lazygrad import Tensor, config, jit, stages
 from lazygrad.compile import named, plan_for, realize
 from lazygrad.dtypes import float32, int64
 from lazygrad.dump.text import text
@@ -353,3 +354,16 @@ def test_stages_are_told_in_order_to_who_watches(monkeypatch):
     with config.override(DEBUG=0):
         realize([Neg(buffer(3, 16))])
     assert watcher.seen.count("graph") == 1  # the second time there is a plan
+
+
+def test_too_large_a_tensor_is_told_without_the_way_through_the_compiler() -> None:
+    def large() -> Tensor:
+        return Tensor.zeros(10**7, 10**7).realize()
+
+    for ask in (large, jit(lambda: Tensor.zeros(10**7, 10**7))):
+        with pytest.raises(OutOfMemoryError) as caught:
+            ask()
+        files = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+        inside = [f for f in files if "/backends/" in f or "/runtime/" in f or "/compile.py" in f]
+        assert __file__ in files
+        assert not inside

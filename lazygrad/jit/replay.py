@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from ..errors import JitError
+from ..errors import JitError, OutOfMemoryError
 from ..graph.ir import Buffer, Node, Shape
 from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
@@ -208,7 +208,10 @@ class Replay:
         Raises Mismatch, before anything is done, where the function must be captured anew.
         """
         memories = self._gather(tensors)
-        found = self.plan.execute(memories)
+        try:
+            found = self.plan.execute(memories)
+        except OutOfMemoryError as error:
+            raise error.with_traceback(None) from error.__cause__  # as realize() tells it
         del memories  # what is set below must not be counted as held here
         self._apply(found, tensors)
         outputs, shapes = self.plan.outputs, self.shapes

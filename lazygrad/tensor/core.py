@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 
 from ..dtypes import DType, bfloat16, to_dtype
-from ..errors import DTypeError, ShapeError
+from ..errors import ConfigError, DeviceError, DTypeError, OutOfMemoryError, ShapeError
 from ..graph.ir import Buffer, Cast, Contiguous, Copy, Detach, Node, Shape, Token
 from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
@@ -470,7 +470,12 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
     if pending:
         from ..compile import realize  # the compiler is loaded when there is something to compile
 
-        for node, storage in zip(pending, realize(pending), strict=True):
+        try:
+            storages = realize(pending)
+        except (ConfigError, DeviceError, OutOfMemoryError) as error:
+            # the user's to mend, and all in the message: the way there leads through the compiler
+            raise error.with_traceback(None) from error.__cause__
+        for node, storage in zip(pending, storages, strict=True):
             realized[node] = storage
     for tensor in wanted:
         _assigned.pop(id(tensor), None)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -86,10 +85,8 @@ def test_a_block_above_the_limit_is_not_kept() -> None:
 
 def test_too_much_is_refused_at_once_with_the_sizes(cpu: CPU) -> None:
     kept = cpu.allocate(1 << 20)
-    start = time.perf_counter()
     with pytest.raises(OutOfMemoryError, match=r"no memory for .* GiB: .* in use .* available"):
         cpu.allocate(2 * total_bytes())
-    assert time.perf_counter() - start < 1
     assert kept.nbytes == 1 << 20
 
 
