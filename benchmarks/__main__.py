@@ -1,35 +1,34 @@
-"""Time the same work in lazygrad and in PyTorch (where it is installed), and print a table.
+"""Time the same work in lazygrad and in what else is installed, and print a table.
 
     python -m benchmarks                      all rows, two rounds
     python -m benchmarks --rounds 5 mlp cnn   the rows whose names contain one of these words
+    python -m benchmarks --libraries PyTorch  beside these alone
     python -m benchmarks --write              into docs/performance.md too
 
 Each library runs in a process of its own, since idle thread pools disturb one another, and they
-take turns, since machines drift. A figure is the median over rounds of each run's median; `best`
-compares the least times, which other work on the machine disturbs less. `of limit` is the share of
-the best rate seen in this table's products (by either library) or of the rate at which NumPy copies
-memory in one thread.
+take turns, since machines drift. A figure is the median over rounds of each run's median. *ratio*
+is PyTorch's time over lazygrad's, as are the columns after it for other libraries; *best* compares
+the least times, which other work on the machine disturbs less. *of limit* is the share, at best, of
+the multiply-adds or the copied bytes a second that the machine can do (machine.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import os
+import platform
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
-
-from .libraries import LIBRARIES
+from . import latency, machine
+from .libraries import MODULES, installed
 from .rows import ROWS, Row
 
 REPORT = Path(__file__).parent.parent / "docs" / "performance.md"
 MARK = "<!-- the rest is written by `make bench ARGS=--write` -->"
+LIMIT = 300  # seconds, for one library's run of one row
 Figures = list[list[float]]  # a list a round: first, median, least, peak
 
 
@@ -38,6 +37,7 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="parts of the names of the rows to run")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each run")
+    parser.add_argument("--libraries", nargs="+", choices=list(MODULES), default=installed())
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     options = parser.parse_args()
     rows = [
@@ -45,18 +45,23 @@ def main() -> None:
     ]
     if not rows:
         parser.error(f"no row has {options.words} in its name; rows: {'; '.join(ROWS)}")
-    names = [name for name in LIBRARIES if importlib.util.find_spec(name)]
-    figures: dict[str, dict[str, Figures]] = {}
+    names = list(dict.fromkeys(["lazygrad", *options.libraries]))
+    others = [name for name in names if name not in ("lazygrad", "PyTorch")]
+    limits = machine.flop_rate(), machine.copy_rate()
+    text = heading(*limits, others)
+    print(text, end="", flush=True)
     for row in rows:
-        figures[row.name] = {name: [] for name in names}
+        figures: dict[str, Figures] = {name: [] for name in names}
         for _ in range(options.rounds):
             for name in names:
                 found = measured(name, row.name, options.seconds)
                 if found:
-                    figures[row.name][name].append(found)
-        print(line(row, figures[row.name], 0.0, 0.0), flush=True)
-    text = table(rows, figures)
-    print(f"\n{text}")
+                    figures[name].append(found)
+        text += (new := line(row, figures, *limits, others)) + "\n"
+        print(new, flush=True)
+    if not options.words:
+        text += (new := f"\n{latency.table()}")
+        print(new)
     if options.write:
         head = REPORT.read_text(encoding="utf-8").split(MARK)[0]
         REPORT.write_text(f"{head}{MARK}\n\n{text}", encoding="utf-8")
@@ -65,68 +70,51 @@ def main() -> None:
 def measured(library: str, row: str, seconds: float) -> list[float] | None:
     """The figures of one run in a process of its own; None if it failed, with a line on stderr."""
     command = [sys.executable, "-m", "benchmarks.measure", library, row, str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        print(f"{library}, {row}: more than {LIMIT} s", file=sys.stderr)
+        return None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         print(f"{library}, {row}: {last}", file=sys.stderr)
         return None
-    found: list[float] = json.loads(done.stdout)
+    found: list[float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def table(rows: list[Row], figures: dict[str, dict[str, Figures]]) -> str:
-    """The table in Markdown, with what the machine can do above it."""
-    products = [
-        row.flops / run[2]
-        for row in rows
-        if "matmul" in row.name
-        for runs in figures[row.name].values()
-        for run in runs
-    ]
-    flops, copied = max(products, default=0.0), copy_rate()
-    lines = [
-        f"{len(os.sched_getaffinity(0))} cores. Best product: {flops / 1e9:.0f} GFLOPS; NumPy's "
-        f"copy in one thread: {copied / 1e9:.1f} GB/s read and written.",
-        "",
-        "| work | lazygrad ms | PyTorch ms | ratio | best | of limit | memory MB |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-        *(line(row, figures[row.name], flops, copied) for row in rows),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def line(row: Row, figures: dict[str, Figures], flops: float, copied: float) -> str:
-    """A row of the table: PyTorch's time over ours, medians and least times."""
-    ours, theirs = figures.get("lazygrad", []), figures.get("torch", [])
-
-    def figure(runs: Figures, place: int) -> float:
-        return statistics.median(run[place] for run in runs) if runs else float("nan")
-
-    mine, other = figure(ours, 1), figure(theirs, 1)
-    best = figure(theirs, 2) / figure(ours, 2)
-    least = figure(ours, 2)
-    share = ""
-    if row.flops and flops:
-        share = f"{row.flops / least / flops:.0%}"
-    elif row.nbytes and copied:
-        share = f"{row.nbytes / least / copied:.0%}"
-    memory = f"{figure(ours, 3) / 1e6:.0f} / {figure(theirs, 3) / 1e6:.0f}" if row.trains else ""
+def heading(flops: float, copied: float, others: list[str]) -> str:
+    """The table's head in Markdown, with what the machine can do above it."""
     return (
-        f"| {row.name} | {1e3 * mine:.3f} | {1e3 * other:.3f} | {other / mine:.2f} | {best:.2f} | "
-        f"{share} | {memory} |"
+        f"{machine.CORES} cores ({platform.machine()}): at most {flops / 1e9:.0f} GFLOPS in "
+        f"multiply-adds, and {copied / 1e9:.1f} GB/s read and written by copying.\n\n"
+        f"| work | lazygrad ms | PyTorch ms | ratio | best |{''.join(f' {n} |' for n in others)} "
+        f"of limit | memory MB |\n|---|{'---:|' * (6 + len(others))}\n"
     )
 
 
-def copy_rate() -> float:
-    """Bytes a second, read and written, of the best of ten copies of 256 MB."""
-    source = np.ones(1 << 26, np.float32)
-    target = np.empty_like(source)
-    times = []
-    for _ in range(10):
-        start = time.perf_counter()
-        np.copyto(target, source)
-        times.append(time.perf_counter() - start)
-    return 2 * source.nbytes / min(times)
+def line(
+    row: Row, figures: dict[str, Figures], flops: float, copied: float, others: list[str]
+) -> str:
+    """A row of the table: what others take over what lazygrad takes."""
+
+    def figure(name: str, place: int) -> float:
+        runs = figures.get(name)
+        return statistics.median(run[place] for run in runs) if runs else float("nan")
+
+    mine, least = figure("lazygrad", 1), figure("lazygrad", 2)
+    cells = [row.name, f"{1e3 * mine:.3f}", f"{1e3 * figure('PyTorch', 1):.3f}"]
+    cells += [_ratio(figure("PyTorch", 1), mine), _ratio(figure("PyTorch", 2), least)]
+    cells += [_ratio(figure(name, 1), mine) for name in others]
+    needed = max(row.flops / flops, row.nbytes / copied)
+    cells.append(f"{needed / least:.0%}" if needed else "")
+    peaks = [figure(name, 3) / 1e6 for name in ("lazygrad", "PyTorch")]
+    cells.append(" / ".join(f"{peak:.0f}" for peak in peaks) if row.trains else "")
+    return f"| {' | '.join(cells)} |"
+
+
+def _ratio(theirs: float, ours: float) -> str:
+    return "—" if theirs != theirs or ours != ours else f"{theirs / ours:.2f}"
 
 
 if __name__ == "__main__":

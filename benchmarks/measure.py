@@ -12,15 +12,15 @@ import statistics
 import sys
 import time
 
-from .libraries import LIBRARIES
+from .libraries import library
 from .rows import ROWS
 
 LEAST, MOST, WARM_UP = 5, 300, 3
 
 
 def main() -> None:
-    library, name, budget = sys.argv[1:]
-    work = ROWS[name].build(LIBRARIES[library]())
+    name, row, budget = sys.argv[1:]
+    work = ROWS[row].build(library(name))
     times = []
     end = float("inf")
     while len(times) < WARM_UP + LEAST or (time.perf_counter() < end and len(times) < MOST):

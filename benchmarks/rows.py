@@ -1,4 +1,4 @@
-"""What is timed: each row's work, written once for both libraries.
+"""What is timed: each row's work, written once for all libraries.
 
 `build(library)` gives what to run. `flops` and `nbytes` are what the row needs at least, for its
 share of what the machine can do.
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from . import models
+from .libraries.base import Library, Work
 
-Build = Callable[[Any], Callable[[], object]]
+Build = Callable[[Library], Work]
 SIDE = 4096
 
 
@@ -38,7 +39,7 @@ def _row(
 ) -> Row:
     """A row that is a function of the library and tensors of these shapes."""
 
-    def build(library: Any) -> Callable[[], object]:
+    def build(library: Library) -> Work:
         tensors = [library.tensor(normal(*shape)) for shape in shapes]
         return library.work(lambda *xs: function(library, *xs), tensors)
 
@@ -71,7 +72,7 @@ PRODUCTS = [
     ),
     _row(
         "linear + bias + relu 256x1024x512",
-        lambda _, x, w, b: (x @ w.T + b).relu(),
+        lambda lib, x, w, b: lib.relu(x @ w.T + b),
         [(256, 1024), (512, 1024), (512,)],
         flops=2.0 * 256 * 1024 * 512,
     ),
@@ -80,36 +81,49 @@ PRODUCTS = [
 # --------------------------------------------------------------------------- bound by memory
 
 
-def _chain(_: Any, x: Any) -> Any:
+def _chain(lib: Any, x: Any) -> Any:
     """Ten elementwise operations."""
     y = (x * 2 + 1) * x - 3
-    y = (y * 0.5 + x).abs() + 0.1
-    return y.sqrt() * x + 1
+    y = lib.abs(y * 0.5 + x) + 0.1
+    return lib.sqrt(y) * x + 1
 
 
-def _rms_norm(_: Any, x: Any) -> Any:
-    return x * ((x * x).mean(-1, keepdim=True) + 1e-6).rsqrt()
+def _rms_norm(lib: Any, x: Any) -> Any:
+    return x / lib.sqrt(lib.mean(x * x, -1, keepdim=True) + 1e-6)
+
+
+def _indexed(name: str, count: int, width: int, shape: tuple[int, ...]) -> Row:
+    """Rows of a matrix by their numbers."""
+
+    def build(library: Library) -> Work:
+        numbers = np.random.default_rng(0).integers(0, count, shape).astype(np.int32)
+        tensors = [library.tensor(normal(count, width)), library.tensor(numbers)]
+        return library.work(library.take, tensors)
+
+    return Row(name, build, nbytes=8.0 * int(np.prod(shape)) * width)
 
 
 _ROWS, _BOTH = [(SIDE, 1024)], 8.0 * SIDE * 1024
 _SQUARE, _ONE = [(SIDE, SIDE)], 4.0 * SIDE**2
 ELEMENTS = [
     _row("chain of 10, 16 M", _chain, [(1 << 24,)], nbytes=8.0 * (1 << 24)),
-    _row("softmax 4096x1024", lambda _, x: x.softmax(-1), _ROWS, nbytes=_BOTH),
-    _row("log-softmax 4096x1024", lambda _, x: x.log_softmax(-1), _ROWS, nbytes=_BOTH),
+    _row("softmax 4096x1024", lambda lib, x: lib.softmax(x), _ROWS, nbytes=_BOTH),
+    _row("log-softmax 4096x1024", lambda lib, x: lib.log_softmax(x), _ROWS, nbytes=_BOTH),
     _row("layer norm 4096x1024", lambda lib, x: lib.layer_norm(x), _ROWS, nbytes=_BOTH),
     _row("rms norm 4096x1024", _rms_norm, _ROWS, nbytes=_BOTH),
     *(
         _row(f"{op} {where} 4096x4096", function, _SQUARE, nbytes=_ONE)
         for op in ("sum", "mean", "amax", "argmax")
         for where, function in (
-            ("all", lambda _, x, op=op: getattr(x, op)()),
-            ("rows", lambda _, x, op=op: getattr(x, op)(1)),
-            ("columns", lambda _, x, op=op: getattr(x, op)(0)),
+            ("all", lambda lib, x, op=op: getattr(lib, op)(x)),
+            ("rows", lambda lib, x, op=op: getattr(lib, op)(x, 1)),
+            ("columns", lambda lib, x, op=op: getattr(lib, op)(x, 0)),
         )
     ),
     _row("transpose + add 4096x4096", lambda _, a, b: a + b.T, _SQUARE * 2, nbytes=3 * _ONE),
-    _row("every second column", lambda _, x: x[:, ::2].contiguous(), _SQUARE, nbytes=1.5 * _ONE),
+    _row(
+        "every second column", lambda lib, x: lib.contiguous(x[:, ::2]), _SQUARE, nbytes=1.5 * _ONE
+    ),
     _row("cat 4096x2048", lambda lib, a, b: lib.cat(a, b), [(SIDE, 2048)] * 2, nbytes=2 * _ONE),
     _row(
         "pad 32x64x56x56",
@@ -117,9 +131,10 @@ ELEMENTS = [
         [(32, 64, 56, 56)],
         nbytes=8.0 * 32 * 64 * 56 * 56,
     ),
-    _row("cumsum 256x4096", lambda _, x: x.cumsum(1), [(256, SIDE)]),
-    _row("sort 256x4096", lambda _, x: x.sort(1)[0], [(256, SIDE)]),
-    _row("topk 10 of 256x4096", lambda _, x: x.topk(10, 1)[0], [(256, SIDE)]),
+    _row("cumsum 256x4096", lambda lib, x: lib.cumsum(x), [(256, SIDE)]),
+    _row("sort 256x4096", lambda lib, x: lib.sort(x), [(256, SIDE)]),
+    _indexed("embedding 32x512 of 50257x768", 50257, 768, (32, 512)),
+    _row("topk 10 of 256x4096", lambda lib, x: lib.topk(x, 10), [(256, SIDE)]),
 ]
 
 # --------------------------------------------------------------------------- convolutions
@@ -135,16 +150,30 @@ def _conv(n: int, c: int, size: int, o: int, k: int, stride: int = 1, groups: in
     kind = "depthwise " if groups == c else ""
     name = f"{kind}conv {n}x{c}x{size}x{size} {o}x{k}x{k}" + (f" /{stride}" if stride > 1 else "")
 
-    def both(library: Any, x: Any, w: Any) -> Any:
-        if hasattr(x, "requires_grad_"):
-            x, w = x.detach().requires_grad_(), w.detach().requires_grad_()
-        y = library.conv2d(x, w, **options)
-        return library.gradients((y * y).sum(), x, w)
-
     return [
         _row(name, lambda lib, x, w: lib.conv2d(x, w, **options), shapes, flops=flops),
-        _row(f"{name} and gradients", both, shapes, flops=3 * flops),
+        _gradients(
+            f"{name} and gradients",
+            lambda lib, x, w: lib.conv2d(x, w, **options),
+            shapes,
+            flops=3 * flops,
+        ),
     ]
+
+
+def _gradients(
+    name: str, function: Callable[..., Any], shapes: list[tuple[int, ...]], **costs: float
+) -> Row:
+    """The gradients of the sum of a function's squares, with the function's value on the way."""
+
+    def both(library: Library, *xs: Any) -> Any:
+        def loss_of(*xs: Any) -> Any:
+            y = function(library, *xs)
+            return library.sum(y * y)
+
+        return library.gradients(loss_of, *xs)
+
+    return _row(name, both, shapes, **costs)
 
 
 CONVOLUTIONS = [
@@ -156,51 +185,90 @@ CONVOLUTIONS = [
     *_conv(8, 512, 7, 512, 3),
     *_conv(8, 128, 28, 128, 3, groups=128),
     *_conv(128, 1, 28, 32, 5),
-    _row("max pool 3 /2 8x64x112x112", lambda lib, x: lib.max_pool2d(x), [(8, 64, 112, 112)]),
+    _gradients(
+        "max pool 3 /2 8x64x112x112, both ways",
+        lambda lib, x: lib.max_pool2d(x),
+        [(8, 64, 112, 112)],
+    ),
+    _gradients(
+        "avg pool 2 8x64x112x112, both ways", lambda lib, x: lib.avg_pool2d(x), [(8, 64, 112, 112)]
+    ),
+    _gradients(
+        "batch norm 32x64x56x56, both ways",
+        lambda lib, x, w, b: lib.batch_norm(x, w, b),
+        [(32, 64, 56, 56), (64,), (64,)],
+    ),
 ]
 
-
-def _attention(library: Any, q: Any, k: Any, v: Any) -> Any:
-    return library.attention(q, k, v)
-
-
+_HEADS = [(4, 8, 512, 64)] * 3
+_PRODUCT = 2.0 * 32 * 512 * 512 * 64
 ATTENTION = [
-    _row("attention 4x8x512x64", _attention, [(4, 8, 512, 64)] * 3, flops=4.0 * 32 * 512 * 512 * 64)
+    _row(
+        "attention 4x8x512x64",
+        lambda lib, q, k, v: lib.attention(q, k, v),
+        _HEADS,
+        flops=2 * _PRODUCT,
+    ),
+    _gradients(
+        "attention 4x8x512x64, both ways",
+        lambda lib, q, k, v: lib.attention(q, k, v),
+        _HEADS,
+        flops=6 * _PRODUCT,
+    ),
 ]
 
 # --------------------------------------------------------------------------- networks
 
 
 def _training(
-    name: str, model: Callable[[Any], Any], shape: tuple[int, ...], optimizer: str
+    name: str,
+    model: Callable[[Any], Any],
+    inputs: np.ndarray[Any, Any],
+    classes: int,
+    optimizer: str,
 ) -> Row:
-    def build(library: Any) -> Callable[[], object]:
+    """A training step: scores of as many classes, cross entropy, gradients, update."""
+
+    def build(library: Library) -> Work:
         net = model(library)
-        images = library.tensor(normal(*shape))
-        labels = library.tensor(np.random.default_rng(0).integers(0, 10, shape[0]).astype(np.int32))
+        labels = np.random.default_rng(0).integers(0, classes, _cases(inputs)).astype(np.int32)
         return library.training(
-            net, optimizer, lambda x, y: library.cross_entropy(net(x), y), [images, labels]
+            net,
+            optimizer,
+            lambda x, y: library.cross_entropy(net(x), y),
+            [library.tensor(inputs), library.tensor(labels)],
         )
 
     return Row(name, build, trains=True)
 
 
+def _cases(inputs: np.ndarray[Any, Any]) -> int:
+    """How many labels: one a token, one a sequence (length, batch, width), else one an image."""
+    if inputs.dtype == np.int32:
+        return inputs.size
+    return inputs.shape[1] if inputs.ndim == 3 else len(inputs)
+
+
 def _inference(name: str, model: Callable[[Any], Any], shape: tuple[int, ...]) -> Row:
-    def build(library: Any) -> Callable[[], object]:
+    def build(library: Library) -> Work:
         return library.inference(model(library), library.tensor(normal(*shape)))
 
     return Row(name, build)
 
 
+_TEXT = np.random.default_rng(1).integers(0, 65, (16, 256)).astype(np.int32)
 NETWORKS = [
     *(
-        _training(f"mlp step, batch {n}", models.mlp, (n, 1, 28, 28), "Adam")
+        _training(f"mlp step, batch {n}", models.mlp, normal(n, 1, 28, 28), 10, "Adam")
         for n in (32, 128, 1024)
     ),
-    _training("MNIST cnn step, batch 128", models.cnn, (128, 1, 28, 28), "Adam"),
+    _training("MNIST cnn step, batch 128", models.cnn, normal(128, 1, 28, 28), 10, "Adam"),
     _inference("ResNet-18 forward, batch 1", models.resnet18, (1, 3, 224, 224)),
     _inference("ResNet-18 forward, batch 8", models.resnet18, (8, 3, 224, 224)),
-    _training("ResNet-18 step, batch 8", models.resnet18, (8, 3, 224, 224), "SGD"),
+    _training("ResNet-18 step, batch 8", models.resnet18, normal(8, 3, 224, 224), 1000, "SGD"),
+    _training("transformer 6x384 step, 16x256", models.transformer, _TEXT, 65, "Adam"),
+    _training("GRU 2x256 step, 128x16", models.recurrent, normal(128, 16, 256), 10, "Adam"),
+    Row("GPT-2 small, a token", lambda library: library.generation(models.gpt2(library))),
 ]
 
 ROWS = {row.name: row for row in (*PRODUCTS, *ELEMENTS, *CONVOLUTIONS, *ATTENTION, *NETWORKS)}

@@ -169,8 +169,12 @@ def _scatters(a: Expr, row: Var | None, inner: Var) -> bool:
 
 def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
     """Whether e looks at overlapping windows: then a copy would be several times its size."""
-    steps = {operand_stride(e, k) for k in inner} - {0, None}
-    return any(operand_stride(e, v) in steps for v in outer)
+    return any(
+        step < within * k.extent and step % within == 0
+        for step in (abs(operand_stride(e, v) or 0) for v in outer)
+        for k in inner
+        if step and (within := abs(operand_stride(e, k) or 0))
+    )
 
 
 def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:

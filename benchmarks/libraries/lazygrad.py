@@ -1,0 +1,123 @@
+"""lazygrad, each row captured by `TinyJit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lazygrad import Tensor, TinyJit, nn
+
+from .base import Library, Work
+
+
+class Lazygrad(Library):
+    nn = nn
+
+    def tensor(self, array: np.ndarray[Any, Any]) -> Any:
+        return Tensor(array).realize()
+
+    def work(self, function: Callable[..., Any], tensors: Sequence[Any]) -> Work:
+        captured = TinyJit(function)  # what a captured function returns is realized
+        return lambda: captured(*tensors)
+
+    def gradients(self, loss_of: Callable[..., Any], *xs: Any) -> Any:
+        return loss_of(*xs).gradient(*xs)
+
+    def training(
+        self, model: Any, optimizer: str, loss_of: Callable[..., Any], data: Sequence[Any]
+    ) -> Work:
+        update = getattr(nn.optim, optimizer)(nn.state.get_parameters(model), lr=1e-3)
+
+        @TinyJit
+        def step(*xs: Any) -> Any:
+            with Tensor.train():
+                update.zero_grad()
+                loss = loss_of(*xs)
+                loss.backward()
+                update.step()
+                return loss.realize()
+
+        return lambda: step(*data)
+
+    def inference(self, model: Any, x: Any) -> Work:
+        return self.work(model, [x])
+
+    def generation(self, model: Any) -> Work:
+        start = Tensor([0]).realize()
+        caches = [
+            (
+                Tensor.zeros(*model.cache).contiguous().realize(),
+                Tensor.zeros(*model.cache).contiguous().realize(),
+            )
+            for _ in model.blocks
+        ]
+        places = Tensor.arange(model.context).realize()
+
+        def attend(n: int, position: Any, q: Any, k: Any, v: Any) -> Any:
+            here = (places == position).reshape(1, 1, -1, 1)
+            for cache, new in zip(caches[n], (k, v), strict=True):
+                cache.assign(here.where(new, cache))
+            keys, values = caches[n]
+            seen = (places <= position).reshape(1, 1, 1, -1)
+            return q.scaled_dot_product_attention(keys, values, attn_mask=seen)
+
+        @TinyJit
+        def step(token: Any, position: Any) -> Any:
+            logits = model(token, position, lambda n, *qkv: attend(n, position, *qkv))
+            return logits.argmax(-1).reshape(1).realize(*(c for pair in caches for c in pair))
+
+        state = [start, 0]
+
+        def work() -> object:
+            state[0] = step(state[0], Tensor([state[1]]))
+            state[1] = (state[1] + 1) % model.context  # type: ignore[operator]
+            return state[0]
+
+        return work
+
+    def layer_norm(self, x: Any) -> Any:
+        return x.layernorm(-1)
+
+    def cat(self, a: Any, b: Any) -> Any:
+        return a.cat(b, dim=1)
+
+    def pad(self, x: Any) -> Any:
+        return x.pad((1, 1, 1, 1))
+
+    def conv2d(self, x: Any, w: Any, **options: int) -> Any:
+        return x.conv2d(w, **options)
+
+    def max_pool2d(self, x: Any) -> Any:
+        return x.max_pool2d(3, 2, padding=1)
+
+    def avg_pool2d(self, x: Any) -> Any:
+        return x.avg_pool2d(2)
+
+    def batch_norm(self, x: Any, w: Any, b: Any) -> Any:
+        axes = (0, 2, 3)
+        mean = x.mean(axes, keepdim=True)
+        variance = ((x - mean) ** 2).mean(axes, keepdim=True)
+        shape = (1, -1, 1, 1)
+        return (x - mean) * (variance + 1e-5).rsqrt() * w.reshape(shape) + b.reshape(shape)
+
+    def attention(self, q: Any, k: Any, v: Any, causal: bool = False) -> Any:
+        return q.scaled_dot_product_attention(k, v, is_causal=causal)
+
+    def cross_entropy(self, logits: Any, labels: Any) -> Any:
+        return logits.cross_entropy(labels)
+
+    def gru(self, size: int, layers: int) -> Any:
+        model = nn.GRU(size, size, layers)
+        return _First(model)
+
+
+class _First:
+    """A recurrent network's outputs, without its state."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def __call__(self, x: Any) -> Any:
+        return self.network(x)[0]
