@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from lazygrad.runtime.device import Device
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -24,8 +26,9 @@ def blocks(text: str) -> Iterator[tuple[str, int, str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_programs_run(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The `python` blocks of a page are one program; an `output` block is what the one before it
-    printed, to the letter."""
+    printed, to the letter, on a CPU."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Device, "DEFAULT", "CPU")
     names: dict[str, Any] = {"__name__": "__main__"}
     printed = ""
     for language, line, code in blocks(page.read_text()):

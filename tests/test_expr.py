@@ -50,6 +50,7 @@ def test_literals_are_told_apart_by_their_bits() -> None:
 
 
 def test_unused_expressions_are_forgotten() -> None:
+    gc.collect()
     before = len(interned._interned)
     kept = Op("neg", (Literal(12345.5, float32),))
     assert len(interned._interned) == before + 2
