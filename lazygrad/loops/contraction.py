@@ -15,6 +15,7 @@ from itertools import product
 from ..backends.base import Machine
 from ..expr import Cast, Expr, Op, Var
 from .ir import Accumulate, Body, For, Store, statements
+from .merge import merge
 from .rebuild import loads, nest, peel, stride, variables
 from .tile import UNROLL_WHOLE, Tile, block_count
 
@@ -50,12 +51,14 @@ class Plan:
 
 
 def recognise(body: Body) -> Contraction | None:
-    """The parts of a contraction; None where a body is not of that form."""
-    outer, inside = peel(body)
+    """The parts of a contraction, in as few loops as memory allows; None where a body is not of
+    that form."""
+    loops, inside = peel(body)
+    outer, inside = merge([loop.var for loop in loops], inside)
     sums = [s for s in inside if isinstance(s, For)]
     if len(sums) != 1:
         return None
-    inner, update = peel((sums[0],))
+    nested, update = peel((sums[0],))
     if len(update) != 1 or not isinstance(update[0], Accumulate) or update[0].guard is not None:
         return None
     value = update[0].value
@@ -63,11 +66,12 @@ def recognise(body: Body) -> Contraction | None:
         value = value.x
     if not (isinstance(value, Op) and value.op == "mul"):
         return None
-    a, b = value.args
+    inner, update = merge([loop.var for loop in nested], update)
+    a, b = factors(update, False)
     at = inside.index(sums[0])
-    loops = sorted((loop.var for loop in inner), key=lambda v: -_reach(v, a, b))
-    body = (*inside[:at], *nest(loops, update), *inside[at + 1 :])
-    return Contraction(tuple(loop.var for loop in outer), tuple(loops), a, b, body)
+    inner.sort(key=lambda v: -_reach(v, a, b))
+    body = (*inside[:at], *nest(inner, update), *inside[at + 1 :])
+    return Contraction(tuple(outer), tuple(inner), a, b, body)
 
 
 def _reach(var: Var, a: Expr, b: Expr) -> int:

@@ -38,7 +38,7 @@ class CPU:
 
     def __init__(self) -> None:
         self.target = host()
-        self.pool = Pool(min(1 << 30, total_bytes() // 8))
+        self.pool = Pool(total_bytes() // 4)
 
     @property
     def machine(self) -> Machine:
