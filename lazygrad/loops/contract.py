@@ -128,8 +128,11 @@ def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body
     """Loops over blocks of columns and rows, with the operands packed outside of their reuse."""
     a, b = factors(body, plan.swap)
     inner = _sizes_inside(body)
-    a_bytes = 4 * extent_of([v for v in (*rows, *inner) if v in variables(a)])
-    pack_a = plan.pack_a and a_bytes <= 2 * A_BLOCK_BYTES
+
+    def a_bytes(loops: list[Var]) -> int:
+        return 4 * extent_of([v for v in (*loops, *inner) if v in variables(a)])
+
+    pack_a = plan.pack_a and a_bytes(rows) <= 2 * A_BLOCK_BYTES
     if not plan.pack_b:
         body = nest([*columns, *rows], body)
         return pack(body, a, "panel_a") if pack_a else body
@@ -140,12 +143,19 @@ def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body
     if pack_a or not plan.pack_a:
         body = nest(outside, pack(nest([*inside, *rows], body), b, "panel_b"))
         return pack(body, a, "panel_a") if pack_a else body
-    count = max(1, A_BLOCK_BYTES * rows[-1].extent // a_bytes)
-    row_blocks, part, body = split_loop(rows[-1], -(-rows[-1].extent // count), "s", body)
-    body = _add_once(body, row_blocks, part, rows[-1].extent)
-    a, b = factors(body, plan.swap)
-    body = pack(nest([*inside, part], body), a, "panel_a")
-    return nest(outside, pack(nest([*rows[:-1], row_blocks], body), b, "panel_b"))
+    row_blocks: list[Var] = []
+    part = list(rows)
+    while len(part) > 1 and a_bytes(part) > A_BLOCK_BYTES:
+        row_blocks.append(part.pop(0))
+    if a_bytes(part) > 2 * A_BLOCK_BYTES:
+        extent = part[0].extent
+        count = -(-extent // max(1, A_BLOCK_BYTES * extent // a_bytes(part)))
+        blocks, part[0], body = split_loop(part[0], count, "s", body)
+        body = _add_once(body, blocks, part[0], extent)
+        row_blocks.append(blocks)
+        a, b = factors(body, plan.swap)
+    body = pack(nest([*inside, *part], body), a, "panel_a")
+    return nest(outside, pack(nest(row_blocks, body), b, "panel_b"))
 
 
 def _add_once(body: Body, blocks: Var, part: Var, extent: int) -> Body:

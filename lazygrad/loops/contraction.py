@@ -21,6 +21,8 @@ from .tile import UNROLL_WHOLE, Tile, block_count
 
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
 SUM_BLOCK_LENGTH = 512  # terms of a sum between two visits to its partial result
+CYCLES_A_STREAM = 1.25  # for a vector that a step reads from the second cache
+CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
 PAGE = 4096  # bytes; a first cache tells places apart by their offset in a page
 
 
@@ -144,13 +146,15 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
             if other and inner.extent <= UNROLL_WHOLE and operand_stride(b, other) == step:
                 # windows overlap: what one place loads serves its neighbour in the next term
                 loaded = (count + inner.extent - 1) / inner.extent
-            cycles = _cycles(products, rows[1] + copies * loaded)
+            cycles = max(
+                _cycles(products, rows[1] + copies * loaded), copies * loaded * CYCLES_A_STREAM
+            )
             cost = cycles / products / useful
             if pack_b:
                 cost += (0.15 if contiguous else 0.5) * lanes / max(reuse, 1)
             elif not contiguous:
                 cost += lanes
-            cost += scattered * lanes / extent_of(c.inner)  # an element at a time
+            cost += scattered * CYCLES_A_SCATTER * lanes / extent_of(c.inner)
             pack_a = False
             if _scatters(a, rows[0], inner):
                 pack_a = extent_of(only_b) * x.extent >= 8 * size
@@ -216,9 +220,10 @@ def _tile_sizes(
 ) -> list[tuple[int, tuple[Var | None, int], Var | None, int]]:
     """(vectors, (row loop, rows), (other loop of b, count)) that fit in the registers."""
     rows: list[tuple[Var | None, int]]
-    rows = [(v, n) for v in only_a for n in range(1, min(v.extent, 14) + 1)] or [(None, 1)]
+    # inner loops first: of equally good ones that whose places lie nearest
+    rows = [(v, n) for v in only_a[::-1] for n in range(1, min(v.extent, 14) + 1)] or [(None, 1)]
     others: list[tuple[Var | None, int]] = [(None, 1)]
-    others += [(v, n) for v in only_b for n in range(2, min(v.extent, 6) + 1)]
+    others += [(v, n) for v in only_b[::-1] for n in range(2, min(v.extent, 6) + 1)]
     sizes = []
     for copies, row, (other, count) in product(range(1, 5), rows, others):
         # accumulators, the vectors of b, and one broadcast element

@@ -59,7 +59,8 @@ def _inside(stmt: Stmt) -> Stmt:
 
 
 def _divisor(body: Body, var: Var) -> int | None:
-    """d, if v // d and v % d both occur for the loop's variable v and d divides its extent."""
+    """d, if v // d and v % d both occur for the loop's variable v (or v plus a constant) and d
+    divides its extent."""
     divided: dict[str, set[int]] = {"floordiv": set(), "mod": set()}
     seen: set[Expr] = set()
     for stmt in statements(body):
@@ -71,7 +72,16 @@ def _divisor(body: Body, var: Var) -> int | None:
             seen.add(e)
             stack.extend(e.operands)
             match e:
-                case Op(op=("floordiv" | "mod") as op, args=(x, Literal(value=d))) if x is var:
-                    divided[op].add(int(d))
+                case Op(op=("floordiv" | "mod") as op, args=(x, Literal(value=d))):
+                    if x is var or _is_beside(x, var):
+                        divided[op].add(int(d))
     both = [d for d in divided["floordiv"] & divided["mod"] if var.extent % d == 0]
     return max(both, default=None)
+
+
+def _is_beside(e: Expr, var: Var) -> bool:
+    """Whether e is var plus a constant."""
+    match e:
+        case Op(op="add", args=(x, y)):
+            return (x is var and isinstance(y, Literal)) or (y is var and isinstance(x, Literal))
+    return False

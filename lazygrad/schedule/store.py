@@ -46,7 +46,7 @@ ARITHMETIC: dict[type[Node], float] = {
     Div: 5.0, Sqrt: 6.0, Mod: 10.0, Exp: 12.0, Log: 14.0, Sin: 20.0, Cos: 20.0, Tanh: 16.0,
     Erf: 20.0, Pow: 60.0,
 }  # fmt: skip
-MIN_REUSE = 4  # a contraction uses each element of both factors at least so often
+MIN_REUSE = 3  # a contraction uses each element of both factors at least so often
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
