@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .ir import Const, Expand, Node, Pad, Permute, Reduce, Reshape, Shape, Slice
+from .ir import Const, Expand, Iota, Less, Node, Pad, Permute, Reduce, Reshape, Shape, Slice, Where
 
 
 def full_like(x: Node, value: bool | int | float) -> Const:
@@ -75,6 +75,20 @@ def resize_axis(x: Node, axis: int, size: int) -> Node:
     if x.shape[axis] >= size:
         return slice_axis(x, axis, 0, size)
     return pad_axis(x, axis, 0, size - x.shape[axis])
+
+
+def joined(parts: Sequence[Node], axis: int) -> Node:
+    """The parts side by side along an axis: a balanced tree of selections by position."""
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    left, right = joined(parts[:half], axis), joined(parts[half:], axis)
+    n, size = left.shape[axis], left.shape[axis] + right.shape[axis]
+    position = Iota(size)
+    less = Less(position, Const(n, position.dtype, position.shape))
+    first = reshape(less, [size if i == axis else 1 for i in range(len(left.shape))])
+    padded_left, padded_right = pad_axis(left, axis, 0, size - n), pad_axis(right, axis, n, 0)
+    return Where(expand(first, padded_left.shape), padded_left, padded_right)
 
 
 def reshape_axes(x: Node, first: int, count: int, sizes: Sequence[int]) -> Node:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from weakref import WeakSet
 
 from ..errors import CompilerError, DTypeError, ShapeError
-from .ir import Add, Const, Detach, Node, topological
+from .build import joined
+from .ir import Add, Const, Detach, Node, Pad, topological
 from .vjp_rules import VJP_RULES, Cotangents
 
 cotangents: WeakSet[Node] = WeakSet()
@@ -36,18 +38,60 @@ def gradient(loss: Node, wrt: Sequence[Node], cotangent: Node | None = None) -> 
 
     targets = set(wrt)
     between = _between(loss, targets)
-    found: dict[Node, Node] = {loss: seed} if loss in between else {}
+    parts: dict[Node, list[Node]] = {loss: [seed]} if loss in between else {}
+    found: dict[Node, Node] = {}
     for node in reversed(between):  # every user of a node comes before it
-        g = found.get(node)
-        if g is None or not between[node]:
+        if node not in parts:
             continue
-        for x, part in zip(node.inputs, _vjp(node, g), strict=True):
-            if part is None or x not in between:
-                continue
-            before = found.get(x)
-            found[x] = part if before is None else Add(before, part)
+        found[node] = g = _total(parts.pop(node))
+        if between[node]:
+            for x, part in zip(node.inputs, _vjp(node, g), strict=True):
+                if part is not None and x in between:
+                    parts.setdefault(x, []).append(part)
     cotangents.update(g for g in found.values() if g.inputs and g not in between)
     return [found.get(target) for target in wrt]
+
+
+def _total(parts: list[Node]) -> Node:
+    """The sum of a node's cotangents. Those of slices beside one another are joined: where a
+    sequence is taken apart, a sum would read as many zeros as there are steps, at every step."""
+    along: dict[int, list[Pad]] = {}
+    rest: list[Node] = []
+    for part in parts:
+        if isinstance(part, Pad) and part.value == 0:
+            axes = [n for n, widths in enumerate(part.padding) if any(widths)]
+            if len(axes) == 1:
+                along.setdefault(axes[0], []).append(part)
+                continue
+        rest.append(part)
+    for axis, pads in along.items():
+        whole = _side_by_side(pads, axis)
+        rest += pads if whole is None else [whole]
+    return functools.reduce(Add, rest)
+
+
+def _side_by_side(pads: list[Pad], axis: int) -> Node | None:
+    """Padded parts that do not overlap as one node of selections; else None."""
+    if len(pads) == 1:
+        return None
+    pieces: list[Node] = []
+    end = 0
+    for part in sorted(pads, key=lambda part: part.padding[axis][0]):
+        start = part.padding[axis][0]
+        if start < end:
+            return None
+        if start > end:
+            pieces.append(_zeros(part, axis, start - end))
+        pieces.append(part.x)
+        end = start + part.x.shape[axis]
+    if end < part.shape[axis]:
+        pieces.append(_zeros(part, axis, part.shape[axis] - end))
+    return joined(pieces, axis)
+
+
+def _zeros(part: Node, axis: int, size: int) -> Const:
+    shape = tuple(size if n == axis else extent for n, extent in enumerate(part.shape))
+    return Const(0, part.dtype, shape)
 
 
 def _differentiable_inputs(node: Node) -> Sequence[Node]:

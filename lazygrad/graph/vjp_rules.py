@@ -8,7 +8,6 @@ rule gives what PyTorch gives.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -296,30 +295,38 @@ def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
 def vjp_expand(g: Node, out: ir.Expand) -> Cotangents:
     """dx = g summed over the repeated axes
 
-    Where g is a sum of outer products, as for a weight that serves many steps of a sequence, each
-    is summed for itself: so each is a contraction, where the sum of all would be none.
+    Where g is a sum of outer products, as for a weight that serves many steps of a sequence, the
+    steps' operands are joined: then it is one contraction, where the sum of all would be none.
     """
-    products = _outer_products(g)
-    if products is None:
-        return (build.sum_to(g, out.x.shape),)
-    parts = [build.sum_to(product, out.x.shape) for product in products]
-    return (functools.reduce(ir.Add, parts),)
+    return (build.sum_to(_one_product(g, out.x.shape) or g, out.x.shape),)
 
 
-def _outer_products(total: Node) -> list[Node] | None:
-    """The terms of a sum of two or more different products of repeated operands; else None."""
-    products: dict[Node, None] = {}
+def _one_product(total: Node, shape: ir.Shape) -> Node | None:
+    """What sums to `shape` as a sum of two or more outer products does: one, of their operands
+    joined along an axis that is summed. None for anything else."""
+    pairs: dict[tuple[Node, Node], None] = {}
     pending = [total]
     while pending:
         term = pending.pop()
         if isinstance(term, ir.Add):
             pending += [term.y, term.x]
             continue
-        outer = isinstance(term, Mul) and all(isinstance(x, ir.Expand) for x in term.inputs)
-        if not outer or term in products:
+        if not isinstance(term, Mul):
             return None
-        products[term] = None
-    return list(products) if len(products) > 1 else None
+        x, y = term.inputs
+        if not isinstance(x, ir.Expand) or not isinstance(y, ir.Expand) or (x.x, y.x) in pairs:
+            return None
+        pairs[x.x, y.x] = None
+    first, *others = pairs
+    axes = [n for n, size in enumerate(shape) if size == 1 != first[0].shape[n]]
+    axes = [n for n in axes if first[0].shape[n] == first[1].shape[n]]
+    alike = all((x.shape, y.shape) == (first[0].shape, first[1].shape) for x, y in others)
+    if not others or not axes or not alike:
+        return None
+    x, y = (build.joined(operands, axes[0]) for operands in zip(*pairs, strict=True))
+    whole = list(total.shape)
+    whole[axes[0]] = x.shape[axes[0]]
+    return Mul(ir.Expand(x, tuple(whole)), ir.Expand(y, tuple(whole)))
 
 
 @vjp(ir.Pad)

@@ -11,7 +11,7 @@ from ..graph.ir import Node, Shape
 from .arguments import normalized_axis, shape_of
 from .core import Number, TensorCore
 from .movement import Movement
-from .operands import broadcast_node, cast_node, result_dtype
+from .operands import cast_node, result_dtype
 
 Padding = Sequence[int] | Sequence[Sequence[int] | None] | int
 
@@ -53,7 +53,7 @@ class Joining(Movement):
                 raise ShapeError(f"cat: shapes {shapes} differ on other axes than {axis}")
         dtype = result_dtype(tensors)
         nodes = [cast_node(t._node, dtype) for t in tensors if t.shape[axis]]
-        joined = _joined(axis, nodes) if nodes else cast_node(first._node, dtype)
+        joined = build.joined(nodes, axis) if nodes else cast_node(first._node, dtype)
         return first._derived(joined, *tensors[1:])
 
     def stack(self, *others: TensorCore, axis: int = 0) -> Self:
@@ -274,25 +274,6 @@ def _several(first: Any, others: Sequence[TensorCore]) -> list[Any]:
         if not isinstance(tensor, TensorCore):
             raise TypeError(f"only tensors can be joined, not {tensor!r:.60}")
     return tensors
-
-
-def _joined(axis: int, nodes: Sequence[Node]) -> Node:
-    """The nodes side by side along an axis: a balanced tree of selections by position."""
-    if len(nodes) == 1:
-        return nodes[0]
-    half = len(nodes) // 2
-    left, right = _joined(axis, nodes[:half]), _joined(axis, nodes[half:])
-    n, m = left.shape[axis], right.shape[axis]
-    rank = len(left.shape)
-    around = [
-        ((0, m) if i == axis else (0, 0), (n, 0) if i == axis else (0, 0)) for i in range(rank)
-    ]
-    padded_left = ir.Pad(left, tuple(after for after, _ in around))
-    padded_right = ir.Pad(right, tuple(before for _, before in around))
-    position = ir.Iota(n + m)
-    less = ir.Less(position, ir.Const(n, position.dtype, position.shape))
-    first = build.reshape(less, tuple(n + m if i == axis else 1 for i in range(rank)))
-    return ir.Where(broadcast_node("cat", first, padded_left.shape), padded_left, padded_right)
 
 
 def _padding_of(padding: Any, shape: Shape) -> list[tuple[int, int]]:

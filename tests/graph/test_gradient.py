@@ -19,6 +19,7 @@ from lazygrad.graph.ir import (
     Neg,
     Reduce,
     Sin,
+    Slice,
     Sub,
     Token,
     Where,
@@ -130,16 +131,32 @@ def test_a_chain_of_100_000_nodes_is_differentiated(deep):
     assert gradient(y, [x]) == [Const(1, float64, (1,))]
 
 
-def test_a_weight_of_many_steps_gets_a_contraction_from_each(leaf):
-    w = leaf([[2.0, 3.0]])
-    wide = Expand(w, (3, 2))
-    xs = [Expand(leaf([[1.0 + i], [2.0], [3.0]]), (3, 2)) for i in range(3)]
-    columns = [Expand(leaf([[1.0, float(i)]]), (3, 2)) for i in range(3)]
-    products = [Mul(x, column) for x, column in zip(xs, columns, strict=True)]
-    seed = Add(Add(products[0], products[1]), products[2])
-    (g,) = gradient(wide, [w], seed)
-    assert evaluate([g])[0].tolist() == [[21.0, 23.0]]
-    sums = [node for node in topological([g]) if isinstance(node, Reduce)]
-    assert [node.x for node in sums] == products
-    (g,) = gradient(wide, [w], Add(products[0], products[0]))  # one product, twice
-    assert evaluate([g])[0].tolist() == [[12.0, 0.0]]
+def test_a_weight_of_many_steps_gets_one_contraction(leaf):
+    w = leaf([[[2.0, 3.0]]])  # (1, 1, 2), used in (3, 2, 2)
+    wide = Expand(w, (3, 2, 2))
+    inputs = [leaf(np.arange(6.0).reshape(3, 2, 1) + i) for i in range(3)]
+    slopes = [leaf(np.arange(6.0).reshape(3, 1, 2) * i) for i in range(3)]
+    products = [
+        Mul(Expand(x, wide.shape), Expand(y, wide.shape))
+        for x, y in zip(inputs, slopes, strict=True)
+    ]
+    expected = sum(evaluate(products)).sum((0, 1), keepdims=True)
+    (g,) = gradient(wide, [w], Add(Add(products[0], products[1]), products[2]))
+    assert evaluate([g])[0].tolist() == expected.tolist()
+    (total,) = [node for node in topological([g]) if isinstance(node, Reduce)]
+    assert total.x.shape == (9, 2, 2)
+    (g,) = gradient(wide, [w], Add(products[1], products[1]))  # one product, twice
+    twice = 2 * evaluate(products)[1].sum((0, 1), keepdims=True)
+    assert evaluate([g])[0].tolist() == twice.tolist()
+
+
+def test_the_gradients_of_slices_side_by_side_are_joined(leaf):
+    x = leaf(np.arange(8.0))
+    parts = [Slice(x, (start,), (2,), (1,)) for start in (4, 0, 6)]  # 2 and 3 are left out
+    total = Add(Add(Mul(parts[0], parts[0]), Neg(parts[1])), parts[2])
+    (g,) = gradient(total, [x])
+    assert evaluate([g])[0].tolist() == [-1.0, -1.0, 0.0, 0.0, 8.0, 10.0, 1.0, 1.0]
+    assert not any(isinstance(node, Add) and node.shape == (8,) for node in topological([g]))
+    overlapping = Add(Slice(x, (0,), (4,), (1,)), Slice(x, (2,), (4,), (1,)))
+    (g,) = gradient(overlapping, [x])
+    assert evaluate([g])[0].tolist() == [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 0.0, 0.0]
