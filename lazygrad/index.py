@@ -348,6 +348,10 @@ def normalize(e: Expr) -> Expr:
             return TRUE if joined is None else joined
     if isinstance(e, Load) and e.guard is TRUE:
         return Load(e.array, e.index)
+    if isinstance(e, Load) and e.guard is FALSE and e.index.lanes == 1:
+        return Literal(0, e.dtype)
+    if isinstance(e, Op) and e.op == "where" and isinstance(e.args[0], Literal):
+        return e.args[1] if e.args[0].value else e.args[2]
     return e
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ..backends.base import Machine
 from ..expr import Var
+from .borders import split_borders
 from .contract import contract
 from .contraction import plan_contraction, recognise
 from .gpu import spread_elements, spread_rows
@@ -18,7 +19,7 @@ from .ir import Body, Function
 from .merge import merge
 from .parallelize import parallelize
 from .rebuild import peel
-from .rows import plan_rows, vectorize_rows
+from .rows import plan_inner, plan_rows, vectorize_rows
 from .split import split_divided
 from .transpose import transpose
 from .unroll import unroll
@@ -66,6 +67,10 @@ def _tile(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
         if plan is not None:
             return contract(found, plan, machine.cores), plan.reason
     loops, inside = _merged(body)
+    split = split_borders(loops, inside, machine.vector_bytes // 4) if kind == "map" else None
+    if split is not None:
+        row_plan = plan_inner(split[1], machine.vector_bytes)
+        return vectorize_rows(*split, row_plan), f"split at borders, {row_plan.reason}"
     row_plan = plan_rows(loops, inside, machine.vector_bytes)
     return vectorize_rows(loops, inside, row_plan), row_plan.reason
 

@@ -17,7 +17,7 @@ from ..expr import Array, Expr, Literal, Load, Ramp, ReduceLanes, Var
 from ..index import add, less, mul
 from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
 from .lower import identity
-from .rebuild import nest, rename_array, substitute_body
+from .rebuild import nest, rename_array, rename_own, substitute_body
 from .tile import sink
 
 
@@ -42,7 +42,8 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
         tail = Var(f"{k.name}_t", count)
         start = add(mul(tail, width), whole * lanes)
         masked = rest % width != 0
-        inside += nest([tail], _block(body, k, start, width, k.extent if masked else None))
+        last = _block(body, k, start, width, k.extent if masked else None)
+        inside += nest([tail], rename_own(last, k.name))
     return (*before, *nest(outer, tuple(inside)), *after)
 
 

@@ -133,6 +133,15 @@ def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Exp
     return tuple(map(in_statement, map_expressions(body, lambda e: rewrite(e, change))))
 
 
+def rename_own(body: Body, suffix: str) -> Body:
+    """A copy of the body whose own arrays have names of their own, to stand beside the original."""
+    for stmt in statements(body):
+        if isinstance(stmt, Alloc):
+            own = replace(stmt.array, name=f"{stmt.array.name}_{suffix}")
+            body = rename_array(body, stmt.array, own, lambda index: index)
+    return body
+
+
 def stride(index: Expr, var: Var) -> int | None:
     """How far an index moves for a step of var; None where that varies."""
     step = 0

@@ -54,7 +54,7 @@ class RowPlan:
 def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     """The cheapest way, by counting what each statement costs an element."""
     width = max(2, vector_bytes // _element_bytes(body))
-    light = sum(_operations(e) for s in statements(body) for e in expressions(s)) <= WIDE_OPS
+    light = _is_light(body)
     inner = _cost(body, None, width)
     scalar = _cost(body, None, 1)
     outer, lane = _cheapest_lane(loops, body, width)
@@ -75,6 +75,16 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
             return RowPlan("inner", width, 2, f"{ROWS} rows at once, {reason}", rows=ROWS)
         return RowPlan("inner", width, 4 if light else 1, reason)
     return RowPlan("none", 1, 1, "no loop is worth vectors")
+
+
+def plan_inner(body: Body, vector_bytes: int) -> RowPlan:
+    """Vectors along each innermost loop by itself."""
+    width = max(2, vector_bytes // _element_bytes(body))
+    return RowPlan("inner", width, 4 if _is_light(body) else 1, f"{width} lanes along inner loops")
+
+
+def _is_light(body: Body) -> bool:
+    return sum(_operations(e) for s in statements(body) for e in expressions(s)) <= WIDE_OPS
 
 
 def _cheapest_lane(loops: list[Var], body: Body, width: int) -> tuple[float, Var | None]:

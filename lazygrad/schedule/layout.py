@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..graph.ir import Buffer, Cast, Contiguous, Movement, Node, Window, topological
+from ..graph.ir import Buffer, Cast, Contiguous, Expand, Movement, Node, Window, topological
 from ..rewrite import Rules, rewrite
 from .ir import Blocked, Kernel, Schedule
 from .store import factors
@@ -70,14 +70,16 @@ def _with_layouts(kernel: Kernel, layouts: dict[Node, Blocked]) -> Kernel:
 
 
 def _convolved(node: Node) -> list[Node]:
-    """What a sum of products reads through sliding windows."""
+    """What a sum of products reads through sliding windows, for several outputs each: a depthwise
+    convolution has nothing to share, and its rows are vectors enough."""
     found = []
     for factor in factors(node) or ():
-        x, slides = factor, False
+        x, slides, shared = factor, False, False
         while isinstance(x, (Movement, Cast)):
             slides = slides or isinstance(x, Window)
+            shared = shared or isinstance(x, Expand)
             x = x.inputs[0]
-            if slides and not isinstance(x, (Movement, Cast)):
+            if slides and shared and not isinstance(x, (Movement, Cast)):
                 found.append(x)
     return found
 

@@ -311,7 +311,7 @@ def _accumulator(dtype: DType) -> DType:
     return dtype if dtype.is_float else int64
 
 
-_BLOCK = 32  # elements scanned by brute force; larger does more work, smaller more passes
+_BLOCK = 8  # elements scanned by brute force; larger does more work, smaller more passes
 _COMBINE = {"sum": Add, "prod": Mul, "max": Maximum, "min": Minimum}
 
 

@@ -1,0 +1,102 @@
+"""Split loops where a condition on their index changes, so that the inside asks nothing.
+
+serial i in 58:  out[i] = x[i - 1] if (0 < i) & (i < 57)
+->
+out[0] = 0
+serial i_1 in 56:  out[i_1 + 1] = x[i_1]
+out[57] = 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeGuard
+
+from ..expr import COMPARISONS, Expr, Literal, Op, Var
+from ..index import add, substitute
+from .ir import Accumulate, Body, Stmt, Store, expressions, statements
+from .rebuild import nest, rename_own, stride, substitute_body, variables
+
+PARTS = 4  # of one loop: paddings have three, and two tensors joined have two
+LOOPS = 2  # that are split: the copies of the body multiply
+
+
+def split_borders(loops: Sequence[Var], body: Body, lanes: int) -> tuple[list[Var], Body] | None:
+    """The innermost loops of a perfect nest in parts: the loops that stay whole, and the body.
+
+    None where no condition can be decided so, or where the innermost loop is no place for vectors:
+    it should write `lanes` neighbouring elements and more.
+
+    Requires: serial loops, whose iterations are independent. Ensures: the same values; in each
+    part, those conditions that decided where to split are known.
+    """
+    if not loops or loops[-1].extent < 2 * lanes:
+        return None
+    if any(stride(s.index, loops[-1]) != 1 for s in statements(body) if _is_output(s)):
+        return None
+    kept = list(loops)
+    splits = copies = 0
+    while kept and splits < LOOPS:
+        var = kept.pop()
+        starts = _changes(body, var)
+        if len(starts) == 1 or len(starts) > PARTS:
+            if splits:
+                kept.append(var)
+                break
+            body = nest([var], body)
+            continue
+        splits += 1
+        parts: Body = ()
+        for n, (start, end) in enumerate(zip(starts, [*starts[1:], var.extent], strict=True)):
+            part = Var(f"{var.name}_{n}", end - start)
+            here = add(part, start) if part.extent > 1 else Literal(start)
+            parts += nest([part], rename_own(substitute_body(body, {var: here}), str(copies)))
+            copies += 1
+        body = parts
+    return (kept, body) if splits else None
+
+
+def _is_output(stmt: Stmt) -> TypeGuard[Store | Accumulate]:
+    return isinstance(stmt, (Store, Accumulate)) and stmt.array.scope == "global"
+
+
+def _changes(body: Body, var: Var) -> list[int]:
+    """0, and the values of var from which on some condition on it alone has another answer."""
+    starts = {0}
+    for condition in _conditions(body, var):
+        first, last = 0, var.extent - 1
+        answer = _answer(condition, var, first)
+        if answer is None or answer == _answer(condition, var, last):
+            continue
+        while last - first > 1:  # a comparison of what is linear changes once
+            middle = (first + last) // 2
+            if _answer(condition, var, middle) == answer:
+                first = middle
+            else:
+                last = middle
+        starts.add(last)
+    return sorted(starts)
+
+
+def _conditions(body: Body, var: Var) -> set[Expr]:
+    """The comparisons by order that depend on var alone."""
+    found: set[Expr] = set()
+    seen: set[Expr] = set()
+    for stmt in statements(body):
+        stack = list(expressions(stmt))
+        while stack:
+            e = stack.pop()
+            if e in seen:
+                continue
+            seen.add(e)
+            if isinstance(e, Op) and e.op in COMPARISONS - {"eq", "ne"} and variables(e) == {var}:
+                found.add(e)
+                continue
+            stack.extend(e.operands)
+    return found
+
+
+def _answer(condition: Expr, var: Var, value: int) -> bool | None:
+    """Whether the condition holds for a value of var; None where that is not known."""
+    decided = substitute(condition, {var: Literal(value)})
+    return bool(decided.value) if isinstance(decided, Literal) else None
