@@ -79,6 +79,8 @@ def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
                 return None
             kept = [axis for axis in range(len(inner.shape)) if axis not in axes]
             return _correlate_product(*product, axes, kept[place], kept[k], fold)
+        case Mul(a, b):  # each channel for itself: no sum is in it yet
+            return _correlate_product(a, b, (), place, k, fold)
     return None
 
 
