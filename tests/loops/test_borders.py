@@ -1,0 +1,71 @@
+"""Loops split where a condition on their index changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lazygrad.dtypes import float32
+from lazygrad.expr import Array, Load, Op, Var
+from lazygrad.index import add, all_of, less, mul
+from lazygrad.loops.borders import split_borders
+from lazygrad.loops.ir import Function, Store, expressions, show, statements
+from lazygrad.loops.rebuild import nest, peel
+
+
+def _padded(rows: int, columns: int) -> Function:
+    """out = x with a border of one element around."""
+    i, j = Var("i", rows + 2), Var("j", columns + 2)
+    x, out = Array("x", float32, rows * columns), Array("out", float32, i.extent * j.extent)
+    inside = all_of([less(0, i), less(i, rows + 1), less(0, j), less(j, columns + 1)])
+    value = Load(x, add(mul(i, columns), j, -columns - 1), inside)
+    store = Store(out, add(mul(i, j.extent), j), value)
+    return Function("pad", (out, x), 1, nest([i, j], (store,)))
+
+
+def _split(function: Function, lanes: int = 4) -> Function | None:
+    loops, inside = peel(function.body)
+    found = split_borders([loop.var for loop in loops], inside, lanes)
+    return found and replace(function, body=nest(*found))
+
+
+def test_a_padding_asks_nothing_inside(golden: Any) -> None:
+    split = _split(_padded(6, 8))
+    assert split is not None
+    golden("borders.txt", show(split))
+    conditions = [
+        e
+        for stmt in statements(split.body)
+        for e in expressions(stmt)
+        if isinstance(e, Load) and e.guard is not None
+    ]
+    assert not conditions
+
+
+def test_split_keeps_values(any_sample: Any) -> None:
+    loops, inside = peel(any_sample.function.body)
+    if not all(isinstance(loop.extent, int) for loop in loops):
+        pytest.skip("a loop of varying length is not split")
+    found = split_borders([loop.var for loop in loops], inside, 2)
+    if found is not None:
+        any_sample.agrees(any_sample.with_body(nest(*found)))
+
+
+def test_short_rows_and_scattered_ones_stay() -> None:
+    assert _split(_padded(6, 3)) is None
+    function = _padded(6, 8)
+    loops, inside = peel(function.body)
+    turned = [loop.var for loop in reversed(loops)]
+    assert split_borders(turned, inside, 4) is None
+
+
+def test_what_changes_often_stays() -> None:
+    j = Var("j", 32)
+    out = Array("out", float32, 32)
+    x = Array("x", float32, 32)
+    value = Load(x, j)
+    for end in (4, 8, 16, 24):
+        value = Op("where", (less(j, end), value, Load(x, add(j, -end), less(end, j))))  # type: ignore[assignment]
+    assert split_borders([j], (Store(out, j, value),), 4) is None
