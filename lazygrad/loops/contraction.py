@@ -157,8 +157,9 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
             cost += scattered * CYCLES_A_SCATTER * lanes / extent_of(c.inner)
             pack_a = False
             if _scatters(a, rows[0], inner):
-                pack_a = extent_of(only_b) * x.extent >= 8 * size
-                cost += 0.0 if pack_a else 4.0 / products
+                packing, missing = lanes / (extent_of(only_b) * x.extent), 4.0 / products
+                pack_a = packing < missing
+                cost += min(packing, missing)
             reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
             plans.append(
                 Plan(tuple(tiles), None, lanes, swap, pack_a, pack_b, sum_block, cost, reason)
