@@ -1,9 +1,12 @@
 """Lower a kernel that sorts: the indices that would sort each row, in three ways.
 
-Merging: runs of 1, 2, 4, ... elements, n log n steps one after another, for a CPU's thread.
+Merging: runs of 1, 2, 4, ... elements, n log n steps one after another, for a CPU's thread. Keys
+of 32 bits and less are merged together with their indices, as one integer each, whose order is
+theirs; of larger ones the indices alone, and each comparison looks the keys up.
 
-    out = 0 .. n - 1
+    out = 0 .. n - 1, below the keys
     serial level: merge the runs of 4**level from out to spare, those of 2 * 4**level back to out
+    out = the indices
 
 Selecting, where only the first few are wanted: they are kept in order while the row is walked;
 most elements are behind the last of them and cost one comparison.
@@ -19,8 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..dtypes import bool_, int64
-from ..expr import Array, Cast, Expr, Literal, Load, Local, Op, Var
+from ..dtypes import bool_, float32, int32, int64
+from ..expr import Array, Bitcast, Cast, Expr, Literal, Load, Local, Op, Var
 from ..graph.ir import Node, Sort
 from ..index import add, equal, flatten, less, minimum, mul, sub
 from ..schedule.access import MultiIndex
@@ -28,6 +31,9 @@ from ..schedule.ir import Kernel
 from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Store
 from .rebuild import nest
 from .value import Values
+
+INT32_MAX = (1 << 31) - 1
+INDEX_MASK = (1 << 32) - 1  # the lower half of a packed element
 
 Place = tuple[Array, Callable[[Expr], Expr]]  # an array, and where a row's element lies in it
 
@@ -60,6 +66,7 @@ class _Sorting:
         self.out = Array("out0", int64, self.node.size)
         self.inputs = {x: Array(f"in{n}", x.dtype, x.size) for n, x in enumerate(kernel.inputs)}
         self.values = Values(self._read)
+        self.packs = self.node.x.dtype.itemsize <= 4 and self.length <= INDEX_MASK
         self.rows = [Var(f"i{axis}", n) for axis, n in enumerate(self.node.shape)]
         del self.rows[self.node.axis]
 
@@ -140,8 +147,10 @@ class _Sorting:
     def merge(self) -> Body:
         """Two levels at a time, there and back, so that the result ends in the output."""
         n = self.length
-        i = Var("i", n)
-        body: Body = nest([i], (Store(self.out, self.place(i), add(i)),))
+        i, last = Var("i", n), Var("last", n)
+        packs = self.packs and n > 1
+        first = _packed(self.key(i), i, self.node.descending) if packs else add(i)
+        body: Body = nest([i], (Store(self.out, self.place(i), first),))
         if n > 1:
             spare = Array("spare", int64, n, "local")
             level = Var("level", ((n - 1).bit_length() + 1) // 2)
@@ -153,10 +162,13 @@ class _Sorting:
                 *self.merge_runs(mul(size, 2), back, there, "back"),
             )
             body = (Alloc(spare), *body, *nest([level], levels))
+        if packs:
+            index = Op("and", (Load(self.out, self.place(last)), Literal(INDEX_MASK)))
+            body = (*body, *nest([last], (Store(self.out, self.place(last), index),)))
         return nest(self.rows, body)
 
     def merge_runs(self, size: Expr, source: Place, target: Place, suffix: str) -> Body:
-        """Merge neighbouring runs of `size` indices, a power of two, from source to target.
+        """Merge neighbouring runs of `size` elements, a power of two, from source to target.
 
         `next` holds the first elements of the two runs that are not placed yet.
         """
@@ -172,11 +184,12 @@ class _Sorting:
         middle, end = minimum(add(start, size), n), minimum(add(start, mul(size, 2)), n)
 
         def candidate(at: Expr) -> Expr:
-            """An index to place; any other of the row where its run is done."""
+            """What to place; any other of the row where its run is done."""
             array, place = source
             return Load(array, place(minimum(at, n - 1)))
 
-        wins = Op("not", (self.precedes(self.key(b), self.key(a)),))
+        is_less = Op("lt", (b, a)) if self.packs else self.precedes(self.key(b), self.key(a))
+        wins = Op("not", (is_less,))
         is_last = Op("le", (end, right))
         array, place = target
         body: Body = (
@@ -207,3 +220,22 @@ def _less(x: Expr, y: Expr) -> Expr:
     if not x.dtype.is_float:
         return smaller
     return Op("or", (smaller, Op("and", (Op("eq", (x, x)), Op("ne", (y, y))))))
+
+
+def _packed(x: Expr, i: Expr, descending: bool) -> Expr:
+    """A key and its index as one integer: no two are equal, and their order is the sort's."""
+    if x.dtype.is_float:
+        x = Cast(x, float32)  # exact from 16 bits
+        x = Op("add", (x, Literal(0.0, float32)))  # -0.0 is 0.0
+        bits = Bitcast(x, int32)  # in order, but for what is negative, which runs backwards
+        backwards = Op("xor", (bits, Literal(INT32_MAX, int32)))
+        ordered = Op("where", (Op("lt", (bits, Literal(0, int32))), backwards, bits))
+        largest = Literal(INT32_MAX, int32)
+        high: Expr = Cast(Op("where", (Op("eq", (x, x)), ordered, largest)), int64)
+    else:
+        high = Cast(x, int64)
+        if x.dtype.kind == "uint":  # so that it has a sign's room
+            high = Op("sub", (high, Literal(1 << 31)))
+    if descending:
+        high = Op("xor", (high, Literal(-1)))
+    return Op("or", (Op("shl", (high, Literal(32))), i))
