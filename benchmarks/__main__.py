@@ -28,7 +28,7 @@ from .rows import ROWS, Row
 
 REPORT = Path(__file__).parent.parent / "docs" / "performance.md"
 MARK = "<!-- the rest is written by `make bench ARGS=--write` -->"
-LIMIT = 300  # seconds, for one library's run of one row
+LIMIT = 120  # seconds, for one library's run of one row
 Figures = list[list[float]]  # a list a round: first, median, least, peak
 
 

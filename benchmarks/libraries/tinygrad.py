@@ -11,7 +11,7 @@ import numpy as np
 os.environ.setdefault("DEV", "CPU")  # before the import, which reads it
 
 import tinygrad
-from tinygrad import Device, Tensor, TinyJit
+from tinygrad import Context, Device, Tensor, TinyJit
 
 from .base import Library, Work
 
@@ -68,7 +68,7 @@ class Tinygrad(Library):
             return loss.realize(*update.schedule_step())
 
         def work() -> Any:
-            with Tensor.train():
+            with Context(TRAINING=1):
                 loss = step(*data)
             _wait()
             return loss
