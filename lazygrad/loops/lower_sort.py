@@ -118,19 +118,29 @@ class _Sorting:
         """Walk the row, with the first elements so far in order: their keys in `best`, their
         indices in the output."""
         best = Array("best", self.node.x.dtype, self.wanted, "local")
-        i = Var("i", self.length)
-        x = Local("x", best.dtype)
-        last = Literal(self.wanted - 1)
-        enters = Op("or", (less(i, self.wanted), self.precedes(x, Load(best, last))))
-        insert = (If(enters, self._insert(best, x, i)),)
-        body = (Alloc(best), For(i, self.length, "serial", (Let(x, self.key(i)), *insert)))
+        first, rest = Var("first", self.wanted), Var("rest", self.length - self.wanted)
+        x, y = Local("x", best.dtype), Local("y", best.dtype)
+        start, i = add(first), add(rest, self.wanted)  # 0, where a loop has one iteration
+        enters = self._may_precede(y, Load(best, Literal(self.wanted - 1)))
+        fill = (Let(x, self.key(start)), *self._insert(best, x, start, start, "first"))
+        replace_last = self._insert(best, y, i, Literal(self.wanted - 1), "rest")
+        body: Body = (Alloc(best), *nest([first], fill))
+        if rest.extent:
+            walk = (Let(y, self.key(i)), If(enters, replace_last))
+            body = (*body, *nest([rest], walk))
         return nest(self.rows, body)
 
-    def _insert(self, best: Array, x: Local, i: Var) -> Body:
-        """Move what comes after x one place on, from the end, and put x there."""
-        filled = minimum(i, self.wanted - 1)  # the last place that is taken or free
-        back = Var("back", self.wanted)
-        at = Local("at", int64)
+    def _may_precede(self, x: Expr, y: Expr) -> Expr:
+        """True where `precedes` is, and where y is nan: in one comparison."""
+        if x.dtype == bool_:
+            return self.precedes(x, y)
+        return Op("not", (Op("le", (x, y) if self.node.descending else (y, x)),))
+
+    def _insert(self, best: Array, x: Local, i: Expr, end: Expr, suffix: str) -> Body:
+        """Move what comes after x one place on, from place `end`, free or the last, and put x
+        there."""
+        back = Var(f"back_{suffix}", self.wanted)
+        at = Local(f"at_{suffix}", int64)
         before = Op("max", (sub(at, 1), Literal(0)))
         moves = Op("and", (less(0, at), self.precedes(x, Load(best, before))))
         fits = Op("or", (equal(at, i), self.precedes(x, Load(best, at))))
@@ -139,8 +149,8 @@ class _Sorting:
             Store(self.out, self.place(at), Load(self.out, self.place(before))),
         )
         put = (Store(best, at, x), Store(self.out, self.place(at), i))
-        step = (Let(at, sub(filled, back)), If(moves, move, (If(fits, put),)))
-        return (For(back, add(filled, 1), "serial", step),)
+        step = (Let(at, sub(end, back)), If(moves, move, (If(fits, put),)))
+        return (For(back, add(end, 1), "serial", step),)
 
     # ------------------------------------------------------------------ merging
 

@@ -27,8 +27,8 @@ def split_divided(body: Body) -> Body:
     if fixed < len(loops):  # a loop of varying length stays as it is
         loops, inside = loops[:fixed], (loops[fixed],)
     if not loops:
-        return tuple(_inside(stmt) for stmt in body)
-    inside = tuple(_inside(stmt) for stmt in inside)
+        return tuple(s for stmt in body for s in _inside(stmt))
+    inside = tuple(s for stmt in inside for s in _inside(stmt))
     outer: list[Var] = []
     lows: list[Var] = []
     for loop in loops:
@@ -44,18 +44,16 @@ def split_divided(body: Body) -> Body:
     return nest([*outer, *lows], inside)
 
 
-def _inside(stmt: Stmt) -> Stmt:
+def _inside(stmt: Stmt) -> Body:
     match stmt:
         case For(extent=Expr()):
-            return replace(stmt, body=split_divided(stmt.body))
+            return (replace(stmt, body=split_divided(stmt.body)),)
         case For():
-            (split,) = split_divided((stmt,)) or (stmt,)
-            return split
+            return split_divided((stmt,))
         case If():
-            return replace(
-                stmt, body=split_divided(stmt.body), otherwise=split_divided(stmt.otherwise)
-            )
-    return stmt
+            then, otherwise = split_divided(stmt.body), split_divided(stmt.otherwise)
+            return (replace(stmt, body=then, otherwise=otherwise),)
+    return (stmt,)
 
 
 def _divisor(body: Body, var: Var) -> int | None:

@@ -1,0 +1,59 @@
+"""Sorting and selecting, compiled: every dtype, ties, nan, signed zeros and the extremes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor
+
+DTYPES = ["bool", "int8", "uint8", "int32", "uint32", "int64", "uint64", "float16", "float32",
+          "float64"]  # fmt: skip
+
+
+def keys(dtype: str, n: int) -> np.ndarray[Any, Any]:
+    """Rows with many ties, and with what is special of the dtype."""
+    rng = np.random.default_rng(n)
+    x = rng.integers(0 if dtype[0] in "ub" else -3, 4, (4, n)).astype(dtype)
+    if n < 5:
+        return x
+    if x.dtype.kind == "f":
+        x[0, :3] = x[1, -1] = np.nan
+        x[2, 0], x[2, 1], x[3, 2], x[3, 4] = -np.inf, np.inf, 0.0, -0.0
+    elif x.dtype.kind in "iu":
+        limits = np.iinfo(x.dtype)
+        x[0, 0], x[0, 3], x[1, 2] = limits.max, limits.min, limits.max
+    return x
+
+
+def expected(x: np.ndarray[Any, Any], descending: bool) -> list[list[int]]:
+    """The stable order of each row, nan the largest, by Python's own sort."""
+
+    def key(value: Any) -> tuple[bool, Any]:
+        is_nan = value != value
+        return (is_nan, 0 if is_nan else value)
+
+    return [  # reversed, Python's sort keeps the order of what is equal
+        sorted(range(len(row)), key=lambda i: key(row[i]), reverse=descending) for row in x.tolist()
+    ]
+
+
+@pytest.mark.parametrize("descending", [False, True], ids=["up", "down"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sort(dtype: str, descending: bool) -> None:
+    for n in (1, 2, 5, 64, 300):
+        x = keys(dtype, n)
+        values, indices = Tensor(x).sort(1, descending=descending)
+        assert indices.tolist() == expected(x, descending)
+        np.testing.assert_array_equal(values.numpy(), np.take_along_axis(x, indices.numpy(), 1))
+
+
+@pytest.mark.parametrize("largest", [False, True], ids=["least", "largest"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_topk(dtype: str, largest: bool) -> None:
+    for n, k in ((1, 1), (5, 1), (5, 4), (64, 1), (300, 7), (9, 9)):
+        x = keys(dtype, n)
+        _, indices = Tensor(x).topk(k, 1, largest=largest)
+        assert indices.tolist() == [row[:k] for row in expected(x, largest)]
