@@ -247,6 +247,8 @@ def test_memory_of_the_user_is_not_written_to():
 
 def test_state_that_nobody_else_sees_is_updated_in_place():
     state = Tensor.zeros(1000).contiguous().realize()
+    if state.device != "CPU":
+        pytest.skip("values of another device are copied, to wherever there is room")
 
     @jit
     def f(x):

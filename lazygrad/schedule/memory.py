@@ -21,7 +21,7 @@ from .access import accesses
 from .ir import Kernel, Schedule, axis_variables
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-MAX_TRIES = 64  # slots that a node is offered: placing stays linear however many are alive
+MAX_TRIES = 512  # slots that a node is offered: placing stays linear however many are alive
 _IN_PLACE_KINDS = ("map", "row")  # tiles of a contraction may overlap, and compute twice
 
 
