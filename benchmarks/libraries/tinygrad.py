@@ -77,34 +77,3 @@ class Tinygrad(Library):
 
     def inference(self, model: Any, x: Any) -> Work:
         return self.work(model, [x])
-
-    def layer_norm(self, x: Any) -> Any:
-        return x.layernorm(-1)
-
-    def cat(self, a: Any, b: Any) -> Any:
-        return a.cat(b, dim=1)
-
-    def pad(self, x: Any) -> Any:
-        return x.pad((1, 1, 1, 1))
-
-    def conv2d(self, x: Any, w: Any, **options: int) -> Any:
-        return x.conv2d(w, **options)
-
-    def max_pool2d(self, x: Any) -> Any:
-        return x.max_pool2d(3, 2, padding=1)
-
-    def avg_pool2d(self, x: Any) -> Any:
-        return x.avg_pool2d(2)
-
-    def batch_norm(self, x: Any, w: Any, b: Any) -> Any:
-        axes = (0, 2, 3)
-        mean = x.mean(axes, keepdim=True)
-        variance = ((x - mean) ** 2).mean(axes, keepdim=True)
-        shape = (1, -1, 1, 1)
-        return (x - mean) * (variance + 1e-5).rsqrt() * w.reshape(shape) + b.reshape(shape)
-
-    def attention(self, q: Any, k: Any, v: Any, causal: bool = False) -> Any:
-        return q.scaled_dot_product_attention(k, v, is_causal=causal)
-
-    def cross_entropy(self, logits: Any, labels: Any) -> Any:
-        return logits.cross_entropy(labels)
