@@ -22,7 +22,7 @@ SAME = [  # small enough to compare
     "argmax rows 4096x4096",
     "embedding 32x512 of 50257x768",
     "conv 8x512x7x7 512x3x3 and gradients",
-    "batch norm 32x64x56x56, both ways",
+    "avg pool 2 8x64x112x112, both ways",
     "attention 4x8x512x64, both ways",
 ]
 
