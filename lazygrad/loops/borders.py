@@ -50,7 +50,7 @@ def split_borders(loops: Sequence[Var], body: Body, lanes: int) -> tuple[list[Va
         for n, (start, end) in enumerate(zip(starts, [*starts[1:], var.extent], strict=True)):
             part = Var(f"{var.name}_{n}", end - start)
             here = add(part, start) if part.extent > 1 else Literal(start)
-            parts += nest([part], rename_own(substitute_body(body, {var: here}), str(copies)))
+            parts += nest([part], rename_own(substitute_body(body, {var: here}), f"part{copies}"))
             copies += 1
         body = parts
     return (kept, body) if splits else None

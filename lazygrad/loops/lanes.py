@@ -43,7 +43,7 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
         start = add(mul(tail, width), whole * lanes)
         masked = rest % width != 0
         last = _block(body, k, start, width, k.extent if masked else None)
-        inside += nest([tail], rename_own(last, k.name))
+        inside += nest([tail], rename_own(last, "tail"))
     return (*before, *nest(outer, tuple(inside)), *after)
 
 

@@ -133,11 +133,14 @@ def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Exp
     return tuple(map(in_statement, map_expressions(body, lambda e: rewrite(e, change))))
 
 
-def rename_own(body: Body, suffix: str) -> Body:
-    """A copy of the body whose own arrays have names of their own, to stand beside the original."""
+def rename_own(body: Body, prefix: str) -> Body:
+    """A copy of the body whose own arrays have names of their own, to stand beside the original.
+
+    (A suffix would not do: with v and v_1 in the body, v's copy 1 would be v_1.)
+    """
     for stmt in statements(body):
         if isinstance(stmt, Alloc):
-            own = replace(stmt.array, name=f"{stmt.array.name}_{suffix}")
+            own = replace(stmt.array, name=f"{prefix}_{stmt.array.name}")
             body = rename_array(body, stmt.array, own, lambda index: index)
     return body
 

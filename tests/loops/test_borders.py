@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lazygrad.dtypes import float32
-from lazygrad.expr import Array, Load, Op, Var
+from lazygrad.expr import Array, Literal, Load, Op, Var
 from lazygrad.index import add, all_of, less, mul
 from lazygrad.loops.borders import split_borders
-from lazygrad.loops.ir import Function, Store, expressions, show, statements
+from lazygrad.loops.evaluate import evaluate
+from lazygrad.loops.ir import Alloc, Function, Store, expressions, show, statements
 from lazygrad.loops.rebuild import nest, peel
 
 
@@ -69,3 +71,26 @@ def test_what_changes_often_stays() -> None:
     for end in (4, 8, 16, 24):
         value = Op("where", (less(j, end), value, Load(x, add(j, -end), less(end, j))))  # type: ignore[assignment]
     assert split_borders([j], (Store(out, j, value),), 4) is None
+
+
+def test_copies_keep_the_names_of_many_arrays_apart() -> None:
+    """v, v_1 and v_2 of one dtype, as in a kernel of several results."""
+    j = Var("j", 17)
+    x, out = Array("x", float32, 17), Array("out", float32, 17)
+    v, w = Array("v", float32, 1, "register"), Array("v_1", float32, 1, "register")
+    zero = Literal(0)
+    body = (
+        Alloc(v),
+        Store(v, zero, Load(x, add(j, -1), less(0, j))),
+        Alloc(w),
+        Store(w, zero, Op("mul", (Load(v, zero), Literal(2.0, float32)))),
+        Store(out, j, Op("sub", (Load(w, zero), Load(v, zero)))),
+    )
+    function = Function("shifted", (out, x), 1, nest([j], body))
+    split = _split(function)
+    assert split is not None
+    values = np.arange(1.0, 18.0, dtype=np.float32)
+    for each in (function, split):
+        result = np.zeros(17, np.float32)
+        evaluate(each, {"out": result, "x": values})
+        assert result.tolist() == [0.0, *values[:-1]]
