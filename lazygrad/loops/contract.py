@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..expr import Array, Literal, Load, Var
-from ..index import add, all_of, at_least, flatten, minimum, mul
-from .contraction import Contraction, Plan, extent_of, factors, round_up
-from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
+from ..index import add, all_of, at_least, flatten, less, minimum, mul
+from .contraction import Contraction, Plan, by_factor, extent_of, factors, shared_loop
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
 from .lanes import split_lanes
 from .pack import pack
 from .rebuild import nest, peel, rename_array, substitute_body, variables
@@ -45,11 +45,8 @@ def contract(c: Contraction, plan: Plan, cores: int) -> Body:
     for t in reversed(plan.tiles):
         blocks[t.var], body = tile(body, t, overlap=True)
     a, b = (c.b, c.a) if plan.swap else (c.a, c.b)
-    in_a, in_b = variables(a), variables(b)
-    both = [blocks.get(v, v) for v in c.outer if v in in_a and v in in_b]
-    rows = [blocks.get(v, v) for v in c.outer if v in in_a and v not in in_b]
-    columns = [blocks.get(v, v) for v in c.outer if v not in in_a]
-    task, (both, columns, rows), body = _split_tasks([both, columns, rows], body, cores)
+    groups = [[blocks.get(v, v) for v in group] for group in by_factor(c.outer, a, b)]
+    task, (both, columns, rows), body = _split_tasks(groups, body, cores)
     if plan.sum_block is None:
         inside = _packed(unroll_innermost(body), columns, rows, plan)
     else:
@@ -60,8 +57,7 @@ def contract(c: Contraction, plan: Plan, cores: int) -> Body:
 def _keep_partial_sums(body: Body) -> Body:
     """Add each block's sums to `part`, and let the epilogue read that.
 
-    acc = 0; sum loops; epilogue(acc)
-    ->  part = 0;  acc = 0; sum loops; part += acc;  epilogue(part)
+    acc = 0; sum loops; epilogue(acc)  ->  acc = 0; sum loops; part += acc;  epilogue(part)
     """
     (sums,) = (n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
     after = sums + 1
@@ -69,10 +65,9 @@ def _keep_partial_sums(body: Body) -> Body:
         after += 1  # the lanes' total
     (acc,) = {s.array for s in body[:sums] if isinstance(s, Alloc) and s.array.size == 1}
     part = Array("part", acc.dtype, 1, "local")
-    zero = Store(part, Literal(0), Literal(0, acc.dtype))
     update = Accumulate(part, Literal(0), "sum", Load(acc, Literal(0)))
     epilogue = rename_array(body[after:], acc, part, lambda i: i)
-    return (Alloc(part), zero, *body[:after], update, *epilogue)
+    return (Alloc(part), *body[:after], update, *epilogue)
 
 
 def _is_sum(stmt: For) -> bool:
@@ -81,7 +76,11 @@ def _is_sum(stmt: For) -> bool:
 
 def _by_sum_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body:
     """Loop over blocks of the sum outside of the output's blocks, so that what a block of the sum
-    reads stays in the cache for all of them; the partial sums of all of them are in `part`."""
+    reads stays in the cache for all of them; the partial sums of all of them are in `part`.
+
+    part += acc;  epilogue(part)
+    ->  if first block: part = acc  else: part += acc;  if last block: epilogue(part)
+    """
     assert plan.sum_block is not None
     assert isinstance(body[0], Alloc)
     old = body[0].array
@@ -89,18 +88,26 @@ def _by_sum_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan) 
     part = Array(old.name, old.dtype, old.size * extent_of(loops), old.scope)
     position = mul(flatten(loops, [v.extent for v in loops]), old.size)
     body = rename_array(body, old, part, lambda i: shift(i, position))
-    zero = next(n for n, s in enumerate(body[1:], 1) if isinstance(s, Alloc))
     (sums,) = (n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
-    last = max(n for n, s in enumerate(body) if _accumulates(s, part))
+    (update,) = (n for n, s in enumerate(body) if _accumulates(s, part))
     block, inside = _split_sum(body[sums], *plan.sum_block)
-    update = (*body[zero:sums], *inside, *body[sums + 1 : last + 1])
-    tiles = _packed(unroll_innermost(update), columns, rows, plan)
-    return (
-        Alloc(part),
-        *nest(loops, body[1:zero]),
-        *nest([block], tiles),
-        *nest(loops, body[last + 1 :]),
+    tile = (
+        *body[1:sums],
+        *inside,
+        *body[sums + 1 : update],
+        If(less(block, 1), (_stored(body[update]),), (body[update],)),
+        If(at_least(block, block.extent - 1), body[update + 1 :]),
     )
+    tiles = _packed(unroll_innermost(tile), columns, rows, plan)
+    return (Alloc(part), *nest([block], tiles))
+
+
+def _stored(stmt: Stmt) -> Stmt:
+    """A statement that stores what `stmt` accumulates."""
+    if isinstance(stmt, For):
+        return replace(stmt, body=tuple(map(_stored, stmt.body)))
+    assert isinstance(stmt, Accumulate)
+    return Store(stmt.array, stmt.index, stmt.value, stmt.guard)
 
 
 def _accumulates(stmt: Stmt, array: Array) -> bool:
@@ -170,6 +177,8 @@ def _add_once(body: Body, blocks: Var, part: Var, extent: int) -> Body:
     def once(stmt: Stmt) -> Stmt:
         if isinstance(stmt, For):
             return replace(stmt, body=tuple(map(once, stmt.body)))
+        if isinstance(stmt, If):
+            return replace(stmt, otherwise=tuple(map(once, stmt.otherwise)))
         if isinstance(stmt, Accumulate) and stmt.array.scope != "register":
             guards = () if stmt.guard is None else (stmt.guard,)
             return replace(stmt, guard=all_of((*guards, first)))
@@ -185,17 +194,15 @@ def _sizes_inside(body: Body) -> list[Var]:
 def _split_tasks(
     groups: list[list[Var]], body: Body, cores: int
 ) -> tuple[list[Var], list[list[Var]], Body]:
-    """Share one loop among the threads: the first that divides evenly enough, else the largest.
+    """Share one loop among the threads.
 
     One task a core: whatever a task packs for itself is packed as few times as can be.
     """
     if cores == 1:
         return [], groups, body
-    loops = [v for group in groups for v in group if v.extent >= cores]
-    if not loops:
+    chosen = shared_loop({v: v.extent for group in groups for v in group}, cores)
+    if chosen is None:
         return [], groups, body
-    even = [v for v in loops if round_up(v.extent, cores) / v.extent <= 1.07]
-    chosen = even[0] if even else max(loops, key=lambda v: v.extent)
     task, part, body = split_loop(chosen, cores, "t", body)
     return [task], [[part if v is chosen else v for v in group] for group in groups], body
 

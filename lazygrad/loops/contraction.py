@@ -8,7 +8,7 @@ what it loads and from which cache, and what packing adds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,7 +20,9 @@ from .rebuild import loads, nest, peel, stride, variables
 from .tile import UNROLL_WHOLE, Tile, block_count
 
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
-SUM_BLOCK_LENGTH = 512  # terms of a sum between two visits to its partial result
+CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
+EVEN = 1.07  # what the busiest thread may have over an equal part
+SUM_BLOCK_TERMS = 1024  # shorter sums are computed in one pass
 CYCLES_A_STREAM = 1.25  # for a vector that a step reads from the second cache
 CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
 PAGE = 4096  # bytes; a first cache tells places apart by their offset in a page
@@ -109,7 +111,6 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
     lanes = _lanes(c, machine)
     stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope == "global"]
     plans = []
-    sum_block = _sum_block(c)
     for x in c.outer:
         scattered = sum(stride(s.index, x) != 1 for s in stores)
         if x.extent < lanes // 2:
@@ -118,8 +119,8 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
         a, b = (c.b, c.a) if swap else (c.a, c.b)
         if x in variables(a):
             continue
-        only_a = [v for v in c.outer if v in variables(a) and v not in variables(b)]
-        only_b = [v for v in c.outer if v in variables(b) and v not in variables(a) and v is not x]
+        both, columns, only_a = by_factor(c.outer, a, b)
+        only_b = [v for v in columns if v is not x]
         contiguous = operand_stride(b, x) == 1
         reuse = extent_of(only_a)
         inner = c.inner[-1]
@@ -138,9 +139,11 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
             vector = Tile(x, size, lanes)
             tiles = [Tile(v, n) for v, n in (rows, (other, count)) if v]
             tiles.append(vector)
-            useful = 1.0
+            counts = {t.var: block_count(t) for t in tiles}
+            extents = {v: counts.get(v, v.extent) for v in (*both, *columns, *only_a)}
+            useful = 1.0 / excess(extents, machine.cores)
             for t in tiles:
-                useful *= t.var.extent / (block_count(t) * t.size)
+                useful *= t.var.extent / (counts[t.var] * t.size)
             products = copies * rows[1] * count
             loaded = float(count)
             if other and inner.extent <= UNROLL_WHOLE and operand_stride(b, other) == step:
@@ -150,6 +153,9 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
                 _cycles(products, rows[1] + copies * loaded), copies * loaded * CYCLES_A_STREAM
             )
             cost = cycles / products / useful
+            sum_block = _sum_block(c, size * count, machine)
+            if sum_block is not None:
+                cost += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
             if pack_b:
                 cost += (0.15 if contiguous else 0.5) * lanes / max(reuse, 1)
             elif not contiguous:
@@ -195,7 +201,7 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
         return []
     only_a = [v for v in c.outer if v in variables(c.a) and v not in variables(c.b)]
     only_b = [v for v in c.outer if v in variables(c.b) and v not in variables(c.a)]
-    sum_block = _sum_block(c)
+    sum_block = _sum_block(c, lanes, machine)
     if sum_block is not None and sum_block[0] is k:
         return []  # a sum so long is for packed panels
     whole = extent_of(c.inner) // (sum_block[1] if sum_block else 1)
@@ -238,20 +244,42 @@ def _cycles(products: int, loaded: float) -> float:
     return max(products / 2, loaded / 2, 4.0) + 0.1 * loaded
 
 
-def _sum_block(c: Contraction) -> tuple[Var, int] | None:
+def _sum_block(c: Contraction, columns: int, machine: Machine) -> tuple[Var, int] | None:
     """The summed loop to block, and into how many parts, where one pass reads too much.
 
     Taken outside of the output's loops, each part's share of both factors is read from memory
-    once and then from the second cache by every tile.
+    once and then from the second cache by every tile; what a tile of so many columns needs of b
+    fills the first cache.
     """
     nbytes = _bytes(c.a, c) + _bytes(c.b, c)
-    k = c.inner[0]
-    if nbytes <= SUM_BLOCK_BYTES or extent_of(c.inner) < 2 * SUM_BLOCK_LENGTH:
+    k, terms = c.inner[0], extent_of(c.inner)
+    wanted = machine.l1_bytes / (columns * c.b.dtype.itemsize)
+    if nbytes <= SUM_BLOCK_BYTES or terms < SUM_BLOCK_TERMS:
         return None
-    rest = extent_of(c.inner[1:])
-    wanted = max(1, SUM_BLOCK_LENGTH // rest)
-    counts = [n for n in range(1, k.extent + 1) if k.extent % n == 0 and k.extent // n <= wanted]
-    return (k, counts[0]) if counts and counts[0] > 1 else None
+    counts = [n for n in range(1, k.extent + 1) if k.extent % n == 0]
+    count = min(counts, key=lambda n: max(terms / n / wanted, wanted * n / terms))
+    return (k, count) if count > 1 else None
+
+
+def by_factor(outer: Sequence[Var], a: Expr, b: Expr) -> tuple[list[Var], list[Var], list[Var]]:
+    """The outer loops that both factors depend on, those that only b does, and the rest."""
+    in_a, in_b = variables(a), variables(b)
+    both = [v for v in outer if v in in_a and v in in_b]
+    return both, [v for v in outer if v not in in_a], [v for v in outer if v not in in_b]
+
+
+def shared_loop(extents: Mapping[Var, int], cores: int) -> Var | None:
+    """The loop to share among threads, of a tiled contraction's outer loops from the outermost
+    on: the first that divides evenly enough, else the largest."""
+    long = [v for v, n in extents.items() if n >= cores]
+    even = [v for v in long if round_up(extents[v], cores) <= EVEN * extents[v]]
+    return even[0] if even else max(long, key=extents.__getitem__, default=None)
+
+
+def excess(extents: Mapping[Var, int], cores: int) -> float:
+    """By how much the busiest thread's part exceeds an equal one."""
+    shared = shared_loop(extents, cores)
+    return cores if shared is None else round_up(extents[shared], cores) / extents[shared]
 
 
 def extent_of(loops: Sequence[Var]) -> int:

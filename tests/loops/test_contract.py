@@ -55,10 +55,10 @@ def test_packing_keeps_values(sample: Any, pack_a: bool, pack_b: bool) -> None:
 
 def test_blocks_of_the_sum_keep_values(sample: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passes, "SUM_BLOCK_BYTES", 0)
-    monkeypatch.setattr(passes, "SUM_BLOCK_LENGTH", 2)
+    monkeypatch.setattr(passes, "SUM_BLOCK_TERMS", 2)
     found = recognise(sample("matmul").function.body)
     assert found is not None
-    plan = plan_contraction(found, SMALL)
+    plan = plan_contraction(found, replace(SMALL, l1_bytes=8))
     assert plan is not None
     assert plan.sum_block is not None
     sample("matmul").agrees(sample("matmul").with_body(contract(found, plan, 2)))
