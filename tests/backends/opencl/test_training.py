@@ -67,7 +67,7 @@ def losses(device: str, model: str, example: ModuleType, batches: Batches) -> np
     Device.DEFAULT = device
     Tensor.manual_seed(0)
     layers = example.MODELS[model]()
-    optimizer = nn.optim.Adam(nn.state.get_parameters(layers), lr=1e-4)
+    optimizer = nn.optim.Adam(nn.state.get_parameters(layers), lr=4e-5)
 
     @TinyJit
     def step(images: Tensor, labels: Tensor) -> Tensor:
@@ -99,4 +99,4 @@ def test_losses_are_those_of_the_cpu(
         device = "GPU:9"
     expected = losses("CPU", model, example, batches)
     np.testing.assert_allclose(losses(device, model, example, batches), expected, rtol=1e-3)
-    assert expected[-1] < expected[0] / 1.05
+    assert expected[-5:].mean() < expected[:5].mean()
