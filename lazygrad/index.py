@@ -254,6 +254,12 @@ def less(x: Index, y: Index) -> Expr:
     if low >= 0:
         return FALSE
     constant, terms = linear(difference)
+    for step in sorted({abs(k) for _, k in terms} - {1}, reverse=True):
+        # step * w + r < limit  ->  w < w0, where no r matters: i * 4 + j < 8  ->  i < 2
+        whole = tuple((atom, k // step) for atom, k in terms if k % step == 0)
+        low, high = bounds(_from_linear(constant, tuple(t for t in terms if t[1] % step)))
+        if (-1 - low) // step == (-1 - high) // step:
+            return less(_from_linear(0, whole), (-1 - low) // step + 1)
     return Op("lt", (_from_linear(0, terms), Literal(-constant)))
 
 
