@@ -12,6 +12,7 @@ realize                what tensors call: the values of some nodes, in memory
         copy_convolved     what convolutions read may be laid out anew
         fuse               which operations share a kernel
         choose_layouts     in which order intermediates lie in memory
+        chain              which kernels share their outermost loops
         plan_memory        which memory they are kept in
         compile_kernel     lower, name, transform: how each kernel computes
         Linker             machine code, and the plan
@@ -33,6 +34,7 @@ from .graph.ir import Buffer, Contiguous, Detach, Node, Reshape, topological
 from .graph.simplify import simplify
 from .graph.structure import Key, structure
 from .loops import ir as loops_ir
+from .loops.chain import chain
 from .loops.cost import flops
 from .loops.heuristics import transform
 from .loops.ir import Function
@@ -170,6 +172,8 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
         schedule = stages.run("keep", keep, schedule)
     if lanes:  # after fuse: only what lies between kernels has a layout to choose
         schedule = stages.run("layout", choose_layouts, schedule, lanes)
+    if not machine.gpu and not machine.local_bytes:  # after layout: loops follow from it
+        schedule = stages.run("chain", chain, schedule, machine)
     return schedule
 
 
@@ -194,12 +198,12 @@ def compile_kernel(
         if node in memory.in_place
     ]
     function = stages.run("name", named, overwrite(function, pairs), kernel)
-    key = f"{kernel.kind} {machine} {source_digest()}"
+    key = f"{kernel.kinds} {machine} {source_digest()}"
 
     def transformed(function: Function) -> Function:
         found = _functions.get((function, key))
         if found is None:
-            found = stages.run("transform", transform, function, kernel.kind, machine, stages.saw)
+            found = stages.run("transform", transform, function, kernel.kinds, machine, stages.saw)
             _functions[function, key] = found
         return found
 

@@ -22,6 +22,7 @@ COLORS = {
     "map": ("#e3eefa", "#5b83ad", "blue"),
     "row": ("#e9e3f5", "#7a68a6", "violet"),
     "contraction": ("#fdebd7", "#c27b34", "orange"),
+    "chain": ("#fdf3e3", "#a8652a", "brown"),
     "scatter": ("#f9e0e4", "#b0566a", "pink"),
     "sort": ("#dff0ee", "#4d8f88", "teal"),
 }

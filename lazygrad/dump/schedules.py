@@ -21,6 +21,7 @@ _LEGEND = [
     ("map", "map: element by element"),
     ("row", "row: reductions, loops in sequence"),
     ("contraction", "contraction: sums of products"),
+    ("chain", "chain: kernels that share their outermost loops"),
     ("scatter", "scatter"),
     ("sort", "sort"),
 ]

@@ -109,7 +109,7 @@ def plan_contraction(c: Contraction, machine: Machine) -> Plan | None:
 def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
     """Plans whose vectors run along an outer loop."""
     lanes = _lanes(c, machine)
-    stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope == "global"]
+    stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope != "register"]
     plans = []
     for x in c.outer:
         scattered = sum(stride(s.index, x) != 1 for s in stores)

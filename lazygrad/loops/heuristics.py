@@ -5,7 +5,7 @@ The choices follow from named facts of the machine, and each is recorded with it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..backends.base import Machine
@@ -15,10 +15,11 @@ from .contract import contract
 from .contraction import plan_contraction, recognise
 from .gpu import spread_elements, spread_rows
 from .gpu_contract import fills_blocks, spread_contraction
-from .ir import Body, Function
+from .hoist import hoist
+from .ir import Body, For, Function, Stmt
 from .merge import merge
 from .parallelize import parallelize
-from .rebuild import peel
+from .rebuild import nest, peel, rename_own
 from .rows import plan_inner, plan_rows, vectorize_rows
 from .split import split_divided
 from .transpose import transpose
@@ -31,15 +32,20 @@ SERIAL_WORK = 1 << 13  # operations and bytes below which sharing costs more tha
 Stage = Callable[[str, Function], None]
 
 
-def transform(function: Function, kind: str, machine: Machine, stage: Stage) -> Function:
+def transform(function: Function, kinds: Sequence[str], machine: Machine, stage: Stage) -> Function:
     """Run every loop pass on a lowered kernel; each result goes to `stage` under the pass's name.
+
+    `kinds` is the kernel's kind, or those of a chain's parts.
 
     Requires: serial loops, as `lower` makes them. Ensures: the loops that codegen takes.
     """
     function = replace(function, body=split_divided(function.body))
     stage("split", function)
-    body, reason = (_spread if machine.gpu else _tile)(function.body, kind, machine)
-    function = replace(function, body=body, reasons=(reason,))
+    if len(kinds) > 1:
+        body, reasons = _tile_parts(function.body, kinds, machine)
+    else:
+        body, *reasons = (_spread if machine.gpu else _tile)(function.body, kinds[0], machine)
+    function = replace(function, body=body, reasons=tuple(reasons))
     stage("tile", function)
     # before unroll: a vector loop sunk under an unrolled one is widened once, not in each copy
     function = replace(function, body=vectorize(function.body))
@@ -54,6 +60,9 @@ def transform(function: Function, kind: str, machine: Machine, stage: Stage) -> 
         shared = "workgroup" if machine.group_limit > 1 else "parallel"
         function = replace(function, body=parallelize(function.body, tasks, shared))
         stage("parallelize", function)
+    if len(kinds) > 1:  # after parallelize: each thread packs for itself
+        function = replace(function, body=hoist(function.body))
+        stage("hoist", function)
     return function
 
 
@@ -73,6 +82,23 @@ def _tile(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
         return vectorize_rows(*split, row_plan), f"split at borders, {row_plan.reason}"
     row_plan = plan_rows(loops, inside, machine.vector_bytes)
     return vectorize_rows(loops, inside, row_plan), row_plan.reason
+
+
+def _tile_parts(body: Body, kinds: Sequence[str], machine: Machine) -> tuple[Body, list[str]]:
+    """A chain's parts, each for itself: threads share the loops around them."""
+    loops, inside = peel(body)
+    own = replace(machine, cores=1)
+    kind = iter(kinds)
+    tiled: list[Stmt] = []
+    reasons: list[str] = []
+    for stmt in inside:
+        if isinstance(stmt, For):
+            part, reason = _tile((stmt,), next(kind), own)
+            tiled += rename_own(part, f"s{len(reasons)}")
+            reasons.append(reason)
+        else:
+            tiled.append(stmt)
+    return nest([loop.var for loop in loops], tuple(tiled)), reasons
 
 
 def _spread(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:

@@ -32,15 +32,20 @@ from ..schedule.access import (
 from ..schedule.ir import Kernel, Member, axis_variables
 from .ir import Accumulate, Alloc, Body, For, Function, Stmt, Store
 from .lower_sort import lower_sort
+from .share import share_loops
 from .value import Values
 
 
 def lower(kernel: Kernel, name: str, scratch: int | None = None) -> Function:
     """Plain loops for a kernel; `scratch`: how many bytes one row may have for itself, if limited.
 
-    Requires: a kernel of kind map, row, contraction, scatter or sort. Ensures: serial loops only;
-    the arguments are the kernel's outputs, in order, then its inputs.
+    Requires: no kernel of kind copy. Ensures: serial loops only; the arguments are the kernel's
+    outputs, in order, then its inputs.
     """
+    if kernel.kind == "chain":
+        shared = share_loops(kernel, name, [lower(part, name, scratch) for part in kernel.parts])
+        assert shared is not None, "a chain whose parts cannot share their loops"
+        return shared
     if kernel.kind == "sort":
         return lower_sort(kernel, name, scratch)
     lowering = _Lowering(kernel, name)

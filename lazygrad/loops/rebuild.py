@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ..expr import Array, Expr, Load, Var, leaves, rewrite
@@ -108,17 +108,26 @@ def body_loads(body: Body) -> list[Load]:
 
 def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Expr]) -> Body:
     """The body with one array replaced by another; `index` maps its indices."""
+    return replace_arrays(body, {old: (new, index)})
+
+
+def replace_arrays(
+    body: Body, changes: Mapping[Array, tuple[Array, Callable[[Expr], Expr]]]
+) -> Body:
+    """The body with arrays replaced by others, each with a function that maps its indices."""
 
     def change(x: Expr) -> Expr | None:
-        if isinstance(x, Load) and x.array == old:
+        if isinstance(x, Load) and x.array in changes:
+            new, index = changes[x.array]
             return Load(new, index(x.index), x.guard)
         return None
 
     def in_statement(stmt: Stmt) -> Stmt:
         match stmt:
-            case Alloc(array) if array == old:
-                return Alloc(new)
-            case Store() | Accumulate() if stmt.array == old:
+            case Alloc(array) if array in changes:
+                return Alloc(changes[array][0])
+            case Store() | Accumulate() if stmt.array in changes:
+                new, index = changes[stmt.array]
                 return replace(stmt, array=new, index=index(stmt.index))
             case For():
                 return replace(stmt, body=tuple(map(in_statement, stmt.body)))
@@ -134,15 +143,18 @@ def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Exp
 
 
 def rename_own(body: Body, prefix: str) -> Body:
-    """A copy of the body whose own arrays have names of their own, to stand beside the original.
+    """A copy of the body whose own arrays have names of their own, to stand beside others; those
+    that begin with the prefix keep theirs.
 
     (A suffix would not do: with v and v_1 in the body, v's copy 1 would be v_1.)
     """
-    for stmt in statements(body):
-        if isinstance(stmt, Alloc):
-            own = replace(stmt.array, name=f"{prefix}_{stmt.array.name}")
-            body = rename_array(body, stmt.array, own, lambda index: index)
-    return body
+    own = {s.array for s in statements(body) if isinstance(s, Alloc)}
+    changes = {
+        array: (replace(array, name=f"{prefix}_{array.name}"), lambda index: index)
+        for array in own
+        if not array.name.startswith(f"{prefix}_")
+    }
+    return replace_arrays(body, changes)
 
 
 def stride(index: Expr, var: Var) -> int | None:

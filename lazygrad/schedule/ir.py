@@ -4,6 +4,7 @@ Grammar:
 
     schedule ::= kernel ...                     in an order that respects what they read
     kernel   ::= kind, outer size, member ..., end member ...   kind: one of KINDS
+               | "chain", outer size, kernel ...
     member   ::= node, position, stored
 
 Semantics:
@@ -22,9 +23,12 @@ Semantics:
   has many elements of them, in memory as long as one row.
 - A stored node that is no output of the schedule may have a layout of the compiler's choosing
   (`Blocked`); everything else is row-major.
+- A chain consists of parts, kernels that run one after another for each of `outer` equal slices of
+  what they pass on to one another. That is not stored but in memory as large as a slice, unless
+  another kernel reads it too.
 - kinds: "map" has no reduction and no inner loops; "row" is the general form; "contraction" is a
   sum of products in which both factors are used again and again, with elementwise members on its
-  result; "scatter", "sort" and "copy" (to another device) are one node each.
+  result; "scatter", "sort" and "copy" (to another device) are one node each; "chain" is above.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ from ..expr import Expr, Var
 from ..graph.ir import Node
 from ..index import add, flatten, floordiv, mod, mul
 
-KINDS = ("map", "row", "contraction", "scatter", "sort", "copy")
+KINDS = ("map", "row", "contraction", "scatter", "sort", "copy", "chain")
 
 
 def axis_variables(shape: Sequence[int], prefix: str = "a") -> tuple[Var, ...]:
@@ -72,7 +76,10 @@ class Member:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Kernel:
-    """Members computed together, and the nodes that they read from memory."""
+    """Members computed together, and the nodes that they read from memory.
+
+    A chain's members are those of its `parts`; stored are those that the chain writes.
+    """
 
     kind: str
     outer: int
@@ -80,6 +87,12 @@ class Kernel:
     inputs: tuple[Node, ...]
     end: tuple[Member, ...] = ()
     layouts: Mapping[Node, Blocked] = field(default_factory=dict)
+    parts: tuple[Kernel, ...] = ()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of a chain's parts; of any other kernel its own."""
+        return tuple(part.kind for part in self.parts) or (self.kind,)
 
     @property
     def all_members(self) -> tuple[Member, ...]:

@@ -38,13 +38,14 @@ def title(kernel: Kernel) -> str:
 
     softmax over (128, 10)  ->  "max_exp_sum_div_128x10"
     """
-    is_contraction = kernel.kind == "contraction"
     words: dict[str, None] = {}
-    for node in kernel_nodes(kernel):
-        if isinstance(node, Reduce):
-            words["dot" if is_contraction and node.op == "sum" else node.op] = None
-        elif not isinstance(node, (*_SILENT, Mul) if is_contraction else _SILENT):
-            words[node.name] = None
+    for part in kernel.parts or (kernel,):
+        is_contraction = part.kind == "contraction"
+        for node in kernel_nodes(part):
+            if isinstance(node, Reduce):
+                words["dot" if is_contraction and node.op == "sum" else node.op] = None
+            elif not isinstance(node, (*_SILENT, Mul) if is_contraction else _SILENT):
+                words[node.name] = None
     shown = list(words) or [_MOVES.get(type(kernel.members[-1].node), "copy")]
     if len(shown) > 4:  # the last says most about the result
         shown = [*shown[:2], f"{len(shown) - 3}_more", shown[-1]]

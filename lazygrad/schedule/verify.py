@@ -34,6 +34,8 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
         return f"its kind is none of {KINDS}"
     if not kernel.outputs:
         return "it writes nothing"
+    if kernel.kind == "chain":
+        return _chain_fault(kernel, written)
     if kernel.kind in _ONE_NODE and len(kernel.members) != 1:
         return f"it has {len(kernel.members)} members, and may have one"
     seen: set[Node] = set()
@@ -41,7 +43,7 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
         if member.node in seen:
             return f"{member.node} is a member twice"
         seen.add(member.node)
-        if member.node in written:
+        if member.stored and member.node in written:
             return f"{member.node} is written by kernel {written[member.node]} too"
         at_end = member in kernel.end
         cause = _end_fault(member, kernel) if at_end else _member_fault(member, kernel)
@@ -52,6 +54,20 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
             return f"its input {x} is one of its members"
         if x not in written and not isinstance(x, Buffer):
             return f"its input {x} was not written before"
+    return None
+
+
+def _chain_fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
+    """What is wrong with a chain, or None: its parts are kernels in an order of their own."""
+    local = {node for part in kernel.parts for node in part.outputs} - set(kernel.outputs)
+    before = {node: number for node, number in written.items() if node not in local}
+    for number, part in enumerate(kernel.parts):
+        if part.kind not in ("map", "row", "contraction") or part.end:
+            return f"its part {number} is of kind {part.kind}, or has end members"
+        cause = _fault(part, before)
+        if cause:
+            return f"part {number} ({part.kind}): {cause}"
+        before.update(dict.fromkeys(part.outputs, number))
     return None
 
 

@@ -1,0 +1,292 @@
+"""Make chains: kernels that pass on more than the caches hold share their outermost loops.
+
+    scores = q @ k.mT       | for 64 rows of one of many matrices:
+    shares = softmax(scores)|     scores, shares = ... of these rows, in the second cache
+    out = shares @ v        |     out = ...
+
+What a chain passes on is not stored, so a later kernel that reads it (a gradient's) computes it
+again, where that is cheaper than memory: the parts that make it are parts of that kernel's chain
+too. (Attention so is what Dao et al. 2022 call FlashAttention, but for the whole row's maximum,
+which is known here before the sums begin.)
+
+A pass over schedules that is not in schedule/: whether kernels can share loops, their loops tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+
+from ..backends.base import Machine
+from ..graph.ir import Fold, Node, Reduce
+from ..schedule.ir import Kernel, Schedule
+from .ir import Function
+from .lower import lower
+from .share import share_loops
+
+LARGE = 4  # second caches: what is passed on in memory is at least so large
+SLICE = 4  # second caches: a slice is at most so large
+FLOPS_A_BYTE = 64  # beyond so much arithmetic for a byte saved, memory hardly matters
+FLOPS_AGAIN = 32  # for a byte saved, so much is computed again
+SPAN = 64  # kernels between the first and the last of a chain: the pass stays linear
+_KINDS = ("map", "row", "contraction")
+
+
+def chain(schedule: Schedule, machine: Machine) -> Schedule:
+    """Join kernels to chains where that saves more memory traffic than it costs.
+
+    Requires: kernels as `fuse` makes them, with their layouts. Ensures: the outputs are written as
+    before; kernels come in an order that respects what they read.
+    """
+    finder = _Finder(schedule, machine)
+    for number in range(len(schedule.kernels)):
+        finder.grow(number)
+    return finder.schedule_with_chains() if finder.found else schedule
+
+
+@dataclass(eq=False)
+class _Chain:
+    """Kernels by number; those in `again` are computed by another chain too.
+
+    They share `count` iterations, and may share up to `rows` times as many.
+    """
+
+    own: frozenset[int]
+    again: frozenset[int]
+    count: int
+    rows: int
+
+    @cached_property
+    def all(self) -> list[int]:
+        return sorted(self.own | self.again)
+
+
+class _Finder:
+    """The chains of a schedule so far."""
+
+    def __init__(self, schedule: Schedule, machine: Machine) -> None:
+        self.schedule, self.kernels, self.machine = schedule, schedule.kernels, machine
+        self.maker = {node: n for n, k in enumerate(self.kernels) for node in k.outputs}
+        self.readers: dict[Node, list[int]] = {}
+        for number, kernel in enumerate(self.kernels):
+            for node in kernel.inputs:
+                self.readers.setdefault(node, []).append(number)
+        self.wanted = set(schedule.outputs)
+        self.found: list[_Chain] = []
+        self.found_in: dict[int, _Chain] = {}
+        self.functions: dict[tuple[int, tuple[Node, ...]], Function] = {}
+
+    def is_large(self, node: Node) -> bool:
+        """Whether a node is worth a chain: it leaves the caches, and nobody asked for it."""
+        return (
+            node not in self.wanted
+            and node in self.maker
+            and node in self.readers
+            and node.nbytes >= LARGE * self.machine.l2_bytes
+            and self._is_fit(self.maker[node])
+            and node not in self.kernels[self.maker[node]].layouts
+        )
+
+    def _is_fit(self, number: int) -> bool:
+        kernel = self.kernels[number]
+        return kernel.kind in _KINDS and not kernel.end
+
+    # ------------------------------------------------------------------ growing
+
+    def grow(self, seed: int) -> None:
+        """The largest chain that begins with a kernel, if there is one that pays."""
+        passing = [n for n in self.kernels[seed].outputs if self._may_pass(n)]
+        first = max(passing, key=lambda n: n.size, default=None)
+        if first is None or not self._is_worth(seed, first):
+            return
+        for count, rows in self._counts(first):
+            grown = self._grown(_Chain(frozenset([seed]), frozenset(), count, rows))
+            if len(grown.own) > 1 and self._pays(grown):
+                self.found.append(grown)
+                self.found_in.update((number, grown) for number in grown.own)
+                return
+
+    def _counts(self, node: Node) -> list[tuple[int, int]]:
+        """Numbers of slices to try, and of rows in each: matrices, else rows."""
+        rows, matrices = prod(node.shape[:-1]), prod(node.shape[:-2])
+        return [
+            (n, rows // n)
+            for n in dict.fromkeys((matrices, rows))
+            if n >= self.machine.cores and node.nbytes // n <= SLICE * self.machine.l2_bytes
+        ]
+
+    def _grown(self, chain: _Chain) -> _Chain:
+        """A chain with every kernel that can be added, one after another."""
+        while True:
+            for larger in self._larger(chain):
+                if self._is_possible(larger):
+                    chain = larger
+                    break
+            else:
+                return chain
+
+    def _larger(self, chain: _Chain) -> Iterable[_Chain]:
+        """Chains with one kernel more: one that reads what is passed on, or that makes more of
+        what such a kernel reads."""
+        for number in chain.all:
+            for node in filter(self._may_pass, self.kernels[number].outputs):
+                for reader in self.readers.get(node, ()):
+                    if reader not in chain.own and self._is_worth(reader, node):
+                        yield replace(chain, own=chain.own | {reader})
+        for number in chain.all:
+            for node in filter(self._may_pass, self.kernels[number].inputs):
+                maker = self.maker[node]
+                if maker in chain.all:
+                    continue
+                if maker not in self.found_in and self._is_worth(maker, node):
+                    yield replace(chain, own=chain.own | {maker})
+                elif maker in self.found_in and self._is_cheap(node):
+                    yield replace(chain, again=chain.again | {maker})
+
+    def _may_pass(self, node: Node) -> bool:
+        """Whether a large node need not be stored: all its readers are near, or would compute it
+        again."""
+        if not self.is_large(node):
+            return False
+        near = all(reader < self.maker[node] + SPAN for reader in self.readers[node])
+        return near or self._is_cheap(node)
+
+    def _is_cheap(self, node: Node) -> bool:
+        """Whether to compute a node again costs less than to keep it."""
+        return self._work(self.maker[node]) <= FLOPS_AGAIN * self._traffic(node)
+
+    def _is_worth(self, number: int, node: Node) -> bool:
+        """Whether memory matters to a kernel that makes or reads a node."""
+        worth = self._work(number) <= FLOPS_A_BYTE * 2 * node.nbytes
+        return worth and number not in self.found_in
+
+    def _is_possible(self, chain: _Chain) -> bool:
+        numbers = sorted(chain.own)
+        if numbers[-1] - numbers[0] >= SPAN or not all(map(self._is_fit, chain.all)):
+            return False
+        if not self._is_convex(chain.own):
+            return False
+        stored = {node for number in numbers for node in self.kernels[number].outputs}
+        return self._shared(self._kernel(chain, chain.count, stored), chain) is not None
+
+    def _is_convex(self, own: frozenset[int]) -> bool:
+        """Whether nothing outside depends on some of these kernels and is needed by others of
+        them, when each chain found before runs as one."""
+        stack, seen = list(own), set(own)
+        while stack:
+            for node in self.kernels[stack.pop()].outputs:
+                for reader in self.readers.get(node, ()):
+                    if reader in seen or reader > max(own) + SPAN:
+                        continue
+                    other = self.found_in.get(reader)
+                    together = {reader} if other is None else other.own
+                    if any(self._reads_from(n, together) for n in own):
+                        return False
+                    stack += together
+                    seen |= together
+        return True
+
+    def _reads_from(self, number: int, makers: frozenset[int] | set[int]) -> bool:
+        return any(self.maker.get(x) in makers for x in self.kernels[number].inputs)
+
+    # ------------------------------------------------------------------ costs
+
+    def _work(self, number: int) -> int:
+        """Operations of a kernel's reductions: two a term."""
+        nodes = [m.node for m in self.kernels[number].members]
+        return sum(2 * n.x.size for n in nodes if isinstance(n, (Reduce, Fold)))
+
+    def _traffic(self, node: Node) -> int:
+        """Bytes that are written and read because a node is in memory."""
+        return node.nbytes * (1 + len(self.readers.get(node, ())))
+
+    def _pays(self, chain: _Chain) -> bool:
+        saved = 0
+        for node in (node for number in chain.own for node in self.kernels[number].outputs):
+            if self.is_large(node):
+                within = chain.own.issuperset(self.readers[node])
+                saved += self._traffic(node) if within or self._is_cheap(node) else 0
+        return sum(map(self._work, chain.all)) <= FLOPS_A_BYTE * saved
+
+    # ------------------------------------------------------------------ results
+
+    def schedule_with_chains(self) -> Schedule:
+        """The schedule, every chain one kernel of it."""
+        needed_outside = self._needed_outside()
+        kernels: list[Kernel] = []
+        done: set[int] = set()
+        for start in range(len(self.kernels)):
+            stack = [start]
+            while stack:
+                number = stack[-1]
+                chain = self.found_in.get(number)
+                own = [number] if chain is None else sorted(chain.own)
+                inputs = [
+                    x for n in (own if chain is None else chain.all) for x in self.kernels[n].inputs
+                ]
+                needed = [self.maker[x] for x in inputs if x in self.maker]
+                again = set() if chain is None else chain.again
+                missing = [n for n in needed if n not in done and n not in own and n not in again]
+                if number in done or not missing:
+                    stack.pop()
+                    if number not in done:
+                        done.update(own)
+                        kernels.append(
+                            self.kernels[number]
+                            if chain is None
+                            else self._divided(chain, needed_outside)
+                        )
+                else:
+                    stack += missing
+        return replace(self.schedule, kernels=tuple(kernels))
+
+    def _needed_outside(self) -> set[Node]:
+        """What must be in memory: what is asked for, and what kernels and chains read that they
+        do not make."""
+        needed = set(self.wanted)
+        for number, kernel in enumerate(self.kernels):
+            if number not in self.found_in:
+                needed.update(kernel.inputs)
+        for chain in self.found:
+            needed.update(self._kernel(chain, chain.count, set()).inputs)
+        return needed
+
+    def _divided(self, chain: _Chain, needed: set[Node]) -> Kernel:
+        """The chain's kernel, in slices that the second cache holds, where it can be."""
+        stored = {x for n in chain.own for x in self.kernels[n].outputs if x in needed}
+        made = [n for k in chain.all for n in self.kernels[k].outputs if self.is_large(n)]
+        total = sum(node.nbytes for node in made)
+        sizes = [n for n in range(chain.rows, 0, -1) if chain.rows % n == 0]
+        held = self.machine.l2_bytes // 2 * chain.count
+        best = next((n for n in sizes if total * n // chain.rows <= held), 1)
+        finer = self._kernel(chain, chain.count * chain.rows // best, stored)
+        if self._shared(finer, chain) is not None:
+            return finer
+        return self._kernel(chain, chain.count, stored)
+
+    def _shared(self, kernel: Kernel, chain: _Chain) -> Function | None:
+        """The chain's loops, if its parts can share some."""
+        functions = []
+        for number, part in zip(chain.all, kernel.parts, strict=True):
+            key = number, part.outputs
+            if key not in self.functions:
+                self.functions[key] = lower(part, "part")
+            functions.append(self.functions[key])
+        return share_loops(kernel, "chain", functions)
+
+    def _kernel(self, chain: _Chain, count: int, stored: set[Node]) -> Kernel:
+        parts = [self.kernels[n] for n in chain.all]
+        inputs = {x for part in parts for x in part.inputs}
+        needed = stored | {node for part in parts for node in part.outputs if node in inputs}
+        parts = [_with_stored(part, needed) for part in parts]
+        made = {node for part in parts for node in part.outputs}
+        members = tuple(replace(m, stored=m.node in stored) for part in parts for m in part.members)
+        outside = dict.fromkeys(x for part in parts for x in part.inputs if x not in made)
+        return Kernel("chain", count, members, tuple(outside), parts=tuple(parts))
+
+
+def _with_stored(kernel: Kernel, stored: set[Node]) -> Kernel:
+    members = tuple(replace(m, stored=m.stored and m.node in stored) for m in kernel.members)
+    return replace(kernel, members=members)
