@@ -30,7 +30,7 @@ from .rebuild import (
 from .tile import Tile, sink, tile, unroll_innermost
 from .transpose import in_blocks, turnable
 
-WIDE_OPS = 24  # statements with fewer operations keep several vectors in flight
+WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
 ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once
 PANEL = 1024  # sums that such an array holds
 PAGE_BYTES = 4096  # a stride from which on each step is in another page
@@ -39,7 +39,10 @@ SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
 
 @dataclass(frozen=True)
 class RowPlan:
-    """How to vectorize a kernel: `along` is "inner", "outer" or "none"."""
+    """How to vectorize a kernel: `along` is "inner", "outer" or "none".
+
+    `copies` vectors are in flight; along inner loops, in those that have few operations.
+    """
 
     along: str
     width: int
@@ -73,14 +76,14 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
         reason = f"{width} lanes along the inner loops"
         if light and _may_join_rows(loops, body):
             return RowPlan("inner", width, 2, f"{ROWS} rows at once, {reason}", rows=ROWS)
-        return RowPlan("inner", width, 4 if light else 1, reason)
+        return RowPlan("inner", width, 4, reason)
     return RowPlan("none", 1, 1, "no loop is worth vectors")
 
 
 def plan_inner(body: Body, vector_bytes: int) -> RowPlan:
     """Vectors along each innermost loop by itself."""
     width = max(2, vector_bytes // _element_bytes(body))
-    return RowPlan("inner", width, 4 if _is_light(body) else 1, f"{width} lanes along inner loops")
+    return RowPlan("inner", width, 4, f"{width} lanes along inner loops")
 
 
 def _is_light(body: Body) -> bool:
@@ -176,7 +179,8 @@ def _vectorize_inner(stmt: Stmt, plan: RowPlan) -> Body:
     variables, inside = merge([loop.var for loop in loops], inside)
     if not variables or not is_independent(inside, variables[-1]):
         return (stmt,)
-    return split_lanes(variables, inside, plan.width, plan.copies)
+    copies = plan.copies if _is_light(inside) else 1
+    return split_lanes(variables, inside, plan.width, copies)
 
 
 def _unroll_small(body: Body) -> Body:

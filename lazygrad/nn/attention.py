@@ -67,7 +67,8 @@ class MultiheadAttention:
             self._heads(t.linear(weight, bias))
             for t, weight, bias in zip((query, key, value), weights, biases, strict=True)
         )
-        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal)
+        causal_alone = is_causal and not need_weights and key_padding_mask is attn_mask is None
+        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal and not causal_alone)
         shares: Tensor | None = None
         if need_weights:
             scores = (q * q.shape[-1] ** -0.5) @ k.mT
@@ -75,7 +76,7 @@ class MultiheadAttention:
             out = shares.dropout(self.dropout) @ v
         else:
             out = q.scaled_dot_product_attention(
-                k, v, mask, self.dropout if Tensor.training else 0.0
+                k, v, mask, self.dropout if Tensor.training else 0.0, causal_alone
             )
         out = self.out_proj(out.transpose(1, 2).flatten(2))
         out = out if self.batch_first else out.transpose(0, 1)

@@ -194,8 +194,10 @@ class Contraction(Random):
         elif attn_mask is not None:
             mask = self._as_tensor("attention", attn_mask)
             scores = mask.where(scores, float("-inf")) if mask.dtype == bool_ else scores + mask
-            nothing = scores.detach().amax(-1, keepdim=True).eq(float("-inf"))
-            weights = nothing.where(0, nothing.where(0, scores).softmax(-1))
+            top = scores.detach().amax(-1, keepdim=True)
+            shares = (scores - top.eq(float("-inf")).where(0, top)).exp()
+            total = shares.sum(-1, keepdim=True)
+            weights = shares / total.eq(0).where(1, total)  # a row of zeros where nothing is seen
             return weights.dropout(dropout_p).matmul(value)
         return scores.softmax(-1).dropout(dropout_p).matmul(value)
 
