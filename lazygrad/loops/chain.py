@@ -213,33 +213,27 @@ class _Finder:
     # ------------------------------------------------------------------ results
 
     def schedule_with_chains(self) -> Schedule:
-        """The schedule, every chain one kernel of it."""
-        needed_outside = self._needed_outside()
+        """The schedule, every chain one kernel of it; without those that others compute again."""
+        needed = self._needed_outside()
+        units: dict[int, tuple[list[int], Kernel]] = {}
+        for chain in self.found:
+            own = sorted(chain.own)
+            units.update(dict.fromkeys(own, (own, self._divided(chain, needed))))
         kernels: list[Kernel] = []
         done: set[int] = set()
-        for start in range(len(self.kernels)):
-            stack = [start]
-            while stack:
-                number = stack[-1]
-                chain = self.found_in.get(number)
-                own = [number] if chain is None else sorted(chain.own)
-                inputs = [
-                    x for n in (own if chain is None else chain.all) for x in self.kernels[n].inputs
-                ]
-                needed = [self.maker[x] for x in inputs if x in self.maker]
-                again = set() if chain is None else chain.again
-                missing = [n for n in needed if n not in done and n not in own and n not in again]
-                if number in done or not missing:
-                    stack.pop()
-                    if number not in done:
-                        done.update(own)
-                        kernels.append(
-                            self.kernels[number]
-                            if chain is None
-                            else self._divided(chain, needed_outside)
-                        )
-                else:
-                    stack += missing
+        stack = list(reversed(range(len(self.kernels))))
+        while stack:
+            number = stack[-1]
+            own, kernel = units.get(number, ([number], self.kernels[number]))
+            makers = [self.maker[x] for x in kernel.inputs if x in self.maker]
+            missing = [n for n in makers if n not in done]
+            if missing and number not in done:
+                stack += missing
+                continue
+            stack.pop()
+            if number not in done and kernel.outputs:
+                kernels.append(kernel)
+            done.update(own)
         return replace(self.schedule, kernels=tuple(kernels))
 
     def _needed_outside(self) -> set[Node]:
