@@ -24,6 +24,7 @@ from ..graph.ir import Fold, Node, Reduce
 from ..schedule.ir import Kernel, Schedule
 from .ir import Function
 from .lower import lower
+from .rebuild import body_loads, peel, variables
 from .share import share_loops
 
 LARGE = 4  # second caches: what is passed on in memory is at least so large
@@ -31,6 +32,7 @@ SLICE = 4  # second caches: a slice is at most so large
 FLOPS_A_BYTE = 64  # beyond so much arithmetic for a byte saved, memory hardly matters
 FLOPS_AGAIN = 32  # for a byte saved, so much is computed again
 SPAN = 64  # kernels between the first and the last of a chain: the pass stays linear
+READERS = 8  # what more kernels read is stored
 _KINDS = ("map", "row", "contraction")
 
 
@@ -148,7 +150,7 @@ class _Finder:
     def _may_pass(self, node: Node) -> bool:
         """Whether a large node need not be stored: all its readers are near, or would compute it
         again."""
-        if not self.is_large(node):
+        if not self.is_large(node) or len(self.readers[node]) > READERS:
             return False
         near = all(reader < self.maker[node] + SPAN for reader in self.readers[node])
         return near or self._is_cheap(node)
@@ -168,8 +170,12 @@ class _Finder:
             return False
         if not self._is_convex(chain.own):
             return False
-        stored = {node for number in numbers for node in self.kernels[number].outputs}
-        return self._shared(self._kernel(chain, chain.count, stored), chain) is not None
+        return self._loops(chain) is not None
+
+    def _loops(self, chain: _Chain) -> Function | None:
+        """A chain's loops, if its parts can share some, as if all it makes were stored."""
+        stored = {node for number in chain.own for node in self.kernels[number].outputs}
+        return self._shared(self._kernel(chain, chain.count, stored), chain)
 
     def _is_convex(self, own: frozenset[int]) -> bool:
         """Whether nothing outside depends on some of these kernels and is needed by others of
@@ -205,10 +211,22 @@ class _Finder:
     def _pays(self, chain: _Chain) -> bool:
         saved = 0
         for node in (node for number in chain.own for node in self.kernels[number].outputs):
-            if self.is_large(node):
+            if self._may_pass(node):
                 within = chain.own.issuperset(self.readers[node])
                 saved += self._traffic(node) if within or self._is_cheap(node) else 0
-        return sum(map(self._work, chain.all)) <= FLOPS_A_BYTE * saved
+        again = chain.count * self._shared_bytes(chain)
+        return sum(map(self._work, chain.all)) <= FLOPS_A_BYTE * saved and again <= saved
+
+    def _shared_bytes(self, chain: _Chain) -> int:
+        """The bytes that every iteration reads: of the same elements as all others."""
+        function = self._loops(chain)
+        assert function is not None
+        loops, inside = peel(function.body)
+        own = {loop.var for loop in loops}
+        reads = body_loads(inside)
+        sliced = {x.array for x in reads if own & variables(x.index)}
+        shared = {x.array for x in reads if x.array.scope == "global"} - sliced
+        return sum(array.size * array.dtype.itemsize for array in shared)
 
     # ------------------------------------------------------------------ results
 
@@ -252,13 +270,14 @@ class _Finder:
         stored = {x for n in chain.own for x in self.kernels[n].outputs if x in needed}
         made = [n for k in chain.all for n in self.kernels[k].outputs if self.is_large(n)]
         total = sum(node.nbytes for node in made)
-        sizes = [n for n in range(chain.rows, 0, -1) if chain.rows % n == 0]
         held = self.machine.l2_bytes // 2 * chain.count
-        best = next((n for n in sizes if total * n // chain.rows <= held), 1)
-        finer = self._kernel(chain, chain.count * chain.rows // best, stored)
-        if self._shared(finer, chain) is not None:
-            return finer
-        return self._kernel(chain, chain.count, stored)
+        sizes = [n for n in range(1, chain.rows + 1) if chain.rows % n == 0]
+        fitting = [n for n in sizes if total * n // chain.rows <= held]
+        for size in sizes[max(len(fitting) - 1, 0) :]:
+            kernel = self._kernel(chain, chain.count * chain.rows // size, stored)
+            if self._shared(kernel, chain) is not None:
+                return kernel
+        raise AssertionError("a chain's parts cannot share the loops that they could")
 
     def _shared(self, kernel: Kernel, chain: _Chain) -> Function | None:
         """The chain's loops, if its parts can share some."""
