@@ -5,7 +5,7 @@ The choices follow from named facts of the machine, and each is recorded with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..backends.base import Machine
@@ -32,7 +32,9 @@ SERIAL_WORK = 1 << 13  # operations and bytes below which sharing costs more tha
 Stage = Callable[[str, Function], None]
 
 
-def transform(function: Function, kinds: Sequence[str], machine: Machine, stage: Stage) -> Function:
+def transform(
+    function: Function, kinds: tuple[str, ...], machine: Machine, stage: Stage
+) -> Function:
     """Run every loop pass on a lowered kernel; each result goes to `stage` under the pass's name.
 
     `kinds` is the kernel's kind, or those of a chain's parts.
@@ -84,7 +86,7 @@ def _tile(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
     return vectorize_rows(loops, inside, row_plan), row_plan.reason
 
 
-def _tile_parts(body: Body, kinds: Sequence[str], machine: Machine) -> tuple[Body, list[str]]:
+def _tile_parts(body: Body, kinds: tuple[str, ...], machine: Machine) -> tuple[Body, list[str]]:
     """A chain's parts, each for itself: threads share the loops around them."""
     loops, inside = peel(body)
     own = replace(machine, cores=1)

@@ -19,7 +19,7 @@ def _stages(sample: Any, machine: Any) -> dict[str, Function]:
     seen: dict[str, Function] = {}
     scratch = 0 if machine.gpu else None
     function = lower(sample.kernel, "kernel", scratch)
-    result = transform(function, sample.kernel.kind, machine, seen.__setitem__)
+    result = transform(function, sample.kernel.kinds, machine, seen.__setitem__)
     seen["transform"] = result
     return seen
 
