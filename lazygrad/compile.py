@@ -190,7 +190,7 @@ def compile_kernel(
     """The loops of a kernel, and what makes of them those that codegen takes: a device that has
     code for them already does without."""
     scratch = 0 if machine.gpu else machine.local_bytes or None
-    function = stages.run("lower", lower, kernel, "kernel", scratch)
+    function = stages.run("lower", lower, kernel, "kernel", scratch, not machine.gpu)
     arguments = [*kernel.outputs, *kernel.inputs]
     pairs = [
         (n, arguments.index(memory.in_place[node]))

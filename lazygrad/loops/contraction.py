@@ -9,12 +9,12 @@ what it loads and from which cache, and what packing adds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from ..backends.base import Machine
 from ..expr import Cast, Expr, Op, Var
-from .ir import Accumulate, Body, For, Store, statements
+from .ir import Accumulate, Body, For, If, Store, statements
 from .merge import merge
 from .rebuild import loads, nest, peel, stride, variables
 from .tile import UNROLL_WHOLE, Tile, block_count
@@ -37,6 +37,7 @@ class Contraction:
     a: Expr  # the factor whose elements are broadcast
     b: Expr  # the factor whose elements fill vectors
     body: Body  # accumulator, sum loops, epilogue
+    fixed: frozenset[Var] = frozenset()  # loops that say which terms there are: not for tiles
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def recognise(body: Body) -> Contraction | None:
     if len(sums) != 1:
         return None
     nested, update = peel((sums[0],))
-    if len(update) != 1 or not isinstance(update[0], Accumulate) or update[0].guard is not None:
+    if len(update) != 1 or not isinstance(update[0], Accumulate):
+        return None
+    if update[0].guard is not None and loads(update[0].guard):
         return None
     value = update[0].value
     while isinstance(value, Cast):
@@ -74,8 +77,21 @@ def recognise(body: Body) -> Contraction | None:
     a, b = factors(update, False)
     at = inside.index(sums[0])
     inner.sort(key=lambda v: -_reach(v, a, b))
-    body = (*inside[:at], *nest(inner, update), *inside[at + 1 :])
-    return Contraction(tuple(outer), tuple(inner), a, b, body)
+    guard = update[0].guard if isinstance(update[0], Accumulate) else None
+    fixed = frozenset() if guard is None else frozenset(variables(guard))
+    body = (*inside[:at], *_sum(inner, update, fixed), *inside[at + 1 :])
+    return Contraction(tuple(outer), tuple(inner), a, b, body, fixed)
+
+
+def _sum(inner: Sequence[Var], update: Body, fixed: frozenset[Var]) -> Body:
+    """The summed loops; those that decide nothing are inside of the guard."""
+    deciding = max((n + 1 for n, v in enumerate(inner) if v in fixed), default=0)
+    (term,) = update
+    assert isinstance(term, Accumulate)
+    if term.guard is None:
+        return nest(inner, update)
+    terms = nest(inner[deciding:], (replace(term, guard=None),))
+    return nest(inner[:deciding], (If(term.guard, terms),))
 
 
 def _reach(var: Var, a: Expr, b: Expr) -> int:
@@ -113,7 +129,7 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
     plans = []
     for x in c.outer:
         scattered = sum(stride(s.index, x) != 1 for s in stores)
-        if x.extent < lanes // 2:
+        if x.extent < lanes // 2 or x in c.fixed:
             continue
         swap = x not in variables(c.b)
         a, b = (c.b, c.a) if swap else (c.a, c.b)
@@ -132,7 +148,8 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
             and _bytes(b, c) > machine.l1_bytes
             and reuse >= 4 * 6
         )
-        for copies, rows, other, count in _tile_sizes(only_a, only_b, machine.registers):
+        tiled_a, tiled_b = ([v for v in loops if v not in c.fixed] for loops in (only_a, only_b))
+        for copies, rows, other, count in _tile_sizes(tiled_a, tiled_b, machine.registers):
             size = lanes * copies
             if size > round_up(x.extent, lanes):
                 continue
@@ -197,7 +214,12 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
     plans = []
     lanes = _lanes(c, machine)
     k = c.inner[-1]
-    if operand_stride(c.a, k) != 1 or operand_stride(c.b, k) != 1 or k.extent < lanes // 2:
+    if (
+        c.fixed
+        or operand_stride(c.a, k) != 1
+        or operand_stride(c.b, k) != 1
+        or k.extent < lanes // 2
+    ):
         return []
     only_a = [v for v in c.outer if v in variables(c.a) and v not in variables(c.b)]
     only_b = [v for v in c.outer if v in variables(c.b) and v not in variables(c.a)]

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 
 from ..dtypes import DType, bfloat16, bool_, float16, float32
 from ..expr import Array, Cast, Expr, Literal, Load, Op, Var
-from ..graph.ir import Fold, Node, Reduce, Scatter
-from ..index import all_of, flatten, unflatten
+from ..graph.ir import Fold, Node, Pad, Reduce, Scatter
+from ..index import all_of, at_least, flatten, less, substitute, unflatten
 from ..schedule.access import (
     MultiIndex,
+    accesses,
     fold_index,
     iota_index,
     is_bijection,
@@ -36,19 +37,25 @@ from .share import share_loops
 from .value import Values
 
 
-def lower(kernel: Kernel, name: str, scratch: int | None = None) -> Function:
-    """Plain loops for a kernel; `scratch`: how many bytes one row may have for itself, if limited.
+def lower(
+    kernel: Kernel, name: str, scratch: int | None = None, skip_padding: bool = False
+) -> Function:
+    """Plain loops for a kernel.
+
+    `scratch`: how many bytes one row may have for itself, if limited. With `skip_padding`, sums of
+    products leave out terms that are 0 because they lie in a factor's padding.
 
     Requires: no kernel of kind copy. Ensures: serial loops only; the arguments are the kernel's
     outputs, in order, then its inputs.
     """
     if kernel.kind == "chain":
-        shared = share_loops(kernel, name, [lower(part, name, scratch) for part in kernel.parts])
+        parts = [lower(part, name, scratch, skip_padding) for part in kernel.parts]
+        shared = share_loops(kernel, name, parts)
         assert shared is not None, "a chain whose parts cannot share their loops"
         return shared
     if kernel.kind == "sort":
         return lower_sort(kernel, name, scratch)
-    lowering = _Lowering(kernel, name)
+    lowering = _Lowering(kernel, name, skip_padding and kernel.kind == "contraction")
     body = lowering.scatter() if kernel.kind == "scatter" else lowering.rows()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)
 
@@ -62,8 +69,8 @@ class _Stage:
 
 
 class _Lowering:
-    def __init__(self, kernel: Kernel, name: str) -> None:
-        self.kernel = kernel
+    def __init__(self, kernel: Kernel, name: str, skip_padding: bool) -> None:
+        self.kernel, self.skip_padding = kernel, skip_padding
         names = _Names()
         self.arrays: dict[Node, Array] = {}
         for n, node in enumerate(kernel.outputs):
@@ -272,8 +279,29 @@ class _Lowering:
         value = self.values.of(node.x, at, guards)
         if dtype != node.dtype:
             value = _widened(value, dtype)
+        if self.skip_padding:
+            guards += self._outside_padding(node, index, inner)
         inside.append(Accumulate(register, Literal(0), op, value, all_of(guards)))
         self.registers[node] = register
+
+    def _outside_padding(
+        self, node: Reduce | Fold, index: MultiIndex, inner: Sequence[Expr]
+    ) -> tuple[Expr, ...]:
+        """When a term of a sum of products lies outside of its factors' padding with zeros, along
+        all padded axes but the last: that one is for vectors, or for a tile."""
+        axes = (*axis_variables(node.shape), *reduced_variables(node))
+        values: dict[Expr, Expr] = dict(zip(axes, (*index, *inner), strict=True))
+        guards: list[Expr] = []
+        for access in accesses(node, self.arrays.__contains__):
+            x = access.node
+            if not isinstance(x, Pad) or x.value != 0:
+                continue
+            padded = [axis for axis, amounts in enumerate(x.padding) if amounts != (0, 0)]
+            for axis in padded[:-1]:
+                before, after = x.padding[axis]
+                at = substitute(access.index[axis], values)
+                guards += [at_least(at, before), less(at, x.shape[axis] - after)]
+        return tuple(guards)
 
     # ------------------------------------------------------------------ scatter
 

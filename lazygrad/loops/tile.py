@@ -16,7 +16,7 @@ from functools import partial
 
 from ..expr import Array, Expr, Literal, Ramp, Var
 from ..index import TRUE, add, all_of, less, minimum, mul
-from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store
+from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
 from .rebuild import guard_loads, rename_array, substitute_body, variables
 
 UNROLL_WHOLE = 7  # sum loops up to so long are written out
@@ -141,8 +141,10 @@ def unroll_innermost(body: Body) -> Body:
     """Write out the innermost sum loop, whole if it is short, else by four."""
     result: list[Stmt] = []
     for stmt in body:
-        if isinstance(stmt, For) and stmt.kind == "serial":
-            if any(isinstance(s, For) and s.kind == "serial" for s in stmt.body):
+        if isinstance(stmt, If):
+            stmt = replace(stmt, body=unroll_innermost(stmt.body))
+        elif isinstance(stmt, For) and stmt.kind == "serial":
+            if any(isinstance(s, For) and s.kind == "serial" for s in statements(stmt.body)):
                 stmt = replace(stmt, body=unroll_innermost(stmt.body))
             elif stmt.var.extent <= UNROLL_WHOLE:
                 stmt = replace(stmt, kind="unroll")

@@ -10,10 +10,15 @@ import pytest
 
 from lazygrad import Tensor
 from lazygrad.backends.base import Machine
+from lazygrad.graph.simplify import simplify
 from lazygrad.loops import contraction as passes
 from lazygrad.loops.contract import contract
 from lazygrad.loops.contraction import plan_contraction, recognise
-from lazygrad.loops.ir import show
+from lazygrad.loops.ir import If, show, statements
+from lazygrad.loops.lower import lower
+from lazygrad.schedule.fuse import fuse
+
+from .conftest import Sample
 
 SMALL = Machine(  # vectors of four
     name="small", gpu=False, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
@@ -80,3 +85,25 @@ def test_text(sample: Any, golden: Any) -> None:
     plan = plan_contraction(found, SMALL)
     assert plan is not None
     golden("contract.txt", show(sample("matmul").with_body(contract(found, plan, 2))))
+
+
+@pytest.mark.parametrize("padding", [1, (2, 0), (0, 2)])
+def test_terms_in_the_padding_are_left_out(padding: int | tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    image, weight = (
+        Tensor(random.standard_normal(shape).astype("float32"))
+        for shape in ((2, 2, 5, 5), (4, 2, 3, 3))
+    )
+    node = simplify([image.conv2d(weight, padding=padding).node])
+    kernel = fuse(node, 2).kernels[-1]
+    assert kernel.kind == "contraction"
+    function = lower(kernel, "convolution", skip_padding=True)
+    padded = Sample(kernel, function)
+    padded.agrees(function)
+    found = recognise(function.body)
+    assert found is not None
+    plan = plan_contraction(found, SMALL)
+    assert plan is not None
+    body = contract(found, plan, 2)
+    assert any(isinstance(s, If) for s in statements(body)) == (padding == 1)
+    padded.agrees(padded.with_body(body))
