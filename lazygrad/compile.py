@@ -23,9 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 
 from . import config
+from .backends.base import Device as BackendDevice
 from .backends.base import Machine, Passes
 from .dtypes import DType
 from .graph.empty import fold_empty
@@ -36,7 +38,7 @@ from .graph.structure import Key, structure
 from .loops import ir as loops_ir
 from .loops.chain import chain
 from .loops.cost import flops
-from .loops.heuristics import transform
+from .loops.heuristics import plan_count, transform
 from .loops.ir import Function
 from .loops.lower import lower
 from .loops.overwrite import overwrite
@@ -46,6 +48,7 @@ from .runtime.cache import source_digest
 from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
+from .runtime.tune import fastest
 from .schedule.fuse import fuse
 from .schedule.ir import Kernel, Schedule
 from .schedule.keep import keep
@@ -57,6 +60,7 @@ from .schedule.split import split_reductions
 from .schedule.split_groups import split_for_groups
 from .stages import Stages, watching
 
+TUNED = 12  # plans of a contraction that TUNE=1 tries
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 _plans: dict[Key, Plan] = {}
 _functions: dict[tuple[Function, str], Function] = {}
@@ -93,7 +97,7 @@ def plan_for(
         number = {leaf: n for n, leaf in enumerate(leaves)}
         gifts = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
     watched = [place.number for place in watching()]
-    settings = (Device.DEFAULT, config.DEBUG >= 2, config.THREADS, *watched)
+    settings = (Device.DEFAULT, config.DEBUG >= 2, config.THREADS, config.TUNE, *watched)
     key = (key, *gifts.items(), *settings)
     plan = _plans.get(key)
     if plan is None:
@@ -150,9 +154,7 @@ def compile_graph(
         renamed = dict(zip(wanted, schedule.outputs, strict=True))
         given = {renamed[node]: leaf for node, leaf in gifts.items() if node in renamed}
         memory = stages.run("memory", plan_memory, schedule, given)  # last: only kernels own it
-        functions = [
-            compile_kernel(kernel, memory, device.machine, stages) for kernel in schedule.kernels
-        ]
+        functions = [compile_kernel(kernel, memory, device, stages) for kernel in schedule.kernels]
         linker.add(part, device, schedule, memory, functions, stages)
     return linker.plan(placed)
 
@@ -185,10 +187,11 @@ def _bare(output: Node) -> Node:
 
 
 def compile_kernel(
-    kernel: Kernel, memory: MemoryPlan, machine: Machine, stages: Stages
+    kernel: Kernel, memory: MemoryPlan, device: BackendDevice, stages: Stages
 ) -> tuple[Function, Passes]:
     """The loops of a kernel, and what makes of them those that codegen takes: a device that has
     code for them already does without."""
+    machine = device.machine
     scratch = 0 if machine.gpu else machine.local_bytes or None
     function = stages.run("lower", lower, kernel, "kernel", scratch, not machine.gpu)
     arguments = [*kernel.outputs, *kernel.inputs]
@@ -200,17 +203,23 @@ def compile_kernel(
     function = stages.run("name", named, overwrite(function, pairs), kernel)
     key = f"{kernel.kinds} {machine} {source_digest()}"
 
-    def transformed(function: Function) -> Function:
-        found = _functions.get((function, key))
+    def transformed(function: Function, rank: int) -> Function:
+        at = function, f"{key} {rank}"
+        found = _functions.get(at)
         if found is None:
-            found = stages.run("transform", transform, function, kernel.kinds, machine, stages.saw)
-            _functions[function, key] = found
+            found = stages.run(
+                "transform", transform, function, kernel.kinds, machine, stages.saw, rank
+            )
+            _functions[at] = found
         return found
 
+    count = min(plan_count(function, kernel.kinds, machine), TUNED) if config.TUNE else 1
+    ways = [Passes(f"{key} {rank}", partial(transformed, rank=rank)) for rank in range(count)]
+    way = ways[0] if count == 1 else fastest(function, ways, device)
     if stages.are_watched:  # again, if need be, and each kernel after the other
-        _functions.pop((function, key), None)
-        transformed(function)
-    return function, Passes(key, transformed)
+        _functions.pop((function, way.key), None)
+        way.run(function)
+    return function, way
 
 
 def named(function: Function, kernel: Kernel) -> Function:

@@ -116,10 +116,16 @@ def operand_stride(e: Expr, var: Var) -> int | None:
     return steps.pop() if len(steps) == 1 else (0 if not steps else None)
 
 
-def plan_contraction(c: Contraction, machine: Machine) -> Plan | None:
-    """The cheapest plan, by counting loads, idle lanes and packing; None if there is none."""
-    plans = [*_outer_plans(c, machine), *_lane_plans(c, machine)]
-    return min(plans, key=lambda p: p.cost, default=None)
+def plan_contraction(c: Contraction, machine: Machine, rank: int = 0) -> Plan | None:
+    """The cheapest plan, by counting loads, idle lanes and packing, or (`rank` 1, 2, ...) the ones
+    after it; None if there is none."""
+    plans = ranked_plans(c, machine)
+    return plans[min(rank, len(plans) - 1)] if plans else None
+
+
+def ranked_plans(c: Contraction, machine: Machine) -> list[Plan]:
+    """All plans, the cheapest first."""
+    return sorted([*_outer_plans(c, machine), *_lane_plans(c, machine)], key=lambda p: p.cost)
 
 
 def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:

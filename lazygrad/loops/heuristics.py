@@ -12,7 +12,7 @@ from ..backends.base import Machine
 from ..expr import Var
 from .borders import split_borders
 from .contract import contract
-from .contraction import plan_contraction, recognise
+from .contraction import plan_contraction, ranked_plans, recognise
 from .gpu import spread_elements, spread_rows
 from .gpu_contract import fills_blocks, spread_contraction
 from .hoist import hoist
@@ -33,11 +33,12 @@ Stage = Callable[[str, Function], None]
 
 
 def transform(
-    function: Function, kinds: tuple[str, ...], machine: Machine, stage: Stage
+    function: Function, kinds: tuple[str, ...], machine: Machine, stage: Stage, rank: int = 0
 ) -> Function:
     """Run every loop pass on a lowered kernel; each result goes to `stage` under the pass's name.
 
-    `kinds` is the kernel's kind, or those of a chain's parts.
+    `kinds` is the kernel's kind, or those of a chain's parts; `rank` says which of the plans for a
+    contraction to take, the best by the cost model being 0.
 
     Requires: serial loops, as `lower` makes them. Ensures: the loops that codegen takes.
     """
@@ -45,8 +46,10 @@ def transform(
     stage("split", function)
     if len(kinds) > 1:
         body, reasons = _tile_parts(function.body, kinds, machine)
+    elif machine.gpu:
+        body, *reasons = _spread(function.body, kinds[0], machine)
     else:
-        body, *reasons = (_spread if machine.gpu else _tile)(function.body, kinds[0], machine)
+        body, *reasons = _tile(function.body, kinds[0], machine, rank)
     function = replace(function, body=body, reasons=tuple(reasons))
     stage("tile", function)
     # before unroll: a vector loop sunk under an unrolled one is widened once, not in each copy
@@ -68,13 +71,21 @@ def transform(
     return function
 
 
-def _tile(body: Body, kind: str, machine: Machine) -> tuple[Body, str]:
+def plan_count(function: Function, kinds: tuple[str, ...], machine: Machine) -> int:
+    """How many plans there are for a lowered kernel; 1 where there is nothing to choose."""
+    if kinds != ("contraction",) or machine.gpu:
+        return 1
+    found = recognise(split_divided(function.body))
+    return 1 if found is None else max(1, len(ranked_plans(found, machine)))
+
+
+def _tile(body: Body, kind: str, machine: Machine, rank: int = 0) -> tuple[Body, str]:
     """Vectors, register tiles and packed panels for a CPU."""
     if kind == "sort":
         return body, "merging is one step after another"
     found = recognise(body) if kind == "contraction" else None
     if found is not None:
-        plan = plan_contraction(found, machine)
+        plan = plan_contraction(found, machine, rank)
         if plan is not None:
             return contract(found, plan, machine.cores), plan.reason
     loops, inside = _merged(body)
