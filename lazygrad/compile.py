@@ -153,7 +153,8 @@ def compile_graph(
         schedule = make_schedule(wanted, device.machine, stages)
         renamed = dict(zip(wanted, schedule.outputs, strict=True))
         given = {renamed[node]: leaf for node, leaf in gifts.items() if node in renamed}
-        memory = stages.run("memory", plan_memory, schedule, given)  # last: only kernels own it
+        in_contractions = not device.machine.gpu
+        memory = stages.run("memory", plan_memory, schedule, given, in_contractions)
         functions = [compile_kernel(kernel, memory, device, stages) for kernel in schedule.kernels]
         linker.add(part, device, schedule, memory, functions, stages)
     return linker.plan(placed)

@@ -21,7 +21,14 @@ from .contraction import Contraction, Plan, by_factor, extent_of, factors, share
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
 from .lanes import split_lanes
 from .pack import pack
-from .rebuild import nest, peel, rename_array, substitute_body, variables
+from .rebuild import (
+    nest,
+    peel,
+    rename_array,
+    substitute_body,
+    updates_in_place,
+    variables,
+)
 from .tile import shift, split_loop, tile, unroll_innermost
 
 A_BLOCK_BYTES = 192 << 10  # the packed block of the broadcast operand: most of a second cache
@@ -43,10 +50,10 @@ def contract(c: Contraction, plan: Plan, cores: int) -> Body:
         body = _keep_partial_sums(body)
     blocks: dict[Var, Var] = {}
     for t in reversed(plan.tiles):
-        blocks[t.var], body = tile(body, t, overlap=True)
+        blocks[t.var], body = tile(body, t, overlap=not c.once)
     a, b = (c.b, c.a) if plan.swap else (c.a, c.b)
     groups = [[blocks.get(v, v) for v in group] for group in by_factor(c.outer, a, b)]
-    task, (both, columns, rows), body = _split_tasks(groups, body, cores)
+    task, (both, columns, rows), body = _split_tasks(groups, body, cores, c.once)
     if plan.sum_block is None:
         inside = _packed(unroll_innermost(body), columns, rows, plan)
     else:
@@ -157,6 +164,8 @@ def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body
     if a_bytes(part) > 2 * A_BLOCK_BYTES:
         extent = part[0].extent
         count = -(-extent // max(1, A_BLOCK_BYTES * extent // a_bytes(part)))
+        if updates_in_place(body):
+            count = next(n for n in range(count, extent + 1) if extent % n == 0)
         blocks, part[0], body = split_loop(part[0], count, "s", body)
         body = _add_once(body, blocks, part[0], extent)
         row_blocks.append(blocks)
@@ -192,7 +201,7 @@ def _sizes_inside(body: Body) -> list[Var]:
 
 
 def _split_tasks(
-    groups: list[list[Var]], body: Body, cores: int
+    groups: list[list[Var]], body: Body, cores: int, evenly: bool
 ) -> tuple[list[Var], list[list[Var]], Body]:
     """Share one loop among the threads.
 
@@ -200,7 +209,7 @@ def _split_tasks(
     """
     if cores == 1:
         return [], groups, body
-    chosen = shared_loop({v: v.extent for group in groups for v in group}, cores)
+    chosen = shared_loop({v: v.extent for group in groups for v in group}, cores, evenly)
     if chosen is None:
         return [], groups, body
     task, part, body = split_loop(chosen, cores, "t", body)

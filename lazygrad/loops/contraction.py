@@ -16,7 +16,7 @@ from ..backends.base import Machine
 from ..expr import Cast, Expr, Op, Var
 from .ir import Accumulate, Body, For, If, Store, statements
 from .merge import merge
-from .rebuild import loads, nest, peel, stride, variables
+from .rebuild import loads, nest, peel, stride, updates_in_place, variables
 from .tile import UNROLL_WHOLE, Tile, block_count
 
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
@@ -38,6 +38,7 @@ class Contraction:
     b: Expr  # the factor whose elements fill vectors
     body: Body  # accumulator, sum loops, epilogue
     fixed: frozenset[Var] = frozenset()  # loops that say which terms there are: not for tiles
+    once: bool = False  # whether it overwrites what it reads, so that no two tiles may overlap
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def recognise(body: Body) -> Contraction | None:
     guard = update[0].guard if isinstance(update[0], Accumulate) else None
     fixed = frozenset() if guard is None else frozenset(variables(guard))
     body = (*inside[:at], *_sum(inner, update, fixed), *inside[at + 1 :])
-    return Contraction(tuple(outer), tuple(inner), a, b, body, fixed)
+    return Contraction(tuple(outer), tuple(inner), a, b, body, fixed, updates_in_place(body))
 
 
 def _sum(inner: Sequence[Var], update: Body, fixed: frozenset[Var]) -> Body:
@@ -161,10 +162,12 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
                 continue
             vector = Tile(x, size, lanes)
             tiles = [Tile(v, n) for v, n in (rows, (other, count)) if v]
+            if c.once and any(t.var.extent % t.size for t in tiles):
+                continue
             tiles.append(vector)
             counts = {t.var: block_count(t) for t in tiles}
             extents = {v: counts.get(v, v.extent) for v in (*both, *columns, *only_a)}
-            useful = 1.0 / excess(extents, machine.cores)
+            useful = 1.0 / excess(extents, machine.cores, c.once)
             for t in tiles:
                 useful *= t.var.extent / (counts[t.var] * t.size)
             products = copies * rows[1] * count
@@ -240,6 +243,8 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
             if products + columns + 1 > machine.registers or rows > v.extent or columns > w.extent:
                 continue
             tiles = (Tile(v, rows), Tile(w, columns))
+            if c.once and any(t.var.extent % t.size for t in tiles):
+                continue
             useful = k.extent / round_up(k.extent, lanes)
             for t in tiles:
                 useful *= t.var.extent / (block_count(t) * t.size)
@@ -296,17 +301,18 @@ def by_factor(outer: Sequence[Var], a: Expr, b: Expr) -> tuple[list[Var], list[V
     return both, [v for v in outer if v not in in_a], [v for v in outer if v not in in_b]
 
 
-def shared_loop(extents: Mapping[Var, int], cores: int) -> Var | None:
+def shared_loop(extents: Mapping[Var, int], cores: int, evenly: bool = False) -> Var | None:
     """The loop to share among threads, of a tiled contraction's outer loops from the outermost
-    on: the first that divides evenly enough, else the largest."""
-    long = [v for v, n in extents.items() if n >= cores]
+    on: the first that divides evenly enough, else the largest; with `evenly`, none but one that
+    divides."""
+    long = [v for v, n in extents.items() if n >= cores and not (evenly and n % cores)]
     even = [v for v in long if round_up(extents[v], cores) <= EVEN * extents[v]]
     return even[0] if even else max(long, key=extents.__getitem__, default=None)
 
 
-def excess(extents: Mapping[Var, int], cores: int) -> float:
+def excess(extents: Mapping[Var, int], cores: int, evenly: bool) -> float:
     """By how much the busiest thread's part exceeds an equal one."""
-    shared = shared_loop(extents, cores)
+    shared = shared_loop(extents, cores, evenly)
     return cores if shared is None else round_up(extents[shared], cores) / extents[shared]
 
 

@@ -22,7 +22,7 @@ from .ir import Kernel, Schedule, axis_variables
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 MAX_TRIES = 512  # slots that a node is offered: placing stays linear however many are alive
-_IN_PLACE_KINDS = ("map", "row")  # tiles of a contraction may overlap, and compute twice
+_IN_PLACE_KINDS = ("map", "row")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -57,13 +57,16 @@ class _Block:
     death: int
 
 
-def plan_memory(schedule: Schedule, donated: Mapping[Node, Node] | None = None) -> MemoryPlan:
+def plan_memory(
+    schedule: Schedule, donated: Mapping[Node, Node] | None = None, in_contractions: bool = False
+) -> MemoryPlan:
     """Choose slots for all stored nodes of a schedule.
 
     Requires: a verified schedule. `donated` names for an output the Buffer whose memory it may
     take, if that is no longer needed. Ensures: nodes share a slot only where their lives do not
-    meet, but for a node that takes its input's place: its kernel (a map or row kernel) reads that
-    input only in this node's own member, and there only the very element that it writes.
+    meet, but for a node that takes its input's place: its kernel (a map or row kernel, and with
+    `in_contractions` a contraction, which then computes each element once) reads that input only
+    in this node's own member, and there only the very element that it writes.
     """
     last = len(schedule.kernels)
     births = {n: k for k, kernel in enumerate(schedule.kernels) for n in kernel.outputs}
@@ -72,7 +75,9 @@ def plan_memory(schedule: Schedule, donated: Mapping[Node, Node] | None = None) 
         deaths.update(dict.fromkeys(kernel.inputs, k))
     outputs = outputs_of(schedule)
     deaths.update(dict.fromkeys(schedule.outputs, last))  # Buffers among them, too
-    in_place = _choose_in_place(schedule.kernels, births, deaths, donated or {})
+    kinds = (*_IN_PLACE_KINDS, "contraction") if in_contractions else _IN_PLACE_KINDS
+    kernels = {k: kernel for k, kernel in enumerate(schedule.kernels) if kernel.kind in kinds}
+    in_place = _choose_in_place(kernels, births, deaths, donated or {})
     blocks = _blocks(births, deaths, in_place)
     own = [blocks[node] for node in outputs if node in blocks]
     slots, slot_of = _place(own, list(dict.fromkeys(blocks.values())))
@@ -95,16 +100,14 @@ def aligned(nbytes: int) -> int:
 
 
 def _choose_in_place(
-    kernels: Sequence[Kernel],
+    kernels: Mapping[int, Kernel],
     births: Mapping[Node, int],
     deaths: Mapping[Node, int],
     donated: Mapping[Node, Node],
 ) -> dict[Node, Node]:
     """For each node that can take the memory of an input that dies at its kernel: that input."""
     chosen: dict[Node, Node] = {}
-    for k, kernel in enumerate(kernels):
-        if kernel.kind not in _IN_PLACE_KINDS:
-            continue
+    for k, kernel in kernels.items():
         dying = [x for x in kernel.inputs if deaths[x] == k]
         mine = {x for x in dying if x in births}  # made by this schedule, so its to give away
         wanted = [m for m in kernel.members if m.stored and _candidates(m.node, mine, donated)]

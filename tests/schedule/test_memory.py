@@ -102,12 +102,13 @@ def test_a_node_of_another_dtype_takes_no_place(leaf):
         assert not plan_memory(Schedule((kernel(x), kernel(y)), (y,))).in_place
 
 
-def test_a_contraction_takes_no_place(leaf):
-    """Its tiles may overlap: an element may be computed twice."""
+def test_a_contraction_takes_a_place_only_where_it_may(leaf):
+    """Else its tiles may overlap: an element may be computed twice."""
     x = Neg(leaf([1.0, 2.0], float32))
     y = Neg(x)
-    plan = plan_memory(Schedule((kernel(x), kernel(y, kind="contraction")), (y,)))
-    assert not plan.in_place
+    schedule = Schedule((kernel(x), kernel(y, kind="contraction")), (y,))
+    assert not plan_memory(schedule).in_place
+    assert plan_memory(schedule, in_contractions=True).in_place == {y: x}
 
 
 def test_a_node_that_is_read_later_or_wanted_keeps_its_memory(leaf):
