@@ -52,13 +52,19 @@ def chain(schedule: Schedule, machine: Machine) -> Schedule:
 class _Chain:
     """Kernels by number; those in `again` are computed by another chain too.
 
-    They share `count` iterations, and may share up to `rows` times as many.
+    What they pass on are matrices, divided into slices of `size` of their `rows`.
     """
 
     own: frozenset[int]
     again: frozenset[int]
-    count: int
+    matrices: int
     rows: int
+    size: int
+
+    @property
+    def count(self) -> int:
+        """How many iterations they share."""
+        return self.matrices * self.rows // self.size
 
     @cached_property
     def all(self) -> list[int]:
@@ -101,23 +107,16 @@ class _Finder:
         """The largest chain that begins with a kernel, if there is one that pays."""
         passing = [n for n in self.kernels[seed].outputs if self._may_pass(n)]
         first = max(passing, key=lambda n: n.size, default=None)
-        if first is None or not self._is_worth(seed, first):
+        if first is None or not self._is_worth(seed, first) or len(first.shape) < 2:
             return
-        for count, rows in self._counts(first):
-            grown = self._grown(_Chain(frozenset([seed]), frozenset(), count, rows))
+        matrices, rows = prod(first.shape[:-2]), first.shape[-2]
+        least = next((n for n in range(2, rows) if rows % n == 0), rows)
+        for size in dict.fromkeys((rows, least)):  # all that matrices have in common, or rows
+            grown = self._grown(_Chain(frozenset([seed]), frozenset(), matrices, rows, size))
             if len(grown.own) > 1 and self._pays(grown):
                 self.found.append(grown)
                 self.found_in.update((number, grown) for number in grown.own)
                 return
-
-    def _counts(self, node: Node) -> list[tuple[int, int]]:
-        """Numbers of slices to try, and of rows in each: matrices, else rows."""
-        rows, matrices = prod(node.shape[:-1]), prod(node.shape[:-2])
-        return [
-            (n, rows // n)
-            for n in dict.fromkeys((matrices, rows))
-            if n >= self.machine.cores and node.nbytes // n <= SLICE * self.machine.l2_bytes
-        ]
 
     def _grown(self, chain: _Chain) -> _Chain:
         """A chain with every kernel that can be added, one after another."""
@@ -168,6 +167,12 @@ class _Finder:
         numbers = sorted(chain.own)
         if numbers[-1] - numbers[0] >= SPAN or not all(map(self._is_fit, chain.all)):
             return False
+        largest = max(node.nbytes for number in numbers for node in self.kernels[number].outputs)
+        if (
+            chain.count < self.machine.cores
+            or largest > SLICE * self.machine.l2_bytes * chain.count
+        ):
+            return False
         if not self._is_convex(chain.own):
             return False
         return self._loops(chain) is not None
@@ -175,7 +180,7 @@ class _Finder:
     def _loops(self, chain: _Chain) -> Function | None:
         """A chain's loops, if its parts can share some, as if all it makes were stored."""
         stored = {node for number in chain.own for node in self.kernels[number].outputs}
-        return self._shared(self._kernel(chain, chain.count, stored), chain)
+        return self._shared(self._kernel(chain, stored), chain)
 
     def _is_convex(self, own: frozenset[int]) -> bool:
         """Whether nothing outside depends on some of these kernels and is needed by others of
@@ -262,7 +267,7 @@ class _Finder:
             if number not in self.found_in:
                 needed.update(kernel.inputs)
         for chain in self.found:
-            needed.update(self._kernel(chain, chain.count, set()).inputs)
+            needed.update(self._kernel(chain, set()).inputs)
         return needed
 
     def _divided(self, chain: _Chain, needed: set[Node]) -> Kernel:
@@ -270,11 +275,11 @@ class _Finder:
         stored = {x for n in chain.own for x in self.kernels[n].outputs if x in needed}
         made = [n for k in chain.all for n in self.kernels[k].outputs if self.is_large(n)]
         total = sum(node.nbytes for node in made)
-        held = self.machine.l2_bytes // 2 * chain.count
+        held = self.machine.l2_bytes // 2
         sizes = [n for n in range(1, chain.rows + 1) if chain.rows % n == 0]
-        fitting = [n for n in sizes if total * n // chain.rows <= held]
+        fitting = [n for n in sizes if total * n // (chain.matrices * chain.rows) <= held]
         for size in sizes[max(len(fitting) - 1, 0) :]:
-            kernel = self._kernel(chain, chain.count * chain.rows // size, stored)
+            kernel = self._kernel(replace(chain, size=size), stored)
             if self._shared(kernel, chain) is not None:
                 return kernel
         raise AssertionError("a chain's parts cannot share the loops that they could")
@@ -289,7 +294,7 @@ class _Finder:
             functions.append(self.functions[key])
         return share_loops(kernel, "chain", functions)
 
-    def _kernel(self, chain: _Chain, count: int, stored: set[Node]) -> Kernel:
+    def _kernel(self, chain: _Chain, stored: set[Node]) -> Kernel:
         parts = [self.kernels[n] for n in chain.all]
         inputs = {x for part in parts for x in part.inputs}
         needed = stored | {node for part in parts for node in part.outputs if node in inputs}
@@ -297,7 +302,7 @@ class _Finder:
         made = {node for part in parts for node in part.outputs}
         members = tuple(replace(m, stored=m.node in stored) for part in parts for m in part.members)
         outside = dict.fromkeys(x for part in parts for x in part.inputs if x not in made)
-        return Kernel("chain", count, members, tuple(outside), parts=tuple(parts))
+        return Kernel("chain", chain.count, members, tuple(outside), parts=tuple(parts))
 
 
 def _with_stored(kernel: Kernel, stored: set[Node]) -> Kernel:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
+from lazygrad.backends.base import Machine
 from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.ir import Node
 from lazygrad.graph.simplify import simplify
@@ -34,9 +35,9 @@ def values(*shape: int) -> Tensor:
     return Tensor(random.standard_normal(shape).astype(np.float32))
 
 
-def chained(*tensors: Tensor) -> Schedule:
+def chained(*tensors: Tensor, machine: Machine = SMALL_CACHE) -> Schedule:
     nodes = simplify([t.node for t in tensors])
-    schedule = chain(keep(fuse(nodes, SMALL_CACHE.cores)), SMALL_CACHE)
+    schedule = chain(keep(fuse(nodes, machine.cores)), machine)
     verify_schedule(schedule)
     return schedule
 
@@ -103,6 +104,15 @@ def test_slices_fit_the_second_cache() -> None:
     rows = [a for a in local if a.scope == "local" and a.name.startswith("mid")]
     assert kernel.outer == 6 * 4  # two rows of each matrix: fewer are no loop
     assert {a.size for a in rows} == {2 * 4, 2 * 12}
+
+
+def test_slices_are_rows_where_matrices_are_too_large() -> None:
+    out = attention(2, 3)[-1]
+    schedule = chained(out, machine=replace(CPU, l2_bytes=32))
+    (kernel,) = [kernel for kernel in schedule.kernels if kernel.kind == "chain"]
+    assert kernel.kinds[-3:] == ("contraction", "row", "contraction")
+    assert kernel.outer == 6 * 4
+    agrees(schedule, out)
 
 
 def test_a_gradient_that_waits_computes_again_what_it_needs() -> None:
