@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Callable
@@ -196,6 +197,25 @@ i, j, p = Var("i", 10), Var("j", 4), Var("p", 120)
 )
 def test_bounds_simplify(made: Expr, expected: Expr) -> None:
     assert made is expected
+
+
+@pytest.mark.parametrize("step", [2, 4, 12])
+def test_larger_digits_decide_alone_wherever_they_can(step: int) -> None:
+    i, j = Var("i", 5), Var("j", step)  # the digits of a number
+    for limit in range(1, 5 * step):
+        made = less(add(mul(i, step), j), limit)
+        for a, b in itertools.product(range(5), range(step)):
+            assert value(made, {i: a, j: b}) == (a * step + b < limit)
+        assert (made == less(i, limit // step)) == (limit % step == 0)
+
+
+def test_digits_that_overlap_decide_together() -> None:
+    i, j = Var("i", 5), Var("j", 6)
+    for limit in range(1, 25):
+        made = less(add(mul(i, 4), j), limit)
+        for a, b in itertools.product(range(5), range(6)):
+            assert value(made, {i: a, j: b}) == (a * 4 + b < limit)
+    assert less(add(mul(i, 4), j), 8) is not less(i, 2)  # 4 + 4 is not less than 8
 
 
 def test_all_of() -> None:

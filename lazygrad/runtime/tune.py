@@ -48,7 +48,9 @@ def fastest(function: Function, candidates: Sequence[Passes], device: Device) ->
 
 def _times(function: Function, candidates: Sequence[Passes], device: Device) -> list[float]:
     """The least seconds of one run of each."""
-    arrays = [np.zeros(a.size, a.dtype.numpy) for a in function.arguments]
+    arrays = [np.empty(a.size, a.dtype.numpy) for a in function.arguments]
+    for array in arrays:
+        array.fill(0)  # np.zeros would be one page of zeros over and over, always in the caches
     memories = [device.upload(array) for array in arrays]
     slots = tuple(range(len(memories)))
     programs = [

@@ -43,7 +43,7 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
         if member.node in seen:
             return f"{member.node} is a member twice"
         seen.add(member.node)
-        if member.stored and member.node in written:
+        if member.node in written:
             return f"{member.node} is written by kernel {written[member.node]} too"
         at_end = member in kernel.end
         cause = _end_fault(member, kernel) if at_end else _member_fault(member, kernel)
@@ -59,7 +59,7 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
 
 def _chain_fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
     """What is wrong with a chain, or None: its parts are kernels in an order of their own."""
-    local = {node for part in kernel.parts for node in part.outputs} - set(kernel.outputs)
+    local = {m.node for part in kernel.parts for m in part.members} - set(kernel.outputs)
     before = {node: number for node, number in written.items() if node not in local}
     for number, part in enumerate(kernel.parts):
         if part.kind not in ("map", "row", "contraction") or part.end:

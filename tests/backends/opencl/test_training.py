@@ -40,13 +40,19 @@ def example() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def batches() -> Batches:
-    """Batches of MNIST; of scikit-learn's digits where that is not to be had."""
+    """Batches of MNIST; of scikit-learn's digits where that is not to be had.
+
+    The digits are enlarged, each point to nine equal ones, and of equal ones rounding decides which
+    gets a maximum's gradient: noise tells them apart.
+    """
+    random = np.random.default_rng(0)
     try:
-        images, labels, *_ = nn.datasets.mnist(device="CPU")
+        images, labels = (x.numpy() for x in nn.datasets.mnist(device="CPU")[:2])
     except DownloadError:
-        images, labels, *_ = nn.datasets.digits(device="CPU")
-    order = np.random.default_rng(0).permutation(len(labels))[: STEPS * BATCH].reshape(STEPS, BATCH)
-    return [(images.numpy()[batch], labels.numpy()[batch]) for batch in order]
+        images, labels = (x.numpy() for x in nn.datasets.digits(device="CPU")[:2])
+        images = images // 2 + random.integers(0, 128, images.shape, np.uint8)
+    order = random.permutation(len(labels))[: STEPS * BATCH].reshape(STEPS, BATCH)
+    return [(images[batch], labels[batch]) for batch in order]
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +67,13 @@ def default() -> Iterator[None]:
 def losses(device: str, model: str, example: ModuleType, batches: Batches) -> np.ndarray:
     """The loss of each step, on a device.
 
-    The rate is low: what backends add up in another order, Adam's first steps amplify, since they
-    go by the signs of gradients, however near to 0.
+    What backends add up in another order, Adam's first steps amplify, since they go by the signs of
+    gradients, however near to 0: the rate is low, and eps above what rounding leaves of a 0.
     """
     Device.DEFAULT = device
     Tensor.manual_seed(0)
     layers = example.MODELS[model]()
-    optimizer = nn.optim.Adam(nn.state.get_parameters(layers), lr=4e-5)
+    optimizer = nn.optim.Adam(nn.state.get_parameters(layers), lr=1e-4, eps=1e-6)
 
     @TinyJit
     def step(images: Tensor, labels: Tensor) -> Tensor:
@@ -99,4 +105,4 @@ def test_losses_are_those_of_the_cpu(
         device = "GPU:9"
     expected = losses("CPU", model, example, batches)
     np.testing.assert_allclose(losses(device, model, example, batches), expected, rtol=1e-3)
-    assert expected[-5:].mean() < expected[:5].mean()
+    assert expected[-1] < expected[0] / 1.05
