@@ -48,7 +48,7 @@ from .runtime.cache import source_digest
 from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
-from .runtime.tune import fastest
+from .runtime.tune import TRIED, fastest
 from .schedule.fuse import fuse
 from .schedule.ir import Kernel, Schedule
 from .schedule.keep import keep
@@ -60,7 +60,6 @@ from .schedule.split import split_reductions
 from .schedule.split_groups import split_for_groups
 from .stages import Stages, watching
 
-TUNED = 12  # plans of a contraction that TUNE=1 tries
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 _plans: dict[Key, Plan] = {}
 _functions: dict[tuple[Function, str], Function] = {}
@@ -175,7 +174,8 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
         schedule = stages.run("keep", keep, schedule)
     if lanes:  # after fuse: only what lies between kernels has a layout to choose
         schedule = stages.run("layout", choose_layouts, schedule, lanes)
-    if not machine.gpu and not machine.local_bytes:  # after layout: loops follow from it
+    # after layout: loops follow from it; and not for OpenCL, whose scratch is too small for slices
+    if not machine.gpu and not machine.local_bytes:
         schedule = stages.run("chain", chain, schedule, machine)
     return schedule
 
@@ -214,7 +214,7 @@ def compile_kernel(
             _functions[at] = found
         return found
 
-    count = min(plan_count(function, kernel.kinds, machine), TUNED) if config.TUNE else 1
+    count = min(plan_count(function, kernel.kinds, machine), TRIED) if config.TUNE else 1
     ways = [Passes(f"{key} {rank}", partial(transformed, rank=rank)) for rank in range(count)]
     way = ways[0] if count == 1 else fastest(function, ways, device)
     if stages.are_watched:  # again, if need be, and each kernel after the other

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 from ..backends.base import Machine
@@ -130,73 +131,117 @@ def ranked_plans(c: Contraction, machine: Machine) -> list[Plan]:
 
 
 def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
-    """Plans whose vectors run along an outer loop."""
-    lanes = _lanes(c, machine)
-    stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope != "register"]
+    """Plans whose vectors run along an outer loop that one factor alone depends on."""
     plans = []
     for x in c.outer:
-        scattered = sum(stride(s.index, x) != 1 for s in stores)
-        if x.extent < lanes // 2 or x in c.fixed:
-            continue
         swap = x not in variables(c.b)
         a, b = (c.b, c.a) if swap else (c.a, c.b)
-        if x in variables(a):
+        if x.extent < _lanes(c, machine) // 2 or x in c.fixed or x in variables(a):
             continue
-        both, columns, only_a = by_factor(c.outer, a, b)
-        only_b = [v for v in columns if v is not x]
-        contiguous = operand_stride(b, x) == 1
-        reuse = extent_of(only_a)
-        inner = c.inner[-1]
-        step = operand_stride(b, inner)
-        pack_b = not contiguous or (
-            step is not None
-            and abs(step) >= lanes
-            and not _slides(b, [*only_b, x], c.inner)
-            and _bytes(b, c) > machine.l1_bytes
-            and reuse >= 4 * 6
-        )
-        tiled_a, tiled_b = ([v for v in loops if v not in c.fixed] for loops in (only_a, only_b))
-        for copies, rows, other, count in _tile_sizes(tiled_a, tiled_b, machine.registers):
-            size = lanes * copies
-            if size > round_up(x.extent, lanes):
-                continue
-            vector = Tile(x, size, lanes)
-            tiles = [Tile(v, n) for v, n in (rows, (other, count)) if v]
-            if c.once and any(t.var.extent % t.size for t in tiles):
-                continue
-            tiles.append(vector)
-            counts = {t.var: block_count(t) for t in tiles}
-            extents = {v: counts.get(v, v.extent) for v in (*both, *columns, *only_a)}
-            useful = 1.0 / excess(extents, machine.cores, c.once)
-            for t in tiles:
-                useful *= t.var.extent / (counts[t.var] * t.size)
-            products = copies * rows[1] * count
-            loaded = float(count)
-            if other and inner.extent <= UNROLL_WHOLE and operand_stride(b, other) == step:
-                # windows overlap: what one place loads serves its neighbour in the next term
-                loaded = (count + inner.extent - 1) / inner.extent
-            cycles = max(
-                _cycles(products, rows[1] + copies * loaded), copies * loaded * CYCLES_A_STREAM
-            )
-            cost = cycles / products / useful
-            sum_block = _sum_block(c, size * count, machine)
-            if sum_block is not None:
-                cost += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
-            if pack_b:
-                cost += (0.15 if contiguous else 0.5) * lanes / max(reuse, 1)
-            elif not contiguous:
-                cost += lanes
-            cost += scattered * CYCLES_A_SCATTER * lanes / extent_of(c.inner)
-            pack_a = False
-            if _scatters(a, rows[0], inner):
-                packing, missing = lanes / (extent_of(only_b) * x.extent), 4.0 / products
-                pack_a = packing < missing
-                cost += min(packing, missing)
-            reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
-            plans.append(
-                Plan(tuple(tiles), None, lanes, swap, pack_a, pack_b, sum_block, cost, reason)
-            )
+        along = _Along(c, machine, x, a, b, swap)
+        for size in _tile_sizes(*along.tiled, machine.registers):
+            plan = along.plan(*size)
+            if plan is not None:
+                plans.append(plan)
     return plans
+
+
+@dataclass(frozen=True)
+class _Along:
+    """A contraction whose vectors run along x: what its plans have in common."""
+
+    c: Contraction
+    machine: Machine
+    x: Var
+    a: Expr
+    b: Expr
+    swap: bool
+
+    @cached_property
+    def loops(self) -> tuple[list[Var], list[Var], list[Var]]:
+        """The outer loops of both factors, b's alone, and a's alone."""
+        return by_factor(self.c.outer, self.a, self.b)
+
+    @cached_property
+    def tiled(self) -> tuple[list[Var], list[Var]]:
+        """The loops beside x that may be tiled: a's alone, and b's alone."""
+        _, only_b, only_a = self.loops
+        free = [v for v in self.c.outer if v not in self.c.fixed and v is not self.x]
+        return [v for v in only_a if v in free], [v for v in only_b if v in free]
+
+    def plan(
+        self, copies: int, rows: tuple[Var | None, int], other: Var | None, count: int
+    ) -> Plan | None:
+        """Tiles of so many vectors by so many rows, and by so many of b's other loop; None where
+        the loops are shorter."""
+        c, lanes = self.c, _lanes(self.c, self.machine)
+        if lanes * copies > round_up(self.x.extent, lanes):
+            return None
+        beside = [Tile(v, n) for v, n in (rows, (other, count)) if v]
+        if c.once and any(t.var.extent % t.size for t in beside):
+            return None
+        tiles = (*beside, Tile(self.x, lanes * copies, lanes))
+        products, loaded = copies * rows[1] * count, copies * self._loaded(other, count)
+        cycles = max(_cycles(products, rows[1] + loaded), loaded * CYCLES_A_STREAM)
+        cost = cycles / products / self._useful(tiles)
+        sum_block = _sum_block(c, lanes * copies * count, self.machine)
+        if sum_block is not None:
+            cost += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
+        pack_a, gathering = self._gathering(rows[0], products)
+        pack_b, copying = self._copying
+        cost += gathering + copying + self._scattering
+        reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
+        return Plan(tiles, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason)
+
+    def _loaded(self, other: Var | None, count: int) -> float:
+        """The vectors of b that a step loads, for each copy."""
+        inner = self.c.inner[-1]
+        slides = other and operand_stride(self.b, other) == operand_stride(self.b, inner)
+        if slides and inner.extent <= UNROLL_WHOLE:
+            # windows overlap: what one place loads serves its neighbour in the next term
+            return (count + inner.extent - 1) / inner.extent
+        return float(count)
+
+    def _useful(self, tiles: Sequence[Tile]) -> float:
+        """The share of what the busiest thread multiplies that is wanted."""
+        counts = {t.var: block_count(t) for t in tiles}
+        extents = {v: counts.get(v, v.extent) for loops in self.loops for v in loops}
+        useful = 1.0 / excess(extents, self.machine.cores, self.c.once)
+        for t in tiles:
+            useful *= t.var.extent / (counts[t.var] * t.size)
+        return useful
+
+    def _gathering(self, row: Var | None, products: int) -> tuple[bool, float]:
+        """Whether a is packed, and what that or else its misses cost."""
+        if not _scatters(self.a, row, self.c.inner[-1]):
+            return False, 0.0
+        _, only_b, _ = self.loops
+        packing, missing = _lanes(self.c, self.machine) / extent_of(only_b), 4.0 / products
+        return packing < missing, min(packing, missing)
+
+    @cached_property
+    def _copying(self) -> tuple[bool, float]:
+        """Whether b is packed, and what that costs."""
+        c, b, lanes = self.c, self.b, _lanes(self.c, self.machine)
+        _, only_b, only_a = self.loops
+        contiguous, reuse = operand_stride(b, self.x) == 1, extent_of(only_a)
+        step = operand_stride(b, c.inner[-1])
+        apart = step is not None and abs(step) >= lanes and not _slides(b, only_b, c.inner)
+        large = _bytes(b, c) > self.machine.l1_bytes and reuse >= 4 * 6
+        if contiguous and not (apart and large):
+            return False, 0.0
+        return True, (0.15 if contiguous else 0.5) * lanes / max(reuse, 1)
+
+    @cached_property
+    def _scattering(self) -> float:
+        """What it costs to store vectors of which each element has its own place."""
+        scattered = sum(
+            stride(stmt.index, self.x) != 1
+            for stmt in statements(self.c.body)
+            if isinstance(stmt, Store) and stmt.array.scope != "register"
+        )
+        lanes = _lanes(self.c, self.machine)
+        return scattered * CYCLES_A_SCATTER * lanes / extent_of(self.c.inner)
 
 
 def _scatters(a: Expr, row: Var | None, inner: Var) -> bool:

@@ -15,6 +15,7 @@ from ..backends.base import Device, Launch, Passes, Program
 from ..loops.ir import Function, show
 from .cache import DiskCache
 
+TRIED = 12  # plans of a contraction, of those that are thought best
 ROUNDS = 3  # in turns, so that what else the machine does meets all candidates
 SECONDS = 0.02  # for one candidate in a round
 
