@@ -242,6 +242,15 @@ def minimum(x: Index, y: Index) -> Expr:
     return b if low >= 0 else Op("min", (a, b))
 
 
+def maximum(x: Index, y: Index) -> Expr:
+    """The larger of the two."""
+    a, b = as_expr(x), as_expr(y)
+    low, high = bounds(sub(a, b))
+    if low >= 0:
+        return a
+    return b if high <= 0 else Op("max", (a, b))
+
+
 # --------------------------------------------------------------------------- conditions
 
 
@@ -346,6 +355,8 @@ def normalize(e: Expr) -> Expr:
                 return mod(args[0], int(c.value))
             case "min":
                 return minimum(*args)
+            case "max":
+                return maximum(*args)
     if isinstance(e, Op) and e.lanes == 1 and e.dtype == bool_:
         if e.op in ("lt", "eq") and e.args[0].dtype == int64:
             return less(*e.args) if e.op == "lt" else equal(*e.args)

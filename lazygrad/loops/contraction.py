@@ -8,6 +8,7 @@ what it loads and from which cache, and what packing adds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,8 +24,10 @@ from .tile import UNROLL_WHOLE, Tile, block_count
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
 CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
 EVEN = 1.07  # what the busiest thread may have over an equal part
-SUM_BLOCK_TERMS = 1024  # shorter sums are computed in one pass
-CYCLES_A_STREAM = 1.25  # for a vector that a step reads from the second cache
+SUM_BLOCK_TERMS = 512  # shorter sums are computed in one pass
+L1_SHARE = 1 / 3  # of the first cache for what a tile reuses; the rest streams, or another's
+L2_BYTES_A_CYCLE = 16  # that one core reads from its second cache
+WAITED = 0.2  # of the cycles for that which the multiplications do not hide
 CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
 PAGE = 4096  # bytes; a first cache tells places apart by their offset in a page
 
@@ -181,26 +184,38 @@ class _Along:
         if c.once and any(t.var.extent % t.size for t in beside):
             return None
         tiles = (*beside, Tile(self.x, lanes * copies, lanes))
-        products, loaded = copies * rows[1] * count, copies * self._loaded(other, count)
-        cycles = max(_cycles(products, rows[1] + loaded), loaded * CYCLES_A_STREAM)
-        cost = cycles / products / self._useful(tiles)
-        sum_block = _sum_block(c, lanes * copies * count, self.machine)
+        products = copies * rows[1] * count
+        loaded, kept = self._loaded(copies, other, count)
+        if products + copies * count + kept + 1 > self.machine.registers:
+            return None
+        pack_b, copying = self._copying
+        sum_block = _sum_block(c, self.b, pack_b, tiles, self.machine)
+        traffic = _traffic(c, (self.a, self.b), pack_b, tiles, sum_block, self.machine)
+        cost = _cycles(products, rows[1] + loaded, traffic) / products / self._useful(tiles)
         if sum_block is not None:
             cost += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
         pack_a, gathering = self._gathering(rows[0], products)
-        pack_b, copying = self._copying
         cost += gathering + copying + self._scattering
         reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
         return Plan(tiles, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason)
 
-    def _loaded(self, other: Var | None, count: int) -> float:
-        """The vectors of b that a step loads, for each copy."""
+    def _loaded(self, copies: int, other: Var | None, count: int) -> tuple[float, int]:
+        """The vectors of b that a step loads, and those that are kept for a later one: where
+        windows overlap, what one place loads serves its neighbour in another term."""
         inner = self.c.inner[-1]
-        slides = other and operand_stride(self.b, other) == operand_stride(self.b, inner)
-        if slides and inner.extent <= UNROLL_WHOLE:
-            # windows overlap: what one place loads serves its neighbour in the next term
-            return (count + inner.extent - 1) / inner.extent
-        return float(count)
+        step = abs(operand_stride(self.b, inner) or 0)
+        if inner.extent > UNROLL_WHOLE or self._copying[0] or not step:
+            return copies * count, 0
+
+        def distinct(n: int, apart: int) -> tuple[float, int]:
+            later, uneven = divmod(apart, step)
+            if n == 1 or uneven or not 0 < later < inner.extent:
+                return n, 0
+            return min(n, ((n - 1) * later + inner.extent) / inner.extent), later
+
+        along, kept = distinct(copies, _lanes(self.c, self.machine))
+        beside, kept_too = distinct(count, abs(operand_stride(self.b, other) or 0) if other else 0)
+        return along * beside, kept * count + kept_too * copies
 
     def _useful(self, tiles: Sequence[Tile]) -> float:
         """The share of what the busiest thread multiplies that is wanted."""
@@ -249,8 +264,7 @@ def _scatters(a: Expr, row: Var | None, inner: Var) -> bool:
     from line to line, or its rows are whole pages apart and so compete for the same places."""
     if row is None:
         return False
-    apart = operand_stride(a, row)
-    return operand_stride(a, inner) != 1 or apart is None or apart * a.dtype.itemsize % PAGE == 0
+    return operand_stride(a, inner) != 1 or operand_stride(a, row) is None or _same_places(a, row)
 
 
 def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
@@ -277,10 +291,6 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
         return []
     only_a = [v for v in c.outer if v in variables(c.a) and v not in variables(c.b)]
     only_b = [v for v in c.outer if v in variables(c.b) and v not in variables(c.a)]
-    sum_block = _sum_block(c, lanes, machine)
-    if sum_block is not None and sum_block[0] is k:
-        return []  # a sum so long is for packed panels
-    whole = extent_of(c.inner) // (sum_block[1] if sum_block else 1)
     for v, w in product(only_a, only_b):
         for rows, columns in product(range(1, 9), range(1, 9)):
             products = rows * columns
@@ -290,10 +300,15 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
             tiles = (Tile(v, rows), Tile(w, columns))
             if c.once and any(t.var.extent % t.size for t in tiles):
                 continue
+            sum_block = _sum_block(c, c.b, False, tiles, machine)
+            if sum_block is not None and sum_block[0] is k:
+                continue  # a sum so long is for packed panels
+            whole = extent_of(c.inner) // (sum_block[1] if sum_block else 1)
             useful = k.extent / round_up(k.extent, lanes)
             for t in tiles:
                 useful *= t.var.extent / (block_count(t) * t.size)
-            cycles = _cycles(products, rows + columns)
+            traffic = lanes * _traffic(c, (c.a, c.b), False, tiles, sum_block, machine)
+            cycles = _cycles(products, rows + columns, traffic)
             cost = cycles / products / useful + 8.0 * lanes / whole
             reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
             plans.append(Plan(tiles, k, lanes, False, False, False, sum_block, cost, reason))
@@ -317,26 +332,81 @@ def _tile_sizes(
     return sizes
 
 
-def _cycles(products: int, loaded: float) -> float:
-    """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight."""
-    return max(products / 2, loaded / 2, 4.0) + 0.1 * loaded
+def _cycles(products: int, loaded: float, traffic: float) -> float:
+    """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight, and
+    so many bytes that are not in the first cache."""
+    waiting = traffic / L2_BYTES_A_CYCLE
+    return max(products / 2, loaded / 2, 4.0, waiting) + 0.1 * loaded + WAITED * waiting
 
 
-def _sum_block(c: Contraction, columns: int, machine: Machine) -> tuple[Var, int] | None:
+def _sum_block(
+    c: Contraction, b: Expr, packed: bool, tiles: Sequence[Tile], machine: Machine
+) -> tuple[Var, int] | None:
     """The summed loop to block, and into how many parts, where one pass reads too much.
 
     Taken outside of the output's loops, each part's share of both factors is read from memory
-    once and then from the second cache by every tile; what a tile of so many columns needs of b
-    fills the first cache.
+    once; what a tile needs of b stays in the first cache from one row of tiles to the next.
     """
-    nbytes = _bytes(c.a, c) + _bytes(c.b, c)
-    k, terms = c.inner[0], extent_of(c.inner)
-    wanted = machine.l1_bytes / (columns * c.b.dtype.itemsize)
-    if nbytes <= SUM_BLOCK_BYTES or terms < SUM_BLOCK_TERMS:
+    if _bytes(c.a, c) + _bytes(c.b, c) <= SUM_BLOCK_BYTES or extent_of(c.inner) < SUM_BLOCK_TERMS:
         return None
-    counts = [n for n in range(1, k.extent + 1) if k.extent % n == 0]
-    count = min(counts, key=lambda n: max(terms / n / wanted, wanted * n / terms))
+    k, wanted = c.inner[0], machine.l1_bytes * L1_SHARE
+
+    def misfit(count: int) -> float:
+        nbytes = _window(b, packed, _within(c, tiles, (k, count)))
+        return max(nbytes / wanted, wanted / nbytes)
+
+    count = min((n for n in range(1, k.extent + 1) if k.extent % n == 0), key=misfit)
     return (k, count) if count > 1 else None
+
+
+def _traffic(
+    c: Contraction,
+    factors: tuple[Expr, Expr],
+    packed: bool,
+    tiles: Sequence[Tile],
+    sum_block: tuple[Var, int] | None,
+    machine: Machine,
+) -> float:
+    """The bytes that a tile reads from the second cache for each term: all of a's rows, and of b
+    what the first cache does not keep from the tile before."""
+    (a, b), extents = factors, _within(c, tiles, sum_block)
+    of_b = _window(b, packed, extents)
+    crowd = math.prod(t.size for t in tiles if not packed and _same_places(b, t.var))
+    missing = max(0, of_b - machine.l1_bytes / 2 / crowd)
+    return (_window(a, False, extents) + missing) / math.prod(extents[v] for v in c.inner)
+
+
+def _same_places(e: Expr, var: Var) -> bool:
+    """Whether what e reads in a loop's iterations competes for the same places of the first cache:
+    it lies whole pages apart."""
+    apart = operand_stride(e, var)
+    return apart is not None and apart != 0 and apart * e.dtype.itemsize % PAGE == 0
+
+
+def _within(
+    c: Contraction, tiles: Sequence[Tile], sum_block: tuple[Var, int] | None
+) -> dict[Var, int]:
+    """The loops of a tile, and how far they run."""
+    extents = {t.var: t.size for t in tiles} | {v: v.extent for v in c.inner}
+    if sum_block is not None:
+        extents[sum_block[0]] //= sum_block[1]
+    return extents
+
+
+def _window(e: Expr, packed: bool, extents: Mapping[Var, int]) -> int:
+    """How many bytes e has in loops of these extents: where windows overlap, and it is not packed,
+    elements count once."""
+    found: list[tuple[int, int]] = []  # (step, elements so far apart)
+    steps = {v: abs(operand_stride(e, v) or 0) for v in extents if v in variables(e)}
+    for v in sorted(steps, key=steps.__getitem__):
+        step, n = steps[v], extents[v]
+        if found and found[-1][0] and step % found[-1][0] == 0 and not packed:
+            unit, count = found[-1]
+            if step <= unit * count:
+                found[-1] = unit, count + (n - 1) * (step // unit)
+                continue
+        found.append((step, n))
+    return math.prod(n for _, n in found) * e.dtype.itemsize
 
 
 def by_factor(outer: Sequence[Var], a: Expr, b: Expr) -> tuple[list[Var], list[Var], list[Var]]:

@@ -16,6 +16,7 @@ from .contraction import plan_contraction, ranked_plans, recognise
 from .gpu import spread_elements, spread_rows
 from .gpu_contract import fills_blocks, spread_contraction
 from .hoist import hoist
+from .interval import intervals
 from .ir import Body, For, Function, Stmt
 from .merge import merge
 from .parallelize import parallelize
@@ -60,6 +61,8 @@ def transform(
     if not machine.gpu:
         function = replace(function, body=transpose(function.body))
         stage("transpose", function)
+        function = replace(function, body=intervals(function.body))
+        stage("intervals", function)
     if not machine.gpu and function.flops + function.bytes > SERIAL_WORK:
         tasks = TASKS_PER_CORE * machine.cores
         shared = "workgroup" if machine.group_limit > 1 else "parallel"

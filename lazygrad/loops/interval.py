@@ -1,0 +1,89 @@
+"""Run a loop over the indices that its only test lets through.
+
+serial k in 5:                              serial k in min(5, 28 - i) - max(0, 4 - i):
+    if 4 <= i + k < 28: acc += x[i + k]  ->     acc += x[i + k + max(0, 4 - i)]
+
+Nothing is asked inside, and what the loop keeps in registers stays there: where paths meet, a
+compiler stores and reloads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..dtypes import int64
+from ..expr import Expr, Op, Var
+from ..index import add, all_of, linear, maximum, minimum, mul, sub
+from .ir import Body, For, If, Stmt
+from .rebuild import substitute_body, variables
+
+
+def intervals(body: Body) -> Body:
+    """The body with every serial loop around a single If that decides by the loop's index running
+    over the interval that passes; what else the If tests is tested before the loop, or stays.
+
+    Ensures: the same statements, in the same order.
+    """
+    return tuple(_interval(stmt) for stmt in body)
+
+
+def _interval(stmt: Stmt) -> Stmt:
+    match stmt:
+        case For(extent=int(), kind="serial"):
+            return _shortened(replace(stmt, body=intervals(stmt.body)))
+        case For():
+            return replace(stmt, body=intervals(stmt.body))
+        case If():
+            return replace(stmt, body=intervals(stmt.body), otherwise=intervals(stmt.otherwise))
+    return stmt
+
+
+def _shortened(loop: For) -> Stmt:
+    """The loop over the indices that pass, or as it is."""
+    match loop.body:
+        case (If(otherwise=()) as test,):
+            pass
+        case _:
+            return loop
+    var = loop.var
+    first, last = add(0), add(var.extent)
+    before: list[Expr] = []
+    inside: list[Expr] = []
+    for condition in _conjuncts(test.condition):
+        limit = _limit(condition, var)
+        if var not in variables(condition):
+            before.append(condition)
+        elif limit is None:
+            inside.append(condition)
+        elif limit[0] > 0:
+            last = minimum(last, limit[1])
+        else:
+            first = maximum(first, limit[1])
+    kept = all_of(inside)
+    body = test.body if kept is None else (If(kept, test.body),)
+    body = substitute_body(body, {var: add(var, first)})
+    shortened = For(var, sub(last, first), "serial", body)
+    decided = all_of(before)
+    return shortened if decided is None else If(decided, (shortened,))
+
+
+def _conjuncts(condition: Expr) -> list[Expr]:
+    if isinstance(condition, Op) and condition.op == "and":
+        return [c for x in condition.args for c in _conjuncts(x)]
+    return [condition]
+
+
+def _limit(condition: Expr, var: Var) -> tuple[int, Expr] | None:
+    """(1, end) where a condition says var < end, (-1, start) where it says start <= var, and None
+    where it says neither."""
+    if not (isinstance(condition, Op) and condition.op == "lt"):
+        return None
+    x, y = condition.args
+    if x.dtype != int64:
+        return None
+    difference = sub(x, y)
+    step = dict(linear(difference)[1]).get(var, 0)
+    rest = sub(difference, mul(var, step))
+    if abs(step) != 1 or var in variables(rest):
+        return None
+    return (1, mul(rest, -1)) if step > 0 else (-1, add(rest, 1))  # var + rest < 0, rest - var < 0
