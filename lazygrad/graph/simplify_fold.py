@@ -13,14 +13,18 @@ which is a convolution of g with the flipped weights, and is computed by the sam
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 from ..rewrite import Rules, rewrite
 from . import simplify_movement
 from .build import expand, move_axis, pad, permute, reshape, slice_axis
 from .ir import (
+    Add,
     Const,
+    Elementwise,
     Expand,
     Fold,
+    Movement,
     Mul,
     Node,
     Pad,
@@ -30,6 +34,8 @@ from .ir import (
     Slice,
     Window,
 )
+
+FEW_TERMS = 2  # of a fold: more are summed in a loop
 
 RULES = Rules[Node]()
 
@@ -42,6 +48,29 @@ def fold_of_sum_of_products(node: Fold) -> Node | None:
     if node.stride != 1:
         return None
     return _correlate(node.x, node.axis, len(node.x.shape) - 1, node)
+
+
+@RULES.rule(Fold)
+def fold_of_few_terms(node: Fold) -> Node | None:
+    """fold(x)  ->  pad(x[..., 0]) + pad(x[..., 1]), which need no memory of their own; for
+    stride 1 and what is computed element by element
+    """
+    x, axis, count = node.x, node.axis, node.x.shape[-1]
+    source = x
+    while isinstance(source, Movement):
+        source = source.inputs[0]
+    if not isinstance(source, Elementwise) or isinstance(source, Mul):
+        return None
+    if node.stride != 1 or not 0 < count <= FEW_TERMS:
+        return None
+    terms = []
+    for k in range(count):
+        term = reshape(slice_axis(x, len(x.shape) - 1, k, 1), x.shape[:-1])
+        before = k * node.dilation
+        amounts = [(0, 0)] * len(term.shape)
+        amounts[axis] = (before, node.size_ - term.shape[axis] - before)
+        terms.append(pad(term, amounts))
+    return reduce(Add, terms)
 
 
 @RULES.rule(Permute)

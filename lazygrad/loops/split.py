@@ -4,7 +4,8 @@
     ->
     serial n_h in 16: serial c: serial n_l in 8: out[n_h * 8*C + c*8 + n_l] = ...
 
-The low digit's loop goes innermost: that is where memory has it.
+The low digit's loop goes innermost: that is where memory has it. So does in the loops of a row what
+steps least, in whatever order they were lowered.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import replace
 
 from ..expr import Expr, Literal, Op, Var
 from ..index import add, mul
-from .ir import Body, For, If, Stmt, expressions, statements
-from .rebuild import nest, peel, substitute_body
+from .ir import Accumulate, Body, For, If, Stmt, Store, expressions, statements
+from .rebuild import loads, nest, peel, stride, substitute_body
 
 
 def split_divided(body: Body) -> Body:
@@ -49,11 +50,32 @@ def _inside(stmt: Stmt) -> Body:
         case For(extent=Expr()):
             return (replace(stmt, body=split_divided(stmt.body)),)
         case For():
-            return split_divided((stmt,))
+            return _by_memory(split_divided((stmt,)))
         case If():
             then, otherwise = split_divided(stmt.body), split_divided(stmt.otherwise)
             return (replace(stmt, body=then, otherwise=otherwise),)
     return (stmt,)
+
+
+def _by_memory(body: Body) -> Body:
+    """A perfect nest with its loops in the order of memory, those that step furthest outermost.
+
+    Requires: the loops may be interchanged, but where a body reads what it writes.
+    """
+    loops, inside = peel(body)
+    written = {s.array for s in inside if isinstance(s, (Store, Accumulate))}
+    reads = [x for s in inside for e in expressions(s) for x in loads(e)]
+    if any(isinstance(s, (For, If)) for s in inside) or any(x.array in written for x in reads):
+        return body
+    if not all(isinstance(loop.extent, int) and loop.kind == "serial" for loop in loops):
+        return body
+    places = [x.index for x in reads]
+    places += [s.index for s in inside if isinstance(s, (Store, Accumulate))]
+
+    def reach(var: Var) -> int:
+        return sum(abs(stride(index, var) or 0) for index in places)
+
+    return nest(sorted((loop.var for loop in loops), key=reach, reverse=True), inside)
 
 
 def _divisor(body: Body, var: Var) -> int | None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from lazygrad.dtypes import float32, int64
-from lazygrad.expr import Array, Load, Var
+from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, floordiv, mod, mul
-from lazygrad.loops.ir import For, Function, Store, show
+from lazygrad.loops.ir import Accumulate, For, Function, Store, show
 from lazygrad.loops.rebuild import nest
 from lazygrad.loops.split import split_divided
 
@@ -36,4 +36,25 @@ def test_loops_of_varying_length_stay() -> None:
     i, j = Var("i", 6), Var("j", 6)
     out = Array("out", int64, 36)
     body = nest([i], (For(j, add(i, 1), "serial", (Store(out, add(mul(i, 6), j), j),)),))
+    assert split_divided(body) == body
+
+
+def test_the_loops_of_a_row_are_in_the_order_of_memory() -> None:
+    """out[i] = sum over n, c of x[i, c, n], lowered with n outermost."""
+    i, n, c = Var("i", 2), Var("n", 8), Var("c", 3)
+    out, x = Array("out", float32, 2), Array("x", float32, 48)
+    term = Accumulate(out, i, "sum", Load(x, add(mul(i, 24), mul(c, 8), n)))
+    start = Store(out, i, Literal(0.0, float32))
+    (row,) = split_divided(nest([i], (start, *nest([n, c], (term,)))))
+    assert isinstance(row, For)
+    assert row.body == (start, *nest([c, n], (term,)))
+
+
+def test_loops_that_read_what_they_write_keep_their_order() -> None:
+    i, n, c = Var("i", 2), Var("n", 8), Var("c", 3)
+    out = Array("out", float32, 48)
+    place = add(mul(i, 24), mul(c, 8), n)
+    store = Store(out, place, Load(out, place))
+    start = Store(out, i, Literal(0.0, float32))
+    body = nest([i], (start, *nest([n, c], (store,))))
     assert split_divided(body) == body
