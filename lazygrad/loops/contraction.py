@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 
 from ..backends.base import Machine
@@ -116,6 +116,7 @@ def factors(body: Body, swap: bool) -> tuple[Expr, Expr]:
     raise TypeError("no sum of products in the body")
 
 
+@lru_cache(maxsize=1 << 12)
 def operand_stride(e: Expr, var: Var) -> int | None:
     steps = {stride(load.index, var) for load in loads(e)}
     return steps.pop() if len(steps) == 1 else (0 if not steps else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from ..expr import Array, Expr, Load, Var, leaves, rewrite
 from ..index import all_of, linear, substitute
@@ -64,9 +65,10 @@ def peel(body: Body) -> tuple[list[For], Body]:
     return loops, body
 
 
-def variables(e: Expr) -> set[Var]:
+@lru_cache(maxsize=1 << 15)
+def variables(e: Expr) -> frozenset[Var]:
     """The loop variables that an expression depends on."""
-    return {x for x in leaves(e) if isinstance(x, Var)}
+    return frozenset(x for x in leaves(e) if isinstance(x, Var))
 
 
 def loads(e: Expr) -> list[Load]:
