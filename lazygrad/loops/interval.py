@@ -15,7 +15,7 @@ from ..dtypes import int64
 from ..expr import Expr, Op, Var
 from ..index import add, all_of, linear, maximum, minimum, mul, sub
 from .ir import Body, For, If, Stmt
-from .rebuild import substitute_body, variables
+from .rebuild import loads, substitute_body, variables
 
 
 def intervals(body: Body) -> Body:
@@ -41,12 +41,10 @@ def _interval(stmt: Stmt) -> Stmt:
 def _shortened(loop: For) -> Stmt:
     """The loop over the indices that pass, or as it is."""
     match loop.body:
-        case (If(otherwise=()) as test,):
-            pass
+        case (If(otherwise=()) as test,) if not loads(test.condition):  # nothing that may change
+            var, first, last = loop.var, add(0), add(loop.extent)
         case _:
             return loop
-    var = loop.var
-    first, last = add(0), add(var.extent)
     before: list[Expr] = []
     inside: list[Expr] = []
     for condition in _conjuncts(test.condition):

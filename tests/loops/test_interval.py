@@ -99,3 +99,11 @@ def test_two_sides_stay() -> None:
     other = Store(OUT, K, Literal(2.0, float32))
     body = (For(K, 5, "serial", (If(less(K, 3), (store,), (other,)),)),)
     assert intervals(body) == body
+
+
+def test_a_condition_that_the_loop_may_change_is_asked_each_time() -> None:
+    """for k in 5: if out[0] < 3: out[0] += 1"""
+    more = Accumulate(OUT, Literal(0), "sum", Literal(1.0, float32))
+    again = Op("lt", (Load(OUT, Literal(0)), Literal(3.0, float32)))
+    body = (For(K, 5, "serial", (If(again, (more,)),)),)
+    assert intervals(body) == body
