@@ -192,7 +192,7 @@ class _Along:
         pack_b, copying = self._copying
         sum_block = _sum_block(c, self.b, pack_b, tiles, self.machine)
         traffic = _traffic(c, (self.a, self.b), pack_b, tiles, sum_block, self.machine)
-        cost = _cycles(products, rows[1] + loaded, traffic) / products / self._useful(tiles)
+        cost = _cycles(products, rows[1], loaded, traffic) / products / self._useful(tiles)
         if sum_block is not None:
             cost += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
         pack_a, gathering = self._gathering(rows[0], products)
@@ -309,7 +309,7 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
             for t in tiles:
                 useful *= t.var.extent / (block_count(t) * t.size)
             traffic = lanes * _traffic(c, (c.a, c.b), False, tiles, sum_block, machine)
-            cycles = _cycles(products, rows + columns, traffic)
+            cycles = _cycles(products, 0, rows + columns, traffic)
             cost = cycles / products / useful + 8.0 * lanes / whole
             reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
             plans.append(Plan(tiles, k, lanes, False, False, False, sum_block, cost, reason))
@@ -333,11 +333,12 @@ def _tile_sizes(
     return sizes
 
 
-def _cycles(products: int, loaded: float, traffic: float) -> float:
+def _cycles(products: int, elements: int, vectors: float, traffic: float) -> float:
     """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight, and
-    so many bytes that are not in the first cache."""
+    so many bytes that are not in the first cache. A vector may lie on two lines of it."""
     waiting = traffic / L2_BYTES_A_CYCLE
-    return max(products / 2, loaded / 2, 4.0, waiting) + 0.1 * loaded + WAITED * waiting
+    steady = max(products / 2, (elements + vectors) / 2, 4.0, waiting)
+    return steady + 0.05 * elements + 0.2 * vectors + WAITED * waiting
 
 
 def _sum_block(
