@@ -8,34 +8,39 @@
                                                            serial k: 6 x 16 products, in registers
                                                            out[i tile, j tile] = acc
 
-Which tile, and what is packed, a Plan says (contraction.py).
+Which tile, and what is packed, a Plan says (plan.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from math import ceil
 
+from ..backends.base import Machine
 from ..expr import Array, Literal, Load, Var
-from ..index import add, all_of, at_least, flatten, less, minimum, mul
-from .contraction import Contraction, Plan, by_factor, extent_of, factors, shared_loop
+from ..index import add, at_least, flatten, less, mul
+from .contraction import Contraction, by_factor, bytes_of, extent_of, factors
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
 from .lanes import split_lanes
 from .pack import pack
+from .plan import Plan, shared_loop
 from .rebuild import (
     nest,
     peel,
     rename_array,
     substitute_body,
     updates_in_place,
-    variables,
 )
 from .tile import shift, split_loop, tile, unroll_innermost
 
-A_BLOCK_BYTES = 192 << 10  # the packed block of the broadcast operand: most of a second cache
-B_BLOCK_BYTES = 4 << 20  # the packed part of the other: it streams from the last cache
+A_SHARE = 1 / 2  # of the second cache for a packed block of the broadcast operand
+ROWS_SHARE = 5 / 8  # of it for what a block of rows reads of that, and its partial sums
+B_BYTES = 4 << 20  # of the last cache for the other operand, packed whole
 
 
-def contract(c: Contraction, plan: Plan, cores: int) -> Body:
+def contract(c: Contraction, plan: Plan, machine: Machine) -> Body:
     """The contraction's loops by a plan: tasks, packed operands, blocks, and the tile.
 
     Requires: the plan is for this contraction. Ensures: parallel tasks outermost; vector and
@@ -53,11 +58,8 @@ def contract(c: Contraction, plan: Plan, cores: int) -> Body:
         blocks[t.var], body = tile(body, t, overlap=not c.once)
     a, b = (c.b, c.a) if plan.swap else (c.a, c.b)
     groups = [[blocks.get(v, v) for v in group] for group in by_factor(c.outer, a, b)]
-    task, (both, columns, rows), body = _split_tasks(groups, body, cores, c.once)
-    if plan.sum_block is None:
-        inside = _packed(unroll_innermost(body), columns, rows, plan)
-    else:
-        inside = _by_sum_blocks(body, columns, rows, plan)
+    task, (both, columns, rows), body = _split_tasks(groups, body, machine.cores, c.once)
+    inside = _in_blocks(body, columns, rows, plan, machine.l2_bytes)
     return nest(task, nest(both, inside), "parallel")
 
 
@@ -81,32 +83,115 @@ def _is_sum(stmt: For) -> bool:
     return stmt.kind == "serial"
 
 
-def _by_sum_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body:
-    """Loop over blocks of the sum outside of the output's blocks, so that what a block of the sum
-    reads stays in the cache for all of them; the partial sums of all of them are in `part`.
+def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_bytes: int) -> Body:
+    """Loops over blocks of the rows and of the sum, operands packed outside of their reuse.
+
+        blocks of the sum > pack b > blocks of rows > pack a > columns > rows
+
+    Where the second cache does not hold the partial sums, but the last one all of b, each block of
+    rows is finished before the next:
+
+        pack b > blocks of rows > blocks of the sum > pack a > columns > rows
+    """
+    once = updates_in_place(body)
+    partial_bytes = sum(s.array.size * s.array.dtype.itemsize for s in _partial_sums(body))
+    sums: list[Var] = []
+    if plan.sum_block is not None:
+        block, body = _in_sum_blocks(body, *plan.sum_block)
+        sums.append(block)
+    a, b = factors(body, plan.swap)
+    inner = _sizes_inside(body)
+
+    def bytes_of_rows(loops: Sequence[Var]) -> int:
+        return bytes_of(a, [*loops, *inner])
+
+    def with_partial_sums(loops: Sequence[Var]) -> int:
+        return bytes_of_rows(loops) + partial_bytes * extent_of([*columns, *loops])
+
+    rows_first = (
+        partial_bytes * extent_of([*columns, *rows]) > ROWS_SHARE * l2_bytes
+        and bytes_of(b, [*columns, *sums, *inner]) <= B_BYTES
+    )
+    row_blocks: list[Var] = []
+    if rows_first:
+        limit = ROWS_SHARE * l2_bytes
+        row_blocks, rows, body = _fitting(rows, with_partial_sums, limit, once, body)
+    elif plan.pack_a:
+        limit = A_SHARE * l2_bytes
+        row_blocks, rows, body = _fitting(rows, bytes_of_rows, limit, once, body)
+    reused = [*columns, *rows] if rows_first else [*row_blocks, *columns, *rows]
+    arrays, body = _with_partial_sums(body, reused)
+    body = unroll_innermost(body)
+    a, b = factors(body, plan.swap)
+    body = nest([*columns, *rows], body)
+    if plan.pack_a:
+        body = pack(body, a, "panel_a")
+    if rows_first:
+        body = (*arrays, *nest(sums, body))
+    body = nest(row_blocks, body)
+    if plan.pack_b:
+        body = pack(body, b, "panel_b")
+    return body if rows_first else (*arrays, *nest(sums, body))
+
+
+def _partial_sums(body: Body) -> list[Alloc]:
+    """The arrays of a tile's partial sums: one, or none where a sum is not in blocks."""
+    return [s for s in body if isinstance(s, Alloc) and s.array.scope == "local"]
+
+
+def _fitting(
+    loops: Sequence[Var],
+    size_of: Callable[[Sequence[Var]], int],
+    limit: float,
+    evenly: bool,
+    body: Body,
+) -> tuple[list[Var], list[Var], Body]:
+    """Loops to take outside, and those that are left, so that what the latter have fits: whole
+    loops, then a part of one. `evenly`: no two parts may overlap."""
+    blocks, inside = [], list(loops)
+    while len(inside) > 1 and size_of(inside) > limit:
+        blocks.append(inside.pop(0))
+    if inside and size_of(inside) > limit:
+        extent = inside[0].extent
+        count = min(ceil(size_of(inside) / limit), extent)
+        if evenly:
+            count = next(n for n in range(count, extent + 1) if extent % n == 0)
+        block, inside[0], body = split_loop(inside[0], count, "s", body)
+        blocks.append(block)
+    return blocks, inside, body
+
+
+def _in_sum_blocks(body: Body, var: Var, count: int) -> tuple[Var, Body]:
+    """One block of the sum, and the variable that counts them.
 
     part += acc;  epilogue(part)
     ->  if first block: part = acc  else: part += acc;  if last block: epilogue(part)
     """
-    assert plan.sum_block is not None
     assert isinstance(body[0], Alloc)
-    old = body[0].array
-    loops = [*columns, *rows]
-    part = Array(old.name, old.dtype, old.size * extent_of(loops), old.scope)
-    position = mul(flatten(loops, [v.extent for v in loops]), old.size)
-    body = rename_array(body, old, part, lambda i: shift(i, position))
+    part = body[0].array
     (sums,) = (n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
     (update,) = (n for n, s in enumerate(body) if _accumulates(s, part))
-    block, inside = _split_sum(body[sums], *plan.sum_block)
-    tile = (
-        *body[1:sums],
+    block, inside = _split_sum(body[sums], var, count)
+    return block, (
+        *body[:sums],
         *inside,
         *body[sums + 1 : update],
         If(less(block, 1), (_stored(body[update]),), (body[update],)),
         If(at_least(block, block.extent - 1), body[update + 1 :]),
     )
-    tiles = _packed(unroll_innermost(tile), columns, rows, plan)
-    return (Alloc(part), *nest([block], tiles))
+
+
+def _with_partial_sums(body: Body, loops: Sequence[Var]) -> tuple[Body, Body]:
+    """The array for the partial sums of all iterations of the loops, and the body that uses it."""
+    arrays: list[Stmt] = []
+    for alloc in _partial_sums(body):
+        old = alloc.array
+        new = replace(old, size=old.size * extent_of(loops))
+        position = mul(flatten(loops, [v.extent for v in loops]), old.size)
+        body = tuple(s for s in body if s is not alloc)
+        body = rename_array(body, old, new, partial(shift, offset=position))
+        arrays.append(Alloc(new))
+    return tuple(arrays), body
 
 
 def _stored(stmt: Stmt) -> Stmt:
@@ -136,64 +221,6 @@ def _split_sum(sums: Stmt, var: Var, count: int) -> tuple[Var, Body]:
     for loop in reversed(others):
         body = (replace(loop, body=body),)
     return block, body
-
-
-def _packed(body: Body, columns: list[Var], rows: list[Var], plan: Plan) -> Body:
-    """Loops over blocks of columns and rows, with the operands packed outside of their reuse."""
-    a, b = factors(body, plan.swap)
-    inner = _sizes_inside(body)
-
-    def a_bytes(loops: list[Var]) -> int:
-        return 4 * extent_of([v for v in (*loops, *inner) if v in variables(a)])
-
-    pack_a = plan.pack_a and a_bytes(rows) <= 2 * A_BLOCK_BYTES
-    if not plan.pack_b:
-        body = nest([*columns, *rows], body)
-        return pack(body, a, "panel_a") if pack_a else body
-    outside: list[Var] = []
-    inside = list(columns)
-    while len(inside) > 1 and 4 * extent_of([*inside, *inner]) > B_BLOCK_BYTES:
-        outside.append(inside.pop(0))
-    if pack_a or not plan.pack_a:
-        body = nest(outside, pack(nest([*inside, *rows], body), b, "panel_b"))
-        return pack(body, a, "panel_a") if pack_a else body
-    row_blocks: list[Var] = []
-    part = list(rows)
-    while len(part) > 1 and a_bytes(part) > A_BLOCK_BYTES:
-        row_blocks.append(part.pop(0))
-    if a_bytes(part) > 2 * A_BLOCK_BYTES:
-        extent = part[0].extent
-        count = -(-extent // max(1, A_BLOCK_BYTES * extent // a_bytes(part)))
-        if updates_in_place(body):
-            count = next(n for n in range(count, extent + 1) if extent % n == 0)
-        blocks, part[0], body = split_loop(part[0], count, "s", body)
-        body = _add_once(body, blocks, part[0], extent)
-        row_blocks.append(blocks)
-        a, b = factors(body, plan.swap)
-    body = pack(nest([*inside, *part], body), a, "panel_a")
-    return nest(outside, pack(nest(row_blocks, body), b, "panel_b"))
-
-
-def _add_once(body: Body, blocks: Var, part: Var, extent: int) -> Body:
-    """Where the last of a loop's blocks overlaps the one before, what is added to memory outside
-    of registers is added by one of them only."""
-    size = part.extent
-    if extent % size == 0:
-        return body
-    start = minimum(mul(blocks, size), Literal(extent - size))
-    first = at_least(add(start, part), mul(blocks, size))
-
-    def once(stmt: Stmt) -> Stmt:
-        if isinstance(stmt, For):
-            return replace(stmt, body=tuple(map(once, stmt.body)))
-        if isinstance(stmt, If):
-            return replace(stmt, otherwise=tuple(map(once, stmt.otherwise)))
-        if isinstance(stmt, Accumulate) and stmt.array.scope != "register":
-            guards = () if stmt.guard is None else (stmt.guard,)
-            return replace(stmt, guard=all_of((*guards, first)))
-        return stmt
-
-    return tuple(map(once, body))
 
 
 def _sizes_inside(body: Body) -> list[Var]:

@@ -12,7 +12,7 @@ from ..backends.base import Machine
 from ..expr import Var
 from .borders import split_borders
 from .contract import contract
-from .contraction import plan_contraction, ranked_plans, recognise
+from .contraction import recognise
 from .gpu import spread_elements, spread_rows
 from .gpu_contract import fills_blocks, spread_contraction
 from .hoist import hoist
@@ -20,6 +20,7 @@ from .interval import intervals
 from .ir import Body, For, Function, Stmt
 from .merge import merge
 from .parallelize import parallelize
+from .plan import plan_contraction, ranked_plans
 from .rebuild import nest, peel, rename_own
 from .rows import plan_inner, plan_rows, vectorize_rows
 from .split import split_divided
@@ -90,7 +91,7 @@ def _tile(body: Body, kind: str, machine: Machine, rank: int = 0) -> tuple[Body,
     if found is not None:
         plan = plan_contraction(found, machine, rank)
         if plan is not None:
-            return contract(found, plan, machine.cores), plan.reason
+            return contract(found, plan, machine), plan.reason
     loops, inside = _merged(body)
     split = split_borders(loops, inside, machine.vector_bytes // 4) if kind == "map" else None
     if split is not None:

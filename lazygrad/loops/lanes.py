@@ -18,7 +18,7 @@ from ..index import add, less, mul
 from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
 from .lower import identity
 from .rebuild import nest, rename_array, rename_own, substitute_body
-from .tile import sink
+from .tile import round_up, sink
 
 
 def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
@@ -28,8 +28,8 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
     were made outside of the nest. `width` lanes fill a vector; `copies` vectors are in flight.
     """
     *outer, k = loops
-    body, before, after = _accumulators(body, min(width * copies, _round_up(k.extent, width)))
-    lanes = min(width * copies, _round_up(k.extent, width))
+    body, before, after = _accumulators(body, min(width * copies, round_up(k.extent, width)))
+    lanes = min(width * copies, round_up(k.extent, width))
     whole = k.extent // lanes
     inside: list[Stmt] = []
     if whole:
@@ -45,10 +45,6 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
         last = _block(body, k, start, width, k.extent if masked else None)
         inside += nest([tail], rename_own(last, "tail"))
     return (*before, *nest(outer, tuple(inside)), *after)
-
-
-def _round_up(n: int, multiple: int) -> int:
-    return -(-n // multiple) * multiple
 
 
 def _block(body: Body, k: Var, start: Expr, lanes: int, limit: int | None = None) -> Body:

@@ -27,7 +27,7 @@ from .rebuild import (
     substitute_body,
     updates_in_place,
 )
-from .tile import Tile, sink, tile, unroll_innermost
+from .tile import Tile, round_up, sink, tile, unroll_innermost
 from .transpose import in_blocks, turnable
 
 WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
@@ -114,7 +114,7 @@ def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
     if plan.lane is not None:
         x = plan.lane
         rest = [v for v in loops if v is not x]
-        size = min(plan.width * plan.copies, _round_up(x.extent, plan.width))
+        size = min(plan.width * plan.copies, round_up(x.extent, plan.width))
         if plan.turned is not None:
             blocks, body = in_blocks(body, plan.turned, plan.width)
             rest = [blocks if v is plan.turned else v for v in rest]
@@ -285,8 +285,4 @@ def _access_cost(index: Expr, var: Var | None, lanes: int) -> float:
 
 
 def _waste(extent: int, width: int) -> float:
-    return _round_up(extent, width) / extent
-
-
-def _round_up(n: int, multiple: int) -> int:
-    return -(-n // multiple) * multiple
+    return round_up(extent, width) / extent

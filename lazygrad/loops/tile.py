@@ -41,6 +41,11 @@ def block_count(tile: Tile) -> int:
     return -(-tile.var.extent // tile.size)
 
 
+def round_up(n: int, multiple: int) -> int:
+    """The least multiple that is no less than n."""
+    return -(-n // multiple) * multiple
+
+
 def tile(body: Body, tile: Tile, overlap: bool) -> tuple[Var, Body]:
     """Split `tile.var` (whose loop the caller has taken off body), and sink the block's loop.
 

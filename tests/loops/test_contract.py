@@ -11,11 +11,13 @@ import pytest
 from lazygrad import Tensor
 from lazygrad.backends.base import Machine
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops import contraction as passes
+from lazygrad.loops import contract as blocks
+from lazygrad.loops import traffic
 from lazygrad.loops.contract import contract
-from lazygrad.loops.contraction import plan_contraction, recognise
+from lazygrad.loops.contraction import recognise
 from lazygrad.loops.ir import If, show, statements
 from lazygrad.loops.lower import lower
+from lazygrad.loops.plan import plan_contraction
 from lazygrad.schedule.fuse import fuse
 
 from .conftest import Sample
@@ -44,7 +46,7 @@ def test_the_plan_keeps_values(sample: Any, name: str, cores: int) -> None:
     assert found is not None
     plan = plan_contraction(found, SMALL)
     assert plan is not None
-    sample(name).agrees(sample(name).with_body(contract(found, plan, cores)))
+    sample(name).agrees(sample(name).with_body(contract(found, plan, replace(SMALL, cores=cores))))
 
 
 @pytest.mark.parametrize("pack_a", [False, True])
@@ -55,18 +57,26 @@ def test_packing_keeps_values(sample: Any, pack_a: bool, pack_b: bool) -> None:
     plan = plan_contraction(found, SMALL)
     assert plan is not None
     plan = replace(plan, pack_a=pack_a, pack_b=pack_b)
-    sample("matmul").agrees(sample("matmul").with_body(contract(found, plan, 2)))
+    sample("matmul").agrees(sample("matmul").with_body(contract(found, plan, SMALL)))
 
 
-def test_blocks_of_the_sum_keep_values(sample: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "SUM_BLOCK_BYTES", 0)
-    monkeypatch.setattr(passes, "SUM_BLOCK_TERMS", 2)
+@pytest.mark.parametrize("l2_bytes", [1 << 20, 64, 1])
+@pytest.mark.parametrize("b_bytes", [1 << 20, 0])
+def test_blocks_keep_values(
+    sample: Any, monkeypatch: pytest.MonkeyPatch, l2_bytes: int, b_bytes: int
+) -> None:
+    monkeypatch.setattr(traffic, "SUM_BLOCK_BYTES", 0)
+    monkeypatch.setattr(traffic, "SUM_BLOCK_TERMS", 2)
+    monkeypatch.setattr(blocks, "B_BYTES", b_bytes)
     found = recognise(sample("matmul").function.body)
     assert found is not None
     plan = plan_contraction(found, replace(SMALL, l1_bytes=8))
     assert plan is not None
     assert plan.sum_block is not None
-    sample("matmul").agrees(sample("matmul").with_body(contract(found, plan, 2)))
+    for packed in (False, True):
+        plan = replace(plan, pack_a=packed, pack_b=packed)
+        body = contract(found, plan, replace(SMALL, l2_bytes=l2_bytes))
+        sample("matmul").agrees(sample("matmul").with_body(body))
 
 
 @pytest.mark.parametrize("sizes", [(512, 1024, 512), (517, 1030, 253)])
@@ -84,7 +94,7 @@ def test_text(sample: Any, golden: Any) -> None:
     assert found is not None
     plan = plan_contraction(found, SMALL)
     assert plan is not None
-    golden("contract.txt", show(sample("matmul").with_body(contract(found, plan, 2))))
+    golden("contract.txt", show(sample("matmul").with_body(contract(found, plan, SMALL))))
 
 
 @pytest.mark.parametrize("padding", [1, (2, 0), (0, 2)])
@@ -104,6 +114,6 @@ def test_terms_in_the_padding_are_left_out(padding: int | tuple[int, int]) -> No
     assert found is not None
     plan = plan_contraction(found, SMALL)
     assert plan is not None
-    body = contract(found, plan, 2)
+    body = contract(found, plan, SMALL)
     assert any(isinstance(s, If) for s in statements(body)) == (padding == 1)
     padded.agrees(padded.with_body(body))

@@ -1,0 +1,279 @@
+"""How best to compute a contraction: the tile of sums, and what to pack.
+
+A plan is chosen by counting, for one step of the innermost sum loop, what the tile multiplies,
+what it loads and from which cache, and what packing adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+from ..backends.base import Machine
+from ..expr import Expr, Var
+from .contraction import Contraction, by_factor, bytes_of, extent_of, operand_stride
+from .ir import Store, statements
+from .rebuild import stride, variables
+from .tile import UNROLL_WHOLE, Tile, block_count, round_up
+from .traffic import block_of_sum, l2_traffic, same_places
+
+CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
+EVEN = 1.07  # what the busiest thread may have over an equal part
+L2_BYTES_A_CYCLE = 16  # that one core reads from its second cache
+WAITED = 0.2  # of the cycles for that which the multiplications do not hide
+CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to compute a contraction."""
+
+    tiles: tuple[Tile, ...]  # outermost first; a vector tile last
+    lanes: Var | None  # a summed loop to vectorize, instead of an outer one
+    width: int
+    swap: bool  # the second factor is the one to broadcast
+    pack_a: bool
+    pack_b: bool
+    sum_block: tuple[Var, int] | None  # a summed loop to take outside, in so many blocks
+    cost: float  # cycles a useful vector multiply-add
+    reason: str
+
+
+def plan_contraction(c: Contraction, machine: Machine, rank: int = 0) -> Plan | None:
+    """The cheapest plan, by counting loads, idle lanes and packing, or (`rank` 1, 2, ...) the ones
+    after it; None if there is none."""
+    plans = ranked_plans(c, machine)
+    return plans[min(rank, len(plans) - 1)] if plans else None
+
+
+def ranked_plans(c: Contraction, machine: Machine) -> list[Plan]:
+    """All plans, the cheapest first."""
+    return sorted([*_outer_plans(c, machine), *_lane_plans(c, machine)], key=lambda p: p.cost)
+
+
+def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
+    """Plans whose vectors run along an outer loop that one factor alone depends on."""
+    plans = []
+    for x in c.outer:
+        swap = x not in variables(c.b)
+        a, b = (c.b, c.a) if swap else (c.a, c.b)
+        if x.extent < _lanes(c, machine) // 2 or x in c.fixed or x in variables(a):
+            continue
+        along = _Along(c, machine, x, a, b, swap)
+        for size in _tile_sizes(*along.tiled, machine.registers):
+            plan = along.plan(*size)
+            if plan is not None:
+                plans.append(plan)
+    return plans
+
+
+@dataclass(frozen=True)
+class _Along:
+    """A contraction whose vectors run along x: what its plans have in common."""
+
+    c: Contraction
+    machine: Machine
+    x: Var
+    a: Expr
+    b: Expr
+    swap: bool
+
+    @cached_property
+    def loops(self) -> tuple[list[Var], list[Var], list[Var]]:
+        """The outer loops of both factors, b's alone, and a's alone."""
+        return by_factor(self.c.outer, self.a, self.b)
+
+    @cached_property
+    def tiled(self) -> tuple[list[Var], list[Var]]:
+        """The loops beside x that may be tiled: a's alone, and b's alone."""
+        _, only_b, only_a = self.loops
+        free = [v for v in self.c.outer if v not in self.c.fixed and v is not self.x]
+        return [v for v in only_a if v in free], [v for v in only_b if v in free]
+
+    def plan(
+        self, copies: int, rows: tuple[Var | None, int], other: Var | None, count: int
+    ) -> Plan | None:
+        """Tiles of so many vectors by so many rows, and by so many of b's other loop; None where
+        the loops are shorter."""
+        c, lanes = self.c, _lanes(self.c, self.machine)
+        if lanes * copies > round_up(self.x.extent, lanes):
+            return None
+        beside = [Tile(v, n) for v, n in (rows, (other, count)) if v]
+        if c.once and any(t.var.extent % t.size for t in beside):
+            return None
+        tiles = (*beside, Tile(self.x, lanes * copies, lanes))
+        products = copies * rows[1] * count
+        loaded, kept = self._loaded(copies, other, count)
+        if products + copies * count + kept + 1 > self.machine.registers:
+            return None
+        pack_b, copying = self._copying
+        sum_block = block_of_sum(c, self.b, pack_b, tiles, self.machine)
+        traffic = l2_traffic(c, (self.a, self.b), pack_b, tiles, sum_block, self.machine)
+        cost = _cycles(products, rows[1], loaded, traffic) / products / self._useful(tiles)
+        if sum_block is not None:
+            cost += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
+        pack_a, gathering = self._gathering(rows[0], products)
+        cost += gathering + copying + self._scattering
+        reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
+        return Plan(tiles, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason)
+
+    def _loaded(self, copies: int, other: Var | None, count: int) -> tuple[float, int]:
+        """The vectors of b that a step loads, and those that are kept for a later one: where
+        windows overlap, what one place loads serves its neighbour in another term."""
+        inner = self.c.inner[-1]
+        step = abs(operand_stride(self.b, inner) or 0)
+        if inner.extent > UNROLL_WHOLE or self._copying[0] or not step:
+            return copies * count, 0
+
+        def distinct(n: int, apart: int) -> tuple[float, int]:
+            later, uneven = divmod(apart, step)
+            if n == 1 or uneven or not 0 < later < inner.extent:
+                return n, 0
+            return min(n, ((n - 1) * later + inner.extent) / inner.extent), later
+
+        along, kept = distinct(copies, _lanes(self.c, self.machine))
+        beside, kept_too = distinct(count, abs(operand_stride(self.b, other) or 0) if other else 0)
+        return along * beside, kept * count + kept_too * copies
+
+    def _useful(self, tiles: Sequence[Tile]) -> float:
+        """The share of what the busiest thread multiplies that is wanted."""
+        counts = {t.var: block_count(t) for t in tiles}
+        extents = {v: counts.get(v, v.extent) for loops in self.loops for v in loops}
+        useful = 1.0 / excess(extents, self.machine.cores, self.c.once)
+        for t in tiles:
+            useful *= t.var.extent / (counts[t.var] * t.size)
+        return useful
+
+    def _gathering(self, row: Var | None, products: int) -> tuple[bool, float]:
+        """Whether a is packed, and what that or else its misses cost."""
+        if not _scatters(self.a, row, self.c.inner[-1]):
+            return False, 0.0
+        _, only_b, _ = self.loops
+        packing, missing = _lanes(self.c, self.machine) / extent_of(only_b), 4.0 / products
+        return packing < missing, min(packing, missing)
+
+    @cached_property
+    def _copying(self) -> tuple[bool, float]:
+        """Whether b is packed, and what that costs."""
+        c, b, lanes = self.c, self.b, _lanes(self.c, self.machine)
+        _, only_b, only_a = self.loops
+        contiguous, reuse = operand_stride(b, self.x) == 1, extent_of(only_a)
+        step = operand_stride(b, c.inner[-1])
+        apart = step is not None and abs(step) >= lanes and not _slides(b, only_b, c.inner)
+        large = bytes_of(b, (*c.outer, *c.inner)) > self.machine.l1_bytes and reuse >= 4 * 6
+        if contiguous and not (apart and large):
+            return False, 0.0
+        return True, (0.15 if contiguous else 0.5) * lanes / max(reuse, 1)
+
+    @cached_property
+    def _scattering(self) -> float:
+        """What it costs to store vectors of which each element has its own place."""
+        scattered = sum(
+            stride(stmt.index, self.x) != 1
+            for stmt in statements(self.c.body)
+            if isinstance(stmt, Store) and stmt.array.scope != "register"
+        )
+        lanes = _lanes(self.c, self.machine)
+        return scattered * CYCLES_A_SCATTER * lanes / extent_of(self.c.inner)
+
+
+def _scatters(a: Expr, row: Var | None, inner: Var) -> bool:
+    """Whether a tile's elements of a are not in the first cache when they are needed: it walks
+    from line to line, or its rows are whole pages apart and so compete for the same places."""
+    if row is None:
+        return False
+    return operand_stride(a, inner) != 1 or operand_stride(a, row) is None or same_places(a, row)
+
+
+def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
+    """Whether e looks at overlapping windows: then a copy would be several times its size."""
+    return any(
+        step < within * k.extent and step % within == 0
+        for step in (abs(operand_stride(e, v) or 0) for v in outer)
+        for k in inner
+        if step and (within := abs(operand_stride(e, k) or 0))
+    )
+
+
+def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
+    """Plans whose vectors run along a summed loop that is contiguous in both factors."""
+    plans = []
+    lanes = _lanes(c, machine)
+    k = c.inner[-1]
+    if (
+        c.fixed
+        or operand_stride(c.a, k) != 1
+        or operand_stride(c.b, k) != 1
+        or k.extent < lanes // 2
+    ):
+        return []
+    _, only_b, only_a = by_factor(c.outer, c.a, c.b)
+    for v, w in product(only_a, only_b):
+        for rows, columns in product(range(1, 9), range(1, 9)):
+            products = rows * columns
+            # accumulators, the vectors of b, and one of a
+            if products + columns + 1 > machine.registers or rows > v.extent or columns > w.extent:
+                continue
+            tiles = (Tile(v, rows), Tile(w, columns))
+            if c.once and any(t.var.extent % t.size for t in tiles):
+                continue
+            sum_block = block_of_sum(c, c.b, False, tiles, machine)
+            if sum_block is not None and sum_block[0] is k:
+                continue  # a sum so long is for packed panels
+            whole = extent_of(c.inner) // (sum_block[1] if sum_block else 1)
+            useful = k.extent / round_up(k.extent, lanes)
+            for t in tiles:
+                useful *= t.var.extent / (block_count(t) * t.size)
+            traffic = lanes * l2_traffic(c, (c.a, c.b), False, tiles, sum_block, machine)
+            cycles = _cycles(products, 0, rows + columns, traffic)
+            cost = cycles / products / useful + 8.0 * lanes / whole
+            reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
+            plans.append(Plan(tiles, k, lanes, False, False, False, sum_block, cost, reason))
+    return plans
+
+
+def _tile_sizes(
+    only_a: Sequence[Var], only_b: Sequence[Var], registers: int
+) -> list[tuple[int, tuple[Var | None, int], Var | None, int]]:
+    """(vectors, (row loop, rows), (other loop of b, count)) that fit in the registers."""
+    rows: list[tuple[Var | None, int]]
+    # inner loops first: of equally good ones that whose places lie nearest
+    rows = [(v, n) for v in only_a[::-1] for n in range(1, min(v.extent, 14) + 1)] or [(None, 1)]
+    others: list[tuple[Var | None, int]] = [(None, 1)]
+    others += [(v, n) for v in only_b[::-1] for n in range(2, min(v.extent, 6) + 1)]
+    sizes = []
+    for copies, row, (other, count) in product(range(1, 5), rows, others):
+        # accumulators, the vectors of b, and one broadcast element
+        if copies * row[1] * count + copies * count + 1 <= registers:
+            sizes.append((copies, row, other, count))
+    return sizes
+
+
+def _cycles(products: int, elements: int, vectors: float, traffic: float) -> float:
+    """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight, and
+    so many bytes that are not in the first cache. A vector may lie on two lines of it."""
+    waiting = traffic / L2_BYTES_A_CYCLE
+    steady = max(products / 2, (elements + vectors) / 2, 4.0, waiting)
+    return steady + 0.05 * elements + 0.2 * vectors + WAITED * waiting
+
+
+def shared_loop(extents: Mapping[Var, int], cores: int, evenly: bool = False) -> Var | None:
+    """The loop to share among threads, of a tiled contraction's outer loops from the outermost
+    on: the first that divides evenly enough, else the largest; with `evenly`, none but one that
+    divides."""
+    long = [v for v, n in extents.items() if n >= cores and not (evenly and n % cores)]
+    even = [v for v in long if round_up(extents[v], cores) <= EVEN * extents[v]]
+    return even[0] if even else max(long, key=extents.__getitem__, default=None)
+
+
+def excess(extents: Mapping[Var, int], cores: int, evenly: bool) -> float:
+    """By how much the busiest thread's part exceeds an equal one."""
+    shared = shared_loop(extents, cores, evenly)
+    return cores if shared is None else round_up(extents[shared], cores) / extents[shared]
+
+
+def _lanes(c: Contraction, machine: Machine) -> int:
+    """How many sums fill a vector."""
+    return machine.vector_bytes // max(4, c.a.dtype.itemsize)

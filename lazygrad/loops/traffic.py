@@ -1,0 +1,93 @@
+"""What a tile of a contraction reads from which cache, and the blocks of its sum that follow.
+
+What all tiles in a row of tiles read again, of the factor that fills vectors, is to stay in the
+first cache; the other factor, and what does not stay, comes from the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+from ..backends.base import Machine
+from ..expr import Expr, Var
+from .contraction import Contraction, bytes_of, extent_of, operand_stride
+from .rebuild import variables
+from .tile import Tile
+
+SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
+SUM_BLOCK_TERMS = 512  # shorter sums are computed in one pass
+L1_SHARE = 1 / 3  # of the first cache for what a tile reuses; the rest streams, or another's
+PAGE = 4096  # bytes; a first cache tells places apart by their offset in a page
+
+
+def block_of_sum(
+    c: Contraction, b: Expr, packed: bool, tiles: Sequence[Tile], machine: Machine
+) -> tuple[Var, int] | None:
+    """The summed loop to block, and into how many parts, where one pass reads too much.
+
+    Taken outside of the output's loops, each part's share of both factors is read from memory
+    once; what a tile needs of b stays in the first cache from one row of tiles to the next.
+    """
+    loops = (*c.outer, *c.inner)
+    small = bytes_of(c.a, loops) + bytes_of(c.b, loops) <= SUM_BLOCK_BYTES
+    if small or extent_of(c.inner) < SUM_BLOCK_TERMS:
+        return None
+    k, wanted = c.inner[0], machine.l1_bytes * L1_SHARE
+
+    def misfit(count: int) -> float:
+        nbytes = _window(b, packed, _within(c, tiles, (k, count)))
+        return max(nbytes / wanted, wanted / nbytes)
+
+    count = min((n for n in range(1, k.extent + 1) if k.extent % n == 0), key=misfit)
+    return (k, count) if count > 1 else None
+
+
+def l2_traffic(
+    c: Contraction,
+    factors: tuple[Expr, Expr],
+    packed: bool,
+    tiles: Sequence[Tile],
+    sum_block: tuple[Var, int] | None,
+    machine: Machine,
+) -> float:
+    """The bytes that a tile reads from the second cache for each term: all of a's rows, and of b
+    what the first cache does not keep from the tile before."""
+    (a, b), extents = factors, _within(c, tiles, sum_block)
+    of_b = _window(b, packed, extents)
+    crowd = prod(t.size for t in tiles if not packed and same_places(b, t.var))
+    missing = max(0, of_b - machine.l1_bytes / 2 / crowd)
+    return (_window(a, False, extents) + missing) / prod(extents[v] for v in c.inner)
+
+
+def same_places(e: Expr, var: Var) -> bool:
+    """Whether what e reads in a loop's iterations competes for the same places of the first cache:
+    it lies whole pages apart."""
+    apart = operand_stride(e, var)
+    return apart is not None and apart != 0 and apart * e.dtype.itemsize % PAGE == 0
+
+
+def _within(
+    c: Contraction, tiles: Sequence[Tile], sum_block: tuple[Var, int] | None
+) -> dict[Var, int]:
+    """The loops of a tile, and how far they run."""
+    extents = {t.var: t.size for t in tiles} | {v: v.extent for v in c.inner}
+    if sum_block is not None:
+        extents[sum_block[0]] //= sum_block[1]
+    return extents
+
+
+def _window(e: Expr, packed: bool, extents: Mapping[Var, int]) -> int:
+    """How many bytes e has in loops of these extents: where windows overlap, and it is not packed,
+    elements count once."""
+    found: list[tuple[int, int]] = []  # (step, elements so far apart)
+    steps = {v: abs(operand_stride(e, v) or 0) for v in extents if v in variables(e)}
+    for v in sorted(steps, key=steps.__getitem__):
+        step, n = steps[v], extents[v]
+        if found and found[-1][0] and step % found[-1][0] == 0 and not packed:
+            unit, count = found[-1]
+            if step <= unit * count:
+                found[-1] = unit, count + (n - 1) * (step // unit)
+                continue
+        found.append((step, n))
+    return prod(n for _, n in found) * e.dtype.itemsize
