@@ -25,7 +25,7 @@ from .contraction import Contraction, by_factor, bytes_of, extent_of, factors
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
 from .lanes import split_lanes
 from .pack import pack
-from .plan import Plan, shared_loop
+from .plan import Plan
 from .rebuild import (
     nest,
     peel,
@@ -57,10 +57,16 @@ def contract(c: Contraction, plan: Plan, machine: Machine) -> Body:
     for t in reversed(plan.tiles):
         blocks[t.var], body = tile(body, t, overlap=not c.once)
     a, b = (c.b, c.a) if plan.swap else (c.a, c.b)
-    groups = [[blocks.get(v, v) for v in group] for group in by_factor(c.outer, a, b)]
-    task, (both, columns, rows), body = _split_tasks(groups, body, machine.cores, c.once)
+    tasks: list[Var] = []
+    if plan.shared is not None and machine.cores > 1:
+        # One task a core: whatever a task packs for itself is packed as few times as can be.
+        whole = blocks.get(plan.shared, plan.shared)
+        task, blocks[plan.shared], body = split_loop(whole, machine.cores, "t", body)
+        tasks.append(task)
+    groups = by_factor(c.outer, a, b)
+    both, columns, rows = ([blocks.get(v, v) for v in group] for group in groups)
     inside = _in_blocks(body, columns, rows, plan, machine.l2_bytes)
-    return nest(task, nest(both, inside), "parallel")
+    return nest(tasks, nest(both, inside), "parallel")
 
 
 def _keep_partial_sums(body: Body) -> Body:
@@ -225,22 +231,6 @@ def _split_sum(sums: Stmt, var: Var, count: int) -> tuple[Var, Body]:
 
 def _sizes_inside(body: Body) -> list[Var]:
     return list(dict.fromkeys(s.var for s in statements(body) if isinstance(s, For)))
-
-
-def _split_tasks(
-    groups: list[list[Var]], body: Body, cores: int, evenly: bool
-) -> tuple[list[Var], list[list[Var]], Body]:
-    """Share one loop among the threads.
-
-    One task a core: whatever a task packs for itself is packed as few times as can be.
-    """
-    if cores == 1:
-        return [], groups, body
-    chosen = shared_loop({v: v.extent for group in groups for v in group}, cores, evenly)
-    if chosen is None:
-        return [], groups, body
-    task, part, body = split_loop(chosen, cores, "t", body)
-    return [task], [[part if v is chosen else v for v in group] for group in groups], body
 
 
 def _vectorize_sum(body: Body, width: int) -> Body:

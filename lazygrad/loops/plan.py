@@ -6,10 +6,11 @@ what it loads and from which cache, and what packing adds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from math import prod
 
 from ..backends.base import Machine
 from ..expr import Expr, Var
@@ -20,8 +21,9 @@ from .tile import UNROLL_WHOLE, Tile, block_count, round_up
 from .traffic import block_of_sum, l2_traffic, same_places
 
 CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
-EVEN = 1.07  # what the busiest thread may have over an equal part
 L2_BYTES_A_CYCLE = 16  # that one core reads from its second cache
+CYCLES_A_HIT = 1.0  # to copy an element that lies beside the one before
+CYCLES_A_MISS = 4.0  # to read one that the first cache has not
 WAITED = 0.2  # of the cycles for that which the multiplications do not hide
 CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
 
@@ -31,6 +33,7 @@ class Plan:
     """How to compute a contraction."""
 
     tiles: tuple[Tile, ...]  # outermost first; a vector tile last
+    shared: Var | None  # the outer loop, or its tiles, that the threads share
     lanes: Var | None  # a summed loop to vectorize, instead of an outer one
     width: int
     swap: bool  # the second factor is the one to broadcast
@@ -111,13 +114,14 @@ class _Along:
         pack_b, copying = self._copying
         sum_block = block_of_sum(c, self.b, pack_b, tiles, self.machine)
         traffic = l2_traffic(c, (self.a, self.b), pack_b, tiles, sum_block, self.machine)
-        cost = _cycles(products, rows[1], loaded, traffic) / products / self._useful(tiles)
+        multiplying = _cycles(products, rows[1], loaded, traffic) / products / _useful(tiles)
         if sum_block is not None:
-            cost += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
+            multiplying += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
         pack_a, gathering = self._gathering(rows[0], products)
-        cost += gathering + copying + self._scattering
+        costs = (multiplying + self._scattering, gathering, copying)
+        shared, cost = _shared(c, self.loops, tiles, costs, self.machine.cores)
         reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
-        return Plan(tiles, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason)
+        return Plan(tiles, shared, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason)
 
     def _loaded(self, copies: int, other: Var | None, count: int) -> tuple[float, int]:
         """The vectors of b that a step loads, and those that are kept for a later one: where
@@ -137,21 +141,16 @@ class _Along:
         beside, kept_too = distinct(count, abs(operand_stride(self.b, other) or 0) if other else 0)
         return along * beside, kept * count + kept_too * copies
 
-    def _useful(self, tiles: Sequence[Tile]) -> float:
-        """The share of what the busiest thread multiplies that is wanted."""
-        counts = {t.var: block_count(t) for t in tiles}
-        extents = {v: counts.get(v, v.extent) for loops in self.loops for v in loops}
-        useful = 1.0 / excess(extents, self.machine.cores, self.c.once)
-        for t in tiles:
-            useful *= t.var.extent / (counts[t.var] * t.size)
-        return useful
-
     def _gathering(self, row: Var | None, products: int) -> tuple[bool, float]:
         """Whether a is packed, and what that or else its misses cost."""
-        if not _scatters(self.a, row, self.c.inner[-1]):
+        inner = self.c.inner[-1]
+        if row is None or not _scatters(self.a, row, inner):
             return False, 0.0
         _, only_b, _ = self.loops
-        packing, missing = _lanes(self.c, self.machine) / extent_of(only_b), 4.0 / products
+        in_lines = 1 in (operand_stride(self.a, row), operand_stride(self.a, inner))
+        copying = CYCLES_A_HIT if in_lines else CYCLES_A_MISS
+        packing = copying * _lanes(self.c, self.machine) / extent_of(only_b)
+        missing = CYCLES_A_MISS / products
         return packing < missing, min(packing, missing)
 
     @cached_property
@@ -179,11 +178,9 @@ class _Along:
         return scattered * CYCLES_A_SCATTER * lanes / extent_of(self.c.inner)
 
 
-def _scatters(a: Expr, row: Var | None, inner: Var) -> bool:
+def _scatters(a: Expr, row: Var, inner: Var) -> bool:
     """Whether a tile's elements of a are not in the first cache when they are needed: it walks
     from line to line, or its rows are whole pages apart and so compete for the same places."""
-    if row is None:
-        return False
     return operand_stride(a, inner) != 1 or operand_stride(a, row) is None or same_places(a, row)
 
 
@@ -209,7 +206,8 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
         or k.extent < lanes // 2
     ):
         return []
-    _, only_b, only_a = by_factor(c.outer, c.a, c.b)
+    loops = by_factor(c.outer, c.a, c.b)
+    _, only_b, only_a = loops
     for v, w in product(only_a, only_b):
         for rows, columns in product(range(1, 9), range(1, 9)):
             products = rows * columns
@@ -223,14 +221,14 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
             if sum_block is not None and sum_block[0] is k:
                 continue  # a sum so long is for packed panels
             whole = extent_of(c.inner) // (sum_block[1] if sum_block else 1)
-            useful = k.extent / round_up(k.extent, lanes)
-            for t in tiles:
-                useful *= t.var.extent / (block_count(t) * t.size)
+            useful = _useful(tiles) * k.extent / round_up(k.extent, lanes)
             traffic = lanes * l2_traffic(c, (c.a, c.b), False, tiles, sum_block, machine)
             cycles = _cycles(products, 0, rows + columns, traffic)
-            cost = cycles / products / useful + 8.0 * lanes / whole
+            costs = (cycles / products / useful + 8.0 * lanes / whole, 0.0, 0.0)
+            shared, cost = _shared(c, loops, tiles, costs, machine.cores)
             reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
-            plans.append(Plan(tiles, k, lanes, False, False, False, sum_block, cost, reason))
+            plan = Plan(tiles, shared, k, lanes, False, False, False, sum_block, cost, reason)
+            plans.append(plan)
     return plans
 
 
@@ -259,19 +257,37 @@ def _cycles(products: int, elements: int, vectors: float, traffic: float) -> flo
     return steady + 0.05 * elements + 0.2 * vectors + WAITED * waiting
 
 
-def shared_loop(extents: Mapping[Var, int], cores: int, evenly: bool = False) -> Var | None:
-    """The loop to share among threads, of a tiled contraction's outer loops from the outermost
-    on: the first that divides evenly enough, else the largest; with `evenly`, none but one that
-    divides."""
-    long = [v for v, n in extents.items() if n >= cores and not (evenly and n % cores)]
-    even = [v for v in long if round_up(extents[v], cores) <= EVEN * extents[v]]
-    return even[0] if even else max(long, key=extents.__getitem__, default=None)
+def _useful(tiles: Sequence[Tile]) -> float:
+    """The share of what tiles multiply that is wanted."""
+    return prod(t.var.extent / (block_count(t) * t.size) for t in tiles)
 
 
-def excess(extents: Mapping[Var, int], cores: int, evenly: bool) -> float:
-    """By how much the busiest thread's part exceeds an equal one."""
-    shared = shared_loop(extents, cores, evenly)
-    return cores if shared is None else round_up(extents[shared], cores) / extents[shared]
+def _shared(
+    c: Contraction,
+    loops: tuple[list[Var], list[Var], list[Var]],
+    tiles: Sequence[Tile],
+    costs: tuple[float, float, float],
+    cores: int,
+) -> tuple[Var | None, float]:
+    """The outer loop to share among the threads, and what the contraction then costs.
+
+    `costs` are those of multiplying and of packing each factor. The busiest thread may have more
+    to multiply than an equal part; and each packs all of the factor that does not know the loop.
+    """
+    multiplying, packing_a, packing_b = costs
+    extents = {t.var: block_count(t) for t in tiles}
+    _, only_b, only_a = loops
+    best: tuple[Var | None, float] = (None, cores * sum(costs))
+    for v in (v for group in loops for v in group):
+        n = extents.get(v, v.extent)
+        if n < cores or (c.once and n % cores):
+            continue
+        cost = multiplying * round_up(n, cores) / n
+        cost += packing_a * (cores if v in only_b else 1)
+        cost += packing_b * (cores if v in only_a else 1)
+        if cost < best[1]:
+            best = v, cost
+    return best
 
 
 def _lanes(c: Contraction, machine: Machine) -> int:
