@@ -129,13 +129,13 @@ class _Finder:
                 return chain
 
     def _larger(self, chain: _Chain) -> Iterable[_Chain]:
-        """Chains with one kernel more: one that reads what is passed on, or that makes more of
-        what such a kernel reads."""
+        """Chains with one kernel more: one that reads what is passed on (with those between), or
+        that makes more of what such a kernel reads."""
         for number in chain.all:
             for node in filter(self._may_pass, self.kernels[number].outputs):
                 for reader in self.readers.get(node, ()):
                     if reader not in chain.own and self._is_worth(reader, node):
-                        yield replace(chain, own=chain.own | {reader})
+                        yield replace(chain, own=self._with_between(chain.own | {reader}))
         for number in chain.all:
             for node in filter(self._may_pass, self.kernels[number].inputs):
                 maker = self.maker[node]
@@ -181,6 +181,19 @@ class _Finder:
         """A chain's loops, if its parts can share some, as if all it makes were stored."""
         stored = {node for number in chain.own for node in self.kernels[number].outputs}
         return self._shared(self._kernel(chain, stored), chain)
+
+    def _with_between(self, own: frozenset[int]) -> frozenset[int]:
+        """Kernels, and those that need some of them and are needed by others of them."""
+        span = range(min(own), max(own) + 1)
+        after, before = set(own), set(own)
+        for number in span if len(span) <= SPAN else ():
+            if any(self.maker.get(x) in after for x in self.kernels[number].inputs):
+                after.add(number)
+        for number in reversed(span) if len(span) <= SPAN else ():
+            outputs = self.kernels[number].outputs
+            if any(reader in before for x in outputs for reader in self.readers.get(x, ())):
+                before.add(number)
+        return frozenset(after & before)
 
     def _is_convex(self, own: frozenset[int]) -> bool:
         """Whether nothing outside depends on some of these kernels and is needed by others of
