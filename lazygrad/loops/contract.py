@@ -131,7 +131,7 @@ def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_b
     a, b = factors(body, plan.swap)
     body = nest([*columns, *rows], body)
     if plan.pack_a:
-        body = pack(body, a, "panel_a")
+        body = pack(body, a, "panel_a", vectors=True)
     if rows_first:
         body = (*arrays, *nest(sums, body))
     body = nest(row_blocks, body)

@@ -17,12 +17,13 @@ from ..expr import Array, Expr, Load, Var, rewrite
 from ..index import flatten, substitute
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions
 from .merge import merge
-from .rebuild import map_expressions, variables
+from .rebuild import loads, map_expressions, stride, variables
 from .transpose import in_blocks, turnable
 
 
-def pack(body: Body, operand: Expr, name: str, scope: str = "local") -> Body:
-    """Precede a body by loops that pack `operand` for all of the body's iterations.
+def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bool = False) -> Body:
+    """Precede a body by loops that pack `operand` for all of the body's iterations; with `vectors`,
+    what lies together and is used together is copied together, be it no whole vector.
 
     Requires: the operand is an expression in the body that only reads arrays the body does not
     write, and the loops it depends on have constant extents. Ensures: the operand is evaluated
@@ -40,7 +41,9 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local") -> Body:
     values: dict[Expr, Expr] = {loop.var: c for loop, c in zip(loops, copies, strict=True)}
     fill: Body = (Store(packed, flatten(copies, extents), substitute(operand, values)),)
     kinds = ["serial" if loop.kind == "unroll" else loop.kind for loop in loops]
-    if kinds and kinds[-1] == "vector":
+    if vectors and _is_line(operand, loops):
+        kinds[-1] = "vector"
+    elif kinds and kinds[-1] == "vector":
         *others, lane = copies
         others, fill = merge(others, fill)
         turned = turnable(fill, lane, others, lane.extent)
@@ -57,6 +60,14 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local") -> Body:
         body, lambda e: rewrite(e, lambda x: packed_load if x is operand else None)
     )
     return (Alloc(packed), *fill, *replaced)
+
+
+def _is_line(operand: Expr, loops: Sequence[For]) -> bool:
+    """Whether the innermost loop is written out and runs along memory."""
+    if not loops or loops[-1].kind != "unroll":
+        return False
+    var = loops[-1].var
+    return all(x.guard is None and stride(x.index, var) == 1 for x in loads(operand))
 
 
 def _loops_around(body: Sequence[Stmt], operand: Expr) -> list[For]:

@@ -22,6 +22,7 @@ from .traffic import block_of_sum, l2_traffic, same_places
 
 CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
 L2_BYTES_A_CYCLE = 16  # that one core reads from its second cache
+CYCLES_IN_VECTORS = 0.35  # to copy an element together with those beside it
 CYCLES_A_HIT = 1.0  # to copy an element that lies beside the one before
 CYCLES_A_MISS = 4.0  # to read one that the first cache has not
 WAITED = 0.2  # of the cycles for that which the multiplications do not hide
@@ -147,8 +148,10 @@ class _Along:
         if row is None or not _scatters(self.a, row, inner):
             return False, 0.0
         _, only_b, _ = self.loops
-        in_lines = 1 in (operand_stride(self.a, row), operand_stride(self.a, inner))
-        copying = CYCLES_A_HIT if in_lines else CYCLES_A_MISS
+        if operand_stride(self.a, row) == 1:
+            copying = CYCLES_IN_VECTORS
+        else:
+            copying = CYCLES_A_HIT if operand_stride(self.a, inner) == 1 else CYCLES_A_MISS
         packing = copying * _lanes(self.c, self.machine) / extent_of(only_b)
         missing = CYCLES_A_MISS / products
         return packing < missing, min(packing, missing)

@@ -130,6 +130,17 @@ def test_a_gradient_that_waits_computes_again_what_it_needs() -> None:
     agrees(schedule, *gradients)
 
 
+def test_a_gradient_that_need_not_wait_is_in_the_same_kernel() -> None:
+    q, k, v, out = attention(2, 3)
+    for t in (q, k, v):
+        t.requires_grad = True
+    gradients = out.square().sum().gradient(q, k, v)  # each row's needs that row of out alone
+    schedule = chained(*gradients)
+    (both,) = kinds(schedule)
+    assert both.count("contraction") == 6  # two products forward, four back
+    agrees(schedule, *gradients)
+
+
 def test_what_is_asked_for_is_stored() -> None:
     q, k = values(2, 8, 4), values(2, 12, 4)
     shares = (q @ k.mT).softmax()
