@@ -18,18 +18,19 @@ from ..index import add, less, mul
 from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
 from .lower import identity
 from .rebuild import nest, rename_array, rename_own, substitute_body
-from .tile import round_up, sink
+from .tile import sink
 
 
 def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
     """The nest with its innermost loop done `width * copies` iterations at a time.
 
     Requires: the innermost iterations are independent but for accumulations into registers that
-    were made outside of the nest. `width` lanes fill a vector; `copies` vectors are in flight.
+    were made outside of the nest. `width` lanes fill a vector; up to `copies` vectors are in
+    flight.
     """
     *outer, k = loops
-    body, before, after = _accumulators(body, min(width * copies, round_up(k.extent, width)))
-    lanes = min(width * copies, round_up(k.extent, width))
+    lanes = width * _in_flight(k.extent // width, copies)
+    body, before, after = _accumulators(body, lanes)
     whole = k.extent // lanes
     inside: list[Stmt] = []
     if whole:
@@ -37,7 +38,6 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
         inside += nest([blocks], _block(body, k, mul(blocks, lanes), lanes))
     rest = k.extent - whole * lanes
     if rest:
-        width = min(width, lanes)
         count = -(-rest // width)
         tail = Var(f"{k.name}_t", count)
         start = add(mul(tail, width), whole * lanes)
@@ -45,6 +45,14 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
         last = _block(body, k, start, width, k.extent if masked else None)
         inside += nest([tail], rename_own(last, "tail"))
     return (*before, *nest(outer, tuple(inside)), *after)
+
+
+def _in_flight(vectors: int, copies: int) -> int:
+    """How many of a loop's whole vectors to take together, about `copies`, so that the fewest are
+    left over: those wait for one another."""
+    most = max(1, min(vectors, copies))
+    least = min(most, -(-copies // 2))
+    return min(range(most, least - 1, -1), key=lambda n: vectors % n)
 
 
 def _block(body: Body, k: Var, start: Expr, lanes: int, limit: int | None = None) -> Body:
