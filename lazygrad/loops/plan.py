@@ -118,8 +118,10 @@ class _Along:
         multiplying = _cycles(products, rows[1], loaded, traffic) / products / _useful(tiles)
         if sum_block is not None:
             multiplying += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
-        pack_a, gathering = self._gathering(rows[0], products)
-        costs = (multiplying + self._scattering, gathering, copying)
+        packing, missing = self._gathering(rows[0], products)
+        pack_a = packing < missing
+        multiplying += self._scattering + (0.0 if pack_a else missing)
+        costs = (multiplying, packing if pack_a else 0.0, copying)
         shared, cost = _shared(c, self.loops, tiles, costs, self.machine.cores)
         reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
         return Plan(tiles, shared, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason)
@@ -142,19 +144,18 @@ class _Along:
         beside, kept_too = distinct(count, abs(operand_stride(self.b, other) or 0) if other else 0)
         return along * beside, kept * count + kept_too * copies
 
-    def _gathering(self, row: Var | None, products: int) -> tuple[bool, float]:
-        """Whether a is packed, and what that or else its misses cost."""
+    def _gathering(self, row: Var | None, products: int) -> tuple[float, float]:
+        """What it costs to pack a, and what its misses cost else."""
         inner = self.c.inner[-1]
         if row is None or not _scatters(self.a, row, inner):
-            return False, 0.0
+            return 0.0, 0.0
         _, only_b, _ = self.loops
         if operand_stride(self.a, row) == 1:
             copying = CYCLES_IN_VECTORS
         else:
             copying = CYCLES_A_HIT if operand_stride(self.a, inner) == 1 else CYCLES_A_MISS
-        packing = copying * _lanes(self.c, self.machine) / extent_of(only_b)
-        missing = CYCLES_A_MISS / products
-        return packing < missing, min(packing, missing)
+        lanes = _lanes(self.c, self.machine)
+        return copying * lanes / extent_of(only_b), CYCLES_A_MISS / products
 
     @cached_property
     def _copying(self) -> tuple[bool, float]:
