@@ -110,7 +110,7 @@ class _Along:
         tiles = (*beside, Tile(self.x, lanes * copies, lanes))
         products = copies * rows[1] * count
         loaded, kept = self._loaded(copies, other, count)
-        if products + copies * count + kept + 1 > self.machine.registers:
+        if products + copies * count + kept + self._kept_rows(*rows) + 1 > self.machine.registers:
             return None
         pack_b, copying = self._copying
         sum_block = block_of_sum(c, self.b, pack_b, tiles, self.machine)
@@ -143,6 +143,15 @@ class _Along:
         along, kept = distinct(copies, _lanes(self.c, self.machine))
         beside, kept_too = distinct(count, abs(operand_stride(self.b, other) or 0) if other else 0)
         return along * beside, kept * count + kept_too * copies
+
+    def _kept_rows(self, row: Var | None, count: int) -> int:
+        """The elements of a that LLVM keeps for a later term, where rows' windows overlap."""
+        inner = self.c.inner[-1]
+        step = abs(operand_stride(self.a, inner) or 0)
+        if row is None or count == 1 or inner.extent > UNROLL_WHOLE or not step:
+            return 0
+        later, uneven = divmod(abs(operand_stride(self.a, row) or 0), step)
+        return inner.extent - 1 if not uneven and 0 < later < inner.extent else 0
 
     def _gathering(self, row: Var | None, products: int) -> tuple[float, float]:
         """What it costs to pack a, and what its misses cost else."""
