@@ -185,11 +185,13 @@ class _Finder:
     def _with_between(self, own: frozenset[int]) -> frozenset[int]:
         """Kernels, and those that need some of them and are needed by others of them."""
         span = range(min(own), max(own) + 1)
+        if len(span) > SPAN:
+            return own
         after, before = set(own), set(own)
-        for number in span if len(span) <= SPAN else ():
+        for number in span:
             if any(self.maker.get(x) in after for x in self.kernels[number].inputs):
                 after.add(number)
-        for number in reversed(span) if len(span) <= SPAN else ():
+        for number in reversed(span):
             outputs = self.kernels[number].outputs
             if any(reader in before for x in outputs for reader in self.readers.get(x, ())):
                 before.add(number)

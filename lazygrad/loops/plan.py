@@ -129,29 +129,33 @@ class _Along:
     def _loaded(self, copies: int, other: Var | None, count: int) -> tuple[float, int]:
         """The vectors of b that a step loads, and those that are kept for a later one: where
         windows overlap, what one place loads serves its neighbour in another term."""
-        inner = self.c.inner[-1]
-        step = abs(operand_stride(self.b, inner) or 0)
-        if inner.extent > UNROLL_WHOLE or self._copying[0] or not step:
+        terms = self.c.inner[-1].extent
+        if self._copying[0]:
             return copies * count, 0
 
         def distinct(n: int, apart: int) -> tuple[float, int]:
-            later, uneven = divmod(apart, step)
-            if n == 1 or uneven or not 0 < later < inner.extent:
-                return n, 0
-            return min(n, ((n - 1) * later + inner.extent) / inner.extent), later
+            later = self._later(self.b, apart) if n > 1 else 0
+            return (min(n, ((n - 1) * later + terms) / terms) if later else n), later
 
         along, kept = distinct(copies, _lanes(self.c, self.machine))
         beside, kept_too = distinct(count, abs(operand_stride(self.b, other) or 0) if other else 0)
         return along * beside, kept * count + kept_too * copies
 
-    def _kept_rows(self, row: Var | None, count: int) -> int:
-        """The elements of a that LLVM keeps for a later term, where rows' windows overlap."""
+    def _later(self, e: Expr, apart: int) -> int:
+        """After how many terms of the innermost sum, written out, a place of e reads what the one
+        `apart` from it reads now; 0 if it never does."""
         inner = self.c.inner[-1]
-        step = abs(operand_stride(self.a, inner) or 0)
-        if row is None or count == 1 or inner.extent > UNROLL_WHOLE or not step:
+        step = abs(operand_stride(e, inner) or 0)
+        if inner.extent > UNROLL_WHOLE or not step or apart % step:
             return 0
-        later, uneven = divmod(abs(operand_stride(self.a, row) or 0), step)
-        return inner.extent - 1 if not uneven and 0 < later < inner.extent else 0
+        return apart // step if apart // step < inner.extent else 0
+
+    def _kept_rows(self, row: Var | None, count: int) -> int:
+        """The elements of a that are kept for a later term, where rows' windows overlap."""
+        if row is None or count == 1:
+            return 0
+        overlaps = self._later(self.a, abs(operand_stride(self.a, row) or 0))
+        return self.c.inner[-1].extent - 1 if overlaps else 0
 
     def _gathering(self, row: Var | None, products: int) -> tuple[float, float]:
         """What it costs to pack a, and what its misses cost else."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from lazygrad.graph.simplify import simplify
 from lazygrad.loops import contract as blocks
 from lazygrad.loops import traffic
 from lazygrad.loops.contract import contract
-from lazygrad.loops.contraction import recognise
+from lazygrad.loops.contraction import operand_stride, recognise
 from lazygrad.loops.ir import If, show, statements
 from lazygrad.loops.lower import lower
-from lazygrad.loops.plan import plan_contraction
+from lazygrad.loops.plan import plan_contraction, ranked_plans
 from lazygrad.schedule.fuse import fuse
 
 from .conftest import Sample
@@ -95,6 +96,23 @@ def test_text(sample: Any, golden: Any) -> None:
     plan = plan_contraction(found, SMALL)
     assert plan is not None
     golden("contract.txt", show(sample("matmul").with_body(contract(found, plan, SMALL))))
+
+
+def test_rows_whose_windows_overlap_leave_registers_free() -> None:
+    image, weight = (
+        Tensor(np.ones(shape, np.float32)) for shape in ((1, 4, 16, 16), (16, 4, 3, 3))
+    )
+    node = simplify([image.conv2d(weight).node])
+    found = recognise(lower(fuse(node, 2).kernels[-1], "convolution").body)
+    assert found is not None
+    inner = found.inner[-1]
+    for plan in ranked_plans(found, SMALL):
+        *beside, x = plan.tiles
+        a = found.b if plan.swap else found.a
+        overlap = any(t.size > 1 and operand_stride(a, t.var) == 1 for t in beside)
+        if plan.lanes is None and overlap and operand_stride(a, inner) == 1:
+            sums = prod(t.size for t in plan.tiles) // x.width
+            assert sums + inner.extent - 1 < SMALL.registers - 1
 
 
 @pytest.mark.parametrize("padding", [1, (2, 0), (0, 2)])

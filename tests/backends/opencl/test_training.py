@@ -22,6 +22,9 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 STEPS, BATCH, RATE = 20, 32, 1e-3
+# How far apart a state may be after a step, of the largest of its kind.
+BOUNDS = {"params": 2.5 * RATE}
+BOUNDS |= dict.fromkeys(("mean", "square", "running_mean", "running_var"), 1e-3)
 
 Batches = list[tuple[np.ndarray, np.ndarray]]
 
@@ -115,7 +118,8 @@ def test_steps_are_those_of_the_cpu(
 
     Each begins with the CPU's state: what backends add up in another order, Adam amplifies from
     step to step, since it goes by the signs of gradients, however near to 0. For the same reason a
-    few parameters may go the other way.
+    few parameters may go the other way. Moments are compared with the largest of all, since some
+    gradients are 0 but for rounding.
     """
     device = "GPU"
     if loops == "a GPU's":  # which an OpenCL CPU gets only where it is taken for a GPU
@@ -129,10 +133,12 @@ def test_steps_are_those_of_the_cpu(
         gpu.state = cpu.state
         losses.append(cpu.step(images, labels))
         assert gpu.step(images, labels) == pytest.approx(losses[-1], rel=1e-5)
-        found = gpu.state
-        for name, expected in cpu.state.items():
-            apart = np.abs(found[name] - expected)
-            scale = max(RATE, float(np.abs(expected).max()))
-            assert apart.max() <= 0.1 * scale, name
-            assert apart.mean() <= 0.01 * scale, name
+        found, expected = gpu.state, cpu.state
+        for kind, most in BOUNDS.items():
+            names = [n for n in expected if kind in n.split(".")]
+            scale = max((float(np.abs(expected[n]).max()) for n in names), default=1.0)
+            for name in names:
+                apart = np.abs(found[name] - expected[name]) / scale
+                assert apart.max() <= most, name
+                assert apart.mean() <= 1e-5, name
     assert losses[-1] < losses[0] / 1.05
