@@ -17,7 +17,7 @@ from ..expr import Array, Expr, Load, Var, rewrite
 from ..index import flatten, substitute
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions
 from .merge import merge
-from .rebuild import loads, map_expressions, stride, variables
+from .rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .transpose import in_blocks, turnable
 
 
@@ -32,6 +32,9 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     """
     used = variables(operand)
     loops = [loop for loop in _loops_around(body, operand) if loop.var in used]
+    line = _line(operand, loops) if vectors else None
+    if line is not None:
+        loops = [*(loop for loop in loops if loop is not line), line]
     extents = [loop.var.extent for loop in loops]
     size = 1
     for extent in extents:
@@ -41,7 +44,7 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     values: dict[Expr, Expr] = {loop.var: c for loop, c in zip(loops, copies, strict=True)}
     fill: Body = (Store(packed, flatten(copies, extents), substitute(operand, values)),)
     kinds = ["serial" if loop.kind == "unroll" else loop.kind for loop in loops]
-    if vectors and _is_line(operand, loops):
+    if line is not None:
         kinds[-1] = "vector"
     elif kinds and kinds[-1] == "vector":
         *others, lane = copies
@@ -50,6 +53,9 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
         if turned is not None:
             blocks, fill = in_blocks(fill, turned, lane.extent)
             others = [blocks if v is turned else v for v in others]
+        else:
+            read = [x.index for stmt in fill for e in expressions(stmt) for x in loads(e)]
+            others = in_order_of_memory(others, read)
         copies = [*others, lane]
         kinds = ["serial"] * len(others) + ["vector"]
     for var, kind in zip(reversed(copies), reversed(kinds), strict=True):
@@ -62,12 +68,13 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     return (Alloc(packed), *fill, *replaced)
 
 
-def _is_line(operand: Expr, loops: Sequence[For]) -> bool:
-    """Whether the innermost loop is written out and runs along memory."""
-    if not loops or loops[-1].kind != "unroll":
-        return False
-    var = loops[-1].var
-    return all(x.guard is None and stride(x.index, var) == 1 for x in loads(operand))
+def _line(operand: Expr, loops: Sequence[For]) -> For | None:
+    """The loop that is written out and runs along memory, if there is one."""
+    for loop in reversed(loops):
+        along = all(x.guard is None and stride(x.index, loop.var) == 1 for x in loads(operand))
+        if loop.kind == "unroll" and along:
+            return loop
+    return None
 
 
 def _loops_around(body: Sequence[Stmt], operand: Expr) -> list[For]:

@@ -23,7 +23,6 @@ from .traffic import block_of_sum, l2_traffic, same_places
 CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
 L2_BYTES_A_CYCLE = 16  # that one core reads from its second cache
 CYCLES_IN_VECTORS = 0.35  # to copy an element together with those beside it
-CYCLES_A_HIT = 1.0  # to copy an element that lies beside the one before
 CYCLES_A_MISS = 4.0  # to read one that the first cache has not
 WAITED = 0.2  # of the cycles for that which the multiplications do not hide
 CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
@@ -163,10 +162,8 @@ class _Along:
         if row is None or not _scatters(self.a, row, inner):
             return 0.0, 0.0
         _, only_b, _ = self.loops
-        if operand_stride(self.a, row) == 1:
-            copying = CYCLES_IN_VECTORS
-        else:
-            copying = CYCLES_A_HIT if operand_stride(self.a, inner) == 1 else CYCLES_A_MISS
+        along = 1 in (operand_stride(self.a, row), operand_stride(self.a, inner))
+        copying = CYCLES_IN_VECTORS if along else CYCLES_A_MISS
         lanes = _lanes(self.c, self.machine)
         return copying * lanes / extent_of(only_b), CYCLES_A_MISS / products
 

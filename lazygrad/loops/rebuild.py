@@ -170,6 +170,15 @@ def stride(index: Expr, var: Var) -> int | None:
     return step
 
 
+def in_order_of_memory(loops: Sequence[Var], places: Sequence[Expr]) -> list[Var]:
+    """The loops' variables, first those with which these indices step furthest."""
+
+    def reach(var: Var) -> int:
+        return sum(abs(stride(index, var) or 0) for index in places)
+
+    return sorted(loops, key=reach, reverse=True)
+
+
 def updates_in_place(body: Body) -> bool:
     """Whether a body reads what it writes, so that doing an iteration twice would change it."""
     written: set[Array] = set()

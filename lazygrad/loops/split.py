@@ -15,7 +15,7 @@ from dataclasses import replace
 from ..expr import Expr, Literal, Op, Var
 from ..index import add, mul
 from .ir import Accumulate, Body, For, If, Stmt, Store, expressions, statements
-from .rebuild import loads, nest, peel, stride, substitute_body
+from .rebuild import in_order_of_memory, loads, nest, peel, substitute_body
 
 
 def split_divided(body: Body) -> Body:
@@ -71,11 +71,7 @@ def _by_memory(body: Body) -> Body:
         return body
     places = [x.index for x in reads]
     places += [s.index for s in inside if isinstance(s, (Store, Accumulate))]
-
-    def reach(var: Var) -> int:
-        return sum(abs(stride(index, var) or 0) for index in places)
-
-    return nest(sorted((loop.var for loop in loops), key=reach, reverse=True), inside)
+    return nest(in_order_of_memory([loop.var for loop in loops], places), inside)
 
 
 def _divisor(body: Body, var: Var) -> int | None:

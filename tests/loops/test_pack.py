@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from lazygrad.loops.contraction import factors, operand_stride, recognise
-from lazygrad.loops.ir import Alloc, For, show, statements
+from lazygrad.loops.ir import Alloc, For, Store, show, statements
 from lazygrad.loops.pack import pack
-from lazygrad.loops.rebuild import nest
-from lazygrad.loops.tile import Tile, tile
+from lazygrad.loops.rebuild import loads, nest, peel, stride
+from lazygrad.loops.tile import Tile, tile, unroll_innermost
 
 
 def _packed(sample: Any) -> Any:
@@ -40,6 +40,42 @@ def test_what_lies_together_is_copied_together(sample: Any) -> None:
     assert any(
         isinstance(s, For) and s.kind == "vector" and s.extent == 3 for s in statements(body)
     )
+    sample("matmul").agrees(sample("matmul").with_body(body))
+
+
+def test_rows_are_copied_along_memory_where_a_sum_is_written_out(sample: Any) -> None:
+    """Four terms of each row of a tile lie together, and are copied together."""
+    found = recognise(sample("matmul").function.body)
+    assert found is not None
+    (row,) = [v for v in found.outer if operand_stride(found.a, v) not in (None, 0)]
+    rest = [v for v in found.outer if v is not row]
+    blocks, body = tile(found.body, Tile(row, 3), overlap=True)
+    body = unroll_innermost(body)
+    a, _ = factors(body, False)
+    body = pack(nest([blocks, *rest], body), a, "panel", vectors=True)
+    (line,) = [s for s in statements(body) if isinstance(s, For) and s.kind == "vector"]
+    (store,) = statements(line.body)
+    assert isinstance(store, Store)
+    assert stride(store.index, line.var) == 1
+    assert [stride(x.index, line.var) for x in loads(store.value)] == [1]
+    sample("matmul").agrees(sample("matmul").with_body(body))
+
+
+def test_a_factor_is_read_in_the_order_of_memory(sample: Any) -> None:
+    """Columns in blocks of a vector: a panel has one block after another, but is filled row by
+    row."""
+    found = recognise(sample("matmul").function.body)
+    assert found is not None
+    (row,) = [v for v in found.outer if operand_stride(found.a, v) not in (None, 0)]
+    (column,) = [v for v in found.outer if v is not row]
+    blocks, body = tile(found.body, Tile(column, 8, 8), overlap=True)
+    _, b = factors(body, False)
+    body = pack(nest([row, blocks], body), b, "panel")
+    filled, *_ = [s for s in body if isinstance(s, For)]
+    loops, (store,) = peel((filled,))
+    (read,) = loads(store.value)
+    assert stride(read.index, loops[0].var) == column.extent
+    assert len(loops) == 3
     sample("matmul").agrees(sample("matmul").with_body(body))
 
 
