@@ -34,8 +34,9 @@ from .rebuild import (
     updates_in_place,
 )
 from .tile import shift, split_loop, tile, unroll_innermost
+from .traffic import window
 
-A_SHARE = 1 / 2  # of the second cache for a packed block of the broadcast operand
+A_SHARE = 1 / 2  # of the second cache for a block of the broadcast operand
 ROWS_SHARE = 5 / 8  # of it for what a block of rows reads of that, and its partial sums
 B_BYTES = 4 << 20  # of the last cache for the other operand, packed whole
 
@@ -109,7 +110,7 @@ def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_b
     inner = _sizes_inside(body)
 
     def bytes_of_rows(loops: Sequence[Var]) -> int:
-        return bytes_of(a, [*loops, *inner])
+        return window(a, plan.pack_a, {v: v.extent for v in (*loops, *inner)})
 
     def with_partial_sums(loops: Sequence[Var]) -> int:
         return bytes_of_rows(loops) + partial_bytes * extent_of([*columns, *loops])
@@ -122,7 +123,7 @@ def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_b
     if rows_first:
         limit = ROWS_SHARE * l2_bytes
         row_blocks, rows, body = _fitting(rows, with_partial_sums, limit, once, body)
-    elif plan.pack_a:
+    elif plan.pack_a or extent_of(columns) > 1:
         limit = A_SHARE * l2_bytes
         row_blocks, rows, body = _fitting(rows, bytes_of_rows, limit, once, body)
     reused = [*columns, *rows] if rows_first else [*row_blocks, *columns, *rows]

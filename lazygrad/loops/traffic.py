@@ -36,7 +36,7 @@ def block_of_sum(
     k, wanted = c.inner[0], machine.l1_bytes * L1_SHARE
 
     def misfit(count: int) -> float:
-        nbytes = _window(b, packed, _within(c, tiles, (k, count)))
+        nbytes = window(b, packed, _within(c, tiles, (k, count)))
         return max(nbytes / wanted, wanted / nbytes)
 
     count = min((n for n in range(1, k.extent + 1) if k.extent % n == 0), key=misfit)
@@ -54,10 +54,10 @@ def l2_traffic(
     """The bytes that a tile reads from the second cache for each term: all of a's rows, and of b
     what the first cache does not keep from the tile before."""
     (a, b), extents = factors, _within(c, tiles, sum_block)
-    of_b = _window(b, packed, extents)
+    of_b = window(b, packed, extents)
     crowd = prod(t.size for t in tiles if not packed and same_places(b, t.var))
     missing = max(0, of_b - machine.l1_bytes / 2 / crowd)
-    return (_window(a, False, extents) + missing) / prod(extents[v] for v in c.inner)
+    return (window(a, False, extents) + missing) / prod(extents[v] for v in c.inner)
 
 
 def same_places(e: Expr, var: Var) -> bool:
@@ -67,17 +67,7 @@ def same_places(e: Expr, var: Var) -> bool:
     return apart is not None and apart != 0 and apart * e.dtype.itemsize % PAGE == 0
 
 
-def _within(
-    c: Contraction, tiles: Sequence[Tile], sum_block: tuple[Var, int] | None
-) -> dict[Var, int]:
-    """The loops of a tile, and how far they run."""
-    extents = {t.var: t.size for t in tiles} | {v: v.extent for v in c.inner}
-    if sum_block is not None:
-        extents[sum_block[0]] //= sum_block[1]
-    return extents
-
-
-def _window(e: Expr, packed: bool, extents: Mapping[Var, int]) -> int:
+def window(e: Expr, packed: bool, extents: Mapping[Var, int]) -> int:
     """How many bytes e has in loops of these extents: where windows overlap, and it is not packed,
     elements count once."""
     found: list[tuple[int, int]] = []  # (step, elements so far apart)
@@ -91,3 +81,13 @@ def _window(e: Expr, packed: bool, extents: Mapping[Var, int]) -> int:
                 continue
         found.append((step, n))
     return prod(n for _, n in found) * e.dtype.itemsize
+
+
+def _within(
+    c: Contraction, tiles: Sequence[Tile], sum_block: tuple[Var, int] | None
+) -> dict[Var, int]:
+    """The loops of a tile, and how far they run."""
+    extents = {t.var: t.size for t in tiles} | {v: v.extent for v in c.inner}
+    if sum_block is not None:
+        extents[sum_block[0]] //= sum_block[1]
+    return extents

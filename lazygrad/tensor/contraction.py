@@ -186,7 +186,10 @@ class Contraction(Random):
         factor = self.shape[-1] ** -0.5 if scale is None else scale
         if enable_gqa:
             key, value = self._shared_heads(key), self._shared_heads(value)
+        value = self._as_tensor("attention", value)
         scores = (self * factor).matmul(self._as_tensor("attention", key).mT)
+        dtype = result_dtype((scores, value))
+        scores = scores._widened()
         if is_causal:
             rows, columns = scores.shape[-2:]
             allowed = self._positions(columns) <= self._positions(rows).unsqueeze(1)
@@ -194,12 +197,15 @@ class Contraction(Random):
         elif attn_mask is not None:
             mask = self._as_tensor("attention", attn_mask)
             scores = mask.where(scores, float("-inf")) if mask.dtype == bool_ else scores + mask
-            top = scores.detach().amax(-1, keepdim=True)
-            shares = (scores - top.eq(float("-inf")).where(0, top)).exp()
-            total = shares.sum(-1, keepdim=True)
-            weights = shares / total.eq(0).where(1, total)  # a row of zeros where nothing is seen
-            return weights.dropout(dropout_p).matmul(value)
-        return scores.softmax(-1).dropout(dropout_p).matmul(value)
+        top = scores._top("attention", -1)
+        if attn_mask is not None:
+            top = top.eq(float("-inf")).where(0, top)
+        shares = (scores - top).exp()
+        total = shares.sum(-1, keepdim=True)
+        if attn_mask is not None:
+            total = total.eq(0).where(1, total)  # a row of zeros where nothing is seen
+        # divided last: there are fewer results than shares, forward and backward
+        return (shares.dropout(dropout_p).matmul(value._widened()) / total).cast(dtype)
 
     def _shared_heads(self, other: TensorCore) -> Self:
         """`other` (..., heads, length, size) with each head repeated, as many as this one has."""

@@ -16,7 +16,7 @@ from lazygrad.loops import contract as blocks
 from lazygrad.loops import traffic
 from lazygrad.loops.contract import contract
 from lazygrad.loops.contraction import operand_stride, recognise
-from lazygrad.loops.ir import If, show, statements
+from lazygrad.loops.ir import For, If, show, statements
 from lazygrad.loops.lower import lower
 from lazygrad.loops.plan import plan_contraction, ranked_plans
 from lazygrad.schedule.fuse import fuse
@@ -78,6 +78,23 @@ def test_blocks_keep_values(
         plan = replace(plan, pack_a=packed, pack_b=packed)
         body = contract(found, plan, replace(SMALL, l2_bytes=l2_bytes))
         sample("matmul").agrees(sample("matmul").with_body(body))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_rows_come_in_blocks_that_the_second_cache_holds(sample: Any, packed: bool) -> None:
+    """All columns pass by one block before the next is read, whether it was packed or not."""
+    found = recognise(sample("matmul").function.body)
+    assert found is not None
+    plan = next(p for p in ranked_plans(found, SMALL) if [t.size for t in p.tiles] == [1, 4])
+    plan = replace(plan, pack_a=packed, shared=None)
+
+    def loops(l2_bytes: int) -> int:
+        body = contract(found, plan, replace(SMALL, l2_bytes=l2_bytes))
+        sample("matmul").agrees(sample("matmul").with_body(body))
+        return len([s for s in statements(body) if isinstance(s, For) and "_s" in s.var.name])
+
+    assert loops(1 << 20) == 0
+    assert loops(128) == 1
 
 
 @pytest.mark.parametrize("sizes", [(512, 1024, 512), (517, 1030, 253)])
