@@ -130,16 +130,21 @@ def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
 
 
 def _walks_pages(body: Body, lane: Var) -> bool:
-    """Whether a body is one sum (or maximum) whose terms are pages apart, contiguous in `lane`."""
-    nests = [s for s in body if isinstance(s, For)]
-    if len(nests) != 1:
-        return False
-    inner, update = peel((nests[0],))
-    if not all(isinstance(s, Accumulate) and s.array.scope == "register" for s in update):
-        return False
-    reads = [x for s in update for e in expressions(s) for x in loads(e) if stride(x.index, lane)]
-    apart = [abs(stride(x.index, inner[-1].var) or 0) * x.dtype.itemsize for x in reads]
-    return bool(apart) and min(apart) >= PAGE_BYTES
+    """Whether each nest of a body steps from page to page where it reads what is contiguous in
+    `lane`, and there is one that sums (or finds a maximum)."""
+    nests = [peel((s,)) for s in body if isinstance(s, For)]
+    for loops, inside in nests:
+        if any(isinstance(s, (For, If)) for s in inside):
+            return False
+        reads = [x for s in inside for e in expressions(s) for x in loads(e)]
+        apart = [
+            abs(stride(x.index, loops[-1].var) or 0) * x.dtype.itemsize
+            for x in reads
+            if stride(x.index, lane)
+        ]
+        if not apart or min(apart) < PAGE_BYTES:
+            return False
+    return any(isinstance(s, Accumulate) for _, inside in nests for s in inside)
 
 
 def _split_panels(x: Var, plan: RowPlan, body: Body) -> Body:

@@ -3,14 +3,15 @@
     softmax:  m = max(x);  s = sum(exp(x - m));  out = exp(x - m) / s
     ->        m = max(x);  e = exp(x - m), kept;  s = sum(e);  out = e / s
 
-The memory is as long as one row, so it stays in the first cache.
+The memory is as long as one row, so it stays in the first cache; or as long as LANES rows, where
+the rows run down columns: those next to each other are computed together.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ..expr import Expr
+from ..expr import Expr, leaves
 from ..graph.ir import Cos, Elementwise, Erf, Exp, Log, Node, Pow, Sin, Tanh, topological
 from ..index import substitute
 from .access import accesses
@@ -18,6 +19,7 @@ from .ir import Kernel, Member, Schedule, axis_variables
 
 DEAR: tuple[type[Node], ...] = (Exp, Log, Sin, Cos, Tanh, Erf, Pow)
 ROW_BYTES = 16 << 10  # a longer row leaves the first cache anyway
+LANES = 16  # columns that are computed together
 
 
 def keep(schedule: Schedule) -> Schedule:
@@ -34,7 +36,7 @@ def _keep(kernel: Kernel) -> Kernel:
     boundary = {*kernel.inputs, *(m.node for m in kernel.all_members)}
     for node in _dear_nodes(kernel, boundary):
         position = _position(node, kernel, boundary)
-        if position is not None:
+        if position is not None and _fits(node, position, kernel):
             first = next(n for n, m in enumerate(kernel.members) if _reads(m, node, boundary))
             kept = Member(node, position, stored=False)
             members = (*kernel.members[:first], kept, *kernel.members[first:])
@@ -43,17 +45,18 @@ def _keep(kernel: Kernel) -> Kernel:
     return kernel
 
 
+def _fits(node: Node, position: Expr, kernel: Kernel) -> bool:
+    """Whether what is kept stays in the first cache."""
+    columns = axis_variables(node.shape)[-1] in leaves(position)
+    nbytes = node.nbytes // kernel.outer * (LANES if columns else 1)
+    return nbytes <= ROW_BYTES
+
+
 def _dear_nodes(kernel: Kernel, boundary: set[Node]) -> list[Node]:
-    """What is inlined and dear, and not too long a row; what others are made of first."""
+    """What is inlined, dear, and more than one element a row; what others are made of first."""
     roots = [x for m in kernel.all_members for x in m.node.inputs]
     order = topological(roots, lambda n: () if n in boundary else n.inputs)
-    return [
-        n
-        for n in order
-        if isinstance(n, DEAR)
-        and n not in boundary
-        and kernel.outer < n.size <= kernel.outer * (ROW_BYTES // n.dtype.itemsize)
-    ]
+    return [n for n in order if isinstance(n, DEAR) and n not in boundary and kernel.outer < n.size]
 
 
 def _reads(member: Member, node: Node, boundary: set[Node]) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lazygrad.dtypes import float32
-from lazygrad.expr import Array, Literal, Load, Op, Var
+from lazygrad.expr import Array, Cast, Literal, Load, Op, Var
 from lazygrad.index import add, mul
 from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Store, show
@@ -90,3 +90,32 @@ def test_sums_down_long_columns_are_in_an_array(columns: int, op: str) -> None:
     evaluate(function, arrays)
     wanted = values.sum(0) - 9 if op == "sum" else values.max(0)
     np.testing.assert_array_equal(arrays["out"], wanted)
+
+
+@pytest.mark.parametrize("columns", [2048, 2051])
+def test_several_passes_down_long_columns_are_in_arrays(columns: int) -> None:
+    """The first of the largest elements of each column: a maximum, and a minimum after it."""
+    x, out = Array("x", float32, 9 * columns), Array("out", float32, columns)
+    best, first = Array("best", float32, 1, "register"), Array("first", float32, 1, "register")
+    c, k, n, zero = Var("c", columns), Var("k", 9), Var("n", 9), Literal(0)
+
+    def element(row: Var) -> Load:
+        return Load(x, add(mul(row, columns), c))
+
+    is_best = Op("eq", (element(n), Load(best, zero)))
+    found = Op("where", (is_best, Cast(n, float32), Literal(9.0, float32)))
+    body = (
+        Alloc(best),
+        Store(best, zero, Literal(-9.0, float32)),
+        For(k, 9, "serial", (Accumulate(best, zero, "max", element(k)),)),
+        Alloc(first),
+        Store(first, zero, Literal(9.0, float32)),
+        For(n, 9, "serial", (Accumulate(first, zero, "min", found),)),
+        Store(out, c, Load(first, zero)),
+    )
+    plan = plan_rows([c], body, 32)
+    assert plan.panel
+    values = np.random.default_rng(0).integers(0, 5, (9, columns)).astype(np.float32)
+    arrays = {"x": values.ravel(), "out": np.zeros(columns, np.float32)}
+    evaluate(Function("columns", (out, x), 1, vectorize_rows([c], body, plan)), arrays)
+    np.testing.assert_array_equal(arrays["out"], values.argmax(0))

@@ -43,6 +43,14 @@ def test_long_rows_are_not_kept(values: Any, scheduled: Any) -> None:
     assert [k.members for k in keep(schedule).kernels] == [k.members for k in schedule.kernels]
 
 
+def test_long_columns_are_not_kept(values: Any, scheduled: Any) -> None:
+    """Those next to each other are computed together: 16 of 500 elements leave the cache."""
+    schedule = scheduled(values(500, 40).softmax(0))
+    assert [k.members for k in keep(schedule).kernels] == [k.members for k in schedule.kernels]
+    (kernel,) = keep(scheduled(values(40, 500).softmax())).kernels
+    assert len(kept(kernel)) == 1
+
+
 def test_what_is_read_once_is_not_kept(values: Any, scheduled: Any) -> None:
     schedule = scheduled(values(6, 40).log_softmax(), values(6, 40).exp().sum(1))
     assert not any(kept(kernel) for kernel in keep(schedule).kernels)
