@@ -28,12 +28,14 @@ from .rebuild import (
     updates_in_place,
 )
 from .tile import Tile, round_up, sink, tile, unroll_innermost
+from .traffic import same_places
 from .transpose import in_blocks, turnable
 
 WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
 ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once
 PANEL = 1024  # sums that such an array holds
 PAGE_BYTES = 4096  # a stride from which on each step is in another page
+LINES = 4  # blocks in two lines of a cache: lines are fetched in pairs
 SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
 
 
@@ -41,7 +43,8 @@ SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
 class RowPlan:
     """How to vectorize a kernel: `along` is "inner", "outer" or "none".
 
-    `copies` vectors are in flight; along inner loops, in those that have few operations.
+    `copies` vectors are in flight; along inner loops, in those that have few operations. Where
+    blocks are turned, so many of them together.
     """
 
     along: str
@@ -64,8 +67,9 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     if lane is not None and outer <= inner and outer < scalar:
         turned = turnable(body, lane, loops, width)
         if turned is not None:
-            reason = f"{width} x {width} blocks of {turned.name}, {lane.name}, turned"
-            return RowPlan("outer", width, 1, reason, lane, turned)
+            copies = _blocks_in_lines(body, turned, lane, width)
+            reason = f"{copies * width} x {width} blocks of {turned.name}, {lane.name}, turned"
+            return RowPlan("outer", width, copies, reason, lane, turned)
         if lane.extent >= 2 * PANEL and _walks_pages(body, lane):
             reason = f"{PANEL} sums along {lane.name} in an array, {width} lanes"
             return RowPlan("outer", width, 1, reason, lane, panel=PANEL)
@@ -114,9 +118,10 @@ def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
     if plan.lane is not None:
         x = plan.lane
         rest = [v for v in loops if v is not x]
-        size = min(plan.width * plan.copies, round_up(x.extent, plan.width))
+        copies = 1 if plan.turned is not None else plan.copies
+        size = min(plan.width * copies, round_up(x.extent, plan.width))
         if plan.turned is not None:
-            blocks, body = in_blocks(body, plan.turned, plan.width)
+            blocks, body = in_blocks(body, plan.turned, plan.width * plan.copies)
             rest = [blocks if v is plan.turned else v for v in rest]
         if plan.panel:
             return nest(rest, _split_panels(x, plan, body))
@@ -145,6 +150,15 @@ def _walks_pages(body: Body, lane: Var) -> bool:
         if not apart or min(apart) < PAGE_BYTES:
             return False
     return any(isinstance(s, Accumulate) for _, inside in nests for s in inside)
+
+
+def _blocks_in_lines(body: Body, turned: Var, lane: Var, width: int) -> int:
+    """How many blocks to turn together: where rows compete for the same places of a cache, what
+    is left of their lines would be gone when the next block comes."""
+    reads = [x for s in body for e in expressions(s) for x in loads(e)]
+    compete = any(stride(x.index, turned) == 1 and same_places(x, lane) for x in reads)
+    whole = turned.extent % (LINES * width) == 0
+    return LINES if compete and whole else 1
 
 
 def _split_panels(x: Var, plan: RowPlan, body: Body) -> Body:
