@@ -198,12 +198,13 @@ class Contraction(Random):
             mask = self._as_tensor("attention", attn_mask)
             scores = mask.where(scores, float("-inf")) if mask.dtype == bool_ else scores + mask
         top = scores._top("attention", -1)
-        if attn_mask is not None:
+        blind = attn_mask is not None or scores.shape[-1] == 0  # whether a query may see nothing
+        if blind:
             top = top.eq(float("-inf")).where(0, top)
         shares = (scores - top).exp()
         total = shares.sum(-1, keepdim=True)
-        if attn_mask is not None:
-            total = total.eq(0).where(1, total)  # a row of zeros where nothing is seen
+        if blind:
+            total = total.eq(0).where(1, total)  # and then gets zeros
         # divided last: there are fewer results than shares, forward and backward
         return (shares.dropout(dropout_p).matmul(value._widened()) / total).cast(dtype)
 

@@ -127,6 +127,26 @@ def test_attention_to_nothing_is_nothing(agree: Any) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("lengths", [(5, 0), (0, 5), (1, 1), (9, 7)])
+def test_attention_of_few_and_of_no_keys(
+    agree: Any, dtype: type[np.floating[Any]], causal: bool, lengths: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    queries, keys = lengths
+    q, k, v = (
+        rng.standard_normal((2, 3, *shape)).astype(dtype)
+        for shape in ((queries, 4), (keys, 4), (keys, 5))
+    )
+    tolerance = 1e-2 if dtype == np.float16 else 1e-5
+    agree(
+        lambda q, k, v: q.scaled_dot_product_attention(k, v, is_causal=causal),
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=causal),
+        q, k, v, rtol=tolerance, atol=tolerance,
+    )  # fmt: skip
+
+
 def test_attention_with_shared_heads_agrees(agree: Any) -> None:
     rng = np.random.default_rng(0)
     q = f32(rng.standard_normal((2, 6, 5, 4)))
