@@ -141,6 +141,8 @@ def _walks_pages(body: Body, lane: Var) -> bool:
     for loops, inside in nests:
         if any(isinstance(s, (For, If)) for s in inside):
             return False
+        if any(isinstance(loop.extent, Expr) for loop in loops):
+            return False
         reads = [x for s in inside for e in expressions(s) for x in loads(e)]
         apart = [
             abs(stride(x.index, loops[-1].var) or 0) * x.dtype.itemsize

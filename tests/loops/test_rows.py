@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lazygrad import Tensor
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Cast, Literal, Load, Op, Var
 from lazygrad.index import add, mul
@@ -119,3 +120,19 @@ def test_several_passes_down_long_columns_are_in_arrays() -> None:
     arrays = {"x": values.ravel(), "out": np.zeros(columns, np.float32)}
     evaluate(Function("columns", (out, x), 1, vectorize_rows([c], body, plan)), arrays)
     np.testing.assert_array_equal(arrays["out"], values.argmax(0))
+
+
+@pytest.mark.parametrize("columns", [2048, 2051])
+def test_passes_down_long_columns_agree_with_numpy(columns: int) -> None:
+    values = np.random.default_rng(0).standard_normal((5, columns)).astype(np.float32)
+    x = Tensor(values)
+    shares = np.exp(values - values.max(0))
+    shares /= shares.sum(0)
+    for found, wanted in (
+        (x.softmax(0), shares),
+        (x.log_softmax(0), np.log(shares)),
+        (x - x.mean(0, keepdim=True), values - values.mean(0)),
+        (x.var(0), values.var(0, ddof=1)),
+        (x.argmax(0), values.argmax(0)),
+    ):
+        np.testing.assert_allclose(found.numpy(), wanted, 1e-4, 1e-5)
