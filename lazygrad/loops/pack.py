@@ -28,7 +28,7 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     Requires: the operand is an expression in the body that only reads arrays the body does not
     write, and the loops it depends on have constant extents. Ensures: the operand is evaluated
     once for each combination of the body's loop variables it depends on, which index the packed
-    array, outermost first.
+    array, outermost first; with `vectors`, what lies together in memory comes last.
     """
     used = variables(operand)
     loops = [loop for loop in _loops_around(body, operand) if loop.var in used]
