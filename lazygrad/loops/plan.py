@@ -24,7 +24,8 @@ CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
 L2_BYTES_A_CYCLE = 16  # that one core reads from its second cache
 CYCLES_IN_VECTORS = 0.35  # to copy an element together with those beside it
 CYCLES_A_MISS = 4.0  # to read one that the first cache has not
-WAITED = 0.2  # of the cycles for that which the multiplications do not hide
+WAITED = 0.4  # of the cycles for that which the multiplications do not hide
+CYCLES_A_LOAD = 0.125, 0.25  # that they do not hide either: of an element, of a vector
 CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
 
 
@@ -268,7 +269,8 @@ def _cycles(products: int, elements: int, vectors: float, traffic: float) -> flo
     so many bytes that are not in the first cache. A vector may lie on two lines of it."""
     waiting = traffic / L2_BYTES_A_CYCLE
     steady = max(products / 2, (elements + vectors) / 2, 4.0, waiting)
-    return steady + 0.05 * elements + 0.2 * vectors + WAITED * waiting
+    of_element, of_vector = CYCLES_A_LOAD
+    return steady + of_element * elements + of_vector * vectors + WAITED * waiting
 
 
 def _useful(tiles: Sequence[Tile]) -> float:
