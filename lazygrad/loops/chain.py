@@ -1,8 +1,8 @@
 """Make chains: kernels that pass on more than the caches hold share their outermost loops.
 
-    scores = q @ k.mT       | for 64 rows of one of many matrices:
-    shares = softmax(scores)|     scores, shares = ... of these rows, in the second cache
-    out = shares @ v        |     out = ...
+    scores = q @ k.mT                   | for 64 rows of one of many matrices:
+    shares = exp(scores - max(scores))  |     scores, shares = ... of these, in the second cache
+    out = shares @ v / sum(shares)      |     out = ...
 
 What a chain passes on is not stored, so a later kernel that reads it (a gradient's) computes it
 again, where that is cheaper than memory: the parts that make it are parts of that kernel's chain

@@ -95,6 +95,7 @@ def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_b
 
         blocks of the sum > pack b > blocks of rows > pack a > columns > rows
 
+    A block of rows is what the second cache holds for all columns, whether it is packed or not.
     Where the second cache does not hold the partial sums, but the last one all of b, each block of
     rows is finished before the next:
 

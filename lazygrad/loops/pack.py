@@ -54,6 +54,7 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
             blocks, fill = in_blocks(fill, turned, lane.extent)
             others = [blocks if v is turned else v for v in others]
         else:
+            # what is read may come from memory; what is written stays in a cache, in any order
             read = [x.index for stmt in fill for e in expressions(stmt) for x in loads(e)]
             others = in_order_of_memory(others, read)
         copies = [*others, lane]

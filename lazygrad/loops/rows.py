@@ -28,14 +28,13 @@ from .rebuild import (
     updates_in_place,
 )
 from .tile import Tile, round_up, sink, tile, unroll_innermost
-from .traffic import same_places
+from .traffic import PAGE, same_places
 from .transpose import in_blocks, turnable
 
 WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
 ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once
 PANEL = 1024  # sums that such an array holds
-PAGE_BYTES = 4096  # a stride from which on each step is in another page
-LINES = 4  # blocks in two lines of a cache: lines are fetched in pairs
+TURNED = 4  # blocks turned together: vectors of 32 bytes fill two lines, fetched as a pair
 SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
 
 
@@ -43,8 +42,7 @@ SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
 class RowPlan:
     """How to vectorize a kernel: `along` is "inner", "outer" or "none".
 
-    `copies` vectors are in flight; along inner loops, in those that have few operations. Where
-    blocks are turned, so many of them together.
+    `copies` vectors are in flight; along inner loops, in those that have few operations.
     """
 
     along: str
@@ -52,8 +50,8 @@ class RowPlan:
     copies: int
     reason: str
     lane: Var | None = None  # the outer loop
-    turned: Var | None = None  # an outer loop to take `width` iterations of together
-    rows: int = 1  # iterations of the last outer loop to take together
+    turned: Var | None = None  # an outer loop whose blocks are turned
+    rows: int = 1  # iterations of that, or of the last outer loop, to take together
     panel: int = 0  # iterations of `lane` whose sums are in an array, if any
 
 
@@ -67,9 +65,9 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     if lane is not None and outer <= inner and outer < scalar:
         turned = turnable(body, lane, loops, width)
         if turned is not None:
-            copies = _blocks_in_lines(body, turned, lane, width)
-            reason = f"{copies * width} x {width} blocks of {turned.name}, {lane.name}, turned"
-            return RowPlan("outer", width, copies, reason, lane, turned)
+            rows = width * _blocks_together(body, turned, lane, width)
+            reason = f"{rows} x {width} blocks of {turned.name}, {lane.name}, turned"
+            return RowPlan("outer", width, 1, reason, lane, turned, rows)
         if lane.extent >= 2 * PANEL and _walks_pages(body, lane):
             reason = f"{PANEL} sums along {lane.name} in an array, {width} lanes"
             return RowPlan("outer", width, 1, reason, lane, panel=PANEL)
@@ -118,10 +116,9 @@ def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
     if plan.lane is not None:
         x = plan.lane
         rest = [v for v in loops if v is not x]
-        copies = 1 if plan.turned is not None else plan.copies
-        size = min(plan.width * copies, round_up(x.extent, plan.width))
+        size = min(plan.width * plan.copies, round_up(x.extent, plan.width))
         if plan.turned is not None:
-            blocks, body = in_blocks(body, plan.turned, plan.width * plan.copies)
+            blocks, body = in_blocks(body, plan.turned, plan.rows)
             rest = [blocks if v is plan.turned else v for v in rest]
         if plan.panel:
             return nest(rest, _split_panels(x, plan, body))
@@ -139,9 +136,8 @@ def _walks_pages(body: Body, lane: Var) -> bool:
     `lane`, and there is one that sums (or finds a maximum)."""
     nests = [peel((s,)) for s in body if isinstance(s, For)]
     for loops, inside in nests:
-        if any(isinstance(s, (For, If)) for s in inside):
-            return False
-        if any(isinstance(loop.extent, Expr) for loop in loops):
+        varying = any(isinstance(loop.extent, Expr) for loop in loops)
+        if varying or any(isinstance(s, (For, If)) for s in inside):
             return False
         reads = [x for s in inside for e in expressions(s) for x in loads(e)]
         apart = [
@@ -149,18 +145,18 @@ def _walks_pages(body: Body, lane: Var) -> bool:
             for x in reads
             if stride(x.index, lane)
         ]
-        if not apart or min(apart) < PAGE_BYTES:
+        if not apart or min(apart) < PAGE:
             return False
     return any(isinstance(s, Accumulate) for _, inside in nests for s in inside)
 
 
-def _blocks_in_lines(body: Body, turned: Var, lane: Var, width: int) -> int:
+def _blocks_together(body: Body, turned: Var, lane: Var, width: int) -> int:
     """How many blocks to turn together: where rows compete for the same places of a cache, what
     is left of their lines would be gone when the next block comes."""
     reads = [x for s in body for e in expressions(s) for x in loads(e)]
     compete = any(stride(x.index, turned) == 1 and same_places(x, lane) for x in reads)
-    whole = turned.extent % (LINES * width) == 0
-    return LINES if compete and whole else 1
+    whole = turned.extent % (TURNED * width) == 0
+    return TURNED if compete and whole else 1
 
 
 def _split_panels(x: Var, plan: RowPlan, body: Body) -> Body:

@@ -16,6 +16,8 @@ from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Store, show
 from lazygrad.loops.merge import merge
 from lazygrad.loops.rebuild import peel, substitute_body
 from lazygrad.loops.rows import RowPlan, is_independent, plan_rows, vectorize_rows
+from lazygrad.loops.unroll import unroll
+from lazygrad.loops.vectorize import vectorize
 
 
 def _parts(sample: Any) -> Any:
@@ -120,6 +122,23 @@ def test_several_passes_down_long_columns_are_in_arrays() -> None:
     arrays = {"x": values.ravel(), "out": np.zeros(columns, np.float32)}
     evaluate(Function("columns", (out, x), 1, vectorize_rows([c], body, plan)), arrays)
     np.testing.assert_array_equal(arrays["out"], values.argmax(0))
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(1024, 32), (1000, 8), (1028, 8)])
+def test_more_blocks_are_turned_together_where_rows_are_pages_apart(
+    columns: int, rows: int
+) -> None:
+    """Rows of 4096 bytes compete for the same places of a cache; those of 4000 and 4112 do not."""
+    x, out = Array("x", float32, 64 * columns), Array("out", float32, 64 * columns)
+    i, j = Var("i", columns), Var("j", 64)
+    body = (Store(out, add(mul(i, 64), j), Load(x, add(mul(j, columns), i))),)
+    plan = plan_rows([i, j], body, 32)
+    assert (plan.lane, plan.turned, plan.rows) == (j, i, rows)
+    values = np.arange(x.size, dtype=np.float32).reshape(64, columns)
+    arrays = {"x": values.ravel(), "out": np.zeros(x.size, np.float32)}
+    whole = Function("turn", (out, x), 1, unroll(vectorize(vectorize_rows([i, j], body, plan))))
+    evaluate(whole, arrays)
+    np.testing.assert_array_equal(arrays["out"].reshape(columns, 64), values.T)
 
 
 @pytest.mark.parametrize("columns", [2048, 2051])
