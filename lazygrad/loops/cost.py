@@ -1,8 +1,8 @@
-"""How much arithmetic a function does: what the reports divide by its time."""
+"""How much arithmetic a function does: what the reports divide by its time, and passes weigh."""
 
 from __future__ import annotations
 
-from ..expr import Expr, Op
+from ..expr import Expr, Load, Op
 from .ir import Accumulate, Body, For, Function, If, expressions
 
 _FREE = frozenset(("where", "not", "and", "or", "xor", "lt", "le", "eq", "ne", "neg", "abs"))
@@ -15,6 +15,20 @@ def flops(function: Function) -> int:
     Exact for loops of constant extent; other loops count once, of two branches both.
     """
     return _body_flops(function.body)
+
+
+def operations(e: Expr) -> int:
+    """The distinct operations of an expression, whatever they are; what a load's index needs does
+    not count, nor do lanes."""
+    stack, seen, count = [e], set(), 0
+    while stack:
+        top = stack.pop()
+        if top in seen or isinstance(top, Load):
+            continue
+        seen.add(top)
+        count += isinstance(top, Op)
+        stack.extend(top.operands)
+    return count
 
 
 def _body_flops(body: Body) -> int:

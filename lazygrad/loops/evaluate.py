@@ -30,7 +30,7 @@ from ..expr import (
     Zip,
     walk,
 )
-from .ir import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Store
+from .ir import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Prefetch, Store
 
 Value = Any  # a NumPy scalar, or an array of as many elements as the expression has lanes
 Memory = dict[Array, np.ndarray[Any, Any]]
@@ -103,7 +103,7 @@ class _Run:
                     self.accumulate(stmt, names)
                 case If(condition, then, otherwise):
                     self.body(then if self.value(condition, names) else otherwise, names)
-                case Barrier():
+                case Barrier() | Prefetch():
                     pass
                 case _:
                     raise TypeError(type(stmt).__name__)

@@ -21,6 +21,7 @@ from .ir import Body, For, Function, Stmt
 from .merge import merge
 from .parallelize import parallelize
 from .plan import plan_contraction, ranked_plans
+from .prefetch import prefetch
 from .rebuild import nest, peel, rename_own
 from .rows import plan_inner, plan_rows, vectorize_rows
 from .split import split_divided
@@ -64,6 +65,9 @@ def transform(
         stage("transpose", function)
         function = replace(function, body=intervals(function.body))
         stage("intervals", function)
+    if not machine.gpu and kinds == ("row",):
+        function = replace(function, body=prefetch(function.body, machine))
+        stage("prefetch", function)
     if not machine.gpu and function.flops + function.bytes > SERIAL_WORK:
         tasks = TASKS_PER_CORE * machine.cores
         shared = "workgroup" if machine.group_limit > 1 else "parallel"

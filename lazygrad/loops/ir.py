@@ -11,6 +11,7 @@ Grammar (expressions are in expr.py):
                | Accumulate(array, index, op, e, guard)  array[index] = op(array[index], e)
                | If(condition, body, otherwise)
                | Barrier()
+               | Prefetch(array, index)
 
 Semantics:
 
@@ -28,6 +29,8 @@ Semantics:
 - An Alloc lives to the end of the body it stands in; its contents start undefined.
 - Accumulate "sum" of a product is fused (rounded once) for floats.
 - Barrier: all items of the work-group meet, and local memory is seen by all. A CPU ignores it.
+- Prefetch asks for array[index] to be brought near; nothing depends on it, and the index may lie
+  outside of the array.
 """
 
 from __future__ import annotations
@@ -115,6 +118,14 @@ class Barrier(Stmt):
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch(Stmt):
+    """Asks for the cache line that holds array[index], which soon is read or written."""
+
+    array: Array
+    index: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A kernel: `arguments` are its global arrays, the first `outputs` of them written.
 
@@ -154,6 +165,8 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
             return (stmt.index, stmt.value, *guard)
         case If():
             return (stmt.condition,)
+        case Prefetch():
+            return (stmt.index,)
     return ()
 
 
@@ -219,6 +232,8 @@ class _Text:
                     self.body(stmt.otherwise, indent + "    ")
             case Barrier():
                 self.lines.append(f"{indent}barrier")
+            case Prefetch():
+                self.lines.append(f"{indent}prefetch {stmt.array.name}[{head}]")
 
 
 _NOTHING = Literal(0)  # stands for the expressions of a statement that has none

@@ -8,7 +8,19 @@ from functools import lru_cache
 
 from ..expr import Array, Expr, Load, Var, leaves, rewrite
 from ..index import all_of, linear, substitute
-from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions, statements
+from .ir import (
+    Accumulate,
+    Alloc,
+    Body,
+    For,
+    If,
+    Let,
+    Prefetch,
+    Stmt,
+    Store,
+    expressions,
+    statements,
+)
 
 
 def map_expressions(body: Body, change: Callable[[Expr], Expr]) -> Body:
@@ -33,6 +45,8 @@ def _map_statement(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
         case Store() | Accumulate():
             guard = None if stmt.guard is None else all_of((change(stmt.guard),))
             return replace(stmt, index=change(stmt.index), value=change(stmt.value), guard=guard)
+        case Prefetch():
+            return replace(stmt, index=change(stmt.index))
     return stmt
 
 
@@ -128,7 +142,7 @@ def replace_arrays(
         match stmt:
             case Alloc(array) if array in changes:
                 return Alloc(changes[array][0])
-            case Store() | Accumulate() if stmt.array in changes:
+            case Store() | Accumulate() | Prefetch() if stmt.array in changes:
                 new, index = changes[stmt.array]
                 return replace(stmt, array=new, index=index(stmt.index))
             case For():

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..expr import Expr, Load, Op, Var
+from ..expr import Expr, Var
 from ..index import add, less, mul
+from .cost import operations
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
 from .lanes import split_lanes
 from .merge import merge
@@ -89,7 +90,7 @@ def plan_inner(body: Body, vector_bytes: int) -> RowPlan:
 
 
 def _is_light(body: Body) -> bool:
-    return sum(_operations(e) for s in statements(body) for e in expressions(s)) <= WIDE_OPS
+    return sum(operations(e) for s in statements(body) for e in expressions(s)) <= WIDE_OPS
 
 
 def _cheapest_lane(loops: list[Var], body: Body, width: int) -> tuple[float, Var | None]:
@@ -242,18 +243,6 @@ def _element_bytes(body: Body) -> int:
     return max(4, *floats) if floats else max(4, *(a.dtype.itemsize for a in arrays))
 
 
-def _operations(e: Expr) -> int:
-    stack, seen, count = [e], set(), 0
-    while stack:
-        top = stack.pop()
-        if top in seen or isinstance(top, Load):
-            continue
-        seen.add(top)
-        count += isinstance(top, Op)
-        stack.extend(top.operands)
-    return count
-
-
 def _cost(body: Body, outer: Var | None, width: int, iterations: float = 1.0) -> float:
     """Cost of a body: vectorized along `outer`, or (None) along each nest's innermost loop."""
     total = 0.0
@@ -281,7 +270,7 @@ def _statement_cost(stmt: Stmt, var: Var | None, width: int) -> float:
     lanes = width if var is not None else 1
     cost = 0.0
     for e in expressions(stmt):
-        cost += 0.5 * _operations(e) / lanes
+        cost += 0.5 * operations(e) / lanes
         for load in loads(e):
             if load.array.scope != "register":
                 cost += _access_cost(load.index, var, lanes)

@@ -34,6 +34,7 @@ from .ir import (
     Function,
     If,
     Let,
+    Prefetch,
     Stmt,
     Store,
     expressions,
@@ -150,6 +151,9 @@ class _Checker:
                         raise _Fault(f"an if has the condition {condition}, {_kind(condition)}")
                     self.body(then, scope, loops)
                     self.body(otherwise, scope, loops)
+                case Prefetch(array, index):
+                    if array not in scope or _kind(index) != "int64":
+                        raise _Fault(f"{array.name}[{index}] is asked for where it is not known")
                 case Barrier():
                     if "workitem" in loops:
                         raise _Fault("a barrier stands inside a workitem loop")

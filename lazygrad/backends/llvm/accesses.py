@@ -338,6 +338,15 @@ def _store_elements(
                 v.line(line)
 
 
+def prefetch(v: Values, array: Array, index: Expr) -> None:
+    """Ask for the line of array[index] to be read, or to be written where the function does."""
+    for part in index_parts(index):
+        v.value(part)
+    write = "1" if array.name in v.written else "0"
+    place = ("ptr", address(v, array, index))
+    v.run("llvm.prefetch.p0", place, ("i32", write), ("i32", "3"), ("i32", "1"))
+
+
 # --------------------------------------------------------------------------- atomics
 
 _ATOMIC_INT = {"sum": "add", "max": "max", "min": "min"}

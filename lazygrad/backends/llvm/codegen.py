@@ -30,6 +30,7 @@ from ...loops.ir import (
     Function,
     If,
     Let,
+    Prefetch,
     Stmt,
     Store,
     statements,
@@ -162,6 +163,8 @@ class _Kernel:
                 self.choice(stmt)
             case Barrier():
                 pass
+            case Prefetch():
+                accesses.prefetch(v, stmt.array, stmt.index)
             case _:
                 raise CompilerError(f"{self.function.name}: codegen: {type(stmt).__name__}")
 

@@ -35,6 +35,7 @@ from ...loops.ir import (
     Function,
     If,
     Let,
+    Prefetch,
     Stmt,
     Store,
     expressions,
@@ -315,6 +316,8 @@ class _Kernel:
             case Barrier():
                 both = " | CLK_GLOBAL_MEM_FENCE" if next(self.fences) else ""
                 self.source.line(f"barrier(CLK_LOCAL_MEM_FENCE{both});")
+            case Prefetch():
+                pass  # what a driver makes of OpenCL's prefetch cannot be known
             case _:
                 raise CompilerError(f"opencl: no translation of {type(stmt).__name__}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,7 +27,7 @@ from lazygrad.expr import (
     Var,
 )
 from lazygrad.index import add, mul
-from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Let, Store
+from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Let, Prefetch, Store
 from lazygrad.loops.verify import verify
 
 TARGETS = [SSE2, AVX2, AVX512, NEON]
@@ -227,3 +228,15 @@ def test_loops_that_passes_should_have_written_out_are_refused(kind: str) -> Non
     function = Function("left", (), 0, (For(Var("i", 4), 4, kind, ()),))
     with pytest.raises(CompilerError, match=f"left: codegen: a {kind} loop over i is left"):
         codegen(function, AVX2)
+
+
+def test_a_prefetch_says_whether_its_line_will_be_written() -> None:
+    i = Var("i", 64)
+    out, x = Array("out", float32, 64), Array("x", float32, 64)
+    body = (Prefetch(x, add(i, 64)), Prefetch(out, add(i, 64)), Store(out, i, Load(x, i)))
+    function = Function("f", (out, x), 1, (For(i, 64, "serial", body),))
+    verify(function, final=True)
+    text = codegen(function, AVX2)
+    asked = re.findall(r"call void @llvm.prefetch.p0\(ptr %(\w+)\S*, i32 (\d),", text)
+    assert asked == [("x", "0"), ("out", "1")]
+    assert assembly(function, AVX2).count("prefetch") == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +21,7 @@ from lazygrad.loops.ir import (
     Function,
     If,
     Let,
+    Prefetch,
     Stmt,
     Store,
 )
@@ -210,6 +212,13 @@ def test_barriers_fence_global_memory_that_is_used_on_both_sides() -> None:
     k = Var("k", 3)
     looped = codegen(Function("f", (out, x), 1, (For(k, 3, "serial", (Barrier(), second)),)))
     assert "CLK_GLOBAL_MEM_FENCE" in looped
+
+
+def test_a_prefetch_is_left_to_the_driver() -> None:
+    out, x = Array("out", float32, 8), Array("x", float32, 8)
+    store = Store(out, I, Load(x, I))
+    asking = Function("f", (out, x), 1, (For(I, 8, "serial", (Prefetch(x, I), store)),))
+    assert codegen(asking) == codegen(replace(asking, body=(For(I, 8, "serial", (store,)),)))
 
 
 def test_shared_memory_is_written_once_outside_workitem_loops() -> None:

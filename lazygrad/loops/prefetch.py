@@ -1,0 +1,124 @@
+"""Ask for the next row's memory while the processor is busy with a row that it has.
+
+    serial i in 4096:
+        serial k in 64: m max= x[i*1024 + k*16 :16]
+        serial k in 64: y[k*16 :16] = exp(x[i*1024 + k*16 :16] - m)
+    ->
+    serial i in 4096:
+        serial k in 64: m max= x[i*1024 + k*16 :16]
+        serial k in 64: y[k*16 :16] = exp(x[i*1024 + k*16 :16] - m)
+                        prefetch x[(i + 1)*1024 + k*16]
+
+A processor guesses what is read next only within a page, and while it computes exponentials of a
+row in the cache, memory waits. What a row writes is asked for too: a line is read before a part of
+it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ..backends.base import Machine
+from ..expr import Array, Expr, Ramp, Var
+from ..index import add, mul, substitute
+from .cost import operations
+from .ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store, expressions
+from .rebuild import loads, stride
+
+LINE = 64  # bytes that a cache fetches at once
+SHORT = 2048  # bytes of a row; of shorter ones several are in a page, where processors guess well
+L2_SHARE = (
+    1 / 4
+)  # of the second cache, for what a row reads and writes; as much comes before its time
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """What a row has of an array: consecutive elements, from `start` on."""
+
+    array: Array
+    start: Expr
+    step: int  # elements from one row's to the next one's
+    count: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.count * self.array.dtype.itemsize
+
+
+def prefetch(body: Body, machine: Machine) -> Body:
+    """The body with prefetches in loops over rows that go through each row several times.
+
+    Ensures: the same statements otherwise. Left alone are rows that the second cache does not hold,
+    and rows that are there already, since it holds all.
+    """
+    return tuple(_in_statement(stmt, machine) for stmt in body)
+
+
+def _in_statement(stmt: Stmt, machine: Machine) -> Stmt:
+    if not isinstance(stmt, For):
+        return stmt
+    passes = [s for s in stmt.body if isinstance(s, For) and _is_pass(s)]
+    if len(passes) < 2:
+        return replace(stmt, body=prefetch(stmt.body, machine))
+    stretches = _stretches(stmt.var, passes)
+    nbytes = sum(s.nbytes for s in stretches)
+    if nbytes > machine.l2_bytes * L2_SHARE or nbytes * stmt.var.extent <= machine.l2_bytes:
+        return stmt
+    busiest = max(passes, key=_work)
+    asks = tuple(p for s in stretches for p in _ask(s, busiest))
+    busy = replace(busiest, body=(*busiest.body, *asks))
+    return replace(stmt, body=tuple(busy if s is busiest else s for s in stmt.body))
+
+
+def _is_pass(loop: For) -> bool:
+    """Whether a loop is a pass through a row, and nothing else."""
+    return isinstance(loop.extent, int) and not any(isinstance(s, For) for s in loop.body)
+
+
+def _work(loop: For) -> int:
+    """Operations on values of all iterations."""
+    assert isinstance(loop.extent, int)
+    values = [s.value for s in loop.body if isinstance(s, (Let, Store, Accumulate))]
+    return loop.extent * sum(operations(e) * e.lanes for e in values)
+
+
+def _stretches(row: Var, passes: list[For]) -> list[_Stretch]:
+    """What a row has of each array that lies in memory; the longest where several loops tell."""
+    found: dict[Array, _Stretch] = {}
+    for loop in passes:
+        for array, index, lanes in _places(loop.body):
+            step, inner = stride(index, row), stride(index, loop.var)
+            if array.scope != "global" or not step or inner != lanes:
+                continue
+            assert isinstance(loop.extent, int)
+            start = substitute(index, {loop.var: add(0)})
+            stretch = _Stretch(array, start, step, loop.extent * lanes)
+            if array not in found or stretch.count > found[array].count:
+                found[array] = stretch
+    return [stretch for stretch in found.values() if stretch.nbytes >= SHORT]
+
+
+def _places(body: Body) -> Iterator[tuple[Array, Expr, int]]:
+    """What straight code reads and writes: arrays, first elements, and how many of them."""
+    for stmt in body:
+        places = [(x.array, x.index) for e in expressions(stmt) for x in loads(e)]
+        if isinstance(stmt, (Store, Accumulate)):
+            places.append((stmt.array, stmt.index))
+        for array, index in places:
+            if isinstance(index, Ramp):
+                if index.stride == 1:
+                    yield array, index.base, index.lanes
+            else:
+                yield array, index, 1
+
+
+def _ask(stretch: _Stretch, loop: For) -> Iterator[Prefetch]:
+    """The next row's share of an iteration, line by line."""
+    assert isinstance(loop.extent, int)
+    share = -(-stretch.count // loop.extent)
+    line = LINE // stretch.array.dtype.itemsize
+    for offset in range(0, share, line):
+        place = add(stretch.start, stretch.step + offset, mul(loop.var, share))
+        yield Prefetch(stretch.array, place)
