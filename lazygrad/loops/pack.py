@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from ..expr import Array, Expr, Load, Var, rewrite
 from ..index import flatten, substitute
-from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions
+from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
 from .merge import merge
 from .rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .transpose import in_blocks, turnable
@@ -53,11 +53,9 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
         if turned is not None:
             blocks, fill = in_blocks(fill, turned, lane.extent)
             others = [blocks if v is turned else v for v in others]
-        else:
-            # what is read may come from memory; what is written stays in a cache, in any order
-            read = [x.index for stmt in fill for e in expressions(stmt) for x in loads(e)]
-            others = in_order_of_memory(others, read)
-        copies = [*others, lane]
+        # what is read may come from memory; what is written stays in a cache, in any order
+        read = [x.index for stmt in statements(fill) for e in expressions(stmt) for x in loads(e)]
+        copies = [*in_order_of_memory(others, read), lane]
         kinds = ["serial"] * len(others) + ["vector"]
     for var, kind in zip(reversed(copies), reversed(kinds), strict=True):
         if var.extent != 1:

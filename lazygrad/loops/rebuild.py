@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from ..expr import Array, Expr, Load, Var, leaves, rewrite
+from ..expr import Array, Expr, Literal, Load, Var, leaves, rewrite
 from ..index import all_of, linear, substitute
 from .ir import (
     Accumulate,
@@ -188,9 +188,21 @@ def in_order_of_memory(loops: Sequence[Var], places: Sequence[Expr]) -> list[Var
     """The loops' variables, first those with which these indices step furthest."""
 
     def reach(var: Var) -> int:
-        return sum(abs(stride(index, var) or 0) for index in places)
+        return sum(abs(_first_step(index, var)) for index in places)
 
     return sorted(loops, key=reach, reverse=True)
+
+
+def _first_step(index: Expr, var: Var) -> int:
+    """How far an index moves for the first step of var, where all else is 0: that of a loop whose
+    last block begins earlier, so as to end with the others."""
+    if (step := stride(index, var)) is not None:
+        return step
+    ends = []
+    for n in (0, 1):
+        place = substitute(index, {x: Literal(n if x is var else 0) for x in variables(index)})
+        ends.append(int(place.value) if isinstance(place, Literal) else 0)  # else it is gathered
+    return ends[1] - ends[0]
 
 
 def updates_in_place(body: Body) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from lazygrad.expr import Var
+from lazygrad.index import add, minimum, mul
 from lazygrad.loops.contraction import factors, operand_stride, recognise
 from lazygrad.loops.ir import Alloc, For, Store, show, statements
 from lazygrad.loops.pack import pack
-from lazygrad.loops.rebuild import loads, nest, peel, stride
+from lazygrad.loops.rebuild import in_order_of_memory, loads, nest, peel, stride
 from lazygrad.loops.tile import Tile, tile, unroll_innermost
 
 
@@ -77,6 +79,14 @@ def test_a_factor_is_read_in_the_order_of_memory(sample: Any) -> None:
     assert stride(read.index, loops[0].var) == column.extent
     assert len(loops) == 3
     sample("matmul").agrees(sample("matmul").with_body(body))
+
+
+def test_a_loop_whose_last_block_begins_earlier_keeps_its_place() -> None:
+    row, block, lane = Var("row", 5), Var("block", 4), Var("lane", 8)
+    clamped = add(mul(row, 28), minimum(mul(block, 8), add(20)), lane)
+    assert in_order_of_memory([lane, row, block], [clamped]) == [row, block, lane]
+    turned = add(mul(minimum(mul(block, 8), add(20)), 100), mul(lane, 100), row)
+    assert in_order_of_memory([row, lane, block], [turned]) == [block, lane, row]
 
 
 def test_text(sample: Any, golden: Any) -> None:
