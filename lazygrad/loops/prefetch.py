@@ -28,9 +28,7 @@ from .rebuild import loads, stride
 
 LINE = 64  # bytes that a cache fetches at once
 SHORT = 2048  # bytes of a row; of shorter ones several are in a page, where processors guess well
-L2_SHARE = (
-    1 / 4
-)  # of the second cache, for what a row reads and writes; as much comes before its time
+L2_SHARE = 1 / 4  # of the second cache for a row; the next one comes beside it
 
 
 @dataclass(frozen=True)

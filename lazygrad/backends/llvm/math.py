@@ -1,8 +1,8 @@
 """exp, log, sin, cos, tanh, erf and pow as expressions of simple operations, any number of lanes.
 
 Each function reduces its argument to a small interval, where a polynomial is close to it, and puts
-the result together again. The polynomials are minimax fits (Remez exchange in 200-bit arithmetic)
-of the relative error. Largest errors found in tests over all exponents, in units in the last place
+the result together again. The polynomials are minimax fits of the relative error, made in 200-bit
+arithmetic. Largest errors found in tests over all exponents, in units in the last place
 (ULP); subnormal numbers, infinities, nan and -0.0 are as in C:
 
               exp   log   sin   cos   tanh   erf   pow
