@@ -65,6 +65,7 @@ def transform(
         stage("transpose", function)
         function = replace(function, body=intervals(function.body))
         stage("intervals", function)
+    # after vectorize: a line is asked for once, not by each lane of it
     if not machine.gpu and kinds == ("row",):
         function = replace(function, body=prefetch(function.body, machine))
         stage("prefetch", function)

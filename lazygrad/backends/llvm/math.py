@@ -1,13 +1,13 @@
 """exp, log, sin, cos, tanh, erf and pow as expressions of simple operations, any number of lanes.
 
 Each function reduces its argument to a small interval, where a polynomial is close to it, and puts
-the result together again. The polynomials are minimax fits of the relative error, made in 200-bit
-arithmetic. Largest errors found in tests over all exponents, in units in the last place
+the result together again. The polynomials are minimax fits (Remez exchange in 200-bit arithmetic)
+of the relative error. Largest errors found in tests over all exponents, in units in the last place
 (ULP); subnormal numbers, infinities, nan and -0.0 are as in C:
 
               exp   log   sin   cos   tanh   erf   pow
-    float32   1.0   0.9   2.5   2.5   2.4    1.7   0.5
-    float64   1.0   0.9   2.2   2.2   2.5    1.6   the C library's
+    float32   1.0   0.9   2.5   2.5   2.4    1.2   0.5
+    float64   1.0   0.9   2.2   2.2   2.5    1.5   the C library's
 
 sin and cos hold up to SIN_LIMIT; beyond, codegen calls the C library.
 """
@@ -83,23 +83,34 @@ _SIN = {
         -7.6471272345204694226e-13, 2.8102023873329370098e-15, -7.981338486517629796e-18,
     ),
 }  # fmt: skip
-# -log(1 - erf(a)) / a - 1 until erf(a) is 1; of the error, what is left in erf counts
-_ERFC = {
+# erf(x) / x - 1 in z = x**2, for |x| <= 1
+_ERF = {
     float32: (
-        0.12837917161130040674, 0.6366193819620816687, 0.10277783050201869266,
-        -0.019153063749307225784, -0.00016039667517693734852, 0.0016670284127908648812,
-        -0.00063283754483306638228, 0.00011764150696444100131, -9.2562959581028011528e-6,
+        0.12837916572682327203, -0.37612625824920030884, 0.11283585154976807156,
+        -0.026853812190997363004, 0.0051883281864188620242, -0.00080101982624365479315,
+        0.000078538775316191323862,
     ),
     float64: (
-        0.1283791670955125731, 0.6366197723675816249, 0.10277260330192355507,
-        -0.019128447008672535812, -0.00020919464424887037188, 0.0016962059532499464026,
-        -0.000590123095045794517, 0.000025868760425168003587, 0.000064520806379184447528,
-        -0.000029788422682178756591, 3.5179795210023638404e-6, 2.6854520041902176582e-6,
-        -1.580480847880658436e-6, 1.9721802855123489438e-7, 2.3425759239115937528e-7,
-        -1.9662109058898758328e-7, 9.085552786539424412e-8, -3.0261947258350577186e-8,
-        7.7642108732285065768e-9, -1.5631962444199412797e-9, 2.4636381814146581116e-10,
-        -2.9871421076250892932e-11, 2.6939234107289444742e-12, -1.7024958440330784564e-13,
-        6.7269259516843148639e-15, -1.250019076706603556e-16,
+        0.12837916709551256566, -0.3761263890318351954, 0.11283791670944184751,
+        -0.026866170643111479871, 0.0052239776061185980535, -0.00085483259293199410198,
+        0.00012055293577027264417, -0.000014924712303625600555, 1.6447131581436621327e-6,
+        -1.6206313769690032775e-7, 1.371098020264571568e-8, -7.7794677510917091322e-10,
+    ),
+}  # fmt: skip
+# -log(1 - erf(a)) for 1 <= a, until erf(a) is 1
+_ERFC = {
+    float32: (
+        0.00034158062573483420612, 1.1270889516398107664, 0.63814523607877857909,
+        0.10310639835356094635, -0.021837890683115325718, 0.0029476142682312890317,
+        -0.00018637466063331428007,
+    ),
+    float64: (
+        5.0283926079424298742e-7, 1.1283740895834457227, 0.63664362758352151368,
+        0.1027034409683494604, -0.018990181699366793742, -0.00041062388507149934745,
+        0.0019159391426969256543, -0.00077063991189283960543, 0.00013504839203691209627,
+        0.000020267575931671084445, -0.000022822832259858994015, 8.6672560282840042885e-6,
+        -2.1356967614537199676e-6, 3.7330580543872165936e-7, -4.6423186711993609067e-8,
+        3.9342790376810742017e-9, -2.0449694881091131544e-10, 4.9286310139826271852e-12,
     ),
 }  # fmt: skip
 _ERF_IS_ONE = {float32: 4.0, float64: 6.0}
@@ -333,13 +344,13 @@ def tanh(m: Real, x: Expr) -> Expr:
 
 
 def erf(m: Real, x: Expr) -> Expr:
-    """1 - e**-p(|x|) with the sign of x. With e**-p = 2**n * (1 + u) it is (1 - 2**n) - 2**n * u,
-    rounded once: where x is small, n is 0 and erf(x) is -u."""
+    """A polynomial for |x| < 1; beyond, 1 - e**-p(|x|) with the sign of x."""
     size = m.op("min", m.op("abs", x), _ERF_IS_ONE[m.dtype])
-    p = m.mad(m.polynomial(size, _ERFC[m.dtype]), size, size)
-    n, expm1 = _exp_reduced(m, m.op("neg", p))
+    near = m.mad(m.polynomial(m.mul(x, x), _ERF[m.dtype]), x, x)
+    n, expm1 = _exp_reduced(m, m.op("neg", m.polynomial(size, _ERFC[m.dtype])))
     scale = m.power_of_two(n)
-    return m.copy_sign(m.mad(m.op("neg", scale), expm1, m.sub(1.0, scale)), x)
+    far = m.sub(1.0, m.mad(scale, expm1, scale))
+    return m.where(m.op("lt", size, 1.0), near, m.copy_sign(far, x))
 
 
 def pow(m: Real, x: Expr, y: Expr) -> Expr:
