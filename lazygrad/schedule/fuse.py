@@ -172,7 +172,10 @@ class _Fuser:
             return False
         if set(digits) != {v for v in reduced_variables(node) if v.extent > 1}:
             return False
-        return self._add_end(group, node, position, reads)
+        if not self._may_end(group, node):
+            return False
+        self._add_end(group, node, position, reads)
+        return True
 
     def _with_ends(self, sources: Sequence[_Group]) -> list[_Group]:
         return [group for group in sources if group.end]
@@ -185,20 +188,26 @@ class _Fuser:
         others = {a.node for a in reads if self._number(a.node) >= group.number} - group.end.keys()
         if not all(self._is_end_of(x, group) for x in others):
             return False
+        if not self._may_end(group, node, [self.group_of[x] for x in others]):
+            return False
         for x in others:
             self._absorb(x, group)
-        return self._add_end(group, node, Literal(0), reads)
+        self._add_end(group, node, Literal(0), reads)
+        return True
 
-    def _add_end(self, group: _Group, node: Node, position: Expr, reads: Sequence[Access]) -> bool:
-        work = group.work + _work(node)
-        if node.size != 1 or work > SMALL or len(group.reads) >= MAX_INPUTS:
-            return False
+    def _may_end(self, group: _Group, node: Node, absorbed: Sequence[_Group] = ()) -> bool:
+        """Whether a kernel stays small with a node, and with what it takes over, at its end."""
+        together = (group, *absorbed)
+        small = sum(g.work for g in together) + _work(node) <= SMALL
+        reads = {x for g in together for x in g.reads}
+        return node.size == 1 and small and len(reads) < MAX_INPUTS
+
+    def _add_end(self, group: _Group, node: Node, position: Expr, reads: Sequence[Access]) -> None:
         group.kind = "row"
         group.end[node] = position
         group.reads.update(dict.fromkeys(a.node for a in reads))
-        group.work = work
+        group.work += _work(node)
         self.group_of[node] = group
-        return True
 
     def _is_end_of(self, node: Node, group: _Group) -> bool:
         """Whether a reduction with a kernel of its own can be an end member of another: it runs
@@ -211,7 +220,6 @@ class _Fuser:
             and [*own.members] == [node]
             and not own.end
             and _work(node) == group.outer
-            and group.work + own.work <= SMALL
             and all(self._number(x) < group.number for x in own.reads)
             and self.users[node] == 1
         )

@@ -68,6 +68,24 @@ def test_rows_that_read_the_end_come_after_it(values: Any, scheduled: Any) -> No
     assert len(schedule.kernels[0].end) == 1
 
 
+def test_what_is_too_much_for_an_end_gets_kernels_of_its_own(values: Any, scheduled: Any) -> None:
+    # 1024 x 10 terms three times, two sums of 1024 and a quotient: one more than a kernel may have
+    loss = values(1024, 10).cross_entropy(Tensor(np.arange(1024) % 10))
+    schedule = scheduled(loss)
+    writers = [k for k in schedule.kernels if schedule.outputs[0] in k.outputs]
+    assert len(writers) == 1
+    assert len(schedule.kernels) > 1
+    assert loss.item() == pytest.approx(np.log(10), rel=1e-5)
+
+
+def test_many_elements_of_two_ends_get_a_kernel_of_their_own(values: Any, scheduled: Any) -> None:
+    rows = values(12, 8).sum(1)
+    spread = values(5).gt(0).where(rows.log().sum(), values(12, 1).cos().sum())
+    schedule = scheduled(spread)
+    assert sum(schedule.outputs[0] in k.outputs for k in schedule.kernels) == 1
+    np.testing.assert_allclose(spread.numpy(), [12 * np.log(8)] * 5, rtol=1e-6)
+
+
 def test_no_ends_where_they_are_not_wanted(values: Any) -> None:
     loss = values(64, 10).exp().sum(1).log().mean()
     nodes = simplify([loss._node])
