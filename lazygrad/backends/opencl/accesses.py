@@ -88,7 +88,7 @@ def constant_place(index: Expr, lanes: int) -> int | None:
 def variable_units(body: Body) -> dict[Array, int]:
     """For the register arrays that can be variables, how many elements each variable holds.
 
-    That is the lanes of the vectors they are accessed by, where all are alike and aligned; else 1.
+    That is the lanes of the pieces they are accessed by, where all are alike and aligned; else 1.
     """
     units: dict[Array, int] = {}
     for array, index, lanes in _register_accesses(body):
@@ -96,8 +96,9 @@ def variable_units(body: Body) -> dict[Array, int]:
         if start is None or start < 0 or start + lanes > array.size:
             units[array] = 0
             continue
-        whole = lanes in (1, 2, 4, 8, 16) and start % lanes == 0 == array.size % lanes
-        unit = lanes if whole else 1
+        width, *others = set(pieces(lanes))
+        whole = not others and start % width == 0 == array.size % width
+        unit = width if whole else 1
         units[array] = unit if units.get(array, unit) == unit else min(units[array], 1)
     return units
 
@@ -191,8 +192,8 @@ def store(source: Source, place: Place, index: Term, width: int, aligned: bool, 
 
 def load_variables(place: Place, start: int, lanes: int) -> list[Term]:
     """The pieces of consecutive elements of an array that is variables."""
-    if place.unit == lanes:
-        return [(place.variable(start), ATOM)]
+    if {place.unit} == set(pieces(lanes)):
+        return [(place.variable(at), ATOM) for at in range(start, start + lanes, place.unit)]
     result: list[Term] = []
     for width in pieces(lanes):
         names = [place.variable(start + k) for k in range(width)]

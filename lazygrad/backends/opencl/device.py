@@ -134,14 +134,13 @@ def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def machine_of(cl: Any, device: Any) -> Machine:
     """The facts that loop passes decide by."""
     is_cpu = bool(device.type & cl.device_type.CPU and not device.type & cl.device_type.GPU)
-    vector_bytes = 4 * max(int(device.native_vector_width_float), 1)
     return Machine(
         name=f"{describe(device)}{', a CPU' if is_cpu else ''}",
         gpu=not is_cpu,  # a CPU gets a CPU's loops, one work-item a group
         cores=int(device.max_compute_units),
-        vector_bytes=vector_bytes if is_cpu else 16,
+        vector_bytes=16,  # four floats: GPUs load no more at once, and see types.PIECES
         # Vector registers; of a work-item, where there is no way to ask, what CUDA hardware has.
-        registers=(32 if vector_bytes >= 64 else 16) if is_cpu else 255,
+        registers=16 if is_cpu else 255,
         l1_bytes=32 << 10 if is_cpu else int(device.local_mem_size),
         l2_bytes=int(device.global_mem_cache_size),
         fma=bool(device.single_fp_config & cl.device_fp_config.FMA),

@@ -11,7 +11,7 @@ from .accesses import Place, constant_place, load, load_variables, pointer, stor
 from .atomics import atomic
 from .expressions import COMBINE, Expressions
 from .source import Term
-from .types import register_type
+from .types import pieces, register_type
 from .values import Value, plus
 
 
@@ -128,9 +128,11 @@ class Stores:
         new = self._new_value(stmt, old)
         if guard is not None:
             new = self.operations.apply("where", place.dtype, [guard, new, old], plain)
-        if place.unit == lanes:
-            self.source.line(f"{place.variable(start)} = {new.spread(lanes)[0][0]};")
+        if place.unit < lanes:
+            new = self.expressions.name(new)
+        if {place.unit} == set(pieces(lanes)):
+            for n, (text, _) in enumerate(new.spread(lanes)):
+                self.source.line(f"{place.variable(start + n * place.unit)} = {text};")
             return
-        new = self.expressions.name(new)
         for k in range(lanes):
             self.source.line(f"{place.variable(start + k)} = {new.lane(k)[0]};")

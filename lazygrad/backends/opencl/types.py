@@ -10,7 +10,7 @@ Most dtypes are one C type everywhere. The others:
     int64       int where its bounds prove that that   long
                 is enough, else long
 
-Vectors have 2, 4, 8 or 16 lanes; other numbers of lanes are split (`pieces`).
+Vectors have 2 or 4 lanes; other numbers of lanes are split (`pieces`).
 """
 
 from __future__ import annotations
@@ -108,11 +108,16 @@ def is_integer(element: str) -> bool:
     return element not in FLOATS and element != "bool"
 
 
+# OpenCL has vectors of 8 and 16 too, but where a processor has AVX-512, functions of 64 bytes crash
+# under PoCL 3.0, which knows those of its library by another convention than the code it compiles.
+PIECES = (4, 2, 1)
+
+
 @lru_cache(maxsize=256)
 def pieces(lanes: int) -> tuple[int, ...]:
-    """The widths of the C vectors that `lanes` lanes are split into: 12 lanes are (8, 4)."""
+    """The widths of the C vectors that `lanes` lanes are split into: 11 lanes are (4, 4, 2, 1)."""
     widths: list[int] = []
-    for width in (16, 8, 4, 2, 1):
+    for width in PIECES:
         count, lanes = divmod(lanes, width)
         widths += [width] * count
     return tuple(widths)
