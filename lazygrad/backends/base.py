@@ -32,6 +32,7 @@ class Machine:
     l1_bytes: int
     l2_bytes: int
     fma: bool
+    fma_rate: int = 2  # vectors that a core multiplies and adds in a cycle
     group_limit: int = 1
     local_bytes: int = 0
     float16: bool = True  # arithmetic or at least storage

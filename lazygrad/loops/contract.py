@@ -37,6 +37,7 @@ from .tile import shift, split_loop, tile, unroll_innermost
 from .traffic import window
 
 A_SHARE = 1 / 2  # of the second cache for a block of the broadcast operand
+B_SHARE = 1 / 2  # for a block of the other operand, where that leaves the last cache
 ROWS_SHARE = 5 / 8  # of it for what a block of rows reads of that, and its partial sums
 B_BYTES = 4 << 20  # of the last cache for the other operand, packed whole
 
@@ -100,6 +101,11 @@ def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_b
     rows is finished before the next:
 
         pack b > blocks of rows > blocks of the sum > pack a > columns > rows
+
+    Where the second cache holds all of a, and not even the last one all of b, which may be many
+    windows of little memory, a is packed first, and b in blocks that stay in the second:
+
+        blocks of the sum > pack a > blocks of columns > pack b > columns > rows
     """
     once = updates_in_place(body)
     partial_bytes = sum(s.array.size * s.array.dtype.itemsize for s in _partial_sums(body))
@@ -127,17 +133,28 @@ def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_b
     elif plan.pack_a or extent_of(columns) > 1:
         limit = A_SHARE * l2_bytes
         row_blocks, rows, body = _fitting(rows, bytes_of_rows, limit, once, body)
-    reused = [*columns, *rows] if rows_first else [*row_blocks, *columns, *rows]
+    column_blocks: list[Var] = []
+
+    def bytes_of_columns(loops: Sequence[Var]) -> int:
+        return bytes_of(b, [*loops, *inner])
+
+    if plan.pack_b and not row_blocks and bytes_of_columns(columns) > B_BYTES:
+        limit = B_SHARE * l2_bytes
+        column_blocks, columns, body = _fitting(columns, bytes_of_columns, limit, once, body)
+    blocks = [] if rows_first else [*row_blocks, *column_blocks]
+    reused = [*blocks, *columns, *rows]
     arrays, body = _with_partial_sums(body, reused)
     body = unroll_innermost(body)
     a, b = factors(body, plan.swap)
     body = nest([*columns, *rows], body)
+    if column_blocks:
+        body = nest(column_blocks, pack(body, b, "panel_b"))
     if plan.pack_a:
         body = pack(body, a, "panel_a", vectors=True)
     if rows_first:
         body = (*arrays, *nest(sums, body))
     body = nest(row_blocks, body)
-    if plan.pack_b:
+    if plan.pack_b and not column_blocks:
         body = pack(body, b, "panel_b")
     return body if rows_first else (*arrays, *nest(sums, body))
 

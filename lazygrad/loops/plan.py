@@ -26,6 +26,7 @@ CYCLES_IN_VECTORS = 0.35  # to copy an element together with those beside it
 CYCLES_A_MISS = 4.0  # to read one that the first cache has not
 WAITED = 0.4  # of the cycles for that which the multiplications do not hide
 CYCLES_A_LOAD = 0.125, 0.25  # that they do not hide either: of an element, of a vector
+LOADED_AGAIN = 3  # elements of overlapping windows that LLVM does not keep where registers are few
 CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
 
 
@@ -110,12 +111,14 @@ class _Along:
         tiles = (*beside, Tile(self.x, lanes * copies, lanes))
         products = copies * rows[1] * count
         loaded, kept = self._loaded(copies, other, count)
-        if products + copies * count + kept + self._kept_rows(*rows) + 1 > self.machine.registers:
+        registers = products + copies * count + kept + self._elements(*rows)
+        if registers > self.machine.registers - _spare(self.machine):
             return None
         pack_b, copying = self._copying
         sum_block = block_of_sum(c, self.b, pack_b, tiles, self.machine)
         traffic = l2_traffic(c, (self.a, self.b), pack_b, tiles, sum_block, self.machine)
-        multiplying = _cycles(products, rows[1], loaded, traffic) / products / _useful(tiles)
+        cycles = _cycles(products, rows[1], loaded, traffic, self.machine.fma_rate)
+        multiplying = cycles / products / _useful(tiles)
         if sum_block is not None:
             multiplying += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
         packing, missing = self._gathering(rows[0], products)
@@ -150,12 +153,13 @@ class _Along:
             return 0
         return apart // step if apart // step < inner.extent else 0
 
-    def _kept_rows(self, row: Var | None, count: int) -> int:
-        """The elements of a that are kept for a later term, where rows' windows overlap."""
+    def _elements(self, row: Var | None, count: int) -> int:
+        """The elements of a that are in registers at once: one, but where rows' windows overlap
+        LLVM keeps what a later term needs, all but a few."""
         if row is None or count == 1:
-            return 0
+            return 1
         overlaps = self._later(self.a, abs(operand_stride(self.a, row) or 0))
-        return self.c.inner[-1].extent - 1 if overlaps else 0
+        return max(1, count + self.c.inner[-1].extent - 1 - LOADED_AGAIN) if overlaps else 1
 
     def _gathering(self, row: Var | None, products: int) -> tuple[float, float]:
         """What it costs to pack a, and what its misses cost else."""
@@ -238,7 +242,7 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
             whole = extent_of(c.inner) // (sum_block[1] if sum_block else 1)
             useful = _useful(tiles) * k.extent / round_up(k.extent, lanes)
             traffic = lanes * l2_traffic(c, (c.a, c.b), False, tiles, sum_block, machine)
-            cycles = _cycles(products, 0, rows + columns, traffic)
+            cycles = _cycles(products, 0, rows + columns, traffic, machine.fma_rate)
             costs = (cycles / products / useful + 8.0 * lanes / whole, 0.0, 0.0)
             shared, cost = _shared(c, loops, tiles, costs, machine.cores)
             reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
@@ -264,11 +268,12 @@ def _tile_sizes(
     return sizes
 
 
-def _cycles(products: int, elements: int, vectors: float, traffic: float) -> float:
-    """Cycles for one step of a tile: two multiply-adds and two loads a cycle, eight in flight, and
-    so many bytes that are not in the first cache. A vector may lie on two lines of it."""
+def _cycles(products: int, elements: int, vectors: float, traffic: float, fma_rate: int) -> float:
+    """Cycles for one step of a tile: `fma_rate` multiply-adds a cycle and as many loads of vectors,
+    two of elements; each multiply-add takes four; and so many bytes are not in the first cache.
+    A vector may lie on two lines of it."""
     waiting = traffic / L2_BYTES_A_CYCLE
-    steady = max(products / 2, (elements + vectors) / 2, 4.0, waiting)
+    steady = max(products / fma_rate, elements / 2 + vectors / fma_rate, 4.0, waiting)
     of_element, of_vector = CYCLES_A_LOAD
     return steady + of_element * elements + of_vector * vectors + WAITED * waiting
 
@@ -304,6 +309,12 @@ def _shared(
         if cost < best[1]:
             best = v, cost
     return best
+
+
+def _spare(machine: Machine) -> int:
+    """The registers that LLVM needs beside the sums and what is multiplied: a tile that takes all
+    of 32 runs at 0.8 of the speed of one that leaves some."""
+    return machine.registers // 32
 
 
 def _lanes(c: Contraction, machine: Machine) -> int:

@@ -84,6 +84,7 @@ def machine(target: Target, threads: int) -> Machine:
         l1_bytes=cache_bytes(1),
         l2_bytes=cache_bytes(2),
         fma=target.fma,
+        fma_rate=target.fma_rate,
     )
 
 

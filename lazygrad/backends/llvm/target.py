@@ -13,7 +13,8 @@ class Target:
     """An instruction set. `triple`, `cpu` and `features` are LLVM's own names.
 
     `vector_bytes` is the width of a vector register and `registers` their number; `fma` says that
-    x * y + z is one instruction, `half` that float16 is converted by one.
+    x * y + z is one instruction, of which `fma_rate` begin in a cycle; `half` that float16 is
+    converted by one.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Target:
     registers: int
     fma: bool
     half: bool
+    fma_rate: int = 2
 
     @property
     def x86(self) -> bool:
@@ -37,6 +39,9 @@ AVX512 = Target(
     "avx512", "x86_64-unknown-linux-gnu", "skylake-avx512", "-prefer-256-bit", 64, 32, True, True
 )
 NEON = Target("neon", "aarch64-unknown-linux-gnu", "cortex-a76", "", 16, 32, fma=True, half=True)
+
+# Processors that carry out an operation on 64 bytes as two halves; LLVM's names of them.
+_HALVES = frozenset({"znver4"})
 
 
 @cache
@@ -57,8 +62,9 @@ def host() -> Target:
         wide = 32 if "avx2" in has else 16
         registers, fma, half = 16, "fma" in has, "f16c" in has
     cpu = llvm.get_host_cpu_name()
+    rate = 1 if wide == 64 and cpu in _HALVES else 2
     text = ",".join(("+" if on else "-") + name for name, on in sorted(features.items()))
-    return Target(cpu, triple, cpu, text, wide, registers, fma, half)
+    return Target(cpu, triple, cpu, text, wide, registers, fma, half, rate)
 
 
 # Sizes to go by where the system tells none.
