@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from .dtypes import bool_, int64
-from .expr import Broadcast, Cast, Expr, Literal, Load, Op, Ramp, Var, rewrite
+from .expr import Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var, rewrite
 
 Index = Expr | int
 Bounds = tuple[int, int]
@@ -336,9 +336,17 @@ def unflatten(position: Index, shape: Sequence[int]) -> tuple[Expr, ...]:
 # --------------------------------------------------------------------------- rebuilding
 
 
+@lru_cache(maxsize=1 << 17)
+def is_data(e: Expr) -> bool:
+    """Whether e is computed from what arrays hold: that may be any int64, and arithmetic on it
+    wraps, where an index keeps to its bounds."""
+    return isinstance(e, (Load, Local)) or any(map(is_data, e.operands))
+
+
 def normalize(e: Expr) -> Expr:
-    """Rebuild a tree of integer operations in normal form (after a substitution, say)."""
-    if e.dtype == int64 and e.lanes == 1 and isinstance(e, Op):
+    """Rebuild a tree of integer operations in normal form (after a substitution, say); not one of
+    data, of which nothing is known."""
+    if e.dtype == int64 and e.lanes == 1 and isinstance(e, Op) and not is_data(e):
         args = e.args
         c = args[1] if len(args) == 2 else None
         positive = isinstance(c, Literal) and int(c.value) > 0
@@ -358,7 +366,7 @@ def normalize(e: Expr) -> Expr:
             case "max":
                 return maximum(*args)
     if isinstance(e, Op) and e.lanes == 1 and e.dtype == bool_:
-        if e.op in ("lt", "eq") and e.args[0].dtype == int64:
+        if e.op in ("lt", "eq") and e.args[0].dtype == int64 and not is_data(e):
             return less(*e.args) if e.op == "lt" else equal(*e.args)
         if e.op == "and":
             joined = all_of(e.args)

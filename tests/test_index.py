@@ -259,6 +259,15 @@ def test_normalize_restores_the_normal_form() -> None:
     assert normalize(Op("add", (Load(Array("b", bool_, 1), i), TRUE))).dtype == bool_
 
 
+def test_what_arrays_hold_is_no_index() -> None:
+    """Data may be any int64, and its differences wrap: (b < a) is not (b - a < 0)."""
+    a, b = Load(Array("a", int64, 10), i), Load(Array("b", int64, 10), i)
+    for e in (Op("lt", (b, a)), Op("lt", (a, Literal(UNBOUNDED + 10))), Op("eq", (a, b))):
+        assert normalize(e) is e
+    thrice = Op("mul", (a, Literal(3)))
+    assert normalize(Op("floordiv", (thrice, Literal(3)))) is not a
+
+
 @pytest.mark.parametrize("shift", [-3, 0, 1, 5])
 def test_a_quotient_and_its_remainder_are_one_again(shift: int) -> None:
     p = add(VARIABLES[3], shift)

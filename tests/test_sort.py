@@ -50,6 +50,15 @@ def test_sort(dtype: str, descending: bool) -> None:
         np.testing.assert_array_equal(values.numpy(), np.take_along_axis(x, indices.numpy(), 1))
 
 
+def test_sort_of_rows_within_rows() -> None:
+    x = np.random.default_rng(0).normal(0, 1e3, (3, 16, 17)).astype(np.float32)
+    for axis in range(3):
+        np.testing.assert_array_equal(Tensor(x).sort(axis)[0].numpy(), np.sort(x, axis))
+        order = np.argsort(x, axis, kind="stable")
+        np.testing.assert_array_equal(Tensor(x).argsort(axis).numpy(), order)
+    np.testing.assert_array_equal(Tensor(x).topk(3, 2)[0].numpy(), -np.sort(-x, 2)[..., :3])
+
+
 @pytest.mark.parametrize("largest", [False, True], ids=["least", "largest"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_topk(dtype: str, largest: bool) -> None:
