@@ -91,7 +91,8 @@ class Functions(Operators):
         a, b = self._widened(), self._as_tensor("logaddexp", y)._widened()
         larger = a >= b
         high, low = larger.where(a, b), larger.where(b, a)
-        gap = (low - high).masked_fill(low.eq(high), 0)  # of two equal infinities it is nan
+        # of two equal infinities it is nan; other ties have a gradient
+        gap = (low - high).masked_fill(low.eq(high) & high.isinf(), 0)
         result = high + gap.exp().log1p()
         return self._narrowed(result)
 
@@ -251,7 +252,7 @@ class Functions(Operators):
         inverse = -1 / steep.where(size, 1.0)
         inner = steep.where(1.0, size)
         reduced = steep.where(inverse, middle.where((inner - 1) / (inner + 1), size))
-        start = steep.where(math.pi / 2, middle.where(math.pi / 4, 0.0)).cast(x.dtype)
+        start = steep.where(math.pi / 2, middle.where(x.full_like(math.pi / 4), 0.0))
         square = reduced * reduced
         if x.dtype == float64:
             series = _polynomial(square, _ATAN_P) / _polynomial(square, _ATAN_Q)
@@ -271,7 +272,7 @@ class Functions(Operators):
         ratio = flat.where(y, other) / special.where(1, flat.where(other, y))
         diagonal = (left ^ below).where(-1.0, 1.0).masked_fill(both_zero, 0.0)
         angle = special.where(diagonal, ratio).atan()
-        half_turn = below.where(-math.pi, math.pi)
+        half_turn = below.where(y.full_like(-math.pi), math.pi)
         flat_angle = left.where(angle + half_turn, angle)
         return self._narrowed(flat.where(flat_angle, half_turn * 0.5 - angle))
 

@@ -145,6 +145,18 @@ def test_ties_share_the_gradient_as_in_pytorch(agree: Any) -> None:
     agree(lambda a: a.relu(), None, np.array([0.0, -1.0, 1.0], np.float32))
     agree(lambda a: a.clamp(0, 1), None, np.array([0.0, 1.0, 0.5, 2.0, -2.0], np.float32))
     agree(lambda a: a.abs(), None, np.array([0.0, 1.0, -1.0], np.float32))
+    agree(lambda a, b: a.logaddexp(b), None, x, np.array([1.0, 3.0, 3.0, 0.0], np.float32))
+    agree(lambda a: a.logcumsumexp(0), None, np.zeros(5, np.float32))
+
+
+@pytest.mark.parametrize("name", ["atan", "asin", "acos"])
+def test_inverses_are_exact_in_float64(agree: Any, name: str) -> None:
+    agree(lambda x: getattr(x, name)(), None, np.linspace(-0.99, 0.99, 23), rtol=1e-14, atol=1e-15)
+
+
+def test_atan2_is_exact_in_float64(agree: Any) -> None:
+    y, x = np.array([1e-3, -2.0, 3.0, 0.5]), np.array([-1.0, -0.5, 0.25, 2.0])
+    agree(lambda a, b: a.atan2(b), None, y, x, rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.parametrize("y", [0, 1, 2, 3, -1, -2, 0.5, -0.5, 1.7, 4])
@@ -165,6 +177,14 @@ def test_integer_powers_agree(agree: Any) -> None:
 def test_bits_agree(agree: Any, name: str) -> None:
     x, y = np.array([13, -7, 255, 0]), np.array([1, 3, 2, 5])
     agree(lambda a, b: getattr(a, name)(b), lambda a, b: getattr(torch, name)(a, b), x, y)
+
+
+def test_int64_wraps_and_compares_over_its_whole_range(agree: Any) -> None:
+    x = np.array([2**62, -(2**62), 2**63 - 1, -(2**63), 5, 0] * 4)
+    y = np.array([-(2**62) - 1, 2**62 + 1, -2, 2**63 - 1, 6, -(2**63)] * 4)
+    agree(lambda a, b: [a < b, a <= b, a.minimum(b), a.maximum(b), a + b, a - b], None, x, y)
+    agree(lambda a: [a < 2**62 + 10, a > -(2**62) - 10, a * 4 < 8, a * 3 // 3, a * 3 % 3], None, x)
+    agree(lambda a: a.clamp(max=2**62 + 10), None, x)
 
 
 def test_integer_division_rounds_as_in_pytorch(agree: Any) -> None:
