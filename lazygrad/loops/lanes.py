@@ -29,6 +29,7 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
     flight.
     """
     *outer, k = loops
+    width = lanes_for(k.extent, width)
     lanes = width * _in_flight(k.extent // width, copies)
     body, before, after = _accumulators(body, lanes)
     whole = k.extent // lanes
@@ -45,6 +46,11 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
         last = _block(body, k, start, width, k.extent if masked else None)
         inside += nest([tail], rename_own(last, "tail"))
     return (*before, *nest(outer, tuple(inside)), *after)
+
+
+def lanes_for(extent: int, width: int) -> int:
+    """The lanes of the shortest vector that holds a whole loop; at most `width`."""
+    return min(width, 1 << max(1, (extent - 1).bit_length()))
 
 
 def _in_flight(vectors: int, copies: int) -> int:

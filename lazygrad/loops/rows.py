@@ -17,7 +17,7 @@ from ..expr import Expr, Var
 from ..index import add, less, mul
 from .cost import operations
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
-from .lanes import split_lanes
+from .lanes import lanes_for, split_lanes
 from .merge import merge
 from .rebuild import (
     loads,
@@ -33,6 +33,7 @@ from .traffic import PAGE, same_places
 from .transpose import in_blocks, turnable
 
 WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
+LINE = 64  # bytes that a cache fetches: vectors that are whole lines are enough of them in flight
 ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once
 PANEL = 1024  # sums that such an array holds
 TURNED = 4  # blocks turned together: vectors of 32 bytes fill two lines, fetched as a pair
@@ -64,6 +65,7 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     scalar = _cost(body, None, 1)
     outer, lane = _cheapest_lane(loops, body, width)
     if lane is not None and outer <= inner and outer < scalar:
+        width = lanes_for(lane.extent, width)
         turned = turnable(body, lane, loops, width)
         if turned is not None:
             rows = width * _blocks_together(body, turned, lane, width)
@@ -77,7 +79,7 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
         return RowPlan("outer", width, copies, f"{width * copies} lanes along {lane.name}", lane)
     if inner < scalar:
         reason = f"{width} lanes along the inner loops"
-        if light and _may_join_rows(loops, body):
+        if light and vector_bytes < LINE and _may_join_rows(loops, body):
             return RowPlan("inner", width, 2, f"{ROWS} rows at once, {reason}", rows=ROWS)
         return RowPlan("inner", width, 4, reason)
     return RowPlan("none", 1, 1, "no loop is worth vectors")
@@ -98,7 +100,8 @@ def _cheapest_lane(loops: list[Var], body: Body, width: int) -> tuple[float, Var
     best: tuple[float, Var | None] = (float("inf"), None)
     for var in reversed(loops):
         if var.extent > 1 and is_independent(body, var):
-            cost = _cost(body, var, width) * _waste(var.extent, width)
+            lanes = lanes_for(var.extent, width)
+            cost = _cost(body, var, lanes) * _waste(var.extent, lanes)
             best = min(best, (cost, var), key=lambda pair: pair[0])
     return best
 
@@ -256,9 +259,10 @@ def _cost(body: Body, outer: Var | None, width: int, iterations: float = 1.0) ->
             if outer is not None:
                 total += _cost(inside, outer, width, count)
             elif width > 1 and names and is_independent(merged, names[-1]):
-                waste = _waste(names[-1].extent, width)
+                lanes = lanes_for(names[-1].extent, width)
+                waste = _waste(names[-1].extent, lanes)
                 # a horizontal sum at the end of each nest
-                total += _cost(merged, names[-1], width, count) * waste + 4.0 * iterations
+                total += _cost(merged, names[-1], lanes, count) * waste + 4.0 * iterations
             else:
                 total += _cost(merged, None, 1, count)
             continue

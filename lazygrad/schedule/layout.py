@@ -3,14 +3,29 @@
 Around convolutions, blocks of one vector of the batch are innermost: (N / 8, C, H, W, 8). Then each
 vector is full and aligned at any image size, for convolution, pooling and normalisation alike, and
 a vector loaded for one place of a window serves the next.
+
+Not where most convolutions write what the user reads, which is row-major: a vector's elements would
+be stored apart, whole images from one another, all in the same places of the first cache.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..graph.ir import Buffer, Cast, Contiguous, Expand, Movement, Node, Window, topological
+from ..graph.ir import (
+    Buffer,
+    Cast,
+    Contiguous,
+    Elementwise,
+    Expand,
+    Movement,
+    Node,
+    Reduce,
+    Window,
+    topological,
+)
 from ..rewrite import Rules, rewrite
 from .ir import Blocked, Kernel, Schedule
 from .store import factors
@@ -23,9 +38,10 @@ def copy_convolved(outputs: Sequence[Node], lanes: int) -> list[Node]:
     Requires: a simplified graph. Ensures: equal values; only batches of whole vectors are copied.
     """
     copied: dict[Node, Node] = {}
+    batches = _batches(outputs, lanes)
     for node in topological(outputs):
         for x in _convolved(node):
-            if isinstance(x, Buffer) and _fits(x, lanes):
+            if isinstance(x, Buffer) and x.shape[0] in batches:
                 copied[x] = Contiguous(x)
     if not copied:
         return list(outputs)
@@ -44,13 +60,7 @@ def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
 
     Requires: a fused schedule. Ensures: outputs and Buffers stay row-major.
     """
-    batches = {
-        x.shape[0]
-        for kernel in schedule.kernels
-        for member in kernel.all_members
-        for x in _convolved(member.node)
-        if _fits(x, lanes)
-    }
+    batches = _batches(schedule.outputs, lanes)
     if not batches:
         return schedule
     kept = set(schedule.outputs)
@@ -62,6 +72,33 @@ def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
         if len(node.shape) >= 3 and node.shape[0] in batches
     }
     return Schedule(tuple(_with_layouts(k, layouts) for k in schedule.kernels), schedule.outputs)
+
+
+def _batches(outputs: Sequence[Node], lanes: int) -> set[int]:
+    """The batches to block: whole vectors of images, of which more convolutions are read by other
+    kernels than by the user."""
+    wanted = _computed_from_sums(outputs)
+    balance: Counter[int] = Counter()
+    for node in topological(outputs):
+        for x in _convolved(node):
+            if len(x.shape) >= 3 and x.shape[0] % lanes == 0:
+                writes_images = node in wanted and x.shape[0] in node.shape
+                balance[x.shape[0]] += -1 if writes_images else 1
+    return {batch for batch, more in balance.items() if more > 0}
+
+
+def _computed_from_sums(outputs: Sequence[Node]) -> set[Node]:
+    """The reductions that outputs are, but for elementwise operations and movement."""
+    found: set[Node] = set()
+    stack, seen = list(outputs), set(outputs)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Reduce):
+            found.add(node)
+        elif isinstance(node, (Elementwise, Movement, Contiguous)):
+            stack += [x for x in node.inputs if x not in seen]
+            seen.update(node.inputs)
+    return found
 
 
 def _with_layouts(kernel: Kernel, layouts: dict[Node, Blocked]) -> Kernel:
@@ -82,7 +119,3 @@ def _convolved(node: Node) -> list[Node]:
             if slides and shared and not isinstance(x, (Movement, Cast)):
                 found.append(x)
     return found
-
-
-def _fits(x: Node, lanes: int) -> bool:
-    return len(x.shape) >= 3 and x.shape[0] % lanes == 0
