@@ -135,8 +135,20 @@ class Functions(Operators):
         return self._function("erf", ir.Erf)
 
     def erfc(self) -> Self:
-        """1 - erf(x)."""
-        return self._narrowed(1 - self._widened().erf())
+        """1 - erf(x), whose digits that difference would lose where it is small.
+
+        Beyond 1 it is e**(-x*x) and a rational approximation (Cephes, S. Moshier: `ndtr.c`).
+        """
+        x = self._widened()
+        size = x.abs()
+        tail = size > 1
+        t = tail.where(size, 1.0).clamp(max=40.0)  # e**-1600 is 0 in any dtype
+        head = (t * 16).floor() / 16  # its square is exact
+        bell = (-head * head).exp() * ((head - t) * (head + t)).exp()
+        near = _polynomial(t, _ERFC_P) / _polynomial(t, _ERFC_Q)
+        far = _polynomial(t, _ERFC_R) / _polynomial(t, _ERFC_S)
+        value = bell * (t < 8).where(near, far)
+        return self._narrowed(tail.where((x < 0).where(2 - value, value), 1 - x.erf()))
 
     def erfinv(self) -> Self:
         """The x that erf maps to this; infinite at -1 and 1, nan beyond them.
@@ -361,6 +373,25 @@ _ERFINV_NEAR = (
 _ERFINV_FAR = (
     -2.00214257e-04, 1.00950558e-04, 1.34934322e-03, -3.67342844e-03, 5.73950773e-03,
     -7.6224613e-03, 9.43887047e-03, 1.00167406, 2.83297682,
+)  # fmt: skip
+# erfc(x) = e**(-x*x) P(x) / Q(x) from 1 to 8, R(x) / S(x) from there on; Cephes ndtr.c
+_ERFC_P = (
+    2.46196981473530512524e-10, 5.64189564831068821977e-1, 7.46321056442269912687,
+    4.86371970985681366614e1, 1.96520832956077098242e2, 5.26445194995477358631e2,
+    9.34528527171957607540e2, 1.02755188689515710272e3, 5.57535335369399327526e2,
+)  # fmt: skip
+_ERFC_Q = (
+    1.0, 1.32281951154744992508e1, 8.67072140885989742329e1, 3.54937778887819891062e2,
+    9.75708501743205489753e2, 1.82390916687909736289e3, 2.24633760818710981792e3,
+    1.65666309194161350182e3, 5.57535340817727675546e2,
+)  # fmt: skip
+_ERFC_R = (
+    5.64189583547755073984e-1, 1.27536670759978104416, 5.01905042251180477414,
+    6.16021097993053585195, 7.40974269950448939160, 2.97886665372100240670,
+)  # fmt: skip
+_ERFC_S = (
+    1.0, 2.26052863220117276590, 9.39603524938001434673, 1.20489539808096656605e1,
+    1.70814450747565897222e1, 9.60896809063285878198, 3.36907645100081516050,
 )  # fmt: skip
 # atan(x) = x + x**3 P(x*x) / Q(x*x) for |x| <= tan(pi/8); Cephes atan.c
 _ATAN_P = (

@@ -154,6 +154,12 @@ def test_inverses_are_exact_in_float64(agree: Any, name: str) -> None:
     agree(lambda x: getattr(x, name)(), None, np.linspace(-0.99, 0.99, 23), rtol=1e-14, atol=1e-15)
 
 
+@pytest.mark.parametrize(("dtype", "end", "rtol"), [("float32", 8.5, 1e-5), ("float64", 26, 1e-12)])
+def test_erfc_keeps_its_digits(agree: Any, dtype: str, end: float, rtol: float) -> None:
+    x = np.concatenate([np.linspace(-6, end, 101), [0, 1, -1, 8, 60, np.inf, -np.inf, np.nan]])
+    agree(lambda x: x.erfc(), torch.special.erfc, x.astype(dtype), rtol=rtol, atol=0)
+
+
 def test_atan2_is_exact_in_float64(agree: Any) -> None:
     y, x = np.array([1e-3, -2.0, 3.0, 0.5]), np.array([-1.0, -0.5, 0.25, 2.0])
     agree(lambda a, b: a.atan2(b), None, y, x, rtol=1e-14, atol=1e-15)
