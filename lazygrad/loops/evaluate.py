@@ -40,7 +40,8 @@ def evaluate(function: Function, arrays: Mapping[str, np.ndarray[Any, Any]]) -> 
     """Run a function on arrays by name; each is one-dimensional, and outputs are written in place.
 
     Raises IndexError for an index outside its array (a guard that is false excuses it), and
-    ValueError for an array whose size or dtype is not what the function says.
+    ValueError for an array whose size or dtype is not what the function says, or for a value that
+    may be left out and is not 0.
     """
     memory: Memory = {}
     for argument in function.arguments:
@@ -136,6 +137,8 @@ class _Run:
         is_product = isinstance(value, Op) and value.op == "mul" and value.dtype.is_float
         if is_product and stmt.op == "sum":  # the product is not rounded
             op, operands = "fma", value.operands
+        if stmt.needed is not None and not np.any(self.value(stmt.needed, names)):
+            _check_left_out(stmt, self.value(value, names))
         places = self.places(stmt, names)
         given = [np.broadcast_to(self.value(e, names), len(places)) for e in operands]
         for lane, place in enumerate(places):
@@ -197,6 +200,11 @@ def _checked(array: Array, place: int) -> int:
     if not 0 <= place < array.size:
         raise IndexError(f"{array.name}[{place}] is outside its {array.size} elements")
     return place
+
+
+def _check_left_out(stmt: Accumulate, value: Value) -> None:
+    if stmt.op != "sum" or np.any(np.not_equal(value, 0)):
+        raise ValueError(f"{stmt.value} may be left out of a {stmt.op}, and is {value}")
 
 
 def _undefined(array: Array) -> np.ndarray[Any, Any]:

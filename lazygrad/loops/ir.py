@@ -92,7 +92,8 @@ class Store(Stmt):
 class Accumulate(Stmt):
     """array[index] = op(array[index], value); op is "sum", "prod", "max" or "min".
 
-    With `atomic`, safe against other work-items and threads at the same place.
+    With `atomic`, safe against other work-items and threads at the same place. Where `needed` is
+    given and does not hold, the value changes nothing: the statement may be left out, or not.
     """
 
     array: Array
@@ -101,6 +102,7 @@ class Accumulate(Stmt):
     value: Expr
     guard: Expr | None = None
     atomic: bool = False
+    needed: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +224,10 @@ class _Text:
                 sign = _ACCUMULATE[stmt.op] if isinstance(stmt, Accumulate) else "="
                 width = f":{stmt.value.lanes}" if stmt.value.lanes > stmt.index.lanes else ""
                 guard = f" if {texts[1]}" if len(texts) > 1 else ""
+                needed = stmt.needed if isinstance(stmt, Accumulate) else None
+                why = "" if needed is None else f" needed if {needed}"
                 place = f"{stmt.array.name}[{head}{width}]"
-                self.lines.append(f"{indent}{place} {sign} {texts[0]}{guard}")
+                self.lines.append(f"{indent}{place} {sign} {texts[0]}{guard}{why}")
             case If():
                 self.lines.append(f"{indent}if {head}:")
                 self.body(stmt.body, indent + "    ")

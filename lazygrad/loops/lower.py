@@ -279,29 +279,33 @@ class _Lowering:
         value = self.values.of(node.x, at, guards)
         if dtype != node.dtype:
             value = _widened(value, dtype)
+        needed = None
         if self.skip_padding:
-            guards += self._outside_padding(node, index, inner)
-        inside.append(Accumulate(register, Literal(0), op, value, all_of(guards)))
+            outside, needed = self._outside_padding(node, index, inner)
+            guards += outside
+        inside.append(Accumulate(register, Literal(0), op, value, all_of(guards), needed=needed))
         self.registers[node] = register
 
     def _outside_padding(
         self, node: Reduce | Fold, index: MultiIndex, inner: Sequence[Expr]
-    ) -> tuple[Expr, ...]:
-        """When a term of a sum of products lies outside of its factors' padding with zeros, along
-        all padded axes but the last: that one is for vectors, or for a tile."""
+    ) -> tuple[tuple[Expr, ...], Expr | None]:
+        """When a term of a sum of products lies outside of its factors' padding with zeros: along
+        all padded axes but the last, and along that, which is for vectors, or for a tile."""
         axes = (*axis_variables(node.shape), *reduced_variables(node))
         values: dict[Expr, Expr] = dict(zip(axes, (*index, *inner), strict=True))
         guards: list[Expr] = []
+        needed: list[Expr] = []
         for access in accesses(node, self.arrays.__contains__):
             x = access.node
             if not isinstance(x, Pad) or x.value != 0:
                 continue
             padded = [axis for axis, amounts in enumerate(x.padding) if amounts != (0, 0)]
-            for axis in padded[:-1]:
+            for axis in padded:
                 before, after = x.padding[axis]
                 at = substitute(access.index[axis], values)
-                guards += [at_least(at, before), less(at, x.shape[axis] - after)]
-        return tuple(guards)
+                bounds = at_least(at, before), less(at, x.shape[axis] - after)
+                (needed if axis == padded[-1] else guards).extend(bounds)
+        return tuple(guards), all_of(needed)
 
     # ------------------------------------------------------------------ scatter
 

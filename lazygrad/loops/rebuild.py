@@ -44,7 +44,10 @@ def _map_statement(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
             return replace(stmt, value=change(stmt.value))
         case Store() | Accumulate():
             guard = None if stmt.guard is None else all_of((change(stmt.guard),))
-            return replace(stmt, index=change(stmt.index), value=change(stmt.value), guard=guard)
+            new = replace(stmt, index=change(stmt.index), value=change(stmt.value), guard=guard)
+            if isinstance(new, Accumulate) and new.needed is not None:
+                return replace(new, needed=all_of((change(new.needed),)))
+            return new
         case Prefetch():
             return replace(stmt, index=change(stmt.index))
     return stmt

@@ -49,7 +49,11 @@ def _widen_body(body: Body, var: Var) -> Body:
                 value = widen(stmt.value, var, memo)
                 if index.lanes > 1 and value.lanes == 1:
                     value = Broadcast(value, index.lanes)
-                result.append(replace(stmt, index=index, value=value, guard=guard))
+                wide = replace(stmt, index=index, value=value, guard=guard)
+                if isinstance(wide, Accumulate) and wide.needed is not None:
+                    one = var not in variables(wide.needed)  # answer for all lanes
+                    wide = replace(wide, needed=wide.needed if one else None)
+                result.append(wide)
             case For():
                 result.append(replace(stmt, body=_widen_body(stmt.body, var)))
             case Let():
