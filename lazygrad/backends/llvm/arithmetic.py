@@ -7,11 +7,10 @@ rounded after each operation.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from ...dtypes import DType, bool_, float32
-from ...expr import Broadcast, Expr, Literal, Op
+from ...expr import Broadcast, Literal, Op
 from ...index import UNBOUNDED, bounds
 from .conversions import rounded
 from .notation import VALUE_TYPES, constant, splat, suffix, value_type, vector_of
@@ -183,7 +182,10 @@ def _operate_float(w: Writer, target: Target, e: Op, dtype: DType, args: Sequenc
     if op in _FLOAT:
         result = w.write(op, f"{_FLOAT[op]} {kind} {args[0]}, {args[1]}")
     elif op in ("max", "min"):
-        result = _extreme(w, target, e, dtype, args)
+        # nan where either is nan; nsz: which of 0.0 and -0.0 is larger is left open
+        computed = float32 if dtype.itemsize == 2 else dtype
+        name = f"llvm.{op}imum.{suffix(computed, lanes)}"
+        result = w.call(op, kind, name, (kind, args[0]), (kind, args[1]), flags="nsz ")
     elif op == "neg":
         result = w.write(op, f"fneg {kind} {args[0]}")
     elif op in _INTRINSICS:
@@ -195,31 +197,6 @@ def _operate_float(w: Writer, target: Target, e: Op, dtype: DType, args: Sequenc
     else:
         raise NotImplementedError(f"{op} of {dtype}")
     return result if op in _EXACT else rounded(w, target, dtype, lanes, result)
-
-
-def _extreme(w: Writer, target: Target, e: Op, dtype: DType, args: Sequence[str]) -> str:
-    """max or min; nan where either is nan. Which of 0.0 and -0.0 is larger is left open."""
-    lanes, condition = e.lanes, value_type(bool_, e.lanes)
-    kind = value_type(dtype, lanes)
-    if not target.x86:
-        computed = float32 if dtype.itemsize == 2 else dtype
-        name = f"llvm.{'maximum' if e.op == 'max' else 'minimum'}.{suffix(computed, lanes)}"
-        return w.call(e.op, kind, name, (kind, args[0]), (kind, args[1]))
-    # x86 has max(x, y) = x > y ? x : y, so a nan in y passes; with x a constant that is all.
-    x, y = (args[1], args[0]) if _is_number(e.args[1]) else (args[0], args[1])
-    compare = "ogt" if e.op == "max" else "olt"
-    first = w.write("first", f"fcmp {compare} {kind} {x}, {y}")
-    result = w.write(e.op, f"select {condition} {first}, {kind} {x}, {kind} {y}")
-    if _is_number(e.args[0]) or _is_number(e.args[1]):
-        return result
-    nan = w.write("nan", f"fcmp uno {kind} {x}, {x}")
-    return w.write(e.op, f"select {condition} {nan}, {kind} {x}, {kind} {result}")
-
-
-def _is_number(e: Expr) -> bool:
-    if isinstance(e, Broadcast):
-        e = e.x
-    return isinstance(e, Literal) and not math.isnan(e.value)
 
 
 def _divide_floats(w: Writer, op: str, dtype: DType, lanes: int, args: Sequence[str]) -> str:

@@ -27,11 +27,6 @@ class Target:
     half: bool
     fma_rate: int = 2
 
-    @property
-    def x86(self) -> bool:
-        """An x86 processor (else ARM or another whose max and min propagate nan)."""
-        return self.triple.startswith(("x86", "i686", "amd64"))
-
 
 SSE2 = Target("sse2", "x86_64-unknown-linux-gnu", "x86-64", "", 16, 16, fma=False, half=False)
 AVX2 = Target("avx2", "x86_64-unknown-linux-gnu", "haswell", "", 32, 16, fma=True, half=True)

@@ -75,12 +75,14 @@ class Writer:
         self.sink.lines.append(f"{name}:")
         self.sink.block = name
 
-    def call(self, hint: str, result: str, function: str, *arguments: tuple[str, str]) -> str:
+    def call(
+        self, hint: str, result: str, function: str, *arguments: tuple[str, str], flags: str = ""
+    ) -> str:
         """A call of an intrinsic or a library's function, which is declared too."""
         types = ", ".join(kind for kind, _ in arguments)
         self.declarations.add(f"declare {result} @{function}({types})")
         given = ", ".join(f"{kind} {text}" for kind, text in arguments)
-        return self.write(hint, f"call {result} @{function}({given})")
+        return self.write(hint, f"call {flags}{result} @{function}({given})")
 
     def run(self, function: str, *arguments: tuple[str, str]) -> None:
         """A call that gives no value."""
