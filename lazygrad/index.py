@@ -300,6 +300,13 @@ def all_of(conditions: Iterable[Expr]) -> Expr | None:
     return result
 
 
+def conjuncts(condition: Expr) -> list[Expr]:
+    """The conditions that `all_of` has joined."""
+    if isinstance(condition, Op) and condition.op == "and":
+        return [c for x in condition.args for c in conjuncts(x)]
+    return [condition]
+
+
 # --------------------------------------------------------------------------- shapes
 
 

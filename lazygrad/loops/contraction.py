@@ -11,9 +11,13 @@ from functools import lru_cache
 from math import prod
 
 from ..expr import Cast, Expr, Op, Var
+from ..index import all_of, conjuncts
 from .ir import Accumulate, Body, For, If, statements
 from .merge import merge
 from .rebuild import loads, nest, peel, stride, updates_in_place, variables
+
+PARITIES = 3  # iterations of a loop that no tile is made of, as over the parities of a stride
+TAPS = 4  # of a summed one, over the taps of one parity
 
 
 @dataclass(frozen=True)
@@ -50,20 +54,43 @@ def recognise(body: Body) -> Contraction | None:
     inner, update = merge([loop.var for loop in nested], update)
     a, b = factors(update, False)
     at = inside.index(sums[0])
-    inner.sort(key=lambda v: -_reach(v, a, b))
-    guard = update[0].guard if isinstance(update[0], Accumulate) else None
-    fixed = frozenset() if guard is None else frozenset(variables(guard))
-    body = (*inside[:at], *_sum(inner, update, fixed), *inside[at + 1 :])
+    (term,) = update
+    assert isinstance(term, Accumulate)
+    term, first = _decided(term, inner)
+    inner.sort(key=lambda v: (v not in first, -_reach(v, a, b)))
+    fixed = frozenset() if term.guard is None else frozenset(variables(term.guard))
+    body = (*inside[:at], *_sum(inner, term, fixed), *inside[at + 1 :])
     return Contraction(tuple(outer), tuple(inner), a, b, body, fixed, updates_in_place(body))
 
 
-def _sum(inner: Sequence[Var], update: Body, fixed: frozenset[Var]) -> Body:
+def _decided(term: Accumulate, inner: Sequence[Var]) -> tuple[Accumulate, set[Var]]:
+    """The term, guarded by what the shortest loops, of which no tile is made, say together of
+    whether it is needed; and those of them that are summed."""
+    decided: list[Expr] = []
+    left: list[Expr] = []
+    first: set[Var] = set()
+    for condition in () if term.needed is None else conjuncts(term.needed):
+        summed = variables(condition).intersection(inner)
+        others = variables(condition) - summed
+        if (
+            summed
+            and others
+            and all(v.extent <= TAPS for v in summed)
+            and all(v.extent <= PARITIES for v in others)
+        ):
+            decided.append(condition)
+            first |= summed
+        else:
+            left.append(condition)
+    old = () if term.guard is None else (term.guard,)
+    return replace(term, guard=all_of((*old, *decided)), needed=all_of(left)), first
+
+
+def _sum(inner: Sequence[Var], term: Accumulate, fixed: frozenset[Var]) -> Body:
     """The summed loops; those that decide nothing are inside of the guard."""
     deciding = max((n + 1 for n, v in enumerate(inner) if v in fixed), default=0)
-    (term,) = update
-    assert isinstance(term, Accumulate)
     if term.guard is None:
-        return nest(inner, update)
+        return nest(inner, (term,))
     terms = nest(inner[deciding:], (replace(term, guard=None),))
     return nest(inner[:deciding], (If(term.guard, terms),))
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ..dtypes import int64
 from ..expr import Expr, Op, Var
-from ..index import add, all_of, linear, maximum, minimum, mul, sub
+from ..index import add, all_of, conjuncts, linear, maximum, minimum, mul, sub
 from .ir import Body, For, If, Stmt
 from .rebuild import loads, substitute_body, variables
 
@@ -47,7 +47,7 @@ def _shortened(loop: For) -> Stmt:
             return loop
     before: list[Expr] = []
     inside: list[Expr] = []
-    for condition in _conjuncts(test.condition):
+    for condition in conjuncts(test.condition):
         limit = _limit(condition, var)
         if var not in variables(condition):
             before.append(condition)
@@ -63,12 +63,6 @@ def _shortened(loop: For) -> Stmt:
     shortened = For(var, sub(last, first), "serial", body)
     decided = all_of(before)
     return shortened if decided is None else If(decided, (shortened,))
-
-
-def _conjuncts(condition: Expr) -> list[Expr]:
-    if isinstance(condition, Op) and condition.op == "and":
-        return [c for x in condition.args for c in _conjuncts(x)]
-    return [condition]
 
 
 def _limit(condition: Expr, var: Var) -> tuple[int, Expr] | None:

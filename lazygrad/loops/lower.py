@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from ..dtypes import DType, bfloat16, bool_, float16, float32
 from ..expr import Array, Cast, Expr, Literal, Load, Op, Var
-from ..graph.ir import Fold, Node, Pad, Reduce, Scatter
+from ..graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter
 from ..index import all_of, at_least, flatten, less, substitute, unflatten
 from ..schedule.access import (
     MultiIndex,
@@ -27,6 +27,7 @@ from ..schedule.access import (
     fold_index,
     iota_index,
     is_bijection,
+    movement_index,
     reduce_index,
     reduced_variables,
 )
@@ -290,21 +291,26 @@ class _Lowering:
         self, node: Reduce | Fold, index: MultiIndex, inner: Sequence[Expr]
     ) -> tuple[tuple[Expr, ...], Expr | None]:
         """When a term of a sum of products lies outside of its factors' padding with zeros: along
-        all padded axes but the last, and along that, which is for vectors, or for a tile."""
+        all padded axes but the last; and along that, which is for vectors, or for a tile, and where
+        a factor is a view of what is padded."""
         axes = (*axis_variables(node.shape), *reduced_variables(node))
         values: dict[Expr, Expr] = dict(zip(axes, (*index, *inner), strict=True))
         guards: list[Expr] = []
         needed: list[Expr] = []
         for access in accesses(node, self.arrays.__contains__):
             x = access.node
-            if not isinstance(x, Pad) or x.value != 0:
-                continue
-            padded = [axis for axis, amounts in enumerate(x.padding) if amounts != (0, 0)]
-            for axis in padded:
-                before, after = x.padding[axis]
-                at = substitute(access.index[axis], values)
-                bounds = at_least(at, before), less(at, x.shape[axis] - after)
-                (needed if axis == padded[-1] else guards).extend(bounds)
+            at: MultiIndex = tuple(substitute(i, values) for i in access.index)
+            while isinstance(x, Movement) and not (isinstance(x, Pad) and x.value != 0):
+                if isinstance(x, Pad):
+                    padded = [axis for axis, amounts in enumerate(x.padding) if any(amounts)]
+                    for axis in padded:
+                        before, after = x.padding[axis]
+                        decides = x is access.node and axis != padded[-1]
+                        (guards if decides else needed).extend(
+                            (at_least(at[axis], before), less(at[axis], x.shape[axis] - after))
+                        )
+                at, _ = movement_index(x, at)
+                x = x.inputs[0]
         return tuple(guards), all_of(needed)
 
     # ------------------------------------------------------------------ scatter

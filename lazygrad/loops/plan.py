@@ -14,7 +14,7 @@ from math import prod
 
 from ..backends.base import Machine
 from ..expr import Expr, Var
-from .contraction import Contraction, by_factor, bytes_of, extent_of, operand_stride
+from .contraction import PARITIES, Contraction, by_factor, bytes_of, extent_of, operand_stride
 from .ir import Store, statements
 from .rebuild import stride, variables
 from .tile import UNROLL_WHOLE, Tile, block_count, round_up
@@ -28,6 +28,7 @@ WAITED = 0.4  # of the cycles for that which the multiplications do not hide
 CYCLES_A_LOAD = 0.125, 0.25  # that they do not hide either: of an element, of a vector
 LOADED_AGAIN = 3  # elements of overlapping windows that LLVM does not keep where registers are few
 CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
+UNEVEN = 4 / 3  # the most work of a parity: of 3 terms one has 2, and the other 1
 
 
 @dataclass(frozen=True)
@@ -303,7 +304,8 @@ def _shared(
         n = extents.get(v, v.extent)
         if n < cores or (c.once and n % cores):
             continue
-        cost = multiplying * round_up(n, cores) / n
+        uneven = UNEVEN if v in c.fixed and v.extent <= PARITIES else 1.0
+        cost = multiplying * uneven * round_up(n, cores) / n
         cost += packing_a * (cores if v in only_b else 1)
         cost += packing_b * (cores if v in only_a else 1)
         if cost < best[1]:

@@ -31,7 +31,7 @@ def block_of_sum(
     """
     loops = (*c.outer, *c.inner)
     small = bytes_of(c.a, loops) + bytes_of(c.b, loops) <= SUM_BLOCK_BYTES
-    if small or extent_of(c.inner) < SUM_BLOCK_TERMS:
+    if small or extent_of(c.inner) < SUM_BLOCK_TERMS or c.inner[0] in c.fixed:
         return None
     k, wanted = c.inner[0], machine.l1_bytes * L1_SHARE
 

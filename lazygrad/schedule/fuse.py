@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
-from ..expr import Expr, Literal, Var, leaves
+from ..expr import Expr, Literal, Op, Var, leaves
 from ..graph.ir import (
     Buffer,
     Copy,
@@ -27,8 +28,8 @@ from ..graph.ir import (
     Sort,
     topological,
 )
-from ..index import flatten, substitute
-from .access import Access, accesses, is_bijection, reduced_variables
+from ..index import flatten, linear, substitute
+from .access import Access, MultiIndex, accesses, is_bijection, reduced_variables
 from .ir import Kernel, Member, Schedule, axis_variables
 from .store import MIN_REUSE, choose_stored, factors
 
@@ -350,16 +351,19 @@ def is_contraction(node: Node, reads: Sequence[Access]) -> bool:
     pair = factors(node)
     if pair is None or len(reads) != 2 or node.dtype.kind == "bool":
         return False
-    outputs = {a for a in axis_variables(node.shape) if a.extent > 1}
-    reuse = []
-    for access in reads:
-        used = {atom for i in access.index for atom in _variables(i)}
-        missing = 1
-        for axis in outputs - used:
-            missing *= axis.extent
-        reuse.append(missing)
-    return min(reuse) >= MIN_REUSE
+    axes = axis_variables(node.shape)
+    return all(prod(_reuse(read.index, a) for a in axes) >= MIN_REUSE for read in reads)
 
 
-def _variables(e: Expr) -> set[Expr]:
-    return {x for x in leaves(e) if isinstance(x, Var)}
+def _reuse(index: MultiIndex, axis: Var) -> int:
+    """How many iterations of an output's axis read each element: all, where the index does not
+    depend on it; its share of them, where on a remainder of it only; else one."""
+    terms = {atom for i in index for atom, _ in linear(i)[1] if axis in leaves(atom)}
+    divisors = [1]
+    for term in terms:
+        match term:
+            case Op(op="mod", args=(_, Literal(value=divisor))):
+                divisors.append(int(divisor))
+            case _:
+                return 1
+    return axis.extent // max(divisors)

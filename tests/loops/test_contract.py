@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from lazygrad import Tensor
 from lazygrad.backends.base import Machine
+from lazygrad.expr import Literal
 from lazygrad.graph.simplify import simplify
+from lazygrad.index import TRUE, substitute
 from lazygrad.loops import contract as blocks
 from lazygrad.loops import traffic
 from lazygrad.loops.contract import contract
@@ -19,6 +22,8 @@ from lazygrad.loops.contraction import operand_stride, recognise
 from lazygrad.loops.ir import Accumulate, For, If, show, statements
 from lazygrad.loops.lower import lower
 from lazygrad.loops.plan import plan_contraction, ranked_plans
+from lazygrad.loops.rebuild import variables
+from lazygrad.loops.split import split_divided
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
@@ -183,3 +188,32 @@ def test_products_at_the_ends_of_rows_are_left_out_of_one_or_two_tiles(
     products = [s for s in statements(body) if isinstance(s, Accumulate)]
     size = 3 * -(-width // tiles)  # of a tile, for one row of the kernel
     assert len(products) == {1: size - 2, 2: 2 * (size - 1), 3: size}[tiles]
+
+
+def test_terms_that_a_parity_of_a_stride_does_not_have_are_left_out() -> None:
+    random = np.random.default_rng(0)
+    image, weight, seed = (
+        Tensor(random.standard_normal(shape).astype("float32"), requires_grad=True)
+        for shape in ((1, 4, 8, 8), (4, 4, 3, 3), (1, 4, 4, 4))
+    )
+    image.conv2d(weight, stride=2, padding=1).backward(seed)
+    assert image.grad is not None
+    kernel = fuse(simplify([image.grad.node]), 2).kernels[-1]
+    function = lower(kernel, "gradient", skip_padding=True)
+    body = split_divided(function.body)
+    padded = Sample(kernel, function)
+    found = recognise(body)
+    assert found is not None
+    plan = plan_contraction(found, SMALL)
+    assert plan is not None
+    padded.agrees(padded.with_body(contract(found, plan, SMALL)))
+    (guard,) = (s.condition for s in statements(found.body) if isinstance(s, If))
+    decide = sorted(variables(guard), key=lambda v: v.extent)
+    short = [v for v in decide if v.extent == 2]
+    assert len(short) == 4  # two parities and two taps, down and across
+    middle = {v: Literal(v.extent // 2) for v in decide if v not in short}
+    answers = [
+        substitute(guard, {**middle, **dict(zip(short, map(Literal, bits), strict=True))})
+        for bits in product((0, 1), repeat=4)
+    ]
+    assert answers.count(TRUE) == 9  # of 16, as the kernel has 9 places
