@@ -29,11 +29,8 @@ k.loop:
   %x.at.1 = getelementptr float, ptr %x.at, i64 %mul.1
   %x.1 = load <8 x float>, ptr %x.at.1, align 4, !invariant.load !0
   %best.1 = load <8 x float>, ptr %best, align 4
-  %first.1 = fcmp ogt <8 x float> %best.1, %x.1
-  %max = select <8 x i1> %first.1, <8 x float> %best.1, <8 x float> %x.1
-  %nan = fcmp uno <8 x float> %best.1, %best.1
-  %max.1 = select <8 x i1> %nan, <8 x float> %best.1, <8 x float> %max
-  store <8 x float> %max.1, ptr %best, align 4
+  %max = call nsz <8 x float> @llvm.maximum.v8f32(<8 x float> %best.1, <8 x float> %x.1)
+  store <8 x float> %max, ptr %best, align 4
   %k.next = add nuw nsw i64 %k, 1
   %k.more = icmp slt i64 %k.next, 8
   br i1 %k.more, label %k.loop, label %k.done
@@ -41,24 +38,15 @@ k.done:
   %best.2 = load <8 x float>, ptr %best, align 4
   %lanes = shufflevector <8 x float> %best.2, <8 x float> poison, <4 x i32> <i32 0, i32 1, i32 2, i32 3>
   %lanes.1 = shufflevector <8 x float> %best.2, <8 x float> poison, <4 x i32> <i32 4, i32 5, i32 6, i32 7>
-  %first.2 = fcmp ogt <4 x float> %lanes, %lanes.1
-  %max.2 = select <4 x i1> %first.2, <4 x float> %lanes, <4 x float> %lanes.1
-  %nan.1 = fcmp uno <4 x float> %lanes, %lanes
-  %max.3 = select <4 x i1> %nan.1, <4 x float> %lanes, <4 x float> %max.2
-  %lanes.2 = shufflevector <4 x float> %max.3, <4 x float> poison, <2 x i32> <i32 0, i32 1>
-  %lanes.3 = shufflevector <4 x float> %max.3, <4 x float> poison, <2 x i32> <i32 2, i32 3>
-  %first.3 = fcmp ogt <2 x float> %lanes.2, %lanes.3
-  %max.4 = select <2 x i1> %first.3, <2 x float> %lanes.2, <2 x float> %lanes.3
-  %nan.2 = fcmp uno <2 x float> %lanes.2, %lanes.2
-  %max.5 = select <2 x i1> %nan.2, <2 x float> %lanes.2, <2 x float> %max.4
-  %lane = extractelement <2 x float> %max.5, i64 0
-  %lane.1 = extractelement <2 x float> %max.5, i64 1
-  %first.4 = fcmp ogt float %lane, %lane.1
-  %max.6 = select i1 %first.4, float %lane, float %lane.1
-  %nan.3 = fcmp uno float %lane, %lane
-  %max.7 = select i1 %nan.3, float %lane, float %max.6
+  %max.1 = call nsz <4 x float> @llvm.maximum.v4f32(<4 x float> %lanes, <4 x float> %lanes.1)
+  %lanes.2 = shufflevector <4 x float> %max.1, <4 x float> poison, <2 x i32> <i32 0, i32 1>
+  %lanes.3 = shufflevector <4 x float> %max.1, <4 x float> poison, <2 x i32> <i32 2, i32 3>
+  %max.2 = call nsz <2 x float> @llvm.maximum.v2f32(<2 x float> %lanes.2, <2 x float> %lanes.3)
+  %lane = extractelement <2 x float> %max.2, i64 0
+  %lane.1 = extractelement <2 x float> %max.2, i64 1
+  %max.3 = call nsz float @llvm.maximum.f32(float %lane, float %lane.1)
   %out.at = getelementptr float, ptr %out, i64 %i
-  store float %max.7, ptr %out.at, align 4
+  store float %max.3, ptr %out.at, align 4
   %i.next = add nuw nsw i64 %i, 1
   %i.more = icmp slt i64 %i.next, %last
   br i1 %i.more, label %i.loop, label %i.done
@@ -66,5 +54,9 @@ i.done:
   ret void
 }
 
+declare <2 x float> @llvm.maximum.v2f32(<2 x float>, <2 x float>)
+declare <4 x float> @llvm.maximum.v4f32(<4 x float>, <4 x float>)
+declare <8 x float> @llvm.maximum.v8f32(<8 x float>, <8 x float>)
+declare float @llvm.maximum.f32(float, float)
 
 !0 = !{}

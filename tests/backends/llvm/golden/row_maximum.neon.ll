@@ -29,7 +29,7 @@ k.loop:
   %x.at.1 = getelementptr float, ptr %x.at, i64 %mul.1
   %x.1 = load <4 x float>, ptr %x.at.1, align 4, !invariant.load !0
   %best.1 = load <4 x float>, ptr %best, align 4
-  %max = call <4 x float> @llvm.maximum.v4f32(<4 x float> %best.1, <4 x float> %x.1)
+  %max = call nsz <4 x float> @llvm.maximum.v4f32(<4 x float> %best.1, <4 x float> %x.1)
   store <4 x float> %max, ptr %best, align 4
   %k.next = add nuw nsw i64 %k, 1
   %k.more = icmp slt i64 %k.next, 8
@@ -38,10 +38,10 @@ k.done:
   %best.2 = load <4 x float>, ptr %best, align 4
   %lanes = shufflevector <4 x float> %best.2, <4 x float> poison, <2 x i32> <i32 0, i32 1>
   %lanes.1 = shufflevector <4 x float> %best.2, <4 x float> poison, <2 x i32> <i32 2, i32 3>
-  %max.1 = call <2 x float> @llvm.maximum.v2f32(<2 x float> %lanes, <2 x float> %lanes.1)
+  %max.1 = call nsz <2 x float> @llvm.maximum.v2f32(<2 x float> %lanes, <2 x float> %lanes.1)
   %lane = extractelement <2 x float> %max.1, i64 0
   %lane.1 = extractelement <2 x float> %max.1, i64 1
-  %max.2 = call float @llvm.maximum.f32(float %lane, float %lane.1)
+  %max.2 = call nsz float @llvm.maximum.f32(float %lane, float %lane.1)
   %out.at = getelementptr float, ptr %out, i64 %i
   store float %max.2, ptr %out.at, align 4
   %i.next = add nuw nsw i64 %i, 1

@@ -29,11 +29,8 @@ k.loop:
   %x.at.1 = getelementptr float, ptr %x.at, i64 %mul.1
   %x.1 = load <4 x float>, ptr %x.at.1, align 4, !invariant.load !0
   %best.1 = load <4 x float>, ptr %best, align 4
-  %first.1 = fcmp ogt <4 x float> %best.1, %x.1
-  %max = select <4 x i1> %first.1, <4 x float> %best.1, <4 x float> %x.1
-  %nan = fcmp uno <4 x float> %best.1, %best.1
-  %max.1 = select <4 x i1> %nan, <4 x float> %best.1, <4 x float> %max
-  store <4 x float> %max.1, ptr %best, align 4
+  %max = call nsz <4 x float> @llvm.maximum.v4f32(<4 x float> %best.1, <4 x float> %x.1)
+  store <4 x float> %max, ptr %best, align 4
   %k.next = add nuw nsw i64 %k, 1
   %k.more = icmp slt i64 %k.next, 8
   br i1 %k.more, label %k.loop, label %k.done
@@ -41,18 +38,12 @@ k.done:
   %best.2 = load <4 x float>, ptr %best, align 4
   %lanes = shufflevector <4 x float> %best.2, <4 x float> poison, <2 x i32> <i32 0, i32 1>
   %lanes.1 = shufflevector <4 x float> %best.2, <4 x float> poison, <2 x i32> <i32 2, i32 3>
-  %first.2 = fcmp ogt <2 x float> %lanes, %lanes.1
-  %max.2 = select <2 x i1> %first.2, <2 x float> %lanes, <2 x float> %lanes.1
-  %nan.1 = fcmp uno <2 x float> %lanes, %lanes
-  %max.3 = select <2 x i1> %nan.1, <2 x float> %lanes, <2 x float> %max.2
-  %lane = extractelement <2 x float> %max.3, i64 0
-  %lane.1 = extractelement <2 x float> %max.3, i64 1
-  %first.3 = fcmp ogt float %lane, %lane.1
-  %max.4 = select i1 %first.3, float %lane, float %lane.1
-  %nan.2 = fcmp uno float %lane, %lane
-  %max.5 = select i1 %nan.2, float %lane, float %max.4
+  %max.1 = call nsz <2 x float> @llvm.maximum.v2f32(<2 x float> %lanes, <2 x float> %lanes.1)
+  %lane = extractelement <2 x float> %max.1, i64 0
+  %lane.1 = extractelement <2 x float> %max.1, i64 1
+  %max.2 = call nsz float @llvm.maximum.f32(float %lane, float %lane.1)
   %out.at = getelementptr float, ptr %out, i64 %i
-  store float %max.5, ptr %out.at, align 4
+  store float %max.2, ptr %out.at, align 4
   %i.next = add nuw nsw i64 %i, 1
   %i.more = icmp slt i64 %i.next, %last
   br i1 %i.more, label %i.loop, label %i.done
@@ -60,5 +51,8 @@ i.done:
   ret void
 }
 
+declare <2 x float> @llvm.maximum.v2f32(<2 x float>, <2 x float>)
+declare <4 x float> @llvm.maximum.v4f32(<4 x float>, <4 x float>)
+declare float @llvm.maximum.f32(float, float)
 
 !0 = !{}
