@@ -22,9 +22,12 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 STEPS, BATCH, RATE = 20, 32, 1e-3
-# How far apart a state may be after a step, of the largest of its kind.
-BOUNDS = {"params": 2.5 * RATE}
-BOUNDS |= dict.fromkeys(("mean", "square", "running_mean", "running_var"), 1e-3)
+# How far apart a state may be after a step, of the largest of its kind: at most, and on average.
+MOMENTS = ("mean", "square", "running_mean", "running_var")
+BOUNDS = {
+    "float32": {"params": (2.5 * RATE, 1e-5)} | dict.fromkeys(MOMENTS, (1e-3, 1e-5)),
+    "float64": {"params": (2.5 * RATE, 1e-9)} | dict.fromkeys(MOMENTS, (1e-9, 1e-9)),
+}
 
 Batches = list[tuple[np.ndarray, np.ndarray]]
 
@@ -45,15 +48,15 @@ def example() -> ModuleType:
 def batches() -> Batches:
     """Batches of MNIST; of scikit-learn's digits where that is not to be had.
 
-    The digits are enlarged, each point to nine equal ones, and of equal ones rounding decides which
-    gets a maximum's gradient: noise tells them apart.
+    Backgrounds, and the points of digits that were enlarged, are equal, and of equal ones rounding
+    decides which gets a maximum's gradient: noise tells them apart.
     """
     random = np.random.default_rng(0)
     try:
         images, labels = (x.numpy() for x in nn.datasets.mnist(device="CPU")[:2])
     except DownloadError:
         images, labels = (x.numpy() for x in nn.datasets.digits(device="CPU")[:2])
-        images = images // 2 + random.integers(0, 128, images.shape, np.uint8)
+    images = images // 2 + random.integers(0, 128, images.shape, np.uint8)
     order = random.permutation(len(labels))[: STEPS * BATCH].reshape(STEPS, BATCH)
     return [(images[batch], labels[batch]) for batch in order]
 
@@ -68,12 +71,18 @@ def default() -> Iterator[None]:
 
 
 class Training:
-    """A model of the example in training, on a device."""
+    """A model of the example in training, on a device, in float32 or float64."""
 
-    def __init__(self, device: str, model: str, example: ModuleType) -> None:
-        self.device = Device.DEFAULT = device
+    def __init__(self, device: str, model: str, example: ModuleType, dtype: str) -> None:
+        self.device, self.dtype = device, dtype
+        Device.DEFAULT = device
         Tensor.manual_seed(0)
-        layers = example.MODELS[model]()
+        layers = example.MODELS[model]()[1:]  # images come normalized
+        for layer in layers:
+            for name, x in getattr(layer, "__dict__", {}).items():
+                if isinstance(x, Tensor) and x.dtype.is_float:
+                    wanted = x.detach().cast(dtype).realize()
+                    setattr(layer, name, wanted.requires_grad_(x.requires_grad))
         optimizer = nn.optim.Adam(nn.state.get_parameters(layers), lr=RATE)
         self.parts = [layers, optimizer]
 
@@ -91,7 +100,8 @@ class Training:
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Train on a batch; the loss before."""
         Device.DEFAULT = self.device
-        return float(self.captured(Tensor(images), Tensor(labels)).item())
+        normal = ((images - 33.3) / 78.6).astype(self.dtype)
+        return float(self.captured(Tensor(normal), Tensor(labels)).item())
 
     @property
     def state(self) -> dict[str, np.ndarray]:
@@ -107,7 +117,9 @@ class Training:
 
 @pytest.mark.parametrize("loops", ["a CPU's", "a GPU's"])
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_steps_are_those_of_the_cpu(
+    dtype: str,
     model: str,
     loops: str,
     example: ModuleType,
@@ -119,17 +131,21 @@ def test_steps_are_those_of_the_cpu(
     Each begins with the CPU's state: what backends add up in another order, Adam amplifies from
     step to step, since it goes by the signs of gradients, however near to 0. For the same reason a
     few parameters may go the other way. Moments are compared with the largest of all, since some
-    gradients are 0 but for rounding. Among a hundred thousand maxima and ReLUs there is, now and
-    then, one whose inputs differ by rounding alone: where it falls the other way, the gradients of
-    all layers before it differ. So two steps of the twenty may be apart.
+    gradients are 0 but for rounding.
+
+    Among a million ReLUs and maxima there is in float32, now and then, one whose inputs differ by
+    rounding alone: where it falls the other way, the gradients of all layers before it differ. So
+    there two steps of the twenty may be apart; in float64 none.
     """
     device = "GPU"
+    opened = OpenCLDevice("GPU")
+    if dtype == "float64" and not opened.machine.float64:
+        pytest.skip("the device has no float64")
     if loops == "a GPU's":  # which an OpenCL CPU gets only where it is taken for a GPU
-        opened = OpenCLDevice("GPU")
         opened.machine = replace(opened.machine, gpu=True, group_limit=256, local_bytes=48 << 10)
         monkeypatch.setitem(Device._opened, "GPU:9", opened)
         device = "GPU:9"
-    cpu, gpu = Training("CPU", model, example), Training(device, model, example)
+    cpu, gpu = (Training(d, model, example, dtype) for d in ("CPU", device))
     losses: list[float] = []
     steps_apart: dict[int, list[str]] = {}
     for images, labels in batches:
@@ -137,12 +153,13 @@ def test_steps_are_those_of_the_cpu(
         losses.append(cpu.step(images, labels))
         assert gpu.step(images, labels) == pytest.approx(losses[-1], rel=1e-5)
         found, expected = gpu.state, cpu.state
-        for kind, most in BOUNDS.items():
+        assert {x.dtype for n, x in expected.items() if "params" in n} == {np.dtype(dtype)}
+        for kind, (most, mean) in BOUNDS[dtype].items():
             names = [n for n in expected if kind in n.split(".")]
             scale = max((float(np.abs(expected[n]).max()) for n in names), default=1.0)
             for name in names:
                 apart = np.abs(found[name] - expected[name]) / scale
-                if not (apart.max() <= most and apart.mean() <= 1e-5):
+                if not (apart.max() <= most and apart.mean() <= mean):
                     steps_apart.setdefault(len(losses), []).append(name)
-    assert len(steps_apart) <= 2, steps_apart
+    assert len(steps_apart) <= (2 if dtype == "float32" else 0), steps_apart
     assert losses[-1] < losses[0] / 1.05
