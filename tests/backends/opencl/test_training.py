@@ -21,7 +21,7 @@ from lazygrad.tensor.random import _states
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
-STEPS, BATCH, RATE = 20, 32, 1e-3
+STEPS, BATCH, RATE = {"float32": 20, "float64": 8}, 32, 1e-3
 # How far apart a state may be after a step, of the largest of its kind: at most, and on average.
 MOMENTS = ("mean", "square", "running_mean", "running_var")
 BOUNDS = {
@@ -57,7 +57,7 @@ def batches() -> Batches:
     except DownloadError:
         images, labels = (x.numpy() for x in nn.datasets.digits(device="CPU")[:2])
     images = images // 2 + random.integers(0, 128, images.shape, np.uint8)
-    order = random.permutation(len(labels))[: STEPS * BATCH].reshape(STEPS, BATCH)
+    order = random.permutation(len(labels))[: max(STEPS.values()) * BATCH].reshape(-1, BATCH)
     return [(images[batch], labels[batch]) for batch in order]
 
 
@@ -126,7 +126,7 @@ def test_steps_are_those_of_the_cpu(
     batches: Batches,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The first 20 steps, with the loops that the device gets and with those of a GPU.
+    """The first steps, with the loops that the device gets and with those of a GPU.
 
     Each begins with the CPU's state: what backends add up in another order, Adam amplifies from
     step to step, since it goes by the signs of gradients, however near to 0. For the same reason a
@@ -148,7 +148,7 @@ def test_steps_are_those_of_the_cpu(
     cpu, gpu = (Training(d, model, example, dtype) for d in ("CPU", device))
     losses: list[float] = []
     steps_apart: dict[int, list[str]] = {}
-    for images, labels in batches:
+    for images, labels in batches[: STEPS[dtype]]:
         gpu.state = cpu.state
         losses.append(cpu.step(images, labels))
         assert gpu.step(images, labels) == pytest.approx(losses[-1], rel=1e-5)
