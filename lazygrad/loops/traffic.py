@@ -11,7 +11,7 @@ from math import prod
 
 from ..backends.base import Machine
 from ..expr import Expr, Var
-from .contraction import Contraction, bytes_of, extent_of, operand_stride
+from .contraction import TAPS, Contraction, bytes_of, extent_of, operand_stride
 from .rebuild import variables
 from .tile import Tile
 
@@ -31,9 +31,11 @@ def block_of_sum(
     """
     loops = (*c.outer, *c.inner)
     small = bytes_of(c.a, loops) + bytes_of(c.b, loops) <= SUM_BLOCK_BYTES
-    if small or extent_of(c.inner) < SUM_BLOCK_TERMS or c.inner[0] in c.fixed:
+    k = c.inner[0]
+    is_tap = k in c.fixed and k.extent <= TAPS
+    if small or extent_of(c.inner) < SUM_BLOCK_TERMS or is_tap:
         return None
-    k, wanted = c.inner[0], machine.l1_bytes * L1_SHARE
+    wanted = machine.l1_bytes * L1_SHARE
 
     def misfit(count: int) -> float:
         nbytes = window(b, packed, _within(c, tiles, (k, count)))

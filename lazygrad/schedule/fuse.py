@@ -366,4 +366,4 @@ def _reuse(index: MultiIndex, axis: Var) -> int:
                 divisors.append(int(divisor))
             case _:
                 return 1
-    return axis.extent // max(divisors)
+    return max(1, axis.extent // max(divisors))
