@@ -190,6 +190,32 @@ def test_products_at_the_ends_of_rows_are_left_out_of_one_or_two_tiles(
     assert len(products) == {1: size - 2, 2: 2 * (size - 1), 3: size}[tiles]
 
 
+def test_a_sum_whose_outputs_decide_whether_there_is_any_is_not_in_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A weight's gradient where a row of the kernel meets only the padding."""
+    monkeypatch.setattr(traffic, "SUM_BLOCK_BYTES", 0)
+    monkeypatch.setattr(traffic, "SUM_BLOCK_TERMS", 2)
+    random = np.random.default_rng(0)
+    image, weight, seed = (
+        Tensor(random.standard_normal(shape).astype("float32"), requires_grad=True)
+        for shape in ((2, 4, 3, 8), (4, 4, 5, 3), (2, 4, 1, 8))
+    )
+    image.conv2d(weight, padding=1).backward(seed)
+    assert weight.grad is not None
+    kernel = fuse(simplify([weight.grad.node]), 2).kernels[-1]
+    function = lower(kernel, "gradient", skip_padding=True)
+    found = recognise(function.body)
+    assert found is not None
+    assert found.fixed
+    assert found.fixed.isdisjoint(found.inner)
+    tiny = replace(SMALL, l1_bytes=64)
+    plan = plan_contraction(found, tiny)
+    assert plan is not None
+    padded = Sample(kernel, function)
+    padded.agrees(padded.with_body(contract(found, plan, tiny)))
+
+
 def test_terms_that_a_parity_of_a_stride_does_not_have_are_left_out() -> None:
     random = np.random.default_rng(0)
     image, weight, seed = (
