@@ -32,7 +32,6 @@ from .rebuild import (
     rename_array,
     substitute_body,
     updates_in_place,
-    variables,
 )
 from .tile import shift, split_loop, tile, unroll_innermost
 from .traffic import window
@@ -69,31 +68,7 @@ def contract(c: Contraction, plan: Plan, machine: Machine) -> Body:
     groups = by_factor(c.outer, a, b)
     both, columns, rows = ([blocks.get(v, v) for v in group] for group in groups)
     inside = _in_blocks(body, columns, rows, plan, machine.l2_bytes)
-    return nest(tasks, nest(both, _border_tiles(inside)), "parallel")
-
-
-def _border_tiles(body: Body) -> Body:
-    """Two tiles at the two borders of what is padded, written out: unroll then leaves out their
-    products with the padding. (Of more tiles that takes too few to be worth the code.)"""
-    result: list[Stmt] = []
-    for stmt in body:
-        match stmt:
-            case For(kind="serial", extent=2) if _asks(stmt.body, stmt.var):
-                result.append(replace(stmt, kind="unroll", body=_border_tiles(stmt.body)))
-            case For():
-                result.append(replace(stmt, body=_border_tiles(stmt.body)))
-            case If():
-                then, otherwise = _border_tiles(stmt.body), _border_tiles(stmt.otherwise)
-                result.append(replace(stmt, body=then, otherwise=otherwise))
-            case _:
-                result.append(stmt)
-    return tuple(result)
-
-
-def _asks(body: Body, var: Var) -> bool:
-    """Whether it depends on a loop's index what is needed."""
-    conditions = (s.needed for s in statements(body) if isinstance(s, Accumulate))
-    return any(e is not None and var in variables(e) for e in conditions)
+    return nest(tasks, nest(both, inside), "parallel")
 
 
 def _keep_partial_sums(body: Body) -> Body:

@@ -19,6 +19,7 @@ from .hoist import hoist
 from .interval import intervals
 from .ir import Body, For, Function, Stmt
 from .merge import merge
+from .padding import skip_padding
 from .parallelize import parallelize
 from .plan import plan_contraction, ranked_plans
 from .prefetch import prefetch
@@ -74,6 +75,9 @@ def transform(
         shared = "workgroup" if machine.group_limit > 1 else "parallel"
         function = replace(function, body=parallelize(function.body, tasks, shared))
         stage("parallelize", function)
+    # after unroll, which tells what is not needed; after parallelize, which shares whole loops
+    function = replace(function, body=skip_padding(function.body))
+    stage("padding", function)
     if len(kinds) > 1:  # after parallelize: each thread packs for itself
         function = replace(function, body=hoist(function.body))
         stage("hoist", function)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..expr import Literal
-from .ir import Accumulate, Body, For, If, Stmt
+from .ir import Body, For, If, Stmt
 from .rebuild import substitute_body
 
 
@@ -16,7 +16,7 @@ def unroll(body: Body) -> Body:
     """Replace every unroll loop by copies of its body.
 
     Requires: constant extents. Ensures: no unroll loop is left; of what a copy asks with a known
-    answer, only the branch that is taken; of what is not needed, nothing.
+    answer, only the branch that is taken.
     """
     result: list[Stmt] = []
     for stmt in body:
@@ -37,7 +37,7 @@ def unroll(body: Body) -> Body:
 
 
 def _decided(body: Body) -> Body:
-    """The body without its Ifs whose condition is known, and without what is not needed."""
+    """The body without its Ifs whose condition is known."""
     result: list[Stmt] = []
     for stmt in body:
         match stmt:
@@ -49,8 +49,6 @@ def _decided(body: Body) -> Body:
                 )
             case For():
                 result.append(replace(stmt, body=_decided(stmt.body)))
-            case Accumulate(needed=Literal(value=False)):
-                pass
             case _:
                 result.append(stmt)
     return tuple(result)

@@ -19,13 +19,11 @@ from lazygrad.loops import contract as blocks
 from lazygrad.loops import traffic
 from lazygrad.loops.contract import contract
 from lazygrad.loops.contraction import operand_stride, recognise
-from lazygrad.loops.ir import Accumulate, For, If, show, statements
+from lazygrad.loops.ir import For, If, show, statements
 from lazygrad.loops.lower import lower
 from lazygrad.loops.plan import plan_contraction, ranked_plans
 from lazygrad.loops.rebuild import variables
 from lazygrad.loops.split import split_divided
-from lazygrad.loops.unroll import unroll
-from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
 
 from .conftest import Sample
@@ -159,35 +157,6 @@ def test_terms_in_the_padding_are_left_out(padding: int | tuple[int, int]) -> No
     body = contract(found, plan, SMALL)
     assert any(isinstance(s, If) for s in statements(body)) == (padding == 1)
     padded.agrees(padded.with_body(body))
-
-
-@pytest.mark.parametrize(("width", "tiles"), [(4, 1), (7, 1), (8, 2), (14, 2), (15, 3)])
-def test_products_at_the_ends_of_rows_are_left_out_of_one_or_two_tiles(
-    width: int, tiles: int
-) -> None:
-    random = np.random.default_rng(0)
-    image, weight = (
-        Tensor(random.standard_normal(shape).astype("float32"))
-        for shape in ((2, 2, 3, width), (12, 2, 3, 3))
-    )
-    node = simplify([image.conv2d(weight, padding=1).node])
-    kernel = fuse(node, 2).kernels[-1]
-    function = lower(kernel, "convolution", skip_padding=True)
-    padded = Sample(kernel, function)
-    found = recognise(function.body)
-    assert found is not None
-    channel, column = (next(v for v in found.outer if v.extent == n) for n in (12, width))
-    plan = next(
-        plan
-        for plan in ranked_plans(found, SMALL)
-        if plan.width == 4
-        and [(t.var, t.size) for t in plan.tiles] == [(column, -(-width // tiles)), (channel, 4)]
-    )
-    body = unroll(vectorize(contract(found, replace(plan, sum_block=None), SMALL)))
-    padded.agrees(padded.with_body(body))
-    products = [s for s in statements(body) if isinstance(s, Accumulate)]
-    size = 3 * -(-width // tiles)  # of a tile, for one row of the kernel
-    assert len(products) == {1: size - 2, 2: 2 * (size - 1), 3: size}[tiles]
 
 
 def test_a_sum_whose_outputs_decide_whether_there_is_any_is_not_in_blocks(

@@ -1,0 +1,97 @@
+"""Leave out what is not needed, as products with padding are not.
+
+serial i in 4:                                       acc[1] += x[1];  ...
+    acc[i*2] += x[i*2] needed if 0 < i          ->   serial i in 3:
+    acc[i*2 + 1] += x[i*2 + 1]                           acc[i*2 + 2] += x[i*2 + 2]
+    ...                                                  acc[i*2 + 3] += x[i*2 + 3];  ...
+
+The iterations at the ends of a loop are written out where that leaves out much; in between all is
+computed, whether it is needed or not: to ask would take longer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import takewhile
+
+from ..expr import Expr, Literal, Var
+from ..index import FALSE, add, substitute
+from .ir import Accumulate, Body, For, If, Stmt
+from .rebuild import nest, substitute_body, variables
+
+WORTH = 1 / 50  # of a loop's sums, left out, pays for the code of another iteration
+
+
+def skip_padding(body: Body) -> Body:
+    """The body without what is not needed, where that is known or worth code of its own.
+
+    Requires: unroll loops written out. Ensures: no statement says any more when it is needed.
+    """
+    result: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case For(kind="serial", extent=int()):
+                result.extend(_peeled(stmt))
+            case For():
+                result.append(replace(stmt, body=skip_padding(stmt.body)))
+            case If():
+                then, otherwise = skip_padding(stmt.body), skip_padding(stmt.otherwise)
+                result.append(replace(stmt, body=then, otherwise=otherwise))
+            case Accumulate(needed=Literal(value=False)):
+                pass
+            case Accumulate():
+                result.append(replace(stmt, needed=None))
+            case _:
+                result.append(stmt)
+    return tuple(result)
+
+
+def _peeled(loop: For) -> Body:
+    """The loop, with those iterations before and after it that are worth code of their own."""
+    extent = loop.var.extent
+    asked = _asked(loop.body)
+    total = extent * sum(asked.values())
+
+    def pays(n: int) -> bool:
+        return _left_out(asked, loop.var, n) >= WORTH * total
+
+    if not any(e is not None and loop.var in variables(e) for e in asked):
+        return (replace(loop, body=skip_padding(loop.body)),)
+    first = sum(1 for _ in takewhile(pays, range(extent)))
+    last = extent - sum(1 for _ in takewhile(pays, range(extent - 1, first - 1, -1)))
+
+    def at(value: Expr) -> Body:
+        return skip_padding(substitute_body(loop.body, {loop.var: value}))
+
+    middle = Var(loop.var.name, last - first)
+    result = [stmt for n in range(first) for stmt in at(Literal(n))]
+    if middle.extent:
+        inside = at(add(middle, first) if middle.extent > 1 else Literal(first))
+        result += nest([middle], inside)
+    return (*result, *(stmt for n in range(last, extent) for stmt in at(Literal(n))))
+
+
+def _asked(body: Body) -> Counter[Expr | None]:
+    """How many sums each condition decides on, and None: those always needed."""
+    found: Counter[Expr | None] = Counter()
+    for stmt in body:
+        match stmt:
+            case For():
+                times = stmt.extent if isinstance(stmt.extent, int) else stmt.var.extent
+                for condition, count in _asked(stmt.body).items():
+                    found[condition] += count * times
+            case If():
+                found += _asked(stmt.body) + _asked(stmt.otherwise)
+            case Accumulate():
+                found[stmt.needed] += 1
+    return found
+
+
+def _left_out(asked: Counter[Expr | None], var: Var, value: int) -> int:
+    """How many sums are not needed where var has a value."""
+    return sum(
+        count
+        for condition, count in asked.items()
+        if condition is not None and substitute(condition, {var: Literal(value)}) is FALSE
+    )

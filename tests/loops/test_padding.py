@@ -1,0 +1,118 @@
+"""What is not needed is left out where that is known, or worth code of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor
+from lazygrad.backends.base import Machine
+from lazygrad.dtypes import float32
+from lazygrad.expr import Array, Expr, Literal, Load, Var
+from lazygrad.graph.simplify import simplify
+from lazygrad.index import FALSE, TRUE, add, all_of, at_least, less, mul, substitute
+from lazygrad.loops.contract import contract
+from lazygrad.loops.contraction import recognise
+from lazygrad.loops.evaluate import evaluate
+from lazygrad.loops.ir import Accumulate, Body, For, Function, If, Store, statements
+from lazygrad.loops.lower import lower
+from lazygrad.loops.padding import skip_padding
+from lazygrad.loops.plan import ranked_plans
+from lazygrad.loops.unroll import unroll
+from lazygrad.loops.vectorize import vectorize
+from lazygrad.loops.verify import verify
+from lazygrad.schedule.fuse import fuse
+
+from .conftest import Sample
+
+SMALL = Machine(
+    name="a CPU", gpu=False, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
+    l2_bytes=256 << 10, fma=True,
+)  # fmt: skip
+I, K = Var("i", 8), Var("k", 3)
+OUT, X = Array("out", float32, 8), Array("x", float32, 24)
+
+
+def sums(needed: Expr | None) -> Body:
+    """out[i] = the sum over k of x[3 i + k], zeros there where a term is not needed."""
+    place = add(mul(I, 3), K)
+    term = Accumulate(OUT, I, "sum", Load(X, place), needed=needed)
+    body = (Store(OUT, I, Literal(0.0, float32)), For(K, 3, "unroll", (term,)))
+    return unroll((For(I, 8, "serial", body),))
+
+
+def terms(body: Body) -> int:
+    """How many sums a body computes."""
+    count = 0
+    for stmt in body:
+        if isinstance(stmt, For):
+            assert isinstance(stmt.extent, int)
+            count += stmt.extent * terms(stmt.body)
+        elif isinstance(stmt, If):
+            count += terms(stmt.body) + terms(stmt.otherwise)
+        else:
+            count += isinstance(stmt, Accumulate)
+    return count
+
+
+@pytest.mark.parametrize(
+    ("needed", "left"),
+    [
+        (None, 24),
+        (TRUE, 24),
+        (FALSE, 0),
+        (at_least(K, 1), 16),  # known without the loop
+        (at_least(add(I, K), 2), 21),  # at the beginning: two terms, and one
+        (less(add(I, K), 8), 21),  # at the end
+        (all_of([at_least(add(I, K), 2), less(add(I, K), 8)]), 18),
+        (all_of([at_least(I, 3), less(I, 4)]), 3),
+        (all_of([at_least(add(I, K), 2), at_least(K, 1)]), 15),
+    ],
+    ids=repr,
+)
+def test_what_is_left_out(needed: Expr | None, left: int) -> None:
+    body = skip_padding(sums(needed))
+    assert terms(body) == left
+    assert all(s.needed is None for s in statements(body) if isinstance(s, Accumulate))
+    wanted = np.arange(24, dtype=np.float32).reshape(8, 3)
+    for i, k in np.ndindex(8, 3):  # the claim: what is not needed is 0
+        values: dict[Expr, Expr] = {I: Literal(i), K: Literal(k)}
+        if needed is not None and substitute(needed, values) is FALSE:
+            wanted[i, k] = 0
+    out = np.full(8, np.nan, np.float32)
+    function = Function("sums", (OUT, X), 1, body)
+    verify(function)
+    evaluate(function, {"out": out, "x": wanted.ravel()})
+    np.testing.assert_array_equal(out, wanted.sum(1))
+
+
+@pytest.mark.parametrize(
+    ("width", "tiles", "left_out"),
+    [(4, 1, 2), (7, 1, 2), (8, 2, 2), (14, 2, 2), (15, 3, 2), (21, 3, 0)],
+)
+def test_products_at_the_ends_of_rows(width: int, tiles: int, left_out: int) -> None:
+    """Each row of points meets the padding twice, which is worth code where rows are short."""
+    random = np.random.default_rng(0)
+    image, weight = (
+        Tensor(random.standard_normal(shape).astype("float32"))
+        for shape in ((2, 2, 3, width), (12, 2, 3, 3))
+    )
+    node = simplify([image.conv2d(weight, padding=1).node])
+    kernel = fuse(node, 2).kernels[-1]
+    function = lower(kernel, "convolution", skip_padding=True)
+    padded = Sample(kernel, function)
+    found = recognise(function.body)
+    assert found is not None
+    channel, column = (next(v for v in found.outer if v.extent == n) for n in (12, width))
+    plan = next(
+        plan
+        for plan in ranked_plans(found, SMALL)
+        if plan.width == 4
+        and [(t.var, t.size) for t in plan.tiles] == [(column, width // tiles), (channel, 4)]
+    )
+    whole = unroll(vectorize(contract(found, replace(plan, sum_block=None), SMALL)))
+    body = skip_padding(whole)
+    padded.agrees(padded.with_body(body))
+    assert terms(body) * 3 * width == terms(whole) * (3 * width - left_out)
