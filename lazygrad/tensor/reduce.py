@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ..dtypes import DType, bool_, int32, int64, to_dtype, uint8
+from ..dtypes import DType, bool_, float32, int32, int64, to_dtype, uint8, uint32
 from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import (
@@ -28,6 +28,9 @@ from .joining import Joining, pad_node
 from .operands import broadcast_node, cast_node
 
 Axes = int | Sequence[int] | None
+
+FIRST_CACHE = 1 << 15  # bytes that every processor's first cache holds
+LINE = 64  # bytes that it fetches at once
 
 
 class Reduction(Joining):
@@ -99,16 +102,48 @@ class Reduction(Joining):
             return self._from_node(self.zeros(dtype=int64)._node)
         x = x.cast(uint8) if x.dtype == bool_ else x
         n = x.shape[place]
-        best = x._reduce(name, op, place, keepdim=True)
-        hit = x.eq(best)
-        if x.dtype.is_float:
-            hit = hit | x.isnan()  # nan is the best of all, and equals nothing
-        index = build.reshape(Iota(n, int32), tuple(n if i == place else 1 for i in range(x.ndim)))
-        position = self._from_node(broadcast_node(name, index, x.shape))
-        found = hit.where(position, n)._reduce(name, "min", place, keepdim)
+        nbytes = n * (x.dtype.itemsize if place == x.ndim - 1 else LINE)
+        # 64 bits hold the rank of 32 and a place; and what stays in the cache is soon read again
+        once = x.dtype.itemsize <= 4 and nbytes > FIRST_CACHE
+        found = (x._place_in_one_pass if once else x._place_in_two)(name, op, place, keepdim)
         if axis is None and keepdim:
             found = found.reshape((1,) * self.ndim)
+        return found
+
+    def _place_in_two(self, name: str, op: str, axis: int, keepdim: bool) -> Self:
+        """Where the best value first is, in two passes: which it is, and the least place of it."""
+        best = self._reduce(name, op, axis, keepdim=True)
+        hit = self.eq(best)
+        if self.dtype.is_float:
+            hit = hit | self.isnan()  # nan is the best of all, and equals nothing
+        n = self.shape[axis]
+        found = hit.where(self._places(axis, int32), n)._reduce(name, "min", axis, keepdim)
         return found.cast(int64)
+
+    def _place_in_one_pass(self, name: str, op: str, axis: int, keepdim: bool) -> Self:
+        """The same in one pass: the largest of numbers whose upper half is the rank of a value, and
+        whose lower half is its place, counted from the end."""
+        last = self.shape[axis] - 1
+        keys = (self._ranks(op) << 32) | (last - self._places(axis, int64))
+        return last - (keys._reduce(name, "max", axis, keepdim) & 0xFFFFFFFF)
+
+    def _ranks(self, op: str) -> Self:
+        """Of each value an int64 of 32 bits, the larger the better: for the "max" or the "min"."""
+        if not self.dtype.is_float:
+            whole = self.cast(int64) - ((1 << 31) if self.dtype == uint32 else 0)
+            return whole if op == "max" else -1 - whole
+        x = self.cast(float32)
+        x = (x if op == "max" else -x) + 0.0  # which has no -0.0
+        bits = x.bitcast(int32)
+        # the bits of a float are its sign and its magnitude; nan is the best of all
+        ranks = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+        return x.isnan().where(0x7FFFFFFF, ranks).cast(int64)
+
+    def _places(self, axis: int, dtype: DType) -> Self:
+        """0, 1, ... along an axis."""
+        shape = tuple(n if i == axis else 1 for i, n in enumerate(self.shape))
+        index = build.reshape(Iota(self.shape[axis], dtype), shape)
+        return self._from_node(broadcast_node("arange", index, self.shape))
 
     def argmax(self, axis: int | None = None, keepdim: bool = False) -> Self:
         """Where the largest value is (the first of equals), as int64; with no axis, its place in

@@ -26,7 +26,7 @@ from .source import (
     call,
     conditional,
 )
-from .types import INT_HIGH, INT_LOW, is_rounded, pieces, register_type, vector
+from .types import INT_HIGH, INT_LOW, is_rounded, literal, pieces, register_type, vector
 from .values import Value, plus, scalar
 
 # Operations on 16-bit floats whose result is exact, so that it need not be rounded again.
@@ -84,7 +84,7 @@ class Operations:
         if value.element != "int":
             return value
         if isinstance(value.plain, Literal):
-            return scalar(f"{value.terms[0][0]}L", "long", value.plain)
+            return scalar(literal(value.plain.value, int64, "long"), "long", value.plain)
         return self._map(conversion("long", "int"), "long", [value], value.plain)
 
     def cast(self, value: Value, source: DType, target: DType, plain: Expr) -> Value:

@@ -55,6 +55,21 @@ def test_reductions_of_rows_columns_and_all(device: str) -> None:
     assert_close(x.mean(), a.mean())
 
 
+@pytest.mark.parametrize("low", [-(1 << 31), -(1 << 63), -5])
+def test_the_lowest_constants(low: int, device: str) -> None:
+    x = np.arange(7, dtype=np.uint32)
+    doubled = (Tensor(x, device=device).cast("int64") + low) << 1
+    np.testing.assert_array_equal(doubled.numpy(), (x.astype(np.int64) + low) << 1)
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_places_of_extremes(axis: int | None, device: str) -> None:
+    x = normal(600, 9)
+    x[5], x[77, 2] = 9, np.nan
+    np.testing.assert_array_equal(Tensor(x, device=device).argmax(axis).numpy(), x.argmax(axis))
+    np.testing.assert_array_equal(Tensor(x, device=device).argmin(axis).numpy(), x.argmin(axis))
+
+
 def test_a_sum_across_groups(device: str) -> None:
     a = normal(3, 1 << 15)
     assert_close(Tensor(a, device=device).sum() / 100, a.sum() / 100)
