@@ -1,0 +1,87 @@
+"""Elements by computed indices, and the indices that sort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...dtypes import DType, int64
+from ...errors import DTypeError, ShapeError
+from .node import Node, Shape
+from .reduce import REDUCE_OPS
+
+
+def _check_indices(name: str, x: Node, indices: tuple[Node, ...]) -> Shape:
+    if len(indices) != len(x.shape) or not indices:
+        raise ShapeError(f"{name}: {len(indices)} indices for shape {x.shape}")
+    for index in indices:
+        if not index.dtype.is_int:
+            raise DTypeError(f"{name}: indices must be integers, got {index.dtype}")
+        if index.shape != indices[0].shape:
+            raise ShapeError(f"{name}: index shapes {indices[0].shape} and {index.shape} differ")
+    return indices[0].shape
+
+
+class Gather(Node):
+    """out[i] = x[indices[0][i], indices[1][i], ...]: one index node an axis of x, all of the
+    output's shape. An axis that is merely walked has an Iota (expanded) for its index, which the
+    lowering turns back into a plain loop. An index outside its axis gives 0.
+    """
+
+    x: Node
+    indices: tuple[Node, ...]
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return _check_indices(self.name, self.x, self.indices), self.x.dtype
+
+    def with_inputs(self, inputs: Sequence[Node]) -> Gather:
+        x, *indices = inputs
+        return Gather(x, tuple(indices))
+
+
+class Scatter(Node):
+    """x, with x[indices[0][i], ...] combined with values[i] for every i, in row-major order of i.
+
+    op "set" overwrites (the last one stays), "sum" "prod" "max" "min" combine.
+    An index outside its axis is passed over.
+    """
+
+    x: Node
+    indices: tuple[Node, ...]
+    values: Node
+    op: str = "sum"
+
+    def _infer(self) -> tuple[Shape, DType]:
+        shape = _check_indices(self.name, self.x, self.indices)
+        if self.op not in ("set", *REDUCE_OPS):
+            raise ValueError(f"scatter: op {self.op!r} is none of {('set', *REDUCE_OPS)}")
+        if self.values.shape != shape:
+            raise ShapeError(f"scatter: values {self.values.shape} for indices {shape}")
+        if self.values.dtype != self.x.dtype:
+            raise DTypeError(f"scatter: values {self.values.dtype} into {self.x.dtype}")
+        return self.x.shape, self.x.dtype
+
+    def with_inputs(self, inputs: Sequence[Node]) -> Scatter:
+        x, *indices, values = inputs
+        return Scatter(x, tuple(indices), values, self.op)
+
+
+class Sort(Node):
+    """The indices (int64) that sort x along axis, stable; nan counts as the largest.
+
+    `count`: only so many of them, the first; None is all.
+    """
+
+    x: Node
+    axis: int
+    descending: bool = False
+    count: int | None = None
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if not 0 <= self.axis < len(self.x.shape):
+            raise ShapeError(f"sort: axis {self.axis} is outside shape {self.x.shape}")
+        n = self.x.shape[self.axis]
+        if self.count is None:
+            return self.x.shape, int64
+        if not 0 <= self.count <= n:
+            raise ShapeError(f"sort: {self.count} of the {n} elements along axis {self.axis}")
+        return (*self.x.shape[: self.axis], self.count, *self.x.shape[self.axis + 1 :]), int64

@@ -1,0 +1,95 @@
+"""Nodes without inputs: memory, constants, counting."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any, Protocol
+
+from ...dtypes import DType, int64
+from ...errors import ShapeError
+from ...interned import set_derived
+from .node import Node, Shape
+
+
+class Storage(Protocol):
+    """What a Buffer node refers to: a piece of a device's memory (runtime.buffer.Buffer)."""
+
+    size: int
+    dtype: DType
+    device: str
+
+
+class Buffer(Node):
+    """The elements of a realized storage, in row-major order. Identity is the storage's."""
+
+    storage: Storage
+    shape_: Shape
+
+    @classmethod
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (cls, id(args[0]), args[1])  # the node keeps the storage alive, so ids stay unique
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if math.prod(self.shape_) != self.storage.size:
+            raise ShapeError(
+                f"buffer: {self.storage.size} elements cannot have shape {self.shape_}"
+            )
+        return self.shape_, self.storage.dtype
+
+    def _infer_device(self) -> str | None:
+        return self.storage.device
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+
+def _as_element(value: bool | int | float, dtype: DType) -> bool | int | float:
+    """A number as Python's kind for a dtype; integers wrap, as NumPy's and C's casts do."""
+    if dtype.is_float:
+        return float(value)
+    if not dtype.is_int:
+        return bool(value)
+    bits = 8 * dtype.itemsize
+    wrapped = int(value) & ((1 << bits) - 1)
+    return wrapped - (1 << bits) if dtype.kind == "int" and wrapped >> (bits - 1) else wrapped
+
+
+class Const(Node):
+    """One value in every element. Keyed by bits: 0.0 is not -0.0, nan is itself, 1 is not True."""
+
+    value: bool | int | float
+    dtype_: DType
+    shape_: Shape = ()
+
+    @classmethod
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        value, dtype, shape = args
+        value = _as_element(value, dtype)
+        return (cls, struct.pack("<d", value) if dtype.is_float else value, dtype, shape)
+
+    def _derive(self) -> None:
+        set_derived(self, "value", _as_element(self.value, self.dtype_))
+        Node._derive(self)
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.shape_, self.dtype_
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+
+class Iota(Node):
+    """0, 1, ..., size - 1."""
+
+    size_: int
+    dtype_: DType = int64
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return (self.size_,), self.dtype_
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,120 @@
+"""What every node of the graph is, and how to walk them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, dataclass_transform
+
+from ...dtypes import DType
+from ...errors import DeviceError
+from ...interned import Interned, set_derived
+
+Shape = tuple[int, ...]
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+class Node(Interned):
+    """One operation of the graph. Subclasses add fields and `_infer`, their shape and dtype."""
+
+    __slots__ = ("device", "dtype", "inputs", "shape")
+    shape: Shape
+    dtype: DType
+    device: str | None
+    inputs: tuple[Node, ...]
+
+    def _derive(self) -> None:
+        inputs: list[Node] = []
+        for name in self._fields:
+            value = getattr(self, name)
+            if isinstance(value, Node):
+                inputs.append(value)
+            elif isinstance(value, tuple):
+                inputs.extend(item for item in value if isinstance(item, Node))
+        set_derived(self, "inputs", tuple(inputs))
+        shape, dtype = self._infer()
+        set_derived(self, "shape", shape)
+        set_derived(self, "dtype", dtype)
+        set_derived(self, "device", self._infer_device())
+
+    def _infer(self) -> tuple[Shape, DType]:
+        raise NotImplementedError
+
+    def _infer_device(self) -> str | None:
+        device: str | None = None
+        for node in self.inputs:
+            if node.device is None or node.device == device:
+                continue
+            if device is not None:
+                raise DeviceError(
+                    f"{self.name}: inputs are on {device} and {node.device}; "
+                    f'move one with .to("{device}") or .to("{node.device}")'
+                )
+            device = node.device
+        return device
+
+    @property
+    def name(self) -> str:
+        """The operation's name in lower case, as messages and pictures show it."""
+        return type(self).__name__.lower()
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The fields that are not nodes, by name: what a printed node shows in brackets."""
+        return {
+            name: value for name in self._fields if not holds_nodes(value := getattr(self, name))
+        }
+
+    def with_inputs(self, inputs: Sequence[Node]) -> Node:
+        """The same operation on other inputs (as many as `self.inputs`)."""
+        if len(inputs) != len(self.inputs):
+            raise ValueError(f"{self.name}: {len(inputs)} inputs for {len(self.inputs)}")
+        return type(self)(*inputs, *[getattr(self, name) for name in self._fields[len(inputs) :]])
+
+    def __repr__(self) -> str:
+        notes = ", ".join(f"{name}={value}" for name, value in self.attributes.items())
+        shape = ", ".join(map(str, self.shape))
+        return f"{self.name}[{notes}] {self.dtype}({shape})"
+
+
+def holds_nodes(value: Any) -> bool:
+    return isinstance(value, Node) or (
+        isinstance(value, tuple) and any(isinstance(item, Node) for item in value)
+    )
+
+
+def topological(
+    outputs: Iterable[Node], inputs: Callable[[Node], Sequence[Node]] | None = None
+) -> list[Node]:
+    """Every node that the outputs need, each after its inputs. Iterative: depth is no limit.
+
+    `inputs` may cut the walk: where it returns (), a node counts as a leaf.
+    """
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack: list[tuple[Node, Iterator[Node]]] = []
+    for output in outputs:
+        if output in done:
+            continue
+        done.add(output)
+        stack.append((output, iter(inputs(output) if inputs else output.inputs)))
+        while stack:
+            current, remaining = stack[-1]
+            for child in remaining:
+                if child not in done:
+                    done.add(child)
+                    stack.append((child, iter(inputs(child) if inputs else child.inputs)))
+                    break
+            else:
+                order.append(current)
+                stack.pop()
+    return order

@@ -1,0 +1,54 @@
+"""Where, and whether, a node has memory or a gradient of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...dtypes import DType
+from .node import Node, Shape
+
+
+class Copy(Node):
+    """x on another device."""
+
+    x: Node
+    device_: str
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.x.shape, self.x.dtype
+
+    def _infer_device(self) -> str | None:
+        return self.device_
+
+
+class Contiguous(Node):
+    """x, computed into memory of its own: a kernel boundary that the user asked for."""
+
+    x: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.x.shape, self.x.dtype
+
+
+class Token:
+    """Something that is only equal to itself."""
+
+    __slots__ = ("__weakref__",)
+
+    def __repr__(self) -> str:
+        return "·"
+
+
+class Detach(Node):
+    """x as a fresh variable: no gradient flows through it, and a token of its own makes two
+    equal expressions two variables. Simplify removes it."""
+
+    x: Node
+    token: Token | None = None
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.x.shape, self.x.dtype
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,66 @@
+"""Many elements combined into one: along axes, or where windows overlap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...dtypes import DType
+from ...errors import ShapeError
+from .movement import window_count
+from .node import Node, Shape
+
+REDUCE_OPS = ("sum", "prod", "max", "min")
+
+
+class Reduce(Node):
+    """The axes (sorted, distinct) combined with op and removed; an empty one gives its identity.
+
+    float16 and bfloat16 are accumulated in float32 and rounded once; max and min give nan where
+    an element is nan; sum and prod of bool are or and and. Which of several equal elements a
+    maximum or minimum was taken from matters to its gradient alone: `ties` is "all" of them, in
+    equal parts, or the "first" in row-major order.
+    """
+
+    x: Node
+    op: str
+    axes: tuple[int, ...]
+    ties: str = "all"
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        notes = {"op": self.op, "axes": self.axes}
+        return notes if self.ties == "all" else {**notes, "ties": self.ties}
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if self.op not in REDUCE_OPS:
+            raise ValueError(f"reduce: op {self.op!r} is none of {REDUCE_OPS}")
+        if self.ties not in ("all", "first"):
+            raise ValueError(f"reduce: ties {self.ties!r} is neither 'all' nor 'first'")
+        rank = len(self.x.shape)
+        if list(self.axes) != sorted(set(self.axes)) or any(not 0 <= a < rank for a in self.axes):
+            raise ShapeError(f"reduce: axes {self.axes} do not fit shape {self.x.shape}")
+        kept = tuple(n for axis, n in enumerate(self.x.shape) if axis not in self.axes)
+        return kept, self.x.dtype
+
+
+class Fold(Node):
+    """The adjoint of Window: out[..., i, ...] = sum of x[..., o, ..., k] with
+    o * stride + k * dilation = i.  x's last axis is k; `axis` becomes one of `size_` elements.
+    """
+
+    x: Node
+    axis: int
+    size_: int
+    stride: int = 1
+    dilation: int = 1
+
+    def _infer(self) -> tuple[Shape, DType]:
+        *kept, window = self.x.shape
+        if not 0 <= self.axis < len(kept):
+            raise ShapeError(f"fold: axis {self.axis} is outside shape {self.x.shape}")
+        if kept[self.axis] != window_count(self.size_, window, self.stride, self.dilation):
+            raise ShapeError(
+                f"fold: {kept[self.axis]} windows of {window} do not tile {self.size_} elements"
+            )
+        kept[self.axis] = self.size_
+        return tuple(kept), self.x.dtype
