@@ -22,7 +22,7 @@ The map of the package, in the order of the pipeline:
     dtypes.py        element types and their promotion
     rewrite.py       rules, and the driver that applies them to a fixed point
 
-The three IRs are told alike: `ir.py` opens with the grammar and the meaning, `verify.py` says what
+The three IRs are told alike: `ir` opens with the grammar and the meaning, `verify.py` says what
 is legal, and each pass is a file named by its verb.
 """
 

@@ -57,8 +57,10 @@ def verify(function: Function, final: bool = False, unrolled: bool = False) -> N
     Variables, locals and arrays are used where they are known; dtypes and lanes fit; loops nest as
     their kinds allow; global arrays that are written are outputs, and those that one parallel loop
     writes are not read by the next, whose iterations other threads may have reached. `final`: no
-    loop is left that a pass had to write out (vector, unroll). `unrolled`: register arrays are
-    indexed by constants. Raises CompilerError, naming the function and the fault.
+    loop is left that a pass had to write out (vector, unroll), and no sum that might be left out.
+    `unrolled`: register arrays are indexed by constants.
+
+    Raises CompilerError, naming the function and the fault.
     """
     checker = _Checker(function, final, unrolled)
     try:
@@ -196,6 +198,12 @@ class _Checker:
             raise _Fault(f"{array.name}[{index}] is written in {sorted(lanes)} lanes at once")
         if isinstance(stmt, Accumulate) and stmt.op not in _REDUCTIONS:
             raise _Fault(f"{array.name} accumulates by {stmt.op}, none of {_REDUCTIONS}")
+        if isinstance(stmt, Accumulate) and stmt.needed is not None:
+            self.expression(stmt.needed, scope)
+            if _kind(stmt.needed) != "bool":
+                raise _Fault(f"{array.name} is needed if {stmt.needed}, {_kind(stmt.needed)}")
+            if self.final:
+                raise _Fault(f"a sum is left that is needed if {stmt.needed}")
 
     def place(self, array: Array, index: Expr, guard: Expr | None) -> None:
         """An index into an array, and its guard."""
