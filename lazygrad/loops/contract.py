@@ -91,28 +91,50 @@ def _is_sum(stmt: For) -> bool:
     return stmt.kind == "serial"
 
 
+# What is inside of what, the outermost first; inside of all are the tiles of columns and of rows.
+# A block of rows is what the second cache holds for all columns, whether it is packed or not.
+A_IN_BLOCKS = ("sums", "pack b", "blocks", "pack a")
+# Where the second cache does not hold the partial sums, but the last one all of b: each block of
+# rows is finished before the next.
+ROWS_FINISHED = ("pack b", "blocks", "sums", "pack a")
+# Where the second cache holds all of a, and not even the last one all of b, which may be many
+# windows of little memory: blocks of columns, packed, that stay in the second.
+B_IN_BLOCKS = ("sums", "pack a", "blocks", "pack b")
+
+
 def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_bytes: int) -> Body:
-    """Loops over blocks of the rows and of the sum, operands packed outside of their reuse.
-
-        blocks of the sum > pack b > blocks of rows > pack a > columns > rows
-
-    A block of rows is what the second cache holds for all columns, whether it is packed or not.
-    Where the second cache does not hold the partial sums, but the last one all of b, each block of
-    rows is finished before the next:
-
-        pack b > blocks of rows > blocks of the sum > pack a > columns > rows
-
-    Where the second cache holds all of a, and not even the last one all of b, which may be many
-    windows of little memory, a is packed first, and b in blocks that stay in the second:
-
-        blocks of the sum > pack a > blocks of columns > pack b > columns > rows
-    """
-    once = updates_in_place(body)
-    partial_bytes = sum(s.array.size * s.array.dtype.itemsize for s in _partial_sums(body))
+    """Loops over blocks of the rows or columns and of the sum, operands packed outside of their
+    reuse."""
     sums: list[Var] = []
     if plan.sum_block is not None:
         block, body = _in_sum_blocks(body, *plan.sum_block)
         sums.append(block)
+    order, blocks, columns, rows, body = _blocks(body, columns, rows, sums, plan, l2_bytes)
+    kept = [] if order is ROWS_FINISHED else blocks
+    arrays, body = _with_partial_sums(body, [*kept, *columns, *rows])
+    body = unroll_innermost(body)
+    a, b = factors(body, plan.swap)
+    body = nest([*columns, *rows], body)
+    for level in reversed(order):
+        match level:
+            case "sums":
+                body = (*arrays, *nest(sums, body))
+            case "blocks":
+                body = nest(blocks, body)
+            case "pack a" if plan.pack_a:
+                body = pack(body, a, "panel_a", vectors=True)
+            case "pack b" if plan.pack_b:
+                body = pack(body, b, "panel_b")
+    return body
+
+
+def _blocks(
+    body: Body, columns: list[Var], rows: list[Var], sums: list[Var], plan: Plan, l2_bytes: int
+) -> tuple[tuple[str, ...], list[Var], list[Var], list[Var], Body]:
+    """One of the orders above; the loops over its blocks, those over columns and rows inside of
+    them, and the body with these."""
+    once = updates_in_place(body)
+    partial_bytes = sum(s.array.size * s.array.dtype.itemsize for s in _partial_sums(body))
     a, b = factors(body, plan.swap)
     inner = _sizes_inside(body)
 
@@ -122,41 +144,21 @@ def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_b
     def with_partial_sums(loops: Sequence[Var]) -> int:
         return bytes_of_rows(loops) + partial_bytes * extent_of([*columns, *loops])
 
-    rows_first = (
-        partial_bytes * extent_of([*columns, *rows]) > ROWS_SHARE * l2_bytes
-        and bytes_of(b, [*columns, *sums, *inner]) <= B_BYTES
-    )
-    row_blocks: list[Var] = []
-    if rows_first:
-        limit = ROWS_SHARE * l2_bytes
-        row_blocks, rows, body = _fitting(rows, with_partial_sums, limit, once, body)
-    elif plan.pack_a or extent_of(columns) > 1:
-        limit = A_SHARE * l2_bytes
-        row_blocks, rows, body = _fitting(rows, bytes_of_rows, limit, once, body)
-    column_blocks: list[Var] = []
-
     def bytes_of_columns(loops: Sequence[Var]) -> int:
         return bytes_of(b, [*loops, *inner])
 
-    if plan.pack_b and not row_blocks and bytes_of_columns(columns) > B_BYTES:
+    too_many = partial_bytes * extent_of([*columns, *rows]) > ROWS_SHARE * l2_bytes
+    if too_many and bytes_of_columns([*columns, *sums]) <= B_BYTES:
+        blocks, rows, body = _fitting(rows, with_partial_sums, ROWS_SHARE * l2_bytes, once, body)
+        return ROWS_FINISHED, blocks, columns, rows, body
+    blocks = []
+    if plan.pack_a or extent_of(columns) > 1:
+        blocks, rows, body = _fitting(rows, bytes_of_rows, A_SHARE * l2_bytes, once, body)
+    if plan.pack_b and not blocks and bytes_of_columns(columns) > B_BYTES:
         limit = B_SHARE * l2_bytes
-        column_blocks, columns, body = _fitting(columns, bytes_of_columns, limit, once, body)
-    blocks = [] if rows_first else [*row_blocks, *column_blocks]
-    reused = [*blocks, *columns, *rows]
-    arrays, body = _with_partial_sums(body, reused)
-    body = unroll_innermost(body)
-    a, b = factors(body, plan.swap)
-    body = nest([*columns, *rows], body)
-    if column_blocks:
-        body = nest(column_blocks, pack(body, b, "panel_b"))
-    if plan.pack_a:
-        body = pack(body, a, "panel_a", vectors=True)
-    if rows_first:
-        body = (*arrays, *nest(sums, body))
-    body = nest(row_blocks, body)
-    if plan.pack_b and not column_blocks:
-        body = pack(body, b, "panel_b")
-    return body if rows_first else (*arrays, *nest(sums, body))
+        blocks, columns, body = _fitting(columns, bytes_of_columns, limit, once, body)
+        return B_IN_BLOCKS, blocks, columns, rows, body
+    return A_IN_BLOCKS, blocks, columns, rows, body
 
 
 def _partial_sums(body: Body) -> list[Alloc]:
