@@ -14,7 +14,7 @@ realize                what tensors call: the values of some nodes, in memory
         choose_layouts     in which order intermediates lie in memory
         chain              which kernels share their outermost loops
         plan_memory        which memory they are kept in
-        compile_kernel     lower, name, transform: how each kernel computes
+        compile_kernel     lower, overwrite, rebase, name, transform: how each kernel computes
         Linker             machine code, and the plan
     Plan.run           runs it
 """
@@ -28,7 +28,7 @@ from hashlib import sha256
 
 from . import config
 from .backends.base import Device as BackendDevice
-from .backends.base import Machine, Passes
+from .backends.base import Launch, Machine, Passes
 from .dtypes import DType
 from .graph.empty import fold_empty
 from .graph.gradient import cotangents
@@ -42,6 +42,7 @@ from .loops.heuristics import plan_count, transform
 from .loops.ir import Function
 from .loops.lower import lower
 from .loops.overwrite import overwrite
+from .loops.rebase import rebase
 from .rewrite import Rules, rewrite
 from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.cache import source_digest
@@ -55,7 +56,7 @@ from .schedule.keep import keep
 from .schedule.layout import choose_layouts, copy_convolved
 from .schedule.memory import MemoryPlan, plan_memory
 from .schedule.place import place
-from .schedule.show import Names, member_lines, title
+from .schedule.show import member_lines, title
 from .schedule.split import split_reductions
 from .schedule.split_groups import split_for_groups
 from .stages import Stages, watching
@@ -154,8 +155,8 @@ def compile_graph(
         given = {renamed[node]: leaf for node, leaf in gifts.items() if node in renamed}
         in_contractions = not device.machine.gpu
         memory = stages.run("memory", plan_memory, schedule, given, in_contractions)
-        functions = [compile_kernel(kernel, memory, device, stages) for kernel in schedule.kernels]
-        linker.add(part, device, schedule, memory, functions, stages)
+        launches = [compile_kernel(kernel, memory, device, stages) for kernel in schedule.kernels]
+        linker.add(part, device, schedule, memory, launches, stages)
     return linker.plan(placed)
 
 
@@ -189,19 +190,24 @@ def _bare(output: Node) -> Node:
 
 def compile_kernel(
     kernel: Kernel, memory: MemoryPlan, device: BackendDevice, stages: Stages
-) -> tuple[Function, Passes]:
-    """The loops of a kernel, and what makes of them those that codegen takes: a device that has
-    code for them already does without."""
+) -> Launch:
+    """The loops of a kernel, what makes of them those that codegen takes, a device that has code
+    for them already does without, and where in memory its arguments begin; which that is, the
+    linker knows."""
     machine = device.machine
     scratch = 0 if machine.gpu else machine.local_bytes or None
     function = stages.run("lower", lower, kernel, "kernel", scratch, not machine.gpu)
-    arguments = [*kernel.outputs, *kernel.inputs]
+    nodes = [*kernel.outputs, *kernel.inputs]
     pairs = [
-        (n, arguments.index(memory.in_place[node]))
+        (n, nodes.index(memory.in_place[node]))
         for n, node in enumerate(kernel.outputs)
         if node in memory.in_place
     ]
-    function = stages.run("name", named, overwrite(function, pairs), kernel)
+    function, arrays = overwrite(function, pairs)
+    offsets: tuple[int, ...] = ()
+    if machine.has_offsets:
+        function, offsets = rebase(function)
+    function = stages.run("name", named, function, kernel, [array.name for array in arrays])
     key = f"{kernel.kinds} {machine} {source_digest()}"
 
     def transformed(function: Function, rank: int) -> Function:
@@ -220,18 +226,19 @@ def compile_kernel(
     if stages.are_watched:  # again, if need be, and each kernel after the other
         _functions.pop((function, way.key), None)
         way.run(function)
-    return function, way
+    return Launch(function, (), passes=way, offsets=offsets)
 
 
-def named(function: Function, kernel: Kernel) -> Function:
+def named(function: Function, kernel: Kernel, arrays: Sequence[str]) -> Function:
     """The function with a name by what it computes, equal for equal functions in any process, and
-    with its comment and costs."""
+    with its comment and costs. `arrays` are the names of the kernel's outputs and inputs in it."""
+    nodes = (*kernel.outputs, *kernel.inputs)
     digest = sha256(loops_ir.show(replace(function, comment="")).encode()).hexdigest()[:10]
-    lines = member_lines(kernel, Names([kernel], kernel.outputs))
+    lines = member_lines(kernel, dict(zip(nodes, arrays, strict=True)))
     return replace(
         function,
         name=f"{title(kernel)}_{digest}",
         comment="\n".join(line for line, _ in lines),
         flops=flops(function),
-        bytes=sum(node.nbytes for node in (*kernel.outputs, *kernel.inputs)),
+        bytes=sum(node.nbytes for node in nodes),
     )

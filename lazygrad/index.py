@@ -50,7 +50,8 @@ def bounds(e: Expr) -> Bounds:
             fits = e.dtype.is_int and e.dtype.min <= low and high <= e.dtype.max
             return (low, high) if fits else _dtype_bounds(e)
         case Op(op=op, args=(x, y)) if op in _BOUNDS:
-            return _clip(_BOUNDS[op](bounds(x), bounds(y)))
+            found = _BOUNDS[op](bounds(x), bounds(y))
+            return found if _is_within(found) else (-UNBOUNDED, UNBOUNDED)  # it may wrap
         case Op(op="where", args=(_, x, y)):
             (a, b), (c, d) = bounds(x), bounds(y)
             return min(a, c), max(b, d)
@@ -67,6 +68,10 @@ def _dtype_bounds(e: Expr) -> Bounds:
 
 def _clip(b: Bounds) -> Bounds:
     return max(b[0], -UNBOUNDED), min(b[1], UNBOUNDED)
+
+
+def _is_within(b: Bounds) -> bool:
+    return b == _clip(b)
 
 
 def _bounds_mul(x: Bounds, y: Bounds) -> Bounds:
@@ -345,8 +350,12 @@ def unflatten(position: Index, shape: Sequence[int]) -> tuple[Expr, ...]:
 
 @lru_cache(maxsize=1 << 17)
 def is_data(e: Expr) -> bool:
-    """Whether e is computed from what arrays hold: that may be any int64, and arithmetic on it
-    wraps, where an index keeps to its bounds."""
+    """Whether e is computed from what arrays hold, which may be any int64, or from numbers so large
+    that arithmetic may wrap, where an index keeps to its bounds."""
+    if isinstance(e, Op) and e.op in ("add", "sub", "mul") and e.dtype == int64:
+        x, y = e.args
+        if not _is_within(_BOUNDS[e.op](bounds(x), bounds(y))):
+            return True
     return isinstance(e, (Load, Local)) or any(map(is_data, e.operands))
 
 

@@ -37,6 +37,7 @@ class Machine:
     local_bytes: int = 0
     float16: bool = True  # arithmetic or at least storage
     float64: bool = True
+    has_offsets: bool = False  # whether an argument may begin inside of a memory
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,15 @@ class Launch:
     """One kernel of a program: a function and, for each of its arguments, the slot it uses.
 
     `barrier`: whether it must wait for the launches before it (else it may run beside them).
-    `passes`: what is still to be done to the function, if anything.
+    `passes`: what is still to be done to the function, if anything. `offsets`: how many bytes into
+    its slot's memory each argument begins, where one does and the machine has offsets.
     """
 
     function: Function
     slots: tuple[int, ...]
     barrier: bool = True
     passes: Passes | None = None
+    offsets: tuple[int, ...] = ()
 
     @property
     def loops(self) -> Function:

@@ -62,7 +62,7 @@ def schedule_picture(schedule: Schedule) -> tuple[str, int]:
 def _code(kernel: Kernel, names: Names) -> list[str]:
     """A kernel's formulas, in lines that are not too long."""
     lines: list[str] = []
-    for text, _ in member_lines(kernel, names, movement=False):
+    for text, _ in member_lines(kernel, names.of, movement=False):
         lines += wrap(text, WIDTH, subsequent_indent="      ", break_long_words=True)
     if len(lines) > LINES:
         lines = [*lines[:LINES], f"... {len(lines) - LINES} more lines"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..backends.base import Launch
@@ -26,12 +27,20 @@ def text(value: Any) -> str:
         case Function():
             return show_loops(value)
         case Launch():
-            return show_loops(value.loops)
+            return _launch_text(value)
         case list() | tuple() if value and all(isinstance(n, Node) for n in value):
             return show_graph(value)
         case list() | tuple():
             return "\n".join(text(item) for item in value)
     return f"{value}\n"
+
+
+def _launch_text(launch: Launch) -> str:
+    """Its loops, which equal functions share, with its own comment and offsets."""
+    places = zip(launch.function.arguments, launch.offsets, strict=False)
+    begins = [f"{a.name} begins {n:,} bytes into its memory" for a, n in places if n]
+    comment = "\n".join((launch.function.comment, *begins))
+    return show_loops(replace(launch.loops, comment=comment))
 
 
 def memory_text(schedule: Schedule, plan: MemoryPlan) -> str:

@@ -10,20 +10,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..expr import Array, Expr
 from .ir import Function
-from .rebuild import rename_array
+from .rebuild import replace_arrays
 
 
-def overwrite(function: Function, pairs: Sequence[tuple[int, int]]) -> Function:
-    """Merge each pair of arguments, an output's and an input's number, into the output.
+def overwrite(
+    function: Function, pairs: Sequence[tuple[int, int]]
+) -> tuple[Function, tuple[Array, ...]]:
+    """Merge each pair of arguments, an output's and an input's number, into the output; the new
+    function, and what each old argument is in it.
 
     Requires: the input is read only before the output's element at the same index is written.
-    Ensures: the inputs of the pairs are no arguments any more; the others keep their order.
+    Ensures: the inputs of the pairs are no arguments any more; the others keep their order, and are
+    numbered anew: `in0`, `in1`, ...
     """
-    body = function.body
-    for output, source in pairs:
-        old, new = function.arguments[source], function.arguments[output]
-        body = rename_array(body, old, new, lambda index: index)
-    merged = {source for _, source in pairs}
-    kept = tuple(a for n, a in enumerate(function.arguments) if n not in merged)
-    return replace(function, arguments=kept, body=body)
+    if not pairs:
+        return function, function.arguments
+    taken = {source: function.arguments[output] for output, source in pairs}
+    kept = [n for n in range(len(function.arguments)) if n not in taken]
+    inputs = {n: f"in{k}" for k, n in enumerate(kept[function.outputs :])}
+    new = tuple(
+        taken[n] if n in taken else replace(array, name=inputs.get(n, array.name))
+        for n, array in enumerate(function.arguments)
+    )
+    changes = {a: (b, _same) for a, b in zip(function.arguments, new, strict=True) if a != b}
+    body = replace_arrays(function.body, changes)
+    return replace(function, arguments=tuple(new[n] for n in kept), body=body), new
+
+
+def _same(index: Expr) -> Expr:
+    return index

@@ -8,7 +8,7 @@ from ..dtypes import DType, bool_, int64
 from ..expr import Bitcast, Cast, Expr, Literal, Load, Op
 from ..graph import ir
 from ..graph.ir import Node
-from ..index import FALSE, TRUE, all_of, at_least, less
+from ..index import FALSE, TRUE, all_of, at_least, less, normalize
 from ..schedule.access import MultiIndex, iota_index, movement_index
 
 Guards = tuple[Expr, ...]
@@ -135,7 +135,7 @@ def _operation(node: Node, args: tuple[Expr, ...]) -> Expr:
     op = _OPS[type(node)]
     if node.inputs[-1].dtype == bool_:
         op = _BOOL_OPS.get(op, op)
-    return Op(op, args)
+    return normalize(Op(op, args))
 
 
 def _guarded(value: Expr, guards: Guards, fill: bool | int | float, dtype: DType) -> Expr:

@@ -8,9 +8,8 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from .. import config
-from ..backends.base import Device, Launch, Passes, Program
+from ..backends.base import Device, Launch, Program
 from ..graph.ir import Buffer
-from ..loops.ir import Function
 from ..schedule.ir import Kernel, Schedule
 from ..schedule.memory import MemoryPlan, outputs_of
 from ..schedule.place import Located, Part
@@ -43,11 +42,11 @@ class Linker:
         device: Device,
         schedule: Schedule,
         memory: MemoryPlan,
-        functions: Sequence[tuple[Function, Passes]],
+        launches: Sequence[Launch],
         stages: Observer,
     ) -> None:
-        """Add a part: its functions, and what is to be done to them, are those of the schedule's
-        kernels, in order.
+        """Add a part: its launches, which have no slots yet, are those of the schedule's kernels,
+        in order.
 
         The schedule's outputs are the part's, but for those without elements, in order; they may
         be other nodes with the same values.
@@ -68,8 +67,8 @@ class Linker:
             else:
                 self._place[node, name] = self._allocate(device, 0)
         if schedule.kernels:
-            launches = self._launches(name, schedule.kernels, memory, functions)
-            self._steps.append(self._compiled(device, launches, stages))
+            placed = self._launches(name, schedule.kernels, memory, launches)
+            self._steps.append(self._compiled(device, placed, stages))
 
     def plan(self, outputs: Sequence[Located]) -> Plan:
         """The plan for these outputs."""
@@ -97,14 +96,14 @@ class Linker:
         device: str,
         kernels: Sequence[Kernel],
         memory: MemoryPlan,
-        functions: Sequence[tuple[Function, Passes]],
+        launches: Sequence[Launch],
     ) -> list[Launch]:
-        """Each function with the places of its arguments; a launch waits for those before it only
-        if it reads what they write, or writes what they use."""
-        launches = []
+        """Each launch with the places of its arguments; it waits for those before it only if it
+        reads what they write, or writes what they use."""
+        placed = []
         read: set[int] = set()
         written: set[int] = set()
-        for kernel, (function, passes) in zip(kernels, functions, strict=True):
+        for kernel, launch in zip(kernels, launches, strict=True):
             overwritten = {memory.in_place.get(node) for node in kernel.outputs}
             outputs = [self._place[node, device] for node in kernel.outputs]
             inputs = [self._place[x, device] for x in kernel.inputs if x not in overwritten]
@@ -118,8 +117,8 @@ class Linker:
                 written.clear()
             read.update(inputs)
             written.update(outputs)
-            launches.append(Launch(function, (*outputs, *inputs), barrier, passes))
-        return launches
+            placed.append(replace(launch, slots=(*outputs, *inputs), barrier=barrier))
+        return placed
 
     def _compiled(self, device: Device, launches: Sequence[Launch], stages: Observer) -> Run:
         """The launches as a program; its slots count only what they use."""

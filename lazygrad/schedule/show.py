@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..graph.ir import (
     Buffer,
@@ -70,14 +70,16 @@ class Names:
         self.of.update((node, f"{prefix}{n}") for n, node in enumerate(new))
 
 
-def member_lines(kernel: Kernel, names: Names, movement: bool = True) -> list[tuple[str, Node]]:
+def member_lines(
+    kernel: Kernel, names: Mapping[Node, str], movement: bool = True
+) -> list[tuple[str, Node]]:
     """A kernel's members as `name = formula`, each with its node.
 
     Members without memory are called `v0`, `v1`, ...
     """
     registers = [m.node for m in kernel.all_members if not m.stored]
     called = {node: f"v{n}" for n, node in enumerate(registers)}
-    called.update((n, names.of[n]) for n in (*kernel.inputs, *kernel.outputs))
+    called.update((n, names[n]) for n in (*kernel.inputs, *kernel.outputs))
     return [
         (f"{called[m.node]} = {formula(m.node, called.get, movement)}", m.node)
         for m in kernel.all_members
@@ -96,7 +98,7 @@ def show(schedule: Schedule) -> str:
     lines: list[str] = []
     for number, kernel in enumerate(schedule.kernels):
         lines.append(f"kernel {number}: {kernel.kind} over {kernel.outer}: {title(kernel)}")
-        for text, node in member_lines(kernel, names):
+        for text, node in member_lines(kernel, names.of):
             lines.append(f"    {text:<60}  {type_text(node)}")
         lines.append(f"    reads {_listed(names, kernel.inputs)}")
         lines.append(f"    writes {_listed(names, kernel.outputs)}")

@@ -144,6 +144,8 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
 def _is_dearer_inline(
     node: Node, mine: dict[Use, float], cost: float, inlined: dict[Node, int]
 ) -> bool:
+    if cost < MEMORY:
+        return False  # as what is counted from indices alone
     if len(mine) > MAX_USES or any(inlined.get(root, 0) >= KERNEL_NODES for root, _ in mine):
         return not isinstance(node, Movement) or len(mine) <= MAX_USES
     evaluations = sum(mine.values())

@@ -85,6 +85,7 @@ def machine(target: Target, threads: int) -> Machine:
         l2_bytes=cache_bytes(2),
         fma=target.fma,
         fma_rate=target.fma_rate,
+        has_offsets=True,
     )
 
 
@@ -104,7 +105,8 @@ class CPUProgram:
         self._count = max(slots, default=-1) + 1
         self._memories = bytearray(8 * self._count + 8)
         self._pack = struct.Struct(f"{self._count}Q").pack_into
-        self._slots = np.array(slots, np.int64)
+        offsets = [b for launch in launches for b in launch.offsets or [0] * len(launch.slots)]
+        self._slots = np.array([slots, offsets], np.int64).T.copy()
         self._arguments = np.zeros(len(slots) + 1, np.uint64)
         self._times = np.zeros(len(launches), np.int64)
         functions = [launch.function for launch in launches]

@@ -6,8 +6,8 @@ caller is thread 0; the others wait between programs, at first spinning, then as
 
 Words below are 8 bytes. Three blocks of memory are shared between this code and Python:
 
-    program    count of launches | launches | count of arguments | arguments | their slots
-               | times or 0 | clock
+    program    count of launches | launches | count of arguments | arguments
+               | of each its slot, and the bytes into that where it begins | times or 0 | clock
     launch     kernel | its arguments | 1: shared by all threads | 1: meet before
     control    what the team shares, at the offsets below, a cache line each so that threads that
                wait for one word do not disturb those who write another
@@ -62,12 +62,15 @@ head:
   %more = icmp slt i64 %n, %count
   br i1 %more, label %loop, label %done
 loop:
-  %slot.at = getelementptr i64, ptr %slots, i64 %n
+  %slot.at = getelementptr [2 x i64], ptr %slots, i64 %n
   %slot = load i64, ptr %slot.at
+  %offset.at = getelementptr i64, ptr %slot.at, i64 1
+  %offset = load i64, ptr %offset.at
   %memory.at = getelementptr ptr, ptr %memories, i64 %slot
   %memory = load ptr, ptr %memory.at
+  %argument = getelementptr i8, ptr %memory, i64 %offset
   %argument.at = getelementptr ptr, ptr %arguments, i64 %n
-  store ptr %memory, ptr %argument.at
+  store ptr %argument, ptr %argument.at
   %n.next = add i64 %n, 1
   br label %head
 done:

@@ -142,6 +142,14 @@ def test_functions_of_one_name_may_differ(cpu: CPU) -> None:
     np.testing.assert_array_equal(contents(cpu, memories[2]), np.arange(N) + 3)
 
 
+def test_an_argument_may_begin_inside_of_a_memory(cpu: CPU) -> None:
+    memories = [cpu.upload(np.arange(3 * N)), cpu.allocate(8 * 2 * N), cpu.allocate(8 * N)]
+    inside = Launch(plus(1), (1, 0), offsets=(8 * N, 8 * 2 * N))
+    back = Launch(plus(5), (2, 1), offsets=(0, 8 * N))
+    cpu.compile([inside, back]).run(memories)
+    np.testing.assert_array_equal(contents(cpu, memories[2]), np.arange(2 * N, 3 * N) + 6)
+
+
 def test_more_memories_than_slots_may_be_given(cpu: CPU) -> None:
     memories = [cpu.allocate(8 * N), cpu.upload(np.arange(N)), cpu.allocate(8)]
     cpu.compile([Launch(plus(1), (0, 1))]).run(memories)
