@@ -71,6 +71,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
             whole.update(_reused_factors(node))
     must = {n for n in order if n in asked or n in whole or isinstance(n, _MUST_STORE)}
     costs = _costs(order, must)
+    counted = _counted(order, must)
     stored: set[Node] = set()
     uses: dict[Node, dict[Use, float]] = {node: {} for node in order}
     inlined: dict[Node, int] = {}
@@ -80,7 +81,9 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
                 stored.add(node)
             continue
         mine = uses[node]
-        if node in must or _is_dearer_inline(node, mine, costs[node], inlined):
+        # as a mask: in each part of joined tensors it is known, and nothing is left of it
+        is_cheap = node in counted and costs[node] < MEMORY
+        if node in must or (not is_cheap and _is_dearer_inline(node, mine, costs[node], inlined)):
             stored.add(node)
             work = float(node.x.size if isinstance(node, (Reduce, Fold)) else node.size)
             mine = {(node, 0): work}
@@ -141,11 +144,19 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
     return costs
 
 
+def _counted(order: Sequence[Node], stored: set[Node]) -> set[Node]:
+    """What is computed from indices and constants alone, without memory."""
+    found: set[Node] = set()
+    for node in order:
+        is_inner = bool(node.inputs) and node not in stored and found.issuperset(node.inputs)
+        if is_inner or isinstance(node, (Const, Iota)):
+            found.add(node)
+    return found
+
+
 def _is_dearer_inline(
     node: Node, mine: dict[Use, float], cost: float, inlined: dict[Node, int]
 ) -> bool:
-    if cost < MEMORY:
-        return False  # as what is counted from indices alone
     if len(mine) > MAX_USES or any(inlined.get(root, 0) >= KERNEL_NODES for root, _ in mine):
         return not isinstance(node, Movement) or len(mine) <= MAX_USES
     evaluations = sum(mine.values())
