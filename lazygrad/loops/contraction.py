@@ -122,7 +122,8 @@ def by_factor(outer: Sequence[Var], a: Expr, b: Expr) -> tuple[list[Var], list[V
     """The outer loops that both factors depend on, those that only b does, and the rest."""
     in_a, in_b = variables(a), variables(b)
     both = [v for v in outer if v in in_a and v in in_b]
-    return both, [v for v in outer if v not in in_a], [v for v in outer if v not in in_b]
+    only_b = [v for v in outer if v in in_b and v not in in_a]
+    return both, only_b, [v for v in outer if v not in in_b]
 
 
 def extent_of(loops: Sequence[Var]) -> int:

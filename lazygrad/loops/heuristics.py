@@ -61,6 +61,9 @@ def transform(
     stage("vectorize", function)
     function = replace(function, body=unroll(function.body))
     stage("unroll", function)
+    # after unroll, which tells what is not needed; before transpose, which names what it reads
+    function = replace(function, body=skip_padding(function.body))
+    stage("padding", function)
     if not machine.gpu:
         function = replace(function, body=transpose(function.body))
         stage("transpose", function)
@@ -75,9 +78,6 @@ def transform(
         shared = "workgroup" if machine.group_limit > 1 else "parallel"
         function = replace(function, body=parallelize(function.body, tasks, shared))
         stage("parallelize", function)
-    # after unroll, which tells what is not needed; after parallelize, which shares whole loops
-    function = replace(function, body=skip_padding(function.body))
-    stage("padding", function)
     if len(kinds) > 1:  # after parallelize: each thread packs for itself
         function = replace(function, body=hoist(function.body))
         stage("hoist", function)

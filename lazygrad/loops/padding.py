@@ -26,18 +26,30 @@ WORTH = 1 / 50  # of a loop's sums, left out, pays for the code of another itera
 def skip_padding(body: Body) -> Body:
     """The body without what is not needed, where that is known or worth code of its own.
 
-    Requires: unroll loops written out. Ensures: no statement says any more when it is needed.
+    Requires: unroll loops written out. Ensures: no statement says any more when it is needed; the
+    outermost loops are whole, for threads to share.
     """
+    result: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, For):
+            result.append(replace(stmt, body=_needed(stmt.body)))
+        else:
+            result.extend(_needed((stmt,)))
+    return tuple(result)
+
+
+def _needed(body: Body) -> Body:
     result: list[Stmt] = []
     for stmt in body:
         match stmt:
             case For(kind="serial", extent=int()):
                 result.extend(_peeled(stmt))
             case For():
-                result.append(replace(stmt, body=skip_padding(stmt.body)))
+                result.append(replace(stmt, body=_needed(stmt.body)))
             case If():
-                then, otherwise = skip_padding(stmt.body), skip_padding(stmt.otherwise)
-                result.append(replace(stmt, body=then, otherwise=otherwise))
+                result.append(
+                    replace(stmt, body=_needed(stmt.body), otherwise=_needed(stmt.otherwise))
+                )
             case Accumulate(needed=Literal(value=False)):
                 pass
             case Accumulate():
@@ -57,12 +69,12 @@ def _peeled(loop: For) -> Body:
         return _left_out(asked, loop.var, n) >= WORTH * total
 
     if not any(e is not None and loop.var in variables(e) for e in asked):
-        return (replace(loop, body=skip_padding(loop.body)),)
+        return (replace(loop, body=_needed(loop.body)),)
     first = sum(1 for _ in takewhile(pays, range(extent)))
     last = extent - sum(1 for _ in takewhile(pays, range(extent - 1, first - 1, -1)))
 
     def at(value: Expr) -> Body:
-        return skip_padding(substitute_body(loop.body, {loop.var: value}))
+        return _needed(substitute_body(loop.body, {loop.var: value}))
 
     middle = Var(loop.var.name, last - first)
     result = [stmt for n in range(first) for stmt in at(Literal(n))]

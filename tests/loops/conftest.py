@@ -96,6 +96,8 @@ SAMPLES: dict[str, Callable[[], Tensor]] = {
     "matmul transposed": lambda: _values(5, 24) @ _values(4, 24).T,
     "batched matmul": lambda: _values(2, 4, 3) @ _values(2, 3, 8),
     "convolution": _convolution,
+    "padded convolution": lambda: _values(2, 3, 5, 5).conv2d(_values(4, 3, 3, 3), padding=1),
+    "strided gradient": lambda: _values(1, 4, 2, 2).conv_transpose2d(_values(4, 4, 3, 3), stride=2),
     "scatter": _scattered,
     "first of a sort": lambda: _values(3, 40).argsort(1)[:, :2],
     "sort": lambda: _values(4, 7).argsort(0, descending=True),

@@ -12,13 +12,14 @@ import pytest
 
 from lazygrad import Tensor
 from lazygrad.backends.base import Machine
-from lazygrad.expr import Literal
+from lazygrad.dtypes import float32
+from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.graph.simplify import simplify
 from lazygrad.index import TRUE, substitute
 from lazygrad.loops import contract as blocks
 from lazygrad.loops import traffic
 from lazygrad.loops.contract import contract
-from lazygrad.loops.contraction import operand_stride, recognise
+from lazygrad.loops.contraction import by_factor, operand_stride, recognise
 from lazygrad.loops.ir import For, If, show, statements
 from lazygrad.loops.lower import lower
 from lazygrad.loops.plan import plan_contraction, ranked_plans
@@ -183,6 +184,20 @@ def test_a_sum_whose_outputs_decide_whether_there_is_any_is_not_in_blocks(
     assert plan is not None
     padded = Sample(kernel, function)
     padded.agrees(padded.with_body(contract(found, plan, tiny)))
+
+
+def test_loops_that_no_factor_knows_are_rows_alone() -> None:
+    """The gradient of a mean is the same at every point: a loop to tile once."""
+    i, j, n = (Var(name, 16) for name in "ijn")
+    x, y = Array("x", float32, 16), Array("y", float32, 16)
+    both, columns, rows = by_factor([i, j, n], Load(x, i), Load(y, j))
+    assert (both, columns, rows) == ([], [j], [i, n])
+    image = Tensor(np.ones((16, 1, 5, 5), np.float32), requires_grad=True)
+    image.conv2d(Tensor(np.ones((1, 1, 3, 3), np.float32))).mean((2, 3)).sum().backward()
+    assert image.grad is not None
+    middle = np.array([1, 2, 3, 2, 1], np.float32)
+    wanted = np.outer(middle, middle) / 9
+    np.testing.assert_allclose(image.grad.numpy()[:, 0], np.tile(wanted, (16, 1, 1)), rtol=1e-6)
 
 
 def test_terms_that_a_parity_of_a_stride_does_not_have_are_left_out() -> None:

@@ -18,7 +18,7 @@ def _stages(sample: Any, machine: Any) -> dict[str, Function]:
     """What every pass makes of a sample, by the pass's name."""
     seen: dict[str, Function] = {}
     scratch = 0 if machine.gpu else None
-    function = lower(sample.kernel, "kernel", scratch)
+    function = lower(sample.kernel, "kernel", scratch, skip_padding=not machine.gpu)
     result = transform(function, sample.kernel.kinds, machine, seen.__setitem__)
     seen["transform"] = result
     return seen
@@ -46,9 +46,13 @@ def test_small_work_is_not_shared(sample: Any, cpu: Any) -> None:
     assert "parallelize" not in _stages(sample("map"), cpu)
 
 
-def test_other_vectors_keep_values(any_sample: Any, cpu: Any) -> None:
-    machine = replace(cpu, vector_bytes=16, cores=3)
-    any_sample.agrees(_stages(any_sample, machine)["transform"])
+@pytest.mark.parametrize(
+    "facts", [{"vector_bytes": 16, "cores": 3}, {"vector_bytes": 64, "registers": 32}]
+)
+def test_other_vectors_keep_values(any_sample: Any, cpu: Any, facts: dict[str, int]) -> None:
+    function = _stages(any_sample, replace(cpu, **facts))["transform"]
+    any_sample.agrees(function)
+    verify(function, final=True, unrolled=True)
 
 
 @pytest.mark.parametrize("machine", ["cpu", "gpu"])
