@@ -22,7 +22,8 @@ Index = Expr | int
 Bounds = tuple[int, int]
 Linear = tuple[int, tuple[tuple[Expr, int], ...]]  # constant, ((atom, coefficient), ...)
 
-UNBOUNDED = 1 << 62  # stands for infinity
+UNBOUNDED = 1 << 62  # two numbers below it can be added in an int64
+ANYTHING = -(1 << 65), 1 << 65  # beyond every dtype
 TRUE, FALSE = Literal(True, bool_), Literal(False, bool_)
 
 
@@ -49,9 +50,8 @@ def bounds(e: Expr) -> Bounds:
             low, high = bounds(e.x)
             fits = e.dtype.is_int and e.dtype.min <= low and high <= e.dtype.max
             return (low, high) if fits else _dtype_bounds(e)
-        case Op(op=op, args=(x, y)) if op in _BOUNDS:
-            found = _BOUNDS[op](bounds(x), bounds(y))
-            return found if _is_within(found) else (-UNBOUNDED, UNBOUNDED)  # it may wrap
+        case Op(op=op, args=(x, y)) if op in _BOUNDS and e.dtype.is_int:
+            return _dtype_bounds(e) if _may_wrap(e) else _BOUNDS[op](bounds(x), bounds(y))
         case Op(op="where", args=(_, x, y)):
             (a, b), (c, d) = bounds(x), bounds(y)
             return min(a, c), max(b, d)
@@ -62,16 +62,15 @@ def _dtype_bounds(e: Expr) -> Bounds:
     if e.dtype == bool_:
         return 0, 1
     if e.dtype.is_int:
-        return _clip((int(e.dtype.min), int(e.dtype.max)))
+        return int(e.dtype.min), int(e.dtype.max)
     return -UNBOUNDED, UNBOUNDED
 
 
-def _clip(b: Bounds) -> Bounds:
-    return max(b[0], -UNBOUNDED), min(b[1], UNBOUNDED)
-
-
-def _is_within(b: Bounds) -> bool:
-    return b == _clip(b)
+def _may_wrap(e: Op) -> bool:
+    """Whether an operation on integers may leave the range of its dtype."""
+    x, y = e.args
+    low, high = _BOUNDS[e.op](bounds(x), bounds(y))
+    return low < e.dtype.min or high > e.dtype.max
 
 
 def _bounds_mul(x: Bounds, y: Bounds) -> Bounds:
@@ -81,14 +80,14 @@ def _bounds_mul(x: Bounds, y: Bounds) -> Bounds:
 
 def _bounds_floordiv(x: Bounds, y: Bounds) -> Bounds:
     if y[0] <= 0:
-        return -UNBOUNDED, UNBOUNDED
+        return ANYTHING
     quotients = [a // b for a in x for b in y]
     return min(quotients), max(quotients)
 
 
 def _bounds_mod(x: Bounds, y: Bounds) -> Bounds:
     if y[0] <= 0:
-        return -UNBOUNDED, UNBOUNDED
+        return ANYTHING
     return (x[0], x[1]) if 0 <= x[0] and x[1] < y[0] else (0, y[1] - 1)
 
 
@@ -352,10 +351,8 @@ def unflatten(position: Index, shape: Sequence[int]) -> tuple[Expr, ...]:
 def is_data(e: Expr) -> bool:
     """Whether e is computed from what arrays hold, which may be any int64, or from numbers so large
     that arithmetic may wrap, where an index keeps to its bounds."""
-    if isinstance(e, Op) and e.op in ("add", "sub", "mul") and e.dtype == int64:
-        x, y = e.args
-        if not _is_within(_BOUNDS[e.op](bounds(x), bounds(y))):
-            return True
+    if isinstance(e, Op) and e.op in ("add", "sub", "mul") and e.dtype == int64 and _may_wrap(e):
+        return True
     return isinstance(e, (Load, Local)) or any(map(is_data, e.operands))
 
 

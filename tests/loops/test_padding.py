@@ -31,16 +31,16 @@ SMALL = Machine(
     name="a CPU", gpu=False, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
     l2_bytes=256 << 10, fma=True,
 )  # fmt: skip
-I, K = Var("i", 8), Var("k", 3)
+N, I, K = Var("n", 2), Var("i", 8), Var("k", 3)
 OUT, X = Array("out", float32, 8), Array("x", float32, 24)
 
 
 def sums(needed: Expr | None) -> Body:
-    """out[i] = the sum over k of x[3 i + k], zeros there where a term is not needed."""
+    """out[i] = the sum over k of x[3 i + k], zeros there where a term is not needed; twice."""
     place = add(mul(I, 3), K)
     term = Accumulate(OUT, I, "sum", Load(X, place), needed=needed)
     body = (Store(OUT, I, Literal(0.0, float32)), For(K, 3, "unroll", (term,)))
-    return unroll((For(I, 8, "serial", body),))
+    return unroll((For(N, 2, "serial", (For(I, 8, "serial", body),)),))
 
 
 def terms(body: Body) -> int:
@@ -74,7 +74,9 @@ def terms(body: Body) -> int:
 )
 def test_what_is_left_out(needed: Expr | None, left: int) -> None:
     body = skip_padding(sums(needed))
-    assert terms(body) == left
+    assert terms(body) == 2 * left
+    assert isinstance(body[0], For)
+    assert len(body) == 1  # the outermost is whole
     assert all(s.needed is None for s in statements(body) if isinstance(s, Accumulate))
     wanted = np.arange(24, dtype=np.float32).reshape(8, 3)
     for i, k in np.ndindex(8, 3):  # the claim: what is not needed is 0

@@ -15,6 +15,7 @@ Vectors have 2 or 4 lanes; other numbers of lanes are split (`pieces`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -136,13 +137,10 @@ def literal(value: bool | int | float, dtype: DType, element: str) -> str:
         return "true" if value else "false"
     if dtype.is_int:
         return _LIMITS.get((int(value), element)) or f"{int(value)}{_SUFFIXES.get(element, '')}"
-    if value != value:
-        return "NAN"
-    if value in (float("inf"), float("-inf")):
-        return "INFINITY" if value > 0 else "-INFINITY"
     rounded = float(np.asarray(value, np.float64).astype(dtype.numpy))
-    if rounded in (float("inf"), float("-inf")):
-        return "INFINITY" if rounded > 0 else "-INFINITY"
+    if not math.isfinite(rounded):
+        text = "NAN" if math.isnan(rounded) else "INFINITY" if rounded > 0 else "-INFINITY"
+        return text if element == "float" else f"({element}){text}"  # the macros are floats
     if element == "double":
         return repr(rounded)
     text = np.format_float_positional(np.float32(rounded), trim="0")

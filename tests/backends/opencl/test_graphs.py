@@ -62,6 +62,12 @@ def test_the_lowest_constants(low: int, device: str) -> None:
     np.testing.assert_array_equal(doubled.numpy(), (x.astype(np.int64) + low) << 1)
 
 
+@pytest.mark.parametrize("exponent", [np.inf, -np.inf, np.nan])
+def test_constants_that_are_not_finite(exponent: float, device: str) -> None:
+    x = Tensor(np.array([2.0]), device=device)
+    np.testing.assert_array_equal((x**exponent).numpy(), np.array([2.0]) ** exponent)
+
+
 @pytest.mark.parametrize("axis", [0, 1, None])
 def test_places_of_extremes(axis: int | None, device: str) -> None:
     x = normal(600, 9)
