@@ -35,11 +35,10 @@ from .graph.gradient import cotangents
 from .graph.ir import Buffer, Contiguous, Detach, Node, Reshape, topological
 from .graph.simplify import simplify
 from .graph.structure import Key, structure
-from .loops import ir as loops_ir
 from .loops.chain import chain
 from .loops.cost import flops
 from .loops.heuristics import plan_count, transform
-from .loops.ir import Function
+from .loops.ir import Function, identity_text
 from .loops.lower import lower
 from .loops.overwrite import overwrite
 from .loops.rebase import rebase
@@ -233,7 +232,7 @@ def named(function: Function, kernel: Kernel, arrays: Sequence[str]) -> Function
     """The function with a name by what it computes, equal for equal functions in any process, and
     with its comment and costs. `arrays` are the names of the kernel's outputs and inputs in it."""
     nodes = (*kernel.outputs, *kernel.inputs)
-    digest = sha256(loops_ir.show(replace(function, comment="")).encode()).hexdigest()[:10]
+    digest = sha256(identity_text(function).encode()).hexdigest()[:10]
     lines = member_lines(kernel, dict(zip(nodes, arrays, strict=True)))
     return replace(
         function,

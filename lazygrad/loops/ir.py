@@ -36,7 +36,8 @@ Semantics:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import count
 
 from ..expr import Array, Expr, Literal, Local, Var, show_lines
@@ -190,6 +191,13 @@ def show(function: Function) -> str:
     lines.append(f"{function.name}({arguments}):")
     _Text(lines).body(function.body, "    ")
     return "\n".join(lines) + "\n"
+
+
+@lru_cache(maxsize=1 << 12)
+def identity_text(function: Function) -> str:
+    """What tells a function from all that are not equal to it, in any process: its text without
+    the comment."""
+    return show(replace(function, comment=""))
 
 
 _ACCUMULATE = {"sum": "+=", "prod": "*=", "max": "max=", "min": "min="}

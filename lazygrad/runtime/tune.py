@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from time import perf_counter
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from .. import config
 from ..backends.base import Device, Launch, Passes, Program
-from ..loops.ir import Function, show
+from ..loops.ir import Function, identity_text
 from .cache import DiskCache
 
 TRIED = 12  # plans of a contraction, of those that are thought best
@@ -31,7 +30,7 @@ def fastest(function: Function, candidates: Sequence[Passes], device: Device) ->
 
     Requires: the candidates' keys tell them apart, on any machine. Raises OutOfMemoryError.
     """
-    key = "\n".join((*(c.key for c in candidates), show(replace(function, comment=""))))
+    key = "\n".join((*(c.key for c in candidates), identity_text(function)))
     known = _cache().get(key)
     if known is not None and int(known) < len(candidates):
         return candidates[int(known)]

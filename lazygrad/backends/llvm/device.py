@@ -7,14 +7,13 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from ... import config
-from ...loops.ir import For, Function, show, statements
+from ...loops.ir import For, Function, identity_text, statements
 from ..base import Launch, Machine
 from .build import Build, Source, to_assembly
 from .codegen import codegen, scratch_bytes
@@ -94,12 +93,13 @@ class CPUProgram:
 
     def __init__(self, device: CPU, launches: Sequence[Launch], timing: bool) -> None:
         self._target = device.target
-        self._sources = {_key(launch): launch for launch in launches}
+        keys = [_key(launch) for launch in launches]
+        self._sources = dict(zip(keys, launches, strict=True))
         build = Build(device.target)
         for key, launch in self._sources.items():
             build.add(launch.function.name, key, partial(_source, launch, device.target))
         kernels = build.finish()
-        self._kernels = [kernels[_key(launch)] for launch in launches]
+        self._kernels = [kernels[key] for key in keys]
         self._scratch = max((kernel.scratch for kernel in self._kernels), default=0)
         slots = [slot for launch in launches for slot in launch.slots]
         self._count = max(slots, default=-1) + 1
@@ -161,8 +161,7 @@ class CPUProgram:
 def _key(launch: Launch) -> str:
     """What tells a launch's code from any other on the same machine."""
     passes = "" if launch.passes is None else launch.passes.key
-    function = show(replace(launch.function, comment=""))
-    return "\n".join((passes, *sorted(_sharing(launch)), function))
+    return "\n".join((passes, *sorted(_sharing(launch)), identity_text(launch.function)))
 
 
 def _source(launch: Launch, target: Target) -> Source:

@@ -6,12 +6,12 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import CompilerError
-from ...loops.ir import show
+from ...loops.ir import identity_text
 from ...runtime.cache import DiskCache
 from ..base import Launch
 from .codegen import Facts, codegen, kernel_name
@@ -39,7 +39,7 @@ def generate(launch: Launch, facts: Facts, cache: DiskCache) -> Code:
     aliased = len(set(launch.slots)) < len(launch.slots)
     key = ""
     if launch.passes is not None:
-        function = show(replace(launch.function, comment=""))
+        function = identity_text(launch.function)
         key = json.dumps([launch.passes.key, asdict(facts), aliased, function])
         if (kept := cache.get(key)) is not None:
             name, text, global_size, local_size, scratch = json.loads(kept)
