@@ -125,7 +125,7 @@ class GroupNorm:
     def __call__(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(f"GroupNorm: input {x.shape} should have {self.num_channels} channels")
-        grouped = x.reshape(x.shape[0], self.num_groups, -1).layernorm(-1, eps=self.eps)
+        grouped = x.unflatten(1, (self.num_groups, -1)).flatten(2).layernorm(-1, eps=self.eps)
         made = grouped.reshape(x.shape)
         along = (-1, *(1,) * (x.ndim - 2))
         made = made if self.weight is None else made * self.weight.reshape(along)

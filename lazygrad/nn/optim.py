@@ -13,8 +13,11 @@ rate is a tensor, so changing it (`optimizer.lr = 1e-4`) compiles nothing anew.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from ..tensor import Tensor
+
+T = TypeVar("T")
 
 
 class Optimizer:
@@ -28,6 +31,7 @@ class Optimizer:
         if not self.params:
             raise ValueError(f"{type(self).__name__}: no parameter requires gradient")
         self._lr = self._scalar(lr)
+        self._begun: set[int] = set()  # the indices of the parameters that have moved before
 
     def _scalar(self, value: float) -> Tensor:
         """State of one number, beside the parameters."""
@@ -53,14 +57,27 @@ class Optimizer:
             moved = [(i, p, p.grad) for i, p in enumerate(self.params) if p.grad is not None]
             if not moved:
                 return
-            state = self._advance()
+            state = self._advance([i for i, _, _ in moved])
             for i, p, grad in moved:
                 state += self._update(i, p, grad)
         Tensor.realize(*(p for _, p, _ in moved), *state)
 
-    def _advance(self) -> list[Tensor]:
-        """Move on what all parameters share; return it."""
+    def _advance(self, moved: list[int]) -> list[Tensor]:
+        """Move on what the parameters of these indices share; return it."""
         return []
+
+    def _clocks(self, clocks: list[T], moved: list[int]) -> list[T]:
+        """The clocks (one a parameter) of the parameters that move, each once.
+
+        Parameters whose first step is the same share the first one's clock from then on, those of a
+        new optimizer whose state was loaded too. They never part again: a captured step goes on
+        with the clocks that it was captured with.
+        """
+        first = [i for i in moved if i not in self._begun]
+        for i in first:
+            clocks[i] = clocks[first[0]]
+        self._begun.update(first)
+        return list({id(clocks[i]): clocks[i] for i in moved}.values())
 
     def _update(self, index: int, p: Tensor, grad: Tensor) -> list[Tensor]:
         """Assign parameter `index` its next value; return its state."""
@@ -146,12 +163,13 @@ class Adam(Optimizer):
         self.largest = self._like_params() if amsgrad else []
         # 1 - beta ** steps, moved on as a running mean of ones: 1 minus a power, in float32, would
         # lose its digits to cancellation in the first steps
-        self.corrections = [self._scalar(0.0), self._scalar(0.0)]
+        self.corrections = [(self._scalar(0.0), self._scalar(0.0)) for _ in self.params]
 
-    def _advance(self) -> list[Tensor]:
+    def _advance(self, moved: list[int]) -> list[Tensor]:
         return [
             correction.assign(correction * beta + (1 - beta))
-            for correction, beta in zip(self.corrections, self.betas, strict=True)
+            for pair in self._clocks(self.corrections, moved)
+            for correction, beta in zip(pair, self.betas, strict=True)
         ]
 
     def _update(self, index: int, p: Tensor, grad: Tensor) -> list[Tensor]:
@@ -169,7 +187,9 @@ class Adam(Optimizer):
         if self.largest:
             root = self.largest[index].assign(self.largest[index].maximum(square))
             state.append(root)
-        correction1, correction2 = (_beside(correction, p) for correction in self.corrections)
+        correction1, correction2 = (
+            _beside(correction, p) for correction in self.corrections[index]
+        )
         size = root.sqrt() / correction2.sqrt() + self.eps
         p.assign(old - (lr / correction1) * (mean / size))
         return state
@@ -249,16 +269,16 @@ class Adagrad(Optimizer):
             Tensor.full(p.shape, initial_accumulator_value, dtype=p.dtype, device=p.device)
             for p in self.params
         ]
-        self.steps = self._scalar(-1.0)
+        self.steps = [self._scalar(-1.0) for _ in self.params]
 
-    def _advance(self) -> list[Tensor]:
-        return [self.steps.assign(self.steps + 1)]
+    def _advance(self, moved: list[int]) -> list[Tensor]:
+        return [steps.assign(steps + 1) for steps in self._clocks(self.steps, moved)]
 
     def _update(self, index: int, p: Tensor, grad: Tensor) -> list[Tensor]:
         if self.weight_decay:
             grad = grad + p * self.weight_decay
         total = self.total[index].assign(self.total[index] + grad * grad)
-        lr = _beside(self._lr / (self.steps * self.lr_decay + 1), p)
+        lr = _beside(self._lr / (self.steps[index] * self.lr_decay + 1), p)
         p.assign(p - lr * grad / (total.sqrt() + self.eps))
         return [total]
 
@@ -284,7 +304,9 @@ class LAMB(Adam):
         beta1, beta2 = self.betas
         mean = self.mean[index].assign(self.mean[index] * beta1 + grad * (1 - beta1))
         square = self.square[index].assign(self.square[index] * beta2 + grad * grad * (1 - beta2))
-        correction1, correction2 = (_beside(correction, p) for correction in self.corrections)
+        correction1, correction2 = (
+            _beside(correction, p) for correction in self.corrections[index]
+        )
         step = (mean / correction1) / ((square / correction2).sqrt() + self.eps)
         step = step + p * self.weight_decay
         own, wanted = p.norm(), step.norm()

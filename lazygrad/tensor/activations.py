@@ -66,13 +66,16 @@ class Activations(Reduction):
 
     def hardtanh(self, min_value: float = -1, max_value: float = 1) -> Self:
         """x brought into [min_value, max_value]."""
-        inside = (self > min_value) & (self < max_value)
-        held = self._from_node(self.clamp(min_value, max_value).detach()._node)
-        return inside.where(self, held)
+        return self._held((self <= min_value) | (self >= max_value), min_value, max_value)
+
+    def _held(self, fixed: Self, least: float, most: float) -> Self:
+        """x brought into [least, most], without a gradient where `fixed` holds."""
+        return fixed.where(self._from_node(self.clamp(least, most).detach()._node), self)
 
     def hardsigmoid(self) -> Self:
-        """relu6(x + 3) / 6."""
-        return (self + 3).hardtanh(0, 6) / 6
+        """relu6(x + 3) / 6. The gradient at nan is 0."""
+        x = self + 3
+        return x._held(((x > 0) & (x < 6)).logical_not(), 0, 6) / 6
 
     def hardswish(self) -> Self:
         """x * relu6(x + 3) / 6."""
@@ -97,7 +100,7 @@ class Activations(Reduction):
 
     def threshold(self, threshold: float, value: float) -> Self:
         """x where it is above the threshold, else value."""
-        return (self > threshold).where(self, value)
+        return (self <= threshold).where(value, self)
 
     # ------------------------------------------------------------------- smooth ones
 

@@ -218,8 +218,12 @@ class Elementwise(Autograd):
     multiply, subtract, divide, true_divide, negative, absolute = mul, sub, div, div, neg, abs
 
     def lerp(self, end: Operand, weight: Operand) -> Self:
-        """x + weight * (end - x)."""
-        return self.add(self._as_tensor("lerp", end).sub(self).mul(weight))
+        """x + weight * (end - x), counted from `end` where a number `weight` is nearer to that."""
+        other = self._as_tensor("lerp", end)
+        way = other.sub(self)
+        if isinstance(weight, (int, float)) and weight >= 0.5:
+            return other.sub(way.mul(1 - weight))
+        return self.add(way.mul(weight))
 
     # ------------------------------------------------------------------- comparisons
 
@@ -401,8 +405,12 @@ def _fmod(a: Node, b: Node) -> Node:
     """The remainder of the absolute values, with the sign of a."""
     if a.dtype.kind in ("uint", "bool"):
         return ir.Mod(a, b)
-    rest = ir.Mod(ir.Abs(a), ir.Abs(b))
-    return ir.Where(ir.Less(a, ir.Const(0, a.dtype, a.shape)), ir.Neg(rest), rest)
+    zero = ir.Const(0, a.dtype, a.shape)
+    negative = ir.Less(a, zero)
+    # by selection: the gradient of Abs is 0 at 0
+    size, by = ir.Where(negative, ir.Neg(a), a), ir.Where(ir.Less(b, zero), ir.Neg(b), b)
+    rest = ir.Mod(size, by)
+    return ir.Where(negative, ir.Neg(rest), rest)
 
 
 def _power(node: Node, exponent: int | float) -> Node | None:
@@ -410,8 +418,6 @@ def _power(node: Node, exponent: int | float) -> Node | None:
     if node.dtype.is_float:
         one = ir.Const(1, node.dtype, node.shape)
         match exponent:
-            case 0:
-                return one
             case 1:
                 return node
             case 2:

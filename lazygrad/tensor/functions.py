@@ -172,7 +172,8 @@ class Functions(Operators):
         """log(x / (1 - x)), of x brought into [eps, 1 - eps] if eps is given."""
         x = self._widened()
         x = x if eps is None else x.clamp(eps, 1 - eps)
-        return self._narrowed((x / (1 - x)).log())
+        # not the logarithm of a quotient, whose gradient at 0 and 1 would be nan
+        return self._narrowed(x.log() - (-x).log1p())
 
     def sinc(self) -> Self:
         """sin(pi x) / (pi x); 1 at 0."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Self, overload
 
@@ -260,9 +261,10 @@ class Gathering(Indexing):
         nan = x.isnan().any(place, keepdim=True)
         found = []
         for share in shares:
-            low = int(share * (n - 1))
-            below, above = (values.narrow(place, i, 1) for i in (low, min(low + 1, n - 1)))
-            part = nan.where(float("nan"), below.lerp(above, share * (n - 1) - low))
+            rank = share * (n - 1)
+            low = int(rank)
+            below, above = (values.narrow(place, i, 1) for i in (low, math.ceil(rank)))
+            part = nan.where(float("nan"), below.lerp(above, rank - low))
             if axis is None:
                 part = part.reshape((1,) * self.ndim if keepdim else ())
             found.append(part if keepdim or axis is None else part.squeeze(place))

@@ -48,10 +48,10 @@ class _Plan:
 class Indexing(Activations):
     """Integers select, slices and None move, arrays and tensors gather.
 
-    An integer beside arrays selects first, as in PyTorch; arrays that stand together put their
-    axes in their place, arrays apart put them in front, as in NumPy. An index that is out of range
-    raises IndexError; in a tensor that is not computed yet, or not on the CPU, it cannot be seen,
-    and reads 0.
+    An integer beside arrays, or a tensor of one, selects first, as in PyTorch; arrays that stand
+    together put their axes in their place, arrays apart put them in front, as in NumPy. An index
+    that is out of range raises IndexError; in a tensor that is not computed yet, or not on the CPU,
+    it cannot be seen, and reads 0.
     """
 
     __slots__ = ()
@@ -155,23 +155,30 @@ def _prepared(x: Indexing, item: Any) -> Any:
     if item is None or item is Ellipsis or isinstance(item, slice):
         return item
     if isinstance(item, (bool, np.bool_)):
-        raise IndexError("a single bool is no index; use a tensor of bools")
+        return _mask_places(np.array(item))
     if isinstance(item, (int, np.integer)):
         return int(item)
     if isinstance(item, (list, tuple, range)):
         item = np.array(item) if len(item) else np.zeros(0, np.int64)
     if isinstance(item, TensorCore):
         if item.dtype == bool_:
-            return list(np.nonzero(item.numpy())), item.shape
+            return _mask_places(item.numpy())
         if item.dtype.is_int:
             return item
     elif isinstance(item, np.ndarray):
         if item.dtype == np.bool_:
-            return list(np.nonzero(item)), item.shape
+            return _mask_places(item)
         if item.dtype.kind in "iu":
-            return item
+            return item if item.ndim else int(item)
     kind = getattr(item, "dtype", type(item).__name__)
     raise IndexError(f"an index is made of integers, slices, None, ... and bools, not {kind}")
+
+
+def _mask_places(mask: Array) -> tuple[list[Array], Shape]:
+    """Where a mask holds, axis by axis, and its shape."""
+    if not mask.shape:
+        raise IndexError("a single bool is no index; use a tensor of bools with an axis or more")
+    return list(np.nonzero(mask)), mask.shape
 
 
 def _without_ellipsis(items: list[Any], rank: int) -> list[Any]:
@@ -270,10 +277,11 @@ def _sliced(node: Node, plan: _Plan) -> Node:
 def _gather_indices(plan: _Plan) -> tuple[Node, ...]:
     """One index node an axis of the sliced tensor, all of the result's shape."""
     shape = plan.sliced_shape
-    axes = sorted(plan.arrays)
-    common = broadcast_shape("index", *(plan.arrays[axis].shape for axis in axes))
-    together = axes == list(range(axes[0], axes[-1] + 1))
-    place = axes[0] if together else 0
+    common = broadcast_shape("index", *(array.shape for array in plan.arrays.values()))
+    # an array of shape () selects first, so its axis neither joins nor parts the others
+    rest = [axis for axis in range(len(shape)) if axis not in plan.arrays or plan.arrays[axis].ndim]
+    axes = [at for at, axis in enumerate(rest) if axis in plan.arrays]
+    place = axes[0] if axes and axes == list(range(axes[0], axes[-1] + 1)) else 0
     walked = [axis for axis in range(len(shape)) if axis not in plan.arrays]
     sizes = [shape[axis] for axis in walked]
     result = (*sizes[:place], *common, *sizes[place:])

@@ -238,7 +238,8 @@ class Pooling(Convolution):
     def _adaptive(
         self, op: str, spatial: int, output_size: int | Sequence[int | None] | None
     ) -> Self:
-        """The spatial axes, one after the other, in parts combined by "mean" or "max"."""
+        """The spatial axes, the last one first, in parts combined by "mean" or "max": so the first
+        of equal maxima in row-major order is the one with the gradient."""
         name = f"adaptive_{op}_pool"
         if isinstance(output_size, Sequence):
             sizes = list(output_size)
@@ -247,7 +248,7 @@ class Pooling(Convolution):
         if len(sizes) != spatial or self.ndim not in (spatial + 1, spatial + 2):
             raise ShapeError(f"{name}: output {output_size} for input {self.shape}")
         x: Self = self
-        for axis, size in enumerate(sizes, self.ndim - spatial):
+        for axis, size in reversed(list(enumerate(sizes, self.ndim - spatial))):
             if size is not None:
                 x = x._in_parts(name, op, axis, size)
         return x

@@ -67,8 +67,11 @@ class Resampling(Pooling):
         step = n / size if scale is None else scale
         place = np.arange(size)
         if mode in ("nearest", "nearest-exact"):
-            half = 0.5 if mode == "nearest-exact" else 0.0
-            nearest = ((place + np.float32(half)) * np.float32(step)).astype(np.int64)
+            # in float32, as PyTorch has it: a place that is almost whole may be rounded up
+            half = np.float32(0.5 if mode == "nearest-exact" else 0)
+            nearest = ((place.astype(np.float32) + half) * np.float32(step)).astype(np.int64)
+            if mode == "nearest" and self.ndim == 4 and size in (n, 2 * n):
+                nearest = place * n // size  # PyTorch's pictures are so, whatever the factor
             return self._along_index(axis, np.minimum(nearest, n - 1))
         if align_corners:
             position = place * ((n - 1) / max(size - 1, 1))

@@ -196,6 +196,26 @@ def test_resampling_agrees(agree: Any, options: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+def test_the_nearest_element_agrees_in_float32(agree: Any, mode: str) -> None:
+    choices = [
+        (7, {"scale_factor": 0.6}), (6, {"size": 38}), (40, {"size": 77}), (31, {"size": 80}),
+        (13, {"scale_factor": 2.3}), (29, {"scale_factor": 0.7}),
+    ]  # fmt: skip
+    for n, options in choices:
+        agree(
+            lambda x, options=options: x.interpolate(mode=mode, **options),
+            lambda x, options=options: F.interpolate(x, mode=mode, **options),
+            np.arange(n, dtype=np.float32).reshape(1, 1, n),
+        )
+    for factor in (1.1, 2.3):
+        agree(
+            lambda x, factor=factor: x.interpolate(scale_factor=factor, mode=mode),
+            lambda x, factor=factor: F.interpolate(x, scale_factor=factor, mode=mode),
+            f32(range(6)).reshape(1, 1, 2, 3),
+        )
+
+
 def test_pixels_are_shuffled_as_in_pytorch(agree: Any) -> None:
     x = PICTURE[:, :, :6, :6].repeat(4, 1)
     agree(lambda x: x.pixel_shuffle(2), lambda x: F.pixel_shuffle(x, 2), x)

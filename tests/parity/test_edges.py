@@ -35,6 +35,8 @@ ONE: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
     "reciprocal square": (lambda x: x**-2, f32([0.0, 1.0, -2.0, INF])),
     "root of a square": (lambda x: x**0.5, f32([0.0, 1.0])),
     "constant power": (lambda x: x**0, STEPS),
+    "logit": (lambda x: x.logit(), f32([0.0, 0.25, 0.5, 1.0])),
+    "fmod": (lambda x: x.fmod(3), f32([0.0, 5.0, -5.0, 3.0, NAN])),
     "clamp": (lambda x: x.clamp(-1, 1), STEPS),
     "norm of zeros": (lambda x: x.norm(), f32([0, 0, 0])),
     "norm along an axis": (lambda x: x.norm(2, 1), PARTLY_ZERO),
@@ -60,6 +62,38 @@ def test_gradients_agree_at_edges(agree: Any, name: str) -> None:
     agree(function, None, values)
 
 
+def test_a_power_that_does_not_depend_on_its_base_has_a_gradient() -> None:
+    x = Tensor([NAN, 0.0, 2.0], requires_grad=True)
+    (x**0).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["relu6", "hardtanh", "hardsigmoid"])
+def test_bounded_rectifiers_agree_at_their_bounds_and_at_nan(agree: Any, name: str) -> None:
+    values = f32([NAN, -INF, -3, -1, -0.5, 0, 0.5, 1, 3, 6, 7, INF])
+    agree(lambda x: getattr(x, name)(), getattr(F, name), values)
+
+
+def test_threshold_keeps_nan(agree: Any) -> None:
+    agree(lambda x: x.threshold(2, 7), lambda x: F.threshold(x, 2, 7), f32([NAN, 1, 2, 3]))
+
+
+def test_remainders_of_zero_agree(agree: Any) -> None:
+    agree(lambda x, y: x.fmod(y), None, f32([0, 0, 5, -5, 5, -5]), f32([3, -3, 3, 3, -3, -3]))
+
+
+@pytest.mark.parametrize("q", [0.0, 0.25, 1 / 3, 0.5, 0.75, 1.0])
+def test_quantiles_beside_infinity_agree(agree: Any, q: float) -> None:
+    for values in ([1, 2, INF], [-INF, 1, 2], [1, INF, INF], [-INF, 3, 1, INF]):
+        agree(lambda x: x.quantile(q), None, f32(values))
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.5, 0.7, 1.0])
+def test_ways_from_and_to_infinity_agree(agree: Any, weight: float) -> None:
+    agree(lambda x, y: x.lerp(y, weight), None, f32([-INF, 1, 1, INF]), f32([1, 3, INF, -INF]))
+
+
 @pytest.mark.parametrize("which", ["max", "min"])
 def test_one_axis_gives_its_gradient_to_the_first_of_equals(agree: Any, which: str) -> None:
     for values in (TIES, f32([[1, NAN, 2, 0]])):
@@ -77,6 +111,13 @@ def test_pooling_gives_its_gradient_to_the_first_of_equals(agree: Any, options: 
     for values in (np.zeros((2, 1, 6, 6)), rng.integers(0, 3, (2, 3, 7, 6)).astype(float)):
         agree(lambda x: x.max_pool2d(*options), lambda x: F.max_pool2d(x, *options), f32(values))
     agree(lambda x: x.max_pool1d(2), lambda x: F.max_pool1d(x, 2), np.zeros((2, 1, 6), np.float32))
+
+
+@pytest.mark.parametrize("size", [1, 2, (3, 2), (2, 5)])
+def test_adaptive_pooling_gives_its_gradient_to_the_first_of_equals(agree: Any, size: Any) -> None:
+    values = np.random.default_rng(0).integers(0, 3, (2, 3, 7, 6))
+    for x in (f32([[[0, 1], [1, 0]]]), f32(values)):
+        agree(lambda x: x.adaptive_max_pool2d(size), lambda x: F.adaptive_max_pool2d(x, size), x)
 
 
 def test_normalize_of_zeros_agrees(agree: Any) -> None:

@@ -32,6 +32,12 @@ READS: dict[str, Callable[..., Any]] = {
     "integer and array apart": lambda a, i, *_: a[0, :, i],
     "array after none": lambda a, i, *_: a[None, i],
     "array with ellipsis": lambda a, i, *_: a[..., i],
+    "tensor of one integer": lambda a, i, *_: a[i[0, 1]],
+    "tensors of one integer": lambda a, i, *_: a[i[0, 1], :, i[1, 0]],
+    "tensor of one integer and array apart": lambda a, i, *_: a[i[0, 0], :, i],
+    "tensor of one integer between arrays": lambda a, i, j: a[i, i[0, 1], j],
+    "tensor of one integer before none": lambda a, i, j: a[:, i[0, 1], None, j],
+    "array of one integer and array apart": lambda a, i, *_: a[np.array(1), :, i],
     "list": lambda a, *_: a[[0, 2, -1]],
     "lists": lambda a, *_: a[[0, 2], :, [1, 3]],
 }
@@ -91,10 +97,14 @@ def set_by_array_in_a_slice(a: Any, v: Any, i: Any, j: Any) -> None:
     a[1:3, j] = v[:2, :6]
 
 
+def set_by_one_integer_and_array(a: Any, v: Any, i: Any, j: Any) -> None:
+    a[i[0, 1], :, j] = v[:, :2]
+
+
 @pytest.mark.parametrize(
     "function",
     [set_slice, set_backwards, set_number, set_by_array, set_by_mask, add_in_place,
-     set_by_array_in_a_slice],
+     set_by_array_in_a_slice, set_by_one_integer_and_array],
 )  # fmt: skip
 def test_writing_agrees(
     agree: Any, function: Callable[..., None], rng: np.random.Generator
@@ -184,3 +194,9 @@ def test_what_is_out_of_range_raises(index: Any) -> None:
         Tensor(X)[index]
     with pytest.raises((IndexError, TypeError)):
         torch.tensor(X)[index]
+
+
+def test_a_single_bool_is_no_index() -> None:
+    for index in (True, np.True_, np.array(True), Tensor(True)):
+        with pytest.raises(IndexError, match="a single bool is no index"):
+            Tensor(X)[index]

@@ -56,6 +56,11 @@ LAYERS: dict[str, Pair] = {
     ),
     "rms_norm": (lambda: nn.RMSNorm(5), lambda: torch.nn.RMSNorm(5), (3, 5)),
     "group_norm": (lambda: nn.GroupNorm(2, 6), lambda: torch.nn.GroupNorm(2, 6), (3, 6, 4, 2)),
+    "group_norm of nothing": (
+        lambda: nn.GroupNorm(2, 6),
+        lambda: torch.nn.GroupNorm(2, 6),
+        (0, 6, 4),
+    ),
     "instance_norm": (
         lambda: nn.InstanceNorm(3, affine=True),
         lambda: torch.nn.InstanceNorm2d(3, affine=True),

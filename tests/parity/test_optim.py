@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lazygrad import Tensor
+from lazygrad import Tensor, TinyJit
 from lazygrad.nn import lr_scheduler, optim, utils
 
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -54,6 +54,37 @@ def test_optimizers_agree(name: str, options: dict[str, Any], dtype: Any) -> Non
         for p, q in zip(ours, theirs, strict=True):
             assert str(p.dtype) == str(q.dtype).removeprefix("torch.")
             np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("Adam", {"lr": 0.01}), ("AdamW", {"lr": 0.01}), ("Adagrad", {"lr": 0.1, "lr_decay": 0.5})],
+    ids=str,
+)
+@pytest.mark.parametrize("captured", [False, True])
+def test_steps_are_counted_from_a_parameters_first_gradient(
+    name: str, options: dict[str, Any], captured: bool
+) -> None:
+    start = [np.array([1.0, factor], np.float32) for factor in (2.0, 3.0, 4.0)]
+    ours = [Tensor(a, requires_grad=True) for a in start]
+    theirs = [torch.tensor(a, requires_grad=True) for a in start]
+    pairs = [
+        (getattr(optim, name)(ours, **options), ours),
+        (getattr(torch.optim, name)(theirs, **options), theirs),
+    ]
+
+    def step(which: int, used: int) -> None:
+        optimizer, params = pairs[which]
+        optimizer.zero_grad()
+        sum((p * p).sum() for p in params[:used]).backward()
+        optimizer.step()
+
+    ours_step = TinyJit(step) if captured else step
+    for used in (1, 1, 3, 3, 3):
+        ours_step(0, used)
+        step(1, used)
+    for p, q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-5)
 
 
 SCHEDULES: list[tuple[str, dict[str, Any]]] = [
