@@ -15,6 +15,7 @@ import pytest
 
 import lazygrad
 from lazygrad import Tensor, config, jit, nn
+from lazygrad.compile import plan_for
 from lazygrad.dump.dot import Dot, quoted
 from lazygrad.dump.graphs import graph_picture, roles
 from lazygrad.dump.schedules import schedule_picture
@@ -175,6 +176,19 @@ def test_memory_tells_who_is_in_each_slot(leaf):
 def boxes(source: str) -> dict[str, str]:
     """The labels of the boxes in Graphviz source, by name."""
     return dict(re.findall(r'^(\w+) \[label="(.*?)", shape', source, re.MULTILINE))
+
+
+def test_launches_of_one_function_tell_what_each_of_them_reads() -> None:
+    rows = Tensor(np.ones((3, 64), np.float32)).realize()
+    plans = [plan_for([(rows[n] * 2).contiguous().node])[0] for n in range(3)]
+    launches = [run.launches[0] for plan in plans for run in plan.programs()]
+    assert len(launches) == 3
+    assert len({launch.function for launch in launches}) == 1
+    texts = [text(launch) for launch in launches]
+    for n, shown in enumerate(texts):
+        assert f"starts=({n}, 0)" in shown
+        assert ("begins" in shown) == (n > 0)
+    assert "in0 begins 512 bytes into its memory" in texts[2]
 
 
 def test_constants_and_chains_of_views_are_not_boxes_of_their_own(leaf):

@@ -193,7 +193,7 @@ def show(function: Function) -> str:
     return "\n".join(lines) + "\n"
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=1 << 9)
 def identity_text(function: Function) -> str:
     """What tells a function from all that are not equal to it, in any process: its text without
     the comment."""

@@ -25,8 +25,8 @@ from ..index import add, mul, substitute
 from .cost import operations
 from .ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store, expressions
 from .rebuild import loads, stride
+from .traffic import LINE
 
-LINE = 64  # bytes that a cache fetches at once
 SHORT = 2048  # bytes of a row; of shorter ones several are in a page, where processors guess well
 L2_SHARE = 1 / 4  # of the second cache for a row; the next one comes beside it
 

@@ -17,8 +17,7 @@ from ..expr import Array, Expr
 from ..index import bounds, is_data, sub
 from .ir import Function
 from .rebuild import body_loads, replace_arrays
-
-LINE = 64  # bytes: vectors that began with a cache line still do
+from .traffic import LINE
 
 
 def rebase(function: Function) -> tuple[Function, tuple[int, ...]]:
@@ -57,5 +56,6 @@ def _extent(indices: Iterable[Expr], array: Array) -> tuple[int, int]:
     low = min(bounds(i)[0] for i in indices)
     high = max(bounds(i)[1] for i in indices)
     start = min(max(low, 0), array.size - 1)
+    # vectors that began with a cache line still do
     start -= start % (LINE // array.dtype.itemsize)
     return start, min(max(high, start) + 1, array.size)

@@ -29,11 +29,10 @@ from .rebuild import (
     updates_in_place,
 )
 from .tile import Tile, round_up, sink, tile, unroll_innermost
-from .traffic import PAGE, same_places
+from .traffic import LINE, PAGE, same_places
 from .transpose import in_blocks, turnable
 
 WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
-LINE = 64  # bytes that a cache fetches: vectors that are whole lines are enough of them in flight
 ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once
 PANEL = 1024  # sums that such an array holds
 TURNED = 4  # blocks turned together: vectors of 32 bytes fill two lines, fetched as a pair
@@ -79,6 +78,7 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
         return RowPlan("outer", width, copies, f"{width * copies} lanes along {lane.name}", lane)
     if inner < scalar:
         reason = f"{width} lanes along the inner loops"
+        # vectors that are whole lines are enough of them in flight
         if light and vector_bytes < LINE and _may_join_rows(loops, body):
             return RowPlan("inner", width, 2, f"{ROWS} rows at once, {reason}", rows=ROWS)
         return RowPlan("inner", width, 4, reason)

@@ -18,6 +18,7 @@ from .tile import Tile
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
 SUM_BLOCK_TERMS = 512  # shorter sums are computed in one pass
 L1_SHARE = 1 / 2  # of the first cache for what a tile reuses; the rest streams, or another's
+LINE = 64  # bytes that a cache fetches at once
 PAGE = 4096  # bytes; a first cache tells places apart by their offset in a page
 
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from ..tensor import Tensor
 
-T = TypeVar("T")
+Clock = TypeVar("Clock")
 
 
 class Optimizer:
@@ -66,7 +66,7 @@ class Optimizer:
         """Move on what the parameters of these indices share; return it."""
         return []
 
-    def _clocks(self, clocks: list[T], moved: list[int]) -> list[T]:
+    def _clocks(self, clocks: list[Clock], moved: list[int]) -> list[Clock]:
         """The clocks (one a parameter) of the parameters that move, each once.
 
         Parameters whose first step is the same share the first one's clock from then on, those of a

@@ -82,8 +82,9 @@ def test_parts_of_a_tensor_share_their_code() -> None:
     values = np.random.default_rng(0).standard_normal((6, 48)).astype(np.float32)
     rows = Tensor(values).realize()
     totals = [(rows[n] * 2 + 1).contiguous() for n in range(6)]
-    plan, _ = plan_for([t.node for t in totals])
-    functions = [launch.function for run in plan.programs() for launch in run.launches]
-    assert len(set(functions)) == 1
+    plans = [plan_for([t.node])[0] for t in totals]
+    launches = [launch for plan in plans for run in plan.programs() for launch in run.launches]
+    assert [launch.offsets for launch in launches] == [(0, 4 * 48 * n) for n in range(6)]
+    assert len({launch.function for launch in launches}) == 1
     for n, total in enumerate(totals):
         np.testing.assert_array_equal(total.numpy(), values[n] * 2 + 1)
