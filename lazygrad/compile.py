@@ -9,6 +9,7 @@ realize                what tensors call: the values of some nodes, in memory
         fold_empty         tensors without elements get their values
         place              one part a device
         split_for_groups   on a GPU: as much for all its cores
+        use_winograd       convolutions of tiles, with fewer products
         copy_convolved     what convolutions read may be laid out anew
         fuse               which operations share a kernel
         choose_layouts     in which order intermediates lie in memory
@@ -37,7 +38,7 @@ from .graph.simplify import simplify
 from .graph.structure import Key, structure
 from .loops.chain import chain
 from .loops.cost import flops
-from .loops.heuristics import plan_count, transform
+from .loops.heuristics import TASKS_PER_CORE, plan_count, transform
 from .loops.ir import Function, identity_text
 from .loops.lower import lower
 from .loops.overwrite import overwrite
@@ -58,6 +59,7 @@ from .schedule.place import place
 from .schedule.show import member_lines, title
 from .schedule.split import split_reductions
 from .schedule.split_groups import split_for_groups
+from .schedule.winograd import use_winograd
 from .stages import Stages, watching
 
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
@@ -167,6 +169,8 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
     lanes = 0 if machine.gpu else machine.vector_bytes // 4
     if machine.gpu:  # here: how many parts depends on the device
         outputs = stages.run("groups", split_for_groups, outputs, machine.cores)
+    if not machine.gpu and not machine.local_bytes:  # as for chains
+        outputs = stages.run("winograd", use_winograd, outputs)
     if lanes:
         outputs = stages.run("copy", copy_convolved, outputs, lanes)
     schedule = stages.run("fuse", fuse, outputs, machine.cores, not machine.gpu)
@@ -195,7 +199,8 @@ def compile_kernel(
     linker knows."""
     machine = device.machine
     scratch = 0 if machine.gpu else machine.local_bytes or None
-    function = stages.run("lower", lower, kernel, "kernel", scratch, not machine.gpu)
+    tasks = TASKS_PER_CORE * machine.cores
+    function = stages.run("lower", lower, kernel, "kernel", scratch, not machine.gpu, tasks)
     nodes = [*kernel.outputs, *kernel.inputs]
     pairs = [
         (n, nodes.index(memory.in_place[node]))

@@ -208,6 +208,21 @@ def _scatter(rng: np.random.Generator, cls: Any) -> Case:
             yield (ir.Scatter(ir.Neg(x) if dtype.is_float else x, (row, walked), values, op),)
 
 
+@case(ir.Winograd, ir.WinogradFilter)
+def _winograd(rng: np.random.Generator, cls: Any) -> Case:
+    machine = Device.get(Device.DEFAULT).machine
+    if machine.gpu or machine.local_bytes:
+        pytest.skip("made where its slices have memory enough")
+    for x_shape, outputs in (((1, 1, 4, 4), 1), ((2, 3, 8, 10), 5), ((3, 17, 16, 6), 33)):
+        w = random_buffer(rng, (outputs, x_shape[1], 3, 3), float32)
+        made = ir.WinogradFilter(w)
+        if cls is ir.Winograd:
+            x = random_buffer(rng, x_shape, float32)
+            yield (ir.Winograd(x, made), ir.Neg(ir.Winograd(ir.Abs(x), made)))
+        else:
+            yield (made,)
+
+
 @case(ir.Sort)
 def _sort(rng: np.random.Generator, cls: Any) -> Case:
     for dtype in ALL:

@@ -16,7 +16,7 @@ import numpy as np
 from ..dtypes import DType, float32
 from ..errors import CompilerError
 from . import ir
-from .ir import Node
+from .ir import Node, winograd
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Case = Callable[..., Array]  # (node, *values of its inputs) -> its value
@@ -347,6 +347,28 @@ def _sort(node: ir.Sort, x: Array) -> Array:
     else:
         order = np.argsort(x, axis=node.axis, kind="stable")
     return np.take(order, range(node.shape[node.axis]), node.axis).astype(np.int64)
+
+
+# --------------------------------------------------------------------------- winograd
+
+
+@case(ir.WinogradFilter)
+def _winograd_filter(node: ir.WinogradFilter, w: Array) -> Array:
+    g = np.array(winograd.FILTER)
+    return convert(np.einsum("ki,lj,ocij->klco", g, g, _accumulated(w, node.dtype)), node.dtype)
+
+
+@case(ir.Winograd)
+def _winograd(node: ir.Winograd, x: Array, u: Array) -> Array:
+    b, a = np.array(winograd.INPUT), np.array(winograd.OUTPUT)
+    size, step = winograd.POINTS, winograd.TILE
+    tiles = np.lib.stride_tricks.sliding_window_view(
+        _accumulated(x, node.dtype), (size, size), axis=(2, 3)
+    )[:, :, ::step, ::step]
+    v = np.einsum("ki,lj,nctsij->klncts", b, b, tiles)
+    m = np.einsum("klco,klncts->klnots", _accumulated(u, node.dtype), v)
+    y = np.einsum("ak,bl,klnots->notasb", a, a, m)
+    return convert(np.reshape(y, node.shape), node.dtype)
 
 
 # --------------------------------------------------------------------------- placement

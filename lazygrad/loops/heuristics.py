@@ -16,6 +16,7 @@ from .contraction import recognise
 from .gpu import spread_elements, spread_rows
 from .gpu_contract import fills_blocks, spread_contraction
 from .hoist import hoist
+from .interleave import interleave
 from .interval import intervals
 from .ir import Body, For, Function, Stmt
 from .merge import merge
@@ -67,6 +68,8 @@ def transform(
     if not machine.gpu:
         function = replace(function, body=transpose(function.body))
         stage("transpose", function)
+        function = replace(function, body=interleave(function.body))
+        stage("interleave", function)
         function = replace(function, body=intervals(function.body))
         stage("intervals", function)
     # after vectorize: a line is asked for once, not by each lane of it
@@ -102,6 +105,9 @@ def _tile(body: Body, kind: str, machine: Machine, rank: int = 0) -> tuple[Body,
         if plan is not None:
             return contract(found, plan, machine), plan.reason
     loops, inside = _merged(body)
+    if kind == "transform":  # lanes of other channels would need a line each
+        row_plan = plan_inner(inside, machine.vector_bytes)
+        return vectorize_rows(loops, inside, row_plan), row_plan.reason
     split = split_borders(loops, inside, machine.vector_bytes // 4) if kind == "map" else None
     if split is not None:
         row_plan = plan_inner(split[1], machine.vector_bytes)

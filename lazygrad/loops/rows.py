@@ -36,6 +36,7 @@ WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
 ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once
 PANEL = 1024  # sums that such an array holds
 TURNED = 4  # blocks turned together: vectors of 32 bytes fill two lines, fetched as a pair
+DIGIT = 2  # iterations of a loop that is rather written out than vectorized
 SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
 
 
@@ -197,11 +198,21 @@ def _vectorize_inner(stmt: Stmt, plan: RowPlan) -> Body:
     if any(isinstance(s, For) for s in inside):  # rows, and then their end
         inside = tuple(s for part in inside for s in _vectorize_inner(part, plan))
         return nest([loop.var for loop in loops], inside)
-    variables, inside = merge([loop.var for loop in loops], inside)
+    variables, digit, inside = _lane_loops(*merge([loop.var for loop in loops], inside))
     if not variables or not is_independent(inside, variables[-1]):
         return (stmt,)
     copies = plan.copies if _is_light(inside) else 1
+    inside = nest(digit, inside, "unroll")
     return split_lanes(variables, inside, plan.width, copies)
+
+
+def _lane_loops(loops: list[Var], body: Body) -> tuple[list[Var], list[Var], Body]:
+    """A nest's loops, the last of them the one to vectorize, and the one inside of that, if any:
+    a digit (a parity, say), which fills no vector."""
+    is_digit = len(loops) > 1 and loops[-1].extent <= DIGIT < loops[-2].extent
+    if is_digit and is_independent(body, loops[-2]):
+        return loops[:-1], loops[-1:], body
+    return loops, [], body
 
 
 def _unroll_small(body: Body) -> Body:
@@ -252,7 +263,7 @@ def _cost(body: Body, outer: Var | None, width: int, iterations: float = 1.0) ->
     for stmt in body:
         if isinstance(stmt, For):
             loops, inside = peel((stmt,))
-            names, merged = merge([loop.var for loop in loops], inside)
+            names, _, merged = _lane_loops(*merge([loop.var for loop in loops], inside))
             count = iterations
             for loop in loops:
                 count *= loop.var.extent

@@ -30,6 +30,8 @@ from ..graph.ir import (
     Slice,
     Sort,
     Window,
+    Winograd,
+    WinogradFilter,
 )
 from ..index import (
     TRUE,
@@ -196,7 +198,7 @@ def _inputs(
             for i in indices:
                 yield i, index, guards
             yield x, tuple(gather_axis(node, axis, index) for axis in range(len(indices))), guards
-        case Scatter() | Sort():
+        case Scatter() | Sort() | Winograd() | WinogradFilter():
             # Read in an order of their own: every input is looked at as a whole.
             for x in node.inputs:
                 yield x, axis_variables(x.shape, "s"), guards

@@ -26,6 +26,8 @@ from ..graph.ir import (
     Reduce,
     Scatter,
     Sort,
+    Winograd,
+    WinogradFilter,
     topological,
 )
 from ..index import flatten, linear, substitute
@@ -36,6 +38,7 @@ from .store import MIN_REUSE, choose_stored, factors
 SMALL = 1 << 15  # elements of work that one thread does sooner than it is shared
 MAX_MEMBERS = 24
 MAX_INPUTS = 48
+_ELEMENTWISE_AFTER = ("map", "row", "contraction", "winograd")
 
 
 @dataclass(eq=False)
@@ -138,7 +141,7 @@ class _Fuser:
 
     def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
         """Join the last kernel this node reads, where each position reads only its own."""
-        if group.kind in ("scatter", "sort", "copy"):
+        if group.kind in ("scatter", "sort", "copy", "filter"):
             return False
         if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
             return False
@@ -150,10 +153,10 @@ class _Fuser:
         if not mine.issuperset(digits):
             return kind == "row" and self._reroot(node, group, reads)
         epilogue = len(mine) == len(digits)  # one element a position
-        if kind == "map" and epilogue and group.kind in ("map", "row", "contraction"):
+        if kind == "map" and epilogue and group.kind in _ELEMENTWISE_AFTER:
             self._add(group, node, position, reads)
             return True
-        if group.kind == "contraction" or (kind == "row" and not epilogue):
+        if group.kind in ("contraction", "winograd") or (kind == "row" and not epilogue):
             return False
         if group.kind == "map" and kind == "map":
             return False
@@ -341,6 +344,10 @@ def _kind(node: Node, reads: Sequence[Access]) -> str:
             return "sort"
         case Copy():
             return "copy"
+        case WinogradFilter():
+            return "filter"
+        case Winograd():
+            return "winograd"
         case Reduce() | Fold():
             return "contraction" if is_contraction(node, reads) else "row"
     return "map"

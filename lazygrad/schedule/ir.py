@@ -40,7 +40,10 @@ from ..expr import Expr, Var
 from ..graph.ir import Node
 from ..index import add, flatten, floordiv, mod, mul
 
-KINDS = ("map", "row", "contraction", "scatter", "sort", "copy", "chain")
+KINDS = (
+    "map", "row", "contraction", "scatter", "sort", "copy", "filter", "winograd", "chain",
+)  # fmt: skip
+_PARTS = {"filter": ("map",), "winograd": ("transform", "contraction", "map")}
 
 
 def axis_variables(shape: Sequence[int], prefix: str = "a") -> tuple[Var, ...]:
@@ -91,8 +94,8 @@ class Kernel:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of a chain's parts; of any other kernel its own."""
-        return tuple(part.kind for part in self.parts) or (self.kind,)
+        """The kinds of the loop nests: one of a kernel, and of a chain one a part."""
+        return tuple(part.kind for part in self.parts) or _PARTS.get(self.kind, (self.kind,))
 
     @property
     def all_members(self) -> tuple[Member, ...]:

@@ -68,7 +68,7 @@ def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
         node: Blocked(lanes)
         for kernel in schedule.kernels
         for node in kernel.outputs
-        if node not in kept and kernel.kind in ("map", "row", "contraction")
+        if node not in kept and kernel.kind in ("map", "row", "contraction", "winograd")
         if len(node.shape) >= 3 and node.shape[0] in batches
     }
     return Schedule(tuple(_with_layouts(k, layouts) for k in schedule.kernels), schedule.outputs)

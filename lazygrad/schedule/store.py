@@ -37,6 +37,8 @@ from ..graph.ir import (
     Sort,
     Sqrt,
     Tanh,
+    Winograd,
+    WinogradFilter,
 )
 
 MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
@@ -50,7 +52,7 @@ MIN_REUSE = 3  # a contraction uses each element of both factors at least so oft
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
-_MUST_STORE = (Reduce, Fold, Scatter, Sort, Copy, Contiguous)
+_MUST_STORE = (Reduce, Fold, Scatter, Sort, Copy, Contiguous, Winograd, WinogradFilter)
 _LEAVES = (Buffer, Const, Iota)
 
 Use = tuple[Node, int]  # the kernel's node that evaluates it, and at which of its index maps
@@ -85,7 +87,8 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
         is_cheap = node in counted and costs[node] < MEMORY
         if node in must or (not is_cheap and _is_dearer_inline(node, mine, costs[node], inlined)):
             stored.add(node)
-            work = float(node.x.size if isinstance(node, (Reduce, Fold)) else node.size)
+            # tiles overlap, but what they read is copied first, each element once
+            work = float(node.x.size if isinstance(node, (Reduce, Fold, Winograd)) else node.size)
             mine = {(node, 0): work}
         for root, _ in mine:
             inlined[root] = inlined.get(root, 0) + 1

@@ -79,6 +79,9 @@ INF, NAN = float("inf"), float("nan")
 T, F = True, False
 
 # One line a case: (node, given a maker of leaves; its value).
+# G w G^T of the filter with 1 in its first corner and 4 in its last
+FILTER = [[1, 0.5, 0.5, 0], [0.5, 1.25, 1.25, 2], [0.5, 1.25, 1.25, 2], [0, 2, 2, 4]]
+
 CASES = [
     (lambda a: a([[1.0, 2.0]]), [[1.0, 2.0]]),
     (lambda a: Const(3, int32, (2,)), [3, 3]),
@@ -178,6 +181,14 @@ CASES = [
     (lambda a: Sort(a([2.0, NAN, 1.0, 1.0]), 0), [2, 3, 0, 1]),
     (lambda a: Sort(a([2.0, NAN, 1.0, 1.0]), 0, True), [1, 0, 2, 3]),
     (lambda a: Sort(a([[3, 1], [1, 2]]), 0), [[1, 0], [0, 1]]),
+    (lambda a: ir.WinogradFilter(a(np.reshape([1.0, *[0.0] * 7, 4.0], (1, 1, 3, 3)))), FILTER),
+    (
+        lambda a: ir.Winograd(
+            a(np.arange(16.0).reshape(1, 1, 4, 4)),
+            ir.WinogradFilter(a(np.reshape([1.0, *[0.0] * 7, 4.0], (1, 1, 3, 3)))),
+        ),
+        [[[[40, 45], [60, 65]]]],
+    ),
     (lambda a: Copy(a([1]), "GPU"), [1]),
     (lambda a: Contiguous(a([1])), [1]),
     (lambda a: Detach(a([1]), ir.Token()), [1]),

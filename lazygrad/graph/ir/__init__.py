@@ -13,6 +13,7 @@ Grammar (a node is one line; `n` stands for any node):
                  Window(n, axis, size, stride, dilation) | Fold(n, axis, size, stride, dilation)
     indexed      Gather(n, indices) | Scatter(n, indices, values, op)
     order        Sort(n, axis, descending, count)
+    winograd     WinogradFilter(n) | Winograd(n, n)
     placement    Copy(n, device) | Contiguous(n) | Detach(n, token)
 
 Semantics:
@@ -76,6 +77,7 @@ from .movement import Expand, Movement, Pad, Permute, Reshape, Slice, Window, wi
 from .node import Node, Shape, holds_nodes, topological
 from .placement import Contiguous, Copy, Detach, Token
 from .reduce import REDUCE_OPS, Fold, Reduce
+from .winograd import Winograd, WinogradFilter
 
 __all__ = [
     "Abs", "Add", "And", "Binary", "Bitcast", "Bitwise", "Buffer", "Cast", "Ceil", "Comparison",
@@ -84,8 +86,8 @@ __all__ = [
     "Log", "Maximum", "Minimum", "Mod", "Movement", "Mul", "NODE_CLASSES", "Neg", "Node", "Not",
     "NotEqual", "Or", "Pad", "Permute", "Pow", "REDUCE_OPS", "Reduce", "Reshape", "Round",
     "Scatter", "Shape", "Shl", "Shr", "Sin", "Slice", "Sort", "Sqrt", "Storage", "Sub", "Tanh",
-    "Token", "Trunc", "Unary", "Where", "Window", "Xor", "holds_nodes", "topological",
-    "window_count",
+    "Token", "Trunc", "Unary", "Where", "Window", "Winograd", "WinogradFilter", "Xor",
+    "holds_nodes", "topological", "window_count",
 ]  # fmt: skip
 
 NODE_CLASSES: list[type[Node]] = [  # every operation, for tests that must cover them all

@@ -1,0 +1,116 @@
+"""Store two vectors whose elements lie between one another's as two whole ones.
+
+    out[ramp(i, 2, 4)] = x                x0 = x;  x1 = y
+    out[ramp(i + 1, 2, 4)] = y    ->      out[ramp(i, 1, 4)] = zip of the lower halves
+                                          out[ramp(i + 4, 1, 4)] = zip of the upper halves
+
+Eight elements, each stored by itself, become two stores and two shuffles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+
+from ..expr import Array, Expr, Local, Ramp, Zip
+from ..index import add, linear
+from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions
+from .rebuild import loads
+
+Family = tuple[Array, int, bool, tuple[tuple[Expr, int], ...]]  # stores that differ by a constant
+
+
+def interleave(body: Body) -> Body:
+    """Join what pairs of stores there are.
+
+    Requires: vectors and unrolled copies are written out. Ensures: the same values.
+    """
+    return _interleave(body, count())
+
+
+def _interleave(body: Body, numbers: Iterator[int]) -> Body:
+    result: list[Stmt] = []
+    straight: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, (Store, Accumulate, Let, Alloc)):
+            straight.append(stmt)
+            continue
+        result += _joined(straight, numbers)
+        straight = []
+        if isinstance(stmt, For):
+            stmt = replace(stmt, body=_interleave(stmt.body, numbers))
+        elif isinstance(stmt, If):
+            then, otherwise = (_interleave(b, numbers) for b in (stmt.body, stmt.otherwise))
+            stmt = replace(stmt, body=then, otherwise=otherwise)
+        result.append(stmt)
+    return (*result, *_joined(straight, numbers))
+
+
+def _joined(stmts: list[Stmt], numbers: Iterator[int]) -> list[Stmt]:
+    """A sequence of statements, its pairs of stores joined where the second one stands."""
+    pairs = _pairs(stmts)
+    firsts = {first for first, _ in pairs.values()}
+    values: dict[int, tuple[Store, Local]] = {}
+    result: list[Stmt] = []
+    for n, stmt in enumerate(stmts):
+        if not isinstance(stmt, Store) or (n not in pairs and n not in firsts):
+            result.append(stmt)
+            continue
+        value = Local(f"part_{next(numbers)}", stmt.value.dtype, stmt.value.lanes)
+        values[n] = stmt, value
+        result.append(Let(value, stmt.value))
+        if n in pairs:
+            first, is_lower = pairs[n]
+            both = values[first], values[n]
+            result += _zipped(*(both if is_lower else reversed(both)))
+    return result
+
+
+def _zipped(lower: tuple[Store, Local], upper: tuple[Store, Local]) -> Iterator[Stmt]:
+    """Two stores of what two others store between one another."""
+    (store, x), (other, y) = lower, upper
+    assert isinstance(store.index, Ramp)
+    n = x.lanes
+    for half in (False, True):
+        index = Ramp(add(store.index.base, n * half), 1, n)
+        guard = None
+        if store.guard is not None and other.guard is not None:
+            guard = Zip(store.guard, other.guard, 1, n, half)
+        yield Store(store.array, index, Zip(x, y, 1, n, half), guard)
+
+
+def _pairs(stmts: list[Stmt]) -> dict[int, tuple[int, bool]]:
+    """Stores that can be joined: the place of the second one, that of the first one, and whether
+    the first one is the lower."""
+    pairs: dict[int, tuple[int, bool]] = {}
+    waiting: dict[Family, tuple[int, int]] = {}
+    for n, stmt in enumerate(stmts):
+        family, start = _family(stmt)
+        touched = {load.array for e in expressions(stmt) for load in loads(e)}
+        waiting = {f: w for f, w in waiting.items() if f[0] not in touched}
+        partner = None if family is None else waiting.get(family)
+        if isinstance(stmt, (Store, Accumulate)):  # it stays behind what was stored before
+            waiting = {f: w for f, w in waiting.items() if f[0] is not stmt.array}
+        if partner is not None and abs(partner[1] - start) == 1:
+            pairs[n] = partner[0], partner[1] < start
+        elif family is not None:
+            waiting[family] = n, start
+    return pairs
+
+
+def _family(stmt: Stmt) -> tuple[Family | None, int]:
+    """What the stores of a pair have in common, and where this one begins; None for what is in no
+    pair."""
+    if not isinstance(stmt, Store) or stmt.array.scope == "register":
+        return None, 0
+    index, guard = stmt.index, stmt.guard
+    if not isinstance(index, Ramp) or index.stride != 2 or index.lanes != stmt.value.lanes:
+        return None, 0
+    lanes = index.lanes
+    if lanes & (lanes - 1) or (guard is not None and guard.lanes != lanes):
+        return None, 0
+    if stmt.array.dtype.is_float and stmt.array.dtype.itemsize == 2:
+        return None, 0  # as in transpose.py
+    start, terms = linear(index.base)
+    return (stmt.array, lanes, guard is None, terms), start

@@ -1,0 +1,386 @@
+"""Lower a kernel of graph nodes to plain loops: correct, in order, and not yet fast.
+
+    row kernel, members max (r), sum (r), softmax (r, c)
+    ->
+    serial r:
+        m[0] = -inf;  serial c:  m[0] max= x[r*C + c]
+        s[0] = 0;     serial c:  s[0] += exp(x[r*C + c] - m[0])
+        serial c:     out[r*C + c] = exp(x[r*C + c] - m[0]) / s[0]
+
+Movement becomes index arithmetic here. What a position computes for itself is in register arrays
+of one element, which the later passes widen when they tile and vectorize.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..dtypes import DType, bfloat16, bool_, float16, float32
+from ..expr import Array, Cast, Expr, Literal, Load, Op, Var
+from ..graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter
+from ..index import all_of, at_least, flatten, less, substitute, unflatten
+from ..schedule.access import (
+    MultiIndex,
+    accesses,
+    fold_index,
+    iota_index,
+    is_bijection,
+    movement_index,
+    reduce_index,
+    reduced_variables,
+)
+from ..schedule.ir import Kernel, Member, axis_variables
+from .ir import Accumulate, Alloc, Body, For, Stmt, Store
+from .value import Values
+
+
+@dataclass(eq=False)
+class _Stage:
+    """Members that share their inner loops."""
+
+    extents: tuple[int, ...]
+    members: list[Member] = field(default_factory=list)
+
+
+class Lowering:
+    """The loops of one kernel in the making: its arrays, and the values that are known."""
+
+    def __init__(self, kernel: Kernel, name: str, skip_padding: bool) -> None:
+        self.kernel, self.skip_padding = kernel, skip_padding
+        names = _Names()
+        self.arrays: dict[Node, Array] = {}
+        for n, node in enumerate(kernel.outputs):
+            self.arrays[node] = Array(names.new(f"out{n}"), node.dtype, node.size)
+        for n, node in enumerate(kernel.inputs):
+            self.arrays[node] = Array(names.new(f"in{n}"), node.dtype, node.size)
+        self.names = names
+        self.registers: dict[Node, Array] = {}
+        self.kept: dict[Node, tuple[Array, list[int]]] = {}  # a row's, and the axes along the row
+        self.values = Values(self._read)
+
+    def arguments(self) -> tuple[Array, ...]:
+        nodes = (*self.kernel.outputs, *self.kernel.inputs)
+        return tuple(self.arrays[node] for node in nodes)
+
+    def _read(self, node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
+        """A value that is already in memory or in a register; None where it must be computed."""
+        if node in self.registers:
+            array = self.registers[node]
+            loaded = Load(array, Literal(0))
+            return loaded if array.dtype == node.dtype else Cast(loaded, node.dtype)
+        if node in self.kept:
+            return Load(self.kept[node][0], self._place_in_row(node, index), guard)
+        if node in self.arrays:
+            return Load(self.arrays[node], self._offset(node, index), guard)
+        return None
+
+    def _place_in_row(self, node: Node, index: MultiIndex) -> Expr:
+        """Where an element of a kept node lies in the memory of its row."""
+        _, axes = self.kept[node]
+        return flatten([index[axis] for axis in axes], [node.shape[axis] for axis in axes])
+
+    def _offset(self, node: Node, index: MultiIndex) -> Expr:
+        """Where an element of a stored node lies in its memory."""
+        layout = self.kernel.layouts.get(node)
+        return flatten(index, node.shape) if layout is None else layout.offset(index, node.shape)
+
+    # ------------------------------------------------------------------ map, row, contraction
+
+    def rows(self) -> Body:
+        """The outer loops, and in them a loop nest a stage."""
+        digits, order = self._outer_digits()
+        names = {d: Var(self.names.new(f"i{n}"), d.extent) for n, d in enumerate(order)}
+        position = flatten([names[d] for d in digits], [d.extent for d in digits])
+        outer = [names[d] for d in order]
+        body: list[Stmt] = []
+        for stage in self._stages():
+            body.extend(self._emit(stage, position))
+        before: list[Stmt] = []
+        after: list[Stmt] = []
+        for member in self.kernel.end:
+            self._emit_end(member, position, before, body, after)
+        return (*before, *_nest(outer, tuple(body)), *after)
+
+    def _outer_digits(self) -> tuple[tuple[Var, ...], list[Var]]:
+        """The outer loops: the digits of a position by weight, and in the order of the axes of the
+        member that has most of them, a stored one if possible: the order of its memory."""
+        members = sorted(self.kernel.members, key=lambda m: m.stored, reverse=True)
+        digits = [is_bijection(m.position, self.kernel.outer) or () for m in members]
+        most = max(range(len(members)), key=lambda n: len(digits[n]))
+        axes = axis_variables(members[most].node.shape)
+        return digits[most], sorted(digits[most], key=axes.index)
+
+    def _stages(self) -> list[_Stage]:
+        """Consecutive members with equal inner loops share them, if none needs another's result
+        before its loops are done."""
+        stages: list[_Stage] = []
+        for member in self.kernel.members:
+            extents = tuple(v.extent for v in self._inner(member))
+            last = stages[-1] if stages else None
+            if last is None or last.extents != extents or not self._may_share(member, last):
+                last = _Stage(extents)
+                stages.append(last)
+            last.members.append(member)
+        return stages
+
+    def _may_share(self, member: Member, stage: _Stage) -> bool:
+        reduced = {m.node for m in stage.members if isinstance(m.node, (Reduce, Fold))}
+        written = {m.node for m in stage.members} - reduced
+        stack, seen = list(member.node.inputs), set()
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node in reduced or (node in written and stage.extents):
+                return False
+            if node not in self.arrays and node not in written:
+                stack.extend(node.inputs)
+        return True
+
+    def _inner(self, member: Member) -> list[Var]:
+        """The axes that a member loops over inside: summed ones, or those it writes a row of."""
+        node = member.node
+        if isinstance(node, Reduce):
+            return list(axis_variables([node.x.shape[a] for a in node.axes], "r"))
+        if isinstance(node, Fold):
+            return list(axis_variables([node.x.shape[-1]], "r"))
+        digits = set(is_bijection(member.position, self.kernel.outer) or ())
+        return [v for v in axis_variables(node.shape) if v.extent != 1 and v not in digits]
+
+    def _emit(self, stage: _Stage, position: Expr) -> list[Stmt]:
+        inner = [Var(self.names.new(f"k{n}"), extent) for n, extent in enumerate(stage.extents)]
+        before: list[Stmt] = []
+        inside: list[Stmt] = []
+        after: list[Stmt] = []
+        for member in stage.members:
+            node = member.node
+            index = self._index(member, position, inner)
+            if isinstance(node, (Reduce, Fold)):
+                self._reduce(node, index, inner, before, inside)
+                if member.stored:
+                    value = self._read(node, index, None)
+                    assert value is not None
+                    after.append(Store(self.arrays[node], self._offset(node, index), value))
+            elif not inner:
+                inside += self.emit_value(member, index, self.values.inside(node, index))
+            else:
+                value = self.values.inside(node, index)
+                if member.stored:
+                    inside.append(Store(self.arrays[node], self._offset(node, index), value))
+                else:
+                    inside.append(self._keep(member, index, value, before))
+        return [*before, *_nest(inner, tuple(inside)), *after]
+
+    def emit_member(self, member: Member, position: Expr) -> Body:
+        """A member with one element a position."""
+        index = self._index(member, position, ())
+        return self.emit_value(member, index, self.values.inside(member.node, index))
+
+    def emit_value(self, member: Member, index: MultiIndex, value: Expr) -> Body:
+        """A member's element to a register, and to memory if it is stored."""
+        node = member.node
+        register = Array(self.names.new("v"), node.dtype, 1, "register")
+        self.registers[node] = register
+        body = (Alloc(register), Store(register, Literal(0), value))
+        if not member.stored:
+            return body
+        loaded = Load(register, Literal(0))
+        return (*body, Store(self.arrays[node], self._offset(node, index), loaded))
+
+    def _keep(self, member: Member, index: MultiIndex, value: Expr, before: list[Stmt]) -> Stmt:
+        """Store an element of what is kept for the row."""
+        node = member.node
+        along = {v.name for v in self._inner(member)}
+        axes = [n for n, v in enumerate(axis_variables(node.shape)) if v.name in along]
+        size = math.prod(node.shape[axis] for axis in axes)
+        array = Array(self.names.new("row"), node.dtype, size, "local")
+        before.append(Alloc(array))
+        self.kept[node] = (array, axes)
+        return Store(array, self._place_in_row(node, index), value)
+
+    def _emit_end(
+        self,
+        member: Member,
+        position: Expr,
+        before: list[Stmt],
+        inside: list[Stmt],
+        after: list[Stmt],
+    ) -> None:
+        """A reduction over the positions, or what follows from one."""
+        node = member.node
+        index = tuple(Literal(0) for _ in node.shape)
+        if isinstance(node, (Reduce, Fold)):
+            known = self._digits(member, position)
+            over = [known.get(v, Literal(0)) for v in reduced_variables(node)]
+            self._reduce(node, index, over, before, inside)
+            value = self._read(node, index, None)
+            assert value is not None
+        else:
+            register = Array(self.names.new("v"), node.dtype, 1, "register")
+            value = self.values.inside(node, index)
+            after += [Alloc(register), Store(register, Literal(0), value)]
+            self.registers[node] = register
+            value = Load(register, Literal(0))
+        if member.stored:
+            after.append(Store(self.arrays[node], self._offset(node, index), value))
+
+    def _digits(self, member: Member, position: Expr) -> dict[Expr, Expr]:
+        """The values at an outer position of the variables that a member's position consists of."""
+        digits = is_bijection(member.position, self.kernel.outer)
+        assert digits is not None, f"{member.node} has no digits in {member.position}"
+        values = unflatten(position, [d.extent for d in digits])
+        return dict(zip(digits, values, strict=True))
+
+    def _index(self, member: Member, position: Expr, inner: Sequence[Var]) -> MultiIndex:
+        """A member's multi-index at an outer position, `inner` running over its other axes."""
+        known = self._digits(member, position)
+        rest = iter(inner)
+        result: list[Expr] = []
+        for var in axis_variables(member.node.shape):
+            if var in known:
+                result.append(known[var])
+            elif var.extent == 1:
+                result.append(Literal(0))
+            else:
+                result.append(next(rest))
+        return tuple(result)
+
+    def _reduce(
+        self,
+        node: Reduce | Fold,
+        index: MultiIndex,
+        inner: Sequence[Expr],
+        before: list[Stmt],
+        inside: list[Stmt],
+    ) -> None:
+        op = node.op if isinstance(node, Reduce) else "sum"
+        if node.dtype == bool_ and op in ("sum", "prod"):
+            op = "max" if op == "sum" else "min"
+        dtype = accumulator_dtype(node.dtype)
+        register = Array(self.names.new("acc"), dtype, 1, "register")
+        before += [Alloc(register), Store(register, Literal(0), identity(op, dtype))]
+        guards: tuple[Expr, ...] = ()
+        if isinstance(node, Reduce):
+            at = reduce_index(node, index, tuple(inner))
+        else:
+            at, guards = fold_index(node, index, inner[0])
+        value = self.values.of(node.x, at, guards)
+        if dtype != node.dtype:
+            value = _widened(value, dtype)
+        needed = None
+        if self.skip_padding:
+            outside, needed = self._outside_padding(node, index, inner)
+            guards += outside
+        inside.append(Accumulate(register, Literal(0), op, value, all_of(guards), needed=needed))
+        self.registers[node] = register
+
+    def _outside_padding(
+        self, node: Reduce | Fold, index: MultiIndex, inner: Sequence[Expr]
+    ) -> tuple[tuple[Expr, ...], Expr | None]:
+        """When a term of a sum of products lies outside of its factors' padding with zeros: along
+        all padded axes but the last; and along that, which is for vectors, or for a tile, and where
+        a factor is a view of what is padded."""
+        axes = (*axis_variables(node.shape), *reduced_variables(node))
+        values: dict[Expr, Expr] = dict(zip(axes, (*index, *inner), strict=True))
+        guards: list[Expr] = []
+        needed: list[Expr] = []
+        for access in accesses(node, self.arrays.__contains__):
+            x = access.node
+            at: MultiIndex = tuple(substitute(i, values) for i in access.index)
+            while isinstance(x, Movement) and not (isinstance(x, Pad) and x.value != 0):
+                if isinstance(x, Pad):
+                    padded = [axis for axis, amounts in enumerate(x.padding) if any(amounts)]
+                    for axis in padded:
+                        before, after = x.padding[axis]
+                        decides = x is access.node and axis != padded[-1]
+                        (guards if decides else needed).extend(
+                            (at_least(at[axis], before), less(at[axis], x.shape[axis] - after))
+                        )
+                at, _ = movement_index(x, at)
+                x = x.inputs[0]
+        return tuple(guards), all_of(needed)
+
+    # ------------------------------------------------------------------ scatter
+
+    def scatter(self) -> Body:
+        """Copy the base, then combine the values one after another, in row-major order.
+
+        Axes that are merely walked (x[rows[i], j] += v[i, j] walks j) are outermost: different
+        positions along them never meet, so those loops can be shared among threads.
+        """
+        (member,) = self.kernel.members
+        node = member.node
+        assert isinstance(node, Scatter)
+        out = self.arrays[node]
+        loops = [Var(self.names.new(f"k{n}"), e) for n, e in enumerate(node.values.shape)]
+        walked: dict[int, Var] = {}
+        for axis, i in enumerate(node.indices):
+            at = iota_index(i, tuple(loops))
+            if isinstance(at, Var) and at.extent == node.shape[axis] and at not in walked.values():
+                walked[axis] = at
+        base_loops = [
+            walked.get(axis) or Var(self.names.new(f"b{axis}"), n)
+            for axis, n in enumerate(node.shape)
+        ]
+        base = Store(
+            out, flatten(base_loops, node.shape), self.values.of(node.x, tuple(base_loops), ())
+        )
+        target, guards = self.values.gathered(node.indices, node.shape, tuple(loops))
+        value = self.values.of(node.values, tuple(loops), ())
+        place = flatten(target, node.shape)
+        guard = all_of(guards)
+        combine: Stmt = (
+            Store(out, place, value, guard)
+            if node.op == "set"
+            else Accumulate(out, place, _bool_op(node.op, node.dtype), value, guard)
+        )
+        shared = [v for v in base_loops if v in walked.values()]
+        init = _nest([v for v in base_loops if v not in shared], (base,))
+        update = _nest([v for v in loops if v not in shared], (combine,))
+        return _nest(shared, (*init, *update))
+
+
+def accumulator_dtype(dtype: DType) -> DType:
+    """What sums of a dtype are kept in: 16-bit floats in float32, everything else in itself."""
+    return float32 if dtype in (float16, bfloat16) else dtype
+
+
+def identity(op: str, dtype: DType) -> Literal:
+    """The value that leaves every other unchanged under op."""
+    value = {"sum": 0, "prod": 1, "max": dtype.min, "min": dtype.max}[op]
+    return Literal(value, dtype)
+
+
+def _widened(value: Expr, dtype: DType) -> Expr:
+    """A 16-bit term of a sum in the sum's dtype; a product of two is exact there."""
+    if isinstance(value, Op) and value.op == "mul":
+        return Op("mul", tuple(Cast(factor, dtype) for factor in value.args))
+    return Cast(value, dtype)
+
+
+def _bool_op(op: str, dtype: DType) -> str:
+    if dtype == bool_ and op in ("sum", "prod"):
+        return "max" if op == "sum" else "min"
+    return op
+
+
+def _nest(loops: Sequence[Var], body: Body) -> Body:
+    for var in reversed(loops):
+        if var.extent != 1:
+            body = (For(var, var.extent, "serial", body),)
+    return body
+
+
+class _Names:
+    """Hands out names that are unique within a function."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, int] = {}
+
+    def new(self, base: str) -> str:
+        count = self.used.get(base, 0)
+        self.used[base] = count + 1
+        return base if count == 0 else f"{base}_{count}"

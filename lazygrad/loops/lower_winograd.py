@@ -1,0 +1,249 @@
+"""Lower convolutions by tiles: the filters' transform, and what is computed with it.
+
+    u[k] = (G w G^T)[k]                                    once, k in 4 x 4
+
+    serial slices of a few rows of tiles:
+        serial c:     line = rows of x, even columns apart from odd ones
+                      v[k, c, tile] = (B^T line B)[k]
+        serial k, o:  m[k, o, tile] = sum over c of u[k, c, o] * v[k, c, tile]
+        serial o:     out[four pixels] = what is done with the sums in (A^T m[:, o, tile] A)
+
+A slice's transforms stay in the second cache. The sums are a contraction like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from math import gcd, prod
+
+from ..expr import Array, Expr, Literal, Load, Op, Var
+from ..graph.ir import Winograd, WinogradFilter
+from ..graph.ir.winograd import FILTER, INPUT, OUTPUT, POINTS, TAPS, TILE, Matrix
+from ..index import add, flatten, mul
+from ..schedule.ir import Kernel
+from .ir import Accumulate, Alloc, Body, Function, Stmt, Store
+from .lower_rows import Lowering
+from .rebuild import nest
+
+SCRATCH = 1 << 20  # bytes for a slice's transforms
+LEAST = 7  # tiles of a slice
+NEAR = 16  # outputs whose filters are transformed together
+
+Grid = Sequence[Sequence[Expr]]
+
+
+def lower_filter(kernel: Kernel, name: str) -> Function:
+    """Loops for a kernel of kind filter: sixteen numbers for the nine of each filter."""
+    lowering = Lowering(kernel, name, False)
+    (member,) = kernel.members
+    node = member.node
+    assert isinstance(node, WinogradFilter)
+    _, _, channels, outputs = node.shape
+    # a block of outputs for all channels: of each filter's lines none is fetched twice
+    near = gcd(outputs, NEAR)
+    block, c, inner = Var("block", outputs // near), Var("c", channels), Var("o", near)
+    o = add(mul(block, near), inner)
+    taps = [
+        [lowering.values.of(node.w, (o, c, Literal(i), Literal(j)), ()) for j in range(TAPS)]
+        for i in range(TAPS)
+    ]
+    stores: list[Stmt] = [
+        Store(lowering.arrays[node], flatten((Literal(k), Literal(l), c, o), node.shape), value)
+        for k, l, value in _transformed(FILTER, taps)
+    ]
+    return Function(name, lowering.arguments(), 1, nest([block, c, inner], tuple(stores)))
+
+
+def lower_winograd(kernel: Kernel, name: str, tasks: int) -> Function:
+    """Loops for a kernel of kind winograd: slices, `tasks` of them or more where there are tiles
+    enough, and in each three parts.
+
+    Ensures: slices are independent; each part is one loop nest.
+    """
+    return _Slices(kernel, name, tasks).function(name)
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Tiles that are computed together: of so many blocks of images, rows and columns of tiles."""
+
+    blocks: int
+    rows: int
+    columns: int
+
+    @property
+    def size(self) -> int:
+        return self.blocks * self.rows * self.columns
+
+
+class _Slices:
+    """The loops of a convolution: `lanes` images lie side by side, where the layout has blocks."""
+
+    def __init__(self, kernel: Kernel, name: str, tasks: int) -> None:
+        self.lowering = Lowering(kernel, name, False)
+        first, *self.after = kernel.members
+        assert isinstance(first.node, Winograd)
+        self.member, self.node = first, first.node
+        batch, self.outputs, height, width = self.node.shape
+        self.channels = self.node.x.shape[1]
+        down, across = height // TILE, width // TILE
+        lanes = max((layout.size for layout in kernel.layouts.values()), default=1)
+        blocks = batch // lanes
+        numbers = lanes * POINTS**2 * (self.channels + self.outputs)
+        most = SCRATCH // (numbers * self.node.dtype.itemsize), blocks * down * across // tasks
+        self.slice = _slice_of(blocks, down, across, -(-LEAST // lanes), min(most))
+        self.n = Var("n", blocks // self.slice.blocks)
+        self.down = Var("down", down // self.slice.rows)
+        self.across = Var("across", across // self.slice.columns)
+        # the tiles of a slice, in the order of their memory
+        self.tile = (
+            Var("image", self.slice.blocks),
+            Var("row", self.slice.rows),
+            Var("column", self.slice.columns),
+            Var("lane", lanes),
+        )
+        self.tiles = lanes * self.slice.size
+        points, dtype = POINTS * POINTS, self.node.dtype
+        self.v = Array("tiles", dtype, points * self.channels * self.tiles, "local")
+        self.m = Array("products", dtype, points * self.outputs * self.tiles, "local")
+
+    def function(self, name: str) -> Function:
+        inside = (
+            Alloc(self.v), *self.transform(), Alloc(self.m), *self.sums(), *self.results(),
+        )  # fmt: skip
+        body = nest([self.n, self.down, self.across], inside)
+        arguments = self.lowering.arguments()
+        return Function(name, arguments, len(self.lowering.kernel.outputs), body)
+
+    def _image(self) -> Expr:
+        """The number of the image in the batch."""
+        image, _, _, lane = self.tile
+        blocks = add(mul(self.n, self.slice.blocks), image)
+        return add(mul(blocks, lane.extent), lane)
+
+    # ------------------------------------------------------------------ the parts
+
+    def transform(self) -> Body:
+        """v from the slice's pixels, one channel of one image (or block) after another."""
+        image, row, column, lane = self.tile
+        c = Var("c", self.channels)
+        height, places = TILE * (row.extent + 1), column.extent + 1
+        shape = (height, TILE, places, lane.extent)
+        line = Array("line", self.node.dtype, prod(shape), "local")
+        y, at = Var("y", height), Var("at", column.extent)
+        top = mul(self.down, TILE * row.extent)
+        left = mul(self.across, TILE * column.extent)
+
+        def copied(half: int, place: Expr) -> Stmt:
+            """A pixel to its place in the line: those of column 2 * place + half."""
+            x = add(left, mul(place, TILE), half)
+            value = self.lowering.values.of(self.node.x, (self._image(), c, add(top, y), x), ())
+            return Store(line, flatten((y, Literal(half), place, lane), shape), value)
+
+        # the first and the last column may lie in a padding: the others need no test
+        inner = (copied(0, add(at, 1)), copied(1, add(at)))
+        ends = (copied(0, Literal(0)), copied(1, Literal(column.extent)))
+        pixels = [
+            [
+                Load(line, flatten(
+                    (add(mul(row, TILE), i), Literal(j % TILE), add(column, j // TILE), lane), shape
+                ))
+                for j in range(POINTS)
+            ]
+            for i in range(POINTS)
+        ]  # fmt: skip
+        stores = [
+            Store(self.v, self._place(k, l, c, self.channels), value)
+            for k, l, value in _transformed(INPUT, pixels)
+        ]
+        body = (
+            Alloc(line),
+            *nest([y, at, lane], inner),
+            *nest([y, lane], ends),
+            *nest([row, column, lane], tuple(stores)),
+        )
+        return nest([c, image], body)
+
+    def sums(self) -> Body:
+        """m: for each of the sixteen places of a tile a matrix product."""
+        k, o, tile = Var("k", POINTS * POINTS), Var("o", self.outputs), Var("tile", self.tiles)
+        c = Var("channel", self.channels)
+        acc, zero = Array("acc", self.node.dtype, 1, "register"), Literal(0)
+        u = Load(
+            self.lowering.arrays[self.node.u],
+            flatten((k, c, o), (k.extent, c.extent, o.extent)),
+        )
+        v = Load(self.v, flatten((k, c, tile), (k.extent, c.extent, tile.extent)))
+        place = flatten((k, o, tile), (k.extent, o.extent, tile.extent))
+        body = (
+            Alloc(acc),
+            Store(acc, zero, Literal(0, acc.dtype)),
+            *nest([c], (Accumulate(acc, zero, "sum", Op("mul", (u, v))),)),
+            Store(self.m, place, Load(acc, zero)),
+        )
+        return nest([k, o, tile], body)
+
+    def results(self) -> Body:
+        """Four pixels of a tile, and what follows from each."""
+        _, row, column, _ = self.tile
+        o = Var("output", self.outputs)
+        top = add(mul(self.down, row.extent), row)
+        left = add(mul(self.across, column.extent), column)
+        products = [
+            [Load(self.m, self._place(k, l, o, self.outputs)) for l in range(POINTS)]
+            for k in range(POINTS)
+        ]
+        body: list[Stmt] = []
+        for a, b, value in _transformed(OUTPUT, products):
+            index = (self._image(), o, add(mul(top, TILE), a), add(mul(left, TILE), b))
+            body += self.lowering.emit_value(self.member, index, value)
+            position = flatten(index, self.node.shape)
+            for member in self.after:
+                body += self.lowering.emit_member(member, position)
+        return nest([o, *self.tile], tuple(body))
+
+    def _place(self, k: int, l: int, c: Expr, channels: int) -> Expr:
+        """Where one of a tile's sixteen numbers lies in a slice."""
+        shape = (POINTS, POINTS, channels, *(v.extent for v in self.tile))
+        return flatten((Literal(k), Literal(l), c, *self.tile), shape)
+
+
+def _slice_of(blocks: int, down: int, across: int, least: int, most: int) -> _Slice:
+    """The largest part of a row of tiles, or of an image's rows, or of the images, of at least and
+    at most so many tiles; if none is between, the smallest that is large enough."""
+    sizes = [
+        *(_Slice(1, 1, n) for n in _divisors(across)),
+        *(_Slice(1, n, across) for n in _divisors(down)),
+        *(_Slice(n, down, across) for n in _divisors(blocks)),
+    ]
+    large = [s for s in sizes if s.size >= least] or sizes[-1:]
+    return max((s for s in large if s.size <= most), key=lambda s: s.size, default=large[0])
+
+
+def _divisors(n: int) -> list[int]:
+    return [k for k in range(1, n + 1) if n % k == 0]
+
+
+def _transformed(matrix: Matrix, x: Grid) -> Iterator[tuple[int, int, Expr]]:
+    """(row, column, element) of matrix x matrix^T."""
+    columns = [_times(matrix, column) for column in zip(*x, strict=True)]
+    for k, row in enumerate(zip(*columns, strict=True)):
+        for l, value in enumerate(_times(matrix, row)):
+            yield k, l, value
+
+
+def _times(matrix: Matrix, x: Sequence[Expr]) -> list[Expr]:
+    return [_combined(row, x) for row in matrix]
+
+
+def _combined(row: Sequence[float], x: Sequence[Expr]) -> Expr:
+    """The sum of row[i] * x[i], whose factors are 0 or have one absolute value."""
+    size = max(row)
+    assert set(row) <= {-size, 0, size}, row
+    first, *more = [e for factor, e in zip(row, x, strict=True) if factor > 0]
+    total = reduce(lambda total, e: Op("add", (total, e)), more, first)
+    less = [e for factor, e in zip(row, x, strict=True) if factor < 0]
+    total = reduce(lambda total, e: Op("sub", (total, e)), less, total)
+    return total if size == 1 else Op("mul", (total, Literal(size, total.dtype)))

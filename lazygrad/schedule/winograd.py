@@ -1,0 +1,165 @@
+"""Convolutions with 3x3 filters, computed from tiles with fewer products.
+
+    sum over c, i, j of w[o, c, i, j] * x[n, c, y + i, x + j]
+    ->
+    winograd(x, winogradfilter(w))
+
+It needs 16 products for four elements and a channel instead of 36, but the tiles and the filters
+are transformed before and the results after: so only where there are many channels and tiles.
+The gradient of a convolution's input is such a sum too, of the flipped filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from ..dtypes import float32
+from ..expr import Var
+from ..graph import build
+from ..graph.ir import Movement, Mul, Node, Pad, Reduce, Winograd, WinogradFilter
+from ..graph.ir.winograd import TAPS, TILE
+from ..index import linear
+from ..rewrite import Rules, rewrite
+from .access import Access, accesses, reduced_variables
+from .ir import axis_variables
+from .store import factors
+
+CHANNELS = 16  # of the input and of the output, at least
+TILES = 128  # at least: so often each transformed filter is used
+
+
+def use_winograd(outputs: Sequence[Node]) -> list[Node]:
+    """Replace the convolutions that it makes faster.
+
+    Requires: a simplified graph. Ensures: equal values, but for rounding, of which there is no
+    more than in a sum of all products.
+    """
+    return rewrite(outputs, RULES)
+
+
+RULES = Rules[Node]()
+
+
+@RULES.rule(Reduce)
+def convolution_by_tiles(node: Reduce) -> Node | None:
+    """sum(window(x) * w)  ->  winograd(x, winogradfilter(w))"""
+    found = recognise(node)
+    if found is None or not found.pays:
+        return None
+    y = Winograd(found.x, WinogradFilter(found.w))
+    return build.reshape(build.permute(build.reshape(y, found.sizes), found.order), node.shape)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A sum of products as a convolution of x (N, C, H + 2, W + 2) with w (O, C, 3, 3).
+
+    Its result (N, O, H, W), reshaped to `sizes` and permuted by `order`, has the sum's axes, but
+    for those of one element.
+    """
+
+    x: Node
+    w: Node
+    sizes: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @property
+    def pays(self) -> bool:
+        """Whether there are channels and tiles enough, of which none is cut off."""
+        n, channels, *sizes = self.x.shape
+        height, width = (size - TAPS + 1 for size in sizes)
+        if height % TILE or width % TILE or self.x.dtype != float32:
+            return False
+        tiles = n * (height // TILE) * (width // TILE)
+        return min(channels, self.w.shape[0]) >= CHANNELS and tiles >= TILES
+
+
+def recognise(node: Reduce) -> Convolution | None:
+    """A sum of products as a convolution with 3x3 filters, of stride 1, not of groups; None where
+    it is something else."""
+    if factors(node) is None or not all(node.shape):
+        return None
+    reads = accesses(node, lambda x: isinstance(x, Pad) or not isinstance(x, (Movement, Mul)))
+    if len(reads) != 2 or any(read.guard is not None for read in reads):
+        return None
+    kept = [v for v in axis_variables(node.shape) if v.extent > 1]
+    summed = [v for v in reduced_variables(node) if v.extent > 1]
+    for image, weight in (reads, reversed(reads)):
+        found = _matched(image, weight, kept, summed)
+        if found is not None:
+            return found
+    return None
+
+
+def _matched(
+    image: Access, weight: Access, kept: Sequence[Var], summed: Sequence[Var]
+) -> Convolution | None:
+    """The convolution that a sum is if one factor has the images and the other one the weights."""
+    axes = {}  # of the images: by a variable that is an index, or by the two that are added
+    windows: list[tuple[Var, Var]] = []
+    x = image.node
+    for axis, index in enumerate(image.index):
+        start, terms = linear(index)
+        variables = [atom for atom, step in terms if isinstance(atom, Var) and step == 1]
+        if len(variables) != len(terms) or len(variables) > 2:
+            return None
+        if len(variables) == 2:
+            variables.sort(key=kept.__contains__, reverse=True)
+            place, tap = variables
+            if place not in kept or tap not in summed or tap.extent != TAPS:
+                return None
+            windows.append((place, tap))
+            size = place.extent + TAPS - 1
+        else:
+            size = variables[0].extent if variables else 1
+        x = build.slice_axis(x, axis, start, size)
+        for var in variables:
+            if var in axes:
+                return None
+            axes[var] = axis
+    if len(windows) != 2:
+        return None
+    places, taps = zip(*windows, strict=True)
+    channels = [v for v in summed if v not in taps]
+    batch = [v for v in kept if v in axes and v not in places]
+    rest = [v for v in kept if v not in axes]
+    if not all(v in axes for v in channels) or not channels or not rest:
+        return None
+    order = [axes[v] for v in (*batch, *channels, *places)]
+    ones = [axis for axis in range(len(x.shape)) if axis not in order]
+    x = build.permute(x, (*ones, *order))
+    shape = (prod(v.extent for v in batch), prod(v.extent for v in channels))
+    x = build.reshape(x, (*shape, *(v.extent + TAPS - 1 for v in places)))
+    w = _filters(weight, rest, channels, taps)
+    if w is None:
+        return None
+    mine = [*batch, *rest, *places]
+    return Convolution(x, w, tuple(v.extent for v in mine), tuple(mine.index(v) for v in kept))
+
+
+def _filters(
+    weight: Access, outputs: Sequence[Var], channels: Sequence[Var], taps: Sequence[Var]
+) -> Node | None:
+    """The weights as (O, C, 3, 3), turned around where they are; None where they depend on more."""
+    w = weight.node
+    axes = {}
+    for axis, index in enumerate(weight.index):
+        start, terms = linear(index)
+        match terms:
+            case ():
+                w = build.slice_axis(w, axis, start, 1)
+            case ((Var() as var, 1 | -1 as step),) if var not in axes:
+                w = build.slice_axis(w, axis, start, var.extent, step)
+                axes[var] = axis
+            case _:
+                return None
+    wanted = (*outputs, *channels, *taps)
+    if set(wanted) != set(axes):
+        return None
+    order = [axes[v] for v in wanted]
+    ones = [axis for axis in range(len(w.shape)) if axis not in order]
+    w = build.permute(w, (*ones, *order))
+    shape = (prod(v.extent for v in outputs), prod(v.extent for v in channels))
+    return build.reshape(w, (*shape, TAPS, TAPS))

@@ -1,0 +1,141 @@
+"""Which sums are convolutions of tiles, and that they have the same values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lazygrad import Tensor
+from lazygrad.dtypes import float32, float64
+from lazygrad.graph.evaluate import evaluate
+from lazygrad.graph.ir import Node, Reduce, Winograd, WinogradFilter, topological
+from lazygrad.graph.simplify import simplify
+from lazygrad.graph.verify import verify
+from lazygrad.schedule.winograd import recognise, use_winograd
+
+
+def _values(*shape: int, dtype: Any = np.float32) -> Tensor:
+    rng = np.random.default_rng(shape)
+    values = (rng.integers(-24, 25, shape) / 8).astype(dtype)
+    return Tensor(values, requires_grad=values.dtype.kind == "f")
+
+
+def _convolutions(outputs: list[Node]) -> list[Node]:
+    return [n for n in topological(outputs) if isinstance(n, Winograd)]
+
+
+def _rewritten(tensor: Tensor) -> list[Node]:
+    graph = simplify([tensor._node])
+    result = use_winograd(graph)
+    verify(result)
+    for before, after in zip(evaluate(graph), evaluate(result), strict=True):
+        np.testing.assert_allclose(after, before, 1e-5, 1e-3)
+    return _convolutions(result)
+
+
+def test_a_convolution_and_the_gradient_of_its_input() -> None:
+    x, w = _values(2, 16, 16, 16), _values(20, 16, 3, 3)
+    y = x.conv2d(w, padding=1)
+    (node,) = _rewritten(y)
+    assert node.shape == (2, 20, 16, 16)
+    (gradient,) = (y * y).sum().gradient(x)
+    assert len(_rewritten(gradient)) == 2
+    (gradient,) = (y * y).sum().gradient(w)  # its sum is over places, not over a window
+    assert len(_rewritten(gradient)) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: _values(8, 16, 16, 16).conv2d(_values(16, 16, 3, 3)),
+        lambda: _values(16, 66, 34).conv2d(_values(16, 16, 3, 3)),
+        lambda: _values(2, 16, 16, 16).conv_transpose2d(_values(16, 16, 3, 3), padding=1),
+        lambda: _values(4, 16, 16, 16).flip(3).conv2d(_values(16, 16, 3, 3).flip(2), padding=1),
+        lambda: _values(4, 16, 16, 16).permute(0, 1, 3, 2).conv2d(_values(16, 16, 3, 3)[::1]),
+        lambda: _values(18, 4, 16, 18).permute(1, 2, 0, 3).conv2d(_values(16, 16, 3, 3)),
+        lambda: (_values(2, 16, 16, 16).conv2d(_values(16, 16, 3, 3), padding=1)).permute(
+            2, 3, 1, 0
+        ),
+        lambda: _values(2, 16, 19, 18)[:, :, 1:].conv2d(_values(16, 16, 3, 3)),
+    ],
+)
+def test_convolutions_that_are(make: Any) -> None:
+    assert len(_rewritten(make())) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: _values(2, 16, 33, 33).conv2d(_values(16, 16, 3, 3), stride=2),
+        lambda: _values(2, 16, 36, 36).conv2d(_values(16, 16, 3, 3), dilation=2),
+        lambda: _values(2, 32, 34, 34).conv2d(_values(32, 16, 3, 3), groups=2),
+        lambda: _values(2, 32, 34, 34).conv2d(_values(32, 1, 3, 3), groups=32),
+        lambda: _values(2, 16, 36, 36).conv2d(_values(16, 16, 5, 5)),
+        lambda: _values(2, 16, 32, 34).conv2d(_values(16, 16, 1, 3)),
+        lambda: _values(2, 16, 33, 34).conv2d(_values(16, 16, 3, 3)),  # an odd number of rows
+        lambda: _values(2, 8, 34, 34).conv2d(_values(16, 8, 3, 3)),  # few channels
+        lambda: _values(1, 16, 18, 18).conv2d(_values(16, 16, 3, 3)),  # few tiles
+        lambda: _values(2, 16, 34, 34, dtype=np.float64).conv2d(
+            _values(16, 16, 3, 3, dtype=np.float64)
+        ),
+        lambda: _values(2, 16, 34, 34, dtype=np.int32).conv2d(
+            _values(16, 16, 3, 3, dtype=np.int32)
+        ),
+        lambda: _values(2, 16, 34).conv1d(_values(16, 16, 3)),
+        lambda: _values(64, 96) @ _values(96, 64),
+    ],
+)
+def test_sums_that_stay(make: Any) -> None:
+    assert not _rewritten(make().detach())
+
+
+def test_a_window_must_not_be_used_twice() -> None:
+    """sum over c, i, j of w[o, c, i, j] * x[c, y + i, y + j] is along a diagonal."""
+    x, w = _values(16, 34, 34), _values(16, 16, 3, 3)
+    windows = x.unfold(1, 3, 1).unfold(2, 3, 1).diagonal(axis1=1, axis2=2)  # (c, i, j, y)
+    y = (windows.unsqueeze(0) * w.unsqueeze(-1)).sum((1, 2, 3))
+    graph = simplify([y._node])
+    assert any(isinstance(n, Reduce) for n in topological(graph))
+    assert not _convolutions(use_winograd(graph))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4),
+    st.integers(0, 2), st.booleans(),
+)  # fmt: skip
+def test_what_is_recognised_is_the_convolution(
+    n: int, c: int, o: int, down: int, across: int, padding: int, gradient: bool
+) -> None:
+    """At any size: whether it pays is another question."""
+    x = _values(n, c, 2 * down + 2 - 2 * min(padding, 1), 2 * across + 2 - 2 * min(padding, 1))
+    if min(x.shape) < 1:
+        return
+    w = _values(o, c, 3, 3)
+    y = x.conv2d(w, padding=min(padding, 1))
+    if gradient:
+        (y,) = (y * _values(*y.shape)).sum().gradient(x)
+    graph = simplify([y._node])
+    for node in topological(graph):
+        found = recognise(node) if isinstance(node, Reduce) else None
+        if found is None or any(size % 2 for size in found.x.shape[2:]):
+            continue
+        made = Winograd(found.x, WinogradFilter(found.w))
+        result = made._infer()[0]
+        assert result == (found.x.shape[0], found.w.shape[0], *(s - 2 for s in found.x.shape[2:]))
+        (wanted,), (values,) = evaluate([node]), evaluate([made])
+        shaped = values.reshape(found.sizes).transpose(found.order).reshape(wanted.shape)
+        np.testing.assert_allclose(shaped, wanted, 1e-5, 1e-4)
+
+
+def test_the_values_are_winograd_s() -> None:
+    assert float32 != float64
+    x, w = _values(1, 2, 6, 8), _values(3, 2, 3, 3)
+    node = Winograd(x._node, WinogradFilter(w._node))
+    (values,) = evaluate([node])
+    (wanted,) = evaluate(simplify([x.conv2d(w)._node]))
+    np.testing.assert_allclose(values, wanted, 1e-5, 1e-4)
