@@ -38,7 +38,7 @@ from .graph.simplify import simplify
 from .graph.structure import Key, structure
 from .loops.chain import chain
 from .loops.cost import flops
-from .loops.heuristics import TASKS_PER_CORE, plan_count, transform
+from .loops.heuristics import plan_count, transform
 from .loops.ir import Function, identity_text
 from .loops.lower import lower
 from .loops.overwrite import overwrite
@@ -98,8 +98,8 @@ def plan_for(
         number = {leaf: n for n, leaf in enumerate(leaves)}
         gifts = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
     watched = [place.number for place in watching()]
-    settings = (Device.DEFAULT, config.DEBUG >= 2, config.THREADS, config.TUNE, *watched)
-    key = (key, *gifts.items(), *settings)
+    settings = (config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, *watched)
+    key = (key, *gifts.items(), Device.DEFAULT, *settings)
     plan = _plans.get(key)
     if plan is None:
         slots, abstract = _over_slots(outputs, leaves)
@@ -169,7 +169,7 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
     lanes = 0 if machine.gpu else machine.vector_bytes // 4
     if machine.gpu:  # here: how many parts depends on the device
         outputs = stages.run("groups", split_for_groups, outputs, machine.cores)
-    if not machine.gpu and not machine.local_bytes:  # as for chains
+    if config.WINOGRAD and not machine.gpu and not machine.local_bytes:  # as for chains
         outputs = stages.run("winograd", use_winograd, outputs)
     if lanes:
         outputs = stages.run("copy", copy_convolved, outputs, lanes)
@@ -199,8 +199,7 @@ def compile_kernel(
     linker knows."""
     machine = device.machine
     scratch = 0 if machine.gpu else machine.local_bytes or None
-    tasks = TASKS_PER_CORE * machine.cores
-    function = stages.run("lower", lower, kernel, "kernel", scratch, not machine.gpu, tasks)
+    function = stages.run("lower", lower, kernel, "kernel", scratch, not machine.gpu, machine.cores)
     nodes = [*kernel.outputs, *kernel.inputs]
     pairs = [
         (n, nodes.index(memory.in_place[node]))

@@ -19,13 +19,13 @@ def lower(
     name: str,
     scratch: int | None = None,
     skip_padding: bool = False,
-    tasks: int = 1,
+    cores: int = 1,
 ) -> Function:
     """Plain loops for a kernel.
 
     `scratch`: how many bytes one row may have for itself, if limited. With `skip_padding`, sums of
-    products leave out terms that are 0 because they lie in a factor's padding. `tasks`: into how
-    many parts work is divided at least, where lowering divides it.
+    products leave out terms that are 0 because they lie in a factor's padding. `cores`: among
+    how many threads the work is shared, where lowering divides it.
 
     Requires: no kernel of kind copy. Ensures: serial loops only; the arguments are the kernel's
     outputs, in order, then its inputs.
@@ -40,7 +40,7 @@ def lower(
     if kernel.kind == "filter":
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":
-        return lower_winograd(kernel, name, tasks)
+        return lower_winograd(kernel, name, cores)
     lowering = Lowering(kernel, name, skip_padding and kernel.kind == "contraction")
     body = lowering.scatter() if kernel.kind == "scatter" else lowering.rows()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)

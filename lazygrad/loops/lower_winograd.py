@@ -28,6 +28,7 @@ from .lower_rows import Lowering
 from .rebuild import nest
 
 SCRATCH = 1 << 20  # bytes for a slice's transforms
+SLICES = 4  # a core
 LEAST = 7  # tiles of a slice
 NEAR = 16  # outputs whose filters are transformed together
 
@@ -56,13 +57,12 @@ def lower_filter(kernel: Kernel, name: str) -> Function:
     return Function(name, lowering.arguments(), 1, nest([block, c, inner], tuple(stores)))
 
 
-def lower_winograd(kernel: Kernel, name: str, tasks: int) -> Function:
-    """Loops for a kernel of kind winograd: slices, `tasks` of them or more where there are tiles
-    enough, and in each three parts.
+def lower_winograd(kernel: Kernel, name: str, cores: int) -> Function:
+    """Loops for a kernel of kind winograd: slices for `cores` threads, and in each three parts.
 
     Ensures: slices are independent; each part is one loop nest.
     """
-    return _Slices(kernel, name, tasks).function(name)
+    return _Slices(kernel, name, cores).function(name)
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,12 @@ class _Slice:
 
 
 class _Slices:
-    """The loops of a convolution: `lanes` images lie side by side, where the layout has blocks."""
+    """The loops of a convolution: `lanes` images lie side by side, where the layout has blocks.
 
-    def __init__(self, kernel: Kernel, name: str, tasks: int) -> None:
+    Where there are too few tiles for slices, each thread computes a share of the output's channels.
+    """
+
+    def __init__(self, kernel: Kernel, name: str, cores: int) -> None:
         self.lowering = Lowering(kernel, name, False)
         first, *self.after = kernel.members
         assert isinstance(first.node, Winograd)
@@ -91,9 +94,15 @@ class _Slices:
         down, across = height // TILE, width // TILE
         lanes = max((layout.size for layout in kernel.layouts.values()), default=1)
         blocks = batch // lanes
+        tiles, wanted = blocks * down * across, SLICES * cores
+        least = -(-LEAST // lanes) if tiles * lanes >= LEAST * wanted else tiles
         numbers = lanes * POINTS**2 * (self.channels + self.outputs)
-        most = SCRATCH // (numbers * self.node.dtype.itemsize), blocks * down * across // tasks
-        self.slice = _slice_of(blocks, down, across, -(-LEAST // lanes), min(most))
+        most = min(SCRATCH // (numbers * self.node.dtype.itemsize), tiles // wanted)
+        self.slice = _slice_of(blocks, down, across, least, most)
+        slices = tiles // self.slice.size
+        shares = next(n for n in _divisors(self.outputs) if n * slices >= min(cores, self.outputs))
+        self.outputs //= shares
+        self.share = Var("share", shares)
         self.n = Var("n", blocks // self.slice.blocks)
         self.down = Var("down", down // self.slice.rows)
         self.across = Var("across", across // self.slice.columns)
@@ -113,7 +122,7 @@ class _Slices:
         inside = (
             Alloc(self.v), *self.transform(), Alloc(self.m), *self.sums(), *self.results(),
         )  # fmt: skip
-        body = nest([self.n, self.down, self.across], inside)
+        body = nest([self.share, self.n, self.down, self.across], inside)
         arguments = self.lowering.arguments()
         return Function(name, arguments, len(self.lowering.kernel.outputs), body)
 
@@ -122,6 +131,10 @@ class _Slices:
         image, _, _, lane = self.tile
         blocks = add(mul(self.n, self.slice.blocks), image)
         return add(mul(blocks, lane.extent), lane)
+
+    def _output(self, o: Expr) -> Expr:
+        """The number of a share's channel in the output."""
+        return add(mul(self.share, self.outputs), o)
 
     # ------------------------------------------------------------------ the parts
 
@@ -173,7 +186,7 @@ class _Slices:
         acc, zero = Array("acc", self.node.dtype, 1, "register"), Literal(0)
         u = Load(
             self.lowering.arrays[self.node.u],
-            flatten((k, c, o), (k.extent, c.extent, o.extent)),
+            flatten((k, c, self._output(o)), (k.extent, c.extent, self.node.shape[1])),
         )
         v = Load(self.v, flatten((k, c, tile), (k.extent, c.extent, tile.extent)))
         place = flatten((k, o, tile), (k.extent, o.extent, tile.extent))
@@ -197,7 +210,8 @@ class _Slices:
         ]
         body: list[Stmt] = []
         for a, b, value in _transformed(OUTPUT, products):
-            index = (self._image(), o, add(mul(top, TILE), a), add(mul(left, TILE), b))
+            place = add(mul(top, TILE), a), add(mul(left, TILE), b)
+            index = (self._image(), self._output(o), *place)
             body += self.lowering.emit_value(self.member, index, value)
             position = flatten(index, self.node.shape)
             for member in self.after:

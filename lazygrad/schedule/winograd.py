@@ -27,7 +27,8 @@ from .ir import axis_variables
 from .store import factors
 
 CHANNELS = 16  # of the input and of the output, at least
-TILES = 128  # at least: so often each transformed filter is used
+TILES = 48  # at least: so often each transformed filter is used
+PRODUCTS = 1 << 17  # of a tile's channel with a filter's, at least: two kernels are launched
 
 
 def use_winograd(outputs: Sequence[Node]) -> list[Node]:
@@ -72,8 +73,9 @@ class Convolution:
         height, width = (size - TAPS + 1 for size in sizes)
         if height % TILE or width % TILE or self.x.dtype != float32:
             return False
-        tiles = n * (height // TILE) * (width // TILE)
-        return min(channels, self.w.shape[0]) >= CHANNELS and tiles >= TILES
+        tiles, outputs = n * (height // TILE) * (width // TILE), self.w.shape[0]
+        is_deep = min(channels, outputs) >= CHANNELS
+        return is_deep and tiles >= TILES and channels * outputs * tiles >= PRODUCTS
 
 
 def recognise(node: Reduce) -> Convolution | None:

@@ -61,28 +61,25 @@ def _agrees(kernel: Kernel, function: Function) -> None:
         np.testing.assert_allclose(arrays[name], value, 1e-4, 1e-4)
 
 
-@pytest.mark.parametrize("tasks", [1, 4, 1000])
+@pytest.mark.parametrize("cores", [1, 3, 100])
 @pytest.mark.parametrize(
     ("n", "c", "o", "height", "width"),
     [(1, 2, 3, 2, 2), (2, 3, 2, 4, 6), (4, 1, 1, 6, 2), (1, 2, 2, 2, 36), (6, 2, 5, 8, 8)],
 )
-def test_slices(n: int, c: int, o: int, height: int, width: int, tasks: int) -> None:
+def test_slices(n: int, c: int, o: int, height: int, width: int, cores: int) -> None:
     x, w = _values(n, c, height, width), _values(o, c, 3, 3)
     kernel = _kernel(_node(x.pad((1, 1, 1, 1)), w))
-    function = lower(kernel, "kernel", tasks=tasks)
+    function = lower(kernel, "kernel", cores=cores)
     _agrees(kernel, function)
-    tiles = n * height * width // 4
-    if tasks > 1 and tiles >= tasks * LEAST:
-        assert isinstance(function.body[0], For)  # of slices
+    if cores > 1 and (o > 1 or n * height * width // 4 > LEAST * 4 * cores):
+        assert isinstance(function.body[0], For)  # over slices, or shares of the channels
     _agrees(kernel, transform(function, kernel.kinds, WIDE, lambda *_: None))
 
 
 def test_what_follows_is_computed_with_the_sums() -> None:
     x, w = _values(2, 3, 6, 10), _values(4, 3, 3, 3)
     bias, more = _values(4), _values(2, 4, 4, 8)
-    y = Tensor._from_node(_node(x, w)) if hasattr(Tensor, "_from_node") else None
     node = (x._derived(_node(x, w)) + bias.reshape(1, 4, 1, 1) + more).relu()._node
-    assert y is None or y.shape == node.shape
     schedule = fuse(simplify([node]), cores=1)
     assert [kernel.kind for kernel in schedule.kernels] == ["filter", "winograd"]
     kernel = schedule.kernels[-1]
@@ -97,7 +94,7 @@ def test_images_side_by_side() -> None:
     (source,) = (n for n in kernel.inputs if n.shape == x.shape)
     for nodes in ([source], [source, node], [node]):
         laid = replace(kernel, layouts={n: Blocked(4) for n in nodes})
-        function = lower(laid, "kernel", tasks=2)
+        function = lower(laid, "kernel", cores=2)
         _agrees(laid, function)
         _agrees(laid, transform(function, laid.kinds, WIDE, lambda *_: None))
 

@@ -116,6 +116,27 @@ def test_convolutions_agree(agree: Any, rng: np.random.Generator, options: Any) 
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("batch", "channels", "outputs", "size"),
+    [(2, 16, 24, (14, 22)), (8, 32, 16, (10, 8)), (16, 20, 17, (6, 8)), (1, 96, 64, (16, 16))],
+)
+def test_convolutions_of_many_channels_agree(
+    agree: Any, rng: np.random.Generator, batch: int, channels: int, outputs: int,
+    size: tuple[int, int], padding: int,
+) -> None:  # fmt: skip
+    """Those that are computed from tiles, and the gradients of their inputs."""
+    x, w = draw(rng, batch, channels, *size), draw(rng, outputs, channels, 3, 3)
+    b, w2 = draw(rng, outputs), draw(rng, channels, outputs, 3, 3)
+    agree(
+        lambda a, c, d, e: a.conv2d(c, d, padding=padding).relu().conv2d(e, padding=1),
+        lambda a, c, d, e: F.conv2d(
+            F.relu(F.conv2d(a, c, d, padding=padding)), e, padding=1
+        ),
+        x, w, b, w2, rtol=1e-4, atol=1e-3,
+    )  # fmt: skip
+
+
 def test_convolutions_of_one_and_three_axes_agree(agree: Any, rng: np.random.Generator) -> None:
     agree(
         lambda a, c: a.conv1d(c, stride=2, padding=1),
