@@ -16,9 +16,9 @@ import pytest
 import lazygrad
 from lazygrad import Tensor, config, jit, nn
 from lazygrad.compile import plan_for
-from lazygrad.dump.dot import Dot, quoted
+from lazygrad.dump.dot import COLORS, Dot, quoted
 from lazygrad.dump.graphs import graph_picture, roles
-from lazygrad.dump.schedules import schedule_picture
+from lazygrad.dump.schedules import LEGEND, schedule_picture
 from lazygrad.dump.svg import to_svg
 from lazygrad.dump.text import memory_text, text
 from lazygrad.errors import ConfigError
@@ -26,6 +26,7 @@ from lazygrad.graph.gradient import cotangents, gradient
 from lazygrad.graph.ir import Detach
 from lazygrad.nn.optim import SGD
 from lazygrad.schedule.fuse import fuse
+from lazygrad.schedule.ir import KINDS
 from lazygrad.schedule.memory import plan_memory
 
 svg = import_module("lazygrad.dump.svg")
@@ -231,6 +232,24 @@ def test_a_schedule_shows_kernels_in_frames_and_buffers_with_shapes_and_bytes(le
     assert "t0\\nfloat32(64, 64)\\n16.4 kB" in boxes(source).values()
     assert "sum(t0 * in0, axis 2)" in source
     assert "orange: contraction" in source
+
+
+def test_every_kind_of_kernel_can_be_drawn() -> None:
+    assert set(KINDS) <= set(COLORS)
+    assert set(KINDS) <= {kind for kind, _ in LEGEND}
+
+
+def test_a_convolution_by_tiles_is_drawn(tmp_path, leaf):
+    x, w = (
+        Tensor(np.ones(shape, np.float32), device="CPU")
+        for shape in ((8, 16, 18, 18), (16, 16, 3, 3))
+    )
+    with lazygrad.dump(tmp_path):
+        x.conv2d(w).relu().realize()
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    (picture,) = folder.glob("*-fuse.dot")
+    assert "winograd(in" in picture.read_text()
+    assert "filter over" in picture.read_text()
 
 
 def test_labels_may_hold_any_sign():

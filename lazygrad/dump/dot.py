@@ -23,8 +23,11 @@ COLORS = {
     "row": ("#e9e3f5", "#7a68a6", "violet"),
     "contraction": ("#fdebd7", "#c27b34", "orange"),
     "chain": ("#fdf3e3", "#a8652a", "brown"),
+    "winograd": ("#e6efd2", "#7d9440", "olive"),
+    "filter": ("#f1f5e4", "#a3b56f", "light olive"),
     "scatter": ("#f9e0e4", "#b0566a", "pink"),
     "sort": ("#dff0ee", "#4d8f88", "teal"),
+    "copy": ("#e8e8e8", "#7f8790", "dark grey"),
 }
 # Inches a character takes at most: whoever shows a picture may have wider fonts than who laid it
 # out, and some Graphviz can only guess.

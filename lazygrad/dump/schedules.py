@@ -14,7 +14,7 @@ from .dot import Dot
 WIDTH = 58  # characters of a line of a formula
 LINES = 14  # lines of formulas in one kernel
 
-_LEGEND = [
+LEGEND = [
     ("input", "inputs"),
     ("between", "between kernels"),
     ("output", "outputs"),
@@ -22,8 +22,11 @@ _LEGEND = [
     ("row", "row: reductions, loops in sequence"),
     ("contraction", "contraction: sums of products"),
     ("chain", "chain: kernels that share their outermost loops"),
+    ("winograd", "winograd: a convolution by tiles"),
+    ("filter", "filter: its filters, transformed"),
     ("scatter", "scatter"),
     ("sort", "sort"),
+    ("copy", "copy: to another device"),
 ]
 
 
@@ -56,7 +59,7 @@ def schedule_picture(schedule: Schedule) -> tuple[str, int]:
             dot.arrow(name, buffer(node), note=f"ltail=cluster_{name}")
     for node in schedule.outputs:
         buffer(node)
-    return dot.source([entry for entry in _LEGEND if entry[0] in kinds]), dot.boxes
+    return dot.source([entry for entry in LEGEND if entry[0] in kinds]), dot.boxes
 
 
 def _code(kernel: Kernel, names: Names) -> list[str]:

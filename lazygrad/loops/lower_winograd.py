@@ -26,6 +26,7 @@ from ..schedule.ir import Kernel
 from .ir import Accumulate, Alloc, Body, Function, Stmt, Store
 from .lower_rows import Lowering
 from .rebuild import nest
+from .traffic import LINE
 
 SCRATCH = 1 << 20  # bytes for a slice's transforms
 SLICES = 4  # a core
@@ -115,8 +116,8 @@ class _Slices:
         )
         self.tiles = lanes * self.slice.size
         points, dtype = POINTS * POINTS, self.node.dtype
-        self.v = Array("tiles", dtype, points * self.channels * self.tiles, "local")
-        self.m = Array("products", dtype, points * self.outputs * self.tiles, "local")
+        self.v = Array("tiles", dtype, points * self._step(self.channels), "local")
+        self.m = Array("products", dtype, points * self._step(self.outputs), "local")
 
     def function(self, name: str) -> Function:
         inside = (
@@ -188,8 +189,8 @@ class _Slices:
             self.lowering.arrays[self.node.u],
             flatten((k, c, self._output(o)), (k.extent, c.extent, self.node.shape[1])),
         )
-        v = Load(self.v, flatten((k, c, tile), (k.extent, c.extent, tile.extent)))
-        place = flatten((k, o, tile), (k.extent, o.extent, tile.extent))
+        v = Load(self.v, add(mul(k, self._step(c.extent)), mul(c, tile.extent), tile))
+        place = add(mul(k, self._step(o.extent)), mul(o, tile.extent), tile)
         body = (
             Alloc(acc),
             Store(acc, zero, Literal(0, acc.dtype)),
@@ -220,8 +221,13 @@ class _Slices:
 
     def _place(self, k: int, l: int, c: Expr, channels: int) -> Expr:
         """Where one of a tile's sixteen numbers lies in a slice."""
-        shape = (POINTS, POINTS, channels, *(v.extent for v in self.tile))
-        return flatten((Literal(k), Literal(l), c, *self.tile), shape)
+        shape = (channels, *(v.extent for v in self.tile))
+        return add(flatten((c, *self.tile), shape), (POINTS * k + l) * self._step(channels))
+
+    def _step(self, channels: int) -> int:
+        """How far one of a tile's sixteen numbers lies from the next: a line more than need be, or
+        all might compete for the same places of a cache."""
+        return channels * self.tiles + LINE // self.node.dtype.itemsize
 
 
 def _slice_of(blocks: int, down: int, across: int, least: int, most: int) -> _Slice:

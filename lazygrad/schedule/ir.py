@@ -28,7 +28,9 @@ Semantics:
   another kernel reads it too.
 - kinds: "map" has no reduction and no inner loops; "row" is the general form; "contraction" is a
   sum of products in which both factors are used again and again, with elementwise members on its
-  result; "scatter", "sort" and "copy" (to another device) are one node each; "chain" is above.
+  result; "winograd" is a convolution by tiles, with elementwise members on its result too, and
+  "filter" the transform of its filters; "scatter", "sort" and "copy" (to another device) are one
+  node each; "chain" is above.
 """
 
 from __future__ import annotations
@@ -41,9 +43,10 @@ from ..graph.ir import Node
 from ..index import add, flatten, floordiv, mod, mul
 
 KINDS = (
-    "map", "row", "contraction", "scatter", "sort", "copy", "filter", "winograd", "chain",
+    "map", "row", "contraction", "winograd", "filter", "scatter", "sort", "copy", "chain",
 )  # fmt: skip
-_PARTS = {"filter": ("map",), "winograd": ("transform", "contraction", "map")}
+# Some are lowered to loop nests of other kinds, one or several.
+_NESTS = {"filter": ("map",), "winograd": ("transform", "contraction", "map")}
 
 
 def axis_variables(shape: Sequence[int], prefix: str = "a") -> tuple[Var, ...]:
@@ -95,7 +98,7 @@ class Kernel:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of the loop nests: one of a kernel, and of a chain one a part."""
-        return tuple(part.kind for part in self.parts) or _PARTS.get(self.kind, (self.kind,))
+        return tuple(part.kind for part in self.parts) or _NESTS.get(self.kind, (self.kind,))
 
     @property
     def all_members(self) -> tuple[Member, ...]:

@@ -17,7 +17,7 @@ from math import prod
 
 from ..dtypes import float32
 from ..expr import Var
-from ..graph import build
+from ..graph import build, simplify_movement
 from ..graph.ir import Movement, Mul, Node, Pad, Reduce, Winograd, WinogradFilter
 from ..graph.ir.winograd import TAPS, TILE
 from ..index import linear
@@ -37,7 +37,10 @@ def use_winograd(outputs: Sequence[Node]) -> list[Node]:
     Requires: a simplified graph. Ensures: equal values, but for rounding, of which there is no
     more than in a sum of all products.
     """
-    return rewrite(outputs, RULES)
+    result = rewrite(outputs, RULES)
+    if result == list(outputs):
+        return result
+    return rewrite(result, simplify_movement.RULES)  # of what was put around it
 
 
 RULES = Rules[Node]()
