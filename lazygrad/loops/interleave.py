@@ -10,13 +10,12 @@ Eight elements, each stored by itself, become two stores and two shuffles.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 
 from ..expr import Array, Expr, Local, Ramp, Zip
 from ..index import add, linear
-from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions
-from .rebuild import loads
+from .ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
+from .rebuild import loads, map_runs
 
 Family = tuple[Array, int, bool, tuple[tuple[Expr, int], ...]]  # stores that differ by a constant
 
@@ -26,25 +25,8 @@ def interleave(body: Body) -> Body:
 
     Requires: vectors and unrolled copies are written out. Ensures: the same values.
     """
-    return _interleave(body, count())
-
-
-def _interleave(body: Body, numbers: Iterator[int]) -> Body:
-    result: list[Stmt] = []
-    straight: list[Stmt] = []
-    for stmt in body:
-        if isinstance(stmt, (Store, Accumulate, Let, Alloc)):
-            straight.append(stmt)
-            continue
-        result += _joined(straight, numbers)
-        straight = []
-        if isinstance(stmt, For):
-            stmt = replace(stmt, body=_interleave(stmt.body, numbers))
-        elif isinstance(stmt, If):
-            then, otherwise = (_interleave(b, numbers) for b in (stmt.body, stmt.otherwise))
-            stmt = replace(stmt, body=then, otherwise=otherwise)
-        result.append(stmt)
-    return (*result, *_joined(straight, numbers))
+    numbers = count()
+    return map_runs(body, (Store, Accumulate, Let, Alloc), lambda run: _joined(run, numbers))
 
 
 def _joined(stmts: list[Stmt], numbers: Iterator[int]) -> list[Stmt]:

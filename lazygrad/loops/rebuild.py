@@ -53,6 +53,28 @@ def _map_statement(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
     return stmt
 
 
+def map_runs(
+    body: Body, kinds: tuple[type[Stmt], ...], change: Callable[[list[Stmt]], Sequence[Stmt]]
+) -> Body:
+    """The body with `change` applied to every sequence of statements of these kinds, in loops and
+    branches too."""
+    result: list[Stmt] = []
+    run: list[Stmt] = []
+    for stmt in body:
+        if isinstance(stmt, kinds):
+            run.append(stmt)
+            continue
+        result += change(run)
+        run = []
+        if isinstance(stmt, For):
+            stmt = replace(stmt, body=map_runs(stmt.body, kinds, change))
+        elif isinstance(stmt, If):
+            then, otherwise = (map_runs(b, kinds, change) for b in (stmt.body, stmt.otherwise))
+            stmt = replace(stmt, body=then, otherwise=otherwise)
+        result.append(stmt)
+    return (*result, *change(run))
+
+
 def substitute_body(body: Body, values: dict[Expr, Expr]) -> Body:
     """The body with variables replaced, and indices in normal form again."""
     memo: dict[Expr, Expr] = {}

@@ -11,13 +11,12 @@ Sixteen elements, each loaded by itself, become four loads and eight shuffles.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 
 from ..expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
 from ..index import add, linear
-from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions
-from .rebuild import loads, map_expressions, stride, updates_in_place
+from .ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
+from .rebuild import loads, map_expressions, map_runs, stride, updates_in_place
 from .tile import Tile, tile
 
 REGISTER_PART = 16  # bytes of a vector within which shuffles are cheapest
@@ -60,25 +59,8 @@ def transpose(body: Body) -> Body:
 
     Requires: vectors and unrolled copies are written out. Ensures: the same values.
     """
-    return _transpose(body, count())
-
-
-def _transpose(body: Body, numbers: Iterator[int]) -> Body:
-    result: list[Stmt] = []
-    straight: list[Stmt] = []
-    for stmt in body:
-        if isinstance(stmt, (Store, Accumulate, Let)):
-            straight.append(stmt)
-            continue
-        result += _turn(straight, numbers)
-        straight = []
-        if isinstance(stmt, For):
-            stmt = replace(stmt, body=_transpose(stmt.body, numbers))
-        elif isinstance(stmt, If):
-            then, otherwise = (_transpose(b, numbers) for b in (stmt.body, stmt.otherwise))
-            stmt = replace(stmt, body=then, otherwise=otherwise)
-        result.append(stmt)
-    return (*result, *_turn(straight, numbers))
+    numbers = count()
+    return map_runs(body, (Store, Accumulate, Let), lambda run: _turn(run, numbers))
 
 
 def _turn(stmts: list[Stmt], numbers: Iterator[int]) -> list[Stmt]:
