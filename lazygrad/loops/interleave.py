@@ -73,7 +73,7 @@ def _pairs(stmts: list[Stmt]) -> dict[int, tuple[int, bool]]:
         waiting = {f: w for f, w in waiting.items() if f[0] not in touched}
         partner = None if family is None else waiting.get(family)
         if isinstance(stmt, (Store, Accumulate)):  # it stays behind what was stored before
-            waiting = {f: w for f, w in waiting.items() if f[0] is not stmt.array}
+            waiting = {f: w for f, w in waiting.items() if f[0] != stmt.array}
         if partner is not None and abs(partner[1] - start) == 1:
             pairs[n] = partner[0], partner[1] < start
         elif family is not None:
@@ -89,7 +89,10 @@ def _family(stmt: Stmt) -> tuple[Family | None, int]:
     index, guard = stmt.index, stmt.guard
     if not isinstance(index, Ramp) or index.stride != 2 or index.lanes != stmt.value.lanes:
         return None, 0
+    asked = [x for e in (index, guard) if e is not None for x in loads(e)]
     lanes = index.lanes
+    if asked:
+        return None, 0  # it is evaluated later than it stands
     if lanes & (lanes - 1) or (guard is not None and guard.lanes != lanes):
         return None, 0
     if stmt.array.dtype.is_float and stmt.array.dtype.itemsize == 2:

@@ -93,7 +93,8 @@ class _Slices:
         batch, self.outputs, height, width = self.node.shape
         self.channels = self.node.x.shape[1]
         down, across = height // TILE, width // TILE
-        lanes = max((layout.size for layout in kernel.layouts.values()), default=1)
+        sizes = (layout.size for layout in kernel.layouts.values())
+        lanes = max((n for n in sizes if batch % n == 0), default=1)
         blocks = batch // lanes
         tiles, wanted = blocks * down * across, SLICES * cores
         least = -(-LEAST // lanes) if tiles * lanes >= LEAST * wanted else tiles

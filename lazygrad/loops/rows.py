@@ -210,9 +210,27 @@ def _lane_loops(loops: list[Var], body: Body) -> tuple[list[Var], list[Var], Bod
     """A nest's loops, the last of them the one to vectorize, and the one inside of that, if any:
     a digit (a parity, say), which fills no vector."""
     is_digit = len(loops) > 1 and loops[-1].extent <= DIGIT < loops[-2].extent
-    if is_digit and is_independent(body, loops[-2]):
+    if is_digit and _may_exchange(body, *loops[-2:]):
         return loops[:-1], loops[-1:], body
     return loops, [], body
+
+
+def _may_exchange(body: Body, outer: Var, inner: Var) -> bool:
+    """Whether iterations of two loops may be done in any order: no two of them write one place
+    (registers aside), and none reads what is written."""
+    written = {s.array for s in statements(body) if isinstance(s, (Store, Accumulate))}
+    reads = {x.array for s in statements(body) for e in expressions(s) for x in loads(e)}
+    if any(array.scope != "register" for array in written & reads):
+        return False
+    for stmt in statements(body):
+        if isinstance(stmt, (Store, Accumulate)) and stmt.array.scope != "register":
+            step, other = stride(stmt.index, outer), stride(stmt.index, inner)
+            if step is None or other is None or step == 0 or other == 0:
+                return False
+            apart = [other * n for n in range(1, inner.extent)]
+            if any(d % step == 0 and abs(d // step) < outer.extent for d in apart):
+                return False
+    return True
 
 
 def _unroll_small(body: Body) -> Body:

@@ -24,7 +24,6 @@ from ..index import linear
 from ..rewrite import Rules, rewrite
 from .access import Access, accesses, reduced_variables
 from .ir import axis_variables
-from .store import factors
 
 CHANNELS = 16  # of the input and of the output, at least
 TILES = 48  # at least: so often each transformed filter is used
@@ -84,9 +83,16 @@ class Convolution:
 def recognise(node: Reduce) -> Convolution | None:
     """A sum of products as a convolution with 3x3 filters, of stride 1, not of groups; None where
     it is something else."""
-    if factors(node) is None or not all(node.shape):
+    product = node.x
+    while isinstance(product, Movement):
+        product = product.inputs[0]
+    if node.op != "sum" or not isinstance(product, Mul) or not all(node.shape):
         return None
-    reads = accesses(node, lambda x: isinstance(x, Pad) or not isinstance(x, (Movement, Mul)))
+
+    def is_factor(x: Node) -> bool:  # a padded one whole: its zeros are pixels
+        return x is not product and not (isinstance(x, Movement) and not isinstance(x, Pad))
+
+    reads = accesses(node, is_factor)
     if len(reads) != 2 or any(read.guard is not None for read in reads):
         return None
     kept = [v for v in axis_variables(node.shape) if v.extent > 1]

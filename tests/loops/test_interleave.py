@@ -90,6 +90,14 @@ def test_stores_that_are_no_pair() -> None:
     assert joined([part(*halves, 0), part(*halves, 1)], *halves) == 0
 
 
+def test_what_a_guard_reads_may_change_between() -> None:
+    out, x = arrays()
+    state = Array("state", float32, N)
+    guard = Op("lt", (Load(state, Ramp(Literal(0), 1, N)), Load(x, Ramp(Literal(0), 1, N))))
+    body = (part(out, x, 0, guard), part(out, x, 1, guard))
+    assert interleave(body) == body
+
+
 def test_two_pairs() -> None:
     out, x = Array("out", float32, 12 * N), Array("x", float32, 12 * N)
     far = [

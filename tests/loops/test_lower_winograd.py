@@ -99,6 +99,18 @@ def test_images_side_by_side() -> None:
         _agrees(laid, transform(function, laid.kinds, WIDE, lambda *_: None))
 
 
+@pytest.mark.parametrize(("first", "count"), [(0, 6), (0, 3), (3, 5), (2, 4)])
+def test_images_of_a_larger_batch_in_blocks(first: int, count: int) -> None:
+    """Its blocks need not be those of the images that are convolved."""
+    x, w = _values(8, 2, 4, 6), _values(3, 2, 3, 3)
+    kernel = _kernel(_node((x * 2).contiguous()[first : first + count], w))
+    (source,) = (n for n in kernel.inputs if n.shape == x.shape)
+    laid = replace(kernel, layouts={source: Blocked(4)})
+    function = lower(laid, "kernel", cores=2)
+    _agrees(laid, function)
+    _agrees(laid, transform(function, laid.kinds, WIDE, lambda *_: None))
+
+
 @pytest.mark.parametrize(("o", "c"), [(1, 1), (16, 3), (24, 5), (7, 2)])
 def test_filters(o: int, c: int) -> None:
     for w in (_values(o, c, 3, 3), _values(c, o, 3, 3).permute(1, 0, 2, 3).flip((2, 3))):

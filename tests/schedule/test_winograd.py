@@ -99,6 +99,19 @@ def test_sums_that_stay(make: Any) -> None:
     assert not _rewritten(make().detach())
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x, w: (x * x).conv2d(w),
+        lambda x, w: x.conv2d(w * w, padding=1),
+        lambda x, w: (x.relu() * x.relu()).conv2d(w * w * w),
+        lambda x, w: (x * 2).conv2d(w * 3),
+    ],
+)
+def test_factors_may_be_products(make: Any) -> None:
+    assert len(_rewritten(make(_values(2, 16, 18, 18), _values(16, 16, 3, 3)))) == 1
+
+
 def test_a_window_must_not_be_used_twice() -> None:
     """sum over c, i, j of w[o, c, i, j] * x[c, y + i, y + j] is along a diagonal."""
     x, w = _values(16, 34, 34), _values(16, 16, 3, 3)
