@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,7 @@ def test_ctrl_c_stops_in_one_line() -> None:
         for line in process.stdout:
             if line.startswith("epoch 1"):
                 break
+        time.sleep(0.1)  # into an epoch: a bar that is half made complains when it is let go
         process.send_signal(signal.SIGINT)
         error = process.stderr.read()
         assert process.wait() == 130
