@@ -223,20 +223,6 @@ def _winograd(rng: np.random.Generator, cls: Any) -> Case:
             yield (made,)
 
 
-@pytest.mark.parametrize("step", [1, 2, 3])
-@pytest.mark.parametrize("width", [2, 3])
-def test_the_last_of_equal_places_wins(step: int, width: int) -> None:
-    """Also where places are arithmetic, and two loops meet in them."""
-    shape = (40, width)
-    place = ir.Add(
-        ir.Mul(broadcast_to(ir.Reshape(ir.Iota(40), (40, 1)), shape), ir.Const(step, int64, shape)),
-        ir.Mul(broadcast_to(ir.Iota(width), shape), ir.Const(step, int64, shape)),
-    )
-    zeros = buffer(np.zeros(step * (40 + width), np.float32))
-    values = buffer(np.arange(40 * width, dtype=np.float32).reshape(shape))
-    check([ir.Scatter(zeros, (place,), values, "set")])
-
-
 @case(ir.Sort)
 def _sort(rng: np.random.Generator, cls: Any) -> Case:
     for dtype in ALL:
@@ -255,6 +241,20 @@ def test_node_class(cls: type[Node]) -> None:
     graphs = list(CASES[cls](np.random.default_rng(0)))
     assert graphs
     check([node for graph in graphs for node in graph])
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("width", [2, 3])
+def test_the_last_of_equal_places_wins(step: int, width: int) -> None:
+    """Also where places are arithmetic, and two loops meet in them."""
+    shape = (40, width)
+    place = ir.Add(
+        ir.Mul(broadcast_to(ir.Reshape(ir.Iota(40), (40, 1)), shape), ir.Const(step, int64, shape)),
+        ir.Mul(broadcast_to(ir.Iota(width), shape), ir.Const(step, int64, shape)),
+    )
+    zeros = buffer(np.zeros(step * (40 + width), np.float32))
+    values = buffer(np.arange(40 * width, dtype=np.float32).reshape(shape))
+    check([ir.Scatter(zeros, (place,), values, "set")])
 
 
 # --------------------------------------------------------------------------- random graphs

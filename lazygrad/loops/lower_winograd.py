@@ -8,7 +8,7 @@
         serial k, o:  m[k, o, tile] = sum over c of u[k, c, o] * v[k, c, tile]
         serial o:     out[four pixels] = what is done with the sums in (A^T m[:, o, tile] A)
 
-A slice's transforms stay in the second cache. The sums are a contraction like any other.
+A slice's transforms are about as large as L2. The sums are a contraction like any other.
 """
 
 from __future__ import annotations

@@ -115,12 +115,18 @@ def _reused_factors(node: Reduce) -> list[Node]:
 
 def factors(node: Node) -> tuple[Node, Node] | None:
     """The two factors under a sum of products, through movement and casts; else None."""
+    found = product(node)
+    return None if found is None else (found.x, found.y)
+
+
+def product(node: Node) -> Mul | None:
+    """What a sum of products sums, through movement and casts; None for anything else."""
     if not isinstance(node, (Reduce, Fold)) or (isinstance(node, Reduce) and node.op != "sum"):
         return None
     x = node.x
     while isinstance(x, (Movement, Cast)):
         x = x.inputs[0]
-    return (x.x, x.y) if isinstance(x, Mul) else None
+    return x if isinstance(x, Mul) else None
 
 
 def _add_uses(node: Node, x: Node, mine: dict[Use, float], theirs: dict[Use, float]) -> None:

@@ -119,7 +119,7 @@ def test_convolutions_agree(agree: Any, rng: np.random.Generator, options: Any) 
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize(
     ("batch", "channels", "outputs", "size"),
-    [(2, 16, 24, (14, 22)), (8, 32, 16, (10, 8)), (16, 20, 17, (6, 8)), (1, 96, 64, (16, 16))],
+    [(8, 16, 24, (14, 22)), (32, 32, 16, (10, 8)), (80, 20, 17, (6, 8)), (1, 96, 64, (16, 16))],
 )
 def test_convolutions_of_many_channels_agree(
     agree: Any, rng: np.random.Generator, batch: int, channels: int, outputs: int,
