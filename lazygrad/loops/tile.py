@@ -76,7 +76,8 @@ def tile(body: Body, tile: Tile, overlap: bool) -> tuple[Var, Body]:
 def sink(
     body: Body, var: Var, kind: str, guard: Expr | None = None, guard_sums: bool = False
 ) -> Body:
-    """Push a loop over var inward, through sequences and serial loops, to single statements.
+    """Push a loop over var inward, through sequences and serial loops, to single statements; also
+    through unrolled loops that make registers, which then grow.
 
     `guard` is a condition on var that loads and stores outside of registers then need; with
     `guard_sums` accumulations into registers need it too (var's iterations are summed).
@@ -90,7 +91,7 @@ def sink(
     for stmt in body:
         if isinstance(stmt, Alloc):
             result.append(stmt)
-        elif isinstance(stmt, For) and stmt.kind == "serial" and not _depends(stmt, var):
+        elif isinstance(stmt, For) and _is_opened(stmt) and not _depends(stmt, var):
             result.append(replace(stmt, body=sink(stmt.body, var, kind, guard, guard_sums)))
         elif isinstance(stmt, If) and var not in variables(stmt.condition):
             then, otherwise = (
@@ -107,6 +108,13 @@ def shift(index: Expr, offset: Expr) -> Expr:
     if isinstance(index, Ramp):
         return Ramp(add(index.base, offset), index.stride, index.lanes)
     return add(index, offset)
+
+
+def _is_opened(loop: For) -> bool:
+    """Whether a sunk loop goes into another: into what makes registers, it must."""
+    if loop.kind == "unroll":
+        return any(isinstance(s, Alloc) for s in statements(loop.body))
+    return loop.kind == "serial"
 
 
 def _depends(loop: For, var: Var) -> bool:
