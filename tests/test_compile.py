@@ -97,6 +97,50 @@ def test_random_chains_of_reductions_and_maps_agree():
     check(x, Reduce(x, "sum", (0, 1)))
 
 
+def values(*shape: int) -> Tensor:
+    return Tensor(np.random.default_rng(shape).standard_normal(shape).astype(np.float32))
+
+
+def joined_with_its_part() -> list[Tensor]:
+    x = values(10, 3)[:, :2]
+    part = x.sin() * x
+    return [x.sin().stack(part), part.sum()]
+
+
+def joined_with_its_transposed_part() -> list[Tensor]:
+    x = values(3, 10).T[:, :2]
+    part = x.exp() * (x + 3)
+    return [Tensor.cat(part, x), part.max(), part.square()]
+
+
+def joined_columns() -> list[Tensor]:
+    x = values(37, 3)[:, 1:]
+    part = x.tanh()
+    return [Tensor.stack(part, x * part, dim=1), part.sum(), (x * part).sum()]
+
+
+def gradients_of_joined_parts() -> list[Tensor]:
+    scale, x = Tensor(1.7, requires_grad=True), values(3, 5, 2).requires_grad_()
+    scaled, part = scale * x, x / (x.abs() + 0.5)
+    joined = (part * scaled).stack(part, axis=1)
+    slices = scaled.abs()[::-3, ::3]
+    loss = (joined * values(*joined.shape)).sum() + (slices * values(*slices.shape)).sum()
+    return [joined, slices, *loss.gradient(scale, x)]
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        joined_with_its_part,
+        joined_with_its_transposed_part,
+        joined_columns,
+        gradients_of_joined_parts,
+    ],
+)
+def test_a_joined_result_its_parts_and_their_sums_in_one_go(outputs):
+    check(*(x._node for x in outputs()))
+
+
 @pytest.mark.parametrize("form", ["chain", "wide", "reductions"])
 def test_work_is_linear_in_the_nodes(form, count_calls):
     """And depth is no limit."""

@@ -171,7 +171,8 @@ class _Sharing:
                 mine = shared.taken_by(self.helper)
                 allocs += [s for s in mine if isinstance(s, Alloc)]
                 pending += [s for s in mine if not isinstance(s, Alloc)]
-                result += self._segment(result, [_write_once(s, self.helper) for s in pending])
+                for run in _runs([_write_once(s, self.helper) for s in pending]):
+                    result += self._segment(result, run)
                 pending = []
                 for array, op in shared.sums.items():
                     result += self._total(array, op)
@@ -182,12 +183,14 @@ class _Sharing:
         return (*allocs, *result, *self._segment(result, pending))
 
     def _segment(self, before: Sequence[Stmt], body: Sequence[Stmt]) -> list[Stmt]:
-        """Statements for each item; they wait where they use what other items have written."""
+        """Statements for each item; they wait where they use what other items have written, or
+        write what others may still read."""
         if not body:
             return []
         inside = tuple(body) if self.guard is None else (If(self.guard, tuple(body)),)
         items = self._each_item(inside)
         waits = not _written(before).isdisjoint(_used(items))
+        waits = waits or not _used(before).isdisjoint(_written(items))
         return [Barrier(), *items] if waits else items
 
     def _each_item(self, body: Body) -> list[Stmt]:
@@ -241,6 +244,19 @@ def _write_once(stmt: Stmt, helper: Var) -> Stmt:
             if array.scope == "global" and helper not in variables(index):
                 return If(less(helper, 1), (stmt,))
     return stmt
+
+
+def _runs(body: Sequence[Stmt]) -> list[list[Stmt]]:
+    """Statements in runs: what one helper writes, no helper reads earlier in the same run.
+
+    v = a[row] + 1;  if helper < 1: a[row] = v   ->   two runs
+    """
+    runs: list[list[Stmt]] = [[]]
+    for stmt in body:
+        if isinstance(stmt, If) and not _written((stmt,)).isdisjoint(_used(runs[-1])):
+            runs.append([])
+        runs[-1].append(stmt)
+    return runs
 
 
 def _written(body: Sequence[Stmt]) -> set[Array]:

@@ -139,6 +139,8 @@ class _Checker:
                 case Alloc(array):
                     if array.scope not in Array.SCOPES[1:]:
                         raise _Fault(f"{array.name} is allocated with scope {array.scope}")
+                    if "vector" in loops:
+                        raise _Fault(f"{array.name} is made inside a vector loop, for one lane")
                     scope.add(array)
                 case Let(local, value):
                     if local in scope:
@@ -192,7 +194,7 @@ class _Checker:
             raise _Fault(f"{array.name} is written, and no output")
         if value.dtype != array.dtype:
             raise _Fault(f"{value.dtype} is stored in {array.name}, which holds {array.dtype}")
-        self.place(array, index, guard)
+        self.place(array, index, guard, value.lanes)
         lanes = {index.lanes, value.lanes, 1 if guard is None else guard.lanes} - {1}
         if len(lanes) > 1:
             raise _Fault(f"{array.name}[{index}] is written in {sorted(lanes)} lanes at once")
@@ -205,8 +207,8 @@ class _Checker:
             if self.final:
                 raise _Fault(f"a sum is left that is needed if {stmt.needed}")
 
-    def place(self, array: Array, index: Expr, guard: Expr | None) -> None:
-        """An index into an array, and its guard."""
+    def place(self, array: Array, index: Expr, guard: Expr | None, lanes: int = 1) -> None:
+        """An index into an array, the first of so many lanes, and its guard."""
         if index.dtype != int64:
             raise _Fault(f"{array.name} is indexed by {index}, {_kind(index)}")
         if guard is not None and guard.dtype != bool_:
@@ -214,6 +216,8 @@ class _Checker:
         low, high = bounds(index)
         if guard is None and (low >= array.size or high < 0):
             raise _Fault(f"{array.name}[{index}] is outside its {array.size} elements")
+        if array.scope == "register" and isinstance(index, Literal) and low + lanes > array.size:
+            raise _Fault(f"{array.name}[{index}] holds {array.size} elements, not {lanes} more")
         start = index.base if isinstance(index, Ramp) else index
         if self.unrolled and array.scope == "register" and not isinstance(start, Literal):
             raise _Fault(f"the register array {array.name} is indexed by {index}: no constant")

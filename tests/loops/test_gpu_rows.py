@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lazygrad import Tensor
+from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.simplify import simplify
+from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.gpu_rows import longest_sum, share_columns, share_rows
 from lazygrad.loops.ir import Alloc, Body, For, show, statements
 from lazygrad.loops.lower import lower
 from lazygrad.loops.merge import merge
+from lazygrad.loops.overwrite import overwrite
 from lazygrad.loops.rebuild import peel
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
+from lazygrad.loops.verify import verify
 from lazygrad.schedule.fuse import fuse
 
 
@@ -51,6 +56,33 @@ def test_shared_rows_keep_values(name: str, items: int, sample: Any) -> None:
     body, _ = share_rows(loops, inside, items)
     made = type(sample("map"))(kernel, function)
     made.agrees(made.with_body(unroll(vectorize(body))))
+
+
+@pytest.mark.parametrize("shape", [(40,), (3, 67), (7, 12)])
+def test_what_helpers_read_none_overwrites_before(shape: tuple[int, ...]) -> None:
+    """mean[r] = mean[r] * 0.9 + the row's mean, in place, which the whole row then needs."""
+    x, mean = values(*shape), values(*shape[:-1])
+    new = mean * 0.9 + x.mean(-1) * 0.1
+    nodes = simplify([new._node, (x - new.unsqueeze(-1))._node])
+    (kernel,) = fuse(nodes, cores=1).kernels
+    function = lower(kernel, "kernel")
+    old = kernel.inputs.index(mean._node) + len(kernel.outputs)
+    written = kernel.outputs.index(nodes[0])
+    function, _ = overwrite(function, [(written, old)])
+    loops, inside = peel(function.body)
+    body, _ = share_rows(*merge([loop.var for loop in loops], inside), 64)
+    spread = replace(function, body=unroll(vectorize(body)))
+    verify(spread)
+    wanted, rest = evaluate_graph(nodes)
+    outputs = {kernel.outputs.index(node): value for node, value in zip(nodes, (wanted, rest))}
+    arrays = {
+        f"out{written}": evaluate_graph([mean._node])[0].ravel().copy(),
+        f"out{1 - written}": np.zeros(x.numel(), np.float32),
+        "in0": evaluate_graph([x._node])[0].ravel(),
+    }
+    evaluate(spread, arrays)
+    for n, value in outputs.items():
+        np.testing.assert_allclose(arrays[f"out{n}"], value.ravel(), 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize(("cores", "width"), [(1, 32), (2, 16), (9, 8)])

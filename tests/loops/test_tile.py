@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from lazygrad.loops.ir import show
+from lazygrad.dtypes import float32
+from lazygrad.expr import Array, Literal, Load, Var
+from lazygrad.index import add, mul
+from lazygrad.loops.evaluate import evaluate
+from lazygrad.loops.ir import Alloc, For, Function, Store, show
 from lazygrad.loops.rebuild import nest, peel
-from lazygrad.loops.tile import Tile, block_count, tile
+from lazygrad.loops.tile import Tile, block_count, sink, tile
+from lazygrad.loops.vectorize import vectorize
+from lazygrad.loops.verify import verify
 
 
 def _tiled(sample: Any, size: int, width: int, overlap: bool) -> Any:
@@ -34,6 +41,21 @@ def test_vectors_in_a_block_keep_values(sample: Any, overlap: bool) -> None:
 def test_blocks_cover_the_loop(sample: Any) -> None:
     last = peel(sample("matmul").function.body)[0][-1].var
     assert [block_count(Tile(last, size)) for size in (1, 8, 13, 14)] == [13, 2, 1, 1]
+
+
+def test_what_an_unrolled_loop_makes_grows_too() -> None:
+    """A register for each iteration of both loops, though one of them is unrolled already."""
+    i, j = Var("i", 4), Var("j", 2)
+    out, x = Array("out", float32, 8), Array("x", float32, 8)
+    own = Array("own", float32, 1, "register")
+    zero, place = Literal(0), add(mul(i, 2), j)
+    inside = (Alloc(own), Store(own, zero, Load(x, place)), Store(out, place, Load(own, zero)))
+    body = vectorize(sink((For(j, 2, "unroll", inside),), i, "vector"))
+    function = Function("f", (out, x), 1, body)
+    verify(function)
+    arrays = {"out": np.zeros(8, np.float32), "x": np.arange(8, dtype=np.float32)}
+    evaluate(function, arrays)
+    np.testing.assert_array_equal(arrays["out"], arrays["x"])
 
 
 def test_text(sample: Any, golden: Any) -> None:

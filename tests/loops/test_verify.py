@@ -63,6 +63,11 @@ FAULTS: dict[str, Body] = {
     "two arrays are named acc": (Alloc(ACC), Alloc(replace(ACC, size=2))),
     "mixes int64 and float32": (Store(OUT, ZERO, Op("add", (ZERO, ONE))),),
     "sqrt of int64": (Store(OUT, Op("sqrt", (ZERO,)), ONE),),
+    "acc is made inside a vector loop": (loop(Alloc(ACC), COPY, kind="vector"),),
+    "acc\\[0\\] holds 1 elements, not 2 more": (
+        Alloc(ACC),
+        Store(ACC, ZERO, Load(X, Ramp(ZERO, 1, 2))),
+    ),
     "acc is allocated with scope global": (Alloc(replace(ACC, scope="global")),),
 }
 

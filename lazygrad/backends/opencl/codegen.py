@@ -157,7 +157,7 @@ class _Kernel:
 
     def _launch_body(self) -> None:
         plan = self.plan
-        self._body(plan.prefix)
+        self._statements(plan.prefix)  # its names are for all that follows
         if not plan.groups:
             self._body(plan.body)
         elif len(plan.groups) == 1:

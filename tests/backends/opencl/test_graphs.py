@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lazygrad import Tensor
+from lazygrad import Tensor, TinyJit
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.runtime.device import Device
 
@@ -165,3 +165,35 @@ def test_from_one_device_to_another(device: str) -> None:
     y = (x * 2).to("CPU")
     assert y.device == "CPU"
     assert_close((y + 1).to(device) @ x, (a * 2 + 1) @ a)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 40), (40, 1)])
+def test_a_running_mean_is_updated_in_place_and_read_again(
+    shape: tuple[int, ...], device: str
+) -> None:
+    mean = Tensor(normal(*shape), device=device).realize()
+    wanted = mean.numpy().copy()
+
+    @TinyJit
+    def centred(x: Tensor) -> Tensor:
+        mean.assign(mean * 0.9 + x.mean() * 0.1)
+        return x - mean
+
+    for n in range(4):
+        x = normal(40, 40 + n)[:, :40]
+        result = centred(Tensor(x, device=device))
+        wanted = wanted * np.float32(0.9) + x.mean() * np.float32(0.1)
+        assert_close(result, x - wanted)
+        assert_close(mean, wanted)
+
+
+def test_values_that_a_launch_names_before_its_groups(device: str) -> None:
+    a = normal(2, 2)
+    x = Tensor(a, device=device)
+    np.testing.assert_array_equal((x + 0).T.numpy(), a.T)
+    np.testing.assert_array_equal(x.topk(1)[0].numpy(), a.max(1, keepdims=True))
+    np.testing.assert_array_equal(x.argsort()[0].numpy(), np.argsort(a[0]))
+    assert Tensor.ones(3, 20, device=device).multinomial(1).shape == (3, 1)
+    y = Tensor.zeros(3, 5, device=device)
+    y[:, [1, 3]] = 9.0
+    np.testing.assert_array_equal(y.numpy(), [[0, 9, 0, 9, 0]] * 3)
