@@ -74,7 +74,9 @@ def test_what_helpers_read_none_overwrites_before(shape: tuple[int, ...]) -> Non
     spread = replace(function, body=unroll(vectorize(body)))
     verify(spread)
     wanted, rest = evaluate_graph(nodes)
-    outputs = {kernel.outputs.index(node): value for node, value in zip(nodes, (wanted, rest))}
+    outputs = {
+        kernel.outputs.index(node): value for node, value in zip(nodes, (wanted, rest), strict=True)
+    }
     arrays = {
         f"out{written}": evaluate_graph([mean._node])[0].ravel().copy(),
         f"out{1 - written}": np.zeros(x.numel(), np.float32),
