@@ -258,8 +258,25 @@ def maximum(x: Index, y: Index) -> Expr:
 # --------------------------------------------------------------------------- conditions
 
 
+def _may_difference_wrap(difference: Linear) -> bool:
+    """Whether a sum of multiples, with its constant or without, may leave the range of int64, as
+    one of loaded values may."""
+    constant, terms = difference
+    low = high = 0
+    for atom, k in terms:
+        ends = [k * end for end in bounds(atom)]
+        low, high = low + min(ends), high + max(ends)
+    return low + min(constant, 0) < int64.min or high + max(constant, 0) > int64.max
+
+
 def less(x: Index, y: Index) -> Expr:
     """x < y; a literal where the bounds decide."""
+    x, y = as_expr(x), as_expr(y)
+    if _may_difference_wrap(_combine(linear(x), linear(y), -1)):
+        (x_low, x_high), (y_low, y_high) = bounds(x), bounds(y)
+        if x_high < y_low:
+            return TRUE
+        return FALSE if x_low >= y_high else Op("lt", (x, y))
     difference = sub(x, y)
     low, high = bounds(difference)
     if high < 0:
@@ -277,7 +294,7 @@ def less(x: Index, y: Index) -> Expr:
 
 
 def at_least(x: Index, y: Index) -> Expr:
-    """x >= y; a literal where the bounds decide."""
+    """x >= y; a literal where the bounds decide. y is above the least int64."""
     return less(sub(y, 1), x)
 
 

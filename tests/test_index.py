@@ -268,6 +268,17 @@ def test_what_arrays_hold_is_no_index() -> None:
     assert normalize(third) is third
 
 
+def test_the_range_of_loaded_numbers_is_tested_without_arithmetic_that_may_wrap() -> None:
+    """-(-2**63) is -2**63, so that 0 <= a must not become -a < 1."""
+    a, b = Load(Array("a", int64, 10), i), Load(Array("b", int64, 10), i)
+    assert at_least(a, 0) is Op("lt", (Literal(-1), a))
+    assert less(a, 8) is Op("lt", (a, Literal(8)))
+    assert less(a, b) is Op("lt", (a, b))
+    assert less(add(a, 5), 8) is Op("lt", (add(a, 5), Literal(8)))
+    assert at_least(Cast(Load(Array("c", uint8, 10), i), int64), 0) is TRUE
+    assert less(Cast(Load(Array("c", int32, 10), i), int64), 1 << 31) is TRUE
+
+
 @pytest.mark.parametrize("shift", [-3, 0, 1, 5])
 def test_a_quotient_and_its_remainder_are_one_again(shift: int) -> None:
     p = add(VARIABLES[3], shift)

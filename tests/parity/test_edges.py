@@ -199,3 +199,30 @@ def test_attention_with_shared_heads_agrees(agree: Any) -> None:
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"heads of \(2, 3, 7, 4\) do not divide"):
         Tensor(q[:, :4]).scaled_dot_product_attention(Tensor(k), Tensor(v), enable_gqa=True)
+
+
+@pytest.mark.parametrize(
+    "integer", ["int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64"]
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_floats_that_no_integer_holds_become_what_pytorch_makes_of_them(
+    dtype: str, integer: str
+) -> None:
+    values = [NAN, INF, -INF, 1e10, -1e10, 1e20, -1e20, 300.0, -5.0, 70000.0, 3e9, 1.5, -0.5]
+    values += [sign * 2.0**power for power in (7, 8, 15, 16, 31, 32, 63, 64) for sign in (1, -1)]
+    floats = torch.tensor(values, dtype=torch.float64).to(getattr(torch, dtype))
+    # One by one: PyTorch's vectors differ from its single numbers.
+    wanted = [floats[n : n + 1].to(getattr(torch, integer)).item() for n in range(len(values))]
+    computed = Tensor(np.array(values * 3)).cast(dtype).realize().cast(integer).numpy()
+    modulus = 1 << 8 * computed.dtype.itemsize  # PyTorch gives 2**64 for a uint64 of 0
+    assert [int(x) % modulus for x in computed] == [int(x) % modulus for x in wanted] * 3
+
+
+@pytest.mark.parametrize("integer", ["int64", "int32"])
+def test_a_nan_as_index_touches_no_memory_outside(integer: str) -> None:
+    places = (Tensor([0.0, 1.0]) / Tensor([0.0, 1.0])).cast(integer)
+    for dtype in ("uint8", "float32"):
+        x = Tensor(np.arange(10, 18)).cast(dtype).realize()
+        for made in (x.gather(0, places), x[places]):
+            assert made.numpy().tolist() == [0, 11]
+        assert x.scatter(0, places, x[:2]).numpy().tolist() == [10, 11, *range(12, 18)]

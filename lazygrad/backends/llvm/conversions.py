@@ -2,13 +2,13 @@
 
 In memory bools are bytes, and float16 and bfloat16 take two; as values, bools are single bits and
 the 16-bit floats are float32 numbers rounded to what 16 bits can hold. Nothing here is ever
-undefined: floats too large for an integer have some value, the one that the processor gives.
+undefined: floats too large for an integer, and nan, become what x86 makes of them.
 """
 
 from __future__ import annotations
 
 from ...dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, uint64
-from .notation import constant, literal, memory_type, splat, value_type, vector_of
+from .notation import constant, literal, memory_type, splat, suffix, value_type, vector_of
 from .target import Target
 from .writer import Writer
 
@@ -176,24 +176,28 @@ def _float_to_float(
 
 
 def _float_to_int(w: Writer, source: DType, dtype: DType, lanes: int, x: str) -> str:
-    """What the processor's conversion gives: beyond int32 or int64, that type's smallest value on
-    x86. Smaller types wrap from int32, uint32 from int64. `freeze` keeps LLVM from drawing
-    conclusions from floats that fit no integer."""
+    """Beyond int32 or int64, and for nan, that type's smallest value, as x86 converts. Smaller
+    types wrap from int32, uint32 from int64."""
     before, after = value_type(source, lanes), value_type(dtype, lanes)
+    condition = value_type(bool_, lanes)
 
     def convert(x: str, bits: int) -> str:
         kind = vector_of(f"i{bits}", lanes)
+        limit = constant(2.0 ** (bits - 1), source, lanes)
+        name = f"llvm.fabs.{suffix(source if source == float64 else float32, lanes)}"
+        size = w.call("size", before, name, (before, x))
+        fits = w.write("fits", f"fcmp olt {before} {size}, {limit}")
         cut = w.write("cut", f"fptosi {before} {x} to {kind}")
-        return w.write("int", f"freeze {kind} {cut}")
+        least = splat(f"i{bits}", str(-(1 << (bits - 1))), lanes)
+        return w.write("int", f"select {condition} {fits}, {kind} {cut}, {kind} {least}")
 
     if dtype == uint64:
         top = constant(2.0**63, source, lanes)
-        fits = w.write("fits", f"fcmp olt {before} {x}, {top}")
+        is_low = w.write("low", f"fcmp ult {before} {x}, {top}")
         rest = w.write("rest", f"fsub {before} {x}, {top}")
         low, high = convert(x, 64), convert(rest, 64)
         high = w.write("int", f"xor {after} {high}, {splat('i64', str(-(1 << 63)), lanes)}")
-        condition = value_type(bool_, lanes)
-        return w.write("int", f"select {condition} {fits}, {after} {low}, {after} {high}")
+        return w.write("int", f"select {condition} {is_low}, {after} {low}, {after} {high}")
     if dtype.itemsize == 8:
         return convert(x, 64)
     if dtype == int32:

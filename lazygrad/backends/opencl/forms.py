@@ -137,13 +137,14 @@ def by_lanes(source: Source, function: str, element: str, result: str) -> Form:
 
 
 def truncation(source: Source, from_: str, element: str) -> Form:
-    """Floats to integers, rounded towards 0. Values out of range go by way of long, saturated."""
-    if element == "ulong":
-        return by_lanes(source, source.functions.ulong_of(from_), from_, element)
+    """Floats to integers, rounded towards 0. Small integers wrap from int, uint from long."""
+    wide = element if element in ("long", "ulong") else "long" if element == "uint" else "int"
+    truncated = by_lanes(source, source.functions.integer_of(wide, from_), from_, wide)
+    if element == wide:
+        return truncated
 
     def form(width: int, *operands: Term) -> Term:
-        long_ = call(f"convert_{vector('long', width)}_sat", *operands)
-        return long_ if element == "long" else conversion(element, "long")(width, long_)
+        return conversion(element, wide)(width, truncated(width, *operands))
 
     return form
 

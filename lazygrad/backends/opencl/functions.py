@@ -64,9 +64,21 @@ _UNSIGNED_MODULO = """\
 _UNSIGNED_FLOOR_DIVISION = """\
 {T} floordiv_{T}({T} x, {T} y) {{ return y == 0 ? 0 : x / y; }}  // 0 where y is 0"""
 
+_INT_OF = """\
+int int_of_{T}({T} x) {{  // the smallest int beyond all of them, and for nan
+    return fabs(x) < ({T})0x1p31f ? (int)x : INT_MIN;
+}}"""
+
+_LONG_OF = """\
+long long_of_{T}({T} x) {{  // the smallest long beyond all of them, and for nan
+    return fabs(x) < ({T})0x1p63f ? (long)x : LONG_MIN;
+}}"""
+
 _ULONG_OF = """\
 ulong ulong_of_{T}({T} x) {{  // negative numbers wrap
-    return x < 0 ? (ulong)convert_long_sat(x) : convert_ulong_sat(x);
+    if (!(x >= ({T})0x1p63f))
+        return fabs(x) < ({T})0x1p63f ? (ulong)(long)x : 1ul << 63;
+    return x < ({T})0x1p64f ? (ulong)x : 0;
 }}"""
 
 _SHIFT_LEFT = """\
@@ -189,9 +201,10 @@ class Functions:
         kind = 0 if not is_integer(element) else 2 if element.startswith("u") else 1
         return self._add(f"{op}_{element}", templates[kind], element, 1)
 
-    def ulong_of(self, element: str) -> str:
-        """A float truncated to ulong."""
-        return self._add(f"ulong_of_{element}", _ULONG_OF, element, 1)
+    def integer_of(self, integer: str, element: str) -> str:
+        """A float truncated to int, long or ulong."""
+        template = {"int": _INT_OF, "long": _LONG_OF, "ulong": _ULONG_OF}[integer]
+        return self._add(f"{integer}_of_{element}", template, element, 1)
 
     def shift(self, op: str, element: str, width: int) -> str:
         """shl or shr of integers."""
