@@ -6,10 +6,26 @@ import functools
 from collections.abc import Sequence
 from weakref import WeakSet
 
+from ..dtypes import float32
 from ..errors import CompilerError, DTypeError, ShapeError
 from .build import joined
-from .ir import Add, Const, Detach, Node, Pad, topological
-from .vjp_rules import VJP_RULES, Cotangents
+from .evaluate import is_low_precision
+from .ir import (
+    Add,
+    Cast,
+    Const,
+    Detach,
+    Div,
+    FloatUnary,
+    Mod,
+    Node,
+    Pad,
+    Pow,
+    Reduce,
+    Scatter,
+    topological,
+)
+from .vjp_rules import VJP, VJP_RULES, Cotangents
 
 cotangents: WeakSet[Node] = WeakSet()
 """What gradient() has made and is alive: by it, pictures tell the backward pass."""
@@ -67,6 +83,9 @@ def _total(parts: list[Node]) -> Node:
     for axis, pads in along.items():
         whole = _side_by_side(pads, axis)
         rest += pads if whole is None else [whole]
+    if len(rest) > 2 and is_low_precision(rest[0].dtype):
+        wide: list[Node] = [Cast(part, float32) for part in rest]
+        return Cast(functools.reduce(Add, wide), rest[0].dtype)
     return functools.reduce(Add, rest)
 
 
@@ -111,12 +130,41 @@ def _between(loss: Node, targets: set[Node]) -> dict[Node, bool]:
     return found
 
 
+def _rounds_often(node: Node) -> bool:
+    """Whether the rule of a node of 16-bit floats has several operations that round."""
+    if not is_low_precision(node.dtype):
+        return False
+    if isinstance(node, (Reduce, Scatter)):
+        return node.op not in ("sum", "set")
+    return isinstance(node, (FloatUnary, Div, Mod, Pow))
+
+
+def _in_float32(rule: VJP, g: Node, node: Node) -> Cotangents:
+    """The rule of a node of 16-bit floats on float32 copies of its inputs, itself and g, and the
+    results rounded: once, where a rule of several operations would round after each."""
+    wide = [Cast(x, float32) if is_low_precision(x.dtype) else x for x in node.inputs]
+    copy = node.with_inputs(wide)
+    given = Cast(g, float32)
+    made = rule(given, copy)
+    # what the rule makes of the copy's value is made of the node's, which is computed anyhow
+    known: dict[Node, Node] = {x: x for x in (*wide, given)}
+    known[copy] = Cast(node, float32)
+    parts = [part for part in made if part is not None]
+    for part in topological(parts, lambda x: () if x in known else x.inputs):
+        if part not in known:
+            known[part] = part.with_inputs([known[x] for x in part.inputs])
+    return tuple(
+        None if part is None else Cast(known[part], x.dtype)
+        for part, x in zip(made, node.inputs, strict=True)
+    )
+
+
 def _vjp(node: Node, g: Node) -> Cotangents:
     """The cotangents of a node's inputs, given its own."""
     rule = VJP_RULES.get(type(node))
     if rule is None:
         raise CompilerError(f"gradient: {node.name} has no derivative; detach its input")
-    cotangents = rule(g, node)
+    cotangents = _in_float32(rule, g, node) if _rounds_often(node) else rule(g, node)
     for x, part in zip(node.inputs, cotangents, strict=True):
         if part is not None and (part.shape, part.dtype) != (x.shape, x.dtype):
             raise CompilerError(f"gradient: the rule of {node.name} gave {part} for {x}")

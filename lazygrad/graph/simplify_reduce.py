@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from ..dtypes import DType, bool_
+from ..dtypes import DType, bool_, float32
 from ..rewrite import Rules
 from . import build, ir
 from .build import full_like
-from .evaluate import identity
-from .ir import Const, Expand, Mul, Node, Pad, Permute, Reduce, Reshape
+from .evaluate import identity, is_low_precision
+from .ir import Cast, Const, Expand, Fold, Mul, Node, Pad, Permute, Reduce, Reshape, Scatter
 from .simplify_elementwise import PRECISION, constant, is_positive_zero
 
 RULES = Rules[Node]()
@@ -28,6 +28,21 @@ def reduce_nothing(node: Reduce) -> Node | None:
     if all(node.x.shape[axis] == 1 for axis in node.axes):
         return build.reshape(node.x, node.shape)
     return None
+
+
+@rule(Reduce, Fold, Scatter)
+def accumulate_in_float32(node: Reduce | Fold | Scatter) -> Node | None:
+    """sum(x)  ->  cast(sum(cast(x, float32))), for 16-bit floats: their sums and products are
+    accumulated in float32 and rounded once, however many steps they are computed in
+    """
+    op = "sum" if isinstance(node, Fold) else node.op
+    if op not in ("sum", "prod") or not is_low_precision(node.dtype):
+        return None
+    inputs = [Cast(x, float32) if x.dtype == node.dtype else x for x in node.inputs]
+    if isinstance(node.x, Mul) and not isinstance(node, Scatter):
+        # a product of two is exact in float32, and a sum of products should look like one
+        inputs[0] = Mul(Cast(node.x.x, float32), Cast(node.x.y, float32))
+    return Cast(node.with_inputs(inputs), node.dtype)
 
 
 @rule(Reduce)

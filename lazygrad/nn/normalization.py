@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..dtypes import int64
 from ..errors import ShapeError
 from ..tensor import Tensor
+from ..tensor.precision import rounded_once
 from . import init
 
 
@@ -37,31 +38,37 @@ class BatchNorm:
             self.running_var = Tensor.ones(num_features, device=device)
             self.num_batches_tracked = Tensor.zeros((), dtype=int64, device=device)
 
+    @rounded_once()
     def __call__(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ShapeError(f"BatchNorm: input {x.shape} should have {self.num_features} channels")
         if not (Tensor.training or not self.track_running_stats):
-            invstd = (self.running_var + self.eps).rsqrt()
+            invstd = (self.running_var.cast(x.dtype) + self.eps).rsqrt()
             return x.batchnorm(self.weight, self.bias, self.running_mean, invstd)
+        count = x.numel() // x.shape[1]
+        if count < 2:
+            raise ShapeError(
+                f"BatchNorm: a batch's statistics need more than one value a channel; input "
+                f"{x.shape} has {count}"
+            )
         axes = (0, *range(2, x.ndim))
         mean = x.mean(axes)
         centered = x - mean.reshape(1, -1, *(1,) * (x.ndim - 2))
         var = centered.square().mean(axes)
         if Tensor.training and self.track_running_stats:
-            self._track(mean, var, x.numel() // x.shape[1])
+            self._track(mean, var, count)
         return x.batchnorm(self.weight, self.bias, mean, (var + self.eps).rsqrt())
 
     def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
         """Move the running statistics towards a batch's, of `count` elements a channel."""
-        if count < 2:
-            raise ShapeError("BatchNorm: training needs more than one value a channel")
         with Tensor.no_grad():
             self.num_batches_tracked.assign(self.num_batches_tracked + 1)
             share: Tensor | float
             share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
             unbiased = var * (count / (count - 1))
             for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
-                running.assign(running * (1 - share) + batch.detach() * share)
+                before = running.cast(batch.dtype)
+                running.assign(before * (1 - share) + batch.detach() * share)
 
 
 BatchNorm1d = BatchNorm2d = BatchNorm3d = BatchNorm
@@ -122,6 +129,7 @@ class GroupNorm:
         self.weight = init.ones(num_channels, device=device) if affine else None
         self.bias = init.zeros(num_channels, device=device) if affine else None
 
+    @rounded_once()
     def __call__(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(f"GroupNorm: input {x.shape} should have {self.num_channels} channels")

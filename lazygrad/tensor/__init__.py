@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from functools import wraps
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any
 
 from .autograd import enable_grad, no_grad
@@ -81,7 +82,7 @@ def _accept_both_spellings(cls: type) -> None:
     wanted = set(_SPELLINGS.values())
     for name in dir(cls):
         method = getattr(cls, name)
-        code = getattr(method, "__code__", None)
+        code = getattr(unwrap(method) if callable(method) else None, "__code__", None)
         if code is not None and not name.startswith("_"):
             parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
             if wanted.intersection(parameters) and not hasattr(method, "__self__"):

@@ -16,6 +16,7 @@ from ..errors import ShapeError
 from ..graph.ir import Const, LessEqual, Where
 from .arguments import normalized_axis
 from .core import TensorCore
+from .precision import rounded_once
 from .reduce import Axes, Reduction
 
 
@@ -49,16 +50,19 @@ class Activations(Reduction):
             scale = scale.reshape(-1, *(1,) * (self.ndim - 2))
         return (self > 0).where(self, self * scale)
 
+    @rounded_once()
     def elu(self, alpha: float = 1.0) -> Self:
         """x where it is positive, else alpha * (e**x - 1)."""
         positive = self > 0
         return positive.where(self, positive.where(0, self).expm1() * alpha)
 
+    @rounded_once()
     def celu(self, alpha: float = 1.0) -> Self:
         """x where it is positive, else alpha * (e**(x / alpha) - 1)."""
         positive = self > 0
         return positive.where(self, (positive.where(0, self) / alpha).expm1() * alpha)
 
+    @rounded_once()
     def selu(self) -> Self:
         """scale * elu(x, alpha), with the constants that keep mean 0 and variance 1
         (Klambauer et al. 2017, Self-Normalizing Neural Networks)."""
@@ -72,15 +76,18 @@ class Activations(Reduction):
         """x brought into [least, most], without a gradient where `fixed` holds."""
         return fixed.where(self._from_node(self.clamp(least, most).detach()._node), self)
 
+    @rounded_once()
     def hardsigmoid(self) -> Self:
         """relu6(x + 3) / 6. The gradient at nan is 0."""
         x = self + 3
         return x._held(((x > 0) & (x < 6)).logical_not(), 0, 6) / 6
 
+    @rounded_once()
     def hardswish(self) -> Self:
         """x * relu6(x + 3) / 6."""
         return self * (self + 3).hardtanh(0, 6) / 6
 
+    @rounded_once()
     def softsign(self) -> Self:
         """x / (1 + |x|)."""
         return self / (self.abs() + 1)
@@ -94,64 +101,74 @@ class Activations(Reduction):
         """0 within lambd of 0, x elsewhere."""
         return (self.abs() <= lambd).where(0, self)
 
+    @rounded_once()
     def tanhshrink(self) -> Self:
         """x - tanh(x)."""
         return self - self.tanh()
 
+    @rounded_once()
     def threshold(self, threshold: float, value: float) -> Self:
         """x where it is above the threshold, else value."""
         return (self <= threshold).where(value, self)
 
     # ------------------------------------------------------------------- smooth ones
 
+    @rounded_once()
     def sigmoid(self) -> Self:
         """1 / (1 + e**-x): as e / (1 + e) with e = e**x for negative x, so nothing overflows."""
-        x = self._widened()
+        x = self._real("sigmoid")
         negative = x < 0
         e = negative.where(x, -x).exp()
-        return self._narrowed(negative.where(e, 1) / (e + 1))
+        return negative.where(e, 1) / (e + 1)
 
+    @rounded_once()
     def logsigmoid(self) -> Self:
         """log(sigmoid(x)) = -softplus(-x)."""
         return -(-self).softplus()
 
+    @rounded_once()
     def softplus(self, beta: float = 1.0, threshold: float = 20.0) -> Self:
         """log(1 + e**(beta x)) / beta; x itself where beta x > threshold, as PyTorch has it."""
-        x = self._widened()
+        x = self._real("softplus")
         scaled = x if beta == 1 else x * beta
         negative = scaled < 0
         made = negative.where(0, scaled) + negative.where(scaled, -scaled).exp().log1p()
         made = made if beta == 1 else made / beta
-        return self._narrowed((scaled > threshold).where(x, made))
+        return (scaled > threshold).where(x, made)
 
+    @rounded_once()
     def silu(self) -> Self:
         """x * sigmoid(x)."""
-        x = self._widened()
-        return self._narrowed(x * x.sigmoid())
+        x = self._real("silu")
+        return x * x.sigmoid()
 
     swish = silu
 
+    @rounded_once()
     def mish(self) -> Self:
         """x * tanh(softplus(x))."""
-        x = self._widened()
-        return self._narrowed(x * x.softplus().tanh())
+        x = self._real("mish")
+        return x * x.softplus().tanh()
 
+    @rounded_once()
     def gelu(self, approximate: str = "none") -> Self:
         """x times the normal distribution's cumulative probability at x, by erf; or, with
         approximate="tanh", by tanh (Hendrycks and Gimpel 2016)."""
-        x = self._widened()
+        x = self._real("gelu")
         if approximate == "tanh":
             inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
-            return self._narrowed(x * 0.5 * (inner.tanh() + 1))
+            return x * 0.5 * (inner.tanh() + 1)
         if approximate != "none":
             raise ValueError(f"gelu: approximate {approximate!r} is neither 'none' nor 'tanh'")
-        return self._narrowed(x * 0.5 * ((x * math.sqrt(0.5)).erf() + 1))
+        return x * 0.5 * ((x * math.sqrt(0.5)).erf() + 1)
 
+    @rounded_once()
     def quick_gelu(self) -> Self:
         """x * sigmoid(1.702 x)."""
-        x = self._widened()
-        return self._narrowed(x * (x * 1.702).sigmoid())
+        x = self._real("quick_gelu")
+        return x * (x * 1.702).sigmoid()
 
+    @rounded_once()
     def glu(self, axis: int = -1) -> Self:
         """The first half of an axis times the sigmoid of the second."""
         a, b = self.chunk(2, axis)
@@ -161,26 +178,34 @@ class Activations(Reduction):
 
     def softmax(self, axis: int = -1, dtype: Any = None) -> Self:
         """e**x over the sum of e**x along an axis."""
-        own = self._real("softmax") if dtype is None else self.cast(dtype)
-        x = own._widened()
-        e = (x - x._top("softmax", axis)).exp()
-        return own._narrowed(e / e.sum(axis, keepdim=True))
+        return (self if dtype is None else self.cast(dtype))._softmax(axis)
 
     def log_softmax(self, axis: int = -1, dtype: Any = None) -> Self:
         """log(softmax(x)), without the detour."""
-        own = self._real("log_softmax") if dtype is None else self.cast(dtype)
-        x = own._widened()
+        return (self if dtype is None else self.cast(dtype))._log_softmax(axis)
+
+    @rounded_once()
+    def _softmax(self, axis: int) -> Self:
+        x = self._real("softmax")
+        e = (x - x._top("softmax", axis)).exp()
+        return e / e.sum(axis, keepdim=True)
+
+    @rounded_once()
+    def _log_softmax(self, axis: int) -> Self:
+        x = self._real("log_softmax")
         shifted = x - x._top("log_softmax", axis)
-        return own._narrowed(shifted - shifted.exp().sum(axis, keepdim=True).log())
+        return shifted - shifted.exp().sum(axis, keepdim=True).log()
 
     def softmin(self, axis: int = -1) -> Self:
         """softmax(-x)."""
         return (-self).softmax(axis)
 
+    @rounded_once()
     def normalize(self, p: float = 2, axis: int = 1, eps: float = 1e-12) -> Self:
         """x over its p-norm along an axis (or over eps, if that is larger)."""
         return self / self.norm(p, axis, keepdim=True).maximum(eps)
 
+    @rounded_once()
     def layernorm(
         self,
         axis: Axes = -1,
@@ -189,10 +214,10 @@ class Activations(Reduction):
         eps: float = 1e-5,
     ) -> Self:
         """(x - mean) / sqrt(variance + eps) over the axes, then scaled and shifted."""
-        x = self._widened()
+        x = self._real("layernorm")
         centered = x - x.mean(axis, keepdim=True)
         made = centered * (centered.square().mean(axis, keepdim=True) + eps).rsqrt()
-        return self._narrowed(made._affine(weight, bias))
+        return made._affine(weight, bias)
 
     def layer_norm(
         self,
@@ -207,20 +232,22 @@ class Activations(Reduction):
             raise ShapeError(f"layer_norm: input {self.shape} does not end in {tuple(shape)}")
         return self.layernorm(tuple(range(-len(shape), 0)), weight, bias, eps)
 
+    @rounded_once()
     def rms_norm(
         self, axis: Axes = -1, weight: TensorCore | None = None, eps: float | None = None
     ) -> Self:
         """x / sqrt(mean(x*x) + eps) over the axes, then scaled (Zhang and Sennrich 2019). eps is
         the dtype's machine epsilon unless given."""
-        x = self._widened()
+        x = self._real("rms_norm")
         small = float(np.finfo(x.dtype.numpy).eps) if eps is None else eps
         made = x * (x.square().mean(axis, keepdim=True) + small).rsqrt()
-        return self._narrowed(made._affine(weight, None))
+        return made._affine(weight, None)
 
     def _affine(self, weight: TensorCore | None, bias: TensorCore | None) -> Self:
         made = self if weight is None else self * weight
         return made if bias is None else made + bias
 
+    @rounded_once()
     def batchnorm(
         self,
         weight: TensorCore | None,

@@ -12,22 +12,21 @@ import string
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ..dtypes import DType, bool_, float32
+from ..dtypes import bool_
 from ..errors import ShapeError
 from ..graph import build
 from ..graph.ir import Mul, Node, Reduce, Shape
 from .arguments import normalized_axis
-from .core import TensorCore, in_float32
+from .core import TensorCore
 from .operands import broadcast_node, broadcast_shape, cast_node, result_dtype
+from .precision import rounded_once
 from .random import Random
 
 
-def summed_product(a: Node, b: Node, count: int, dtype: DType) -> Node:
-    """sum(a * b) over the last `count` axes, of operands of one shape."""
-    wide = float32 if in_float32(dtype) else dtype
-    product = Mul(cast_node(a, wide), cast_node(b, wide))
+def summed_product(a: Node, b: Node, count: int) -> Node:
+    """sum(a * b) over the last `count` axes, of operands of one shape and dtype."""
     rank = len(a.shape)
-    return cast_node(Reduce(product, "sum", tuple(range(rank - count, rank))), dtype)
+    return Reduce(Mul(a, b), "sum", tuple(range(rank - count, rank)))
 
 
 class Contraction(Random):
@@ -37,6 +36,7 @@ class Contraction(Random):
 
     # ------------------------------------------------------------------- matrices
 
+    @rounded_once(2)
     def matmul(self, other: TensorCore) -> Self:
         """The matrix product over the last two axes; those before broadcast.
 
@@ -65,7 +65,7 @@ class Contraction(Random):
         x = build.reshape(x, (*x_batch, *m, *(1,) * len(n), inner))
         y = build.reshape(y, (*y_batch, *(1,) * len(m), *n, inner))
         node = summed_product(
-            broadcast_node("matmul", x, full), broadcast_node("matmul", y, full), 1, dtype
+            broadcast_node("matmul", x, full), broadcast_node("matmul", y, full), 1
         )
         return self._derived(node, other)
 
@@ -113,6 +113,7 @@ class Contraction(Random):
             raise ShapeError(f"trace: needs a matrix, shape is {self.shape}")
         return self.diagonal().sum()
 
+    @rounded_once(2)
     def cross(self, other: TensorCore, axis: int = -1) -> Self:
         """The vector product along an axis of size 3."""
         y = self._as_tensor("cross", other)
@@ -123,6 +124,7 @@ class Contraction(Random):
             raise ShapeError(f"cross: axis {axis} of {shape} has no size of 3")
         return a.roll(-1, place) * b.roll(-2, place) - a.roll(-2, place) * b.roll(-1, place)
 
+    @rounded_once(3)
     def addmm(self, a: TensorCore, b: TensorCore, beta: float = 1, alpha: float = 1) -> Self:
         """beta * x + alpha * (a @ b)."""
         product = self._as_tensor("addmm", a).matmul(b)
@@ -131,12 +133,14 @@ class Contraction(Random):
 
     addmv = baddbmm = addmm
 
+    @rounded_once(2)
     def cosine_similarity(self, other: TensorCore, axis: int = 1, eps: float = 1e-8) -> Self:
         """The cosine of the angle of vectors along an axis; their norms count as at least eps."""
         y = self._as_tensor("cosine_similarity", other)
         a, b = self.norm(2, axis, keepdim=True), y.norm(2, axis, keepdim=True)
         return ((self / a.maximum(eps)) * (y / b.maximum(eps))).sum(axis)
 
+    @rounded_once(2)
     def linear(self, weight: TensorCore, bias: TensorCore | None = None) -> Self:
         """x @ weight.T + bias, for x (..., in) and weight (out, in), as PyTorch has it."""
         if weight.ndim not in (1, 2) or self.ndim < 1 or self.shape[-1] != weight.shape[-1]:
@@ -151,7 +155,11 @@ class Contraction(Random):
         for axes that broadcast. Operands are joined from left to right.
         """
         several = len(operands) == 1 and isinstance(operands[0], (list, tuple))
-        tensors = list(operands[0] if several else operands)
+        return cls._einsum(formula, *(operands[0] if several else operands))
+
+    @classmethod
+    @rounded_once(operands=52)  # there are no more letters
+    def _einsum(cls, formula: str, *tensors: Any) -> Self:
         inputs, output = _einsum_terms(formula, [t.shape for t in tensors])
         made, letters = _diagonals(tensors[0], inputs[0])
         for i, other in enumerate(tensors[1:], 1):
@@ -164,6 +172,7 @@ class Contraction(Random):
 
     # ------------------------------------------------------------------- attention
 
+    @rounded_once()
     def scaled_dot_product_attention(
         self,
         key: TensorCore,
@@ -188,8 +197,6 @@ class Contraction(Random):
             key, value = self._shared_heads(key), self._shared_heads(value)
         value = self._as_tensor("attention", value)
         scores = (self * factor).matmul(self._as_tensor("attention", key).mT)
-        dtype = result_dtype((scores, value))
-        scores = scores._widened()
         if is_causal:
             rows, columns = scores.shape[-2:]
             allowed = self._positions(columns) <= self._positions(rows).unsqueeze(1)
@@ -206,7 +213,7 @@ class Contraction(Random):
         if blind:
             total = total.eq(0).where(1, total)  # and then gets zeros
         # divided last: there are fewer results than shares, forward and backward
-        return (shares.dropout(dropout_p).matmul(value._widened()) / total).cast(dtype)
+        return shares.dropout(dropout_p).matmul(value) / total
 
     def _shared_heads(self, other: TensorCore) -> Self:
         """`other` (..., heads, length, size) with each head repeated, as many as this one has."""
@@ -295,5 +302,5 @@ def _contract(a: Any, la: str, b: Any, lb: str, needed: set[str]) -> tuple[Any, 
         nodes.append(build.reshape(cast_node(node, dtype), tuple(sizes.get(c, 1) for c in order)))
     full = broadcast_shape("einsum", nodes[0].shape, nodes[1].shape)
     x, y = (broadcast_node("einsum", node, full) for node in nodes)
-    made = summed_product(x, y, len(inner), dtype) if inner else Mul(x, y)
+    made = summed_product(x, y, len(inner)) if inner else Mul(x, y)
     return a._derived(made, b), "".join(order[: len(order) - len(inner)])

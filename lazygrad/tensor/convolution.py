@@ -18,6 +18,7 @@ from .contraction import Contraction, summed_product
 from .core import TensorCore
 from .joining import pad_node
 from .operands import broadcast_node, cast_node, result_dtype
+from .precision import rounded_once
 
 
 class Convolution(Contraction):
@@ -65,6 +66,7 @@ class Convolution(Contraction):
         """`conv2d` with three spatial axes: (N, C, D, H, W) with (O, C / groups, KD, KH, KW)."""
         return self._convolve("conv3d", 3, weight, bias, stride, padding, dilation, groups)
 
+    @rounded_once(2)
     def _convolve(
         self,
         name: str,
@@ -99,7 +101,7 @@ class Convolution(Contraction):
         w = cast_node(weight._node, dtype)
         w = build.reshape(w, (1, groups, out // groups, *(1,) * spatial, inner, *kernel))
         node = summed_product(
-            broadcast_node(name, windows, full), broadcast_node(name, w, full), 1 + spatial, dtype
+            broadcast_node(name, windows, full), broadcast_node(name, w, full), 1 + spatial
         )
         return self._with_channel_bias(
             name, build.reshape(node, (batch, out, *sizes)), weight, bias
@@ -154,6 +156,7 @@ class Convolution(Contraction):
             "conv_transpose3d", 3, weight, bias, stride, padding, output_padding, groups, dilation
         )
 
+    @rounded_once(2)
     def _convolve_transposed(
         self,
         name: str,
@@ -188,9 +191,7 @@ class Convolution(Contraction):
         w = build.reshape(cast_node(weight._node, dtype), (groups, inner, per_group, *kernel))
         w = build.permute(w, (0, 2, *range(3, 3 + spatial), 1))
         w = build.reshape(w, (1, groups, per_group, *(1,) * spatial, *kernel, inner))
-        node = summed_product(
-            broadcast_node(name, x, full), broadcast_node(name, w, full), 1, dtype
-        )
+        node = summed_product(broadcast_node(name, x, full), broadcast_node(name, w, full), 1)
         node = build.reshape(node, (batch, groups * per_group, *sizes, *kernel))
         widths: list[tuple[int, int]] = []
         for axis in reversed(range(spatial)):  # a Fold takes the last axis for its windows

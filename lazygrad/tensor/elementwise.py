@@ -8,22 +8,24 @@ from typing import Any, Self
 
 import ml_dtypes
 
-from ..dtypes import bool_, float32, int64, to_dtype, uint8
+from ..dtypes import DType, bool_, float32, float64, int64, to_dtype, uint8
 from ..errors import DTypeError
 from ..graph import ir
 from ..graph.ir import Node
 from .autograd import Autograd
-from .core import Operand, TensorCore
+from .core import Operand, TensorCore, in_float32
 from .operands import (
     as_operand,
     broadcast_node,
     broadcast_shape,
     cast_node,
+    number,
     number_dtype,
     operand_node,
     result_dtype,
     tensors_in,
 )
+from .precision import is_exact, rounded_once
 
 UnaryMaker = Callable[[Node], Node]  # a node class of one input
 
@@ -48,9 +50,14 @@ class Elementwise(Autograd):
     def _binary(
         self, name: str, make: Any, y: Operand, reverse: bool = False, real: bool = False
     ) -> Self:
-        """`make` of both operands, in their common dtype (a float one, if `real`) and shape."""
-        a, b = self._matched(name, y, real)
+        """`make` of both operands, in their common dtype (a float one, if `real`) and shape.
+
+        A number that a 16-bit float would round is met in float32, and the result rounded.
+        """
+        a, b, dtype = self._in_one_dtype(name, y, real)
         node = make(b, a) if reverse else make(a, b)
+        if a.dtype is not dtype:
+            node = ir.Cast(node, dtype)
         if isinstance(y, TensorCore):
             return self._derived(node, y)
         return self._derived(node)
@@ -60,20 +67,10 @@ class Elementwise(Autograd):
         a = self._node
         if isinstance(y, TensorCore):
             b = y._node
-            if a.dtype is not b.dtype:
-                dtype = result_dtype((self, y))
-            else:
-                dtype = a.dtype
+            dtype = a.dtype if a.dtype is b.dtype else result_dtype((self, y))
             if real and not dtype.is_float:
                 dtype = float32
-            if a.dtype is not dtype:
-                a = cast_node(a, dtype)
-            if b.dtype is not dtype:
-                b = cast_node(b, dtype)
-            if a.shape != b.shape:
-                shape = broadcast_shape(name, a.shape, b.shape)
-                a, b = broadcast_node(name, a, shape), broadcast_node(name, b, shape)
-            return a, b
+            return _alike(name, a, b, dtype)
         other = as_operand(name, y, self)
         if isinstance(other, TensorCore):
             return self._matched(name, other, real)
@@ -84,6 +81,23 @@ class Elementwise(Autograd):
                 dtype = float32
             a = cast_node(a, dtype)
         return a, ir.Const(other, dtype, a.shape)
+
+    def _in_one_dtype(self, name: str, y: Operand, real: bool = False) -> tuple[Node, Node, DType]:
+        """`_matched`, and the dtype of the result. The nodes are float32 where that dtype has 16
+        bits, in which a number, or a tensor of shape () of another dtype, would be rounded."""
+        a = self._node
+        if isinstance(y, TensorCore):
+            b = y._node
+            if a.dtype is not b.dtype and () in (a.shape, b.shape):
+                dtype = result_dtype((self, y))
+                if in_float32(dtype):
+                    return *_alike(name, a, b, float32), dtype
+        elif in_float32(a.dtype):
+            other = number(y)
+            if other is not None and not is_exact(other, a.dtype):
+                return cast_node(a, float32), ir.Const(other, float32, a.shape), a.dtype
+        a, b = self._matched(name, y, real)
+        return a, b, a.dtype
 
     # ------------------------------------------------------------------- arithmetic
 
@@ -100,18 +114,17 @@ class Elementwise(Autograd):
         return self._subtract(y, False)
 
     def _subtract(self, y: Operand, reverse: bool) -> Self:
-        a, b = self._matched("sub", y)
-        if a.dtype == bool_:
+        if self.dtype == bool_ and result_dtype((self, as_operand("sub", y, self))) == bool_:
             raise DTypeError("sub: bools have no difference; use logical_xor")
-        node = ir.Sub(b, a) if reverse else ir.Sub(a, b)
-        return self._derived(node, y) if isinstance(y, TensorCore) else self._derived(node)
+        return self._binary("sub", ir.Sub, y, reverse)
 
     def _as_tensor(self, name: str, y: Operand) -> Self:
         """An operand as a tensor (a number as one of shape (), of its default dtype)."""
         other = as_operand(name, y, self)
         if isinstance(other, TensorCore):
             return self._from_node(other._node, other._requires_grad)
-        return self._from_node(ir.Const(other, number_dtype(other)))
+        exact = self.dtype == float64 and isinstance(other, float)
+        return self._from_node(ir.Const(other, float64 if exact else number_dtype(other)))
 
     def mul(self, y: Operand) -> Self:
         """x * y; logical and for bools."""
@@ -147,16 +160,18 @@ class Elementwise(Autograd):
         Raises ValueError for integers to a negative number, as PyTorch does.
         """
         if not reverse and isinstance(y, (int, float)) and not isinstance(y, bool):
-            special = _power(self._node, y)
+            node = self._node
+            special = _power(cast_node(node, float32) if in_float32(node.dtype) else node, y)
             if special is not None:
-                return self._derived(special)
-        a, b = self._matched("pow", y)
+                return self._derived(
+                    cast_node(special, node.dtype) if node.dtype.is_float else special
+                )
+        a, b, dtype = self._in_one_dtype("pow", y)
         if reverse:
             a, b = b, a
         if a.dtype.is_float:
-            node: Node = ir.Pow(a, b)
+            node = cast_node(ir.Pow(a, b), dtype)
         else:
-            dtype = a.dtype
             if dtype == bool_:
                 a, b = cast_node(a, uint8), cast_node(b, uint8)
             node = cast_node(_integer_power(a, b), dtype)
@@ -207,16 +222,19 @@ class Elementwise(Autograd):
         """`clamp` from above."""
         return self.clamp(None, max)
 
+    @rounded_once(3)
     def addcmul(self, a: Operand, b: Operand, value: float = 1) -> Self:
         """x + value * a * b."""
         return self.add(self._as_tensor("addcmul", a).mul(b), value)
 
+    @rounded_once(3)
     def addcdiv(self, a: Operand, b: Operand, value: float = 1) -> Self:
         """x + value * a / b."""
         return self.add(self._as_tensor("addcdiv", a).div(b), value)
 
     multiply, subtract, divide, true_divide, negative, absolute = mul, sub, div, div, neg, abs
 
+    @rounded_once(2)
     def lerp(self, end: Operand, weight: Operand) -> Self:
         """x + weight * (end - x), counted from `end` where a number `weight` is nearer to that."""
         other = self._as_tensor("lerp", end)
@@ -280,6 +298,7 @@ class Elementwise(Autograd):
             return self._from_node(ir.Const(True, bool_, self.shape))
         return self.abs().lt(math.inf)
 
+    @rounded_once(2)
     def isclose(
         self, y: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
     ) -> Self:
@@ -388,10 +407,23 @@ class Elementwise(Autograd):
 # --------------------------------------------------------------------------- on nodes
 
 
+def _alike(name: str, a: Node, b: Node, dtype: DType) -> tuple[Node, Node]:
+    """Both nodes in one dtype and their common shape."""
+    if a.dtype is not dtype:
+        a = cast_node(a, dtype)
+    if b.dtype is not dtype:
+        b = cast_node(b, dtype)
+    if a.shape != b.shape:
+        shape = broadcast_shape(name, a.shape, b.shape)
+        a, b = broadcast_node(name, a, shape), broadcast_node(name, b, shape)
+    return a, b
+
+
 def _truncated_quotient(a: Node, b: Node) -> Node:
     """a / b rounded towards zero."""
     if a.dtype.is_float:
-        return ir.Trunc(ir.Div(a, b))
+        wide = float32 if in_float32(a.dtype) else a.dtype  # rounded once, behind the comma
+        return cast_node(ir.Trunc(ir.Div(cast_node(a, wide), cast_node(b, wide))), a.dtype)
     floor = ir.FloorDiv(a, b)
     if a.dtype.kind != "int":
         return floor

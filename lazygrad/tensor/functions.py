@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from typing import Self, TypeVar
 
-from ..dtypes import float32, float64
+from ..dtypes import float64
 from ..graph import ir
 from ..graph.ir import Node
-from .core import Operand, in_float32
+from .core import Operand
 from .elementwise import UnaryMaker
 from .operators import Operators
+from .precision import rounded_once
 
 LOG2 = math.log(2.0)
 _F = TypeVar("_F", bound="Functions")
@@ -27,15 +28,6 @@ class Functions(Operators):
 
     def _function(self, name: str, make: UnaryMaker) -> Self:
         return self._real(name)._unary(make)
-
-    def _widened(self) -> Self:
-        """This tensor in at least float32, in which composed functions are computed."""
-        x = self._real("widened")
-        return x.cast(float32) if in_float32(x.dtype) else x
-
-    def _narrowed(self, x: Self) -> Self:
-        """`x`, rounded once to this tensor's own float dtype."""
-        return x.cast(self.dtype) if self.dtype.is_float else x
 
     def _with_value(self, value: Self) -> Self:
         """`value`, with the gradient of this tensor: the same function, computed in a form whose
@@ -55,51 +47,57 @@ class Functions(Operators):
         """2 ** x."""
         return self._real("exp2").pow(2, reverse=True)
 
+    @rounded_once()
     def expm1(self) -> Self:
         """e**x - 1, accurate near 0: it is tanh(x / 2) * (e**x + 1)."""
-        x = self._widened()
+        x = self._real("expm1")
         exp = x.exp()
-        return self._narrowed((exp - 1)._with_value((x * 0.5).tanh() * (exp + 1)))
+        return (exp - 1)._with_value((x * 0.5).tanh() * (exp + 1))
 
     def log(self) -> Self:
         """The natural logarithm; nan below 0."""
         return self._function("log", ir.Log)
 
+    @rounded_once()
     def log2(self) -> Self:
         """The logarithm to base 2."""
-        x = self._widened()
-        return self._narrowed(x.log() * (1 / LOG2))
+        x = self._real("log2")
+        return x.log() * (1 / LOG2)
 
+    @rounded_once()
     def log10(self) -> Self:
         """The logarithm to base 10."""
-        x = self._widened()
-        return self._narrowed(x.log() * (1 / math.log(10.0)))
+        x = self._real("log10")
+        return x.log() * (1 / math.log(10.0))
 
+    @rounded_once()
     def log1p(self) -> Self:
         """log(1 + x), accurate near 0: log(u) + (x - (u - 1)) / u, with u = 1 + x rounded.
 
         The second term is what the rounding of u lost.
         """
-        x = self._widened()
+        x = self._real("log1p")
         u = x + 1
         log = u.log()
         lost = (x - (u - 1)) / u
-        return self._narrowed(log._with_value(lost.isfinite().where(log + lost, log)))
+        return log._with_value(lost.isfinite().where(log + lost, log))
 
+    @rounded_once(2)
     def logaddexp(self, y: Operand) -> Self:
         """log(e**x + e**y) without overflow."""
-        a, b = self._widened(), self._as_tensor("logaddexp", y)._widened()
+        a, b = self._real("logaddexp"), self._as_tensor("logaddexp", y)._real("logaddexp")
         larger = a >= b
         high, low = larger.where(a, b), larger.where(b, a)
         # of two equal infinities it is nan; other ties have a gradient
         gap = (low - high).masked_fill(low.eq(high) & high.isinf(), 0)
         result = high + gap.exp().log1p()
-        return self._narrowed(result)
+        return result
 
     def sqrt(self) -> Self:
         """The square root; nan below 0."""
         return self._function("sqrt", ir.Sqrt)
 
+    @rounded_once()
     def rsqrt(self) -> Self:
         """1 / sqrt(x)."""
         x = self._real("rsqrt")
@@ -134,12 +132,13 @@ class Functions(Operators):
         """2/sqrt(pi) times the integral of exp(-t*t) from 0 to x."""
         return self._function("erf", ir.Erf)
 
+    @rounded_once()
     def erfc(self) -> Self:
         """1 - erf(x), whose digits that difference would lose where it is small.
 
         Beyond 1 it is e**(-x*x) and a rational approximation (Cephes, S. Moshier: `ndtr.c`).
         """
-        x = self._widened()
+        x = self._real("erfc")
         size = x.abs()
         tail = size > 1
         t = tail.where(size, 1.0).clamp(max=40.0)  # e**-1600 is 0 in any dtype
@@ -148,15 +147,16 @@ class Functions(Operators):
         near = _polynomial(t, _ERFC_P) / _polynomial(t, _ERFC_Q)
         far = _polynomial(t, _ERFC_R) / _polynomial(t, _ERFC_S)
         value = bell * (t < 8).where(near, far)
-        return self._narrowed(tail.where((x < 0).where(2 - value, value), 1 - x.erf()))
+        return tail.where((x < 0).where(2 - value, value), 1 - x.erf())
 
+    @rounded_once()
     def erfinv(self) -> Self:
         """The x that erf maps to this; infinite at -1 and 1, nan beyond them.
 
         A rational approximation (Giles 2012, "Approximating the erfinv function": single
         precision) made exact, derivatives and all, by two steps of Newton's method.
         """
-        y = self._widened()
+        y = self._real("erfinv")
         inside = y.abs() < 1
         known = inside.where(y, 0)
         w = -((1 - known) * (1 + known)).log()
@@ -166,34 +166,38 @@ class Functions(Operators):
         for _ in range(2):
             x = x - (x.erf() - known) * (x * x).exp() * (math.sqrt(math.pi) / 2)
         ends = y.sign().masked_fill(y.abs() > 1, math.nan) * math.inf
-        return self._narrowed(inside.where(x, ends))
+        return inside.where(x, ends)
 
+    @rounded_once()
     def logit(self, eps: float | None = None) -> Self:
         """log(x / (1 - x)), of x brought into [eps, 1 - eps] if eps is given."""
-        x = self._widened()
+        x = self._real("logit")
         x = x if eps is None else x.clamp(eps, 1 - eps)
         # not the logarithm of a quotient, whose gradient at 0 and 1 would be nan
-        return self._narrowed(x.log() - (-x).log1p())
+        return x.log() - (-x).log1p()
 
+    @rounded_once()
     def sinc(self) -> Self:
         """sin(pi x) / (pi x); 1 at 0."""
-        x = self._widened() * math.pi
+        x = self._real("sinc") * math.pi
         zero = x.eq(0)
-        return self._narrowed(zero.where(1, x.sin() / zero.where(1, x)))
+        return zero.where(1, x.sin() / zero.where(1, x))
 
+    @rounded_once(2)
     def xlogy(self, y: Operand) -> Self:
         """x * log(y); 0 where x is 0, unless y is nan."""
-        x, other = self._widened(), self._as_tensor("xlogy", y)._widened()
+        x, other = self._real("xlogy"), self._as_tensor("xlogy", y)._real("xlogy")
         zero = x.eq(0) & other.isnan().logical_not()
-        return self._narrowed(zero.where(0, x * zero.where(1, other).log()))
+        return zero.where(0, x * zero.where(1, other).log())
 
+    @rounded_once(2)
     def hypot(self, y: Operand) -> Self:
         """sqrt(x*x + y*y), without overflow; its gradient at 0 is 0."""
-        x, other = self._widened().abs(), self._as_tensor("hypot", y)._widened().abs()
+        x, other = self._real("hypot").abs(), self._as_tensor("hypot", y)._real("hypot").abs()
         large, small = x.maximum(other), x.minimum(other)
         even = large.eq(0) | large.eq(math.inf)
         ratio = small / even.where(1, large)
-        return self._narrowed(even.where(large, large * (ratio * ratio + 1).sqrt()))
+        return even.where(large, large * (ratio * ratio + 1).sqrt())
 
     def deg2rad(self) -> Self:
         """Degrees as radians."""
@@ -228,6 +232,10 @@ class Functions(Operators):
         """The nearest integer (or multiple of 10**-decimals), halves to even."""
         if decimals == 0 or not self.dtype.is_float:
             return self._rounded(ir.Round)
+        return self._rounded_to(decimals)
+
+    @rounded_once()
+    def _rounded_to(self, decimals: int) -> Self:
         scale = 10.0**decimals
         return (self * scale).round() / scale
 
@@ -245,11 +253,13 @@ class Functions(Operators):
         """cos(x), x in radians."""
         return self._function("cos", ir.Cos)
 
+    @rounded_once()
     def tan(self) -> Self:
         """sin(x) / cos(x)."""
-        x = self._widened()
-        return self._narrowed(x.sin() / x.cos())
+        x = self._real("tan")
+        return x.sin() / x.cos()
 
+    @rounded_once()
     def atan(self) -> Self:
         """The angle in (-pi/2, pi/2) whose tangent is x.
 
@@ -257,7 +267,7 @@ class Functions(Operators):
         atan(x) = pi/4 + atan((x - 1) / (x + 1)), where a rational or polynomial approximation
         serves (Cephes, S. Moshier: `atan.c` and `atanf.c`).
         """
-        x = self._widened()
+        x = self._real("atan")
         negative = x < 0
         size = negative.where(-x, x)
         steep, middle = size > math.tan(3 * math.pi / 8), size > math.tan(math.pi / 8)
@@ -272,11 +282,12 @@ class Functions(Operators):
         else:
             series = _polynomial(square, _ATAN_FLOAT)
         angle = start + (reduced * square * series + reduced)
-        return self._narrowed(negative.where(-angle, angle))
+        return negative.where(-angle, angle)
 
+    @rounded_once(2)
     def atan2(self, x: Operand) -> Self:
         """The angle of the point (x, y), where y is this tensor, in [-pi, pi]."""
-        y, other = self._widened(), self._as_tensor("atan2", x)._widened()
+        y, other = self._real("atan2"), self._as_tensor("atan2", x)._real("atan2")
         left, below = other._has_sign(), y._has_sign()
         wide, tall = other.abs(), y.abs()
         both_zero = wide.eq(0) & tall.eq(0)
@@ -287,49 +298,54 @@ class Functions(Operators):
         angle = special.where(diagonal, ratio).atan()
         half_turn = below.where(y.full_like(-math.pi), math.pi)
         flat_angle = left.where(angle + half_turn, angle)
-        return self._narrowed(flat.where(flat_angle, half_turn * 0.5 - angle))
+        return flat.where(flat_angle, half_turn * 0.5 - angle)
 
     def _has_sign(self) -> Self:
         """Whether the sign bit is set: also that of -0.0, which no comparison sees but 1 / x."""
         return (self < 0) | (self.eq(0) & (1 / self < 0))
 
+    @rounded_once()
     def asin(self) -> Self:
         """The angle in [-pi/2, pi/2] whose sine is x; nan outside [-1, 1]."""
-        x = self._widened()
+        x = self._real("asin")
         # tan of half the angle; its derivative at -1 and 1 is infinite, as it should be
-        return self._narrowed((x / (1 + (1 - x).sqrt() * (1 + x).sqrt())).atan() * 2)
+        return (x / (1 + (1 - x).sqrt() * (1 + x).sqrt())).atan() * 2
 
+    @rounded_once()
     def acos(self) -> Self:
         """The angle in [0, pi] whose cosine is x; nan outside [-1, 1]."""
-        x = self._widened()
+        x = self._real("acos")
         # 2 atan(sqrt((1 - x) / (1 + x))) keeps its digits near x = 1, where pi/2 - asin(x) does not
         negative = x < 0
         size = negative.where(-x, x)
         angle = ((1 - size).sqrt() / (1 + size).sqrt()).atan() * 2
-        return self._narrowed(negative.where(math.pi - angle, angle))
+        return negative.where(math.pi - angle, angle)
 
+    @rounded_once()
     def sinh(self) -> Self:
         """(e**x - e**-x) / 2: u/2 (1 + 1 / (u + 1)) with u = expm1(x), which keeps small x."""
-        x = self._widened()
+        x = self._real("sinh")
         negative = x < 0
         half = (negative.where(-x, x) * 0.5).expm1()  # u = h (h + 2): its parts overflow later
         value = half * 0.5 * (half + 2) * (1 + 1 / (half + 1).square())
-        return self._narrowed(negative.where(-value, value))
+        return negative.where(-value, value)
 
+    @rounded_once()
     def cosh(self) -> Self:
         """(e**x + e**-x) / 2."""
-        x = self._widened()
+        x = self._real("cosh")
         negative = x < 0
         half = (negative.where(-x, x) * 0.5).exp()
-        return self._narrowed(half * (half * 0.5) + 0.5 / (half * half))
+        return half * (half * 0.5) + 0.5 / (half * half)
 
     def tanh(self) -> Self:
         """The hyperbolic tangent."""
         return self._function("tanh", ir.Tanh)
 
+    @rounded_once()
     def asinh(self) -> Self:
         """log(x + sqrt(x*x + 1)) = sign(x) log1p(|x| + x*x / (1 + sqrt(x*x + 1)))."""
-        x = self._widened()
+        x = self._real("asinh")
         negative = x < 0
         size = negative.where(-x, x)
         large = size > 1e6  # there it is log(2 |x|) to full precision, and x*x may overflow
@@ -337,20 +353,22 @@ class Functions(Operators):
         square = small * small
         near = (small + square / ((square + 1).sqrt() + 1)).log1p()
         value = large.where(large.where(size, 1.0).log() + LOG2, near)
-        return self._narrowed(negative.where(-value, value))
+        return negative.where(-value, value)
 
+    @rounded_once()
     def acosh(self) -> Self:
         """log(x + sqrt(x*x - 1)) = log1p(t + sqrt(2 t + t*t)) with t = x - 1; nan below 1."""
-        x = self._widened()
+        x = self._real("acosh")
         large = x > 1e6
         t = large.where(2.0, x) - 1
         near = (t + t.sqrt() * (t + 2).sqrt()).log1p()
-        return self._narrowed(large.where(large.where(x, 1.0).log() + LOG2, near))
+        return large.where(large.where(x, 1.0).log() + LOG2, near)
 
+    @rounded_once()
     def atanh(self) -> Self:
         """log((1 + x) / (1 - x)) / 2 = (log1p(x) - log1p(-x)) / 2; nan outside [-1, 1]."""
-        x = self._widened()
-        return self._narrowed((x.log1p() - (-x).log1p()) * 0.5)
+        x = self._real("atanh")
+        return (x.log1p() - (-x).log1p()) * 0.5
 
     fix, sgn = trunc, sign
     arctan, arcsin, arccos, arctan2 = atan, asin, acos, atan2

@@ -15,7 +15,8 @@ from ..graph.ir import Const, Gather, Iota, Node, Scatter, Shape, Sort
 from .arguments import normalized_axis
 from .core import Operand, TensorCore
 from .indexing import Indexing, check_known_range
-from .operands import broadcast_node, broadcast_shape, cast_node
+from .operands import broadcast_node, broadcast_shape, cast_node, class_numbers
+from .precision import rounded_once
 
 _REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod", "amax": "max",
                "amin": "min", "mean": "sum"}  # fmt: skip
@@ -135,6 +136,7 @@ class Gathering(Indexing):
         """x with source[i][j] added to x[index[i][j]][j], for axis 0."""
         return self._scattered("scatter_add", axis, index, source, "sum")
 
+    @rounded_once()
     def scatter_reduce(
         self,
         axis: int,
@@ -156,15 +158,14 @@ class Gathering(Indexing):
             x = touched.where(self._from_node(Const(identity, self.dtype)), self)
         made = x._scattered("scatter_reduce", axis, index, source, op)
         if reduce == "mean":
-            counts = self.ones_like() if include_self else self.zeros_like()
-            ones = self._as_tensor("scatter_reduce", 1.0).cast(self.dtype)
-            counts = counts._scattered(
-                "scatter_reduce", axis, index, ones.expand(index.shape), "sum"
-            )
+            kind = self.dtype if self.dtype.is_float else int64
+            counts = self._from_node(Const(int(include_self), kind, self.shape))
+            counts = counts._scattered("scatter_reduce", axis, index, 1, "sum")
             divisor = counts.maximum(1)
-            made = made / divisor if self.dtype.is_float else made // divisor
+            made = made / divisor if kind.is_float else (made // divisor).cast(self.dtype)
         return made
 
+    @rounded_once()
     def index_add(self, axis: int, index: TensorCore, source: TensorCore, alpha: float = 1) -> Self:
         """x with slice i of the source added to slice index[i] of the axis."""
         axis = normalized_axis("index_add", axis, self.ndim)
@@ -181,8 +182,9 @@ class Gathering(Indexing):
             raise DTypeError(f"one_hot: classes are integers, not {self.dtype}")
         if num_classes < 0:
             num_classes = int(self.max().item()) + 1 if self.numel() else 0
-        classes = self._positions(num_classes, self.dtype)
-        return (self.unsqueeze(-1) == classes).cast(int64)
+        number = self._from_node(class_numbers(self, num_classes))
+        classes = self._positions(num_classes, number.dtype)
+        return (number.unsqueeze(-1) == classes).cast(int64)
 
     # ------------------------------------------------------------------- order
 
@@ -243,6 +245,7 @@ class Gathering(Indexing):
             return found.reshape(())
         return (found, index) if keepdim else (found.squeeze(place), index.squeeze(place))
 
+    @rounded_once()
     def quantile(
         self, q: float | Sequence[float], axis: int | None = None, keepdim: bool = False
     ) -> Self:

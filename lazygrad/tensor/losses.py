@@ -8,7 +8,8 @@ from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Equal, Iota
 from .core import TensorCore
-from .operands import broadcast_node
+from .operands import broadcast_node, class_numbers
+from .precision import rounded_once
 from .resampling import Resampling
 
 
@@ -32,22 +33,26 @@ class Losses(Resampling):
             raise ShapeError(f"{name}: input {self.shape} and target {other.shape} differ")
         return other
 
+    @rounded_once(2)
     def mse_loss(self, target: TensorCore, reduction: str = "mean") -> Self:
         """(x - target)**2."""
         return (
             (self - self._target("mse_loss", target)).square()._reduced_loss("mse_loss", reduction)
         )
 
+    @rounded_once(2)
     def l1_loss(self, target: TensorCore, reduction: str = "mean") -> Self:
         """|x - target|."""
         return (self - self._target("l1_loss", target)).abs()._reduced_loss("l1_loss", reduction)
 
+    @rounded_once(2)
     def huber_loss(self, target: TensorCore, reduction: str = "mean", delta: float = 1.0) -> Self:
         """d*d/2 where d = |x - target| is below delta, else delta * (d - delta/2)."""
         gap = (self - self._target("huber_loss", target)).abs()
         made = (gap < delta).where(gap.square() * 0.5, (gap - delta / 2) * delta)
         return made._reduced_loss("huber_loss", reduction)
 
+    @rounded_once(2)
     def smooth_l1_loss(
         self, target: TensorCore, reduction: str = "mean", beta: float = 1.0
     ) -> Self:
@@ -56,6 +61,7 @@ class Losses(Resampling):
             return self.l1_loss(target, reduction)
         return self.huber_loss(target, reduction, beta) / beta
 
+    @rounded_once(2)
     def kl_div(self, target: TensorCore, reduction: str = "mean", log_target: bool = False) -> Self:
         """target * (log(target) - x), for x a log-probability; "batchmean" divides by the batch."""
         other = self._target("kl_div", target)
@@ -68,6 +74,7 @@ class Losses(Resampling):
             return made.sum() / self.shape[0]
         return made._reduced_loss("kl_div", reduction)
 
+    @rounded_once(2)
     def binary_crossentropy(
         self, target: TensorCore, weight: TensorCore | None = None, reduction: str = "mean"
     ) -> Self:
@@ -81,6 +88,7 @@ class Losses(Resampling):
         made = made if weight is None else made * weight
         return made._reduced_loss("binary_crossentropy", reduction)
 
+    @rounded_once(2)
     def binary_crossentropy_logits(
         self,
         target: TensorCore,
@@ -102,6 +110,7 @@ class Losses(Resampling):
 
     # ------------------------------------------------------------------- classes
 
+    @rounded_once()
     def cross_entropy(
         self,
         target: TensorCore,
@@ -122,12 +131,10 @@ class Losses(Resampling):
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not in [0, 1]")
         axis = min(1, self.ndim - 1)
-        x = self._widened()
+        x = self._real("cross_entropy")
         t = self._as_tensor("cross_entropy", target)
         if t.dtype.is_float:
-            return self._narrowed(
-                x._soft_cross_entropy(t, axis, weight, reduction, label_smoothing)
-            )
+            return x._soft_cross_entropy(t, axis, weight, reduction, label_smoothing)
         shifted = x - x._top("cross_entropy", axis)
         log_total = shifted.exp().sum(axis).log()
         factor = None if weight is None else self._as_tensor("cross_entropy", weight).cast(x.dtype)
@@ -146,8 +153,8 @@ class Losses(Resampling):
             loss = loss * (1 - label_smoothing) + smooth * label_smoothing
         loss = counts.where(x._nan_for_no_class(t, axis, loss), 0)
         if reduction == "mean":
-            return self._narrowed(loss.sum() / share.sum())
-        return self._narrowed(loss._reduced_loss("cross_entropy", reduction))
+            return loss.sum() / share.sum()
+        return loss._reduced_loss("cross_entropy", reduction)
 
     def sparse_categorical_crossentropy(
         self,
@@ -159,6 +166,7 @@ class Losses(Resampling):
         """`cross_entropy` with class indices for targets."""
         return self.cross_entropy(target, None, ignore_index, reduction, label_smoothing)
 
+    @rounded_once()
     def nll_loss(
         self,
         target: TensorCore,
@@ -202,14 +210,16 @@ class Losses(Resampling):
             )
         count, rank = self.shape[axis], self.ndim
         along = tuple(count if i == axis else 1 for i in range(rank))
-        classes = broadcast_node(name, build.reshape(Iota(count, target.dtype), along), self.shape)
-        wanted = build.reshape(target._node, (*target.shape[:axis], 1, *target.shape[axis:]))
+        number = class_numbers(target, count)
+        classes = broadcast_node(name, build.reshape(Iota(count, number.dtype), along), self.shape)
+        wanted = build.reshape(number, (*target.shape[:axis], 1, *target.shape[axis:]))
         hit = Equal(broadcast_node(name, wanted, self.shape), classes)
         return self._from_node(hit), target.ne(ignore_index)
 
     def _nan_for_no_class(self, target: Self, axis: int, loss: Self) -> Self:
         """The loss, nan where the target is no class."""
-        valid = (target >= 0) & (target < self.shape[axis])
+        number = self._from_node(class_numbers(target, self.shape[axis]))
+        valid = (number >= 0) & (number < self.shape[axis])
         return valid.where(loss, float("nan"))
 
     def _soft_cross_entropy(

@@ -19,6 +19,12 @@ def cast_node(node: Node, dtype: DType) -> Node:
     return node if node.dtype == dtype else Cast(node, dtype)
 
 
+def class_numbers(index: TensorCore, count: int) -> Node:
+    """Integers in a dtype that holds all of 0 to `count`: their own, if it does."""
+    fits = count <= index.dtype.max
+    return index._node if fits else Cast(index._node, int64)
+
+
 def broadcast_shape(name: str, *shapes: Shape) -> Shape:
     """The shape that all the shapes broadcast to, aligned at the last axis.
 

@@ -14,6 +14,7 @@ from .arguments import per_axis
 from .convolution import Convolution, windowed
 from .core import TensorCore
 from .joining import pad_node
+from .precision import rounded_once
 
 Sizes = int | Sequence[int]
 
@@ -190,6 +191,7 @@ class Pooling(Convolution):
         )
         return flat.unflatten(-1, sizes)
 
+    @rounded_once()
     def _avg_pool(
         self,
         name: str,
@@ -203,16 +205,15 @@ class Pooling(Convolution):
         self._float_only(name)
         window = _Window(name, spatial, kernel_size, stride, padding, 1)
         widths = window.padding(self.shape, ceil_mode)
-        x = self._widened()
-        node = window.over(x._node, widths, 0)
+        node = window.over(self._node, widths, 0)
         rank = len(node.shape)
         axes = tuple(range(rank - spatial, rank))
-        total = x._derived(Reduce(node, "sum", axes))
+        total = self._derived(Reduce(node, "sum", axes))
         counts = window.counts(self.shape[-spatial:], widths, count_include_pad)
         if counts.min() == counts.max():
-            return self._narrowed(total / float(counts.flat[0]))
-        divisor = self._from_data(counts.astype(x.dtype.numpy), None, self._node.device)
-        return self._narrowed(total / divisor)
+            return total / float(counts.flat[0])
+        divisor = self._from_data(counts.astype(self.dtype.numpy), None, self._node.device)
+        return total / divisor
 
     def adaptive_avg_pool2d(self, output_size: int | Sequence[int | None] | None) -> Self:
         """Means over windows that divide each spatial axis into `output_size` parts, as equal as
@@ -235,6 +236,7 @@ class Pooling(Convolution):
         """`adaptive_max_pool2d` with one spatial axis."""
         return self._adaptive("max", 1, output_size)
 
+    @rounded_once()
     def _adaptive(
         self, op: str, spatial: int, output_size: int | Sequence[int | None] | None
     ) -> Self:

@@ -28,6 +28,7 @@ from .arguments import shape_of
 from .core import TensorCore
 from .gather import Gathering
 from .operands import broadcast_node, cast_node
+from .precision import rounded_once
 
 _PARITY = 0x1BD11BDA  # Skein's key schedule constant for 32-bit words
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -220,12 +221,14 @@ class Random(Gathering):
         """`randn` of this tensor's shape, dtype and device."""
         return self.randn(*self.shape, dtype=dtype or self.dtype, device=self._node.device)
 
+    @rounded_once()
     def bernoulli(self) -> Self:
         """1 with the probability that each element says, else 0."""
-        chance = self._widened()
+        chance = self._real("bernoulli")
         unit = self.rand(*self.shape, dtype=chance.dtype, device=self._node.device)
         return (unit < chance.detach()).cast(self.dtype)
 
+    @rounded_once()
     def multinomial(self, num_samples: int = 1, replacement: bool = False) -> Self:
         """Indices drawn with probabilities in proportion to the weights of each row (a tensor of
         one or two axes). Without replacement no index comes twice in a row."""
@@ -233,7 +236,7 @@ class Random(Gathering):
             raise ShapeError(f"multinomial: weights have one or two axes, not {self.shape}")
         if not replacement and num_samples > self.shape[-1]:
             raise ShapeError(f"multinomial: {num_samples} of {self.shape[-1]} without replacement")
-        weights = self.detach()._widened()
+        weights = self.detach()._real("multinomial")
         device = self._node.device
         if not replacement:
             # the smallest of exponential waiting times with these rates come in that proportion

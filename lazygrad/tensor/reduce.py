@@ -26,6 +26,7 @@ from .arguments import normalized_axes, normalized_axis
 from .core import Operand, TensorCore
 from .joining import Joining, pad_node
 from .operands import broadcast_node, cast_node
+from .precision import rounded_once
 
 Axes = int | Sequence[int] | None
 
@@ -166,6 +167,7 @@ class Reduction(Joining):
         """The sum of what is not nan."""
         return self.isnan().where(0, self).sum(axis, keepdim)
 
+    @rounded_once()
     def nanmean(self, axis: Axes = None, keepdim: bool = False) -> Self:
         """The mean of what is not nan; nan where nothing is."""
         self._float_only("nanmean")
@@ -198,13 +200,14 @@ class Reduction(Joining):
 
     def mean(self, axis: Axes = None, keepdim: bool = False, dtype: Any = None) -> Self:
         """The arithmetic mean of floats; nan of nothing. Raises DTypeError for integers."""
-        x = self if dtype is None else self.cast(dtype)
-        x._float_only("mean")
-        wide = x._widened()
-        total = wide.sum(axis, keepdim)
-        n = self._count("mean", axis)
-        return x._narrowed(total / n)
+        return (self if dtype is None else self.cast(dtype))._mean(axis, keepdim)
 
+    @rounded_once()
+    def _mean(self, axis: Axes, keepdim: bool) -> Self:
+        self._float_only("mean")
+        return self.sum(axis, keepdim) / self._count("mean", axis)
+
+    @rounded_once()
     def var(
         self,
         axis: Axes = None,
@@ -218,11 +221,11 @@ class Reduction(Joining):
         """
         self._float_only("var")
         correction = correction if unbiased is None else int(unbiased)
-        x = self._widened()
-        squares = (x - x.mean(axis, keepdim=True)).square()
+        squares = (self - self.mean(axis, keepdim=True)).square()
         n = max(0, self._count("var", axis) - correction)
-        return self._narrowed(squares.sum(axis, keepdim) / n)
+        return squares.sum(axis, keepdim) / n
 
+    @rounded_once()
     def std(
         self,
         axis: Axes = None,
@@ -232,27 +235,30 @@ class Reduction(Joining):
     ) -> Self:
         """The standard deviation, the square root of `var`; its gradient at 0 is 0."""
         self._float_only("std")
-        return self._narrowed(self._widened().var(axis, correction, keepdim, unbiased)._root())
+        return self.var(axis, correction, keepdim, unbiased)._root()
 
+    @rounded_once()
     def var_mean(
         self, axis: Axes = None, correction: float = 1, keepdim: bool = False
     ) -> tuple[Self, Self]:
         """(var, mean)."""
         return self.var(axis, correction, keepdim), self.mean(axis, keepdim)
 
+    @rounded_once()
     def std_mean(
         self, axis: Axes = None, correction: float = 1, keepdim: bool = False
     ) -> tuple[Self, Self]:
         """(std, mean)."""
         return self.std(axis, correction, keepdim), self.mean(axis, keepdim)
 
+    @rounded_once()
     def norm(self, p: float | str = 2, axis: Axes = None, keepdim: bool = False) -> Self:
         """The p-norm, (sum |x|**p)**(1/p); p may be inf, -inf, 0 (how many are not 0).
 
         The gradient of the 2-norm of zeros is 0.
         """
         self._float_only("norm")
-        x = self._widened()
+        x = self
         p = 2 if p == "fro" else p
         if isinstance(p, str):
             raise ValueError(f"norm: p is a number or 'fro', not {p!r}")
@@ -268,27 +274,29 @@ class Reduction(Joining):
             made = x.square().sum(axis, keepdim)._root()
         else:
             made = x.abs().pow(p).sum(axis, keepdim).pow(1 / p)
-        return self._narrowed(made)
+        return made
 
     def _root(self) -> Self:
         """The square root, with the gradient 0 at 0, where the slope of the root is infinite."""
         none = self.eq(0)
         return none.where(0, none.where(1, self).sqrt())
 
+    @rounded_once(2)
     def dist(self, y: TensorCore, p: float = 2) -> Self:
         """The p-norm of x - y."""
         return (self - y).norm(p)
 
+    @rounded_once()
     def logsumexp(self, axis: Axes = None, keepdim: bool = False) -> Self:
         """log(sum(e**x)) without overflow: the maximum is taken out first."""
-        x = self._widened()
+        x = self._real("logsumexp")
         top = x._top("logsumexp", axis)
         top = top.isfinite().where(top, 0)  # the difference of two infinities is nan
         total = (x - top).exp().sum(axis, keepdim=True).log() + top
         if not keepdim:
             axes = normalized_axes("logsumexp", axis, self.ndim)
             total = total.reshape(tuple(n for i, n in enumerate(self.shape) if i not in axes))
-        return self._narrowed(total)
+        return total
 
     def _top(self, name: str, axis: Axes) -> Self:
         """The maximum as a constant for gradients, kept in place; -inf of nothing."""
@@ -317,14 +325,17 @@ class Reduction(Joining):
         x = self.movedim(axis, -1)
         return x._derived(_scan_last(x._node, op, identity)).movedim(-1, axis)
 
+    @rounded_once()
     def cumsum(self, axis: int = 0) -> Self:
         """The sum of the elements up to each one, itself included; of integers as int64."""
         return self.cast(_accumulator(self.dtype))._scan("cumsum", "sum", axis, 0)
 
+    @rounded_once()
     def cumprod(self, axis: int = 0) -> Self:
         """The product of the elements up to each one, itself included; of integers as int64."""
         return self.cast(_accumulator(self.dtype))._scan("cumprod", "prod", axis, 1)
 
+    @rounded_once()
     def logcumsumexp(self, axis: int = 0) -> Self:
         """log(cumsum(e**x)) without overflow, by doubling: element i of step k is of the 2**k
         elements up to i."""

@@ -11,6 +11,7 @@ from ..errors import ShapeError
 from .arguments import per_axis
 from .core import Array
 from .pooling import Pooling
+from .precision import rounded_once
 
 Sizes = int | Sequence[int]
 _MODES = (
@@ -23,6 +24,7 @@ class Resampling(Pooling):
 
     __slots__ = ()
 
+    @rounded_once()
     def interpolate(
         self,
         size: Sizes | None = None,
@@ -77,7 +79,6 @@ class Resampling(Pooling):
             position = place * ((n - 1) / max(size - 1, 1))
         else:
             position = (place + 0.5) * step - 0.5
-        wide = self._widened()
         if mode == "bicubic":
             low = np.floor(position)
             taps = _cubic_weights(position - low)
@@ -90,12 +91,12 @@ class Resampling(Pooling):
         made: Self | None = None
         for offset, weights in zip(offsets, taps, strict=True):
             index = np.clip(low.astype(np.int64) + offset, 0, n - 1)
-            share = self._from_data(weights.astype(wide.dtype.numpy), None, self._node.device)
+            share = self._from_data(weights.astype(self.dtype.numpy), None, self._node.device)
             share = share.reshape(-1, *(1,) * (self.ndim - 1 - axis))
-            part = wide._along_index(axis, index) * share
+            part = self._along_index(axis, index) * share
             made = part if made is None else made + part
         assert made is not None
-        return self._narrowed(made)
+        return made
 
     def _along_index(self, axis: int, index: Array) -> Self:
         """The slices of an axis that `index` names."""

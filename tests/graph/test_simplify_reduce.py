@@ -6,7 +6,18 @@ import pytest
 from lazygrad.dtypes import bfloat16, bool_, float16, float32, float64, int8, int64
 from lazygrad.graph import simplify_reduce as rules
 from lazygrad.graph.evaluate import evaluate
-from lazygrad.graph.ir import Const, Expand, Fold, Mul, Pad, Permute, Reduce, Reshape
+from lazygrad.graph.ir import (
+    Cast,
+    Const,
+    Expand,
+    Fold,
+    Mul,
+    Pad,
+    Permute,
+    Reduce,
+    Reshape,
+    Scatter,
+)
 from lazygrad.graph.simplify import simplify
 
 
@@ -20,6 +31,8 @@ def cases(leaf):
     half, brain = leaf(np.ones((2, 1)), float16), leaf(np.ones((2, 1)), bfloat16)
     truths, yes, empty = leaf([[True], [False]]), Const(True, bool_, (3,)), leaf(np.ones((2, 0)))
     c = Const(3.0, float64, (2, 5))
+    places = (leaf([[0], [0]], int64), leaf([[0], [0]], int64))
+    brain_windows = leaf(np.ones((2, 2)), bfloat16)
     third, n5 = Const(1 / 3, float16, (5,)), Const(5.0, float64, (2, 4))
     zeros, minus = ((1, 0), (0, 2), (0, 0)), float("-inf")
     return [
@@ -67,6 +80,17 @@ def cases(leaf):
         (rules.reduce_below_pad, Reduce(Pad(x, zeros, 1.0), "prod", (0, 1)),
          Reduce(x, "prod", (0, 1))),
         (rules.reduce_below_pad, Reduce(Pad(x, zeros), "sum", (2,)), None),
+        (rules.accumulate_in_float32, Reduce(half, "sum", (1,)),
+         Cast(Reduce(Cast(half, float32), "sum", (1,)), float16)),
+        (rules.accumulate_in_float32, Reduce(Mul(half, half), "sum", (1,)),
+         Cast(Reduce(Mul(Cast(half, float32), Cast(half, float32)), "sum", (1,)), float16)),
+        (rules.accumulate_in_float32, Reduce(half, "max", (1,)), None),
+        (rules.accumulate_in_float32, Reduce(x, "sum", (1,)), None),
+        (rules.accumulate_in_float32, Fold(brain_windows, 0, 3),
+         Cast(Fold(Cast(brain_windows, float32), 0, 3), bfloat16)),
+        (rules.accumulate_in_float32, Scatter(brain, places, brain, "sum"),
+         Cast(Scatter(Cast(brain, float32), places, Cast(brain, float32), "sum"), bfloat16)),
+        (rules.accumulate_in_float32, Scatter(brain, places, brain, "set"), None),
         (rules.fold_zeros, Fold(Const(0.0, float64, (2, 2)), 0, 3), Const(0.0, float64, (3,))),
         (rules.fold_zeros, Fold(Const(1.0, float64, (2, 2)), 0, 3), None),
     ]  # fmt: skip

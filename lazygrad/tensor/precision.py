@@ -1,0 +1,69 @@
+"""In which precision operations compute: 16-bit floats in float32, rounded once at their end.
+
+float16 and bfloat16 are types to keep values in. A node of the graph computes in float32 and rounds
+its result (`graph/evaluate.py`); an operation of several nodes would round after each, and its
+intermediate values may not even fit. `rounded_once` lets such an operation see float32 only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from ..dtypes import DType, float32
+from .core import TensorCore, in_float32
+from .operands import result_dtype
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@lru_cache(maxsize=4096)
+def is_exact(value: bool | int | float, dtype: DType) -> bool:
+    """Whether a number is one of the float dtype's own, so that rounding leaves it as it is."""
+    with np.errstate(over="ignore"):
+        rounded = float(np.asarray(value, np.float64).astype(dtype.numpy))
+    return rounded == value or value != value
+
+
+def rounded_once(operands: int = 1) -> Callable[[F], F]:
+    """Decorator of an operation: 16-bit floats are given to it as float32, and its float32 results
+    are rounded to the common dtype of its first `operands` tensors, where that has 16 bits.
+
+        @rounded_once()
+        def silu(self): return self * self.sigmoid()  # of float16: two roundings less
+    """
+
+    def decorate(operation: F) -> F:
+        @wraps(operation)
+        def computed(*args: Any, **named: Any) -> Any:
+            given = (*args, *named.values())
+            if not any(isinstance(x, TensorCore) and in_float32(x._node.dtype) for x in given):
+                return operation(*args, **named)
+            dtype = result_dtype([x for x in given if isinstance(x, TensorCore)][:operands])
+            wide = [_widened(x) for x in given]
+            made = operation(*wide[: len(args)], **dict(zip(named, wide[len(args) :], strict=True)))
+            return _narrowed(made, dtype) if in_float32(dtype) else made
+
+        return cast(F, computed)
+
+    return decorate
+
+
+def _widened(value: Any) -> Any:
+    """A tensor of 16-bit floats in float32; all else as it is."""
+    if isinstance(value, TensorCore) and in_float32(value._node.dtype):
+        return value.cast(float32)
+    return value
+
+
+def _narrowed(made: Any, dtype: DType) -> Any:
+    """The float32 results of an operation in its own dtype."""
+    if isinstance(made, TensorCore):
+        return made.cast(dtype) if made._node.dtype is float32 else made
+    if isinstance(made, tuple):
+        parts = [_narrowed(part, dtype) for part in made]
+        return type(made)(*parts) if hasattr(made, "_fields") else tuple(parts)
+    return made
