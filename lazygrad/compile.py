@@ -37,6 +37,7 @@ from .graph.ir import Buffer, Contiguous, Detach, Node, Reshape, topological
 from .graph.simplify import simplify
 from .graph.structure import Key, structure
 from .loops.chain import chain
+from .loops.check_accesses import REPORT, check_accesses, with_report
 from .loops.cost import flops
 from .loops.heuristics import plan_count, transform
 from .loops.ir import Function, identity_text
@@ -98,8 +99,8 @@ def plan_for(
         number = {leaf: n for n, leaf in enumerate(leaves)}
         gifts = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
     watched = [place.number for place in watching()]
-    settings = (config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, *watched)
-    key = (key, *gifts.items(), Device.DEFAULT, *settings)
+    settings = (config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.BOUNDS)
+    key = (key, *gifts.items(), Device.DEFAULT, *settings, *watched)
     plan = _plans.get(key)
     if plan is None:
         slots, abstract = _over_slots(outputs, leaves)
@@ -207,6 +208,8 @@ def compile_kernel(
         if node in memory.in_place
     ]
     function, arrays = overwrite(function, pairs)
+    if config.BOUNDS:
+        function = with_report(function)
     offsets: tuple[int, ...] = ()
     if machine.has_offsets:
         function, offsets = rebase(function)
@@ -220,6 +223,8 @@ def compile_kernel(
             found = stages.run(
                 "transform", transform, function, kernel.kinds, machine, stages.saw, rank
             )
+            if REPORT in found.arguments:
+                found = check_accesses(found)
             _functions[at] = found
         return found
 

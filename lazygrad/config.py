@@ -36,6 +36,10 @@ WINOGRAD: int
 """1 (the default): convolutions that it makes faster are computed from tiles, with fewer products,
 on a CPU; then an infinite or very large pixel spoils the results of its whole tile. 0: none is."""
 
+BOUNDS: int
+"""1: every access of a kernel is tested against the size of its array, and one outside raises
+CompilerError: for tests of the compiler, as it costs much time. 0 (the default): none is."""
+
 DEBUG: int
 """What is told while running, on stderr: 0 nothing (the default), 1 a line per schedule, 2 also a
 line per kernel with its time and rates, 3 also the transformations chosen and why, 4 also code."""
@@ -129,6 +133,7 @@ SETTINGS: dict[str, Setting] = {
     "THREADS": Setting(_whole_number(1), "a whole number, 1 or more", _available_cores),
     "TUNE": Setting(_whole_number(0, 1), "0 or 1", lambda: 0),
     "WINOGRAD": Setting(_whole_number(0, 1), "0 or 1", lambda: 1),
+    "BOUNDS": Setting(_whole_number(0, 1), "0 or 1", lambda: 0),
     "DEBUG": Setting(_whole_number(0, 4), "0, 1, 2, 3 or 4", lambda: 0),
     "DUMP": Setting(_writable_folder, "a folder that can be made and written to", lambda: None),
     "LAZYGRAD_DATA": Setting(_existing_folder, "a folder that exists", lambda: None),

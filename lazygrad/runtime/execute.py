@@ -53,6 +53,9 @@ class Transfer:
         memories[self.to_place] = self.target.upload(array)
 
 
+Step = Callable[[Memories], None]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Output:
     """Where among the memories an output is, and what it is."""
@@ -75,7 +78,7 @@ class Plan:
         self,
         leaves: int,
         allocations: Sequence[tuple[Callable[[int], Any], int]],
-        steps: Sequence[Run | Transfer],
+        steps: Sequence[Step],
         outputs: Sequence[Output],
         taken: Sequence[int] = (),
         peak_bytes: int = 0,

@@ -7,14 +7,19 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any, Protocol
 
+import numpy as np
+
 from .. import config
 from ..backends.base import Device, Launch, Program
+from ..dtypes import DType
 from ..graph.ir import Buffer
+from ..loops.check_accesses import REPORT
 from ..schedule.ir import Kernel, Schedule
 from ..schedule.memory import MemoryPlan, outputs_of
 from ..schedule.place import Located, Part
+from .accesses import CheckAccesses
 from .device import Device as Devices
-from .execute import Output, Plan, Run, Transfer
+from .execute import Output, Plan, Run, Step, Transfer
 from .report import report_compiled
 
 
@@ -33,7 +38,7 @@ class Linker:
             (leaf, leaf.storage.device): n for n, leaf in enumerate(leaves)
         }
         self._allocations: list[tuple[Callable[[int], Any], int]] = []
-        self._steps: list[Run | Transfer] = []
+        self._steps: list[Step] = []
         self._taken: list[int] = []
 
     def add(
@@ -69,6 +74,9 @@ class Linker:
         if schedule.kernels:
             placed = self._launches(name, schedule.kernels, memory, launches)
             self._steps.append(self._compiled(device, placed, stages))
+            tested = [launch for launch in placed if REPORT in launch.function.arguments]
+            if tested:
+                self._steps.append(CheckAccesses(device, tuple(tested)))
 
     def plan(self, outputs: Sequence[Located]) -> Plan:
         """The plan for these outputs."""
@@ -78,6 +86,12 @@ class Linker:
 
     def _allocate(self, device: Device, nbytes: int) -> int:
         self._allocations.append((device.allocate, nbytes))
+        return self._leaves + len(self._allocations) - 1
+
+    def _zeros(self, device: Device, size: int, dtype: DType) -> int:
+        """The place of memory that holds zeros when the plan begins."""
+        zeros = np.zeros(size, dtype.numpy)
+        self._allocations.append((lambda nbytes: device.upload(zeros.copy()), zeros.nbytes))
         return self._leaves + len(self._allocations) - 1
 
     def _receive(self, arrival: Buffer, source: Located, device: Device) -> None:
@@ -117,7 +131,11 @@ class Linker:
                 written.clear()
             read.update(inputs)
             written.update(outputs)
-            placed.append(replace(launch, slots=(*outputs, *inputs), barrier=barrier))
+            report: list[int] = []
+            if REPORT in launch.function.arguments:
+                report.append(self._zeros(Devices.get(device), REPORT.size, REPORT.dtype))
+            slots = (*outputs, *report, *inputs)
+            placed.append(replace(launch, slots=slots, barrier=barrier))
         return placed
 
     def _compiled(self, device: Device, launches: Sequence[Launch], stages: Observer) -> Run:

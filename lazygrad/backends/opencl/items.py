@@ -239,7 +239,8 @@ def _check_independent(function: Function, nests: Iterable[Nest]) -> None:
         for stmt in statements(nest.loops[0].body):
             for array in arrays_of(stmt):
                 touched.setdefault(array, set()).add(n)
-            if isinstance(stmt, Store | Accumulate):
+            is_atomic = isinstance(stmt, Accumulate) and stmt.atomic
+            if isinstance(stmt, Store | Accumulate) and not is_atomic:
                 written.setdefault(stmt.array, set()).add(n)
     for array, writers in written.items():
         if (array.scope == "global" and touched[array] != writers) or len(writers) > 1:

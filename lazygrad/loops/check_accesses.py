@@ -1,0 +1,159 @@
+"""Test each access of a function against the size of its array, for tests of the compiler.
+
+    out0[i] = in0[in1[i]]
+    ->  if !(0 <= in1[i] < 8):  report[0] max= 1;  report[1] max= in1[i]
+        out0[i] = in0[in1[i]] if 0 <= in1[i] < 8
+
+An access that lies outside is left out, and its number and index are in `report`, an output that
+`with_report` adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..dtypes import int32
+from ..expr import Array, Cast, Expr, Literal, Load, Op, Ramp, ReduceLanes, rewrite
+from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Prefetch, Stmt, Store
+
+REPORT = Array("report", int32, 2)  # the number of an access outside (0: none), and an index
+_SHARED = ("parallel", "workgroup", "workitem")
+
+
+def with_report(function: Function) -> Function:
+    """The function with the report as its last output."""
+    n = function.outputs
+    arguments = (*function.arguments[:n], REPORT, *function.arguments[n:])
+    return replace(function, arguments=arguments, outputs=n + 1)
+
+
+def described(function: Function, number: int) -> str:
+    """The access that a number in the report of a checked function stands for."""
+    (text,) = (r for r in function.reasons if r.startswith(f"access {number}: "))
+    return text.partition(": ")[2]
+
+
+def check_accesses(function: Function) -> Function:
+    """The function with its accesses tested; its reasons tell what their numbers stand for.
+
+    Requires: loops as code generators take them, and a report among the outputs. Ensures: no memory
+    outside of an array is touched. Accesses whose places are constants are tested here, once.
+    """
+    checker = _Checker()
+    body = checker.body(function.body)
+    return replace(function, body=body, reasons=(*function.reasons, *checker.accesses))
+
+
+class _Checker:
+    """The accesses found so far, and the tests that stand before the next statement."""
+
+    def __init__(self) -> None:
+        self.accesses: list[str] = []
+        self.tests: list[Stmt] = []
+
+    def body(self, body: Body) -> Body:
+        """The statements with their tests. Those before a loop that is shared among threads or
+        items move into it: around it there is nothing but definitions."""
+        done: list[Stmt] = []
+        for n, stmt in enumerate(body):
+            if isinstance(stmt, For) and stmt.kind in _SHARED and not isinstance(stmt.extent, Expr):
+                done.append(replace(stmt, body=self.body(stmt.body)))
+                continue
+            new = self.statement(stmt)
+            waits = isinstance(stmt, Let | Alloc) and any(
+                isinstance(s, For) and s.kind in _SHARED for s in body[n:]
+            )
+            if not waits:
+                done += self.tests
+                self.tests = []
+            done.append(new)
+        return tuple(done)
+
+    def statement(self, stmt: Stmt) -> Stmt:
+        match stmt:
+            case For(extent=extent):
+                around = self.expression(extent) if isinstance(extent, Expr) else extent
+                return replace(stmt, extent=around, body=self.inner(stmt.body))
+            case If(condition, then, otherwise):
+                return If(self.expression(condition), self.inner(then), self.inner(otherwise))
+            case Let():
+                return replace(stmt, value=self.expression(stmt.value))
+            case Store() | Accumulate():
+                lanes = max(stmt.index.lanes, stmt.value.lanes)
+                guard = None if stmt.guard is None else self.expression(stmt.guard)
+                index, value = self.expression(stmt.index), self.expression(stmt.value)
+                guard = self.inside(stmt.array, index, lanes, guard, "written")
+                return replace(stmt, index=index, value=value, guard=guard)
+            case Prefetch():
+                return replace(stmt, index=self.expression(stmt.index))
+        return stmt
+
+    def inner(self, body: Body) -> Body:
+        """A body of its own, whose tests are not those of the statement that it is part of."""
+        own, self.tests = self.tests, []
+        result = self.body(body)
+        self.tests = own
+        return result
+
+    def expression(self, e: Expr) -> Expr:
+        """The expression with its loads guarded; their tests are noted."""
+
+        def change(x: Expr) -> Expr | None:
+            if not isinstance(x, Load):
+                return None
+            return Load(x.array, x.index, self.inside(x.array, x.index, x.lanes, x.guard, "read"))
+
+        return rewrite(e, change)
+
+    def inside(
+        self, array: Array, index: Expr, lanes: int, guard: Expr | None, what: str
+    ) -> Expr | None:
+        """The guard, and that the index is inside; notes the test that tells where it is not."""
+        start, stride = (index.base, index.stride) if isinstance(index, Ramp) else (index, 1)
+        reach = stride * (lanes - 1)
+        if isinstance(start, Literal) and (isinstance(index, Ramp) or index.lanes == 1):
+            ends = int(start.value), int(start.value) + reach
+            if 0 <= min(ends) and max(ends) < array.size:
+                return guard
+        number = len(self.accesses) + 1
+        self.accesses.append(
+            f"access {number}: {array.name}[{index}] is {what}, of {array.size} elements"
+        )
+        places = Ramp(index, 1, lanes) if index.lanes == 1 < lanes else index
+        is_inside = Op("and", (_less(Literal(-1), places), _less(places, Literal(array.size))))
+        outside: Expr = Op("not", (is_inside,))
+        if guard is not None:
+            outside = Op("and", (guard, outside))
+        worst = Op("where", (outside, places, Literal(-(1 << 31))))
+        self.tests.append(_test(number, _any(outside), _largest(worst)))
+        return is_inside if guard is None else Op("and", (guard, is_inside))
+
+
+def _less(x: Expr, y: Expr) -> Expr:
+    """x < y as it stands: what bounds are said to prove is what is tested."""
+    return Op("lt", (x, y))
+
+
+def _any(condition: Expr) -> Expr:
+    if condition.lanes == 1:
+        return condition
+    return _less(Literal(0, int32), ReduceLanes("max", Cast(condition, int32)))
+
+
+def _largest(index: Expr) -> Expr:
+    return index if index.lanes == 1 else ReduceLanes("max", index)
+
+
+def _test(number: int, condition: Expr, index: Expr) -> If:
+    """If the condition holds: report the access; its index within what an int32 can tell."""
+    limits = Literal(int(int32.min)), Literal(int(int32.max))
+    clipped = Op("min", (Op("max", (index, limits[0])), limits[1]))
+    values: Sequence[Expr] = Literal(number, int32), Cast(clipped, int32)
+    return If(
+        condition,
+        tuple(
+            Accumulate(REPORT, Literal(n), "max", value, atomic=True)
+            for n, value in enumerate(values)
+        ),
+    )

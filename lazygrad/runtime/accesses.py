@@ -1,0 +1,30 @@
+"""What launches report of their accesses, where these are tested (BOUNDS=1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backends.base import Device, Launch
+from ..errors import CompilerError
+from ..loops.check_accesses import REPORT, described
+from .execute import Memories
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CheckAccesses:
+    """Raises CompilerError where a launch reports an access outside of its arrays (BOUNDS=1)."""
+
+    device: Device
+    launches: tuple[Launch, ...]
+
+    def __call__(self, memories: Memories) -> None:
+        for launch in self.launches:
+            report = np.zeros(REPORT.size, REPORT.dtype.numpy)
+            place = launch.slots[launch.function.arguments.index(REPORT)]
+            self.device.download(memories[place], report)
+            number, index = map(int, report)
+            if number:
+                access = described(launch.loops, number)
+                raise CompilerError(f"{launch.function.name}: {access}; {index} is outside")
