@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dtypes import int64
+import numpy as np
+
 from ..errors import ShapeError
 from ..tensor import Tensor
+from ..tensor.mode import note_evaluation
 from ..tensor.precision import rounded_once
 from . import init
 
@@ -33,16 +35,17 @@ class BatchNorm:
         self.weight = init.ones(num_features, device=device) if affine else None
         self.bias = init.zeros(num_features, device=device) if affine else None
         self.track_running_stats = track_running_stats
-        if track_running_stats:
-            self.running_mean = Tensor.zeros(num_features, device=device)
-            self.running_var = Tensor.ones(num_features, device=device)
-            self.num_batches_tracked = Tensor.zeros((), dtype=int64, device=device)
+        if track_running_stats:  # in memory, no constants: the first step is a program for all
+            self.running_mean = Tensor(np.zeros(num_features, np.float32), device=device)
+            self.running_var = Tensor(np.ones(num_features, np.float32), device=device)
+            self.num_batches_tracked = Tensor(0, device=device)
 
     @rounded_once()
     def __call__(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ShapeError(f"BatchNorm: input {x.shape} should have {self.num_features} channels")
         if not (Tensor.training or not self.track_running_stats):
+            note_evaluation(Tensor, type(self).__name__)
             invstd = (self.running_var.cast(x.dtype) + self.eps).rsqrt()
             return x.batchnorm(self.weight, self.bias, self.running_mean, invstd)
         count = x.numel() // x.shape[1]

@@ -15,22 +15,20 @@ The themes stand in files of their own, each building on those before it:
     random       Threefry, and distributions from it
     contraction  matmul, einsum, attention;  convolution;  pooling, resampling
     losses       cross entropy and others
+    mode         training or evaluation
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from functools import wraps
 from inspect import unwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .autograd import enable_grad, no_grad
 from .core import grad_enabled
 from .losses import Losses
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .mode import Mode
 
 
 class Tensor(Losses):
@@ -51,15 +49,10 @@ class Tensor(Losses):
         return x
 
     @classmethod
-    @contextmanager
-    def train(cls, mode: bool = True) -> Iterator[None]:
-        """`with Tensor.train():` sets `Tensor.training` inside the block."""
-        before = Tensor.training
-        Tensor.training = mode
-        try:
-            yield
-        finally:
-            Tensor.training = before
+    def train(cls, mode: bool = True) -> Mode:
+        """Set `Tensor.training`; `with Tensor.train():` sets it inside the block, and
+        `@Tensor.train()` inside the function."""
+        return Mode(Tensor, mode)
 
 
 _SPELLINGS = {"dim": "axis", "dims": "axes", "dim0": "axis0", "dim1": "axis1",

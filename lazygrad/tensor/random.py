@@ -27,6 +27,7 @@ from ..runtime.device import Device
 from .arguments import shape_of
 from .core import TensorCore
 from .gather import Gathering
+from .mode import note_evaluation
 from .operands import broadcast_node, cast_node
 from .precision import rounded_once
 
@@ -75,6 +76,26 @@ class Random(Gathering):
         for device, state in _states.items():
             fresh = cls._from_storage(DeviceBuffer.from_numpy(_key_words(_seed[0]), device), (3,))
             state.assign(fresh)
+
+    @classmethod
+    def get_rng_state(cls, device: str | None = None) -> Self:
+        """The state of the random numbers, a tensor of three uint32 that later draws leave as it
+        is: with `set_rng_state` the numbers go on from there. Each device has its own."""
+        _, state = cls._random_state(device)
+        return cls._from_node(state._node).realize()
+
+    @classmethod
+    def set_rng_state(cls, state: Any, device: str | None = None) -> None:
+        """Go on with the random numbers from where `get_rng_state` was called.
+
+        Raises ShapeError or DTypeError for what is no such state.
+        """
+        given = state if isinstance(state, TensorCore) else cls._from_data(np.asarray(state))
+        if given.shape != (3,):
+            raise ShapeError(f"set_rng_state: a state has shape (3,), not {given.shape}")
+        if given.dtype != uint32:
+            raise DTypeError(f"set_rng_state: a state is of uint32, not {given.dtype}")
+        cls._random_state(device)[1].assign(given)
 
     @classmethod
     def _random_state(cls, device: str | None) -> tuple[str, TensorCore]:
@@ -253,6 +274,8 @@ class Random(Gathering):
         if not 0 <= p <= 1:
             raise ValueError(f"dropout: p is a probability, not {p}")
         if not type(self).training or p == 0:
+            if p:
+                note_evaluation(type(self), "dropout")
             return self
         if p == 1:
             return self * 0

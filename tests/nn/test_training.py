@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -169,3 +172,74 @@ def test_a_key_value_cache_gives_what_the_whole_sequence_does() -> None:
         np.testing.assert_allclose(
             step(Tensor(i), *token).numpy()[:, :, 0], whole[:, :, i], rtol=1e-5, atol=1e-6
         )
+
+
+TOLD = "BatchNorm behaves as in evalua|{'<string>'}"
+MODES = {
+    "nothing said": ("if True:", TOLD),
+    "a context": ("with Tensor.train():", "set()"),
+    "a switch": ("Tensor.train()\nif True:", "set()"),
+    "the attribute": ("Tensor.training = True\nif True:", "set()"),
+    "evaluation": ("with Tensor.train(False):", "set()"),
+}
+
+
+@pytest.mark.parametrize("name", list(MODES))
+def test_who_trains_in_evaluation_by_oversight_is_told_once(name: str) -> None:
+    program = f"""
+import warnings
+from lazygrad import Tensor, nn
+layers = [nn.Linear(3, 3), nn.BatchNorm(3), nn.Dropout(0.5)]
+optimizer = nn.optim.SGD(nn.state.get_parameters(layers))
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    for _ in range(3):
+{textwrap.indent(MODES[name][0], "        ")}
+            optimizer.zero_grad()
+            Tensor.ones(2, 3).sequential(layers).sum().backward()
+            optimizer.step()
+print(*[str(w.message)[:30] for w in told], {{w.filename for w in told}}, sep="|")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == MODES[name][1]
+
+
+def test_a_bare_call_of_train_sets_the_mode() -> None:
+    x = Tensor.ones(1000)
+    before = Tensor.training
+    try:
+        Tensor.train(False)
+        assert x.dropout(0.5).numpy().all()
+        Tensor.train()
+        assert not x.dropout(0.5).numpy().all()
+        with Tensor.train(False):
+            assert x.dropout(0.5).numpy().all()
+        assert Tensor.training is True
+        Tensor.train(mode=False)
+        assert Tensor.training is False
+    finally:
+        Tensor.training = before
+
+
+def test_train_is_a_context_and_a_decorator() -> None:
+    before = Tensor.training
+
+    @Tensor.train(not before)
+    def mode(depth: int = 0) -> list[bool]:
+        return [Tensor.training, *(mode(depth - 1) if depth else [])]
+
+    assert Tensor.training is before
+    assert mode(2) == [not before] * 3
+    assert Tensor.training is before
+    context = Tensor.train(not before)
+    for _ in range(2):
+        with context:
+            assert Tensor.training is not before
+            with context:
+                assert Tensor.training is not before
+            assert Tensor.training is not before
+        assert Tensor.training is before
+    with pytest.raises(KeyError), Tensor.train(not before):
+        raise KeyError
+    assert Tensor.training is before

@@ -1,0 +1,24 @@
+"""Optimizers: they move parameters against their gradients. Numerics are PyTorch's.
+
+    optimizer = Adam(get_parameters(model), lr=1e-3)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+`step` computes every new parameter and all state in one go, so the compiler sees the forward pass,
+the backward pass and the updates together, and it can be captured by `jit` with them. The learning
+rate is a tensor, so changing it (`optimizer.lr = 1e-4`) compiles nothing anew.
+
+A run goes on bit for bit from `optimizer.state_dict()`, and from the flat tensors of
+`get_state_dict(optimizer)`, which `safe_save` writes.
+"""
+
+from __future__ import annotations
+
+from .adam import LAMB, Adam, AdamW
+from .adaptive import Adagrad, RMSprop
+from .group import ParamGroup
+from .optimizer import Optimizer
+from .sgd import SGD
+
+__all__ = ["LAMB", "SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "ParamGroup", "RMSprop"]

@@ -1,0 +1,150 @@
+"""Adam and what was made of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ...tensor import Tensor
+from .group import ParamGroup
+from .optimizer import Optimizer, Params, buffer_of
+
+
+class Adam(Optimizer):
+    """p -= lr * m' / (sqrt(v') + eps): m and v are running means of g and g*g, m' and v' those
+    corrected for their start at 0 (Kingma and Ba 2015).
+
+    `weight_decay` adds to the gradient, or, `decoupled_weight_decay`, shrinks the parameter by
+    lr * weight_decay (Loshchilov and Hutter 2019). `amsgrad` divides by the largest v so far.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+                    "amsgrad": amsgrad, "maximize": maximize,
+                    "decoupled_weight_decay": decoupled_weight_decay}  # fmt: skip
+        super().__init__(params, settings)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        super()._check(settings)
+        if not all(0 <= beta < 1 for beta in settings["betas"]):
+            name = type(self).__name__
+            raise ValueError(f"{name}: betas are in [0, 1), not {settings['betas']}")
+
+    def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
+        names = ["exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * settings["amsgrad"]]
+        return {name: buffer_of(p) for name in names}
+
+    def _corrections(self, group: ParamGroup) -> tuple[Tensor, Tensor]:
+        """What m and v are divided by: 1 - beta**steps, for each parameter.
+
+        It is computed as -expm1(steps * log(beta)), which keeps its digits in the first steps.
+        """
+        assert group.steps is not None
+        beta2 = group.settings["betas"][1]
+        log1, log2 = group.tensors["beta1"].log(), math.log(beta2) if beta2 else -math.inf
+        return -(group.steps * log1).expm1(), -(group.steps * log2).expm1()
+
+    def _numbers(self, group: ParamGroup) -> dict[str, Tensor]:
+        first, second = self._corrections(group)
+        numbers = super()._numbers(group)
+        return {**numbers, "rate": numbers["lr"] / first, "root": second.sqrt()}
+
+    def _means(
+        self,
+        grad: Tensor,
+        state: Mapping[str, Tensor],
+        numbers: Mapping[str, Tensor],
+        settings: Mapping[str, Any],
+    ) -> tuple[Tensor, Tensor]:
+        """The next m and v."""
+        beta1, beta2 = numbers["beta1"], settings["betas"][1]
+        mean = state["exp_avg"] * beta1 + grad * (1 - beta1)
+        return mean, state["exp_avg_sq"] * beta2 + grad * grad * (1 - beta2)
+
+    def _updated(
+        self,
+        p: Tensor,
+        grad: Tensor,
+        state: Mapping[str, Tensor],
+        numbers: Mapping[str, Tensor],
+        settings: Mapping[str, Any],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        decay = settings["weight_decay"]
+        if settings["decoupled_weight_decay"]:
+            p = p * (1 - numbers["lr"] * decay)
+        elif decay:
+            grad = grad + p * decay
+        mean, square = self._means(grad, state, numbers, settings)
+        kept = {"exp_avg": mean, "exp_avg_sq": square}
+        if settings["amsgrad"]:
+            square = kept["max_exp_avg_sq"] = state["max_exp_avg_sq"].maximum(square)
+        size = square.sqrt() / numbers["root"] + settings["eps"]
+        return p - numbers["rate"] * (mean / size), kept
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad,
+                         maximize=maximize, decoupled_weight_decay=True)  # fmt: skip
+
+
+class LAMB(Adam):
+    """AdamW whose step of each parameter is scaled to that parameter's norm (You et al. 2020).
+
+    The step is r = m' / (sqrt(v') + eps) + weight_decay * p, times |p| / |r|, or 1 where either
+    norm is 0; p -= lr * step.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def _numbers(self, group: ParamGroup) -> dict[str, Tensor]:
+        first, second = self._corrections(group)
+        return {**group.tensors, "rate": 1 / first, "root": second.sqrt()}
+
+    def _updated(
+        self,
+        p: Tensor,
+        grad: Tensor,
+        state: Mapping[str, Tensor],
+        numbers: Mapping[str, Tensor],
+        settings: Mapping[str, Any],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        mean, square = self._means(grad, state, numbers, settings)
+        step = mean * numbers["rate"] / (square.sqrt() / numbers["root"] + settings["eps"])
+        step = step + p * settings["weight_decay"]
+        own, wanted = p.norm(), step.norm()
+        usable = (own > 0) & (wanted > 0)
+        trust = usable.where(own / usable.where(wanted, 1), 1)
+        return p - step * trust * numbers["lr"], {"exp_avg": mean, "exp_avg_sq": square}

@@ -1,0 +1,172 @@
+"""Parameters that share settings, and their state: the items of `optimizer.param_groups`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import float32, float64
+from ...tensor import Tensor
+
+FIXED = "params"  # the one item that no assignment replaces
+
+
+class ParamGroup:
+    """Parameters, and the settings that an optimizer has for them, which are items as in a dict:
+
+        for group in optimizer.param_groups:
+            group["lr"] *= 0.1
+
+    Numbers that schedules change (the learning rate, a momentum, Adam's first beta) are in tensors
+    of shape (), so a captured step follows them; items give them as Python floats, with all the
+    digits that were set. The other settings are constants of a captured step: to change one after
+    the capture raises RuntimeError.
+
+    `state` holds each parameter's buffers by PyTorch's names; `steps` counts the steps of each
+    parameter, and is None where there are no buffers. `initial_lr` is the rate that schedules start
+    from: no item, and nan in its tensor, before there is a schedule.
+    """
+
+    def __init__(self, params: list[Tensor], settings: Mapping[str, Any]) -> None:
+        self.params = params
+        self.settings: dict[str, Any] = {**settings, "initial_lr": math.nan}
+        self.is_captured = False
+        self.device = params[0].device if params else None
+        self.number_dtype = float64 if any(p.dtype == float64 for p in params) else float32
+        self.tensors = {
+            name: self._number(value) for name, value in self._varying(self.settings).items()
+        }
+        self.state: list[dict[str, Tensor]] = [{} for _ in params]
+        self.steps: Tensor | None = None
+
+    def begin(self, state: list[dict[str, Tensor]]) -> None:
+        """Take up the parameters' buffers as they are before the first step."""
+        self.state = state
+        if any(state):
+            count = np.zeros(len(state), self.number_dtype.numpy)
+            self.steps = Tensor(count, device=self.device)
+
+    def load(self, counts: list[float], state: list[dict[str, Tensor]]) -> None:
+        """Take up saved buffers and counts of steps. Tensors that are there stay the same ones,
+        which a captured step knows."""
+        for own, buffers in zip(self.state, state, strict=True):
+            for name in own.keys() - buffers:
+                del own[name]
+            for name, buffer in buffers.items():
+                if name in own:
+                    own[name].assign(buffer)
+                else:
+                    own[name] = buffer
+        if self.steps is None:
+            self.begin(self.state)
+        if self.steps is not None:
+            self.steps.assign(np.array(counts, self.number_dtype.numpy))
+            Tensor.realize(self.steps, *(buffer for own in self.state for buffer in own.values()))
+
+    @staticmethod
+    def _varying(settings: Mapping[str, Any]) -> dict[str, float]:
+        """The settings that are in tensors, by the tensors' names. Without a momentum to start
+        with there is no buffer for one."""
+        varying = {name: settings[name] for name in ("lr", "initial_lr")}
+        if settings.get("momentum"):
+            varying["momentum"] = settings["momentum"]
+        if "betas" in settings:
+            varying["beta1"] = settings["betas"][0]
+        return varying
+
+    def _number(self, value: float) -> Tensor:
+        """A tensor of one number, beside the parameters."""
+        return Tensor(float(value), dtype=self.number_dtype, device=self.device)
+
+    # ------------------------------------------------------------------ items
+
+    def __getitem__(self, key: str) -> Any:
+        """A setting. Where it is in a tensor, the number there is read, and waited for."""
+        if key == FIXED:
+            return self.params
+        value = self.settings[key]
+        if key == "betas":
+            return (self._current("beta1", value[0]), *value[1:])
+        value = self._current(key, value) if key in self.tensors else value
+        if key == "initial_lr" and math.isnan(value):
+            raise KeyError(key)
+        return value
+
+    def _current(self, name: str, known: float) -> float:
+        """The number in a tensor: `known`, which has more digits, unless the tensor was set by
+        another way (by a captured step, or from a file), or else its shortest decimal."""
+        found = self.tensors[name].numpy()[()]
+        return known if found == found.dtype.type(known) else float(str(found))
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key == FIXED:
+            raise KeyError("params: a group's parameters stay; add_param_group adds others")
+        old = self.settings.get(key)
+        if key in self.tensors:
+            value = self._set_number(key, value, self.settings[key])
+        elif key == "betas" and old is not None:
+            self._refuse_change(key, tuple(value[1:]), tuple(old[1:]))
+            value = (self._set_number("beta1", value[0], old[0]), *value[1:])
+        elif key in self.settings:
+            self._refuse_change(key, value, old)
+        self.settings[key] = value
+
+    def _set_number(self, name: str, value: Any, known: float) -> float:
+        """Set the number in a tensor; the number as Python has it, `known` where it is not."""
+        if isinstance(value, Tensor):
+            self.tensors[name].assign(value)
+            return known
+        self.tensors[name].assign(float(value))
+        return float(value)
+
+    def _refuse_change(self, key: str, value: Any, old: Any) -> None:
+        """Raise for a change that would not reach every step."""
+        if key == "momentum" and value and not old:
+            raise ValueError("momentum: this group keeps no buffer for it; begin with a momentum")
+        if self.is_captured and value != old:
+            raise RuntimeError(
+                f"{key}: jit captured a step with {old!r} as a constant, and would go on with it; "
+                "set it before the first captured call"
+            )
+
+    def refine(self, key: str, value: float) -> None:
+        """Give a number in a tensor back the digits that it lost there, if it is this one."""
+        found = self.tensors[key].numpy()[()]
+        if found == found.dtype.type(value):
+            self.settings[key] = value
+
+    # ------------------------------------------------------------------ as a dict
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.keys()
+
+    def keys(self) -> list[str]:
+        unset = math.isnan(self._current("initial_lr", self.settings["initial_lr"]))
+        return [FIXED, *(key for key in self.settings if not (unset and key == "initial_lr"))]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def items(self) -> list[tuple[str, Any]]:
+        return [(key, self[key]) for key in self.keys()]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def setdefault(self, key: str, default: Any) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, settings: Mapping[str, Any]) -> None:
+        for key, value in settings.items():
+            self[key] = value

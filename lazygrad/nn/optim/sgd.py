@@ -1,0 +1,67 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...tensor import Tensor
+from .group import ParamGroup
+from .optimizer import Optimizer, Params, buffer_of
+
+
+class SGD(Optimizer):
+    """p -= lr * v, where v = momentum * v + (1 - dampening) * g, and g includes weight_decay * p.
+
+    The first v is g. Nesterov's form steps by g + momentum * v instead.
+    """
+
+    _has_step = False
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "momentum": momentum, "dampening": dampening,
+                    "weight_decay": weight_decay, "nesterov": nesterov,
+                    "maximize": maximize}  # fmt: skip
+        super().__init__(params, settings)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        super()._check(settings)
+        if settings["nesterov"] and (settings["momentum"] <= 0 or settings["dampening"] != 0):
+            raise ValueError("SGD: nesterov needs a momentum, and no dampening")
+
+    def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
+        return {"momentum_buffer": buffer_of(p)} if settings["momentum"] else {}
+
+    def _numbers(self, group: ParamGroup) -> dict[str, Tensor]:
+        numbers = super()._numbers(group)
+        if group.steps is not None and (dampening := group.settings["dampening"]):
+            numbers["share"] = (group.steps == 1).where(1, 1 - dampening).cast(group.number_dtype)
+        return numbers
+
+    def _updated(
+        self,
+        p: Tensor,
+        grad: Tensor,
+        state: Mapping[str, Tensor],
+        numbers: Mapping[str, Tensor],
+        settings: Mapping[str, Any],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        if settings["weight_decay"]:
+            grad = grad + p * settings["weight_decay"]
+        kept = {}
+        if state:
+            momentum = numbers["momentum"]
+            share = grad * numbers["share"] if "share" in numbers else grad
+            velocity = kept["momentum_buffer"] = state["momentum_buffer"] * momentum + share
+            grad = grad + velocity * momentum if settings["nesterov"] else velocity
+        return p - grad * numbers["lr"], kept
