@@ -59,11 +59,11 @@ _SPELLINGS = {"dim": "axis", "dims": "axes", "dim0": "axis0", "dim1": "axis1",
               "start_dim": "start_axis", "end_dim": "end_axis", "keepdims": "keepdim"}  # fmt: skip
 
 
-def _accept_dim(function: Callable[..., Any]) -> Callable[..., Any]:
+def _accept_dim(function: Callable[..., Any], spellings: dict[str, str]) -> Callable[..., Any]:
     @wraps(function)
     def renamed(*args: Any, **named: Any) -> Any:
         if named:
-            named = {_SPELLINGS.get(name, name): value for name, value in named.items()}
+            named = {spellings.get(name, name): value for name, value in named.items()}
         return function(*args, **named)
 
     return renamed
@@ -71,15 +71,19 @@ def _accept_dim(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _accept_both_spellings(cls: type) -> None:
     """Let every method that has a parameter `axis` take it as `dim` too, and so on: NumPy's and
-    PyTorch's users both find their own word."""
-    wanted = set(_SPELLINGS.values())
+    PyTorch's users both find their own word. Where a method has both, each has its own meaning."""
     for name in dir(cls):
         method = getattr(cls, name)
         code = getattr(unwrap(method) if callable(method) else None, "__code__", None)
         if code is not None and not name.startswith("_"):
-            parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-            if wanted.intersection(parameters) and not hasattr(method, "__self__"):
-                setattr(cls, name, _accept_dim(method))
+            known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            spellings = {
+                theirs: ours
+                for theirs, ours in _SPELLINGS.items()
+                if ours in known and theirs not in known
+            }
+            if spellings and not hasattr(method, "__self__"):
+                setattr(cls, name, _accept_dim(method, spellings))
 
 
 _accept_both_spellings(Tensor)

@@ -17,6 +17,7 @@ from .core import Operand, TensorCore
 from .indexing import Indexing, check_known_range
 from .operands import broadcast_node, broadcast_shape, cast_node, class_numbers
 from .precision import rounded_once
+from .results import Found
 
 _REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod", "amax": "max",
                "amin": "min", "mean": "sum"}  # fmt: skip
@@ -195,12 +196,12 @@ class Gathering(Indexing):
             return self._from_node(Const(0, int64))
         return self._from_node(Sort(self._node, axis, descending))
 
-    def sort(self, axis: int = -1, descending: bool = False) -> tuple[Self, Self]:
-        """(the values in order along an axis, their indices before)."""
+    def sort(self, axis: int = -1, descending: bool = False, stable: bool = True) -> Found[Self]:
+        """(the values in order along an axis, their indices before); always stable."""
         order = self.argsort(axis, descending)
-        return self.gather(axis, order), order
+        return Found(self.gather(axis, order), order)
 
-    def topk(self, k: int, axis: int = -1, largest: bool = True) -> tuple[Self, Self]:
+    def topk(self, k: int, axis: int = -1, largest: bool = True) -> Found[Self]:
         """(the k largest or smallest values along an axis, best first, their indices)."""
         place = normalized_axis("topk", axis, self.ndim)
         n = self.shape[place] if self.shape else 1
@@ -208,42 +209,76 @@ class Gathering(Indexing):
             raise ShapeError(f"topk: {k} of the {n} values along axis {axis}")
         order = self.argsort(place, descending=largest)
         order = order.narrow(place, 0, k) if self.shape else order
-        return self.gather(place, order), order
+        return Found(self.gather(place, order), order)
 
-    def kthvalue(self, k: int, axis: int = -1, keepdim: bool = False) -> tuple[Self, Self]:
+    def kthvalue(self, k: int, axis: int = -1, keepdim: bool = False) -> Found[Self]:
         """(the k-th smallest value along an axis, counted from 1; its index)."""
         place = normalized_axis("kthvalue", axis, self.ndim)
         n = self.shape[place] if self.shape else 1
         if not 1 <= k <= n:
             raise ShapeError(f"kthvalue: {k} is none of 1 to {n}, the size of axis {axis}")
         order = self.argsort(place)
-        index = order.narrow(place, k - 1, 1) if self.shape else order
-        found = self.gather(place, index)
-        return (found, index) if keepdim else (found.squeeze(place), index.squeeze(place))
+        return self._found(place, order.narrow(place, k - 1, 1) if self.shape else order, keepdim)
+
+    def _found(self, place: int, index: Self, keepdim: bool) -> Found[Self]:
+        """The values at an index of one place along an axis, which stays if `keepdim`."""
+        found = Found(self.gather(place, index), index)
+        return found if keepdim else Found(*(x.squeeze(place) for x in found))
 
     @overload
     def median(self, axis: None = None, keepdim: bool = False) -> Self: ...
 
     @overload
-    def median(self, axis: int, keepdim: bool = False) -> tuple[Self, Self]: ...
+    def median(self, axis: int, keepdim: bool = False) -> Found[Self]: ...
 
-    def median(self, axis: int | None = None, keepdim: bool = False) -> Self | tuple[Self, Self]:
+    def median(self, axis: int | None = None, keepdim: bool = False) -> Self | Found[Self]:
         """The middle of all values, the lower of two; with an axis, (the middle values along it,
         their indices). nan where there is one."""
+        return self._middle("median", axis, keepdim)
+
+    @overload
+    def nanmedian(self, axis: None = None, keepdim: bool = False) -> Self: ...
+
+    @overload
+    def nanmedian(self, axis: int, keepdim: bool = False) -> Found[Self]: ...
+
+    def nanmedian(self, axis: int | None = None, keepdim: bool = False) -> Self | Found[Self]:
+        """`median` of what is not nan; nan where nothing is."""
+        return self._middle("nanmedian", axis, keepdim)
+
+    def _middle(self, name: str, axis: int | None, keepdim: bool) -> Self | Found[Self]:
         x = self.flatten() if axis is None else self
-        place = normalized_axis("median", 0 if axis is None else axis, x.ndim)
+        place = normalized_axis(name, 0 if axis is None else axis, x.ndim)
         n = x.shape[place] if x.shape else 1
         if not n:
-            raise ShapeError(f"median: axis {axis} of {self.shape} is empty")
-        order = x.argsort(place)
-        index = order.narrow(place, (n - 1) // 2, 1) if x.shape else order
-        if x.dtype.is_float and x.shape:
+            raise ShapeError(f"{name}: axis {axis} of {self.shape} is empty")
+        index = order = x.argsort(place)
+        if x.shape:
+            index = order.narrow(place, (n - 1) // 2, 1)
+        if x.shape and x.dtype.is_float:
             nan = x.isnan()
-            index = nan.any(place, keepdim=True).where(nan.argmax(place, keepdim=True), index)
-        found = x.gather(place, index)
-        if axis is None:
-            return found.reshape(())
-        return (found, index) if keepdim else (found.squeeze(place), index.squeeze(place))
+            if name == "median":
+                first = nan.argmax(place, keepdim=True)
+                index = nan.any(place, keepdim=True).where(first, index)
+            else:  # nan is last in order
+                count = nan.logical_not().sum(place, keepdim=True)
+                index = order.gather(place, ((count - 1) // 2).maximum(0))
+        found = x._found(place, index, keepdim and axis is not None)
+        return found.values if axis is None else found
+
+    def mode(self, axis: int = -1, keepdim: bool = False) -> Found[Self]:
+        """(the most frequent value along an axis, the smallest of several; its last index)."""
+        place = normalized_axis("mode", axis, self.ndim)
+        order = self.argsort(place)
+        if not self.shape:
+            return Found(self.clone(), order)
+        if not self.shape[place]:
+            raise ShapeError(f"mode: axis {axis} of {self.shape} is empty")
+        ordered, position = self.detach().gather(place, order), self._places(place, int64)
+        # a run of equal values begins where the one before differs (or at 0, whatever that says)
+        start = ordered.ne(ordered.roll(1, place)).where(position, 0)._scan("mode", "max", place, 0)
+        longest = (position - start).argmax(place, keepdim=True)
+        return self._found(place, order.gather(place, longest), keepdim)
 
     @rounded_once()
     def quantile(
@@ -273,22 +308,22 @@ class Gathering(Indexing):
             found.append(part if keepdim or axis is None else part.squeeze(place))
         return found[0] if isinstance(q, (int, float)) else found[0].stack(*found[1:])
 
-    def _running(self, op: str, axis: int) -> tuple[Self, Self]:
+    def _running(self, op: str, axis: int) -> Found[Self]:
         """The best of the elements up to each one, and the last place of it."""
         place = normalized_axis(f"cum{op}", axis, self.ndim)
         x = self.detach()
         if not self.shape:
-            return self.clone(), self._from_node(Const(0, int64))
+            return Found(self.clone(), self._from_node(Const(0, int64)))
         best = x._scan(f"cum{op}", op, place, self.dtype.min if op == "max" else self.dtype.max)
         own = self._from_node(_walk(self.shape, place))
         index = (x.eq(best) | x.isnan()).where(own, 0)._scan(f"cum{op}", "max", place, 0)
-        return self.gather(place, index), index
+        return Found(self.gather(place, index), index)
 
-    def cummax(self, axis: int = 0) -> tuple[Self, Self]:
+    def cummax(self, axis: int = 0) -> Found[Self]:
         """(the largest of the elements up to each one, the last place of it up to there)."""
         return self._running("max", axis)
 
-    def cummin(self, axis: int = 0) -> tuple[Self, Self]:
+    def cummin(self, axis: int = 0) -> Found[Self]:
         """(the smallest of the elements up to each one, the last place of it up to there)."""
         return self._running("min", axis)
 

@@ -261,7 +261,7 @@ class Pooling(Convolution):
             raise ShapeError(f"{name}: {count} parts of an axis of {n}")
 
         def combined(x: Self, place: int, keepdim: bool) -> Self:
-            return x.mean(place, keepdim) if op == "mean" else x.max(place, keepdim)
+            return x.mean(place, keepdim) if op == "mean" else x.max(axis=place, keepdim=keepdim)
 
         if n % count == 0:
             return combined(self.unflatten(axis, (count, n // count)), axis + 1, False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, overload
+
+import numpy as np
 
 from ..dtypes import DType, bool_, float32, int32, int64, to_dtype, uint8, uint32
 from ..errors import DTypeError, ShapeError
@@ -27,6 +29,7 @@ from .core import Operand, TensorCore
 from .joining import Joining, pad_node
 from .operands import broadcast_node, cast_node
 from .precision import rounded_once
+from .results import Extremes, Found
 
 Axes = int | Sequence[int] | None
 
@@ -72,17 +75,54 @@ class Reduction(Joining):
         node = cast_node(self._node, target)
         return self._derived(self._reduced("prod", "prod", node, axis, keepdim))
 
-    def max(self, axis: Axes = None, keepdim: bool = False) -> Self:
-        """The largest value (values only: `argmax` gives where); nan where there is one.
+    @overload
+    def max(self, dim: None = None, keepdim: bool = False) -> Self: ...
 
-        Along one axis the gradient goes to the first of equal values, as in PyTorch; over several
-        axes, or all, equal values share it, as they do in `amax`.
+    @overload
+    def max(self, dim: int, keepdim: bool = False) -> Found[Self]: ...
+
+    @overload
+    def max(self, dim: Sequence[int] | TensorCore, keepdim: bool = False) -> Self: ...
+
+    @overload
+    def max(self, *, axis: Axes, keepdim: bool = False) -> Self: ...
+
+    def max(self, dim: Any = None, keepdim: bool = False, *, axis: Axes = None) -> Any:
+        """The largest value of all; nan where there is one.
+
+        `x.max(1)`, or `dim=1`, gives the largest values along an axis and where the first of them
+        are, as PyTorch; `axis=1`, NumPy's word, the values alone. `x.max(y)` is `maximum`.
+        Along one axis the gradient goes to the first of equal values; over several axes, or all,
+        equal values share it, as they do in `amax`.
         """
-        return self._reduce("max", "max", axis, keepdim, _ties(axis))
+        return self._extreme("max", dim, axis, keepdim)
 
-    def min(self, axis: Axes = None, keepdim: bool = False) -> Self:
-        """The smallest value (values only: `argmin` gives where), with the gradient of `max`."""
-        return self._reduce("min", "min", axis, keepdim, _ties(axis))
+    @overload
+    def min(self, dim: None = None, keepdim: bool = False) -> Self: ...
+
+    @overload
+    def min(self, dim: int, keepdim: bool = False) -> Found[Self]: ...
+
+    @overload
+    def min(self, dim: Sequence[int] | TensorCore, keepdim: bool = False) -> Self: ...
+
+    @overload
+    def min(self, *, axis: Axes, keepdim: bool = False) -> Self: ...
+
+    def min(self, dim: Any = None, keepdim: bool = False, *, axis: Axes = None) -> Any:
+        """The smallest value, or the smallest along an axis and where they are, as `max`."""
+        return self._extreme("min", dim, axis, keepdim)
+
+    def _extreme(self, op: str, dim: Any, axis: Axes, keepdim: bool) -> Any:
+        if isinstance(dim, TensorCore):
+            return self.maximum(dim) if op == "max" else self.minimum(dim)
+        if dim is not None and axis is not None:
+            raise TypeError(f"{op}: give dim or axis, not both")
+        place = axis if dim is None else dim
+        values = self._reduce(op, op, place, keepdim, _ties(place))
+        if not isinstance(dim, (int, np.integer)):
+            return values
+        return Found(values, self._arg(op, op, int(dim), keepdim))
 
     def amax(self, axis: Axes = None, keepdim: bool = False) -> Self:
         """The largest value; equal values share the gradient."""
@@ -92,9 +132,9 @@ class Reduction(Joining):
         """The smallest value; equal values share the gradient."""
         return self._reduce("amin", "min", axis, keepdim)
 
-    def aminmax(self, axis: Axes = None, keepdim: bool = False) -> tuple[Self, Self]:
+    def aminmax(self, axis: Axes = None, keepdim: bool = False) -> Extremes[Self]:
         """(the smallest value, the largest)."""
-        return self.amin(axis, keepdim), self.amax(axis, keepdim)
+        return Extremes(self.amin(axis, keepdim), self.amax(axis, keepdim))
 
     def _arg(self, name: str, op: str, axis: int | None, keepdim: bool) -> Self:
         x: Self = self.detach() if axis is not None else self.detach().flatten()
@@ -349,7 +389,7 @@ class Reduction(Joining):
 
 def _ties(axis: Axes) -> str:
     """Who gets the gradient of a maximum along `axis` where values are equal."""
-    return "first" if isinstance(axis, int) else "all"
+    return "first" if isinstance(axis, (int, np.integer)) else "all"
 
 
 def _accumulator(dtype: DType) -> DType:

@@ -40,7 +40,7 @@ def loops_of(x: Tensor) -> tuple[Any, Any, Any, Body]:
 ROWS: dict[str, Callable[[], Tensor]] = {
     "vectors": lambda: values(3, 64).sum(1),
     "vectors of several loops": lambda: values(4, 3, 5, 8).sum((0, 2, 3)),
-    "no vectors": lambda: values(5, 67).max(1),
+    "no vectors": lambda: values(5, 67).max(axis=1),
     "rows that share a group": lambda: values(7, 12).softmax(1),
     "a row of one vector": lambda: values(3, 4).softmax(1),
     "one row": lambda: values(200).logsumexp(0),

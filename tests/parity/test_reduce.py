@@ -9,6 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lazygrad import Tensor, TinyJit
+
 AXES: list[Any] = [None, 0, 1, -1, (0, 2), (0, 1, 2)]
 
 
@@ -136,3 +138,83 @@ def test_normalisations_agree(agree: Any, rng: np.random.Generator, x: np.ndarra
     agree(lambda a, w: a.rms_norm(-1, w), lambda a, w: F.rms_norm(a, (5,), w), x, weight)
     agree(lambda a: a.normalize(), lambda a: F.normalize(a), x)
     agree(lambda a: a.glu(0), lambda a: F.glu(a, 0), x[:2])
+
+
+# --------------------------------------------------------------------------- two results
+
+PAIRS: dict[str, Any] = {
+    "max": lambda x: x.max(1),
+    "max by name": lambda x: x.max(dim=-2),
+    "max that keeps": lambda x: x.max(0, True),
+    "min": lambda x: x.min(dim=1, keepdim=True),
+    "sort": lambda x: x.sort(dim=1, stable=True),
+    "sort down": lambda x: x.sort(dim=0, descending=True, stable=True),
+    "topk": lambda x: x.topk(2),
+    "median": lambda x: x.median(dim=1),
+    "nanmedian": lambda x: x.nanmedian(dim=1),
+    "nanmedian that keeps": lambda x: x.nanmedian(0, keepdim=True),
+    "mode": lambda x: x.mode(1),
+    "mode that keeps": lambda x: x.mode(0, keepdim=True),
+    "kthvalue": lambda x: x.kthvalue(2, dim=1),
+    "cummax": lambda x: x.cummax(dim=1),
+    "cummin": lambda x: x.cummin(0),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_values_and_indices_agree(agree: Any, rng: np.random.Generator, name: str) -> None:
+    distinct = rng.permutation(20).reshape(4, 5).astype(np.float32)
+    equal = np.array([[1, 1, 2, 2, 0, 0, 5], [3, 4, 3, 4, 3, 4, 1]], np.float32)
+    nans = np.array([[3, 2, 2, np.nan, 1], [np.nan, 1, 1, np.nan, 5]], np.float32)
+    arrays = [distinct]
+    if name.startswith(("max", "min", "cum", "sort")):
+        arrays.append(equal)
+    if name.startswith(("nanmedian", "max", "min")):
+        arrays.append(nans)
+    if name == "mode":
+        arrays.append(equal)
+    operation = PAIRS[name]
+    for array in arrays:
+        agree(lambda x: list(operation(x)), None, array)
+        agree(lambda x: [operation(x).values, operation(x).indices], None, array)
+        for dtype in (np.int64, np.uint8):
+            whole = np.nan_to_num(array).astype(dtype)
+            agree(lambda x: list(operation(x)), None, whole)
+    half = Tensor(distinct).half()
+    values, indices = operation(half)
+    assert str(values.dtype) == "float16"
+    assert indices.tolist() == operation(torch.tensor(distinct).half()).indices.tolist()
+
+
+def test_extremes_have_names(agree: Any, x: np.ndarray) -> None:
+    agree(lambda a: [a.aminmax().min, a.aminmax().max], None, x)
+    agree(lambda a: [*a.aminmax(dim=1), a.aminmax(dim=0, keepdim=True).max], None, x)
+
+
+def test_numpys_word_gives_values_alone(x: np.ndarray) -> None:
+    for axis in (None, 0, -1, (0, 2), (0, 1, 2)):
+        np.testing.assert_array_equal(Tensor(x).max(axis=axis).numpy(), x.max(axis))
+        np.testing.assert_array_equal(
+            Tensor(x).min(axis=axis, keepdims=True).numpy(), x.min(axis, keepdims=True)
+        )
+    np.testing.assert_array_equal(Tensor(x).max((1, 2)).numpy(), x.max((1, 2)))
+    with pytest.raises(TypeError, match="give dim or axis, not both"):
+        Tensor(x).max(1, axis=0)
+
+
+def test_a_tensor_for_an_axis_is_the_other_operand(agree: Any, x: np.ndarray) -> None:
+    agree(lambda a, b: [a.max(b), a.min(b)], None, x, x[::-1].copy())
+
+
+def test_two_results_pass_through_a_captured_function(x: np.ndarray) -> None:
+    captured = TinyJit(lambda a: a.max(1))
+    for shift in range(4):
+        found = captured(Tensor(x + shift).realize())
+        np.testing.assert_array_equal(found.values.numpy(), x.max(1) + shift)
+        np.testing.assert_array_equal(found.indices.numpy(), x.argmax(1))
+
+
+def test_single_values_have_an_axis_to_reduce() -> None:
+    for name in ("max", "min", "median", "nanmedian", "mode"):
+        values, indices = getattr(Tensor(3.0), name)(0)
+        assert (values.item(), indices.item()) == (3.0, 0)
