@@ -35,7 +35,7 @@ from .graph.empty import fold_empty
 from .graph.gradient import cotangents
 from .graph.ir import Buffer, Contiguous, Detach, Node, Reshape, topological
 from .graph.simplify import simplify
-from .graph.structure import Key, structure
+from .graph.structure import Key, Structure
 from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
 from .loops.cost import flops
@@ -68,15 +68,15 @@ _plans: dict[Key, Plan] = {}
 _functions: dict[tuple[Function, str], Function] = {}
 
 
-def realize(nodes: Sequence[Node]) -> list[DeviceBuffer]:
-    """Compute the nodes, and return the memory of each.
+def realize(nodes: Sequence[Node], walked: Structure | None = None) -> list[DeviceBuffer]:
+    """Compute the nodes, and return the memory of each. `walked` is as in `plan_for`.
 
     Raises OutOfMemoryError, and CompilerError for a fault of the compiler.
     """
     intercept = interceptor.get()
     if intercept is not None:
         return intercept(nodes)
-    plan, leaves = plan_for(nodes)
+    plan, leaves = plan_for(nodes, walked=walked)
     return plan.run([storage_of(leaf) for leaf in leaves])
 
 
@@ -86,14 +86,19 @@ def storage_of(leaf: Node) -> DeviceBuffer:
 
 
 def plan_for(
-    outputs: Sequence[Node], donated: Mapping[int, Node] | None = None
+    outputs: Sequence[Node],
+    donated: Mapping[int, Node] | None = None,
+    walked: Structure | None = None,
 ) -> tuple[Plan, list[Node]]:
     """The plan that computes the outputs, and the leaves to run it on, in order: what has memory.
 
     `donated` names for an output (by its place) the leaf whose memory it may take over; the plan
-    says in `taken` which it does.
+    says in `taken` which it does. `walked` has been walked to the outputs, from what is realized.
     """
-    key, leaves = structure(outputs, realized)
+    if walked is None:
+        walked = Structure(realized)
+        walked.walk(outputs)
+    key, leaves = walked.key(outputs), walked.leaves
     gifts = {}
     if donated:
         number = {leaf: n for n, leaf in enumerate(leaves)}

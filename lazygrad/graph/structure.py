@@ -11,52 +11,75 @@ from .ir import Buffer, Const, Detach, Node, Pad, holds_nodes
 Key = tuple[Hashable, ...]
 
 
+class Structure:
+    """A walk through a graph that tells it from others, whatever buffers they read.
+
+    `number` has every node that was walked, inputs first, and its place in that order; `leaves`
+    the buffers, in the order of their slots. Nodes in `known` count as buffers: they are not
+    looked into (but for those that fit any device, which are constants, and made again where they
+    are needed).
+    """
+
+    __slots__ = ("_key", "_known", "leaves", "number")
+
+    def __init__(self, known: Container[Node] = frozenset()) -> None:
+        self.number: dict[Node, int] = {}
+        self.leaves: list[Node] = []
+        self._known = known
+        self._key: list[Hashable] = []
+
+    def key(self, outputs: Sequence[Node]) -> Key:
+        """What graphs share that differ in nothing but buffers, with these outputs. All of them,
+        and what else was walked, are part of it."""
+        number = self.number
+        return (*self._key, tuple([number[output] for output in outputs]))
+
+    def walk(self, outputs: Sequence[Node]) -> None:
+        """Number what these nodes need and was not met before. Depth is no limit."""
+        number, leaves, key, known = self.number, self.leaves, self._key, self._known
+        stack = list(reversed(outputs))
+        while stack:
+            node = stack[-1]
+            if node in number:
+                stack.pop()
+                continue
+            if isinstance(node, Buffer) or (node.device is not None and node in known):
+                key.append((Buffer, len(leaves), node.shape, node.dtype, node.device))
+                leaves.append(node)
+                number[node] = len(number)
+                stack.pop()
+                continue
+            depth, places = len(stack), []
+            for x in node.inputs:
+                place = number.get(x)
+                if place is None:
+                    stack.append(x)
+                else:
+                    places.append(place)
+            if len(stack) > depth:
+                continue  # the inputs come first
+            stack.pop()
+            cls = node.__class__
+            describe = _DESCRIBE.get(cls) or _describer(node)
+            key.append((cls, describe(node), *places))
+            number[node] = len(number)
+
+
 def structure(
     outputs: Sequence[Node], known: Container[Node] = frozenset()
 ) -> tuple[Key, list[Node]]:
     """A key that two graphs share where they differ in nothing but buffers, and the buffers.
 
-    Nodes in `known` count as buffers too: they are not looked into (but for those that fit any
-    device, which are constants, and made again where they are needed).
-
     The key has each node's class, fields and inputs, these by the place of their first visit; of a
     Buffer it has the slot, shape, dtype and device, and nothing of a Detach's token. Buffers are
     returned in the order of their slots, so that those of a second graph with the same key can
-    stand for the first's. Linear in the graph; depth is no limit.
+    stand for the first's. Linear in the graph. `known` is as in `Structure`.
 
         structure([Add(a, Mul(a, b))])[0] == structure([Add(c, Mul(c, d))])[0]
     """
-    number: dict[Node, int] = {}
-    leaves: list[Node] = []
-    key: list[Hashable] = []
-    stack = list(reversed(outputs))
-    while stack:
-        node = stack[-1]
-        if node in number:
-            stack.pop()
-            continue
-        if isinstance(node, Buffer) or (node.device is not None and node in known):
-            key.append((Buffer, len(leaves), node.shape, node.dtype, node.device))
-            leaves.append(node)
-            number[node] = len(number)
-            stack.pop()
-            continue
-        depth, places = len(stack), []
-        for x in node.inputs:
-            place = number.get(x)
-            if place is None:
-                stack.append(x)
-            else:
-                places.append(place)
-        if len(stack) > depth:
-            continue  # the inputs come first
-        stack.pop()
-        cls = node.__class__
-        describe = _DESCRIBE.get(cls) or _describer(node)
-        key.append((cls, describe(node), *places))
-        number[node] = len(number)
-    key.append(tuple(number[output] for output in outputs))
-    return tuple(key), leaves
+    walked = Structure(known)
+    walked.walk(outputs)
+    return walked.key(outputs), walked.leaves
 
 
 _DESCRIBE: dict[type[Node], Callable[[Node], Hashable]] = {}  # the fields that are not nodes

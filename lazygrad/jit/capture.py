@@ -12,7 +12,8 @@ from ..dump import title
 from ..errors import JitError
 from ..graph.ir import Buffer, Node
 from ..tensor import Tensor
-from ..tensor.core import TensorCore, owners, realize_all
+from ..tensor.core import TensorCore, owners
+from ..tensor.realize import realize_all
 from .replay import Cell, Effects, GradientCell, Read, Replay
 from .structure import replaced
 from .trace import Outside, Symbol, Trace, overlaid, slot

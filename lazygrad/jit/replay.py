@@ -22,7 +22,8 @@ from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
 from ..runtime.execute import Output, Plan
 from ..tensor import Tensor
-from ..tensor.core import TensorCore, _assigned
+from ..tensor.core import TensorCore
+from ..tensor.realize import written
 
 
 class Mismatch(Exception):
@@ -252,7 +253,7 @@ class Replay:
         for cell, n in effects.cells:
             if found[n] is not cell.storage.memory:
                 cell.set(found[n])
-            _assigned.pop(id(cell.tensor), None)
+            written.pop(id(cell.tensor), None)
         for argument, n in effects.arguments:
             Cell.of(tensors[argument]).set(found[n])
         for gradient, at in effects.gradients:

@@ -27,7 +27,8 @@ from ..graph.ir import Buffer, Node, Reshape, topological
 from ..rewrite import Rules, rewrite
 from ..runtime.buffer import interceptor, realized
 from ..runtime.device import Device
-from ..tensor.core import TensorCore, _assigned, grad_enabled, owners
+from ..tensor.core import TensorCore, grad_enabled, owners
+from ..tensor.realize import written
 
 SLOTS = ("_node", "grad", "_requires_grad", "_history", "_variable")
 slot: dict[str, Any] = {name: TensorCore.__dict__[name] for name in SLOTS}
@@ -252,7 +253,7 @@ def overlaid(trace: Trace) -> Iterator[None]:
         for node in trace.promised:
             realized.pop(node, None)
         for tensor in trace.made:  # symbols are not for others to realize along
-            _assigned.pop(tensor, None)
+            written.pop(tensor, None)
 
 
 def _install(change: int) -> None:

@@ -10,9 +10,10 @@ from typing import Self
 from ..errors import DTypeError, ShapeError
 from ..graph.gradient import gradient as gradient_nodes
 from ..graph.ir import Add, Const, Detach, Node, topological
-from .core import TensorCore, grad_enabled, owners
+from .core import TensorCore, grad_enabled, owners, released
 from .creation import Creation
 from .operands import cast_node
+from .realize import note_backward
 
 
 class _GradientMode(ContextDecorator):
@@ -70,12 +71,19 @@ class Autograd(Creation):
             )
         return cast_node(gradient._node, self.dtype)
 
-    def backward(self, gradient: TensorCore | None = None, create_graph: bool = False) -> Self:
+    def backward(
+        self,
+        gradient: TensorCore | None = None,
+        create_graph: bool = False,
+        retain_graph: bool = False,
+    ) -> Self:
         """Add the derivative of this value to `.grad` of every variable that it depends on.
 
         `gradient` is the derivative of the final value with respect to this tensor, needed where
         this is not a single value. With `create_graph` the `.grad` can be differentiated again.
-        Gradients are lazy: realize them together with what else is wanted.
+        Gradients are lazy: realize them together with what else is wanted. When they and this
+        value are computed, what it was computed from is let go; with `retain_graph` it is kept,
+        for another backward pass.
         """
         if not self._requires_grad:
             raise RuntimeError(
@@ -85,6 +93,11 @@ class Autograd(Creation):
         seed = self._seed("backward", gradient)
         reached: dict[Node, TensorCore] = {}
         for node in topological([self._node], _before_detached):
+            if isinstance(node, Detach) and node in released:
+                raise RuntimeError(
+                    "backward: a backward pass through this graph was computed already, and it was "
+                    "let go; the first needs backward(retain_graph=True)"
+                )
             if (owner := owners.get(node)) is not None:
                 tensor = owner()
                 if tensor is not None and tensor._requires_grad and tensor.is_leaf:
@@ -98,6 +111,8 @@ class Autograd(Creation):
                 tensor.grad = self._from_node(total, requires_grad=True)
             else:
                 tensor.grad = self._from_node(Detach(total))
+        gradients = [tensor.grad for tensor in reached.values() if tensor.grad is not None]
+        note_backward(self, gradients, retain_graph or create_graph)
         return self
 
     def gradient(

@@ -12,19 +12,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, ClassVar, Self, TypeVar, Union
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
 
 from ..dtypes import DType, bfloat16, to_dtype
-from ..errors import ConfigError, DeviceError, DTypeError, OutOfMemoryError, ShapeError
+from ..errors import DTypeError, ShapeError
 from ..graph.ir import Buffer, Cast, Contiguous, Copy, Detach, Node, Shape, Token
 from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
 from .arguments import normalized_axis
+from .realize import live, realize_all, written
+
+MAX_LOOKED_AT = 256  # nodes of a past, for whether it carries gradient
 
 Array = np.ndarray[Any, Any]
 Number = bool | int | float
@@ -35,9 +37,8 @@ grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 owners: WeakKeyDictionary[Node, ref[TensorCore]] = WeakKeyDictionary()
 """The tensor that each leaf node stands for, or stood for before it was realized or assigned."""
 
-_assigned: dict[int, ref[TensorCore]] = {}
-"""Tensors (by id) assigned to and not computed since. They are realized along with whatever is
-realized next, so that the chain of assignments to a running statistic stays short."""
+released: WeakSet[Node] = WeakSet()
+"""What stands for values whose expressions were let go, when a backward pass was computed."""
 
 _T = TypeVar("_T", bound="TensorCore")
 Operand = Union["TensorCore", Number, np.generic, Array]
@@ -72,6 +73,7 @@ class TensorCore:
         made.grad = None
         made._history = None
         made._variable = None
+        live.append(ref(made))
         return made
 
     @classmethod
@@ -108,6 +110,7 @@ class TensorCore:
         made.grad = None
         made._history = None
         made._variable = None
+        live.append(ref(made))
         return made
 
     # ------------------------------------------------------------------- what it is
@@ -250,8 +253,14 @@ class TensorCore:
         # still use it: a strong reference would keep a whole chain of assignments alive.
         if isinstance(former, Detach):
             self._variable = ref(former)
-        elif grad_enabled.get():
+        elif grad_enabled.get() and carries_gradient(former):
             self._history = former
+
+    def _release(self) -> None:
+        """Keep the value, which is computed, and let go of its expression."""
+        self._node = fresh(self._node)
+        self._history = None
+        released.add(self._node)
 
     def numpy(self) -> Array:
         """The values as a NumPy array; on the CPU a view of them, so it cannot be written to.
@@ -350,7 +359,7 @@ class TensorCore:
             node = Copy(node, self.device)
         self.node = fresh(node)
         if self._node not in realized:
-            _assigned[id(self)] = ref(self)
+            written[id(self)] = ref(self)
         return self
 
     def _update(self, result: TensorCore) -> Self:
@@ -380,6 +389,8 @@ class TensorCore:
         self._history = None
         self._variable = None
         self._requires_grad = result._requires_grad
+        if not self._requires_grad and self._node not in realized:
+            written[id(self)] = ref(self)
         return self
 
     @classmethod
@@ -456,31 +467,21 @@ def fresh(node: Node) -> Node:
     return made
 
 
-def realize_all(tensors: Iterable[TensorCore]) -> None:
-    """Compute all the tensors that are not computed yet, in one go."""
-    wanted = [tensor for tensor in tensors if not isinstance(tensor._node, Buffer)]
-    if not wanted:
-        return
-    devices = {tensor._node.device for tensor in wanted}
-    for assigned in _assigned.values():
-        state = assigned()
-        if state is not None and state._node.device in devices:
-            wanted.append(state)
-    pending = list(dict.fromkeys(t._node for t in wanted if t._node not in realized))
-    if pending:
-        from ..compile import realize  # the compiler is loaded when there is something to compile
-
-        try:
-            storages = realize(pending)
-        except (ConfigError, DeviceError, OutOfMemoryError) as error:
-            # the user's to mend, and all in the message: the way there leads through the compiler
-            raise error.with_traceback(None) from error.__cause__
-        for node, storage in zip(pending, storages, strict=True):
-            realized[node] = storage
-    for tensor in wanted:
-        _assigned.pop(id(tensor), None)
-        if not isinstance(tensor._node, Buffer):
-            tensor._settle(realized[tensor._node])
+def carries_gradient(node: Node) -> bool:
+    """Whether some float that may be a variable is reached from a node without passing a Detach
+    of `no_grad`; a past through which no gradient flows is not worth its memory."""
+    stack = [node] if node.dtype.is_float else []
+    seen = set(stack)
+    while stack and len(seen) < MAX_LOOKED_AT:
+        node = stack.pop()
+        inputs = () if isinstance(node, Detach) else node.inputs
+        if isinstance(node, Buffer) or (isinstance(node, Detach) and node.token is not None):
+            return True
+        for x in inputs:
+            if x.dtype.is_float and x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return bool(stack)
 
 
 def in_float32(dtype: DType) -> bool:

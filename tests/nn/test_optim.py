@@ -66,9 +66,9 @@ def test_a_step_is_one_computation(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     inner = compiler.realize
 
-    def realize(nodes: Any) -> Any:
+    def realize(nodes: Any, *rest: Any) -> Any:
         calls.append(len(nodes))
-        return inner(nodes)
+        return inner(nodes, *rest)
 
     monkeypatch.setattr(compiler, "realize", realize)
     p, q = variable(1.0, 2.0), variable(3.0)
