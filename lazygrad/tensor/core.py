@@ -474,11 +474,14 @@ def carries_gradient(node: Node) -> bool:
     seen = set(stack)
     while stack and len(seen) < MAX_LOOKED_AT:
         node = stack.pop()
-        inputs = () if isinstance(node, Detach) else node.inputs
-        if isinstance(node, Buffer) or (isinstance(node, Detach) and node.token is not None):
-            return True
-        for x in inputs:
+        if isinstance(node, Detach):
+            if node.token is not None:
+                return True
+            continue
+        for x in node.inputs:
             if x.dtype.is_float and x not in seen:
+                if isinstance(x, Buffer):
+                    return True
                 seen.add(x)
                 stack.append(x)
     return bool(stack)

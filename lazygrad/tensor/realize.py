@@ -98,10 +98,11 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
     wanted = [tensor for tensor in tensors if not isinstance(tensor._node, Buffer)]
     if not wanted:
         return
-    wanted += _written_on({tensor._node.device for tensor in wanted})
-    pending = list(dict.fromkeys(t._node for t in wanted if t._node not in realized))
+    if written:
+        wanted += _written_on({tensor._node.device for tensor in wanted})
+    pending = list(dict.fromkeys([t._node for t in wanted if t._node not in realized]))
     if pending:
-        if interceptor.get() is not None:
+        if interceptor.get() is not None or _is_alone(wanted, pending):
             _compute(pending)
         else:
             wanted += _compute_along(wanted, pending)
@@ -131,14 +132,26 @@ def _compute(nodes: Sequence[Node], walked: Structure | None = None) -> None:
         realized[node] = storage
 
 
+def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:
+    """Whether nothing can go along with what is wanted."""
+    if _older or differentiated:
+        return False
+    for reference in list(live):
+        tensor = reference()
+        if tensor is None:
+            continue
+        node = tensor._node
+        if not (isinstance(node, Buffer) or node in pending or node in realized):
+            return False
+    live.clear()
+    return all(not tensor._requires_grad or tensor.is_leaf for tensor in wanted)
+
+
 def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[TensorCore]:
     """Compute the pending nodes and what goes along; the tensors that this gave values too."""
     waiting = _waiting()
-    others = waiting.keys() - set(pending)
+    others = {node for node in waiting if node not in pending}
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
-    if not others and not roots and not differentiated:
-        _compute(pending)
-        return [t for node in pending for t, _ in waiting.get(node, ())]
     walked = Structure(realized)
     walked.walk(pending)
     for entry in differentiated:
@@ -147,10 +160,11 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
     along, read = _along(walked, waiting, [node for node in waiting if node in others - held])
     walked.walk(along)
     pending += along
-    held.update(_source(node) for nodes in read.values() for node in nodes)
-    for node in (*others.intersection(walked.number), *read):
+    for node in (*held, *along, *read):
         if any(t._requires_grad and not t.is_leaf for t, _ in waiting[node]):
             roots += read.get(node, [node])
+    sources = [_source(node) for nodes in read.values() for node in nodes]
+    held.update(node for node in sources if node in walked.number)
     kept = _kept(walked, pending, held, roots)
     _compute(pending + kept, walked)
     _release()
@@ -180,18 +194,17 @@ def _release() -> None:
 
 def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
     """The live tensors that are not computed, by node, and how often each was looked at."""
-    references = [*_older, *((reference, 0) for reference in list(live))]
+    references = [*_older, *[(reference, 0) for reference in list(live)]]
     live.clear()
     _older.clear()
     found: dict[Node, list[tuple[TensorCore, int]]] = {}
     for reference, looks in references:
         tensor = reference()
-        if tensor is None:
-            continue
-        node = tensor._node
-        if not isinstance(node, Buffer) and node not in realized:
-            found.setdefault(node, []).append((tensor, looks))
-            _older.append((reference, looks + 1))
+        if tensor is not None:
+            node = tensor._node
+            if not isinstance(node, Buffer) and node not in realized:
+                found.setdefault(node, []).append((tensor, looks))
+                _older.append((reference, looks + 1))
     del _older[:-MAX_LIVE]
     return found
 
