@@ -168,7 +168,8 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
     kept = _kept(walked, pending, held, roots)
     _compute(pending + kept, walked)
     _release()
-    _passed.extend(ref(node) for node in held if node not in realized)
+    left = [n for n in others & held if n.device is not None and n not in realized]
+    _passed.extend(ref(node) for node in left)
     return [t for node in pending + kept for t, _ in waiting.get(node, ())]
 
 
