@@ -130,6 +130,11 @@ def _same(rng: np.random.Generator, cls: Any) -> Case:
         yield (ir.Neg(x if cls is ir.Buffer else cls(x)),)
 
 
+@case(ir.Overwritten)
+def _overwritten(rng: np.random.Generator, cls: Any) -> Case:
+    yield (cls(random_buffer(rng, (3, 4), float32), random_buffer(rng, (3, 4), float32)),)
+
+
 @case(ir.Copy)
 def _copy(rng: np.random.Generator, cls: Any) -> Case:
     x = random_buffer(rng, (3, 4), float32)

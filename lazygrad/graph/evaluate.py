@@ -324,7 +324,7 @@ def _scatter(node: ir.Scatter, x: Array, *rest: Array) -> Array:
     *indices, values = rest
     places, inside = _places(x.shape, indices)
     kept = tuple(place[inside] for place in places)  # flat, in row-major order
-    out = np.array(_accumulated(x, node.dtype))
+    out = np.array(_accumulated(x, node.dtype), order="C")  # a copy that can be flattened
     new = _accumulated(values[inside], node.dtype)
     if node.op == "set":
         where = np.ravel_multi_index(kept, x.shape) if len(new) else np.zeros(0, np.int64)
@@ -379,5 +379,11 @@ def _same(node: Node, x: Array) -> Array:
 
 
 CASES.update(dict.fromkeys((ir.Copy, ir.Contiguous, ir.Detach), _same))
+
+
+@case(ir.Overwritten)
+def _overwritten(node: Node, x: Array, value: Array) -> Array:
+    return value
+
 
 __all__ = ["CASES", "convert", "evaluate", "evaluate_node", "identity", "is_low_precision"]

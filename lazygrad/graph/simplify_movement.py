@@ -18,6 +18,7 @@ from .ir import (
     Expand,
     Iota,
     Node,
+    Overwritten,
     Pad,
     Permute,
     Reshape,
@@ -87,6 +88,12 @@ def count_to_one(node: Iota) -> Node | None:
 def drop_detach(node: Detach) -> Node | None:
     """detach(x)  ->  x, since gradients have been taken"""
     return node.x
+
+
+@rule(Overwritten)
+def drop_overwritten(node: Overwritten) -> Node | None:
+    """overwritten(x, value)  ->  value, since gradients have been taken"""
+    return node.value
 
 
 @rule(Copy)

@@ -202,6 +202,12 @@ def vjp_where(g: Node, out: ir.Where) -> Cotangents:
     return None, Where(out.condition, g, zero), Where(out.condition, zero, g)
 
 
+@vjp(ir.Overwritten)
+def vjp_overwritten(g: Node, out: ir.Overwritten) -> Cotangents:
+    """z = value, where no gradient was recorded:   dx = g"""
+    return g, None
+
+
 @vjp(ir.Cast)
 def vjp_cast(g: Node, out: ir.Cast) -> Cotangents:
     """y = x in another float type:   dx = g in x's type"""

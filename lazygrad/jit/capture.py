@@ -14,6 +14,7 @@ from ..graph.ir import Buffer, Node
 from ..tensor import Tensor
 from ..tensor.core import TensorCore, owners
 from ..tensor.realize import realize_all
+from ..tensor.views import Path, follow
 from .replay import Cell, Effects, GradientCell, Read, Replay
 from .structure import replaced
 from .trace import Outside, Symbol, Trace, overlaid, slot
@@ -70,7 +71,7 @@ class Capture:
     def _stand_in(self, tensor: TensorCore) -> TensorCore:
         """A tensor that stands for the value of an argument."""
         node = self.trace.buffer_of(Outside(tensor))
-        requires_grad = slot["_requires_grad"].__get__(tensor)
+        requires_grad = slot["_requires"].__get__(tensor)
         made = type(tensor)._from_node(node)
         symbol = node.storage
         assert isinstance(symbol, Symbol)
@@ -91,6 +92,11 @@ class Capture:
                 return _Argument(n)
         if not self.trace.is_made(tensor):
             return _State(tensor)
+        base = tensor._base
+        if base is not None and (
+            any(base is argument for argument in self.arguments) or not self.trace.is_made(base)
+        ):
+            return _View(self._returned(base), tensor._path)
         same = self.returned.get(id(tensor))
         if same is None:
             same = self.returned[id(tensor)] = _Fresh(self._output(tensor._node))
@@ -106,8 +112,8 @@ class Capture:
         """Note what is set of tensors from outside."""
         for record in self.trace.outside.values():
             tensor, values = record.tensor, record.values
-            if "_node" in values:
-                n = self._output(values["_node"])
+            if "_own" in values:
+                n = self._output(values["_own"])
                 self.effects.cells.append((Cell.of(tensor), n))
                 if record.buffer is not None:
                     self.donated[n] = record.buffer
@@ -115,8 +121,8 @@ class Capture:
                 grad: TensorCore | None = values["grad"]
                 at = None if grad is None else self._output(self._node_inside(grad))
                 self.effects.gradients.append((GradientCell(tensor), at))
-            if "_requires_grad" in values:
-                self.effects.attributes.append((tensor, "_requires_grad", values["_requires_grad"]))
+            if "_requires" in values:
+                self.effects.attributes.append((tensor, "_requires", values["_requires"]))
             values.clear()  # lets go of the gradients' tensors: who else holds them is asked below
 
     def _note_arguments(self) -> None:
@@ -160,6 +166,8 @@ class Capture:
 
         if kept():
             gc.collect()  # what only a cycle of references keeps is no one's
+        for tensor in kept():
+            self._part(tensor)
         found = kept()
         for tensor in found:
             if not self.trace.is_symbolic(tensor._node):
@@ -172,8 +180,20 @@ class Capture:
                 )
             self.effects.kept.append((tensor, self._output(tensor._node)))
             if tensor._requires_grad and not tensor.is_leaf:  # what it came from is gone
-                self.effects.attributes.append((tensor, "_requires_grad", False))
+                self.effects.attributes.append((tensor, "_requires", False))
         return not found or is_last
+
+    def _part(self, tensor: TensorCore) -> None:
+        """Let a view that is kept outside go from a base that the function made, or was given."""
+        base = tensor._base
+        if base is None:
+            return
+        if id(base) in self.trace.made:
+            tensor._own = tensor._node
+            tensor._base = None
+        else:
+            tensor._seen = -1  # read anew, outside
+            self.trace.made.pop(id(tensor), None)
 
     # ------------------------------------------------------------------ compiling
 
@@ -240,7 +260,7 @@ class Capture:
         def result(fresh: Callable[[int], TensorCore], tensors: Sequence[TensorCore]) -> Any:
             made: dict[int, TensorCore] = {}
 
-            def put(place: _Place) -> TensorCore:
+            def whole(place: _Place) -> TensorCore:
                 if isinstance(place, _Argument):
                     return tensors[place.number]
                 if isinstance(place, _State):
@@ -249,6 +269,12 @@ class Capture:
                 if place.output not in made:
                     made[place.output] = fresh(place.output)
                 return made[place.output]
+
+            def put(place: _Place) -> TensorCore:
+                if isinstance(place, _View):
+                    base = whole(place.base)
+                    return base._viewed(follow(place.path, base._node))
+                return whole(place)
 
             return replaced(template, put, _Place)
 
@@ -271,6 +297,13 @@ class _Argument(_Place):
 
     def __init__(self, number: int) -> None:
         self.number = number
+
+
+class _View(_Place):
+    """Stands for a view of one of the arguments, or of a tensor from outside."""
+
+    def __init__(self, base: _Place, path: Path) -> None:
+        self.base, self.path = base, path
 
 
 class _State(_Place):

@@ -102,6 +102,7 @@ class Cell:
 
     def set(self, memory: Any) -> None:
         """Give the tensor the value that is in `memory`."""
+        self.tensor._version += 1
         if self.tensor._node is self.node and self.is_alone():
             self.storage.memory = memory
             self.storage.is_shared = False
@@ -251,11 +252,19 @@ class Replay:
         """Set what the function sets."""
         effects, outputs, shapes = self.effects, self.plan.outputs, self.shapes
         for cell, n in effects.cells:
-            if found[n] is not cell.storage.memory:
+            if found[n] is cell.storage.memory:
+                cell.tensor._version += 1  # for its views
+            else:
                 cell.set(found[n])
             written.pop(id(cell.tensor), None)
         for argument, n in effects.arguments:
-            Cell.of(tensors[argument]).set(found[n])
+            tensor = tensors[argument]
+            if tensor._base is None:
+                Cell.of(tensor).set(found[n])
+            else:
+                output = outputs[n]
+                storage = DeviceBuffer(output.size, output.dtype, output.device, found[n])
+                tensor.assign(type(tensor)._from_storage(storage, shapes[n]))
         for gradient, at in effects.gradients:
             if at is None:
                 gradient.owner.grad = None

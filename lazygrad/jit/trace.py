@@ -29,9 +29,11 @@ from ..runtime.buffer import interceptor, realized
 from ..runtime.device import Device
 from ..tensor.core import TensorCore, grad_enabled, owners
 from ..tensor.realize import written
+from ..tensor.sharing import Sharing
+from ..tensor.views import follow, is_detached
 
-SLOTS = ("_node", "grad", "_requires_grad", "_history", "_variable")
-slot: dict[str, Any] = {name: TensorCore.__dict__[name] for name in SLOTS}
+SLOTS = ("_own", "grad", "_requires", "_history", "_variable")
+slot: dict[str, Any] = {name: Sharing.__dict__[name] for name in SLOTS}
 """The slots themselves, which know nothing of traces."""
 
 tracing: ContextVar[Trace | None] = ContextVar("tracing", default=None)
@@ -84,10 +86,12 @@ class Trace:
         """The value of a tensor's slot."""
         if self.is_made(tensor):
             return slot[name].__get__(tensor)
+        if name == "_own" and _is_view(tensor):
+            return self._viewed(tensor)
         record = self._outside(tensor)
         if name in record.values:
             return record.values[name]
-        if name == "_node":
+        if name == "_own":
             return self.buffer_of(record)
         if name in ("_history", "_variable"):
             return None  # its past is outside
@@ -105,6 +109,8 @@ class Trace:
         elif id(tensor) not in self.outside and not _is_set(tensor, name):
             self.made[id(tensor)] = weakref.ref(tensor)  # its first value: it is being made
             slot[name].__set__(tensor, value)
+        elif name != "grad" and _is_view(tensor):
+            pass  # what a view is follows from its base
         else:
             self._outside(tensor).values[name] = value
 
@@ -119,19 +125,32 @@ class Trace:
             record = self.outside[id(tensor)] = Outside(tensor)
         return record
 
-    def buffer_of(self, record: Outside) -> Buffer:
-        """The node that stands for the value of a tensor from outside."""
+    def _viewed(self, tensor: TensorCore) -> Node:
+        """The node of a view of a tensor from outside: what it shows at the time of a call."""
+        base, path = tensor._base, tensor._path
+        assert base is not None
+        if base._base is not None or self.is_made(base):
+            return follow(path, base._node)
+        record = self._outside(base)
+        if "_own" in record.values:
+            return follow(path, record.values["_own"])
+        return follow(path, self.buffer_of(record, is_detached(path)))
+
+    def buffer_of(self, record: Outside, is_constant: bool = False) -> Buffer:
+        """The node that stands for the value of a tensor from outside. `is_constant` says that no
+        gradient is wanted of it."""
+        tensor = record.tensor
+        node: Node = slot["_own"].__get__(tensor)
+        owner = owners.get(node)
+        is_leaf = owner is not None and owner() is tensor
+        requires_grad = slot["_requires"].__get__(tensor) and grad_enabled.get()
+        if requires_grad and not is_leaf and not is_constant:
+            raise JitError(
+                f"jit: a tensor of shape {node.shape} from outside the function carries "
+                "gradient to what it was computed from, which would be lost; "
+                "take its detach() outside, and use that"
+            )
         if record.buffer is None:
-            tensor = record.tensor
-            node: Node = slot["_node"].__get__(tensor)
-            owner = owners.get(node)
-            is_leaf = owner is not None and owner() is tensor
-            if slot["_requires_grad"].__get__(tensor) and not is_leaf and grad_enabled.get():
-                raise JitError(
-                    f"jit: a tensor of shape {node.shape} from outside the function carries "
-                    "gradient to what it was computed from, which would be lost; "
-                    "take its detach() outside, and use that"
-                )
             record.buffer = symbolic(tensor, node)
             if is_leaf:
                 owners[record.buffer] = weakref.ref(tensor)
@@ -203,6 +222,14 @@ def symbolic(tensor: TensorCore, node: Node) -> Buffer:
     return Buffer(Symbol(node.size, node.dtype, device, tensor), node.shape)
 
 
+def _is_view(tensor: TensorCore) -> bool:
+    """Whether what a tensor from outside is follows from its base: it is no variable itself."""
+    if tensor._base is None:
+        return False
+    owner = owners.get(slot["_own"].__get__(tensor))
+    return owner is None or owner() is not tensor
+
+
 def _is_set(tensor: TensorCore, name: str) -> bool:
     """Whether a tensor's own slot has been set."""
     try:
@@ -263,4 +290,4 @@ def _install(change: int) -> None:
         before, _installed = _installed, _installed + change
         if bool(before) != bool(_installed):
             for name in SLOTS:
-                setattr(TensorCore, name, Overlay(name) if _installed else slot[name])
+                setattr(Sharing, name, Overlay(name) if _installed else slot[name])

@@ -2,7 +2,8 @@
 
 The themes stand in files of their own, each building on those before it:
 
-    core         the node, realization, assignment, dtypes and devices
+    sharing      the node; bases and views, and writing in place
+    core         realization, assignment, dtypes and devices
     operands     broadcasting and promotion
     creation     from Python and NumPy data; constants
     autograd     backward, gradient, no_grad

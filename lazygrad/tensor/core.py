@@ -5,37 +5,30 @@
 - A realized tensor that requires no gradient enters new operations as a leaf, so
   `x = step(x).realize()` in a loop never grows a chain. One that requires gradient keeps its
   expression for `backward()`; its storage is found again through `runtime.buffer.realized`.
-- A *variable* is a tensor that gradients are taken of: created by the user, not by an operation.
-  Interned nodes make equal expressions one object, so variables get a `Detach` with a token of
-  their own.
+- Which tensors share memory, and what gradients are taken of, stands in `sharing.py`.
 """
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import Any, ClassVar, Self, TypeVar, Union
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakSet, ref
 
 import numpy as np
 
 from ..dtypes import DType, bfloat16, to_dtype
 from ..errors import DTypeError, ShapeError
-from ..graph.ir import Buffer, Cast, Contiguous, Copy, Detach, Node, Shape, Token
+from ..graph.ir import Buffer, Cast, Contiguous, Copy, Detach, Node, Shape
 from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
 from .arguments import normalized_axis
-from .realize import live, realize_all, written
+from .realize import realize_all
+from .sharing import Sharing, fresh, grad_enabled, owners
+from .views import is_detached
 
 MAX_LOOKED_AT = 256  # nodes of a past, for whether it carries gradient
 
 Array = np.ndarray[Any, Any]
 Number = bool | int | float
-
-grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
-"""False inside `no_grad()`: results of operations then require no gradient."""
-
-owners: WeakKeyDictionary[Node, ref[TensorCore]] = WeakKeyDictionary()
-"""The tensor that each leaf node stands for, or stood for before it was realized or assigned."""
 
 released: WeakSet[Node] = WeakSet()
 """What stands for values whose expressions were let go, when a backward pass was computed."""
@@ -45,16 +38,10 @@ Operand = Union["TensorCore", Number, np.generic, Array]
 """What stands beside a tensor in an operation: Python and NumPy numbers adapt to its dtype."""
 
 
-class TensorCore:
-    """Values, placement, realization and assignment; the themes build upon it."""
+class TensorCore(Sharing):
+    """Values, placement and realization; the themes build upon it."""
 
-    __slots__ = ("__weakref__", "_history", "_node", "_requires_grad", "_variable", "grad")
-
-    _node: Node
-    _requires_grad: bool
-    grad: Self | None
-    _history: Node | None  # what the node was before the tensor was realized
-    _variable: ref[Node] | None  # the Detach that stood for this variable before it was realized
+    __slots__ = ()
 
     training: ClassVar[bool] = False
     """Whether dropout and batch normalisation behave as in training; see `Tensor.train()`."""
@@ -62,74 +49,7 @@ class TensorCore:
     __array_priority__: ClassVar[float] = 1000.0
     __array_ufunc__: ClassVar[None] = None  # numpy_array + tensor is left to the tensor
 
-    # ------------------------------------------------------------------- making tensors
-
-    @classmethod
-    def _from_node(cls, node: Node, requires_grad: bool = False) -> Self:
-        """A tensor for `node`; `requires_grad` says that autograd reaches a variable through it."""
-        made = object.__new__(cls)
-        made._node = node
-        made._requires_grad = requires_grad
-        made.grad = None
-        made._history = None
-        made._variable = None
-        live.append(ref(made))
-        return made
-
-    @classmethod
-    def _leaf(cls, node: Node, requires_grad: bool = False) -> Self:
-        """A tensor that `node`, which stands for nothing else, is the value of."""
-        made = cls._from_node(node)
-        owners[node] = ref(made)
-        if requires_grad:
-            made.requires_grad_()
-        return made
-
-    @classmethod
-    def _from_storage(cls, storage: DeviceBuffer, shape: Shape) -> Self:
-        """A realized tensor of the elements in `storage`."""
-        return cls._leaf(Buffer(storage, shape))
-
-    @classmethod
-    def _variable_of(cls, node: Node, requires_grad: bool = False) -> Self:
-        """A fresh variable with the value of `node`, equal to no other."""
-        return cls._leaf(fresh(node), requires_grad)
-
-    def _derived(self, node: Node, *others: TensorCore) -> Self:
-        """The result `node` of an operation on this tensor and `others`."""
-        requires = self._requires_grad
-        for other in others:
-            requires = requires or other._requires_grad
-        if requires:
-            requires = node.dtype.is_float and grad_enabled.get()
-            if not requires and node.dtype.is_float:
-                node = Detach(node)
-        made: Self = object.__new__(type(self))
-        made._node = node
-        made._requires_grad = requires
-        made.grad = None
-        made._history = None
-        made._variable = None
-        live.append(ref(made))
-        return made
-
     # ------------------------------------------------------------------- what it is
-
-    @property
-    def node(self) -> Node:
-        """The expression that new operations build on. Setting it makes the tensor a leaf."""
-        return self._node
-
-    @node.setter
-    def node(self, node: Node) -> None:
-        self._node = node
-        self._history = None
-        self._variable = None
-        owners[node] = ref(self)
-
-    @property
-    def shape(self) -> Shape:
-        return self._node.shape
 
     @property
     def dtype(self) -> DType:
@@ -176,60 +96,8 @@ class TensorCore:
         return self._node.dtype.is_float
 
     @property
-    def requires_grad(self) -> bool:
-        """Whether `backward()` goes through this tensor."""
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
-
-    def requires_grad_(self, value: bool = True) -> Self:
-        """Make this tensor a variable of autograd (floats only), or no longer one."""
-        if value and not self._requires_grad:
-            node = self._node
-            if not node.dtype.is_float:
-                raise DTypeError(f"requires_grad: only floats can, this is {node.dtype}")
-            owner = owners.get(node)
-            if owner is None or owner() is not self:  # an expression, or another's leaf
-                self.node = fresh(node)
-                self._history = node
-            self._requires_grad = True
-        elif not value and self._requires_grad:
-            if not self.is_leaf:
-                raise RuntimeError(
-                    "requires_grad: this tensor is the result of an operation; "
-                    "use detach() for one without gradient"
-                )
-            self._requires_grad = False
-        return self
-
-    @property
-    def is_leaf(self) -> bool:
-        """True where no operation that requires gradient made this tensor."""
-        if not self._requires_grad:
-            return True
-        owner = owners.get(self._node)
-        return owner is not None and owner() is self
-
-    @property
-    def storage(self) -> DeviceBuffer | None:
-        """The memory that holds the values, or None while they are not computed."""
-        node = self._node
-        return node.storage if isinstance(node, Buffer) else realized.get(node)  # type: ignore[return-value]
-
-    @property
     def is_realized(self) -> bool:
         return isinstance(self._node, Buffer) or self._node in realized
-
-    def _nodes(self) -> list[Node]:
-        """Every node that stands for this tensor in expressions built so far."""
-        nodes = [self._node]
-        if self._history is not None:
-            nodes.append(self._history)
-        if self._variable is not None and (former := self._variable()) is not None:
-            nodes.append(former)
-        return nodes
 
     # ------------------------------------------------------------------- values
 
@@ -247,8 +115,11 @@ class TensorCore:
             return  # the second shares another variable's storage, and must not become its node
         if not self.is_leaf:
             return
-        self._node = Buffer(storage, former.shape)
-        owners[self._node] = ref(self)
+        self._own = Buffer(storage, former.shape)
+        if self._base is not None:
+            self._settle_view(storage, former)
+            return
+        owners[self._own] = ref(self)
         # Nothing flows through a Detach, so only its identity matters, and only to those who
         # still use it: a strong reference would keep a whole chain of assignments alive.
         if isinstance(former, Detach):
@@ -258,9 +129,18 @@ class TensorCore:
 
     def _release(self) -> None:
         """Keep the value, which is computed, and let go of its expression."""
-        self._node = fresh(self._node)
+        self._own = fresh(self._node)
         self._history = None
-        released.add(self._node)
+        released.add(self._own)
+
+    def _settle_view(self, storage: DeviceBuffer, former: Node) -> None:
+        """A view stays one as long as anybody else can write to its base, or read it."""
+        if is_detached(self._path):
+            self._own = Detach(self._own)
+            realized[self._own] = storage
+        elif grad_enabled.get() and carries_gradient(former):
+            self._history = former
+        self._part_later()
 
     def numpy(self) -> Array:
         """The values as a NumPy array; on the CPU a view of them, so it cannot be written to.
@@ -336,6 +216,10 @@ class TensorCore:
         lines = np.array2string(self.numpy(), separator=", ", prefix="Tensor(")
         return f"Tensor({lines}, realized, {notes})"
 
+    @classmethod
+    def _from_data(cls, data: Any, dtype: Any, device: str | None) -> Self:
+        raise NotImplementedError  # creation.py has it
+
     # ------------------------------------------------------------------- assignment
 
     def assign(self, value: Operand) -> Self:
@@ -348,18 +232,20 @@ class TensorCore:
         if not isinstance(value, TensorCore):
             value = type(self)._from_data(value, self.dtype, self.device)
         node: Node = value._node
-        shape = self._node.shape
+        shape = self.shape
         if node.shape != shape:
             from .operands import broadcast_node
 
             node = broadcast_node("assign", node, shape)
-        if node.dtype != self._node.dtype:
-            node = Cast(node, self._node.dtype)
+        if node.dtype != self.dtype:
+            node = Cast(node, self.dtype)
         if node.device is not None and node.device != self.device:
             node = Copy(node, self.device)
-        self.node = fresh(node)
-        if self._node not in realized:
-            written[id(self)] = ref(self)
+        if self._part():
+            self.node = fresh(node)
+            self._await_realization()
+        else:
+            self._write(node, requires_grad=False, records=False)
         return self
 
     def _update(self, result: TensorCore) -> Self:
@@ -377,25 +263,8 @@ class TensorCore:
                     f"in place: a result of {result.dtype} cannot go into {self.dtype}"
                 )
             result = self._derived(Cast(result._node, self.dtype), result)
-        if not result._requires_grad:
-            if self._requires_grad:
-                return self.assign(result)
-        elif self._requires_grad and self.is_leaf:
-            raise RuntimeError(
-                "a variable that requires gradient cannot be changed in place "
-                "where gradients are recorded; do it inside no_grad()"
-            )
-        self._node = result._node
-        self._history = None
-        self._variable = None
-        self._requires_grad = result._requires_grad
-        if not self._requires_grad and self._node not in realized:
-            written[id(self)] = ref(self)
+        self._write(result._node, result._requires_grad, grad_enabled.get())
         return self
-
-    @classmethod
-    def _from_data(cls, data: Any, dtype: Any, device: str | None) -> Self:
-        raise NotImplementedError  # creation.py has it
 
     # ------------------------------------------------------------------- placement and dtype
 
@@ -424,16 +293,25 @@ class TensorCore:
         return moved if dtype is None else moved.cast(dtype)
 
     def contiguous(self) -> Self:
-        """These values in memory of their own: what comes before and after shares no kernel."""
-        return self._derived(Contiguous(self._node))
+        """These values in row-major order, in memory: what comes before and after shares no
+        kernel. Where they lie so already this is a view, else a copy."""
+        node = Contiguous(self._node)
+        return self._viewed(node) if self.is_contiguous() else self._derived(node)
 
     def clone(self) -> Self:
         """Another tensor with these values; gradient flows through it."""
         return self._derived(self._node)
 
-    def detach(self) -> Self:
-        """These values as a constant: no gradient flows through the result."""
-        return self._variable_of(self._node)
+    @property
+    def data(self) -> Self:
+        """The values without gradient, as `detach()`; setting it assigns them."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Operand) -> None:
+        if isinstance(value, TensorCore) and value._base is self and value.shape == self.shape:
+            return  # `x.data += y` has written to x already
+        self.assign(value)
 
     def __copy__(self) -> Self:
         return self.__deepcopy__({})
@@ -455,16 +333,6 @@ def _names_dtype(name: str) -> bool:
     except DTypeError:
         return False
     return True
-
-
-def fresh(node: Node) -> Node:
-    """`node` as a variable that is equal to no other; computed already if `node` is."""
-    storage = node.storage if isinstance(node, Buffer) else realized.get(node)
-    if storage is None:
-        return Detach(node, Token())
-    made = Detach(Buffer(storage, node.shape), Token())
-    realized[made] = storage  # type: ignore[assignment]
-    return made
 
 
 def carries_gradient(node: Node) -> bool:
@@ -490,3 +358,16 @@ def carries_gradient(node: Node) -> bool:
 def in_float32(dtype: DType) -> bool:
     """Whether composed operations compute this dtype in float32, to round only once."""
     return dtype.is_float and dtype.itemsize < 4
+
+
+__all__ = [
+    "Array",
+    "Number",
+    "Operand",
+    "TensorCore",
+    "fresh",
+    "grad_enabled",
+    "in_float32",
+    "owners",
+    "realize_all",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from typing import Any, Self
+from weakref import ref
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ..graph.ir import Add, Cast, Const, Copy, Equal, Iota, Mul, Node
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.device import Device
 from .arguments import shape_of
-from .core import Array, Number, TensorCore
+from .core import Array, Number, TensorCore, owners
 from .operands import broadcast_node, cast_node, number, number_dtype
 
 
@@ -39,9 +40,9 @@ class Creation(TensorCore):
 
         Raises DTypeError for values that no dtype holds, ShapeError for lists of unequal lengths.
         """
-        self._requires_grad = False
-        self.grad = None
-        self.node = self._from_data(data, dtype, device)._node
+        node = self._from_data(data, dtype, device)._node
+        self._begin(node, False)
+        owners[node] = ref(self)
         if requires_grad:
             self.requires_grad_()
 

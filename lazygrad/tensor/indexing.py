@@ -21,7 +21,6 @@ from ..runtime.buffer import DeviceBuffer
 from .activations import Activations
 from .arguments import normalized_axis
 from .core import Array, Operand, TensorCore
-from .joining import pad_node
 from .operands import broadcast_node, broadcast_shape
 
 
@@ -58,35 +57,39 @@ class Indexing(Activations):
 
     def __getitem__(self, index: Any) -> Self:
         plan = _plan(self, index)
-        node = _sliced(self._node, plan)
+        part = self._viewed(_sliced(self._node, plan))
         if not plan.arrays:
-            return self._derived(node)
-        return self._derived(ir.Gather(node, _gather_indices(plan)))
+            return part
+        return part._derived(ir.Gather(part._node, _gather_indices(plan)))
 
     def __setitem__(self, index: Any, value: Operand) -> None:
         """Give a part of this tensor other values, which are broadcast and cast. Like every change
         in place, it leaves the expressions built before as they were."""
-        self._update(self._with_part(index, value))
-
-    def _with_part(self, index: Any, value: Operand) -> Self:
-        """This tensor with `value` where `index` points."""
         new = self._as_tensor("setitem", value).cast(self.dtype)
         mask = _whole_mask(self, index)
         if mask is not None and new.ndim <= self.ndim - mask.ndim:
             kept = self._from_node(mask._node)
-            return kept.reshape(mask.shape + (1,) * (self.ndim - mask.ndim)).where(new, self)
+            kept = kept.reshape(mask.shape + (1,) * (self.ndim - mask.ndim))
+            self._update(kept.where(new, self))
+            return
         plan = _plan(self, index)
+        part = self._viewed(_sliced(self._node, plan))
+        if new._node is part._node:
+            return  # `x[i] += y` has written to x already
         if plan.arrays:
-            part = self._derived(_sliced(self._node, plan))
             indices = _gather_indices(plan)
-            values = broadcast_node(
-                "setitem", _without_ones(new._node, indices[0].shape), indices[0].shape
-            )
-            new = part._derived(ir.Scatter(part._node, indices, values, "set"), new)
+            shape = indices[0].shape
+            values = broadcast_node("setitem", _without_ones(new._node, shape), shape)
+            part._update(part._derived(ir.Scatter(part._node, indices, values, "set"), new))
         else:
             fitted = _without_ones(new._node, plan.sliced_shape)
-            new = new._derived(broadcast_node("setitem", fitted, plan.sliced_shape))
-        return self._derived(_placed(self._node, new._node, plan.steps), new)
+            part._update(new._derived(broadcast_node("setitem", fitted, plan.sliced_shape)))
+
+    def _with_part(self, index: Any, value: Operand) -> Self:
+        """A copy of this tensor with `value` where `index` points."""
+        made = self.clone()
+        made[index] = value
+        return made
 
     def __iter__(self) -> Any:
         if not self.shape:
@@ -307,45 +310,3 @@ def _without_ones(node: Node, shape: Shape) -> Node:
     if extra > 0:
         raise ShapeError(f"setitem: values of shape {node.shape} into a part of shape {shape}")
     return node
-
-
-def _placed(base: Node, part: Node, steps: list[_Step]) -> Node:
-    """`base` with `part` at the places that the steps name."""
-    part = build.reshape(part, tuple(step.size for step in steps))
-    if 0 in part.shape:
-        return base
-    inside: Node | None = None
-    for axis, (n, step) in enumerate(zip(base.shape, steps, strict=True)):
-        if step.start == 0 and step.size == n and step.step == 1:
-            continue
-        start, stride = step.start, step.step
-        if stride < 0:
-            part = build.slice_axis(part, axis, step.size - 1, step.size, -1)
-            start, stride = start + (step.size - 1) * stride, -stride
-        part = build.spread_axis(part, axis, stride)
-        length = part.shape[axis]
-        part = pad_node(
-            part,
-            [(0, 0) if i != axis else (start, n - start - length) for i in range(len(base.shape))],
-        )
-        here = _progression_mask(n, start, length, stride)
-        here = build.reshape(here, tuple(n if i == axis else 1 for i in range(len(base.shape))))
-        here = broadcast_node("setitem", here, base.shape)
-        inside = here if inside is None else ir.And(inside, here)
-    return part if inside is None else ir.Where(inside, part, base)
-
-
-def _progression_mask(n: int, start: int, length: int, stride: int) -> Node:
-    """Which of 0 to n - 1 are start, start + stride, ... below start + length."""
-    position = ir.Iota(n)
-
-    def constant(value: int) -> Node:
-        return ir.Const(value, position.dtype, position.shape)
-
-    inside = ir.And(
-        ir.LessEqual(constant(start), position), ir.Less(position, constant(start + length))
-    )
-    if stride == 1:
-        return inside
-    phase = ir.Mod(ir.Sub(position, constant(start)), constant(stride))
-    return ir.And(inside, ir.Equal(phase, constant(0)))

@@ -96,7 +96,7 @@ class Joining(Movement):
         axis = normalized_axis("repeat_interleave", axis, self.ndim)
         x, shape = self.unsqueeze(axis + 1), list(self.shape)
         shape.insert(axis + 1, repeats)
-        return x.expand(shape).flatten(axis, axis + 1)
+        return x.expand(shape).flatten(axis, axis + 1).clone()
 
     def roll(self, shifts: int | Sequence[int], axes: int | Sequence[int] | None = None) -> Self:
         """Elements moved along axes by shifts, those that leave at one end entering at the other;
@@ -104,12 +104,12 @@ class Joining(Movement):
         if axes is None:
             if not isinstance(shifts, int):
                 raise ShapeError("roll: several shifts need as many axes")
-            return self.flatten().roll(shifts, 0).reshape(self.shape)
+            return self.flatten().roll(shifts, 0).reshape(self.shape).clone()
         moves = [shifts] if isinstance(shifts, int) else list(shifts)
         places = [axes] if isinstance(axes, int) else list(axes)
         if len(moves) != len(places):
             raise ShapeError(f"roll: {len(moves)} shifts for {len(places)} axes")
-        x = self
+        x = self.clone()
         for shift, place in zip(moves, places, strict=True):
             axis = normalized_axis("roll", place, self.ndim)
             n = self.shape[axis]
@@ -208,17 +208,15 @@ class Joining(Movement):
         rows, columns = x.shape[-2:]
         start = offset if offset >= 0 else -offset * columns
         count = min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns)
-        flat = x.flatten(-2)
+        flat = x.view(*x.shape[:-2], rows * columns)
         if count <= 0:
             return flat.narrow(-1, 0, 0)
-        return self._derived(
-            build.slice_axis(flat._node, flat.ndim - 1, start, count, columns + 1), x
-        )
+        return flat._viewed(build.slice_axis(flat._node, flat.ndim - 1, start, count, columns + 1))
 
     def diag(self, diagonal: int = 0) -> Self:
         """A matrix's diagonal; or, of a vector, the matrix with that diagonal and 0 elsewhere."""
         if self.ndim == 2:
-            return self.diagonal(diagonal)
+            return self.diagonal(diagonal).clone()
         if self.ndim != 1:
             raise ShapeError(f"diag: needs one or two axes, shape is {self.shape}")
         n = self.shape[0]

@@ -10,10 +10,12 @@ from typing import Self, cast
 from ..dtypes import bool_
 from ..errors import ShapeError
 from ..graph import build, ir
+from ..graph.ir import Shape
 from .arguments import normalized_axes, normalized_axis, shape_of, whole_size
 from .core import TensorCore
 from .functions import Functions
-from .operands import broadcast_node
+from .operands import expand_node
+from .views import reshaped_strides
 
 
 class Movement(Functions):
@@ -24,29 +26,47 @@ class Movement(Functions):
     # ------------------------------------------------------------------- shape
 
     def reshape(self, *shape: int | Sequence[int]) -> Self:
-        """The same elements, in row-major order, in another shape; -1 stands for what remains."""
+        """The same elements, in row-major order, in another shape; -1 stands for what remains.
+
+        A view where strides can tell the elements' places, as in PyTorch; else a copy.
+        """
+        made = build.reshape(self._node, self._sizes("reshape", shape))
+        if self._base is not None:  # a base is contiguous
+            own = self._strides()
+            if own is not None and reshaped_strides(self.shape, own, made.shape) is None:
+                return self._derived(made)
+        return self._viewed(made)
+
+    def view(self, *shape: int | Sequence[int]) -> Self:
+        """A view in another shape; -1 stands for what remains. Where PyTorch refuses a view, as of
+        a transposed matrix in one axis, this is one all the same: what is written to it arrives.
+        """
+        return self._viewed(build.reshape(self._node, self._sizes("view", shape)))
+
+    def _sizes(self, name: str, shape: Sequence[int | Sequence[int]]) -> Shape:
+        """A shape of as many elements as there are, given as arguments or a sequence."""
         given = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        sizes = [whole_size("reshape", size) for size in given]
+        sizes = [whole_size(name, size) for size in given]
         unknown = [axis for axis, size in enumerate(sizes) if size == -1]
         if len(unknown) > 1 or any(size < -1 for size in sizes):
-            raise ShapeError(f"reshape: {tuple(sizes)} is no shape (at most one -1)")
+            raise ShapeError(f"{name}: {tuple(sizes)} is no shape (at most one -1)")
         if unknown:
             known = -math.prod(sizes)
             if known == 0 or self.numel() % known:
                 raise ShapeError(
-                    f"reshape: {self.shape} has {self.numel()} elements, "
+                    f"{name}: {self.shape} has {self.numel()} elements, "
                     f"which {tuple(sizes)} cannot hold"
                 )
             sizes[unknown[0]] = self.numel() // known
-        return self._derived(build.reshape(self._node, tuple(sizes)))
-
-    view = reshape
+        return tuple(sizes)
 
     def view_as(self, other: TensorCore) -> Self:
+        """A view in the shape of `other`."""
+        return self.view(other.shape)
+
+    def reshape_as(self, other: TensorCore) -> Self:
         """In the shape of `other`."""
         return self.reshape(other.shape)
-
-    reshape_as = view_as
 
     def ravel(self) -> Self:
         """All elements in one axis."""
@@ -76,13 +96,13 @@ class Movement(Functions):
         """Without its axes of size 1: all of them, or those named that are of size 1."""
         axes = normalized_axes("squeeze", axis, self.ndim)
         kept = tuple(n for i, n in enumerate(self.shape) if n != 1 or i not in axes)
-        return self._derived(build.reshape(self._node, kept))
+        return self._viewed(build.reshape(self._node, kept))
 
     def unsqueeze(self, axis: int) -> Self:
         """With a new axis of size 1 at `axis`."""
         axis = normalized_axis("unsqueeze", axis, self.ndim + 1)
         shape = (*self.shape[:axis], 1, *self.shape[axis:])
-        return self._derived(ir.Reshape(self._node, shape))
+        return self._viewed(ir.Reshape(self._node, shape))
 
     def expand(self, *shape: int | Sequence[int]) -> Self:
         """Axes of size 1, and new ones in front, repeated to `shape`; -1 keeps an axis."""
@@ -92,7 +112,7 @@ class Movement(Functions):
         for axis, size in enumerate(sizes):
             if size == -1 and axis >= new:
                 sizes[axis] = self.shape[axis - new]
-        return self._derived(broadcast_node("expand", self._node, shape_of("expand", sizes)))
+        return self._viewed(expand_node("expand", self._node, shape_of("expand", sizes)))
 
     broadcast_to = expand
 
@@ -108,7 +128,7 @@ class Movement(Functions):
         axes = tuple(normalized_axis("permute", cast(int, axis), self.ndim) for axis in given)
         if len(axes) != self.ndim or len(set(axes)) != self.ndim:
             raise ShapeError(f"permute: {tuple(given)} is no order of the axes of {self.shape}")
-        return self._derived(build.permute(self._node, axes))
+        return self._viewed(build.permute(self._node, axes))
 
     def transpose(self, axis0: int = 1, axis1: int = 0) -> Self:
         """Two axes exchanged."""
@@ -117,7 +137,7 @@ class Movement(Functions):
         b = normalized_axis("transpose", axis1, self.ndim)
         if order:
             order[a], order[b] = b, a
-        return self._derived(build.permute(self._node, tuple(order)))
+        return self._viewed(build.permute(self._node, tuple(order)))
 
     swapaxes = swapdims = transpose
 
@@ -130,7 +150,7 @@ class Movement(Functions):
     @property
     def T(self) -> Self:
         """The axes in reverse order."""
-        return self._derived(build.permute(self._node, tuple(reversed(range(self.ndim)))))
+        return self._viewed(build.permute(self._node, tuple(reversed(range(self.ndim)))))
 
     @property
     def mT(self) -> Self:
@@ -150,7 +170,7 @@ class Movement(Functions):
         order = [axis for axis in range(self.ndim) if axis not in moved]
         for place, axis in sorted(zip(places, moved, strict=True)):
             order.insert(place, axis)
-        return self._derived(build.permute(self._node, tuple(order)))
+        return self._viewed(build.permute(self._node, tuple(order)))
 
     moveaxis = movedim
 
@@ -176,7 +196,7 @@ class Movement(Functions):
         """Turned k times by 90 degrees in the plane of two axes, from the first to the second."""
         first, second = axes
         turned = {1: self.flip(second), 2: self.flip((first, second)), 3: self.flip(first)}
-        x = turned.get(k % 4, self)
+        x = turned.get(k % 4, self.clone())
         return x.transpose(first, second) if k % 2 else x
 
     # ------------------------------------------------------------------- parts
@@ -190,7 +210,7 @@ class Movement(Functions):
             raise IndexError(
                 f"narrow: {start} to {start + length} is outside axis {axis} of size {n}"
             )
-        return self._derived(build.slice_axis(self._node, axis, start, length))
+        return self._viewed(build.slice_axis(self._node, axis, start, length))
 
     def select(self, axis: int, index: int) -> Self:
         """The slice at `index` of an axis, without that axis."""
@@ -203,7 +223,7 @@ class Movement(Functions):
     def diff(self, n: int = 1, axis: int = -1) -> Self:
         """Each element minus the one before it along an axis, n times."""
         axis = normalized_axis("diff", axis, self.ndim)
-        x: Self = self
+        x: Self = self.clone()
         for _ in range(n):
             count = max(x.shape[axis] - 1, 0)
             later, sooner = x.narrow(axis, min(1, x.shape[axis]), count), x.narrow(axis, 0, count)
@@ -261,4 +281,4 @@ class Movement(Functions):
     def unfold(self, axis: int, size: int, step: int) -> Self:
         """Sliding windows of `size` elements along an axis, `step` apart, in a new last axis."""
         axis = normalized_axis("unfold", axis, self.ndim)
-        return self._derived(ir.Window(self._node, axis, size, step))
+        return self._viewed(ir.Window(self._node, axis, size, step))

@@ -51,6 +51,12 @@ def broadcast_node(name: str, node: Node, shape: Shape) -> Node:
         return node
     if isinstance(node, Const):
         return Const(node.value, node.dtype, shape)
+    return expand_node(name, node, shape)
+
+
+def expand_node(name: str, node: Node, shape: Shape) -> Node:
+    """The node repeated to `shape` by movement. Raises ShapeError where it cannot be."""
+    own = node.shape
     aligned = (1,) * (len(shape) - len(own)) + own
     if len(own) > len(shape) or any(n not in (1, m) for n, m in zip(aligned, shape, strict=True)):
         raise ShapeError(f"{name}: shape {own} does not broadcast to {shape}")

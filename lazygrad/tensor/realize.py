@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..errors import ConfigError, DeviceError, OutOfMemoryError
@@ -55,11 +55,15 @@ MAX_LOOKS = 4  # computations of which a live tensor is asked whether it could g
 MAX_BEYOND = 2000  # nodes outside a computation that are looked at for what could go along
 MAX_CHOICES = 1024  # graphs of which is remembered what of them is kept
 
-live: deque[ref[TensorCore]] = deque(maxlen=1 << 14)
+live: deque[ref[Any]] = deque(maxlen=1 << 14)
 """Every result of an operation since values were asked for last."""
 
-written: dict[int, ref[TensorCore]] = {}
+written: dict[int, ref[Any]] = {}
 """Tensors (by id) that were written, and not computed since."""
+
+shared: dict[int, ref[Any]] = {}
+"""Views (by id) that were computed, or detached, while somebody held their base. With each
+realization those part from bases that nobody else holds any more, and the graphs behind these."""
 
 differentiated: deque[Differentiated] = deque(maxlen=64)
 """What backward() was called on, until that and the gradients are computed."""
@@ -111,6 +115,15 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
         node = tensor._node
         if not isinstance(node, Buffer):
             tensor._settle(realized[node])
+    if shared and interceptor.get() is None:
+        _part_views()
+
+
+def _part_views() -> None:
+    for key, reference in list(shared.items()):
+        view = reference()
+        if view is None or view._base is None or view._part_computed():
+            shared.pop(key, None)
 
 
 def _written_on(devices: Collection[str | None]) -> list[TensorCore]:

@@ -192,6 +192,7 @@ CASES = [
     (lambda a: Copy(a([1]), "GPU"), [1]),
     (lambda a: Contiguous(a([1])), [1]),
     (lambda a: Detach(a([1]), ir.Token()), [1]),
+    (lambda a: ir.Overwritten(a([1]), a([2])), [2]),
 ]  # fmt: skip
 
 

@@ -88,6 +88,7 @@ CASES = [
     ("scatter min", scatter("min"), [ROW, ROW[1:] * 2]),
     ("copy", lambda leaf, x: ir.Copy(x, "CPU"), [SIGNED]),
     ("contiguous", lambda leaf, x: ir.Contiguous(x), [SIGNED]),
+    ("overwritten", lambda leaf, x: ir.Overwritten(x, x), [SIGNED]),
 ]
 IDS = [name for name, _, _ in CASES]
 # Smooth, and not linear: their second derivatives say something.

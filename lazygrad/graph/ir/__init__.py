@@ -14,7 +14,7 @@ Grammar (a node is one line; `n` stands for any node):
     indexed      Gather(n, indices) | Scatter(n, indices, values, op)
     order        Sort(n, axis, descending, count)
     winograd     WinogradFilter(n) | Winograd(n, n)
-    placement    Copy(n, device) | Contiguous(n) | Detach(n, token)
+    placement    Copy(n, device) | Contiguous(n) | Detach(n, token) | Overwritten(n, value)
 
 Semantics:
 
@@ -75,7 +75,7 @@ from .indexed import Gather, Scatter, Sort
 from .leaves import Buffer, Const, Iota, Storage
 from .movement import Expand, Movement, Pad, Permute, Reshape, Slice, Window, window_count
 from .node import Node, Shape, holds_nodes, topological
-from .placement import Contiguous, Copy, Detach, Token
+from .placement import Contiguous, Copy, Detach, Overwritten, Token
 from .reduce import REDUCE_OPS, Fold, Reduce
 from .winograd import Winograd, WinogradFilter
 
@@ -84,9 +84,9 @@ __all__ = [
     "Const", "Contiguous", "Copy", "Cos", "Detach", "Div", "Elementwise", "Equal", "Erf", "Exp",
     "Expand", "FloatUnary", "Floor", "FloorDiv", "Fold", "Gather", "Iota", "Less", "LessEqual",
     "Log", "Maximum", "Minimum", "Mod", "Movement", "Mul", "NODE_CLASSES", "Neg", "Node", "Not",
-    "NotEqual", "Or", "Pad", "Permute", "Pow", "REDUCE_OPS", "Reduce", "Reshape", "Round",
-    "Scatter", "Shape", "Shl", "Shr", "Sin", "Slice", "Sort", "Sqrt", "Storage", "Sub", "Tanh",
-    "Token", "Trunc", "Unary", "Where", "Window", "Winograd", "WinogradFilter", "Xor",
+    "NotEqual", "Or", "Overwritten", "Pad", "Permute", "Pow", "REDUCE_OPS", "Reduce", "Reshape",
+    "Round", "Scatter", "Shape", "Shl", "Shr", "Sin", "Slice", "Sort", "Sqrt", "Storage", "Sub",
+    "Tanh", "Token", "Trunc", "Unary", "Where", "Window", "Winograd", "WinogradFilter", "Xor",
     "holds_nodes", "topological", "window_count",
 ]  # fmt: skip
 

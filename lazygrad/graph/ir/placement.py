@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...dtypes import DType
+from ...errors import ShapeError
 from .node import Node, Shape
 
 
@@ -52,3 +53,16 @@ class Detach(Node):
     @property
     def attributes(self) -> dict[str, Any]:
         return {}
+
+
+class Overwritten(Node):
+    """The elements of `value`, which x's were overwritten with while no gradient was recorded: a
+    gradient flows to x as if they had stayed. Simplify removes it."""
+
+    x: Node
+    value: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if (self.x.shape, self.x.dtype) != (self.value.shape, self.value.dtype):
+            raise ShapeError(f"overwritten: {self.value} for {self.x}")
+        return self.x.shape, self.x.dtype
