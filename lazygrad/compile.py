@@ -2,7 +2,7 @@
 
 realize                what tensors call: the values of some nodes, in memory
     structure          what was computed before is a leaf; a graph that differs from an earlier one
-                       only in its leaves has a plan already
+                       only in its leaves has a plan already, or one on disk
     compile_graph      else, in order:
         simplify           the same values, with less to do
         split_reductions   large sums with few results in two steps
@@ -15,7 +15,8 @@ realize                what tensors call: the values of some nodes, in memory
         choose_layouts     in which order intermediates lie in memory
         chain              which kernels share their outermost loops
         plan_memory        which memory they are kept in
-        compile_kernel     lower, overwrite, rebase, name, transform: how each kernel computes
+        compile_kernel     lower, overwrite, rebase, name, transform: how each kernel computes;
+                           kernels that are equal but for their memory are lowered once
         Linker             machine code, and the plan
     Plan.run           runs it
 """
@@ -23,28 +24,28 @@ realize                what tensors call: the values of some nodes, in memory
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 
 from . import config
 from .backends.base import Device as BackendDevice
 from .backends.base import Launch, Machine, Passes
-from .dtypes import DType
 from .graph.empty import fold_empty
 from .graph.gradient import cotangents
 from .graph.ir import Buffer, Contiguous, Detach, Node, Reshape, topological
 from .graph.simplify import simplify
-from .graph.structure import Key, Structure
+from .graph.structure import Key, Slot, Structure
+from .loops.canonical import canonical
 from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
 from .loops.cost import flops
 from .loops.heuristics import plan_count, transform
-from .loops.ir import Function, identity_text
+from .loops.ir import Function, digest
 from .loops.lower import lower
 from .loops.overwrite import overwrite
 from .loops.rebase import rebase
 from .rewrite import Rules, rewrite
+from .runtime import saved
 from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.cache import source_digest
 from .runtime.device import Device
@@ -64,7 +65,9 @@ from .schedule.winograd import use_winograd
 from .stages import Stages, watching
 
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
+MAX_LAUNCHES = 4096  # and functions of kernels
 _plans: dict[Key, Plan] = {}
+_launches: dict[Key, Launch] = {}
 _functions: dict[tuple[Function, str], Function] = {}
 
 
@@ -108,28 +111,32 @@ def plan_for(
     key = (key, *gifts.items(), Device.DEFAULT, *settings, *watched)
     plan = _plans.get(key)
     if plan is None:
-        slots, abstract = _over_slots(outputs, leaves)
-        with Stages() as stages:
-            plan = compile_graph(abstract, slots, gifts, stages)
+        plan = _loaded_or_compiled(key, outputs, leaves, gifts)
         while len(_plans) >= MAX_PLANS:
             _plans.pop(next(iter(_plans)))
         _plans[key] = plan
     return plan, leaves
 
 
-@dataclass(eq=False, slots=True)
-class Slot:
-    """The storage of a leaf in a graph that is compiled: any buffer of this kind may come."""
-
-    size: int
-    dtype: DType
-    device: str
+def _loaded_or_compiled(
+    key: Key, outputs: Sequence[Node], leaves: Sequence[Node], gifts: Mapping[int, int]
+) -> Plan:
+    """A new plan; from disk, where nobody wants to see or to check how it is made."""
+    with Stages() as stages:
+        on_disk = not (stages.are_watched or stages.are_checked or config.TUNE)
+        plan = saved.load(key) if on_disk else None
+        if plan is None:
+            slots, abstract = _over_slots(outputs, leaves)
+            plan = compile_graph(abstract, slots, gifts, stages)
+            if on_disk:
+                saved.save(key, plan)
+    return plan
 
 
 def _over_slots(outputs: Sequence[Node], leaves: Sequence[Node]) -> tuple[list[Buffer], list[Node]]:
     """Slots for the leaves, and the graph over them: nothing that the compiler keeps, or leaves to
     be collected later, can hold anyone's memory."""
-    slots = [Buffer(Slot(x.size, x.dtype, str(x.device)), x.shape) for x in leaves]
+    slots = [Buffer(Slot.of(x), x.shape) for x in leaves]
     slot_of: dict[Node, Node] = dict(zip(leaves, slots, strict=True))
     abstract = rewrite(outputs, Rules(), slot_of)
     order = topological(outputs, lambda node: () if node in slot_of else node.inputs)
@@ -200,18 +207,39 @@ def _bare(output: Node) -> Node:
 def compile_kernel(
     kernel: Kernel, memory: MemoryPlan, device: BackendDevice, stages: Stages
 ) -> Launch:
-    """The loops of a kernel, what makes of them those that codegen takes, a device that has code
-    for them already does without, and where in memory its arguments begin; which that is, the
-    linker knows."""
+    """A launch of a kernel that has no slots yet: which those are, the linker knows. A kernel that
+    differs from an earlier one in nothing but the memory it works on has the same function."""
+    overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
+    if stages.are_watched or kernel.parts:
+        return _new_launch(kernel, overwritten, device, stages)
+    fixed = set(overwritten.values()) if device.machine.has_offsets else None
+    form = canonical(kernel, fixed)
+    numbers = {node: n for n, node in enumerate(kernel.inputs)}
+    places = tuple((kernel.outputs.index(n), numbers[x]) for n, x in overwritten.items())
+    key = (form.key, places, device.name, device.machine, config.TUNE, config.BOUNDS)
+    launch = _launches.get(key)
+    if launch is None:
+        shifted = form.shifted()
+        new = {shifted.outputs[n]: shifted.inputs[x] for n, x in places}
+        launch = _new_launch(shifted, new, device, stages)
+        while len(_launches) >= MAX_LAUNCHES:
+            _launches.pop(next(iter(_launches)))
+        _launches[key] = launch
+    kept = [x for x in kernel.inputs if x not in overwritten.values()]
+    return replace(launch, offsets=form.offsets(launch.offsets, kept))
+
+
+def _new_launch(
+    kernel: Kernel, overwritten: Mapping[Node, Node], device: BackendDevice, stages: Stages
+) -> Launch:
+    """The loops of a kernel, and what makes of them those that codegen takes: a device that has
+    code for them already does without. Outputs take the memory of the inputs that they overwrite;
+    the other inputs may begin further on in memory."""
     machine = device.machine
     scratch = 0 if machine.gpu else machine.local_bytes or None
     function = stages.run("lower", lower, kernel, "kernel", scratch, not machine.gpu, machine.cores)
     nodes = [*kernel.outputs, *kernel.inputs]
-    pairs = [
-        (n, nodes.index(memory.in_place[node]))
-        for n, node in enumerate(kernel.outputs)
-        if node in memory.in_place
-    ]
+    pairs = [(nodes.index(output), nodes.index(x)) for output, x in overwritten.items()]
     function, arrays = overwrite(function, pairs)
     if config.BOUNDS:
         function = with_report(function)
@@ -219,38 +247,35 @@ def compile_kernel(
     if machine.has_offsets:
         function, offsets = rebase(function)
     function = stages.run("name", named, function, kernel, [array.name for array in arrays])
-    key = f"{kernel.kinds} {machine} {source_digest()}"
+    kinds, key = kernel.kinds, f"{kernel.kinds} {machine} {source_digest()}"
 
     def transformed(function: Function, rank: int) -> Function:
         at = function, f"{key} {rank}"
         found = _functions.get(at)
         if found is None:
-            found = stages.run(
-                "transform", transform, function, kernel.kinds, machine, stages.saw, rank
-            )
+            found = stages.run("transform", transform, function, kinds, machine, stages.saw, rank)
             if REPORT in found.arguments:
                 found = check_accesses(found)
             _functions[at] = found
         return found
 
-    count = min(plan_count(function, kernel.kinds, machine), TRIED) if config.TUNE else 1
+    count = min(plan_count(function, kinds, machine), TRIED) if config.TUNE else 1
     ways = [Passes(f"{key} {rank}", partial(transformed, rank=rank)) for rank in range(count)]
     way = ways[0] if count == 1 else fastest(function, ways, device)
     if stages.are_watched:  # again, if need be, and each kernel after the other
         _functions.pop((function, way.key), None)
         way.run(function)
-    return Launch(function, (), passes=way, offsets=offsets)
+    return Launch(function, (), passes=way, offsets=offsets, digest=digest(function))
 
 
 def named(function: Function, kernel: Kernel, arrays: Sequence[str]) -> Function:
     """The function with a name by what it computes, equal for equal functions in any process, and
     with its comment and costs. `arrays` are the names of the kernel's outputs and inputs in it."""
     nodes = (*kernel.outputs, *kernel.inputs)
-    digest = sha256(identity_text(function).encode()).hexdigest()[:10]
     lines = member_lines(kernel, dict(zip(nodes, arrays, strict=True)))
     return replace(
         function,
-        name=f"{title(kernel)}_{digest}",
+        name=f"{title(kernel)}_{digest(function)[:10]}",
         comment="\n".join(line for line, _ in lines),
         flops=flops(function),
         bytes=sum(node.nbytes for node in nodes),

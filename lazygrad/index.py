@@ -341,6 +341,11 @@ def strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 def flatten(indices: Sequence[Index], shape: Sequence[int]) -> Expr:
     """The row-major position of a multi-index."""
+    return _flatten(tuple(indices), tuple(shape))
+
+
+@lru_cache(maxsize=1 << 14)
+def _flatten(indices: tuple[Index, ...], shape: tuple[int, ...]) -> Expr:
     return add(*(mul(i, s) for i, s in zip(indices, strides(shape), strict=True)))
 
 

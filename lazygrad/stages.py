@@ -47,6 +47,11 @@ class Stages:
     def are_watched(self) -> bool:
         return bool(self.watchers)
 
+    @property
+    def are_checked(self) -> bool:
+        """Whether every stage is verified."""
+        return checks or config.DEBUG > 0
+
     def run(
         self,
         stage: str,
@@ -71,7 +76,7 @@ class Stages:
 
     def saw(self, stage: str, value: Any, before: Any = None) -> None:
         """Verify a stage, if that is wanted, and show it."""
-        if checks or config.DEBUG:
+        if self.are_checked:
             try:
                 _verify(value)
             except CompilerError as error:

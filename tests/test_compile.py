@@ -180,7 +180,12 @@ def test_code_on_disk_needs_no_passes(monkeypatch, tmp_path):
         return transform(function, *rest)
 
     def compile_anew():
-        for cache in (lazygrad.compile._plans, lazygrad.compile._functions, build._kernels):
+        for cache in (
+            lazygrad.compile._plans,
+            lazygrad.compile._launches,
+            lazygrad.compile._functions,
+            build._kernels,
+        ):
             cache.clear()
         with config.override(DEBUG=0, LAZYGRAD_CACHE=tmp_path):
             plan_for([node])

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..loops.ir import Function
+from ..loops.ir import Function, digest
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Launch:
 
     `barrier`: whether it must wait for the launches before it (else it may run beside them).
     `passes`: what is still to be done to the function, if anything. `offsets`: how many bytes into
-    its slot's memory each argument begins, where one does and the machine has offsets.
+    its slot's memory each argument begins, where one does and the machine has offsets. `digest`:
+    the function's, where it is known; the body of a launch that was on disk is not there.
     """
 
     function: Function
@@ -66,6 +67,12 @@ class Launch:
     barrier: bool = True
     passes: Passes | None = None
     offsets: tuple[int, ...] = ()
+    digest: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What tells the function from all that are not equal to it."""
+        return self.digest or digest(self.function)
 
     @property
     def loops(self) -> Function:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Container, Hashable, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 
+from ..dtypes import DType
 from .ir import Buffer, Const, Detach, Node, Pad, holds_nodes
 
 Key = tuple[Hashable, ...]
@@ -59,9 +61,7 @@ class Structure:
             if len(stack) > depth:
                 continue  # the inputs come first
             stack.pop()
-            cls = node.__class__
-            describe = _DESCRIBE.get(cls) or _describer(node)
-            key.append((cls, describe(node), *places))
+            key.append((node.__class__, described(node), *places))
             number[node] = len(number)
 
 
@@ -80,6 +80,25 @@ def structure(
     walked = Structure(known)
     walked.walk(outputs)
     return walked.key(outputs), walked.leaves
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """The storage of a leaf in a graph that is compiled: any buffer of this kind may come."""
+
+    size: int
+    dtype: DType
+    device: str
+
+    @classmethod
+    def of(cls, x: Node) -> Slot:
+        """A slot for a node's value."""
+        return cls(x.size, x.dtype, str(x.device))
+
+
+def described(node: Node) -> Hashable:
+    """A node's own fields, those that are not nodes."""
+    return (_DESCRIBE.get(node.__class__) or _describer(node))(node)
 
 
 _DESCRIBE: dict[type[Node], Callable[[Node], Hashable]] = {}  # the fields that are not nodes

@@ -38,6 +38,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from hashlib import sha256
 from itertools import count
 
 from ..expr import Array, Expr, Literal, Local, Var, show_lines
@@ -198,6 +199,11 @@ def identity_text(function: Function) -> str:
     """What tells a function from all that are not equal to it, in any process: its text without
     the comment."""
     return show(replace(function, comment=""))
+
+
+def digest(function: Function) -> str:
+    """A short form of `identity_text`."""
+    return sha256(identity_text(function).encode()).hexdigest()
 
 
 _ACCUMULATE = {"sum": "+=", "prod": "*=", "max": "max=", "min": "min="}

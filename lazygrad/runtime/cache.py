@@ -19,12 +19,16 @@ SCAN_EVERY = 64  # how many entries are written between two looks at the folder'
 REFRESH_SECONDS = 3600.0
 
 
+LOOPS_TO_CODE = ("loops", "backends", "expr.py", "index.py", "dtypes.py")
+GRAPH_TO_LOOPS = ("graph", "schedule", "runtime", "compile.py", "rewrite.py")
+
+
 @cache
-def source_digest() -> str:
-    """A digest of the source that makes code of loops: what older source made is not found."""
+def source_digest(parts: tuple[str, ...] = LOOPS_TO_CODE) -> str:
+    """A digest of the source of parts of the package: what older source made is not found."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for part in ("loops", "backends", "expr.py", "index.py", "dtypes.py"):
+    for part in parts:
         path = package / part
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(file.read_bytes())

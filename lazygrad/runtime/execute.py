@@ -66,6 +66,20 @@ class Output:
     device: str
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Allocation:
+    """Memory that a plan needs; `zeroed`: it holds zeros when the plan begins."""
+
+    device: Device
+    nbytes: int
+    zeroed: bool = False
+
+    def __call__(self) -> Any:
+        if self.zeroed:
+            return self.device.upload(np.zeros(self.nbytes, np.uint8))
+        return self.device.allocate(self.nbytes)
+
+
 class Plan:
     """What is left to do when a graph has been compiled: allocate, run, hand out.
 
@@ -77,7 +91,7 @@ class Plan:
     def __init__(
         self,
         leaves: int,
-        allocations: Sequence[tuple[Callable[[int], Any], int]],
+        allocations: Sequence[Allocation],
         steps: Sequence[Step],
         outputs: Sequence[Output],
         taken: Sequence[int] = (),
@@ -97,8 +111,8 @@ class Plan:
 
         Raises OutOfMemoryError.
         """
-        for allocate, nbytes in self.allocations:
-            memories.append(allocate(nbytes))
+        for allocate in self.allocations:
+            memories.append(allocate())
         if config.DEBUG:
             self._run_reporting(memories)
         else:

@@ -7,8 +7,6 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any, Protocol
 
-import numpy as np
-
 from .. import config
 from ..backends.base import Device, Launch, Program
 from ..dtypes import DType
@@ -19,7 +17,7 @@ from ..schedule.memory import MemoryPlan, outputs_of
 from ..schedule.place import Located, Part
 from .accesses import CheckAccesses
 from .device import Device as Devices
-from .execute import Output, Plan, Run, Step, Transfer
+from .execute import Allocation, Output, Plan, Run, Step, Transfer
 from .report import report_compiled
 
 
@@ -37,7 +35,7 @@ class Linker:
         self._place: dict[Located, int] = {
             (leaf, leaf.storage.device): n for n, leaf in enumerate(leaves)
         }
-        self._allocations: list[tuple[Callable[[int], Any], int]] = []
+        self._allocations: list[Allocation] = []
         self._steps: list[Step] = []
         self._taken: list[int] = []
 
@@ -81,17 +79,18 @@ class Linker:
     def plan(self, outputs: Sequence[Located]) -> Plan:
         """The plan for these outputs."""
         found = [Output(self._place[at], at[0].size, at[0].dtype, at[1]) for at in outputs]
-        total = sum(nbytes for _, nbytes in self._allocations)
+        total = sum(allocation.nbytes for allocation in self._allocations)
         return Plan(self._leaves, self._allocations, self._steps, found, self._taken, total)
 
     def _allocate(self, device: Device, nbytes: int) -> int:
-        self._allocations.append((device.allocate, nbytes))
-        return self._leaves + len(self._allocations) - 1
+        return self._allocated(Allocation(device, nbytes))
 
     def _zeros(self, device: Device, size: int, dtype: DType) -> int:
         """The place of memory that holds zeros when the plan begins."""
-        zeros = np.zeros(size, dtype.numpy)
-        self._allocations.append((lambda nbytes: device.upload(zeros.copy()), zeros.nbytes))
+        return self._allocated(Allocation(device, size * dtype.itemsize, zeroed=True))
+
+    def _allocated(self, allocation: Allocation) -> int:
+        self._allocations.append(allocation)
         return self._leaves + len(self._allocations) - 1
 
     def _receive(self, arrival: Buffer, source: Located, device: Device) -> None:

@@ -7,6 +7,7 @@ pad (2, 0)      out[i]     reads  x[i - 2]  where i >= 2
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from ..dtypes import int64
 from ..expr import Expr, Literal, Local, Var
@@ -27,6 +28,7 @@ from ..graph.ir import (
     Reduce,
     Reshape,
     Scatter,
+    Shape,
     Slice,
     Sort,
     Window,
@@ -65,19 +67,9 @@ def movement_index(node: Node, index: MultiIndex) -> tuple[MultiIndex, tuple[Exp
             zero = Literal(0)
             return tuple(zero if n == 1 else i for n, i in zip(x.shape, index, strict=True)), ()
         case Slice(_, starts, _, steps):
-            moved = zip(index, starts, steps, strict=True)
-            return tuple(add(mul(i, step), start) for i, start, step in moved), ()
+            return _slice_index(starts, steps, index), ()
         case Pad(x, padding):
-            moved_index = []
-            guards = []
-            for i, n, (before, after) in zip(index, x.shape, padding, strict=True):
-                j = sub(i, before)
-                moved_index.append(j)
-                if before:
-                    guards.append(at_least(j, 0))
-                if after:
-                    guards.append(less(j, n))
-            return tuple(moved_index), tuple(g for g in guards if g is not TRUE)
+            return _pad_index(x.shape, padding, index)
         case Window(_, axis, _, stride, dilation):
             *rest, k = index
             rest[axis] = add(mul(rest[axis], stride), mul(k, dilation))
@@ -85,6 +77,32 @@ def movement_index(node: Node, index: MultiIndex) -> tuple[MultiIndex, tuple[Exp
     raise TypeError(f"{node.name} is no movement")
 
 
+# Repeated layers and steps read at the same indices again and again, in every pass.
+
+
+@lru_cache(maxsize=1 << 14)
+def _slice_index(starts: Shape, steps: Shape, index: MultiIndex) -> MultiIndex:
+    moved = zip(index, starts, steps, strict=True)
+    return tuple(add(mul(i, step), start) for i, start, step in moved)
+
+
+@lru_cache(maxsize=1 << 14)
+def _pad_index(
+    shape: Shape, padding: tuple[tuple[int, int], ...], index: MultiIndex
+) -> tuple[MultiIndex, tuple[Expr, ...]]:
+    moved_index = []
+    guards = []
+    for i, n, (before, after) in zip(index, shape, padding, strict=True):
+        j = sub(i, before)
+        moved_index.append(j)
+        if before:
+            guards.append(at_least(j, 0))
+        if after:
+            guards.append(less(j, n))
+    return tuple(moved_index), tuple(g for g in guards if g is not TRUE)
+
+
+@lru_cache(maxsize=1 << 14)
 def _reshape_index(old: tuple[int, ...], new: tuple[int, ...], index: MultiIndex) -> MultiIndex:
     """Equal runs of axes keep their indices; only what is really merged or split is recomputed."""
     result: list[Expr] = []
@@ -233,6 +251,7 @@ def iota_index(node: Node, index: MultiIndex) -> Expr | None:
                 return None
 
 
+@lru_cache(maxsize=1 << 14)
 def is_bijection(position: Expr, size: int) -> tuple[Var, ...] | None:
     """The variables of a position that runs over 0 .. size - 1 exactly once, outermost first.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 
 from ..expr import Expr, Literal, Op, Var, leaves
@@ -25,6 +26,7 @@ from ..graph.ir import (
     Node,
     Reduce,
     Scatter,
+    Shape,
     Sort,
     Winograd,
     WinogradFilter,
@@ -253,9 +255,7 @@ class _Fuser:
                 return None
             if access.node not in group.members:
                 continue
-            axes = axis_variables(access.node.shape)
-            values: dict[Expr, Expr] = dict(zip(axes, access.index, strict=True))
-            position = substitute(group.members[access.node], values)
+            position = _at(group.members[access.node], access.node.shape, access.index)
             if found is not None and position is not found:
                 return None
             found = position
@@ -321,6 +321,13 @@ class _Fuser:
     def _is_worth_rows(self, outer: int, work: int) -> bool:
         """Whether a kernel with so many rows keeps all cores busy, or is too small to matter."""
         return outer >= 4 * self.cores or work <= SMALL
+
+
+@lru_cache(maxsize=1 << 14)
+def _at(position: Expr, shape: Shape, index: MultiIndex) -> Expr:
+    """A member's position, for an element of its node."""
+    values: dict[Expr, Expr] = dict(zip(axis_variables(shape), index, strict=True))
+    return substitute(position, values)
 
 
 def _work(node: Node) -> int:

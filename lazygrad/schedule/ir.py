@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ..expr import Expr, Var
 from ..graph.ir import Node
@@ -51,6 +52,11 @@ _NESTS = {"filter": ("map",), "winograd": ("transform", "contraction", "map")}
 
 def axis_variables(shape: Sequence[int], prefix: str = "a") -> tuple[Var, ...]:
     """The variables that stand for a multi-index of `shape`."""
+    return _axis_variables(tuple(shape), prefix)
+
+
+@lru_cache(maxsize=1 << 12)
+def _axis_variables(shape: tuple[int, ...], prefix: str) -> tuple[Var, ...]:
     return tuple(Var(f"{prefix}{axis}", n) for axis, n in enumerate(shape))
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import groupby
 
 from ..graph.ir import Node
 from ..index import flatten
@@ -21,7 +23,7 @@ from .access import accesses
 from .ir import Kernel, Schedule, axis_variables
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-MAX_TRIES = 512  # slots that a node is offered: placing stays linear however many are alive
+MAX_TRIES = 64  # larger slots that a node is offered: placing stays linear however many live
 _IN_PLACE_KINDS = ("map", "row")
 
 
@@ -172,26 +174,37 @@ def _place(
 ) -> tuple[tuple[int, ...], dict[int, int]]:
     """Sizes of the slots, and each block's slot (by id). The first slots are the outputs' own.
 
-    The largest block first, each into the smallest slot that is free for all its life.
+    The largest block first, each into the smallest slot that is free for all its life. Slots as
+    large as a block that are no outputs' have held only blocks as large, born before it.
     """
     sizes = [block.nbytes for block in own]
     slot_of = {id(block): slot for slot, block in enumerate(own)}
     busy = [[(block.birth, block.death)] for block in own]
     by_size = sorted((size, slot) for slot, size in enumerate(sizes))
     rest = [block for block in blocks if id(block) not in slot_of]
-    for block in sorted(rest, key=lambda b: (-b.nbytes, b.birth)):
-        first = bisect_left(by_size, (block.nbytes, 0))
-        for _, slot in by_size[first : first + MAX_TRIES]:
-            if _is_free(busy[slot], block):
-                break
-        else:
-            slot = len(sizes)
-            sizes.append(block.nbytes)
-            busy.append([])
-            insort(by_size, (block.nbytes, slot))
-        insort(busy[slot], (block.birth, block.death))
-        slot_of[id(block)] = slot
+    for nbytes, equal in groupby(sorted(rest, key=_largest_first), lambda b: b.nbytes):
+        larger = by_size[bisect_left(by_size, (nbytes, 0)) :][:MAX_TRIES]
+        ends: list[tuple[int, int]] = []  # of the lives in slots of this size, and the slots
+        for block in equal:
+            if ends and ends[0][0] < block.birth:
+                _, slot = heappop(ends)
+            else:
+                slot = next((n for _, n in larger if _is_free(busy[n], block)), -1)
+            if slot < 0:
+                slot = len(sizes)
+                sizes.append(nbytes)
+                busy.append([])
+                by_size.append((nbytes, slot))
+            insort(busy[slot], (block.birth, block.death))
+            if sizes[slot] == nbytes and slot >= len(own):
+                heappush(ends, (block.death, slot))
+            slot_of[id(block)] = slot
+        by_size.sort()
     return tuple(sizes), slot_of
+
+
+def _largest_first(block: _Block) -> tuple[int, int]:
+    return -block.nbytes, block.birth
 
 
 def _is_free(busy: Sequence[tuple[int, int]], block: _Block) -> bool:

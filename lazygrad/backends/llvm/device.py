@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ... import config
-from ...loops.ir import For, Function, identity_text, statements
+from ...loops.ir import For, Function, statements
 from ..base import Launch, Machine
 from .build import Build, Source, to_assembly
 from .codegen import codegen, scratch_bytes
@@ -161,7 +161,7 @@ class CPUProgram:
 def _key(launch: Launch) -> str:
     """What tells a launch's code from any other on the same machine."""
     passes = "" if launch.passes is None else launch.passes.key
-    return "\n".join((passes, *sorted(_sharing(launch)), identity_text(launch.function)))
+    return "\n".join((passes, *sorted(_sharing(launch)), launch.identity))
 
 
 def _source(launch: Launch, target: Target) -> Source:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CompilerError
-from ...loops.ir import identity_text
 from ...runtime.cache import DiskCache
 from ..base import Launch
 from .codegen import Facts, codegen, kernel_name
@@ -39,8 +38,7 @@ def generate(launch: Launch, facts: Facts, cache: DiskCache) -> Code:
     aliased = len(set(launch.slots)) < len(launch.slots)
     key = ""
     if launch.passes is not None:
-        function = identity_text(launch.function)
-        key = json.dumps([launch.passes.key, asdict(facts), aliased, function])
+        key = json.dumps([launch.passes.key, asdict(facts), aliased, launch.identity])
         if (kept := cache.get(key)) is not None:
             name, text, global_size, local_size, scratch = json.loads(kept)
             return Code(name, text, tuple(global_size), tuple(local_size), scratch)

@@ -1,0 +1,178 @@
+"""Plans on disk: what one process has compiled, the next one loads.
+
+A saved plan has the launches, with digests in the place of their functions' loops, so it is of use
+where their code is on disk too. It is JSON: loading it runs nothing, and what does not fit, or was
+made by other source or for another machine, is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cache
+from time import perf_counter
+from typing import Any, NoReturn
+
+from .. import config
+from ..backends.base import Launch, Passes
+from ..dtypes import to_dtype
+from ..expr import Array
+from ..loops.ir import Function
+from .cache import GRAPH_TO_LOOPS, LOOPS_TO_CODE, DiskCache, source_digest
+from .device import Device
+from .execute import Allocation, Output, Plan, Run, Transfer
+from .report import report_compiled
+
+
+@cache
+def _cache() -> DiskCache:
+    return DiskCache("plans")
+
+
+class _MissingError(Exception):
+    """The code of a saved plan is not on disk any more."""
+
+
+def load(key: Hashable) -> Plan | None:
+    """The plan that was saved under a key; None where there is none that can be used."""
+    data = _cache().get(_text(key))
+    if data is None:
+        return None
+    try:
+        return _plan(json.loads(data))
+    except (_MissingError, KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
+def save(key: Hashable, plan: Plan) -> None:
+    """Keep a plan under a key: a value whose repr says all, in any process. (Not one that does
+    more than run programs and copy.)"""
+    if all(isinstance(step, (Run, Transfer)) for step in plan.steps):
+        _cache().put(_text(key), json.dumps(_record(plan)).encode())
+
+
+def _text(key: Hashable) -> str:
+    machine = Device.get(Device.DEFAULT).machine
+    return f"{key!r} {machine} {source_digest((*GRAPH_TO_LOOPS, *LOOPS_TO_CODE))}"
+
+
+# --------------------------------------------------------------------------- to JSON
+
+
+def _record(plan: Plan) -> dict[str, Any]:
+    return {
+        "leaves": plan.leaves,
+        "allocations": [(a.device.name, a.nbytes, a.zeroed) for a in plan.allocations],
+        "steps": [
+            _run_record(step) if isinstance(step, Run) else _transfer_record(step)
+            for step in plan.steps
+            if isinstance(step, (Run, Transfer))
+        ],
+        "outputs": [(o.place, o.size, o.dtype.name, o.device) for o in plan.outputs],
+        "taken": sorted(plan.taken),
+        "peak_bytes": plan.peak_bytes,
+    }
+
+
+def _transfer_record(step: Transfer) -> dict[str, Any]:
+    ends = [step.source.name, step.target.name]
+    return {"copy": [*ends, step.from_place, step.to_place, step.size, step.dtype.name]}
+
+
+def _run_record(step: Run) -> dict[str, Any]:
+    """A program: its distinct functions, and for each launch the number of its own."""
+    numbers: dict[tuple[str, str], int] = {}
+    functions: list[dict[str, Any]] = []
+    launches = []
+    for launch in step.launches:
+        at = launch.identity, "" if launch.passes is None else launch.passes.key
+        if at not in numbers:
+            numbers[at] = len(functions)
+            functions.append({"digest": at[0], "passes": at[1], **_function_record(launch)})
+        launches.append((numbers[at], launch.slots, launch.barrier, launch.offsets))
+    return {
+        "device": step.device.name,
+        "machine": str(step.device.machine),
+        "functions": functions,
+        "launches": launches,
+        "places": step.places,
+    }
+
+
+def _function_record(launch: Launch) -> dict[str, Any]:
+    function = launch.function
+    return {
+        "name": function.name,
+        "arguments": [(a.name, a.dtype.name, a.size) for a in function.arguments],
+        "outputs": function.outputs,
+        "comment": function.comment,
+        "flops": function.flops,
+        "bytes": function.bytes,
+    }
+
+
+# --------------------------------------------------------------------------- from JSON
+
+
+def _plan(record: dict[str, Any]) -> Plan:
+    return Plan(
+        record["leaves"],
+        [Allocation(Device.get(name), *rest) for name, *rest in record["allocations"]],
+        [_transfer(*step["copy"]) if "copy" in step else _run(step) for step in record["steps"]],
+        [Output(place, n, to_dtype(d), name) for place, n, d, name in record["outputs"]],
+        record["taken"],
+        record["peak_bytes"],
+    )
+
+
+def _transfer(source: str, target: str, start: int, end: int, size: int, dtype: str) -> Transfer:
+    return Transfer(Device.get(source), Device.get(target), start, end, size, to_dtype(dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stub:
+    """What is known of a function without its loops."""
+
+    function: Function
+    digest: str
+    passes: Passes | None
+
+
+def _run(record: dict[str, Any]) -> Run:
+    """A program, compiled: its code is found by digests."""
+    start = perf_counter()
+    device = Device.get(record["device"])
+    if str(device.machine) != record["machine"]:
+        raise _MissingError
+    stubs = [_stub(function) for function in record["functions"]]
+    launches = []
+    for number, slots, barrier, offsets in record["launches"]:
+        stub = stubs[number]
+        launches.append(
+            Launch(stub.function, tuple(slots), barrier, stub.passes, tuple(offsets), stub.digest)
+        )
+    program = device.compile(launches, config.DEBUG >= 2)
+    if config.DEBUG:
+        report_compiled(launches, program, perf_counter() - start)
+    places = record["places"]
+    return Run(device, program, tuple(launches), None if places is None else tuple(places))
+
+
+def _stub(record: dict[str, Any]) -> _Stub:
+    arguments = tuple(Array(name, to_dtype(d), size) for name, d, size in record["arguments"])
+    function = Function(
+        record["name"],
+        arguments,
+        record["outputs"],
+        (),
+        record["comment"],
+        flops=record["flops"],
+        bytes=record["bytes"],
+    )
+    return _Stub(function, record["digest"], Passes(record["passes"], _missing))
+
+
+def _missing(function: Function) -> NoReturn:
+    """In the place of the passes."""
+    raise _MissingError(function.name)

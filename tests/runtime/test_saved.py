@@ -1,0 +1,168 @@
+"""Plans on disk: what one process has compiled, the next one only loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lazygrad.compile
+from lazygrad import Tensor, TinyJit, config, stages
+from lazygrad.backends.llvm import build
+from lazygrad.runtime import saved
+
+VALUES = np.random.default_rng(0).standard_normal((7, 33)).astype(np.float32)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], int]:
+    """How many graphs have been compiled since it was last asked, in a process that each time
+    forgets all but what is on disk."""
+    count = 0
+    compile_graph = lazygrad.compile.compile_graph
+
+    def counting(*args):
+        nonlocal count
+        count += 1
+        return compile_graph(*args)
+
+    def ask() -> int:
+        nonlocal count
+        for cache in (
+            lazygrad.compile._plans,
+            lazygrad.compile._launches,
+            lazygrad.compile._functions,
+            build._kernels,
+        ):
+            cache.clear()
+        before, count = count, 0
+        return before
+
+    monkeypatch.setattr(lazygrad.compile, "compile_graph", counting)
+    monkeypatch.setattr(stages, "checks", False)
+    monkeypatch.setattr(config, "LAZYGRAD_CACHE", tmp_path)
+    monkeypatch.setattr(config, "DEBUG", 0)
+    ask()
+    return ask
+
+
+def softmax_sum() -> np.ndarray:
+    x = Tensor(VALUES)
+    return ((x * 1.7).softmax(1) @ x.T).numpy()
+
+
+def files(folder: str = "plans") -> list[Path]:
+    return sorted((config.LAZYGRAD_CACHE / folder).iterdir())
+
+
+def test_what_was_compiled_is_loaded(compiled):
+    first = softmax_sum()
+    assert compiled() > 0
+    np.testing.assert_array_equal(softmax_sum(), first)
+    assert compiled() == 0
+
+
+def test_a_captured_step_is_loaded_too(compiled):
+    def losses() -> list[float]:
+        w = Tensor(VALUES, requires_grad=True).realize()
+
+        @TinyJit
+        def step() -> Tensor:
+            loss = (w * w).mean()
+            (gradient,) = loss.gradient(w)
+            w.assign(w.detach() - gradient * 3)
+            return loss
+
+        return [step().item() for _ in range(4)]
+
+    first = losses()
+    assert compiled() > 0
+    assert losses() == first
+    assert compiled() == 0
+
+
+@pytest.mark.parametrize("folder", ["plans", "llvm"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_damaged_files_are_as_if_not_there(compiled, folder, damage):
+    first = softmax_sum()
+    count = compiled()
+    for path in files(folder):
+        data = path.read_bytes()
+        if damage == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(data[:-9] if damage == "cut" else data[:-3] + b"???")
+    np.testing.assert_array_equal(softmax_sum(), first)
+    assert compiled() == count
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.pop("outputs"),
+        lambda record: record["outputs"].append(["x"]),
+        lambda record: record.update(steps=[{"device": "CPU"}]),
+        lambda record: record["allocations"].append(3),
+        lambda record: record["steps"][0].update(machine="another"),
+        lambda record: record["steps"][0]["launches"][0].__setitem__(0, 99),
+    ],
+)
+def test_a_record_that_does_not_fit_is_as_if_not_there(compiled, monkeypatch, change):
+    first = softmax_sum()
+    count = compiled()
+    load = json.loads
+
+    def changed(data):
+        record = load(data)
+        change(record)
+        return record
+
+    monkeypatch.setattr(saved.json, "loads", changed)
+    np.testing.assert_array_equal(softmax_sum(), first)
+    assert compiled() == count
+
+
+def test_other_source_and_other_settings_compile_anew(compiled, monkeypatch):
+    softmax_sum()
+    count = compiled()
+    monkeypatch.setattr(config, "THREADS", config.THREADS + 1)
+    softmax_sum()
+    assert compiled() == count
+    monkeypatch.setattr(saved, "source_digest", lambda parts: "other source")
+    softmax_sum()
+    assert compiled() == count
+
+
+def test_what_is_to_be_seen_or_checked_is_compiled(compiled, monkeypatch):
+    softmax_sum()
+    count = compiled()
+    monkeypatch.setattr(stages, "checks", True)
+    softmax_sum()
+    assert compiled() == count
+
+
+def test_the_key_is_the_same_in_every_process(tmp_path):
+    script = (
+        "from lazygrad import Tensor, compile\n"
+        "work, ran = compile.compile_graph, []\n"
+        "compile.compile_graph = lambda *args: ran.append(1) or work(*args)\n"
+        "x = Tensor([[1.0, float('nan')], [-0.0, 3.0]])\n"
+        "y = (x.pad(((1, 0), (0, 2)), value=-0.0) / 3).sum(1).exp()\n"
+        "print(y.numpy().tolist(), len(ran))\n"
+    )
+    texts = []
+    for seed in ("1", "2"):
+        environment = {**os.environ, "LAZYGRAD_CACHE": str(tmp_path), "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        texts.append(done.stdout.rsplit(maxsplit=1))
+    assert texts[0][0] == texts[1][0]
+    assert [int(count) for _, count in texts] == [1, 0]
