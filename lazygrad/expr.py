@@ -41,19 +41,38 @@ OPS: dict[str, int] = {
 COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
 
 
+_NOTHING: frozenset[Any] = frozenset()
+
+
 @dataclass_transform(frozen_default=True, eq_default=False)
 class Expr(Interned):
-    """A scalar or vector value. See the module's grammar."""
+    """A scalar or vector value. See the module's grammar.
 
-    __slots__ = ("dtype", "lanes", "operands")
+    `mentions` has the variables, locals and arrays that occur in it.
+    """
+
+    __slots__ = ("dtype", "lanes", "mentions", "operands")
     dtype: DType
     lanes: int
     operands: tuple[Expr, ...]
+    mentions: frozenset[Expr | Array]
 
-    def _set(self, dtype: DType, lanes: int, operands: tuple[Expr, ...] = ()) -> None:
+    def _set(
+        self,
+        dtype: DType,
+        lanes: int,
+        operands: tuple[Expr, ...] = (),
+        own: Expr | Array | None = None,
+    ) -> None:
+        """Set what follows from the fields; `own` is what is mentioned here."""
         set_derived(self, "dtype", dtype)
         set_derived(self, "lanes", lanes)
         set_derived(self, "operands", operands)
+        mentions = _NOTHING if own is None else frozenset((own,))
+        for operand in operands:
+            if not mentions >= operand.mentions:
+                mentions = mentions | operand.mentions if mentions else operand.mentions
+        set_derived(self, "mentions", mentions)
 
     def with_operands(self, operands: tuple[Expr, ...]) -> Expr:
         """The same expression on other operands."""
@@ -121,7 +140,7 @@ class Var(Expr):
     extent: int
 
     def _derive(self) -> None:
-        self._set(int64, 1)
+        self._set(int64, 1, own=self)
 
 
 class Local(Expr):
@@ -132,7 +151,7 @@ class Local(Expr):
     lanes_: int = 1
 
     def _derive(self) -> None:
-        self._set(self.dtype_, self.lanes_)
+        self._set(self.dtype_, self.lanes_, own=self)
 
 
 class Op(Expr):
@@ -177,7 +196,7 @@ class Load(Expr):
     def _derive(self) -> None:
         operands = (self.index,) if self.guard is None else (self.index, self.guard)
         lanes = max(operand.lanes for operand in operands)
-        self._set(self.array.dtype, lanes, operands)
+        self._set(self.array.dtype, lanes, operands, self.array)
 
 
 class Ramp(Expr):
@@ -324,15 +343,37 @@ def walk(
     return memo[e]
 
 
-def rewrite(e: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
-    """Rebuild bottom-up; `change` gives a replacement for a rebuilt node, or None to keep it."""
+def rewrite(
+    e: Expr,
+    change: Callable[[Expr], Expr | None],
+    memo: dict[Expr, Expr] | None = None,
+    known: Callable[[Expr], Expr | None] | None = None,
+) -> Expr:
+    """Rebuild bottom-up; `change` gives a replacement for a rebuilt node, or None to keep it.
 
-    def visit(old: Expr, operands: tuple[Expr, ...]) -> Expr:
-        new = old.with_operands(operands)
+    `memo` has what came of sub-expressions before. `known` is asked before a sub-expression is
+    looked into: what comes of it, or None.
+    """
+    memo = {} if memo is None else memo
+    stack = [e]
+    while stack:
+        top = stack[-1]
+        if top in memo:
+            stack.pop()
+            continue
+        if known is not None and (new := known(top)) is not None:
+            memo[top] = new
+            stack.pop()
+            continue
+        missing = [x for x in top.operands if x not in memo]
+        if missing:
+            stack.extend(missing)
+            continue
+        new = top.with_operands(tuple([memo[x] for x in top.operands]))
         changed = change(new)
-        return new if changed is None else changed
-
-    return walk(e, visit)
+        memo[top] = new if changed is None else changed
+        stack.pop()
+    return memo[e]
 
 
 def leaves(e: Expr) -> set[Expr]:

@@ -415,6 +415,24 @@ def normalize(e: Expr) -> Expr:
     return e
 
 
-def substitute(e: Expr, values: dict[Expr, Expr]) -> Expr:
-    """e with variables (or any sub-expressions) replaced, and indices in normal form again."""
-    return rewrite(e, lambda x: values.get(x) or normalize(x))
+def substitute(
+    e: Expr, values: dict[Expr, Expr], memo: dict[Expr, Expr] | None = None
+) -> Expr:
+    """e with variables (or any sub-expressions) replaced, and indices in normal form again.
+
+    `memo` has what came of sub-expressions before, with the same values.
+    """
+    are_names = all(isinstance(x, (Var, Local)) for x in values)
+
+    def known(x: Expr) -> Expr | None:
+        return _normal(x) if x.mentions.isdisjoint(values) else None
+
+    def change(x: Expr) -> Expr:
+        return values.get(x) or normalize(x)
+
+    return rewrite(e, change, memo, known if are_names else None)
+
+
+@lru_cache(maxsize=1 << 15)
+def _normal(e: Expr) -> Expr:
+    return rewrite(e, normalize)

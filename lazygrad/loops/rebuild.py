@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from ..expr import Array, Expr, Literal, Load, Var, leaves, rewrite
+from ..expr import Array, Expr, Literal, Load, Var, rewrite
 from ..index import all_of, linear, substitute
 from .ir import (
     Accumulate,
@@ -78,13 +78,7 @@ def map_runs(
 def substitute_body(body: Body, values: dict[Expr, Expr]) -> Body:
     """The body with variables replaced, and indices in normal form again."""
     memo: dict[Expr, Expr] = {}
-
-    def change(e: Expr) -> Expr:
-        if e not in memo:
-            memo[e] = substitute(e, values)
-        return memo[e]
-
-    return map_expressions(body, change)
+    return map_expressions(body, lambda e: substitute(e, values, memo))
 
 
 def nest(loops: Sequence[Var], body: Body, kind: str = "serial") -> Body:
@@ -107,7 +101,7 @@ def peel(body: Body) -> tuple[list[For], Body]:
 @lru_cache(maxsize=1 << 15)
 def variables(e: Expr) -> frozenset[Var]:
     """The loop variables that an expression depends on."""
-    return frozenset(x for x in leaves(e) if isinstance(x, Var))
+    return frozenset(x for x in e.mentions if isinstance(x, Var))
 
 
 def loads(e: Expr) -> list[Load]:
@@ -157,11 +151,16 @@ def replace_arrays(
 ) -> Body:
     """The body with arrays replaced by others, each with a function that maps its indices."""
 
+    memo: dict[Expr, Expr] = {}
+
     def change(x: Expr) -> Expr | None:
         if isinstance(x, Load) and x.array in changes:
             new, index = changes[x.array]
             return Load(new, index(x.index), x.guard)
         return None
+
+    def known(x: Expr) -> Expr | None:
+        return x if x.mentions.isdisjoint(changes) else None
 
     def in_statement(stmt: Stmt) -> Stmt:
         match stmt:
@@ -180,7 +179,8 @@ def replace_arrays(
                 )
         return stmt
 
-    return tuple(map(in_statement, map_expressions(body, lambda e: rewrite(e, change))))
+    body = map_expressions(body, lambda e: rewrite(e, change, memo, known))
+    return tuple(map(in_statement, body))
 
 
 def rename_own(body: Body, prefix: str) -> Body:

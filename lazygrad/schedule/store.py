@@ -50,6 +50,7 @@ ARITHMETIC: dict[type[Node], float] = {
 }  # fmt: skip
 MIN_REUSE = 3  # a contraction uses each element of both factors at least so often
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
+NODE_COST = 4.0  # what is dearer is written out in as much more code, and counts as more nodes
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
 _MUST_STORE = (Reduce, Fold, Scatter, Sort, Copy, Contiguous, Winograd, WinogradFilter)
@@ -91,10 +92,15 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
             work = float(node.x.size if isinstance(node, (Reduce, Fold, Winograd)) else node.size)
             mine = {(node, 0): work}
         for root, _ in mine:
-            inlined[root] = inlined.get(root, 0) + 1
+            inlined[root] = inlined.get(root, 0) + _code(node)
         for x in node.inputs:
             _add_uses(node, x, mine, uses[x])
     return stored
+
+
+def _code(node: Node) -> int:
+    """How many nodes' worth of code a node is in a kernel."""
+    return max(1, int(ARITHMETIC.get(type(node), 1.0) / NODE_COST))
 
 
 def _reused_factors(node: Reduce) -> list[Node]:
