@@ -61,7 +61,9 @@ class Structure:
             if len(stack) > depth:
                 continue  # the inputs come first
             stack.pop()
-            key.append((node.__class__, described(node), *places))
+            cls = node.__class__
+            describe = _DESCRIBE.get(cls) or _describer(node)
+            key.append((cls, describe(node), *places))
             number[node] = len(number)
 
 
