@@ -2,7 +2,8 @@
 
 realize                what tensors call: the values of some nodes, in memory
     structure          what was computed before is a leaf; a graph that differs from an earlier one
-                       only in its leaves has a plan already, or one on disk
+                       only in its leaves has a plan already, or one on disk; constants that
+                       differ from graph to graph become leaves (graph/constants.py)
     compile_graph      else, in order:
         simplify           the same values, with less to do
         split_reductions   large sums with few results in two steps
@@ -27,12 +28,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from . import config
 from .backends.base import Device as BackendDevice
 from .backends.base import Launch, Machine, Passes
+from .graph.build import broadcast_to
+from .graph.constants import VaryingConstants
 from .graph.empty import fold_empty
 from .graph.gradient import cotangents
-from .graph.ir import Buffer, Contiguous, Detach, Node, Reshape, topological
+from .graph.ir import Buffer, Const, Contiguous, Detach, Node, Reshape, topological
 from .graph.simplify import simplify
 from .graph.structure import Key, Slot, Structure
 from .loops.canonical import canonical
@@ -67,6 +72,7 @@ from .stages import Stages, watching
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 MAX_LAUNCHES = 4096  # and functions of kernels
 _plans: dict[Key, Plan] = {}
+_varying = VaryingConstants()
 _launches: dict[Key, Launch] = {}
 _functions: dict[tuple[Function, str], Function] = {}
 
@@ -79,7 +85,7 @@ def realize(nodes: Sequence[Node], walked: Structure | None = None) -> list[Devi
     intercept = interceptor.get()
     if intercept is not None:
         return intercept(nodes)
-    plan, leaves = plan_for(nodes, walked=walked)
+    plan, leaves = plan_for(nodes, walked=walked, may_vary=True)
     return plan.run([storage_of(leaf) for leaf in leaves])
 
 
@@ -92,11 +98,13 @@ def plan_for(
     outputs: Sequence[Node],
     donated: Mapping[int, Node] | None = None,
     walked: Structure | None = None,
+    may_vary: bool = False,
 ) -> tuple[Plan, list[Node]]:
     """The plan that computes the outputs, and the leaves to run it on, in order: what has memory.
 
     `donated` names for an output (by its place) the leaf whose memory it may take over; the plan
     says in `taken` which it does. `walked` has been walked to the outputs, from what is realized.
+    With `may_vary`, constants that differ from graph to graph may be leaves, the last ones.
     """
     if walked is None:
         walked = Structure(realized)
@@ -108,40 +116,68 @@ def plan_for(
         gifts = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
     watched = [place.number for place in watching()]
     settings = (config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.BOUNDS)
-    key = (key, *gifts.items(), Device.DEFAULT, *settings, *watched)
-    plan = _plans.get(key)
+    rest = (*gifts.items(), Device.DEFAULT, *settings, *watched)
+    plan = _plans.get((key, *rest))
+    arguments: list[Const] = []
+    if plan is None and may_vary and not watched and (device := _only_device(leaves)):
+        key, arguments = _varying(key, list(walked.number))
+        leaves = [*leaves, *(_argument(constant, device) for constant in arguments)]
+        plan = _plans.get((key, *rest))
     if plan is None:
-        plan = _loaded_or_compiled(key, outputs, leaves, gifts)
+        plan = _loaded_or_compiled((key, *rest), outputs, leaves, gifts, arguments)
         while len(_plans) >= MAX_PLANS:
             _plans.pop(next(iter(_plans)))
-        _plans[key] = plan
+        _plans[key, *rest] = plan
     return plan, leaves
 
 
+def _only_device(leaves: Sequence[Node]) -> str | None:
+    """The device of all leaves; None where there are several, or no leaves."""
+    devices = {leaf.device for leaf in leaves}
+    return devices.pop() if len(devices) == 1 else None
+
+
+def _argument(constant: Const, device: str) -> Buffer:
+    """A leaf with the value of a constant."""
+    value = np.array(constant.value, constant.dtype.numpy)
+    return Buffer(DeviceBuffer.from_numpy(value, device), ())
+
+
 def _loaded_or_compiled(
-    key: Key, outputs: Sequence[Node], leaves: Sequence[Node], gifts: Mapping[int, int]
+    key: Key,
+    outputs: Sequence[Node],
+    leaves: Sequence[Node],
+    gifts: Mapping[int, int],
+    arguments: Sequence[Const],
 ) -> Plan:
-    """A new plan; from disk, where nobody wants to see or to check how it is made."""
+    """A new plan; from disk, where nobody wants to see or to check how it is made. The last leaves
+    stand for the constants that are arguments."""
     with Stages() as stages:
         on_disk = not (stages.are_watched or stages.are_checked or config.TUNE)
         plan = saved.load(key) if on_disk else None
         if plan is None:
-            slots, abstract = _over_slots(outputs, leaves)
+            slots, abstract = _over_slots(outputs, leaves, arguments)
             plan = compile_graph(abstract, slots, gifts, stages)
             if on_disk:
                 saved.save(key, plan)
     return plan
 
 
-def _over_slots(outputs: Sequence[Node], leaves: Sequence[Node]) -> tuple[list[Buffer], list[Node]]:
+def _over_slots(
+    outputs: Sequence[Node], leaves: Sequence[Node], arguments: Sequence[Const]
+) -> tuple[list[Buffer], list[Node]]:
     """Slots for the leaves, and the graph over them: nothing that the compiler keeps, or leaves to
     be collected later, can hold anyone's memory."""
     slots = [Buffer(Slot.of(x), x.shape) for x in leaves]
-    slot_of: dict[Node, Node] = dict(zip(leaves, slots, strict=True))
+    own = len(leaves) - len(arguments)
+    slot_of: dict[Node, Node] = dict(zip(leaves[:own], slots, strict=False))
     abstract = rewrite(outputs, Rules(), slot_of)
     order = topological(outputs, lambda node: () if node in slot_of else node.inputs)
     pairs = zip(order, topological(abstract), strict=True)
     cotangents.update(new for old, new in pairs if old in cotangents)  # for pictures
+    if arguments:  # only now: what is computed already may be made of the same constants
+        given = zip(arguments, slots[own:], strict=True)
+        abstract = rewrite(abstract, Rules(), {x: broadcast_to(s, x.shape) for x, s in given})
     return slots, abstract
 
 

@@ -1,0 +1,87 @@
+"""Constants that differ from one graph to the next: they are given to one plan as arguments.
+
+    x * 0.9, then x * 0.81, then x * 0.729, ...   ->   x * a: the third compiles nothing
+
+A graph has the form of an earlier one where it differs from it in the values of constants alone.
+Those that have differed are arguments from then on; the others stay, and are simplified with.
+Only such constants count of which a plan computes the same, bit for bit, whether it knows them or
+not: no integers, of which shapes and bounds are made; not 0, 1 and -1, infinity and nan, which
+rules look for; no exponents; and none that a rule would compute with beforehand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+
+from .ir import Cast, Const, Iota, Movement, Node, Pow
+from .structure import Key
+
+MAX_FORMS = 1024  # remembered; those met first are forgotten
+
+
+class VaryingConstants:
+    """The forms of graphs that were met, and which of their constants have differed."""
+
+    def __init__(self) -> None:
+        self._forms: dict[Key, tuple[list[Hashable], set[int]]] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._forms.clear()
+
+    def __call__(self, key: Key, nodes: Sequence[Node]) -> tuple[Key, list[Const]]:
+        """The key of a graph's form with those constants left out that vary, and these constants.
+
+        `key` is the graph's (structure.Structure), `nodes` in the order in which it has them.
+        """
+        form = list(key)
+        places = _constants(nodes)
+        for place in places:
+            form[place] = _masked(nodes[place])
+        values = [key[place] for place in places]
+        known = self._forms.get(tuple(form))
+        if known is None:
+            while len(self._forms) >= MAX_FORMS:
+                self._forms.pop(next(iter(self._forms)))
+            self._forms[tuple(form)] = values, set()
+            return key, []
+        first, varying = known
+        varying.update(n for n, value in enumerate(values) if value != first[n])
+        for n, place in enumerate(places):
+            if n not in varying:
+                form[place] = key[place]
+        return tuple(form), [nodes[places[n]] for n in sorted(varying)]  # type: ignore[misc]
+
+
+def _constants(nodes: Sequence[Node]) -> list[int]:
+    """The places of the constants that may vary."""
+    fixed: set[Node] = set()  # what must be known
+    counted: set[Node] = set()  # of constants alone
+    for node in nodes:
+        is_counted = bool(node.inputs) and counted.issuperset(node.inputs)
+        if is_counted or isinstance(node, (Const, Iota)):
+            counted.add(node)
+        if isinstance(node, Pow) or (is_counted and not _only_moves(node)):
+            fixed.update(node.inputs)
+    for node in reversed(nodes):
+        if node in fixed and node in counted:
+            fixed.update(node.inputs)
+    return [n for n, node in enumerate(nodes) if _may_vary(node) and node not in fixed]
+
+
+def _only_moves(node: Node) -> bool:
+    return isinstance(node, Movement) or (isinstance(node, Cast) and node.dtype.is_float)
+
+
+def _may_vary(node: Node) -> bool:
+    return (
+        isinstance(node, Const)
+        and node.dtype.is_float
+        and math.isfinite(node.value)
+        and node.value not in (0, 1, -1)
+    )
+
+
+def _masked(node: Node) -> Hashable:
+    return Const, None, node.dtype, node.shape
