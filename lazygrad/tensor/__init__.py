@@ -15,7 +15,7 @@ The themes stand in files of their own, each building on those before it:
     indexing     x[...] and x[...] = value;  gather: gather, scatter, sort, topk
     random       Threefry, and distributions from it
     contraction  matmul, einsum, attention;  convolution;  pooling, resampling
-    losses       cross entropy and others
+    losses       cross entropy and others;  inplace: what changes a tensor
     mode         training or evaluation
 """
 
@@ -28,11 +28,11 @@ from typing import Any
 
 from .autograd import enable_grad, no_grad
 from .core import grad_enabled
-from .losses import Losses
+from .inplace import InPlace, add_forms
 from .mode import Mode
 
 
-class Tensor(Losses):
+class Tensor(InPlace):
     """A multi-dimensional array of one dtype, computed when its values are asked for.
 
     x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
@@ -87,6 +87,7 @@ def _accept_both_spellings(cls: type) -> None:
                 setattr(cls, name, _accept_dim(method, spellings))
 
 
+add_forms(Tensor)
 _accept_both_spellings(Tensor)
 
 __all__ = ["Tensor", "enable_grad", "grad_enabled", "no_grad"]

@@ -65,8 +65,12 @@ class Indexing(Activations):
     def __setitem__(self, index: Any, value: Operand) -> None:
         """Give a part of this tensor other values, which are broadcast and cast. Like every change
         in place, it leaves the expressions built before as they were."""
+        self._put(index, value, "set")
+
+    def _put(self, index: Any, value: Operand, op: str) -> None:
+        """`x[index] = value` by "set", `x[index] += value` by "sum", of equal indices too."""
         new = self._as_tensor("setitem", value).cast(self.dtype)
-        mask = _whole_mask(self, index)
+        mask = _whole_mask(self, index) if op == "set" else None
         if mask is not None and new.ndim <= self.ndim - mask.ndim:
             kept = self._from_node(mask._node)
             kept = kept.reshape(mask.shape + (1,) * (self.ndim - mask.ndim))
@@ -74,16 +78,17 @@ class Indexing(Activations):
             return
         plan = _plan(self, index)
         part = self._viewed(_sliced(self._node, plan))
-        if new._node is part._node:
+        if op == "set" and new._node is part._node:
             return  # `x[i] += y` has written to x already
         if plan.arrays:
             indices = _gather_indices(plan)
             shape = indices[0].shape
             values = broadcast_node("setitem", _without_ones(new._node, shape), shape)
-            part._update(part._derived(ir.Scatter(part._node, indices, values, "set"), new))
+            part._update(part._derived(ir.Scatter(part._node, indices, values, op), new))
         else:
             fitted = _without_ones(new._node, plan.sliced_shape)
-            part._update(new._derived(broadcast_node("setitem", fitted, plan.sliced_shape)))
+            values = broadcast_node("setitem", fitted, plan.sliced_shape)
+            part._update(new._derived(values) if op == "set" else part + new._derived(values))
 
     def _with_part(self, index: Any, value: Operand) -> Self:
         """A copy of this tensor with `value` where `index` points."""

@@ -11,9 +11,7 @@ from typing import Self
 from ..graph.ir import Add, And, Div, FloorDiv, Mod, Mul, Or, Shl, Shr, Xor
 from .core import Operand
 from .elementwise import Elementwise
-from .operands import broadcast_node, is_operand
-
-_float = float  # the class has a method of this name
+from .operands import is_operand
 
 
 class Operators(Elementwise):
@@ -208,36 +206,3 @@ class Operators(Elementwise):
 
     def __irshift__(self, y: Operand) -> Self:
         return self._update(self >> y)
-
-    def add_(self, y: Operand, alpha: _float = 1) -> Self:
-        """`x += alpha * y`."""
-        return self._update(self.add(y, alpha))
-
-    def sub_(self, y: Operand, alpha: _float = 1) -> Self:
-        """`x -= alpha * y`."""
-        return self._update(self.sub(y, alpha))
-
-    def mul_(self, y: Operand) -> Self:
-        """`x *= y`."""
-        return self._update(self * y)
-
-    def div_(self, y: Operand) -> Self:
-        """`x /= y`."""
-        return self._update(self / y)
-
-    def clamp_(self, min: Operand | None = None, max: Operand | None = None) -> Self:
-        """x brought into [min, max], in place."""
-        return self._update(self.clamp(min, max))
-
-    def copy_(self, y: Operand) -> Self:
-        """x given the values of y, broadcast and cast, with its gradient."""
-        new = self._as_tensor("copy_", y).cast(self.dtype)
-        return self._update(new._derived(broadcast_node("copy_", new._node, self.shape)))
-
-    def fill_(self, value: Operand) -> Self:
-        """Every element given one value."""
-        return self.copy_(value)
-
-    def zero_(self) -> Self:
-        """Every element given the value 0."""
-        return self.copy_(0)

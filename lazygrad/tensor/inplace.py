@@ -1,0 +1,151 @@
+"""Changes in place: `x.name_(...)` gives x the values of `x.name(...)`, in its own dtype.
+
+What shares memory with x sees them too (`sharing.py`). A variable that requires gradient is
+changed inside `no_grad()` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Self
+
+from ..dtypes import float32, float64, int64
+from ..errors import ShapeError
+from ..graph.ir import Detach
+from .core import Number, Operand, TensorCore
+from .losses import Losses
+from .operands import broadcast_node
+
+FORMS = [
+    "abs", "absolute", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "addmv", "arccos",
+    "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan",
+    "atan2", "atanh", "baddbmm", "bitwise_and", "bitwise_left_shift", "bitwise_not",
+    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "celu", "clamp", "clamp_max",
+    "clamp_min", "clip", "copysign", "cos", "cosh", "cumprod", "cumsum", "deg2rad", "div",
+    "divide", "elu", "eq", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix", "floor",
+    "floor_divide", "fmod", "frac", "ge", "greater", "greater_equal", "gt", "hardtanh", "hypot",
+    "index_add", "index_copy", "index_fill", "le", "leaky_relu", "lerp", "less", "less_equal",
+    "log", "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "logit", "lt", "masked_fill", "mul", "multiply", "nan_to_num", "ne", "neg", "negative",
+    "not_equal", "pow", "rad2deg", "reciprocal", "relu", "relu6", "remainder", "round", "rsqrt",
+    "scatter", "scatter_add", "scatter_reduce", "selu", "sgn", "sigmoid", "sign", "sin", "sinc",
+    "sinh", "sqrt", "square", "sub", "subtract", "tan", "tanh", "threshold", "tril", "triu",
+    "true_divide", "trunc", "xlogy",
+]  # fmt: skip
+"""The operations that have a form in place, as in PyTorch."""
+
+
+class InPlace(Losses):
+    """The forms in place that are no operation's, and random numbers."""
+
+    __slots__ = ()
+
+    def copy_(self, y: Operand) -> Self:
+        """x given the values of y, broadcast, cast and moved here, with its gradient."""
+        new = self._as_tensor("copy_", y).cast(self.dtype).to(self.device)
+        return self._update(new._derived(broadcast_node("copy_", new._node, self.shape)))
+
+    def fill_(self, value: Operand) -> Self:
+        """Every element given one value. Raises ShapeError for several."""
+        if isinstance(value, TensorCore) and value.shape:
+            raise ShapeError(f"fill_: the value is one number, not of shape {value.shape}")
+        return self.copy_(value)
+
+    def zero_(self) -> Self:
+        """Every element given the value 0."""
+        return self.copy_(0)
+
+    def fill_diagonal_(self, value: Number, wrap: bool = False) -> Self:
+        """The elements whose indices are all equal given one value; with `wrap` a tall matrix's
+        diagonal begins again after each square and a row. More than two axes are of one size."""
+        shape = self.shape
+        if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
+            raise ShapeError(f"fill_diagonal_: {shape} is no matrix, nor of equal sizes")
+        if not self.numel():
+            return self
+        step = sum(self._from_node(self._node)._strides() or ())
+        square = min(shape) ** len(shape) if len(shape) > 2 else min(shape) * shape[1]
+        end = self.numel() if wrap and len(shape) == 2 else square
+        self.view(-1)[:end:step].fill_(value)
+        return self
+
+    def index_put_(
+        self, indices: tuple[Any, ...], values: Operand, accumulate: bool = False
+    ) -> Self:
+        """`x[indices] = values`; with `accumulate` the values are added, all of an index."""
+        if accumulate:
+            self._put(tuple(indices), values, "sum")
+        else:
+            self[tuple(indices)] = values
+        return self
+
+    def detach_(self) -> Self:
+        """This tensor without the way that its gradient took. Raises RuntimeError for a view."""
+        if self._base is not None and not self._part():
+            raise RuntimeError("detach_: a view has its gradient's way from its base; use detach()")
+        if self._requires:
+            self._own = Detach(self._node)
+            self._requires = False
+        return self
+
+    # ------------------------------------------------------------------- random numbers
+
+    def uniform_(self, a: float = 0.0, b: float = 1.0) -> Self:
+        """Every element drawn from [a, b)."""
+        return self.copy_(self._drawn("rand") * (b - a) + a)
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0) -> Self:
+        """Every element drawn from a normal distribution of this mean and standard deviation."""
+        if std < 0:
+            raise ValueError(f"normal_: a standard deviation is not negative, as {std} is")
+        return self.copy_(self._drawn("randn") * std + mean)
+
+    def exponential_(self, lambd: float = 1.0) -> Self:
+        """Every element drawn from an exponential distribution of rate `lambd`."""
+        if not lambd > 0:
+            raise ValueError(f"exponential_: a rate is positive, as {lambd} is not")
+        return self.copy_(-(1 - self._drawn("rand")).log() / lambd)
+
+    def bernoulli_(self, p: Operand = 0.5) -> Self:
+        """Every element 1 with probability p (a number, or a tensor that broadcasts), else 0."""
+        return self.copy_(self._drawn("rand") < p)
+
+    def random_(self, low: int = 0, high: int | None = None) -> Self:
+        """Every element a whole number from [low, high); one number is `high`. Without numbers, up
+        to the largest that the dtype holds exactly."""
+        if high is None and low:
+            low, high = 0, low
+        if high is None:
+            bits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53, "bool": 1}
+            exact = bits.get(self.dtype.name, 8 * self.itemsize - (self.dtype.kind == "int"))
+            if exact > 32:
+                upper = self._whole(0, 1 << (exact - 32)) * (1 << 32)
+                return self.copy_(upper + self._whole(0, 1 << 32))
+            high = 1 << exact
+        return self.copy_(self._whole(low, high))
+
+    def _whole(self, low: int, high: int) -> Self:
+        return self.randint(*self.shape, low=low, high=high, dtype=int64, device=self.device)
+
+    def _drawn(self, name: str) -> Self:
+        """Random numbers in this shape, of a dtype that loses nothing."""
+        dtype = float64 if self.dtype == float64 else float32
+        drawn: Self = getattr(self, name)(*self.shape, dtype=dtype, device=self.device)
+        return drawn
+
+
+def add_forms(cls: type[TensorCore]) -> None:
+    """Give the class `name_` for each of the operations that have a form in place."""
+    for name in FORMS:
+        setattr(cls, f"{name}_", _form(name, getattr(cls, name)))
+
+
+def _form(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(operation)
+    def changed(self: TensorCore, *args: Any, **named: Any) -> TensorCore:
+        return self._update(operation(self, *args, **named))
+
+    changed.__name__, changed.__doc__ = f"{name}_", f"`{name}`, in place."
+    changed.__qualname__ = f"Tensor.{name}_"
+    return changed
