@@ -50,6 +50,39 @@ def test_sort(dtype: str, descending: bool) -> None:
         np.testing.assert_array_equal(values.numpy(), np.take_along_axis(x, indices.numpy(), 1))
 
 
+@pytest.mark.parametrize("descending", [False, True], ids=["up", "down"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_long_rows_are_sorted_by_all_digits(dtype: str, descending: bool) -> None:
+    rng = np.random.default_rng(3)
+    bits = rng.integers(0, 1 << 64, (3, 2000), np.uint64)
+    if dtype == "bool":
+        x = bits > 1 << 63
+    elif np.dtype(dtype).kind == "f":  # all bit patterns: every exponent, nan of either sign
+        x = bits.view(dtype)[:, :2000]
+        x[np.isnan(x)] = np.nan
+    else:
+        x = bits.astype(dtype)
+    x[1, 3:] = x[1, 3]  # nearly all alike
+    x[2] = x[2, 0]
+    _, indices = Tensor(x).sort(1, descending=descending)
+    assert indices.tolist() == expected(x, descending)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "float64", "int32", "float32"])
+def test_one_digit_that_differs_is_enough(dtype: str) -> None:
+    for shift in range(np.dtype(dtype).itemsize * 8 - 2):
+        x = (np.arange(300)[::-1] % 2).astype(dtype) * 2.0**shift
+        x = x.astype(dtype)
+        np.testing.assert_array_equal(
+            Tensor(x).argsort().numpy(), np.argsort(x, kind="stable"), err_msg=str(shift)
+        )
+
+
+def test_randperm_has_every_number_once() -> None:
+    for n in (1, 2, 63, 64, 255, 256, 5000):
+        assert sorted(Tensor.randperm(n).tolist()) == list(range(n))
+
+
 def test_sort_of_rows_within_rows() -> None:
     x = np.random.default_rng(0).normal(0, 1e3, (3, 16, 17)).astype(np.float32)
     for axis in range(3):

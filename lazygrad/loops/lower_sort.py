@@ -1,6 +1,15 @@
-"""Lower a kernel that sorts: the indices that would sort each row, in three ways.
+"""Lower a kernel that sorts: the indices that would sort each row, in four ways.
 
-Merging: runs of 1, 2, 4, ... elements, n log n steps one after another, for a CPU's thread. Keys
+By digits (radix sort), long rows on a CPU's thread: a pass over the row for each digit of 8 or 11
+bits, the lowest first, moves each element to behind those with smaller digits. Keys become integers
+whose unsigned order is theirs. Digits that are the same in the whole row cost nothing.
+
+    differ = bits in which the keys are not all alike
+    serial pair of digits: if differ has bits there:
+        count how often each digit comes; sum up: where the first element of each goes
+        move the elements from out to spare by the lower digit, and back by the upper one
+
+Merging, shorter rows: runs of 1, 2, 4, ... elements, n log n steps one after another. Keys
 of 32 bits and less are merged together with their indices, as one integer each, whose order is
 theirs; of larger ones the indices alone, and each comparison looks the keys up.
 
@@ -22,25 +31,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..dtypes import bool_, float32, int32, int64
+from ..dtypes import DType, bool_, float32, int32, int64
 from ..expr import Array, Bitcast, Cast, Expr, Literal, Load, Local, Op, Var
 from ..graph.ir import Node, Sort
 from ..index import add, equal, flatten, less, minimum, mul, sub
 from ..schedule.access import MultiIndex
 from ..schedule.ir import Kernel
-from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Store
+from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
 from .rebuild import nest
 from .value import Values
 
-INT32_MAX = (1 << 31) - 1
 INDEX_MASK = (1 << 32) - 1  # the lower half of a packed element
+# (bits of a digit, elements of a row from which on digits are faster than merging), measured:
+# two pairs of digits have all bits of a packed element's key; three, those of another.
+PACKED_DIGITS, WIDE_DIGITS = (8, 64), (11, 256)
 
 Place = tuple[Array, Callable[[Expr], Expr]]  # an array, and where a row's element lies in it
 
 
 def lower_sort(kernel: Kernel, name: str, scratch: int | None) -> Function:
-    """Loops for a kernel of kind sort: by selecting or merging, if `scratch` bytes (None: any
-    number) are enough for a row's best elements or its indices, else by counting.
+    """Loops for a kernel of kind sort: by selecting, merging or digits, if `scratch` bytes (None:
+    any number) are enough for a row's best elements or its indices, else by counting.
 
     Ensures: loops over rows, by counting over elements, are outermost and independent; equal
     elements keep their order, ascending and descending; nan is the largest.
@@ -51,7 +62,8 @@ def lower_sort(kernel: Kernel, name: str, scratch: int | None) -> Function:
     if scratch is not None and needed * int64.itemsize > scratch:
         body = sorting.count()
     else:
-        body = sorting.select() if selects else sorting.merge()
+        by_digits = sorting.length >= sorting.digits_from and scratch is None
+        body = sorting.select() if selects else sorting.radix() if by_digits else sorting.merge()
     return Function(name, (sorting.out, *sorting.inputs.values()), 1, body)
 
 
@@ -67,6 +79,7 @@ class _Sorting:
         self.inputs = {x: Array(f"in{n}", x.dtype, x.size) for n, x in enumerate(kernel.inputs)}
         self.values = Values(self._read)
         self.packs = self.node.x.dtype.itemsize <= 4 and self.length <= INDEX_MASK
+        self.digit, self.digits_from = PACKED_DIGITS if self.packs else WIDE_DIGITS
         self.rows = [Var(f"i{axis}", n) for axis, n in enumerate(self.node.shape)]
         del self.rows[self.node.axis]
 
@@ -221,6 +234,113 @@ class _Sorting:
         )
         return (Alloc(following), For(p, n, "serial", body))
 
+    # ------------------------------------------------------------------ by digits
+
+    def radix(self) -> Body:
+        """A pass for each digit, two at a time, there and back, so that the result ends in the
+        output. A packed element is moved as one, else a key and its index."""
+        n = self.length
+        i, last, pair = Var("i", n), Var("last", n), Var("pair", 2 if self.packs else 3)
+        there: list[Place] = [(self.out, self.place)]
+        back: list[Place] = [(Array("spare", int64, n, "local"), lambda p: p)]
+        if not self.packs:  # the keys first: their digits are looked at
+            there.insert(0, (Array("keys", int64, n, "local"), lambda p: p))
+            back.insert(0, (Array("spare_keys", int64, n, "local"), lambda p: p))
+        differ = Array("differ", int64, 1, "register")
+        first, element, shift = (Local(name, int64) for name in ("first", "element", "shift"))
+        count = Array("count", int64, 2 << self.digit, "local")
+        seen = Op("or", (Load(differ, Literal(0)), Op("xor", (element, first))))
+        kept = [element, i] if len(there) == 2 else [element]
+        fill = (
+            Let(element, self.digits_of(i)),
+            Store(differ, Literal(0), seen),
+            *(Store(array, at(i), x) for (array, at), x in zip(there, kept, strict=True)),
+        )
+        differs = Op("shr", (Load(differ, Literal(0)), shift))
+        some = Op("and", (differs, Literal((1 << 2 * self.digit) - 1)))
+        lowest = add(mul(pair, 2 * self.digit), 32 if self.packs else 0)
+        passes: Body = (
+            *self.count_digits(count, shift, there[0]),
+            *self.move(count, shift, there, back, 0),
+            *self.move(count, add(shift, self.digit), back, there, 1),
+        )
+        body: Body = (
+            *(Alloc(array) for array, _ in (*there, *back) if array is not self.out),
+            Alloc(count),
+            Alloc(differ),
+            Let(first, self.digits_of(Literal(0))),
+            Store(differ, Literal(0), Literal(0)),
+            *nest([i], fill),
+            *nest([pair], (Let(shift, lowest), If(Op("ne", (some, Literal(0))), passes))),
+        )
+        if self.packs:
+            index = Op("and", (Load(self.out, self.place(last)), Literal(INDEX_MASK)))
+            body = (*body, *nest([last], (Store(self.out, self.place(last), index),)))
+        return nest(self.rows, body)
+
+    def digits_of(self, i: Expr) -> Expr:
+        """Element i as an integer whose unsigned digits have the sort's order."""
+        if self.packs:
+            ordered = _packed(self.key(i), i, self.node.descending)
+        else:
+            ordered = _wide(self.key(i), self.node.descending)
+        return Op("xor", (ordered, Literal(-(1 << 63))))
+
+    def count_digits(self, count: Array, shift: Expr, source: Place) -> Body:
+        """How many elements have a smaller digit, for each of two digits."""
+        zero, digit = Var("zero", count.size), Var("digit", 1 << self.digit)
+        j = Var("j", self.length)
+        total = Array("total", int64, 2, "register")
+        element = Local("counted", int64)
+        array, at = source
+        counting: list[Stmt] = [Let(element, Load(array, at(j)))]
+        summing: list[Stmt] = []
+        for n in range(2):
+            slot, sofar = Local(f"slot{n}", int64), Local(f"sofar{n}", int64)
+            place = add(digit, n << self.digit)
+            counting += [
+                Let(slot, self._slot(element, add(shift, n * self.digit), n)),
+                Store(count, slot, add(Load(count, slot), 1)),
+            ]
+            summing += [
+                Let(sofar, Load(total, Literal(n))),
+                Store(total, Literal(n), add(sofar, Load(count, place))),
+                Store(count, place, sofar),
+            ]
+        return (
+            *nest([zero], (Store(count, zero, Literal(0)),)),
+            *nest([j], tuple(counting)),
+            Alloc(total),
+            *(Store(total, Literal(n), Literal(0)) for n in range(2)),
+            *nest([digit], tuple(summing)),
+        )
+
+    def move(
+        self, count: Array, shift: Expr, sources: list[Place], targets: list[Place], n: int
+    ) -> Body:
+        """Move each element to the next free place of its digit."""
+        j = Var(f"move{n}", self.length)
+        element, slot, to = (Local(f"{name}{n}", int64) for name in ("moved", "in", "to"))
+        pairs = list(zip(sources, targets, strict=True))
+        values = [element, *(Load(array, at(j)) for (array, at), _ in pairs[1:])]
+        array, at = sources[0]
+        body: Body = (
+            Let(element, Load(array, at(j))),
+            Let(slot, self._slot(element, shift, n)),
+            Let(to, Load(count, slot)),
+            Store(count, slot, add(to, 1)),
+            *(
+                Store(array, at(to), value)
+                for (_, (array, at)), value in zip(pairs, values, strict=True)
+            ),
+        )
+        return nest([j], body)
+
+    def _slot(self, element: Expr, shift: Expr, n: int) -> Expr:
+        """Where the digit of an element is counted, of two digits the first or second."""
+        digit = Op("and", (Op("shr", (element, shift)), Literal((1 << self.digit) - 1)))
+        return add(digit, n << self.digit)
+
 
 def _less(x: Expr, y: Expr) -> Expr:
     """x < y, where nan is the largest and no less than itself."""
@@ -235,13 +355,7 @@ def _less(x: Expr, y: Expr) -> Expr:
 def _packed(x: Expr, i: Expr, descending: bool) -> Expr:
     """A key and its index as one integer: no two are equal, and their order is the sort's."""
     if x.dtype.is_float:
-        x = Cast(x, float32)  # exact from 16 bits
-        x = Op("add", (x, Literal(0.0, float32)))  # -0.0 is 0.0
-        bits = Bitcast(x, int32)  # in order, but for what is negative, which runs backwards
-        backwards = Op("xor", (bits, Literal(INT32_MAX, int32)))
-        ordered = Op("where", (Op("lt", (bits, Literal(0, int32))), backwards, bits))
-        largest = Literal(INT32_MAX, int32)
-        high: Expr = Cast(Op("where", (Op("eq", (x, x)), ordered, largest)), int64)
+        high: Expr = Cast(_ordered(Cast(x, float32), int32), int64)  # exact from 16 bits
     else:
         high = Cast(x, int64)
         if x.dtype.kind == "uint":  # so that it has a sign's room
@@ -249,3 +363,22 @@ def _packed(x: Expr, i: Expr, descending: bool) -> Expr:
     if descending:
         high = Op("xor", (high, Literal(-1)))
     return Op("or", (Op("shl", (high, Literal(32))), i))
+
+
+def _wide(x: Expr, descending: bool) -> Expr:
+    """A key of 64 bits as an integer of the sort's order."""
+    if x.dtype.is_float:
+        x = _ordered(x, int64)
+    elif x.dtype.kind == "uint":
+        x = Op("xor", (Bitcast(x, int64), Literal(-(1 << 63))))
+    return Op("xor", (x, Literal(-1))) if descending else x
+
+
+def _ordered(x: Expr, whole: DType) -> Expr:
+    """A float as an integer of as many bits, in the same order: nan the largest, -0.0 as 0.0."""
+    most = Literal(int(whole.max), whole)
+    x = Op("add", (x, Literal(0.0, x.dtype)))  # -0.0 is 0.0
+    bits = Bitcast(x, whole)  # in order, but for what is negative, which runs backwards
+    backwards = Op("xor", (bits, most))
+    ordered = Op("where", (Op("lt", (bits, Literal(0, whole))), backwards, bits))
+    return Op("where", (Op("eq", (x, x)), ordered, most))

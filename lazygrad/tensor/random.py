@@ -231,7 +231,8 @@ class Random(Gathering):
     def randperm(cls, n: int, dtype: Any = int64, device: str | None = None) -> Self:
         """0 to n - 1 in random order."""
         x, y = cls._random_bits((n,), device)
-        keys = ir.Or(ir.Shl(ir.Cast(x, uint64), ir.Const(32, uint64, x.shape)), ir.Cast(y, uint64))
+        high = ir.Shl(ir.Cast(x, uint64), ir.Const(12, uint64, x.shape))
+        keys = ir.Or(high, ir.Cast(ir.Shr(y, ir.Const(20, uint32, x.shape)), uint64))
         return cls._variable_of(cls._from_node(keys).argsort(0).cast(dtype)._node)
 
     def rand_like(self, dtype: Any = None) -> Self:
