@@ -168,6 +168,9 @@ def arithmetic(source: Source, op: str, element: str) -> Form:
 def _float(source: Source, op: str, element: str) -> Form | None:
     if op in SIGNS:
         return operator(*SIGNS[op])
+    if op in ("sin", "cos") and element == "float":
+        turns = source.functions.turns
+        return lambda width, *operands: call(turns(op, width) if width > 1 else op, *operands)
     if op in _BUILTINS:
         return lambda width, *operands: call(_BUILTINS[op] or op, *operands)
     if op == "multiply_add":

@@ -1,8 +1,9 @@
 """Helper functions that generated kernels call, each written into the source only where used.
 
 They give operations the graph's meaning where OpenCL C's own differs or is undefined: nan in
-maxima, division that rounds down, shifts beyond the width, storage of 16-bit floats, and atomic
-combination for types and operations without an instruction of their own.
+maxima, sines of small numbers beside large ones, division that rounds down, shifts beyond the
+width, storage of 16-bit floats, and atomic combination for types and operations without an
+instruction of their own.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ _MULTIPLY_ADD = """\
     #pragma OPENCL FP_CONTRACT ON
     return x * y + z;
 }}"""
+
+_TURNS = """\
+{T} turns_{op}_{T}({T} x) {{  // drivers lose small lanes' digits beside a large lane
+    return all(fabs(x) <= {LARGE}) ? {op}(x) : ({T})({lanes});
+}}"""
+_LARGE = "1048576.0f"
 
 _SIGNED_MODULO = """\
 {T} mod_{T}({T} x, {T} y) {{  // has the sign of y; 0 where y is 0
@@ -191,6 +198,12 @@ class Functions:
     def multiply_add(self, element: str, width: int) -> str:
         """x * y + z of floats, for devices whose fma is a function call."""
         return self._add(f"multiply_add_{vector(element, width)}", _MULTIPLY_ADD, element, width)
+
+    def turns(self, op: str, width: int) -> str:
+        """sin or cos of a vector of floats: lane by lane where one of them is large."""
+        lanes = ", ".join(f"{op}(x.s{lane:x})" for lane in range(width))
+        template = _TURNS.replace("{op}", op).replace("{lanes}", lanes).replace("{LARGE}", _LARGE)
+        return self._add(f"turns_{op}_{vector('float', width)}", template, "float", width)
 
     def division(self, op: str, element: str) -> str:
         """floordiv or mod of scalars."""
