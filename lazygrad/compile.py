@@ -20,6 +20,9 @@ realize                what tensors call: the values of some nodes, in memory
                            kernels that are equal but for their memory are lowered once
         Linker             machine code, and the plan
     Plan.run           runs it
+
+A pass that only makes code faster (`try_to`) is left out where it fails, with a warning; a kernel
+that no code can be written for is tried again with the loops that `lower` made.
 """
 
 from __future__ import annotations
@@ -80,7 +83,8 @@ _functions: dict[tuple[Function, str], Function] = {}
 def realize(nodes: Sequence[Node], walked: Structure | None = None) -> list[DeviceBuffer]:
     """Compute the nodes, and return the memory of each. `walked` is as in `plan_for`.
 
-    Raises OutOfMemoryError, and CompilerError for a fault of the compiler.
+    Raises OutOfMemoryError, and CompilerError for a fault of the compiler that no slower way leads
+    around.
     """
     intercept = interceptor.get()
     if intercept is not None:
@@ -189,8 +193,8 @@ def compile_graph(
 ) -> Plan:
     """Every pass in order: from a graph to a plan. `donated` is as in `plan_for`, by places."""
     stages.saw("graph", list(outputs))
-    graph = stages.run("simplify", simplify, list(outputs))
-    graph = stages.run("split", split_reductions, graph)  # after simplify: it would merge them
+    graph = stages.try_to("simplify", simplify, list(outputs))
+    graph = stages.try_to("split", split_reductions, graph)  # after simplify: it would merge them
     graph = stages.run("empty", fold_empty, graph)  # last: any of these may leave an empty tensor
     # Where an output is wanted its own device tells: simplified to a constant it has none.
     devices = [output.device or Device.DEFAULT for output in outputs]
@@ -217,19 +221,19 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
     """
     lanes = 0 if machine.gpu else machine.vector_bytes // 4
     if machine.gpu:  # here: how many parts depends on the device
-        outputs = stages.run("groups", split_for_groups, outputs, machine.cores)
+        outputs = stages.try_to("groups", split_for_groups, outputs, machine.cores)
     if config.WINOGRAD and not machine.gpu and not machine.local_bytes:  # as for chains
-        outputs = stages.run("winograd", use_winograd, outputs)
+        outputs = stages.try_to("winograd", use_winograd, outputs)
     if lanes:
-        outputs = stages.run("copy", copy_convolved, outputs, lanes)
+        outputs = stages.try_to("copy", copy_convolved, outputs, lanes)
     schedule = stages.run("fuse", fuse, outputs, machine.cores, not machine.gpu)
     if not machine.gpu:
-        schedule = stages.run("keep", keep, schedule)
+        schedule = stages.try_to("keep", keep, schedule)
     if lanes:  # after fuse: only what lies between kernels has a layout to choose
-        schedule = stages.run("layout", choose_layouts, schedule, lanes)
+        schedule = stages.try_to("layout", choose_layouts, schedule, lanes)
     # after layout: loops follow from it; and not for OpenCL, whose scratch is too small for slices
     if not machine.gpu and not machine.local_bytes:
-        schedule = stages.run("chain", chain, schedule, machine)
+        schedule = stages.try_to("chain", chain, schedule, machine)
     return schedule
 
 
@@ -289,7 +293,7 @@ def _new_launch(
         at = function, f"{key} {rank}"
         found = _functions.get(at)
         if found is None:
-            found = stages.run("transform", transform, function, kinds, machine, stages.saw, rank)
+            found = stages.try_to("transform", transform, function, kinds, machine, stages.saw, rank)
             if REPORT in found.arguments:
                 found = check_accesses(found)
             _functions[at] = found

@@ -21,6 +21,11 @@ class CompilerError(RuntimeError):
     """A fault of the compiler itself; the text names the pass and where its input was written."""
 
 
+class CompilerWarning(RuntimeWarning):
+    """A fault of the compiler itself that only makes a program slower; the text is as of the
+    error."""
+
+
 class JitError(RuntimeError):
     """A function that `jit` cannot capture as it is; the text says why and what to write."""
 

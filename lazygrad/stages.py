@@ -1,4 +1,5 @@
-"""Run passes one after another: check what they make, show it to who watches, name who fails.
+"""Run passes one after another: check what they make, show it to who watches, name who fails, and
+go on without those that can be left out.
 
 A *stage* is the result of a pass: a graph (a list of nodes), a schedule, a function, a program.
 """
@@ -6,6 +7,7 @@ A *stage* is the result of a pass: a graph (a list of nodes), a schedule, a func
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -13,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from . import config
 from .dump import Place, folder_at, places
 from .dump.text import text
-from .errors import CompilerError, ConfigError, DeviceError
+from .errors import CompilerError, CompilerWarning, ConfigError, DeviceError
 from .graph.ir import Node
 from .graph.verify import verify as verify_graph
 from .loops import ir as loops_ir
@@ -28,6 +30,12 @@ P = ParamSpec("P")
 
 checks = False
 """Whether every stage is verified, whatever DEBUG says; tests set it."""
+
+strict = False
+"""Whether a fault of any pass stops the compilation; tests set it. Else a pass that can be left out
+is, with a warning."""
+
+_told: set[str] = set()  # passes whose faults were warned of
 
 
 class Stages:
@@ -73,6 +81,34 @@ class Stages:
             raise fault(stage, error, value) from error
         self.saw(stage, result, value)
         return result
+
+    def try_to(
+        self,
+        stage: str,
+        work: Callable[Concatenate[A, P], A],
+        value: A,
+        *rest: P.args,
+        **named: P.kwargs,
+    ) -> A:
+        """As `run`, of a pass that only makes code faster: where it fails, value as it was."""
+        try:
+            return self.run(stage, work, value, *rest, **named)
+        except CompilerError as error:
+            self.go_on_after(stage, error)
+            return value
+
+    def go_on_after(self, stage: str, error: CompilerError) -> None:
+        """Warn, once a pass, of a fault that a slower way leads around. Raises it if `strict`."""
+        if strict:
+            raise error
+        if stage not in _told:
+            _told.add(stage)
+            warnings.warn(
+                f"{error}. The pass is left out: results are right, but computed more slowly. "
+                "This is a fault of lazygrad; please report it, with that file",
+                CompilerWarning,
+                stacklevel=2,
+            )
 
     def saw(self, stage: str, value: Any, before: Any = None) -> None:
         """Verify a stage, if that is wanted, and show it."""

@@ -43,6 +43,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 stages.checks = True  # what every pass of the compiler makes is verified
+stages.strict = True  # and no fault of one is passed over
 
 
 class ArrayStorage:

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lazygrad.backends.llvm.device
 import lazygrad.compile
 from lazygrad import Tensor, config, jit, stages
 from lazygrad.compile import named, plan_for, realize
 from lazygrad.dtypes import float32, int64
 from lazygrad.dump.text import text
-from lazygrad.errors import CompilerError, DeviceError, OutOfMemoryError
+from lazygrad.errors import CompilerError, CompilerWarning, DeviceError, OutOfMemoryError
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import (
     Add,
@@ -25,6 +26,7 @@ from lazygrad.graph.ir import (
     Contiguous,
     Copy,
     Detach,
+    Exp,
     Expand,
     Gather,
     Iota,
@@ -37,6 +39,7 @@ from lazygrad.graph.ir import (
     Scatter,
     Sub,
 )
+from lazygrad.loops.ir import Function, show
 from lazygrad.loops.lower import lower
 from lazygrad.runtime.buffer import DeviceBuffer
 from lazygrad.runtime.device import Device
@@ -220,6 +223,7 @@ def test_names_tell_what_is_computed_and_are_the_same_in_every_process():
 import numpy as np
 from lazygrad.compile import named
 from lazygrad.graph.ir import Buffer, Mul, Reduce
+from lazygrad.loops.ir import Function, show
 from lazygrad.loops.lower import lower
 from lazygrad.runtime.buffer import DeviceBuffer
 from lazygrad.schedule.fuse import fuse
@@ -352,6 +356,71 @@ def test_a_fault_names_the_pass_and_writes_what_the_pass_was_given(monkeypatch):
     path = re.search(r"is in (\S+),", str(caught.value))
     assert path is not None
     assert "neg(%0)" in Path(path[1]).read_text()
+
+
+@pytest.fixture
+def lenient(monkeypatch, tmp_path):
+    """As for users: faults are passed over where that is possible; nothing is known from before."""
+    monkeypatch.setattr(stages, "strict", False)
+    monkeypatch.setattr(stages, "_told", set())
+    for name in ("_plans", "_functions"):
+        monkeypatch.setattr(lazygrad.compile, name, {})
+    with config.override(LAZYGRAD_CACHE=tmp_path):
+        yield
+
+
+def broken(*_: object, **__: object) -> None:
+    raise ZeroDivisionError("oops")
+
+
+@pytest.mark.parametrize("device", ["CPU", "GPU"])
+@pytest.mark.parametrize("name", ["simplify", "transform", "keep", "split_reductions"])
+def test_a_pass_that_fails_is_left_out_with_one_warning(monkeypatch, lenient, name, device):
+    monkeypatch.setattr(lazygrad.compile, name, broken)
+    monkeypatch.setattr(Device, "_default", device)
+    a, b = (buffer(37, 37, device=device) for _ in range(2))
+    product = Reduce(Mul(Expand(Reshape(a, (37, 37, 1)), (37, 37, 37)),
+                         Expand(Reshape(b, (1, 37, 37)), (37, 37, 37))), "sum", (1,))  # fmt: skip
+    total = Reduce(Add(product, a), "max", (1,))
+    stage = "split" if name == "split_reductions" else name
+    message = rf"pass {stage}: ZeroDivisionError: oops .*report"
+    with pytest.warns(CompilerWarning, match=message) as told:
+        check(product, total, Neg(buffer(5, device=device)))
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("shape", [(3, 70), (300, 40)])
+def test_kernels_without_code_get_plain_loops(monkeypatch, lenient, shape):
+    """Only those: the others keep their vectors."""
+    compile_ = lazygrad.backends.llvm.device.codegen
+
+    def picky(loops: Function, *rest: object) -> str:
+        if "exp" in loops.name and "ramp(" in show(loops):
+            raise CompilerError("no such vectors")
+        return compile_(loops, *rest)
+
+    monkeypatch.setattr(lazygrad.backends.llvm.device, "codegen", picky)
+    x = buffer(*shape)
+    with pytest.warns(CompilerWarning, match="pass program: no such vectors") as told:
+        check(Reduce(Exp(x), "sum", (1,)), Neg(Contiguous(Add(x, x))))
+    assert len(told) == 1
+    plan, _ = plan_for([Reduce(Exp(x), "sum", (1,)), Neg(Contiguous(Add(x, x)))])
+    (run,) = plan.steps
+    plain = {launch.function.name.split("_")[0]: launch.passes is None for launch in run.launches}
+    assert plain.pop("exp")
+    assert not any(plain.values())
+
+
+def test_where_plain_loops_fail_too_the_fault_is_raised(monkeypatch, lenient):
+    monkeypatch.setattr(lazygrad.backends.llvm.device, "codegen", broken)
+    with (
+        pytest.warns(CompilerWarning, match="pass program"),
+        pytest.raises(CompilerError, match="pass program: ZeroDivisionError: oops"),
+    ):
+        realize([Neg(buffer(5))])
+    monkeypatch.setattr(lazygrad.compile, "fuse", broken)  # which nothing can do without
+    with pytest.raises(CompilerError, match="pass fuse"):
+        realize([Neg(buffer(6))])
 
 
 def test_a_stage_that_is_not_legal_is_a_fault_of_its_pass(monkeypatch):

@@ -7,7 +7,7 @@ A backend is two files: `codegen` (pure: loops in, text out, golden-tested with 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,6 +78,11 @@ class Launch:
     def loops(self) -> Function:
         """The function as codegen takes it."""
         return self.function if self.passes is None else self.passes.run(self.function)
+
+    @property
+    def plain(self) -> Launch:
+        """The launch with its function as it was lowered: slow, and simple to write code for."""
+        return replace(self, passes=None)
 
 
 class Program(Protocol):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 from .. import config
-from ..backends.base import Device, Launch, Program
+from ..backends.base import Device, Launch
 from ..dtypes import DType
 from ..graph.ir import Buffer
 from ..loops.check_accesses import REPORT
@@ -18,13 +18,8 @@ from ..schedule.place import Located, Part
 from .accesses import CheckAccesses
 from .device import Device as Devices
 from .execute import Allocation, Output, Plan, Run, Step, Transfer
+from .fallback import Observer, compile_all
 from .report import report_compiled
-
-
-class Observer(Protocol):
-    """Runs and shows a pass (lazygrad.stages.Stages)."""
-
-    def run(self, stage: str, work: Callable[..., Any], value: Any, *rest: Any) -> Any: ...
 
 
 class Linker:
@@ -141,11 +136,11 @@ class Linker:
         """The launches as a program; its slots count only what they use."""
         places = tuple(sorted({place for launch in launches for place in launch.slots}))
         slot = {place: n for n, place in enumerate(places)}
-        launches = tuple(
+        launches = [
             replace(launch, slots=tuple(slot[p] for p in launch.slots)) for launch in launches
-        )
+        ]
         start = perf_counter()
-        program: Program = stages.run("program", device.compile, launches, config.DEBUG >= 2)
+        program, launches = compile_all(device, launches, config.DEBUG >= 2, stages)
         if config.DEBUG:
             report_compiled(launches, program, perf_counter() - start)
-        return Run(device, program, launches, places)
+        return Run(device, program, tuple(launches), places)

@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("fuzz-found"))
     parser.add_argument("--show", action="store_true", help="print the programs")
     options = parser.parse_args()
-    stages.checks = True
+    stages.checks = stages.strict = True
     end = time.monotonic() + 60 * options.minutes
     ran, found = 0, Counter[str]()
     for seed in range(options.seed, options.seed + options.programs):

@@ -21,7 +21,8 @@ SIZES = (1, 2, 3, 4, 5, 7, 8, 10, 16, 17, 33, 49, 64)
 MOST = 4096  # elements of a tensor; a few programs have larger ones
 DTYPES = (
     ["float32"] * 14
-    + ["float64", "float16", "bfloat16", "int32", "int32", "int64", "uint8", "int8", "int16", "bool"]
+    + ["float64", "float16", "bfloat16", "int32", "int32", "int64", "uint8", "int8", "int16"]
+    + ["bool"]
 )  # fmt: skip
 REFUSED = (ValueError, TypeError, IndexError, AttributeError, RuntimeError, NotImplementedError)
 
@@ -67,7 +68,8 @@ MOVES = (
 )  # fmt: skip
 JOINS = (
     "Tensor.cat({x}, {y}, dim={d})", "Tensor.stack({x}, {y}, dim={d})", "{x}.stack({y})",
-    "Tensor.cat({x}, {y}, {x}, dim={d})", "{x}.cat({y})", "Tensor.stack({x}, {y} * 2, {x}, dim={d})",
+    "Tensor.cat({x}, {y}, {x}, dim={d})", "{x}.cat({y})",
+    "Tensor.stack({x}, {y} * 2, {x}, dim={d})",
 )  # fmt: skip
 PRODUCTS = (
     "{x} @ {y}", "{x} @ {y}.T", "{x}.T @ {y}", "{x} @ {y}.mT", "{x}.mT @ {y}", "{x}.outer({y})",
@@ -83,7 +85,7 @@ INDEXED = (
     "{x}.index_select({d}, {i}.flatten() % {s})", "{x}[{i} % {n}, {i} % {m}]",
     "{x}.scatter_add(0, {i} % {n}, {y})", "{x}.scatter(0, {i} % {n}, {y})",
     "{x}.take_along_dim({i} % {s}, {d})", "({i} % 5).one_hot(5)", "{x}[{list}]", "{x}[:, {list}]",
-    "Tensor.zeros({n}, dtype={x}.dtype).scatter_add(0, {i}.flatten()[:{n}] % {n}, {x}.flatten()[:{n}])",
+    "Tensor.zeros(5, dtype={x}.dtype).scatter_add(0, {i}.flatten()[:9] % 5, {x}.flatten()[:9])",
 )  # fmt: skip
 WRITES = (
     "{x} += {y}", "{x} *= 0.5", "{x}[{slice}] = {y}", "{x}[{slice}] = 3", "{x}[{slice}] += 1",
@@ -130,7 +132,9 @@ class Generator:
 
     def shape(self) -> tuple[int, ...]:
         if self.random.random() < 0.1:  # images
-            sizes = [self.random.choice(s) for s in ((1, 2, 4), (1, 3, 8, 16), (4, 7, 9), (5, 8, 10))]
+            sizes = [
+                self.random.choice(s) for s in ((1, 2, 4), (1, 3, 8, 16), (4, 7, 9), (5, 8, 10))
+            ]
         else:
             sizes = self.random.choices(SIZES, k=self.random.choice((0, 1, 1, 2, 2, 2, 3, 3, 4)))
         while math.prod(sizes) > self.most:
@@ -241,7 +245,9 @@ class Generator:
             "s": shape[d] if shape else 1,
             "rest": ", ".join(["-1"] * len(shape)),
             "ones": ", ".join(random.choice(("1", "1", "2")) for _ in shape) or "2",
-            "list": [random.randrange(shape[0] if shape else 1) for _ in range(random.randint(1, 4))],
+            "list": [
+                random.randrange(shape[0] if shape else 1) for _ in range(random.randint(1, 4))
+            ],
             "slice": self.slices(len(shape)),
         }
         return form.format(**places)
@@ -312,7 +318,9 @@ class Generator:
     def gradients(self, results: list[str]) -> list[str]:
         """Lines for the gradients of a weighted sum of the results, and their names."""
         variables = [x.name for x in self.inputs if x.gradient]
-        floats = [r for r in results if self.values[r].dtype.is_float and self.values[r].requires_grad]
+        floats = [
+            r for r in results if self.values[r].dtype.is_float and self.values[r].requires_grad
+        ]
         if not variables or not floats:
             return []
         terms = " + ".join(f"({r}.float() * {1 + n / 4}).sum()" for n, r in enumerate(floats))

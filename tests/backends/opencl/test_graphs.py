@@ -197,3 +197,13 @@ def test_values_that_a_launch_names_before_its_groups(device: str) -> None:
     y = Tensor.zeros(3, 5, device=device)
     y[:, [1, 3]] = 9.0
     np.testing.assert_array_equal(y.numpy(), [[0, 9, 0, 9, 0]] * 3)
+
+
+@pytest.mark.parametrize("large", [3.0, 1e7, 1e20, 3e38, np.inf])
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_sines_of_small_numbers_beside_large_ones(name: str, large: float, device: str) -> None:
+    x = np.array([4e-12, -1e-20, large, 0.5] * 9, np.float32)
+    with np.errstate(invalid="ignore"):
+        wanted = getattr(np, name)(x.astype(np.float64))
+    found = getattr(Tensor(x, device=device), name)().numpy()
+    np.testing.assert_allclose(found, wanted, 1e-6, 1e-12 if name != "cos" else 0)
