@@ -140,7 +140,7 @@ class Reduction(Joining):
         x: Self = self.detach() if axis is not None else self.detach().flatten()
         place = normalized_axis(name, 0 if axis is None else axis, x.ndim)
         if not x.shape:
-            return self._from_node(self.zeros(dtype=int64)._node)
+            return self.zeros_like(int64)
         x = x.cast(uint8) if x.dtype == bool_ else x
         n = x.shape[place]
         nbytes = n * (x.dtype.itemsize if place == x.ndim - 1 else LINE)

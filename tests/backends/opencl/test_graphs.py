@@ -207,3 +207,10 @@ def test_sines_of_small_numbers_beside_large_ones(name: str, large: float, devic
         wanted = getattr(np, name)(x.astype(np.float64))
     found = getattr(Tensor(x, device=device), name)().numpy()
     np.testing.assert_allclose(found, wanted, 1e-6, 1e-12 if name != "cos" else 0)
+
+
+def test_the_place_of_an_only_value_is_on_its_device(device: str) -> None:
+    total = Tensor(normal(3, 4), device=device).sum()
+    place = total.argmax(0).realize()
+    assert place.device == device
+    assert (total >= place).item() == (normal(3, 4).sum() >= 0)
