@@ -293,7 +293,9 @@ def _new_launch(
         at = function, f"{key} {rank}"
         found = _functions.get(at)
         if found is None:
-            found = stages.try_to("transform", transform, function, kinds, machine, stages.saw, rank)
+            found = stages.try_to(
+                "transform", transform, function, kinds, machine, stages.saw, rank
+            )
             if REPORT in found.arguments:
                 found = check_accesses(found)
             _functions[at] = found

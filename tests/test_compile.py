@@ -363,7 +363,7 @@ def lenient(monkeypatch, tmp_path):
     """As for users: faults are passed over where that is possible; nothing is known from before."""
     monkeypatch.setattr(stages, "strict", False)
     monkeypatch.setattr(stages, "_told", set())
-    for name in ("_plans", "_functions"):
+    for name in ("_plans", "_functions", "_launches"):
         monkeypatch.setattr(lazygrad.compile, name, {})
     with config.override(LAZYGRAD_CACHE=tmp_path):
         yield
