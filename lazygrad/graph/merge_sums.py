@@ -62,11 +62,14 @@ def mergeable_sums(outputs: Sequence[Node]) -> dict[Node, Sum]:
     return merged
 
 
-def cropped_sums(outputs: Sequence[Node]) -> dict[Node, Sum]:
+def cropped_sums(outputs: Sequence[Node]) -> dict[Node, Node]:
     """Replacements for parts of sums: what is cut away is not computed.
 
-    Only where nothing else uses the sum. The gradient of a convolution's input is one: what falls
-    on the padding is cut away.
+    Only where nothing else uses the sum, and where the part is less than all of it: a view may add
+    zeros to a sum, more than are cut away, and these are not to be computed as sums. The gradient
+    of a convolution's input is one: what falls on the padding is cut away. With a stride, as many
+    places for each remainder are computed (one more than is wanted, where their number is odd), so
+    that loops over a remainder have the same terms.
 
     Requires: a simplified graph. Ensures: as mergeable_sums.
 
@@ -75,15 +78,55 @@ def cropped_sums(outputs: Sequence[Node]) -> dict[Node, Sum]:
     order = topological(outputs)
     slices = [node for node in order if isinstance(node, Slice) and node.size < node.x.size]
     uses = _uses(outputs, order) if slices else {}
-    cropped: dict[Node, Sum] = {}
+    cropped: dict[Node, Node] = {}
     for node in slices:
         views, inner = _views(node.x, uses)
-        below: Sum | None = inner if isinstance(inner, Reduce) and uses[inner] == 1 else None
-        for view in (*reversed(views), node):
+        if not isinstance(inner, Reduce) or uses[inner] > 1:
+            continue
+        wide = _whole_digits(node, views)
+        if not wide.size < min(inner.size, node.x.size):
+            continue
+        below: Sum | None = inner
+        for view in (*reversed(views), wide):
             below = below and _below(view, below, uses)
         if below is not None:
-            cropped[node] = below
+            starts = tuple(a - b for a, b in zip(node.starts, wide.starts, strict=True))
+            ones = (1,) * len(starts)
+            cropped[node] = below if wide is node else Slice(below, starts, node.sizes, ones)
     return cropped
+
+
+def _whole_digits(node: Slice, views: Sequence[View]) -> Slice:
+    """The least slice with all that this one has, of whose axes that the views (last first) made of
+    two digits each has every lower digit as often."""
+    starts, sizes = list(node.starts), list(node.sizes)
+    for axis, (size, step) in enumerate(zip(node.sizes, node.steps, strict=True)):
+        digit, whole = _low_digit(axis, views), node.x.shape[axis]
+        more = min(-size % digit, whole - size) if step == 1 else 0
+        sizes[axis] = size + more
+        starts[axis] = min(starts[axis], whole - sizes[axis])
+    return (
+        node
+        if sizes == list(node.sizes)
+        else Slice(node.x, tuple(starts), tuple(sizes), node.steps)
+    )
+
+
+def _low_digit(axis: int, views: Sequence[View]) -> int:
+    """The number of values of the lower digit that an axis was made of, by views, last first."""
+    for view in views:
+        match view:
+            case Permute(_, order):
+                axis = order[axis]
+            case Slice(steps=steps) if steps[axis] != 1:
+                return 1
+            case Reshape(x):
+                groups = build.reshape_groups(x.shape, view.shape) or []
+                digits = next((old for old, new in groups if new == (axis,)), ())
+                if len(digits) != 1:
+                    return x.shape[digits[-1]] if digits else 1
+                axis = digits[0]
+    return 1
 
 
 def _uses(outputs: Sequence[Node], order: Sequence[Node]) -> dict[Node, int]:
