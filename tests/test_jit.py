@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-import gc
+import io
 import threading
-import weakref
 
 import numpy as np
 import pytest
 
 import lazygrad
-from lazygrad import Tensor, TinyJit, jit, nn
+from lazygrad import Tensor, TinyJit, jit
 from lazygrad.errors import JitError
-from lazygrad.nn.optim import SGD, Adam
-from lazygrad.nn.state import get_parameters
 from lazygrad.tensor.sharing import Sharing
 
 RNG = np.random.default_rng(0)
@@ -25,15 +21,19 @@ def array(*shape: int) -> np.ndarray:
 
 
 class Counted:
-    """A function that counts its calls."""
+    """A function that counts its calls: in a file, which captures do not look into."""
 
     def __init__(self, function):
         self.function = function
-        self.calls = 0
+        self.file = io.StringIO()
 
     def __call__(self, *args, **kwargs):
-        self.calls += 1
+        self.file.write(".")
         return self.function(*args, **kwargs)
+
+    @property
+    def calls(self):
+        return len(self.file.getvalue())
 
 
 # --------------------------------------------------------------------------- results
@@ -150,17 +150,23 @@ def test_one_tensor_given_twice_is_captured_apart():
         assert a.item() == 4.0
 
 
-def test_too_many_kinds_of_arguments_are_refused():
-    f = jit(lambda x, n: x + n)
-    for n in range(64):
-        f(Tensor([1.0]), n)
-    with pytest.raises(JitError, match="more than 64 kinds of arguments"):
-        f(Tensor([1.0]), 64)
+def test_of_many_captures_those_used_last_are_kept():
+    body = Counted(lambda x, n: x + n)
+    f = jit(body)
+    for n in range(100):
+        assert f(Tensor([1.0]), n).item() == 1.0 + n
+        assert f(Tensor([2.0]), 0).item() == 2.0
+    assert body.calls == 100
+    assert f(Tensor([1.0]), 99).item() == 100.0
+    assert body.calls == 100  # still there
+    assert f(Tensor([1.0]), 1).item() == 2.0
+    assert body.calls == 101  # long gone
+    assert sum(map(len, f._replays.values())) == 64
 
 
 @pytest.mark.parametrize("value", [np.zeros(3), {1, 2}, bytearray(b"x")])
 def test_arguments_that_cannot_be_compared_are_refused(value):
-    with pytest.raises(JitError, match="jit: an argument is a"):
+    with pytest.raises(JitError, match="jit: argument 0 is, or holds, a"):
         jit(lambda x: 0)(value)
 
 
@@ -284,7 +290,7 @@ def test_an_argument_may_be_assigned():
         assert x.item() == 6.0
 
 
-def test_a_tensor_that_is_argument_and_state_may_not_be_set():
+def test_a_tensor_may_be_argument_and_state():
     state = Tensor([1.0])
 
     @jit
@@ -292,12 +298,13 @@ def test_a_tensor_that_is_argument_and_state_may_not_be_set():
         state.assign(state + x)
         return x + 0
 
-    with pytest.raises(JitError, match="also used from outside, and set"):
-        f(state)
-    assert f(Tensor([5.0])).item() == 5.0
-    with pytest.raises(JitError, match="also a tensor that the function sets"):
-        f(state)
-    assert state.item() == 6.0
+    assert f(state).item() == state.item() == 2.0
+    for n in (5.0, 7.0):
+        other = Tensor([n])
+        assert f(other).item() == other.item() == n
+    assert state.item() == 14.0
+    for n in (28.0, 56.0):
+        assert f(state).item() == state.item() == n
 
 
 def test_a_tensor_from_outside_that_is_returned_is_that_tensor():
@@ -411,191 +418,7 @@ def test_a_refused_capture_leaves_everything_as_it_was():
     assert (state + 1).item() == 2.0
 
 
-# --------------------------------------------------------------------------- gradients
-
-
-def test_gradients_are_left_and_accumulate_as_without_jit():
-    def run(wrap, clear):
-        w = Tensor([2.0, 3.0], requires_grad=True)
-
-        def f(x):
-            if clear:
-                w.grad = None
-            (w * x).sum().backward()
-
-        g = wrap(f)
-        seen = []
-        for n in range(5):
-            if n == 3:
-                w.grad = None
-            g(Tensor([1.0 + n, 2.0]))
-            seen.append(w.grad.tolist())
-        return seen
-
-    for clear in (True, False):
-        assert run(jit, clear) == run(lambda f: f, clear)
-
-
-def test_a_gradient_that_was_taken_stays_as_it_is():
-    w = Tensor([2.0], requires_grad=True)
-
-    @jit
-    def f(x):
-        w.grad = None
-        (w * x).sum().backward()
-
-    f(Tensor([1.0]))
-    first = w.grad
-    f(Tensor([5.0]))
-    assert (first.item(), w.grad.item()) == (1.0, 5.0)
-
-
-def test_gradient_of_an_argument():
-    @jit
-    def f(x):
-        (x * x).sum().backward()
-        return x.grad * 2
-
-    for n in (1.0, 2.0):
-        x = Tensor([n], requires_grad=True)
-        assert f(x).item() == 4 * n
-        assert x.grad.item() == 2 * n
-
-
-def test_gradient_to_outside_the_function_is_refused():
-    w = Tensor([2.0], requires_grad=True)
-    product = w * 3
-    with pytest.raises(JitError, match="carries gradient to what it was computed from"):
-        jit(lambda x: (product * x).sum())(Tensor([1.0]))
-    constant = product.detach()
-    assert jit(lambda x: (constant * x).sum())(Tensor([1.0])).item() == 6.0
-    with Tensor.no_grad():
-        assert jit(lambda x: (product * x).sum())(Tensor([1.0])).item() == 6.0
-
-
-def test_freezing_a_parameter_is_seen():
-    w = Tensor([2.0], requires_grad=True)
-    other = Tensor([1.0], requires_grad=True)
-
-    @jit
-    def f(x):
-        w.grad = other.grad = None
-        (w * other * x).sum().backward()
-
-    f(Tensor([1.0]))
-    assert w.grad.item() == 1.0
-    w.requires_grad = False
-    f(Tensor([1.0]))
-    assert w.grad is None
-    assert other.grad.item() == 2.0
-
-
-# --------------------------------------------------------------------------- training
-
-
-class Model:
-    def __init__(self):
-        self.layers = [
-            nn.Conv2d(1, 4, 3, bias=False),
-            nn.BatchNorm2d(4),
-            Tensor.relu,
-            lambda x: x.dropout(0.25),
-            lambda x: x.flatten(1),
-            nn.Linear(4 * 36, 5),
-        ]
-
-    def __call__(self, x):
-        return x.sequential(self.layers)
-
-
-def train(wrap, make_optimizer, realize_inside=False):
-    """Losses, parameters, statistics and gradients of a few steps, and accuracy in between."""
-    Tensor.manual_seed(5)
-    rng = np.random.default_rng(1)
-    model = Model()
-    optimizer = make_optimizer(get_parameters(model))
-
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = model(x).cross_entropy(y)
-        if realize_inside:
-            loss.realize()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    step, predict = wrap(step), wrap(lambda x: model(x).argmax(-1))
-    seen = []
-    for n in range(4):
-        x = Tensor(rng.standard_normal((6, 1, 8, 8)).astype(np.float32))
-        y = Tensor(rng.integers(0, 5, 6))
-        with Tensor.train():
-            seen.append(step(x, y).numpy())
-        seen.append(predict(x).numpy())
-        if n == 1:
-            optimizer.lr = 0.02
-    norm = model.layers[1]
-    seen += [p.numpy() for p in get_parameters(model)] + [p.grad.numpy() for p in optimizer.params]
-    return [*seen, norm.running_mean.numpy(), norm.running_var.numpy()]
-
-
-@pytest.mark.parametrize("realize_inside", [False, True])
-@pytest.mark.parametrize(
-    "make", [lambda p: Adam(p, 0.01), lambda p: SGD(p, 0.1, momentum=0.9)], ids=["adam", "sgd"]
-)
-def test_training_is_the_same_with_and_without(make, realize_inside):
-    wanted = train(lambda f: f, make, realize_inside)
-    found = train(jit, make, realize_inside)
-    for a, b in zip(wanted, found, strict=True):
-        np.testing.assert_allclose(a, b, 2e-3, 1e-5)
-
-
-# --------------------------------------------------------------------------- methods and nesting
-
-
-def test_methods_of_each_instance_are_captured_apart():
-    class Scale:
-        def __init__(self, by):
-            self.by = Tensor([by])
-
-        @jit
-        def __call__(self, x):
-            return x * self.by
-
-        @TinyJit
-        def grow(self):
-            """Adds one."""
-            self.by.assign(self.by + 1)
-
-    two, three = Scale(2.0), Scale(3.0)
-    for _ in range(3):
-        assert (two(Tensor([1.0])).item(), three(Tensor([1.0])).item()) == (2.0, 3.0)
-    for _ in range(2):
-        two.grow()
-    assert two(Tensor([1.0])).item() == 4.0
-    assert Scale.grow.__doc__ == "Adds one."
-    assert two.grow is two.grow
-    other = copy.deepcopy(three)
-    other.grow()
-    assert (other.by.item(), three.by.item()) == (4.0, 3.0)
-
-
-def test_an_instance_does_not_live_on_by_its_captures():
-    class Scale:
-        def __init__(self):
-            self.by = Tensor([2.0])
-
-        @jit
-        def times(self, x):
-            return x * self.by
-
-    scale = Scale()
-    for _ in range(2):
-        scale.times(Tensor([1.0]))
-    gone = weakref.ref(scale)
-    del scale
-    gc.collect()
-    assert gone() is None
+# --------------------------------------------------------------------------- nesting
 
 
 def test_captured_functions_may_call_each_other():

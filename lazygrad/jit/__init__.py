@@ -16,118 +16,238 @@ A call does what the function does: tensors that it assigns (parameters, optimiz
 statistics, the random state) and gradients that it leaves are set, state is read when the call is
 made, whoever changed it since, and returned tensors are new ones that no later call changes.
 
+What a call depends on is looked at in each call. Another kind of arguments is captured anew:
+shapes, dtypes and devices; numbers, strings and the attributes of objects, by value;
+`Tensor.training` and `no_grad`. So is what the function's Python finds outside, as far as it lies
+in attributes, lists, dicts, sets, globals and variables of enclosing functions: values that are
+others now, and code. A tensor that has taken the place of another there is used in its place. What
+the function sets there is set by each call. Of many captures, those used last are kept.
+
 What is other than without jit, because the function's Python does not run again:
 
-- Arguments that are no tensors belong to the kind of arguments, by value, as do shapes, dtypes and
-  devices, `Tensor.training` and `no_grad`. Each new kind is captured anew.
-- Python values from outside (a counter, a list, NumPy's random numbers), and results that are no
-  tensors, stay what they were in the first call. Printing happens once.
-- Values cannot be read on the host inside; tensors made inside can leave by being returned or
-  assigned, not by being stored. Both raise JitError.
-- Returned tensors carry no gradient to what they were computed from.
+- Values cannot be read on the host inside; iterators from outside, and Python's and NumPy's random
+  numbers cannot be drawn from; tensors made inside cannot be added to a list in each call, nor be
+  kept in places that cannot be seen. All of this raises JitError.
+- Returned and kept tensors carry no gradient to what they were computed from.
+- Not seen are what objects of Python's and NumPy's own classes hold (files, clocks, queues), what
+  is in arrays of more than 4096 bytes and in containers of more than 10,000 items, and what the
+  function does beside: printing happens once.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
+from threading import RLock
 from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
+from warnings import warn
 from weakref import ref
 
 from .. import config
 from ..errors import JitError
 from ..runtime.device import Device
 from ..tensor import Tensor
-from ..tensor.core import TensorCore, grad_enabled
-from .replay import Mismatch, Replay
-from .structure import describe
+from ..tensor.core import grad_enabled
+from .guard import Mismatch
+from .replay import Replay
+from .structure import METHODS, Arguments, Captured, described
 from .trace import tracing
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MAX_CAPTURES = 64  # kinds of arguments a function; more are a sign of a number that keeps changing
+MAX_CAPTURES = 64  # of one function
+MANY_CAPTURES = 8  # for arguments of one kind: a sign of a value outside that keeps changing
 
 
-class jit(Generic[P, R]):
+class jit(Captured, Generic[P, R]):
     """Decorator for functions and methods, and of functions: `step = jit(step)`."""
 
     def __init__(self, function: Callable[P, R]) -> None:
+        """Raises JitError for generators and coroutines, which run outside of their call."""
+        code = _code_of(function)
+        if code is not None and code.co_flags & _RUNS_LATER:
+            raise JitError(
+                f"jit: {code.co_name} is a generator or a coroutine, which runs piece by piece, "
+                "outside of its call; capture what a piece computes"
+            )
         self._function = function
+        self._instance: ref[Any] | None = None  # of which this is a method
+        self._attribute: tuple[str, jit[..., R]] | None = None  # its name there, and in the class
+        self._takes_any = code is None or bool(code.co_flags & _ANY_KEYWORDS)
+        self._forget()
+        update_wrapper(self, function)
+
+    def _forget(self) -> None:
+        """Begin without captures."""
         self._replays: dict[Hashable, list[Replay]] = {}
         self._attempts: dict[Hashable, int] = {}
         self._bound: dict[int, tuple[ref[Any], jit[..., R]]] = {}
-        update_wrapper(self, function)
+        self._lock = RLock()
+        self._calls = 0
+        self._has_warned = False
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the function returns. Raises JitError where it cannot be captured."""
         if tracing.get() is not None:  # inside another captured function: part of that
-            return self._function(*args, **kwargs)
-        tensors: list[TensorCore] = []
-        kind = (
+            return self._bound_function()(*args, **kwargs)  # type: ignore[no-any-return]
+        arguments = Arguments()
+        kind: tuple[Hashable, ...] = (
             Tensor.training,
             grad_enabled.get(),
             Device.DEFAULT,
             config.DEBUG >= 2,
-            *[describe(value, tensors) for value in args],
-            *[(name, describe(value, tensors)) for name, value in kwargs.items()],
+            config.WINOGRAD,
+            *[described(arguments, value, n) for n, value in enumerate(args)],
         )
-        replays = self._replays.get(kind, ())
-        for replay in replays:
-            try:
-                return replay(tensors)  # type: ignore[no-any-return]
-            except Mismatch:
-                continue
-        return self._capture(kind, tensors, args, kwargs)
+        if kwargs:
+            named = kwargs.items() if self._takes_any else sorted(kwargs.items())
+            kind += tuple([(name, described(arguments, value, name)) for name, value in named])
+        with self._lock:
+            self._calls += 1
+            mismatch: Mismatch | None = None
+            for replay in self._replays.get(kind, ()):
+                try:
+                    result: R = replay(arguments)
+                except Mismatch as error:
+                    mismatch = error
+                    continue
+                replay.used = self._calls
+                return result
+            return self._capture(kind, arguments, args, kwargs, mismatch)
 
-    def _capture(self, kind: Hashable, tensors: list[TensorCore], args: Any, kwargs: Any) -> R:
-        """The first call with a kind of arguments."""
-        if sum(map(len, self._replays.values())) >= MAX_CAPTURES:
-            raise JitError(
-                f"jit: {self._name} was called with more than {MAX_CAPTURES} kinds of arguments; "
-                "pass numbers that change as tensors, and few different shapes"
-            )
+    def _capture(
+        self, kind: Hashable, arguments: Arguments, args: Any, kwargs: Any, cause: Mismatch | None
+    ) -> R:
+        """Run the function, and keep what it does for calls like this one."""
         from .capture import Capture  # with it comes the compiler
 
+        self._warn(kind, cause)
         attempts = self._attempts.get(kind, 0)
-        capture = Capture(tensors, getattr(self._function, "__name__", "function"))
-        replay, serves = capture.run(self._function, args, kwargs, attempts > 0)
-        result: R = replay(tensors)
+        capture = Capture(arguments, getattr(self._function, "__name__", "function"))
+        found = capture.run(self._bound_function(), args, kwargs, attempts > 0)
+        replay, serves, result = found
         if serves:
-            self._replays.setdefault(kind, []).append(replay)
+            self._make_room()
+            replay.used = self._calls
+            self._replays.setdefault(kind, []).insert(0, replay)
             self._attempts.pop(kind, None)
         else:
             self._attempts[kind] = attempts + 1
-        return result
+        return result  # type: ignore[no-any-return]
+
+    def _warn(self, kind: Hashable, cause: Mismatch | None) -> None:
+        """Tell, once, that the function is captured again and again."""
+        if cause is None or self._has_warned or len(self._replays[kind]) < MANY_CAPTURES:
+            return
+        self._has_warned = True
+        warn(
+            f"jit: {self._name} is captured again and again, because of what it finds outside: "
+            f"{cause or 'gradients that come and go'}; numbers that change may be tensors",
+            stacklevel=4,
+        )
+
+    def _make_room(self) -> None:
+        """Drop the capture that was not used for longest, where there are too many."""
+        every = [(replay.used, kind) for kind, kept in self._replays.items() for replay in kept]
+        if len(every) < MAX_CAPTURES:
+            return
+        oldest = min(range(len(every)), key=lambda n: every[n][0])
+        used, kind = every[oldest]
+        kept = [replay for replay in self._replays[kind] if replay.used != used]
+        if kept:
+            self._replays[kind] = kept
+        else:
+            del self._replays[kind]
 
     @property
     def _name(self) -> str:
         return getattr(self._function, "__qualname__", "the function")
+
+    # ------------------------------------------------------------------ methods
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._attribute = name, self
+
+    def _bound_function(self) -> Any:
+        """The function, or the method of the instance."""
+        if self._instance is None:
+            return self._function
+        return MethodType(self._function, self._instance())
+
+    def parts(self) -> tuple[Any, ...]:
+        """What code that calls this reaches."""
+        return (self._function, None if self._instance is None else self._instance())
 
     @overload
     def __get__(self, instance: None, owner: type) -> jit[P, R]: ...
     @overload
     def __get__(self, instance: object, owner: type) -> jit[..., R]: ...
     def __get__(self, instance: object | None, owner: type) -> jit[..., R]:
-        """The method of an instance, with captures of its own."""
-        if instance is None:
+        """The method of an instance, with captures of its own, which the instance keeps."""
+        if instance is None or isinstance(self._function, staticmethod):
             return self
+        held = getattr(instance, "__dict__", None)
+        if not isinstance(held, dict):  # it has slots, or is a class
+            return self._bound_elsewhere(instance)
+        methods: _Methods | None = held.get(METHODS)
+        if methods is None or methods.owner is None or methods.owner() is not instance:
+            methods = held[METHODS] = _Methods()
+            methods.owner = ref(instance)
+        bound: jit[..., R] | None = methods.get(self)
+        if bound is None:
+            bound = methods[self] = self._method(methods.owner)
+        return bound
+
+    def _bound_elsewhere(self, instance: object) -> jit[..., R]:
         key = id(instance)
-        bound = self._bound.get(key)
-        if bound is not None and bound[0]() is instance:
-            return bound[1]
-        # Neither keeps the instance alive: an instance that is gone takes its captures with it.
+        found = self._bound.get(key)
+        if found is not None and found[0]() is instance:
+            return found[1]
         alive = ref(instance, lambda _: self._bound.pop(key, None))
-        method = jit(partial(_call_method, self._function, alive))
-        update_wrapper(method, self._function)
+        method = self._method(alive)
         self._bound[key] = (alive, method)
         return method
 
+    def _method(self, instance: ref[Any]) -> jit[..., R]:
+        method = jit(self._function)
+        method._instance, method._attribute = instance, self._attribute
+        return method
 
-def _call_method(function: Callable[..., R], instance: ref[Any], *args: Any, **kwargs: Any) -> R:
-    result: R = MethodType(function, instance())(*args, **kwargs)
-    return result
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """For copies and pickles: without the captures. A method is that of the copied instance."""
+        if self._instance is not None and self._attribute is not None:
+            return getattr, (self._instance(), self._attribute[0])
+        name: str = getattr(self, "__qualname__", "")
+        found: Any = sys.modules.get(self.__module__)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return name if found is self else (type(self), (self._function,))
+
+
+class _Methods(dict[Any, Any]):
+    """The captured methods of one instance; a copy of the instance begins without."""
+
+    owner: ref[Any] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Methods, ()
+
+
+_RUNS_LATER = 0x20 | 0x80 | 0x200  # of code: a generator, a coroutine, both
+_ANY_KEYWORDS = 0x08
+
+
+def _code_of(function: Any) -> Any:
+    """The code of a function, method, partial or callable object; None where it has none."""
+    while isinstance(function, partial):
+        function = function.func
+    function = getattr(function, "__func__", function)
+    if not hasattr(function, "__code__"):
+        function = getattr(type(function).__call__, "__func__", type(function).__call__)
+    return getattr(function, "__code__", None)
 
 
 TinyJit = jit

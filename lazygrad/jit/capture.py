@@ -3,104 +3,133 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
-from weakref import ref
+
+import numpy as np
 
 from ..compile import plan_for, storage_of
 from ..dump import title
 from ..errors import JitError
-from ..graph.ir import Buffer, Node
+from ..graph.ir import Node
 from ..tensor import Tensor
-from ..tensor.core import TensorCore, owners
+from ..tensor.core import TensorCore, grad_enabled
 from ..tensor.realize import realize_all
-from ..tensor.views import Path, follow
-from .replay import Cell, Effects, GradientCell, Read, Replay
-from .structure import replaced
-from .trace import Outside, Symbol, Trace, overlaid, slot
+from .cells import Cell, GradientCell, Read, kind_of
+from .guard import Guard
+from .owner import Owner
+from .replay import Argument, Effects, Fresh, Held, Item, Replay, State, View
+from .structure import Arguments, Replacing
+from .trace import Outside, Symbol, Trace, overlaid
+from .watch import Watch
 
 
 class Capture:
     """One capture of a function for the arguments of one call."""
 
-    def __init__(self, tensors: Sequence[TensorCore], name: str) -> None:
+    def __init__(self, arguments: Arguments, name: str) -> None:
         """`name` is what dumps call it."""
-        self.tensors = tensors
+        self.arguments = arguments
         self.name = name
-        self.trace = Trace()
-        self.arguments: list[TensorCore] = []  # what the function gets in place of `tensors`
+        self.watch = Watch()
+        self.trace = Trace(arguments.tensors, self.watch)
+        self.numbers: dict[int, int] = {}  # of arguments that are nothing else, by id
         self.outputs: list[Node] = []
         self.effects = Effects()
         self.donated: dict[int, Node] = {}
         self.result: Any = None
-        self.returned: dict[int, _Fresh] = {}  # by id, while the result is looked through
+        self.states: list[State] = []  # all that templates mention
+        self.made: dict[int, Fresh] = {}  # by the id of a tensor that the function made
+        self.placed: dict[int, Fresh] = {}  # those that each call renews where they are kept
+        self.growing: list[TensorCore] = []  # made, and added to lists in each call
+        self.kept: dict[Fresh, TensorCore] = {}  # made, and kept outside
 
-    def run(
-        self, function: Callable[..., Any], args: Any, kwargs: Any, is_last: bool
-    ) -> tuple[Replay, bool]:
-        """Trace the function; a replay, and whether it serves later calls too.
+    def run(self, function: Any, args: Any, kwargs: Any, is_last: bool) -> tuple[Replay, bool, Any]:
+        """Trace the function and replay it once; whether the replay serves later calls, too, and
+        the result.
 
-        It does not where the function made tensors that live on outside (its first call may make
-        state and caches): the next call does something else. Raises JitError where such tensors
-        come up again, in the `is_last` attempt, and for values read on the host.
+        It does not where the function made tensors that live on in places unknown (its first call
+        may make state and caches): the next call does something else. Raises JitError where such
+        tensors come up again, in the `is_last` attempt, and for what cannot be captured. After an
+        exception everything is as it was.
         """
-        self._trace(function, args, kwargs)
-        realize_all([record.tensor for record in self.trace.outside.values()])
-        self._note_outside()
-        self._note_arguments()
-        serves = self._note_kept(is_last)
-        return self._compiled(), serves
+        try:
+            self._trace(function, args, kwargs)
+            realize_all([record.tensor for record in self.trace.outside.values()])
+            self._note_changes()
+            self._note_outside()
+            serves = self._note_kept(is_last)
+            replay = self._compiled()
+            return replay, serves, replay.run(self.arguments, self.kept)
+        except BaseException:
+            self.watch.restore()
+            raise
 
     # ------------------------------------------------------------------ tracing
 
-    def _trace(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-        """Run the function on tensors that stand for the arguments, and note its result."""
+    def _trace(self, function: Any, args: Any, kwargs: Any) -> None:
+        """Run the function on the arguments, and note its result."""
         Tensor._random_state(None)  # outside the trace, or its making would need a second capture
-        with overlaid(self.trace):
-            stand_in: dict[int, TensorCore] = {}
-            for tensor in self.tensors:
-                if id(tensor) not in stand_in:
-                    stand_in[id(tensor)] = self._stand_in(tensor)
-                self.arguments.append(stand_in[id(tensor)])
-            given = iter(self.arguments)
-            inside_args = replaced(tuple(args), lambda _: next(given))
-            inside_kwargs = replaced(dict(kwargs), lambda _: next(given))
-            result = function(*inside_args, **inside_kwargs)
-            self.result = replaced(result, self._returned)
+        modes = Tensor.training, grad_enabled.get()
+        with overlaid(self.trace), _parted(self.arguments.tensors):
+            self.watch.visit((args, tuple(kwargs.values())), outside=False)
+            self.watch.visit(function)
+            result = function(*args, **kwargs)
+            self.watch.finish()
+        if (Tensor.training, grad_enabled.get()) != modes:
+            raise JitError(
+                "jit: the function leaves Tensor.training or no_grad other than it was; "
+                "set it outside, or for the time of a `with`"
+            )
+        self.watch.verify_random()
+        found = self.watch.tensors
+        tensors = list(enumerate(self.arguments.tensors))
+        self.numbers = {id(t): n for n, t in reversed(tensors) if id(t) not in found}
+        self.result = _StandIns(self, self.made)(result)
 
-    def _stand_in(self, tensor: TensorCore) -> TensorCore:
-        """A tensor that stands for the value of an argument."""
-        node = self.trace.buffer_of(Outside(tensor))
-        requires_grad = slot["_requires"].__get__(tensor)
-        made = type(tensor)._from_node(node)
-        symbol = node.storage
-        assert isinstance(symbol, Symbol)
-        symbol.tensor = made
-        if requires_grad:
-            owners[node] = ref(made)
-            made._requires_grad = True
-            made.grad = slot["grad"].__get__(tensor)
-            if made.grad is not None:
-                self.trace.grad_of[id(made.grad)] = made
-        return made
+    def stand_in(self, value: Any) -> Any:
+        """What stands for a tensor, container or object in a result: a place among the outputs or
+        the arguments, or which of those from outside it is."""
+        if not isinstance(value, TensorCore):
+            owner = self.watch.owners.get(id(value))
+            if owner is None or owner.is_named:
+                if hasattr(type(value), "__next__") or hasattr(type(value), "__await__"):
+                    raise JitError(
+                        f"jit: the function returns or keeps a {type(value).__name__}, which runs "
+                        "later, outside of it; return the values"
+                    )
+                return NotImplemented
+            return self._holder(owner)
+        number = self.numbers.get(id(value))
+        if number is not None:
+            return Argument(number)
+        if not self.trace.is_made(value):
+            return self._state(value)
+        base = value._base
+        if base is not None and not self.trace.is_made(base):
+            return View(self.stand_in(base), value._path)
+        return self._fresh(value)
 
-    def _returned(self, tensor: TensorCore) -> Any:
-        """What stands for a tensor in the result: a place among the outputs, or which tensor of
-        those from outside it is."""
-        for n, argument in enumerate(self.arguments):
-            if tensor is argument:
-                return _Argument(n)
-        if not self.trace.is_made(tensor):
-            return _State(tensor)
-        base = tensor._base
-        if base is not None and (
-            any(base is argument for argument in self.arguments) or not self.trace.is_made(base)
-        ):
-            return _View(self._returned(base), tensor._path)
-        same = self.returned.get(id(tensor))
+    def _fresh(self, tensor: TensorCore) -> Fresh:
+        same = self.made.get(id(tensor))
         if same is None:
-            same = self.returned[id(tensor)] = _Fresh(self._output(tensor._node))
+            is_variable = tensor._requires_grad and tensor.is_leaf
+            same = self.made[id(tensor)] = Fresh(self._output(tensor._node), is_variable)
         return same
+
+    def _holder(self, owner: Owner) -> State | Item:
+        """Which container or object from outside, or in the arguments, an owner is of."""
+        if not owner.outside:
+            for number, value in enumerate(self.arguments.objects):
+                if value is owner.holder:
+                    return Item(number)
+        return self._state(owner.holder)
+
+    def _state(self, value: Any) -> State:
+        self.states.append(State(value))
+        return self.states[-1]
 
     def _output(self, node: Node) -> int:
         self.outputs.append(node)
@@ -108,46 +137,79 @@ class Capture:
 
     # ------------------------------------------------------------------ what the function does
 
+    def _note_changes(self) -> None:
+        """Note what the function set of Python objects."""
+        for owner, key, before, now in self.watch.changes():
+            holder = owner.holder
+            if isinstance(holder, np.ndarray):
+                raise JitError(
+                    f"jit: the function writes into a NumPy array of shape {holder.shape}, which "
+                    "a replayed call would not; use a Tensor"
+                )
+            if key is None and len(now) > len(before) and list(self._made_in(now)):
+                self.growing += self._made_in(now)
+                continue
+            self._verify_gradient_stays(before, now)
+            template = _StandIns(self, self.placed)(now)
+            held = Held(self._holder(owner), key, template)
+            self.effects.held.append(held)
+
+    def _made_in(self, value: Any) -> Iterator[TensorCore]:
+        """The tensors in lists and tuples that the function made."""
+        if isinstance(value, TensorCore):
+            if self.trace.is_made(value):
+                yield value
+        elif isinstance(value, (list, tuple, deque)):
+            for item in value:
+                yield from self._made_in(item)
+
+    def _verify_gradient_stays(self, before: Any, now: Any) -> None:
+        """Raise JitError where gradient would flow to the call before."""
+        gradients = any("grad" in record.values for record in self.trace.outside.values())
+        if not gradients or not isinstance(before, (TensorCore, tuple)):
+            return
+        old = before if isinstance(before, tuple) else (before,)
+        if any(id(tensor) in self.trace.outside for tensor in old) and any(
+            tensor._requires_grad and not tensor.is_leaf for tensor in self._made_in(now)
+        ):
+            raise JitError(
+                "jit: the function keeps a tensor for its next call that carries gradient to what "
+                "it was computed from, which would be lost; keep its detach()"
+            )
+
     def _note_outside(self) -> None:
-        """Note what is set of tensors from outside."""
+        """Note what is set of tensors that the function did not make."""
+        effects = self.effects
         for record in self.trace.outside.values():
             tensor, values = record.tensor, record.values
+            number = self.numbers.get(id(tensor))
             if "_own" in values:
                 n = self._output(values["_own"])
-                self.effects.cells.append((Cell.of(tensor), n))
-                if record.buffer is not None:
-                    self.donated[n] = record.buffer
+                if number is not None:
+                    effects.arguments.append((number, n))
+                else:
+                    effects.cells.append((Cell.of(tensor), n))
+                    if record.buffer is not None:
+                        self.donated[n] = record.buffer
             if "grad" in values:
                 grad: TensorCore | None = values["grad"]
                 at = None if grad is None else self._output(self._node_inside(grad))
-                self.effects.gradients.append((GradientCell(tensor), at))
+                if number is None:
+                    effects.gradients.append((GradientCell(tensor), at))
+                else:
+                    self._verify_leaf(tensor, number)
+                    effects.argument_gradients.append((number, at))
             if "_requires" in values:
-                self.effects.attributes.append((tensor, "_requires", values["_requires"]))
+                owner = tensor if number is None else number
+                effects.attributes.append((owner, "_requires", values["_requires"]))
             values.clear()  # lets go of the gradients' tensors: who else holds them is asked below
 
-    def _note_arguments(self) -> None:
-        """Note what is set of the arguments."""
-        distinct = {id(t): n for n, t in reversed(list(enumerate(self.arguments)))}
-        for n in sorted(distinct.values()):
-            inside, outside = self.arguments[n], self.tensors[n]
-            buffer = inside._node
-            storage = buffer.storage if isinstance(buffer, Buffer) else None
-            if not (isinstance(storage, Symbol) and storage.tensor is inside):
-                self.effects.arguments.append((n, self._output(buffer)))
-            if inside.grad is not outside.grad:
-                at = None if inside.grad is None else self._output(self._node_inside(inside.grad))
-                self.effects.argument_gradients.append((n, at))
-            inside.grad = None
-        set_arguments = {n for n, _ in self.effects.arguments}
-        for record in self.trace.outside.values():
-            for n, tensor in enumerate(self.tensors):
-                if tensor is record.tensor and (
-                    n in set_arguments or any(c.tensor is tensor for c, _ in self.effects.cells)
-                ):
-                    raise JitError(
-                        f"jit: argument {n}, of shape {tensor.shape}, is also used from outside, "
-                        "and set; pass it, or use it from outside, not both"
-                    )
+    def _verify_leaf(self, tensor: TensorCore, number: int) -> None:
+        if tensor._requires_grad and not tensor.is_leaf:
+            raise JitError(
+                f"jit: argument {number}, of shape {tensor.shape}, carries gradient to what it was "
+                "computed from, which backward() inside would not reach; pass its detach()"
+            )
 
     def _node_inside(self, tensor: TensorCore) -> Node:
         """The node of a tensor as the trace sees it."""
@@ -157,38 +219,43 @@ class Capture:
             return tensor._node
 
     def _note_kept(self, is_last: bool) -> bool:
-        """Note what the function made and something outside keeps; whether there is nothing."""
-        own = {id(t) for t in self.arguments}
+        """Note what the function made and something outside keeps; whether each call renews it."""
 
         def kept() -> list[TensorCore]:
             made = (made() for made in self.trace.made.values())
-            return [t for t in made if t is not None and id(t) not in own]
+            return [t for t in made if t is not None]
 
         if kept():
             gc.collect()  # what only a cycle of references keeps is no one's
         for tensor in kept():
             self._part(tensor)
-        found = kept()
-        for tensor in found:
-            if not self.trace.is_symbolic(tensor._node):
-                continue  # a constant, the same in every call
-            if is_last:
-                raise JitError(
-                    f"jit: a tensor of shape {tensor.shape} that the function makes in each call "
-                    "is kept outside (by an attribute, a list or a closure), where a replayed call "
-                    "cannot renew it; return it, or assign() it to a tensor that is there before"
-                )
-            self.effects.kept.append((tensor, self._output(tensor._node)))
-            if tensor._requires_grad and not tensor.is_leaf:  # what it came from is gone
-                self.effects.attributes.append((tensor, "_requires", False))
-        return not found or is_last
+        serves = not self.growing
+        if self.growing and is_last:
+            self._refuse_kept(self.growing[-1])
+        self.growing.clear()
+        for tensor in kept():
+            if id(tensor) not in self.placed:
+                serves = False
+                if not self.trace.is_symbolic(tensor._node):
+                    continue  # a constant, the same in every call
+                if is_last:
+                    self._refuse_kept(tensor)
+            self.kept[self._fresh(tensor)] = tensor
+        return serves or is_last
+
+    def _refuse_kept(self, tensor: TensorCore) -> None:
+        raise JitError(
+            f"jit: a tensor of shape {tensor.shape} that the function makes in each call is kept "
+            "outside, where a replayed call cannot renew it; return it, or assign() it to a tensor "
+            "that is there before"
+        )
 
     def _part(self, tensor: TensorCore) -> None:
         """Let a view that is kept outside go from a base that the function made, or was given."""
         base = tensor._base
         if base is None:
             return
-        if id(base) in self.trace.made:
+        if self.trace.is_made(base):
             tensor._own = tensor._node
             tensor._base = None
         else:
@@ -199,7 +266,7 @@ class Capture:
 
     def _compiled(self) -> Replay:
         """The plan for all outputs, and where its leaves come from."""
-        trace, effects = self.trace, self.effects
+        trace, effects, watch = self.trace, self.effects, self.watch
         shapes = [node.shape for node in self.outputs]
         outputs = trace.resolve(self.outputs)
         token = title.set(self.name)
@@ -207,6 +274,10 @@ class Capture:
             plan, leaves = plan_for(outputs, self.donated)
         finally:
             title.reset(token)
+        records = [r for r in trace.outside.values() if id(r.tensor) not in self.numbers]
+        guard = Guard(watch.owners.values())
+        guard.views = {id(view): view for view, _ in trace.views.values()}
+        guard.written = {id(cell.tensor): cell.tensor for cell, _ in effects.cells}
         replay = Replay(
             plan=plan,
             memories=[None] * len(leaves),
@@ -215,99 +286,74 @@ class Capture:
             argument_gradients=[],
             reads=[],
             gradients=[],
-            has_gradient=[
-                (r.tensor, r.tensor.grad is not None) for r in trace.outside.values() if r.read_grad
-            ],
+            has_gradient=[(r.tensor, r.tensor.grad is not None) for r in records if r.read_grad],
             effects=effects,
             shapes=shapes,
-            result=self._result(),
+            result=self.result,
+            states=self.states,
+            guard=guard,
+            views=list(trace.views.values()),
+            known={id(r.tensor): r.tensor for r in records} | guard.tensors,
         )
         for place, leaf in enumerate(leaves):
             self._add_leaf(replay, place, storage_of(leaf))
-        replay.set_ids = frozenset(id(cell.tensor) for cell, _ in effects.cells)
+        read = {id(read.cell.tensor) for read in replay.reads}
+        for record in records:
+            if record.buffer is not None and id(record.tensor) not in read:
+                replay.reads.append(self._read(record, -1, False))
+        replay.note_aliases(self.arguments)
         return replay
 
     def _add_leaf(self, replay: Replay, place: int, storage: Any) -> None:
-        """Note where a leaf of the plan comes from."""
-        if not isinstance(storage, Symbol):
+        """Note where the leaf at a place of the plan comes from."""
+        tensor = storage.tensor if isinstance(storage, Symbol) else None
+        if tensor is None:
             replay.constants.append(storage)
             replay.memories[place] = storage.memory
             return
-        tensor = storage.tensor
-        assert tensor is not None, "a promised value is no leaf"
-        argument = {id(t): n for n, t in enumerate(self.arguments)}
         owner = self.trace.grad_of.get(id(tensor))
-        if id(tensor) in argument:
-            replay.arguments.append((place, argument[id(tensor)]))
-        elif owner is not None and id(owner) in argument:
-            replay.argument_gradients.append((place, argument[id(owner)]))
-        elif owner is not None:
-            replay.gradients.append((place, owner))
-        else:
+        number = self.numbers.get(id(tensor))
+        if number is not None:
+            replay.arguments.append((place, number))
+        elif owner is None or id(tensor) in self.watch.tensors:
+            if owner is not None:
+                replay.gradient_is.append((owner, tensor))
             taken = place in replay.plan.taken
-            requires_grad = tensor._requires_grad
-            cell = Cell.of(tensor)
-            read = Read(place, cell, taken, tensor.shape, requires_grad, cell.version)
-            replay.reads.append(read)
+            replay.reads.append(self._read(self.trace.outside[id(tensor)], place, taken))
+        elif id(owner) in self.numbers:
+            replay.argument_gradients.append((place, self.numbers[id(owner)], kind_of(tensor)))
+        else:
+            replay.gradients.append((place, owner, kind_of(tensor)))
 
-    def _result(self) -> Callable[[Callable[[int], TensorCore], Sequence[TensorCore]], Any]:
-        """What makes the function's result of fresh tensors and the arguments."""
-        template = self.result
-        if isinstance(template, _Fresh):  # the most common, made quick
-            output = template.output
-            return lambda fresh, _: fresh(output)
-
-        def result(fresh: Callable[[int], TensorCore], tensors: Sequence[TensorCore]) -> Any:
-            made: dict[int, TensorCore] = {}
-
-            def whole(place: _Place) -> TensorCore:
-                if isinstance(place, _Argument):
-                    return tensors[place.number]
-                if isinstance(place, _State):
-                    return place.tensor
-                assert isinstance(place, _Fresh)
-                if place.output not in made:
-                    made[place.output] = fresh(place.output)
-                return made[place.output]
-
-            def put(place: _Place) -> TensorCore:
-                if isinstance(place, _View):
-                    base = whole(place.base)
-                    return base._viewed(follow(place.path, base._node))
-                return whole(place)
-
-            return replaced(template, put, _Place)
-
-        return result
+    def _read(self, record: Outside, place: int, is_taken: bool) -> Read:
+        tensor = record.tensor
+        cell, requires_grad = Cell.of(tensor), tensor._requires_grad
+        return Read(place, cell, is_taken, requires_grad, kind_of(tensor), cell.version)
 
 
-class _Place:
-    """Stands for a tensor in a result."""
+@contextmanager
+def _parted(tensors: Sequence[TensorCore]) -> Iterator[None]:
+    """Let arguments that are views be tensors of their own: in each call they have other bases."""
+    views = [(t, t._base) for t in tensors if t._base is not None]
+    for tensor, _ in views:
+        tensor._base = None
+    try:
+        yield
+    finally:
+        for tensor, base in views:
+            tensor._base, tensor._seen = base, -1
 
 
-class _Fresh(_Place):
-    """Stands for a tensor that each call makes."""
+class _StandIns(Replacing):
+    """Templates: nested values in which places stand for tensors and what is outside."""
 
-    def __init__(self, output: int) -> None:
-        self.output = output
+    def __init__(self, capture: Capture, tensors: dict[int, Any]) -> None:
+        """The ids of the tensors that are met are added to `tensors`."""
+        super().__init__()
+        self.capture, self.tensors = capture, tensors
 
-
-class _Argument(_Place):
-    """Stands for one of the arguments."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
-class _View(_Place):
-    """Stands for a view of one of the arguments, or of a tensor from outside."""
-
-    def __init__(self, base: _Place, path: Path) -> None:
-        self.base, self.path = base, path
-
-
-class _State(_Place):
-    """Stands for a tensor from outside."""
-
-    def __init__(self, tensor: TensorCore) -> None:
-        self.tensor = tensor
+    def change(self, value: Any) -> Any:
+        found = self.capture.stand_in(value)
+        if isinstance(found, Fresh):
+            self.tensors[id(value)] = found
+        return found

@@ -1,174 +1,83 @@
-"""A captured function: a plan, what it reads, and where its outputs go. No graph is built.
-
-Tensors that a call sets keep their node and storage from call to call, and only the memory is
-exchanged or overwritten, as long as nobody else holds them. That is known by counting references:
-whoever holds an older value (an expression, another tensor, a NumPy view) holds the node, the
-storage or the memory. Then the tensor gets new ones, and the older value stays as it is.
-"""
+"""A captured function: a plan, what it reads, and where its outputs go. No graph is built."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from sys import getrefcount
 from typing import Any
-from weakref import WeakValueDictionary
-
-import numpy as np
 
 from ..errors import JitError, OutOfMemoryError
-from ..graph.ir import Buffer, Node, Shape
-from ..runtime.buffer import DeviceBuffer, realized
-from ..runtime.device import Device
-from ..runtime.execute import Output, Plan
+from ..graph.ir import Buffer, Shape
+from ..runtime.buffer import DeviceBuffer
+from ..runtime.execute import Plan
 from ..tensor import Tensor
 from ..tensor.core import TensorCore
 from ..tensor.realize import written
+from ..tensor.views import Path, follow
+from .cells import Cell, GradientCell, Kind, Read, gather, gradient_memory, memory_of
+from .guard import Changes, Guard, Mismatch, moved
+from .owner import put
+from .structure import Arguments, Replacing
 
 
-class Mismatch(Exception):
-    """State is not what it was when the function was captured: another capture is needed."""
+class Place:
+    """Stands for something in a result, or in what is kept outside."""
+
+    __slots__ = ()
 
 
-class _Holder:
-    """Holds one object, to learn what getrefcount says of an object held once."""
+class Fresh(Place):
+    """Stands for a tensor that each call makes."""
 
-    __slots__ = ("item",)
+    __slots__ = ("is_variable", "output")
 
-    def __init__(self) -> None:
-        self.item = object()
-
-
-_holder = _Holder()
-HELD_ONCE = getrefcount(_holder.item)
-HELD_TWICE = HELD_ONCE + 1
+    def __init__(self, output: int, is_variable: bool) -> None:
+        self.output, self.is_variable = output, is_variable
 
 
-class Cell:
-    """A tensor from outside the function, and the node and storage that it was last seen with.
+class View(Place):
+    """Stands for a view of an argument, or of a tensor from outside."""
 
-    There is one cell a tensor, whoever replays; it holds node and storage once, beside the tensor.
-    """
+    __slots__ = ("base", "path")
 
-    __slots__ = ("__weakref__", "node", "storage", "tensor", "version")
-
-    node: Node
-    storage: DeviceBuffer
-
-    def __init__(self, tensor: TensorCore) -> None:
-        self.tensor = tensor
-        self.version = 0
-        self._follow()
-
-    @classmethod
-    def of(cls, tensor: TensorCore) -> Cell:
-        """The cell of a tensor."""
-        cell = _cells.get(id(tensor))
-        if cell is None or cell.tensor is not tensor:
-            cell = _cells[id(tensor)] = cls(tensor)
-        return cell
-
-    def look(self) -> DeviceBuffer:
-        """The storage of the tensor's value now."""
-        if self.tensor._node is not self.node:
-            self._follow()
-        return self.storage
-
-    def _follow(self) -> None:
-        """Take up what the tensor was bound to elsewhere."""
-        tensor = self.tensor
-        if tensor.storage is None:
-            tensor.realize()
-        self.node = tensor._node
-        storage = tensor.storage
-        assert storage is not None
-        self.storage = storage
-        self.version += 1
-
-    def is_alone(self) -> bool:
-        """Whether nobody else can see the tensor's node and storage."""
-        return getrefcount(self.node) == HELD_TWICE and getrefcount(self.storage) == HELD_TWICE
-
-    def writable(self) -> Any:
-        """Memory with the tensor's value, that nobody else can see: its own, or a copy."""
-        self.look()
-        if (
-            not self.is_alone()
-            or self.storage.is_shared
-            or getrefcount(self.storage.memory) != HELD_ONCE
-        ):
-            self.set(_copied(self.storage))
-        return self.storage.memory
-
-    def set(self, memory: Any) -> None:
-        """Give the tensor the value that is in `memory`."""
-        self.tensor._version += 1
-        if self.tensor._node is self.node and self.is_alone():
-            self.storage.memory = memory
-            self.storage.is_shared = False
-            return
-        old = self.storage
-        storage = DeviceBuffer(old.size, old.dtype, old.device, memory)
-        self.tensor.node = Buffer(storage, self.node.shape)
-        self._follow()
+    def __init__(self, base: Place, path: Path) -> None:
+        self.base, self.path = base, path
 
 
-_cells: WeakValueDictionary[int, Cell] = WeakValueDictionary()
+class Argument(Place):
+    """Stands for one of the tensors in the arguments."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
-def _copied(storage: DeviceBuffer) -> Any:
-    return Device.get(storage.device).upload(np.array(storage.numpy()))
+class Item(Place):
+    """Stands for one of the containers and objects in the arguments."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
-class GradientCell:
-    """Sets the gradient of a tensor from outside."""
+class State(Place):
+    """Stands for a tensor, container or object from outside."""
 
-    __slots__ = ("cell", "owner")
+    __slots__ = ("value",)
 
-    def __init__(self, owner: TensorCore) -> None:
-        self.owner = owner
-        self.cell: Cell | None = None
-
-    def set(self, memory: Any, output: Output, shape: Shape) -> None:
-        """Give the tensor a gradient: the object that it had, if nobody else holds that."""
-        cell = self.cell
-        if (
-            cell is not None
-            and self.owner.grad is cell.tensor
-            and getrefcount(cell.tensor) == HELD_TWICE
-        ):
-            cell.set(memory)
-            return
-        storage = DeviceBuffer(output.size, output.dtype, output.device, memory)
-        self.owner.grad = type(self.owner)._from_storage(storage, shape)
-        self.cell = Cell(self.owner.grad)
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 @dataclass(eq=False, slots=True)
-class Read:
-    """A tensor from outside that the function reads, as it was at the capture."""
+class Held:
+    """What a call sets of a container or an object: the value at `key`, made by a template."""
 
-    place: int  # among the plan's leaves
-    cell: Cell
-    is_taken: bool  # whether an output overwrites it
-    shape: Shape
-    requires_grad: bool
-    version: int = 0
-
-    def memory(self) -> Any:
-        """The memory of the tensor's value. Raises Mismatch if it is another kind of value."""
-        cell = self.cell
-        memory = cell.look().memory
-        if cell.version != self.version:
-            if cell.node.shape != self.shape:
-                raise Mismatch
-            self.version = cell.version
-        if cell.tensor._requires_grad is not self.requires_grad:
-            raise Mismatch
-        if self.is_taken:
-            del memory  # or it would be counted
-            return cell.writable()
-        return memory
+    holder: State | Item
+    key: Any
+    template: Any
 
 
 @dataclass(eq=False, slots=True)
@@ -179,8 +88,20 @@ class Effects:
     arguments: list[tuple[int, int]] = field(default_factory=list)  # argument, output
     gradients: list[tuple[GradientCell, int | None]] = field(default_factory=list)
     argument_gradients: list[tuple[int, int | None]] = field(default_factory=list)
-    attributes: list[tuple[TensorCore, str, Any]] = field(default_factory=list)
-    kept: list[tuple[TensorCore, int]] = field(default_factory=list)  # made, and kept outside
+    attributes: list[tuple[TensorCore | int, str, Any]] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+
+    def follow(self, changes: Changes) -> None:
+        """Let tensors take the places of others."""
+        self.cells = [
+            (Cell.of(changes[id(c.tensor)]) if id(c.tensor) in changes else c, n)
+            for c, n in self.cells
+        ]
+        self.gradients = [
+            (GradientCell(changes[id(g.owner)]) if id(g.owner) in changes else g, n)
+            for g, n in self.gradients
+        ]
+        self.attributes = [(changes.get(id(t), t), *rest) for t, *rest in self.attributes]
 
 
 @dataclass(eq=False, slots=True)
@@ -188,27 +109,49 @@ class Replay:
     """Calls a captured function.
 
     `memories` are those of the plan's leaves, where they are constant; `constants` keeps them
-    alive. The result is what `result` makes of fresh tensors' makers and the arguments.
+    alive. The result is what the template `result` says.
     """
 
     plan: Plan
     memories: list[Any]
     constants: list[DeviceBuffer]
     arguments: list[tuple[int, int]]  # place, argument
-    argument_gradients: list[tuple[int, int]]  # place, argument
+    argument_gradients: list[tuple[int, int, Kind]]  # place, argument, kind of its gradient
     reads: list[Read]
-    gradients: list[tuple[int, TensorCore]]  # place, the tensor whose gradient is read
+    gradients: list[tuple[int, TensorCore, Kind]]  # place, whose gradient is read, its kind
     has_gradient: list[tuple[TensorCore, bool]]  # whose gradient decided, and if there was one
     effects: Effects
     shapes: list[Shape]  # of the outputs
-    result: Callable[[Callable[[int], TensorCore], Sequence[TensorCore]], Any]
-    set_ids: frozenset[int] = frozenset()  # of the tensors that a call sets
+    result: Any
+    states: list[State]  # all in the templates
+    guard: Guard
+    known: dict[int, TensorCore]  # tensors from outside, by id
+    gradient_is: list[tuple[TensorCore, TensorCore]] = field(default_factory=list)
+    views: list[tuple[TensorCore, TensorCore]] = field(default_factory=list)  # and their bases
+    aliases: list[tuple[int, int]] = field(default_factory=list)  # arguments that are from outside
+    used: int = 0  # when, in calls of the function
 
-    def __call__(self, tensors: Sequence[TensorCore]) -> Any:
+    def __call__(self, arguments: Arguments) -> Any:
         """Compute, set what the function sets, and return what it returns.
 
         Raises Mismatch, before anything is done, where the function must be captured anew.
         """
+        changes = self.guard.verify(self.known)
+        if changes:
+            self._follow(changes)
+        if self._aliases(arguments) != self.aliases:
+            raise Mismatch
+        for view, base in self.views:
+            if view._base is not base:
+                raise Mismatch
+        return self.run(arguments, None)
+
+    def run(self, arguments: Arguments, kept: Mapping[Fresh, TensorCore] | None) -> Any:
+        """Compute. In the first call, `kept` are the tensors that the function made and that are
+        already where it keeps them."""
+        tensors = arguments.tensors
+        if self.guard.written or self.effects.arguments:
+            self._verify_apart(tensors)
         memories = self._gather(tensors)
         try:
             found = self.plan.execute(memories)
@@ -216,40 +159,95 @@ class Replay:
             raise error.with_traceback(None) from error.__cause__  # as realize() tells it
         del memories  # what is set below must not be counted as held here
         self._apply(found, tensors)
-        outputs, shapes = self.plan.outputs, self.shapes
+        effects, result = self.effects, self.result
+        if type(result) is Fresh and not kept and not effects.held:  # the most common, made quick
+            return self._fresh(result, found)
+        putting = _Putting(self, arguments, found)
+        for fresh, tensor in (kept or {}).items():
+            n = fresh.output
+            putting.made[n] = tensor
+            tensor.node = Buffer(self._storage(n, found), self.shapes[n])
+            if not fresh.is_variable:
+                tensor._requires_grad = False  # what it came from is gone
+        if kept is None:
+            for held in effects.held:
+                put(putting.change(held.holder), held.key, putting(held.template))
+        return putting(result)
 
-        def fresh(n: int) -> TensorCore:
-            output = outputs[n]
-            storage = DeviceBuffer(output.size, output.dtype, output.device, found[n])
-            return Tensor._from_storage(storage, shapes[n])
+    def _storage(self, n: int, found: Sequence[Any]) -> DeviceBuffer:
+        output = self.plan.outputs[n]
+        return DeviceBuffer(output.size, output.dtype, output.device, found[n])
 
-        return self.result(fresh, tensors)
+    def _fresh(self, place: Fresh, found: Sequence[Any]) -> TensorCore:
+        n = place.output
+        made = Tensor._from_storage(self._storage(n, found), self.shapes[n])
+        made._requires_grad = place.is_variable
+        return made
+
+    # ------------------------------------------------------------------ what is outside
+
+    def note_aliases(self, arguments: Arguments) -> None:
+        """Note which arguments are also found outside."""
+        self.aliases = self._aliases(arguments)
+
+    def _aliases(self, arguments: Arguments) -> list[tuple[int, int]]:
+        """The arguments that are found outside, too, and which of the things there they are."""
+        known, seen = self.known, self.guard.seen
+        found = [(n, t) for n, t in enumerate(arguments.tensors) if id(t) in known]
+        if seen:
+            found += [(~n, x) for n, x in enumerate(arguments.objects) if id(x) in seen]
+        order = [*known, *seen] if found else []
+        return [(n, order.index(id(x))) for n, x in found]
+
+    def _verify_apart(self, tensors: Sequence[TensorCore]) -> None:
+        """Raise JitError where the function writes to memory that an argument shares."""
+        roots = [_root(tensor) for tensor in tensors]
+        writers = {id(roots[n]): tensors[n] for n, _ in self.effects.arguments}
+        writers |= self.guard.written
+        for n, (tensor, root) in enumerate(zip(tensors, roots, strict=True)):
+            writer = writers.get(id(root))
+            if writer is not None and writer is not tensor:
+                raise JitError(
+                    f"jit: argument {n}, of shape {tensor.shape}, shares its memory with another "
+                    "tensor that the function writes to; pass its clone()"
+                )
+
+    def _follow(self, changes: Changes) -> None:
+        """Let what is outside now take the places of what was."""
+        for read in self.reads:
+            new = changes.get(id(read.cell.tensor))
+            if new is not None:
+                read.cell, read.version = Cell.of(new), -1
+        self.gradients = [(n, changes.get(id(t), t), kind) for n, t, kind in self.gradients]
+        self.has_gradient = [(changes.get(id(t), t), had) for t, had in self.has_gradient]
+        self.gradient_is = [
+            (changes.get(id(t), t), changes.get(id(g), g)) for t, g in self.gradient_is
+        ]
+        for state in self.states:
+            state.value = changes.get(id(state.value), state.value)
+        self.effects.follow(changes)
+        self.known = moved(self.known, changes)
 
     def _gather(self, tensors: Sequence[TensorCore]) -> list[Any]:
         """The memory of every leaf."""
         for tensor, had in self.has_gradient:
             if (tensor.grad is not None) is not had:
                 raise Mismatch
-        if self.set_ids:
-            for tensor in tensors:
-                if id(tensor) in self.set_ids:
-                    raise JitError(
-                        f"jit: an argument of shape {tensor.shape} is also a tensor that the "
-                        "function sets by another name; pass it, or use it from outside, not both"
-                    )
+        for tensor, gradient in self.gradient_is:
+            if tensor.grad is not gradient:
+                raise Mismatch
         memories = self.memories.copy()
-        for read in self.reads:
-            memories[read.place] = read.memory()
+        gather(self.reads, memories)
         for place, n in self.arguments:
             memories[place] = memory_of(tensors[n])
-        for place, n in self.argument_gradients:
-            memories[place] = memory_of(_gradient(tensors[n]))
-        for place, tensor in self.gradients:
-            memories[place] = memory_of(_gradient(tensor))
+        for place, n, kind in self.argument_gradients:
+            memories[place] = gradient_memory(tensors[n], kind)
+        for place, tensor, kind in self.gradients:
+            memories[place] = gradient_memory(tensor, kind)
         return memories
 
     def _apply(self, found: Sequence[Any], tensors: Sequence[TensorCore]) -> None:
-        """Set what the function sets."""
+        """Set what the function sets of tensors."""
         effects, outputs, shapes = self.effects, self.plan.outputs, self.shapes
         for cell, n in effects.cells:
             if found[n] is cell.storage.memory:
@@ -261,10 +259,8 @@ class Replay:
             tensor = tensors[argument]
             if tensor._base is None:
                 Cell.of(tensor).set(found[n])
-            else:
-                output = outputs[n]
-                storage = DeviceBuffer(output.size, output.dtype, output.device, found[n])
-                tensor.assign(type(tensor)._from_storage(storage, shapes[n]))
+            else:  # which writes to the base
+                tensor.assign(Tensor._from_storage(self._storage(n, found), shapes[n]))
         for gradient, at in effects.gradients:
             if at is None:
                 gradient.owner.grad = None
@@ -276,28 +272,36 @@ class Replay:
                 owner.grad = None
             else:
                 GradientCell(owner).set(found[at], outputs[at], shapes[at])
-        for tensor, name, value in effects.attributes:
-            setattr(tensor, name, value)
-        for tensor, n in effects.kept:
-            output = outputs[n]
-            storage = DeviceBuffer(output.size, output.dtype, output.device, found[n])
-            tensor.node = Buffer(storage, shapes[n])
+        for subject, name, value in effects.attributes:
+            setattr(tensors[subject] if isinstance(subject, int) else subject, name, value)
 
 
-def memory_of(tensor: TensorCore) -> Any:
-    """The memory of a tensor's value, which is computed now if it was not yet."""
-    node = tensor._node
-    if isinstance(node, Buffer):
-        return node.storage.memory  # type: ignore[attr-defined]
-    storage = realized.get(node)
-    if storage is None:
-        storage = tensor.realize().storage
-        assert storage is not None
-    return storage.memory
+def _root(tensor: TensorCore) -> TensorCore:
+    """The base of a view, and of that base."""
+    while (base := tensor._base) is not None:
+        tensor = base
+    return tensor
 
 
-def _gradient(tensor: TensorCore) -> TensorCore:
-    grad = tensor.grad
-    if grad is None:
-        raise Mismatch
-    return grad
+class _Putting(Replacing):
+    """Makes results, and what is kept outside, of their templates."""
+
+    def __init__(self, replay: Replay, arguments: Arguments, found: Sequence[Any]) -> None:
+        super().__init__()
+        self.replay, self.arguments, self.found = replay, arguments, found
+        self.made: dict[int, TensorCore] = {}
+
+    def change(self, value: Any) -> Any:
+        if isinstance(value, Fresh):
+            n = value.output
+            if n not in self.made:
+                self.made[n] = self.replay._fresh(value, self.found)
+            return self.made[n]
+        if isinstance(value, Argument):
+            return self.arguments.tensors[value.number]
+        if isinstance(value, Item):
+            return self.arguments.objects[value.number]
+        if isinstance(value, View):
+            base = self.change(value.base)
+            return base._viewed(follow(value.path, base._node))
+        return value.value if isinstance(value, State) else NotImplemented

@@ -1,57 +1,323 @@
-"""Nested arguments and results: which tensors are in them, and of which kind they are."""
+"""Nested values: of which kind the arguments of a call are, and values with their tensors replaced.
+
+A nested value is made of lists, tuples, dicts and objects with attributes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import sys
+from collections import deque
+from collections.abc import Hashable
+from copy import copy
+from enum import Enum
+from functools import partial
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    NoneType,
+    SimpleNamespace,
+)
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..dtypes import DType
 from ..errors import JitError
 from ..tensor.core import TensorCore
 
 
-def describe(value: Any, tensors: list[TensorCore]) -> Hashable:
-    """What a capture depends on of an argument; the tensors in it are appended to `tensors`.
+class Captured:
+    """What `jit` makes of a function; known here by name alone."""
 
-    Of a tensor: shape, dtype, device, whether it requires gradient and has one, and which earlier
-    argument it is, if any. Of a list, tuple or dict: that of its items. Of anything else: its type
-    and value. Raises JitError for what cannot be compared by value.
-    """
-    if isinstance(value, TensorCore):
-        node = value._node
-        same = next((n for n, t in enumerate(tensors) if t is value), -1)
-        tensors.append(value)
-        grad = value._requires_grad and (value.grad is None)
-        return (node.shape, node.dtype.name, node.device, value._requires_grad, grad, same)
-    if isinstance(value, (list, tuple)):
-        return (type(value), *[describe(item, tensors) for item in value])
-    if isinstance(value, dict):
-        return (dict, *[(key, describe(item, tensors)) for key, item in value.items()])
-    if isinstance(value, np.ndarray):
-        raise JitError(
-            f"jit: an argument is a NumPy array of shape {value.shape}, which would stay what it "
-            "is in this call; pass Tensor(array)"
-        )
+    __slots__ = ()
+
+    def parts(self) -> tuple[Any, ...]:
+        """What code that calls this reaches."""
+        raise NotImplementedError
+
+
+EXACT = frozenset((int, bool, str, bytes, NoneType, type(...), type(NotImplemented)))
+"""Types whose values are interchangeable when they are equal."""
+
+BY_NAME = (
+    type,
+    ModuleType,
+    FunctionType,
+    BuiltinFunctionType,
+    MethodType,
+    MethodWrapperType,
+    Enum,
+    DType,
+    Captured,
+)
+"""What is compared by what it is: code, modules, members of an enumeration."""
+
+CLOSED = (list, tuple, dict, set, frozenset, deque, np.ndarray, np.generic, str, int, float)
+
+METHODS = "_captured_methods"
+"""The attribute in which an instance keeps the captures of its methods."""
+
+_LIBRARIES = sys.stdlib_module_names | {"numpy", "lazygrad", "ml_dtypes"}
+
+
+def is_library(module: str | None) -> bool:
+    """Whether the code of a module is taken to be constant: Python's, NumPy's and lazygrad's."""
+    return (module or "").partition(".")[0] in _LIBRARIES
+
+
+def is_open(cls: type) -> bool:
+    """Whether instances of a class are seen through: those of classes that users write, and
+    layers, optimizers and namespaces."""
+    if issubclass(cls, (TensorCore, *BY_NAME, *CLOSED)):
+        return False
+    if issubclass(cls, SimpleNamespace):
+        return True
+    module = cls.__module__
+    if module in ("argparse", "types") or module.startswith("lazygrad.nn."):
+        return not cls.__flags__ & _IMMUTABLE
+    return bool(cls.__flags__ & _HEAP) and not cls.__flags__ & _IMMUTABLE and not is_library(module)
+
+
+_HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # of a type: made by a class statement; cannot be changed
+
+
+_slots: WeakKeyDictionary[type, dict[str, MemberDescriptorType]] = WeakKeyDictionary()
+
+
+def _slots_of(cls: type) -> dict[str, MemberDescriptorType]:
+    """The slots that a class and its bases declare, by name."""
+    found = _slots.get(cls)
+    if found is None:
+        found = _slots[cls] = {
+            name: value
+            for base in cls.__mro__
+            if base.__flags__ & _HEAP
+            for name, value in base.__dict__.items()
+            if isinstance(value, MemberDescriptorType)
+        }
+    return found
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """The attributes that an object holds itself, those in slots among them, by name."""
+    found: dict[str, Any] = {}
+    for name, slot in _slots_of(type(value)).items():
+        try:
+            found[name] = slot.__get__(value, type(value))
+        except AttributeError:
+            continue  # nothing in it
     try:
-        hash(value)
-    except TypeError:
-        raise JitError(
-            f"jit: an argument is a {type(value).__name__}, which cannot be compared by value; "
-            "pass tensors, numbers, strings, or lists, tuples and dicts of them"
-        ) from None
-    return (type(value), value)
+        found.update(object.__getattribute__(value, "__dict__"))
+    except AttributeError:
+        return found
+    found.pop(METHODS, None)
+    return found
 
 
-def replaced(value: Any, change: Callable[[Any], Any], kind: type = TensorCore) -> Any:
-    """A nested value with all of a kind in its lists, tuples and dicts replaced, in order."""
-    if isinstance(value, kind):
-        return change(value)
-    if isinstance(value, tuple):
-        items = [replaced(item, change, kind) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if isinstance(value, list):
-        return [replaced(item, change, kind) for item in value]
-    if isinstance(value, dict):
-        return {key: replaced(item, change, kind) for key, item in value.items()}
-    return value
+def bits(value: float) -> Hashable:
+    """What tells a float from another: by its bits, so 0.0 is not -0.0, and nan is nan."""
+    return value if value and value == value else (value.hex(), str(value))
+
+
+class Arguments:
+    """What is in the arguments of a call, in order: tensors, and containers and objects."""
+
+    __slots__ = ("_numbers", "objects", "tensors")
+
+    def __init__(self) -> None:
+        self.tensors: list[TensorCore] = []
+        self.objects: list[Any] = []
+        self._numbers: dict[int, int] = {}  # by id, of what is in these lists
+
+    def describe(self, value: Any) -> Hashable:
+        """What a capture depends on of an argument.
+
+        Of a tensor: shape, dtype, device, whether it requires gradient, is a leaf and has a
+        gradient, and which earlier argument it is, if any. Of lists, tuples, dicts and objects:
+        that of their items and attributes. Of anything else: its type and value, by its bits.
+        Raises TypeError for what cannot be compared by value.
+        """
+        if isinstance(value, TensorCore):
+            return self._tensor(value)
+        kind = type(value)
+        if kind in EXACT:
+            return (kind, value)
+        if kind is float:
+            return (kind, bits(value))
+        if kind is tuple:
+            return (kind, *[self.describe(item) for item in value])
+        return self._composed(value, kind)
+
+    def _tensor(self, tensor: TensorCore) -> Hashable:
+        node = tensor._node
+        numbers = self._numbers
+        same = numbers.get(id(tensor))
+        if same is None:
+            numbers[id(tensor)] = len(self.tensors)
+        self.tensors.append(tensor)
+        requires_grad = tensor._requires_grad
+        return (
+            node.shape,
+            node.dtype.name,
+            node.device,
+            (tensor.is_leaf,) if requires_grad else requires_grad,
+            tensor.grad is None,
+            same,
+        )
+
+    def _composed(self, value: Any, kind: type) -> Hashable:
+        if isinstance(value, (list, dict)) or is_open(kind):
+            same = self._numbers.get(id(value))
+            if same is not None:
+                return (kind, "the same as", same)
+            self._numbers[id(value)] = len(self.objects)
+            self.objects.append(value)
+        if isinstance(value, (list, tuple)):
+            return (kind, *[self.describe(item) for item in value])
+        if isinstance(value, dict):
+            pairs = value.items()
+            return (kind, *[(self.describe(key), self.describe(item)) for key, item in pairs])
+        if isinstance(value, complex):
+            return (kind, bits(value.real), bits(value.imag))
+        if isinstance(value, np.generic):
+            return (kind, value.dtype.str, value.tobytes())
+        if isinstance(value, BY_NAME):
+            return (kind, value)
+        if isinstance(value, partial):
+            parts = value.func, value.args, value.keywords
+            return (kind, *[self.describe(part) for part in parts])
+        if isinstance(value, slice):
+            parts = value.start, value.stop, value.step
+            return (kind, *[self.describe(part) for part in parts])
+        if isinstance(value, np.ndarray):
+            raise TypeError(
+                f"a NumPy array of shape {value.shape}, which would stay what it is in this call; "
+                "pass Tensor(array)"
+            )
+        if is_open(kind) and not hasattr(kind, "__next__"):
+            pairs = attributes(value).items()
+            return (kind, *[(name, self.describe(item)) for name, item in pairs])
+        if (callable(value) or kind is object) and is_library(kind.__module__):
+            return (kind, id(value), value)
+        if not _is_steady(kind) or hasattr(kind, "__next__"):
+            raise TypeError(
+                f"a {kind.__name__}, which cannot be compared by value; pass tensors, numbers, "
+                "strings, or lists, tuples, dicts and objects of them"
+            )
+        return (kind, value)
+
+
+def described(arguments: Arguments, value: Any, name: int | str) -> Hashable:
+    """What `Arguments.describe` says of an argument. Raises JitError naming it."""
+    try:
+        return arguments.describe(value)
+    except TypeError as error:
+        where = f"argument {name}" if isinstance(name, int) else f"argument '{name}'"
+        raise JitError(f"jit: {where} is, or holds, {error}") from None
+
+
+class Replacing:
+    """Copies of nested values, in which `change` replaces what it knows.
+
+    Lists, tuples, dicts and arrays are copied; objects only where something in them is replaced.
+    """
+
+    def __init__(self) -> None:
+        self._copies: dict[int, Any] = {}  # of containers and objects, by id
+        self._alive: list[Any] = []  # or an id would soon be another's
+        self._changes = 0
+
+    def change(self, value: Any) -> Any:
+        """What replaces a value; NotImplemented for one that is looked into."""
+        raise NotImplementedError
+
+    def __call__(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in EXACT or kind is float:
+            return value
+        changed = self.change(value)
+        if changed is not NotImplemented:
+            self._changes += 1
+            return changed
+        if isinstance(value, tuple):
+            items = [self(item) for item in value]
+            return kind(*items) if hasattr(value, "_fields") else kind(items)
+        if id(value) in self._copies:
+            return self._copies[id(value)]
+        if isinstance(value, (list, deque, dict)):
+            return self._container(value)
+        if isinstance(value, np.ndarray):
+            return value.copy()
+        if is_open(kind):
+            return self._object(value)
+        return value
+
+    def _container(self, value: Any) -> Any:
+        made: Any
+        if isinstance(value, dict):
+            made = {} if type(value) is dict else _emptied(value)
+            self._remember(value, made)
+            for key, item in value.items():
+                made[self(key)] = self(item)
+            return made
+        made = [] if type(value) is list else _emptied(value)
+        self._remember(value, made)
+        made.extend(self(item) for item in value)
+        return made
+
+    def _object(self, value: Any) -> Any:
+        """A copy of an object whose attributes are replaced; the object, where none is."""
+        made = object.__new__(type(value))
+        self._remember(value, made)
+        before = self._changes
+        held = {name: self(item) for name, item in attributes(value).items()}
+        if self._changes == before:
+            self._copies[id(value)] = value
+            return value
+        for name, item in held.items():
+            object.__setattr__(made, name, item)
+        return made
+
+    def _remember(self, value: Any, made: Any) -> None:
+        self._copies[id(value)] = made
+        self._alive.append(value)
+
+
+def _emptied(value: Any) -> Any:
+    """An empty container like `value`, which may be of a subclass."""
+    made = copy(value)
+    made.clear()
+    return made
+
+
+def _is_steady(kind: type) -> bool:
+    """Whether values of a type are hashed, so compared, by what they are."""
+    hashed: Any = kind.__hash__
+    return hashed is not None and hashed is not object.__hash__
+
+
+def same_value(a: Any, b: Any) -> bool:
+    """Whether two values that are no tensors, containers or objects are interchangeable."""
+    kind = type(a)
+    if kind is not type(b):
+        return False
+    if kind in EXACT:
+        return bool(a == b)
+    if kind is float:
+        return bits(a) == bits(b)
+    if kind is tuple:
+        return len(a) == len(b) and all(map(same_value, a, b))
+    if isinstance(a, np.generic):
+        return bool(a.dtype == b.dtype) and a.tobytes() == b.tobytes()
+    if isinstance(a, MethodType):
+        return a.__func__ is b.__func__ and a.__self__ is b.__self__
+    if isinstance(a, complex):
+        return bits(a.real) == bits(b.real) and bits(a.imag) == bits(b.imag)
+    if is_library(kind.__module__) and not isinstance(a, BY_NAME):
+        return a is b or (_is_steady(kind) and bool(a == b))
+    return a is b

@@ -74,10 +74,14 @@ class Outside:
 class Trace:
     """What a traced function reads, sets and makes."""
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[TensorCore] = (), watch: Any = None) -> None:
+        """`watch` sees what is looked up in Python objects."""
+        self.watch = watch
+        self.arguments = {id(tensor) for tensor in arguments}
         self.outside: dict[int, Outside] = {}
         self.made: dict[int, weakref.ref[TensorCore]] = {}
         self.grad_of: dict[int, TensorCore] = {}  # whose grad a tensor from outside was read as
+        self.views: dict[int, tuple[TensorCore, TensorCore]] = {}  # from outside, and their bases
         self.promised: list[Node] = []  # nodes that realize() was asked for
 
     # ------------------------------------------------------------------ the slots of tensors
@@ -129,6 +133,7 @@ class Trace:
         """The node of a view of a tensor from outside: what it shows at the time of a call."""
         base, path = tensor._base, tensor._path
         assert base is not None
+        self.views[id(tensor)] = tensor, base
         if base._base is not None or self.is_made(base):
             return follow(path, base._node)
         record = self._outside(base)
@@ -143,8 +148,10 @@ class Trace:
         node: Node = slot["_own"].__get__(tensor)
         owner = owners.get(node)
         is_leaf = owner is not None and owner() is tensor
-        requires_grad = slot["_requires"].__get__(tensor) and grad_enabled.get()
-        if requires_grad and not is_leaf and not is_constant:
+        requires_grad = slot["_requires"].__get__(tensor)
+        if id(tensor) in self.arguments:
+            is_leaf = requires_grad  # its past is outside
+        elif requires_grad and grad_enabled.get() and not is_leaf and not is_constant:
             raise JitError(
                 f"jit: a tensor of shape {node.shape} from outside the function carries "
                 "gradient to what it was computed from, which would be lost; "
@@ -277,6 +284,8 @@ def overlaid(trace: Trace) -> Iterator[None]:
         tracing.reset(tokens[0])
         interceptor.reset(tokens[1])
         _install(-1)
+        if trace.watch is not None:
+            trace.watch.close()
         for node in trace.promised:
             realized.pop(node, None)
         for tensor in trace.made:  # symbols are not for others to realize along

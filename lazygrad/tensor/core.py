@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, ClassVar, Self, TypeVar, Union
 from weakref import WeakSet, ref
 
@@ -23,7 +24,7 @@ from ..runtime.device import Device
 from .arguments import normalized_axis
 from .realize import realize_all
 from .sharing import Sharing, fresh, grad_enabled, owners
-from .views import is_detached
+from .views import Path, follow, is_detached
 
 MAX_LOOKED_AT = 256  # nodes of a past, for whether it carries gradient
 
@@ -115,8 +116,13 @@ class TensorCore(Sharing):
             return  # the second shares another variable's storage, and must not become its node
         if not self.is_leaf:
             return
-        self._own = Buffer(storage, former.shape)
-        if self._base is not None:
+        value = Buffer(storage, former.shape)
+        owner = None if (other := owners.get(value)) is None else other()
+        if owner is not None and owner is not self:
+            return  # another variable, of which this is a copy, has it as its node
+        is_view = self._base is not None and not self._is_variable()
+        self._own = value
+        if is_view:
             self._settle_view(storage, former)
             return
         owners[self._own] = ref(self)
@@ -317,14 +323,30 @@ class TensorCore(Sharing):
         return self.__deepcopy__({})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self._variable_of(self._node, self._requires_grad)
+        if self._base is not None and not self._is_variable():
+            return _view_of(deepcopy(self._base, memo), self._path)
+        made = self._variable_of(self._node, self._requires_grad)
+        made.grad = deepcopy(self.grad, memo)
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), np.array(self.numpy()), self._requires_grad)
+        if self._base is not None and not self._is_variable():
+            return _view_of, (self._base, self._path)
+        device = None if self.device == Device.DEFAULT else self.device
+        values = np.array(self.numpy())
+        return _unpickled, (type(self), values, self._requires_grad, device, self.grad)
 
 
-def _unpickled(cls: type[_T], values: Array, requires_grad: bool) -> _T:
-    return cls._from_data(values, None, None).requires_grad_(requires_grad)
+def _view_of(base: _T, path: Path) -> _T:
+    return base._viewed(follow(path, base._node))
+
+
+def _unpickled(
+    cls: type[_T], values: Array, requires_grad: bool, device: str | None, grad: _T | None
+) -> _T:
+    made = cls._from_data(values, values.dtype, device).requires_grad_(requires_grad)
+    made.grad = grad
+    return made
 
 
 def _names_dtype(name: str) -> bool:

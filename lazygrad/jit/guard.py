@@ -1,0 +1,269 @@
+"""What a capture found outside of the function, verified at each call.
+
+Nearly always everything is still where it was: that is one comparison by identity of all values,
+in a few loops that Python's own code runs. Where something is another object now, an equal value
+will do, and another tensor takes the place of the old one. Anything else needs another capture.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from operator import eq
+from types import CellType
+from typing import Any
+
+import numpy as np
+
+from ..tensor.core import TensorCore
+from .owner import MISSING, WHOLE, Owner, contents, place_of
+from .structure import EXACT, same_value
+
+Changes = dict[int, Any]
+"""By the id of a tensor, container or object that a capture knows: what is in its place now."""
+
+
+class Mismatch(Exception):
+    """What is outside is not what it was when the function was captured; it may say what."""
+
+
+class Table:
+    """Values of lists and dicts, or of attributes: `place[key]` is to be `value`."""
+
+    def __init__(self) -> None:
+        self.owners: list[Any] = []  # whose values they are
+        self.entries: list[tuple[Any, Any, Any]] = []  # place (an object's __dict__), key, value
+
+    def add(self, owner: Any, place: Any, key: Any, value: Any) -> None:
+        self.owners.append(owner)
+        self.entries.append((place, key, value))
+
+    def is_same(self) -> bool:
+        """Whether every value is the very object that it was. Raises LookupError."""
+        for place, key, value in self.entries:  # noqa: SIM110  all() would take twice as long
+            if place[key] is not value:
+                return False
+        return True
+
+    def now(self, place: Any, key: Any) -> Any:
+        return place[key]
+
+    def look(self) -> list[tuple[Any, Any, Any, Any]]:
+        """Owner, key, the value that was, and the value now, of each."""
+        return [
+            (owner, key, value, self.now(place, key))
+            for owner, (place, key, value) in zip(self.owners, self.entries, strict=True)
+        ]
+
+    def move(self, changes: Changes) -> None:
+        """Follow owners whose places others have taken."""
+        for n, owner in enumerate(self.owners):
+            new = changes.get(id(owner), owner)
+            if new is not owner:
+                _, key, value = self.entries[n]
+                self.owners[n], self.entries[n] = new, (place_of(new), key, value)
+
+    def renew(self) -> None:
+        """Take up all values."""
+        for n, (place, key, value) in enumerate(self.entries):
+            now = self.now(place, key)
+            if now is not value:
+                self.entries[n] = place, key, now
+
+
+class Slots(Table):
+    """Values of objects without __dict__, and of variables of functions: `place.key`."""
+
+    def is_same(self) -> bool:
+        for place, key, value in self.entries:  # noqa: SIM110
+            if getattr(place, key) is not value:
+                return False
+        return True
+
+    def now(self, place: Any, key: Any) -> Any:
+        return getattr(place, key)
+
+
+class Guard:
+    """The values that a capture depends on, and where they are."""
+
+    def __init__(self, owners: Iterable[Owner]) -> None:
+        self.dicts, self.lists, self.slots = Table(), Table(), Slots()
+        self.absent = Table()  # keys that places lack
+        self.sized = Table()  # places whose lengths are the values
+        self.sets: tuple[list[Any], list[Any]] = [], []  # and their contents
+        self.arrays: tuple[list[Any], list[Any]] = [], []
+        self.seen: dict[int, Any] = {}  # containers and objects by id, which may be others later
+        self.tensors: dict[int, TensorCore] = {}  # by id
+        self.views: dict[int, TensorCore] = {}  # tensors that the function read through a base
+        self.written: dict[int, TensorCore] = {}  # and those that it writes to
+        for owner in owners:
+            if owner.outside:
+                self._add(owner)
+        self.tables = [t for t in (self.dicts, self.lists, self.slots) if t.entries]
+
+    def _add(self, owner: Owner) -> None:
+        holder, before = owner.holder, owner.before
+        if isinstance(holder, (set, np.ndarray)):
+            holders, values = self.sets if isinstance(holder, set) else self.arrays
+            holders.append(holder)
+            values.append(before[WHOLE])
+            return
+        place, keys = place_of(holder), owner.read
+        if owner.is_whole and isinstance(place, (list, deque, dict)):
+            self.sized.add(holder, place, None, owner.length)
+        if not owner.is_named:
+            self.seen[id(holder)] = holder
+        for key in before.keys() & keys:
+            value = before[key]
+            self._add_tensors(value)
+            if value is MISSING:
+                self.absent.add(holder, place, key, MISSING)
+            elif (
+                isinstance(holder, CellType)
+                or place is None
+                or (place is not holder and key not in place)
+            ):
+                self.slots.add(holder, holder, key, value)
+            else:
+                table = self.lists if isinstance(holder, (list, deque)) else self.dicts
+                table.add(holder, place, key, value)
+        if place is not None:
+            for key in keys - before.keys():
+                self.absent.add(holder, place, key, MISSING)
+
+    def _add_tensors(self, value: Any) -> None:
+        if isinstance(value, TensorCore):
+            self.tensors[id(value)] = value
+        elif isinstance(value, tuple):
+            for item in value:
+                self._add_tensors(item)
+
+    # ------------------------------------------------------------------ each call
+
+    def verify(self, known: Mapping[int, Any]) -> Changes | None:
+        """What takes which place now; None where everything is as it was. Raises Mismatch.
+
+        `known` are the tensors, by id, that the capture uses.
+        """
+        if not self._is_shaped():
+            raise Mismatch
+        try:
+            for table in self.tables:
+                if not table.is_same():
+                    return self._follow(known)
+        except (LookupError, ValueError, AttributeError):  # something is gone
+            raise Mismatch from None
+        return None
+
+    def _is_shaped(self) -> bool:
+        """Whether nothing was added or taken away, and sets and arrays hold the same."""
+        for place, _, length in self.sized.entries:
+            if len(place) != length:
+                return False
+        for place, key, _ in self.absent.entries:
+            if key in place:
+                return False
+        if self.arrays[0] and list(map(np.ndarray.tobytes, self.arrays[0])) != self.arrays[1]:
+            return False
+        return all(map(eq, *self.sets)) if self.sets[0] else True
+
+    def _follow(self, known: Mapping[int, Any]) -> Changes:
+        """Take up values that are others, and equal, and tensors that are others."""
+        changes: Changes = {}
+        same: list[tuple[Any, Any]] = []
+        for table in self.tables:
+            for owner, key, old, new in table.look():
+                if old is new:
+                    same.append((owner, old))
+                    continue
+                try:
+                    self._match(old, new, changes)
+                except Mismatch:
+                    raise Mismatch(_told(owner, key, old, new)) from None
+        if changes:
+            for owner, value in same:
+                if id(owner) not in changes and _mentions(value, changes):
+                    raise Mismatch  # what was one is two now
+            self._verify_one_to_one(changes, known)
+        for table in self.tables:
+            table.move(changes)
+            table.renew()
+        if changes:
+            self._move(changes)
+        return changes
+
+    def _match(self, old: Any, new: Any, changes: Changes) -> None:
+        """Note what a value has become. Raises Mismatch where it can be no longer used."""
+        if id(old) in changes:
+            if changes[id(old)] is not new:
+                raise Mismatch
+        elif old is new:
+            return
+        elif type(old) is not type(new):
+            raise Mismatch
+        elif isinstance(old, TensorCore):
+            if id(old) in self.views or (id(old) in self.written and new._base is not None):
+                raise Mismatch
+            changes[id(old)] = new
+        elif id(old) in self.seen:
+            changes[id(old)] = new
+            self._match_contents(old, new, changes)
+        elif isinstance(old, tuple) and len(old) == len(new):
+            for a, b in zip(old, new, strict=True):
+                self._match(a, b, changes)
+        elif not same_value(old, new):
+            raise Mismatch
+
+    def _match_contents(self, old: Any, new: Any, changes: Changes) -> None:
+        now = contents(new)
+        for owner, (_, _, length) in zip(self.sized.owners, self.sized.entries, strict=True):
+            if owner is old and len(place_of(new)) != length:
+                raise Mismatch
+        for owner, (_, key, _) in zip(self.absent.owners, self.absent.entries, strict=True):
+            if owner is old and key in now:
+                raise Mismatch
+        for table in self.tables:
+            for owner, (_, key, value) in zip(table.owners, table.entries, strict=True):
+                if owner is old:
+                    self._match(value, now.get(key, MISSING), changes)
+
+    def _verify_one_to_one(self, changes: Changes, known: Mapping[int, Any]) -> None:
+        """Raise Mismatch where two things have become one."""
+        new = {id(value) for value in changes.values()}
+        others = new - changes.keys()
+        if len(new) != len(changes) or not others.isdisjoint([*known, *self.tensors, *self.seen]):
+            raise Mismatch
+
+    def _move(self, changes: Changes) -> None:
+        self.absent.move(changes)
+        self.sized.move(changes)
+        self.seen = moved(self.seen, changes)
+        self.tensors = moved(self.tensors, changes)
+        self.written = moved(self.written, changes)
+
+
+def moved(by_id: Mapping[int, Any], changes: Changes) -> dict[int, Any]:
+    """Things by their ids, where some have been replaced."""
+    now = (changes.get(key, value) for key, value in by_id.items())
+    return {id(value): value for value in now}
+
+
+def _mentions(value: Any, changes: Changes) -> bool:
+    if isinstance(value, tuple):
+        return any(_mentions(item, changes) for item in value)
+    return id(value) in changes and changes[id(value)] is not value
+
+
+def _told(owner: Any, key: Any, old: Any, new: Any) -> str:
+    """What has changed, in words."""
+    if isinstance(owner, CellType):
+        where = "a variable of an enclosing function"
+    elif isinstance(owner, (list, deque)):
+        where = f"item {key} of a {type(owner).__name__}"
+    elif isinstance(owner, dict):
+        where = f"the global or dict entry {key!r}"
+    else:
+        where = f"{getattr(owner, '__name__', type(owner).__name__)}.{key}"
+    was, now = (repr(x) if type(x) in EXACT or type(x) is float else "another" for x in (old, new))
+    return f"{where} was {was}, is {now}"

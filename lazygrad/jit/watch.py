@@ -1,0 +1,357 @@
+"""What a function finds in Python objects outside of it, and leaves in them, while it is traced.
+
+The values that a function's Python reads (a scale, a list of layers, a tensor that is an attribute)
+are part of what a capture depends on. They are held by *owners*: objects, lists, dicts, sets, the
+variables of enclosing functions, and globals. An owner that is reached is copied at once, so that
+what it held before the function changed it is known:
+
+- Variables of enclosing functions and globals are those that the code mentions (`code`).
+- Attributes are those that are looked up: while a function is traced, `__getattribute__` of the
+  classes of the objects reached is overlaid.
+- Lists, dicts and sets count as a whole.
+
+Not seen: what lies in objects of Python's and NumPy's own classes, and in arrays and containers
+that are large; these count as the objects that they are.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from io import IOBase
+from threading import Lock
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..errors import JitError
+from ..tensor.core import TensorCore
+from .code import closure_ways, global_ways, mentioned
+from .owner import CELL, MISSING, Owner, contents, named, put
+from .structure import EXACT, Captured, attributes, is_library, is_open
+from .trace import tracing
+
+LARGE_CONTAINER = 10_000  # items; more are counted, not compared
+LARGE_ARRAY = 4096  # bytes
+
+RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
+
+
+class Watch:
+    """The owners that a function reaches, what it reads of them, and what it changes."""
+
+    def __init__(self) -> None:
+        self.owners: dict[int, Owner] = {}  # by the holder's id
+        self.tensors: dict[int, TensorCore] = {}  # found outside, by id
+        self._functions: dict[int, Any] = {}  # and classes, by id
+        self._names: set[str] = set()  # that their code mentions
+        self._of_classes: list[tuple[type, dict[str, Any]]] = []  # what they hold, but code
+        self._random: list[tuple[Any, bytes]] = []  # generators of numbers, and their states
+        self._classes: dict[type, None] = {}  # overlaid by this watch
+
+    # ------------------------------------------------------------------ what is reached
+
+    def visit(self, value: Any, outside: bool = True) -> None:
+        """Take up what a function can reach from `value`, which is `outside` or in an argument."""
+        kind = type(value)
+        if kind in EXACT or kind is float:
+            return
+        if isinstance(value, TensorCore):
+            if outside:
+                self.tensors[id(value)] = value
+                self.visit(value._base)
+        elif isinstance(value, (tuple, frozenset)):
+            for item in value:
+                self.visit(item, outside)
+        elif _is_owner(value):
+            self._own(value, outside)
+        else:
+            for part in self._code(value):
+                self.visit(part, outside or not isinstance(value, partial))
+
+    def _own(self, value: Any, outside: bool) -> None:
+        owner = self.owners.get(id(value))
+        if owner is None:
+            owner = self.owners[id(value)] = Owner(value)
+            if is_open(type(value)):
+                self._overlay(type(value))
+            if not outside:
+                self._visit_all(owner, False)
+        if outside and not owner.outside:
+            owner.outside = True
+            if is_open(type(value)) and _is_overlaid(type(value)):
+                for name in owner.read & owner.before.keys():
+                    self.visit(owner.before[name])
+            else:
+                owner.is_whole = True
+                owner.read.update(owner.before)
+                self._visit_all(owner, True)
+
+    def _visit_all(self, owner: Owner, outside: bool) -> None:
+        if isinstance(owner.holder, dict):
+            for key in owner.before:
+                self.visit(key, outside)
+        if not isinstance(owner.holder, np.ndarray):
+            for item in owner.before.values():
+                self.visit(item, outside)
+
+    def _code(self, value: Any) -> Iterable[Any]:
+        """What is reached through what is no owner: functions, classes, methods."""
+        if isinstance(value, FunctionType):
+            self._function(value)
+        elif isinstance(value, MethodType):
+            return value.__func__, value.__self__
+        elif isinstance(value, partial):
+            return value.func, value.args, value.keywords
+        elif isinstance(value, (staticmethod, classmethod)):
+            return (value.__func__,)
+        elif isinstance(value, property):
+            return (value.fget, value.fset)
+        elif isinstance(value, Captured):
+            return value.parts()
+        elif isinstance(value, type):
+            self._special_methods(value)
+        elif isinstance(value, RANDOM):
+            self._random.append((value, _random_state(value)))
+        elif isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, RANDOM):
+            return (value.__self__,)
+        elif hasattr(type(value), "__next__") and not isinstance(value, IOBase):
+            raise JitError(
+                f"jit: the function reads a {type(value).__name__}, an iterator from outside, "
+                "which a replayed call would not advance; take its items outside, and pass them"
+            )
+        elif callable(value) and hasattr(value, "__wrapped__"):  # as functools.cache has it
+            return (value.__wrapped__,)
+        return ()
+
+    def _function(self, function: FunctionType) -> None:
+        """What a function's code mentions."""
+        if id(function) in self._functions:
+            return
+        self._functions[id(function)] = function
+        code = function.__code__
+        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+        for cell in cells.values():
+            self._own(cell, True)
+        self.visit(function.__defaults__)
+        self.visit(tuple((function.__kwdefaults__ or {}).values()))
+        for way in closure_ways(code):
+            found = contents(cells[way[0]]) if way[0] in cells else {}
+            if found:
+                self._follow(found[CELL], way[1:])
+        if is_library(function.__globals__.get("__name__")):
+            return
+        self._names |= mentioned(code)
+        for way in global_ways(code):
+            if way[0] in function.__globals__ or not _is_builtin(way[0]):
+                value = self._name(function.__globals__, way[0])
+                self.visit(value)
+                self._follow(value, way[1:])
+
+    def _name(self, holder: Any, name: str, value: Any = None) -> Any:
+        """Take up one name that an owner, of which only names count, has or has not; its value, if
+        that is known to have been another than it is now."""
+        owner = self.owners.get(id(holder))
+        if owner is None:
+            owner = self.owners[id(holder)] = Owner(holder, True)
+            owner.outside = True
+        if owner.is_named and name not in owner.before:
+            owner.before[name] = named(owner, name) if value is None else value
+        owner.read.add(name)
+        return owner.before.get(name, MISSING)
+
+    def _follow(self, value: Any, names: Iterable[str]) -> None:
+        """Follow the names that code looks up in modules, classes and functions."""
+        for name in names:
+            if isinstance(value, ModuleType):
+                found = vars(value)
+                if name not in found:
+                    return
+                value = found[name] if is_library(value.__name__) else self._name(found, name)
+            elif isinstance(value, type):
+                value = self._class_attribute(value, name)
+            elif isinstance(value, (FunctionType, Captured)):
+                value = self._name(vars(value), name)
+            else:
+                return
+            self.visit(value)
+
+    def _class_attribute(self, cls: type, name: str) -> Any:
+        """What a class, or the first of its bases that has it, has by a name."""
+        for base in cls.__mro__:
+            if name in base.__dict__:
+                return (
+                    base.__dict__[name] if is_library(base.__module__) else self._name(base, name)
+                )
+        return MISSING
+
+    def _special_methods(self, cls: type) -> None:
+        """The methods of a class that Python calls without looking them up by name."""
+        if id(cls) in self._functions:
+            return
+        self._functions[id(cls)] = cls
+        for base in cls.__mro__:
+            if is_library(base.__module__):
+                continue
+            held = {k: v for k, v in base.__dict__.items() if not k.startswith("__")}
+            self._of_classes.append((base, held))
+            for name, value in list(base.__dict__.items()):
+                if name.startswith("__") and isinstance(value, (FunctionType, Captured)):
+                    self.visit(value)
+
+    # ------------------------------------------------------------------ what is looked up
+
+    def _overlay(self, cls: type) -> None:
+        self._special_methods(cls)
+        if cls not in self._classes and _overlay(cls):
+            self._classes[cls] = None
+
+    def looked_up(self, value: Any, name: str, look_up: Callable[[Any, str], Any]) -> Any:
+        """The attribute of an object, noted if the object is from outside."""
+        owner = self.owners.get(id(value))
+        if owner is None or owner.is_named or name in owner.read:
+            return look_up(value, name)
+        if name[:2] == "__":
+            if name == "__dict__":
+                owner.is_whole = True
+                for each in owner.before:
+                    self._noted(owner, each)
+            return look_up(value, name)
+        if attributes(value).get(name, MISSING) is owner.before.get(name, MISSING):
+            self._noted(owner, name)  # else it is what the function has set itself
+        return look_up(value, name)
+
+    def _noted(self, owner: Owner, name: str) -> None:
+        owner.read.add(name)
+        if name not in owner.before:
+            self.visit(self._class_attribute(type(owner.holder), name))
+        elif owner.outside:
+            self.visit(owner.before[name])
+
+    def finish(self) -> None:
+        """Take up what classes hold, as far as code mentions it: nobody sees it looked up there."""
+        before = -1
+        while before != len(self._functions):  # what is taken up may mention more
+            before = len(self._functions)
+            for cls, held in self._of_classes:
+                for name in held.keys() & self._names:
+                    self._name(cls, name, held[name])
+                    self.visit(held[name])
+
+    def close(self) -> None:
+        """Take away the overlays."""
+        while self._classes:
+            _uncover(self._classes.popitem()[0])
+
+    # ------------------------------------------------------------------ what is changed
+
+    def changes(self) -> Iterator[tuple[Owner, Any, Any, Any]]:
+        """What the function changed: owner, key, value before, and now; key None: all items."""
+        for owner in self.owners.values():
+            before = owner.before
+            if owner.is_named:
+                now = {key: named(owner, key) for key in before}
+            else:
+                now = contents(owner.holder)
+            if isinstance(owner.holder, (list, deque)) and len(now) != len(before):
+                yield owner, None, list(before.values()), list(now.values())
+                continue
+            for key in [*before, *(key for key in now if key not in before)]:
+                old, new = before.get(key, MISSING), now.get(key, MISSING)
+                if old is not new and not _equal_content(owner.holder, old, new):
+                    yield owner, key, old, new
+
+    def restore(self) -> None:
+        """Undo what the function changed."""
+        for owner, key, before, _ in list(self.changes()):
+            if isinstance(owner.holder, np.ndarray):
+                owner.holder[...] = np.frombuffer(before, owner.holder.dtype).reshape(
+                    owner.holder.shape
+                )
+            else:
+                put(owner.holder, key, before)
+
+    def verify_random(self) -> None:
+        """Raise JitError where the function drew numbers that replayed calls would not draw."""
+        for source, state in self._random:
+            if _random_state(source) != state:
+                raise JitError(
+                    "jit: the function draws random numbers of Python's or NumPy's, which would "
+                    "be the same in each call; draw Tensor.rand and the like, or pass the numbers"
+                )
+
+
+def _is_owner(value: Any) -> bool:
+    if isinstance(value, (list, dict, set, deque)):
+        return len(value) <= LARGE_CONTAINER
+    if isinstance(value, np.ndarray):
+        return value.nbytes <= LARGE_ARRAY and not value.dtype.hasobject
+    return is_open(type(value))
+
+
+def _equal_content(holder: Any, a: Any, b: Any) -> bool:
+    return isinstance(holder, (set, np.ndarray)) and bool(a == b)
+
+
+def _is_builtin(name: str) -> bool:
+    import builtins
+
+    return hasattr(builtins, name)
+
+
+def _random_state(source: Any) -> bytes:
+    if isinstance(source, random.Random):
+        return pickle.dumps(source.getstate())
+    if isinstance(source, np.random.Generator):
+        return pickle.dumps(source.bit_generator.state)
+    return pickle.dumps(source.get_state())
+
+
+# ---------------------------------------------------------------------- overlays of classes
+
+_lock = Lock()
+_covered: dict[type, list[Any]] = {}  # how many watches look at a class, and its own look-up
+
+
+def _is_overlaid(cls: type) -> bool:
+    return any(base in _covered for base in cls.__mro__)
+
+
+def _overlay(cls: type) -> bool:
+    """Let watches see what is looked up in instances of a class; whether that can be."""
+    with _lock:
+        if cls in _covered:
+            _covered[cls][0] += 1
+            return True
+        if cls.__flags__ & 1 << 8:  # it cannot be changed
+            return False
+        look_up: Callable[[Any, str], Any] = cls.__getattribute__  # type: ignore[assignment]
+        own = cls.__dict__.get("__getattribute__")
+
+        def overlay(value: Any, name: str) -> Any:
+            trace = tracing.get()
+            if trace is None or trace.watch is None:
+                return look_up(value, name)
+            return trace.watch.looked_up(value, name, look_up)
+
+        _set_look_up(cls, overlay)
+        _covered[cls] = [1, own]
+        return True
+
+
+def _uncover(cls: type) -> None:
+    with _lock:
+        _covered[cls][0] -= 1
+        if not _covered[cls][0]:
+            _set_look_up(cls, _covered.pop(cls)[1])
+
+
+def _set_look_up(cls: type, look_up: Any) -> None:
+    if look_up is None:
+        type.__delattr__(cls, "__getattribute__")
+    else:
+        type.__setattr__(cls, "__getattribute__", look_up)
