@@ -31,6 +31,7 @@ from .simplify_window import same_axes
 
 View = Reshape | Permute | Pad | Slice
 Sum = Reduce | Fold
+FEW_REMAINDERS = 4  # as many remainders (of a stride) as loops are written out for
 MAX_NESTED = 4  # sums that a view is moved through, so that deep nests stay linear in time
 
 
@@ -83,7 +84,7 @@ def cropped_sums(outputs: Sequence[Node]) -> dict[Node, Node]:
         views, inner = _views(node.x, uses)
         if not isinstance(inner, Reduce) or uses[inner] > 1:
             continue
-        wide = _whole_digits(node, views)
+        wide = _whole_digits(node)
         if not wide.size < min(inner.size, node.x.size):
             continue
         below: Sum | None = inner
@@ -96,37 +97,42 @@ def cropped_sums(outputs: Sequence[Node]) -> dict[Node, Node]:
     return cropped
 
 
-def _whole_digits(node: Slice, views: Sequence[View]) -> Slice:
-    """The least slice with all that this one has, of whose axes that the views (last first) made of
-    two digits each has every lower digit as often."""
+def _whole_digits(node: Slice) -> Slice:
+    """The least slice with all that this one has, in which each value of a lower digit comes as
+    often, of axes that were made of two digits."""
     starts, sizes = list(node.starts), list(node.sizes)
     for axis, (size, step) in enumerate(zip(node.sizes, node.steps, strict=True)):
-        digit, whole = _low_digit(axis, views), node.x.shape[axis]
-        more = min(-size % digit, whole - size) if step == 1 else 0
-        sizes[axis] = size + more
-        starts[axis] = min(starts[axis], whole - sizes[axis])
-    return (
-        node
-        if sizes == list(node.sizes)
-        else Slice(node.x, tuple(starts), tuple(sizes), node.steps)
-    )
+        digit, whole = _low_digit(node.x, axis), node.x.shape[axis]
+        if step == 1 and size < whole and digit <= FEW_REMAINDERS:
+            sizes[axis] = min(size + -size % digit, whole)
+            starts[axis] = min(starts[axis], whole - sizes[axis])
+    if sizes == list(node.sizes):
+        return node
+    return Slice(node.x, tuple(starts), tuple(sizes), node.steps)
 
 
-def _low_digit(axis: int, views: Sequence[View]) -> int:
-    """The number of values of the lower digit that an axis was made of, by views, last first."""
-    for view in views:
-        match view:
+def _low_digit(x: Node, axis: int) -> int:
+    """The number of values of the lower digit that an axis of x was made of, by views; else 1."""
+    while True:
+        match x:
+            case Reduce():
+                kept = [a for a in range(len(x.x.shape)) if a not in x.axes]
+                axis = kept[axis]
             case Permute(_, order):
                 axis = order[axis]
-            case Slice(steps=steps) if steps[axis] != 1:
-                return 1
-            case Reshape(x):
-                groups = build.reshape_groups(x.shape, view.shape) or []
+            case Reshape():
+                groups = build.reshape_groups(x.x.shape, x.shape) or []
                 digits = next((old for old, new in groups if new == (axis,)), ())
                 if len(digits) != 1:
-                    return x.shape[digits[-1]] if digits else 1
+                    return x.x.shape[digits[-1]] if digits else 1
                 axis = digits[0]
-    return 1
+            case Pad():
+                pass
+            case Slice(steps=steps) if steps[axis] == 1:
+                pass
+            case _:
+                return 1
+        x = x.x
 
 
 def _uses(outputs: Sequence[Node], order: Sequence[Node]) -> dict[Node, int]:
