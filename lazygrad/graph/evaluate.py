@@ -94,10 +94,7 @@ def is_low_precision(dtype: DType) -> bool:
 
 
 def convert(x: Array, dtype: DType) -> Array:
-    """`x` cast to dtype, as Cast has it.
-
-    A float that no integer of the target holds has no meaning in C; here it goes through int64.
-    """
+    """`x` cast to dtype, as Cast has it."""
     target = dtype.numpy
     if x.dtype == target:
         return x
@@ -108,12 +105,21 @@ def convert(x: Array, dtype: DType) -> Array:
         return np.asarray(x != 0)
     if is_low_precision(dtype):
         return x.astype(np.float32).astype(target)
-    if from_float and dtype.is_int:
-        small = x.astype(np.int64).astype(target)
-        if dtype.name == "uint64":
-            return np.where(x >= 2.0**63, x.astype(np.uint64), small)
+    return _truncated(x, dtype) if from_float and dtype.is_int else x.astype(target)
+
+
+def _truncated(x: Array, dtype: DType) -> Array:
+    """Floats as integers, by way of int32 (of int64 for uint32 and 64 bits), whose smallest value
+    stands for what is beyond it, and for nan; smaller types wrap. uint64 holds its own too."""
+    wide: Any = np.int64 if dtype.itemsize == 8 or dtype.name == "uint32" else np.int32
+    limit = 2.0 ** (8 * np.dtype(wide).itemsize - 1)
+    inside = np.abs(x) < limit
+    whole = np.where(inside, x, 0).astype(wide)
+    small = np.where(inside, whole, np.iinfo(wide).min).astype(dtype.numpy)
+    if dtype.name != "uint64":
         return small
-    return x.astype(target)
+    high = np.where((x >= limit) & (x < 2 * limit), x, 0).astype(np.uint64)
+    return np.where(x >= limit, high, small)
 
 
 def _wide(x: Array) -> Array:
@@ -207,6 +213,16 @@ def _ufunc(node: Node, *inputs: Array) -> Array:
 
 
 CASES.update(dict.fromkeys(UFUNCS, _ufunc))
+
+
+@case(ir.Pow)
+def _pow(node: ir.Pow, x: Array, y: Array) -> Array:
+    if isinstance(node.y, ir.Const) and abs(node.y.value) == 0.5:
+        root = np.sqrt(_wide(x))
+        return convert(root if node.y.value > 0 else 1 / root, node.dtype)
+    return _ufunc(node, x, y)
+
+
 CASES[ir.Shl] = CASES[ir.Shr] = _shift
 
 

@@ -13,7 +13,7 @@ from ..dtypes import DType, bfloat16, bool_, float16, float32, float64
 from ..rewrite import Rules
 from . import build, ir
 from .build import full_like, zeros_like
-from .evaluate import CASES, identity
+from .evaluate import CASES, identity, is_low_precision
 from .ir import (
     Abs,
     Add,
@@ -69,14 +69,21 @@ def is_positive_zero(value: float) -> bool:
 # --------------------------------------------------------------------------- all of them
 
 
+_APPROXIMATED = (ir.Exp, ir.Log, ir.Sin, ir.Cos, ir.Tanh, ir.Erf, Pow)
+
+
 @rule(Elementwise)
 def fold_constants(node: Elementwise) -> Node | None:
-    """op(constants)  ->  a constant, computed as evaluate does"""
+    """op(constants)  ->  a constant, computed as evaluate does; not functions whose last digit is
+    each device's own: folded and computed they would differ
+    """
+    if isinstance(node, _APPROXIMATED):
+        return None
     for x in node.inputs:
         if not isinstance(x, Const):
             return None
-    values = [np.array(x.value, x.dtype.numpy) for x in node.inputs if isinstance(x, Const)]
     with np.errstate(all="ignore"):
+        values = [np.array(x.value, x.dtype.numpy) for x in node.inputs if isinstance(x, Const)]
         return constant(CASES[type(node)](node, *values), node.dtype, node.shape)
 
 
@@ -287,10 +294,27 @@ def power_of_small_integer(node: Pow) -> Node | None:
             return x
         case Pow(x, Const(2)):
             return Mul(x, x)
+        case Pow(x, Const(3)) if is_low_precision(x.dtype):
+            wide = Cast(x, float32)  # to round once
+            return Cast(Mul(Mul(wide, wide), wide), x.dtype)
         case Pow(x, Const(3)):
             return Mul(Mul(x, x), x)
         case Pow(x, Const(-1)):
             return Div(full_like(x, 1), x)
+    return None
+
+
+@rule(Pow)
+def power_of_a_half(node: Pow) -> Node | None:
+    """x**0.5  ->  sqrt(x);   x**-0.5  ->  1/sqrt(x)"""
+    match node:
+        case Pow(x, Const(0.5)):
+            return ir.Sqrt(x)
+        case Pow(x, Const(-0.5)) if is_low_precision(x.dtype):
+            wide = Cast(x, float32)
+            return Cast(Div(full_like(wide, 1), ir.Sqrt(wide)), x.dtype)
+        case Pow(x, Const(-0.5)):
+            return Div(full_like(x, 1), ir.Sqrt(x))
     return None
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from ..dtypes import DType, float32, int64, to_dtype
 from ..errors import DTypeError, ShapeError
 from ..graph import build
+from ..graph.evaluate import convert
 from ..graph.ir import Add, Cast, Const, Copy, Equal, Iota, Mul, Node
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.device import Device
 from .arguments import shape_of
 from .core import Array, Number, TensorCore, owners
-from .operands import broadcast_node, cast_node, number, number_dtype
+from .operands import broadcast_node, cast_node, check_fits, number, number_dtype
 
 
 class Creation(TensorCore):
@@ -93,6 +94,8 @@ class Creation(TensorCore):
         if value is None:
             raise DTypeError(f"full: the fill value is a number, not {fill_value!r:.60}")
         kind = number_dtype(value) if dtype is None else to_dtype(dtype)
+        if not kind.is_float:
+            check_fits("full", value, kind)
         sizes = shape_of("full", shape)
         return cls._constant(Const(value, kind, sizes), device, requires_grad)
 
@@ -242,7 +245,7 @@ def supported(array: Array, dtype: DType | None) -> Array:
     wanted = (dtype or own).numpy
     if array.dtype != wanted:
         with np.errstate(invalid="ignore", over="ignore"):
-            array = array.astype(wanted)
+            array = convert(array, dtype or own)
     return array if array.flags.c_contiguous else np.array(array, order="C")
 
 

@@ -19,6 +19,7 @@ from .operands import (
     broadcast_node,
     broadcast_shape,
     cast_node,
+    check_fits,
     number,
     number_dtype,
     operand_node,
@@ -160,12 +161,9 @@ class Elementwise(Autograd):
         Raises ValueError for integers to a negative number, as PyTorch does.
         """
         if not reverse and isinstance(y, (int, float)) and not isinstance(y, bool):
-            node = self._node
-            special = _power(cast_node(node, float32) if in_float32(node.dtype) else node, y)
+            special = _power(self._node, y)
             if special is not None:
-                return self._derived(
-                    cast_node(special, node.dtype) if node.dtype.is_float else special
-                )
+                return self._derived(special)
         a, b, dtype = self._in_one_dtype("pow", y)
         if reverse:
             a, b = b, a
@@ -344,6 +342,8 @@ class Elementwise(Autograd):
         if mask.dtype != bool_:
             raise DTypeError(f"masked_fill: the mask is bool, not {mask.dtype}")
         other = as_operand("masked_fill", value, self)
+        if not isinstance(other, TensorCore):
+            check_fits("masked_fill", other, self.dtype)
         shape = broadcast_shape("masked_fill", self.shape, mask.shape)
         node = ir.Where(
             broadcast_node("masked_fill", mask._node, shape),
@@ -447,6 +447,9 @@ def _fmod(a: Node, b: Node) -> Node:
 
 def _power(node: Node, exponent: int | float) -> Node | None:
     """x ** exponent where a few multiplications or a square root give it; else None."""
+    if in_float32(node.dtype):
+        special = _power(ir.Cast(node, float32), exponent)
+        return None if special is None else ir.Cast(special, node.dtype)
     if node.dtype.is_float:
         one = ir.Const(1, node.dtype, node.shape)
         match exponent:
@@ -463,8 +466,8 @@ def _power(node: Node, exponent: int | float) -> Node | None:
                 return ir.Mul(inverse, inverse)
             case 0.5:
                 return ir.Sqrt(node)
-            case -0.5:
-                return ir.Div(one, ir.Sqrt(node))
+            case -0.5:  # 1 / sqrt(x), which it is simplified to, would have another slope at -0.0
+                return ir.Pow(node, ir.Const(exponent, node.dtype, node.shape))
         return None
     if isinstance(exponent, float):
         return None

@@ -77,6 +77,20 @@ def number_dtype(value: Number) -> DType:
     return bool_ if isinstance(value, bool) else int64 if isinstance(value, int) else float32
 
 
+def check_fits(name: str, value: Number, dtype: DType) -> None:
+    """Raise DTypeError for a number beyond what a dtype holds. Whole negative ones may stand for
+    unsigned ones, as in PyTorch, where -1 is the largest."""
+    if dtype.is_float:
+        with np.errstate(over="ignore"):
+            rounded = float(np.asarray(value, np.float64).astype(dtype.numpy))
+        fits = abs(rounded) < np.inf or not abs(value) < np.inf
+    else:
+        wraps = dtype.kind == "uint" and isinstance(value, int)
+        fits = dtype == bool_ or (-dtype.max if wraps else dtype.min) <= value <= dtype.max
+    if not fits:
+        raise DTypeError(f"{name}: {value} does not fit {dtype}")
+
+
 def _combine(higher: DType | None, lower: DType | None) -> DType | None:
     """Operands of the higher priority decide, unless only the lower's kind holds the result."""
     if higher is None or lower is None:

@@ -227,3 +227,18 @@ def test_a_nan_as_index_touches_no_memory_outside(integer: str) -> None:
         for made in (x.gather(0, places), x[places]):
             assert made.numpy().tolist() == [0, 11]
         assert x.scatter(0, places, x[:2]).numpy().tolist() == [10, 11, *range(12, 18)]
+
+
+@pytest.mark.parametrize("exponent", [-0.5, 0.5, 1.5, -1.5, 2, 3, -1, -2, 0, 4, 1 / 3, -3.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_powers_at_the_edges_agree(agree: Any, exponent: float, dtype: Any) -> None:
+    edges = np.array([0, -0.0, INF, -INF, NAN, -1, 2, 1e-30, 1e30, -2, 1], dtype)
+    agree(lambda x: x**exponent, None, edges)
+    agree(lambda x: 1 / (x**exponent), None, edges)
+
+
+def test_powers_of_tensors_at_the_edges_agree(agree: Any) -> None:
+    base = f32([0, -0.0, INF, -INF, NAN, -1, 2, 1e-30, -2, 1])
+    exponent = f32([-0.5, 0.5, 2, 0, -1, INF, -INF, NAN, 1.5, 3])
+    agree(lambda x, y: x**y, None, *(a.copy() for a in np.meshgrid(base, exponent)))
+    agree(lambda x: [x.rsqrt(), x.sqrt(), x.reciprocal()], None, base)

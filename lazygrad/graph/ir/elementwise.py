@@ -141,7 +141,8 @@ class Mod(Binary):
 
 
 class Pow(Binary):
-    """x ** y of floats, as C's pow."""
+    """x ** y of floats, as C's pow; a constant y of 1/2 means the root, of -1/2 one over the root,
+    which differ from C's at -0.0 and -inf, as they do in PyTorch."""
 
     def _infer(self) -> tuple[Shape, DType]:
         if not self.x.dtype.is_float:
@@ -227,7 +228,12 @@ class Where(Elementwise):
 
 
 class Cast(Elementwise):
-    """x in another dtype: to bool is x != 0, float to integer truncates, integers wrap."""
+    """x in another dtype: to bool is x != 0, float to integer truncates, integers wrap.
+
+    A float that the integer cannot hold goes by way of int32 (of int64 for uint32 and 64 bits):
+    what is beyond that, and nan, is its smallest value. uint64 holds floats up to 2**64, and 0
+    beyond.
+    """
 
     x: Node
     dtype_: DType
