@@ -5,6 +5,7 @@ realize                what tensors call: the values of some nodes, in memory
                        only in its leaves has a plan already, or one on disk; constants that
                        differ from graph to graph become leaves (graph/constants.py)
     compile_graph      else, in order:
+        separate_checks    what checks indices becomes outputs of its own
         simplify           the same values, with less to do
         split_reductions   large sums with few results in two steps
         fold_empty         tensors without elements get their values
@@ -37,10 +38,11 @@ from . import config
 from .backends.base import Device as BackendDevice
 from .backends.base import Launch, Machine, Passes
 from .graph.build import broadcast_to
+from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
 from .graph.constants import VaryingConstants
 from .graph.empty import fold_empty
 from .graph.gradient import cotangents
-from .graph.ir import Buffer, Const, Contiguous, Detach, Node, Reshape, topological
+from .graph.ir import Buffer, Const, Contiguous, Detach, InRange, Node, Reshape, topological
 from .graph.simplify import simplify
 from .graph.structure import Key, Slot, Structure
 from .loops.canonical import canonical
@@ -83,14 +85,14 @@ _functions: dict[tuple[Function, str], Function] = {}
 def realize(nodes: Sequence[Node], walked: Structure | None = None) -> list[DeviceBuffer]:
     """Compute the nodes, and return the memory of each. `walked` is as in `plan_for`.
 
-    Raises OutOfMemoryError, and CompilerError for a fault of the compiler that no slower way leads
-    around.
+    Raises OutOfMemoryError, IndexError for an index out of range if that is known by now, and
+    CompilerError for a fault of the compiler that no slower way leads around.
     """
     intercept = interceptor.get()
     if intercept is not None:
         return intercept(nodes)
     plan, leaves = plan_for(nodes, walked=walked, may_vary=True)
-    return plan.run([storage_of(leaf) for leaf in leaves])
+    return plan.run([storage_of(leaf) for leaf in leaves], partial(sources_of, nodes, leaves))
 
 
 def storage_of(leaf: Node) -> DeviceBuffer:
@@ -132,6 +134,8 @@ def plan_for(
         while len(_plans) >= MAX_PLANS:
             _plans.pop(next(iter(_plans)))
         _plans[key, *rest] = plan
+    if plan.flags is not None and not plan.flags.sources:
+        plan.flags.sources = sources_of(outputs, leaves)
     return plan, leaves
 
 
@@ -193,7 +197,15 @@ def compile_graph(
 ) -> Plan:
     """Every pass in order: from a graph to a plan. `donated` is as in `plan_for`, by places."""
     stages.saw("graph", list(outputs))
-    graph = stages.try_to("simplify", simplify, list(outputs))
+    checks = checks_of(outputs)
+    before = [Buffer(_flag_slot(check), ()) for check in checks]
+    bare, flags = separate_checks(outputs, checks, before)
+    outputs, leaves = [*bare, *flags], [*leaves, *before]
+    donated = {
+        **donated,
+        **{len(bare) + n: len(leaves) - len(flags) + n for n in range(len(flags))},
+    }
+    graph = stages.try_to("simplify", simplify, outputs)
     graph = stages.try_to("split", split_reductions, graph)  # after simplify: it would merge them
     graph = stages.run("empty", fold_empty, graph)  # last: any of these may leave an empty tensor
     # Where an output is wanted its own device tells: simplified to a constant it has none.
@@ -211,7 +223,11 @@ def compile_graph(
         memory = stages.run("memory", plan_memory, schedule, given, in_contractions)
         launches = [compile_kernel(kernel, memory, device, stages) for kernel in schedule.kernels]
         linker.add(part, device, schedule, memory, launches, stages)
-    return linker.plan(placed)
+    return linker.plan(placed, checks)
+
+
+def _flag_slot(check: InRange) -> Slot:
+    return Slot(1, flag_dtype(check), check.device or Device.DEFAULT)
 
 
 def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> Schedule:

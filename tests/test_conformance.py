@@ -14,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazygrad.compile import realize
-from lazygrad.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64, uint8
+from lazygrad.dtypes import (
+    DType,
+    bfloat16,
+    bool_,
+    float16,
+    float32,
+    float64,
+    int8,
+    int32,
+    int64,
+    uint8,
+)
 from lazygrad.graph import ir
 from lazygrad.graph.build import broadcast_to
 from lazygrad.graph.evaluate import evaluate
@@ -226,6 +237,18 @@ def _winograd(rng: np.random.Generator, cls: Any) -> Case:
             yield (ir.Winograd(x, made), ir.Neg(ir.Winograd(ir.Abs(x), made)))
         else:
             yield (made,)
+
+
+@case(ir.InRange)
+def _in_range(rng: np.random.Generator, cls: Any) -> Case:
+    source = ir.Source("index", "test.py", 1)
+    for dtype in (*INTS, int8):
+        for shape in SHAPES:
+            for ignored in (None, 100):
+                index = buffer(rng.integers(0, 7, shape).astype(dtype.numpy))
+                low = 0 if dtype.kind == "uint" else -9
+                yield (ir.InRange(index, 0, 7, ignored, source),)
+                yield (ir.InRange(index, low, 8, ignored, source),)
 
 
 @case(ir.Sort)

@@ -327,6 +327,14 @@ def _places(shape: ir.Shape, indices: Sequence[Array]) -> tuple[tuple[Array, ...
     return tuple(np.where(inside, index, 0).astype(np.int64) for index in indices), inside
 
 
+@case(ir.InRange)
+def _in_range(node: ir.InRange, x: Array) -> Array:
+    for value in x[(x < node.low) | (x >= node.high)]:
+        if value != node.ignored:
+            raise node.source.outside(int(value), node.low, node.high)
+    return x
+
+
 @case(ir.Gather)
 def _gather(node: ir.Gather, x: Array, *indices: Array) -> Array:
     places, inside = _places(x.shape, indices)

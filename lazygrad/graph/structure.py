@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from ..dtypes import DType
-from .ir import Buffer, Const, Detach, Node, Pad, holds_nodes
+from .ir import Buffer, Const, Detach, InRange, Node, Pad, holds_nodes
 
 Key = tuple[Hashable, ...]
 
@@ -121,3 +121,4 @@ def _bits(value: bool | int | float, node: Node) -> Hashable:
 _DESCRIBE[Const] = lambda node: (_bits(node.value, node), node.dtype, node.shape)  # type: ignore[attr-defined]
 _DESCRIBE[Pad] = lambda node: (_bits(node.value, node), node.padding)  # type: ignore[attr-defined]
 _DESCRIBE[Detach] = lambda node: None
+_DESCRIBE[InRange] = lambda node: (node.low, node.high, node.ignored)  # type: ignore[attr-defined]

@@ -30,7 +30,7 @@ class Linear:
 
 
 class Embedding:
-    """Rows of a weight (num_embeddings, embedding_dim) by index, as `Tensor` looks rows up.
+    """Rows of a weight (num_embeddings, embedding_dim) by their numbers, from 0 on.
 
     The row `padding_idx` starts as 0 and gets no gradient.
     """
@@ -55,7 +55,7 @@ class Embedding:
         weight = self.weight
         if self.padding_idx is not None:
             weight = self._is_padding(weight.shape[0]).where(weight.detach(), weight)
-        return weight[indices]
+        return weight._embedding(indices)
 
 
 class Dropout:

@@ -12,6 +12,7 @@ import numpy as np
 from ..dtypes import DType, to_dtype
 from ..graph.ir import Node
 from .device import Device
+from .flags import look
 
 Array = np.ndarray[Any, Any]
 
@@ -52,11 +53,13 @@ class DeviceBuffer:
 
     def numpy(self) -> Array:
         """The elements in one dimension: on the CPU a view that keeps the memory alive, else a
-        copy, for which the device's work is waited for."""
+        copy, for which the device's work is waited for; then an index that was out of range there
+        raises IndexError."""
         if hasattr(self.memory, "__array_interface__"):  # a block of the host's own memory
             return np.asarray(self.memory)[: self.nbytes].view(self.dtype.numpy)
         copy = np.empty(self.size, self.dtype.numpy)
         Device.get(self.device).download(self.memory, copy)
+        look(self.device)
         return copy
 
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from .. import config
 from ..dtypes import DType
+from ..graph.ir import Source
 from .buffer import DeviceBuffer
+from .flags import Check, Flags, look
 from .report import report_run
 
 if TYPE_CHECKING:  # not needed to run, and takes long to import
@@ -86,7 +88,10 @@ class Plan:
     It holds no graph and no data: it serves every graph of the same structure.
     """
 
-    __slots__ = ("_number", "allocations", "leaves", "outputs", "peak_bytes", "steps", "taken")
+    __slots__ = (
+        "_number", "_read", "allocations", "flags", "leaves", "outputs", "peak_bytes", "steps",
+        "taken",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -96,21 +101,30 @@ class Plan:
         outputs: Sequence[Output],
         taken: Sequence[int] = (),
         peak_bytes: int = 0,
+        checks: Sequence[Check] = (),
     ) -> None:
-        """`taken` are the leaves whose memory an output takes over."""
+        """`taken` are the leaves whose memory an output takes over. The flags of `checks` are
+        leaves after these, which the plan has itself."""
         self.leaves = leaves
         self.allocations = tuple(allocations)
         self.steps = tuple(steps)
         self.outputs = tuple(outputs)
         self.taken = frozenset(taken)
         self.peak_bytes = peak_bytes
+        self.flags = Flags(checks) if checks else None
+        self._read = {step.source.name for step in self.steps if isinstance(step, Transfer)}
         self._number = 0
 
-    def execute(self, memories: Memories) -> Memories:
+    def execute(
+        self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
+    ) -> Memories:
         """Run on the leaves' memory (the list is extended); the memory of each output.
 
-        Raises OutOfMemoryError.
+        Raises OutOfMemoryError; and IndexError where a check of an index fails, if the device lets
+        the host know by now. `sources` tells who asked for the checks, if others than usual.
         """
+        if self.flags is not None:
+            memories.extend(self.flags.memories())
         for allocate in self.allocations:
             memories.append(allocate())
         if config.DEBUG:
@@ -118,17 +132,31 @@ class Plan:
         else:
             for step in self.steps:
                 step(memories)
+        if self.flags is not None:
+            self.flags.update(memories, sources)
+        for device in self._read:
+            look(device)
         return [memories[output.place] for output in self.outputs]
 
-    def run(self, leaves: Sequence[DeviceBuffer]) -> list[DeviceBuffer]:
-        """The outputs computed from the leaves; an output that is a leaf is that very buffer."""
-        found = self.execute([leaf.memory for leaf in leaves])
+    def run(
+        self,
+        leaves: Sequence[DeviceBuffer],
+        sources: Callable[[], Sequence[Source]] | None = None,
+    ) -> list[DeviceBuffer]:
+        """The outputs computed from the leaves; an output that is a leaf is that very buffer. See
+        `execute`."""
+        found = self.execute([leaf.memory for leaf in leaves], sources)
         return [
             leaves[output.place]
             if output.place < self.leaves
             else DeviceBuffer(output.size, output.dtype, output.device, memory)
             for output, memory in zip(self.outputs, found, strict=True)
         ]
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What it checks of indices."""
+        return () if self.flags is None else self.flags.checks
 
     def programs(self) -> list[Run]:
         """The programs that it runs, in order."""

@@ -9,7 +9,7 @@ from time import perf_counter
 from .. import config
 from ..backends.base import Device, Launch
 from ..dtypes import DType
-from ..graph.ir import Buffer
+from ..graph.ir import Buffer, InRange
 from ..loops.check_accesses import REPORT
 from ..schedule.ir import Kernel, Schedule
 from ..schedule.memory import MemoryPlan, outputs_of
@@ -18,6 +18,7 @@ from .accesses import CheckAccesses
 from .device import Device as Devices
 from .execute import Allocation, Output, Plan, Run, Step, Transfer
 from .fallback import Observer, compile_all
+from .flags import Check
 from .report import report_compiled
 
 
@@ -65,16 +66,24 @@ class Linker:
                 self._place[node, name] = self._allocate(device, 0)
         if schedule.kernels:
             placed = self._launches(name, schedule.kernels, memory, launches)
+            tested = tuple(launch for launch in placed if REPORT in launch.function.arguments)
             self._steps.append(self._compiled(device, placed, stages))
-            tested = [launch for launch in placed if REPORT in launch.function.arguments]
             if tested:
-                self._steps.append(CheckAccesses(device, tuple(tested)))
+                self._steps.append(CheckAccesses(device, tested))
 
-    def plan(self, outputs: Sequence[Located]) -> Plan:
-        """The plan for these outputs."""
+    def plan(self, outputs: Sequence[Located], checks: Sequence[InRange] = ()) -> Plan:
+        """The plan for these outputs. The last of them are the flags of the checks, and so are the
+        last of the leaves."""
         found = [Output(self._place[at], at[0].size, at[0].dtype, at[1]) for at in outputs]
         total = sum(allocation.nbytes for allocation in self._allocations)
-        return Plan(self._leaves, self._allocations, self._steps, found, self._taken, total)
+        own = len(found) - len(checks)
+        flags = [
+            Check(at.place, at.dtype, at.device, x.low, x.high, x.dtype.kind == "int")
+            for at, x in zip(found[own:], checks, strict=True)
+        ]
+        leaves = self._leaves - len(checks)
+        taken = [place for place in self._taken if place < leaves]
+        return Plan(leaves, self._allocations, self._steps, found[:own], taken, total, flags)
 
     def _allocate(self, device: Device, nbytes: int) -> int:
         return self._allocated(Allocation(device, nbytes))

@@ -22,6 +22,7 @@ from ..loops.ir import Function
 from .cache import GRAPH_TO_LOOPS, LOOPS_TO_CODE, DiskCache, source_digest
 from .device import Device
 from .execute import Allocation, Output, Plan, Run, Transfer
+from .flags import Check
 from .report import report_compiled
 
 
@@ -72,7 +73,13 @@ def _record(plan: Plan) -> dict[str, Any]:
         "outputs": [(o.place, o.size, o.dtype.name, o.device) for o in plan.outputs],
         "taken": sorted(plan.taken),
         "peak_bytes": plan.peak_bytes,
+        "checks": [_check_record(check) for check in plan.checks],
     }
+
+
+def _check_record(check: Check) -> list[Any]:
+    ends = [check.low, check.high, check.is_signed]
+    return [check.place, check.dtype.name, check.device, *ends]
 
 
 def _transfer_record(step: Transfer) -> dict[str, Any]:
@@ -123,6 +130,7 @@ def _plan(record: dict[str, Any]) -> Plan:
         [Output(place, n, to_dtype(d), name) for place, n, d, name in record["outputs"]],
         record["taken"],
         record["peak_bytes"],
+        [Check(place, to_dtype(d), *rest) for place, d, *rest in record["checks"]],
     )
 
 

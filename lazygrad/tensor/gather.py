@@ -14,9 +14,10 @@ from ..graph import build
 from ..graph.ir import Const, Gather, Iota, Node, Scatter, Shape, Sort
 from .arguments import normalized_axis
 from .core import Operand, TensorCore
-from .indexing import Indexing, check_known_range
+from .indexing import Indexing
 from .operands import broadcast_node, broadcast_shape, cast_node, class_numbers
 from .precision import rounded_once
+from .ranges import checked
 from .results import Found
 
 _REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod", "amax": "max",
@@ -32,8 +33,8 @@ def _walk(shape: Shape, axis: int) -> Node:
 
 
 class Gathering(Indexing):
-    """`index` holds integers. One that is out of range raises IndexError; in a tensor that is not
-    computed yet, or not on the CPU, it cannot be seen: it reads 0, and writes nothing."""
+    """`index` holds integers. One that is out of range raises IndexError: here, where its value is
+    known, else when values are read that were computed with it (it reads 0, and writes nothing)."""
 
     __slots__ = ()
 
@@ -47,8 +48,12 @@ class Gathering(Indexing):
             if m > n and i != axis:
                 raise ShapeError(f"{name}: index {index.shape} exceeds {self.shape} on axis {i}")
         n = self.shape[axis]
-        check_known_range(name, index, n, f"axis {axis} of size {n} ({self.shape})")
-        return tuple(index._node if i == axis else _walk(index.shape, i) for i in range(index.ndim))
+        node = checked(name, index._node, 0, n, f"axis {axis} of size {n} ({self.shape})")
+        return tuple(node if i == axis else _walk(index.shape, i) for i in range(index.ndim))
+
+    def _embedding(self, index: Operand) -> Self:
+        """Rows by their numbers, which do not count from the end."""
+        return self[self._checked("embedding", 0, index)]
 
     def gather(self, axis: int, index: TensorCore) -> Self:
         """out[i][j] = x[index[i][j]][j], for axis 0; of the index's shape."""
@@ -66,6 +71,7 @@ class Gathering(Indexing):
         if axis is None:
             return self.flatten().gather(0, self._as_tensor("take_along_dim", index).flatten())
         axis = normalized_axis("take_along_dim", axis, self.ndim)
+        index = self._checked("take_along_dim", axis, index)
         own = tuple(1 if i == axis else n for i, n in enumerate(self.shape))
         other = tuple(1 if i == axis else n for i, n in enumerate(index.shape))
         common = list(broadcast_shape("take_along_dim", own, other))
@@ -75,7 +81,8 @@ class Gathering(Indexing):
 
     def take(self, index: TensorCore) -> Self:
         """The elements of the flattened tensor that `index` names, in its shape."""
-        return self.flatten()[self._as_tensor("take", index)]
+        flat = self.flatten()
+        return flat[flat._checked("take", 0, index, -flat.shape[0])]
 
     def repeat_interleave(self, repeats: int | TensorCore, axis: int | None = None) -> Self:
         """Each element `repeats` times in a row, along an axis, or of the flattened tensor. A
@@ -99,11 +106,13 @@ class Gathering(Indexing):
     def index_fill(self, axis: int, index: TensorCore, value: Operand) -> Self:
         """x with `value` in the slices of an axis that a vector of integers names."""
         axis = normalized_axis("index_fill", axis, self.ndim)
+        index = self._checked("index_fill", axis, index, -self.shape[axis])
         return self._with_part((slice(None),) * axis + (index,), value)
 
     def index_copy(self, axis: int, index: TensorCore, source: TensorCore) -> Self:
         """x with slice i of the source as slice index[i] of the axis."""
         axis = normalized_axis("index_copy", axis, self.ndim)
+        index = self._checked("index_copy", axis, index)
         return self._with_part((slice(None),) * axis + (index,), source)
 
     def _scattered(self, name: str, axis: int, index: TensorCore, source: Operand, op: str) -> Self:
@@ -172,7 +181,7 @@ class Gathering(Indexing):
         axis = normalized_axis("index_add", axis, self.ndim)
         shape = [1] * self.ndim
         shape[axis] = -1
-        places = self._as_tensor("index_add", index).reshape(shape).expand(source.shape)
+        places = self._checked("index_add", axis, index).reshape(shape).expand(source.shape)
         values = self._as_tensor("index_add", source)
         return self.scatter_add(axis, places, values if alpha == 1 else values * alpha)
 
@@ -183,7 +192,8 @@ class Gathering(Indexing):
             raise DTypeError(f"one_hot: classes are integers, not {self.dtype}")
         if num_classes < 0:
             num_classes = int(self.max().item()) + 1 if self.numel() else 0
-        number = self._from_node(class_numbers(self, num_classes))
+        node = checked("one_hot", self._node, 0, num_classes, f"the {num_classes} classes")
+        number = self._from_node(class_numbers(self._from_node(node), num_classes))
         classes = self._positions(num_classes, number.dtype)
         return (number.unsqueeze(-1) == classes).cast(int64)
 

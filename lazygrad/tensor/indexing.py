@@ -14,14 +14,14 @@ from typing import Any, Self
 import numpy as np
 
 from ..dtypes import bool_, int64
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
-from ..runtime.buffer import DeviceBuffer
 from .activations import Activations
 from .arguments import normalized_axis
 from .core import Array, Operand, TensorCore
 from .operands import broadcast_node, broadcast_shape
+from .ranges import checked, integer_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Indexing(Activations):
 
     An integer beside arrays, or a tensor of one, selects first, as in PyTorch; arrays that stand
     together put their axes in their place, arrays apart put them in front, as in NumPy. An index
-    that is out of range raises IndexError; in a tensor that is not computed yet, or not on the CPU,
-    it cannot be seen, and reads 0.
+    that is out of range raises IndexError: here, where its value is known, else when values are
+    read that were computed with it.
     """
 
     __slots__ = ()
@@ -118,12 +118,21 @@ class Indexing(Activations):
 
     argwhere = nonzero
 
+    def _checked(self, name: str, axis: int, index: Operand, low: int = 0) -> Self:
+        """The index of an operation along an axis, checked: from `low` to the last."""
+        given, n = self._as_tensor(name, index), self.shape[axis] if self.shape else 1
+        if not given.dtype.is_int:
+            raise DTypeError(f"{name}: indices are integers, not {given.dtype}")
+        where = f"axis {axis} of size {n} ({self.shape})"
+        return given._from_node(checked(name, given._node, low, n, where))
+
     def index_select(self, axis: int, index: TensorCore) -> Self:
         """The slices of an axis that a vector of integers names."""
         if index.ndim > 1:
             raise ShapeError(f"index_select: the index has shape {index.shape}, not one axis")
         axis = normalized_axis("index_select", axis, self.ndim)
-        return self[(slice(None),) * axis + (self._as_tensor("index_select", index).reshape(-1),)]
+        rows = self._checked("index_select", axis, index).reshape(-1)
+        return self[(slice(None),) * axis + (rows,)]
 
 
 # --------------------------------------------------------------------------- reading an index
@@ -240,25 +249,12 @@ def _wrapped(x: Indexing, item: Any, axis: int, n: int) -> TensorCore:
             raise IndexError(f"index {bad} is outside axis {axis} of size {n} ({x.shape})")
         item = item.astype(np.int64)
         return x._from_data(np.where(item < 0, item + n, item), None, x._node.device)
-    check_known_range("index", item, n, f"axis {axis} of size {n} ({x.shape})", signed=True)
-    if item.dtype.kind == "uint":
-        return item  # type: ignore[no-any-return]
-    index = x._from_node(item._node).cast(int64)
+    node = checked("index", item._node, -n, n, f"axis {axis} of size {n} ({x.shape})")
+    index = x._from_node(node)
+    if integer_range(node)[0] >= 0:
+        return index
+    index = index.cast(int64)
     return (index < 0).where(index + n, index)
-
-
-def check_known_range(
-    name: str, index: TensorCore, n: int, where: str, signed: bool = False
-) -> None:
-    """Raise IndexError for an index outside 0 to n - 1 (or from -n on, if `signed`), where its
-    values are there to be looked at: computed, and on the CPU."""
-    storage = index.storage
-    if not isinstance(storage, DeviceBuffer) or storage.device != "CPU" or not index.numel():
-        return
-    values = storage.numpy()
-    least, most = int(values.min()), int(values.max())
-    if least < (-n if signed else 0) or most >= n:
-        raise IndexError(f"{name}: {most if most >= n else least} is outside {where}")
 
 
 def _whole_mask(x: Indexing, index: Any) -> TensorCore | None:

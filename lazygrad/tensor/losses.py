@@ -10,6 +10,7 @@ from ..graph.ir import Equal, Iota
 from .core import TensorCore
 from .operands import broadcast_node, class_numbers
 from .precision import rounded_once
+from .ranges import checked
 from .resampling import Resampling
 
 
@@ -124,7 +125,7 @@ class Losses(Resampling):
         The classes are axis 1 of (N, C, ...), or axis 0 of (C). The target holds class indices
         (N, ...), or probabilities of the input's shape. `weight` has one factor a class; the mean
         is over the weights of the targets that count. A target that is no class and not
-        `ignore_index` makes its loss nan.
+        `ignore_index` raises IndexError.
         """
         if not self.shape:
             raise ShapeError("cross_entropy: a prediction of shape () has no classes")
@@ -151,7 +152,7 @@ class Losses(Resampling):
                 smooth = smooth * factor._along(axis, x.ndim)
             smooth = smooth.sum(axis) / x.shape[axis]
             loss = loss * (1 - label_smoothing) + smooth * label_smoothing
-        loss = counts.where(x._nan_for_no_class(t, axis, loss), 0)
+        loss = counts.where(loss, 0)
         if reduction == "mean":
             return loss.sum() / share.sum()
         return loss._reduced_loss("cross_entropy", reduction)
@@ -184,7 +185,7 @@ class Losses(Resampling):
             factor = self._as_tensor("nll_loss", weight)._along(axis, self.ndim)
             share = share * hit.where(factor, 0).sum(axis)
             loss = loss * share
-        loss = counts.where(self._nan_for_no_class(t, axis, loss), 0)
+        loss = counts.where(loss, 0)
         if reduction == "mean":
             return loss.sum() / share.sum()
         return loss._reduced_loss("nll_loss", reduction)
@@ -210,17 +211,12 @@ class Losses(Resampling):
             )
         count, rank = self.shape[axis], self.ndim
         along = tuple(count if i == axis else 1 for i in range(rank))
-        number = class_numbers(target, count)
+        known = checked(name, target._node, 0, count, f"the {count} classes", ignore_index)
+        number = class_numbers(self._from_node(known), count)
         classes = broadcast_node(name, build.reshape(Iota(count, number.dtype), along), self.shape)
         wanted = build.reshape(number, (*target.shape[:axis], 1, *target.shape[axis:]))
         hit = Equal(broadcast_node(name, wanted, self.shape), classes)
         return self._from_node(hit), target.ne(ignore_index)
-
-    def _nan_for_no_class(self, target: Self, axis: int, loss: Self) -> Self:
-        """The loss, nan where the target is no class."""
-        number = self._from_node(class_numbers(target, self.shape[axis]))
-        valid = (number >= 0) & (number < self.shape[axis])
-        return valid.where(loss, float("nan"))
 
     def _soft_cross_entropy(
         self,

@@ -106,10 +106,14 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
         wanted += _written_on({tensor._node.device for tensor in wanted})
     pending = list(dict.fromkeys([t._node for t in wanted if t._node not in realized]))
     if pending:
-        if interceptor.get() is not None or _is_alone(wanted, pending):
-            _compute(pending)
-        else:
-            wanted += _compute_along(wanted, pending)
+        try:
+            if interceptor.get() is not None or _is_alone(wanted, pending):
+                _compute(pending)
+            else:
+                wanted += _compute_along(wanted, pending)
+        except IndexError:
+            _forget()
+            raise
     for tensor in wanted:
         written.pop(id(tensor), None)
         node = tensor._node
@@ -117,6 +121,13 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
             tensor._settle(realized[node])
     if shared and interceptor.get() is None:
         _part_views()
+
+
+def _forget() -> None:
+    """Let nothing go along that waits to: where an index in it is out of range, every other
+    computation would fail too. It is computed, and fails, when it is asked for itself."""
+    for waiting in (written, live, _older, differentiated):
+        waiting.clear()
 
 
 def _part_views() -> None:
@@ -138,7 +149,7 @@ def _compute(nodes: Sequence[Node], walked: Structure | None = None) -> None:
 
     try:
         storages = realize(nodes) if walked is None else realize(nodes, walked)
-    except (ConfigError, DeviceError, OutOfMemoryError) as error:
+    except (ConfigError, DeviceError, IndexError, OutOfMemoryError) as error:
         # the user's to mend, and all in the message: the way there leads through the compiler
         raise error.with_traceback(None) from error.__cause__
     for node, storage in zip(nodes, storages, strict=True):

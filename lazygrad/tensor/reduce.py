@@ -29,6 +29,7 @@ from .core import Operand, TensorCore
 from .joining import Joining, pad_node
 from .operands import broadcast_node, cast_node
 from .precision import rounded_once
+from .ranges import declared
 from .results import Extremes, Found
 
 Axes = int | Sequence[int] | None
@@ -149,6 +150,7 @@ class Reduction(Joining):
         found = (x._place_in_one_pass if once else x._place_in_two)(name, op, place, keepdim)
         if axis is None and keepdim:
             found = found.reshape((1,) * self.ndim)
+        declared[found._node] = 0, max(n - 1, 0)
         return found
 
     def _place_in_two(self, name: str, op: str, axis: int, keepdim: bool) -> Self:

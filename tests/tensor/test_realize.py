@@ -47,11 +47,11 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counts]:
         counted.compiled += 1
         return compile_graph(*args)
 
-    def running(plan: Plan, memories: list[Any]) -> list[Any]:
+    def running(plan: Plan, memories: list[Any], *rest: Any) -> list[Any]:
         for run in plan.programs():
             counted.kernels += len(run.launches)
             counted.flops += sum(launch.function.flops for launch in run.launches)
-        return execute(plan, memories)
+        return execute(plan, memories, *rest)
 
     monkeypatch.setattr(compiler, "compile_graph", compiling)
     monkeypatch.setattr(Plan, "execute", running)

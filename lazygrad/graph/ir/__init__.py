@@ -12,6 +12,7 @@ Grammar (a node is one line; `n` stands for any node):
                  Pad(n, padding, value) | Slice(n, starts, sizes, steps)
                  Window(n, axis, size, stride, dilation) | Fold(n, axis, size, stride, dilation)
     indexed      Gather(n, indices) | Scatter(n, indices, values, op)
+                 InRange(n, low, high, ignored, source)
     order        Sort(n, axis, descending, count)
     winograd     WinogradFilter(n) | Winograd(n, n)
     placement    Copy(n, device) | Contiguous(n) | Detach(n, token) | Overwritten(n, value)
@@ -71,7 +72,7 @@ from .elementwise import (
     Where,
     Xor,
 )
-from .indexed import Gather, Scatter, Sort
+from .indexed import Gather, InRange, Scatter, Sort, Source
 from .leaves import Buffer, Const, Iota, Storage
 from .movement import Expand, Movement, Pad, Permute, Reshape, Slice, Window, window_count
 from .node import Node, Shape, holds_nodes, topological
@@ -82,12 +83,12 @@ from .winograd import Winograd, WinogradFilter
 __all__ = [
     "Abs", "Add", "And", "Binary", "Bitcast", "Bitwise", "Buffer", "Cast", "Ceil", "Comparison",
     "Const", "Contiguous", "Copy", "Cos", "Detach", "Div", "Elementwise", "Equal", "Erf", "Exp",
-    "Expand", "FloatUnary", "Floor", "FloorDiv", "Fold", "Gather", "Iota", "Less", "LessEqual",
-    "Log", "Maximum", "Minimum", "Mod", "Movement", "Mul", "NODE_CLASSES", "Neg", "Node", "Not",
-    "NotEqual", "Or", "Overwritten", "Pad", "Permute", "Pow", "REDUCE_OPS", "Reduce", "Reshape",
-    "Round", "Scatter", "Shape", "Shl", "Shr", "Sin", "Slice", "Sort", "Sqrt", "Storage", "Sub",
-    "Tanh", "Token", "Trunc", "Unary", "Where", "Window", "Winograd", "WinogradFilter", "Xor",
-    "holds_nodes", "topological", "window_count",
+    "Expand", "FloatUnary", "Floor", "FloorDiv", "Fold", "Gather", "InRange", "Iota", "Less",
+    "LessEqual", "Log", "Maximum", "Minimum", "Mod", "Movement", "Mul", "NODE_CLASSES", "Neg",
+    "Node", "Not", "NotEqual", "Or", "Overwritten", "Pad", "Permute", "Pow", "REDUCE_OPS",
+    "Reduce", "Reshape", "Round", "Scatter", "Shape", "Shl", "Shr", "Sin", "Slice", "Sort",
+    "Source", "Sqrt", "Storage", "Sub", "Tanh", "Token", "Trunc", "Unary", "Where", "Window",
+    "Winograd", "WinogradFilter", "Xor", "holds_nodes", "topological", "window_count",
 ]  # fmt: skip
 
 NODE_CLASSES: list[type[Node]] = [  # every operation, for tests that must cover them all

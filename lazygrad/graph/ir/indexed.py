@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ...dtypes import DType, int64
 from ...errors import DTypeError, ShapeError
@@ -19,6 +20,45 @@ def _check_indices(name: str, x: Node, indices: tuple[Node, ...]) -> Shape:
         if index.shape != indices[0].shape:
             raise ShapeError(f"{name}: index shapes {indices[0].shape} and {index.shape} differ")
     return indices[0].shape
+
+
+class Source(NamedTuple):
+    """Where a program asked for what a node does: the operation, and the line that called it."""
+
+    operation: str
+    file: str
+    line: int
+
+    def outside(self, index: int, low: int, high: int) -> IndexError:
+        """The error to raise for an index that is not in low .. high - 1."""
+        at = f"{self.operation} ({self.file}:{self.line})"
+        return IndexError(f"{at}: index {index} is outside {low} to {high - 1}")
+
+
+class InRange(Node):
+    """x, integers each of which is in low .. high - 1, or is `ignored`. Computing a graph with
+    another one raises IndexError, when the program reads values.
+
+    `source` is for that message, and no part of what the node is: two lines that ask the same of
+    one index share a node, the first one's.
+    """
+
+    x: Node
+    low: int
+    high: int
+    ignored: int | None
+    source: Source
+
+    @classmethod
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (cls, *args[:-1])
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if not self.x.dtype.is_int:
+            raise DTypeError(f"inrange: indices are integers, not {self.x.dtype}")
+        if not self.low <= 0 < self.high:
+            raise ShapeError(f"inrange: no index is in {self.low} .. {self.high - 1}")
+        return self.x.shape, self.x.dtype
 
 
 class Gather(Node):

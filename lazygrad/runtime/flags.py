@@ -1,0 +1,116 @@
+"""What kernels report of indices out of range, and when it is looked at.
+
+A plan that checks indices has a flag for each check: an output that is also read, so that it stays
+set from run to run until someone looks. That is after each run where the flags are in the host's
+memory; else when values are copied to the host, which waits for the device anyhow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import DType
+from ..graph.ir import Source
+from .device import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Indices that are to be in low .. high - 1; `place` is the flag's among a plan's memories.
+
+    `dtype` is the flag's; the indices' own has a sign if `is_signed`.
+    """
+
+    place: int
+    dtype: DType
+    device: str
+    low: int
+    high: int
+    is_signed: bool
+
+    def index(self, flag: int) -> int:
+        """The index that a flag tells of: the difference to `low`, as an unsigned number."""
+        bits = 8 * self.dtype.itemsize
+        index = flag + self.low
+        return index - (1 << bits) if self.is_signed and index >> (bits - 1) else index
+
+
+class Flags:
+    """The flags of a plan's checks."""
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        self.checks = tuple(checks)
+        self.sources: Sequence[Source] = ()
+        self._places = [check.place for check in checks]
+        self._memories: list[Any] = []
+        self._views: list[memoryview | None] = [None] * len(checks)  # where the host sees them
+
+    def memories(self) -> list[Any]:
+        """The memory of each flag as it is now."""
+        if not self._memories:
+            self._memories = [None] * len(self.checks)
+            for n, check in enumerate(self.checks):
+                self._keep(n, _cleared(check))
+        return self._memories
+
+    def update(
+        self, memories: Sequence[Any], sources: Callable[[], Sequence[Source]] | None
+    ) -> None:
+        """Take over the flags that a run has computed. Raises IndexError for one that is set, if
+        that is known already. `sources` tells who asked for the checks of that run."""
+        waits = False
+        for n, place in enumerate(self._places):
+            memory = memories[place]
+            if memory is not self._memories[n]:
+                self._keep(n, memory)
+            view = self._views[n]
+            if view is None:
+                waits = True
+            elif view[0]:
+                self._raise(n, view[0], self.sources if sources is None else sources())
+        if waits:
+            if sources is not None:
+                self.sources = sources()
+            for check in self.checks:
+                unread.setdefault(check.device, {})[self] = None
+
+    def look(self) -> None:
+        """Raise IndexError for a flag that is set."""
+        for n, check in enumerate(self.checks if self._memories else ()):
+            flag = np.zeros(1, check.dtype.numpy)
+            Device.get(check.device).download(self._memories[n], flag)
+            if flag[0]:
+                self._raise(n, int(flag[0]), self.sources)
+
+    def _keep(self, n: int, memory: Any) -> None:
+        """Take a memory for a flag's."""
+        self._memories[n] = memory
+        if hasattr(memory, "__array_interface__"):
+            dtype = self.checks[n].dtype
+            elements = np.asarray(memory)[: dtype.itemsize].view(dtype.numpy)
+            self._views[n] = elements.data
+
+    def _raise(self, n: int, flag: int, sources: Sequence[Source]) -> None:
+        """Clear the flags, so that the program can go on, and tell of one."""
+        self._memories = []
+        check = self.checks[n]
+        raise sources[n].outside(check.index(flag), check.low, check.high)
+
+
+unread: dict[str, dict[Flags, None]] = {}
+"""By device, the flags of plans that ran since values were last read from it."""
+
+
+def look(device: str) -> None:
+    """Raise IndexError if an index was out of range on this device, whose work is done."""
+    while flags := unread.get(device):
+        flag, _ = flags.popitem()
+        flag.look()
+
+
+def _cleared(check: Check) -> Any:
+    return Device.get(check.device).upload(np.zeros(1, check.dtype.numpy))

@@ -1,0 +1,198 @@
+"""Which integers an index may hold, and how one that is out of range is found.
+
+known values     in the host's memory: looked at now, so that the line that is wrong raises
+a proven range   positions, what sorts and argmax give, sums and remainders of such: nothing
+any other        an InRange node: the kernels check it, and raise when values are read
+"""
+
+from __future__ import annotations
+
+import sys
+from os.path import basename
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..graph import ir
+from ..graph.ir import InRange, Node, Source
+from ..runtime.buffer import DeviceBuffer, realized
+
+Array = np.ndarray[Any, Any]
+Range = tuple[int, int]  # the least and the largest value
+
+declared: WeakKeyDictionary[Node, Range] = WeakKeyDictionary()
+"""What the operations that made some nodes know of their values."""
+
+MAX_DEPTH = 12  # operations that are looked through for a range
+_PACKAGE = __name__.partition(".")[0] + "."
+
+
+def checked(
+    operation: str,
+    index: Node,
+    low: int,
+    high: int,
+    where: str,
+    ignored: int | None = None,
+) -> Node:
+    """The index, checked: each value is in low .. high - 1, or is `ignored`.
+
+    Raises IndexError, with `where`, if known values are not, or no value can be.
+    """
+    if index.size == 0 or (ignored is not None and high <= 0):
+        return index
+    base = _base(index)
+    values = _known(base)
+    least, most = integer_range(index) if values is None else (int(values.min()), int(values.max()))
+    if low <= least and most < high:
+        return index
+    if values is not None:
+        outside = values[((values < low) | (values >= high)) & (values != ignored)]
+        if not outside.size:
+            return index
+        raise IndexError(f"{operation}: {int(outside[0])} is outside {where}")
+    if high <= 0:
+        raise IndexError(f"{operation}: an index of shape {index.shape} into {where}")
+    if ignored is None and (most < low or least >= high):
+        raise IndexError(f"{operation}: {least if least >= high else most} is outside {where}")
+    least, most = _limits(base)
+    if ignored is not None and not least <= ignored <= most:
+        ignored = None
+    check = InRange(base, max(low, least), high, ignored, _caller(operation))
+    return _beneath(index, base, check)
+
+
+def _base(index: Node) -> Node:
+    """What has each element of an index once, or wider."""
+    while isinstance(index, (ir.Expand, ir.Reshape, ir.Permute)) or _widens(index):
+        index = index.inputs[0]
+    return index
+
+
+def _widens(node: Node) -> bool:
+    """Whether a node has the integers of another dtype, all of which are its own's too."""
+    if not isinstance(node, ir.Cast) or not node.x.dtype.is_int:
+        return False
+    (least, most), (low, high) = _limits(node.x), _limits(node)
+    return low <= least and most <= high
+
+
+def _known(index: Node) -> Array | None:
+    """The values of an index that are there to be looked at: computed, and on the host."""
+    storage = index.storage if isinstance(index, ir.Buffer) else realized.get(index)
+    if not isinstance(storage, DeviceBuffer) or storage.device != "CPU":
+        return None
+    return storage.numpy()
+
+
+def _beneath(index: Node, base: Node, checked_base: Node) -> Node:
+    """The index with its base checked: each element once, and in its own dtype."""
+    if index is base:
+        return checked_base
+    return index.with_inputs((_beneath(index.inputs[0], base, checked_base),))
+
+
+def _caller(operation: str) -> Source:
+    """The line of the program that called lazygrad."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame = frame.f_back
+    return Source(operation, basename(frame.f_code.co_filename), frame.f_lineno)
+
+
+# --------------------------------------------------------------------------- ranges
+
+
+def integer_range(node: Node) -> Range:
+    """The least and the largest value that an integer node may have, as far as its operations
+    tell."""
+    return _Ranges().of(node, MAX_DEPTH)
+
+
+def _limits(node: Node) -> Range:
+    if node.dtype.is_int:
+        return int(node.dtype.min), int(node.dtype.max)
+    return 0, 1
+
+
+class _Ranges:
+    """The ranges of a node and of what it is computed from, each found once."""
+
+    def __init__(self) -> None:
+        self.known: dict[Node, Range] = {}
+
+    def of(self, node: Node, depth: int) -> Range:
+        """A node's range, by so many operations at most."""
+        found = self.known.get(node) or declared.get(node)
+        if found is None:
+            least, most = limits = _limits(node)
+            told = self.told(node, depth) if depth else None
+            # what may be beyond the dtype may wrap
+            found = told if told and least <= told[0] <= told[1] <= most else limits
+            self.known[node] = found
+        return found
+
+    def told(self, node: Node, depth: int) -> Range | None:
+        """What the operation tells, as if nothing wrapped."""
+
+        def of(x: Node) -> Range:
+            return self.of(x, depth - 1)
+
+        match node:
+            case ir.Const(value):
+                return int(value), int(value)
+            case ir.Iota(n):
+                return 0, max(n - 1, 0)
+            case ir.Sort(x, axis):
+                return 0, max(x.shape[axis] - 1, 0)
+            case InRange(x, low, high, None):
+                least, most = of(x)
+                return max(least, low), min(most, high - 1)
+            case ir.Cast(x) if not x.dtype.is_float:
+                return of(x)
+            case ir.Overwritten(_, x):
+                return of(x)
+            case ir.Contiguous(x) | ir.Copy(x) | ir.Detach(x):
+                return of(x)
+            case ir.Pad(x, _, fill):
+                return _union(of(x), (int(fill), int(fill)))
+            case ir.Movement():
+                return of(node.inputs[0])
+            case ir.Gather(x):
+                return _union(of(x), (0, 0))
+            case ir.Reduce(x, "max" | "min") if x.size:
+                return of(x)
+            case ir.Reduce(x, "sum") if x.size:
+                count = x.size // node.size
+                return of(x)[0] * count, of(x)[1] * count
+            case ir.Where(ir.Less(x, y), x2, y2) if (x2, y2) == (x, y):
+                return self.told(ir.Minimum(x, y), depth)
+            case ir.Where(ir.Less(x, y), y2, x2) if (x2, y2) == (x, y):
+                return self.told(ir.Maximum(x, y), depth)
+            case ir.Where(_, x, y):
+                return _union(of(x), of(y))
+            case ir.Add(x, y):
+                (a, b), (c, d) = of(x), of(y)
+                return a + c, b + d
+            case ir.Sub(x, y):
+                (a, b), (c, d) = of(x), of(y)
+                return a - d, b - c
+            case ir.Mul(x, y):
+                ends = [a * b for a in of(x) for b in of(y)]
+                return min(ends), max(ends)
+            case ir.Maximum(x, y):
+                (a, b), (c, d) = of(x), of(y)
+                return max(a, c), max(b, d)
+            case ir.Minimum(x, y):
+                (a, b), (c, d) = of(x), of(y)
+                return min(a, c), min(b, d)
+            case ir.Mod(_, ir.Const(n)) if n > 0:
+                return 0, int(n) - 1
+            case ir.FloorDiv(x, ir.Const(n)) if n > 0:
+                return of(x)[0] // int(n), of(x)[1] // int(n)
+        return None
+
+
+def _union(x: Range, y: Range) -> Range:
+    return min(x[0], y[0]), max(x[1], y[1])
