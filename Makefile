@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
-PIP := $(IN_VENV) -m pip --disable-pip-version-check install --quiet
+PIP := $(IN_VENV) -m pip --disable-pip-version-check install
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -70,14 +70,19 @@ $(IN_VENV):
 	"$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/run.stamp: pyproject.toml | $(IN_VENV)
+	@echo "installing NumPy, LLVM (llvmlite), OpenCL (PoCL) and scikit-learn into $(VENV):"
+	@echo "some 200 MB are downloaded; half a minute to some minutes"
 	$(PIP) --editable ".[examples,pocl]"
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(IN_VENV)
+	@echo "installing NumPy, LLVM, OpenCL, scikit-learn and the tools for tests into $(VENV):"
+	@echo "some 250 MB are downloaded; half a minute to some minutes"
 	$(PIP) --editable ".[dev]"
 	@touch $@
 
 # PyTorch is for comparison only; this exact version is the one the parity tests were written to.
 $(VENV)/parity.stamp: $(VENV)/dev.stamp
+	@echo "installing PyTorch into $(VENV): 200 MB to some GB are downloaded; minutes"
 	$(PIP) torch==2.13.0
 	@touch $@

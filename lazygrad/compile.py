@@ -54,6 +54,7 @@ from .loops.ir import Function, digest
 from .loops.lower import lower
 from .loops.overwrite import overwrite
 from .loops.rebase import rebase
+from .progress import compiling, counted
 from .rewrite import Rules, rewrite
 from .runtime import saved
 from .runtime.buffer import DeviceBuffer, interceptor, realized
@@ -165,7 +166,8 @@ def _loaded_or_compiled(
         plan = saved.load(key) if on_disk else None
         if plan is None:
             slots, abstract = _over_slots(outputs, leaves, arguments)
-            plan = compile_graph(abstract, slots, gifts, stages)
+            with compiling():
+                plan = compile_graph(abstract, slots, gifts, stages)
             if on_disk:
                 saved.save(key, plan)
     return plan
@@ -221,7 +223,10 @@ def compile_graph(
         given = {renamed[node]: leaf for node, leaf in gifts.items() if node in renamed}
         in_contractions = not device.machine.gpu
         memory = stages.run("memory", plan_memory, schedule, given, in_contractions)
-        launches = [compile_kernel(kernel, memory, device, stages) for kernel in schedule.kernels]
+        launches = [
+            compile_kernel(kernel, memory, device, stages)
+            for kernel in counted("kernel", schedule.kernels)
+        ]
         linker.add(part, device, schedule, memory, launches, stages)
     return linker.plan(placed, checks)
 

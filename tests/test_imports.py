@@ -19,6 +19,7 @@ ROOT = Path(lazygrad.__file__).parent
 LAYERS = [
     "errors",
     "config",
+    "progress",
     "interned",
     "dtypes",
     "expr",

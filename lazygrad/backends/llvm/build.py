@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 
 from ... import config
 from ...errors import CompilerError
+from ...progress import tell
 from ...runtime.cache import DiskCache
 from .target import Target
 
@@ -181,6 +182,9 @@ class Build:
         take its text."""
         try:
             while task := _next(self._open):
+                tell(
+                    f"machine code of kernel {len(self._new) - len(self._open)} of {len(self._new)}"
+                )
                 try:
                     task.data = _to_object(task.renamed, self._target)
                 except RuntimeError as error:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ... import config
 from ...loops.ir import For, Function, statements
+from ...progress import counted
 from ..base import Launch, Machine
 from .build import Build, Source, to_assembly
 from .codegen import codegen, scratch_bytes
@@ -96,7 +97,7 @@ class CPUProgram:
         keys = [_key(launch) for launch in launches]
         self._sources = dict(zip(keys, launches, strict=True))
         build = Build(device.target)
-        for key, launch in self._sources.items():
+        for key, launch in counted("loops of kernel", self._sources.items()):
             build.add(launch.function.name, key, partial(_source, launch, device.target))
         kernels = build.finish()
         self._kernels = [kernels[key] for key in keys]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CompilerError
+from ...progress import counted
 from ...runtime.cache import DiskCache
 from ..base import Launch
 from .codegen import Facts, codegen, kernel_name
@@ -160,7 +161,7 @@ class OpenCLProgram:
         self._events: list[Any] = []
         self._sources: list[str] = []
         self._calls: list[Call] = []
-        for each in launches:
+        for each in counted("program of kernel", launches):
             code = generate(each, facts, builder.cache)
             kernel = builder.kernel(code.name, code.text)
             serials = [-1] * (len(each.slots) + 1)

@@ -1,0 +1,70 @@
+"""A line on the terminal while the compiler works for long.
+
+    compiling: kernel 12 of 40
+
+It comes after a second, tells what is being done, and is gone when that is done. Where standard
+error is no terminal, or DEBUG tells more, there is none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TypeVar
+
+from . import config
+
+T = TypeVar("T")
+
+after = 1.0  # seconds before the line is shown
+EVERY = 0.1  # seconds between two looks at what it should say
+ERASE = "\r\x1b[K"
+
+_doing: list[str] = []  # what the compilation that is told of is doing; empty while there is none
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Show the line while the block runs. Inside another such block it is that one's line."""
+    stream = sys.stderr
+    if _doing or config.DEBUG or stream is None or not stream.isatty():
+        yield
+        return
+    _doing.append("graph")
+    ended = Event()
+
+    def show() -> None:
+        seconds, shown = after, ""
+        while not ended.wait(seconds):
+            if _doing and _doing[0] != shown:
+                shown = _doing[0]
+                stream.write(f"{ERASE}compiling: {shown} ...")
+                stream.flush()
+            seconds = EVERY
+        if shown:
+            stream.write(ERASE)
+            stream.flush()
+
+    thread = Thread(target=show, name="lazygrad-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _doing.clear()
+
+
+def tell(what: str) -> None:
+    """What is being done now, if there is a line."""
+    if _doing:
+        _doing[0] = what
+
+
+def counted(what: str, items: Collection[T]) -> Iterator[T]:
+    """The items, one after another; the line tells of which it is."""
+    for n, item in enumerate(items, start=1):
+        tell(f"{what} {n} of {len(items)}")
+        yield item
