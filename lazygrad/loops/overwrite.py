@@ -2,7 +2,9 @@
 
     f(out out0, in0): out0[i] = in0[i] + 1   ->   f(out out0): out0[i] = out0[i] + 1
 
-Two arguments with the same memory would break what backends promise their compilers.
+Two arguments with the same memory would break what backends promise their compilers. An element
+that would be stored where it was loaded from is not stored: a scatter into the memory of its base
+touches nothing but the elements that it changes.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..expr import Array, Expr
-from .ir import Function
+from ..expr import Array, Expr, Load
+from .ir import Body, For, Function, Stmt, Store
 from .rebuild import replace_arrays
 
 
@@ -35,8 +37,29 @@ def overwrite(
         for n, array in enumerate(function.arguments)
     )
     changes = {a: (b, _same) for a, b in zip(function.arguments, new, strict=True) if a != b}
-    body = replace_arrays(function.body, changes)
+    body = without_idle_stores(replace_arrays(function.body, changes))
     return replace(function, arguments=tuple(new[n] for n in kept), body=body), new
+
+
+def without_idle_stores(body: Body) -> Body:
+    """The body without stores of elements where they were loaded from, and loops of such alone.
+
+    for i: out0[i] = out0[i]   ->   (nothing)
+    """
+    result: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case Store(array=array, index=index, value=Load() as load) if (
+                load.array == array and load.index is index and load.guard is None
+            ):
+                continue
+            case For():
+                inside = without_idle_stores(stmt.body)
+                if inside:
+                    result.append(replace(stmt, body=inside))
+            case _:
+                result.append(stmt)
+    return tuple(result)
 
 
 def _same(index: Expr) -> Expr:

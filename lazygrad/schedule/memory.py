@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby
 
-from ..graph.ir import Node
+from ..graph.ir import Contiguous, Detach, Node, Reshape, Scatter, topological
 from ..index import flatten
 from .access import accesses
 from .ir import Kernel, Schedule, axis_variables
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 MAX_TRIES = 64  # larger slots that a node is offered: placing stays linear however many live
-_IN_PLACE_KINDS = ("map", "row")
+_IN_PLACE_KINDS = ("map", "row", "scatter")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,9 +66,9 @@ def plan_memory(
 
     Requires: a verified schedule. `donated` names for an output the Buffer whose memory it may
     take, if that is no longer needed. Ensures: nodes share a slot only where their lives do not
-    meet, but for a node that takes its input's place: its kernel (a map or row kernel, and with
-    `in_contractions` a contraction, which then computes each element once) reads that input only
-    in this node's own member, and there only the very element that it writes.
+    meet, but for a node that takes its input's place: its kernel (a map, row or scatter kernel, and
+    with `in_contractions` a contraction, which then computes each element once) reads that input
+    only in this node's own member, and there only the very element that it writes.
     """
     last = len(schedule.kernels)
     births = {n: k for k, kernel in enumerate(schedule.kernels) for n in kernel.outputs}
@@ -144,10 +144,20 @@ def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
         for access in accesses(node, boundary.__contains__):
             x = access.node
             same = x.size == node.size and flatten(access.index, x.shape) is own
+            same = same or (isinstance(node, Scatter) and _is_base_alone(node, x))
             same = same and kernel.layouts.get(x) == kernel.layouts.get(node)
             of_x = readers.setdefault(x, {})
             of_x[node] = of_x.get(node, True) and same
     return readers
+
+
+def _is_base_alone(node: Scatter, x: Node) -> bool:
+    """Whether a scatter reads x as its base, and neither as indices nor as values."""
+    base = node.x
+    while isinstance(base, (Reshape, Contiguous, Detach)) and base is not x:
+        base = base.x
+    rest = topological([*node.indices, node.values], lambda n: () if n is x else n.inputs)
+    return base is x and x not in rest
 
 
 # --------------------------------------------------------------------------- placing
