@@ -83,8 +83,13 @@ _launches: dict[Key, Launch] = {}
 _functions: dict[tuple[Function, str], Function] = {}
 
 
-def realize(nodes: Sequence[Node], walked: Structure | None = None) -> list[DeviceBuffer]:
-    """Compute the nodes, and return the memory of each. `walked` is as in `plan_for`.
+def realize(
+    nodes: Sequence[Node],
+    walked: Structure | None = None,
+    donated: Mapping[int, Node] | None = None,
+) -> list[DeviceBuffer]:
+    """Compute the nodes, and return the memory of each. `walked` and `donated` are as in
+    `plan_for`; a node that takes over the memory of a leaf has its very storage.
 
     Raises OutOfMemoryError, IndexError for an index out of range if that is known by now, and
     CompilerError for a fault of the compiler that no slower way leads around.
@@ -92,7 +97,7 @@ def realize(nodes: Sequence[Node], walked: Structure | None = None) -> list[Devi
     intercept = interceptor.get()
     if intercept is not None:
         return intercept(nodes)
-    plan, leaves = plan_for(nodes, walked=walked, may_vary=True)
+    plan, leaves = plan_for(nodes, donated, walked, may_vary=True)
     return plan.run([storage_of(leaf) for leaf in leaves], partial(sources_of, nodes, leaves))
 
 

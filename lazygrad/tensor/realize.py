@@ -43,6 +43,7 @@ from ..graph.ir import (
 )
 from ..graph.structure import Structure
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
+from .donate import accepted, moved
 
 if TYPE_CHECKING:
     from .core import TensorCore
@@ -108,7 +109,7 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
     if pending:
         try:
             if interceptor.get() is not None or _is_alone(wanted, pending):
-                _compute(pending)
+                _compute(pending, wanted)
             else:
                 wanted += _compute_along(wanted, pending)
         except IndexError:
@@ -143,16 +144,22 @@ def _written_on(devices: Collection[str | None]) -> list[TensorCore]:
     return [t for t in found if t is not None and t._node.device in devices]
 
 
-def _compute(nodes: Sequence[Node], walked: Structure | None = None) -> None:
-    """Compute the nodes, and remember their storage. `walked` has been walked to them already."""
+def _compute(
+    nodes: Sequence[Node], wanted: Sequence[TensorCore], walked: Structure | None = None
+) -> None:
+    """Compute the nodes, and remember their storage. They are values of the wanted tensors, and
+    others; `walked` has been walked to them already."""
     from ..compile import realize  # the compiler is loaded when there is something to compile
 
+    donated = accepted(wanted, nodes)
     try:
-        storages = realize(nodes) if walked is None else realize(nodes, walked)
+        storages = realize(nodes, walked, donated) if walked or donated else realize(nodes)
     except (ConfigError, DeviceError, IndexError, OutOfMemoryError) as error:
         # the user's to mend, and all in the message: the way there leads through the compiler
         raise error.with_traceback(None) from error.__cause__
-    for node, storage in zip(nodes, storages, strict=True):
+    for n, (node, storage) in enumerate(zip(nodes, storages, strict=True)):
+        if n in donated and storage is donated[n].storage:  # type: ignore[attr-defined]
+            storage = moved(storage)
         realized[node] = storage
 
 
@@ -190,7 +197,7 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
     sources = [_source(node) for nodes in read.values() for node in nodes]
     held.update(node for node in sources if node in walked.number)
     kept = _kept(walked, pending, held, roots)
-    _compute(pending + kept, walked)
+    _compute(pending + kept, wanted, walked)
     _release()
     left = [n for n in others & held if n.device is not None and n not in realized]
     _passed.extend(ref(node) for node in left)

@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary, ref
 
 from ..errors import DTypeError
 from ..graph.ir import Buffer, Detach, Node, Overwritten, Shape, Token
-from ..runtime.buffer import DeviceBuffer, realized
+from ..runtime.buffer import DeviceBuffer, interceptor, realized
+from .blocks import put_block
 from .realize import live, shared, written
 from .views import (
     HELD_ONCE,
@@ -285,7 +286,11 @@ class Sharing:
                     "in place: a detached tensor shares its memory with the one it was detached "
                     "from, so it cannot take a value that requires gradient; use clone() first"
                 )
-            whole = put(self._path, base._node, node)
+            whole = None
+            if not (requires_grad or base._requires_grad or interceptor.get()):
+                whole = put_block(self._path, base._node, node)
+            if whole is None:
+                whole = put(self._path, base._node, node)
             base._write(whole, requires_grad, records and not detached)
             return
         if variable:

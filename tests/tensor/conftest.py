@@ -19,7 +19,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many nodes each call of `realize` has computed during the test so far."""
     calls: list[int] = []
 
-    def realize(nodes: Sequence[Node], walked: object = None) -> list[DeviceBuffer]:
+    def realize(nodes: Sequence[Node], *_: object) -> list[DeviceBuffer]:
         calls.append(len(nodes))
         values = evaluate(nodes)
         return [
