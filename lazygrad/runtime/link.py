@@ -12,7 +12,7 @@ from ..dtypes import DType
 from ..graph.ir import Buffer, InRange
 from ..loops.check_accesses import REPORT
 from ..schedule.ir import Kernel, Schedule
-from ..schedule.memory import MemoryPlan, outputs_of
+from ..schedule.memory import MemoryPlan
 from ..schedule.place import Located, Part
 from .accesses import CheckAccesses
 from .device import Device as Devices
@@ -54,8 +54,8 @@ class Linker:
         name = part.device
         slots = [self._allocate(device, nbytes) for nbytes in memory.slots]
         self._place.update(((node, name), slots[slot]) for node, slot in memory.slot_of.items())
-        for node in outputs_of(schedule):
-            if node not in memory.slot_of:
+        for node in [node for kernel in schedule.kernels for node in kernel.outputs]:
+            if node not in memory.slot_of:  # in what was donated
                 self._place[node, name] = self._place[memory.in_place[node], name]
                 self._taken.append(self._place[node, name])
         computed = iter(schedule.outputs)

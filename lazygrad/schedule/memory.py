@@ -32,8 +32,9 @@ class MemoryPlan:
     """Where a schedule's stored nodes are kept.
 
     `slots` are sizes in bytes; the first `outputs` of them are those of the schedule's outputs, in
-    the order in which `outputs_of` has them. `slot_of` has each stored node but those that take a
-    donated buffer. `in_place` names for a node the input whose memory it takes over.
+    the order in which `outputs_of` has them. `slot_of` has each stored node but those that lie in a
+    donated buffer, which they or others before them take. `in_place` names for a node the input
+    whose memory it takes over.
     `least` is what any plan needs: the most bytes that are alive at once.
     """
 
@@ -109,29 +110,32 @@ def _choose_in_place(
 ) -> dict[Node, Node]:
     """For each node that can take the memory of an input that dies at its kernel: that input."""
     chosen: dict[Node, Node] = {}
-    for k, kernel in kernels.items():
+    gifts = dict(donated)
+    for k, kernel in sorted(kernels.items(), reverse=True):
         dying = [x for x in kernel.inputs if deaths[x] == k]
         mine = {x for x in dying if x in births}  # made by this schedule, so its to give away
-        wanted = [m for m in kernel.members if m.stored and _candidates(m.node, mine, donated)]
+        wanted = [m for m in kernel.members if m.stored and _candidates(m.node, mine, gifts)]
         if not wanted:
             continue
         readers = _readers(kernel)
         free = set(dying)
         for member in wanted:
-            for x in _candidates(member.node, mine, donated):
-                if x in free and readers.get(x) == {member.node: True}:
-                    chosen[member.node] = x
+            node = member.node
+            for x in _candidates(node, mine, gifts):
+                if x in free and readers.get(x) == {node: True}:
+                    chosen[node] = x
                     free.discard(x)
+                    if node in gifts and x in births:
+                        gifts[x] = gifts[node]  # what takes x's place may begin there
                     break
     return chosen
 
 
 def _candidates(node: Node, dying: set[Node], donated: Mapping[Node, Node]) -> list[Node]:
-    """Inputs whose memory fits a node: the one donated to it, else those that die."""
+    """Inputs whose memory fits a node: the one donated to it, and those that die."""
     gift = donated.get(node)
-    if gift is not None and gift.dtype == node.dtype and gift.size == node.size:
-        return [gift]
-    return [x for x in dying if x.dtype == node.dtype and x.size == node.size]
+    gifts = [] if gift is None else [gift]
+    return [x for x in (*gifts, *dying) if x.dtype == node.dtype and x.size == node.size]
 
 
 def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
@@ -144,19 +148,20 @@ def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
         for access in accesses(node, boundary.__contains__):
             x = access.node
             same = x.size == node.size and flatten(access.index, x.shape) is own
-            same = same or (isinstance(node, Scatter) and _is_base_alone(node, x))
+            same = same or (isinstance(node, Scatter) and _is_base_alone(node, x, boundary))
             same = same and kernel.layouts.get(x) == kernel.layouts.get(node)
             of_x = readers.setdefault(x, {})
             of_x[node] = of_x.get(node, True) and same
     return readers
 
 
-def _is_base_alone(node: Scatter, x: Node) -> bool:
-    """Whether a scatter reads x as its base, and neither as indices nor as values."""
+def _is_base_alone(node: Scatter, x: Node, boundary: set[Node]) -> bool:
+    """Whether a scatter reads x as its base, and neither as indices nor as values. What is in the
+    boundary is read from memory."""
     base = node.x
     while isinstance(base, (Reshape, Contiguous, Detach)) and base is not x:
         base = base.x
-    rest = topological([*node.indices, node.values], lambda n: () if n is x else n.inputs)
+    rest = topological([*node.indices, node.values], lambda n: () if n in boundary else n.inputs)
     return base is x and x not in rest
 
 
@@ -172,7 +177,7 @@ def _blocks(
         source = in_place.get(node)
         if source is None:
             blocks[node] = _Block([node], aligned(node.nbytes), birth, deaths[node])
-        elif source in births:
+        elif source in blocks:
             block = blocks[node] = blocks[source]
             block.nodes.append(node)
             block.death = deaths[node]

@@ -127,6 +127,12 @@ class Elementwise(Autograd):
         exact = self.dtype == float64 and isinstance(other, float)
         return self._from_node(ir.Const(other, float64 if exact else number_dtype(other)))
 
+    def _as_value(self, name: str, y: Operand) -> Self:
+        """An operand as a tensor of this dtype: what is written into this one."""
+        if isinstance(y, (bool, int, float)) and self.dtype.is_float:
+            return self._from_node(ir.Const(y, self.dtype))
+        return self._as_tensor(name, y).cast(self.dtype)
+
     def mul(self, y: Operand) -> Self:
         """x * y; logical and for bools."""
         return self._binary("mul", ir.Mul, y)

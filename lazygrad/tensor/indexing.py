@@ -72,7 +72,7 @@ class Indexing(Activations):
 
     def _put(self, index: Any, value: Operand, op: str) -> None:
         """`x[index] = value` by "set", `x[index] += value` by "sum", of equal indices too."""
-        new = self._as_tensor("setitem", value).cast(self.dtype)
+        new = self._as_value("setitem", value)
         mask = _whole_mask(self, index) if op == "set" else None
         if mask is not None and new.ndim <= self.ndim - mask.ndim:
             kept = self._from_node(mask._node)

@@ -43,7 +43,7 @@ class InPlace(Losses):
 
     def copy_(self, y: Operand) -> Self:
         """x given the values of y, broadcast, cast and moved here, with its gradient."""
-        new = self._as_tensor("copy_", y).cast(self.dtype).to(self.device)
+        new = self._as_value("copy_", y).to(self.device)
         return self._update(new._derived(broadcast_node("copy_", new._node, self.shape)))
 
     def fill_(self, value: Operand) -> Self:

@@ -200,3 +200,288 @@ def test_a_second_backward_pass_needs_the_graph() -> None:
     (loss * 2).backward()
     assert w.grad is not None
     assert w.grad.tolist() == [8.0, 16.0]
+
+
+# --------------------------------------------------------------------------- state
+
+
+def counted(counts: Counts, step: Callable[[int], Any], times: int = 12) -> list[Counts]:
+    """What each step of a loop compiles and runs."""
+    found = []
+    counts.take()
+    for i in range(times):
+        step(i)
+        found.append(counts.take())
+    return found
+
+
+def assert_flat(steps: list[Counts], period: int = 1) -> None:
+    """From the fifth step on nothing is compiled, and each does what one a period before did."""
+    assert sum(step.compiled for step in steps[4:]) == 0
+    for before, step in zip(steps[4:], steps[4 + period :], strict=False):
+        assert step == before
+
+
+def _fill(x: Tensor, i: int) -> None:
+    x[i] = x.shape[1] * i
+
+
+def _fill_column(x: Tensor, i: int) -> None:
+    x[:, i] = i + 1
+
+
+def _fill_rows(x: Tensor, i: int) -> None:
+    x[i : i + 2, 3:5] = i
+
+
+def _fill_view(x: Tensor, i: int) -> None:
+    x[i][2] = i
+
+
+def _fill_at(x: Tensor, i: int) -> None:
+    x[Tensor([i, i + 1])] = float(i)
+
+
+def _add(x: Tensor, i: int) -> None:
+    x += i
+
+
+def _scale_rows(x: Tensor, i: int) -> None:
+    x[i] *= 0.5 + i
+
+
+def _decay(x: Tensor, i: int) -> None:
+    x.assign(x * 0.9 + 0.1)
+
+
+def _fill_through_transpose(x: Tensor, i: int) -> None:
+    x.T[2:5, i].fill_(i)
+
+
+def _fill_and_reshape(x: Tensor, i: int) -> None:
+    x[2 * i : 2 * i + 2, 4:8].view(4, 2).copy_(Tensor([[1.0], [2.0], [3.0], [4.0]]) * i)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [_fill, _fill_column, _fill_rows, _fill_view, _fill_at, _add, _scale_rows, _decay,
+     _fill_through_transpose, _fill_and_reshape],
+)  # fmt: skip
+@pytest.mark.parametrize("reads", ["another sum", "itself"])
+def test_each_step_of_a_loop_that_writes_does_constant_work(
+    counts: Counts, write: Callable[[Tensor, int], None], reads: str
+) -> None:
+    start = np.random.default_rng(0).random((64, 32), np.float32)
+    x, mirror = Tensor(start).clone().realize(), Tensor(start).clone()
+
+    def step(i: int) -> None:
+        write(x, i + 3)
+        if reads == "itself":
+            x.realize()
+        else:
+            (x * 2).sum().item()
+
+    assert_flat(counted(counts, step))
+    for i in range(12):  # the same without a realization in between
+        write(mirror, i + 3)
+    np.testing.assert_allclose(x.numpy(), mirror.numpy(), rtol=1e-6)
+
+
+def test_a_recurrent_state_is_computed_once_a_step(counts: Counts) -> None:
+    cell, head = nn.GRU(16, 32), nn.Linear(32, 16)
+    table = nn.Embedding(16, 16)
+    token, h = Tensor([[3]]), None
+    graphs = []
+
+    def step(i: int) -> None:
+        nonlocal token, h
+        y, h = cell(table(token), h)
+        token = head(y)[:, -1].softmax(-1).multinomial(1)
+        token.item()
+        h.realize()  # is there already: what has to be computed is none of it
+        graphs.append(size_to_compute(y))
+
+    steps = counted(counts, step)
+    assert_flat(steps)
+    assert set(graphs[2:]) == {graphs[-1]}
+
+
+def size_to_compute(tensor: Tensor) -> int:
+    """How many nodes a tensor still needs that are not computed."""
+    from lazygrad.graph.ir import Buffer, topological
+    from lazygrad.runtime.buffer import realized
+
+    def inputs(node: Any) -> Any:
+        return () if isinstance(node, Buffer) or node in realized else node.inputs
+
+    return len(topological([tensor.node], inputs))
+
+
+@pytest.mark.parametrize("step", ["product", "elementwise", "cache"])
+def test_values_carried_from_step_to_step_grow_no_chain(counts: Counts, step: str) -> None:
+    w = floats(24, 24).realize()
+    h = floats(4, 24)
+    cache = Tensor.zeros(40, 24).contiguous().realize()
+    sizes = []
+
+    def advance(i: int) -> None:
+        nonlocal h
+        if step == "product":
+            h = (h @ w).tanh()
+        elif step == "elementwise":
+            h = h * 0.9 + 0.1
+        else:
+            cache[i : i + 1] = h[:1]
+            h = h * 0.5 + (cache * 0.25).sum(axis=0)
+        (h * 2).sum().item()
+        sizes.append(size_to_compute(h))
+
+    steps = counted(counts, advance, 16)
+    assert_flat(steps, period=1 if step == "product" else 2)  # cheap ones: every second is kept
+    assert max(sizes) <= 12
+
+
+def test_cheap_values_that_locals_hold_are_not_stored(counts: Counts) -> None:
+    x = floats(64, 64).realize()
+    a = x * 2
+    b = a + 1
+    c = b.relu()
+    total = c.sum()
+    total.item()
+    assert not a.is_realized
+    assert not b.is_realized
+    assert not c.is_realized
+    dear = x @ x
+    (dear + 1).sum().item()
+    assert dear.is_realized
+
+
+def test_a_value_computed_along_is_no_longer_an_expression(counts: Counts) -> None:
+    x = floats(64, 64).realize()
+    h = x @ x
+    shifted = h + 1
+    counts.take()
+    shifted.sum().item()
+    assert size_to_compute(h) == 1
+    counts.take()
+    h.sum().item()
+    assert counts.take().flops < 64 * 64 * 64
+
+
+def test_the_same_writes_without_reads_are_one_computation(counts: Counts) -> None:
+    x, v = Tensor.zeros(30, 4).contiguous().realize(), floats(30, 4)
+    counts.take()
+    for i in range(30):
+        x[i] = v[i] * 2
+    assert counts.take() == Counts()
+    np.testing.assert_array_equal(x.numpy(), v.numpy() * 2)
+    assert counts.take().compiled == 1
+
+
+# --------------------------------------------------------------------------- memory
+
+
+def address(x: Tensor) -> int:
+    """Which memory holds the values."""
+    return id(x.storage.memory)
+
+
+def written(at: str, x: Tensor, value: float) -> None:
+    """One of the ways to write to a row."""
+    if at == "int":
+        x[3] = value
+    elif at == "slice":
+        x[3:4] = value
+    elif at == "tensor":
+        x[Tensor([3])] = value
+    else:
+        x[np.array([3])] = value
+
+
+ROWS = ["int", "slice", "tensor", "array"]
+
+
+@pytest.mark.parametrize("at", ROWS)
+def test_a_row_is_written_where_it_lies_if_nobody_else_sees_it(counts: Counts, at: str) -> None:
+    x = Tensor.zeros(64, 16).contiguous().realize()
+    places = set()
+    for i in range(4):
+        written(at, x, i)
+        x.realize()
+        places.add(address(x))
+        assert x[3].tolist() == [i] * 16
+        assert x.sum().item() == 16 * i
+    assert len(places) == 1
+    written(at, x, 7)  # several writes before they are computed, too
+    written(at, x, 8)
+    assert x[3, 0].item() == 8
+    assert address(x) in places
+
+
+@pytest.mark.parametrize("at", ROWS)
+@pytest.mark.parametrize(
+    "holder", ["numpy", "expression", "clone", "view", "detached", "storage", "shared", "value"]
+)
+@pytest.mark.parametrize("is_late", [False, True])
+def test_memory_that_others_see_never_changes(at: str, holder: str, is_late: bool) -> None:
+    given = np.ones((64, 16), np.float32)
+    x = Tensor(given) if holder == "shared" else Tensor.ones(64, 16).contiguous().realize()
+    if is_late:  # held after a first write that is not computed yet
+        written(at, x, 1.0)
+    held: Any = None
+    if holder == "numpy":
+        held = x.numpy()
+    elif holder == "expression":
+        held = x * 1
+    elif holder == "clone":
+        held = x.clone()
+    elif holder == "view":
+        held = x[3:5] * 1
+    elif holder == "detached":
+        held = x.detach().clone()
+    elif holder == "storage":
+        held = x.realize().storage
+    if holder == "value":
+        x[3] = x[5] + x[3] + x.sum() * 0
+        x.realize()
+        assert x[3].tolist() == [2.0] * 16
+        return
+    written(at, x, 9.0)
+    x.realize()
+    assert x[3].tolist() == [9.0] * 16
+    if holder == "storage":
+        held = held.numpy()
+    if holder == "shared":
+        held = given
+    values = held if isinstance(held, np.ndarray) else held.numpy()
+    assert values.max() == values.min() == 1.0
+
+
+def test_equal_writes_are_computed_again() -> None:
+    x = Tensor.zeros(8, 4).contiguous().realize()
+    place, one, two = Tensor([3]), Tensor.full((1, 4), 1.0).realize(), Tensor([2.0]).realize()
+    kept = []
+    for value in (one, two, one, two, one):
+        x[place] = value
+        kept.append(x * 1)  # an expression of each value, computed later
+        x.realize()
+        assert x[3, 0].item() == value.numpy().flat[0]
+    assert [y[3, 0].item() for y in kept] == [1, 2, 1, 2, 1]
+
+
+def test_a_failed_computation_leaves_a_written_tensor_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = Tensor.zeros(8, 4).contiguous().realize()
+    x[2] = 5.0
+    execute = Plan.execute
+
+    def failing(plan: Plan, memories: list[Any]) -> list[Any]:
+        raise MemoryError
+
+    monkeypatch.setattr(Plan, "execute", failing)
+    with pytest.raises(MemoryError):
+        x.realize()
+    monkeypatch.setattr(Plan, "execute", execute)
+    assert x[2].tolist() == [5.0] * 4
+    assert x.sum().item() == 20.0
