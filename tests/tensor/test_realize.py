@@ -476,7 +476,7 @@ def test_a_failed_computation_leaves_a_written_tensor_as_it_was(
     x[2] = 5.0
     execute = Plan.execute
 
-    def failing(plan: Plan, memories: list[Any]) -> list[Any]:
+    def failing(plan: Plan, memories: list[Any], *_: Any) -> list[Any]:
         raise MemoryError
 
     monkeypatch.setattr(Plan, "execute", failing)
