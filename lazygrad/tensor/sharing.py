@@ -317,7 +317,7 @@ class Sharing:
 
     def _part_later(self) -> None:
         """Part now, or with a later realization, when nobody else holds the base any more."""
-        if not self._part():
+        if not self._part() and self._base is not None and not self._base._is_variable():
             shared[id(self)] = ref(self)
 
     def _part_computed(self) -> bool:
