@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor, TinyJit, jit
-from lazygrad.errors import ShapeError
+from lazygrad.errors import JitError, ShapeError
 from lazygrad.graph.ir import Buffer, topological
 from lazygrad.tensor.views import path_between, strides
 
@@ -411,3 +411,24 @@ def test_strides_are_pytorch_s() -> None:
     assert strides(path_between(x.T.view(12).node, x.node), x.shape) is None
     assert x.is_contiguous()
     assert not x.T.is_contiguous()
+
+
+def test_arguments_that_share_memory_with_what_is_written_are_refused() -> None:
+    x, state = grid(), grid()
+
+    def scaled(a: Tensor, b: Tensor) -> Tensor:
+        a.mul_(2)
+        return b + 0
+
+    def outer(a: Tensor) -> Tensor:
+        a.add_(1)
+        return state + 0
+
+    for first, second in ((x, x[0]), (x[0], x), (x[:2], x[1:])):
+        with pytest.raises(JitError, match=r"shares its memory.*clone"):
+            jit(scaled)(first, second)
+    with pytest.raises(JitError, match=r"shares its memory.*clone"):
+        jit(outer)(state[0])
+    np.testing.assert_array_equal(x.numpy(), grid().numpy())
+    np.testing.assert_array_equal(state.numpy(), grid().numpy())
+    assert jit(scaled)(x[0].clone(), x[1]).tolist() == [4, 5, 6, 7]
