@@ -204,8 +204,8 @@ class Replay:
         roots = [_root(tensor) for tensor in tensors]
         writers = {id(roots[n]): tensors[n] for n, _ in self.effects.arguments}
         read = {id(_root(tensor)) for tensor in self.known.values()} if writers else set()
-        for root, tensor in writers.items():
-            if root in read and id(tensor) not in self.known:
+        for place, tensor in writers.items():
+            if place in read and id(tensor) not in self.known:
                 raise JitError(
                     f"jit: an argument of shape {tensor.shape}, which the function writes to, "
                     "shares its memory with a tensor from outside that it reads; pass its clone()"
