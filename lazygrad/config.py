@@ -34,7 +34,7 @@ disk; 0 (the default): by the cost model alone."""
 
 WINOGRAD: int
 """1 (the default): convolutions that it makes faster are computed from tiles, with fewer products,
-on a CPU; then an infinite or very large pixel spoils the results of its whole tile. 0: none is."""
+on a CPU. 0: none is."""
 
 BOUNDS: int
 """1: every access of a kernel is tested against the size of its array, and one outside raises

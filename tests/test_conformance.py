@@ -234,7 +234,7 @@ def _winograd(rng: np.random.Generator, cls: Any) -> Case:
         made = ir.WinogradFilter(w)
         if cls is ir.Winograd:
             x = random_buffer(rng, x_shape, float32)
-            yield (ir.Winograd(x, made), ir.Neg(ir.Winograd(ir.Abs(x), made)))
+            yield (ir.Winograd(x, made, w), ir.Neg(ir.Winograd(ir.Abs(x), made, w)))
         else:
             yield (made,)
 

@@ -383,16 +383,13 @@ def _winograd_filter(node: ir.WinogradFilter, w: Array) -> Array:
 
 
 @case(ir.Winograd)
-def _winograd(node: ir.Winograd, x: Array, u: Array) -> Array:
-    b, a = np.array(winograd.INPUT), np.array(winograd.OUTPUT)
-    size, step = winograd.POINTS, winograd.TILE
-    tiles = np.lib.stride_tricks.sliding_window_view(
-        _accumulated(x, node.dtype), (size, size), axis=(2, 3)
-    )[:, :, ::step, ::step]
-    v = np.einsum("ki,lj,nctsij->klncts", b, b, tiles)
-    m = np.einsum("klco,klncts->klnots", _accumulated(u, node.dtype), v)
-    y = np.einsum("ak,bl,klnots->notasb", a, a, m)
-    return convert(np.reshape(y, node.shape), node.dtype)
+def _winograd(node: ir.Winograd, x: Array, u: Array, w: Array) -> Array:
+    taps = (winograd.TAPS, winograd.TAPS)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        _accumulated(x, node.dtype), taps, axis=(2, 3)
+    )
+    y = np.einsum("ncyxij,ocij->noyx", windows, _accumulated(w, node.dtype))
+    return convert(y, node.dtype)
 
 
 # --------------------------------------------------------------------------- placement

@@ -18,7 +18,7 @@ from .gpu_contract import fills_blocks, spread_contraction
 from .hoist import hoist
 from .interleave import interleave
 from .interval import intervals
-from .ir import Body, For, Function, Stmt
+from .ir import Body, For, Function, If, Stmt
 from .merge import merge
 from .padding import skip_padding
 from .parallelize import parallelize
@@ -104,6 +104,9 @@ def _tile(body: Body, kind: str, machine: Machine, rank: int = 0) -> tuple[Body,
         plan = plan_contraction(found, machine, rank)
         if plan is not None:
             return contract(found, plan, machine), plan.reason
+    if kind == "total":  # one number
+        row_plan = plan_inner(body, machine.vector_bytes)
+        return vectorize_rows([], body, row_plan), row_plan.reason
     loops, inside = _merged(body)
     if kind == "transform":  # lanes of other channels would need a line each
         row_plan = plan_inner(inside, machine.vector_bytes)
@@ -128,6 +131,10 @@ def _tile_parts(body: Body, kinds: tuple[str, ...], machine: Machine) -> tuple[B
             part, reason = _tile((stmt,), next(kind), own)
             tiled += rename_own(part, f"s{len(reasons)}")
             reasons.append(reason)
+        elif isinstance(stmt, If):
+            part, reason = _tile(stmt.body, next(kind), own)
+            tiled.append(replace(stmt, body=rename_own(part, f"s{len(reasons)}")))
+            reasons.append(f"if need be, {reason}")
         else:
             tiled.append(stmt)
     return nest([loop.var for loop in loops], tuple(tiled)), reasons

@@ -7,8 +7,11 @@
                       v[k, c, tile] = (B^T line B)[k]
         serial k, o:  m[k, o, tile] = sum over c of u[k, c, o] * v[k, c, tile]
         serial o:     out[four pixels] = what is done with the sums in (A^T m[:, o, tile] A)
+        if some sum is not finite:
+            serial o: out[pixel] = the same with the sum over c and 3 x 3 taps
 
-A slice's transforms are about as large as L2. The sums are a contraction like any other.
+An infinite pixel, or one so large that its tile overflows, would else spoil all four results of the
+tile. A slice's transforms are about as large as L2. The sums are a contraction like any other.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from ..graph.ir import Winograd, WinogradFilter
 from ..graph.ir.winograd import FILTER, INPUT, OUTPUT, POINTS, TAPS, TILE, Matrix
 from ..index import add, flatten, mul
 from ..schedule.ir import Kernel
-from .ir import Accumulate, Alloc, Body, Function, Stmt, Store
+from .ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
 from .lower_rows import Lowering
 from .rebuild import nest
 from .traffic import LINE
@@ -59,9 +62,9 @@ def lower_filter(kernel: Kernel, name: str) -> Function:
 
 
 def lower_winograd(kernel: Kernel, name: str, cores: int) -> Function:
-    """Loops for a kernel of kind winograd: slices for `cores` threads, and in each three parts.
+    """Loops for a kernel of kind winograd: slices for `cores` threads, and in each five parts.
 
-    Ensures: slices are independent; each part is one loop nest.
+    Ensures: slices are independent; each part is one loop nest, the last of them in an If.
     """
     return _Slices(kernel, name, cores).function(name)
 
@@ -119,10 +122,12 @@ class _Slices:
         points, dtype = POINTS * POINTS, self.node.dtype
         self.v = Array("tiles", dtype, points * self._step(self.channels), "local")
         self.m = Array("products", dtype, points * self._step(self.outputs), "local")
+        self.spoilt = Array("spoilt", dtype, self.outputs * self.tiles, "local")  # 0 or nan
 
     def function(self, name: str) -> Function:
         inside = (
-            Alloc(self.v), *self.transform(), Alloc(self.m), *self.sums(), *self.results(),
+            Alloc(self.v), *self.transform(), Alloc(self.m), *self.sums(), Alloc(self.spoilt),
+            *self.results(), *self.repair(),
         )  # fmt: skip
         body = nest([self.share, self.n, self.down, self.across], inside)
         arguments = self.lowering.arguments()
@@ -211,14 +216,56 @@ class _Slices:
             for k in range(POINTS)
         ]
         body: list[Stmt] = []
+        sums: list[Expr] = []
         for a, b, value in _transformed(OUTPUT, products):
             place = add(mul(top, TILE), a), add(mul(left, TILE), b)
-            index = (self._image(), self._output(o), *place)
-            body += self.lowering.emit_value(self.member, index, value)
-            position = flatten(index, self.node.shape)
-            for member in self.after:
-                body += self.lowering.emit_member(member, position)
-        return nest([o, *self.tile], tuple(body))
+            body += self._result(o, place, value)
+            sums.append(Load(self.lowering.registers[self.node], Literal(0)))
+        total = reduce(lambda x, y: Op("add", (x, y)), sums)
+        none = Op("mul", (total, Literal(0, total.dtype)))  # nan, if one is not finite
+        place = flatten((o, *self.tile), (o.extent, *(v.extent for v in self.tile)))
+        return nest([o, *self.tile], (*body, Store(self.spoilt, place, none)))
+
+    def _result(self, o: Expr, place: tuple[Expr, Expr], value: Expr) -> Body:
+        """An element of the convolution, and what follows from it."""
+        index = (self._image(), self._output(o), *place)
+        body = self.lowering.emit_value(self.member, index, value)
+        position = flatten(index, self.node.shape)
+        for member in self.after:
+            body += self.lowering.emit_member(member, position)
+        return body
+
+    def repair(self) -> Body:
+        """The slice as a convolution is written, if a result is not finite."""
+        zero, dtype = Literal(0), self.node.dtype
+        any_ = Array("any_spoilt", dtype, 1, "register")
+        n = Var("n_spoilt", self.spoilt.size)
+        image, row, column, lane = self.tile
+        o, c = Var("filter", self.outputs), Var("input", self.channels)
+        y, x = Var("y_pixel", TILE * row.extent), Var("x_pixel", TILE * column.extent)
+        i, j = Var("i_tap", TAPS), Var("j_tap", TAPS)
+        top = add(mul(self.down, TILE * row.extent), y)
+        left = add(mul(self.across, TILE * column.extent), x)
+        acc = Array("direct", dtype, 1, "register")
+        at = (self._image(), c, add(top, i), add(left, j))
+        pixel = self.lowering.values.of(self.node.x, at, ())
+        weight = self.lowering.values.of(self.node.w, (self._output(o), c, i, j), ())
+        term = Accumulate(acc, zero, "sum", Op("mul", (weight, pixel)))
+        body = (
+            Alloc(acc),
+            Store(acc, zero, Literal(0, dtype)),
+            *nest([c, i, j], (term,)),
+            *self._result(o, (top, left), Load(acc, zero)),
+        )
+        return (
+            Alloc(any_),
+            Store(any_, zero, Literal(0, dtype)),
+            *nest([n], (Accumulate(any_, zero, "sum", Load(self.spoilt, add(n))),)),
+            If(
+                Op("ne", (Load(any_, zero), Literal(0, dtype))),
+                nest([o, image, y, x, lane], body),
+            ),
+        )
 
     def _place(self, k: int, l: int, c: Expr, channels: int) -> Expr:
         """Where one of a tile's sixteen numbers lies in a slice."""

@@ -47,7 +47,10 @@ KINDS = (
     "map", "row", "contraction", "winograd", "filter", "scatter", "sort", "copy", "chain",
 )  # fmt: skip
 # Some are lowered to loop nests of other kinds, one or several.
-_NESTS = {"filter": ("map",), "winograd": ("transform", "contraction", "map")}
+_NESTS = {
+    "filter": ("map",),
+    "winograd": ("transform", "contraction", "map", "total", "contraction"),
+}
 
 
 def axis_variables(shape: Sequence[int], prefix: str = "a") -> tuple[Var, ...]:

@@ -188,7 +188,8 @@ CASES = [
     (
         lambda a: ir.Winograd(
             a(np.arange(16.0).reshape(1, 1, 4, 4)),
-            ir.WinogradFilter(a(np.reshape([1.0, *[0.0] * 7, 4.0], (1, 1, 3, 3)))),
+            ir.WinogradFilter(w := a(np.reshape([1.0, *[0.0] * 7, 4.0], (1, 1, 3, 3)))),
+            w,
         ),
         [[[[40, 45], [60, 65]]]],
     ),

@@ -33,7 +33,7 @@ def _values(*shape: int) -> Tensor:
 
 
 def _node(x: Tensor, w: Tensor) -> Node:
-    return Winograd(x._node, WinogradFilter(w._node))
+    return Winograd(x._node, WinogradFilter(w._node), w._node)
 
 
 def _kernel(node: Node) -> Kernel:

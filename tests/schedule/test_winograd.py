@@ -139,27 +139,44 @@ def test_what_is_recognised_is_the_convolution(
     nodes = [node for node in topological(simplify([y._node])) if isinstance(node, Reduce)]
     (found,) = (recognised for node in nodes if (recognised := recognise(node)) is not None)
     (node,) = (node for node in nodes if recognise(node) is not None)
-    (wanted,), (values,) = evaluate([node]), evaluate([Winograd(found.x, WinogradFilter(found.w))])
+    made = Winograd(found.x, WinogradFilter(found.w), found.w)
+    (wanted,), (values,) = evaluate([node]), evaluate([made])
     shaped = values.reshape(found.sizes).transpose(found.order).reshape(wanted.shape)
     np.testing.assert_allclose(shaped, wanted, 1e-5, 1e-4)
 
 
 def test_the_values_are_the_convolution_s() -> None:
     x, w = _values(1, 2, 6, 8), _values(3, 2, 3, 3)
-    node = Winograd(x._node, WinogradFilter(w._node))
+    node = Winograd(x._node, WinogradFilter(w._node), w._node)
     (values,) = evaluate([node])
     (wanted,) = evaluate(simplify([x.conv2d(w)._node]))
     np.testing.assert_allclose(values, wanted, 1e-5, 1e-4)
 
 
-def test_it_can_be_switched_off() -> None:
-    """Where a pixel is infinite, only the sums that it is a term of are."""
-    x = np.ones((2, 16, 16, 16), np.float32)
-    x[:, :, 4, 4] = np.inf
-    w = np.ones((16, 16, 3, 3), np.float32)
-    with config.override(WINOGRAD=0):
-        y = Tensor(x, device="CPU").conv2d(Tensor(w, device="CPU"), padding=1).numpy()
-    places = np.argwhere(~np.isfinite(y[0, 0]))
-    assert places.min(0).tolist() == [3, 3]
-    assert places.max(0).tolist() == [5, 5]
-    assert len(places) == 9
+@pytest.mark.parametrize("tiles", [0, 1])
+@pytest.mark.parametrize("pixel", [np.inf, -np.inf, np.nan, 3e38])
+def test_a_pixel_reaches_the_sums_that_it_is_a_term_of(pixel: float, tiles: int) -> None:
+    x, w = _values(4, 17, 16, 16).numpy().copy(), _values(20, 17, 3, 3).numpy() / 64
+    x[:, 3, 5, 6] = pixel
+    w[:, 3] = np.abs(w[:, 3]) + 0.125
+    with config.override(WINOGRAD=tiles):
+        y = (Tensor(x, device="CPU").conv2d(Tensor(w, device="CPU"), padding=1).relu() + 1).numpy()
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+    with np.errstate(invalid="ignore"):
+        wanted = np.maximum(np.einsum("nchwij,ocij->nohw", windows, w), 0) + 1
+    meets = np.zeros((16, 16), bool)
+    meets[4:7, 5:8] = True
+    assert (np.isfinite(wanted) | meets).all()
+    np.testing.assert_allclose(y[..., ~meets], wanted[..., ~meets], 1e-4, 1e-4)
+    np.testing.assert_allclose(y[..., meets], wanted[..., meets], 1e-4)
+
+
+def test_filters_that_are_not_finite_spoil_their_own_results() -> None:
+    x, w = _values(4, 16, 16, 16).numpy(), _values(20, 16, 3, 3).numpy().copy()
+    w[7, 2, 1, 1] = np.nan
+    y = Tensor(x, device="CPU").conv2d(Tensor(w, device="CPU"), padding=1).numpy()
+    spoilt = np.zeros(20, bool)
+    spoilt[7] = True
+    assert np.isnan(y[:, spoilt]).all()
+    assert np.isfinite(y[:, ~spoilt]).all()

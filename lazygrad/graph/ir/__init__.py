@@ -14,7 +14,7 @@ Grammar (a node is one line; `n` stands for any node):
     indexed      Gather(n, indices) | Scatter(n, indices, values, op)
                  InRange(n, low, high, ignored, source)
     order        Sort(n, axis, descending, count)
-    winograd     WinogradFilter(n) | Winograd(n, n)
+    winograd     WinogradFilter(n) | Winograd(n, n, n)
     placement    Copy(n, device) | Contiguous(n) | Detach(n, token) | Overwritten(n, value)
 
 Semantics:

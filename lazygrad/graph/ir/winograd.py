@@ -37,16 +37,19 @@ class WinogradFilter(Node):
 
 
 class Winograd(Node):
-    """The cross-correlation of x (N, C, H + 2, W + 2) with filters u (4, 4, C, O), which are
-    WinogradFilter's: (N, O, H, W), for even H and W."""
+    """The cross-correlation of x (N, C, H + 2, W + 2) with filters w (O, C, 3, 3), of which u is
+    the WinogradFilter: (N, O, H, W), for even H and W."""
 
     x: Node
     u: Node
+    w: Node
 
     def _infer(self) -> tuple[Shape, DType]:
         x, u = self.x.shape, self.u.shape
         if len(x) != 4 or len(u) != 4 or u[:2] != (POINTS, POINTS) or x[1] != u[2]:
             raise ShapeError(f"winograd: input {x} and filters {u} do not fit")
+        if self.w.shape != (u[3], u[2], TAPS, TAPS) or self.w.dtype != self.u.dtype:
+            raise ShapeError(f"winograd: filters {u} are not those of {self.w}")
         if any(n < POINTS or n % TILE for n in x[2:]):
             raise ShapeError(f"winograd: input {x} has no whole tiles")
         if self.x.dtype != self.u.dtype or not self.x.dtype.is_float:

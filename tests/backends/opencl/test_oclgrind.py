@@ -54,6 +54,17 @@ device.synchronize()
 """
 
 
+# Random programs, whose values are compared with the oracle's too.
+PROGRAMS = """
+from tests.fuzz.generate import generate
+from tests.fuzz.run import Mode, check
+
+for seed in range({first}, {first} + 6):
+    told = check(generate(seed), [Mode("OpenCL", "GPU")])
+    assert not told, (seed, told)
+"""
+
+
 def under_oclgrind(tmp_path: Path, *arguments: str) -> str:
     """What oclgrind has to say of `python arguments`, which has to end well."""
     log = tmp_path / "log"
@@ -82,6 +93,11 @@ def test_kernels_have_no_races_and_stay_in_bounds(tests: str, tmp_path: Path) ->
     """Those written by hand, and those that tensors are compiled to: oclgrind counts as a GPU."""
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow")
     assert not under_oclgrind(tmp_path, *arguments, f"{FOLDER}/{tests}")
+
+
+@pytest.mark.parametrize("first", range(0, 24, 6))
+def test_random_programs_have_no_races_and_stay_in_bounds(first: int, tmp_path: Path) -> None:
+    assert not under_oclgrind(tmp_path, "-c", PROGRAMS.format(first=first))
 
 
 @pytest.mark.parametrize(
