@@ -223,8 +223,8 @@ class _Slices:
             sums.append(Load(self.lowering.registers[self.node], Literal(0)))
         total = reduce(lambda x, y: Op("add", (x, y)), sums)
         none = Op("mul", (total, Literal(0, total.dtype)))  # nan, if one is not finite
-        place = flatten((o, *self.tile), (o.extent, *(v.extent for v in self.tile)))
-        return nest([o, *self.tile], (*body, Store(self.spoilt, place, none)))
+        number = flatten((o, *self.tile), (o.extent, *(v.extent for v in self.tile)))
+        return nest([o, *self.tile], (*body, Store(self.spoilt, number, none)))
 
     def _result(self, o: Expr, place: tuple[Expr, Expr], value: Expr) -> Body:
         """An element of the convolution, and what follows from it."""
