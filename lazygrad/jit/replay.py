@@ -155,7 +155,7 @@ class Replay:
         memories = self._gather(tensors)
         try:
             found = self.plan.execute(memories)
-        except OutOfMemoryError as error:
+        except (IndexError, OutOfMemoryError) as error:
             raise error.with_traceback(None) from error.__cause__  # as realize() tells it
         del memories  # what is set below must not be counted as held here
         self._apply(found, tensors)

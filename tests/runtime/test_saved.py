@@ -87,6 +87,32 @@ def test_a_captured_step_is_loaded_too(compiled):
     assert compiled() == 0
 
 
+def test_checks_of_indices_are_loaded_too(compiled):
+    """The message is that of the graph that runs, not of the one that was saved."""
+
+    def picked(*places: int) -> None:
+        @TinyJit
+        def captured(places: Tensor) -> Tensor:
+            return Tensor(VALUES)[places] * 5
+
+        for place in places:
+            captured(Tensor([1, place]))
+
+    def computed(place: int) -> None:
+        (Tensor(VALUES)[Tensor([0, place]) + 0] * 3).numpy()
+
+    picked(1, 2)
+    computed(6)
+    assert compiled() > 0
+    with pytest.raises(
+        IndexError, match=r"index \(test_saved.py:\d+\): index -8 is outside -7 to 6"
+    ):
+        picked(1, 2, -8)
+    with pytest.raises(IndexError, match="index 7 is outside -7 to 6"):
+        computed(7)
+    assert compiled() == 0
+
+
 @pytest.mark.parametrize("folder", ["plans", "llvm"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
 def test_damaged_files_are_as_if_not_there(compiled, folder, damage):
