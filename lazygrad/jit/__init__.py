@@ -112,7 +112,7 @@ class jit(Captured, Generic[P, R]):
                 try:
                     result: R = replay(arguments)
                 except Mismatch as error:
-                    mismatch = error
+                    mismatch = mismatch or error  # of the newest
                     continue
                 replay.used = self._calls
                 return result
@@ -145,7 +145,7 @@ class jit(Captured, Generic[P, R]):
         self._has_warned = True
         warn(
             f"jit: {self._name} is captured again and again, because of what it finds outside: "
-            f"{cause or 'gradients that come and go'}; numbers that change may be tensors",
+            f"{str(cause) or 'gradients come and go'}; numbers that change may be tensors",
             stacklevel=4,
         )
 
@@ -182,10 +182,10 @@ class jit(Captured, Generic[P, R]):
         return (self._function, None if self._instance is None else self._instance())
 
     @overload
-    def __get__(self, instance: None, owner: type) -> jit[P, R]: ...
+    def __get__(self, instance: None, owner: type | None = None) -> jit[P, R]: ...
     @overload
-    def __get__(self, instance: object, owner: type) -> jit[..., R]: ...
-    def __get__(self, instance: object | None, owner: type) -> jit[..., R]:
+    def __get__(self, instance: object, owner: type | None = None) -> jit[..., R]: ...
+    def __get__(self, instance: object | None, owner: type | None = None) -> jit[..., R]:
         """The method of an instance, with captures of its own, which the instance keeps."""
         if instance is None or isinstance(self._function, staticmethod):
             return self

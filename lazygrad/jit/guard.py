@@ -147,7 +147,7 @@ class Guard:
         `known` are the tensors, by id, that the capture uses.
         """
         if not self._is_shaped():
-            raise Mismatch
+            raise Mismatch("something was added or taken away")
         try:
             for table in self.tables:
                 if not table.is_same():

@@ -272,7 +272,9 @@ class Replacing:
 
     def _object(self, value: Any) -> Any:
         """A copy of an object whose attributes are replaced; the object, where none is."""
-        made = object.__new__(type(value))
+        bases = type(value).__mro__
+        native: Any = next(base for base in bases if not base.__flags__ & _HEAP)
+        made = native.__new__(type(value))
         self._remember(value, made)
         before = self._changes
         held = {name: self(item) for name, item in attributes(value).items()}
