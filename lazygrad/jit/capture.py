@@ -227,8 +227,7 @@ class Capture:
 
         if kept():
             gc.collect()  # what only a cycle of references keeps is no one's
-        for tensor in kept():
-            self._part(tensor)
+        self._part(kept())
         serves = not self.growing
         if self.growing and is_last:
             self._refuse_kept(self.growing[-1])
@@ -250,17 +249,17 @@ class Capture:
             "that is there before"
         )
 
-    def _part(self, tensor: TensorCore) -> None:
-        """Let a view that is kept outside go from a base that the function made, or was given."""
-        base = tensor._base
-        if base is None:
-            return
-        if self.trace.is_made(base):
-            tensor._own = tensor._node
-            tensor._base = None
-        else:
-            tensor._seen = -1  # read anew, outside
-            self.trace.made.pop(id(tensor), None)
+    def _part(self, tensors: list[TensorCore]) -> None:
+        """Let views that are kept outside go from bases that the function made, or was given."""
+        for tensor in tensors:
+            if tensor._base is None:
+                continue
+            if self.trace.is_made(tensor._base):
+                tensor._own = tensor._node
+                tensor._base = None
+            else:
+                tensor._seen = -1  # read anew, outside
+                self.trace.made.pop(id(tensor), None)
 
     # ------------------------------------------------------------------ compiling
 

@@ -183,10 +183,12 @@ class Watch:
     def _class_attribute(self, cls: type, name: str) -> Any:
         """What a class, or the first of its bases that has it, has by a name."""
         for base in cls.__mro__:
-            if name in base.__dict__:
-                return (
-                    base.__dict__[name] if is_library(base.__module__) else self._name(base, name)
-                )
+            if is_library(base.__module__):
+                value = base.__dict__.get(name, MISSING)
+            else:
+                value = self._name(base, name)  # noted, if it has none too
+            if value is not MISSING:
+                return value
         return MISSING
 
     def _special_methods(self, cls: type) -> None:

@@ -228,6 +228,20 @@ def test_a_view_that_is_kept():
     assert run(jit) == run(plain)
 
 
+def test_a_detached_value_that_is_kept():
+    def run(wrap):
+        keeps = SimpleNamespace(w=Tensor([2.0]))
+
+        def step(x):
+            keeps.w = (keeps.w - x * 0.5).detach()
+            return keeps.w.sum()
+
+        step = wrap(step)
+        return [(step(Tensor([float(n)])).item(), keeps.w.item()) for n in range(4)]
+
+    assert run(jit) == run(plain)
+
+
 def test_a_cached_property():
     class Model:
         def __init__(self):

@@ -294,6 +294,27 @@ def test_classes_that_are_reached_in_any_way():
         assert [f(Tensor([1.0])).item() for f in captured] == [scale] * 3
 
 
+def test_attributes_of_base_classes():
+    class Base:
+        factor = 2
+
+        def __call__(self, x):
+            return x * self.factor
+
+    class Derived(Base):
+        def __call__(self, x):
+            return super().__call__(x) + self.factor
+
+    f = jit(Derived())
+    assert f(Tensor([1.0])).item() == 4.0
+    Base.factor = 3
+    assert f(Tensor([1.0])).item() == 6.0
+    Derived.factor = 4
+    assert f(Tensor([1.0])).item() == 8.0
+    del Derived.factor
+    assert f(Tensor([1.0])).item() == 6.0
+
+
 def test_partials_and_bound_methods():
     weight = Tensor([2.0])
     times = functools.partial(lambda w, x, by: x * w * by, weight, by=3)
@@ -338,9 +359,10 @@ def test_hyperparameters_of_an_optimizer():
             if n == 2:
                 optimizer.lr = 0.5
             if n == 4:
-                optimizer.momentum = 0.5
+                optimizer.param_groups[0]["weight_decay"] = 0.5
             step(Tensor([1.0]))
             seen.append(weight.item())
+        assert wrap is not jit or captures(step) == 2  # the rate is in a tensor
         return seen
 
     np.testing.assert_allclose(run(jit), run(lambda f: f), 1e-6)

@@ -22,8 +22,8 @@ class ParamGroup:
 
     Numbers that schedules change (the learning rate, a momentum, Adam's first beta) are in tensors
     of shape (), so a captured step follows them; items give them as Python floats, with all the
-    digits that were set. The other settings are constants of a captured step: to change one after
-    the capture raises RuntimeError.
+    digits that were set. The other settings are constants of a captured step, which is captured
+    anew when one is changed; `settings` has what the group began with of those that vary.
 
     `state` holds each parameter's buffers by PyTorch's names; `steps` counts the steps of each
     parameter, and is None where there are no buffers. `initial_lr` is the rate that schedules start
@@ -33,12 +33,10 @@ class ParamGroup:
     def __init__(self, params: list[Tensor], settings: Mapping[str, Any]) -> None:
         self.params = params
         self.settings: dict[str, Any] = {**settings, "initial_lr": math.nan}
-        self.is_captured = False
         self.device = params[0].device if params else None
         self.number_dtype = float64 if any(p.dtype == float64 for p in params) else float32
-        self.tensors = {
-            name: self._number(value) for name, value in self._varying(self.settings).items()
-        }
+        self.known = self._varying(self.settings)  # what is in the tensors, with all digits
+        self.tensors = {name: self._number(value) for name, value in self.known.items()}
         self.state: list[dict[str, Tensor]] = [{} for _ in params]
         self.steps: Tensor | None = None
 
@@ -89,16 +87,16 @@ class ParamGroup:
             return self.params
         value = self.settings[key]
         if key == "betas":
-            return (self._current("beta1", value[0]), *value[1:])
-        value = self._current(key, value) if key in self.tensors else value
+            return (self._current("beta1"), *value[1:])
+        value = self._current(key) if key in self.tensors else value
         if key == "initial_lr" and math.isnan(value):
             raise KeyError(key)
         return value
 
-    def _current(self, name: str, known: float) -> float:
-        """The number in a tensor: `known`, which has more digits, unless the tensor was set by
-        another way (by a captured step, or from a file), or else its shortest decimal."""
-        found = self.tensors[name].numpy()[()]
+    def _current(self, name: str) -> float:
+        """The number in a tensor: the known one, which has more digits, unless the tensor was set
+        in another way (by a captured step, or from a file), or else its shortest decimal."""
+        found, known = self.tensors[name].numpy()[()], self.known[name]
         return known if found == found.dtype.type(known) else float(str(found))
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -106,37 +104,28 @@ class ParamGroup:
             raise KeyError("params: a group's parameters stay; add_param_group adds others")
         old = self.settings.get(key)
         if key in self.tensors:
-            value = self._set_number(key, value, self.settings[key])
+            self._set_number(key, value)
         elif key == "betas" and old is not None:
-            self._refuse_change(key, tuple(value[1:]), tuple(old[1:]))
-            value = (self._set_number("beta1", value[0], old[0]), *value[1:])
-        elif key in self.settings:
-            self._refuse_change(key, value, old)
-        self.settings[key] = value
+            self._set_number("beta1", value[0])
+            self.settings[key] = (old[0], *value[1:])
+        elif key == "momentum" and value and key in self.settings and not old:
+            raise ValueError("momentum: this group keeps no buffer for it; begin with a momentum")
+        else:
+            self.settings[key] = value
 
-    def _set_number(self, name: str, value: Any, known: float) -> float:
-        """Set the number in a tensor; the number as Python has it, `known` where it is not."""
+    def _set_number(self, name: str, value: Any) -> None:
+        """Set the number in a tensor, and what Python knows of it."""
         if isinstance(value, Tensor):
             self.tensors[name].assign(value)
-            return known
-        self.tensors[name].assign(float(value))
-        return float(value)
-
-    def _refuse_change(self, key: str, value: Any, old: Any) -> None:
-        """Raise for a change that would not reach every step."""
-        if key == "momentum" and value and not old:
-            raise ValueError("momentum: this group keeps no buffer for it; begin with a momentum")
-        if self.is_captured and value != old:
-            raise RuntimeError(
-                f"{key}: jit captured a step with {old!r} as a constant, and would go on with it; "
-                "set it before the first captured call"
-            )
+        else:
+            self.tensors[name].assign(float(value))
+            self.known[name] = float(value)
 
     def refine(self, key: str, value: float) -> None:
         """Give a number in a tensor back the digits that it lost there, if it is this one."""
         found = self.tensors[key].numpy()[()]
         if found == found.dtype.type(value):
-            self.settings[key] = value
+            self.known[key] = value
 
     # ------------------------------------------------------------------ as a dict
 
@@ -144,7 +133,7 @@ class ParamGroup:
         return key in self.keys()
 
     def keys(self) -> list[str]:
-        unset = math.isnan(self._current("initial_lr", self.settings["initial_lr"]))
+        unset = math.isnan(self._current("initial_lr"))
         return [FIXED, *(key for key in self.settings if not (unset and key == "initial_lr"))]
 
     def __iter__(self) -> Iterator[str]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ...dtypes import float32
 from ...errors import ShapeError
-from ...jit.trace import tracing
 from ...tensor import Tensor
 from ...tensor.core import in_float32
 from ...tensor.mode import tell_of_evaluation
@@ -131,7 +130,6 @@ class Optimizer:
 
     def _move(self, group: ParamGroup) -> list[Tensor]:
         """Assign a group's parameters that have a gradient, and their state; return both."""
-        group.is_captured = group.is_captured or tracing.get() is not None
         moved = [(i, p, p.grad) for i, p in enumerate(group.params) if p.grad is not None]
         if not moved:
             return []
@@ -216,7 +214,7 @@ class Optimizer:
 
         Settings are taken over too. Nothing is changed if anything does not fit. Raises ValueError
         for another number of groups or parameters and for buffers that are missing, ShapeError for
-        those of other shapes, RuntimeError for settings that differ from those of a captured step.
+        those of other shapes.
         """
         saved = state_dict["param_groups"]
         sizes = [len(group["params"]) for group in saved]
