@@ -11,6 +11,7 @@ from dataclasses import replace
 from ..backends.base import Machine
 from ..expr import Var
 from .borders import split_borders
+from .cascade import cascade
 from .contract import contract
 from .contraction import recognise
 from .gpu import spread_elements, spread_rows
@@ -84,6 +85,9 @@ def transform(
     if len(kinds) > 1:  # after parallelize: each thread packs for itself
         function = replace(function, body=hoist(function.body))
         stage("hoist", function)
+    # last: passes before it look for whole loops
+    function = replace(function, body=cascade(function.body, machine))
+    stage("cascade", function)
     return function
 
 

@@ -1,0 +1,153 @@
+"""Long sums are added up in blocks: the same terms, each once, and never many one after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad.backends.base import Machine
+from lazygrad.dtypes import DType, float32, float64, int32
+from lazygrad.expr import Array, Literal, Load, Var
+from lazygrad.index import add, less, mul
+from lazygrad.loops import cascade as blocks
+from lazygrad.loops.cascade import cascade
+from lazygrad.loops.evaluate import evaluate
+from lazygrad.loops.heuristics import transform
+from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, show
+from lazygrad.loops.lower import lower
+from lazygrad.loops.rebuild import nest
+from lazygrad.loops.verify import verify
+
+ZERO = Literal(0)
+
+
+def reduction(
+    extents: list[int], dtype: DType = float32, op: str = "sum", start: int = 0
+) -> Function:
+    """out = start combined with all of x, one element after another."""
+    size = int(np.prod(extents))
+    x, out = Array("x", dtype, size), Array("out", dtype, 1)
+    acc = Array("acc", dtype, 1, "register")
+    loops = [Var(f"k{n}", extent) for n, extent in enumerate(extents)]
+    place = add(ZERO)
+    for var in loops:
+        place = add(mul(place, var.extent), var)
+    body: Body = (
+        Alloc(acc),
+        Store(acc, ZERO, Literal(start, dtype)),
+        *nest(loops, (Accumulate(acc, ZERO, op, Load(x, place)),)),
+        Store(out, ZERO, Load(acc, ZERO)),
+    )
+    return Function("f", (out, x), 1, body)
+
+
+def in_blocks(function: Function, machine: Machine) -> Function:
+    """The function after the pass, which must be legal."""
+    made = Function("f", function.arguments, function.outputs, cascade(function.body, machine))
+    verify(made)
+    return made
+
+
+def run(function: Function, x: np.ndarray[Any, Any]) -> Any:
+    out = np.zeros(1, x.dtype)
+    evaluate(function, {"x": x.ravel(), "out": out})
+    return out[0]
+
+
+def test_text(cpu: Machine) -> None:
+    text = show(in_blocks(reduction([4096]), cpu))
+    assert (
+        text
+        == """\
+f(out out: float32[1], x: float32[4096]):
+    register acc: float32[1]
+    acc[0] = 0.0:float32
+    register acc_part0: float32[1]
+    register acc_part1: float32[1]
+    serial k0_b_b in 16:
+        acc_part1[0] = 0.0:float32
+        serial k0_b_p in 16:
+            acc_part0[0] = 0.0:float32
+            serial k0_p in 16:
+                acc_part0[0] += x[(((k0_b_b * 256) + (k0_b_p * 16)) + k0_p)]
+            acc_part1[0] += acc_part0[0]
+        acc[0] += acc_part1[0]
+    out[0] = acc[0]
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    "extents", [[33], [1000], [9973], [7, 41], [300, 3], [5, 6, 70], [2, 2500]]
+)
+def test_every_term_counts_once(extents: list[int], cpu: Machine) -> None:
+    function = in_blocks(reduction(extents, float64, start=3), cpu)
+    x = np.random.default_rng(0).integers(-100, 100, extents).astype(np.float64)
+    assert run(function, x) == x.sum() + 3
+    assert cascade(function.body, cpu) == function.body  # nothing is left to do
+
+
+@pytest.mark.parametrize("machine", ["cpu", "gpu"])
+def test_the_error_is_a_few_units(machine: str, request: pytest.FixtureRequest) -> None:
+    function = reduction([20_000])
+    x = np.full(20_000, 0.1, np.float32)
+    exact = x.astype(np.float64).sum()
+    before, after = run(function, x), run(in_blocks(function, request.getfixturevalue(machine)), x)
+    assert abs(before - exact) > 1e-5 * exact
+    assert abs(after - exact) < 4e-7 * exact
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        reduction([32]),
+        reduction([5000], int32),
+        reduction([5000], op="max"),
+        reduction([5000], op="prod"),
+    ],
+    ids=["short", "whole numbers", "maximum", "product"],
+)
+def test_what_gains_nothing_stays(function: Function, cpu: Machine) -> None:
+    assert cascade(function.body, cpu) == function.body
+
+
+def test_a_sum_that_is_read_meanwhile_stays(cpu: Machine) -> None:
+    k, acc, x = Var("k", 500), Array("acc", float32, 1, "register"), Array("x", float32, 500)
+    out = Array("out", float32, 500)
+    body: Body = (
+        Alloc(acc),
+        Store(acc, ZERO, Literal(0, float32)),
+        *nest([k], (Accumulate(acc, ZERO, "sum", Load(x, k)), Store(out, k, Load(acc, ZERO)))),
+    )
+    assert cascade(body, cpu) == body
+
+
+def test_sums_under_a_condition(cpu: Machine) -> None:
+    function = reduction([40, 50])
+    (loop,) = (s for s in function.body if isinstance(s, For))
+    (inner,) = loop.body
+    tested = For(loop.var, 40, "serial", (If(less(loop.var, 30), (inner,)),))
+    body = tuple(tested if s is loop else s for s in function.body)
+    made = in_blocks(Function("f", function.arguments, 1, body), cpu)
+    x = np.arange(2000, dtype=np.float32)
+    assert run(made, x) == x[:1500].sum()
+    assert made.body != body
+
+
+@pytest.mark.parametrize("machine", ["cpu", "gpu"])
+def test_kernels_of_every_form(
+    any_sample: Any, machine: str, request: pytest.FixtureRequest, monkeypatch: Any
+) -> None:
+    """With limits so low that nearly every sum is long."""
+    for limits in ("READ", "TILE", "GPU_TILE"):
+        monkeypatch.setattr(blocks, limits, blocks._Limits(3, 2))
+    facts = request.getfixturevalue(machine)
+    scratch = 0 if facts.gpu else None
+    function = lower(any_sample.kernel, "kernel", scratch, skip_padding=not facts.gpu)
+    seen: dict[str, Function] = {}
+    made = transform(function, any_sample.kernel.kinds, facts, seen.__setitem__)
+    any_sample.agrees(made)
+    verify(made, final=True, unrolled=True)
+    assert cascade(made.body, facts) == made.body  # nothing is left to do
