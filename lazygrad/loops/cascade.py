@@ -61,22 +61,22 @@ class _Cascade:
         result: list[Stmt] = []
         total: _Terms = {}
         for stmt in body:
-            terms: _Terms = {}
-            preceding = (*before, tuple(result))
             match stmt:
                 case For():
-                    made, terms = self.loop(stmt, preceding, around)
+                    made, terms = self.loop(stmt, (*before, tuple(result)), around)
                     result += made
+                    _add(total, terms)
                 case If():
+                    preceding = (*before, tuple(result))
                     then, terms = self.body(stmt.body, preceding, around)
                     otherwise, more = self.body(stmt.otherwise, preceding, around)
-                    terms = _sum(terms, more)
                     result.append(replace(stmt, body=then, otherwise=otherwise))
+                    _add(total, terms)
+                    _add(total, more)
                 case _:
-                    if isinstance(stmt, Accumulate) and self.is_own_sum(stmt):
-                        terms = {(stmt.array, stmt.index): 1}
                     result.append(stmt)
-            total = _sum(total, terms)
+                    if isinstance(stmt, Accumulate) and self.is_own_sum(stmt):
+                        _add(total, {(stmt.array, stmt.index): 1})
         ended = {s.array for s in body if isinstance(s, Alloc)}
         return tuple(result), {key: n for key, n in total.items() if key[0] not in ended}
 
@@ -91,11 +91,12 @@ class _Cascade:
         loop = replace(loop, body=body)
         allocs: list[Stmt] = []
         while loop.kind == "serial":
-            arrays, size = self.plan(loop, terms)
-            starts = {a: _start(a, before, around) for a in arrays if _is_only_added_to(a, loop)}
+            long, block = self.long(loop, terms)
+            starts = {a: _start(a, before, around) for a in long if _is_only_added_to(a, loop)}
             starts = {a: start for a, start in starts.items() if start}
             if not starts:
                 break
+            size = _size(loop.var.extent, block // max(long[a] for a in starts))
             parts = {a: replace(a, name=f"{a.name}_part{self.parts}") for a in starts}
             self.parts += 1
             allocs += [Alloc(part) for part in parts.values()]
@@ -103,16 +104,24 @@ class _Cascade:
         own = loop.kind in ("serial", "unroll", "vector")  # of others each item has its own sums
         return (*allocs, loop), _repeated(terms, loop.var) if own else terms
 
-    def plan(self, loop: For, terms: _Terms) -> tuple[list[Array], int]:
-        """The accumulators with too long sums, and how many iterations make a block of theirs."""
+    def long(self, loop: For, terms: _Terms) -> tuple[dict[Array, int], int]:
+        """The accumulators whose sums are too long, with the terms of an iteration, and how many
+        terms make a block."""
         repeated = _repeated(terms, loop.var)
         if max(repeated.values(), default=0) <= READ.longest:
-            return [], 1
+            return {}, 1
         limits = READ if _reads_each_term(loop) else GPU_TILE if self.gpu else TILE
-        long = {key: terms[key] for key, count in repeated.items() if count > limits.longest}
-        most = max(1, limits.block // max(long.values(), default=1))
-        exact = (n for n in range(most, most // 2, -1) if loop.var.extent % n == 0)
-        return list(dict.fromkeys(array for array, _ in long)), next(exact, most)
+        found: dict[Array, int] = {}
+        for (array, index), count in repeated.items():
+            if count > limits.longest:
+                found[array] = max(found.get(array, 0), terms[array, index])
+        return found, limits.block
+
+
+def _size(extent: int, most: int) -> int:
+    """How many iterations make a block: a divisor of their number, if there is one near `most`."""
+    exact = (n for n in range(most, most // 2, -1) if extent % n == 0)
+    return next(exact, max(1, most))
 
 
 def _reads_each_term(loop: For) -> bool:
@@ -122,8 +131,9 @@ def _reads_each_term(loop: For) -> bool:
     return len({x for found in reads for x in found}) >= sum(map(bool, reads))
 
 
-def _sum(terms: _Terms, more: _Terms) -> _Terms:
-    return {key: terms.get(key, 0) + more.get(key, 0) for key in (*terms, *more)}
+def _add(total: _Terms, terms: _Terms) -> None:
+    for key, count in terms.items():
+        total[key] = total.get(key, 0) + count
 
 
 def _repeated(terms: _Terms, var: Var) -> _Terms:

@@ -151,3 +151,24 @@ def test_kernels_of_every_form(
     any_sample.agrees(made)
     verify(made, final=True, unrolled=True)
     assert cascade(made.body, facts) == made.body  # nothing is left to do
+
+
+def test_beside_a_sum_that_must_stay(cpu: Machine) -> None:
+    """Of two sums in a loop one is read meanwhile; the other is added up in blocks all the same."""
+    k, x = Var("k", 5000), Array("x", float32, 5000)
+    one, two = (Array(name, float32, 1, "register") for name in ("one", "two"))
+    out, total = Array("out", float32, 5000), Array("total", float32, 1)
+    inside = (
+        Accumulate(one, ZERO, "sum", Load(x, k)),
+        Store(out, k, Load(one, ZERO)),
+        Accumulate(two, ZERO, "sum", Load(x, k)),
+    )
+    starts = [s for a in (one, two) for s in (Alloc(a), Store(a, ZERO, Literal(0, float32)))]
+    body: Body = (*starts, *nest([k], inside), Store(total, ZERO, Load(two, ZERO)))
+    made = in_blocks(Function("f", (out, total, x), 2, body), cpu)
+    values = np.ones(5000, np.float32)
+    arrays = {"x": values, "out": np.zeros(5000, np.float32), "total": np.zeros(1, np.float32)}
+    evaluate(made, arrays)
+    assert arrays["total"][0] == 5000
+    assert (arrays["out"] == np.arange(1, 5001)).all()
+    assert any(isinstance(s, Alloc) and s.array.name.startswith("two_part") for s in made.body)
