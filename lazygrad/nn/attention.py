@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ..dtypes import bool_
 from ..errors import ShapeError
 from ..tensor import Tensor
+from ..tensor.mode import note_evaluation
 from . import init
 from .layers import Linear
 from .normalization import LayerNorm
@@ -75,6 +76,8 @@ class MultiheadAttention:
             shares = (scores if mask is None else scores + mask).softmax(-1)
             out = shares.dropout(self.dropout) @ v
         else:
+            if self.dropout and not Tensor.training:
+                note_evaluation(Tensor, "dropout")
             out = q.scaled_dot_product_attention(
                 k, v, mask, self.dropout if Tensor.training else 0.0, causal_alone
             )

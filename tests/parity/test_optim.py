@@ -56,6 +56,28 @@ def test_optimizers_agree(name: str, options: dict[str, Any], dtype: Any) -> Non
             np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_optimizers_of_16_bits_agree(name: str, options: dict[str, Any], dtype: str) -> None:
+    """Within two roundings a step: PyTorch rounds after each of its operations."""
+    start = np.array([1.0, -2.0, 0.5, 3.0], np.float32)
+    p = Tensor(start).cast(dtype).realize().requires_grad_()
+    q = torch.tensor(start).to(getattr(torch, dtype)).requires_grad_()
+    optimizer = getattr(optim, name)([p], **options)
+    reference = getattr(torch.optim, name)([q], **options)
+    steps = 4
+    for _ in range(steps):
+        for made, param in ((optimizer, p), (reference, q)):
+            made.zero_grad()
+            (param * param).sum().backward()
+            made.step()
+    assert str(p.dtype) == dtype
+    assert {str(t.dtype) for t in optimizer.param_groups[0].state[0].values()} <= {dtype}
+    unit = {"float16": 2.0**-11, "bfloat16": 2.0**-8}[dtype]
+    apart = np.abs(p.float().numpy() - q.detach().float().numpy())
+    assert (apart <= 2 * steps * unit * np.abs(start)).all(), apart
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [("Adam", {"lr": 0.01}), ("AdamW", {"lr": 0.01}), ("Adagrad", {"lr": 0.1, "lr_decay": 0.5})],
