@@ -27,6 +27,14 @@ def _check_groups(name: str, groups: int, in_channels: int, out_channels: int) -
         )
 
 
+def _check_padding(name: str, padding: Sizes | str, stride: Sizes) -> None:
+    """Raise ValueError for a word that says no padding, or none with this stride."""
+    if isinstance(padding, str) and padding not in ("same", "valid"):
+        raise ValueError(f"{name}: padding {padding!r} is neither 'same' nor 'valid'")
+    if padding == "same" and (stride if isinstance(stride, int) else max(stride)) > 1:
+        raise ValueError(f"{name}: padding 'same' needs stride 1, not {stride}")
+
+
 class Conv2d:
     """`Tensor.conv2d` with a weight (out_channels, in_channels / groups, height, width).
 
@@ -56,6 +64,7 @@ class Conv2d:
                 "circular"
             )
         self.kernel_size = _kernel(name, kernel_size, self._spatial)
+        _check_padding(name, padding, stride)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         fan_in = math.prod(shape[1:])
         self.weight, self.bias = init.weight_and_bias(shape, fan_in, out_channels, bias, device)

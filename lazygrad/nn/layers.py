@@ -42,6 +42,10 @@ class Embedding:
         padding_idx: int | None = None,
         device: str | None = None,
     ) -> None:
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise ValueError(
+                f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} rows"
+            )
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         weight = Tensor.randn(num_embeddings, embedding_dim, device=device)
         if self.padding_idx is not None:

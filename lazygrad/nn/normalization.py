@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,8 @@ class BatchNorm:
     running += momentum * (batch - running), with the batch's unbiased variance; a momentum of None
     averages over all batches. Elsewhere the running statistics serve.
     """
+
+    _ranks = range(2, 99)  # how many axes an input may have
 
     def __init__(
         self,
@@ -44,6 +47,8 @@ class BatchNorm:
     def __call__(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ShapeError(f"BatchNorm: input {x.shape} should have {self.num_features} channels")
+        if x.ndim not in self._ranks:
+            raise ShapeError(f"{type(self).__name__}: input {x.shape} has {x.ndim} axes")
         if not (Tensor.training or not self.track_running_stats):
             note_evaluation(Tensor, type(self).__name__)
             invstd = (self.running_var.cast(x.dtype) + self.eps).rsqrt()
@@ -74,7 +79,22 @@ class BatchNorm:
                 running.assign(before * (1 - share) + batch.detach() * share)
 
 
-BatchNorm1d = BatchNorm2d = BatchNorm3d = BatchNorm
+class BatchNorm1d(BatchNorm):
+    """`BatchNorm` of (batch, channels) or (batch, channels, length)."""
+
+    _ranks = range(2, 4)
+
+
+class BatchNorm2d(BatchNorm):
+    """`BatchNorm` of (batch, channels, height, width)."""
+
+    _ranks = range(4, 5)
+
+
+class BatchNorm3d(BatchNorm):
+    """`BatchNorm` of (batch, channels, depth, height, width)."""
+
+    _ranks = range(5, 6)
 
 
 class LayerNorm:
@@ -136,11 +156,17 @@ class GroupNorm:
     def __call__(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(f"GroupNorm: input {x.shape} should have {self.num_channels} channels")
+        self._check_counts(x)
         grouped = x.unflatten(1, (self.num_groups, -1)).flatten(2).layernorm(-1, eps=self.eps)
         made = grouped.reshape(x.shape)
         along = (-1, *(1,) * (x.ndim - 2))
         made = made if self.weight is None else made * self.weight.reshape(along)
         return made if self.bias is None else made + self.bias.reshape(along)
+
+    def _check_counts(self, x: Tensor) -> None:
+        """Raise ShapeError where nothing is left of what is normalised: one value a group."""
+        if x.numel() and x.numel() == self.num_groups:
+            raise ShapeError(f"GroupNorm: input {x.shape} has one value a group, and no variance")
 
 
 class InstanceNorm(GroupNorm):
@@ -154,6 +180,10 @@ class InstanceNorm(GroupNorm):
         device: str | None = None,
     ) -> None:
         super().__init__(num_features, num_features, eps, affine, device)
+
+    def _check_counts(self, x: Tensor) -> None:
+        if math.prod(x.shape[2:]) == 1:
+            raise ShapeError(f"InstanceNorm: input {x.shape} has one value a channel")
 
 
 InstanceNorm1d = InstanceNorm2d = InstanceNorm3d = InstanceNorm

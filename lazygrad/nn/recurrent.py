@@ -119,6 +119,10 @@ class _Recurrent:
         bidirectional: bool = False,
         device: str | None = None,
     ) -> None:
+        if num_layers < 1 or not 0 <= dropout <= 1:
+            raise ValueError(
+                f"{type(self).__name__}: {num_layers} layers, with a dropout of {dropout}"
+            )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.dropout, self.bias = batch_first, dropout, bias
         self.directions = ["", "_reverse"] if bidirectional else [""]

@@ -59,6 +59,8 @@ class Activations(Reduction):
     @rounded_once()
     def celu(self, alpha: float = 1.0) -> Self:
         """x where it is positive, else alpha * (e**(x / alpha) - 1)."""
+        if alpha == 0:
+            raise ValueError("celu: alpha is not 0: x is divided by it")
         positive = self > 0
         return positive.where(self, (positive.where(0, self) / alpha).expm1() * alpha)
 
@@ -70,6 +72,8 @@ class Activations(Reduction):
 
     def hardtanh(self, min_value: float = -1, max_value: float = 1) -> Self:
         """x brought into [min_value, max_value]."""
+        if min_value > max_value:
+            raise ValueError(f"hardtanh: min_value {min_value} is above max_value {max_value}")
         return self._held((self <= min_value) | (self >= max_value), min_value, max_value)
 
     def _held(self, fixed: Self, least: float, most: float) -> Self:
@@ -94,6 +98,8 @@ class Activations(Reduction):
 
     def softshrink(self, lambd: float = 0.5) -> Self:
         """x moved by lambd towards 0, and 0 within lambd of it."""
+        if lambd < 0:
+            raise ValueError(f"softshrink: lambd {lambd} is negative")
         moved = (self > 0).where(self - lambd, self + lambd)
         return (self.abs() <= lambd).where(0, moved)
 
@@ -171,6 +177,9 @@ class Activations(Reduction):
     @rounded_once()
     def glu(self, axis: int = -1) -> Self:
         """The first half of an axis times the sigmoid of the second."""
+        n = self.shape[normalized_axis("glu", axis, self.ndim)] if self.shape else 1
+        if n % 2:
+            raise ShapeError(f"glu: axis {axis} of {self.shape} has no two halves")
         a, b = self.chunk(2, axis)
         return a * b.sigmoid()
 
@@ -230,6 +239,9 @@ class Activations(Reduction):
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
         if self.shape[self.ndim - len(shape) :] != tuple(shape):
             raise ShapeError(f"layer_norm: input {self.shape} does not end in {tuple(shape)}")
+        for name, own in (("weight", weight), ("bias", bias)):
+            if own is not None and own.shape != tuple(shape):
+                raise ShapeError(f"layer_norm: {name} {own.shape} is not of shape {tuple(shape)}")
         return self.layernorm(tuple(range(-len(shape), 0)), weight, bias, eps)
 
     @rounded_once()

@@ -69,7 +69,27 @@ class Contraction(Random):
         )
         return self._derived(node, other)
 
-    dot = mm = bmm = matmul
+    dot = matmul
+
+    def mm(self, other: TensorCore) -> Self:
+        """The product of two matrices."""
+        return self._ranked("mm", 2, other, 2).matmul(other)
+
+    def bmm(self, other: TensorCore) -> Self:
+        """The products of two batches of matrices."""
+        return self._ranked("bmm", 3, other, 3).matmul(other)
+
+    def mv(self, other: TensorCore) -> Self:
+        """The product of a matrix and a vector."""
+        return self._ranked("mv", 2, other, 1).matmul(other)
+
+    def _ranked(self, name: str, rank: int, other: TensorCore, other_rank: int) -> Self:
+        """This tensor. Raises ShapeError unless both have so many axes."""
+        if (self.ndim, other.ndim) != (rank, other_rank):
+            raise ShapeError(
+                f"{name}: {self.shape} and {other.shape} should have {rank} and {other_rank} axes"
+            )
+        return self
 
     def __matmul__(self, other: Any) -> Self:
         return self.matmul(self._as_tensor("matmul", other))
@@ -82,8 +102,6 @@ class Contraction(Random):
         if self.ndim != 1 or other.ndim != 1:
             raise ShapeError(f"outer: needs vectors, shapes are {self.shape} and {other.shape}")
         return self.unsqueeze(1) * other
-
-    mv = matmul
 
     def inner(self, other: TensorCore) -> Self:
         """The product summed over the last axis of both: (.., K), (.., K) -> (.., ..)."""
@@ -126,12 +144,22 @@ class Contraction(Random):
 
     @rounded_once(3)
     def addmm(self, a: TensorCore, b: TensorCore, beta: float = 1, alpha: float = 1) -> Self:
-        """beta * x + alpha * (a @ b)."""
-        product = self._as_tensor("addmm", a).matmul(b)
+        """beta * x + alpha * (a @ b), of matrices."""
+        return self._plus_product(self._as_tensor("addmm", a).mm(b), beta, alpha)
+
+    @rounded_once(3)
+    def addmv(self, a: TensorCore, b: TensorCore, beta: float = 1, alpha: float = 1) -> Self:
+        """beta * x + alpha * (a @ b), of a matrix and a vector."""
+        return self._plus_product(self._as_tensor("addmv", a).mv(b), beta, alpha)
+
+    @rounded_once(3)
+    def baddbmm(self, a: TensorCore, b: TensorCore, beta: float = 1, alpha: float = 1) -> Self:
+        """beta * x + alpha * (a @ b), of batches of matrices."""
+        return self._plus_product(self._as_tensor("baddbmm", a).bmm(b), beta, alpha)
+
+    def _plus_product(self, product: Self, beta: float, alpha: float) -> Self:
         own = self if beta == 1 else self * beta
         return own + (product if alpha == 1 else product * alpha)
-
-    addmv = baddbmm = addmm
 
     @rounded_once(2)
     def cosine_similarity(self, other: TensorCore, axis: int = 1, eps: float = 1e-8) -> Self:
@@ -192,6 +220,7 @@ class Contraction(Random):
         """
         if attn_mask is not None and is_causal:
             raise ValueError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
+        name = "scaled_dot_product_attention"
         factor = self.shape[-1] ** -0.5 if scale is None else scale
         if enable_gqa:
             key, value = self._shared_heads(key), self._shared_heads(value)
@@ -203,6 +232,10 @@ class Contraction(Random):
             scores = allowed.where(scores, float("-inf"))
         elif attn_mask is not None:
             mask = self._as_tensor("attention", attn_mask)
+            if mask.dtype.is_int or broadcast_shape(name, mask.shape, scores.shape) != scores.shape:
+                raise ShapeError(
+                    f"{name}: a mask of {mask.dtype}{mask.shape} does not fit scores {scores.shape}"
+                )
             scores = mask.where(scores, float("-inf")) if mask.dtype == bool_ else scores + mask
         top = scores._top("attention", -1)
         blind = attn_mask is not None or scores.shape[-1] == 0  # whether a query may see nothing

@@ -179,6 +179,12 @@ class Convolution(Contraction):
         dilations = per_axis(name, "dilation", dilation, spatial)
         crops = per_axis(name, "padding", padding, spatial, least=0)
         extra = per_axis(name, "output_padding", output_padding, spatial, least=0)
+        for more, stride_, dilation_ in zip(extra, strides, dilations, strict=True):
+            if more >= max(stride_, dilation_):
+                raise ShapeError(
+                    f"{name}: output_padding {extra} is not below stride {strides} or dilation "
+                    f"{dilations}"
+                )
         kernel, per_group = weight.shape[2:], weight.shape[1]
         batch, channels = self.shape[:2]
         sizes, inner = self.shape[2:], channels // groups

@@ -68,6 +68,8 @@ class Gathering(Indexing):
 
     def take_along_dim(self, index: TensorCore, axis: int | None = None) -> Self:
         """`gather` with the other axes broadcast; with no axis, from the flattened tensor."""
+        if axis is not None and index.ndim != self.ndim:
+            raise ShapeError(f"take_along_dim: index {index.shape} for input {self.shape}")
         if axis is None:
             return self.flatten().gather(0, self._as_tensor("take_along_dim", index).flatten())
         axis = normalized_axis("take_along_dim", axis, self.ndim)
@@ -112,8 +114,17 @@ class Gathering(Indexing):
     def index_copy(self, axis: int, index: TensorCore, source: TensorCore) -> Self:
         """x with slice i of the source as slice index[i] of the axis."""
         axis = normalized_axis("index_copy", axis, self.ndim)
+        self._check_slices("index_copy", axis, index, source)
         index = self._checked("index_copy", axis, index)
         return self._with_part((slice(None),) * axis + (index,), source)
+
+    def _check_slices(self, name: str, axis: int, index: TensorCore, source: TensorCore) -> None:
+        """Raise ShapeError unless the source has this tensor's shape, and one slice an index."""
+        expected = (*self.shape[:axis], index.numel(), *self.shape[axis + 1 :])
+        if index.ndim > 1 or (self.shape and source.shape != expected):
+            raise ShapeError(
+                f"{name}: source {source.shape} and index {index.shape} for {self.shape}"
+            )
 
     def _scattered(self, name: str, axis: int, index: TensorCore, source: Operand, op: str) -> Self:
         axis = normalized_axis(name, axis, self.ndim)
@@ -179,6 +190,7 @@ class Gathering(Indexing):
     def index_add(self, axis: int, index: TensorCore, source: TensorCore, alpha: float = 1) -> Self:
         """x with slice i of the source added to slice index[i] of the axis."""
         axis = normalized_axis("index_add", axis, self.ndim)
+        self._check_slices("index_add", axis, index, source)
         shape = [1] * self.ndim
         shape[axis] = -1
         places = self._checked("index_add", axis, index).reshape(shape).expand(source.shape)

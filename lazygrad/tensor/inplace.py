@@ -15,7 +15,7 @@ from ..errors import ShapeError
 from ..graph.ir import Detach
 from .core import Number, Operand, TensorCore
 from .losses import Losses
-from .operands import broadcast_node
+from .operands import broadcast_node, check_fits, number
 
 FORMS = [
     "abs", "absolute", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "addmv", "arccos",
@@ -50,6 +50,9 @@ class InPlace(Losses):
         """Every element given one value. Raises ShapeError for several."""
         if isinstance(value, TensorCore) and value.shape:
             raise ShapeError(f"fill_: the value is one number, not of shape {value.shape}")
+        plain = number(value)
+        if plain is not None and not self.dtype.is_float:
+            check_fits("fill_", plain, self.dtype)
         return self.copy_(value)
 
     def zero_(self) -> Self:

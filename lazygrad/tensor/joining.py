@@ -20,7 +20,9 @@ def pad_node(node: Node, padding: Sequence[tuple[int, int]], value: Number = 0) 
     """The node with `value` around it; a negative width crops."""
     if any(before < 0 or after < 0 for before, after in padding):
         sizes = zip(node.shape, padding, strict=True)
-        kept = [max(0, n + min(before, 0) + min(after, 0)) for n, (before, after) in sizes]
+        kept = [n + min(before, 0) + min(after, 0) for n, (before, after) in sizes]
+        if min(kept) < 0:
+            raise ShapeError(f"pad: {tuple(padding)} crops more than there is of {node.shape}")
         starts = [max(-before, 0) if n else 0 for n, (before, _) in zip(kept, padding, strict=True)]
         node = ir.Slice(node, tuple(starts), tuple(kept), (1,) * len(kept))
         padding = [(max(before, 0), max(after, 0)) for before, after in padding]

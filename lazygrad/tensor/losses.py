@@ -8,7 +8,7 @@ from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Equal, Iota
 from .core import TensorCore
-from .operands import broadcast_node, class_numbers
+from .operands import broadcast_node, broadcast_shape, class_numbers
 from .precision import rounded_once
 from .ranges import checked
 from .resampling import Resampling
@@ -49,6 +49,8 @@ class Losses(Resampling):
     @rounded_once(2)
     def huber_loss(self, target: TensorCore, reduction: str = "mean", delta: float = 1.0) -> Self:
         """d*d/2 where d = |x - target| is below delta, else delta * (d - delta/2)."""
+        if delta <= 0:
+            raise ValueError(f"huber_loss: delta {delta} is not above 0")
         gap = (self - self._target("huber_loss", target)).abs()
         made = (gap < delta).where(gap.square() * 0.5, (gap - delta / 2) * delta)
         return made._reduced_loss("huber_loss", reduction)
@@ -58,6 +60,8 @@ class Losses(Resampling):
         self, target: TensorCore, reduction: str = "mean", beta: float = 1.0
     ) -> Self:
         """`huber_loss` over beta; `l1_loss` for a beta of 0."""
+        if beta < 0:
+            raise ValueError(f"smooth_l1_loss: beta {beta} is negative")
         if beta == 0:
             return self.l1_loss(target, reduction)
         return self.huber_loss(target, reduction, beta) / beta
@@ -72,7 +76,7 @@ class Losses(Resampling):
             positive = other > 0
             made = positive.where(other * (positive.where(other, 1).log() - self), 0)
         if reduction == "batchmean":
-            return made.sum() / self.shape[0]
+            return made.sum() / (self.shape[0] if self.shape else 1)
         return made._reduced_loss("kl_div", reduction)
 
     @rounded_once(2)
@@ -86,8 +90,16 @@ class Losses(Resampling):
             (p + 1e-12).log()._with_value(p.detach().log().maximum(-100)) for p in (self, 1 - self)
         )
         made = -(t * likely + (1 - t) * unlikely)
-        made = made if weight is None else made * weight
+        made = made._weighted("binary_crossentropy", weight)
         return made._reduced_loss("binary_crossentropy", reduction)
+
+    def _weighted(self, name: str, weight: TensorCore | None) -> Self:
+        """The loss of each element times its weight, which may be broadcast, the loss not."""
+        if weight is None:
+            return self
+        if broadcast_shape(name, self.shape, weight.shape) != self.shape:
+            raise ShapeError(f"{name}: weight {weight.shape} is more than input {self.shape}")
+        return self * weight
 
     @rounded_once(2)
     def binary_crossentropy_logits(
@@ -103,8 +115,7 @@ class Losses(Resampling):
         made = -(1 - t) * (-self).logsigmoid()
         positive = t * self.logsigmoid()
         made = made - (positive if pos_weight is None else positive * pos_weight)
-        made = made if weight is None else made * weight
-        return made._reduced_loss(name, reduction)
+        return made._weighted(name, weight)._reduced_loss(name, reduction)
 
     binary_cross_entropy = binary_crossentropy
     binary_cross_entropy_with_logits = binary_crossentropy_logits
@@ -138,18 +149,18 @@ class Losses(Resampling):
             return x._soft_cross_entropy(t, axis, weight, reduction, label_smoothing)
         shifted = x - x._top("cross_entropy", axis)
         log_total = shifted.exp().sum(axis).log()
-        factor = None if weight is None else self._as_tensor("cross_entropy", weight).cast(x.dtype)
+        factor = None if weight is None else x._class_weights("cross_entropy", weight, axis)
         hit, counts = x._class_masks("cross_entropy", t, axis, ignore_index)
         picked = hit.where(shifted, 0).sum(axis)
         loss = log_total - picked
         share = counts.cast(x.dtype)
         if factor is not None:
-            share = share * hit.where(factor._along(axis, x.ndim), 0).sum(axis)
+            share = share * hit.where(factor, 0).sum(axis)
             loss = loss * share
         if label_smoothing:
             smooth = log_total.unsqueeze(axis) - shifted
             if factor is not None:
-                smooth = smooth * factor._along(axis, x.ndim)
+                smooth = smooth * factor
             smooth = smooth.sum(axis) / x.shape[axis]
             loss = loss * (1 - label_smoothing) + smooth * label_smoothing
         loss = counts.where(loss, 0)
@@ -182,7 +193,7 @@ class Losses(Resampling):
         loss = -hit.where(self, 0).sum(axis)
         share = counts.cast(self.dtype)
         if weight is not None:
-            factor = self._as_tensor("nll_loss", weight)._along(axis, self.ndim)
+            factor = self._class_weights("nll_loss", weight, axis)
             share = share * hit.where(factor, 0).sum(axis)
             loss = loss * share
         loss = counts.where(loss, 0)
@@ -190,9 +201,14 @@ class Losses(Resampling):
             return loss.sum() / share.sum()
         return loss._reduced_loss("nll_loss", reduction)
 
-    def _along(self, axis: int, rank: int) -> Self:
-        """A vector laid along one axis of `rank`."""
-        return self.reshape(tuple(-1 if i == axis else 1 for i in range(rank)))
+    def _class_weights(self, name: str, weight: TensorCore, axis: int) -> Self:
+        """The weights of the classes, laid along their axis."""
+        if weight.shape != (self.shape[axis],):
+            raise ShapeError(
+                f"{name}: weight {weight.shape} is not one for each of {self.shape[axis]} classes"
+            )
+        factor = self._as_tensor(name, weight).cast(self.dtype)
+        return factor.reshape(tuple(-1 if i == axis else 1 for i in range(self.ndim)))
 
     def _class_masks(
         self, name: str, target: Self, axis: int, ignore_index: int
@@ -232,7 +248,7 @@ class Losses(Resampling):
             t = t * (1 - label_smoothing) + label_smoothing / self.shape[axis]
         scores = -(self.log_softmax(axis) * t)
         if weight is not None:
-            scores = scores * self._as_tensor("cross_entropy", weight)._along(axis, self.ndim)
+            scores = scores * self._class_weights("cross_entropy", weight, axis)
         loss = scores.sum(axis)
         if reduction == "mean":
             return loss.sum() / max(1, loss.numel())

@@ -157,6 +157,8 @@ class Random(Gathering):
         requires_grad: bool = False,
     ) -> Self:
         """Uniform in [low, high)."""
+        if low > high:
+            raise ValueError(f"uniform: low {low} is above high {high}")
         target = _float_dtype("uniform", dtype)
         unit = cls._from_node(cls._unit_interval(shape_of("uniform", *shape), target, device))
         return cls._variable_of((unit * (high - low) + low)._node, requires_grad)
@@ -198,6 +200,8 @@ class Random(Gathering):
         requires_grad: bool = False,
     ) -> Self:
         """Normal, of this mean and standard deviation."""
+        if std < 0:
+            raise ValueError(f"normal: std {std} is negative")
         made = cls.randn(*shape, dtype=dtype, device=device)
         return cls._variable_of((made * std + mean)._node, requires_grad)
 
@@ -230,6 +234,7 @@ class Random(Gathering):
     @classmethod
     def randperm(cls, n: int, dtype: Any = int64, device: str | None = None) -> Self:
         """0 to n - 1 in random order."""
+        shape_of("randperm", n)
         x, y = cls._random_bits((n,), device)
         high = ir.Shl(ir.Cast(x, uint64), ir.Const(12, uint64, x.shape))
         keys = ir.Or(high, ir.Cast(ir.Shr(y, ir.Const(20, uint32, x.shape)), uint64))
@@ -256,6 +261,8 @@ class Random(Gathering):
         one or two axes). Without replacement no index comes twice in a row."""
         if self.ndim not in (1, 2):
             raise ShapeError(f"multinomial: weights have one or two axes, not {self.shape}")
+        if num_samples < 1:
+            raise ValueError(f"multinomial: {num_samples} samples")
         if not replacement and num_samples > self.shape[-1]:
             raise ShapeError(f"multinomial: {num_samples} of {self.shape[-1]} without replacement")
         weights = self.detach()._real("multinomial")

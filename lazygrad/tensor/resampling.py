@@ -19,6 +19,9 @@ _MODES = (
 )  # fmt: skip
 
 
+_SPATIAL = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}  # axes after N and C
+
+
 class Resampling(Pooling):
     """Pictures at another size, PyTorch's way."""
 
@@ -42,6 +45,10 @@ class Resampling(Pooling):
         spatial = self.ndim - 2
         if mode not in _MODES:
             raise ValueError(f"interpolate: mode {mode!r} is none of {', '.join(_MODES)}")
+        if spatial != _SPATIAL.get(mode, spatial) or spatial < 1:
+            raise ShapeError(f"interpolate: mode {mode!r} does not fit input {self.shape}")
+        if align_corners and mode in ("nearest", "nearest-exact", "area"):
+            raise ValueError(f"interpolate: mode {mode!r} has no corners to align")
         if (size is None) == (scale_factor is None):
             raise ValueError("interpolate: give either size or scale_factor")
         scales: list[float | None] = [None] * spatial
