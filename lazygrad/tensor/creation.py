@@ -173,8 +173,6 @@ class Creation(TensorCore):
             start, stop = 0, start
         if step == 0:
             raise ValueError("arange: the step is 0")
-        if (stop - start) * step < 0:
-            raise ValueError(f"arange: steps of {step} lead from {start} away from {stop}")
         whole = all(isinstance(value, (int, np.integer)) for value in (start, stop, step))
         target = to_dtype(dtype) if dtype is not None else int64 if whole else float32
         count = max(0, math.ceil((stop - start) / step))
