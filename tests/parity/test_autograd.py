@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from lazygrad import Tensor
@@ -92,3 +93,22 @@ def test_gradients_are_zeroed_in_place() -> None:
     assert x.grad.zero_().tolist() == [0.0, 0.0]
     (x * 3).sum().backward()
     assert x.grad.tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("is_retained", [False, True])
+@pytest.mark.parametrize("shares", ["loss", "what the loss is used in"])
+def test_a_second_backward_pass_needs_a_retained_graph(is_retained: bool, shares: str) -> None:
+    values = np.array([1.0, -2.0, 3.0], np.float32)
+    ours, theirs = Tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    for w in (ours, theirs):
+        loss = (w * w).exp().sum()
+        loss.backward(retain_graph=is_retained)
+        loss.item(), w.grad.tolist()
+        again = loss if shares == "loss" else loss * 2
+        assert again.requires_grad
+        if is_retained:
+            again.backward()
+        else:
+            with pytest.raises(RuntimeError, match="retain_graph=True"):
+                again.backward()
+    np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-5)

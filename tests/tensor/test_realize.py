@@ -485,3 +485,71 @@ def test_a_failed_computation_leaves_a_written_tensor_as_it_was(
     monkeypatch.setattr(Plan, "execute", execute)
     assert x[2].tolist() == [5.0] * 4
     assert x.sum().item() == 20.0
+
+
+# --------------------------------------------------------------------------- long runs
+
+
+def training() -> Callable[[int], Any]:
+    """A step of training that keeps its loss and reads its accuracy."""
+    layers = network(16, 32, 4)
+    optimizer = nn.optim.SGD(nn.state.get_parameters(layers), lr=0.01)
+    x, y = floats(8, 16), Tensor(np.arange(8) % 4)
+    losses: list[Tensor] = []
+
+    def step(i: int) -> None:
+        optimizer.zero_grad()
+        logits = x.sequential(layers)
+        losses.append(logits.cross_entropy(y).backward())
+        optimizer.step()
+        (logits.argmax(1) == y).sum().item()
+
+    return step
+
+
+def replay() -> Callable[[int], Any]:
+    """A step of writing to a buffer and reading a batch from it."""
+    memory, running = Tensor.zeros(32, 4).contiguous().realize(), Tensor.zeros(4).realize()
+
+    def step(i: int) -> None:
+        nonlocal running
+        memory[i % 32] = running + 1
+        batch = memory[Tensor([i % 7, i % 5, i % 3])]
+        running.assign(running * 0.9 + batch.mean(0) * 0.1)
+        (batch.sum() + 1).item()
+
+    return step
+
+
+def recurrence() -> Callable[[int], Any]:
+    """A step of a recurrence without gradient."""
+    cell, h = nn.GRUCell(8, 8), Tensor.zeros(1, 8)
+    x = floats(1, 8)
+
+    def step(i: int) -> None:
+        nonlocal h
+        with Tensor.no_grad():
+            h = cell(x, h)
+            h.argmax().item()
+
+    return step
+
+
+@pytest.mark.parametrize("loop", [training, replay, recurrence])
+def test_hundreds_of_steps_do_the_same_and_leave_nothing(
+    counts: Counts, loop: Callable[[], Callable[[int], Any]]
+) -> None:
+    from lazygrad.interned import _interned
+
+    step = loop()
+    alive = []
+    steps = []
+    for i in range(300):
+        steps += counted(counts, lambda _, i=i: step(i), 1)  # type: ignore[misc]
+        if i % 50 == 49:
+            gc.collect()
+            alive.append(len(_interned))
+    assert_flat(steps)
+    kept = 2 if loop is training else 0  # nodes of a loss that is kept
+    assert all(b - a <= 50 * kept + 5 for a, b in pairwise(alive[1:]))
+    assert len(realization._older) + len(realization.differentiated) < 50
