@@ -340,5 +340,17 @@ def tensor_of(given: Input, array: Any, device: str | None = None) -> Tensor:
 
 
 def generate(seed: int) -> Program:
-    """The program of a seed."""
-    return Generator(seed).program()
+    """The program of a seed: the first of those drawn that is legal as a whole."""
+    number = seed
+    while not _is_legal(program := Generator(number).program()):
+        number += 1 << 32
+    return program
+
+
+def _is_legal(program: Program) -> bool:
+    """Whether a program runs on lazy tensors: without a line it may be another one."""
+    try:
+        program.function()(*[tensor_of(x, x.array(0)) for x in program.inputs])
+    except REFUSED:
+        return False
+    return True

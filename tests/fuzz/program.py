@@ -82,7 +82,7 @@ class Program:
         inputs = "".join(f"    {x!r},\n" for x in self.inputs)
         return (
             f'"""{title}"""\n'
-            "from lazygrad import Tensor\n"
+            "import numpy as np\n\nfrom lazygrad import Tensor\n"
             "from tests.fuzz.program import Input\n"
             "from tests.fuzz.run import check_function\n\n"
             f"INPUTS = [\n{inputs}]\n\n\n{self.source()}\n\n"

@@ -1,8 +1,8 @@
 """Run programs in every way there is, and compare with the oracle: the graph's meaning in NumPy.
 
-Where values differ by more than rounding, the oracle runs again on inputs that are moved a little:
-what moves as far as the difference (a comparison of nearly equal values, a sum of what cancels) is
-not held against the compiler.
+Where values differ by more than rounding, the oracle runs again with inputs and operations that are
+off a little: what moves as far as the difference (a comparison of equal values, a sum of what
+cancels) is not held against the compiler.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ import numpy as np
 from lazygrad import Tensor, TinyJit, config
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.errors import DeviceError, JitError
-from lazygrad.graph.evaluate import evaluate
+from lazygrad.graph import ir
+from lazygrad.graph.evaluate import evaluate_node
 from lazygrad.graph.ir import Node
 from lazygrad.runtime.buffer import DeviceBuffer, interceptor
 from lazygrad.runtime.device import Device
@@ -26,7 +28,11 @@ from .generate import tensor_of
 from .program import Array, Input, Program
 
 CALLS = 2  # of each function: the second finds the state that the first has left
-MOVES = 4  # runs of the oracle on inputs that are moved a little
+MOVES = 4  # runs of the oracle that are off a little
+ROUNDED = (
+    ir.Add, ir.Sub, ir.Mul, ir.Div, ir.Exp, ir.Log, ir.Sqrt, ir.Sin, ir.Cos, ir.Tanh, ir.Erf,
+    ir.Pow, ir.Reduce, ir.Fold,
+)  # fmt: skip
 GROUPS = "GPU:9"  # PoCL, taken for a GPU
 
 Function = Callable[..., Sequence[Tensor]]
@@ -86,19 +92,13 @@ def computed(function: Function, inputs: Sequence[Input], mode: Mode, seed: int 
 def oracle(
     function: Function, inputs: Sequence[Input], seed: int = 0, moved: int | None = None
 ) -> list[Array]:
-    """What the results should be; with `moved`, on inputs that are nearly the same."""
-    sixteen = any(x.dtype in ("float16", "bfloat16") for x in inputs)
-    step = 2.0**-7 if sixteen else 1e-6
+    """What the results should be; with `moved`, nearly: with other errors in each operation."""
+    rng = None if moved is None else np.random.default_rng(moved)
 
     def array(given: Input, call: int) -> Array:
-        values = given.array(seed + call)
-        if moved is None or "float" not in given.dtype:
-            return values
-        rng = np.random.default_rng([moved, call, int(given.name[1:])])
-        wide = values.astype(np.float64)
-        return np.asarray(wide * (1 + step * rng.standard_normal(wide.shape))).astype(values.dtype)
+        return _moved(given.array(seed + call), rng)
 
-    token = interceptor.set(_evaluated)
+    token = interceptor.set(partial(_evaluated, rng))
     try:
         with on_device("CPU"), np.errstate(all="ignore"):
             return _calls(function, inputs, Mode("oracle"), array)
@@ -106,8 +106,28 @@ def oracle(
         interceptor.reset(token)
 
 
-def _evaluated(nodes: Sequence[Node]) -> list[DeviceBuffer]:
-    return [DeviceBuffer.from_numpy(value.copy(), "CPU") for value in evaluate(nodes)]
+def _evaluated(
+    rng: np.random.Generator | None, nodes: Sequence[Node], *_: object
+) -> list[DeviceBuffer]:
+    """The nodes' values by their meaning in NumPy."""
+    values: dict[Node, Array] = {}
+    for node in ir.topological(nodes):
+        if isinstance(node, ir.Buffer):
+            values[node] = node.storage.numpy().reshape(node.shape)  # type: ignore[attr-defined]
+            continue
+        values[node] = evaluate_node(node, [values[x] for x in node.inputs])
+        if isinstance(node, ROUNDED):
+            values[node] = _moved(values[node], rng)
+    return [DeviceBuffer.from_numpy(values[node].copy(), "CPU") for node in nodes]
+
+
+def _moved(x: Array, rng: np.random.Generator | None) -> Array:
+    """Floats, each off by some units in the last place."""
+    if rng is None or not _is_float(x):
+        return x
+    step = {2: 2.0**-8, 4: 1e-6, 8: 1e-12}[x.dtype.itemsize]
+    noise = 1 + step * rng.standard_normal(x.shape)
+    return np.asarray(x.astype(np.float64) * noise).astype(x.dtype)
 
 
 def _calls(
