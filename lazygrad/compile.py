@@ -65,6 +65,7 @@ from .runtime.link import Linker
 from .runtime.tune import TRIED, fastest
 from .schedule.fuse import fuse
 from .schedule.ir import Kernel, Schedule
+from .schedule.join import Piece, pieces, select_joined
 from .schedule.keep import keep
 from .schedule.layout import choose_layouts, copy_convolved
 from .schedule.memory import MemoryPlan, plan_memory
@@ -228,11 +229,11 @@ def compile_graph(
         given = {renamed[node]: leaf for node, leaf in gifts.items() if node in renamed}
         in_contractions = not device.machine.gpu
         memory = stages.run("memory", plan_memory, schedule, given, in_contractions)
+        launched = [piece for kernel in schedule.kernels for piece in pieces(kernel)]
         launches = [
-            compile_kernel(kernel, memory, device, stages)
-            for kernel in counted("kernel", schedule.kernels)
+            compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)
         ]
-        linker.add(part, device, schedule, memory, launches, stages)
+        linker.add(part, device, schedule, memory, launched, launches, stages)
     return linker.plan(placed, checks)
 
 
@@ -246,6 +247,8 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
     The schedule's outputs are these, in order, perhaps rewritten.
     """
     lanes = 0 if machine.gpu else machine.vector_bytes // 4
+    if not machine.has_offsets:
+        outputs = stages.run("joined", select_joined, outputs)
     if machine.gpu:  # here: how many parts depends on the device
         outputs = stages.try_to("groups", split_for_groups, outputs, machine.cores)
     if config.WINOGRAD and not machine.gpu and not machine.local_bytes:  # as for chains
@@ -268,6 +271,17 @@ def _bare(output: Node) -> Node:
     while isinstance(output, (Reshape, Contiguous, Detach)):
         output = output.x
     return output
+
+
+def compile_piece(
+    piece: Piece, memory: MemoryPlan, device: BackendDevice, stages: Stages
+) -> Launch:
+    """A launch of what is launched of a kernel, beginning at its place in memory."""
+    launch = compile_kernel(piece.kernel, memory, device, stages)
+    if not piece.start:
+        return launch
+    first, *rest = launch.offsets
+    return replace(launch, offsets=(first + piece.start, *rest))
 
 
 def compile_kernel(

@@ -190,6 +190,15 @@ def _movement(rng: np.random.Generator, cls: Any) -> Case:
         yield from ((node,) for node in made[cls])
 
 
+@case(ir.Join)
+def _join(rng: np.random.Generator, cls: Any) -> Case:
+    for dtype in (float32, int64, bool_, bfloat16):
+        for axis, sizes in ((0, (1, 4, 1)), (1, (3, 1, 17, 2)), (2, (1,) * 9)):
+            shapes = [(*(2, 3, 5)[:axis], n, *(2, 3, 5)[axis + 1 :]) for n in sizes]
+            parts = [random_buffer(rng, shape, dtype) for shape in shapes]
+            yield ir.Join(tuple(parts), axis), ir.Join(tuple(parts[::-1]), axis)
+
+
 @case(ir.Fold)
 def _fold(rng: np.random.Generator, cls: Any) -> Case:
     for dtype in (float32, int64, bool_, float16):

@@ -25,6 +25,7 @@ from lazygrad.errors import ConfigError
 from lazygrad.graph.gradient import cotangents, gradient
 from lazygrad.graph.ir import Detach
 from lazygrad.nn.optim import SGD
+from lazygrad.runtime.device import Device
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import KINDS
 from lazygrad.schedule.memory import plan_memory
@@ -237,6 +238,16 @@ def test_a_schedule_shows_kernels_in_frames_and_buffers_with_shapes_and_bytes(le
 def test_every_kind_of_kernel_can_be_drawn() -> None:
     assert set(KINDS) <= set(COLORS)
     assert set(KINDS) <= {kind for kind, _ in LEGEND}
+
+
+def test_joined_tensors_are_drawn(tmp_path, leaf):
+    parts = [Tensor(np.full((2, 3), n, np.float32)).realize() for n in range(12)]
+    with lazygrad.dump(tmp_path):
+        total = Tensor.cat([x * 2 for x in parts]).realize()
+    assert total.sum().item() == 2 * 6 * 66
+    pictures = [path.read_text() for path in tmp_path.rglob("*.dot")]
+    offsets = Device.get(Device.DEFAULT).machine.has_offsets
+    assert any("sage: join" in picture for picture in pictures) == offsets
 
 
 def test_a_convolution_by_tiles_is_drawn(tmp_path, leaf):

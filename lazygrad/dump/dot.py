@@ -25,6 +25,7 @@ COLORS = {
     "chain": ("#fdf3e3", "#a8652a", "brown"),
     "winograd": ("#e6efd2", "#7d9440", "olive"),
     "filter": ("#f1f5e4", "#a3b56f", "light olive"),
+    "join": ("#e3ebe0", "#6f8766", "sage"),
     "scatter": ("#f9e0e4", "#b0566a", "pink"),
     "sort": ("#dff0ee", "#4d8f88", "teal"),
     "copy": ("#e8e8e8", "#7f8790", "dark grey"),

@@ -24,6 +24,7 @@ LEGEND = [
     ("chain", "chain: kernels that share their outermost loops"),
     ("winograd", "winograd: a convolution by tiles"),
     ("filter", "filter: its filters, transformed"),
+    ("join", "join: parts computed into their places"),
     ("scatter", "scatter"),
     ("sort", "sort"),
     ("copy", "copy: to another device"),

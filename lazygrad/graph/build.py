@@ -5,7 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .ir import Const, Expand, Iota, Less, Node, Pad, Permute, Reduce, Reshape, Shape, Slice, Where
+from .ir import (
+    Const,
+    Expand,
+    Iota,
+    Join,
+    Less,
+    Node,
+    Pad,
+    Permute,
+    Reduce,
+    Reshape,
+    Shape,
+    Slice,
+    Where,
+)
+
+FEW_PARTS = 8  # of a joined tensor: so many conditions cost less than memory does
 
 
 def full_like(x: Node, value: bool | int | float) -> Const:
@@ -78,11 +94,17 @@ def resize_axis(x: Node, axis: int, size: int) -> Node:
 
 
 def joined(parts: Sequence[Node], axis: int) -> Node:
+    """The parts side by side along an axis. A few are selected by position, where they are read;
+    more are put into memory, each where it belongs."""
+    return selected(parts, axis) if len(parts) <= FEW_PARTS else Join(tuple(parts), axis)
+
+
+def selected(parts: Sequence[Node], axis: int) -> Node:
     """The parts side by side along an axis: a balanced tree of selections by position."""
     if len(parts) == 1:
         return parts[0]
     half = len(parts) // 2
-    left, right = joined(parts[:half], axis), joined(parts[half:], axis)
+    left, right = selected(parts[:half], axis), selected(parts[half:], axis)
     n, size = left.shape[axis], left.shape[axis] + right.shape[axis]
     position = Iota(size)
     less = Less(position, Const(n, position.dtype, position.shape))

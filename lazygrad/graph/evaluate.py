@@ -298,6 +298,11 @@ def _slice(node: ir.Slice, x: Array) -> Array:
     return x
 
 
+@case(ir.Join)
+def _join(node: ir.Join, *parts: Array) -> Array:
+    return np.concatenate(parts, node.axis)
+
+
 @case(ir.Window)
 def _window(node: ir.Window, x: Array) -> Array:
     starts = node.stride * np.arange(node.shape[node.axis])

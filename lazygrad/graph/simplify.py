@@ -1,6 +1,6 @@
 """Simplify a graph: what a reader would cancel on paper is cancelled before anything is computed.
 
-The rules are in five files, by theme: elementwise, movement, reduce, window, fold.
+The rules are in six files, by theme: elementwise, movement, join, reduce, window, fold.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from ..rewrite import Rules, rewrite
 from . import (
     simplify_elementwise,
     simplify_fold,
+    simplify_join,
     simplify_movement,
     simplify_reduce,
     simplify_window,
@@ -20,6 +21,7 @@ from .merge_sums import cropped_sums, folds_in_order, mergeable_sums, reduced_tw
 
 RULES = Rules[Node](
     simplify_movement.RULES,
+    simplify_join.RULES,
     simplify_elementwise.RULES,
     simplify_reduce.RULES,
     simplify_window.RULES,

@@ -261,13 +261,13 @@ def slice_of_sort(node: Slice) -> Node | None:
     """slice(sort(x))  ->  sort(x) of a few: the first along the sorted axis"""
     match node.x:
         case Sort(x, axis, descending, None):
-            whole = _parts(node)
+            whole = slice_parts(node)
             start, size, step = whole[axis]
             if (start, step) != (0, 1) or size * FEW > x.shape[axis]:
                 return None
             whole[axis] = (0, size, 1)
             few = Sort(x, axis, descending, size)
-            return few if few.shape == node.shape else _slice(few, whole)
+            return few if few.shape == node.shape else slice_by(few, whole)
     return None
 
 
@@ -276,8 +276,8 @@ def slice_below_permute(node: Slice) -> Node | None:
     """slice(permute(x))  ->  permute(slice(x))"""
     match node.x:
         case Permute(x, order):
-            parts = sorted(zip(order, _parts(node), strict=True))
-            return Permute(_slice(x, [part for _, part in parts]), order)
+            parts = sorted(zip(order, slice_parts(node), strict=True))
+            return Permute(slice_by(x, [part for _, part in parts]), order)
     return None
 
 
@@ -286,8 +286,8 @@ def slice_below_expand(node: Slice) -> Node | None:
     """slice(expand(x))  ->  expand(slice(x))"""
     match node.x:
         case Expand(x):
-            parts = zip(x.shape, _parts(node), strict=True)
-            return Expand(_slice(x, [(0, 1, 1) if n == 1 else p for n, p in parts]), node.shape)
+            parts = zip(x.shape, slice_parts(node), strict=True)
+            return Expand(slice_by(x, [(0, 1, 1) if n == 1 else p for n, p in parts]), node.shape)
     return None
 
 
@@ -300,7 +300,7 @@ def slice_below_pad(node: Slice) -> Node | None:
     parts: list[Part] = []
     padding: list[tuple[int, int]] = []
     for n, (before, _), (start, size, step) in zip(
-        x.shape, node.x.padding, _parts(node), strict=True
+        x.shape, node.x.padding, slice_parts(node), strict=True
     ):
         # The i with 0 <= start + i * step < n, of x: backwards they are counted from x's end.
         start -= before
@@ -311,16 +311,18 @@ def slice_below_pad(node: Slice) -> Node | None:
             return Const(value, node.dtype, node.shape)
         parts.append((start + first * step, count, step))
         padding.append((first, size - first - count))
-    return build.pad(_slice(x, parts), padding, value)
+    return build.pad(slice_by(x, parts), padding, value)
 
 
 Part = tuple[int, int, int]  # start, size and step of a slice along one axis
 
 
-def _parts(node: Slice) -> list[Part]:
+def slice_parts(node: Slice) -> list[Part]:
+    """A slice, axis by axis."""
     return list(zip(node.starts, node.sizes, node.steps, strict=True))
 
 
-def _slice(x: Node, parts: list[Part]) -> Node:
+def slice_by(x: Node, parts: list[Part]) -> Node:
+    """The slice of x with these parts."""
     starts, sizes, steps = zip(*parts, strict=True)
     return Slice(x, starts, sizes, steps)

@@ -356,6 +356,13 @@ def vjp_slice(g: Node, out: ir.Slice) -> Cotangents:
     return (g,)
 
 
+@vjp(ir.Join)
+def vjp_join(g: Node, out: ir.Join) -> Cotangents:
+    """each part's own piece of g"""
+    places = zip(out.starts, out.parts, strict=True)
+    return tuple(build.slice_axis(g, out.axis, n, x.shape[out.axis]) for n, x in places)
+
+
 @vjp(ir.Window)
 def vjp_window(g: Node, out: ir.Window) -> Cotangents:
     """dx = every window's cotangents, added where windows overlap"""

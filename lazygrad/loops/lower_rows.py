@@ -31,7 +31,7 @@ from ..schedule.access import (
     reduce_index,
     reduced_variables,
 )
-from ..schedule.ir import Kernel, Member, axis_variables
+from ..schedule.ir import Kernel, Member, Region, axis_variables
 from .ir import Accumulate, Alloc, Body, For, Stmt, Store
 from .value import Values
 
@@ -52,7 +52,9 @@ class Lowering:
         names = _Names()
         self.arrays: dict[Node, Array] = {}
         for n, node in enumerate(kernel.outputs):
-            self.arrays[node] = Array(names.new(f"out{n}"), node.dtype, node.size)
+            layout = kernel.layouts.get(node)
+            size = layout.span(node.shape) if isinstance(layout, Region) else node.size
+            self.arrays[node] = Array(names.new(f"out{n}"), node.dtype, size)
         for n, node in enumerate(kernel.inputs):
             self.arrays[node] = Array(names.new(f"in{n}"), node.dtype, node.size)
         self.names = names

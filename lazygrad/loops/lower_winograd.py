@@ -25,7 +25,7 @@ from ..expr import Array, Expr, Literal, Load, Op, Var
 from ..graph.ir import Winograd, WinogradFilter
 from ..graph.ir.winograd import FILTER, INPUT, OUTPUT, POINTS, TAPS, TILE, Matrix
 from ..index import add, flatten, mul
-from ..schedule.ir import Kernel
+from ..schedule.ir import Blocked, Kernel
 from .ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
 from .lower_rows import Lowering
 from .rebuild import nest
@@ -96,7 +96,8 @@ class _Slices:
         batch, self.outputs, height, width = self.node.shape
         self.channels = self.node.x.shape[1]
         down, across = height // TILE, width // TILE
-        sizes = (layout.size for layout in kernel.layouts.values())
+        blocked = (x for x in kernel.layouts.values() if isinstance(x, Blocked))
+        sizes = (layout.size for layout in blocked)
         lanes = max((n for n in sizes if batch % n == 0), default=1)
         blocks = batch // lanes
         tiles, wanted = blocks * down * across, SLICES * cores

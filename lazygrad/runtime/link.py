@@ -9,9 +9,10 @@ from time import perf_counter
 from .. import config
 from ..backends.base import Device, Launch
 from ..dtypes import DType
-from ..graph.ir import Buffer, InRange
+from ..graph.ir import Buffer, InRange, Node
 from ..loops.check_accesses import REPORT
-from ..schedule.ir import Kernel, Schedule
+from ..schedule.ir import Schedule
+from ..schedule.join import Piece
 from ..schedule.memory import MemoryPlan
 from ..schedule.place import Located, Part
 from .accesses import CheckAccesses
@@ -40,11 +41,12 @@ class Linker:
         device: Device,
         schedule: Schedule,
         memory: MemoryPlan,
+        pieces: Sequence[Piece],
         launches: Sequence[Launch],
         stages: Observer,
     ) -> None:
-        """Add a part: its launches, which have no slots yet, are those of the schedule's kernels,
-        in order.
+        """Add a part: its launches, which have no slots yet, are those of the pieces of the
+        schedule's kernels, in order.
 
         The schedule's outputs are the part's, but for those without elements, in order; they may
         be other nodes with the same values.
@@ -65,7 +67,7 @@ class Linker:
             else:
                 self._place[node, name] = self._allocate(device, 0)
         if schedule.kernels:
-            placed = self._launches(name, schedule.kernels, memory, launches)
+            placed = self._launches(name, pieces, memory, launches)
             tested = tuple(launch for launch in placed if REPORT in launch.function.arguments)
             self._steps.append(self._compiled(device, placed, stages))
             if tested:
@@ -110,23 +112,25 @@ class Linker:
     def _launches(
         self,
         device: str,
-        kernels: Sequence[Kernel],
+        pieces: Sequence[Piece],
         memory: MemoryPlan,
         launches: Sequence[Launch],
     ) -> list[Launch]:
         """Each launch with the places of its arguments; it waits for those before it only if it
-        reads what they write, or writes what they use."""
+        reads what they write, or writes what they use. (Parts of one join do not meet.)"""
         placed = []
         read: set[int] = set()
         written: set[int] = set()
-        for kernel, launch in zip(kernels, launches, strict=True):
+        whole: Node | None = None
+        for piece, launch in zip(pieces, launches, strict=True):
+            kernel = piece.kernel
             overwritten = {memory.in_place.get(node) for node in kernel.outputs}
-            outputs = [self._place[node, device] for node in kernel.outputs]
+            outputs = [self._place[piece.whole or node, device] for node in kernel.outputs]
             inputs = [self._place[x, device] for x in kernel.inputs if x not in overwritten]
+            new = [] if whole is not None and whole is piece.whole else outputs
+            whole = piece.whole
             barrier = not (
-                written.isdisjoint(inputs)
-                and written.isdisjoint(outputs)
-                and read.isdisjoint(outputs)
+                written.isdisjoint(inputs) and written.isdisjoint(new) and read.isdisjoint(new)
             )
             if barrier:
                 read.clear()

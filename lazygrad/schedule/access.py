@@ -22,6 +22,7 @@ from ..graph.ir import (
     Fold,
     Gather,
     Iota,
+    Join,
     Node,
     Pad,
     Permute,
@@ -216,7 +217,7 @@ def _inputs(
             for i in indices:
                 yield i, index, guards
             yield x, tuple(gather_axis(node, axis, index) for axis in range(len(indices))), guards
-        case Scatter() | Sort() | Winograd() | WinogradFilter():
+        case Join() | Scatter() | Sort() | Winograd() | WinogradFilter():
             # Read in an order of their own: every input is looked at as a whole.
             for x in node.inputs:
                 yield x, axis_variables(x.shape, "s"), guards

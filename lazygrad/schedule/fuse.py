@@ -23,6 +23,7 @@ from ..graph.ir import (
     Buffer,
     Copy,
     Fold,
+    Join,
     Node,
     Reduce,
     Scatter,
@@ -143,7 +144,7 @@ class _Fuser:
 
     def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
         """Join the last kernel this node reads, where each position reads only its own."""
-        if group.kind in ("scatter", "sort", "copy", "filter"):
+        if group.kind in ("join", "scatter", "sort", "copy", "filter"):
             return False
         if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
             return False
@@ -345,6 +346,8 @@ def _domains(node: Node, kind: str) -> list[tuple[object, ...]]:
 
 def _kind(node: Node, reads: Sequence[Access]) -> str:
     match node:
+        case Join():
+            return "join"
         case Scatter():
             return "scatter"
         case Sort():

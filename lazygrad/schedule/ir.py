@@ -29,8 +29,8 @@ Semantics:
 - kinds: "map" has no reduction and no inner loops; "row" is the general form; "contraction" is a
   sum of products in which both factors are used again and again, with elementwise members on its
   result; "winograd" is a convolution by tiles, with elementwise members on its result too, and
-  "filter" the transform of its filters; "scatter", "sort" and "copy" (to another device) are one
-  node each; "chain" is above.
+  "filter" the transform of its filters; "join" computes each part into its place; it, "scatter",
+  "sort" and "copy" (to another device) are one node each; "chain" is above.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from functools import lru_cache
 
 from ..expr import Expr, Var
 from ..graph.ir import Node
-from ..index import add, flatten, floordiv, mod, mul
+from ..index import add, flatten, floordiv, mod, mul, strides
 
 KINDS = (
-    "map", "row", "contraction", "winograd", "filter", "scatter", "sort", "copy", "chain",
+    "map", "row", "contraction", "winograd", "filter", "join", "scatter", "sort", "copy", "chain",
 )  # fmt: skip
 # Some are lowered to loop nests of other kinds, one or several.
 _NESTS = {
@@ -80,6 +80,21 @@ class Blocked:
         return add(mul(flatten((block, *index[1:]), rows), self.size), lane)
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Memory order of a part of a larger tensor, which is row-major: `whole` is its shape."""
+
+    whole: tuple[int, ...]
+
+    def offset(self, index: Sequence[Expr], shape: Sequence[int]) -> Expr:
+        """Where an element lies, in elements, from the part's first on."""
+        return flatten(index, self.whole)
+
+    def span(self, shape: Sequence[int]) -> int:
+        """How many elements lie from the part's first to its last."""
+        return sum((n - 1) * step for n, step in zip(shape, strides(self.whole), strict=True)) + 1
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Member:
     """One node that a kernel computes; see the module's semantics."""
@@ -101,7 +116,7 @@ class Kernel:
     members: tuple[Member, ...]
     inputs: tuple[Node, ...]
     end: tuple[Member, ...] = ()
-    layouts: Mapping[Node, Blocked] = field(default_factory=dict)
+    layouts: Mapping[Node, Blocked | Region] = field(default_factory=dict)
     parts: tuple[Kernel, ...] = ()
 
     @property

@@ -24,6 +24,7 @@ from ..graph.ir import (
     Fold,
     Gather,
     Iota,
+    Join,
     Log,
     Mod,
     Movement,
@@ -53,7 +54,7 @@ KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile ti
 NODE_COST = 4.0  # what is dearer is written out in as much more code, and counts as more nodes
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
-_MUST_STORE = (Reduce, Fold, Scatter, Sort, Copy, Contiguous, Winograd, WinogradFilter)
+_MUST_STORE = (Reduce, Fold, Join, Scatter, Sort, Copy, Contiguous, Winograd, WinogradFilter)
 _LEAVES = (Buffer, Const, Iota)
 
 Use = tuple[Node, int]  # the kernel's node that evaluates it, and at which of its index maps
@@ -94,6 +95,8 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
         for root, _ in mine:
             inlined[root] = inlined.get(root, 0) + _code(node)
         for x in node.inputs:
+            if isinstance(node, Join):  # each part is computed for itself
+                mine = {(x, hash(node)): float(x.size)}
             _add_uses(node, x, mine, uses[x])
     return stored
 

@@ -77,6 +77,7 @@ CASES = [
     ("slice", lambda leaf, x: Slice(x, (1, 0, 0), (1, 4, 3), (1, 1, 1)), [IMAGE]),
     ("slice with steps", lambda leaf, x: Slice(x, (1,), (3,), (2,)), [ROW]),
     ("slice backwards", lambda leaf, x: Slice(x, (6,), (3,), (-3,)), [ROW]),
+    ("join", lambda leaf, x, y: ir.Join((x, ir.Mul(y, y), x), 1), [SIGNED, OTHER]),
     ("window", lambda leaf, x: ir.Window(x, 1, 3, 2, 1), [IMAGE]),
     ("window with dilation", lambda leaf, x: ir.Window(x, 1, 2, 1, 3), [IMAGE]),
     ("fold", lambda leaf, x: ir.Fold(x, 0, 7, 3, 2), [IMAGE[:, :, :2]]),

@@ -11,6 +11,7 @@ Grammar (a node is one line; `n` stands for any node):
     movement     Reshape(n, shape) | Permute(n, order) | Expand(n, shape)
                  Pad(n, padding, value) | Slice(n, starts, sizes, steps)
                  Window(n, axis, size, stride, dilation) | Fold(n, axis, size, stride, dilation)
+                 Join((n, n, ...), axis)
     indexed      Gather(n, indices) | Scatter(n, indices, values, op)
                  InRange(n, low, high, ignored, source)
     order        Sort(n, axis, descending, count)
@@ -74,7 +75,7 @@ from .elementwise import (
 )
 from .indexed import Gather, InRange, Scatter, Sort, Source
 from .leaves import Buffer, Const, Iota, Storage
-from .movement import Expand, Movement, Pad, Permute, Reshape, Slice, Window, window_count
+from .movement import Expand, Join, Movement, Pad, Permute, Reshape, Slice, Window, window_count
 from .node import Node, Shape, holds_nodes, topological
 from .placement import Contiguous, Copy, Detach, Overwritten, Token
 from .reduce import REDUCE_OPS, Fold, Reduce
@@ -83,9 +84,9 @@ from .winograd import Winograd, WinogradFilter
 __all__ = [
     "Abs", "Add", "And", "Binary", "Bitcast", "Bitwise", "Buffer", "Cast", "Ceil", "Comparison",
     "Const", "Contiguous", "Copy", "Cos", "Detach", "Div", "Elementwise", "Equal", "Erf", "Exp",
-    "Expand", "FloatUnary", "Floor", "FloorDiv", "Fold", "Gather", "InRange", "Iota", "Less",
-    "LessEqual", "Log", "Maximum", "Minimum", "Mod", "Movement", "Mul", "NODE_CLASSES", "Neg",
-    "Node", "Not", "NotEqual", "Or", "Overwritten", "Pad", "Permute", "Pow", "REDUCE_OPS",
+    "Expand", "FloatUnary", "Floor", "FloorDiv", "Fold", "Gather", "InRange", "Iota", "Join",
+    "Less", "LessEqual", "Log", "Maximum", "Minimum", "Mod", "Movement", "Mul", "NODE_CLASSES",
+    "Neg", "Node", "Not", "NotEqual", "Or", "Overwritten", "Pad", "Permute", "Pow", "REDUCE_OPS",
     "Reduce", "Reshape", "Round", "Scatter", "Shape", "Shl", "Shr", "Sin", "Slice", "Sort",
     "Source", "Sqrt", "Storage", "Sub", "Tanh", "Token", "Trunc", "Unary", "Where", "Window",
     "Winograd", "WinogradFilter", "Xor", "holds_nodes", "topological", "window_count",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from ...dtypes import DType
-from ...errors import ShapeError
+from ...errors import DTypeError, ShapeError
 from .node import Node, Shape
 
 
@@ -105,6 +107,39 @@ class Slice(Movement):
                 f"do not fit shape {self.x.shape}"
             )
         return self.sizes, self.x.dtype
+
+
+class Join(Node):
+    """The parts side by side along an axis, in order; they agree in dtype and on other axes."""
+
+    parts: tuple[Node, ...]
+    axis: int
+
+    def _infer(self) -> tuple[Shape, DType]:
+        first = self.parts[0]
+        if not 0 <= self.axis < len(first.shape):
+            raise ShapeError(f"join: axis {self.axis} is outside shape {first.shape}")
+        rest = _without(first.shape, self.axis)
+        for part in self.parts:
+            if len(part.shape) != len(first.shape) or _without(part.shape, self.axis) != rest:
+                raise ShapeError(f"join: shapes {first.shape} and {part.shape} differ")
+            if part.dtype != first.dtype:
+                raise DTypeError(f"join: dtypes {first.dtype} and {part.dtype} differ")
+        size = sum(part.shape[self.axis] for part in self.parts)
+        return (*first.shape[: self.axis], size, *first.shape[self.axis + 1 :]), first.dtype
+
+    def with_inputs(self, inputs: Sequence[Node]) -> Join:
+        return Join(tuple(inputs), self.axis)
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each part begins along the axis."""
+        sizes = [part.shape[self.axis] for part in self.parts]
+        return list(accumulate(sizes, initial=0))[:-1]
+
+
+def _without(shape: Shape, axis: int) -> Shape:
+    return (*shape[:axis], *shape[axis + 1 :])
 
 
 def window_count(n: int, size: int, stride: int, dilation: int) -> int:

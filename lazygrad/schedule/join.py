@@ -1,0 +1,86 @@
+"""Joined tensors: each part computed straight into its place in memory.
+
+join(a * 2, slice(b), ..., axis 0)   ->   launches of a few functions, each for one part: they
+                                          write to one memory, from different places on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
+
+from ..graph.build import selected
+from ..graph.ir import Const, Contiguous, Join, Node, topological
+from ..index import flatten
+from ..rewrite import Rules, rewrite
+from .ir import Kernel, Member, Region, axis_variables
+
+
+def select_joined(outputs: Sequence[Node]) -> list[Node]:
+    """Select the parts of joined tensors by position, for machines whose kernels cannot write to
+    a place inside of a memory.
+
+    Requires: a simplified graph. Ensures: no Join.
+    """
+    rules = Rules[Node]()
+
+    @rules.rule(Join)
+    def select_parts(node: Join) -> Node:
+        """join(a, b)  ->  a where i < n else b"""
+        return selected(node.parts, node.axis)
+
+    return rewrite(outputs, rules)
+
+
+CONSTANTS = 16  # that one function selects from
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Piece:
+    """A kernel as it is launched. A part of a join writes to the memory of `whole`, `start` bytes
+    into it."""
+
+    kernel: Kernel
+    whole: Node | None = None
+    start: int = 0
+
+
+def pieces(kernel: Kernel) -> list[Piece]:
+    """What a kernel of a schedule is launched as: itself, or a map for each part of a join."""
+    if kernel.kind != "join":
+        return [Piece(kernel)]
+    (member,) = kernel.members
+    join = member.node
+    assert isinstance(join, Join)
+    step = prod(join.shape[join.axis + 1 :]) * join.dtype.itemsize
+    found, start = [], 0
+    for part in _with_constants_together(join):
+        found.append(Piece(_part(kernel, join, part), join, start * step))
+        start += part.shape[join.axis]
+    return found
+
+
+def _with_constants_together(join: Join) -> list[Node]:
+    """The parts; a few neighbours that are constants, of which each would be a function of its own,
+    are one part."""
+    parts: list[Node] = []
+    for is_constant, run in groupby(join.parts, lambda part: isinstance(part, Const)):
+        same = list(run)
+        many = CONSTANTS if is_constant else 1
+        parts += [selected(same[n : n + many], join.axis) for n in range(0, len(same), many)]
+    return parts
+
+
+def _part(kernel: Kernel, join: Join, part: Node) -> Kernel:
+    """The map that computes a part."""
+    inputs = set(kernel.inputs)
+    node = Contiguous(part) if part in inputs else part
+    order = topological([node], lambda n: () if n in inputs else n.inputs)
+    reads = tuple(x for x in order if x in inputs)
+    layouts = {x: kernel.layouts[x] for x in reads if x in kernel.layouts}
+    if prod(join.shape[: join.axis]) > 1:
+        layouts[node] = Region(join.shape)
+    position = flatten(axis_variables(node.shape), node.shape)
+    return Kernel("map", node.size, (Member(node, position, True),), reads, layouts=layouts)
