@@ -29,9 +29,9 @@ What is other than without jit, because the function's Python does not run again
   numbers cannot be drawn from; tensors made inside cannot be added to a list in each call, nor be
   kept in places that cannot be seen. All of this raises JitError.
 - Returned and kept tensors carry no gradient to what they were computed from.
-- Not seen are what objects of Python's and NumPy's own classes hold (files, clocks, queues), what
-  is in arrays of more than 4096 bytes and in containers of more than 10,000 items, and what the
-  function does beside: printing happens once.
+- Not seen are what objects of Python's and NumPy's own classes hold (files, clocks, queues), the
+  globals of installed packages, what is in arrays of more than 4096 bytes and in containers of more
+  than 10,000 items, and what the function does beside: printing happens once.
 """
 
 from __future__ import annotations

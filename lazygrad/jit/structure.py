@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Hashable
 from copy import copy
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -62,12 +62,20 @@ CLOSED = (list, tuple, dict, set, frozenset, deque, np.ndarray, np.generic, str,
 METHODS = "_captured_methods"
 """The attribute in which an instance keeps the captures of its methods."""
 
-_LIBRARIES = sys.stdlib_module_names | {"numpy", "lazygrad", "ml_dtypes"}
+_CLOSED_LIBRARIES = sys.stdlib_module_names | {"numpy", "lazygrad", "ml_dtypes"}
 
 
 def is_library(module: str | None) -> bool:
-    """Whether the code of a module is taken to be constant: Python's, NumPy's and lazygrad's."""
-    return (module or "").partition(".")[0] in _LIBRARIES
+    """Whether the code of a module is taken to be constant: Python's, and that of packages that
+    were installed."""
+    package = (module or "").partition(".")[0]
+    return package in _CLOSED_LIBRARIES or _is_installed(package)
+
+
+@lru_cache(maxsize=4096)
+def _is_installed(package: str) -> bool:
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    return "site-packages" in file or "dist-packages" in file
 
 
 def is_open(cls: type) -> bool:
@@ -80,7 +88,9 @@ def is_open(cls: type) -> bool:
     module = cls.__module__
     if module in ("argparse", "types") or module.startswith("lazygrad.nn."):
         return not cls.__flags__ & _IMMUTABLE
-    return bool(cls.__flags__ & _HEAP) and not cls.__flags__ & _IMMUTABLE and not is_library(module)
+    if not cls.__flags__ & _HEAP or cls.__flags__ & _IMMUTABLE:
+        return False
+    return module.partition(".")[0] not in _CLOSED_LIBRARIES
 
 
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # of a type: made by a class statement; cannot be changed
@@ -320,6 +330,6 @@ def same_value(a: Any, b: Any) -> bool:
         return a.__func__ is b.__func__ and a.__self__ is b.__self__
     if isinstance(a, complex):
         return bits(a.real) == bits(b.real) and bits(a.imag) == bits(b.imag)
-    if is_library(kind.__module__) and not isinstance(a, BY_NAME):
+    if not is_open(kind) and not isinstance(a, BY_NAME):
         return a is b or (_is_steady(kind) and bool(a == b))
     return a is b

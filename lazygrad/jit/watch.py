@@ -47,6 +47,8 @@ class Watch:
     def __init__(self) -> None:
         self.owners: dict[int, Owner] = {}  # by the holder's id
         self.tensors: dict[int, TensorCore] = {}  # found outside, by id
+        self._waiting: list[tuple[Any, bool]] = []  # for visits
+        self._is_visiting = False
         self._functions: dict[int, Any] = {}  # and classes, by id
         self._names: set[str] = set()  # that their code mentions
         self._of_classes: list[tuple[type, dict[str, Any]]] = []  # what they hold, but code
@@ -57,6 +59,18 @@ class Watch:
 
     def visit(self, value: Any, outside: bool = True) -> None:
         """Take up what a function can reach from `value`, which is `outside` or in an argument."""
+        self._waiting.append((value, outside))
+        if self._is_visiting:
+            return  # soon: what is reached may be nested deeply
+        self._is_visiting = True
+        try:
+            while self._waiting:
+                self._visit(*self._waiting.pop())
+        finally:
+            self._is_visiting = False
+            self._waiting.clear()
+
+    def _visit(self, value: Any, outside: bool) -> None:
         kind = type(value)
         if kind in EXACT or kind is float:
             return

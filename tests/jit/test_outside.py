@@ -275,6 +275,16 @@ def test_functions_that_are_rebound():
     assert g(Tensor([-1.0])).item() == 1.0
 
 
+def test_a_long_chain_of_functions():
+    names = {"last": 2}
+    for n in range(1000):
+        exec(f"def f{n}(x): return x * last if last else f{n + 1}(x)", names)
+    f = jit(names["f0"])
+    assert f(Tensor([1.0])).item() == 2.0
+    names["last"] = 3
+    assert f(Tensor([1.0])).item() == 3.0
+
+
 def test_classes_that_are_reached_in_any_way():
     class Settings:
         scale = 2
