@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor.core import TensorCore
-from .owner import MISSING, WHOLE, Owner, contents, place_of
+from .owner import MISSING, WHOLE, Owner, contents, order_of, place_of
 from .structure import EXACT, same_value
 
 Changes = dict[int, Any]
@@ -90,7 +90,7 @@ class Guard:
     def __init__(self, owners: Iterable[Owner]) -> None:
         self.dicts, self.lists, self.slots = Table(), Table(), Slots()
         self.absent = Table()  # keys that places lack
-        self.sized = Table()  # places whose lengths are the values
+        self.sized = Table()  # of places: a dict's keys, in order, and the lengths
         self.sets: tuple[list[Any], list[Any]] = [], []  # and their contents
         self.arrays: tuple[list[Any], list[Any]] = [], []
         self.seen: dict[int, Any] = {}  # containers and objects by id, which may be others later
@@ -111,7 +111,7 @@ class Guard:
             return
         place, keys = place_of(holder), owner.read
         if owner.is_whole and isinstance(place, (list, deque, dict)):
-            self.sized.add(holder, place, None, owner.length)
+            self.sized.add(holder, place, owner.order, owner.length)
         if not owner.is_named:
             self.seen[id(holder)] = holder
         for key in before.keys() & keys:
@@ -158,8 +158,10 @@ class Guard:
 
     def _is_shaped(self) -> bool:
         """Whether nothing was added or taken away, and sets and arrays hold the same."""
-        for place, _, length in self.sized.entries:
+        for place, order, length in self.sized.entries:
             if len(place) != length:
+                return False
+            if order is not None and order != [*place] and order != order_of(place):
                 return False
         for place, key, _ in self.absent.entries:
             if key in place:
@@ -217,8 +219,11 @@ class Guard:
 
     def _match_contents(self, old: Any, new: Any, changes: Changes) -> None:
         now = contents(new)
-        for owner, (_, _, length) in zip(self.sized.owners, self.sized.entries, strict=True):
-            if owner is old and len(place_of(new)) != length:
+        for owner, (_, order, length) in zip(self.sized.owners, self.sized.entries, strict=True):
+            place = place_of(new)
+            if owner is old and len(place) != length:
+                raise Mismatch
+            if owner is old and order is not None and order_of(place) != order:
                 raise Mismatch
         for owner, (_, key, _) in zip(self.absent.owners, self.absent.entries, strict=True):
             if owner is old and key in now:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .structure import attributes
+from .structure import EXACT, attributes
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "missing"})()
 
@@ -19,7 +19,7 @@ CELL = "cell_contents"  # the key of a closure's variable
 class Owner:
     """Something that holds values by key, and what it held before the function ran."""
 
-    __slots__ = ("before", "holder", "is_named", "is_whole", "length", "outside", "read")
+    __slots__ = ("before", "holder", "is_named", "is_whole", "length", "order", "outside", "read")
 
     def __init__(self, holder: Any, is_named: bool = False) -> None:
         """`is_named`: only keys that are added count, of globals, a class or a function."""
@@ -30,7 +30,14 @@ class Owner:
         self.is_whole = False  # whether it counts how many keys there are
         place = place_of(holder)
         self.length = len(place) if isinstance(place, (list, deque, dict)) else 0
+        self.order = order_of(place) if isinstance(place, dict) and not is_named else None
         self.outside = False  # whether it is found in other ways than through the arguments
+
+
+def order_of(place: dict[Any, Any]) -> list[Any] | tuple[int, ...]:
+    """The keys of a dict, in order; their ids where these are not strings and numbers alone."""
+    keys = list(place)
+    return keys if EXACT.issuperset(map(type, keys)) else tuple(map(id, keys))
 
 
 def place_of(holder: Any) -> Any:

@@ -140,6 +140,27 @@ def test_tensors_that_are_rebound_together(make):
     assert f(Tensor([1.0])).item() == plain(Tensor([1.0])).item()
 
 
+def test_the_order_of_a_dict():
+    table = {"a": Tensor([1.0]), "b": Tensor([2.0])}
+
+    def plain(x):
+        first, second = table.values()
+        return x * first - second
+
+    f = jit(plain)
+    assert f(Tensor([5.0])).item() == 3.0
+    table["a"] = table.pop("a")
+    assert f(Tensor([5.0])).item() == plain(Tensor([5.0])).item() == 9.0
+    table = {"a": table["a"], "b": table["b"]}
+    assert f(Tensor([5.0])).item() == 3.0
+    by_tensor = {Tensor([1.0, 2.0]): 1, Tensor([3.0, 4.0]): 2}
+    g = jit(lambda x: x * next(iter(by_tensor)))
+    assert g(Tensor([1.0])).tolist() == [1.0, 2.0]
+    first = next(iter(by_tensor))
+    by_tensor[first] = by_tensor.pop(first)
+    assert g(Tensor([1.0])).tolist() == [3.0, 4.0]
+
+
 def test_views_that_are_rebound():
     model = Scaled()
     table = Tensor([1.0, 2.0, 3.0]).contiguous().realize()
