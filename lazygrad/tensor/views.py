@@ -22,7 +22,6 @@ import numpy as np
 
 from ..dtypes import bool_
 from ..graph import build, ir
-from ..graph.evaluate import evaluate
 from ..graph.ir import Node, Shape
 
 Step = tuple[type[Any], tuple[Any, ...]]
@@ -98,6 +97,8 @@ def _repeats(shown: Node) -> bool:
 def _scattered(path: Path, source: Node, value: Node) -> Node:
     """What `put` does, by the place of each element: a later step may have chosen among the
     elements that an earlier one repeats."""
+    from ..graph.evaluate import evaluate  # NumPy's meaning of all nodes, seldom wanted
+
     flat = build.reshape(source, (source.size,))
     places = follow(path, build.reshape(ir.Iota(source.size), source.shape))
     if not _is_uniform(value) and len(np.unique(evaluate([places])[0])) < places.size:
