@@ -224,9 +224,9 @@ def test_a_nan_as_index_touches_no_memory_outside(integer: str) -> None:
     places = (Tensor([0.0, 1.0]) / Tensor([0.0, 1.0])).cast(integer)
     for dtype in ("uint8", "float32"):
         x = Tensor(np.arange(10, 18)).cast(dtype).realize()
-        for made in (x.gather(0, places), x[places]):
-            assert made.numpy().tolist() == [0, 11]
-        assert x.scatter(0, places, x[:2]).numpy().tolist() == [10, 11, *range(12, 18)]
+        for made in (x.gather(0, places), x[places], x.scatter(0, places, x[:2])):
+            with pytest.raises(IndexError, match=r"test_edges.py:\d+\): index -\d+ is outside"):
+                made.numpy()
 
 
 @pytest.mark.parametrize("exponent", [-0.5, 0.5, 1.5, -1.5, 2, 3, -1, -2, 0, 4, 1 / 3, -3.0])
