@@ -13,12 +13,11 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from ..dtypes import DType, float32
+from ..dtypes import Array, DType, convert, float32, is_low_precision
 from ..errors import CompilerError
 from . import ir
 from .ir import Node, winograd
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Case = Callable[..., Array]  # (node, *values of its inputs) -> its value
 C = TypeVar("C", bound=Case)
 
@@ -86,40 +85,6 @@ def case(cls: type[Node]) -> Callable[[C], C]:
 
 
 # --------------------------------------------------------------------------- dtypes
-
-
-def is_low_precision(dtype: DType) -> bool:
-    """True for the floats that are computed with in float32."""
-    return dtype.is_float and dtype.itemsize < float32.itemsize
-
-
-def convert(x: Array, dtype: DType) -> Array:
-    """`x` cast to dtype, as Cast has it."""
-    target = dtype.numpy
-    if x.dtype == target:
-        return x
-    from_float = x.dtype.kind in "fV"  # V: bfloat16
-    if from_float and x.dtype.itemsize < 4:
-        x = x.astype(np.float32)
-    if dtype.kind == "bool":
-        return np.asarray(x != 0)
-    if is_low_precision(dtype):
-        return x.astype(np.float32).astype(target)
-    return _truncated(x, dtype) if from_float and dtype.is_int else x.astype(target)
-
-
-def _truncated(x: Array, dtype: DType) -> Array:
-    """Floats as integers, by way of int32 (of int64 for uint32 and 64 bits), whose smallest value
-    stands for what is beyond it, and for nan; smaller types wrap. uint64 holds its own too."""
-    wide: Any = np.int64 if dtype.itemsize == 8 or dtype.name == "uint32" else np.int32
-    limit = 2.0 ** (8 * np.dtype(wide).itemsize - 1)
-    inside = np.abs(x) < limit
-    whole = np.where(inside, x, 0).astype(wide)
-    small = np.where(inside, whole, np.iinfo(wide).min).astype(dtype.numpy)
-    if dtype.name != "uint64":
-        return small
-    high = np.where((x >= limit) & (x < 2 * limit), x, 0).astype(np.uint64)
-    return np.where(x >= limit, high, small)
 
 
 def _wide(x: Array) -> Array:

@@ -6,10 +6,9 @@ import functools
 from collections.abc import Sequence
 from weakref import WeakSet
 
-from ..dtypes import float32
+from ..dtypes import float32, is_low_precision
 from ..errors import CompilerError, DTypeError, ShapeError
 from .build import joined
-from .evaluate import is_low_precision
 from .ir import (
     Add,
     Cast,

@@ -41,19 +41,20 @@ from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
 from threading import RLock
 from types import MethodType
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from warnings import warn
 from weakref import ref
 
 from .. import config
 from ..errors import JitError
+from ..runtime.buffer import interceptor
 from ..runtime.device import Device
 from ..tensor import Tensor
 from ..tensor.core import grad_enabled
-from .guard import Mismatch
-from .replay import Replay
-from .structure import METHODS, Arguments, Captured, described
-from .trace import tracing
+from .structure import METHODS, Arguments, Captured, Mismatch, described
+
+if TYPE_CHECKING:
+    from .replay import Replay  # with it, the compiler's plans
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,7 +92,7 @@ class jit(Captured, Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the function returns. Raises JitError where it cannot be captured."""
-        if tracing.get() is not None:  # inside another captured function: part of that
+        if interceptor.get() is not None:  # inside another captured function: part of that
             return self._bound_function()(*args, **kwargs)  # type: ignore[no-any-return]
         arguments = Arguments()
         kind: tuple[Hashable, ...] = (

@@ -22,7 +22,7 @@ from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
 from ..runtime.execute import Output
 from ..tensor.core import TensorCore
-from .guard import Mismatch
+from .structure import Mismatch
 
 
 class _Holder:

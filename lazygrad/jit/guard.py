@@ -17,14 +17,10 @@ import numpy as np
 
 from ..tensor.core import TensorCore
 from .owner import MISSING, WHOLE, Owner, contents, order_of, place_of
-from .structure import EXACT, same_value
+from .structure import EXACT, Mismatch, same_value
 
 Changes = dict[int, Any]
 """By the id of a tensor, container or object that a capture knows: what is in its place now."""
-
-
-class Mismatch(Exception):
-    """What is outside is not what it was when the function was captured; it may say what."""
 
 
 class Table:

@@ -15,9 +15,9 @@ from ..tensor.core import TensorCore
 from ..tensor.realize import written
 from ..tensor.views import Path, follow
 from .cells import Cell, GradientCell, Kind, Read, gather, gradient_memory, memory_of
-from .guard import Changes, Guard, Mismatch, moved
+from .guard import Changes, Guard, moved
 from .owner import put
-from .structure import Arguments, Replacing
+from .structure import Arguments, Mismatch, Replacing
 
 
 class Place:

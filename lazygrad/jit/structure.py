@@ -31,6 +31,10 @@ from ..errors import JitError
 from ..tensor.core import TensorCore
 
 
+class Mismatch(Exception):
+    """What is outside is not what it was when the function was captured; it may say what."""
+
+
 class Captured:
     """What `jit` makes of a function; known here by name alone."""
 
