@@ -67,7 +67,7 @@ class Library:
         return x.mean(axis, keepdim=keepdim)
 
     def amax(self, x: Any, axis: int | None = None) -> Any:
-        return x.max(axis)
+        return x.max(axis=axis)
 
     def argmax(self, x: Any, axis: int | None = None) -> Any:
         return x.argmax(axis)
