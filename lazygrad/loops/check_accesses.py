@@ -109,8 +109,12 @@ class _Checker:
     def inside(
         self, array: Array, index: Expr, lanes: int, guard: Expr | None, what: str
     ) -> Expr | None:
-        """The guard, and that the index is inside; notes the test that tells where it is not."""
-        start, stride = (index.base, index.stride) if isinstance(index, Ramp) else (index, 1)
+        """The guard, and that the index is inside; notes the test that tells where it is not.
+
+        A scalar index in lanes stands for one element that is read, or several written from there.
+        """
+        apart = 0 if what == "read" else 1
+        start, stride = (index.base, index.stride) if isinstance(index, Ramp) else (index, apart)
         reach = stride * (lanes - 1)
         if isinstance(start, Literal) and (isinstance(index, Ramp) or index.lanes == 1):
             ends = int(start.value), int(start.value) + reach
@@ -120,7 +124,7 @@ class _Checker:
         self.accesses.append(
             f"access {number}: {array.name}[{index}] is {what}, of {array.size} elements"
         )
-        places = Ramp(index, 1, lanes) if index.lanes == 1 < lanes else index
+        places = Ramp(index, apart, lanes) if index.lanes == 1 < lanes else index
         is_inside = Op("and", (_less(Literal(-1), places), _less(places, Literal(array.size))))
         outside: Expr = Op("not", (is_inside,))
         if guard is not None:

@@ -35,6 +35,14 @@ def test_more_programs_agree_with_the_oracle(seed: int) -> None:
     assert not check(generate(seed), modes_of(seed))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(300, 324))
+def test_no_program_accesses_memory_outside_of_its_arrays(seed: int) -> None:
+    """Every access of every kernel is tested: an access outside raises CompilerError."""
+    with config.override(BOUNDS=1):
+        assert not check(generate(seed), modes_of(seed))
+
+
 def test_a_seed_is_a_program() -> None:
     assert generate(3) == generate(3)
     assert len({generate(seed).source() for seed in range(20)}) == 20
