@@ -15,12 +15,17 @@ The map of the package, in the order of the pipeline:
     loops/           the loop IR; lowering, tiling, packing, vectorizing, parallelizing
     backends/        llvm/ and opencl/: loops to code, and the devices that run it
     runtime/         buffers, the cache of compiled code, execution
-    jit.py           capture a function once, replay it as one call
-    nn/              layers, initialisation, optimizers, losses, state, data sets
-    dump.py          any stage as text and as a picture
+    jit/             capture a function once, replay it as one call
+    nn/              layers, initialisation, optimizers and schedulers, losses, state, data sets
+    dump/            any stage as text, picture and page
     config.py        every environment variable
     dtypes.py        element types and their promotion
     rewrite.py       rules, and the driver that applies them to a fixed point
+    stages.py        runs passes: checks and shows their results, goes on without a faulty one
+    progress.py      a line on the terminal while the compiler works for long
+    errors.py        every exception that is raised on purpose
+    expr.py          scalar expressions in loops;  index.py  arithmetic on indices
+    interned.py      immutable objects of which no two are equal: nodes and expressions
 
 The three IRs are told alike: `ir` opens with the grammar and the meaning, `verify.py` says what
 is legal, and each pass is a file named by its verb.

@@ -2,28 +2,40 @@
 
 realize                what tensors call: the values of some nodes, in memory
     structure          what was computed before is a leaf; a graph that differs from an earlier one
-                       only in its leaves has a plan already, or one on disk; constants that
-                       differ from graph to graph become leaves (graph/constants.py)
+                       only in its leaves has a plan already
+    VaryingConstants   constants that differ from graph to graph become leaves
+    saved.load         the plan that an earlier process made, from disk
     compile_graph      else, in order:
         separate_checks    what checks indices becomes outputs of its own
         simplify           the same values, with less to do
         split_reductions   large sums with few results in two steps
         fold_empty         tensors without elements get their values
-        place              one part a device
+        place              one part a device; each part, in order:
+        select_joined      on OpenCL: joined tensors select their parts by position
         split_for_groups   on a GPU: as much for all its cores
         use_winograd       convolutions of tiles, with fewer products
         copy_convolved     what convolutions read may be laid out anew
         fuse               which operations share a kernel
+        keep               on a CPU: what a row would compute twice has memory of the row's own
         choose_layouts     in which order intermediates lie in memory
         chain              which kernels share their outermost loops
         plan_memory        which memory they are kept in
-        compile_kernel     lower, overwrite, rebase, name, transform: how each kernel computes;
-                           kernels that are equal but for their memory are lowered once
+        pieces             a joined tensor is launched once for each part
+        compile_kernel     how each kernel computes, in order:
+            canonical          kernels that are equal but for their memory are lowered once
+            lower              plain loops
+            overwrite          an output takes the memory of an input
+            with_report        BOUNDS=1: an output for accesses outside of their arrays
+            rebase             on a CPU: an input begins with what is read of it
+            named              a name by what is computed
+            transform          the loop passes (loops/heuristics.py), once code is needed
+            check_accesses     BOUNDS=1: each access is tested
         Linker             machine code, and the plan
+    saved.save         the plan, to disk
     Plan.run           runs it
 
 A pass that only makes code faster (`try_to`) is left out where it fails, with a warning; a kernel
-that no code can be written for is tried again with the loops that `lower` made.
+that no code can be written for gets the loops that `lower` made (runtime/fallback.py).
 """
 
 from __future__ import annotations

@@ -2,21 +2,23 @@
 
 The themes stand in files of their own, each building on those before it:
 
+    views        paths of movement from a base;  blocks: writes to a small part of it
+    realize      what is computed when values are asked for;  donate: memory for the next value
     sharing      the node; bases and views, and writing in place
     core         realization, assignment, dtypes and devices
-    operands     broadcasting and promotion
+    operands     broadcasting and promotion;  arguments: axes and shapes as they are given
+    precision    16-bit floats computed in float32;  ranges: indices that are out of range
     creation     from Python and NumPy data; constants
     autograd     backward, gradient, no_grad
     elementwise  arithmetic, comparisons, logic, selection;  operators: the same as Python operators
     functions    exp, log, sin and their like
     movement     reshape, permute, flip, ...;  joining: cat, pad, tril, ...
-    reduce       sum, max, mean, var, cumsum, ...
+    reduce       sum, max, mean, var, cumsum, ...;  results: named tuples
     activations  relu, gelu, softmax, layer norm, ...
     indexing     x[...] and x[...] = value;  gather: gather, scatter, sort, topk
-    random       Threefry, and distributions from it
-    contraction  matmul, einsum, attention;  convolution;  pooling, resampling
+    random       Threefry, and distributions from it;  mode: training or evaluation
+    contraction  matmul, einsum, attention;  convolution;  pooling;  resampling
     losses       cross entropy and others;  inplace: what changes a tensor
-    mode         training or evaluation
 """
 
 from __future__ import annotations
