@@ -186,7 +186,7 @@ def _loaded_or_compiled(
             slots, abstract = _over_slots(outputs, leaves, arguments)
             with compiling():
                 plan = compile_graph(abstract, slots, gifts, stages)
-            if on_disk:
+            if on_disk and not stages.has_left_out:
                 saved.save(key, plan)
     return plan
 

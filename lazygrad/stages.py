@@ -43,6 +43,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.watchers = [place.watcher() for place in watching()]
+        self.has_left_out = False  # a pass that failed
 
     def __enter__(self) -> Stages:
         return self
@@ -101,6 +102,7 @@ class Stages:
         """Warn, once a pass, of a fault that a slower way leads around. Raises it if `strict`."""
         if strict:
             raise error
+        self.has_left_out = True
         if stage not in _told:
             _told.add(stage)
             warnings.warn(

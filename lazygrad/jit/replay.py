@@ -154,11 +154,13 @@ class Replay:
             self._verify_apart(tensors)
         memories = self._gather(tensors)
         try:
-            found = self.plan.execute(memories)
-        except (IndexError, OutOfMemoryError) as error:
+            found, failed = self.plan.attempt(memories)
+        except OutOfMemoryError as error:
             raise error.with_traceback(None) from error.__cause__  # as realize() tells it
         del memories  # what is set below must not be counted as held here
         self._apply(found, tensors)
+        if failed is not None:
+            raise failed.with_traceback(None) from failed.__cause__
         effects, result = self.effects, self.result
         if type(result) is Fresh and not kept and not effects.held:  # the most common, made quick
             return self._fresh(result, found)

@@ -123,6 +123,16 @@ class Plan:
         Raises OutOfMemoryError; and IndexError where a check of an index fails, if the device lets
         the host know by now. `sources` tells who asked for the checks, if others than usual.
         """
+        found, error = self.attempt(memories, sources)
+        if error is not None:
+            raise error
+        return found
+
+    def attempt(
+        self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
+    ) -> tuple[Memories, IndexError | None]:
+        """As `execute`; an IndexError is not raised but the second result, for who has to set
+        what the run has computed all the same: it may have overwritten what was there."""
         if self.flags is not None:
             memories.extend(self.flags.memories())
         for allocate in self.allocations:
@@ -132,11 +142,15 @@ class Plan:
         else:
             for step in self.steps:
                 step(memories)
-        if self.flags is not None:
-            self.flags.update(memories, sources)
-        for device in self._read:
-            look(device)
-        return [memories[output.place] for output in self.outputs]
+        failed: IndexError | None = None
+        try:
+            if self.flags is not None:
+                self.flags.update(memories, sources)
+            for device in self._read:
+                look(device)
+        except IndexError as error:
+            failed = error
+        return [memories[output.place] for output in self.outputs], failed
 
     def run(
         self,

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -59,8 +60,9 @@ MAX_CHOICES = 1024  # graphs of which is remembered what of them is kept
 live: deque[ref[Any]] = deque(maxlen=1 << 14)
 """Every result of an operation since values were asked for last."""
 
-written: dict[int, ref[Any]] = {}
-"""Tensors (by id) that were written, and not computed since."""
+written: dict[int, tuple[ref[Any], int]] = {}
+"""Tensors (by id) that were written, and not computed since; and by which thread: another might be
+about to write them again."""
 
 shared: dict[int, ref[Any]] = {}
 """Views (by id) that were computed, or detached, while somebody held their base. With each
@@ -116,10 +118,12 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
             _forget()
             raise
     for tensor in wanted:
-        written.pop(id(tensor), None)
         node = tensor._node
-        if not isinstance(node, Buffer):
-            tensor._settle(realized[node])
+        storage = realized.get(node)  # none where another thread has written to it meanwhile
+        if storage is not None and not isinstance(node, Buffer):
+            tensor._settle(storage)
+        if storage is not None or isinstance(node, Buffer):
+            written.pop(id(tensor), None)
     if shared and interceptor.get() is None:
         _part_views()
 
@@ -139,9 +143,15 @@ def _part_views() -> None:
 
 
 def _written_on(devices: Collection[str | None]) -> list[TensorCore]:
-    """The tensors that were written, of these devices."""
-    found = (reference() for reference in list(written.values()))
-    return [t for t in found if t is not None and t._node.device in devices]
+    """The tensors that this thread has written, of these devices."""
+    found = []
+    for key, (reference, thread) in list(written.items()):
+        tensor = reference()
+        if tensor is None:
+            written.pop(key, None)
+        elif thread == get_ident() and tensor._node.device in devices:
+            found.append(tensor)
+    return found
 
 
 def _compute(
@@ -157,10 +167,13 @@ def _compute(
     except (ConfigError, DeviceError, IndexError, OutOfMemoryError) as error:
         # the user's to mend, and all in the message: the way there leads through the compiler
         raise error.with_traceback(None) from error.__cause__
-    for n, (node, storage) in enumerate(zip(nodes, storages, strict=True)):
-        if n in donated and storage is donated[n].storage:  # type: ignore[attr-defined]
-            storage = moved(storage)
-        realized[node] = storage
+    taken = {
+        id(storages[n]): moved(storages[n])
+        for n, leaf in donated.items()
+        if storages[n] is leaf.storage  # type: ignore[attr-defined]
+    }
+    for node, storage in zip(nodes, storages, strict=True):  # of which several may be one place
+        realized[node] = taken.get(id(storage), storage)
 
 
 def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from sys import getrefcount
+from threading import get_ident
 from typing import Any, Self
 from weakref import WeakKeyDictionary, ref
 
@@ -334,7 +335,7 @@ class Sharing:
     def _await_realization(self) -> None:
         """Be realized along with whatever is realized next."""
         if not isinstance(self._own, Buffer) and self._own not in realized:
-            written[id(self)] = ref(self)
+            written[id(self)] = ref(self), get_ident()
 
 
 def fresh(node: Node) -> Node:

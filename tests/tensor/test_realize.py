@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
+from threading import Thread
 from typing import Any
 from weakref import ref
 
@@ -553,3 +554,41 @@ def test_hundreds_of_steps_do_the_same_and_leave_nothing(
     kept = 2 if loop is training else 0  # nodes of a loss that is kept
     assert all(b - a <= 50 * kept + 5 for a, b in pairwise(alive[1:]))
     assert len(realization._older) + len(realization.differentiated) < 50
+
+
+@pytest.mark.parametrize("read", [lambda x: x.view(4, 4), lambda x: x.view(-1)])
+def test_a_view_of_a_value_that_took_over_memory_is_read_first(read: Callable[[Tensor], Tensor]):
+    x = (Tensor.zeros(16) + 1).realize()
+    x[0] = 5.0
+    view = read(x)
+    assert view.numpy().reshape(-1).tolist() == [5.0, *[1.0] * 15]
+    assert (view + 1).sum().item() == 36.0
+    assert x.numpy().tolist() == [5.0, *[1.0] * 15]
+
+
+def test_threads_do_not_compute_what_others_are_writing():
+    failures: list[BaseException] = []
+
+    def work(k: int) -> None:
+        try:
+            x = (Tensor.zeros(16, 4) + k).realize()
+            for i in range(60):
+                x[i % 16] = float(i)
+                x.numpy()
+            assert x.numpy()[:, 0].tolist() == [float(i) for i in [*range(48, 60), *range(44, 48)]]
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [Thread(target=work, args=(k,)) for k in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_tensors_that_are_gone_wait_for_nothing():
+    for _ in range(50):
+        Tensor.zeros(3).assign(Tensor.ones(3) * 2)
+    (Tensor.ones(2) + 1).realize()
+    assert all(reference() is not None for reference, _ in realization.written.values())
