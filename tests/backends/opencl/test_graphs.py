@@ -5,6 +5,7 @@ An OpenCL CPU gets the loops of a CPU; "GPU:9" is the same device taken for a GP
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,15 +14,19 @@ import pytest
 from lazygrad import Tensor, TinyJit
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.runtime.device import Device
+from lazygrad.tensor.random import _states
 
 
 @pytest.fixture(params=["GPU", pytest.param("GPU:9", marks=pytest.mark.slow)])
-def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A device of its own for each test, with plans of its own."""
     if request.param == "GPU:9":
         opened = OpenCLDevice("GPU")
         opened.machine = replace(opened.machine, gpu=True, group_limit=256, local_bytes=32 << 10)
         monkeypatch.setitem(Device._opened, "GPU:9", opened)
-    return str(request.param)
+        monkeypatch.setattr("lazygrad.compile._plans", {})
+    yield str(request.param)
+    _states.pop("GPU:9", None)
 
 
 def normal(*shape: int) -> np.ndarray:
