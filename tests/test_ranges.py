@@ -196,3 +196,22 @@ def test_values_that_come_from_a_gpu_are_checked() -> None:
     x, index = (Tensor(v, device="GPU") for v in (np.arange(4.0), np.array([7, 1])))
     with pytest.raises(IndexError, match="index 7 is outside"):
         x[index].to("CPU").numpy()
+
+
+def test_a_captured_call_that_raises_has_set_all_of_its_state() -> None:
+    table = Tensor(np.arange(4, dtype=np.float32)).realize()
+    weights = (Tensor.zeros(6) + 1).realize()
+    total = (Tensor.zeros(1) + 0).realize()
+
+    @TinyJit
+    def step(index: Tensor) -> Tensor:
+        weights.assign(weights + 1)
+        total.assign(weights.sum(0, keepdim=True))
+        return table[index].sum()
+
+    for _ in range(3):
+        step(Tensor(np.array([1])))
+    with pytest.raises(IndexError, match="index 9 is outside"):
+        step(Tensor(np.array([9]))).item()
+    assert weights.tolist() == [5.0] * 6
+    assert total.tolist() == [30.0]
