@@ -22,20 +22,9 @@ from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
 from ..runtime.execute import Output
 from ..tensor.core import TensorCore
+from ..tensor.views import HELD_ONCE
 from .structure import Mismatch
 
-
-class _Holder:
-    """Holds one object, to learn what getrefcount says of an object held once."""
-
-    __slots__ = ("item",)
-
-    def __init__(self) -> None:
-        self.item = object()
-
-
-_holder = _Holder()
-HELD_ONCE = getrefcount(_holder.item)
 HELD_TWICE = HELD_ONCE + 1
 
 

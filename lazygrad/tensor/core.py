@@ -377,11 +377,6 @@ def carries_gradient(node: Node) -> bool:
     return bool(stack)
 
 
-def in_float32(dtype: DType) -> bool:
-    """Whether composed operations compute this dtype in float32, to round only once."""
-    return dtype.is_float and dtype.itemsize < 4
-
-
 __all__ = [
     "Array",
     "Number",
@@ -389,7 +384,6 @@ __all__ = [
     "TensorCore",
     "fresh",
     "grad_enabled",
-    "in_float32",
     "owners",
     "realize_all",
 ]

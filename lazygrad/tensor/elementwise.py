@@ -8,12 +8,12 @@ from typing import Any, Self
 
 import ml_dtypes
 
-from ..dtypes import DType, bool_, float32, float64, int64, to_dtype, uint8
+from ..dtypes import DType, bool_, float32, float64, int64, is_low_precision, to_dtype, uint8
 from ..errors import DTypeError
 from ..graph import ir
 from ..graph.ir import Node
 from .autograd import Autograd
-from .core import Operand, TensorCore, in_float32
+from .core import Operand, TensorCore
 from .operands import (
     as_operand,
     broadcast_node,
@@ -91,9 +91,9 @@ class Elementwise(Autograd):
             b = y._node
             if a.dtype is not b.dtype and () in (a.shape, b.shape):
                 dtype = result_dtype((self, y))
-                if in_float32(dtype):
+                if is_low_precision(dtype):
                     return *_alike(name, a, b, float32), dtype
-        elif in_float32(a.dtype):
+        elif is_low_precision(a.dtype):
             other = number(y)
             if other is not None and not is_exact(other, a.dtype):
                 return cast_node(a, float32), ir.Const(other, float32, a.shape), a.dtype
@@ -428,7 +428,7 @@ def _alike(name: str, a: Node, b: Node, dtype: DType) -> tuple[Node, Node]:
 def _truncated_quotient(a: Node, b: Node) -> Node:
     """a / b rounded towards zero."""
     if a.dtype.is_float:
-        wide = float32 if in_float32(a.dtype) else a.dtype  # rounded once, behind the comma
+        wide = float32 if is_low_precision(a.dtype) else a.dtype  # rounded once, behind the comma
         return cast_node(ir.Trunc(ir.Div(cast_node(a, wide), cast_node(b, wide))), a.dtype)
     floor = ir.FloorDiv(a, b)
     if a.dtype.kind != "int":
@@ -453,7 +453,7 @@ def _fmod(a: Node, b: Node) -> Node:
 
 def _power(node: Node, exponent: int | float) -> Node | None:
     """x ** exponent where a few multiplications or a square root give it; else None."""
-    if in_float32(node.dtype):
+    if is_low_precision(node.dtype):
         special = _power(ir.Cast(node, float32), exponent)
         return None if special is None else ir.Cast(special, node.dtype)
     if node.dtype.is_float:

@@ -13,8 +13,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ..dtypes import DType, float32
-from .core import TensorCore, in_float32
+from ..dtypes import DType, float32, is_low_precision
+from .core import TensorCore
 from .operands import result_dtype
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,12 +40,14 @@ def rounded_once(operands: int = 1) -> Callable[[F], F]:
         @wraps(operation)
         def computed(*args: Any, **named: Any) -> Any:
             given = (*args, *named.values())
-            if not any(isinstance(x, TensorCore) and in_float32(x._node.dtype) for x in given):
+            if not any(
+                isinstance(x, TensorCore) and is_low_precision(x._node.dtype) for x in given
+            ):
                 return operation(*args, **named)
             dtype = result_dtype([x for x in given if isinstance(x, TensorCore)][:operands])
             wide = [_widened(x) for x in given]
             made = operation(*wide[: len(args)], **dict(zip(named, wide[len(args) :], strict=True)))
-            return _narrowed(made, dtype) if in_float32(dtype) else made
+            return _narrowed(made, dtype) if is_low_precision(dtype) else made
 
         return cast(F, computed)
 
@@ -54,7 +56,7 @@ def rounded_once(operands: int = 1) -> Callable[[F], F]:
 
 def _widened(value: Any) -> Any:
     """A tensor of 16-bit floats in float32; all else as it is."""
-    if isinstance(value, TensorCore) and in_float32(value._node.dtype):
+    if isinstance(value, TensorCore) and is_low_precision(value._node.dtype):
         return value.cast(float32)
     return value
 

@@ -7,10 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...dtypes import float32
+from ...dtypes import float32, is_low_precision
 from ...errors import ShapeError
 from ...tensor import Tensor
-from ...tensor.core import in_float32
 from ...tensor.mode import tell_of_evaluation
 from .group import ParamGroup
 
@@ -263,7 +262,7 @@ class Optimizer:
 
 def _wide(x: Tensor) -> Tensor:
     """A tensor in the dtype that updates are computed in: 16-bit floats are rounded once."""
-    return x.cast(float32) if in_float32(x.dtype) else x
+    return x.cast(float32) if is_low_precision(x.dtype) else x
 
 
 def _beside(number: Tensor, p: Tensor) -> Tensor:
