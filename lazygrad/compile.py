@@ -57,15 +57,15 @@ from .graph.gradient import cotangents
 from .graph.ir import Buffer, Const, Contiguous, Detach, InRange, Node, Reshape, topological
 from .graph.simplify import simplify
 from .graph.structure import Key, Slot, Structure
-from .loops.canonical import canonical
 from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
 from .loops.cost import flops
 from .loops.heuristics import plan_count, transform
 from .loops.ir import Function, digest
 from .loops.lower import lower
-from .loops.overwrite import overwrite
-from .loops.rebase import rebase
+from .loops.lower.canonical import canonical
+from .loops.lower.overwrite import overwrite
+from .loops.lower.rebase import rebase
 from .progress import compiling, counted
 from .rewrite import Rules, rewrite
 from .runtime import saved

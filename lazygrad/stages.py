@@ -19,7 +19,7 @@ from .errors import CompilerError, CompilerWarning, ConfigError, DeviceError
 from .graph.ir import Node
 from .graph.verify import verify as verify_graph
 from .loops import ir as loops_ir
-from .loops.verify import verify as verify_loops
+from .loops.ir.verify import verify as verify_loops
 from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
 

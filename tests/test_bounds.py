@@ -12,7 +12,7 @@ import pytest
 from lazygrad import Tensor, TinyJit, config, nn
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.errors import CompilerError
-from lazygrad.loops.value import Values
+from lazygrad.loops.lower.value import Values
 from lazygrad.runtime.device import Device
 from lazygrad.tensor.random import _states
 

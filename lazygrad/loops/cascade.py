@@ -19,7 +19,7 @@ from ..backends.base import Machine
 from ..expr import Array, Broadcast, Expr, Literal, Load, Ramp, Var
 from ..index import add, minimum, mul, sub, substitute
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
-from .rebuild import loads, replace_arrays, substitute_body, variables
+from .ir.rebuild import loads, replace_arrays, substitute_body, variables
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from ..backends.base import Machine
 from ..graph.ir import Fold, Node, Reduce
 from ..schedule.ir import Kernel, Schedule
 from .ir import Function
+from .ir.rebuild import body_loads, peel, variables
 from .lower import lower
-from .rebuild import body_loads, peel, variables
-from .share import share_loops
+from .lower.share import share_loops
 
 LARGE = 4  # second caches: what is passed on in memory is at least so large
 SLICE = 4  # second caches: a slice is at most so large

@@ -13,8 +13,8 @@ from math import prod
 from ..expr import Cast, Expr, Op, Var
 from ..index import all_of, conjuncts
 from .ir import Accumulate, Body, For, If, statements
+from .ir.rebuild import loads, nest, peel, stride, updates_in_place, variables
 from .merge import merge
-from .rebuild import loads, nest, peel, stride, updates_in_place, variables
 
 PARITIES = 3  # iterations of a loop that no tile is made of, as over the parities of a stride
 TAPS = 4  # of a summed one, over the taps of one parity

@@ -10,25 +10,25 @@ from dataclasses import replace
 
 from ..backends.base import Machine
 from ..expr import Var
-from .borders import split_borders
 from .cascade import cascade
-from .contract import contract
 from .contraction import recognise
+from .cpu.contract import contract
+from .cpu.hoist import hoist
+from .cpu.interleave import interleave
+from .cpu.interval import intervals
+from .cpu.parallelize import parallelize
+from .cpu.partition import split_borders
+from .cpu.plan import plan_contraction, ranked_plans
+from .cpu.prefetch import prefetch
+from .cpu.transpose import transpose
 from .gpu import spread_elements, spread_rows
-from .gpu_contract import fills_blocks, spread_contraction
-from .hoist import hoist
-from .interleave import interleave
-from .interval import intervals
+from .gpu.contract import fills_blocks, spread_contraction
 from .ir import Body, For, Function, If, Stmt
+from .ir.rebuild import nest, peel, rename_own
 from .merge import merge
 from .padding import skip_padding
-from .parallelize import parallelize
-from .plan import plan_contraction, ranked_plans
-from .prefetch import prefetch
-from .rebuild import nest, peel, rename_own
 from .rows import plan_inner, plan_rows, vectorize_rows
 from .split import split_divided
-from .transpose import transpose
 from .unroll import unroll
 from .vectorize import vectorize
 

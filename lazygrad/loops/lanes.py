@@ -16,8 +16,8 @@ from __future__ import annotations
 from ..expr import Array, Expr, Literal, Load, Ramp, ReduceLanes, Var
 from ..index import add, less, mul
 from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
-from .lower_rows import identity
-from .rebuild import nest, rename_array, rename_own, substitute_body
+from .ir.rebuild import nest, rename_array, rename_own, substitute_body
+from .lower.rows import identity
 from .tile import sink
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ..expr import Expr, Op, Var
 from ..index import floordiv, mod, unflatten
 from .ir import Body, expressions, statements
-from .rebuild import substitute_body
+from .ir.rebuild import substitute_body
 
 
 def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 from ..expr import Array, Expr, Load, Var, rewrite
 from ..index import flatten, substitute
+from .cpu.transpose import in_blocks, turnable
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
+from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .merge import merge
-from .rebuild import in_order_of_memory, loads, map_expressions, stride, variables
-from .transpose import in_blocks, turnable
 
 
 def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bool = False) -> Body:

@@ -18,7 +18,7 @@ from itertools import takewhile
 from ..expr import Expr, Literal, Var
 from ..index import FALSE, add, substitute
 from .ir import Accumulate, Body, For, If, Stmt
-from .rebuild import nest, substitute_body, variables
+from .ir.rebuild import nest, substitute_body, variables
 
 WORTH = 1 / 50  # of a loop's sums, left out, pays for the code of another iteration
 

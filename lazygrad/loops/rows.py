@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from ..expr import Expr, Var
 from ..index import add, less, mul
 from .cost import operations
+from .cpu.traffic import LINE, PAGE, same_places
+from .cpu.transpose import in_blocks, turnable
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
-from .lanes import lanes_for, split_lanes
-from .merge import merge
-from .rebuild import (
+from .ir.rebuild import (
     loads,
     nest,
     peel,
@@ -28,9 +28,9 @@ from .rebuild import (
     substitute_body,
     updates_in_place,
 )
+from .lanes import lanes_for, split_lanes
+from .merge import merge
 from .tile import Tile, round_up, sink, tile, unroll_innermost
-from .traffic import LINE, PAGE, same_places
-from .transpose import in_blocks, turnable
 
 WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
 ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once

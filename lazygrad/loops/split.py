@@ -15,7 +15,7 @@ from dataclasses import replace
 from ..expr import Expr, Literal, Op, Var
 from ..index import add, mul
 from .ir import Accumulate, Body, For, If, Stmt, Store, expressions, statements
-from .rebuild import in_order_of_memory, loads, nest, peel, substitute_body
+from .ir.rebuild import in_order_of_memory, loads, nest, peel, substitute_body
 
 
 def split_divided(body: Body) -> Body:

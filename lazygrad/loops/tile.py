@@ -17,7 +17,7 @@ from functools import partial
 from ..expr import Array, Expr, Literal, Ramp, Var
 from ..index import TRUE, add, all_of, less, minimum, mul
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
-from .rebuild import guard_loads, rename_array, substitute_body, variables
+from .ir.rebuild import guard_loads, rename_array, substitute_body, variables
 
 UNROLL_WHOLE = 7  # sum loops up to so long are written out
 UNROLL_BY = 4  # longer ones

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..expr import Literal
 from .ir import Body, For, If, Stmt
-from .rebuild import substitute_body
+from .ir.rebuild import substitute_body
 
 
 def unroll(body: Body) -> Body:

@@ -13,7 +13,7 @@ from ..dtypes import int64
 from ..expr import Bitcast, Broadcast, Cast, Expr, Literal, Load, Op, Ramp, Var, walk
 from ..index import add, linear, mul
 from .ir import Accumulate, Body, For, If, Let, Stmt, Store
-from .rebuild import variables
+from .ir.rebuild import variables
 
 
 def vectorize(body: Body) -> Body:

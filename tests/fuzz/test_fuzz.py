@@ -91,7 +91,7 @@ def test_a_fault_is_found_and_its_program_made_small(
 
 def _without_exp(codegen):  # type: ignore[no-untyped-def]
     from lazygrad.expr import Op, rewrite
-    from lazygrad.loops.rebuild import map_expressions
+    from lazygrad.loops.ir.rebuild import map_expressions
 
     def drop(e):  # type: ignore[no-untyped-def]
         return e.args[0] if isinstance(e, Op) and e.op == "exp" else None

@@ -15,10 +15,10 @@ from lazygrad import Tensor
 from lazygrad.backends.base import Machine
 from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.ir import Body, Function
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
-from lazygrad.loops.verify import verify
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Kernel
 

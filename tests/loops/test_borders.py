@@ -11,10 +11,10 @@ import pytest
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Load, Op, Var
 from lazygrad.index import add, all_of, less, mul
-from lazygrad.loops.borders import split_borders
-from lazygrad.loops.evaluate import evaluate
+from lazygrad.loops.cpu.partition import split_borders
 from lazygrad.loops.ir import Alloc, Function, Store, expressions, show, statements
-from lazygrad.loops.rebuild import nest, peel
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.rebuild import nest, peel
 
 
 def _padded(rows: int, columns: int) -> Function:

@@ -13,7 +13,7 @@ from lazygrad.compile import realize
 from lazygrad.dtypes import float32
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Add, Buffer, Contiguous, Neg, Node, Slice
-from lazygrad.loops.canonical import canonical
+from lazygrad.loops.lower.canonical import canonical
 from lazygrad.runtime.buffer import DeviceBuffer
 from lazygrad.schedule.fuse import fuse
 

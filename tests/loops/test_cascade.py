@@ -13,12 +13,12 @@ from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, less, mul
 from lazygrad.loops import cascade as blocks
 from lazygrad.loops.cascade import cascade
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.heuristics import transform
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, show
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.rebuild import nest
+from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
-from lazygrad.loops.rebuild import nest
-from lazygrad.loops.verify import verify
 
 ZERO = Literal(0)
 

@@ -14,11 +14,11 @@ from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.ir import Node
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.chain import chain
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.heuristics import transform
 from lazygrad.loops.ir import Alloc, statements
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
-from lazygrad.loops.verify import verify
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Schedule
 from lazygrad.schedule.keep import keep

@@ -16,14 +16,14 @@ from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.graph.simplify import simplify
 from lazygrad.index import TRUE, substitute
-from lazygrad.loops import contract as blocks
-from lazygrad.loops import traffic
-from lazygrad.loops.contract import contract
 from lazygrad.loops.contraction import by_factor, operand_stride, recognise
+from lazygrad.loops.cpu import contract as blocks
+from lazygrad.loops.cpu import traffic
+from lazygrad.loops.cpu.contract import contract
+from lazygrad.loops.cpu.plan import plan_contraction, ranked_plans
 from lazygrad.loops.ir import For, If, show, statements
+from lazygrad.loops.ir.rebuild import variables
 from lazygrad.loops.lower import lower
-from lazygrad.loops.plan import plan_contraction, ranked_plans
-from lazygrad.loops.rebuild import variables
 from lazygrad.loops.split import split_divided
 from lazygrad.schedule.fuse import fuse
 

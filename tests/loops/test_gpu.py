@@ -14,9 +14,9 @@ from lazygrad.backends.base import Machine
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.gpu import spread_elements, spread_rows
 from lazygrad.loops.ir import Body, show
+from lazygrad.loops.ir.rebuild import peel
 from lazygrad.loops.lower import lower
 from lazygrad.loops.merge import merge
-from lazygrad.loops.rebuild import peel
 from lazygrad.schedule.fuse import fuse
 
 

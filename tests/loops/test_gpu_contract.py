@@ -12,7 +12,7 @@ from lazygrad import Tensor
 from lazygrad.backends.base import Machine
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.contraction import recognise
-from lazygrad.loops.gpu_contract import choose_block, fills_blocks, spread_contraction
+from lazygrad.loops.gpu.contract import choose_block, fills_blocks, spread_contraction
 from lazygrad.loops.ir import Alloc, Body, For, show, statements
 from lazygrad.loops.lower import lower
 from lazygrad.loops.unroll import unroll

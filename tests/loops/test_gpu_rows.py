@@ -12,16 +12,16 @@ import pytest
 from lazygrad import Tensor
 from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops.evaluate import evaluate
-from lazygrad.loops.gpu_rows import longest_sum, share_columns, share_rows
+from lazygrad.loops.gpu.rows import longest_sum, share_columns, share_rows
 from lazygrad.loops.ir import Alloc, Body, For, show, statements
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.rebuild import peel
+from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
+from lazygrad.loops.lower.overwrite import overwrite
 from lazygrad.loops.merge import merge
-from lazygrad.loops.overwrite import overwrite
-from lazygrad.loops.rebuild import peel
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
-from lazygrad.loops.verify import verify
 from lazygrad.schedule.fuse import fuse
 
 

@@ -10,10 +10,10 @@ import pytest
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Expr, Literal, Load, Op, Var
 from lazygrad.index import add, less, mul
-from lazygrad.loops.evaluate import evaluate
-from lazygrad.loops.gpu_tiles import guarded, pad_rows, share_fill
+from lazygrad.loops.gpu.tiles import guarded, pad_rows, share_fill
 from lazygrad.loops.ir import Alloc, Barrier, Body, For, Function, Store, show
-from lazygrad.loops.rebuild import nest
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 

@@ -9,11 +9,11 @@ import pytest
 
 from lazygrad import Tensor
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops.gpu_turn import spread_turned, turned_loop
+from lazygrad.loops.gpu.transpose import spread_turned, turned_loop
 from lazygrad.loops.ir import For, Function, show, statements
+from lazygrad.loops.ir.rebuild import peel
 from lazygrad.loops.lower import lower
 from lazygrad.loops.merge import merge
-from lazygrad.loops.rebuild import peel
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse

@@ -9,7 +9,7 @@ import pytest
 from lazygrad.dtypes import float16, float32, float64, uint8
 from lazygrad.expr import Array, Load, Var
 from lazygrad.index import add, all_of, floordiv, less, mul
-from lazygrad.loops.gpu_vectors import in_vectors, take_vectors, vector_width
+from lazygrad.loops.gpu.vectors import in_vectors, take_vectors, vector_width
 from lazygrad.loops.ir import Function, Store, show
 
 OUT, X = Array("out", float32, 4096), Array("x", float32, 4096)

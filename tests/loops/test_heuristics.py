@@ -10,8 +10,8 @@ import pytest
 from lazygrad.loops import heuristics
 from lazygrad.loops.heuristics import transform
 from lazygrad.loops.ir import Function, show
+from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
-from lazygrad.loops.verify import verify
 
 
 def _stages(sample: Any, machine: Any) -> dict[str, Function]:

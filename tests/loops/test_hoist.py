@@ -5,7 +5,7 @@ from __future__ import annotations
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, mul
-from lazygrad.loops.hoist import hoist
+from lazygrad.loops.cpu.hoist import hoist
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Store
 
 I, K = Var("i", 4), Var("k", 8)

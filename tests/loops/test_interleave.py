@@ -10,10 +10,10 @@ import pytest
 from lazygrad.dtypes import DType, bfloat16, bool_, float32, float64, int8
 from lazygrad.expr import Array, Expr, Literal, Load, Op, Ramp, Var
 from lazygrad.index import add, less, mul
-from lazygrad.loops.evaluate import evaluate
-from lazygrad.loops.interleave import interleave
+from lazygrad.loops.cpu.interleave import interleave
 from lazygrad.loops.ir import Body, For, Function, Stmt, Store, statements
-from lazygrad.loops.verify import verify
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
 
 N = 8
 I = Var("i", 3)

@@ -10,10 +10,10 @@ import pytest
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Expr, Literal, Load, Op, Var
 from lazygrad.index import add, all_of, at_least, equal, less, mod, mul, sub
-from lazygrad.loops.evaluate import evaluate
-from lazygrad.loops.interval import intervals
+from lazygrad.loops.cpu.interval import intervals
 from lazygrad.loops.ir import Accumulate, Body, For, Function, If, Store, statements
-from lazygrad.loops.rebuild import variables
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.rebuild import variables
 
 I, K = Var("i", 6), Var("k", 5)
 OUT, X = Array("out", float32, 6), Array("x", float32, 30)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lazygrad.loops.ir import For, Function, show
+from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.lanes import split_lanes
-from lazygrad.loops.rebuild import nest, peel
 
 
 def _in_lanes(sample: Any, width: int, copies: int) -> Function:

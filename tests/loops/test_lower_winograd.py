@@ -12,12 +12,12 @@ from lazygrad.backends.base import Machine
 from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.ir import Node, Winograd, WinogradFilter
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.heuristics import transform
 from lazygrad.loops.ir import For, Function
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
-from lazygrad.loops.lower_winograd import LEAST
-from lazygrad.loops.verify import verify
+from lazygrad.loops.lower.winograd import LEAST
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Blocked, Kernel
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lazygrad.loops.ir import show
+from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.merge import merge, merge_all
-from lazygrad.loops.rebuild import nest, peel
 
 
 def test_merge_keeps_values(any_sample: Any) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Load, Op, Var
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.ir import For, Function, Store
-from lazygrad.loops.overwrite import overwrite
-from lazygrad.loops.verify import verify
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
+from lazygrad.loops.lower.overwrite import overwrite
 
 I = Var("i", 4)
 ARRAYS = tuple(Array(name, float32, 4) for name in ("out0", "out1", "in0", "in1", "in2"))

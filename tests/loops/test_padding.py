@@ -13,16 +13,16 @@ from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Expr, Literal, Load, Var
 from lazygrad.graph.simplify import simplify
 from lazygrad.index import FALSE, TRUE, add, all_of, at_least, less, mul, substitute
-from lazygrad.loops.contract import contract
 from lazygrad.loops.contraction import recognise
-from lazygrad.loops.evaluate import evaluate
+from lazygrad.loops.cpu.contract import contract
+from lazygrad.loops.cpu.plan import ranked_plans
 from lazygrad.loops.ir import Accumulate, Body, For, Function, If, Store, statements
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.loops.padding import skip_padding
-from lazygrad.loops.plan import ranked_plans
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
-from lazygrad.loops.verify import verify
 from lazygrad.schedule.fuse import fuse
 
 from .conftest import Sample

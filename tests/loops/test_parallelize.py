@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from lazygrad.loops.cpu.parallelize import parallelize
 from lazygrad.loops.ir import For, show
-from lazygrad.loops.parallelize import parallelize
 
 
 @pytest.mark.parametrize("tasks", [1, 5, 100])

@@ -10,10 +10,10 @@ from lazygrad.compile import plan_for
 from lazygrad.dtypes import float32, int64
 from lazygrad.expr import Array, Cast, Expr, Load, Op, Var
 from lazygrad.index import FALSE, add, at_least, mod, mul
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.ir import Body, For, Function, Store
-from lazygrad.loops.rebase import rebase
-from lazygrad.loops.verify import verify
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
+from lazygrad.loops.lower.rebase import rebase
 
 I = Var("i", 10)
 OUT, X = Array("out0", float32, 10), Array("in0", float32, 1000)

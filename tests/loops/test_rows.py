@@ -11,10 +11,10 @@ from lazygrad import Tensor
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Cast, Literal, Load, Op, Var
 from lazygrad.index import add, mul
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Store, show
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.rebuild import peel, substitute_body
 from lazygrad.loops.merge import merge
-from lazygrad.loops.rebuild import peel, substitute_body
 from lazygrad.loops.rows import RowPlan, is_independent, plan_rows, vectorize_rows
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize

@@ -10,10 +10,10 @@ import pytest
 from lazygrad import Tensor
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.ir import Alloc, For, Function, statements
+from lazygrad.loops.ir.rebuild import peel
+from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
-from lazygrad.loops.rebuild import peel
-from lazygrad.loops.share import passed, share_loops
-from lazygrad.loops.verify import verify
+from lazygrad.loops.lower.share import passed, share_loops
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Kernel
 

@@ -9,7 +9,7 @@ from lazygrad.dtypes import float32, int64
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, floordiv, mod, mul
 from lazygrad.loops.ir import Accumulate, For, Function, Store, show
-from lazygrad.loops.rebuild import nest
+from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.split import split_divided
 
 

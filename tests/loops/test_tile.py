@@ -10,12 +10,12 @@ import pytest
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, mul
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.ir import Alloc, For, Function, Store, show
-from lazygrad.loops.rebuild import nest, peel
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.rebuild import nest, peel
+from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.tile import Tile, block_count, sink, tile
 from lazygrad.loops.vectorize import vectorize
-from lazygrad.loops.verify import verify
 
 
 def _tiled(sample: Any, size: int, width: int, overlap: bool) -> Any:

@@ -10,10 +10,10 @@ import pytest
 from lazygrad.dtypes import DType, float16, float32, float64, int8
 from lazygrad.expr import Array, Load, Op, Ramp, Var, Zip
 from lazygrad.index import add, less, mul
-from lazygrad.loops.evaluate import evaluate
+from lazygrad.loops.cpu.transpose import transpose, turnable
 from lazygrad.loops.ir import Body, For, Function, Let, Store, show, statements
-from lazygrad.loops.transpose import transpose, turnable
-from lazygrad.loops.verify import verify
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
 
 N = 8
 X, OUT = Array("x", float32, 4 * N * N), Array("out", float32, 4 * N * N)

@@ -9,7 +9,7 @@ from lazygrad.dtypes import int64
 from lazygrad.expr import Array, Literal, Var
 from lazygrad.index import less
 from lazygrad.loops.ir import For, If, Store, show, statements
-from lazygrad.loops.rebuild import nest, peel
+from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.unroll import unroll
 
 

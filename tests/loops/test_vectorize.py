@@ -8,7 +8,7 @@ from lazygrad.dtypes import float32, int64
 from lazygrad.expr import Array, Literal, Load, Op, Ramp, Var
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import For, show, statements
-from lazygrad.loops.rebuild import peel
+from lazygrad.loops.ir.rebuild import peel
 from lazygrad.loops.rows import RowPlan, vectorize_rows
 from lazygrad.loops.vectorize import vectorize, widen
 

@@ -11,7 +11,7 @@ from lazygrad.errors import CompilerError
 from lazygrad.expr import Array, Cast, Literal, Load, Local, Op, Ramp, Var
 from lazygrad.index import TRUE, less
 from lazygrad.loops.ir import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Store
-from lazygrad.loops.verify import verify
+from lazygrad.loops.ir.verify import verify
 
 I, J = Var("i", 8), Var("j", 8)
 OUT, X = Array("out", float32, 8), Array("x", float32, 8)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lazygrad.graph.ir import Exp
+from lazygrad.loops.ir.verify import verify as verify_loops
 from lazygrad.loops.lower import lower
-from lazygrad.loops.verify import verify as verify_loops
 from lazygrad.schedule.ir import Kernel
 from lazygrad.schedule.keep import keep
 from lazygrad.schedule.show import show

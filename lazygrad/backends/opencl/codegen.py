@@ -41,7 +41,7 @@ from ...loops.ir import (
     expressions,
     statements,
 )
-from ...loops.rebuild import map_expressions
+from ...loops.ir.rebuild import map_expressions
 from .accesses import ALIGNMENT, place_of, variable_units
 from .expressions import Expressions
 from .fences import global_fences

@@ -11,7 +11,7 @@ from lazygrad import config
 from lazygrad.backends.base import Launch
 from lazygrad.backends.llvm.device import CPU
 from lazygrad.loops.ir import Function
-from lazygrad.loops.verify import verify
+from lazygrad.loops.ir.verify import verify
 
 Arrays = dict[str, np.ndarray]
 Runner = Callable[..., Arrays]

@@ -14,8 +14,8 @@ from lazygrad.backends.llvm.memory import Memory
 from lazygrad.dtypes import DType, bfloat16, bool_, float16, float32, float64, int8, int32, int64
 from lazygrad.expr import Array, Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var
 from lazygrad.index import add, at_least, less, mul, sub
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Let, Store
+from lazygrad.loops.ir.evaluate import evaluate
 
 if TYPE_CHECKING:
     from lazygrad.backends.llvm.device import CPU

@@ -26,9 +26,9 @@ from lazygrad.expr import (
     Zip,
 )
 from lazygrad.index import add, mul
-from lazygrad.loops.evaluate import evaluate
 from lazygrad.loops.ir import For, Function, Store
-from lazygrad.loops.verify import _BIT_OPS, _FLOAT_OPS
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import _BIT_OPS, _FLOAT_OPS
 
 if TYPE_CHECKING:
     from .conftest import Runner

@@ -28,7 +28,7 @@ from lazygrad.expr import (
 )
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Let, Prefetch, Store
-from lazygrad.loops.verify import verify
+from lazygrad.loops.ir.verify import verify
 
 TARGETS = [SSE2, AVX2, AVX512, NEON]
 

@@ -41,7 +41,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import count
 
-from ..expr import Array, Expr, Literal, Local, Var, show_lines
+from ...expr import Array, Expr, Literal, Local, Var, show_lines
 
 KINDS = ("serial", "unroll", "vector", "parallel", "workgroup", "workitem")
 

@@ -31,14 +31,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..dtypes import DType, bool_, float32, int32, int64
-from ..expr import Array, Bitcast, Cast, Expr, Literal, Load, Local, Op, Var
-from ..graph.ir import Node, Sort
-from ..index import add, equal, flatten, less, minimum, mul, sub
-from ..schedule.access import MultiIndex
-from ..schedule.ir import Kernel
-from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
-from .rebuild import nest
+from ...dtypes import DType, bool_, float32, int32, int64
+from ...expr import Array, Bitcast, Cast, Expr, Literal, Load, Local, Op, Var
+from ...graph.ir import Node, Sort
+from ...index import add, equal, flatten, less, minimum, mul, sub
+from ...schedule.access import MultiIndex
+from ...schedule.ir import Kernel
+from ..ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
+from ..ir.rebuild import nest
 from .value import Values
 
 INDEX_MASK = (1 << 32) - 1  # the lower half of a packed element

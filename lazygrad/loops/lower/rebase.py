@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
-from ..expr import Array, Expr
-from ..index import bounds, is_data, sub
-from .ir import Function
-from .rebuild import body_loads, replace_arrays
-from .traffic import LINE
+from ...expr import Array, Expr
+from ...index import bounds, is_data, sub
+from ..cpu.traffic import LINE
+from ..ir import Function
+from ..ir.rebuild import body_loads, replace_arrays
 
 
 def rebase(function: Function) -> tuple[Function, tuple[int, ...]]:

@@ -5,9 +5,9 @@ serial i in 8: serial j in 8: ...   ->   parallel i_all in 64: ...      (i = i_a
 
 from __future__ import annotations
 
-from .ir import Body, For
-from .merge import merge_all
-from .rebuild import nest
+from ..ir import Body, For
+from ..ir.rebuild import nest
+from ..merge import merge_all
 
 
 def parallelize(body: Body, tasks: int, kind: str = "parallel") -> Body:

@@ -12,10 +12,10 @@ from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd, prod
 
-from ..graph.ir import Buffer, Gather, Node, Slice, topological
-from ..graph.structure import Slot, described
-from ..schedule.ir import Kernel
-from .traffic import LINE
+from ...graph.ir import Buffer, Gather, Node, Slice, topological
+from ...graph.structure import Slot, described
+from ...schedule.ir import Kernel
+from ..cpu.traffic import LINE
 
 _KINDS = ("map", "row", "contraction")
 

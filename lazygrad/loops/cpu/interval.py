@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..dtypes import int64
-from ..expr import Expr, Op, Var
-from ..index import add, all_of, conjuncts, linear, maximum, minimum, mul, sub
-from .ir import Body, For, If, Stmt
-from .rebuild import loads, substitute_body, variables
+from ...dtypes import int64
+from ...expr import Expr, Op, Var
+from ...index import add, all_of, conjuncts, linear, maximum, minimum, mul, sub
+from ..ir import Body, For, If, Stmt
+from ..ir.rebuild import loads, substitute_body, variables
 
 
 def intervals(body: Body) -> Body:

@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ..expr import Array, Expr, Var
-from ..graph.ir import Node
-from ..index import add, bounds, flatten, linear, mul, sub
-from ..schedule.ir import Kernel
-from .ir import Accumulate, Alloc, Body, Function, Stmt, Store, statements
-from .rebuild import (
+from ...expr import Array, Expr, Var
+from ...graph.ir import Node
+from ...index import add, bounds, flatten, linear, mul, sub
+from ...schedule.ir import Kernel
+from ..ir import Accumulate, Alloc, Body, Function, Stmt, Store, statements
+from ..ir.rebuild import (
     body_loads,
     nest,
     peel,

@@ -17,11 +17,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..dtypes import DType, bfloat16, bool_, float16, float32
-from ..expr import Array, Cast, Expr, Literal, Load, Op, Var
-from ..graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter
-from ..index import all_of, at_least, flatten, less, substitute, unflatten
-from ..schedule.access import (
+from ...dtypes import DType, bfloat16, bool_, float16, float32
+from ...expr import Array, Cast, Expr, Literal, Load, Op, Var
+from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter
+from ...index import all_of, at_least, flatten, less, substitute, unflatten
+from ...schedule.access import (
     MultiIndex,
     accesses,
     fold_index,
@@ -31,8 +31,8 @@ from ..schedule.access import (
     reduce_index,
     reduced_variables,
 )
-from ..schedule.ir import Kernel, Member, Region, axis_variables
-from .ir import Accumulate, Alloc, Body, For, Stmt, Store
+from ...schedule.ir import Kernel, Member, Region, axis_variables
+from ..ir import Accumulate, Alloc, Body, For, Stmt, Store
 from .value import Values
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..expr import Array, Expr, Load
-from .ir import Body, For, Function, Stmt, Store
-from .rebuild import replace_arrays
+from ...expr import Array, Expr, Load
+from ..ir import Body, For, Function, Stmt, Store
+from ..ir.rebuild import replace_arrays
 
 
 def overwrite(

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 
-from ..expr import Array, Expr, Literal, Load, Op, Var, rewrite
-from ..index import add, all_of, floordiv, less, mul, unflatten
-from .contraction import operand_stride
-from .gpu_vectors import take_vectors, vector_width
-from .ir import Body, For, If, Stmt, Store
-from .rebuild import nest, peel, rename_array, substitute_body
+from ...expr import Array, Expr, Literal, Load, Op, Var, rewrite
+from ...index import add, all_of, floordiv, less, mul, unflatten
+from ..contraction import operand_stride
+from ..ir import Body, For, If, Stmt, Store
+from ..ir.rebuild import nest, peel, rename_array, substitute_body
+from .vectors import take_vectors, vector_width
 
 
 def pad_rows(body: Body, array: Array, row: int, padding: int) -> Body:

@@ -6,12 +6,12 @@ lower_winograd.py; the parts of a chain share their loops (share.py).
 
 from __future__ import annotations
 
-from ..schedule.ir import Kernel
-from .ir import Function
-from .lower_rows import Lowering
-from .lower_sort import lower_sort
-from .lower_winograd import lower_filter, lower_winograd
+from ...schedule.ir import Kernel
+from ..ir import Function
+from .rows import Lowering
 from .share import share_loops
+from .sort import lower_sort
+from .winograd import lower_filter, lower_winograd
 
 
 def lower(

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType, float32, int64
-from ..expr import (
+from ...dtypes import DType, float32, int64
+from ...expr import (
     OPS,
     Array,
     Bitcast,
@@ -30,7 +30,7 @@ from ..expr import (
     Zip,
     walk,
 )
-from .ir import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Prefetch, Store
+from . import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Prefetch, Store
 
 Value = Any  # a NumPy scalar, or an array of as many elements as the expression has lanes
 Memory = dict[Array, np.ndarray[Any, Any]]

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeGuard
 
-from ..expr import COMPARISONS, Expr, Literal, Op, Var
-from ..index import add, substitute
-from .ir import Accumulate, Body, Stmt, Store, expressions, statements
-from .rebuild import nest, rename_own, stride, substitute_body, variables
+from ...expr import COMPARISONS, Expr, Literal, Op, Var
+from ...index import add, substitute
+from ..ir import Accumulate, Body, Stmt, Store, expressions, statements
+from ..ir.rebuild import nest, rename_own, stride, substitute_body, variables
 
 PARTS = 4  # of one loop: paddings have three, and two tensors joined have two
 LOOPS = 2  # that are split: the copies of the body multiply

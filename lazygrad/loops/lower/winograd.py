@@ -21,15 +21,15 @@ from dataclasses import dataclass
 from functools import reduce
 from math import gcd, prod
 
-from ..expr import Array, Expr, Literal, Load, Op, Var
-from ..graph.ir import Winograd, WinogradFilter
-from ..graph.ir.winograd import FILTER, INPUT, OUTPUT, POINTS, TAPS, TILE, Matrix
-from ..index import add, flatten, mul
-from ..schedule.ir import Blocked, Kernel
-from .ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
-from .lower_rows import Lowering
-from .rebuild import nest
-from .traffic import LINE
+from ...expr import Array, Expr, Literal, Load, Op, Var
+from ...graph.ir import Winograd, WinogradFilter
+from ...graph.ir.winograd import FILTER, INPUT, OUTPUT, POINTS, TAPS, TILE, Matrix
+from ...index import add, flatten, mul
+from ...schedule.ir import Blocked, Kernel
+from ..cpu.traffic import LINE
+from ..ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
+from ..ir.rebuild import nest
+from .rows import Lowering
 
 SCRATCH = 1 << 20  # bytes for a slice's transforms
 SLICES = 4  # a core

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dtypes import bool_, int64
-from ..errors import CompilerError
-from ..expr import (
+from ...dtypes import bool_, int64
+from ...errors import CompilerError
+from ...expr import (
     COMPARISONS,
     OPS,
     Array,
@@ -23,8 +23,8 @@ from ..expr import (
     Zip,
     walk,
 )
-from ..index import bounds
-from .ir import (
+from ...index import bounds
+from . import (
     KINDS,
     Accumulate,
     Alloc,

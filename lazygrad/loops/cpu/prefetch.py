@@ -19,12 +19,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ..backends.base import Machine
-from ..expr import Array, Expr, Ramp, Var
-from ..index import add, mul, substitute
-from .cost import operations
-from .ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store, expressions
-from .rebuild import loads, stride
+from ...backends.base import Machine
+from ...expr import Array, Expr, Ramp, Var
+from ...index import add, mul, substitute
+from ..cost import operations
+from ..ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store, expressions
+from ..ir.rebuild import loads, stride
 from .traffic import LINE
 
 SHORT = 2048  # bytes of a row; of shorter ones several are in a page, where processors guess well

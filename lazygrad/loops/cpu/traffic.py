@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from ..backends.base import Machine
-from ..expr import Expr, Var
-from .contraction import TAPS, Contraction, bytes_of, extent_of, operand_stride
-from .rebuild import variables
-from .tile import Tile
+from ...backends.base import Machine
+from ...expr import Expr, Var
+from ..contraction import TAPS, Contraction, bytes_of, extent_of, operand_stride
+from ..ir.rebuild import variables
+from ..tile import Tile
 
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
 SUM_BLOCK_TERMS = 512  # shorter sums are computed in one pass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..dtypes import DType, bool_, int64
-from ..expr import Bitcast, Cast, Expr, Literal, Load, Op
-from ..graph import ir
-from ..graph.ir import Node
-from ..index import FALSE, TRUE, all_of, at_least, less, normalize
-from ..schedule.access import MultiIndex, iota_index, movement_index
+from ...dtypes import DType, bool_, int64
+from ...expr import Bitcast, Cast, Expr, Literal, Load, Op
+from ...graph import ir
+from ...graph.ir import Node
+from ...index import FALSE, TRUE, all_of, at_least, less, normalize
+from ...schedule.access import MultiIndex, iota_index, movement_index
 
 Guards = tuple[Expr, ...]
 Request = tuple[Node, MultiIndex, Guards]

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-from ..expr import Array, Expr, Local, Ramp, Zip
-from ..index import add, linear
-from .ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
-from .rebuild import loads, map_runs
+from ...expr import Array, Expr, Local, Ramp, Zip
+from ...index import add, linear
+from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
+from ..ir.rebuild import loads, map_runs
 
 Family = tuple[Array, int, bool, tuple[tuple[Expr, int], ...]]  # stores that differ by a constant
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..expr import Expr, Literal, Load, Op, Var, rewrite
-from ..index import add, linear, mul, substitute
-from .ir import Accumulate, Body, Store, expressions, statements
-from .rebuild import loads, map_expressions, stride, substitute_body
-from .tile import sink
+from ...expr import Expr, Literal, Load, Op, Var, rewrite
+from ...index import add, linear, mul, substitute
+from ..ir import Accumulate, Body, Store, expressions, statements
+from ..ir.rebuild import loads, map_expressions, stride, substitute_body
+from ..tile import sink
 
 VECTOR_BYTES = 16
 

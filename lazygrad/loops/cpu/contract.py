@@ -18,22 +18,22 @@ from dataclasses import replace
 from functools import partial
 from math import ceil
 
-from ..backends.base import Machine
-from ..expr import Array, Literal, Load, Var
-from ..index import add, at_least, flatten, less, mul
-from .contraction import Contraction, by_factor, bytes_of, extent_of, factors
-from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
-from .lanes import split_lanes
-from .pack import pack
-from .plan import Plan
-from .rebuild import (
+from ...backends.base import Machine
+from ...expr import Array, Literal, Load, Var
+from ...index import add, at_least, flatten, less, mul
+from ..contraction import Contraction, by_factor, bytes_of, extent_of, factors
+from ..ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
+from ..ir.rebuild import (
     nest,
     peel,
     rename_array,
     substitute_body,
     updates_in_place,
 )
-from .tile import shift, split_loop, tile, unroll_innermost
+from ..lanes import split_lanes
+from ..pack import pack
+from ..tile import shift, split_loop, tile, unroll_innermost
+from .plan import Plan
 from .traffic import window
 
 A_SHARE = 1 / 2  # of the second cache for a block of the broadcast operand

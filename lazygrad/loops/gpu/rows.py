@@ -16,15 +16,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..expr import Array, Expr, Literal, Load, Var
-from ..index import add, flatten, less, mul, sub
-from .contraction import extent_of
-from .gpu_vectors import share_guards, vector_width
-from .ir import Accumulate, Alloc, Barrier, Body, For, If, Stmt, Store, statements
-from .lanes import split_lanes
-from .merge import merge, merge_all
-from .rebuild import body_loads, nest, peel, stride, substitute_body, variables
-from .rows import is_independent
+from ...expr import Array, Expr, Literal, Load, Var
+from ...index import add, flatten, less, mul, sub
+from ..contraction import extent_of
+from ..ir import Accumulate, Alloc, Barrier, Body, For, If, Stmt, Store, statements
+from ..ir.rebuild import body_loads, nest, peel, stride, substitute_body, variables
+from ..lanes import split_lanes
+from ..merge import merge, merge_all
+from ..rows import is_independent
+from .vectors import share_guards, vector_width
 
 SHORT_TREE = 8  # sums that every item may as well add up by itself
 COLUMNS = (32, 16, 8)  # neighbouring columns a group, so that each read of theirs is a whole one

@@ -22,16 +22,16 @@ import math
 from dataclasses import dataclass, replace
 from itertools import product
 
-from ..backends.base import Machine
-from ..expr import Expr, Var, rewrite
-from ..index import add, all_of, less, mul, substitute
-from .contraction import Contraction, extent_of, factors, operand_stride
-from .gpu_tiles import guarded, pad_rows, share_fill
-from .ir import Alloc, Barrier, Body, For, If, Stmt, Store, statements
-from .merge import merge_all
-from .pack import pack
-from .rebuild import map_expressions, nest, peel, stride, substitute_body, variables
-from .tile import sink
+from ...backends.base import Machine
+from ...expr import Expr, Var, rewrite
+from ...index import add, all_of, less, mul, substitute
+from ..contraction import Contraction, extent_of, factors, operand_stride
+from ..ir import Alloc, Barrier, Body, For, If, Stmt, Store, statements
+from ..ir.rebuild import map_expressions, nest, peel, stride, substitute_body, variables
+from ..merge import merge_all
+from ..pack import pack
+from ..tile import sink
+from .tiles import guarded, pad_rows, share_fill
 
 VECTOR = 4  # elements that an item loads at once: 16 bytes of float32
 PADDING = VECTOR  # elements after each row of a local tile, so that a column spreads over the banks

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-from ..expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
-from ..index import add, linear
-from .ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
-from .rebuild import loads, map_expressions, map_runs, stride, updates_in_place
-from .tile import Tile, tile
+from ...expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
+from ...index import add, linear
+from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
+from ..ir.rebuild import loads, map_expressions, map_runs, stride, updates_in_place
+from ..tile import Tile, tile
 
 REGISTER_PART = 16  # bytes of a vector within which shuffles are cheapest
 

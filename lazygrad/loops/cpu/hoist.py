@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..expr import Array, Var
-from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
-from .rebuild import loads, variables
+from ...expr import Array, Var
+from ..ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
+from ..ir.rebuild import loads, variables
 
 
 def hoist(body: Body) -> Body:

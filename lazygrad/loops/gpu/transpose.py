@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..expr import Expr, Load, Var, rewrite
-from ..index import add, all_of, less, mul
-from .gpu_tiles import guarded, pad_rows, share_fill
-from .ir import Alloc, Barrier, Body, For, If, Store, statements
-from .pack import pack
-from .rebuild import body_loads, map_expressions, nest, peel, stride, substitute_body
-from .tile import sink
+from ...expr import Expr, Load, Var, rewrite
+from ...index import add, all_of, less, mul
+from ..ir import Alloc, Barrier, Body, For, If, Store, statements
+from ..ir.rebuild import body_loads, map_expressions, nest, peel, stride, substitute_body
+from ..pack import pack
+from ..tile import sink
+from .tiles import guarded, pad_rows, share_fill
 
 SIDE = 32  # of a square
 PADDING = 1  # elements after a tile's row: a column then lies in all banks of local memory

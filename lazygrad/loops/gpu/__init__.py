@@ -12,17 +12,17 @@ register tile), split_lanes, pack (a tile in local memory), unroll.
 
 from __future__ import annotations
 
-from ..backends.base import Machine
-from ..expr import Var
-from ..index import add, less, mul
-from .contraction import extent_of
-from .gpu_rows import longest_sum, share_columns, share_rows
-from .gpu_turn import spread_turned, turned_loop
-from .gpu_vectors import in_vectors
-from .ir import Body, For, If, statements
-from .merge import merge_all
-from .rebuild import substitute_body
-from .rows import plan_rows
+from ...backends.base import Machine
+from ...expr import Var
+from ...index import add, less, mul
+from ..contraction import extent_of
+from ..ir import Body, For, If, statements
+from ..ir.rebuild import substitute_body
+from ..merge import merge_all
+from ..rows import plan_rows
+from .rows import longest_sum, share_columns, share_rows
+from .transpose import spread_turned, turned_loop
+from .vectors import in_vectors
 
 ITEMS = 256  # work-items a group
 CORE_ITEMS = 1024  # work-items that keep a core busy

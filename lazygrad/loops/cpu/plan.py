@@ -12,12 +12,12 @@ from functools import cached_property
 from itertools import product
 from math import prod
 
-from ..backends.base import Machine
-from ..expr import Expr, Var
-from .contraction import PARITIES, Contraction, by_factor, bytes_of, extent_of, operand_stride
-from .ir import Store, statements
-from .rebuild import stride, variables
-from .tile import UNROLL_WHOLE, Tile, block_count, round_up
+from ...backends.base import Machine
+from ...expr import Expr, Var
+from ..contraction import PARITIES, Contraction, by_factor, bytes_of, extent_of, operand_stride
+from ..ir import Store, statements
+from ..ir.rebuild import stride, variables
+from ..tile import UNROLL_WHOLE, Tile, block_count, round_up
 from .traffic import block_of_sum, l2_traffic, same_places
 
 CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from ..expr import Array, Expr, Literal, Load, Var, rewrite
-from ..index import all_of, linear, substitute
-from .ir import (
+from ...expr import Array, Expr, Literal, Load, Var, rewrite
+from ...index import all_of, linear, substitute
+from . import (
     Accumulate,
     Alloc,
     Body,

@@ -1,0 +1,1 @@
+"""Loop passes for a CPU: register tiles, packed panels, threads, vectors of rows."""
