@@ -139,6 +139,15 @@ def test_products(m: int, k: int, n: int, transposed: bool) -> None:
     assert errors.max() < math.log2(k)
 
 
+@pytest.mark.slow
+def test_products_with_very_long_sums() -> None:
+    """So long that the sum comes in hundreds of blocks, which are not added one after another."""
+    a, b = uniform(64, 200_000), uniform(200_000, 96)
+    exact = a.astype(np.float64) @ b
+    errors = np.abs((Tensor(a) @ Tensor(b)).numpy() - exact) / exact / np.finfo(np.float32).eps
+    assert errors.max() < 4
+
+
 def test_gradients_of_parameters() -> None:
     """A bias of a linear layer, and of a convolution with its filters."""
     x, g = uniform(40_000, 8), uniform(40_000, 16)

@@ -21,7 +21,7 @@ from lazygrad.loops.cpu import contract as blocks
 from lazygrad.loops.cpu import traffic
 from lazygrad.loops.cpu.contract import contract
 from lazygrad.loops.cpu.plan import plan_contraction, ranked_plans
-from lazygrad.loops.ir import For, If, show, statements
+from lazygrad.loops.ir import Alloc, For, If, show, statements
 from lazygrad.loops.ir.rebuild import variables
 from lazygrad.loops.lower import lower
 from lazygrad.loops.split import split_divided
@@ -84,6 +84,23 @@ def test_blocks_keep_values(
         plan = replace(plan, pack_a=packed, pack_b=packed)
         body = contract(found, plan, replace(SMALL, l2_bytes=l2_bytes))
         sample("matmul").agrees(sample("matmul").with_body(body))
+
+
+@pytest.mark.parametrize(("longest", "levels"), [(6, 1), (3, 2), (1, 3)])
+def test_sums_of_many_blocks_are_added_up_in_groups(
+    sample: Any, monkeypatch: pytest.MonkeyPatch, longest: int, levels: int
+) -> None:
+    monkeypatch.setattr(blocks, "LONGEST_SUM", longest)
+    monkeypatch.setattr(blocks, "GROUP", 2)
+    found = recognise(sample("matmul").function.body)
+    assert found is not None
+    plan = plan_contraction(found, SMALL)
+    assert plan is not None
+    count = next(n for n in (4, 5, 6) if found.inner[0].extent % n == 0)
+    body = contract(found, replace(plan, sum_block=(found.inner[0], count)), SMALL)
+    partial_sums = {s.array for s in statements(body) if isinstance(s, Alloc)}
+    assert sum(array.name.startswith("part") for array in partial_sums) == levels
+    sample("matmul").agrees(sample("matmul").with_body(body))
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from math import ceil
 
 from ...backends.base import Machine
 from ...expr import Array, Literal, Load, Var
-from ...index import add, at_least, flatten, less, mul
+from ...index import add, at_least, flatten, less, minimum, mod, mul, sub
 from ..contraction import Contraction, by_factor, bytes_of, extent_of, factors
 from ..ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
 from ..ir.rebuild import (
@@ -36,6 +37,8 @@ from ..tile import shift, split_loop, tile, unroll_innermost
 from .plan import Plan
 from .traffic import window
 
+LONGEST_SUM = 64  # blocks whose sums are added one after another
+GROUP = 16  # such blocks, or groups of them, that are added up first where there are more
 A_SHARE = 1 / 2  # of the second cache for a block of the broadcast operand
 B_SHARE = 1 / 2  # for a block of the other operand, where that leaves the last cache
 ROWS_SHARE = 5 / 8  # of it for what a block of rows reads of that, and its partial sums
@@ -54,7 +57,7 @@ def contract(c: Contraction, plan: Plan, machine: Machine) -> Body:
     if plan.lanes is not None:
         body = _vectorize_sum(body, plan.width)
     if plan.sum_block is not None:
-        body = _keep_partial_sums(body)
+        body = _keep_partial_sums(body, _levels(plan.sum_block[1]))
     blocks: dict[Var, Var] = {}
     for t in reversed(plan.tiles):
         blocks[t.var], body = tile(body, t, overlap=not c.once)
@@ -71,20 +74,31 @@ def contract(c: Contraction, plan: Plan, machine: Machine) -> Body:
     return nest(tasks, nest(both, inside), "parallel")
 
 
-def _keep_partial_sums(body: Body) -> Body:
+def _levels(count: int) -> int:
+    """How many arrays of partial sums `count` blocks take: each but the last adds up groups of
+    what is in the one before, as in cascade.py."""
+    return 1 if count <= LONGEST_SUM else 1 + _levels(ceil(count / GROUP))
+
+
+def _keep_partial_sums(body: Body, levels: int) -> Body:
     """Add each block's sums to `part`, and let the epilogue read that.
 
     acc = 0; sum loops; epilogue(acc)  ->  acc = 0; sum loops; part += acc;  epilogue(part)
+
+    With more levels the parts are added to parts of parts, and the epilogue reads the last.
     """
     (sums,) = (n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
     after = sums + 1
     while after < len(body) and isinstance(body[after], Accumulate):
         after += 1  # the lanes' total
     (acc,) = {s.array for s in body[:sums] if isinstance(s, Alloc) and s.array.size == 1}
-    part = Array("part", acc.dtype, 1, "local")
-    update = Accumulate(part, Literal(0), "sum", Load(acc, Literal(0)))
-    epilogue = rename_array(body[after:], acc, part, lambda i: i)
-    return (Alloc(part), *body[:after], update, *epilogue)
+    parts = [Array("part" + "_of_part" * n, acc.dtype, 1, "local") for n in range(levels)]
+    updates = [
+        Accumulate(part, Literal(0), "sum", Load(term, Literal(0)))
+        for term, part in pairwise((acc, *parts))
+    ]
+    epilogue = rename_array(body[after:], acc, parts[-1], lambda i: i)
+    return (*map(Alloc, parts), *body[:after], *updates, *epilogue)
 
 
 def _is_sum(stmt: For) -> bool:
@@ -134,7 +148,8 @@ def _blocks(
     """One of the orders above; the loops over its blocks, those over columns and rows inside of
     them, and the body with these."""
     once = updates_in_place(body)
-    partial_bytes = sum(s.array.size * s.array.dtype.itemsize for s in _partial_sums(body))
+    # of the first level: the others are seldom touched
+    partial_bytes = sum(s.array.size * s.array.dtype.itemsize for s in _partial_sums(body)[:1])
     a, b = factors(body, plan.swap)
     inner = _sizes_inside(body)
 
@@ -162,7 +177,7 @@ def _blocks(
 
 
 def _partial_sums(body: Body) -> list[Alloc]:
-    """The arrays of a tile's partial sums: one, or none where a sum is not in blocks."""
+    """The arrays of a tile's partial sums, a level each; none where a sum is not in blocks."""
     return [s for s in body if isinstance(s, Alloc) and s.array.scope == "local"]
 
 
@@ -193,18 +208,28 @@ def _in_sum_blocks(body: Body, var: Var, count: int) -> tuple[Var, Body]:
 
     part += acc;  epilogue(part)
     ->  if first block: part = acc  else: part += acc;  if last block: epilogue(part)
+
+    With more levels, "first" and "last" are those of a group, but for the last level.
     """
-    assert isinstance(body[0], Alloc)
-    part = body[0].array
+    parts = [alloc.array for alloc in _partial_sums(body)]
     (sums,) = (n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
-    (update,) = (n for n, s in enumerate(body) if _accumulates(s, part))
+    updates = [next(n for n, s in enumerate(body) if _accumulates(s, part)) for part in parts]
     block, inside = _split_sum(body[sums], var, count)
+    rest: Body = body[updates[-1] + 1 :]
+    for level in reversed(range(len(parts))):
+        update, size = body[updates[level]], GROUP**level
+        group = GROUP * size if level < len(parts) - 1 else block.extent
+        within = mod(block, group)
+        end = minimum(add(sub(block, within), group), Literal(block.extent))
+        rest = (
+            If(less(within, size), (_stored(update),), (update,)),
+            If(at_least(add(block, 1), end), rest),
+        )
     return block, (
         *body[:sums],
         *inside,
-        *body[sums + 1 : update],
-        If(less(block, 1), (_stored(body[update]),), (body[update],)),
-        If(at_least(block, block.extent - 1), body[update + 1 :]),
+        *body[sums + 1 : updates[0]],
+        *rest,
     )
 
 
