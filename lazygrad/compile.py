@@ -13,6 +13,7 @@ realize                what tensors call: the values of some nodes, in memory
         place              one part a device; each part, in order:
         select_joined      on OpenCL: joined tensors select their parts by position
         split_for_groups   on a GPU: as much for all its cores
+        widen_scatters     what scatters many values adds them up in float64
         use_winograd       convolutions of tiles, with fewer products
         copy_convolved     what convolutions read may be laid out anew
         fuse               which operations share a kernel
@@ -85,6 +86,7 @@ from .schedule.place import place
 from .schedule.show import member_lines, title
 from .schedule.split import split_reductions
 from .schedule.split_groups import split_for_groups
+from .schedule.widen import widen_scatters
 from .schedule.winograd import use_winograd
 from .stages import Stages, watching
 
@@ -263,6 +265,8 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
         outputs = stages.run("joined", select_joined, outputs)
     if machine.gpu:  # here: how many parts depends on the device
         outputs = stages.try_to("groups", split_for_groups, outputs, machine.cores)
+    if machine.float64:
+        outputs = stages.try_to("widen", widen_scatters, outputs)
     if config.WINOGRAD and not machine.gpu and not machine.local_bytes:  # as for chains
         outputs = stages.try_to("winograd", use_winograd, outputs)
     if lanes:

@@ -175,6 +175,22 @@ def test_gradients_of_filters() -> None:
     assert errors.max() < math.log2(24 * 28 * 28) * np.finfo(np.float32).eps
 
 
+@pytest.mark.parametrize(("places", "width"), [(1, 1), (4, 3), (1_000, 1), (30_000, 2)])
+def test_scattered_sums(places: int, width: int) -> None:
+    """Half of all values meet in one place."""
+    where = RNG.integers(0, places, 20_000)
+    where[::2] = 0
+    for values in (constant(20_000, width), uniform(20_000, width)):
+        exact = np.zeros((places, width))
+        np.add.at(exact, where, values.astype(np.float64))
+        table = Tensor(np.zeros((places, width), np.float32), requires_grad=True)
+        (table[Tensor(where)] * Tensor(values)).sum().backward()
+        assert table.grad is not None
+        added = Tensor.zeros(places, width).index_add(0, Tensor(where), Tensor(values))
+        for found in (table.grad, added):
+            np.testing.assert_allclose(found.numpy(), exact, rtol=2e-7)
+
+
 @pytest.mark.parametrize(("shape", "axis"), [((4, 50_000), 1), ((50_000, 6), 0), ((300_000,), 0)])
 def test_softmax(shape: tuple[int, ...], axis: int) -> None:
     x = uniform(*shape) / 100

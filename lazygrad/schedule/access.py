@@ -6,7 +6,7 @@ pad (2, 0)      out[i]     reads  x[i - 2]  where i >= 2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from ..dtypes import int64
@@ -250,6 +250,17 @@ def iota_index(node: Node, index: MultiIndex) -> Expr | None:
                 node = node.inputs[0]
             case _:
                 return None
+
+
+def walked_axes(node: Scatter, loops: Sequence[Var]) -> dict[int, Var]:
+    """The axes that a scatter merely walks, each with the one of the values' loops that walks it:
+    x[rows[i], j] += v[i, j] walks j. Different positions along them never meet."""
+    walked: dict[int, Var] = {}
+    for axis, i in enumerate(node.indices):
+        at = iota_index(i, tuple(loops))
+        if isinstance(at, Var) and at.extent == node.shape[axis] and at not in walked.values():
+            walked[axis] = at
+    return walked
 
 
 @lru_cache(maxsize=1 << 14)

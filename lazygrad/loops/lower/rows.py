@@ -25,11 +25,11 @@ from ...schedule.access import (
     MultiIndex,
     accesses,
     fold_index,
-    iota_index,
     is_bijection,
     movement_index,
     reduce_index,
     reduced_variables,
+    walked_axes,
 )
 from ...schedule.ir import Kernel, Member, Region, axis_variables
 from ..ir import Accumulate, Alloc, Body, For, Stmt, Store
@@ -318,11 +318,7 @@ class Lowering:
         assert isinstance(node, Scatter)
         out = self.arrays[node]
         loops = [Var(self.names.new(f"k{n}"), e) for n, e in enumerate(node.values.shape)]
-        walked: dict[int, Var] = {}
-        for axis, i in enumerate(node.indices):
-            at = iota_index(i, tuple(loops))
-            if isinstance(at, Var) and at.extent == node.shape[axis] and at not in walked.values():
-                walked[axis] = at
+        walked = walked_axes(node, loops)
         base_loops = [
             walked.get(axis) or Var(self.names.new(f"b{axis}"), n)
             for axis, n in enumerate(node.shape)
