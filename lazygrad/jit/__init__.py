@@ -49,8 +49,8 @@ from .. import config
 from ..errors import JitError
 from ..runtime.buffer import interceptor
 from ..runtime.device import Device
-from ..tensor import Tensor
 from ..tensor.core import grad_enabled
+from ..tensor.mode import chosen_mode
 from .structure import METHODS, Arguments, Captured, Mismatch, described
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class jit(Captured, Generic[P, R]):
             return self._bound_function()(*args, **kwargs)  # type: ignore[no-any-return]
         arguments = Arguments()
         kind: tuple[Hashable, ...] = (
-            Tensor.training,
+            chosen_mode(),
             grad_enabled.get(),
             Device.DEFAULT,
             config.DEBUG >= 2,

@@ -16,6 +16,7 @@ from ..errors import JitError
 from ..graph.ir import Node
 from ..tensor import Tensor
 from ..tensor.core import TensorCore, grad_enabled
+from ..tensor.mode import chosen_mode
 from ..tensor.realize import realize_all
 from .cells import Cell, GradientCell, Read, kind_of
 from .guard import Guard
@@ -72,13 +73,13 @@ class Capture:
     def _trace(self, function: Any, args: Any, kwargs: Any) -> None:
         """Run the function on the arguments, and note its result."""
         Tensor._random_state(None)  # outside the trace, or its making would need a second capture
-        modes = Tensor.training, grad_enabled.get()
+        modes = chosen_mode(), grad_enabled.get()
         with overlaid(self.trace), _parted(self.arguments.tensors):
             self.watch.visit((args, tuple(kwargs.values())), outside=False)
             self.watch.visit(function)
             result = function(*args, **kwargs)
             self.watch.finish()
-        if (Tensor.training, grad_enabled.get()) != modes:
+        if (chosen_mode(), grad_enabled.get()) != modes:
             raise JitError(
                 "jit: the function leaves Tensor.training or no_grad other than it was; "
                 "set it outside, or for the time of a `with`"

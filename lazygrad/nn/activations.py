@@ -1,231 +1,316 @@
-"""Activations as layers: each is the method of `Tensor` that it names, with its options."""
+"""Activations as layers: each is the method of `Tensor` that it names, with its options.
+
+`inplace` gives the result to the input tensor, too, as in PyTorch.
+"""
 
 from __future__ import annotations
 
+import warnings
+from typing import Any, ClassVar
+
 from ..tensor import Tensor
+from .module import UnaryLayer
+from .parameter import Parameter
 
 
-class ReLU:
+class _Activation(UnaryLayer):
+    """A method of `Tensor`, called with the attributes named in `_options`."""
+
+    _method: ClassVar[str]
+    _options: ClassVar[tuple[str, ...]] = ()
+    inplace: bool = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        options = [getattr(self, name) for name in self._options]
+        made: Tensor = getattr(x, self._method)(*options)
+        return x._update(made) if self.inplace else made
+
+    def extra_repr(self) -> str:
+        settings = super().extra_repr()
+        return ", ".join(filter(None, (settings, "inplace=True" * self.inplace)))
+
+
+class _InPlace(_Activation):
+    """An activation whose only option is to change its input."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
+class _Along(_Activation):
+    """An activation along one axis; `axis` is another word for `dim`."""
+
+    _options = ("_axis",)
+    _described = "dim={dim}"
+
+    def __init__(self, dim: int | None = None, *, axis: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim if axis is None else axis
+        self._axis = self.dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.dim is None:  # PyTorch's choice, which it warns of
+            axis = 0 if x.ndim in (0, 1, 3) else 1
+            warnings.warn(
+                f"{type(self).__name__}: no dim was chosen; this takes dim={axis} of {x.ndim} "
+                "axes, as PyTorch does",
+                stacklevel=3,
+            )
+            return getattr(x, self._method)(axis)  # type: ignore[no-any-return]
+        return super().forward(x)
+
+
+class Sigmoid(_Activation):
+    """`Tensor.sigmoid`."""
+
+    _method = "sigmoid"
+
+
+class LogSigmoid(_Activation):
+    """`Tensor.logsigmoid`."""
+
+    _method = "logsigmoid"
+
+
+class Tanh(_Activation):
+    """`Tensor.tanh`."""
+
+    _method = "tanh"
+
+
+class Softsign(_Activation):
+    """`Tensor.softsign`."""
+
+    _method = "softsign"
+
+
+class Tanhshrink(_Activation):
+    """`Tensor.tanhshrink`."""
+
+    _method = "tanhshrink"
+
+
+class ReLU(_InPlace):
     """`Tensor.relu`."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.relu()
+    _method = "relu"
 
 
-class ReLU6:
+class ReLU6(_InPlace):
     """`Tensor.relu6`."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.relu6()
+    _method = "relu6"
 
 
-class LeakyReLU:
+class SELU(_InPlace):
+    """`Tensor.selu`."""
+
+    _method = "selu"
+
+
+class SiLU(_InPlace):
+    """`Tensor.silu`."""
+
+    _method = "silu"
+
+
+class Mish(_InPlace):
+    """`Tensor.mish`."""
+
+    _method = "mish"
+
+
+class Hardsigmoid(_InPlace):
+    """`Tensor.hardsigmoid`."""
+
+    _method = "hardsigmoid"
+
+
+class Hardswish(_InPlace):
+    """`Tensor.hardswish`."""
+
+    _method = "hardswish"
+
+
+class LeakyReLU(_Activation):
     """`Tensor.leaky_relu`."""
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+    _method = "leaky_relu"
+    _options = ("negative_slope",)
+    _described = "negative_slope={negative_slope}"
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.leaky_relu(self.negative_slope)
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope, self.inplace = negative_slope, inplace
 
 
-class PReLU:
+class ELU(_Activation):
+    """`Tensor.elu`."""
+
+    _method = "elu"
+    _options = ("alpha",)
+    _described = "alpha={alpha}"
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha, self.inplace = alpha, inplace
+
+
+class CELU(_Activation):
+    """`Tensor.celu`."""
+
+    _method = "celu"
+    _options = ("alpha",)
+    _described = "alpha={alpha}"
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha, self.inplace = alpha, inplace
+
+
+class GELU(_Activation):
+    """`Tensor.gelu`."""
+
+    _method = "gelu"
+    _options = ("approximate",)
+    _described = "approximate={approximate!r}"
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+
+class Hardtanh(_Activation):
+    """`Tensor.hardtanh`."""
+
+    _method = "hardtanh"
+    _options = ("min_val", "max_val")
+    _described = "min_val={min_val}, max_val={max_val}"
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
+
+
+class Softplus(_Activation):
+    """`Tensor.softplus`."""
+
+    _method = "softplus"
+    _options = ("beta", "threshold")
+    _described = "beta={beta}, threshold={threshold}"
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta, self.threshold = beta, threshold
+
+
+class Softshrink(_Activation):
+    """`Tensor.softshrink`."""
+
+    _method = "softshrink"
+    _options = ("lambd",)
+    _described = "{lambd}"
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+
+class Hardshrink(_Activation):
+    """`Tensor.hardshrink`."""
+
+    _method = "hardshrink"
+    _options = ("lambd",)
+    _described = "{lambd}"
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+
+class Threshold(_Activation):
+    """`Tensor.threshold`."""
+
+    _method = "threshold"
+    _options = ("threshold", "value")
+    _described = "threshold={threshold}, value={value}"
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__()
+        self.threshold, self.value, self.inplace = threshold, value, inplace
+
+
+class Softmax(_Along):
+    """`Tensor.softmax`."""
+
+    _method = "softmax"
+
+
+class LogSoftmax(_Along):
+    """`Tensor.log_softmax`."""
+
+    _method = "log_softmax"
+
+
+class Softmin(_Along):
+    """`Tensor.softmin`."""
+
+    _method = "softmin"
+
+
+class GLU(_Along):
+    """`Tensor.glu`."""
+
+    _method = "glu"
+
+    def __init__(self, dim: int = -1, *, axis: int | None = None) -> None:
+        super().__init__(dim, axis=axis)
+
+
+class Softmax2d(UnaryLayer):
+    """`Tensor.softmax` over the channels of (batch, channels, height, width), or without batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {x.shape}")
+        return x.softmax(-3)
+
+
+class PReLU(UnaryLayer):
     """`Tensor.prelu`, with one learned slope or one a channel."""
 
-    def __init__(
-        self, num_parameters: int = 1, init: float = 0.25, device: str | None = None
-    ) -> None:
-        self.weight = Tensor.full((num_parameters,), float(init), device=device, requires_grad=True)
+    _described = "num_parameters={num_parameters}"
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        self.weight = Parameter(
+            Tensor.full((num_parameters,), float(init), dtype=dtype, device=device)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
         return x.prelu(self.weight)
 
 
-class ELU:
-    """`Tensor.elu`."""
+class RReLU(UnaryLayer):
+    """A leaky rectifier whose slope is drawn anew for each element in training, uniform in
+    [lower, upper), and is their mean in evaluation (Xu et al. 2015)."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower, self.upper, self.inplace = lower, upper, inplace
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.elu(self.alpha)
+    def forward(self, x: Tensor) -> Tensor:
+        from .functional import rrelu
 
+        return rrelu(x, self.lower, self.upper, self.training, self.inplace)
 
-class CELU:
-    """`Tensor.celu`."""
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.celu(self.alpha)
-
-
-class SELU:
-    """`Tensor.selu`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.selu()
-
-
-class GELU:
-    """`Tensor.gelu`."""
-
-    def __init__(self, approximate: str = "none") -> None:
-        self.approximate = approximate
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.gelu(self.approximate)
-
-
-class SiLU:
-    """`Tensor.silu`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.silu()
-
-
-class Mish:
-    """`Tensor.mish`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.mish()
-
-
-class Sigmoid:
-    """`Tensor.sigmoid`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.sigmoid()
-
-
-class LogSigmoid:
-    """`Tensor.logsigmoid`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.logsigmoid()
-
-
-class Tanh:
-    """`Tensor.tanh`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.tanh()
-
-
-class Hardtanh:
-    """`Tensor.hardtanh`."""
-
-    def __init__(self, min_value: float = -1.0, max_value: float = 1.0) -> None:
-        self.min_value, self.max_value = min_value, max_value
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.hardtanh(self.min_value, self.max_value)
-
-
-class Hardsigmoid:
-    """`Tensor.hardsigmoid`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.hardsigmoid()
-
-
-class Hardswish:
-    """`Tensor.hardswish`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.hardswish()
-
-
-class Softplus:
-    """`Tensor.softplus`."""
-
-    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        self.beta, self.threshold = beta, threshold
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.softplus(self.beta, self.threshold)
-
-
-class Softsign:
-    """`Tensor.softsign`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.softsign()
-
-
-class Softshrink:
-    """`Tensor.softshrink`."""
-
-    def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = lambd
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.softshrink(self.lambd)
-
-
-class Hardshrink:
-    """`Tensor.hardshrink`."""
-
-    def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = lambd
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.hardshrink(self.lambd)
-
-
-class Tanhshrink:
-    """`Tensor.tanhshrink`."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.tanhshrink()
-
-
-class Threshold:
-    """`Tensor.threshold`."""
-
-    def __init__(self, threshold: float, value: float) -> None:
-        self.threshold, self.value = threshold, value
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.threshold(self.threshold, self.value)
-
-
-class GLU:
-    """`Tensor.glu`."""
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.glu(self.axis)
-
-
-class Softmax:
-    """`Tensor.softmax` along an axis."""
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.softmax(self.axis)
-
-
-class LogSoftmax:
-    """`Tensor.log_softmax` along an axis."""
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.log_softmax(self.axis)
-
-
-class Softmin:
-    """`Tensor.softmin` along an axis."""
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.softmin(self.axis)
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}" + ", inplace=True" * self.inplace

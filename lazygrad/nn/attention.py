@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..dtypes import bool_
 from ..errors import ShapeError
 from ..tensor import Tensor
 from ..tensor.mode import note_evaluation
-from . import init
+from . import weights
 from .layers import Linear
+from .module import Layer
 from .normalization import LayerNorm
 
 
-class MultiheadAttention:
+class MultiheadAttention(Layer):
     """Attention of several heads (Vaswani et al. 2017), each over embed_dim / num_heads values.
 
     The weights of query, key and value stand above one another in `in_proj_weight`. Inputs are
@@ -35,13 +37,13 @@ class MultiheadAttention:
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.dropout, self.batch_first = dropout, batch_first
         bound = math.sqrt(6 / (4 * embed_dim))  # Glorot's, of a weight (3 embed_dim, embed_dim)
-        self.in_proj_weight = init.uniform((3 * embed_dim, embed_dim), bound, device)
-        self.in_proj_bias = init.zeros(3 * embed_dim, device=device) if bias else None
+        self.in_proj_weight = weights.uniform((3 * embed_dim, embed_dim), bound, device)
+        self.in_proj_bias = weights.filled(0, 3 * embed_dim, device=device) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, device)
         if bias:
-            self.out_proj.bias = init.zeros(embed_dim, device=device)
+            self.out_proj.bias = weights.filled(0, embed_dim, device=device)
 
-    def __call__(
+    def forward(
         self,
         query: Tensor,
         key: Tensor | None = None,
@@ -76,14 +78,17 @@ class MultiheadAttention:
             shares = (scores if mask is None else scores + mask).softmax(-1)
             out = shares.dropout(self.dropout) @ v
         else:
-            if self.dropout and not Tensor.training:
-                note_evaluation(Tensor, "dropout")
+            if self.dropout and not self.training:
+                note_evaluation("dropout")
             out = q.scaled_dot_product_attention(
-                k, v, mask, self.dropout if Tensor.training else 0.0, causal_alone
+                k, v, mask, self.dropout if self.training else 0.0, causal_alone
             )
         out = self.out_proj(out.transpose(1, 2).flatten(2))
         out = out if self.batch_first else out.transpose(0, 1)
         return out, None if shares is None else shares.mean(1)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
     def _heads(self, x: Tensor) -> Tensor:
         """(batch, length, embed_dim) -> (batch, heads, length, size)."""
@@ -119,7 +124,7 @@ def _added(mask: Tensor, like: Tensor) -> Tensor:
     return mask.where(float("-inf"), 0.0).cast(like.dtype)
 
 
-class TransformerEncoderLayer:
+class TransformerEncoderLayer(Layer):
     """Attention and a network of two linear layers, each added to its input and normalised
     (Vaswani et al. 2017); `norm_first` normalises the inputs of the two instead."""
 
@@ -149,7 +154,7 @@ class TransformerEncoderLayer:
         self.activation = known[activation] if isinstance(activation, str) else activation
         self.dropout, self.norm_first = dropout, norm_first
 
-    def __call__(
+    def forward(
         self,
         src: Tensor,
         src_mask: Tensor | None = None,
@@ -173,3 +178,6 @@ class TransformerEncoderLayer:
             return x + feed(self.norm2(x))
         x = self.norm1(src + attend(src))
         return self.norm2(x + feed(x))
+
+    if TYPE_CHECKING:
+        __call__ = forward

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from ..errors import ShapeError
 from ..tensor import Tensor
-from . import init
+from . import weights
+from .module import UnaryLayer
 
 Sizes = int | Sequence[int]
 
@@ -35,7 +36,7 @@ def _check_padding(name: str, padding: Sizes | str, stride: Sizes) -> None:
         raise ValueError(f"{name}: padding 'same' needs stride 1, not {stride}")
 
 
-class Conv2d:
+class Conv2d(UnaryLayer):
     """`Tensor.conv2d` with a weight (out_channels, in_channels / groups, height, width).
 
     `padding_mode` other than "zeros" pads with the input's own elements, as `Tensor.pad` does.
@@ -67,11 +68,11 @@ class Conv2d:
         _check_padding(name, padding, stride)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         fan_in = math.prod(shape[1:])
-        self.weight, self.bias = init.weight_and_bias(shape, fan_in, out_channels, bias, device)
+        self.weight, self.bias = weights.weight_and_bias(shape, fan_in, out_channels, bias, device)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         self.padding_mode = padding_mode
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         convolve = (x.conv1d, x.conv2d, x.conv3d)[self._spatial - 1]
         padding = self.padding
         if self.padding_mode != "zeros":
@@ -108,7 +109,7 @@ class Conv3d(Conv2d):
     _spatial = 3
 
 
-class ConvTranspose2d:
+class ConvTranspose2d(UnaryLayer):
     """`Tensor.conv_transpose2d`, with a weight (in_channels, out_channels / groups, KH, KW)."""
 
     _spatial = 2
@@ -131,11 +132,11 @@ class ConvTranspose2d:
         self.kernel_size = _kernel(name, kernel_size, self._spatial)
         shape = (in_channels, out_channels // groups, *self.kernel_size)
         fan_in = math.prod(shape[1:])
-        self.weight, self.bias = init.weight_and_bias(shape, fan_in, out_channels, bias, device)
+        self.weight, self.bias = weights.weight_and_bias(shape, fan_in, out_channels, bias, device)
         self.stride, self.padding, self.output_padding = stride, padding, output_padding
         self.groups, self.dilation = groups, dilation
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         ways = (x.conv_transpose1d, x.conv_transpose2d, x.conv_transpose3d)
         return ways[self._spatial - 1](
             self.weight,

@@ -1,38 +1,62 @@
-"""Layers: objects that are called with a tensor and hold their parameters as attributes.
-
-Batch normalisation and dropout behave as in training inside `with Tensor.train():` (or where
-`Tensor.training` is set), and as in use elsewhere.
-"""
+"""Linear maps, embeddings, dropout, and layers that only change shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from ..tensor import Tensor
-from . import init
+from ..tensor.mode import note_evaluation
+from . import weights
+from .module import UnaryLayer
+from .parameter import Parameter
 
-Layer = Callable[[Tensor], Tensor]
+
+class Identity(UnaryLayer):
+    """x itself; any arguments are accepted, and mean nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
 
 
-class Linear:
-    """y = x @ weight.T + bias: (..., in_features) -> (..., out_features)."""
+class Linear(UnaryLayer):
+    """y = x @ weight.T + bias: (..., in_features) -> (..., out_features).
+
+    Linear(3, 2)(Tensor.ones(5, 3)).shape == (5, 2)
+    """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: str | None = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
         shape = (out_features, in_features)
-        self.weight, self.bias = init.weight_and_bias(
-            shape, in_features, out_features, bias, device
+        self.weight, self.bias = weights.weight_and_bias(
+            shape, in_features, out_features, bias, device, dtype
         )
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.linear(self.weight, self.bias)
 
+    def extra_repr(self) -> str:
+        has_bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={has_bias}"
 
-class Embedding:
+
+class Embedding(UnaryLayer):
     """Rows of a weight (num_embeddings, embedding_dim) by their numbers, from 0 on.
 
-    The row `padding_idx` starts as 0 and gets no gradient.
+    The row `padding_idx` starts as 0 and gets no gradient. With `max_norm`, the rows that are read
+    are scaled down, in the weight, to that norm at most. With `scale_grad_by_freq`, the gradient
+    of a row is divided by how often it is read.
     """
 
     def __init__(
@@ -40,88 +64,165 @@ class Embedding:
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
         device: str | None = None,
+        dtype: Any = None,
     ) -> None:
+        super().__init__()
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(
                 f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} rows"
             )
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq = scale_grad_by_freq
         weight = Tensor.randn(num_embeddings, embedding_dim, device=device)
         if self.padding_idx is not None:
             weight = self._is_padding(num_embeddings).where(0, weight)
-        self.weight = weight.detach().requires_grad_()
+        self.weight = Parameter(weight if dtype is None else weight.cast(dtype))
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None, **options: Any
+    ) -> Embedding:
+        """An embedding with this weight, which stays as it is if `freeze`."""
+        if embeddings.ndim != 2:
+            raise ValueError("Embeddings parameter is expected to be 2-dimensional")
+        rows, size = embeddings.shape
+        made = cls(rows, size, padding_idx, **options)
+        made.weight = Parameter(embeddings, requires_grad=not freeze)
+        return made
 
     def _is_padding(self, count: int) -> Tensor:
         return Tensor._positions(count).unsqueeze(1).eq(self.padding_idx or 0)
 
-    def __call__(self, indices: Tensor) -> Tensor:
-        weight = self.weight
+    def forward(self, indices: Tensor) -> Tensor:
+        from .functional import embedding
+
+        return embedding(
+            indices,
+            self.weight,
+            self.padding_idx,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+        )
+
+    def extra_repr(self) -> str:
+        shown = f"{self.num_embeddings}, {self.embedding_dim}"
         if self.padding_idx is not None:
-            weight = self._is_padding(weight.shape[0]).where(weight.detach(), weight)
-        return weight._embedding(indices)
+            shown += f", padding_idx={self.padding_idx}"
+        return shown if self.max_norm is None else f"{shown}, max_norm={self.max_norm}"
 
 
-class Dropout:
-    """In training, zeroes each element with probability p and scales the others by 1 / (1 - p)."""
+class _Dropout(UnaryLayer):
+    """What the layers have in common that zero something at random in training."""
 
-    def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p is a probability, not {p}")
-        self.p = p
+    _described = "p={p}, inplace={inplace}"
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.dropout(self.p)
-
-
-class Dropout1d:
-    """In training, zeroes whole channels (axis 1) with probability p, and scales the others."""
-
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p is a probability, not {p}")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
-    def __call__(self, x: Tensor) -> Tensor:
-        channels = Tensor.ones(*x.shape[:2], *(1,) * (x.ndim - 2), dtype=x.dtype, device=x.device)
-        return x * channels.dropout(self.p)
+    def _dropped(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            if self.p:
+                note_evaluation(type(self).__name__)
+            return x
+        made = self._dropped(x)
+        return x._update(made) if self.inplace else made
 
 
-Dropout2d = Dropout3d = Dropout1d
+class Dropout(_Dropout):
+    """In training, zeroes each element with probability p and scales the others by 1 / (1 - p)."""
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        from .functional import dropout
+
+        return dropout(x, self.p)
 
 
-class Flatten:
+class _ChannelDropout(_Dropout):
+    """In training, zeroes whole channels with probability p, and scales the others."""
+
+    _spatial: int
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        from .functional import drop_channels
+
+        return drop_channels(x, self.p, self._spatial)
+
+
+class Dropout1d(_ChannelDropout):
+    """In training, zeroes whole channels of (batch, channels, length), or without batch, with
+    probability p, and scales the others."""
+
+    _spatial = 1
+
+
+class Dropout2d(_ChannelDropout):
+    """In training, zeroes whole channels of (batch, channels, height, width), or without batch,
+    with probability p, and scales the others."""
+
+    _spatial = 2
+
+
+class Dropout3d(_ChannelDropout):
+    """In training, zeroes whole channels of (batch, channels, depth, height, width), or without
+    batch, with probability p, and scales the others."""
+
+    _spatial = 3
+
+
+class AlphaDropout(_Dropout):
+    """In training, sets elements to the least value of `selu` with probability p, and scales and
+    shifts all so that mean 0 and variance 1 stay (Klambauer et al. 2017)."""
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        from .functional import alpha_dropout
+
+        return alpha_dropout(x, self.p, True)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """`AlphaDropout` of whole channels (axis 1)."""
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        from .functional import feature_alpha_dropout
+
+        return feature_alpha_dropout(x, self.p, True)
+
+
+class Flatten(UnaryLayer):
     """The axes from start to end, both included, as one."""
 
-    def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
-        self.start_axis, self.end_axis = start_axis, end_axis
+    _described = "start_dim={start_dim}, end_dim={end_dim}"
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.flatten(self.start_axis, self.end_axis)
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
 
-
-class Unflatten:
-    """One axis as several, of `sizes`."""
-
-    def __init__(self, axis: int, sizes: Sequence[int]) -> None:
-        self.axis, self.sizes = axis, tuple(sizes)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.unflatten(self.axis, self.sizes)
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(self.start_dim, self.end_dim)
 
 
-class Identity:
-    """x itself."""
+class Unflatten(UnaryLayer):
+    """One axis as several, of `unflattened_size`."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x
+    _described = "dim={dim}, unflattened_size={unflattened_size}"
 
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
-class Sequential(list[Layer]):
-    """Layers, or any functions of a tensor, one after the other: a list that can be called."""
-
-    def __init__(self, *layers: Layer) -> None:
-        super().__init__(layers)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.sequential(self)
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(self.dim, self.unflattened_size)

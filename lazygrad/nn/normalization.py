@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..tensor import Tensor
 from ..tensor.mode import note_evaluation
-from ..tensor.precision import rounded_once
-from . import init
+from . import functional as F
+from . import weights
+from .module import UnaryLayer
+from .parameter import Buffer
 
 
-class BatchNorm:
+class _Tracking(UnaryLayer):
+    """A normalisation that can keep running statistics of its channels, and an affine map."""
+
+    _described = (
+        "{num_features}, eps={eps}, momentum={momentum}, affine={affine}, "
+        "track_running_stats={track_running_stats}"
+    )
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        device: str | None,
+        dtype: Any,
+    ) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        placed: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.weight = weights.filled(1, num_features, **placed) if affine else None
+        self.bias = weights.filled(0, num_features, **placed) if affine else None
+        self.running_mean: Tensor | None = None
+        self.running_var: Tensor | None = None
+        self.num_batches_tracked: Tensor | None = None
+        if track_running_stats:  # in memory, no constants: the first step is a program for all
+            zeros, ones = np.zeros(num_features, np.float32), np.ones(num_features, np.float32)
+            self.running_mean = Buffer(Tensor(zeros, **placed))
+            self.running_var = Buffer(Tensor(ones, **placed))
+            self.num_batches_tracked = Buffer(Tensor(0, device=device))
+
+    def reset_running_stats(self) -> None:
+        """Set the running statistics back to what they were in the beginning."""
+        if self.running_mean is not None and self.running_var is not None:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked.zero_()
+
+
+class BatchNorm(_Tracking):
     """Each channel (axis 1) brought to mean 0 and variance 1 over the batch and all positions, then
     scaled and shifted (Ioffe and Szegedy 2015).
 
@@ -33,50 +77,36 @@ class BatchNorm:
         affine: bool = True,
         track_running_stats: bool = True,
         device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.weight = init.ones(num_features, device=device) if affine else None
-        self.bias = init.zeros(num_features, device=device) if affine else None
-        self.track_running_stats = track_running_stats
-        if track_running_stats:  # in memory, no constants: the first step is a program for all
-            self.running_mean = Tensor(np.zeros(num_features, np.float32), device=device)
-            self.running_var = Tensor(np.ones(num_features, np.float32), device=device)
-            self.num_batches_tracked = Tensor(0, device=device)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
 
-    @rounded_once()
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ShapeError(f"BatchNorm: input {x.shape} should have {self.num_features} channels")
         if x.ndim not in self._ranks:
             raise ShapeError(f"{type(self).__name__}: input {x.shape} has {x.ndim} axes")
-        if not (Tensor.training or not self.track_running_stats):
-            note_evaluation(Tensor, type(self).__name__)
-            invstd = (self.running_var.cast(x.dtype) + self.eps).rsqrt()
-            return x.batchnorm(self.weight, self.bias, self.running_mean, invstd)
-        count = x.numel() // x.shape[1]
-        if count < 2:
-            raise ShapeError(
-                f"BatchNorm: a batch's statistics need more than one value a channel; input "
-                f"{x.shape} has {count}"
-            )
-        axes = (0, *range(2, x.ndim))
-        mean = x.mean(axes)
-        centered = x - mean.reshape(1, -1, *(1,) * (x.ndim - 2))
-        var = centered.square().mean(axes)
-        if Tensor.training and self.track_running_stats:
-            self._track(mean, var, count)
-        return x.batchnorm(self.weight, self.bias, mean, (var + self.eps).rsqrt())
-
-    def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """Move the running statistics towards a batch's, of `count` elements a channel."""
-        with Tensor.no_grad():
-            self.num_batches_tracked.assign(self.num_batches_tracked + 1)
-            share: Tensor | float
-            share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
-            unbiased = var * (count / (count - 1))
-            for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
-                before = running.cast(batch.dtype)
-                running.assign(before * (1 - share) + batch.detach() * share)
+        is_tracked = self.running_mean is not None
+        training = self.training
+        if not training and is_tracked:
+            note_evaluation(type(self).__name__)
+        momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
+        if training and self.num_batches_tracked is not None:
+            with Tensor.no_grad():
+                self.num_batches_tracked.assign(self.num_batches_tracked + 1)
+            if self.momentum is None:
+                momentum = 1 / self.num_batches_tracked
+        moved = training and is_tracked
+        return F.batch_norm(
+            x,
+            self.running_mean if moved or not training else None,
+            self.running_var if moved or not training else None,
+            self.weight,
+            self.bias,
+            training or not is_tracked,
+            momentum,
+            self.eps,
+        )
 
 
 class BatchNorm1d(BatchNorm):
@@ -97,9 +127,15 @@ class BatchNorm3d(BatchNorm):
     _ranks = range(5, 6)
 
 
-class LayerNorm:
+class SyncBatchNorm(BatchNorm):
+    """`BatchNorm`: there is one process, whose batch is the whole batch."""
+
+
+class LayerNorm(UnaryLayer):
     """The last axes, of `normalized_shape`, brought to mean 0 and variance 1, then scaled and
     shifted (Ba, Kiros and Hinton 2016)."""
+
+    _described = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
 
     def __init__(
         self,
@@ -108,33 +144,59 @@ class LayerNorm:
         elementwise_affine: bool = True,
         bias: bool = True,
         device: str | None = None,
+        dtype: Any = None,
     ) -> None:
+        super().__init__()
         if isinstance(normalized_shape, int):
             normalized_shape = (normalized_shape,)
-        self.normalized_shape = tuple(normalized_shape)
-        self.eps = eps
-        shape = self.normalized_shape
-        self.weight = init.ones(*shape, device=device) if elementwise_affine else None
-        self.bias = init.zeros(*shape, device=device) if elementwise_affine and bias else None
+        self.normalized_shape = shape = tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        placed: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.weight = weights.filled(1, *shape, **placed) if elementwise_affine else None
+        self.bias = weights.filled(0, *shape, **placed) if elementwise_affine and bias else None
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.layer_norm(self.normalized_shape, self.weight, self.bias, self.eps)
 
 
-class RMSNorm:
-    """The last axis over its root mean square, then scaled (Zhang and Sennrich 2019)."""
+class LayerNorm2d(LayerNorm):
+    """`LayerNorm` of the channels (axis 1) of (batch, channels, height, width)."""
 
-    def __init__(self, dim: int, eps: float | None = None, device: str | None = None) -> None:
-        self.eps = eps
-        self.weight = init.ones(dim, device=device)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.rms_norm(-1, self.weight, self.eps)
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class GroupNorm:
+class RMSNorm(UnaryLayer):
+    """The last axes over their root mean square, then scaled (Zhang and Sennrich 2019)."""
+
+    _described = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(normalized_shape, int):
+            normalized_shape = (normalized_shape,)
+        self.normalized_shape = shape = tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight = (
+            weights.filled(1, *shape, device=device, dtype=dtype) if elementwise_affine else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+
+class GroupNorm(UnaryLayer):
     """The channels (axis 1) in groups, each sample's group brought to mean 0 and variance 1, then
     scaled and shifted a channel (Wu and He 2018)."""
+
+    _described = "{num_groups}, {num_channels}, eps={eps}, affine={affine}"
 
     def __init__(
         self,
@@ -143,47 +205,102 @@ class GroupNorm:
         eps: float = 1e-5,
         affine: bool = True,
         device: str | None = None,
+        dtype: Any = None,
     ) -> None:
+        super().__init__()
         if num_groups < 1 or num_channels % num_groups:
             raise ShapeError(
                 f"GroupNorm: {num_groups} groups do not divide {num_channels} channels"
             )
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
-        self.weight = init.ones(num_channels, device=device) if affine else None
-        self.bias = init.zeros(num_channels, device=device) if affine else None
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps, self.affine = eps, affine
+        placed: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.weight = weights.filled(1, num_channels, **placed) if affine else None
+        self.bias = weights.filled(0, num_channels, **placed) if affine else None
 
-    @rounded_once()
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(f"GroupNorm: input {x.shape} should have {self.num_channels} channels")
-        self._check_counts(x)
-        grouped = x.unflatten(1, (self.num_groups, -1)).flatten(2).layernorm(-1, eps=self.eps)
-        made = grouped.reshape(x.shape)
-        along = (-1, *(1,) * (x.ndim - 2))
-        made = made if self.weight is None else made * self.weight.reshape(along)
-        return made if self.bias is None else made + self.bias.reshape(along)
-
-    def _check_counts(self, x: Tensor) -> None:
-        """Raise ShapeError where nothing is left of what is normalised: one value a group."""
         if x.numel() and x.numel() == self.num_groups:
             raise ShapeError(f"GroupNorm: input {x.shape} has one value a group, and no variance")
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
-class InstanceNorm(GroupNorm):
-    """Each sample's channel brought to mean 0 and variance 1 (Ulyanov et al. 2016)."""
+class InstanceNorm(_Tracking):
+    """Each sample's channel brought to mean 0 and variance 1 (Ulyanov et al. 2016).
+
+    With `track_running_stats`, running statistics are kept, which serve in evaluation.
+    """
+
+    _spatial: int | None = None  # how many axes there are after the channels; None for any number
 
     def __init__(
         self,
         num_features: int,
         eps: float = 1e-5,
+        momentum: float = 0.1,
         affine: bool = False,
+        track_running_stats: bool = False,
         device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(num_features, num_features, eps, affine, device)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
 
-    def _check_counts(self, x: Tensor) -> None:
-        if math.prod(x.shape[2:]) == 1:
-            raise ShapeError(f"InstanceNorm: input {x.shape} has one value a channel")
+    def forward(self, x: Tensor) -> Tensor:
+        is_single = x.ndim - 1 == self._spatial
+        x = x.unsqueeze(0) if is_single else x
+        name = type(self).__name__
+        if x.ndim < 2 or (self._spatial is not None and x.ndim != self._spatial + 2):
+            raise ShapeError(f"{name}: input {x.shape} has {x.ndim} axes")
+        if x.shape[1] != self.num_features:
+            raise ShapeError(f"{name}: input {x.shape} should have {self.num_features} channels")
+        uses_input = self.training or self.running_mean is None
+        made = F.instance_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            uses_input,
+            self.momentum or 0.0,
+            self.eps,
+        )
+        return made.squeeze(0) if is_single else made
 
 
-InstanceNorm1d = InstanceNorm2d = InstanceNorm3d = InstanceNorm
+class InstanceNorm1d(InstanceNorm):
+    """`InstanceNorm` of (batch, channels, length), or without batch."""
+
+    _spatial = 1
+
+
+class InstanceNorm2d(InstanceNorm):
+    """`InstanceNorm` of (batch, channels, height, width), or without batch."""
+
+    _spatial = 2
+
+
+class InstanceNorm3d(InstanceNorm):
+    """`InstanceNorm` of (batch, channels, depth, height, width), or without batch."""
+
+    _spatial = 3
+
+
+class LocalResponseNorm(UnaryLayer):
+    """`functional.local_response_norm`: over the squares of neighbouring channels."""
+
+    _described = "{size}, alpha={alpha}, beta={beta}, k={k}"
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """`LocalResponseNorm`, with the arguments of Torch 7."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..tensor import Tensor
+from .module import UnaryLayer
 
 Sizes = int | Sequence[int]
 
 
-class MaxPool2d:
+class MaxPool2d(UnaryLayer):
     """`Tensor.max_pool2d`."""
 
     _spatial = 2
@@ -25,7 +26,7 @@ class MaxPool2d:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.dilation, self.ceil_mode = dilation, ceil_mode
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         pool = (x.max_pool1d, x.max_pool2d, x.max_pool3d)[self._spatial - 1]
         return pool(self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
@@ -42,7 +43,7 @@ class MaxPool3d(MaxPool2d):
     _spatial = 3
 
 
-class AvgPool2d:
+class AvgPool2d(UnaryLayer):
     """`Tensor.avg_pool2d`."""
 
     _spatial = 2
@@ -58,7 +59,7 @@ class AvgPool2d:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         pool = (x.avg_pool1d, x.avg_pool2d, x.avg_pool3d)[self._spatial - 1]
         return pool(
             self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
@@ -77,47 +78,47 @@ class AvgPool3d(AvgPool2d):
     _spatial = 3
 
 
-class AdaptiveAvgPool1d:
+class AdaptiveAvgPool1d(UnaryLayer):
     """`Tensor.adaptive_avg_pool1d`."""
 
     def __init__(self, output_size: int) -> None:
         self.output_size = output_size
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.adaptive_avg_pool1d(self.output_size)
 
 
-class AdaptiveAvgPool2d:
+class AdaptiveAvgPool2d(UnaryLayer):
     """`Tensor.adaptive_avg_pool2d`."""
 
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         self.output_size = output_size
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.adaptive_avg_pool2d(self.output_size)
 
 
-class AdaptiveMaxPool1d:
+class AdaptiveMaxPool1d(UnaryLayer):
     """`Tensor.adaptive_max_pool1d`."""
 
     def __init__(self, output_size: int) -> None:
         self.output_size = output_size
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.adaptive_max_pool1d(self.output_size)
 
 
-class AdaptiveMaxPool2d:
+class AdaptiveMaxPool2d(UnaryLayer):
     """`Tensor.adaptive_max_pool2d`."""
 
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         self.output_size = output_size
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.adaptive_max_pool2d(self.output_size)
 
 
-class Upsample:
+class Upsample(UnaryLayer):
     """`Tensor.interpolate` to a size or by a factor."""
 
     def __init__(
@@ -130,38 +131,38 @@ class Upsample:
         self.size, self.scale_factor = size, scale_factor
         self.mode, self.align_corners = mode, align_corners
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.interpolate(self.size, self.scale_factor, self.mode, self.align_corners)
 
 
-class PixelShuffle:
+class PixelShuffle(UnaryLayer):
     """`Tensor.pixel_shuffle`."""
 
     def __init__(self, upscale_factor: int) -> None:
         self.upscale_factor = upscale_factor
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.pixel_shuffle(self.upscale_factor)
 
 
-class PixelUnshuffle:
+class PixelUnshuffle(UnaryLayer):
     """`Tensor.pixel_unshuffle`."""
 
     def __init__(self, downscale_factor: int) -> None:
         self.downscale_factor = downscale_factor
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.pixel_unshuffle(self.downscale_factor)
 
 
-class ConstantPad2d:
+class ConstantPad2d(UnaryLayer):
     """`Tensor.pad` of the last two axes with one value: a width, or (left, right, top, bottom)."""
 
     def __init__(self, padding: Sizes, value: float) -> None:
         self.padding = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
         self.value = value
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.pad(self.padding, value=self.value)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ShapeError
 from ..tensor import Tensor
-from . import init
+from . import weights
+from .module import Layer
 
 State = tuple[Tensor, ...]  # (hidden), or (hidden, cell)
 
@@ -28,7 +29,7 @@ def _lstm(x: Tensor, h: Tensor, c: Tensor, weight: Tensor, bias: Tensor | None) 
     return leave.sigmoid() * c.tanh(), c
 
 
-class _Cell:
+class _Cell(Layer):
     """The weights of `gates` linear maps of the input and of the hidden state, side by side."""
 
     def __init__(
@@ -37,10 +38,10 @@ class _Cell:
         bound = hidden_size**-0.5
         rows = gates * hidden_size
         self.hidden_size = hidden_size
-        self.weight_ih = init.uniform((rows, input_size), bound, device)
-        self.weight_hh = init.uniform((rows, hidden_size), bound, device)
-        self.bias_ih = init.uniform((rows,), bound, device) if bias else None
-        self.bias_hh = init.uniform((rows,), bound, device) if bias else None
+        self.weight_ih = weights.uniform((rows, input_size), bound, device)
+        self.weight_hh = weights.uniform((rows, hidden_size), bound, device)
+        self.bias_ih = weights.uniform((rows,), bound, device) if bias else None
+        self.bias_hh = weights.uniform((rows,), bound, device) if bias else None
 
     def _start(self, x: Tensor) -> Tensor:
         shape = (*x.shape[:-1], self.hidden_size)
@@ -55,12 +56,15 @@ class RNNCell(_Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, 1, bias, device)
 
-    def __call__(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """(batch, input), (batch, hidden) -> the next hidden state; the first is 0."""
         h = self._start(x) if hidden is None else hidden
         return (
             x.linear(self.weight_ih, self.bias_ih) + h.linear(self.weight_hh, self.bias_hh)
         ).tanh()
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class GRUCell(_Cell):
@@ -71,11 +75,14 @@ class GRUCell(_Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, 3, bias, device)
 
-    def __call__(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """(batch, input), (batch, hidden) -> the next hidden state; the first is 0."""
         h = self._start(x) if hidden is None else hidden
         gates = x.linear(self.weight_ih, self.bias_ih)
         return _gru(gates, h, self.weight_hh, self.bias_hh)[0]
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class LSTMCell(_Cell):
@@ -87,7 +94,7 @@ class LSTMCell(_Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, 4, bias, device)
 
-    def __call__(
+    def forward(
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """(batch, input), (hidden, cell) -> the next (hidden, cell); the first are 0."""
@@ -96,8 +103,11 @@ class LSTMCell(_Cell):
         h, c = _lstm(gates, h, c, self.weight_hh, self.bias_hh)
         return h, c
 
+    if TYPE_CHECKING:
+        __call__ = forward
 
-class _Recurrent:
+
+class _Recurrent(Layer):
     """Layers of cells over a sequence, with PyTorch's shapes and names of parameters.
 
     The input is (length, batch, input_size), or (batch, length, input_size) if `batch_first`, or
@@ -131,11 +141,13 @@ class _Recurrent:
             width = input_size if layer == 0 else hidden_size * len(self.directions)
             for direction in self.directions:
                 end = f"_l{layer}{direction}"
-                setattr(self, f"weight_ih{end}", init.uniform((rows, width), bound, device))
-                setattr(self, f"weight_hh{end}", init.uniform((rows, hidden_size), bound, device))
+                setattr(self, f"weight_ih{end}", weights.uniform((rows, width), bound, device))
+                setattr(
+                    self, f"weight_hh{end}", weights.uniform((rows, hidden_size), bound, device)
+                )
                 if bias:
-                    setattr(self, f"bias_ih{end}", init.uniform((rows,), bound, device))
-                    setattr(self, f"bias_hh{end}", init.uniform((rows,), bound, device))
+                    setattr(self, f"bias_ih{end}", weights.uniform((rows,), bound, device))
+                    setattr(self, f"bias_hh{end}", weights.uniform((rows,), bound, device))
 
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         """The next state; x is the input's part of the gates."""
@@ -212,10 +224,13 @@ class RNN(_Recurrent):
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         return (self._activation(x + state[0].linear(weight, bias)),)
 
-    def __call__(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(outputs of all steps, last hidden states); the first hidden states are 0."""
         output, (last,) = self._run(x, None if hidden is None else (hidden,))
         return output, last
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class GRU(_Recurrent):
@@ -226,10 +241,13 @@ class GRU(_Recurrent):
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         return _gru(x, state[0], weight, bias)
 
-    def __call__(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(outputs of all steps, last hidden states); the first hidden states are 0."""
         output, (last,) = self._run(x, None if hidden is None else (hidden,))
         return output, last
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class LSTM(_Recurrent):
@@ -241,9 +259,12 @@ class LSTM(_Recurrent):
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         return _lstm(x, state[0], state[1], weight, bias)
 
-    def __call__(
+    def forward(
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """(outputs of all steps, (last hidden states, last cell states)); the first are 0."""
         output, (hidden, cell) = self._run(x, state)
         return output, (hidden, cell)
+
+    if TYPE_CHECKING:
+        __call__ = forward

@@ -55,7 +55,7 @@ class Tensor(InPlace):
     def train(cls, mode: bool = True) -> Mode:
         """Set `Tensor.training`; `with Tensor.train():` sets it inside the block, and
         `@Tensor.train()` inside the function."""
-        return Mode(Tensor, mode)
+        return Mode(mode)
 
 
 _SPELLINGS = {"dim": "axis", "dims": "axes", "dim0": "axis0", "dim1": "axis1",

@@ -22,6 +22,7 @@ from ..graph.ir import Buffer, Cast, Contiguous, Copy, Detach, Node, Shape
 from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
 from .arguments import normalized_axis
+from .mode import HasMode
 from .realize import realize_all
 from .sharing import Sharing, fresh, grad_enabled, owners
 from .views import Path, follow, is_detached
@@ -39,13 +40,10 @@ Operand = Union["TensorCore", Number, np.generic, Array]
 """What stands beside a tensor in an operation: Python and NumPy numbers adapt to its dtype."""
 
 
-class TensorCore(Sharing):
+class TensorCore(Sharing, metaclass=HasMode):
     """Values, placement and realization; the themes build upon it."""
 
     __slots__ = ()
-
-    training: ClassVar[bool] = False
-    """Whether dropout and batch normalisation behave as in training; see `Tensor.train()`."""
 
     __array_priority__: ClassVar[float] = 1000.0
     __array_ufunc__: ClassVar[None] = None  # numpy_array + tensor is left to the tensor

@@ -1,18 +1,68 @@
-"""Training or evaluation: `Tensor.train()`, and a word to who trains without having chosen."""
+"""Training or evaluation: who says which, and a word to who trains without having chosen.
+
+- A module that was told (`module.train()`, `module.eval()`) says it for all that its call runs.
+- Else `with Tensor.train(mode):` says it inside the block, and `Tensor.train()` or
+  `Tensor.training = True` from then on. `Tensor.training = False` goes back to the beginning.
+- In the beginning nothing is chosen. A model that is an `nn.Module` then trains, as in PyTorch;
+  tensors, and layers in plain classes, are evaluated, as in tinygrad.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeVar
-
-from .core import TensorCore
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_evaluated: list[str] = []  # what behaved as in evaluation though no mode was ever chosen
+_everywhere: bool | None = None
+_in_module: ContextVar[bool | None] = ContextVar("in_module", default=None)
+
+_evaluated: list[str] = []  # what behaved as in evaluation though no mode was chosen
+_is_known = False  # whether a mode was chosen at any time, or it was told that none was
+
+
+def chosen_mode() -> bool | None:
+    """The mode of the innermost module that runs, or of `Tensor.training`; None if none is set."""
+    inner = _in_module.get()
+    return _everywhere if inner is None else inner
+
+
+def choose_mode(mode: bool | None) -> None:
+    """Set the mode: inside a module's call until that call ends, elsewhere from now on."""
+    global _everywhere, _is_known
+    _is_known = True
+    if _in_module.get() is None:
+        _everywhere = mode
+    else:
+        _in_module.set(mode)
+
+
+@contextmanager
+def module_mode(mode: bool) -> Iterator[None]:
+    """The mode of a module, for the time of its call."""
+    token = _in_module.set(mode)
+    try:
+        yield
+    finally:
+        _in_module.reset(token)
+
+
+class HasMode(type):
+    """The class of `Tensor`: gives it the attribute `Tensor.training`."""
+
+    @property
+    def training(cls) -> bool:
+        """Whether dropout and batch normalisation behave as in training; see `Tensor.train()`."""
+        return bool(chosen_mode())
+
+    @training.setter
+    def training(cls, mode: bool) -> None:
+        choose_mode(mode or None)
 
 
 class Mode:
@@ -23,52 +73,48 @@ class Mode:
     @Tensor.train()                 # whenever the function runs
     """
 
-    def __init__(self, cls: type[TensorCore], mode: bool) -> None:
-        self._cls, self._mode = cls, mode
-        self._before: list[bool] = []
-        self._first = cls.training
+    def __init__(self, mode: bool) -> None:
+        self._mode = mode
+        self._before: list[bool | None] = []
+        self._first = chosen_mode()
         self._is_entered = False
-        cls.training = mode
+        choose_mode(mode or None)
 
     def __enter__(self) -> None:
-        self._before.append(self._cls.training if self._is_entered else self._first)
+        self._before.append(chosen_mode() if self._is_entered else self._first)
         self._is_entered = True
-        self._cls.training = self._mode
+        choose_mode(self._mode)
 
     def __exit__(self, *_: object) -> None:
-        self._cls.training = self._before.pop()
+        choose_mode(self._before.pop())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function, running in this mode; outside of it the mode is as before."""
-        self._cls.training = self._first
-        cls, mode = self._cls, self._mode
+        choose_mode(self._first)
+        mode = self._mode
 
         @wraps(function)
         def in_mode(*args: P.args, **kwargs: P.kwargs) -> R:
-            with Mode(cls, mode):
+            with Mode(mode):
                 return function(*args, **kwargs)
 
         return in_mode
 
 
-def note_evaluation(cls: type[TensorCore], name: str) -> None:
+def note_evaluation(name: str) -> None:
     """Something that is other in training was not in training."""
-    if not _evaluated and not _is_chosen(cls):
+    if not _evaluated and not _is_known and chosen_mode() is None:
         _evaluated.append(name)
 
 
-def tell_of_evaluation(cls: type[TensorCore]) -> None:
+def tell_of_evaluation() -> None:
     """Warn, once, who trains what was evaluated where no mode was ever chosen."""
-    if _evaluated and not _is_chosen(cls):
-        cls.training = cls.training  # chosen from now on: this is told once
+    global _is_known
+    if _evaluated and not _is_known:
+        _is_known = True
         warnings.warn(
             f"{_evaluated[0]} behaves as in evaluation while an optimizer trains; write "
-            "Tensor.train() before the training, or `with Tensor.train():` around each step "
-            "(or Tensor.training = False, if that is what is wanted)",
+            "Tensor.train() before the training, or `with Tensor.train():` around each step, or "
+            "model.train() of an nn.Module (or Tensor.training = False, if that is what is wanted)",
             stacklevel=3,
         )
-
-
-def _is_chosen(cls: type[TensorCore]) -> bool:
-    """Whether Tensor.train() was called or Tensor.training set: it is then the class's own."""
-    return "training" in vars(cls)

@@ -283,7 +283,7 @@ class Random(Gathering):
             raise ValueError(f"dropout: p is a probability, not {p}")
         if not type(self).training or p == 0:
             if p:
-                note_evaluation(type(self), "dropout")
+                note_evaluation("dropout")
             return self
         if p == 1:
             return self * 0

@@ -46,7 +46,7 @@ def test_dropout_of_channels_drops_them_whole() -> None:
     assert set(np.unique(values)) == {0.0, 2.0}
     assert (values == values[:, :, :1, :1]).all()
     assert 0.3 < (values == 0).mean() < 0.7
-    with pytest.raises(ValueError, match="Dropout1d: p is a probability, not 2"):
+    with pytest.raises(ValueError, match="Dropout2d: p is a probability, not 2"):
         nn.Dropout2d(2)
 
 

@@ -114,7 +114,7 @@ class Optimizer:
         if closure is not None:
             with Tensor.enable_grad():
                 loss = closure()
-        tell_of_evaluation(Tensor)
+        tell_of_evaluation()
         for p in self._left_out:
             if p.requires_grad and p.grad is not None:
                 raise RuntimeError(

@@ -1,0 +1,120 @@
+"""Convolutions as functions, over one, two or three spatial axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...errors import ShapeError
+from ...tensor import Tensor
+
+Sizes = int | Sequence[int]
+
+
+def _batched(name: str, x: Tensor, spatial: int) -> tuple[Tensor, bool]:
+    """The input with a batch axis, and whether that is new."""
+    if x.ndim not in (spatial + 1, spatial + 2):
+        raise ShapeError(
+            f"{name}: input {x.shape} should be (batch, channels, {spatial} spatial axes), or "
+            "without batch"
+        )
+    is_single = x.ndim == spatial + 1
+    return (x.unsqueeze(0) if is_single else x), is_single
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`Tensor.conv1d`; an input without a batch gives a result without."""
+    x, is_single = _batched("conv1d", input, 1)
+    made = x.conv1d(weight, bias, stride, padding, dilation, groups)
+    return made.squeeze(0) if is_single else made
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`Tensor.conv2d`; an input without a batch gives a result without."""
+    x, is_single = _batched("conv2d", input, 2)
+    made = x.conv2d(weight, bias, stride, padding, dilation, groups)
+    return made.squeeze(0) if is_single else made
+
+
+def conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`Tensor.conv3d`; an input without a batch gives a result without."""
+    x, is_single = _batched("conv3d", input, 3)
+    made = x.conv3d(weight, bias, stride, padding, dilation, groups)
+    return made.squeeze(0) if is_single else made
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Tensor:
+    """`Tensor.conv_transpose1d`; an input without a batch gives a result without."""
+    x, is_single = _batched("conv_transpose1d", input, 1)
+    made = x.conv_transpose1d(weight, bias, stride, padding, output_padding, groups, dilation)
+    return made.squeeze(0) if is_single else made
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Tensor:
+    """`Tensor.conv_transpose2d`; an input without a batch gives a result without."""
+    x, is_single = _batched("conv_transpose2d", input, 2)
+    made = x.conv_transpose2d(weight, bias, stride, padding, output_padding, groups, dilation)
+    return made.squeeze(0) if is_single else made
+
+
+def conv_transpose3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Tensor:
+    """`Tensor.conv_transpose3d`; an input without a batch gives a result without."""
+    x, is_single = _batched("conv_transpose3d", input, 3)
+    made = x.conv_transpose3d(weight, bias, stride, padding, output_padding, groups, dilation)
+    return made.squeeze(0) if is_single else made
+
+
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """`conv1d` of (time, batch, channels) with a weight (length, in, out)."""
+    made = input.permute(1, 2, 0).conv1d(weight.permute(2, 1, 0), bias, padding=pad)
+    return made.permute(2, 0, 1)
