@@ -103,8 +103,8 @@ class Array:
     """A named piece of memory of `size` elements; names are unique within a kernel.
 
     scope "global": an argument of the kernel; "local": shared by a work-group on a GPU, private
-    to a thread on a CPU (a packed panel); "stack": private, small; "register": private, and every
-    index is a constant once loops are unrolled.
+    to a thread on a CPU (a packed panel); "register": private, and every index is a constant once
+    loops are unrolled.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Array:
     size: int
     scope: str = "global"
 
-    SCOPES: ClassVar[tuple[str, ...]] = ("global", "local", "stack", "register")
+    SCOPES: ClassVar[tuple[str, ...]] = ("global", "local", "register")
 
 
 class Literal(Expr):

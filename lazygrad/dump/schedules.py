@@ -27,7 +27,6 @@ LEGEND = [
     ("join", "join: parts computed into their places"),
     ("scatter", "scatter"),
     ("sort", "sort"),
-    ("copy", "copy: to another device"),
 ]
 
 

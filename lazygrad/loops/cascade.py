@@ -82,7 +82,7 @@ class _Cascade:
 
     def is_own_sum(self, stmt: Accumulate) -> bool:
         """Whether a statement adds to floats that no other thread or item knows."""
-        scopes = ("register", "stack") if self.gpu else ("register", "stack", "local")
+        scopes = ("register",) if self.gpu else ("register", "local")
         return stmt.op == "sum" and stmt.array.dtype.is_float and stmt.array.scope in scopes
 
     def loop(self, loop: For, before: _Preceding, around: frozenset[Var]) -> tuple[Body, _Terms]:
@@ -148,7 +148,7 @@ def _is_only_added_to(array: Array, loop: For) -> bool:
     """Whether a loop does nothing with an array but add to it."""
     for stmt in statements((loop,)):
         match stmt:
-            case Accumulate(op="sum", atomic=False):
+            case Accumulate(op="sum"):
                 pass
             case Accumulate() | Store() | Alloc() if stmt.array == array:
                 return False

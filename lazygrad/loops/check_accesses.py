@@ -1,23 +1,23 @@
 """Test each access of a function against the size of its array, for tests of the compiler.
 
     out0[i] = in0[in1[i]]
-    ->  if !(0 <= in1[i] < 8):  report[0] max= 1;  report[1] max= in1[i]
+    ->  if !(0 <= in1[i] < 8):  report[0] = (1, in1[i])
         out0[i] = in0[in1[i]] if 0 <= in1[i] < 8
 
-An access that lies outside is left out, and its number and index are in `report`, an output that
-`with_report` adds.
+An access that lies outside is left out. Its number and index are written to `report`, an output
+that `with_report` adds: one element, so that a thread writes both at once; the last writer stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from ..dtypes import int32
+from ..dtypes import int32, int64
 from ..expr import Array, Cast, Expr, Literal, Load, Op, Ramp, ReduceLanes, rewrite
 from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Prefetch, Stmt, Store
 
-REPORT = Array("report", int32, 2)  # the number of an access outside (0: none), and an index
+REPORT = Array("report", int64, 1)  # 0, or the number of an access outside and its index
+_HALF = 1 << 32  # the number is in the upper half
 _SHARED = ("parallel", "workgroup", "workitem")
 
 
@@ -28,10 +28,11 @@ def with_report(function: Function) -> Function:
     return replace(function, arguments=arguments, outputs=n + 1)
 
 
-def described(function: Function, number: int) -> str:
-    """The access that a number in the report of a checked function stands for."""
+def described(function: Function, report: int) -> str:
+    """What the report of a checked function, that is not 0, says of an access."""
+    number, index = divmod(report, _HALF)
     (text,) = (r for r in function.reasons if r.startswith(f"access {number}: "))
-    return text.partition(": ")[2]
+    return f"{text.partition(': ')[2]}; {index + int(int32.min)} is outside"
 
 
 def check_accesses(function: Function) -> Function:
@@ -153,11 +154,5 @@ def _test(number: int, condition: Expr, index: Expr) -> If:
     """If the condition holds: report the access; its index within what an int32 can tell."""
     limits = Literal(int(int32.min)), Literal(int(int32.max))
     clipped = Op("min", (Op("max", (index, limits[0])), limits[1]))
-    values: Sequence[Expr] = Literal(number, int32), Cast(clipped, int32)
-    return If(
-        condition,
-        tuple(
-            Accumulate(REPORT, Literal(n), "max", value, atomic=True)
-            for n, value in enumerate(values)
-        ),
-    )
+    report = Op("add", (clipped, Literal(number * _HALF - int(int32.min))))
+    return If(condition, (Store(REPORT, Literal(0), report),))

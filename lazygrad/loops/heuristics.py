@@ -16,7 +16,7 @@ from .cpu.contract import contract
 from .cpu.hoist import hoist
 from .cpu.interleave import interleave
 from .cpu.interval import intervals
-from .cpu.parallelize import parallelize
+from .cpu.parallelize import bind_groups, parallelize
 from .cpu.partition import split_borders
 from .cpu.plan import plan_contraction, ranked_plans
 from .cpu.prefetch import prefetch
@@ -79,8 +79,7 @@ def transform(
         stage("prefetch", function)
     if not machine.gpu and function.flops + function.bytes > SERIAL_WORK:
         tasks = TASKS_PER_CORE * machine.cores
-        shared = "workgroup" if machine.group_limit > 1 else "parallel"
-        function = replace(function, body=parallelize(function.body, tasks, shared))
+        function = replace(function, body=parallelize(function.body, tasks))
         stage("parallelize", function)
     if len(kinds) > 1:  # after parallelize: each thread packs for itself
         function = replace(function, body=hoist(function.body))
@@ -88,6 +87,9 @@ def transform(
     # last: passes before it look for whole loops
     function = replace(function, body=cascade(function.body, machine))
     stage("cascade", function)
+    if not machine.gpu and machine.group_limit > 1:  # last: passes before it look for "parallel"
+        function = replace(function, body=bind_groups(function.body))
+        stage("bind", function)
     return function
 
 

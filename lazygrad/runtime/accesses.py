@@ -24,7 +24,6 @@ class CheckAccesses:
             report = np.zeros(REPORT.size, REPORT.dtype.numpy)
             place = launch.slots[launch.function.arguments.index(REPORT)]
             self.device.download(memories[place], report)
-            number, index = map(int, report)
-            if number:
-                access = described(launch.loops, number)
-                raise CompilerError(f"{launch.function.name}: {access}; {index} is outside")
+            if report[0]:
+                access = described(launch.loops, int(report[0]))
+                raise CompilerError(f"{launch.function.name}: {access}")

@@ -16,7 +16,6 @@ from ..graph.ir import (
     Cast,
     Const,
     Contiguous,
-    Copy,
     Elementwise,
     Expand,
     Fold,
@@ -205,7 +204,7 @@ def _inputs(
     match node:
         case Const() | Iota() | Buffer():
             return
-        case Elementwise() | Contiguous() | Copy():
+        case Elementwise() | Contiguous():
             for x in node.inputs:
                 yield x, index, guards
         case Reduce(x):

@@ -21,7 +21,6 @@ from math import prod
 from ..expr import Expr, Literal, Op, Var, leaves
 from ..graph.ir import (
     Buffer,
-    Copy,
     Fold,
     Join,
     Node,
@@ -144,7 +143,7 @@ class _Fuser:
 
     def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
         """Join the last kernel this node reads, where each position reads only its own."""
-        if group.kind in ("join", "scatter", "sort", "copy", "filter"):
+        if group.kind in ("join", "scatter", "sort", "filter"):
             return False
         if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
             return False
@@ -352,8 +351,6 @@ def _kind(node: Node, reads: Sequence[Access]) -> str:
             return "scatter"
         case Sort():
             return "sort"
-        case Copy():
-            return "copy"
         case WinogradFilter():
             return "filter"
         case Winograd():

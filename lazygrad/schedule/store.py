@@ -14,7 +14,6 @@ from ..graph.ir import (
     Cast,
     Const,
     Contiguous,
-    Copy,
     Cos,
     Div,
     Elementwise,
@@ -54,7 +53,7 @@ KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile ti
 NODE_COST = 4.0  # what is dearer is written out in as much more code, and counts as more nodes
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
-_MUST_STORE = (Reduce, Fold, Join, Scatter, Sort, Copy, Contiguous, Winograd, WinogradFilter)
+_MUST_STORE = (Reduce, Fold, Join, Scatter, Sort, Contiguous, Winograd, WinogradFilter)
 _LEAVES = (Buffer, Const, Iota)
 
 Use = tuple[Node, int]  # the kernel's node that evaluates it, and at which of its index maps
@@ -69,7 +68,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
     asked = set(outputs)
     whole: set[Node] = set()  # read in an order, or so often, that they must be in memory
     for node in order:
-        if isinstance(node, (Sort, Copy)):
+        if isinstance(node, Sort):
             whole.update(node.inputs)
         elif isinstance(node, Reduce):
             whole.update(_reused_factors(node))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lazygrad.loops.cpu.parallelize import parallelize
-from lazygrad.loops.ir import For, show
+from lazygrad.loops.cpu.parallelize import bind_groups, parallelize
+from lazygrad.loops.ir import For, show, statements
 
 
 @pytest.mark.parametrize("tasks", [1, 5, 100])
@@ -31,3 +31,10 @@ def test_rows_of_a_sort_are_shared(sample: Any) -> None:
 def test_text(sample: Any, golden: Any) -> None:
     body = parallelize(sample("pool").function.body, 8)
     golden("parallelize.txt", show(sample("pool").with_body(body)))
+
+
+def test_work_groups_are_the_iterations_of_the_parallel_loop(sample: Any) -> None:
+    (loop,) = bind_groups(parallelize(sample("matmul").function.body, 8))
+    assert isinstance(loop, For)
+    assert loop.kind == "workgroup"
+    assert not [s for s in statements(loop.body) if getattr(s, "kind", "serial") != "serial"]

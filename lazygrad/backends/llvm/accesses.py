@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ...expr import Array, Broadcast, Expr, Literal, Load, Local, Op, Ramp
+from ...expr import Array, Broadcast, Expr, Literal, Load, Op, Ramp
 from ...index import add, bounds, linear, mul
-from ...loops.ir import Accumulate
 from . import arithmetic, conversions
-from .notation import memory_type, value_type, vector_of
+from .notation import memory_type, vector_of
 
 if TYPE_CHECKING:
     from .values import Values
@@ -357,65 +356,3 @@ def prefetch(v: Values, array: Array, index: Expr) -> None:
     write = "1" if array.name in v.written else "0"
     place = ("ptr", address(v, array, index))
     v.run("llvm.prefetch.p0", place, ("i32", write), ("i32", "3"), ("i32", "1"))
-
-
-# --------------------------------------------------------------------------- atomics
-
-_ATOMIC_INT = {"sum": "add", "max": "max", "min": "min"}
-
-
-def accumulate_atomic(v: Values, stmt: Accumulate) -> None:
-    """array[index] = op(array[index], value), safe against other threads, one lane at a time."""
-    array, guard = stmt.array, stmt.guard
-    lanes = max(stmt.index.lanes, stmt.value.lanes, 1 if guard is None else guard.lanes)
-    index = over_lanes(stmt.index, lanes)
-    text = v.value(v.wide(stmt.value, lanes))
-    for part in (*index_parts(index), *(() if guard is None else (guard,))):
-        v.value(part)
-    pointers = [address(v, array, index)] if lanes == 1 else _elements(v, array, index, lanes)
-    pairs = zip(pointers, _lane_guards(v, guard, lanes), strict=True)
-    for lane, (pointer, on) in enumerate(pairs):
-        x = text
-        if lanes > 1:
-            kind = value_type(array.dtype, lanes)
-            x = v.write("lane", f"extractelement {kind} {text}, i64 {lane}")
-        if on is None:
-            _atomic(v, array, stmt.op, pointer, x)
-        else:
-            with v.branch(on):
-                _atomic(v, array, stmt.op, pointer, x)
-    v.wrote(array.name)
-
-
-def _atomic(v: Values, array: Array, op: str, pointer: str, x: str) -> None:
-    """One element; by compare and exchange where the processor has no instruction."""
-    dtype = array.dtype
-    kind = memory_type(dtype)
-    if op == "sum" and dtype.is_float and dtype.itemsize >= 4:
-        v.write("old", f"atomicrmw fadd ptr {pointer}, {kind} {x} monotonic")
-        return
-    if dtype.is_int and op in _ATOMIC_INT:
-        unsigned = "u" if dtype.kind == "uint" and op != "sum" else ""
-        v.write("old", f"atomicrmw {unsigned}{_ATOMIC_INT[op]} ptr {pointer}, {kind} {x} monotonic")
-        return
-    bits, size = f"i{8 * dtype.itemsize}", dtype.itemsize
-    first = v.write("first", f"load atomic {bits}, ptr {pointer} monotonic, align {size}")
-    before, retry, done = v.sink.block, v.fresh("retry"), v.fresh("done")
-    old, seen, met = v.fresh("old"), v.fresh("seen"), v.fresh("met")
-    v.line(f"br label %{retry}")
-    v.label(retry)
-    v.line(f"%{old} = phi {bits} [ {first}, %{before} ], [ %{seen}, %{retry} ]")
-    raw = f"%{old}" if bits == kind else v.write("raw", f"bitcast {bits} %{old} to {kind}")
-    names = (Local("x", dtype), Local("y", dtype))
-    current = conversions.from_memory(v, v.target, dtype, 1, raw)
-    new = arithmetic.operate(v, v.target, Op(COMBINE[op], names), [current, x])
-    new = conversions.to_memory(v, v.target, dtype, 1, new)
-    if bits != kind:
-        new = v.write("raw", f"bitcast {kind} {new} to {bits}")
-    pair = v.write(
-        "pair", f"cmpxchg ptr {pointer}, {bits} %{old}, {bits} {new} monotonic monotonic"
-    )
-    v.line(f"%{seen} = extractvalue {{ {bits}, i1 }} {pair}, 0")
-    v.line(f"%{met} = extractvalue {{ {bits}, i1 }} {pair}, 1")
-    v.line(f"br i1 %{met}, label %{done}, label %{retry}")
-    v.label(done)

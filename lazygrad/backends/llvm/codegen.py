@@ -41,7 +41,6 @@ from .target import Target
 from .values import Values
 
 ALIGNMENT = 64  # of private arrays: a cache line, and the widest vector
-STACK_LIMIT = 16 << 10  # larger stack arrays go to the scratch block: threads' stacks are small
 
 
 def codegen(function: Function, target: Target, shared: Collection[str] = ()) -> str:
@@ -64,18 +63,13 @@ def _layout(function: Function) -> tuple[dict[Array, int], int]:
     offsets: dict[Array, int] = {}
     total = 0
     for stmt in statements(function.body):
-        if isinstance(stmt, Alloc) and stmt.array not in offsets and _in_scratch(stmt.array):
+        if isinstance(stmt, Alloc) and stmt.array.scope == "local" and stmt.array not in offsets:
             offsets[stmt.array] = total
             nbytes = stmt.array.size * stmt.array.dtype.itemsize
             # One line more than needed, so that arrays of a power of two in size do not all
             # compete for the same sets of the cache.
             total += -(-nbytes // ALIGNMENT) * ALIGNMENT + ALIGNMENT
     return offsets, total
-
-
-def _in_scratch(array: Array) -> bool:
-    large = array.size * array.dtype.itemsize > STACK_LIMIT
-    return array.scope == "local" or (array.scope == "stack" and large)
 
 
 class _Kernel:
@@ -155,8 +149,6 @@ class _Kernel:
                 v.define(local, v.value(value), v.level)
             case Store():
                 accesses.store(v, stmt.array, stmt.index, stmt.value, stmt.guard)
-            case Accumulate(atomic=True):
-                accesses.accumulate_atomic(v, stmt)
             case Accumulate():
                 self.accumulate(stmt)
             case If():

@@ -3,10 +3,10 @@
     workgroup loop   get_group_id                    see items.py for how loops meet the launch
     workitem loop    get_local_id, or a loop over the group's share
     serial loop      for
-    local array      __local;  stack and register arrays are private (accesses.py)
+    local array      __local;  register arrays are private (accesses.py)
     vector           float4 and the like (types.py)
     Let              a const variable
-    Accumulate       load, combine, store; fma for the sum of a product; atomic (atomics.py)
+    Accumulate       load, combine, store; fma for the sum of a product
 
 The text is the whole source of a program: pragmas, helper functions, the kernel. It is made to be
 read: names are those of the loops and arrays, and the function's comment stands above it.
@@ -158,14 +158,11 @@ class _Kernel:
     def _launch_body(self) -> None:
         plan = self.plan
         self._statements(plan.prefix)  # its names are for all that follows
-        if not plan.groups:
+        if plan.groups is None:
             self._body(plan.body)
-        elif len(plan.groups) == 1:
-            (groups,) = plan.groups
-            self._group_ids(groups.nest, groups.shape)
-            self._nest_body(groups.nest)
         else:
-            self._several_groups()
+            self._group_ids(plan.groups, plan.group_shape)
+            self._nest_body(plan.groups)
 
     def _group_ids(self, nest: Nest, shape: tuple[int, ...]) -> None:
         """Each loop's group id; loops that share the last dimension are taken apart."""
@@ -174,19 +171,6 @@ class _Kernel:
         self._take_apart(inner[last:], f"get_group_id({last})", "group")
         for dimension in reversed(range(last)):
             self._declare_variable(inner[dimension], f"get_group_id({dimension})")
-
-    def _several_groups(self) -> None:
-        group = self.source.declare("group")
-        self.source.line(f"const int {group} = get_group_id(0);")
-        start = 0
-        for groups in self.plan.groups:
-            end = start + groups.nest.size
-            test = f"{group} < {end}" if start == 0 else f"{start} <= {group} && {group} < {end}"
-            with self.source.block(f"if ({test})"):
-                inner = list(reversed(groups.nest.loops))
-                self._take_apart(inner, f"{group} - {start}" if start else group, "group_here")
-                self._nest_body(groups.nest)
-            start = end
 
     def _take_apart(self, loops: list[For], position: str, name: str) -> None:
         """Declares the variables of loops, inner to outer, from a position in all of them."""
@@ -297,7 +281,7 @@ class _Kernel:
         match stmt:
             case For(kind="workitem") if not self.in_items:
                 self._workitem(stmt, last)
-            case For():
+            case For(kind="serial" | "workitem"):
                 with self._for(stmt, "0", 1):
                     self._body(stmt.body)
             case Alloc():
@@ -318,6 +302,10 @@ class _Kernel:
                 self.source.line(f"barrier(CLK_LOCAL_MEM_FENCE{both});")
             case Prefetch():
                 pass  # what a driver makes of OpenCL's prefetch cannot be known
+            case For():
+                raise CompilerError(
+                    f"opencl: {self.function.name}: a {stmt.kind} loop over {stmt.var} is left"
+                )
             case _:
                 raise CompilerError(f"opencl: no translation of {type(stmt).__name__}")
 
@@ -330,8 +318,6 @@ class _Kernel:
             self.expressions.begin((loop.extent,))
             extent = self.expressions.value(loop.extent)
             end, type_ = self.source.named(extent.terms[0], extent.element), extent.element
-        if loop.kind == "unroll":
-            self.source.line("#pragma unroll")
         name = self.source.declare(loop.var.name)
         advance = f"{name}++" if step == 1 else f"{name} += {step}"
         with self.source.block(f"for ({type_} {name} = {start}; {name} < {end}; {advance})"):
@@ -405,7 +391,7 @@ def _upright(e: Expr) -> Expr:
 
 
 def _pragmas(text: str, facts: Facts) -> str:
-    signs = {"cl_khr_fp64": "double", "cl_khr_int64_base_atomics": "atom_cmpxchg"}
+    signs = {"cl_khr_fp64": "double"}
     if facts.float16:
         signs["cl_khr_fp16"] = "half"
     lines = ["#pragma OPENCL FP_CONTRACT OFF"]

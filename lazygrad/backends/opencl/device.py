@@ -158,7 +158,6 @@ def facts_of(device: Any, machine: Machine) -> Facts:
         float64=machine.float64,
         contract=not machine.gpu,
         float16="cl_khr_fp16" in extensions,
-        int64_atomics="cl_khr_int64_base_atomics" in extensions,
         group_limit=machine.group_limit,
         local_bytes=machine.local_bytes,
     )

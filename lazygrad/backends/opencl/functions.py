@@ -2,8 +2,7 @@
 
 They give operations the graph's meaning where OpenCL C's own differs or is undefined: nan in
 maxima, sines of small numbers beside large ones, division that rounds down, shifts beyond the
-width, storage of 16-bit floats, and atomic combination for types and operations without an
-instruction of their own.
+width, and storage of 16-bit floats.
 """
 
 from __future__ import annotations
@@ -250,11 +249,6 @@ class Functions:
         result, argument = vector("float", width), vector(source, width)
         text = f"{result} {name}({argument} x) {{{{ return {value}({bits}(x)); }}}}"
         return self._add(name, text, source, width)
-
-    def atomic(self, name: str, text: str) -> str:
-        """An atomic combination, written by atomics.py."""
-        self._texts.setdefault(name, text)
-        return name
 
 
 def _n(width: int) -> str:

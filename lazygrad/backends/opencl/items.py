@@ -90,33 +90,22 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
-    """The groups of one workgroup nest: `shape` is dimension 0 first."""
-
-    nest: Nest
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """How a function's loops meet a launch.
 
-    `prefix` are the Lets and Allocs before the workgroup nests. Several nests are independent of
-    each other, and take the group ids of dimension 0 one after another.
+    `prefix` are the Lets and Allocs before the workgroup nest, or before the body of a function
+    that has none: its launch has one group.
     """
 
     prefix: Body
-    groups: tuple[Groups, ...]
+    groups: Nest | None
     grid: Grid
-    body: Body  # where there is no workgroup nest
+    body: Body
 
     @property
     def group_shape(self) -> tuple[int, ...]:
-        if not self.groups:
-            return (1,)
-        if len(self.groups) == 1:
-            return self.groups[0].shape
-        return (sum(math.prod(groups.shape) for groups in self.groups),)
+        """Group counts, dimension 0 first."""
+        return (1,) if self.groups is None else _group_shape(self.groups.extents)
 
 
 def launch(function: Function, group_limit: int = 256) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -135,18 +124,16 @@ def launch(function: Function, group_limit: int = 256) -> tuple[tuple[int, ...],
 def plan_launch(function: Function, group_limit: int) -> Plan:
     """The groups and items of a function. Raises CompilerError where it cannot be one launch."""
     prefix, rest = _split(function.body)
-    nests = tuple(nest_of(loop) for loop in rest if isinstance(loop, For))
-    groups: tuple[Groups, ...] = ()
-    if any(nest.loops[0].kind == "workgroup" for nest in nests):
-        if len(nests) != len(rest) or any(nest.loops[0].kind != "workgroup" for nest in nests):
-            raise CompilerError(
-                f"opencl: {function.name}: a statement beside workgroup loops would run in every "
-                "group; make it a kernel of its own"
-            )
-        if len(nests) > 1:
-            _check_independent(function, nests)
-        groups = tuple(Groups(nest, _group_shape(nest.extents)) for nest in nests)
-    return Plan(prefix, groups, plan_items(function, group_limit), () if groups else rest)
+    grid = plan_items(function, group_limit)
+    loops = [loop for loop in rest if isinstance(loop, For) and loop.kind == "workgroup"]
+    if not loops:
+        return Plan(prefix, None, grid, rest)
+    if len(rest) > 1:
+        raise CompilerError(
+            f"opencl: {function.name}: a statement beside a workgroup loop would run in every "
+            "group; make it a kernel of its own"
+        )
+    return Plan(prefix, nest_of(loops[0]), grid, ())
 
 
 def _split(body: Body) -> tuple[Body, Body]:
@@ -195,7 +182,7 @@ def _workitem_nests(
 ) -> Iterable[tuple[Nest, frozenset[Array]]]:
     """The outermost workitem nests of a body, each with the private arrays that live around it."""
     for stmt in body:
-        if isinstance(stmt, Alloc) and stmt.array.scope in ("register", "stack"):
+        if isinstance(stmt, Alloc) and stmt.array.scope == "register":
             outside |= {stmt.array}
         elif isinstance(stmt, For) and stmt.kind == "workitem":
             yield nest_of(stmt), outside
@@ -229,22 +216,3 @@ def read_by(stmt: Stmt) -> set[Array]:
             if isinstance(e, Load):
                 found.add(e.array)
     return found
-
-
-def _check_independent(function: Function, nests: Iterable[Nest]) -> None:
-    """Groups of several nests run at the same time: none may touch what another writes."""
-    touched: dict[Array, set[int]] = {}
-    written: dict[Array, set[int]] = {}
-    for n, nest in enumerate(nests):
-        for stmt in statements(nest.loops[0].body):
-            for array in arrays_of(stmt):
-                touched.setdefault(array, set()).add(n)
-            is_atomic = isinstance(stmt, Accumulate) and stmt.atomic
-            if isinstance(stmt, Store | Accumulate) and not is_atomic:
-                written.setdefault(stmt.array, set()).add(n)
-    for array, writers in written.items():
-        if (array.scope == "global" and touched[array] != writers) or len(writers) > 1:
-            raise CompilerError(
-                f"opencl: {function.name}: workgroup loops that share {array.name} cannot run at "
-                "the same time; make them kernels of their own"
-            )

@@ -7,8 +7,7 @@ from contextlib import nullcontext
 from ...dtypes import DType, int64
 from ...expr import Literal, Load, Op
 from ...loops.ir import Accumulate, Store
-from .accesses import Place, constant_place, load, load_variables, pointer, store
-from .atomics import atomic
+from .accesses import Place, constant_place, load, load_variables, store
 from .expressions import COMBINE, Expressions
 from .source import Term
 from .types import pieces, register_type
@@ -46,8 +45,7 @@ class Stores:
             return
         index = self.expressions.value(stmt.index)
         consecutive = index.lanes == 1 or index.step == 1
-        atomically = isinstance(stmt, Accumulate) and stmt.atomic and place.space
-        if guard is None and consecutive and not atomically:
+        if guard is None and consecutive:
             self._write_consecutive(stmt, place, index, lanes)
         else:
             self._write_lanes(stmt, place, index, lanes, guard)
@@ -91,7 +89,7 @@ class Stores:
     def _write_lanes(
         self, stmt: Store | Accumulate, place: Place, index: Value, lanes: int, guard: Value | None
     ) -> None:
-        """Lane by lane: places that are apart, or switched off, or shared with others."""
+        """Lane by lane: places that are apart, or switched off."""
         index = self.expressions.name(index)
         value = self.expressions.value(stmt.value)
         value = value if value.is_uniform and lanes == 1 else self.expressions.name(value)
@@ -105,10 +103,6 @@ class Stores:
                 self.source.line(self._write_one(stmt, place, at, single))
 
     def _write_one(self, stmt: Store | Accumulate, place: Place, at: Term, value: Value) -> str:
-        if isinstance(stmt, Accumulate) and stmt.atomic and place.space:
-            facts, dtype, scope = self.source.facts, place.dtype, place.space.strip("_ ")
-            function = atomic(self.source.functions, facts, dtype, stmt.op, scope)
-            return f"{function}({pointer(place, at)}, {value.terms[0][0]});"
         if isinstance(stmt, Accumulate):
             old = self._old(stmt, [load(self.source, place, at, 1, False)], 1)
             assert old is not None

@@ -30,16 +30,14 @@ class Facts:
     """What codegen must know of a device. The defaults are those of a usual GPU.
 
     `float16`: arithmetic (cl_khr_fp16), not only storage; `contract`: the compiler is to fuse the
-    sums of products, since fma() is a function call (as on CPUs); `int64_atomics`: compare-and-
-    exchange of 64 bits; `group_limit`: the most items of a work-group; `local_bytes`: the most
-    local memory of one.
+    sums of products, since fma() is a function call (as on CPUs); `group_limit`: the most items of
+    a work-group; `local_bytes`: the most local memory of one.
     """
 
     name: str = "the device"
     float64: bool = True
     float16: bool = False
     contract: bool = False
-    int64_atomics: bool = True
     group_limit: int = 256
     local_bytes: int = 48 << 10
 

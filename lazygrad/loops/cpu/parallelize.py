@@ -5,16 +5,16 @@ serial i in 8: serial j in 8: ...   ->   parallel i_all in 64: ...      (i = i_a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir import Body, For
 from ..ir.rebuild import nest
 from ..merge import merge_all
 
 
-def parallelize(body: Body, tasks: int, kind: str = "parallel") -> Body:
+def parallelize(body: Body, tasks: int) -> Body:
     """Make one parallel loop of at least `tasks` iterations, if there are so many, of the
     outermost loops.
-
-    `kind` is "parallel", or "workgroup" where a CPU is driven by OpenCL.
 
     Requires: a nest whose outer serial loops have independent iterations. Ensures: one parallel
     loop, outermost; none if there is no loop.
@@ -31,6 +31,20 @@ def parallelize(body: Body, tasks: int, kind: str = "parallel") -> Body:
     if not loops:
         return body
     if len(loops) == 1:
-        return (For(loops[0].var, count, kind, inner),)
+        return (For(loops[0].var, count, "parallel", inner),)
     joined, inner = merge_all([loop.var for loop in loops], inner)
-    return nest([joined], inner, kind)
+    return nest([joined], inner, "parallel")
+
+
+def bind_groups(body: Body) -> Body:
+    """Make the iterations of parallel loops work-groups, of one item each: so OpenCL shares them
+    among the threads of a CPU.
+
+        parallel i in 64: ...   ->   workgroup i in 64: ...
+    """
+    return tuple(
+        replace(stmt, kind="workgroup")
+        if isinstance(stmt, For) and stmt.kind == "parallel"
+        else stmt
+        for stmt in body
+    )

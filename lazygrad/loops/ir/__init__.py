@@ -5,7 +5,7 @@ Grammar (expressions are in expr.py):
     function ::= name, arguments: Array(scope="global") ..., body
     body     ::= stmt ...
     stmt     ::= For(var, extent, kind, body)
-               | Alloc(array)                          scope: register | stack | local
+               | Alloc(array)                          scope: register | local
                | Let(local, e)                         names a value for what follows in this body
                | Store(array, index, e, guard)         array[index] = e
                | Accumulate(array, index, op, e, guard)  array[index] = op(array[index], e)
@@ -67,7 +67,7 @@ class For(Stmt):
 
 @dataclass(frozen=True, slots=True)
 class Alloc(Stmt):
-    """Makes room for an array of scope register, stack or local, until the enclosing body ends."""
+    """Makes room for an array of scope register or local, until the enclosing body ends."""
 
     array: Array
 
@@ -94,8 +94,8 @@ class Store(Stmt):
 class Accumulate(Stmt):
     """array[index] = op(array[index], value); op is "sum", "prod", "max" or "min".
 
-    With `atomic`, safe against other work-items and threads at the same place. Where `needed` is
-    given and does not hold, the value changes nothing: the statement may be left out, or not.
+    Where `needed` is given and does not hold, the value changes nothing: the statement may be left
+    out, or not.
     """
 
     array: Array
@@ -103,7 +103,6 @@ class Accumulate(Stmt):
     op: str
     value: Expr
     guard: Expr | None = None
-    atomic: bool = False
     needed: Expr | None = None
 
 

@@ -72,7 +72,7 @@ class _Run:
     def array(self, array: Array) -> np.ndarray[Any, Any]:
         """The memory of an array, for the work-item that runs."""
         made = self.memory[array]
-        if not self.item or array.scope not in ("register", "stack"):
+        if not self.item or array.scope != "register":
             return made
         copies = self.own.setdefault(array, {})
         if self.item not in copies:

@@ -27,7 +27,7 @@ def lower(
     products leave out terms that are 0 because they lie in a factor's padding. `cores`: among
     how many threads the work is shared, where lowering divides it.
 
-    Requires: no kernel of kind copy. Ensures: serial loops only; the arguments are the kernel's
+    Ensures: serial loops only; the arguments are the kernel's
     outputs, in order, then its inputs.
     """
     if kernel.kind == "chain":

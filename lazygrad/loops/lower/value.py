@@ -89,7 +89,7 @@ class Values:
         match node:
             case ir.Const() | ir.Iota():
                 return []
-            case ir.Elementwise() | ir.Contiguous() | ir.Copy():
+            case ir.Elementwise() | ir.Contiguous():
                 return [(x, index, guards) for x in node.inputs]
             case ir.Gather(x, indices):
                 walked = [iota_index(i, index) for i in indices]
@@ -110,7 +110,7 @@ class Values:
                 return Literal(constant, dtype)
             case ir.Iota(_, dtype):
                 return index[0] if dtype == int64 else Cast(index[0], dtype)
-            case ir.Contiguous() | ir.Copy():
+            case ir.Contiguous():
                 return memo[(node.inputs[0], index, guards)]
             case ir.Cast(x, dtype):
                 value = memo[(x, index, guards)]

@@ -11,7 +11,7 @@ import pytest
 
 from lazygrad.backends.base import Launch
 from lazygrad.backends.llvm.memory import Memory
-from lazygrad.dtypes import DType, bfloat16, bool_, float16, float32, float64, int8, int32, int64
+from lazygrad.dtypes import DType, bool_, float16, float32, float64, int8, int32, int64
 from lazygrad.expr import Array, Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var
 from lazygrad.index import add, at_least, less, mul, sub
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Let, Store
@@ -187,7 +187,7 @@ def test_a_let_keeps_its_value(run: Runner) -> None:
     check(run, over_i("kept", (out,), *body), out=numbers(out))
 
 
-@pytest.mark.parametrize("scope", ["register", "stack", "local"])
+@pytest.mark.parametrize("scope", ["register", "local"])
 def test_private_arrays(scope: str, run: Runner) -> None:
     """A sum in a private array, with a guard by lane, of 16 and of 20,000 elements."""
     for size in (16, 20_000):
@@ -240,29 +240,6 @@ def test_conditions_skip_what_must_not_run(run: Runner) -> None:
     inner = For(k, 2, "serial", (Accumulate(out, I, "sum", Load(x, sub(I, 1))),))
     inside = Op("and", (at_least(I, 1), less(I, 5)))
     check(run, over_i("inside", (out, x), If(inside, (inner,))), x=numbers(x), out=numbers(out))
-
-
-@pytest.mark.parametrize("dtype", [float32, int32, bfloat16, int8, bool_], ids=str)
-def test_atomic_accumulation(dtype: DType, run: Runner) -> None:
-    """Many iterations of two threads at the same places; whole numbers, so that order is moot."""
-    n, places = 600, 3
-    i = Var("i", n)
-    for op in ("sum", "max", "min", "prod"):
-        out, x = Array("out", dtype, places), Array("x", dtype, n)
-        index = Op("mod", (i, Literal(places)))
-        stmt = Accumulate(out, index, op, Load(x, i), Op("lt", (i, Literal(n - 9))), True)
-        function = Function(f"atomic_{op}", (out, x), 1, (For(i, n, "parallel", (stmt,)),))
-        rng = np.random.default_rng(0)
-        values = rng.integers(0, 2, n) if op == "sum" else rng.choice([-1, 1], n)
-        start = np.ones(places, dtype.numpy)
-        check(run, function, x=values.astype(dtype.numpy), out=start)
-
-
-def test_atomic_accumulation_of_vectors(run: Runner) -> None:
-    out, x = Array("out", float32, 12), Array("x", float32, 6 * LANES)
-    index = Op("mod", (Ramp(mul(I, LANES), 3, LANES), Literal(12)))
-    stmt = Accumulate(out, index, "sum", Load(x, Ramp(mul(I, LANES), 1, LANES)), None, True)
-    check(run, over_i("atomic", (out, x), stmt), x=numbers(x), out=numbers(out))
 
 
 def test_every_iteration_runs_once_whatever_the_threads(cpu: CPU) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from lazygrad.dtypes import bfloat16, bool_, float16, float32, int64
+from lazygrad.dtypes import float16, float32, int64
 from lazygrad.expr import Array, Cast, Expr, Literal, Load, Local, Op, Ramp, ReduceLanes, Var
 from lazygrad.index import add, floordiv, less, mod, mul
 from lazygrad.loops.ir import (
@@ -183,34 +183,6 @@ def row_sums_as_a_tree() -> Kernel:
     )
 
 
-@kernel
-def total_across_groups() -> Kernel:
-    """Each group adds up its share; one item adds that to the total, atomically."""
-    out, a = Array("out", float32, 1), Array("a", float32, 8 * 64)
-    partial = Array("partial", float32, 64, "local")
-    g, t, k = Var("g", 8), Var("t", 64), Var("k", 64)
-    acc = Array("acc", float32, 1, "register")
-    body = nest(
-        "workgroup",
-        (g,),
-        (
-            Alloc(partial),
-            nest("workitem", (t,), (Store(partial, t, Load(a, add(mul(g, 64), t))),)),
-            Barrier(),
-            Alloc(acc),
-            Store(acc, Literal(0), f32(0.0)),
-            nest("serial", (k,), (Accumulate(acc, Literal(0), "sum", Load(partial, k)),)),
-            Accumulate(out, Literal(0), "sum", Load(acc, Literal(0)), atomic=True),
-        ),
-    )
-    return Kernel(
-        Function("total", (out, a), 1, (body,), "sum of a"),
-        arrays(zeros(1), normal(512)),
-        lambda out, a: [a.sum(keepdims=True, dtype=np.float64)],
-        1e-4,
-    )
-
-
 def tiled_matmul(m: int, n: int, k: int, step: int, items: int, tile: int) -> Function:
     """Tiles of a and b in local memory; each item has tile x tile results in registers.
 
@@ -365,58 +337,6 @@ def gather_rows() -> Kernel:
 
 
 @kernel
-def scatter_with_atomics() -> Kernel:
-    """For each index: the sum of its values, their number (bfloat16), whether any is large."""
-    total, count = Array("total", float32, 11), Array("count", bfloat16, 11)
-    any_, indices = Array("any", bool_, 11), Array("indices", int64, 500)
-    values = Array("values", float32, 500)
-    g, t = Var("g", 4), Var("t", 128)
-    n = add(mul(g, 128), t)
-    i = Load(indices, n)
-    x = Load(values, n)
-    body = nest(
-        "workgroup",
-        (g,),
-        (
-            nest(
-                "workitem",
-                (t,),
-                (
-                    If(
-                        less(n, 500),
-                        (
-                            Accumulate(total, i, "sum", x, atomic=True),
-                            Accumulate(count, i, "sum", Literal(1.0, bfloat16), atomic=True),
-                            Accumulate(any_, i, "max", op("lt", f32(2.5), x), atomic=True),
-                        ),
-                    ),
-                ),
-            ),
-        ),
-    )
-
-    def expected(total, count, any_, indices, values):  # type: ignore[no-untyped-def]
-        sums = np.zeros(11)
-        np.add.at(sums, indices, values)
-        found = np.zeros(11, bool)
-        np.logical_or.at(found, indices, values > 2.5)
-        return [sums, np.bincount(indices, minlength=11), found]
-
-    return Kernel(
-        Function("scatter", (total, count, any_, indices, values), 3, (body,)),
-        arrays(
-            zeros(11),
-            zeros(11, dtype="bfloat16"),
-            zeros(11, dtype="bool"),
-            lambda random: random.integers(0, 11, 500),
-            normal(500),
-        ),
-        expected,
-        1e-5,
-    )
-
-
-@kernel
 def softmax_of_rows() -> Kernel:
     """The whole row by one group; every item keeps its share of it in registers."""
     out, a = Array("out", float16, 6 * 200), Array("a", float16, 6 * 200)
@@ -483,28 +403,6 @@ def softmax_of_rows() -> Kernel:
         arrays(empty(6, 200, dtype="float16"), normal(6, 200, dtype="float16")),
         expected,
         1e-3,
-    )
-
-
-@kernel
-def several_updates_in_one_launch() -> Kernel:
-    """Parameter updates of different sizes, side by side; the second goes round its items."""
-    w, b = Array("w", float32, 400), Array("b", float32, 30)
-    dw, db = Array("dw", float32, 400), Array("db", float32, 30)
-    g, t, u = Var("g", 4), Var("t", 10), Var("u", 10)
-    i, n = add(mul(g, 100), mul(t, 10), u), Var("n", 30)
-    h = Var("h", 1)
-
-    def step(array: Array, gradient: Array, index: Expr) -> Stmt:
-        return Store(array, index, op("fma", Load(gradient, index), f32(-0.1), Load(array, index)))
-
-    first = nest("workgroup", (g,), (nest("workitem", (t, u), (step(w, dw, i),)),))
-    second = nest("workgroup", (h,), (nest("workitem", (n,), (step(b, db, n),)),))
-    return Kernel(
-        Function("sgd", (w, b, dw, db), 2, (first, second), "w - 0.1 * dw for each parameter"),
-        arrays(normal(400), normal(30), normal(400), normal(30)),
-        lambda w, b, dw, db: [w - 0.1 * dw, b - 0.1 * db],
-        1e-6,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lazygrad.backends.opencl.codegen import Facts, codegen, kernel_name, launch
-from lazygrad.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64, uint8
+from lazygrad.dtypes import DType, bool_, float16, float32, float64, int32, int64
 from lazygrad.errors import CompilerError, DTypeError
 from lazygrad.expr import Array, Cast, Expr, Literal, Load, Local, Op, Ramp, Var
 from lazygrad.index import add, at_least, floordiv, less, mod, mul
@@ -343,9 +343,10 @@ def test_a_nest_that_keeps_private_arrays_makes_the_group() -> None:
     [
         (
             (*loops(("workgroup", 2)), *loops(("workitem", 2))),
-            "a statement beside workgroup loops",
+            "a statement beside a workgroup loop",
         ),
-        ((*loops(("workgroup", 2)), *loops(("workgroup", 3))), "workgroup loops that share out"),
+        ((*loops(("workgroup", 2)), *loops(("workgroup", 3))), "beside a workgroup loop"),
+        (loops(("unroll", 2)), "a unroll loop over v0 is left"),
         (loops(("workitem", 1000), body=(Barrier(),)), "1000 items that meet"),
         (
             (
@@ -369,19 +370,3 @@ def test_float64_needs_the_device_to_have_it() -> None:
     assert "cl_khr_fp64 : enable" in codegen(function)
     with pytest.raises(DTypeError, match="float64: a phone has no double precision"):
         codegen(function, Facts(name="a phone", float64=False))
-
-
-def test_64_bit_atomics_need_the_device_to_have_them() -> None:
-    out = Array("out", int64, 1)
-    body = (Accumulate(out, Literal(0), "sum", Literal(1), atomic=True),)
-    function = Function("f", (out,), 1, body)
-    assert "cl_khr_int64_base_atomics : enable" in codegen(function)
-    with pytest.raises(DTypeError, match="int64: a phone cannot add up atomically in 64 bits"):
-        codegen(function, Facts(name="a phone", int64_atomics=False))
-
-
-@pytest.mark.parametrize("dtype", [bfloat16, uint8])
-def test_atomics_on_small_types_exchange_whole_words(dtype: DType) -> None:
-    out = Array("out", dtype, 4)
-    body = (Accumulate(out, Literal(0), "sum", Literal(1, dtype), atomic=True),)
-    assert "atomic_cmpxchg(word, old, (old & kept)" in codegen(Function("f", (out,), 1, body))
