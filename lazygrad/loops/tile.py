@@ -17,7 +17,7 @@ from functools import partial
 from ..expr import Array, Expr, Literal, Ramp, Var
 from ..index import TRUE, add, all_of, less, minimum, mul
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
-from .ir.rebuild import guard_loads, rename_array, substitute_body, variables
+from .ir.rebuild import body_loads, guard_loads, rename_array, substitute_body, variables
 
 UNROLL_WHOLE = 7  # sum loops up to so long are written out
 UNROLL_BY = 4  # longer ones
@@ -82,13 +82,14 @@ def sink(
     `guard` is a condition on var that loads and stores outside of registers then need; with
     `guard_sums` accumulations into registers need it too (var's iterations are summed).
     """
-    for stmt in body:
+    whole = _own_part(body) if kind == "unroll" and guard is None else len(body)
+    for stmt in body[:whole]:
         if isinstance(stmt, Alloc):
             old = stmt.array
             new = Array(old.name, old.dtype, old.size * var.extent, old.scope)
             body = rename_array(body, old, new, partial(shift, offset=mul(var, old.size)))
     result: list[Stmt] = []
-    for stmt in body:
+    for stmt in body[:whole]:
         if isinstance(stmt, Alloc):
             result.append(stmt)
         elif isinstance(stmt, For) and _is_opened(stmt) and not _depends(stmt, var):
@@ -100,7 +101,28 @@ def sink(
             result.append(If(stmt.condition, then, otherwise))
         else:
             result.append(For(var, var.extent, kind, (_guarded(stmt, var, guard, guard_sums),)))
+    if whole < len(body):
+        result.append(For(var, var.extent, "serial", body[whole:]))
     return tuple(result)
+
+
+def _own_part(body: Body) -> int:
+    """Where the last statements of a body begin that use only registers which they make: those of
+    an epilogue that reads its sums from memory. They need not be written out for each element."""
+    used: set[Array] = set()
+    made: set[Array] = set()
+    start = len(body)
+    for n in reversed(range(len(body))):
+        stmt = body[n]
+        if any(isinstance(s, Accumulate) for s in statements((stmt,))):
+            break  # a sum, or what adds it to those before
+        if isinstance(stmt, Alloc):
+            made.add(stmt.array)
+        used |= {x.array for x in body_loads((stmt,))}
+        used |= {s.array for s in statements((stmt,)) if isinstance(s, (Store, Accumulate))}
+        if all(array in made or array.scope != "register" for array in used):
+            start = n
+    return start
 
 
 def shift(index: Expr, offset: Expr) -> Expr:
@@ -159,6 +181,8 @@ def unroll_innermost(body: Body) -> Body:
         elif isinstance(stmt, For) and stmt.kind == "serial":
             if any(isinstance(s, For) and s.kind == "serial" for s in statements(stmt.body)):
                 stmt = replace(stmt, body=unroll_innermost(stmt.body))
+            elif not any(isinstance(s, Accumulate) for s in statements(stmt.body)):
+                pass  # an epilogue's: nothing waits for the iteration before
             elif stmt.var.extent <= UNROLL_WHOLE:
                 stmt = replace(stmt, kind="unroll")
             elif stmt.var.extent % UNROLL_BY == 0:

@@ -10,7 +10,7 @@ import pytest
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, mul
-from lazygrad.loops.ir import Alloc, For, Function, Store, show
+from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Store, show
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
@@ -56,6 +56,30 @@ def test_what_an_unrolled_loop_makes_grows_too() -> None:
     arrays = {"out": np.zeros(8, np.float32), "x": np.arange(8, dtype=np.float32)}
     evaluate(function, arrays)
     np.testing.assert_array_equal(arrays["out"], arrays["x"])
+
+
+def test_an_epilogue_of_sums_in_memory_is_a_loop() -> None:
+    """Sums in registers are written out; what reads them from memory, by way of a register of its
+    own, is one loop, and its register does not grow."""
+    i, k = Var("i", 4), Var("k", 3)
+    out, x, part = Array("out", float32, 4), Array("x", float32, 12), Array("part", float32, 4)
+    acc, own = (Array(name, float32, 1, "register") for name in ("acc", "own"))
+    zero, place = Literal(0), add(mul(i, 3), k)
+    term = Accumulate(acc, zero, "sum", Load(x, place))
+    inside = (
+        Alloc(acc), Store(acc, zero, Literal(0.0, float32)), For(k, 3, "serial", (term,)),
+        Store(part, i, Load(acc, zero)),
+        Alloc(own), Store(own, zero, Load(part, i)), Store(out, i, Load(own, zero)),
+    )  # fmt: skip
+    body = sink(inside, i, "unroll")
+    (epilogue,) = (s for s in body if isinstance(s, For) and Alloc(own) in s.body)
+    assert epilogue.kind == "serial"
+    function = Function("f", (out, part, x), 2, body)
+    verify(function)
+    arrays = {"out": np.zeros(4, np.float32), "part": np.zeros(4, np.float32)}
+    arrays["x"] = np.arange(12, dtype=np.float32)
+    evaluate(function, arrays)
+    np.testing.assert_array_equal(arrays["out"], arrays["x"].reshape(4, 3).sum(1))
 
 
 def test_text(sample: Any, golden: Any) -> None:

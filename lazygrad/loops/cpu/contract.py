@@ -87,7 +87,7 @@ def _keep_partial_sums(body: Body, levels: int) -> Body:
 
     With more levels the parts are added to parts of parts, and the epilogue reads the last.
     """
-    (sums,) = (n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
+    sums = next(n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
     after = sums + 1
     while after < len(body) and isinstance(body[after], Accumulate):
         after += 1  # the lanes' total
@@ -212,7 +212,7 @@ def _in_sum_blocks(body: Body, var: Var, count: int) -> tuple[Var, Body]:
     With more levels, "first" and "last" are those of a group, but for the last level.
     """
     parts = [alloc.array for alloc in _partial_sums(body)]
-    (sums,) = (n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
+    sums = next(n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
     updates = [next(n for n, s in enumerate(body) if _accumulates(s, part)) for part in parts]
     block, inside = _split_sum(body[sums], var, count)
     rest: Body = body[updates[-1] + 1 :]
