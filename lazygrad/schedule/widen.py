@@ -25,7 +25,7 @@ MANY_BESIDE_PLACES = 1 << 14  # where places outnumber values: there float64 tak
 def widen_scatters(outputs: Sequence[Node]) -> list[Node]:
     """Let every scatter of very many float32 that are added up do so in float64.
 
-    Requires: a simplified graph, a device that has float64. Ensures: equal values, but for rounding.
+    Requires: a simplified graph, a device that has float64. Ensures: equal values, rounded later.
     """
     return rewrite(outputs, _RULES)
 
