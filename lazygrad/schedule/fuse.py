@@ -107,6 +107,8 @@ class _Fuser:
                 return
             if self._join_sibling(node, kind, last, reads):
                 return
+            if self._join_map(node, last, reads):
+                return
         position = flatten(axis_variables(node.shape), node.shape)
         group = _Group(self.started, kind, node.size)
         self.groups[group.number] = group
@@ -317,6 +319,29 @@ class _Fuser:
             self._add(group, node, flatten(axis_variables(node.shape), node.shape), reads)
             return True
         return False
+
+    def _join_map(self, node: Node, last: _Group | None, reads: Sequence[Access]) -> bool:
+        """Join a map over the elements that a reduction of rows reads, and that reads them too."""
+        if not isinstance(node, Reduce):
+            return False
+        rank, shape = len(node.shape), node.x.shape
+        group = self.latest.get(("map", shape))
+        if group is None or group.kind != "map" or node.axes != tuple(range(rank, len(shape))):
+            return False
+        if last is not None and last.number >= group.number:
+            return False
+        if len(group.members) >= MAX_MEMBERS or not self._is_worth_rows(node.size, group.work):
+            return False
+        if not reads or not group.reads.keys() >= {a.node for a in reads}:
+            return False
+        if any(member.shape != shape for member in group.members):
+            return False
+        row = flatten(axis_variables(shape)[:rank], node.shape)
+        group.members.update(dict.fromkeys(group.members, row))
+        group.kind, group.outer = "row", node.size
+        del self.latest["map", shape]
+        self._add(group, node, flatten(axis_variables(node.shape), node.shape), reads)
+        return True
 
     def _is_worth_rows(self, outer: int, work: int) -> bool:
         """Whether a kernel with so many rows keeps all cores busy, or is too small to matter."""

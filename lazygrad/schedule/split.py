@@ -3,16 +3,21 @@
     sum(x), 1 << 20 elements  ->  sum(sum(reshape(x, (64, 1 << 14)), axis 1))
 
 The parts depend on the shape alone, so the result does not depend on the number of threads.
+
+An output over the same elements is computed in the same rows, so that both may be one kernel:
+
+    x + 1, sum(x)  ->  reshape(reshape(x, (64, 1 << 14)) + 1, (1 << 20,)), and the sum as above
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from ..graph.build import move_axis, reshape
 from ..graph.evaluate import identity
-from ..graph.ir import Node, Pad, Reduce
+from ..graph.ir import Const, Elementwise, Gather, Node, Pad, Reduce, Shape, topological
 from ..rewrite import Rules, rewrite
 
 PARTS = 64  # results below which a reduction is split, and into about so many
@@ -24,7 +29,8 @@ def split_reductions(outputs: Sequence[Node]) -> list[Node]:
 
     Requires: a simplified graph. Ensures: equal values, sums in another order.
     """
-    return rewrite(outputs, _RULES)
+    split = rewrite(outputs, _RULES)
+    return split if split == list(outputs) else _with_rows(split)
 
 
 _RULES = Rules[Node]()
@@ -57,3 +63,39 @@ def reduce_in_parts(node: Reduce) -> Node | None:
     axes = (0,) if node.size == 1 else node.axes
     first = Reduce(x, node.op, tuple(a + 1 for a in axes))
     return reshape(Reduce(first, node.op, (0,)), node.shape)
+
+
+def _with_rows(outputs: Sequence[Node]) -> list[Node]:
+    """The outputs, those over the elements of a split reduction in its rows."""
+    order = topological(outputs)
+    users = Counter(x for node in order for x in node.inputs)
+    rows = {x.size: x.shape for node in order for x in _read_in_rows(node)}
+    return [
+        reshape(_in_rows(node, rows[node.size], users), node.shape)
+        if node.size in rows and not users[node] and isinstance(node, (Elementwise, Gather))
+        else node
+        for node in outputs
+    ]
+
+
+def _read_in_rows(node: Node) -> Sequence[Node]:
+    """What a first stage reads, where the rest of the reduction adds up its few results."""
+    if isinstance(node, Reduce) and node.axes == (1,) and node.size <= PARTS < node.x.size // PARTS:
+        return (node.x,)
+    return ()
+
+
+def _in_rows(node: Node, shape: Shape, users: Mapping[Node, int]) -> Node:
+    """An element-by-element computation in another shape; what is also used elsewhere stays."""
+
+    def inside(x: Node) -> Node:
+        return reshape(x, shape) if users[x] > 1 else _in_rows(x, shape, users)
+
+    match node:
+        case Const(value, dtype):
+            return Const(value, dtype, shape)
+        case Gather(x, indices):
+            return Gather(x, tuple(map(inside, indices)))
+        case Elementwise():
+            return node.with_inputs([inside(x) for x in node.inputs])
+    return reshape(node, shape)

@@ -107,6 +107,16 @@ def test_the_gradient_of_a_convolution_s_input_is_one_contraction(
     assert kinds(scheduled(x.grad)) == ["map", "contraction"]  # the map pads
 
 
+def test_a_map_and_the_sums_of_rows_that_it_reads_share_a_kernel(
+    values: Any, scheduled: Any
+) -> None:
+    x, y = values(64, 32), values(64, 32)
+    (kernel,) = scheduled(x * y + 1, x.sum(1)).kernels
+    assert kernel.kind == "row"
+    assert len(scheduled(x + 1, x.sum(0)).kernels) == 2  # columns have other loops
+    assert len(scheduled(x + 1, (x * y).sum(1)).kernels) == 2  # another matrix is read
+
+
 def test_two_results_over_the_same_elements_share_a_kernel(values: Any, scheduled: Any) -> None:
     p, m = values(7, 5), values(7, 5)
     mean = m * 0.9 + 1
