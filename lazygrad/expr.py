@@ -3,7 +3,7 @@
 Grammar:
 
     e ::= Literal(value, dtype) | Var(name, extent) | Local(name, dtype, lanes)
-        | Op(op, (e, ...))           op: a key of OPS
+        | Op(op, (e, ...))           op: a key of OPERATIONS
         | Cast(e, dtype) | Bitcast(e, dtype)
         | Load(array, index, guard)
         | Ramp(base, stride, lanes) | Broadcast(e, lanes) | ReduceLanes(op, e)
@@ -24,21 +24,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
+import numpy as np
+
 from .dtypes import DType, bool_, int64
+from .graph.ir import REDUCTIONS, elementwise
+from .graph.ir.elementwise import Operation
 from .interned import Interned, set_derived
 
-# operation -> number of operands; their meaning is that of the graph's elementwise nodes
-OPS: dict[str, int] = {
-    **dict.fromkeys(
-        ("neg", "abs", "exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "floor", "ceil",
-         "trunc", "round", "not"), 1),
-    **dict.fromkeys(
-        ("add", "sub", "mul", "div", "floordiv", "mod", "pow", "max", "min", "lt", "le", "eq",
-         "ne", "and", "or", "xor", "shl", "shr"), 2),
-    "where": 3,  # where(condition, x, y): both sides are evaluated; loads in them have guards
-    "fma": 3,  # x * y + z, rounded once
-}  # fmt: skip
-COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
+
+def _multiply_add(x: Any, y: Any, z: Any) -> Any:
+    """x * y + z, rounded once; of float64 in the widest type there is."""
+    wide = np.float64 if x.dtype == np.float32 else np.longdouble
+    return x.astype(wide) * y.astype(wide) + z.astype(wide)
+
+
+OPERATIONS: dict[str, Operation] = {  # the graph's, and the one that loops alone have
+    **elementwise.OPERATIONS,
+    "fma": Operation("fma", _multiply_add, 3, takes="float", flops=2),
+}
+COMBINE = {op: cls.operation.name for op, cls in REDUCTIONS.items()}  # reduction -> operation
+COMPARISONS = frozenset(name for name, known in OPERATIONS.items() if known.is_comparison)
 
 
 _NOTHING: frozenset[Any] = frozenset()
@@ -155,7 +160,7 @@ class Local(Expr):
 
 
 class Op(Expr):
-    """An elementwise operation, `op` a key of OPS."""
+    """An elementwise operation, `op` a key of OPERATIONS."""
 
     op: str
     args: tuple[Expr, ...]
@@ -257,13 +262,6 @@ class Zip(Expr):
 
 # --------------------------------------------------------------------------- text
 
-_INFIX = {
-    "add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "lt": "<",
-    "le": "<=", "eq": "==", "ne": "!=", "and": "&", "or": "|", "xor": "^", "shl": "<<",
-    "shr": ">>",
-}  # fmt: skip
-
-
 LINE = 100  # characters of an expression's text beyond which it is told in several lines
 
 
@@ -303,10 +301,8 @@ def _show(e: Expr, texts: tuple[str, ...]) -> str:
             return str(e.value) if e.dtype in (int64, bool_) else f"{e.value}:{e.dtype}"
         case Var() | Local():
             return e.name
-        case Op(op=op) if op in _INFIX:
-            return f"({texts[0]} {_INFIX[op]} {texts[1]})"
         case Op():
-            return f"{e.op}({', '.join(texts)})"
+            return OPERATIONS[e.op].text(texts)
         case Cast() | Bitcast():
             return f"{'bits_' if isinstance(e, Bitcast) else ''}{e.dtype}({texts[0]})"
         case Load():

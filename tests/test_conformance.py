@@ -163,7 +163,7 @@ def _made(rng: np.random.Generator, cls: Any) -> Case:
 
 @case(ir.Reduce)
 def _reduce(rng: np.random.Generator, cls: Any) -> Case:
-    for op in ir.REDUCE_OPS:
+    for op in ir.REDUCTIONS:
         for dtype in ALL:
             for shape, axes in (
                 ((7,), (0,)), ((2, 5), (1,)), ((2, 5), (0,)), ((4, 1, 9), (0, 2)), ((3, 0), (1,)),
@@ -221,7 +221,7 @@ def _gather(rng: np.random.Generator, cls: Any) -> Case:
 
 @case(ir.Scatter)
 def _scatter(rng: np.random.Generator, cls: Any) -> Case:
-    for op in ("set", *ir.REDUCE_OPS):
+    for op in ("set", *ir.REDUCTIONS):
         for dtype in (float32, int64, bool_, bfloat16):
             x = random_buffer(rng, (5, 4), dtype)
             values = random_buffer(rng, (3, 4), dtype)

@@ -22,10 +22,10 @@ LAYERS = [
     "progress",
     "interned",
     "dtypes",
-    "expr",
-    "index",
     "rewrite",
     "graph",
+    "expr",  # above graph, whose table of operations it reads
+    "index",
     "schedule",
     "loops.ir",
     "backends.base",  # below the loop passes, which read its machine facts; above what it compiles

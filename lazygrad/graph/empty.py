@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..rewrite import Rules, rewrite
-from .evaluate import identity
-from .ir import Buffer, Const, Fold, Gather, Node, Pad, Reduce, Scatter, topological
+from .ir import Buffer, Const, Fold, Gather, Node, Pad, Reduce, Scatter, identity, topological
 
 RULES = Rules[Node]()
 

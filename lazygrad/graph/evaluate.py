@@ -7,16 +7,15 @@ the oracle's own error is not what a test measures.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from ..dtypes import Array, DType, convert, float32, is_low_precision
+from ..dtypes import Array, DType, convert, float32
 from ..errors import CompilerError
 from . import ir
-from .ir import Node, winograd
+from .ir import Node, Operation, winograd
 
 Case = Callable[..., Array]  # (node, *values of its inputs) -> its value
 C = TypeVar("C", bound=Case)
@@ -114,70 +113,27 @@ def _iota(node: ir.Iota) -> Array:
 # --------------------------------------------------------------------------- elementwise
 
 
-def _erf(x: Array) -> Array:
-    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
+def operate(operation: Operation, *operands: Array) -> Array:
+    """The value of an operation on operands of one dtype (but for the condition of `where`).
+
+    16-bit floats are computed in float32 and rounded once. Arithmetic on bool is done in integers,
+    and true where that is not 0.
+    """
+    dtype = operands[-1].dtype
+    if operation.takes != "bits" and dtype.kind == "b":
+        operands = tuple(x.astype(np.int8) for x in operands)
+    wide = [_wide(x) for x in operands]
+    value = np.asarray(operation.numpy(*wide))
+    if operation.is_comparison:
+        return value
+    return value.astype(wide[-1].dtype).astype(dtype)
 
 
-def _shift(node: Node, x: Array, y: Array) -> Array:
-    """Shifts whose count is the width or more; a count below 0 is one of those."""
-    bits = 1 if node.dtype.kind == "bool" else 8 * node.dtype.itemsize
-    outside = (y < 0) | (y >= bits)
-    if node.dtype.kind == "bool":
-        return np.asarray(x & ~outside)
-    count = np.where(outside, 0, y).astype(x.dtype)
-    if isinstance(node, ir.Shl):
-        return np.where(outside, np.zeros((), x.dtype), np.left_shift(x, count))
-    signs = np.right_shift(x, np.array(bits - 1, x.dtype))  # 0 for unsigned and above 0
-    if node.dtype.kind == "uint":
-        signs = np.zeros_like(x)
-    return convert(np.where(outside, signs, np.right_shift(x, count)), node.dtype)
+def _elementwise(node: ir.Arithmetic, *inputs: Array) -> Array:
+    return operate(node.operation, *inputs)
 
 
-UFUNCS: dict[type[Node], Callable[..., Any]] = {
-    ir.Neg: np.negative,
-    ir.Abs: np.abs,
-    ir.Exp: np.exp,
-    ir.Log: np.log,
-    ir.Sqrt: np.sqrt,
-    ir.Sin: np.sin,
-    ir.Cos: np.cos,
-    ir.Tanh: np.tanh,
-    ir.Erf: _erf,
-    ir.Floor: np.floor,
-    ir.Ceil: np.ceil,
-    ir.Trunc: np.trunc,
-    ir.Round: np.rint,
-    ir.Not: np.invert,
-    ir.Add: np.add,
-    ir.Sub: np.subtract,
-    ir.Mul: np.multiply,
-    ir.Div: np.divide,
-    ir.FloorDiv: np.floor_divide,
-    ir.Mod: np.remainder,
-    ir.Pow: np.power,
-    ir.Maximum: np.maximum,
-    ir.Minimum: np.minimum,
-    ir.Less: np.less,
-    ir.LessEqual: np.less_equal,
-    ir.Equal: np.equal,
-    ir.NotEqual: np.not_equal,
-    ir.And: np.bitwise_and,
-    ir.Or: np.bitwise_or,
-    ir.Xor: np.bitwise_xor,
-}
-# Arithmetic that NumPy does not have for bool: done in integers, and true where that is not 0.
-_INTEGER_FOR_BOOL = (ir.Neg, ir.Sub, ir.FloorDiv, ir.Mod)
-
-
-def _ufunc(node: Node, *inputs: Array) -> Array:
-    """Any of UFUNCS, in the precision that its dtype is computed in, rounded once."""
-    function = UFUNCS[type(node)]
-    if inputs[0].dtype == bool and isinstance(node, _INTEGER_FOR_BOOL):
-        inputs = tuple(x.astype(np.int8) for x in inputs)
-    return convert(np.asarray(function(*map(_wide, inputs))), node.dtype)
-
-
-CASES.update(dict.fromkeys(UFUNCS, _ufunc))
+CASES.update({cls: _elementwise for cls in ir.NODE_CLASSES if issubclass(cls, ir.Arithmetic)})
 
 
 @case(ir.Pow)
@@ -185,15 +141,7 @@ def _pow(node: ir.Pow, x: Array, y: Array) -> Array:
     if isinstance(node.y, ir.Const) and abs(node.y.value) == 0.5:
         root = np.sqrt(_wide(x))
         return convert(root if node.y.value > 0 else 1 / root, node.dtype)
-    return _ufunc(node, x, y)
-
-
-CASES[ir.Shl] = CASES[ir.Shr] = _shift
-
-
-@case(ir.Where)
-def _where(node: ir.Where, condition: Array, x: Array, y: Array) -> Array:
-    return np.where(condition, x, y)
+    return operate(node.operation, x, y)
 
 
 @case(ir.Cast)
@@ -209,25 +157,13 @@ def _bitcast(node: ir.Bitcast, x: Array) -> Array:
 # --------------------------------------------------------------------------- reduce and movement
 
 
-def identity(op: str, dtype: DType) -> bool | int | float:
-    """The value that changes nothing when op combines it with another."""
-    return {"sum": 0, "prod": 1, "max": dtype.min, "min": dtype.max}[op]
-
-
-_COMBINE: dict[str, Any] = {
-    "sum": np.add,  # of bool: or
-    "prod": np.multiply,  # of bool: and
-    "max": np.maximum,
-    "min": np.minimum,
-}
-
-
 @case(ir.Reduce)
 def _reduce(node: ir.Reduce, x: Array) -> Array:
     if x.size == 0:
-        return np.full(node.shape, identity(node.op, node.dtype), x.dtype)
+        return np.full(node.shape, ir.identity(node.op, node.dtype), x.dtype)
     wide = _accumulated(x, node.dtype)
-    combined = _COMBINE[node.op].reduce(wide, axis=node.axes, dtype=wide.dtype)
+    ufunc: Any = ir.REDUCTIONS[node.op].operation.numpy
+    combined = ufunc.reduce(wide, axis=node.axes, dtype=wide.dtype)
     return convert(np.asarray(combined), node.dtype)
 
 
@@ -327,7 +263,8 @@ def _scatter(node: ir.Scatter, x: Array, *rest: Array) -> Array:
         written = last >= 0
         out.reshape(-1)[written] = new[last[written]]
     else:
-        _COMBINE[node.op].at(out, kept, new)
+        ufunc: Any = ir.REDUCTIONS[node.op].operation.numpy
+        ufunc.at(out, kept, new)
     return convert(out, node.dtype)
 
 
@@ -375,6 +312,3 @@ CASES.update(dict.fromkeys((ir.Copy, ir.Contiguous, ir.Detach), _same))
 @case(ir.Overwritten)
 def _overwritten(node: Node, x: Array, value: Array) -> Array:
     return value
-
-
-__all__ = ["CASES", "convert", "evaluate", "evaluate_node", "identity", "is_low_precision"]

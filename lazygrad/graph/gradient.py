@@ -11,15 +11,13 @@ from ..errors import CompilerError, DTypeError, ShapeError
 from .build import joined
 from .ir import (
     Add,
+    Arithmetic,
     Cast,
     Const,
     Detach,
-    Div,
-    FloatUnary,
     Mod,
     Node,
     Pad,
-    Pow,
     Reduce,
     Scatter,
     topological,
@@ -135,7 +133,9 @@ def _rounds_often(node: Node) -> bool:
         return False
     if isinstance(node, (Reduce, Scatter)):
         return node.op not in ("sum", "set")
-    return isinstance(node, (FloatUnary, Div, Mod, Pow))
+    if isinstance(node, Mod):
+        return True
+    return isinstance(node, Arithmetic) and node.operation.takes == "float"
 
 
 def _in_float32(rule: VJP, g: Node, node: Node) -> Cotangents:

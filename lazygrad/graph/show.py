@@ -8,12 +8,6 @@ from typing import Any
 from . import ir
 from .ir import Node, topological
 
-_INFIX: dict[type[Node], str] = {
-    ir.Add: "+", ir.Sub: "-", ir.Mul: "*", ir.Div: "/", ir.FloorDiv: "//", ir.Mod: "%",
-    ir.Pow: "**", ir.Less: "<", ir.LessEqual: "<=", ir.Equal: "==", ir.NotEqual: "!=",
-    ir.And: "&", ir.Or: "|", ir.Xor: "^", ir.Shl: "<<", ir.Shr: ">>",
-}  # fmt: skip
-
 
 def show(outputs: Sequence[Node]) -> str:
     """The graph as text: every node after its inputs, and the outputs in the last line.
@@ -95,11 +89,8 @@ def _applied(node: Node, inputs: Sequence[str], movement: bool) -> str:
             return inputs[0]
         case ir.Cast(_, dtype):
             return f"{dtype}({_bare(inputs[0])})"
-        case ir.Neg():
-            return f"-{inputs[0]}"
-    infix = _INFIX.get(type(node))
-    if infix:
-        return f"({inputs[0]} {infix} {inputs[1]})"
+        case ir.Arithmetic() if node.operation.sign:
+            return node.operation.text(inputs)
     arguments = [_bare(x) for x in inputs]
     if isinstance(node, (ir.Reshape, ir.Expand)):
         arguments.append(str(node.shape))

@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 
-from ..dtypes import DType, bfloat16, bool_, float16, float32, float64
+from ..dtypes import DType, bfloat16, bool_, float16, float32, float64, is_low_precision
 from ..rewrite import Rules
 from . import build, ir
 from .build import full_like, zeros_like
-from .evaluate import CASES, identity, is_low_precision
+from .evaluate import CASES
 from .ir import (
     Abs,
     Add,
@@ -43,6 +43,7 @@ from .ir import (
     Sub,
     Where,
     Xor,
+    identity,
 )
 
 RULES = Rules[Node]()
@@ -69,15 +70,12 @@ def is_positive_zero(value: float) -> bool:
 # --------------------------------------------------------------------------- all of them
 
 
-_APPROXIMATED = (ir.Exp, ir.Log, ir.Sin, ir.Cos, ir.Tanh, ir.Erf, Pow)
-
-
 @rule(Elementwise)
 def fold_constants(node: Elementwise) -> Node | None:
     """op(constants)  ->  a constant, computed as evaluate does; not functions whose last digit is
     each device's own: folded and computed they would differ
     """
-    if isinstance(node, _APPROXIMATED):
+    if isinstance(node, ir.Arithmetic) and node.operation.is_approximate:
         return None
     for x in node.inputs:
         if not isinstance(x, Const):
@@ -139,7 +137,7 @@ def abs_forgets_the_sign(node: Abs) -> Node | None:
 
 
 @rule(ir.Floor, ir.Ceil, ir.Trunc, ir.Round)
-def round_a_whole_number(node: ir.FloatUnary) -> Node | None:
+def round_a_whole_number(node: ir.Unary) -> Node | None:
     """floor(x)  ->  x, where x was rounded or is an integer cast"""
     match node.x:
         case ir.Floor() | ir.Ceil() | ir.Trunc() | ir.Round():
@@ -342,8 +340,8 @@ def extreme_of_a_bound(node: Maximum | Minimum) -> Node | None:
 # --------------------------------------------------------------------------- comparison and choice
 
 
-@rule(ir.Comparison)
-def compare_with_itself(node: ir.Comparison) -> Node | None:
+@rule(Less, LessEqual, Equal, NotEqual)
+def compare_with_itself(node: ir.Binary) -> Node | None:
     """x < x  ->  false;   x == x, x <= x  ->  true and x != x  ->  false, not for floats (nan)"""
     if node.x is node.y and (isinstance(node, Less) or not node.x.dtype.is_float):
         return Const(isinstance(node, (LessEqual, Equal)), bool_, node.shape)
@@ -428,7 +426,7 @@ def combine_with_itself(node: And | Or | Xor) -> Node | None:
 
 
 @rule(Or, Xor, Shl, Shr)
-def combine_with_zero(node: ir.Bitwise) -> Node | None:
+def combine_with_zero(node: ir.Binary) -> Node | None:
     """x | 0, x ^ 0, x << 0, x >> 0  ->  x"""
     match node.y:
         case Const(0):

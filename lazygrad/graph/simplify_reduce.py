@@ -6,12 +6,24 @@ import math
 
 import numpy as np
 
-from ..dtypes import DType, bool_, float32
+from ..dtypes import DType, bool_, float32, is_low_precision
 from ..rewrite import Rules
 from . import build, ir
 from .build import full_like
-from .evaluate import identity, is_low_precision
-from .ir import Cast, Const, Expand, Fold, Mul, Node, Pad, Permute, Reduce, Reshape, Scatter
+from .ir import (
+    Cast,
+    Const,
+    Expand,
+    Fold,
+    Mul,
+    Node,
+    Pad,
+    Permute,
+    Reduce,
+    Reshape,
+    Scatter,
+    identity,
+)
 from .simplify_elementwise import PRECISION, constant, is_positive_zero
 
 RULES = Rules[Node]()

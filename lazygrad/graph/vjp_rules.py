@@ -126,7 +126,7 @@ def vjp_erf(g: Node, out: ir.Erf) -> Cotangents:
 
 
 @vjp(ir.Floor, ir.Ceil, ir.Trunc, ir.Round)
-def vjp_step(g: Node, out: ir.FloatUnary) -> Cotangents:
+def vjp_step(g: Node, out: ir.Unary) -> Cotangents:
     """y = floor x and the like, flat between steps:   dx = 0"""
     return (zeros_like(out),)
 

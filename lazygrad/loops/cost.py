@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ..expr import Expr, Load, Op
+from ..expr import OPERATIONS, Expr, Load, Op
 from .ir import Accumulate, Body, For, Function, If, expressions
-
-_FREE = frozenset(("where", "not", "and", "or", "xor", "lt", "le", "eq", "ne", "neg", "abs"))
 
 
 def flops(function: Function) -> int:
@@ -54,8 +52,8 @@ def _expression_flops(root: Expr) -> int:
     stack = [root]
     while stack:
         e = stack.pop()
-        if isinstance(e, Op) and e.dtype.is_float and e.op not in _FREE:
-            total += e.lanes * (2 if e.op == "fma" else 1)
+        if isinstance(e, Op) and e.dtype.is_float:
+            total += e.lanes * OPERATIONS[e.op].flops
         for x in e.operands:
             if x not in seen:
                 seen.add(x)

@@ -14,10 +14,10 @@ This reassociates a sum, always in the same way: the result does not depend on t
 from __future__ import annotations
 
 from ..expr import Array, Expr, Literal, Load, Ramp, ReduceLanes, Var
+from ..graph.ir import identity
 from ..index import add, less, mul
 from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
 from .ir.rebuild import nest, rename_array, rename_own, substitute_body
-from .lower.rows import identity
 from .tile import sink
 
 
@@ -82,7 +82,7 @@ def _accumulators(body: Body, lanes: int) -> tuple[Body, list[Stmt], list[Stmt]]
     for array, op in targets.items():
         wide = Array(f"{array.name}_lanes", array.dtype, lanes, "register")
         lane = Var(f"{array.name}_n", lanes)
-        fill = Store(wide, lane, identity(op, array.dtype))
+        fill = Store(wide, lane, Literal(identity(op, array.dtype), array.dtype))
         before += [Alloc(wide), For(lane, lanes, "vector", (fill,))]
         total = ReduceLanes(op, Load(wide, Ramp(Literal(0), 1, lanes)))
         after.append(Accumulate(array, Literal(0), op, total))

@@ -12,12 +12,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..expr import Expr, leaves
-from ..graph.ir import Cos, Elementwise, Erf, Exp, Log, Node, Pow, Sin, Tanh, topological
+from ..graph.ir import Arithmetic, Elementwise, Node, topological
 from ..index import substitute
 from .access import accesses
 from .ir import Kernel, Member, Schedule, axis_variables
 
-DEAR: tuple[type[Node], ...] = (Exp, Log, Sin, Cos, Tanh, Erf, Pow)
 ROW_BYTES = 16 << 10  # a longer row leaves the first cache anyway
 LANES = 16  # columns that are computed together
 
@@ -56,7 +55,11 @@ def _dear_nodes(kernel: Kernel, boundary: set[Node]) -> list[Node]:
     """What is inlined, dear, and more than one element a row; what others are made of first."""
     roots = [x for m in kernel.all_members for x in m.node.inputs]
     order = topological(roots, lambda n: () if n in boundary else n.inputs)
-    return [n for n in order if isinstance(n, DEAR) and n not in boundary and kernel.outer < n.size]
+    return [n for n in order if _is_costly(n) and n not in boundary and kernel.outer < n.size]
+
+
+def _is_costly(node: Node) -> bool:
+    return isinstance(node, Arithmetic) and node.operation.is_approximate
 
 
 def _reads(member: Member, node: Node, boundary: set[Node]) -> bool:

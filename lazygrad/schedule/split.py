@@ -16,8 +16,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ..graph.build import move_axis, reshape
-from ..graph.evaluate import identity
-from ..graph.ir import Const, Elementwise, Gather, Node, Pad, Reduce, Shape, topological
+from ..graph.ir import (
+    Const,
+    Elementwise,
+    Gather,
+    Node,
+    Pad,
+    Reduce,
+    Shape,
+    identity,
+    topological,
+)
 from ..rewrite import Rules, rewrite
 
 PARTS = 64  # results below which a reduction is split, and into about so many

@@ -10,33 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..graph.ir import (
+    Arithmetic,
     Buffer,
     Cast,
     Const,
     Contiguous,
-    Cos,
-    Div,
     Elementwise,
-    Erf,
-    Exp,
     Expand,
     Fold,
     Gather,
     Iota,
     Join,
-    Log,
-    Mod,
     Movement,
     Mul,
     Node,
     Pad,
-    Pow,
     Reduce,
     Scatter,
-    Sin,
     Sort,
-    Sqrt,
-    Tanh,
     Winograd,
     WinogradFilter,
 )
@@ -44,10 +35,6 @@ from ..graph.ir import (
 MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
 BROADCAST = 2.0  # loading an element that stays in a register or in the first cache
 GUARD = 3.0  # testing whether an index lies inside
-ARITHMETIC: dict[type[Node], float] = {
-    Div: 5.0, Sqrt: 6.0, Mod: 10.0, Exp: 12.0, Log: 14.0, Sin: 20.0, Cos: 20.0, Tanh: 16.0,
-    Erf: 20.0, Pow: 60.0,
-}  # fmt: skip
 MIN_REUSE = 3  # a contraction uses each element of both factors at least so often
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
 NODE_COST = 4.0  # what is dearer is written out in as much more code, and counts as more nodes
@@ -100,9 +87,14 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
     return stored
 
 
+def arithmetic(node: Node) -> float:
+    """The cost of one element, given the inputs."""
+    return node.operation.cost if isinstance(node, Arithmetic) else 1.0
+
+
 def _code(node: Node) -> int:
     """How many nodes' worth of code a node is in a kernel."""
-    return max(1, int(ARITHMETIC.get(type(node), 1.0) / NODE_COST))
+    return max(1, int(arithmetic(node) / NODE_COST))
 
 
 def _reused_factors(node: Reduce) -> list[Node]:
@@ -155,7 +147,7 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
         elif isinstance(node, Expand) and node.x.size * 8 <= node.size:
             costs[node] = BROADCAST
         else:
-            own = 0.0 if isinstance(node, Movement) else ARITHMETIC.get(type(node), 1.0)
+            own = 0.0 if isinstance(node, Movement) else arithmetic(node)
             own = GUARD if isinstance(node, Pad) else own
             costs[node] = min(own + sum(costs[x] for x in node.inputs), 1e6)
     return costs

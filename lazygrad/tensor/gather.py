@@ -11,7 +11,7 @@ import numpy as np
 from ..dtypes import bool_, int64
 from ..errors import DTypeError, ShapeError
 from ..graph import build
-from ..graph.ir import Const, Gather, Iota, Node, Scatter, Shape, Sort
+from ..graph.ir import Const, Gather, Iota, Node, Scatter, Shape, Sort, identity
 from .arguments import normalized_axis
 from .core import Operand, TensorCore
 from .indexing import Indexing
@@ -175,8 +175,8 @@ class Gathering(Indexing):
         x = self
         if not include_self:
             touched = self.zeros_like(bool_)._scattered("scatter_reduce", axis, index, True, "set")
-            identity = {"sum": 0, "prod": 1, "max": self.dtype.min, "min": self.dtype.max}[op]
-            x = touched.where(self._from_node(Const(identity, self.dtype)), self)
+            nothing = Const(identity(op, self.dtype), self.dtype)
+            x = touched.where(self._from_node(nothing), self)
         made = x._scattered("scatter_reduce", axis, index, source, op)
         if reduce == "mean":
             kind = self.dtype if self.dtype.is_float else int64

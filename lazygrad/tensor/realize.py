@@ -29,7 +29,6 @@ from weakref import ref
 from ..errors import ConfigError, DeviceError, OutOfMemoryError
 from ..graph.ir import (
     Buffer,
-    Cast,
     Detach,
     Elementwise,
     Expand,
@@ -420,12 +419,12 @@ def _total_work(
 
 def _work(node: Node) -> float:
     """What a node costs, given its inputs."""
-    from ..schedule.store import ARITHMETIC
+    from ..schedule.store import arithmetic
 
     if isinstance(node, (Reduce, Fold)):
         return float(node.x.size)
     if isinstance(node, Elementwise):
-        return node.size * (1.0 if isinstance(node, Cast) else ARITHMETIC.get(type(node), 1.0))
+        return node.size * arithmetic(node)
     if isinstance(node, Gather):
         return 4.0 * node.size
     if isinstance(node, Scatter):

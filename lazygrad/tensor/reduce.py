@@ -12,13 +12,10 @@ from ..dtypes import DType, bool_, float32, int32, int64, to_dtype, uint8, uint3
 from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import (
-    Add,
+    REDUCTIONS,
     Const,
     Detach,
     Iota,
-    Maximum,
-    Minimum,
-    Mul,
     Node,
     Reduce,
     Reshape,
@@ -400,7 +397,6 @@ def _accumulator(dtype: DType) -> DType:
 
 
 _BLOCK = 8  # elements scanned by brute force; larger does more work, smaller more passes
-_COMBINE = {"sum": Add, "prod": Mul, "max": Maximum, "min": Minimum}
 
 
 def _scan_last(node: Node, op: str, identity: Any) -> Node:
@@ -418,5 +414,5 @@ def _scan_last(node: Node, op: str, identity: Any) -> Node:
     # what comes before block i is the combination of the blocks 0 to i - 1
     before = pad_node(_scan_last(totals, op, identity), [*whole, (1, -1)], identity)
     before = broadcast_node("scan", Reshape(before, (*outer, blocks, 1)), inner.shape)
-    result = Reshape(_COMBINE[op](before, inner), (*outer, blocks * _BLOCK))
+    result = Reshape(REDUCTIONS[op](before, inner), (*outer, blocks * _BLOCK))
     return build.slice_axis(result, last, 0, n)

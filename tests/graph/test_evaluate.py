@@ -276,7 +276,7 @@ def test_a_chain_of_100_000_nodes_evaluates(deep):
 
 
 def test_a_class_without_a_case_is_named(leaf):
-    class Unknown(ir.Unary):
+    class Unknown(ir.Contiguous):
         """An operation that only this test knows."""
 
     node = Unknown(leaf([1.0]))

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .values import Values
 
 # What an accumulation does, as an expression's operation.
-COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}
 
 
 @lru_cache(maxsize=1 << 16)

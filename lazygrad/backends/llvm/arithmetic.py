@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...dtypes import DType, bool_, float32
-from ...expr import Broadcast, Literal, Op
+from ...expr import OPERATIONS, Broadcast, Literal, Op
 from ...index import UNBOUNDED, bounds
 from .conversions import rounded
 from .notation import VALUE_TYPES, constant, splat, suffix, value_type, vector_of
@@ -170,8 +170,6 @@ _FLOAT = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _FLOAT_COMPARISONS = {"lt": "olt", "le": "ole", "eq": "oeq", "ne": "une"}
 _INTRINSICS = {"abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
                "round": "roundeven", "pow": "pow", "fma": "fma"}  # fmt: skip
-# Of 16-bit floats these give one of their operands, or a value that needs no rounding.
-_EXACT = frozenset(("neg", "abs", "floor", "ceil", "trunc", "round", "max", "min"))
 
 
 def _operate_float(w: Writer, target: Target, e: Op, dtype: DType, args: Sequence[str]) -> str:
@@ -196,7 +194,7 @@ def _operate_float(w: Writer, target: Target, e: Op, dtype: DType, args: Sequenc
         result = _divide_floats(w, op, dtype, lanes, args)
     else:
         raise NotImplementedError(f"{op} of {dtype}")
-    return result if op in _EXACT else rounded(w, target, dtype, lanes, result)
+    return result if OPERATIONS[op].is_exact else rounded(w, target, dtype, lanes, result)
 
 
 def _divide_floats(w: Writer, op: str, dtype: DType, lanes: int, args: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ...errors import CompilerError
-from ...expr import Array, Literal, Load, Op
+from ...expr import COMBINE, Array, Literal, Load, Op
 from ...index import bounds
 from ...loops.ir import (
     Accumulate,
@@ -167,7 +167,7 @@ class _Kernel:
         index = accesses.over_lanes(stmt.index, lanes)
         alone = accesses.is_private(array, index)
         before = Load(array, index, None if alone else stmt.guard)
-        new = Op(accesses.COMBINE[stmt.op], (before, value))
+        new = Op(COMBINE[stmt.op], (before, value))
         if (
             self.target.fma
             and stmt.op == "sum"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ...dtypes import int32
 from ...expr import (
+    COMBINE,
     Bitcast,
     Broadcast,
     Cast,
@@ -216,7 +217,7 @@ class Values(Writer):
     def _reduce_lanes(self, e: ReduceLanes) -> str:
         def combine(lanes: int, x: str, y: str) -> str:
             left, right = Local("x", e.dtype, lanes), Local("y", e.dtype, lanes)
-            op = Op(accesses.COMBINE[e.op], (left, right))
+            op = Op(COMBINE[e.op], (left, right))
             return arithmetic.operate(self, self.target, op, [x, y])
 
         return arithmetic.reduce_lanes(self, e.dtype, e.x.lanes, self.known[e.x], combine)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from ...dtypes import bool_, int64
 from ...errors import CompilerError
 from ...expr import (
+    COMBINE,
     Array,
     Bitcast,
     Broadcast,
@@ -35,8 +36,6 @@ WORTH_A_NAME = 16  # characters of a text that is used twice,
 SHORT = 8  # or, where it loads or calls
 
 Position = tuple[Term, int, bool]  # an index, a number of lanes, whether it is a multiple of them
-
-COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}  # reduction -> operation
 
 
 class Expressions:

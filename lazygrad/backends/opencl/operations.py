@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...dtypes import DType, bfloat16, bool_, float16, int64
-from ...expr import COMPARISONS, Expr, Literal, Op
+from ...expr import COMPARISONS, OPERATIONS, Expr, Literal, Op
 from ...index import UNBOUNDED, bounds
 from . import forms
 from .forms import SIGNS, Form, conversion
@@ -28,9 +28,6 @@ from .source import (
 )
 from .types import INT_HIGH, INT_LOW, is_rounded, literal, pieces, register_type, vector
 from .values import Value, plus, scalar
-
-# Operations on 16-bit floats whose result is exact, so that it need not be rounded again.
-_EXACT = frozenset(("neg", "abs", "floor", "ceil", "trunc", "round", "max", "min"))
 
 
 def fits_int(plain: Expr) -> bool:
@@ -66,7 +63,8 @@ class Operations:
                 return values[1] if true[0] else values[0]
             return self._map(forms.logic(op), "bool", values, plain)
         result = self._map(forms.arithmetic(self.source, op, element), element, values, plain)
-        return result if op in _EXACT else self.rounded(result, dtype)
+        is_exact = op in OPERATIONS and OPERATIONS[op].is_exact
+        return result if is_exact else self.rounded(result, dtype)
 
     def rounded(self, value: Value, dtype: DType) -> Value:
         """A 16-bit float held in a wider register, rounded to what memory can hold."""

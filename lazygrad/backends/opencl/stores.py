@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from ...dtypes import DType, int64
-from ...expr import Literal, Load, Op
+from ...expr import COMBINE, Literal, Load, Op
 from ...loops.ir import Accumulate, Store
 from .accesses import Place, constant_place, load, load_variables, store
-from .expressions import COMBINE, Expressions
+from .expressions import Expressions
 from .source import Term
 from .types import pieces, register_type
 from .values import Value, plus

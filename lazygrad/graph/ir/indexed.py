@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ...dtypes import DType, int64
 from ...errors import DTypeError, ShapeError
 from .node import Node, Shape
-from .reduce import REDUCE_OPS
+from .reduce import REDUCTIONS
 
 
 def _check_indices(name: str, x: Node, indices: tuple[Node, ...]) -> Shape:
@@ -92,8 +92,8 @@ class Scatter(Node):
 
     def _infer(self) -> tuple[Shape, DType]:
         shape = _check_indices(self.name, self.x, self.indices)
-        if self.op not in ("set", *REDUCE_OPS):
-            raise ValueError(f"scatter: op {self.op!r} is none of {('set', *REDUCE_OPS)}")
+        if self.op not in ("set", *REDUCTIONS):
+            raise ValueError(f"scatter: op {self.op!r} is none of {('set', *REDUCTIONS)}")
         if self.values.shape != shape:
             raise ShapeError(f"scatter: values {self.values.shape} for indices {shape}")
         if self.values.dtype != self.x.dtype:

@@ -6,10 +6,17 @@ from typing import Any
 
 from ...dtypes import DType
 from ...errors import ShapeError
+from .elementwise import Add, Binary, Maximum, Minimum, Mul
 from .movement import window_count
 from .node import Node, Shape
 
-REDUCE_OPS = ("sum", "prod", "max", "min")
+REDUCTIONS: dict[str, type[Binary]] = {"sum": Add, "prod": Mul, "max": Maximum, "min": Minimum}
+"""The operation by which each reduction combines two elements."""
+
+
+def identity(op: str, dtype: DType) -> bool | int | float:
+    """The value that changes nothing when a reduction combines it with another."""
+    return {"sum": 0, "prod": 1, "max": dtype.min, "min": dtype.max}[op]
 
 
 class Reduce(Node):
@@ -32,8 +39,8 @@ class Reduce(Node):
         return notes if self.ties == "all" else {**notes, "ties": self.ties}
 
     def _infer(self) -> tuple[Shape, DType]:
-        if self.op not in REDUCE_OPS:
-            raise ValueError(f"reduce: op {self.op!r} is none of {REDUCE_OPS}")
+        if self.op not in REDUCTIONS:
+            raise ValueError(f"reduce: op {self.op!r} is none of {tuple(REDUCTIONS)}")
         if self.ties not in ("all", "first"):
             raise ValueError(f"reduce: ties {self.ties!r} is neither 'all' nor 'first'")
         rank = len(self.x.shape)

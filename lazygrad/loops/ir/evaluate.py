@@ -7,14 +7,15 @@ the loops have.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ...dtypes import DType, float32, int64
+from ...dtypes import convert
 from ...expr import (
-    OPS,
+    COMBINE,
+    OPERATIONS,
     Array,
     Bitcast,
     Broadcast,
@@ -30,6 +31,7 @@ from ...expr import (
     Zip,
     walk,
 )
+from ...graph.evaluate import operate
 from . import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Prefetch, Store
 
 Value = Any  # a NumPy scalar, or an array of as many elements as the expression has lanes
@@ -132,7 +134,7 @@ class _Run:
 
     def accumulate(self, stmt: Accumulate, names: dict[Expr, Value]) -> None:
         array, value = self.array(stmt.array), stmt.value
-        op = {"sum": "add", "prod": "mul"}.get(stmt.op, stmt.op)
+        op = COMBINE[stmt.op]
         operands: tuple[Expr, ...] = (value,)
         is_product = isinstance(value, Op) and value.op == "mul" and value.dtype.is_float
         if is_product and stmt.op == "sum":  # the product is not rounded
@@ -146,7 +148,7 @@ class _Run:
                 xs = [x[lane] for x in given]
                 before = array[place]
                 args = (*xs, before) if op == "fma" else (before, *xs)
-                array[place] = operate(op, stmt.array.dtype, *args)
+                array[place] = operate(OPERATIONS[op], *args)[()]
 
     # ------------------------------------------------------------------ expressions
 
@@ -166,9 +168,9 @@ class _Run:
             case Literal():
                 return e.dtype.numpy.type(e.value)
             case Op():
-                return operate(e.op, e.args[-1].dtype, *operands)
+                return operate(OPERATIONS[e.op], *map(np.asarray, operands))[()]
             case Cast():
-                return convert(operands[0], e.dtype)
+                return convert(np.asarray(operands[0]), e.dtype)[()]
             case Bitcast():
                 return np.asarray(operands[0]).view(e.dtype.numpy)[()]
             case Load():
@@ -216,108 +218,14 @@ def _undefined(array: Array) -> np.ndarray[Any, Any]:
 
 def _reduce_lanes(e: ReduceLanes, x: Value) -> Value:
     """The upper half with the lower until one is left; an odd lane out waits till then."""
-    op = {"sum": "add", "prod": "mul"}.get(e.op, e.op)
+    op = OPERATIONS[COMBINE[e.op]]
     left = []
     x = np.atleast_1d(x)  # one lane is a scalar
     while len(x) > 1:
         half = len(x) // 2
         left += list(x[2 * half :])
-        x = operate(op, e.dtype, x[:half], x[half : 2 * half])
+        x = operate(op, x[:half], x[half : 2 * half])
     result = x[0]
     for lane in left:
-        result = operate(op, e.dtype, result, lane)
+        result = operate(op, np.asarray(result), np.asarray(lane))[()]
     return result
-
-
-# --------------------------------------------------------------------------- operations
-
-
-def convert(value: Value, dtype: DType) -> Value:
-    """A value in another dtype: to bool is x != 0, floats are truncated, integers wrap."""
-    x: Value = np.asarray(value)
-    is_float = x.dtype.kind not in "iub"
-    if is_float and x.dtype.itemsize == 2:
-        x = x.astype(np.float32)
-    if dtype.kind == "bool":
-        return np.not_equal(x, 0)[()]
-    if dtype.is_float and dtype.itemsize == 2:
-        x = x.astype(np.float32)
-    if is_float and dtype.is_int:
-        wide = x.astype(np.int64)
-        if dtype.itemsize == 8 and dtype.kind == "uint":
-            wide = np.where(x >= 2.0**63, x.astype(np.uint64), wide.astype(np.uint64))
-        x = wide
-    return x.astype(dtype.numpy)[()]
-
-
-def operate(op: str, dtype: DType, *args: Value) -> Value:
-    """An operation on values of a dtype; 16-bit floats are computed in float32 and rounded."""
-    if len(args) != OPS[op]:
-        raise TypeError(f"{op} has {len(args)} operands")
-    if op == "where":
-        condition, x, y = args
-        return np.asarray(np.where(condition, x, y))[()]
-    if dtype.is_float and dtype.itemsize == 2:
-        result = operate(op, float32, *(np.asarray(x).astype(np.float32)[()] for x in args))
-        is_same = result.dtype == np.float32
-        return result.astype(dtype.numpy) if is_same else result
-    if dtype.kind == "bool" and op in ("neg", "sub", "floordiv", "mod"):
-        numbers = operate(op, int64, *(np.asarray(x).astype(np.int64)[()] for x in args))
-        return convert(numbers, dtype)
-    if op in _SPECIAL:
-        return np.asarray(_SPECIAL[op](dtype, *map(np.asarray, args)))[()]
-    return np.asarray(_FUNCTIONS[op](*args)).astype(_result_dtype(op, dtype))[()]
-
-
-def _result_dtype(op: str, dtype: DType) -> Any:
-    return np.bool_ if op in ("lt", "le", "eq", "ne") else dtype.numpy
-
-
-def _fma(dtype: DType, x: Value, y: Value, z: Value) -> Value:
-    """float32: exact in float64 but for a second rounding; float64: in the widest type there is."""
-    wide = np.float64 if dtype == float32 else np.longdouble
-    return (x.astype(wide) * y.astype(wide) + z.astype(wide)).astype(dtype.numpy)
-
-
-def _floordiv(dtype: DType, x: Value, y: Value) -> Value:
-    if dtype.is_float:
-        return np.floor_divide(x, y)
-    return np.where(y == 0, 0, np.floor_divide(x, np.where(y == 0, 1, y))).astype(dtype.numpy)
-
-
-def _mod(dtype: DType, x: Value, y: Value) -> Value:
-    if dtype.is_float:
-        return np.remainder(x, y)
-    return np.where(y == 0, 0, np.remainder(x, np.where(y == 0, 1, y))).astype(dtype.numpy)
-
-
-def _shift(function: Callable[..., Any]) -> Callable[..., Value]:
-    def shift(dtype: DType, x: Value, y: Value) -> Value:
-        bits = 1 if dtype.kind == "bool" else 8 * dtype.itemsize
-        outside = (y < 0) | (y >= bits)
-        if dtype.kind == "bool":
-            return x & ~outside
-        shifted = function(x, np.where(outside, 0, y).astype(dtype.numpy))
-        sign = function is np.right_shift and dtype.kind == "int"
-        emptied = np.where(x < 0, -1, 0) if sign else np.zeros_like(x)
-        return np.where(outside, emptied, shifted).astype(dtype.numpy)
-
-    return shift
-
-
-def _erf(dtype: DType, x: Value) -> Value:
-    return np.vectorize(math.erf, otypes=[np.float64])(x).astype(dtype.numpy)
-
-
-_SPECIAL: dict[str, Callable[..., Value]] = {
-    "fma": _fma, "shl": _shift(np.left_shift), "shr": _shift(np.right_shift), "erf": _erf,
-    "floordiv": _floordiv, "mod": _mod,
-}  # fmt: skip
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "neg": np.negative, "abs": np.abs, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
-    "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "floor": np.floor, "ceil": np.ceil,
-    "trunc": np.trunc, "round": np.rint, "not": np.invert, "add": np.add, "sub": np.subtract,
-    "mul": np.multiply, "div": np.divide, "pow": np.power, "max": np.maximum, "min": np.minimum,
-    "lt": np.less, "le": np.less_equal, "eq": np.equal, "ne": np.not_equal,
-    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
-}  # fmt: skip

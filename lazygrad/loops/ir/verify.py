@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from ...dtypes import bool_, int64
 from ...errors import CompilerError
 from ...expr import (
-    COMPARISONS,
-    OPS,
+    COMBINE,
+    OPERATIONS,
     Array,
     Bitcast,
     Broadcast,
@@ -40,13 +40,6 @@ from . import (
     expressions,
     statements,
 )
-
-_FLOAT_OPS = frozenset(
-    ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "floor", "ceil", "trunc", "round",
-     "div", "pow", "fma")
-)  # fmt: skip
-_BIT_OPS = frozenset(("not", "and", "or", "xor", "shl", "shr"))
-_REDUCTIONS = ("sum", "prod", "max", "min")
 
 Name = Var | Local | Array
 
@@ -198,8 +191,8 @@ class _Checker:
         lanes = {index.lanes, value.lanes, 1 if guard is None else guard.lanes} - {1}
         if len(lanes) > 1:
             raise _Fault(f"{array.name}[{index}] is written in {sorted(lanes)} lanes at once")
-        if isinstance(stmt, Accumulate) and stmt.op not in _REDUCTIONS:
-            raise _Fault(f"{array.name} accumulates by {stmt.op}, none of {_REDUCTIONS}")
+        if isinstance(stmt, Accumulate) and stmt.op not in COMBINE:
+            raise _Fault(f"{array.name} accumulates by {stmt.op}, none of {tuple(COMBINE)}")
         if isinstance(stmt, Accumulate) and stmt.needed is not None:
             self.expression(stmt.needed, scope)
             if _kind(stmt.needed) != "bool":
@@ -252,8 +245,8 @@ class _Checker:
                 if x.lanes != 1:
                     raise _Fault(f"{e} spreads {_kind(x)}")
             case ReduceLanes(op=op):
-                if op not in _REDUCTIONS:
-                    raise _Fault(f"{e} reduces by {op}, none of {_REDUCTIONS}")
+                if op not in COMBINE:
+                    raise _Fault(f"{e} reduces by {op}, none of {tuple(COMBINE)}")
             case Zip(x=x, y=y):
                 if _kind(x) != _kind(y) or x.lanes % e.block or e.block % (2 * e.grain):
                     raise _Fault(f"{e} zips {_kind(x)} and {_kind(y)}")
@@ -261,7 +254,8 @@ class _Checker:
 
 
 def _check_operation(e: Op) -> None:
-    if OPS.get(e.op) != len(e.args):
+    operation = OPERATIONS.get(e.op)
+    if operation is None or operation.arity != len(e.args):
         raise _Fault(f"{e.op} has {len(e.args)} operands")
     values = e.args[1:] if e.op == "where" else e.args
     if e.op == "where" and e.args[0].dtype != bool_:
@@ -269,11 +263,9 @@ def _check_operation(e: Op) -> None:
     dtype = values[0].dtype
     if any(x.dtype != dtype for x in values):
         raise _Fault(f"{e} mixes {' and '.join(str(x.dtype) for x in values)}")
-    if e.op in _FLOAT_OPS and not dtype.is_float:
+    if not operation.accepts(dtype):
         raise _Fault(f"{e.op} of {dtype}")
-    if e.op in _BIT_OPS and dtype.is_float:
-        raise _Fault(f"{e.op} of {dtype}")
-    if e.dtype != (bool_ if e.op in COMPARISONS else dtype):
+    if e.dtype != (bool_ if operation.is_comparison else dtype):
         raise _Fault(f"{e} is said to be {e.dtype}")
     _check_lanes(e, e.args)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from ...dtypes import DType, bfloat16, bool_, float16, float32
 from ...expr import Array, Cast, Expr, Literal, Load, Op, Var
-from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter
+from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter, identity
 from ...index import all_of, at_least, flatten, less, substitute, unflatten
 from ...schedule.access import (
     MultiIndex,
@@ -263,7 +263,10 @@ class Lowering:
             op = "max" if op == "sum" else "min"
         dtype = accumulator_dtype(node.dtype)
         register = Array(self.names.new("acc"), dtype, 1, "register")
-        before += [Alloc(register), Store(register, Literal(0), identity(op, dtype))]
+        before += [
+            Alloc(register),
+            Store(register, Literal(0), Literal(identity(op, dtype), dtype)),
+        ]
         guards: tuple[Expr, ...] = ()
         if isinstance(node, Reduce):
             at = reduce_index(node, index, tuple(inner))
@@ -344,12 +347,6 @@ class Lowering:
 def accumulator_dtype(dtype: DType) -> DType:
     """What sums of a dtype are kept in: 16-bit floats in float32, everything else in itself."""
     return float32 if dtype in (float16, bfloat16) else dtype
-
-
-def identity(op: str, dtype: DType) -> Literal:
-    """The value that leaves every other unchanged under op."""
-    value = {"sum": 0, "prod": 1, "max": dtype.min, "min": dtype.max}[op]
-    return Literal(value, dtype)
 
 
 def _widened(value: Expr, dtype: DType) -> Expr:

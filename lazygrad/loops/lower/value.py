@@ -14,17 +14,6 @@ from ...schedule.access import MultiIndex, iota_index, movement_index
 Guards = tuple[Expr, ...]
 Request = tuple[Node, MultiIndex, Guards]
 
-_OPS: dict[type[Node], str] = {
-    ir.Neg: "neg", ir.Abs: "abs", ir.Exp: "exp", ir.Log: "log", ir.Sqrt: "sqrt", ir.Sin: "sin",
-    ir.Cos: "cos", ir.Tanh: "tanh", ir.Erf: "erf", ir.Floor: "floor", ir.Ceil: "ceil",
-    ir.Trunc: "trunc", ir.Round: "round", ir.Not: "not", ir.Add: "add", ir.Sub: "sub",
-    ir.Mul: "mul", ir.Div: "div", ir.FloorDiv: "floordiv", ir.Mod: "mod", ir.Pow: "pow",
-    ir.Maximum: "max", ir.Minimum: "min", ir.Less: "lt", ir.LessEqual: "le", ir.Equal: "eq",
-    ir.NotEqual: "ne", ir.And: "and", ir.Or: "or", ir.Xor: "xor", ir.Shl: "shl", ir.Shr: "shr",
-    ir.Where: "where",
-}  # fmt: skip
-_BOOL_OPS = {"add": "or", "mul": "and", "max": "or", "min": "and"}
-
 
 class Values:
     """Builds expressions; each node at each index once. Iterative, so depth is no limit.
@@ -117,8 +106,8 @@ class Values:
                 return value if x.dtype == dtype else Cast(value, dtype)
             case ir.Bitcast(x, dtype):
                 return Bitcast(memo[(x, index, guards)], dtype)
-            case ir.Elementwise():
-                return _operation(node, tuple(memo[(x, index, guards)] for x in node.inputs))
+            case ir.Arithmetic(operation=operation):
+                return _operation(operation, tuple(memo[(x, index, guards)] for x in node.inputs))
             case ir.Gather(x, indices):
                 at, inside = self.gathered(indices, x.shape, index, guards)
                 return _guarded(memo[(x, at, guards + inside)], inside, 0, node.dtype)
@@ -131,11 +120,9 @@ class Values:
         return memo[(node.inputs[0], at, guards + more)]
 
 
-def _operation(node: Node, args: tuple[Expr, ...]) -> Expr:
-    op = _OPS[type(node)]
-    if node.inputs[-1].dtype == bool_:
-        op = _BOOL_OPS.get(op, op)
-    return normalize(Op(op, args))
+def _operation(operation: ir.Operation, args: tuple[Expr, ...]) -> Expr:
+    is_of_bools = operation.of_bools and args[-1].dtype == bool_
+    return normalize(Op(operation.of_bools if is_of_bools else operation.name, args))
 
 
 def _guarded(value: Expr, guards: Guards, fill: bool | int | float, dtype: DType) -> Expr:

@@ -11,7 +11,7 @@ import pytest
 from lazygrad.dtypes import ALL, DType, bfloat16, bool_, float16, float32, float64, int64
 from lazygrad.expr import (
     COMPARISONS,
-    OPS,
+    OPERATIONS,
     Array,
     Bitcast,
     Broadcast,
@@ -28,7 +28,6 @@ from lazygrad.expr import (
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import For, Function, Store
 from lazygrad.loops.ir.evaluate import evaluate
-from lazygrad.loops.ir.verify import _BIT_OPS, _FLOAT_OPS
 
 if TYPE_CHECKING:
     from .conftest import Runner
@@ -36,7 +35,9 @@ if TYPE_CHECKING:
 FLOATS = (float16, bfloat16, float32, float64)
 LANES = 4
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, np.inf, -np.inf, np.nan, 1e-40, 6e-8, 65504.0, -3e38]
-CLOSE = {"exp", "log", "sin", "cos", "tanh", "erf", "pow"}  # within some ULP, tested in test_math
+CLOSE = {
+    name for name, known in OPERATIONS.items() if known.is_approximate
+}  # within some ULP, tested in test_math
 
 
 def samples(dtype: DType, count: int, seed: str) -> np.ndarray:
@@ -78,13 +79,12 @@ def assert_same(got: np.ndarray, want: np.ndarray, context: object) -> None:
     np.testing.assert_array_equal(got, want, err_msg=str(context))
 
 
-def supports(op: str, dtype: DType) -> bool:
-    if op in _FLOAT_OPS:
-        return dtype.is_float
-    return not (op in _BIT_OPS and dtype.is_float)
-
-
-CASES = [(op, dtype) for op in OPS for dtype in ALL if op not in CLOSE and supports(op, dtype)]
+CASES = [
+    (op, dtype)
+    for op in OPERATIONS
+    for dtype in ALL
+    if op not in CLOSE and OPERATIONS[op].accepts(dtype)
+]
 
 
 @pytest.mark.parametrize("dtype", ALL, ids=str)
@@ -100,7 +100,11 @@ def test_operations(dtype: DType, run: Runner) -> None:
         x, y, z = (Load(array, index) for array in inputs)
         body, outputs = [], []
         for op in names:
-            operands = (x, y, z)[: OPS[op]] if op != "where" else (Load(condition, index), x, y)
+            operands = (
+                (x, y, z)[: OPERATIONS[op].arity]
+                if op != "where"
+                else (Load(condition, index), x, y)
+            )
             outputs.append(Array(f"out_{op}", bool_ if op in COMPARISONS else dtype, count))
             body.append(Store(outputs[-1], index, Op(op, operands)))
         function = Function(
