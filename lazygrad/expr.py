@@ -7,7 +7,7 @@ Grammar:
         | Cast(e, dtype) | Bitcast(e, dtype)
         | Load(array, index, guard)
         | Ramp(base, stride, lanes) | Broadcast(e, lanes) | ReduceLanes(op, e)
-        | Zip(e, e, grain, block, upper)
+        | Zip(e, e, grain, block, upper) | Lanes(e, start, count) | Choose(e, e, e)
 
 Every expression has a `dtype` and a number of `lanes` (1: a scalar; more: a vector). Operands of
 an Op have one dtype (but for `where`, whose condition is bool); scalars beside vectors are
@@ -42,6 +42,13 @@ OPERATIONS: dict[str, Operation] = {  # the graph's, and the one that loops alon
     **elementwise.OPERATIONS,
     "fma": Operation("fma", _multiply_add, 3, takes="float", flops=2),
 }
+MACHINE_OPERATIONS: dict[str, Operation] = {  # those of legalised loops: what instructions compute
+    # of integers, rounded towards 0; neither x / 0 nor the smallest x / -1
+    "quotient": Operation("quotient", lambda x, y: (x - np.fmod(x, y)) // np.where(y == 0, 1, y)),
+    # x - quotient * y, with the sign of x; of floats, C's fmod
+    "remainder": Operation("remainder", np.fmod),
+}
+EVERY_OPERATION = {**OPERATIONS, **MACHINE_OPERATIONS}
 COMBINE = {op: cls.operation.name for op, cls in REDUCTIONS.items()}  # reduction -> operation
 COMPARISONS = frozenset(name for name, known in OPERATIONS.items() if known.is_comparison)
 
@@ -260,6 +267,28 @@ class Zip(Expr):
         return [lane + side for run in runs for side in (0, lanes) for lane in run]
 
 
+class Lanes(Expr):
+    """Lanes start .. start + count - 1 of a vector."""
+
+    x: Expr
+    start: int
+    count: int
+
+    def _derive(self) -> None:
+        self._set(self.x.dtype, self.count, (self.x,))
+
+
+class Choose(Expr):
+    """x where the condition (one bool) holds, else y. Only that one is computed, as by C's `?:`."""
+
+    condition: Expr
+    x: Expr
+    y: Expr
+
+    def _derive(self) -> None:
+        self._set(self.x.dtype, self.x.lanes, (self.condition, self.x, self.y))
+
+
 # --------------------------------------------------------------------------- text
 
 LINE = 100  # characters of an expression's text beyond which it is told in several lines
@@ -302,7 +331,7 @@ def _show(e: Expr, texts: tuple[str, ...]) -> str:
         case Var() | Local():
             return e.name
         case Op():
-            return OPERATIONS[e.op].text(texts)
+            return EVERY_OPERATION[e.op].text(texts)
         case Cast() | Bitcast():
             return f"{'bits_' if isinstance(e, Bitcast) else ''}{e.dtype}({texts[0]})"
         case Load():
@@ -316,6 +345,10 @@ def _show(e: Expr, texts: tuple[str, ...]) -> str:
         case Zip():
             half = "upper" if e.upper else "lower"
             return f"zip_{half}({texts[0]}, {texts[1]}, {e.grain}, {e.block})"
+        case Lanes():
+            return f"{texts[0]}.lanes({e.start}, {e.count})"
+        case Choose():
+            return f"({texts[1]} if {texts[0]} else {texts[2]})"
     raise TypeError(type(e).__name__)
 
 

@@ -91,6 +91,23 @@ def _bounds_mod(x: Bounds, y: Bounds) -> Bounds:
     return (x[0], x[1]) if 0 <= x[0] and x[1] < y[0] else (0, y[1] - 1)
 
 
+def _bounds_quotient(x: Bounds, y: Bounds) -> Bounds:
+    return _bounds_floordiv(x, y) if x[0] >= 0 else ANYTHING
+
+
+def _bounds_remainder(x: Bounds, y: Bounds) -> Bounds:
+    return _bounds_mod(x, y) if x[0] >= 0 else ANYTHING
+
+
+def _bounds_shr(x: Bounds, y: Bounds) -> Bounds:
+    return (x[0] >> y[0], x[1] >> y[0]) if 0 <= y[0] == y[1] < 64 else ANYTHING
+
+
+def _bounds_and(x: Bounds, y: Bounds) -> Bounds:
+    highest = [high for low, high in (x, y) if low >= 0]
+    return (0, min(highest)) if highest else ANYTHING
+
+
 _BOUNDS: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
     "add": lambda x, y: (x[0] + y[0], x[1] + y[1]),
     "sub": lambda x, y: (x[0] - y[1], x[1] - y[0]),
@@ -99,6 +116,10 @@ _BOUNDS: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
     "mod": _bounds_mod,
     "min": lambda x, y: (min(x[0], y[0]), min(x[1], y[1])),
     "max": lambda x, y: (max(x[0], y[0]), max(x[1], y[1])),
+    "quotient": _bounds_quotient,
+    "remainder": _bounds_remainder,
+    "shr": _bounds_shr,
+    "and": _bounds_and,
 }
 
 

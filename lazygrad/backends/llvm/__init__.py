@@ -3,10 +3,8 @@
 target       an instruction set, as facts
 codegen      a Function to LLVM IR text: loops and statements
 writer       where generated text goes: scopes, names, each value written once
-values       expressions;  arithmetic  operations;  conversions  casts, and values in memory
+values       expressions;  arithmetic  operations and casts as instructions
 accesses     loads and stores;  notation  types and constants as text
-narrow       index vectors in 32 bits
-math         exp, log, sin, ... as expressions of simple operations
 build        IR text to machine code in this process, by way of the cache on disk
 worker       the compiling itself, also as a process that helps
 memory       blocks of memory, reused

@@ -12,14 +12,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ...expr import Array, Broadcast, Expr, Literal, Load, Op, Ramp
-from ...index import add, bounds, linear, mul
-from . import arithmetic, conversions
-from .notation import memory_type, vector_of
+from ...index import add, linear, mul
+from ...loops.legal.memory import is_inside, is_private, over_lanes
+from . import arithmetic
+from .notation import value_type, vector_of
 
 if TYPE_CHECKING:
     from .values import Values
-
-# What an accumulation does, as an expression's operation.
 
 
 @lru_cache(maxsize=1 << 16)
@@ -48,17 +47,6 @@ def index_parts(index: Expr) -> tuple[Expr, ...]:
     """What must be known to address an index: the atoms of its base, else the index vector."""
     ramp = as_ramp(index)
     return (index,) if ramp is None else tuple(atom for atom, _ in linear(ramp[0])[1])
-
-
-def over_lanes(index: Expr, lanes: int) -> Expr:
-    """The index of a vector access: a scalar one stands for the elements from there on."""
-    return Ramp(index, 1, lanes) if index.lanes == 1 and lanes > 1 else index
-
-
-def is_inside(array: Array, index: Expr, count: int = 1) -> bool:
-    """Whether bounds prove that elements index .. index + count - 1 are within the array."""
-    low, high = bounds(index)
-    return 0 <= low and high + count <= array.size
 
 
 def address(v: Values, array: Array, index: Expr) -> str:
@@ -109,7 +97,7 @@ def load(v: Values, e: Load) -> str:
         raw = _load_strided(v, array, ramp[0], ramp[1], lanes, guard)
     else:
         raw = _load_elements(v, e)
-    return conversions.from_memory(v, v.target, array.dtype, lanes, raw)
+    return raw
 
 
 def _safe(v: Values, pointer: str, guard: str | None, nbytes: int) -> str:
@@ -121,7 +109,7 @@ def _safe(v: Values, pointer: str, guard: str | None, nbytes: int) -> str:
 
 
 def _read(v: Values, array: Array, pointer: str, lanes: int) -> str:
-    kind = memory_type(array.dtype, lanes)
+    kind = value_type(array.dtype, lanes)
     # Memory that the function never writes does not change: LLVM may move such a load.
     unchanged = array.scope == "global" and array.name not in v.written
     note = ", !invariant.load !0" if unchanged else ""
@@ -137,7 +125,7 @@ def _load_block(v: Values, array: Array, start: Expr, lanes: int, guard: Expr | 
 
 def _load_one(v: Values, array: Array, index: Expr, lanes: int, guard: Expr | None) -> str:
     """One element in every lane where the guard holds."""
-    kind, scalar = memory_type(array.dtype, lanes), memory_type(array.dtype)
+    kind, scalar = value_type(array.dtype, lanes), value_type(array.dtype)
     if guard is None or guard.lanes == 1:
         return _all_lanes(v, kind, scalar, _load_block(v, array, index, 1, guard), lanes)
     bits, mask = vector_of("i1", lanes), v.known[guard]
@@ -161,7 +149,7 @@ def _load_contiguous(
 ) -> str:
     """Stride 1 or -1, under a scalar or a vector guard."""
     start = base if stride == 1 else add(base, 1 - lanes)
-    kind, bits = memory_type(array.dtype, lanes), vector_of("i1", lanes)
+    kind, bits = value_type(array.dtype, lanes), vector_of("i1", lanes)
     if guard is None or guard.lanes == 1:
         raw = _load_block(v, array, start, lanes, guard)
     else:
@@ -176,7 +164,7 @@ def _load_contiguous(
 
 
 def _masked_load(v: Values, array: Array, pointer: str, lanes: int, mask: str) -> str:
-    kind = memory_type(array.dtype, lanes)
+    kind = value_type(array.dtype, lanes)
     return v.call(
         array.name, kind, f"llvm.masked.load.{_memory_suffix(array, lanes)}.p0",
         ("ptr", pointer), ("i32", str(array.dtype.itemsize)), (vector_of("i1", lanes), mask),
@@ -185,7 +173,7 @@ def _masked_load(v: Values, array: Array, pointer: str, lanes: int, mask: str) -
 
 
 def _memory_suffix(array: Array, lanes: int) -> str:
-    scalar = memory_type(array.dtype)
+    scalar = value_type(array.dtype)
     return f"v{lanes}" + {"half": "f16", "float": "f32", "double": "f64"}.get(scalar, scalar)
 
 
@@ -198,7 +186,7 @@ def _load_strided(
     """
     step = abs(stride)
     start = base if stride > 0 else add(base, stride * (lanes - 1))
-    kind, size = memory_type(array.dtype, lanes), array.dtype.itemsize
+    kind, size = value_type(array.dtype, lanes), array.dtype.itemsize
     span = (lanes - 1) * step + 1
     condition = None if guard is None else v.known[guard]
     pointer = _safe(v, address(v, array, start), condition, span * size)
@@ -221,7 +209,7 @@ def _beyond(v: Values, array: Array, pointer: str, offset: int | str) -> str:
     """A pointer so many elements on."""
     if offset == 0:
         return pointer
-    kind = memory_type(array.dtype)
+    kind = value_type(array.dtype)
     return v.write(f"{array.name}.at", f"getelementptr {kind}, ptr {pointer}, i64 {offset}")
 
 
@@ -259,7 +247,7 @@ def _lane_guards(v: Values, guard: Expr | None, lanes: int) -> Iterator[str | No
 def _load_elements(v: Values, e: Load) -> str:
     """One load a lane: measured, it is no slower than the gather instructions."""
     array, raw = e.array, "poison"
-    kind, scalar = memory_type(array.dtype, e.lanes), memory_type(array.dtype)
+    kind, scalar = value_type(array.dtype, e.lanes), value_type(array.dtype)
     guards = _lane_guards(v, e.guard, e.lanes)
     pairs = zip(_elements(v, array, e.index, e.lanes), guards, strict=True)
     for lane, (pointer, guard) in enumerate(pairs):
@@ -280,7 +268,6 @@ def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None)
         v.value(part)
     if guard is not None:
         v.value(guard)
-    text = conversions.to_memory(v, v.target, array.dtype, lanes, text)
     ramp = as_ramp(index)
     if guard is not None and guard.lanes == 1 and not is_private(array, index):
         with v.branch(v.known[guard]):
@@ -290,16 +277,11 @@ def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None)
     v.wrote(array.name)
 
 
-def is_private(array: Array, index: Expr, count: int = 1) -> bool:
-    """Whether elements may be read and written back whatever a guard says: no one else sees."""
-    return array.scope != "global" and is_inside(array, index, count)
-
-
 def _store_lanes(
     v: Values, array: Array, index: Expr, ramp: tuple[Expr, int] | None, text: str, lanes: int,
     guard: Expr | None,
 ) -> None:  # fmt: skip
-    kind = memory_type(array.dtype, lanes)
+    kind = value_type(array.dtype, lanes)
     if lanes == 1:
         _store_block(v, array, index, 1, text, guard)
     elif ramp is not None and abs(ramp[1]) == 1:
@@ -315,7 +297,7 @@ def _store_block(
     v: Values, array: Array, start: Expr, lanes: int, text: str, guard: Expr | None,
     backwards: bool = False,
 ) -> None:  # fmt: skip
-    kind, size = memory_type(array.dtype, lanes), array.dtype.itemsize
+    kind, size = value_type(array.dtype, lanes), array.dtype.itemsize
     pointer = address(v, array, start)
     if guard is not None:
         mask, bits = v.known[guard], vector_of("i1", guard.lanes)
@@ -335,7 +317,7 @@ def _store_elements(
     v: Values, array: Array, index: Expr, text: str, lanes: int, guard: Expr | None
 ) -> None:
     """One store a lane, in the lanes' order."""
-    kind, scalar = memory_type(array.dtype, lanes), memory_type(array.dtype)
+    kind, scalar = value_type(array.dtype, lanes), value_type(array.dtype)
     guards = _lane_guards(v, guard, lanes)
     pairs = zip(_elements(v, array, index, lanes), guards, strict=True)
     for lane, (pointer, on) in enumerate(pairs):

@@ -19,10 +19,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ...errors import CompilerError
-from ...expr import COMBINE, Array, Literal, Load, Op
+from ...expr import Array, Literal
 from ...index import bounds
 from ...loops.ir import (
-    Accumulate,
     Alloc,
     Barrier,
     Body,
@@ -35,8 +34,10 @@ from ...loops.ir import (
     Store,
     statements,
 )
+from ...loops.legal import CPU, legalise
+from ...loops.legal.rules import Native
 from . import accesses
-from .notation import memory_type
+from .notation import value_type
 from .target import Target
 from .values import Values
 
@@ -50,7 +51,8 @@ def codegen(function: Function, target: Target, shared: Collection[str] = ()) ->
     may lie in the same memory as another argument (an output written over an input); all others are
     taken not to overlap with what is written. Raises CompilerError for what it cannot express.
     """
-    return _Kernel(function, target, shared).text()
+    native = Native(fma=target.fma, half=target.half)
+    return _Kernel(legalise(function, CPU, native), target, shared).text()
 
 
 def scratch_bytes(function: Function) -> int:
@@ -80,7 +82,7 @@ class _Kernel:
         self.target = target
         self.shared = shared
         known = {a.name for a in function.arguments}
-        self.values = Values(target, _written(function.body), known.intersection(shared))
+        self.values = Values(_written(function.body), known.intersection(shared))
         self.entry: list[str] = []
 
     def text(self) -> str:
@@ -149,8 +151,6 @@ class _Kernel:
                 v.define(local, v.value(value), v.level)
             case Store():
                 accesses.store(v, stmt.array, stmt.index, stmt.value, stmt.guard)
-            case Accumulate():
-                self.accumulate(stmt)
             case If():
                 self.choice(stmt)
             case Barrier():
@@ -160,31 +160,13 @@ class _Kernel:
             case _:
                 raise CompilerError(f"{self.function.name}: codegen: {type(stmt).__name__}")
 
-    def accumulate(self, stmt: Accumulate) -> None:
-        """Load, combine, store; a product of floats is added in one rounding."""
-        array, value = stmt.array, stmt.value
-        lanes = max(stmt.index.lanes, value.lanes, 1 if stmt.guard is None else stmt.guard.lanes)
-        index = accesses.over_lanes(stmt.index, lanes)
-        alone = accesses.is_private(array, index)
-        before = Load(array, index, None if alone else stmt.guard)
-        new = Op(COMBINE[stmt.op], (before, value))
-        if (
-            self.target.fma
-            and stmt.op == "sum"
-            and isinstance(value, Op)
-            and value.op == "mul"
-            and value.dtype.is_float
-        ):
-            new = Op("fma", (*value.args, before))
-        accesses.store(self.values, array, index, new, stmt.guard)
-
     def alloc(self, array: Array) -> None:
         v = self.values
         if array.name in v.bases:
             v.forget_readers(array.name)
             return
         v.bases[array.name] = name = "%" + v.fresh(array.name)
-        kind = f"[{array.size} x {memory_type(array.dtype)}]"
+        kind = f"[{array.size} x {value_type(array.dtype)}]"
         self.entry.append(f"  {name} = alloca {kind}, align {ALIGNMENT}")
 
     def loop(self, stmt: For) -> None:
@@ -251,4 +233,4 @@ class _Kernel:
 
 def _written(body: Body) -> set[str]:
     """The names of the arrays that a body writes."""
-    return {s.array.name for s in statements(body) if isinstance(s, (Store, Accumulate))}
+    return {s.array.name for s in statements(body) if isinstance(s, Store)}

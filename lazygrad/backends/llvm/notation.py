@@ -6,15 +6,13 @@ import struct
 
 import numpy as np
 
-from ...dtypes import DType, bool_
+from ...dtypes import DType, bfloat16, bool_
 
-MEMORY_TYPES = {
-    "bool": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
+TYPES = {
+    "bool": "i1", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
     "uint8": "i8", "uint16": "i16", "uint32": "i32", "uint64": "i64",
     "float16": "half", "bfloat16": "i16", "float32": "float", "float64": "double",
 }  # fmt: skip
-# As values, bools are single bits and the 16-bit floats are floats that hold a rounded value.
-VALUE_TYPES = {**MEMORY_TYPES, "bool": "i1", "float16": "float", "bfloat16": "float"}
 
 
 def vector_of(scalar: str, lanes: int) -> str:
@@ -23,15 +21,8 @@ def vector_of(scalar: str, lanes: int) -> str:
 
 
 def value_type(dtype: DType, lanes: int = 1) -> str:
-    """LLVM's type of a value."""
-    scalar = VALUE_TYPES[dtype.name]
-    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
-
-
-def memory_type(dtype: DType, lanes: int = 1) -> str:
-    """LLVM's type of elements as they lie in memory."""
-    scalar = MEMORY_TYPES[dtype.name]
-    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
+    """LLVM's type of a dtype's values, in registers and in memory."""
+    return vector_of(TYPES[dtype.name], lanes)
 
 
 def splat(scalar_type: str, text: str, lanes: int) -> str:
@@ -46,13 +37,11 @@ def literal(value: bool | int | float, dtype: DType) -> str:
     if dtype.is_int:
         return str(int(value))
     with np.errstate(over="ignore"):
-        rounded = float(np.asarray(value, np.float64).astype(dtype.numpy))
-    return f"0x{struct.unpack('<Q', struct.pack('<d', rounded))[0]:016X}"
-
-
-def constant(value: bool | int | float, dtype: DType, lanes: int) -> str:
-    """A constant in every lane."""
-    return splat(VALUE_TYPES[dtype.name], literal(value, dtype), lanes)
+        rounded = np.asarray(value, np.float64).astype(dtype.numpy)
+    if dtype.itemsize == 2:
+        bits = int(rounded.view(np.uint16))
+        return str(bits) if dtype == bfloat16 else f"0xH{bits:04X}"
+    return f"0x{struct.unpack('<Q', struct.pack('<d', float(rounded)))[0]:016X}"
 
 
 def suffix(dtype: DType, lanes: int) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from ...dtypes import int32
 from ...expr import (
-    COMBINE,
     Bitcast,
     Broadcast,
     Cast,
+    Choose,
     Expr,
+    Lanes,
     Literal,
     Load,
     Local,
@@ -20,10 +21,9 @@ from ...expr import (
     Var,
     Zip,
 )
-from . import accesses, arithmetic, conversions, math
-from .narrow import narrow
-from .notation import constant, literal, splat, suffix, value_type, vector_of
-from .target import Target
+from ...loops.legal.memory import is_inside
+from . import accesses, arithmetic
+from .notation import literal, splat, value_type, vector_of
 from .writer import Writer
 
 _NONE: frozenset[str] = frozenset()
@@ -36,9 +36,8 @@ class Values(Writer):
     `shared` are global arrays that may lie in the same memory as another one.
     """
 
-    def __init__(self, target: Target, written: Iterable[str], shared: Iterable[str]) -> None:
+    def __init__(self, written: Iterable[str], shared: Iterable[str]) -> None:
         super().__init__()
-        self.target = target
         self.written = set(written)
         self.shared = set(shared)
         if self.shared & self.written:
@@ -46,7 +45,6 @@ class Values(Writer):
         self.bases: dict[str, str] = {}  # each array's pointer
         self._needs: dict[Expr, tuple[Expr, ...]] = {}
         self._reads: dict[Expr, frozenset[str]] = {}  # arrays that change, of those loaded
-        self._expansions: dict[Expr, Expr] = {}
 
     def value(self, e: Expr) -> str:
         """The text of e's value, which is written first where it is not known yet."""
@@ -84,26 +82,19 @@ class Values(Writer):
         if isinstance(e, Load):
             guard = () if e.guard is None else (e.guard,)
             return (*accesses.index_parts(e.index), *guard)
-        if not isinstance(e, (Op, Cast)):
+        if isinstance(e, Choose):
+            return (e.condition,)
+        if not isinstance(e, Op):
             return e.operands
-        expansion = narrow(e)
-        if expansion is None and isinstance(e, Op) and not _has_limit(e):
-            expansion = math.expand(e, self.target.fma)
-        if expansion is not None:
-            self._expansions[e] = expansion
-            return (expansion,)
         return tuple(self.wide(x, e.lanes) for x in e.operands)
 
     def _write_expression(self, e: Expr, needs: tuple[Expr, ...]) -> None:
-        if e in self._expansions:
-            self.define(e, self.known[needs[0]], self.levels[needs[0]])
-        else:
-            stays = self.level > 0 and self._stays(e)
-            level = self.level if stays else self.outermost(needs)
-            self.at(level)
-            text = self._text(e, needs)
-            self.at(self.level)
-            self.define(e, text, level)
+        stays = self.level > 0 and self._stays(e)
+        level = self.level if stays else self.outermost(needs)
+        self.at(level)
+        text = self._text(e, needs)
+        self.at(self.level)
+        self.define(e, text, level)
         reads = self._reads.get(e)
         if reads is None:
             reads = self._reads[e] = self._what_it_reads(e, needs)
@@ -113,8 +104,8 @@ class Values(Writer):
     def _stays(self, e: Expr) -> bool:
         """Whether an expression must be computed where it stands, not before the loop."""
         if isinstance(e, Load):
-            return e.array.name in self.written or not accesses.is_inside(e.array, e.index)
-        return _has_limit(e)
+            return e.array.name in self.written or not is_inside(e.array, e.index)
+        return isinstance(e, Choose)
 
     def _what_it_reads(self, e: Expr, needs: tuple[Expr, ...]) -> frozenset[str]:
         reads = _NONE
@@ -130,9 +121,7 @@ class Values(Writer):
         known = self.known
         match e:
             case Op():
-                if _has_limit(e):
-                    return self._within_limit(e, known[needs[0]])
-                return arithmetic.operate(self, self.target, e, [known[x] for x in needs])
+                return arithmetic.operate(self, e, [known[x] for x in needs])
             case Load():
                 return accesses.load(self, e)
             case Literal():
@@ -144,13 +133,21 @@ class Values(Writer):
             case Cast(x=Ramp() as ramp) if e.dtype == int32:
                 return self._ramp(ramp, "i32")
             case Cast():
-                x = known[e.x]
-                return conversions.cast(self, self.target, e.x.dtype, e.dtype, e.lanes, x)
+                return arithmetic.convert(self, e, known[e.x])
             case Bitcast():
-                x = known[e.x]
-                return conversions.bitcast(self, self.target, e.x.dtype, e.dtype, e.lanes, x)
-            case ReduceLanes():
-                return self._reduce_lanes(e)
+                return arithmetic.reinterpret(self, e.x.dtype, e.dtype, e.lanes, known[e.x])
+            case ReduceLanes():  # of bools: any, or all
+                kind, op = value_type(e.x.dtype, e.x.lanes), "or" if e.op == "max" else "and"
+                name = f"llvm.vector.reduce.{op}.v{e.x.lanes}i1"
+                return self.call(op, "i1", name, (kind, known[e.x]))
+            case Lanes(count=1):
+                kind = value_type(e.dtype, e.x.lanes)
+                return self.write("lane", f"extractelement {kind} {known[e.x]}, i64 {e.start}")
+            case Lanes():
+                kind, picks = value_type(e.dtype, e.x.lanes), range(e.start, e.start + e.count)
+                return arithmetic.shuffle(self, kind, known[e.x], "poison", picks)
+            case Choose():
+                return self._choose(e, known[e.condition])
             case Zip():
                 kind = value_type(e.dtype, e.lanes)
                 return arithmetic.shuffle(self, kind, known[e.x], known[e.y], e.picks)
@@ -158,33 +155,24 @@ class Values(Writer):
                 raise KeyError(f"{e} is not defined here")
         raise TypeError(type(e).__name__)
 
-    def _within_limit(self, e: Op, x: str) -> str:
-        """sin or cos: the polynomial where all lanes are small enough, else the C library."""
-        kind, lanes = value_type(e.dtype, e.lanes), e.lanes
-        limit = constant(math.SIN_LIMIT[e.dtype], e.dtype, lanes)
-        ending = suffix(e.dtype, lanes)
-        size = self.call("size", kind, f"llvm.fabs.{ending}", (kind, x))
-        large = self.write("large", f"fcmp ogt {kind} {size}, {limit}")
-        if lanes > 1:
-            name = f"llvm.vector.reduce.or.v{lanes}i1"
-            large = self.call("large", "i1", name, (vector_of("i1", lanes), large))
-        near, far, done = self.fresh("near"), self.fresh("far"), self.fresh("done")
-        expansion = math.expand(e, self.target.fma)
-        assert expansion is not None
-        self.open(near, conditional=True)
-        near_value = self.value(expansion)
-        inner = self.close()
-        self.line(f"br i1 {large}, label %{far}, label %{near}")
-        self.label(near)
-        self.sink.lines += inner.lines
-        self.line(f"br label %{done}")
-        self.label(far)
-        far_value = self.call("exact", kind, f"llvm.{e.op}.{ending}", (kind, x))
-        self.line(f"br label %{done}")
+    def _choose(self, e: Choose, condition: str) -> str:
+        """One of two values, by a branch."""
+        sides: list[tuple[str, str]] = []
+        done, scopes = self.fresh("done"), []
+        for side in (e.x, e.y):
+            label = self.fresh("side")
+            self.open(label, conditional=True)
+            text = self.value(side)
+            scopes.append((label, scope := self.close()))
+            sides.append((text, scope.block))
+        self.line(f"br i1 {condition}, label %{scopes[0][0]}, label %{scopes[1][0]}")
+        for label, scope in scopes:
+            self.label(label)
+            self.sink.lines += scope.lines
+            self.line(f"br label %{done}")
         self.label(done)
-        return self.write(
-            e.op, f"phi {kind} [ {near_value}, %{inner.block} ], [ {far_value}, %{far} ]"
-        )
+        pairs = ", ".join(f"[ {text}, %{block} ]" for text, block in sides)
+        return self.write("chosen", f"phi {value_type(e.dtype, e.lanes)} {pairs}")
 
     def _splat(self, e: Broadcast) -> str:
         x, scalar = self.known[e.x], value_type(e.dtype)
@@ -213,16 +201,3 @@ class Values(Writer):
             "ramp",
             f"add nsw {vector_of(scalar, e.lanes)} {self._every_lane(base, scalar, e)}, {steps}",
         )
-
-    def _reduce_lanes(self, e: ReduceLanes) -> str:
-        def combine(lanes: int, x: str, y: str) -> str:
-            left, right = Local("x", e.dtype, lanes), Local("y", e.dtype, lanes)
-            op = Op(COMBINE[e.op], (left, right))
-            return arithmetic.operate(self, self.target, op, [x, y])
-
-        return arithmetic.reduce_lanes(self, e.dtype, e.x.lanes, self.known[e.x], combine)
-
-
-def _has_limit(e: Expr) -> bool:
-    """Whether an operation's polynomial holds for some arguments only."""
-    return isinstance(e, Op) and e.op in ("sin", "cos") and e.dtype in math.SIN_LIMIT

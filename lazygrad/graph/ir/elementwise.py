@@ -2,7 +2,7 @@
 
 What the compiler knows of an operation is written here once, in `operation`, and read by graphs,
 loops, evaluators, verifiers, printers, cost models and code generators. Apart from it stand only
-the derivative (`graph/vjp_rules.py`) and the code (`backends/llvm/math.py`,
+the derivative (`graph/vjp_rules.py`) and the code (`loops/legal/functions.py`,
 `backends/opencl/forms.py`).
 """
 

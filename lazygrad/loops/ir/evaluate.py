@@ -15,12 +15,15 @@ import numpy as np
 from ...dtypes import convert
 from ...expr import (
     COMBINE,
+    EVERY_OPERATION,
     OPERATIONS,
     Array,
     Bitcast,
     Broadcast,
     Cast,
+    Choose,
     Expr,
+    Lanes,
     Literal,
     Load,
     Local,
@@ -168,7 +171,7 @@ class _Run:
             case Literal():
                 return e.dtype.numpy.type(e.value)
             case Op():
-                return operate(OPERATIONS[e.op], *map(np.asarray, operands))[()]
+                return operate(EVERY_OPERATION[e.op], *map(np.asarray, operands))[()]
             case Cast():
                 return convert(np.asarray(operands[0]), e.dtype)[()]
             case Bitcast():
@@ -183,6 +186,10 @@ class _Run:
                 return _reduce_lanes(e, operands[0])
             case Zip():
                 return np.concatenate(operands)[e.picks]
+            case Lanes(start=start, count=count):
+                return operands[0][start : start + count] if count > 1 else operands[0][start]
+            case Choose():
+                return operands[1] if operands[0] else operands[2]
             case Var() | Local():
                 raise NameError(f"{e.name} has no value here")
         raise TypeError(type(e).__name__)

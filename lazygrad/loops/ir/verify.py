@@ -8,11 +8,13 @@ from ...dtypes import bool_, int64
 from ...errors import CompilerError
 from ...expr import (
     COMBINE,
-    OPERATIONS,
+    EVERY_OPERATION,
     Array,
     Bitcast,
     Broadcast,
+    Choose,
     Expr,
+    Lanes,
     Literal,
     Load,
     Local,
@@ -250,11 +252,17 @@ class _Checker:
             case Zip(x=x, y=y):
                 if _kind(x) != _kind(y) or x.lanes % e.block or e.block % (2 * e.grain):
                     raise _Fault(f"{e} zips {_kind(x)} and {_kind(y)}")
+            case Lanes(x=x):
+                if not 0 <= e.start < e.start + e.count <= x.lanes:
+                    raise _Fault(f"{e} takes lanes that {_kind(x)} has not")
+            case Choose(condition=condition, x=x, y=y):
+                if _kind(condition) != "bool" or _kind(x) != _kind(y):
+                    raise _Fault(f"{e} chooses by {_kind(condition)} of {_kind(x)} and {_kind(y)}")
         return names
 
 
 def _check_operation(e: Op) -> None:
-    operation = OPERATIONS.get(e.op)
+    operation = EVERY_OPERATION.get(e.op)
     if operation is None or operation.arity != len(e.args):
         raise _Fault(f"{e.op} has {len(e.args)} operands")
     values = e.args[1:] if e.op == "where" else e.args

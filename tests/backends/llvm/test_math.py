@@ -1,4 +1,4 @@
-"""The polynomials stay within the error that lazygrad/backends/llvm/math.py states."""
+"""The polynomials stay within the error that lazygrad/loops/legal/functions.py states."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lazygrad.backends.llvm import math as module
 from lazygrad.dtypes import DType, bfloat16, float16, float32, float64
-from lazygrad.expr import Array, Expr, Literal, Load, Op, Ramp, Var
+from lazygrad.expr import Array, Load, Op, Ramp, Var
 from lazygrad.index import mul
 from lazygrad.loops.ir import For, Function, Store
+from lazygrad.loops.legal import functions as module
 
 if TYPE_CHECKING:
     from .conftest import Runner
@@ -129,27 +129,3 @@ def test_pow(run: Runner) -> None:
         worst = int(np.argmax(error))
         assert error[worst] <= limit, (given["a"][worst], given["b"][worst], got[worst])
         assert (np.signbit(got) == np.signbit(want))[np.isfinite(want)].all()
-
-
-def test_a_square_is_one_multiplication() -> None:
-    x = Load(Array("x", float64, 1), Literal(0))
-    two = Literal(2.0, float64)
-    assert module.expand(Op("pow", (x, two)), True) is Op("mul", (x, x))
-
-
-def test_without_fma_sums_of_products_are_two_operations() -> None:
-    x = Load(Array("x", float32, 1), Literal(0))
-
-    def count(e: Expr, op: str) -> int:
-        return isinstance(e, Op) * (getattr(e, "op", "") == op) + sum(
-            count(operand, op) for operand in e.operands
-        )
-
-    with_fma, without = (module.expand(Op("erf", (x,)), fma) for fma in (True, False))
-    assert with_fma is not None
-    assert without is not None
-    assert count(without, "fma") < count(with_fma, "fma")
-
-
-def test_integers_have_no_functions() -> None:
-    assert module.expand(Op("add", (Literal(1), Literal(2))), True) is None

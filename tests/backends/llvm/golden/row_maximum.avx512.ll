@@ -36,18 +36,18 @@ k.loop:
   br i1 %k.more, label %k.loop, label %k.done
 k.done:
   %best.2 = load <16 x float>, ptr %best, align 4
-  %lanes = shufflevector <16 x float> %best.2, <16 x float> poison, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>
-  %lanes.1 = shufflevector <16 x float> %best.2, <16 x float> poison, <8 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>
-  %max.1 = call nsz <8 x float> @llvm.maximum.v8f32(<8 x float> %lanes, <8 x float> %lanes.1)
-  %lanes.2 = shufflevector <8 x float> %max.1, <8 x float> poison, <4 x i32> <i32 0, i32 1, i32 2, i32 3>
-  %lanes.3 = shufflevector <8 x float> %max.1, <8 x float> poison, <4 x i32> <i32 4, i32 5, i32 6, i32 7>
-  %max.2 = call nsz <4 x float> @llvm.maximum.v4f32(<4 x float> %lanes.2, <4 x float> %lanes.3)
-  %lanes.4 = shufflevector <4 x float> %max.2, <4 x float> poison, <2 x i32> <i32 0, i32 1>
-  %lanes.5 = shufflevector <4 x float> %max.2, <4 x float> poison, <2 x i32> <i32 2, i32 3>
-  %max.3 = call nsz <2 x float> @llvm.maximum.v2f32(<2 x float> %lanes.4, <2 x float> %lanes.5)
-  %lane = extractelement <2 x float> %max.3, i64 0
-  %lane.1 = extractelement <2 x float> %max.3, i64 1
-  %max.4 = call nsz float @llvm.maximum.f32(float %lane, float %lane.1)
+  %lanes = shufflevector <16 x float> %best.2, <16 x float> poison, <8 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>
+  %lanes.1 = shufflevector <16 x float> %best.2, <16 x float> poison, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>
+  %max.1 = call nsz <8 x float> @llvm.maximum.v8f32(<8 x float> %lanes.1, <8 x float> %lanes)
+  %lanes.2 = shufflevector <8 x float> %max.1, <8 x float> poison, <4 x i32> <i32 4, i32 5, i32 6, i32 7>
+  %lanes.3 = shufflevector <8 x float> %max.1, <8 x float> poison, <4 x i32> <i32 0, i32 1, i32 2, i32 3>
+  %max.2 = call nsz <4 x float> @llvm.maximum.v4f32(<4 x float> %lanes.3, <4 x float> %lanes.2)
+  %lanes.4 = shufflevector <4 x float> %max.2, <4 x float> poison, <2 x i32> <i32 2, i32 3>
+  %lanes.5 = shufflevector <4 x float> %max.2, <4 x float> poison, <2 x i32> <i32 0, i32 1>
+  %max.3 = call nsz <2 x float> @llvm.maximum.v2f32(<2 x float> %lanes.5, <2 x float> %lanes.4)
+  %lane = extractelement <2 x float> %max.3, i64 1
+  %lane.1 = extractelement <2 x float> %max.3, i64 0
+  %max.4 = call nsz float @llvm.maximum.f32(float %lane.1, float %lane)
   %out.at = getelementptr float, ptr %out, i64 %i
   store float %max.4, ptr %out.at, align 4
   %i.next = add nuw nsw i64 %i, 1

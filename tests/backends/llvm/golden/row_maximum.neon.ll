@@ -36,12 +36,12 @@ k.loop:
   br i1 %k.more, label %k.loop, label %k.done
 k.done:
   %best.2 = load <4 x float>, ptr %best, align 4
-  %lanes = shufflevector <4 x float> %best.2, <4 x float> poison, <2 x i32> <i32 0, i32 1>
-  %lanes.1 = shufflevector <4 x float> %best.2, <4 x float> poison, <2 x i32> <i32 2, i32 3>
-  %max.1 = call nsz <2 x float> @llvm.maximum.v2f32(<2 x float> %lanes, <2 x float> %lanes.1)
-  %lane = extractelement <2 x float> %max.1, i64 0
-  %lane.1 = extractelement <2 x float> %max.1, i64 1
-  %max.2 = call nsz float @llvm.maximum.f32(float %lane, float %lane.1)
+  %lanes = shufflevector <4 x float> %best.2, <4 x float> poison, <2 x i32> <i32 2, i32 3>
+  %lanes.1 = shufflevector <4 x float> %best.2, <4 x float> poison, <2 x i32> <i32 0, i32 1>
+  %max.1 = call nsz <2 x float> @llvm.maximum.v2f32(<2 x float> %lanes.1, <2 x float> %lanes)
+  %lane = extractelement <2 x float> %max.1, i64 1
+  %lane.1 = extractelement <2 x float> %max.1, i64 0
+  %max.2 = call nsz float @llvm.maximum.f32(float %lane.1, float %lane)
   %out.at = getelementptr float, ptr %out, i64 %i
   store float %max.2, ptr %out.at, align 4
   %i.next = add nuw nsw i64 %i, 1

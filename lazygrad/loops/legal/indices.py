@@ -12,24 +12,32 @@ from __future__ import annotations
 from ...dtypes import int32, int64
 from ...expr import COMPARISONS, Broadcast, Cast, Expr, Literal, Op
 from ...index import bounds
+from .rules import Native, Rules
 
-_MOVES_INTO = frozenset(("add", "sub", "mul", "floordiv", "mod", "min", "max"))
+INDICES = Rules()
+_MOVES_INTO = frozenset(("add", "sub", "mul", "quotient", "remainder", "shr", "and", "min", "max"))
 
 
-def narrow(e: Expr) -> Expr | None:
-    """e with its index vectors in 32 bits; None where nothing is to be gained, or they might not
-    fit."""
-    if e.lanes == 1:
+@INDICES.rule(*COMPARISONS, kinds="i")
+def compare_in_32_bits(e: Op, native: Native) -> Expr | None:
+    """x < y  ->  int32(x) < int32(y)  of vectors"""
+    x, y = e.args
+    if e.lanes == 1 or x.dtype != int64 or not (_fits(x) and _fits(y)):
         return None
-    match e:
-        case Op(op=op, args=(x, y)) if op in COMPARISONS and x.dtype == int64:
-            return Op(op, (_cast(x), _cast(y))) if _fits(x) and _fits(y) else None
-        case Cast(x=x) if x.dtype == int64 and e.dtype.is_float:
+    return Op(e.op, (_cast(x), _cast(y)))
+
+
+@INDICES.rule(Cast, kinds="i")
+def convert_in_32_bits(e: Cast, native: Native) -> Expr | None:
+    """float32(x)  ->  float32(int32(x)),   int32(x + y)  ->  int32(x) + int32(y)  of vectors"""
+    if e.lanes == 1 or e.x.dtype != int64:
+        return None
+    match e.x:
+        case x if e.dtype.is_float:
             return Cast(_cast(x), e.dtype) if _fits(x) else None
-        case Cast(x=Op(op=op, args=args)) if e.dtype == int32 and args[-1].dtype == int64:
-            if op in _MOVES_INTO and all(map(_fits, args)):
-                return Op(op, tuple(map(_cast, args)))
-        case Cast(x=Broadcast(x=x)) if e.dtype == int32 and x.dtype == int64:
+        case Op(op=op, args=args) if e.dtype == int32 and op in _MOVES_INTO:
+            return Op(op, tuple(map(_cast, args))) if all(map(_fits, args)) else None
+        case Broadcast(x=x) if e.dtype == int32:
             return Broadcast(_cast(x), e.lanes)
     return None
 

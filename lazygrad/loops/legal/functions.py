@@ -9,7 +9,7 @@ of the relative error. Largest errors found in tests over all exponents, in unit
     float32   1.0   0.9   2.5   2.5   2.4    1.2   0.5
     float64   1.0   0.9   2.2   2.2   2.5    1.5   the C library's
 
-sin and cos hold up to SIN_LIMIT; beyond, codegen calls the C library.
+sin and cos hold up to SIN_LIMIT; beyond, the C library is called.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...dtypes import DType, float32, float64, uint32, uint64
-from ...expr import Bitcast, Broadcast, Cast, Expr, Literal, Op
+from ...expr import Bitcast, Cast, Choose, Expr, Literal, Op, ReduceLanes
+from .rules import Native, Rules, scalar_of
 
 
 @dataclass(frozen=True)
-class _Format:
+class Format:
     """The numbers of a float format: its exponent's bias, the bits of its fraction, and an unsigned
     integer of the same size."""
 
@@ -39,9 +40,9 @@ class _Format:
         return 1.5 * 2.0**self.fraction
 
 
-_FORMATS = {
-    float32: _Format(float32, uint32, 127, 23),
-    float64: _Format(float64, uint64, 1023, 52),
+FORMATS = {
+    float32: Format(float32, uint32, 127, 23),
+    float64: Format(float64, uint64, 1023, 52),
 }
 
 # (e**r - 1 - r) / r**2 for |r| <= log(2) / 2
@@ -133,34 +134,12 @@ _PI_SHORT = (
 )
 
 
-def expand(e: Op, fma: bool) -> Expr | None:
-    """e in simple operations; None where it is one, or a call of the C library.
-
-    `fma`: whether x * y + z is a single instruction, worth using wherever it fits. Where only one
-    rounding will do, the operation "fma" is used in any case.
-    """
-    function = _FUNCTIONS.get(e.op)
-    if function is None or not e.dtype.is_float:
-        return None
-    if e.dtype.itemsize == 2:
-        return Cast(Op(e.op, tuple(Cast(x, float32) for x in e.args)), e.dtype)
-    if e.op == "pow" and (e.dtype == float64 or _is_two(e.args[1])):
-        return Op("mul", (e.args[0], e.args[0])) if _is_two(e.args[1]) else None
-    return function(Real(e.dtype, fma), *e.args)
-
-
-def _is_two(e: Expr) -> bool:
-    if isinstance(e, Broadcast):
-        e = e.x
-    return isinstance(e, Literal) and e.value == 2
-
-
 class Real:
     """Makes expressions in one float dtype; numbers stand for themselves."""
 
     def __init__(self, dtype: DType, fma: bool) -> None:
         self.dtype = dtype
-        self.format = _FORMATS[dtype]
+        self.format = FORMATS[dtype]
         self.has_fma = fma
 
     def lit(self, x: Expr | float) -> Expr:
@@ -371,6 +350,35 @@ def pow(m: Real, x: Expr, y: Expr) -> Expr:
     return m.where(is_one, 1.0, result)
 
 
-_FUNCTIONS: dict[str, Callable[..., Expr]] = {
-    "exp": exp, "log": log, "sin": sin, "cos": cos, "tanh": tanh, "erf": erf, "pow": pow,
+# --------------------------------------------------------------------------- rules
+
+FUNCTIONS = Rules()
+_EVERYWHERE: dict[str, Callable[..., Expr]] = {
+    "exp": exp, "log": log, "tanh": tanh, "erf": erf,
 }  # fmt: skip
+_UP_TO_A_LIMIT: dict[str, Callable[..., Expr]] = {"sin": sin, "cos": cos}
+
+
+@FUNCTIONS.rule(*_EVERYWHERE, kinds="f")
+def expand_function(e: Op, native: Native) -> Expr | None:
+    """exp(x)  ->  its polynomial, and so on for log, tanh and erf"""
+    return _EVERYWHERE[e.op](Real(e.dtype, native.fma), *e.args)
+
+
+@FUNCTIONS.rule(*_UP_TO_A_LIMIT, kinds="f")
+def expand_within_limit(e: Op, native: Native) -> Expr | None:
+    """sin(x)  ->  sin(x) if abs(x) > SIN_LIMIT in any lane else its polynomial;  cos likewise"""
+    is_large: Expr = Op("lt", (Literal(SIN_LIMIT[e.dtype], e.dtype), Op("abs", e.args)))
+    if e.lanes > 1:
+        is_large = ReduceLanes("max", is_large)
+    return Choose(is_large, e, _UP_TO_A_LIMIT[e.op](Real(e.dtype, native.fma), *e.args))
+
+
+@FUNCTIONS.rule("pow", kinds="f")
+def expand_power(e: Op, native: Native) -> Expr | None:
+    """x ** 2  ->  x * x;   x ** y  ->  e ** (y * log(x))  of float32"""
+    x, y = e.args
+    exponent = scalar_of(y)
+    if isinstance(exponent, Literal) and exponent.value == 2:
+        return Op("mul", (x, x))
+    return pow(Real(e.dtype, native.fma), x, y) if e.dtype == float32 else None

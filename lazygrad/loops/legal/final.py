@@ -1,0 +1,47 @@
+"""What is left after legalisation: the operations that a code generator prints one to one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...errors import CompilerError
+from ...expr import Expr, Load, Op, ReduceLanes, walk
+from ..ir import Accumulate, Function, expressions, statements
+from .rules import kind_of
+
+Subset = Mapping[str, str]
+"""For each operation the kinds of its operands: b (bool), i and u (signed and unsigned integers),
+f (float32, float64), h (16-bit floats)."""
+
+
+def _of(kinds: str, names: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), kinds)
+
+
+LLVM: Subset = {
+    **_of("iuf", "add sub mul lt le eq ne max min remainder"),
+    **_of("iu", "shl shr quotient"),
+    **_of("biu", "and or xor"),
+    **_of("f", "div neg floor ceil trunc round sqrt fma sin cos pow"),
+    "abs": "if", "where": "biufh", "any": "b",
+}  # fmt: skip
+
+
+def verify_final(function: Function, subset: Subset) -> None:
+    """Check that a function has no sums in place, no loads of bools, and no operation that is not
+    in the subset. Raises CompilerError, naming the function and the fault."""
+    memo: dict[Expr, None] = {}
+
+    def visit(e: Expr, _: object) -> None:
+        name = e.op if isinstance(e, Op) else "any" if isinstance(e, ReduceLanes) else ""
+        kind = kind_of(e.operands[-1].dtype) if name else ""
+        if kind not in subset.get(name, "") or (isinstance(e, Load) and e.dtype.kind == "bool"):
+            raise CompilerError(
+                f"verify: {function.name}: {e} is left, which no code is written for"
+            )
+
+    for stmt in statements(function.body):
+        if isinstance(stmt, Accumulate):
+            raise CompilerError(f"verify: {function.name}: {stmt.array.name} still accumulates")
+        for e in expressions(stmt):
+            walk(e, visit, memo)

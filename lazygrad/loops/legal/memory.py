@@ -1,0 +1,87 @@
+"""What is in memory: sums in place as stores, bools as bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...dtypes import bool_, uint8
+from ...expr import COMBINE, Array, Bitcast, Cast, Expr, Literal, Load, Op, Ramp
+from ...index import bounds
+from ..ir import Accumulate, Alloc, Body, For, Function, If, Prefetch, Stmt, Store
+from .rules import Native, Rules, retyped
+
+BOOLS = Rules()
+
+
+def is_inside(array: Array, index: Expr, count: int = 1) -> bool:
+    """Whether bounds prove that elements index .. index + count - 1 are within the array."""
+    low, high = bounds(index)
+    return 0 <= low and high + count <= array.size
+
+
+def is_private(array: Array, index: Expr, count: int = 1) -> bool:
+    """Whether elements may be read and written back whatever a guard says: no one else sees."""
+    return array.scope != "global" and is_inside(array, index, count)
+
+
+def over_lanes(index: Expr, lanes: int) -> Expr:
+    """The index of a vector access: a scalar one stands for the elements from there on."""
+    return Ramp(index, 1, lanes) if index.lanes == 1 and lanes > 1 else index
+
+
+def store_sums(stmt: Accumulate, native: Native) -> Store:
+    """array[i] += x * y  ->  array[i] = fma(x, y, array[i]),   and  array[i] + x  of any other x"""
+    array, value, guard = stmt.array, stmt.value, stmt.guard
+    lanes = max(stmt.index.lanes, value.lanes, 1 if guard is None else guard.lanes)
+    index = over_lanes(stmt.index, lanes)
+    before = Load(array, index, None if is_private(array, index) else guard)
+    new = Op(COMBINE[stmt.op], (before, value))
+    if native.fma and stmt.op == "sum" and isinstance(value, Op) and value.op == "mul":
+        new = Op("fma", (*value.args, before)) if value.dtype.is_float else new
+    return Store(array, index, new, guard)
+
+
+def _in_memory(array: Array) -> Array:
+    return retyped(array, uint8) if array.dtype == bool_ else array
+
+
+@BOOLS.rule(Load)
+def load_bytes(e: Load, native: Native) -> Expr | None:
+    """x[i]  ->  bytes of x[i] != 0  of an array of bools"""
+    if e.dtype != bool_:
+        return None
+    return Op("ne", (Load(_in_memory(e.array), e.index, e.guard), Literal(0, uint8)))
+
+
+@BOOLS.rule(Bitcast)
+def read_bools_as_bytes(e: Bitcast, native: Native) -> Expr | None:
+    """bits_uint8(x)  ->  uint8(x)  of a bool,   bits_bool(x)  ->  x != 0"""
+    return Cast(e.x, e.dtype) if bool_ in (e.dtype, e.x.dtype) else None
+
+
+def legalise_memory(function: Function, native: Native) -> Function:
+    """Turn Accumulate into Store, and arrays of bools into arrays of bytes, which are 0 or 1.
+
+    Requires: no Accumulate that may be left out. Ensures: no Accumulate; only loads of bools are
+    left for the rule `load_bytes`.
+    """
+
+    def of_body(body: Body) -> Body:
+        return tuple(map(of_statement, body))
+
+    def of_statement(stmt: Stmt) -> Stmt:
+        match stmt:
+            case For():
+                return replace(stmt, body=of_body(stmt.body))
+            case If():
+                return replace(stmt, body=of_body(stmt.body), otherwise=of_body(stmt.otherwise))
+            case Accumulate():
+                return of_statement(store_sums(stmt, native))
+            case Store(array=array, value=value) if array.dtype == bool_:
+                return replace(stmt, array=_in_memory(array), value=Cast(value, uint8))
+            case Alloc(array) | Prefetch(array) if array.dtype == bool_:
+                return replace(stmt, array=_in_memory(array))
+        return stmt
+
+    arguments = tuple(map(_in_memory, function.arguments))
+    return replace(function, arguments=arguments, body=of_body(function.body))

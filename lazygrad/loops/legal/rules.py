@@ -1,0 +1,154 @@
+"""Rules from an expression to one in the operations of a target, and the driver that applies them.
+
+A rule's docstring is its equation. A left side that occurs in its own right side means there what
+the machine does: `int32(x)` of a float in the rule for `int32(x)` is the machine's conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ...dtypes import DType, is_low_precision
+from ...expr import Array, Broadcast, Cast, Expr, Literal, Op
+from ...index import bounds
+
+
+@dataclass(frozen=True)
+class Native:
+    """What a target computes without help.
+
+    `fma`: x * y + z is one instruction. `half`: float16 is converted by an instruction.
+    `half_arithmetic`: and computed with. `lanes`: the widths of its vectors, widest first; empty
+    where every width is one.
+    """
+
+    fma: bool = True
+    half: bool = True
+    half_arithmetic: bool = False
+    lanes: tuple[int, ...] = ()
+
+
+KINDS = {"bool": "b", "int": "i", "uint": "u", "float": "f"}
+"""A letter for each kind of dtype; "h" is one of the floats of 16 bits."""
+
+
+def kind_of(dtype: DType) -> str:
+    """The letter of a dtype's kind."""
+    return "h" if is_low_precision(dtype) else KINDS[dtype.kind]
+
+
+Rule = Callable[[Any, Native], Expr | None]
+R = TypeVar("R", bound=Rule)
+Key = tuple[str | type, DType]  # an operation or a class, and the dtype of its last operand
+
+
+class Rules:
+    """Rules, found by what they are for."""
+
+    def __init__(self, *parts: Rules) -> None:
+        """The rules of all parts, in order: the first that applies is taken."""
+        self._rules: list[tuple[tuple[str | type, ...], str, Rule]] = [
+            entry for part in parts for entry in part._rules
+        ]
+        self._found: dict[Key, tuple[Rule, ...]] = {}
+
+    def rule(self, *of: str | type, kinds: str = "biufh") -> Callable[[R], R]:
+        """Decorator: the function is a rule for these operations, or classes of expressions, whose
+        last operand is of one of these kinds."""
+
+        def register(function: R) -> R:
+            self._rules.append((of, kinds, function))
+            return function
+
+        return register
+
+    def _find(self, key: Key) -> tuple[Rule, ...]:
+        kind = kind_of(key[1])
+        found = tuple(rule for of, kinds, rule in self._rules if key[0] in of and kind in kinds)
+        self._found[key] = found
+        return found
+
+    def legalise(self, e: Expr, native: Native, memo: dict[Expr, Expr]) -> Expr:
+        """e after every rule; `memo` has what came of expressions before, of the same target."""
+        found = self._found
+        stack = [e]
+        while stack:
+            top = stack[-1]
+            if top in memo:
+                stack.pop()
+                continue
+            operands = top.operands
+            missing = [x for x in operands if x not in memo]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            new = top
+            if operands:
+                for x in operands:
+                    if memo[x] is not x:
+                        new = top.with_operands(tuple([memo[x] for x in operands]))
+                        break
+                key = (new.op if isinstance(new, Op) else type(new), new.operands[-1].dtype)
+                rules = found.get(key)
+                for rule in self._find(key) if rules is None else rules:
+                    if (result := rule(new, native)) is not None:
+                        memo[new] = new  # where it occurs in its own right side
+                        memo[new] = new = self.legalise(result, native, memo)
+                        break
+            memo[top] = memo[new] = new
+        return memo[e]
+
+
+# --------------------------------------------------------------------------- building
+
+
+def op(name: str, *args: Expr) -> Expr:
+    """An operation."""
+    return Op(name, args)
+
+
+def lit(value: float, like: Expr) -> Expr:
+    """A constant of another expression's dtype."""
+    return Literal(value, like.dtype)
+
+
+def where(condition: Expr, x: Expr, y: Expr) -> Expr:
+    """x or y; the one of them that it must be where the condition is a constant."""
+    if isinstance(condition, Literal):
+        return x if condition.value else y
+    return Op("where", (condition, x, y))
+
+
+def is_equal(x: Expr, value: int) -> Expr:
+    """x == value for an integer; a constant where the bounds say that it never is."""
+    low, high = bounds(x)
+    if low <= value <= high:
+        return Op("eq", (x, lit(value, x)))
+    return Literal(False, Op("eq", (x, x)).dtype)
+
+
+def either(x: Expr, y: Expr) -> Expr:
+    """x or y, of bools."""
+    if isinstance(x, Literal):
+        return x if x.value else y
+    if isinstance(y, Literal):
+        return y if y.value else x
+    return Op("or", (x, y))
+
+
+def scalar_of(e: Expr) -> Expr:
+    """The scalar that is in every lane, where e says so; else e."""
+    return e.x if isinstance(e, Broadcast) else e
+
+
+def cast(x: Expr, dtype: DType) -> Expr:
+    """x in another dtype."""
+    return x if x.dtype == dtype else Cast(x, dtype)
+
+
+def retyped(array: Array, dtype: DType) -> Array:
+    """The same memory as elements of another dtype of the same size."""
+    return Array(array.name, dtype, array.size, array.scope)

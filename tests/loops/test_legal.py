@@ -1,0 +1,189 @@
+"""Legalised expressions mean what they meant, and only operations of the target are left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lazygrad.dtypes import ALL, DType, bool_, float16, float32, float64, int32, int64, uint8
+from lazygrad.errors import CompilerError
+from lazygrad.expr import (
+    COMPARISONS,
+    OPERATIONS,
+    Array,
+    Cast,
+    Expr,
+    Literal,
+    Load,
+    Op,
+    Ramp,
+    ReduceLanes,
+)
+from lazygrad.loops.ir import Accumulate, Function, Stmt, Store
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
+from lazygrad.loops.legal import CPU, legalise
+from lazygrad.loops.legal.final import LLVM, verify_final
+from lazygrad.loops.legal.rules import Native
+
+N = 64
+TARGETS = {
+    "all": Native(),
+    "no_fma": Native(fma=False),
+    "no_half": Native(fma=False, half=False),
+}
+INEXACT = {op for op, known in OPERATIONS.items() if known.is_approximate}
+
+
+def samples(dtype: DType, seed: int) -> np.ndarray:
+    """Random values and the special ones of a dtype."""
+    random = np.random.default_rng(seed)
+    if dtype == bool_:
+        return random.integers(0, 2, N).astype(bool)
+    if dtype.is_float:
+        special = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, np.inf, -np.inf, np.nan, 6e-8, 65504.0]
+        values = random.standard_normal(N) * 2.0 ** random.integers(-4, 5, N)
+        values[: N // 2] = random.choice(special, N // 2)
+        return values.astype(dtype.numpy)
+    values = random.integers(-20 if dtype.kind == "int" else 0, 20, N).astype(dtype.numpy)
+    extremes = np.array([dtype.min, dtype.max, 1, 0], dtype.numpy)
+    values[: N // 3] = random.choice(extremes, N // 3)
+    return values
+
+
+def function_of(*values: Expr, lanes: int = 1) -> Function:
+    """A function that stores each value of its inputs' elements."""
+    inputs = {
+        part.array.name: part.array for value in values for part in parts(value)
+        if isinstance(part, Load)
+    }  # fmt: skip
+    outputs = [Array(f"out{n}", value.dtype, N) for n, value in enumerate(values)]
+    body = tuple(Store(out, at(lanes), value) for out, value in zip(outputs, values, strict=True))
+    return Function("f", (*outputs, *inputs.values()), len(outputs), body)
+
+
+def parts(e: Expr) -> list[Expr]:
+    return [e, *(part for x in e.operands for part in parts(x))]
+
+
+def at(lanes: int) -> Expr:
+    return Ramp(Literal(0), 1, lanes) if lanes > 1 else Literal(0)
+
+
+def outputs(function: Function, given: dict[str, np.ndarray]) -> list[np.ndarray]:
+    arrays = {a.name: np.zeros(a.size, a.dtype.numpy) for a in function.arguments}
+    for argument in function.arguments[function.outputs :]:
+        arrays[argument.name] = given[argument.name].view(argument.dtype.numpy).copy()
+    evaluate(function, arrays)
+    return [arrays[argument.name] for argument in function.arguments[: function.outputs]]
+
+
+def check(function: Function, native: Native, given: dict[str, np.ndarray], ulps: int = 0) -> None:
+    """The legalised function is legal, and gives what the function gives."""
+    legal = legalise(function, CPU, native)
+    verify(legal, final=True)
+    verify_final(legal, LLVM)
+    for got, want in zip(outputs(legal, given), outputs(function, given), strict=True):
+        got = got.view(want.dtype)
+        if want.dtype.kind not in "iub":
+            got, want = got.astype(np.float64), want.astype(np.float64)
+        np.testing.assert_allclose(got, want, rtol=ulps * 2.0**-22, atol=0)
+
+
+@pytest.mark.parametrize("native", TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("dtype", ALL, ids=str)
+def test_operations_mean_the_same(dtype: DType, native: Native) -> None:
+    x, y, z = (Load(Array(name, dtype, N), at(N)) for name in "xyz")
+    condition = Load(Array("c", bool_, N), at(N))
+    given = {name: samples(dtype, n) for n, name in enumerate("xyz")} | {"c": samples(bool_, 3)}
+    exact = [
+        op
+        for op, known in OPERATIONS.items()
+        if known.accepts(dtype) and op not in INEXACT | {"where"}
+    ]
+    if dtype in (float32, float64) and not native.fma:
+        exact.remove("fma")  # NumPy rounds the product of float64 twice
+    values = [Op(op, (x, y, z)[: OPERATIONS[op].arity]) for op in exact] + [
+        Op("where", (condition, x, y))
+    ]
+    check(function_of(*values, lanes=N), native, given)
+
+
+@pytest.mark.parametrize("dtype", [float16, float32, float64], ids=str)
+def test_functions_mean_the_same(dtype: DType) -> None:
+    x, y = (Load(Array(name, dtype, N), at(N)) for name in "xy")
+    given = {"x": samples(dtype, 0) / 4, "y": samples(dtype, 1) / 4}
+    values = [Op(op, (x, y)[: OPERATIONS[op].arity]) for op in sorted(INEXACT)]
+    check(function_of(*values, lanes=N), Native(), given, ulps=16 if dtype != float16 else 1 << 14)
+
+
+@pytest.mark.parametrize("native", TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("dtype", ALL, ids=str)
+def test_casts_mean_the_same(dtype: DType, native: Native) -> None:
+    given = {f"x{n}": samples(source, n) for n, source in enumerate(ALL)}
+    for name, x in given.items():  # what not every dtype holds has no meaning
+        wide = x.astype(np.float64)
+        given[name] = np.where((wide >= 0) & (wide <= 100), wide, 7).astype(x.dtype)
+    loads = [Load(Array(f"x{n}", source, N), at(N)) for n, source in enumerate(ALL)]
+    check(function_of(*(Cast(x, dtype) for x in loads), lanes=N), native, given)
+
+
+@pytest.mark.parametrize("dtype", [bool_, int64, float16, float32], ids=str)
+@pytest.mark.parametrize("lanes", [1, 7, 8])
+def test_reductions_mean_the_same(dtype: DType, lanes: int) -> None:
+    x = Load(Array("x", dtype, N), at(lanes))
+    values = [ReduceLanes(op, x) for op in ("sum", "prod", "max", "min")]
+    check(function_of(*values), Native(), {"x": samples(dtype, 0)})
+
+
+@pytest.mark.parametrize("dtype", [bool_, uint8, int32, float16, float32], ids=str)
+def test_sums_in_place_mean_the_same(dtype: DType) -> None:
+    out, x = Array("out", dtype, N), Load(Array("x", dtype, N), at(8))
+    body: list[Stmt] = [Store(out, at(8), x)]
+    body += [Accumulate(out, at(8), op, Op("mul", (x, x))) for op in ("sum", "prod", "max", "min")]
+    check(Function("f", (out, x.array), 1, tuple(body)), Native(), {"x": samples(dtype, 0)})
+
+
+def text(value: Expr, native: Native = TARGETS["all"]) -> str:
+    (store,) = legalise(function_of(value), CPU, native).body
+    assert isinstance(store, Store)
+    return str(store.value)
+
+
+def x_of(dtype: DType) -> Expr:
+    return Load(Array("x", dtype, N), Literal(0))
+
+
+@pytest.mark.parametrize(
+    ("value", "legal"),
+    [
+        (Op("floordiv", (x_of(int32), Literal(8, int32))), "(x[0] >> 3:int32)"),
+        (Op("shl", (x_of(uint8), Literal(3, uint8))), "(x[0] << 3:uint8)"),
+        (Op("max", (x_of(bool_), x_of(bool_))), "uint8(((x[0] != 0:uint8) | (x[0] != 0:uint8)))"),
+        (Op("add", (x_of(float16), x_of(float16))), "float16((float32(x[0]) + float32(x[0])))"),
+        (Op("neg", (Op("neg", (x_of(float16),)),)), "float16(--float32(x[0]))"),
+        (Cast(x_of(float32), bool_), "uint8((x[0] != 0.0:float32))"),
+    ],
+)  # fmt: skip
+def test_text_of_rules(value: Expr, legal: str) -> None:
+    assert text(value) == legal
+
+
+def test_without_fma_sums_of_products_are_two_operations() -> None:
+    value = Op("erf", (x_of(float32),))
+    assert "fma" in text(value)
+    assert text(value, TARGETS["no_fma"]).count("fma") < text(value).count("fma")
+
+
+def test_a_square_is_one_multiplication() -> None:
+    value = Op("pow", (x_of(float64), Literal(2.0, float64)))
+    assert text(value) == "(x[0] * x[0])"
+
+
+def test_what_no_code_is_written_for_is_told() -> None:
+    with pytest.raises(CompilerError, match="verify: f: exp"):
+        verify_final(function_of(Op("exp", (x_of(float32),))), LLVM)
+
+
+def test_comparisons_are_those_of_the_language() -> None:
+    assert COMPARISONS <= set(LLVM)
