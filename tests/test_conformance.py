@@ -272,6 +272,13 @@ def _sort(rng: np.random.Generator, cls: Any) -> Case:
     yield ir.Sort(buffer(values), 1), ir.Sort(buffer(values), 0, True)
 
 
+@case(ir.RandomBits)
+def _random_bits(rng: np.random.Generator, cls: Any) -> Case:
+    state = buffer(rng.integers(0, 1 << 32, 3).astype(np.uint32))
+    for shape in SHAPES:
+        yield (ir.RandomBits(state, shape),)
+
+
 @pytest.mark.parametrize("cls", ir.NODE_CLASSES, ids=lambda cls: cls.__name__)
 def test_node_class(cls: type[Node]) -> None:
     """All graphs of a class at once, so that a plan is made once."""

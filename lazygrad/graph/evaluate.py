@@ -7,6 +7,7 @@ the oracle's own error is not what a test measures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
@@ -278,6 +279,21 @@ def _sort(node: ir.Sort, x: Array) -> Array:
     else:
         order = np.argsort(x, axis=node.axis, kind="stable")
     return np.take(order, range(node.shape[node.axis]), node.axis).astype(np.int64)
+
+
+# --------------------------------------------------------------------------- random
+
+
+@case(ir.RandomBits)
+def _random_bits(node: ir.RandomBits, state: Array) -> Array:
+    first, second, draws = state
+    count = math.prod(node.shape_)
+
+    def apply(op: str, x: Array, y: Array | int) -> Array:
+        return operate(ir.OPERATIONS[op], x, np.asarray(y, np.uint32))
+
+    words = ir.threefry((first, second), (np.arange(count, dtype=np.uint32), draws), apply)
+    return np.stack([np.broadcast_to(word, count) for word in words]).reshape(node.shape)
 
 
 # --------------------------------------------------------------------------- winograd

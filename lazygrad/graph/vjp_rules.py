@@ -51,7 +51,8 @@ VJP_RULES: dict[type[Node], VJP] = {}
 NO_GRADIENT: frozenset[type[Node]] = frozenset(
     {
         ir.Buffer, ir.Const, ir.Iota, ir.Not, ir.Less, ir.LessEqual, ir.Equal, ir.NotEqual,
-        ir.And, ir.Or, ir.Xor, ir.Shl, ir.Shr, ir.Sort, ir.Detach, ir.Bitcast, ir.InRange,
+        ir.And, ir.Or, ir.Xor, ir.Shl, ir.Shr, ir.Sort, ir.RandomBits, ir.Detach, ir.Bitcast,
+        ir.InRange,
     }
 )  # fmt: skip
 

@@ -25,6 +25,7 @@ from ..graph.ir import (
     Node,
     Pad,
     Permute,
+    RandomBits,
     Reduce,
     Reshape,
     Scatter,
@@ -216,6 +217,9 @@ def _inputs(
             for i in indices:
                 yield i, index, guards
             yield x, tuple(gather_axis(node, axis, index) for axis in range(len(indices))), guards
+        case RandomBits(state):
+            for word in range(3):
+                yield state, (Literal(word),), guards
         case Join() | Scatter() | Sort() | Winograd() | WinogradFilter():
             # Read in an order of their own: every input is looked at as a whole.
             for x in node.inputs:

@@ -1,8 +1,7 @@
-"""Random numbers as part of the graph: a counter through a block cipher.
+"""Random numbers as part of the graph: what is drawn is made of a node of random bits.
 
-The generator is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel Random
-Numbers: As Easy as 1, 2, 3", SC 2011). Number i of draw d under key k is cipher(k, (i, d)): no
-state is walked through, so any element can be computed alone, alike on every device.
+Number i of draw d under key k is a block cipher of (i, d) under k (`graph/ir/random.py`): no state
+is walked through, so any element can be computed alone, alike on every device.
 
 The state of a device is one tensor of three uint32: the key (the seed) and the number of draws
 so far. Each draw advances it by assignment, so a replayed `jit` draws on as it should.
@@ -28,33 +27,8 @@ from .arguments import shape_of
 from .core import TensorCore
 from .gather import Gathering
 from .mode import note_evaluation
-from .operands import broadcast_node, cast_node
+from .operands import cast_node
 from .precision import rounded_once
-
-_PARITY = 0x1BD11BDA  # Skein's key schedule constant for 32-bit words
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-
-
-def threefry(key: tuple[Node, Node], counter: tuple[Node, Node]) -> tuple[Node, Node]:
-    """Threefry-2x32-20 of uint32 nodes of one shape: 64 random bits for each counter."""
-    keys = (*key, ir.Xor(ir.Xor(*key), ir.Const(_PARITY, uint32, key[0].shape)))
-    x: Node = ir.Add(counter[0], key[0])
-    y: Node = ir.Add(counter[1], key[1])
-    for block in range(5):
-        for turn in _ROTATIONS[block % 2]:
-            x = ir.Add(x, y)
-            y = ir.Xor(_rotated(y, turn), x)
-        x = ir.Add(x, keys[(block + 1) % 3])
-        injected = ir.Add(keys[(block + 2) % 3], ir.Const(block + 1, uint32, x.shape))
-        y = ir.Add(y, injected)
-    return x, y
-
-
-def _rotated(x: Node, bits: int) -> Node:
-    """x rotated left by `bits`."""
-    left = ir.Shl(x, ir.Const(bits, uint32, x.shape))
-    return ir.Or(left, ir.Shr(x, ir.Const(32 - bits, uint32, x.shape)))
-
 
 _states: dict[str, TensorCore] = {}  # by device
 _seed: list[int] = []  # what manual_seed set last, for devices whose state is made later
@@ -111,19 +85,15 @@ class Random(Gathering):
     @classmethod
     def _random_bits(cls, shape: Shape, device: str | None) -> tuple[Node, Node]:
         """Two uint32 nodes of `shape`, every bit random; the state advances by one draw."""
-        size = math.prod(shape)
-        if size >= 1 << 32:
+        if math.prod(shape) >= 1 << 32:
             raise ShapeError(f"random: {shape} has more than 2**32 elements")
         _, state = cls._random_state(device)
         node = state._node
-
-        def word(i: int) -> Node:
-            return broadcast_node("random", build.slice_axis(node, 0, i, 1), (size,))
-
-        bits = threefry((word(0), word(1)), (ir.Iota(size, uint32), word(2)))
+        bits = ir.RandomBits(node, shape)
         last = ir.Cast(ir.Equal(ir.Iota(3, uint32), ir.Const(2, uint32, (3,))), uint32)
         state.assign(cls._from_node(ir.Add(node, last)))
-        return build.reshape(bits[0], shape), build.reshape(bits[1], shape)
+        x, y = (build.reshape(build.slice_axis(bits, 0, word, 1), shape) for word in range(2))
+        return x, y
 
     @classmethod
     def _unit_interval(cls, shape: Shape, dtype: DType, device: str | None) -> Node:

@@ -36,6 +36,7 @@ from ..graph.ir import (
     Gather,
     Node,
     Permute,
+    RandomBits,
     Reduce,
     Reshape,
     Scatter,
@@ -423,7 +424,7 @@ def _work(node: Node) -> float:
 
     if isinstance(node, (Reduce, Fold)):
         return float(node.x.size)
-    if isinstance(node, Elementwise):
+    if isinstance(node, (Elementwise, RandomBits)):
         return node.size * arithmetic(node)
     if isinstance(node, Gather):
         return 4.0 * node.size

@@ -16,6 +16,7 @@ from lazygrad.dtypes import (
     int64,
     uint8,
     uint16,
+    uint32,
     uint64,
 )
 from lazygrad.errors import CompilerError
@@ -187,6 +188,7 @@ CASES = [
     (lambda a: Sort(a([2.0, NAN, 1.0, 1.0]), 0), [2, 3, 0, 1]),
     (lambda a: Sort(a([2.0, NAN, 1.0, 1.0]), 0, True), [1, 0, 2, 3]),
     (lambda a: Sort(a([[3, 1], [1, 2]]), 0), [[1, 0], [0, 1]]),
+    (lambda a: ir.RandomBits(a([0, 0, 0], uint32), (1,)), [[0x6B200159], [0x99BA4EFE]]),
     (lambda a: ir.WinogradFilter(a(np.reshape([1.0, *[0.0] * 7, 4.0], (1, 1, 3, 3)))), FILTER),
     (
         lambda a: ir.Winograd(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from hashlib import sha1
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lazygrad import Tensor, dtypes
-from lazygrad.graph.evaluate import evaluate
-from lazygrad.graph.ir import Const
+from lazygrad.graph.evaluate import operate as apply
+from lazygrad.graph.ir import OPERATIONS, RandomBits, threefry, topological
+from lazygrad.graph.simplify import simplify
 from lazygrad.runtime.device import Device
-from lazygrad.tensor.random import threefry
+from lazygrad.schedule.fuse import fuse
+
+# What rand and randint drew before there was a node of random bits, in each dtype.
+BITS = ["f889cf26706e", "28e6c79f2d4d", "53c69e039f17", "09f85d660251", "e16fcf5feab0",
+        "894824009456"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -23,11 +29,39 @@ from lazygrad.tensor.random import threefry
     ],
 )
 def test_threefry_gives_the_published_answers(counter: Any, key: Any, expected: Any) -> None:
-    def words(pair: tuple[int, int]) -> Any:
-        return tuple(Const(word, dtypes.uint32, (1,)) for word in pair)
+    def operate(op: str, x: Any, y: Any) -> Any:
+        return apply(OPERATIONS[op], np.asarray(x, np.uint32), np.asarray(y, np.uint32))
 
-    found = evaluate(threefry(words(key), words(counter)))
-    assert [int(word[0]) for word in found] == list(expected)
+    assert threefry(key, counter, operate) == expected
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: Tensor.rand(64, 32),
+        lambda: Tensor.randn(64, 32),
+        lambda: Tensor.randint(64, 32, high=7),
+        lambda: Tensor.ones(64, 32).contiguous().realize().dropout(0.5) * 2,
+    ],
+    ids=["rand", "randn", "randint", "dropout"],
+)
+def test_a_draw_is_one_kernel(draw: Any) -> None:
+    """Beside the kernel that advances the state; one node is all that is drawn."""
+    Tensor.rand(1).realize()  # and with it the state
+    with Tensor.train():
+        node = draw()._node
+    assert sum(isinstance(x, RandomBits) for x in topological([node])) == 1
+    assert len(fuse(simplify([node]), 2).kernels) == 1
+
+
+def test_a_seed_gives_the_numbers_that_it_always_gave() -> None:
+    Tensor.manual_seed(12345)
+    found = [
+        sha1(make(5, 7, 3, dtype=dtype).numpy().tobytes()).hexdigest()[:12]
+        for dtype in ("float16", "float32", "float64")
+        for make in (Tensor.rand, Tensor.randint)
+    ]
+    assert found == BITS
 
 
 def test_a_seed_names_a_stream() -> None:

@@ -13,6 +13,7 @@ Grammar (a node is one line; `n` stands for any node):
     indexed      Gather(n, indices) | Scatter(n, indices, values, op)
                  InRange(n, low, high, ignored, source)
     order        Sort(n, axis, descending, count)
+    random       RandomBits(n, shape)
     winograd     WinogradFilter(n) | Winograd(n, n, n)
     placement    Copy(n, device) | Contiguous(n) | Detach(n, token) | Overwritten(n, value)
 
@@ -36,6 +37,7 @@ from .leaves import *
 from .movement import *
 from .node import *
 from .placement import *
+from .random import *
 from .reduce import *
 from .winograd import *
 

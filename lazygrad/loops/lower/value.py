@@ -10,6 +10,7 @@ from ...graph import ir
 from ...graph.ir import Node
 from ...index import FALSE, TRUE, all_of, at_least, less, normalize
 from ...schedule.access import MultiIndex, iota_index, movement_index
+from .random import random_word
 
 Guards = tuple[Expr, ...]
 Request = tuple[Node, MultiIndex, Guards]
@@ -87,6 +88,8 @@ class Values:
                 ]
                 at, inside = self.gathered(indices, x.shape, index, guards)
                 return [*needs, (x, at, guards + inside)]
+            case ir.RandomBits(state):
+                return [(state, (Literal(word),), guards) for word in range(3)]
             case ir.Movement():
                 at, more = movement_index(node, index)
                 return [] if FALSE in more else [(node.inputs[0], at, guards + more)]
@@ -111,6 +114,8 @@ class Values:
             case ir.Gather(x, indices):
                 at, inside = self.gathered(indices, x.shape, index, guards)
                 return _guarded(memo[(x, at, guards + inside)], inside, 0, node.dtype)
+            case ir.RandomBits():
+                return random_word(node, index, [memo[needed] for needed in self._needs(request)])
             case ir.Pad(x, _, fill):
                 at, more = movement_index(node, index)
                 if FALSE in more:

@@ -1,0 +1,61 @@
+"""Random numbers: a counter through a block cipher.
+
+The cipher is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel Random
+Numbers: As Easy as 1, 2, 3", SC 2011). No state is walked through: any number can be computed
+alone, alike on every device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ...dtypes import DType, uint32
+from ...errors import DTypeError, ShapeError
+from .node import Node, Shape
+
+T = TypeVar("T")
+Pair = tuple[T, T]
+
+_PARITY = 0x1BD11BDA  # Skein's key schedule constant for 32-bit words
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+
+
+class RandomBits(Node):
+    """Two random words for each element of a shape: uint32, (2, *shape).
+
+    The words of element i, in row-major order, are threefry((state[0], state[1]), (i, state[2])):
+    the state is a key and how many times numbers were drawn under it.
+    """
+
+    state: Node
+    shape_: Shape
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if self.state.shape != (3,):
+            raise ShapeError(f"randombits: a state has shape (3,), not {self.state.shape}")
+        if self.state.dtype != uint32:
+            raise DTypeError(f"randombits: a state is of uint32, not {self.state.dtype}")
+        return (2, *self.shape_), uint32
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {}
+
+
+def threefry(key: Pair[T], counter: Pair[T], operate: Callable[[str, T, T | int], T]) -> Pair[T]:
+    """Two random words for a counter under a key.
+
+    `operate(name, x, y)` is an operation on uint32 ("add", "xor", "or", "shl", "shr"), y a number
+    or a value like x: so that one text is the meaning in NumPy and the code that is generated.
+    """
+    keys = (*key, operate("xor", operate("xor", *key), _PARITY))
+    x, y = operate("add", counter[0], key[0]), operate("add", counter[1], key[1])
+    for block in range(5):
+        for bits in _ROTATIONS[block % 2]:
+            x = operate("add", x, y)
+            rotated = operate("or", operate("shl", y, bits), operate("shr", y, 32 - bits))
+            y = operate("xor", rotated, x)
+        x = operate("add", x, keys[(block + 1) % 3])
+        y = operate("add", y, operate("add", keys[(block + 2) % 3], block + 1))
+    return x, y
