@@ -1,12 +1,23 @@
-"""The exceptions that lazygrad raises on purpose, each also of the built-in kind to expect."""
+"""The exceptions that lazygrad raises on purpose, each also of the built-in kind to expect.
+
+Where NumPy and PyTorch raise different kinds, an exception here is of both.
+"""
 
 
-class ShapeError(ValueError):
+class ShapeError(ValueError, RuntimeError):
     """Shapes that do not fit an operation; raised on the line that wrote it."""
 
 
-class DTypeError(TypeError):
+class DTypeError(TypeError, RuntimeError):
     """Element types that do not fit an operation; raised on the line that wrote it."""
+
+
+class ArgumentError(ValueError, RuntimeError):
+    """A value of an argument that an operation does not take; the text says what it does."""
+
+
+class RangeError(IndexError, RuntimeError):
+    """A place that is outside an axis; the text says how far the axis reaches."""
 
 
 class DeviceError(RuntimeError):

@@ -16,6 +16,7 @@ The themes stand in files of their own, each building on those before it:
     reduce       sum, max, mean, var, cumsum, ...;  results: named tuples
     activations  relu, gelu, softmax, layer norm, ...
     indexing     x[...] and x[...] = value;  gather: gather, scatter, sort, topk
+    sets         unique, searchsorted, bincount, ...
     random       Threefry, and distributions from it;  mode: training or evaluation
     contraction  matmul, einsum, attention;  convolution;  pooling;  resampling
     losses       cross entropy and others;  inplace: what changes a tensor
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import wraps
-from inspect import unwrap
+from inspect import CO_VARARGS, unwrap
 from typing import Any
 
 from .autograd import enable_grad, no_grad
@@ -58,15 +59,28 @@ class Tensor(InPlace):
         return Mode(mode)
 
 
-_SPELLINGS = {"dim": "axis", "dims": "axes", "dim0": "axis0", "dim1": "axis1",
-              "start_dim": "start_axis", "end_dim": "end_axis", "keepdims": "keepdim"}  # fmt: skip
+_SPELLINGS = {"dim": "axis", "dims": "axes", "dim0": "axis0",
+              "dim1": "axis1", "dim2": "axis2", "start_dim": "start_axis", "end_dim": "end_axis",
+              "keepdims": "keepdim", "other": "y", "end": "stop", "min_val": "min_value",
+              "max_val": "max_value", "indices_or_sections": "parts", "input": "self",
+              "src": "source", "diagonal": "offset"}  # fmt: skip
 
 
-def _accept_dim(function: Callable[..., Any], spellings: dict[str, str]) -> Callable[..., Any]:
+_STARRED = {"axes": ("dims", "axes"), "order": ("dims", "order"), "shape": ("size", "shape"),
+            "size": ("size",), "repeats": ("repeats", "dims"), "others": ("tensors",)}  # fmt: skip
+"""Names for all the arguments of `f(*axes)` together: `flip(dims=(0, 1))`."""
+
+
+def _accept_dim(
+    function: Callable[..., Any], spellings: dict[str, str], starred: tuple[str, ...]
+) -> Callable[..., Any]:
     @wraps(function)
     def renamed(*args: Any, **named: Any) -> Any:
         if named:
             named = {spellings.get(name, name): value for name, value in named.items()}
+            for name in starred:
+                if name in named:
+                    args = (*args, named.pop(name))
         return function(*args, **named)
 
     return renamed
@@ -79,17 +93,34 @@ def _accept_both_spellings(cls: type) -> None:
         method = getattr(cls, name)
         code = getattr(unwrap(method) if callable(method) else None, "__code__", None)
         if code is not None and not name.startswith("_"):
-            known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            count = code.co_argcount + code.co_kwonlyargcount
+            known = code.co_varnames[:count]
+            takes_any = code.co_flags & CO_VARARGS
+            starred = _STARRED.get(code.co_varnames[count], ()) if takes_any else ()
             spellings = {
                 theirs: ours
                 for theirs, ours in _SPELLINGS.items()
                 if ours in known and theirs not in known
             }
-            if spellings and not hasattr(method, "__self__"):
-                setattr(cls, name, _accept_dim(method, spellings))
+            if spellings or starred:
+                bound = hasattr(method, "__self__")  # of the class
+                accepting = _accept_dim(method.__func__ if bound else method, spellings, starred)
+                setattr(cls, name, classmethod(accepting) if bound else accepting)
+
+
+def _say_tensor(cls: type) -> None:
+    """Let errors and help say `Tensor.sum`, not the name of the class of the theme."""
+    for theme in cls.__mro__:
+        if theme.__module__.startswith(__name__):
+            for name, member in vars(theme).items():
+                function = getattr(member, "__func__", member)
+                while hasattr(function, "__code__"):
+                    function.__qualname__ = f"{cls.__name__}.{name}"
+                    function = getattr(function, "__wrapped__", None)
 
 
 add_forms(Tensor)
 _accept_both_spellings(Tensor)
+_say_tensor(Tensor)
 
 __all__ = ["Tensor", "enable_grad", "grad_enabled", "no_grad"]

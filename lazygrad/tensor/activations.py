@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..graph.ir import Const, LessEqual, Where
 from .arguments import normalized_axis
 from .core import TensorCore
@@ -44,6 +44,9 @@ class Activations(Reduction):
     def prelu(self, weight: TensorCore) -> Self:
         """x where it is positive, else weight * x; one weight, or one a channel (axis 1)."""
         scale = self._as_tensor("prelu", weight)
+        if scale.ndim > 1:
+            raise ShapeError(f"prelu: weight {scale.shape} is neither one number nor a vector")
+        scale = scale.reshape(()) if scale.numel() == 1 else scale
         if scale.numel() != 1:
             if self.ndim < 2 or scale.shape != (self.shape[1],):
                 raise ShapeError(f"prelu: weight {scale.shape} does not fit input {self.shape}")
@@ -60,7 +63,7 @@ class Activations(Reduction):
     def celu(self, alpha: float = 1.0) -> Self:
         """x where it is positive, else alpha * (e**(x / alpha) - 1)."""
         if alpha == 0:
-            raise ValueError("celu: alpha is not 0: x is divided by it")
+            raise ArgumentError("celu: alpha is not 0: x is divided by it")
         positive = self > 0
         return positive.where(self, (positive.where(0, self) / alpha).expm1() * alpha)
 
@@ -73,7 +76,7 @@ class Activations(Reduction):
     def hardtanh(self, min_value: float = -1, max_value: float = 1) -> Self:
         """x brought into [min_value, max_value]."""
         if min_value > max_value:
-            raise ValueError(f"hardtanh: min_value {min_value} is above max_value {max_value}")
+            raise ArgumentError(f"hardtanh: min_value {min_value} is above max_value {max_value}")
         return self._held((self <= min_value) | (self >= max_value), min_value, max_value)
 
     def _held(self, fixed: Self, least: float, most: float) -> Self:
@@ -99,7 +102,7 @@ class Activations(Reduction):
     def softshrink(self, lambd: float = 0.5) -> Self:
         """x moved by lambd towards 0, and 0 within lambd of it."""
         if lambd < 0:
-            raise ValueError(f"softshrink: lambd {lambd} is negative")
+            raise ArgumentError(f"softshrink: lambd {lambd} is negative")
         moved = (self > 0).where(self - lambd, self + lambd)
         return (self.abs() <= lambd).where(0, moved)
 
@@ -165,7 +168,7 @@ class Activations(Reduction):
             inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
             return x * 0.5 * (inner.tanh() + 1)
         if approximate != "none":
-            raise ValueError(f"gelu: approximate {approximate!r} is neither 'none' nor 'tanh'")
+            raise ArgumentError(f"gelu: approximate {approximate!r} is neither 'none' nor 'tanh'")
         return x * 0.5 * ((x * math.sqrt(0.5)).erf() + 1)
 
     @rounded_once()
@@ -237,19 +240,38 @@ class Activations(Reduction):
     ) -> Self:
         """`layernorm` over the last axes, which must have `normalized_shape`."""
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        if self.shape[self.ndim - len(shape) :] != tuple(shape):
-            raise ShapeError(f"layer_norm: input {self.shape} does not end in {tuple(shape)}")
-        for name, own in (("weight", weight), ("bias", bias)):
-            if own is not None and own.shape != tuple(shape):
-                raise ShapeError(f"layer_norm: {name} {own.shape} is not of shape {tuple(shape)}")
-        return self.layernorm(tuple(range(-len(shape), 0)), weight, bias, eps)
+        return self.layernorm(self._last_axes("layer_norm", shape, weight, bias), weight, bias, eps)
+
+    def rms_norm(
+        self,
+        normalized_shape: int | Sequence[int] | None = None,
+        weight: TensorCore | None = None,
+        eps: float | None = None,
+        *,
+        axis: Axes = None,
+    ) -> Self:
+        """x / sqrt(mean(x*x) + eps) over the last axes, which must have `normalized_shape`, then
+        scaled (Zhang and Sennrich 2019). With `axis`, or with no shape at all, over those axes or
+        the last. eps is the dtype's machine epsilon unless given."""
+        if normalized_shape is not None:
+            shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+            axis = self._last_axes("rms_norm", shape, weight)
+        axis = -1 if axis is None else axis
+        return self._rms_norm(axis, weight, eps)
+
+    def _last_axes(
+        self, name: str, shape: Sequence[int], *own: TensorCore | None
+    ) -> tuple[int, ...]:
+        """The last axes, which have this shape, as do what is scaled and shifted by."""
+        if not shape or self.shape[self.ndim - len(shape) :] != tuple(shape):
+            raise ShapeError(f"{name}: input {self.shape} does not end in {tuple(shape)}")
+        for what, values in zip(("weight", "bias"), own, strict=False):
+            if values is not None and values.shape != tuple(shape):
+                raise ShapeError(f"{name}: {what} {values.shape} is not of shape {tuple(shape)}")
+        return tuple(range(-len(shape), 0))
 
     @rounded_once()
-    def rms_norm(
-        self, axis: Axes = -1, weight: TensorCore | None = None, eps: float | None = None
-    ) -> Self:
-        """x / sqrt(mean(x*x) + eps) over the axes, then scaled (Zhang and Sennrich 2019). eps is
-        the dtype's machine epsilon unless given."""
+    def _rms_norm(self, axis: Axes, weight: TensorCore | None, eps: float | None) -> Self:
         x = self._real("rms_norm")
         small = float(np.finfo(x.dtype.numpy).eps) if eps is None else eps
         made = x * (x.square().mean(axis, keepdim=True) + small).rsqrt()

@@ -57,6 +57,7 @@ def per_axis(
 ) -> tuple[int, ...]:
     """One value a spatial axis, from one for all or one each. Raises ShapeError below `least`."""
     values = (value,) * count if isinstance(value, int) else tuple(value)
+    values = values * count if len(values) == 1 else values
     if len(values) != count or min(values) < least:
         raise ShapeError(f"{name}: {what} {value!r} is not {count} numbers of at least {least}")
     return values

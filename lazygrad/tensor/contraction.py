@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from ..dtypes import bool_
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Mul, Node, Reduce, Shape
 from .arguments import normalized_axis
@@ -69,7 +69,11 @@ class Contraction(Random):
         )
         return self._derived(node, other)
 
-    dot = matmul
+    def dot(self, other: TensorCore) -> Self:
+        """The product of two vectors summed; of more axes `matmul`, as in NumPy."""
+        if self.ndim == other.ndim == 1 and self.dtype != other.dtype:
+            raise DTypeError(f"dot: {self.dtype} and {other.dtype} differ")
+        return self.matmul(other)
 
     def mm(self, other: TensorCore) -> Self:
         """The product of two matrices."""
@@ -113,6 +117,34 @@ class Contraction(Random):
         rows, columns = math.prod(self.shape[:-1]), math.prod(y.shape[:-1])
         k, kept = y.shape[-1], (*self.shape[:-1], *y.shape[:-1])
         return (self.reshape(rows, k) @ y.reshape(columns, k).T).reshape(kept)
+
+    def tensordot(self, other: TensorCore, dims: int | Sequence[Sequence[int]] = 2) -> Self:
+        """The product summed over the last `dims` axes of this tensor and the first of the other;
+        or over the axes `dims[0]` of this one and `dims[1]` of the other, in pairs."""
+        y = self._as_tensor("tensordot", other)
+        if isinstance(dims, int):
+            dims = (range(self.ndim - dims, self.ndim), range(dims))
+        ours, theirs = (
+            [normalized_axis("tensordot", axis, x.ndim) for axis in axes]
+            for x, axes in zip((self, y), dims, strict=True)
+        )
+        for axis, other_axis in zip(ours, theirs, strict=True):  # one of size 1 is broadcast
+            if self.shape[axis] != y.shape[other_axis] == 1:
+                return self.sum(axis, keepdim=True).tensordot(y, (ours, theirs))
+            if 1 == self.shape[axis] != y.shape[other_axis]:
+                return self.tensordot(y.sum(other_axis, keepdim=True), (ours, theirs))
+        sizes = [self.shape[axis] for axis in ours]
+        if sizes != [y.shape[axis] for axis in theirs]:
+            raise ShapeError(
+                f"tensordot: axes {ours} of {self.shape} and {theirs} of {y.shape} differ"
+            )
+        left = [axis for axis in range(self.ndim) if axis not in ours]
+        right = [axis for axis in range(y.ndim) if axis not in theirs]
+        kept = [self.shape[axis] for axis in left] + [y.shape[axis] for axis in right]
+        count = math.prod(sizes)
+        a = self.permute(*left, *ours).reshape(math.prod(self.shape[i] for i in left), count)
+        b = y.permute(*theirs, *right).reshape(count, math.prod(y.shape[i] for i in right))
+        return (a @ b).reshape(kept)
 
     def kron(self, other: TensorCore) -> Self:
         """Kronecker's product: each element times the whole of the other, as blocks."""
@@ -165,6 +197,10 @@ class Contraction(Random):
     def cosine_similarity(self, other: TensorCore, axis: int = 1, eps: float = 1e-8) -> Self:
         """The cosine of the angle of vectors along an axis; their norms count as at least eps."""
         y = self._as_tensor("cosine_similarity", other)
+        shape = broadcast_shape("cosine_similarity", self.shape, y.shape)
+        axis = normalized_axis("cosine_similarity", axis, len(shape)) - len(shape)
+        if (self.shape[axis:], y.shape[axis:]) != (shape[axis:],) * 2:  # which the norms are along
+            return self.expand(shape).cosine_similarity(y.expand(shape), axis, eps)
         a, b = self.norm(2, axis, keepdim=True), y.norm(2, axis, keepdim=True)
         return ((self / a.maximum(eps)) * (y / b.maximum(eps))).sum(axis)
 

@@ -136,27 +136,74 @@ class Creation(TensorCore):
         """0 to n - 1, on no device in particular: a part of expressions, not a variable."""
         return cls._from_node(Iota(n, dtype))
 
-    def full_like(self, fill_value: Number, dtype: Any = None, requires_grad: bool = False) -> Self:
-        """`fill_value` in this tensor's shape, dtype and device."""
-        device = self._node.device
-        return self.full(self.shape, fill_value, dtype or self.dtype, device, requires_grad)
+    def full_like(
+        self,
+        fill_value: Number,
+        dtype: Any = None,
+        requires_grad: bool = False,
+        device: str | None = None,
+    ) -> Self:
+        """`fill_value` in this tensor's shape, and its dtype and device unless given."""
+        return self.new_full(self.shape, fill_value, dtype, requires_grad, device)
 
-    def zeros_like(self, dtype: Any = None, requires_grad: bool = False) -> Self:
-        """0 in this tensor's shape, dtype and device."""
-        return self.full_like(0, dtype, requires_grad)
+    def zeros_like(
+        self, dtype: Any = None, requires_grad: bool = False, device: str | None = None
+    ) -> Self:
+        """0 in this tensor's shape, and its dtype and device unless given."""
+        return self.full_like(0, dtype, requires_grad, device)
 
-    def empty_like(self, dtype: Any = None, requires_grad: bool = False) -> Self:
-        """`Tensor.empty` in this tensor's shape, dtype and device."""
-        return self.full_like(0, dtype, requires_grad)
+    def empty_like(
+        self, dtype: Any = None, requires_grad: bool = False, device: str | None = None
+    ) -> Self:
+        """`Tensor.empty` in this tensor's shape, and its dtype and device unless given."""
+        return self.full_like(0, dtype, requires_grad, device)
 
-    def ones_like(self, dtype: Any = None, requires_grad: bool = False) -> Self:
-        """1 in this tensor's shape, dtype and device."""
-        return self.full_like(1, dtype, requires_grad)
+    def ones_like(
+        self, dtype: Any = None, requires_grad: bool = False, device: str | None = None
+    ) -> Self:
+        """1 in this tensor's shape, and its dtype and device unless given."""
+        return self.full_like(1, dtype, requires_grad, device)
+
+    def new_full(
+        self,
+        size: int | Sequence[int],
+        fill_value: Number,
+        dtype: Any = None,
+        requires_grad: bool = False,
+        device: str | None = None,
+    ) -> Self:
+        """`fill_value` in a shape of its own, and this tensor's dtype and device unless given."""
+        place = device or self._node.device
+        return self.full(size, fill_value, dtype or self.dtype, place, requires_grad)
+
+    def new_zeros(self, *size: int | Sequence[int], **options: Any) -> Self:
+        """0 in a shape of its own, and this tensor's dtype and device unless given."""
+        return self.new_full(shape_of("new_zeros", *size), 0, **options)
+
+    def new_ones(self, *size: int | Sequence[int], **options: Any) -> Self:
+        """1 in a shape of its own, and this tensor's dtype and device unless given."""
+        return self.new_full(shape_of("new_ones", *size), 1, **options)
+
+    def new_empty(self, *size: int | Sequence[int], **options: Any) -> Self:
+        """`Tensor.empty` in a shape of its own, and this tensor's dtype and device unless given."""
+        return self.new_full(shape_of("new_empty", *size), 0, **options)
+
+    def new_tensor(
+        self,
+        data: Any,
+        dtype: Any = None,
+        device: str | None = None,
+        requires_grad: bool = False,
+    ) -> Self:
+        """A tensor of `data`, of this tensor's dtype and device unless given."""
+        place = device or self._node.device
+        made = self._from_data(data, dtype or self.dtype, place)
+        return made.requires_grad_(requires_grad)
 
     @classmethod
     def arange(
         cls,
-        start: Number,
+        start: Number = 0,
         stop: Number | None = None,
         step: Number = 1,
         dtype: Any = None,
@@ -193,6 +240,10 @@ class Creation(TensorCore):
         requires_grad: bool = False,
     ) -> Self:
         """`steps` values from start to stop, both included, equally far apart."""
+        for end in (start, stop):
+            if getattr(end, "shape", ()):
+                raise ShapeError(f"linspace: an end is one number, not {end!r:.60}")
+        start, stop = float(start), float(stop)
         if steps < 0:
             raise ShapeError(f"linspace: {steps} steps")
         array = np.linspace(start, stop, steps).astype(to_dtype(dtype).numpy)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import ml_dtypes
 
 from ..dtypes import DType, bool_, float32, float64, int64, is_low_precision, to_dtype, uint8
-from ..errors import DTypeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph import ir
 from ..graph.ir import Node
 from .autograd import Autograd
@@ -145,7 +145,9 @@ class Elementwise(Autograd):
             return self.floor_divide(y)
         if rounding_mode == "trunc":
             return self._binary("div", _truncated_quotient, y)
-        raise ValueError(f"div: rounding_mode {rounding_mode!r} is none of None, 'floor', 'trunc'")
+        raise ArgumentError(
+            f"div: rounding_mode {rounding_mode!r} is none of None, 'floor', 'trunc'"
+        )
 
     def floor_divide(self, y: Operand) -> Self:
         """floor(x / y); 0 where an integer is divided by 0."""
@@ -201,13 +203,26 @@ class Elementwise(Autograd):
         """The smaller of each pair; nan where either is nan."""
         return self._binary("minimum", ir.Minimum, y)
 
+    def fmax(self, y: Operand) -> Self:
+        """The larger of each pair; where one is nan, the other."""
+        return self._without_nan("fmax", y, self.ge(y))
+
+    def fmin(self, y: Operand) -> Self:
+        """The smaller of each pair; where one is nan, the other."""
+        return self._without_nan("fmin", y, self.le(y))
+
+    def _without_nan(self, name: str, y: Operand, better: Self) -> Self:
+        """x where it is `better` or y is nan, else y."""
+        other = self._as_tensor(name, y)
+        return better.bitwise_or(other.isnan()).where(self, other)
+
     def clamp(self, min: Operand | None = None, max: Operand | None = None) -> Self:
         """min where x is below it, max where x is above; either may be left out.
 
         The gradient is 1 from min to max, both included.
         """
         if min is None and max is None:
-            raise ValueError("clamp: needs min or max")
+            raise ArgumentError("clamp: needs min or max")
         x = self
         # selections rather than Minimum and Maximum: x itself stays, with its gradient, at a bound
         if min is not None:
@@ -235,6 +250,29 @@ class Elementwise(Autograd):
     def addcdiv(self, a: Operand, b: Operand, value: float = 1) -> Self:
         """x + value * a / b."""
         return self.add(self._as_tensor("addcdiv", a).div(b), value)
+
+    def rsub(self, y: Operand, alpha: float = 1) -> Self:
+        """y - alpha * x."""
+        return (self if alpha == 1 else self.mul(alpha))._subtract(y, True)
+
+    def float_power(self, y: Operand) -> Self:
+        """x ** y in float64."""
+        exponent = y.cast(float64) if isinstance(y, TensorCore) else y
+        return self.cast(float64).pow(exponent)
+
+    def positive(self) -> Self:
+        """x itself. Raises DTypeError for bools."""
+        if self.dtype == bool_:
+            raise DTypeError("positive: bools have no sign")
+        return self
+
+    def heaviside(self, values: Operand) -> Self:
+        """0 where x is negative, 1 where it is positive, the value given where it is 0."""
+        other = self._as_tensor("heaviside", values)
+        if other.dtype != self.dtype:
+            raise DTypeError(f"heaviside: values of {other.dtype} for {self.dtype}")
+        side = self.isnan().where(self, self.gt(0).cast(self.dtype))
+        return self.eq(0).where(other, side)
 
     multiply, subtract, divide, true_divide, negative, absolute = mul, sub, div, div, neg, abs
 
@@ -307,6 +345,8 @@ class Elementwise(Autograd):
         self, y: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
     ) -> Self:
         """|x - y| <= atol + rtol * |y|, or both infinite alike."""
+        if rtol < 0 or atol < 0:
+            raise ArgumentError(f"isclose: rtol {rtol} or atol {atol} is negative")
         other = self._as_tensor("isclose", y)
         x = self._real("isclose") if other.dtype.is_float else self
         near = x.sub(other).abs().le(other.abs().mul(rtol).add(atol))
@@ -329,7 +369,13 @@ class Elementwise(Autograd):
 
     def where(self, x: Operand, y: Operand) -> Self:
         """x where this condition (a bool tensor) holds, else y. Neither leaks nan into the other's
-        gradient."""
+        gradient.
+
+        PyTorch's order is understood too: `value.where(condition, other)`, of a value that is not
+        of bools, and a condition that is.
+        """
+        if self.dtype != bool_ and isinstance(x, TensorCore) and x.dtype == bool_:
+            return self._from_node(x._node).where(self, y)
         if self.dtype != bool_:
             raise DTypeError(f"where: the condition is bool, not {self.dtype}")
         a, b = as_operand("where", x, self), as_operand("where", y, self)
@@ -350,6 +396,8 @@ class Elementwise(Autograd):
         other = as_operand("masked_fill", value, self)
         if not isinstance(other, TensorCore):
             check_fits("masked_fill", other, self.dtype)
+        elif other.shape:
+            raise ShapeError(f"masked_fill: the value is one number, not of shape {other.shape}")
         shape = broadcast_shape("masked_fill", self.shape, mask.shape)
         node = ir.Where(
             broadcast_node("masked_fill", mask._node, shape),

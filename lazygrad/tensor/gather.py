@@ -9,7 +9,7 @@ from typing import Self, overload
 import numpy as np
 
 from ..dtypes import bool_, int64
-from ..errors import DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Const, Gather, Iota, Node, Scatter, Shape, Sort, identity
 from .arguments import normalized_axis
@@ -17,7 +17,7 @@ from .core import Operand, TensorCore
 from .indexing import Indexing
 from .operands import broadcast_node, broadcast_shape, cast_node, class_numbers
 from .precision import rounded_once
-from .ranges import checked
+from .ranges import checked, integer_range
 from .results import Found
 
 _REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod", "amax": "max",
@@ -42,6 +42,8 @@ class Gathering(Indexing):
         """The index nodes that follow `index` along the axis and walk every other one."""
         if not index.dtype.is_int:
             raise DTypeError(f"{name}: indices are integers, not {index.dtype}")
+        if index.numel() == 0:
+            return tuple(Const(0, int64, index.shape) for _ in range(self.ndim))
         if index.ndim != self.ndim:
             raise ShapeError(f"{name}: index {index.shape} has another rank than {self.shape}")
         for i, (n, m) in enumerate(zip(self.shape, index.shape, strict=True)):
@@ -58,12 +60,9 @@ class Gathering(Indexing):
     def gather(self, axis: int, index: TensorCore) -> Self:
         """out[i][j] = x[index[i][j]][j], for axis 0; of the index's shape."""
         axis = normalized_axis("gather", axis, self.ndim)
-        if not self.shape:
-            return (
-                self.reshape(1)
-                .gather(0, self._as_tensor("gather", index).reshape(-1))
-                .reshape(index.shape)
-            )
+        if not (self.shape and index.shape):  # a single value is a vector of one
+            vector = self._as_tensor("gather", index).atleast_1d()
+            return self.atleast_1d().gather(axis, vector).reshape(index.shape)
         return self._derived(Gather(self._node, self._index_nodes("gather", axis, index)))
 
     def take_along_dim(self, index: TensorCore, axis: int | None = None) -> Self:
@@ -73,7 +72,9 @@ class Gathering(Indexing):
         if axis is None:
             return self.flatten().gather(0, self._as_tensor("take_along_dim", index).flatten())
         axis = normalized_axis("take_along_dim", axis, self.ndim)
-        index = self._checked("take_along_dim", axis, index)
+        n = self.shape[axis]
+        index = self._checked("take_along_dim", axis, index, -n)
+        index = index if integer_range(index._node)[0] >= 0 else index.lt(0).where(index + n, index)
         own = tuple(1 if i == axis else n for i, n in enumerate(self.shape))
         other = tuple(1 if i == axis else n for i, n in enumerate(index.shape))
         common = list(broadcast_shape("take_along_dim", own, other))
@@ -86,7 +87,12 @@ class Gathering(Indexing):
         flat = self.flatten()
         return flat[flat._checked("take", 0, index, -flat.shape[0])]
 
-    def repeat_interleave(self, repeats: int | TensorCore, axis: int | None = None) -> Self:
+    def repeat_interleave(
+        self,
+        repeats: int | TensorCore,
+        axis: int | None = None,
+        output_size: int | None = None,
+    ) -> Self:
         """Each element `repeats` times in a row, along an axis, or of the flattened tensor. A
         vector has a number for each element; it is realized, as the size depends on it."""
         if not isinstance(repeats, TensorCore):
@@ -101,18 +107,29 @@ class Gathering(Indexing):
                 f"each of the {n} elements of axis {axis}"
             )
         index = np.repeat(np.arange(n), times.astype(np.int64))
+        if output_size not in (None, len(index)):
+            raise ShapeError(
+                f"repeat_interleave: output_size {output_size}, but the repeats sum to {len(index)}"
+            )
         return self[((slice(None),) * axis + (index,))]
 
     # ------------------------------------------------------------------- scatter
 
     def index_fill(self, axis: int, index: TensorCore, value: Operand) -> Self:
         """x with `value` in the slices of an axis that a vector of integers names."""
+        if isinstance(value, TensorCore) and value.shape:
+            raise ShapeError(f"index_fill: the value is one number, not of shape {value.shape}")
+        if not self.shape:
+            return self.reshape(1).index_fill(axis, index, value).reshape(())
         axis = normalized_axis("index_fill", axis, self.ndim)
         index = self._checked("index_fill", axis, index, -self.shape[axis])
         return self._with_part((slice(None),) * axis + (index,), value)
 
     def index_copy(self, axis: int, index: TensorCore, source: TensorCore) -> Self:
         """x with slice i of the source as slice index[i] of the axis."""
+        if not self.shape:
+            vector = self._as_tensor("index_copy", source).reshape(-1)
+            return self.reshape(1).index_copy(axis, index, vector).reshape(())
         axis = normalized_axis("index_copy", axis, self.ndim)
         self._check_slices("index_copy", axis, index, source)
         index = self._checked("index_copy", axis, index)
@@ -128,6 +145,11 @@ class Gathering(Indexing):
 
     def _scattered(self, name: str, axis: int, index: TensorCore, source: Operand, op: str) -> Self:
         axis = normalized_axis(name, axis, self.ndim)
+        if not (self.shape and index.shape):  # a single value is a vector of one
+            vector = self._as_tensor(name, index).atleast_1d()
+            if isinstance(source, TensorCore):
+                source = self._as_tensor(name, source).atleast_1d()
+            return self.atleast_1d()._scattered(name, axis, vector, source, op).reshape(self.shape)
         nodes = self._index_nodes(name, axis, index)
         if isinstance(source, TensorCore) and source.shape != index.shape:
             if source.ndim != index.ndim or any(
@@ -149,7 +171,7 @@ class Gathering(Indexing):
         """x with x[index[i][j]][j] = source[i][j], for axis 0; `reduce` "add" or "multiply"
         combines instead. Of several values for one place the last stays."""
         if reduce not in (None, "add", "multiply"):
-            raise ValueError(f"scatter: reduce {reduce!r} is none of None, 'add', 'multiply'")
+            raise ArgumentError(f"scatter: reduce {reduce!r} is none of None, 'add', 'multiply'")
         op = "set" if reduce is None else _REDUCTIONS[reduce]
         return self._scattered("scatter", axis, index, source, op)
 
@@ -170,7 +192,7 @@ class Gathering(Indexing):
         what was there before does not count where something arrives."""
         if reduce not in _REDUCTIONS:
             valid = "sum, prod, mean, amax, amin"
-            raise ValueError(f"scatter_reduce: reduce {reduce!r} is none of {valid}")
+            raise ArgumentError(f"scatter_reduce: reduce {reduce!r} is none of {valid}")
         op = _REDUCTIONS[reduce]
         x = self
         if not include_self:
@@ -189,6 +211,9 @@ class Gathering(Indexing):
     @rounded_once()
     def index_add(self, axis: int, index: TensorCore, source: TensorCore, alpha: float = 1) -> Self:
         """x with slice i of the source added to slice index[i] of the axis."""
+        if not self.shape:
+            vector = self._as_tensor("index_add", source).reshape(-1)
+            return self.reshape(1).index_add(axis, index, vector, alpha).reshape(())
         axis = normalized_axis("index_add", axis, self.ndim)
         self._check_slices("index_add", axis, index, source)
         shape = [1] * self.ndim
@@ -211,7 +236,7 @@ class Gathering(Indexing):
 
     # ------------------------------------------------------------------- order
 
-    def argsort(self, axis: int = -1, descending: bool = False) -> Self:
+    def argsort(self, axis: int = -1, descending: bool = False, stable: bool = True) -> Self:
         """The indices (int64) that sort an axis; equal values keep their order, nan is largest."""
         axis = normalized_axis("argsort", axis, self.ndim)
         if not self.shape:
@@ -223,7 +248,13 @@ class Gathering(Indexing):
         order = self.argsort(axis, descending)
         return Found(self.gather(axis, order), order)
 
-    def topk(self, k: int, axis: int = -1, largest: bool = True) -> Found[Self]:
+    def msort(self) -> Self:
+        """The values in order along the first axis."""
+        return self.sort(0).values
+
+    def topk(
+        self, k: int, axis: int = -1, largest: bool = True, sorted: bool = True
+    ) -> Found[Self]:
         """(the k largest or smallest values along an axis, best first, their indices)."""
         place = normalized_axis("topk", axis, self.ndim)
         n = self.shape[place] if self.shape else 1
@@ -348,19 +379,3 @@ class Gathering(Indexing):
     def cummin(self, axis: int = 0) -> Found[Self]:
         """(the smallest of the elements up to each one, the last place of it up to there)."""
         return self._running("min", axis)
-
-    def unique(self) -> Self:
-        """The different values in order. Realizes this tensor, as their number is not known."""
-        return self._from_data(np.unique(self.numpy()), None, self._node.device)
-
-    def bincount(self, minlength: int = 0) -> Self:
-        """How often each of 0 to the largest value occurs in a vector of integers, as int64.
-        Realizes this tensor, as the length depends on it."""
-        if not self.dtype.is_int or self.ndim != 1:
-            raise DTypeError(f"bincount: needs a vector of integers, not {self.dtype}{self.shape}")
-        values = self.numpy()
-        if values.size and values.min() < 0:
-            raise ValueError(f"bincount: {values.min()} is negative")
-        size = max(minlength, int(values.max()) + 1 if values.size else 0)
-        zeros = self._from_node(Const(0, int64, (size,)))
-        return zeros.scatter_add(0, self.cast(int64), self.ones_like(int64))

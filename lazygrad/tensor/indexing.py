@@ -8,8 +8,9 @@ integer arrays of where it holds. How many those are depends on values, so a mas
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 
@@ -111,15 +112,38 @@ class Indexing(Activations):
 
     def masked_select(self, mask: TensorCore) -> Self:
         """The values where the mask, broadcast, holds, in one axis. Realizes the mask."""
+        if mask.dtype != bool_:
+            raise DTypeError(f"masked_select: the mask is bool, not {mask.dtype}")
+        if not (self.shape or mask.shape):
+            return self.reshape(1).masked_select(mask)
         shape = broadcast_shape("masked_select", self.shape, mask.shape)
         kept = self._from_node(broadcast_node("masked_select", mask._node, shape))
         return self.expand(shape)[kept]
 
-    def nonzero(self) -> Self:
-        """The indices of what is not 0, one a row, as int64. Realizes this tensor."""
-        return self._from_data(np.stack(np.nonzero(self.numpy()), axis=-1).astype(np.int64))
+    @overload
+    def nonzero(self, as_tuple: Literal[False] = False) -> Self: ...
 
-    argwhere = nonzero
+    @overload
+    def nonzero(self, as_tuple: Literal[True]) -> tuple[Self, ...]: ...
+
+    def nonzero(self, as_tuple: bool = False) -> Self | tuple[Self, ...]:
+        """The indices of what is not 0, one a row, as int64; or one vector an axis, which can
+        be an index. Realizes this tensor."""
+        values = self.numpy()
+        if as_tuple:
+            found = np.nonzero(np.atleast_1d(values))
+            return tuple(self._from_data(x.astype(np.int64)) for x in found)
+        return self._from_data(np.argwhere(values).astype(np.int64))
+
+    def argwhere(self) -> Self:
+        """The indices of what is not 0, one a row, as int64. Realizes this tensor."""
+        return self.nonzero()
+
+    def index_put(self, indices: Sequence[Any], values: Operand, accumulate: bool = False) -> Self:
+        """x with `x[indices] = values`; with `accumulate` the values are added, all of an index."""
+        made = self.clone()
+        made._put(tuple(indices), values, "sum" if accumulate else "set")
+        return made
 
     def _checked(self, name: str, axis: int, index: Operand, low: int = 0) -> Self:
         """The index of an operation along an axis, checked: from `low` to the last."""
@@ -133,6 +157,8 @@ class Indexing(Activations):
         """The slices of an axis that a vector of integers names."""
         if index.ndim > 1:
             raise ShapeError(f"index_select: the index has shape {index.shape}, not one axis")
+        if not self.shape:
+            return self.reshape(1).index_select(axis, index).reshape(())
         axis = normalized_axis("index_select", axis, self.ndim)
         rows = self._checked("index_select", axis, index).reshape(-1)
         return self[(slice(None),) * axis + (rows,)]

@@ -39,8 +39,12 @@ class Joining(Movement):
     # ------------------------------------------------------------------- joining
 
     def cat(self, *others: TensorCore, axis: int = 0) -> Self:
-        """Tensors joined along an axis: `Tensor.cat(a, b, axis=0)` or `Tensor.cat([a, b])`."""
-        tensors: list[Self] = _several(self, others)
+        """Tensors joined along an axis: `Tensor.cat(a, b, axis=0)` or `Tensor.cat([a, b], 0)`.
+        Vectors of no elements fit any shape, as in PyTorch."""
+        tensors: list[Self]
+        tensors, axis = _joined_along(self, others, axis)
+        dtype = result_dtype(tensors)
+        tensors = [t for t in tensors if t.shape != (0,)] or tensors
         first = tensors[0]
         axis = normalized_axis("cat", axis, first.ndim)
         if not first.shape:
@@ -53,14 +57,14 @@ class Joining(Movement):
             if not fits:
                 shapes = " and ".join(str(t.shape) for t in (first, other))
                 raise ShapeError(f"cat: shapes {shapes} differ on other axes than {axis}")
-        dtype = result_dtype(tensors)
         nodes = [cast_node(t._node, dtype) for t in tensors if t.shape[axis]]
         joined = build.joined(nodes, axis) if nodes else cast_node(first._node, dtype)
         return first._derived(joined, *tensors[1:])
 
     def stack(self, *others: TensorCore, axis: int = 0) -> Self:
         """Tensors of one shape joined along a new axis: `Tensor.stack(a, b)` or of a list."""
-        tensors: list[Self] = _several(self, others)
+        tensors: list[Self]
+        tensors, axis = _joined_along(self, others, axis)
         first = tensors[0]
         for other in tensors[1:]:
             if other.shape != first.shape:
@@ -68,6 +72,62 @@ class Joining(Movement):
         axis = normalized_axis("stack", axis, first.ndim + 1)
         parts = [tensor.unsqueeze(axis) for tensor in tensors]
         return parts[0].cat(*parts[1:], axis=axis)
+
+    def hstack(self, *others: TensorCore) -> Self:
+        """Tensors joined along their second axis; vectors along their only one."""
+        tensors: list[Self] = [t.atleast_1d() for t in _several(self, others)]
+        return tensors[0].cat(*tensors[1:], axis=min(1, tensors[0].ndim - 1))
+
+    def vstack(self, *others: TensorCore) -> Self:
+        """Tensors joined along their first axis; vectors are rows."""
+        tensors: list[Self] = [t.atleast_2d() for t in _several(self, others)]
+        return tensors[0].cat(*tensors[1:])
+
+    def dstack(self, *others: TensorCore) -> Self:
+        """Tensors joined along their third axis, which they get if they lack it."""
+        tensors: list[Self] = [t.atleast_3d() for t in _several(self, others)]
+        return tensors[0].cat(*tensors[1:], axis=2)
+
+    def column_stack(self, *others: TensorCore) -> Self:
+        """Tensors joined along their second axis; vectors are columns."""
+        tensors = [t if t.ndim > 1 else t.reshape(-1, 1) for t in _several(self, others)]
+        made: Self = tensors[0].cat(*tensors[1:], axis=1)
+        return made
+
+    row_stack, concat, concatenate = vstack, cat, cat
+
+    def atleast_1d(self) -> Self:
+        """A single value as a vector; all else as it is."""
+        return self if self.shape else self.reshape(1)
+
+    def atleast_2d(self) -> Self:
+        """A vector as a row (1, n), a single value as (1, 1)."""
+        return self if self.ndim > 1 else self.reshape(1, -1)
+
+    def atleast_3d(self) -> Self:
+        """A matrix as (n, m, 1), a vector as (1, n, 1)."""
+        return self if self.ndim > 2 else self.atleast_2d().unsqueeze(-1)
+
+    def hsplit(self, parts: int | Sequence[int]) -> list[Self]:
+        """`tensor_split` along the second axis; of a vector along its only one."""
+        return self._split_evenly("hsplit", parts, 1, min(1, self.ndim - 1))
+
+    def vsplit(self, parts: int | Sequence[int]) -> list[Self]:
+        """`tensor_split` along the first axis, of a tensor of two axes at least."""
+        return self._split_evenly("vsplit", parts, 2, 0)
+
+    def dsplit(self, parts: int | Sequence[int]) -> list[Self]:
+        """`tensor_split` along the third axis."""
+        return self._split_evenly("dsplit", parts, 3, 2)
+
+    def _split_evenly(
+        self, name: str, parts: int | Sequence[int], least: int, axis: int
+    ) -> list[Self]:
+        if self.ndim < least:
+            raise ShapeError(f"{name}: needs {least} axes at least, shape is {self.shape}")
+        if isinstance(parts, int) and (parts <= 0 or self.shape[axis] % parts):
+            raise ShapeError(f"{name}: {parts} does not divide axis {axis} of {self.shape}")
+        return self.tensor_split(parts, axis)
 
     def repeat(self, *repeats: int | Sequence[int]) -> Self:
         """The whole tensor laid side by side, repeats[axis] times; more repeats than axes add
@@ -89,8 +149,11 @@ class Joining(Movement):
         times = shape_of("tile", *repeats)
         return self.repeat((1,) * (self.ndim - len(times)) + times)
 
-    def repeat_interleave(self, repeats: int, axis: int | None = None) -> Self:
-        """Each element `repeats` times in a row, along an axis, or of the flattened tensor."""
+    def repeat_interleave(
+        self, repeats: int, axis: int | None = None, output_size: int | None = None
+    ) -> Self:
+        """Each element `repeats` times in a row, along an axis, or of the flattened tensor. The
+        resulting size, if it is given, is not needed."""
         if not isinstance(repeats, int) or repeats < 0:
             raise ShapeError(f"repeat_interleave: {repeats!r:.60} is no number of repeats")
         if axis is None:
@@ -140,7 +203,8 @@ class Joining(Movement):
             )
         x = self
         for axis, (before, after) in enumerate(widths):
-            x = x._pad_axis(axis, before, after, mode)
+            if before or after:
+                x = x._pad_axis(axis, before, after, mode)
         return x
 
     def pad_to(self, *shape: int | Sequence[int | None] | None) -> Self:
@@ -263,6 +327,13 @@ class Joining(Movement):
         if indexing == "xy" and count > 1:
             grids = [grid.transpose(0, 1) for grid in grids]
         return tuple(grids)
+
+
+def _joined_along(first: Any, others: Sequence[Any], axis: int) -> tuple[list[Any], int]:
+    """The tensors and the axis of `f(a, b, axis=0)`, `f([a, b], axis=0)` or `f([a, b], 0)`."""
+    if isinstance(first, (list, tuple)) and len(others) == 1 and isinstance(others[0], int):
+        return _several(first, ()), others[0]
+    return _several(first, others), axis
 
 
 def _several(first: Any, others: Sequence[TensorCore]) -> list[Any]:

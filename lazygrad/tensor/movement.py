@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Self, cast
 
 from ..dtypes import bool_
-from ..errors import ShapeError
+from ..errors import DTypeError, RangeError, ShapeError
 from ..graph import build, ir
 from ..graph.ir import Shape
 from .arguments import normalized_axes, normalized_axis, shape_of, whole_size
@@ -186,28 +186,40 @@ class Movement(Functions):
 
     def fliplr(self) -> Self:
         """The second axis in reverse order."""
+        if self.ndim < 2:
+            raise ShapeError(f"fliplr: needs at least two axes, shape is {self.shape}")
         return self.flip(1)
 
     def flipud(self) -> Self:
         """The first axis in reverse order."""
+        if not self.shape:
+            raise ShapeError("flipud: a tensor of shape () has no axis")
         return self.flip(0)
 
     def rot90(self, k: int = 1, axes: Sequence[int] = (0, 1)) -> Self:
         """Turned k times by 90 degrees in the plane of two axes, from the first to the second."""
-        first, second = axes
+        if len(axes) != 2 or self.ndim < 2:
+            raise ShapeError(f"rot90: {tuple(axes)} are no two axes of {self.shape}")
+        first, second = (normalized_axis("rot90", axis, self.ndim) for axis in axes)
+        if first == second:
+            raise ShapeError(f"rot90: {tuple(axes)} name one axis twice")
         turned = {1: self.flip(second), 2: self.flip((first, second)), 3: self.flip(first)}
         x = turned.get(k % 4, self.clone())
         return x.transpose(first, second) if k % 2 else x
 
     # ------------------------------------------------------------------- parts
 
-    def narrow(self, axis: int, start: int, length: int) -> Self:
-        """`length` elements of one axis from `start` on."""
+    def narrow(self, axis: int, start: int | TensorCore, length: int) -> Self:
+        """`length` elements of one axis from `start` on, which counts from the end if negative."""
+        if not self.shape:
+            raise ShapeError("narrow: a tensor of shape () has no axis")
         axis = normalized_axis("narrow", axis, self.ndim)
-        n = self.shape[axis]
+        if isinstance(start, TensorCore) and not start.dtype.is_int:
+            raise DTypeError(f"narrow: the start is an integer, not {start.dtype}")
+        n, start = self.shape[axis], start.__index__()
         start = start + n if start < 0 else start
         if not 0 <= start <= start + length <= n:
-            raise IndexError(
+            raise RangeError(
                 f"narrow: {start} to {start + length} is outside axis {axis} of size {n}"
             )
         return self._viewed(build.slice_axis(self._node, axis, start, length))
@@ -263,8 +275,11 @@ class Movement(Functions):
         n = self.shape[normalized_axis("chunk", axis, self.ndim)]
         return self.split(max(1, -(-n // count)), axis)
 
-    def tensor_split(self, parts: int | Sequence[int], axis: int = 0) -> list[Self]:
+    def tensor_split(self, parts: int | Sequence[int] | TensorCore, axis: int = 0) -> list[Self]:
         """`parts` pieces as equal as can be, larger ones first; or cut at the indices given."""
+        if isinstance(parts, TensorCore):
+            parts = parts.tolist()
+        assert not isinstance(parts, TensorCore)
         axis = normalized_axis("tensor_split", axis, self.ndim)
         n = self.shape[axis]
         if isinstance(parts, int):
@@ -280,5 +295,7 @@ class Movement(Functions):
 
     def unfold(self, axis: int, size: int, step: int) -> Self:
         """Sliding windows of `size` elements along an axis, `step` apart, in a new last axis."""
+        if not self.shape and size in (0, 1):
+            return self.reshape(1).unfold(0, size, step).squeeze(0)
         axis = normalized_axis("unfold", axis, self.ndim)
         return self._viewed(ir.Window(self._node, axis, size, step))

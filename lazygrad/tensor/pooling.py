@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, Self, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..graph.ir import Const, Node, Reduce, window_count
 from .arguments import per_axis
 from .convolution import Convolution, windowed
@@ -72,9 +72,12 @@ class Pooling(Convolution):
         padding: Sizes = 0,
         dilation: Sizes = 1,
         ceil_mode: bool = False,
-    ) -> Self:
+        return_indices: bool = False,
+    ) -> Any:
         """`max_pool2d` with one spatial axis."""
-        return self._max_pool("max_pool1d", 1, kernel_size, stride, padding, dilation, ceil_mode)
+        options = (1, kernel_size, stride, padding, dilation, ceil_mode)
+        values = self._max_pool("max_pool1d", *options)
+        return (values, self._max_pool_indices(values, *options)) if return_indices else values
 
     def max_pool3d(
         self,
@@ -83,9 +86,12 @@ class Pooling(Convolution):
         padding: Sizes = 0,
         dilation: Sizes = 1,
         ceil_mode: bool = False,
-    ) -> Self:
+        return_indices: bool = False,
+    ) -> Any:
         """`max_pool2d` with three spatial axes."""
-        return self._max_pool("max_pool3d", 3, kernel_size, stride, padding, dilation, ceil_mode)
+        options = (3, kernel_size, stride, padding, dilation, ceil_mode)
+        values = self._max_pool("max_pool3d", *options)
+        return (values, self._max_pool_indices(values, *options)) if return_indices else values
 
     def avg_pool2d(
         self,
@@ -94,10 +100,19 @@ class Pooling(Convolution):
         padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> Self:
-        """The mean of each window, with the padding's zeros unless `count_include_pad` is off."""
+        """The mean of each window, with the padding's zeros unless `count_include_pad` is off; or
+        its sum over `divisor_override`."""
         return self._avg_pool(
-            "avg_pool2d", 2, kernel_size, stride, padding, ceil_mode, count_include_pad
+            "avg_pool2d",
+            2,
+            kernel_size,
+            stride,
+            padding,
+            ceil_mode,
+            count_include_pad,
+            divisor_override,
         )
 
     def avg_pool1d(
@@ -120,10 +135,18 @@ class Pooling(Convolution):
         padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> Self:
         """`avg_pool2d` with three spatial axes."""
         return self._avg_pool(
-            "avg_pool3d", 3, kernel_size, stride, padding, ceil_mode, count_include_pad
+            "avg_pool3d",
+            3,
+            kernel_size,
+            stride,
+            padding,
+            ceil_mode,
+            count_include_pad,
+            divisor_override,
         )
 
     def _max_pool(
@@ -201,6 +224,7 @@ class Pooling(Convolution):
         padding: Sizes,
         ceil_mode: bool,
         count_include_pad: bool,
+        override: int | None = None,
     ) -> Self:
         self._float_only(name)
         window = _Window(name, spatial, kernel_size, stride, padding, 1)
@@ -209,6 +233,10 @@ class Pooling(Convolution):
         rank = len(node.shape)
         axes = tuple(range(rank - spatial, rank))
         total = self._derived(Reduce(node, "sum", axes))
+        if override is not None:
+            if override == 0:
+                raise ArgumentError(f"{name}: divisor_override is 0")
+            return total / override
         counts = window.counts(self.shape[-spatial:], widths, count_include_pad)
         if counts.min() == counts.max():
             return total / float(counts.flat[0])
@@ -288,7 +316,9 @@ class _Window:
     ) -> None:
         self.name = name
         self.kernel = per_axis(name, "kernel_size", kernel_size, spatial)
-        self.strides = per_axis(name, "stride", self.kernel if stride is None else stride, spatial)
+        self.strides = per_axis(
+            name, "stride", self.kernel if stride in (None, (), []) else stride, spatial
+        )
         self.pads = per_axis(name, "padding", padding, spatial, least=0)
         self.dilations = per_axis(name, "dilation", dilation, spatial)
         if any(2 * p > k for p, k in zip(self.pads, self.kernel, strict=True)):

@@ -25,10 +25,10 @@ from ..runtime.buffer import DeviceBuffer
 from ..runtime.device import Device
 from .arguments import shape_of
 from .core import TensorCore
-from .gather import Gathering
 from .mode import note_evaluation
 from .operands import cast_node
 from .precision import rounded_once
+from .sets import Sets
 
 _states: dict[str, TensorCore] = {}  # by device
 _seed: list[int] = []  # what manual_seed set last, for devices whose state is made later
@@ -38,7 +38,7 @@ def _key_words(seed: int) -> np.ndarray[Any, Any]:
     return np.array([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, 0], np.uint32)
 
 
-class Random(Gathering):
+class Random(Sets):
     """Numbers from `Tensor.manual_seed`'s stream; the same on every device."""
 
     __slots__ = ()

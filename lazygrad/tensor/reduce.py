@@ -250,16 +250,17 @@ class Reduction(Joining):
     def var(
         self,
         axis: Axes = None,
-        correction: float = 1,
+        correction: float | None = 1,
         keepdim: bool = False,
         unbiased: bool | None = None,
     ) -> Self:
         """The variance: squared distances from the mean, summed, over (count - correction).
 
-        `unbiased` is an older name of the correction: 1 if true, 0 if false.
+        `unbiased` is an older name of the correction: 1 if true, 0 if false. PyTorch's older
+        order of arguments is understood too: `var(True)`, `var(0, True)`.
         """
         self._float_only("var")
-        correction = correction if unbiased is None else int(unbiased)
+        axis, correction = _correction("var", axis, correction, unbiased)
         squares = (self - self.mean(axis, keepdim=True)).square()
         n = max(0, self._count("var", axis) - correction)
         return squares.sum(axis, keepdim) / n
@@ -268,7 +269,7 @@ class Reduction(Joining):
     def std(
         self,
         axis: Axes = None,
-        correction: float = 1,
+        correction: float | None = 1,
         keepdim: bool = False,
         unbiased: bool | None = None,
     ) -> Self:
@@ -278,24 +279,39 @@ class Reduction(Joining):
 
     @rounded_once()
     def var_mean(
-        self, axis: Axes = None, correction: float = 1, keepdim: bool = False
+        self,
+        axis: Axes = None,
+        correction: float | None = 1,
+        keepdim: bool = False,
+        unbiased: bool | None = None,
     ) -> tuple[Self, Self]:
         """(var, mean)."""
+        axis, correction = _correction("var_mean", axis, correction, unbiased)
         return self.var(axis, correction, keepdim), self.mean(axis, keepdim)
 
     @rounded_once()
     def std_mean(
-        self, axis: Axes = None, correction: float = 1, keepdim: bool = False
+        self,
+        axis: Axes = None,
+        correction: float | None = 1,
+        keepdim: bool = False,
+        unbiased: bool | None = None,
     ) -> tuple[Self, Self]:
         """(std, mean)."""
+        axis, correction = _correction("std_mean", axis, correction, unbiased)
         return self.std(axis, correction, keepdim), self.mean(axis, keepdim)
 
-    @rounded_once()
-    def norm(self, p: float | str = 2, axis: Axes = None, keepdim: bool = False) -> Self:
+    def norm(
+        self, p: float | str = 2, axis: Axes = None, keepdim: bool = False, dtype: Any = None
+    ) -> Self:
         """The p-norm, (sum |x|**p)**(1/p); p may be inf, -inf, 0 (how many are not 0).
 
         The gradient of the 2-norm of zeros is 0.
         """
+        return (self if dtype is None else self.cast(dtype))._norm(p, axis, keepdim)
+
+    @rounded_once()
+    def _norm(self, p: float | str, axis: Axes, keepdim: bool) -> Self:
         self._float_only("norm")
         x = self
         p = 2 if p == "fro" else p
@@ -306,7 +322,7 @@ class Reduction(Joining):
         elif p == -math.inf:
             made = x.abs().amin(axis, keepdim)
         elif p == 0:
-            made = x.ne(0).cast(x.dtype).sum(axis, keepdim)
+            made = x.ne(0).where(1, x * 0).sum(axis, keepdim)  # whose gradient is 0
         elif p == 1:
             made = x.abs().sum(axis, keepdim)
         elif p == 2:
@@ -364,15 +380,17 @@ class Reduction(Joining):
         x = self.movedim(axis, -1)
         return x._derived(_scan_last(x._node, op, identity)).movedim(-1, axis)
 
-    @rounded_once()
-    def cumsum(self, axis: int = 0) -> Self:
+    def cumsum(self, axis: int = 0, dtype: Any = None) -> Self:
         """The sum of the elements up to each one, itself included; of integers as int64."""
-        return self.cast(_accumulator(self.dtype))._scan("cumsum", "sum", axis, 0)
+        return self.cast(dtype or _accumulator(self.dtype))._cumulative("cumsum", "sum", axis, 0)
+
+    def cumprod(self, axis: int = 0, dtype: Any = None) -> Self:
+        """The product of the elements up to each one, itself included; of integers as int64."""
+        return self.cast(dtype or _accumulator(self.dtype))._cumulative("cumprod", "prod", axis, 1)
 
     @rounded_once()
-    def cumprod(self, axis: int = 0) -> Self:
-        """The product of the elements up to each one, itself included; of integers as int64."""
-        return self.cast(_accumulator(self.dtype))._scan("cumprod", "prod", axis, 1)
+    def _cumulative(self, name: str, op: str, axis: int, identity: int) -> Self:
+        return self._scan(name, op, axis, identity)
 
     @rounded_once()
     def logcumsumexp(self, axis: int = 0) -> Self:
@@ -384,6 +402,18 @@ class Reduction(Joining):
             widths = [(reach, -reach) if i == place else (0, 0) for i in range(self.ndim)]
             made, reach = made.logaddexp(made.pad(widths, value=-math.inf)), 2 * reach
         return made
+
+
+def _correction(name: str, axis: Any, correction: Any, unbiased: bool | None) -> tuple[Axes, float]:
+    """The axes and the correction, of PyTorch's forms old and new: `var(dim, correction=1)`,
+    `var(unbiased)`, `var(dim, unbiased)`."""
+    if isinstance(axis, bool):
+        axis, unbiased = None, axis
+    if isinstance(correction, bool):
+        unbiased = correction
+    if unbiased is not None:
+        correction = int(unbiased)
+    return axis, 1 if correction is None else correction
 
 
 def _ties(axis: Axes) -> str:

@@ -33,14 +33,16 @@ class Resampling(Pooling):
         size: Sizes | None = None,
         scale_factor: float | Sequence[float] | None = None,
         mode: str = "nearest",
-        align_corners: bool = False,
+        align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
     ) -> Self:
         """The spatial axes resampled to `size`, or by `scale_factor`.
 
         mode "nearest" takes the element below, "nearest-exact" the nearest centre; "linear",
         "bilinear" and "trilinear" weigh the two neighbours along each axis, "bicubic" four, by
         Keys' kernel with a = -0.75; "area" is `adaptive_avg_pool2d`. `align_corners` makes first
-        and last elements correspond.
+        and last elements correspond. `recompute_scale_factor` takes the ratio of the sizes, which
+        are whole, for the factor.
         """
         spatial = self.ndim - 2
         if mode not in _MODES:
@@ -58,14 +60,15 @@ class Resampling(Pooling):
             one = isinstance(scale_factor, (int, float))
             factors = [scale_factor] * spatial if one else list(scale_factor)  # type: ignore
             sizes = tuple(int(n * f) for n, f in zip(self.shape[2:], factors, strict=True))  # type: ignore
-            scales = [1 / f for f in factors]  # type: ignore[operator]
+            if not recompute_scale_factor:
+                scales = [1 / f for f in factors]  # type: ignore[operator]
         if min(sizes, default=1) < 1 or 0 in self.shape[2:]:
             raise ShapeError(f"interpolate: input {self.shape} to a size of {sizes}")
         if mode == "area":
             return self._adaptive("mean", spatial, sizes)
         x = self
         for i, (new, scale) in enumerate(zip(sizes, scales, strict=True)):
-            x = x._resampled(2 + i, new, scale, mode, align_corners)
+            x = x._resampled(2 + i, new, scale, mode, bool(align_corners))
         return x
 
     def _resampled(
