@@ -16,6 +16,8 @@ The map of the package, in the order of the pipeline:
     backends/        llvm/ and opencl/: loops to code, and the devices that run it
     runtime/         buffers, the cache of compiled code, execution
     jit/             capture a function once, replay it as one call
+    functions/       the functions at the top level: lazygrad.exp(x), lazygrad.zeros(2), ...
+    linalg/          linear algebra
     nn/              layers, initialisation, optimizers and schedulers, losses, state, data sets
     dump/            any stage as text, picture and page
     config.py        every environment variable
@@ -36,14 +38,35 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import dtypes
+from . import dtypes, functions
+from .dtypes import (
+    bfloat16,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from .dump import dump
+from .functions import *  # noqa: F403
 from .jit import TinyJit, jit
 from .runtime.device import Device
-from .tensor import Tensor, enable_grad, no_grad
+from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from . import nn
+    from . import linalg, nn
+
+if not TYPE_CHECKING:
+    tensor = import_module(".tensor", __name__)  # the package, which can be called: tensor([1.0])
+
+bool, half, float, double = dtypes.bool_, float16, float32, float64
+short, int, long = int16, int32, int64
 
 __version__ = "0.1.0"
 
@@ -52,17 +75,36 @@ __all__ = [
     "Tensor",
     "TinyJit",
     "__version__",
+    "bfloat16",
+    "bool",
+    "double",
     "dtypes",
     "dump",
-    "enable_grad",
+    "float",
+    "float16",
+    "float32",
+    "float64",
+    "half",
+    "int",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
     "jit",
+    "linalg",
+    "long",
     "nn",
-    "no_grad",
+    "short",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
 ]
+__all__ += functions.__all__
 
 
 def __getattr__(name: str) -> Any:
-    """`lazygrad.nn` is imported when it is first used."""
-    if name == "nn":
-        return import_module(".nn", __name__)
+    """`lazygrad.nn` and `lazygrad.linalg` are imported when they are first used."""
+    if name in ("nn", "linalg"):
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module 'lazygrad' has no attribute {name!r}")

@@ -67,6 +67,11 @@ uint8, uint16, uint32, uint64 = (DType(f"uint{8 * n}", "uint", n) for n in (1, 2
 float16, float32, float64 = (DType(f"float{8 * n}", "float", n) for n in (2, 4, 8))
 bfloat16 = DType("bfloat16", "float", 2)
 
+default_float: DType = float32
+"""What Python's floats become, and results that need a float; may be set (`set_default_dtype`)."""
+default_int: DType = int64
+"""What Python's integers become; may be set."""
+
 ALL: tuple[DType, ...] = (
     bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
     float16, bfloat16, float32, float64,
@@ -86,16 +91,17 @@ _FROM_NUMPY = {numpy_dtype: _BY_NAME[name] for name, numpy_dtype in _NUMPY.items
 def to_dtype(spec: object) -> DType:
     """The DType that `spec` means: a DType, a name, a NumPy dtype or type, or bool/int/float.
 
-    Python's `float` is float32 and `int` is int64, as they are for tensors; names are C's and
-    PyTorch's: "int" is int32, "long" int64, "half" float16, "float" float32, "double" float64.
+    Python's `float` is `default_float` and `int` is `default_int`, as they are for tensors; names
+    are C's and PyTorch's: "int" is int32, "long" int64, "half" float16, "float" float32, "double"
+    float64.
     Raises DTypeError, naming what is valid.
     """
     if isinstance(spec, DType):
         return spec
     if spec is float:
-        return float32
+        return default_float
     if spec is int:
-        return int64
+        return default_int
     if isinstance(spec, str) and (named := _BY_NAME.get(spec) or _ALIASES.get(spec)) is not None:
         return named
     try:
@@ -103,6 +109,21 @@ def to_dtype(spec: object) -> DType:
     except (TypeError, KeyError):
         valid = ", ".join(_BY_NAME)
         raise DTypeError(f"dtype {spec!r} is not supported; valid are {valid}") from None
+
+
+def set_default_dtype(dtype: object) -> None:
+    """Let Python's floats become this dtype of floats; it was float32. Raises DTypeError for any
+    other."""
+    global default_float
+    chosen = to_dtype(dtype)
+    if not chosen.is_float:
+        raise DTypeError(f"set_default_dtype: {chosen} is no dtype of floats")
+    default_float = chosen
+
+
+def get_default_dtype() -> DType:
+    """What Python's floats become."""
+    return default_float
 
 
 def __getattr__(name: str) -> DType:

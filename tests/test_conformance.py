@@ -146,6 +146,12 @@ def _overwritten(rng: np.random.Generator, cls: Any) -> Case:
     yield (cls(random_buffer(rng, (3, 4), float32), random_buffer(rng, (3, 4), float32)),)
 
 
+@case(ir.Custom)
+def _custom(rng: np.random.Generator, cls: Any) -> Case:
+    x, y = random_buffer(rng, (3, 4), float32), random_buffer(rng, (2,), float32)
+    yield (cls(x, (y,), lambda g, node: (None,)),)
+
+
 @case(ir.Copy)
 def _copy(rng: np.random.Generator, cls: Any) -> Case:
     x = random_buffer(rng, (3, 4), float32)

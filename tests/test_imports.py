@@ -37,6 +37,8 @@ LAYERS = [
     "stages",
     "compile",
     "tensor",
+    "functions",
+    "linalg",
     "jit",
     "nn",
     "",  # the package itself, with the public names

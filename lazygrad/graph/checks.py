@@ -15,6 +15,7 @@ from .ir import (
     Add,
     Cast,
     Const,
+    Custom,
     Equal,
     InRange,
     LessEqual,
@@ -43,7 +44,7 @@ def checks_of(outputs: Sequence[Node], leaves: Sequence[Node] = ()) -> list[InRa
     def inputs(node: Node) -> Sequence[Node]:
         if node in known:
             return ()
-        return (node.value,) if isinstance(node, Overwritten) else node.inputs
+        return (node.value,) if isinstance(node, (Overwritten, Custom)) else node.inputs
 
     return [node for node in topological(outputs, inputs) if isinstance(node, InRange)]
 

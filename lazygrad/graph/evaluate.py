@@ -328,3 +328,8 @@ CASES.update(dict.fromkeys((ir.Copy, ir.Contiguous, ir.Detach), _same))
 @case(ir.Overwritten)
 def _overwritten(node: Node, x: Array, value: Array) -> Array:
     return value
+
+
+@case(ir.Custom)
+def _custom(node: Node, value: Array, *primals: Array) -> Array:
+    return value

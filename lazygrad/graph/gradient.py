@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakSet
 
 from ..dtypes import float32, is_low_precision
@@ -28,13 +28,19 @@ cotangents: WeakSet[Node] = WeakSet()
 """What gradient() has made and is alive: by it, pictures tell the backward pass."""
 
 
-def gradient(loss: Node, wrt: Sequence[Node], cotangent: Node | None = None) -> list[Node | None]:
+def gradient(
+    loss: Node,
+    wrt: Sequence[Node],
+    cotangent: Node | None = None,
+    hooks: Mapping[Node, Callable[[Node], Node]] | None = None,
+) -> list[Node | None]:
     """The derivative of `loss` with respect to each node of `wrt`, as a node of that one's shape.
 
     `cotangent` is the derivative of the final value with respect to `loss`; it has the loss's shape
     and dtype, and is ones by default: the derivative of the sum of the loss's elements. A target
     that the loss does not depend on gives None. Integers and bools carry no gradient, and none
-    passes a Detach; what arrives at a Detach that is itself a target is its gradient.
+    passes a Detach; what arrives at a Detach that is itself a target is its gradient. A hook is
+    given the whole gradient of its node, and what it returns is used instead.
 
         gradient(Mul(x, y), [x, y])  ->  [Mul(ones, y), Mul(ones, x)]
 
@@ -49,14 +55,16 @@ def gradient(loss: Node, wrt: Sequence[Node], cotangent: Node | None = None) -> 
     if seed.dtype != loss.dtype:
         raise DTypeError(f"gradient: cotangent of {seed.dtype} for a loss of {loss.dtype}")
 
-    targets = set(wrt)
+    hooks = hooks or {}
+    targets = {*wrt, *hooks}
     between = _between(loss, targets)
     parts: dict[Node, list[Node]] = {loss: [seed]} if loss in between else {}
     found: dict[Node, Node] = {}
     for node in reversed(between):  # every user of a node comes before it
         if node not in parts:
             continue
-        found[node] = g = _total(parts.pop(node))
+        g = _total(parts.pop(node))
+        found[node] = g = hooks[node](g) if node in hooks else g
         if between[node]:
             for x, part in zip(node.inputs, _vjp(node, g), strict=True):
                 if part is not None and x in between:

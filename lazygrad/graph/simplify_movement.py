@@ -14,6 +14,7 @@ from .ir import (
     Const,
     Contiguous,
     Copy,
+    Custom,
     Detach,
     Expand,
     Iota,
@@ -93,6 +94,12 @@ def drop_detach(node: Detach) -> Node | None:
 @rule(Overwritten)
 def drop_overwritten(node: Overwritten) -> Node | None:
     """overwritten(x, value)  ->  value, since gradients have been taken"""
+    return node.value
+
+
+@rule(Custom)
+def drop_custom(node: Custom) -> Node | None:
+    """custom(value, primals, rule)  ->  value, since gradients have been taken"""
     return node.value
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from ..dtypes import DType
-from .ir import Buffer, Const, Detach, InRange, Node, Pad, holds_nodes
+from .ir import Buffer, Const, Custom, Detach, InRange, Node, Pad, holds_nodes
 
 Key = tuple[Hashable, ...]
 
@@ -73,9 +73,9 @@ def structure(
     """A key that two graphs share where they differ in nothing but buffers, and the buffers.
 
     The key has each node's class, fields and inputs, these by the place of their first visit; of a
-    Buffer it has the slot, shape, dtype and device, and nothing of a Detach's token. Buffers are
-    returned in the order of their slots, so that those of a second graph with the same key can
-    stand for the first's. Linear in the graph. `known` is as in `Structure`.
+    Buffer it has the slot, shape, dtype and device, and nothing of a Detach's token or a Custom's
+    rule. Buffers are returned in the order of their slots, so that those of a second graph with the
+    same key can stand for the first's. Linear in the graph. `known` is as in `Structure`.
 
         structure([Add(a, Mul(a, b))])[0] == structure([Add(c, Mul(c, d))])[0]
     """
@@ -120,5 +120,5 @@ def _bits(value: bool | int | float, node: Node) -> Hashable:
 
 _DESCRIBE[Const] = lambda node: (_bits(node.value, node), node.dtype, node.shape)  # type: ignore[attr-defined]
 _DESCRIBE[Pad] = lambda node: (_bits(node.value, node), node.padding)  # type: ignore[attr-defined]
-_DESCRIBE[Detach] = lambda node: None
+_DESCRIBE[Detach] = _DESCRIBE[Custom] = lambda node: None
 _DESCRIBE[InRange] = lambda node: (node.low, node.high, node.ignored)  # type: ignore[attr-defined]

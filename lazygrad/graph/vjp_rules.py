@@ -209,6 +209,12 @@ def vjp_overwritten(g: Node, out: ir.Overwritten) -> Cotangents:
     return g, None
 
 
+@vjp(ir.Custom)
+def vjp_custom(g: Node, out: ir.Custom) -> Cotangents:
+    """z = value, by whatever way:   dx = rule(g, z), as the user defined it"""
+    return None, *out.rule(g, out)
+
+
 @vjp(ir.Cast)
 def vjp_cast(g: Node, out: ir.Cast) -> Cotangents:
     """y = x in another float type:   dx = g in x's type"""

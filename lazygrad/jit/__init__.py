@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from warnings import warn
 from weakref import ref
 
-from .. import config
+from .. import config, dtypes
 from ..errors import JitError
 from ..runtime.buffer import interceptor
 from ..runtime.device import Device
@@ -98,6 +98,8 @@ class jit(Captured, Generic[P, R]):
         kind: tuple[Hashable, ...] = (
             chosen_mode(),
             grad_enabled.get(),
+            dtypes.default_float,
+            dtypes.default_int,
             Device.DEFAULT,
             config.DEBUG >= 2,
             config.WINOGRAD,

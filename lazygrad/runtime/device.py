@@ -51,7 +51,10 @@ class Devices:
         """
         found = re.fullmatch(r"(CPU|GPU)(?::(\d+))?", str(name).strip().upper(), re.ASCII)
         if found is None or (found[1] == "CPU" and int(found[2] or 0)):
-            raise DeviceError(f'device {name!r} is unknown; valid are "CPU", "GPU", "GPU:1", ...')
+            cuda = "; a CUDA device is reached by OpenCL, as GPU" if "cuda" in str(name) else ""
+            raise DeviceError(
+                f'device {name!r} is unknown; valid are "CPU", "GPU", "GPU:1", ...{cuda}'
+            )
         number = int(found[2] or 0)
         return f"{found[1]}:{number}" if number else found[1]
 

@@ -10,7 +10,8 @@ The themes stand in files of their own, each building on those before it:
     precision    16-bit floats computed in float32;  ranges: indices that are out of range
     creation     from Python and NumPy data; constants
     autograd     backward, gradient, no_grad
-    elementwise  arithmetic, comparisons, logic, selection;  operators: the same as Python operators
+    elementwise  arithmetic, comparisons, logic, selection;  arithmetic: powers, remainders
+    operators    the same as Python operators
     functions    exp, log, sin and their like
     movement     reshape, permute, flip, ...;  joining: cat, pad, tril, ...
     reduce       sum, max, mean, var, cumsum, ...;  results: named tuples
@@ -20,22 +21,26 @@ The themes stand in files of their own, each building on those before it:
     random       Threefry, and distributions from it;  mode: training or evaluation
     contraction  matmul, einsum, attention;  convolution;  pooling;  resampling
     losses       cross entropy and others;  inplace: what changes a tensor
+    protocols    NumPy's functions of tensors, DLPack, the array API
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import CO_VARARGS, unwrap
+from types import ModuleType
 from typing import Any
 
-from .autograd import enable_grad, no_grad
+from .autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .core import grad_enabled
-from .inplace import InPlace, add_forms
+from .inplace import add_forms
 from .mode import Mode
+from .protocols import Protocols
 
 
-class Tensor(InPlace):
+class Tensor(Protocols):
     """A multi-dimensional array of one dtype, computed when its values are asked for.
 
     x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
@@ -114,13 +119,24 @@ def _say_tensor(cls: type) -> None:
         if theme.__module__.startswith(__name__):
             for name, member in vars(theme).items():
                 function = getattr(member, "__func__", member)
-                while hasattr(function, "__code__"):
+                while hasattr(function, "__code__") and function.__name__ == name:
                     function.__qualname__ = f"{cls.__name__}.{name}"
                     function = getattr(function, "__wrapped__", None)
 
 
+class _Package(ModuleType):
+    """`lazygrad.tensor`, which is this package, and PyTorch's function of that name."""
+
+    def __call__(self, *args: Any, **named: Any) -> Tensor:
+        """`lazygrad.tensor([1.0, 2.0])`: a new tensor, as `Tensor([1.0, 2.0])`."""
+        return Tensor(*args, **named)
+
+
+sys.modules[__name__].__class__ = _Package
 add_forms(Tensor)
 _accept_both_spellings(Tensor)
 _say_tensor(Tensor)
 
-__all__ = ["Tensor", "enable_grad", "grad_enabled", "no_grad"]
+__all__ = [
+    "Tensor", "enable_grad", "grad_enabled", "is_grad_enabled", "no_grad", "set_grad_enabled",
+]  # fmt: skip

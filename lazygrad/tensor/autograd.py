@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from contextvars import Token
-from typing import Self
+from typing import Any, Self
+from weakref import ref
 
 from ..errors import DTypeError, ShapeError
 from ..graph.gradient import gradient as gradient_nodes
@@ -46,6 +47,43 @@ class enable_grad(_GradientMode):
     _enabled = True
 
 
+class set_grad_enabled(_GradientMode):
+    """Whether gradients are recorded, from now on; as a context, until the end of the block."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self._enabled = mode
+        self._before.append(grad_enabled.set(mode))
+
+    def _recreate_cm(self) -> Self:
+        return self
+
+    def __enter__(self) -> None:
+        pass  # it is set already
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations record gradients: False inside `no_grad`."""
+    return grad_enabled.get()
+
+
+Hook = Callable[[Any], Any]
+_hooks: dict[int, tuple[ref[Any], list[Hook]]] = {}
+"""What wants to see the gradients of tensors, by the tensors' ids."""
+
+
+class RemovableHook:
+    """What `register_hook` returns: `remove()` takes the hook away again."""
+
+    def __init__(self, hooks: list[Hook], hook: Hook) -> None:
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        """Take the hook away; again does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+
 class Autograd(Creation):
     """Derivatives by reverse accumulation. Nothing is computed here: the graph is extended."""
 
@@ -70,6 +108,57 @@ class Autograd(Creation):
                 f"{name}: the gradient given has shape {gradient.shape}, the tensor {self.shape}"
             )
         return cast_node(gradient._node, self.dtype)
+
+    def register_hook(self, hook: Hook) -> RemovableHook:
+        """Call `hook` with this tensor's gradient in each backward pass; what it returns, unless
+        None, is the gradient from there on. The gradient is lazy, like any other tensor.
+
+            x = Tensor([1.0], requires_grad=True);  x.register_hook(lambda g: g * 2)
+            (x * 3).sum().backward();  x.grad.tolist() == [6.0]
+        """
+        if not self._requires_grad:
+            raise RuntimeError("register_hook: this tensor requires no gradient")
+        place = id(self)
+        if place not in _hooks:
+            _hooks[place] = ref(self, lambda _: _hooks.pop(place, None)), []
+        hooks = _hooks[place][1]
+        hooks.append(hook)
+        return RemovableHook(hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Let backward passes fill `.grad` of this result of an operation, as of a variable."""
+        if self.is_leaf:
+            if not self._requires_grad:
+                raise RuntimeError("retain_grad: this tensor requires no gradient")
+            return
+        own = ref(self)
+
+        def keep(g: Autograd) -> None:
+            tensor = own()
+            if tensor is not None:
+                part = g.detach()
+                tensor.grad = part if tensor.grad is None else tensor.grad + part  # type: ignore
+
+        self.register_hook(keep)
+
+    def _node_hooks(self) -> dict[Node, Callable[[Node], Node]]:
+        """The hooks of all tensors, by the nodes that stand for these."""
+
+        def applied(hooks: list[Hook]) -> Callable[[Node], Node]:
+            def apply(g: Node) -> Node:
+                for hook in list(hooks):
+                    told = hook(self._from_node(g))
+                    g = g if told is None else cast_node(told._node, g.dtype)
+                return g
+
+            return apply
+
+        found = {}
+        for own, hooks in list(_hooks.values()):
+            tensor = own()
+            if tensor is not None and hooks:
+                found.update(dict.fromkeys(tensor._nodes(), applied(hooks)))
+        return found
 
     def backward(
         self,
@@ -102,7 +191,7 @@ class Autograd(Creation):
                 tensor = owner()
                 if tensor is not None and tensor._requires_grad and tensor.is_leaf:
                     reached[node] = tensor
-        cotangents = gradient_nodes(self._node, list(reached), seed)
+        cotangents = gradient_nodes(self._node, list(reached), seed, self._node_hooks())
         for (_, tensor), cotangent in zip(reached.items(), cotangents, strict=True):
             if cotangent is None:
                 continue

@@ -17,7 +17,7 @@ from weakref import WeakSet, ref
 import numpy as np
 
 from ..dtypes import DType, bfloat16, to_dtype
-from ..errors import DTypeError, ShapeError
+from ..errors import DeviceError, DTypeError, ShapeError
 from ..graph.ir import Buffer, Cast, Contiguous, Copy, Detach, Node, Shape
 from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
@@ -46,7 +46,6 @@ class TensorCore(Sharing, metaclass=HasMode):
     __slots__ = ()
 
     __array_priority__: ClassVar[float] = 1000.0
-    __array_ufunc__: ClassVar[None] = None  # numpy_array + tensor is left to the tensor
 
     # ------------------------------------------------------------------- what it is
 
@@ -295,6 +294,14 @@ class TensorCore(Sharing, metaclass=HasMode):
         elif target is not None:
             moved = self.cast(target)
         return moved if dtype is None else moved.cast(dtype)
+
+    def cpu(self) -> Self:
+        """On the CPU."""
+        return self.to("CPU")
+
+    def cuda(self, device: Any = None) -> Self:
+        """There is no CUDA here. Raises DeviceError, which says what to write."""
+        raise DeviceError('cuda: lazygrad reaches GPUs by OpenCL; write x.to("GPU")')
 
     def contiguous(self) -> Self:
         """These values in row-major order, in memory: what comes before and after shares no

@@ -9,7 +9,8 @@ from weakref import ref
 
 import numpy as np
 
-from ..dtypes import DType, convert, float32, int64, to_dtype
+from .. import dtypes
+from ..dtypes import DType, convert, int64, to_dtype
 from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Add, Cast, Const, Copy, Equal, Iota, Mul, Node
@@ -102,34 +103,40 @@ class Creation(TensorCore):
     def zeros(
         cls,
         *shape: int | Sequence[int],
-        dtype: Any = float32,
+        dtype: Any = None,
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
         """0 in every element: `zeros(2, 3)` or `zeros((2, 3))`."""
-        return cls.full(shape_of("zeros", *shape), 0, dtype, device, requires_grad)
+        return cls.full(
+            shape_of("zeros", *shape), 0, dtype or dtypes.default_float, device, requires_grad
+        )
 
     @classmethod
     def ones(
         cls,
         *shape: int | Sequence[int],
-        dtype: Any = float32,
+        dtype: Any = None,
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
         """1 in every element: `ones(2, 3)` or `ones((2, 3))`."""
-        return cls.full(shape_of("ones", *shape), 1, dtype, device, requires_grad)
+        return cls.full(
+            shape_of("ones", *shape), 1, dtype or dtypes.default_float, device, requires_grad
+        )
 
     @classmethod
     def empty(
         cls,
         *shape: int | Sequence[int],
-        dtype: Any = float32,
+        dtype: Any = None,
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
         """Values that do not matter (they are 0, so that no run depends on old memory)."""
-        return cls.full(shape_of("empty", *shape), 0, dtype, device, requires_grad)
+        return cls.full(
+            shape_of("empty", *shape), 0, dtype or dtypes.default_float, device, requires_grad
+        )
 
     @classmethod
     def _positions(cls, n: int, dtype: DType = int64) -> Self:
@@ -220,7 +227,7 @@ class Creation(TensorCore):
         if step == 0:
             raise ValueError("arange: the step is 0")
         whole = all(isinstance(value, (int, np.integer)) for value in (start, stop, step))
-        target = to_dtype(dtype) if dtype is not None else int64 if whole else float32
+        target = to_dtype(dtype or (int if whole else float))
         count = max(0, math.ceil((stop - start) / step))
         if target.is_int or (start == int(start) and step == int(step)):
             node = _progression(count, start, step, target)
@@ -235,7 +242,7 @@ class Creation(TensorCore):
         start: float,
         stop: float,
         steps: int,
-        dtype: Any = float32,
+        dtype: Any = None,
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
@@ -246,7 +253,7 @@ class Creation(TensorCore):
         start, stop = float(start), float(stop)
         if steps < 0:
             raise ShapeError(f"linspace: {steps} steps")
-        array = np.linspace(start, stop, steps).astype(to_dtype(dtype).numpy)
+        array = np.linspace(start, stop, steps).astype(to_dtype(dtype or float).numpy)
         made = cls._from_data(array, None, device)
         return made.requires_grad_(requires_grad)
 
@@ -255,7 +262,7 @@ class Creation(TensorCore):
         cls,
         n: int,
         m: int | None = None,
-        dtype: Any = float32,
+        dtype: Any = None,
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
@@ -263,7 +270,7 @@ class Creation(TensorCore):
         shape = shape_of("eye", n, n if m is None else m)
         rows = broadcast_node("eye", build.reshape(Iota(shape[0]), (shape[0], 1)), shape)
         columns = broadcast_node("eye", Iota(shape[1]), shape)
-        node = Cast(Equal(rows, columns), to_dtype(dtype))
+        node = Cast(Equal(rows, columns), to_dtype(dtype or float))
         return cls._constant(node, device, requires_grad)
 
 
@@ -316,9 +323,11 @@ def from_python(data: Any, dtype: DType | None) -> Array:
         if array.size == 0 or (
             array.dtype == np.float64 and not isinstance(first, np.generic | np.ndarray)
         ):
-            dtype = float32
+            dtype = dtypes.default_float
         elif array.dtype.kind == "O" or (array.dtype == np.uint64 and type(first) is int):
             raise DTypeError(f"tensor: {data!r:.60} is no number that fits int64 or float32")
+        elif array.dtype == np.int64 and not isinstance(first, np.generic | np.ndarray):
+            dtype = dtypes.default_int
     elif array.dtype.kind in "biu" and dtype.is_int and array.size:
         least, most = int(array.min()), int(array.max())
         if not dtype.min <= least <= most <= dtype.max:

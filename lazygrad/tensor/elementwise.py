@@ -8,10 +8,12 @@ from typing import Any, Self
 
 import ml_dtypes
 
-from ..dtypes import DType, bool_, float32, float64, int64, is_low_precision, to_dtype, uint8
+from .. import dtypes
+from ..dtypes import DType, bool_, float32, float64, is_low_precision, to_dtype, uint8
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph import ir
 from ..graph.ir import Node
+from . import arithmetic
 from .autograd import Autograd
 from .core import Operand, TensorCore
 from .operands import (
@@ -45,8 +47,8 @@ class Elementwise(Autograd):
         return self._derived(make(self._node))
 
     def _real(self, name: str) -> Self:
-        """This tensor as floats: integers and bools become float32, as PyTorch has it."""
-        return self if self._node.dtype.is_float else self.cast(float32)
+        """This tensor as floats: integers and bools become the default float, as in PyTorch."""
+        return self if self._node.dtype.is_float else self.cast(dtypes.default_float)
 
     def _binary(
         self, name: str, make: Any, y: Operand, reverse: bool = False, real: bool = False
@@ -70,8 +72,8 @@ class Elementwise(Autograd):
             b = y._node
             dtype = a.dtype if a.dtype is b.dtype else result_dtype((self, y))
             if real and not dtype.is_float:
-                dtype = float32
-            return _alike(name, a, b, dtype)
+                dtype = dtypes.default_float
+            return arithmetic.alike(name, a, b, dtype)
         other = as_operand(name, y, self)
         if isinstance(other, TensorCore):
             return self._matched(name, other, real)
@@ -79,7 +81,7 @@ class Elementwise(Autograd):
         if not dtype.is_float and (real or dtype is bool_ or isinstance(other, float)):
             dtype = result_dtype((self, other))
             if real and not dtype.is_float:
-                dtype = float32
+                dtype = dtypes.default_float
             a = cast_node(a, dtype)
         return a, ir.Const(other, dtype, a.shape)
 
@@ -92,7 +94,7 @@ class Elementwise(Autograd):
             if a.dtype is not b.dtype and () in (a.shape, b.shape):
                 dtype = result_dtype((self, y))
                 if is_low_precision(dtype):
-                    return *_alike(name, a, b, float32), dtype
+                    return *arithmetic.alike(name, a, b, float32), dtype
         elif is_low_precision(a.dtype):
             other = number(y)
             if other is not None and not is_exact(other, a.dtype):
@@ -144,7 +146,7 @@ class Elementwise(Autograd):
         if rounding_mode == "floor":
             return self.floor_divide(y)
         if rounding_mode == "trunc":
-            return self._binary("div", _truncated_quotient, y)
+            return self._binary("div", arithmetic.truncated_quotient, y)
         raise ArgumentError(
             f"div: rounding_mode {rounding_mode!r} is none of None, 'floor', 'trunc'"
         )
@@ -161,7 +163,7 @@ class Elementwise(Autograd):
 
     def fmod(self, y: Operand) -> Self:
         """x - y * trunc(x / y), with the sign of x, as C's fmod."""
-        return self._binary("fmod", _fmod, y)
+        return self._binary("fmod", arithmetic.fmod, y)
 
     def pow(self, y: Operand, reverse: bool = False) -> Self:
         """x ** y. Integers to integers give integers (of the low bits, where they overflow).
@@ -169,7 +171,7 @@ class Elementwise(Autograd):
         Raises ValueError for integers to a negative number, as PyTorch does.
         """
         if not reverse and isinstance(y, (int, float)) and not isinstance(y, bool):
-            special = _power(self._node, y)
+            special = arithmetic.power(self._node, y)
             if special is not None:
                 return self._derived(special)
         a, b, dtype = self._in_one_dtype("pow", y)
@@ -180,7 +182,7 @@ class Elementwise(Autograd):
         else:
             if dtype == bool_:
                 a, b = cast_node(a, uint8), cast_node(b, uint8)
-            node = cast_node(_integer_power(a, b), dtype)
+            node = cast_node(arithmetic.integer_power(a, b), dtype)
         return self._derived(node, *tensors_in((y,)))
 
     def neg(self) -> Self:
@@ -456,108 +458,3 @@ class Elementwise(Autograd):
     def bitcast(self, dtype: Any) -> Self:
         """The same bits read as another dtype of the same size."""
         return self._derived(ir.Bitcast(ir.Detach(self._node), to_dtype(dtype)))
-
-
-# --------------------------------------------------------------------------- on nodes
-
-
-def _alike(name: str, a: Node, b: Node, dtype: DType) -> tuple[Node, Node]:
-    """Both nodes in one dtype and their common shape."""
-    if a.dtype is not dtype:
-        a = cast_node(a, dtype)
-    if b.dtype is not dtype:
-        b = cast_node(b, dtype)
-    if a.shape != b.shape:
-        shape = broadcast_shape(name, a.shape, b.shape)
-        a, b = broadcast_node(name, a, shape), broadcast_node(name, b, shape)
-    return a, b
-
-
-def _truncated_quotient(a: Node, b: Node) -> Node:
-    """a / b rounded towards zero."""
-    if a.dtype.is_float:
-        wide = float32 if is_low_precision(a.dtype) else a.dtype  # rounded once, behind the comma
-        return cast_node(ir.Trunc(ir.Div(cast_node(a, wide), cast_node(b, wide))), a.dtype)
-    floor = ir.FloorDiv(a, b)
-    if a.dtype.kind != "int":
-        return floor
-    # the floor of a negative quotient that is not whole is one too low
-    zero = ir.Const(0, a.dtype, a.shape)
-    low = ir.And(ir.Less(floor, zero), ir.NotEqual(ir.Mod(a, b), zero))
-    return ir.Add(floor, ir.Cast(low, a.dtype))
-
-
-def _fmod(a: Node, b: Node) -> Node:
-    """The remainder of the absolute values, with the sign of a."""
-    if a.dtype.kind in ("uint", "bool"):
-        return ir.Mod(a, b)
-    zero = ir.Const(0, a.dtype, a.shape)
-    negative = ir.Less(a, zero)
-    # by selection: the gradient of Abs is 0 at 0
-    size, by = ir.Where(negative, ir.Neg(a), a), ir.Where(ir.Less(b, zero), ir.Neg(b), b)
-    rest = ir.Mod(size, by)
-    return ir.Where(negative, ir.Neg(rest), rest)
-
-
-def _power(node: Node, exponent: int | float) -> Node | None:
-    """x ** exponent where a few multiplications or a square root give it; else None."""
-    if is_low_precision(node.dtype):
-        special = _power(ir.Cast(node, float32), exponent)
-        return None if special is None else ir.Cast(special, node.dtype)
-    if node.dtype.is_float:
-        one = ir.Const(1, node.dtype, node.shape)
-        match exponent:
-            case 1:
-                return node
-            case 2:
-                return ir.Mul(node, node)
-            case 3:
-                return ir.Mul(ir.Mul(node, node), node)
-            case -1:
-                return ir.Div(one, node)
-            case -2:  # not 1 / (x * x), whose gradient at 0 would be nan
-                inverse = ir.Div(one, node)
-                return ir.Mul(inverse, inverse)
-            case 0.5:
-                return ir.Sqrt(node)
-            case -0.5:  # 1 / sqrt(x), which it is simplified to, would have another slope at -0.0
-                return ir.Pow(node, ir.Const(exponent, node.dtype, node.shape))
-        return None
-    if isinstance(exponent, float):
-        return None
-    if exponent < 0:
-        raise ValueError(f"pow: integers have no integer power {exponent}; cast to float first")
-    if node.dtype == bool_:
-        node = ir.Cast(node, int64)
-    result: Node | None = None
-    while exponent:
-        if exponent & 1:
-            result = node if result is None else ir.Mul(result, node)
-        exponent >>= 1
-        if exponent:
-            node = ir.Mul(node, node)
-    return ir.Const(1, node.dtype, node.shape) if result is None else result
-
-
-def _integer_power(base: Node, exponent: Node) -> Node:
-    """base ** exponent by repeated squaring over the exponent's bits, modulo the dtype's range.
-
-    A negative exponent gives 1 / base ** -exponent rounded to zero: 0 but for bases 1 and -1.
-    """
-    dtype, shape = base.dtype, base.shape
-    zero, one = ir.Const(0, dtype, shape), ir.Const(1, dtype, shape)
-    result: Node = one
-    square = base
-    for bit in range(8 * dtype.itemsize - (dtype.kind == "int")):
-        used = ir.NotEqual(ir.And(exponent, ir.Const(1 << bit, dtype, shape)), zero)
-        result = ir.Mul(result, ir.Where(used, square, one))
-        square = ir.Mul(square, square)
-    if dtype.kind == "uint":
-        return result
-    odd = ir.NotEqual(ir.And(exponent, one), zero)
-    minus_one = ir.Const(-1, dtype, shape)
-    of_minus_one = ir.Where(odd, minus_one, one)
-    negative = ir.Where(
-        ir.Equal(base, one), one, ir.Where(ir.Equal(base, minus_one), of_minus_one, zero)
-    )
-    return ir.Where(ir.Less(exponent, zero), negative, result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from ..dtypes import bool_
 from ..errors import DTypeError, RangeError, ShapeError
@@ -232,15 +232,26 @@ class Movement(Functions):
             raise IndexError(f"select: index {index} is outside axis {axis} of size {n}")
         return self.narrow(axis, index % n, 1).squeeze(axis)
 
-    def diff(self, n: int = 1, axis: int = -1) -> Self:
-        """Each element minus the one before it along an axis, n times."""
+    def diff(
+        self,
+        n: int = 1,
+        axis: int = -1,
+        prepend: TensorCore | None = None,
+        append: TensorCore | None = None,
+    ) -> Self:
+        """Each element minus the one before it along an axis, n times, with further elements put
+        before and behind this tensor's first."""
+        if not self.shape:
+            raise ShapeError("diff: a tensor of shape () has no axis")
         axis = normalized_axis("diff", axis, self.ndim)
-        x: Self = self.clone()
+        parts = [part for part in (prepend, self, append) if part is not None]
+        x: Any = self.clone() if len(parts) == 1 else type(self).cat(parts, axis=axis)  # type: ignore
         for _ in range(n):
             count = max(x.shape[axis] - 1, 0)
             later, sooner = x.narrow(axis, min(1, x.shape[axis]), count), x.narrow(axis, 0, count)
             x = later.ne(sooner) if x.dtype == bool_ else later - sooner
-        return x
+        made: Self = x
+        return made
 
     def shrink(self, bounds: Sequence[tuple[int, int] | None]) -> Self:
         """The part from bounds[axis][0] to bounds[axis][1] of each axis; None is all of it."""

@@ -7,7 +7,8 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from ..dtypes import DType, bool_, float32, int64, promote
+from .. import dtypes
+from ..dtypes import DType, bool_, int64, promote
 from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Cast, Const, Node, Shape
@@ -74,7 +75,9 @@ def number(value: Any) -> Number | None:
 
 def number_dtype(value: Number) -> DType:
     """The dtype of a Python number where no tensor decides it."""
-    return bool_ if isinstance(value, bool) else int64 if isinstance(value, int) else float32
+    if isinstance(value, bool):
+        return bool_
+    return dtypes.default_int if isinstance(value, int) else dtypes.default_float
 
 
 def check_fits(name: str, value: Number, dtype: DType) -> None:

@@ -107,7 +107,7 @@ class Random(Sets):
     def rand(
         cls,
         *shape: int | Sequence[int],
-        dtype: Any = float32,
+        dtype: Any = None,
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
@@ -122,7 +122,7 @@ class Random(Sets):
         *shape: int | Sequence[int],
         low: float = 0.0,
         high: float = 1.0,
-        dtype: Any = float32,
+        dtype: Any = None,
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
@@ -137,7 +137,7 @@ class Random(Sets):
     def randn(
         cls,
         *shape: int | Sequence[int],
-        dtype: Any = float32,
+        dtype: Any = None,
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
@@ -165,7 +165,7 @@ class Random(Sets):
         *shape: int | Sequence[int],
         mean: float = 0.0,
         std: float = 1.0,
-        dtype: Any = float32,
+        dtype: Any = None,
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
@@ -181,11 +181,11 @@ class Random(Sets):
         *shape: int | Sequence[int],
         low: int = 0,
         high: int = 10,
-        dtype: Any = int64,
+        dtype: Any = None,
         device: str | None = None,
     ) -> Self:
         """Whole numbers from low up to, not including, high: the high word of bits times range."""
-        target = to_dtype(dtype)
+        target = to_dtype(dtype or int)
         if high <= low or high - low > 1 << 32:
             raise ValueError(f"randint: low {low}, high {high}: the range must be 1 to 2**32")
         if not target.is_float and not target.min <= low <= high - 1 <= target.max:
@@ -202,13 +202,13 @@ class Random(Sets):
         return cls._variable_of(cast_node(node, target))
 
     @classmethod
-    def randperm(cls, n: int, dtype: Any = int64, device: str | None = None) -> Self:
+    def randperm(cls, n: int, dtype: Any = None, device: str | None = None) -> Self:
         """0 to n - 1 in random order."""
         shape_of("randperm", n)
         x, y = cls._random_bits((n,), device)
         high = ir.Shl(ir.Cast(x, uint64), ir.Const(12, uint64, x.shape))
         keys = ir.Or(high, ir.Cast(ir.Shr(y, ir.Const(20, uint32, x.shape)), uint64))
-        return cls._variable_of(cls._from_node(keys).argsort(0).cast(dtype)._node)
+        return cls._variable_of(cls._from_node(keys).argsort(0).cast(dtype or int)._node)
 
     def rand_like(self, dtype: Any = None) -> Self:
         """`rand` of this tensor's shape, dtype and device."""
@@ -302,7 +302,7 @@ def fans(shape: Shape) -> tuple[int, int]:
 
 
 def _float_dtype(name: str, dtype: Any) -> DType:
-    target = to_dtype(dtype)
+    target = to_dtype(dtype or float)
     if not target.is_float:
         raise DTypeError(f"{name}: makes floats, not {target}")
     return target

@@ -135,7 +135,9 @@ def test_normalisations_agree(agree: Any, rng: np.random.Generator, x: np.ndarra
         bias,
     )
     agree(lambda a: a.layer_norm((4, 5)), lambda a: F.layer_norm(a, (4, 5)), x)
-    agree(lambda a, w: a.rms_norm(axis=-1, weight=w), lambda a, w: F.rms_norm(a, (5,), w), x, weight)
+    agree(
+        lambda a, w: a.rms_norm(axis=-1, weight=w), lambda a, w: F.rms_norm(a, (5,), w), x, weight
+    )
     agree(lambda a: a.normalize(), lambda a: F.normalize(a), x)
     agree(lambda a: a.glu(0), lambda a: F.glu(a, 0), x[:2])
 

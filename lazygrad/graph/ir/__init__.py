@@ -16,6 +16,7 @@ Grammar (a node is one line; `n` stands for any node):
     random       RandomBits(n, shape)
     winograd     WinogradFilter(n) | Winograd(n, n, n)
     placement    Copy(n, device) | Contiguous(n) | Detach(n, token) | Overwritten(n, value)
+                 Custom(value, (n, ...), rule)
 
 Semantics:
 

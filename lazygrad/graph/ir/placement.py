@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...dtypes import DType
@@ -66,3 +67,27 @@ class Overwritten(Node):
         if (self.x.shape, self.x.dtype) != (self.value.shape, self.value.dtype):
             raise ShapeError(f"overwritten: {self.value} for {self.x}")
         return self.x.shape, self.x.dtype
+
+
+class Custom(Node):
+    """The elements of `value`, with a gradient of its own: `rule(g, node)` gives the cotangents of
+    the primals, of which it was computed in whatever way. No gradient flows to `value`. Simplify
+    removes it."""
+
+    value: Node
+    primals: tuple[Node, ...]
+    rule: Rule
+
+    def _infer(self) -> tuple[Shape, DType]:
+        return self.value.shape, self.value.dtype
+
+    def _infer_device(self) -> str | None:
+        return self.value.device
+
+    def with_inputs(self, inputs: Sequence[Node]) -> Custom:
+        value, *primals = inputs
+        return Custom(value, tuple(primals), self.rule)
+
+
+Rule = Callable[[Node, Custom], tuple[Node | None, ...]]
+"""From a node's cotangent, and the node, to the cotangents of its primals."""

@@ -207,10 +207,7 @@ def rms_norm(
     eps: float | None = None,
 ) -> Tensor:
     """The last axes, of `normalized_shape`, over their root mean square, then scaled."""
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if input.shape[input.ndim - len(shape) :] != shape:
-        raise ShapeError(f"rms_norm: input {input.shape} does not end in {shape}")
-    return input.rms_norm(tuple(range(-len(shape), 0)), weight, eps)
+    return input.rms_norm(normalized_shape, weight, eps)
 
 
 @rounded_once()

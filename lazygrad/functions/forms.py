@@ -1,0 +1,282 @@
+"""Functions that are no methods of Tensor, or take their arguments in another order."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ..dtypes import DType, get_default_dtype, promote, set_default_dtype, to_dtype
+from ..errors import ShapeError
+from ..tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from ..tensor.operands import broadcast_shape, result_dtype
+from .methods import bitwise_not, cat, permute, stack, unique, unsqueeze
+
+Number = bool | int | float
+
+# --------------------------------------------------------------------------- constants
+
+pi, e, inf, nan, newaxis = math.pi, math.e, math.inf, math.nan, None
+
+# --------------------------------------------------------------------------- other forms
+
+
+def tensor(
+    data: Any,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A new tensor of `data`: numbers, nested lists, an array, another tensor (which is copied).
+
+    lazygrad.tensor([1.0, 2.0]).tolist() == [1.0, 2.0]
+    """
+    return Tensor(data, dtype, device, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+    """`data` as a tensor: itself, where dtype and device fit; a NumPy array without a copy."""
+    if isinstance(data, Tensor):
+        moved = data if device is None else data.to(device)
+        return moved if dtype is None else moved.cast(dtype)
+    if isinstance(data, np.ndarray) and dtype is None:
+        return Tensor.from_numpy(data, device)
+    return Tensor(data, dtype, device)
+
+
+asarray = as_tensor
+
+
+def scalar_tensor(value: Number, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of shape () of one number, of the default float unless `dtype` says otherwise."""
+    return Tensor.full((), value, dtype or float, device)
+
+
+def randint(
+    *args: Any,
+    low: int = 0,
+    high: int | None = None,
+    size: Sequence[int] | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+) -> Tensor:
+    """Whole numbers from low (or 0) up to, not including, high: `randint(10, (2, 3))` or
+    `randint(5, 10, (2, 3))`, as PyTorch has it; `Tensor.randint` takes the shape first."""
+    given = list(args)
+    shape = given.pop() if size is None and given else size
+    if shape is None or len(given) + (high is not None) not in (1, 2):
+        raise TypeError("randint: give high and a shape, or low, high and a shape")
+    if high is None:
+        high = given.pop()
+    low = given.pop() if given else low
+    return Tensor.randint(*shape, low=low, high=high, dtype=dtype, device=device)
+
+
+def normal(
+    mean: Tensor | float = 0.0,
+    std: Tensor | float = 1.0,
+    size: Sequence[int] | None = None,
+) -> Tensor:
+    """Normal numbers of a mean and a standard deviation: of `size`, or one for each element of
+    the tensors `mean` and `std`."""
+    shapes = [x.shape for x in (mean, std) if isinstance(x, Tensor)]
+    shape = broadcast_shape("normal", *shapes) if shapes else tuple(size or ())
+    return Tensor.randn(*shape) * std + mean
+
+
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    dtype: Any = None,
+    device: str | None = None,
+) -> Tensor:
+    """base ** start to base ** end, in `steps` steps of one ratio."""
+    values = np.float64(base) ** np.linspace(start, end, steps)
+    return Tensor(values, dtype or float, device)
+
+
+def where(condition: Tensor, x: Any = None, y: Any = None) -> Any:
+    """x where the condition holds, else y; of the condition alone, the indices of where it holds,
+    one vector an axis.
+
+    lazygrad.where(lazygrad.tensor([True, False]), 1, 2).tolist() == [1, 2]
+    """
+    if x is None and y is None:
+        return condition.nonzero(as_tuple=True)
+    return condition.where(x, y)
+
+
+def tril_indices(row: int, col: int, offset: int = 0, dtype: Any = None) -> Tensor:
+    """The row and column numbers (2, n) of a matrix's elements on and below a diagonal."""
+    return Tensor(np.stack(np.tril_indices(row, offset, col)), dtype or int)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, dtype: Any = None) -> Tensor:
+    """The row and column numbers (2, n) of a matrix's elements on and above a diagonal."""
+    return Tensor(np.stack(np.triu_indices(row, offset, col)), dtype or int)
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape that all the shapes broadcast to. Raises ShapeError where there is none."""
+    return broadcast_shape("broadcast_shapes", *(tuple(shape) for shape in shapes))
+
+
+def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors, all expanded to their common shape."""
+    shape = broadcast_shape("broadcast_tensors", *(x.shape for x in tensors))
+    return tuple(x.expand(shape) for x in tensors)
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Single values as vectors, all else as it is; of several tensors or a list, a tuple."""
+    return _each(Tensor.atleast_1d, tensors)
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Vectors as rows, all else of two axes or more as it is; of several tensors, a tuple."""
+    return _each(Tensor.atleast_2d, tensors)
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Matrices as (n, m, 1), vectors as (1, n, 1); of several tensors, a tuple."""
+    return _each(Tensor.atleast_3d, tensors)
+
+
+def _each(method: Callable[[Tensor], Tensor], tensors: tuple[Any, ...]) -> Any:
+    if len(tensors) == 1 and isinstance(tensors[0], Tensor):
+        return method(tensors[0])
+    several = tensors[0] if isinstance(tensors[0], (list, tuple)) else tensors
+    return tuple(method(x) for x in several)
+
+
+def block_diag(*tensors: Tensor) -> Tensor:
+    """The matrices along the diagonal of one, and 0 elsewhere; vectors are rows."""
+    blocks = [x.atleast_2d() for x in tensors]
+    width = sum(block.shape[1] for block in blocks)
+    rows, before = [], 0
+    for block in blocks:
+        if block.ndim != 2:
+            raise ShapeError(f"block_diag: {block.shape} is no matrix")
+        rows.append(block.pad((None, (before, width - before - block.shape[1]))))
+        before += block.shape[1]
+    return cat(rows)
+
+
+def cartesian_prod(*tensors: Tensor) -> Tensor:
+    """Every choice of one element of each vector, one a row."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([grid.flatten() for grid in Tensor.meshgrid(*tensors)], 1)
+
+
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """Every choice of r elements of a vector, one a row."""
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    places = [list(chosen) for chosen in choose(range(input.shape[0]), r)]
+    index = np.array(places, np.int64).reshape(len(places), r)
+    return input[Tensor(index)]
+
+
+def is_tensor(value: object) -> bool:
+    """Whether something is a tensor."""
+    return isinstance(value, Tensor)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether a tensor's elements are floats."""
+    return input.is_floating_point()
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.numel()
+
+
+def result_type(*operands: Any) -> DType:
+    """The dtype of an operation on tensors and numbers; of dtypes, the one they promote to."""
+    kinds = [x for x in operands if not isinstance(x, (Tensor, float, int))]
+    values = [x for x in operands if isinstance(x, (Tensor, float, int))]
+    found = [to_dtype(kind) for kind in kinds] + ([result_dtype(values)] if values else [])
+    made = found[0]
+    for dtype in found[1:]:
+        made = promote(made, dtype)
+    return made
+
+
+def promote_types(a: Any, b: Any) -> DType:
+    """The dtype of an operation on tensors of these dtypes."""
+    return promote(to_dtype(a), to_dtype(b))
+
+
+def can_cast(source: Any, target: Any) -> bool:
+    """Whether values of a dtype may become another: not floats integers, nor integers bools."""
+    kinds = {"bool": 0, "uint": 1, "int": 2, "float": 3}
+    a, b = to_dtype(source), to_dtype(target)
+    return kinds[a.kind] <= kinds[b.kind]
+
+
+def finfo(dtype: Any) -> Any:
+    """The limits of a dtype of floats: eps, max, min, smallest_normal, as NumPy's `finfo`."""
+    own = dtype.dtype if isinstance(dtype, Tensor) else to_dtype(dtype)
+    return ml_dtypes.finfo(own.numpy)  # type: ignore[no-untyped-call]
+
+
+def iinfo(dtype: Any) -> Any:
+    """The limits of a dtype of integers: max and min, as NumPy's `iinfo`."""
+    own = dtype.dtype if isinstance(dtype, Tensor) else to_dtype(dtype)
+    return np.iinfo(own.numpy)
+
+
+inference_mode = no_grad
+
+# --------------------------------------------------------------------------- the array API's names
+
+
+def astype(x: Tensor, dtype: Any, copy: bool = True) -> Tensor:
+    """The values in another dtype; a copy in any case unless `copy` is off."""
+    return x.clone() if copy and x.dtype == to_dtype(dtype) else x.cast(dtype)
+
+
+def matrix_transpose(x: Tensor) -> Tensor:
+    """The last two axes exchanged."""
+    return x.mT
+
+
+def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
+    """The products of vectors along an axis, summed."""
+    return (x * y).sum(axis)
+
+
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether a dtype is of a kind: "bool", "signed integer", "unsigned integer", "integral",
+    "real floating", "numeric", another dtype, or one of several."""
+    if isinstance(kind, tuple):
+        return any(isdtype(dtype, one) for one in kind)
+    kinds = {
+        "bool": ("bool",), "signed integer": ("int",), "unsigned integer": ("uint",),
+        "integral": ("int", "uint"), "real floating": ("float",), "complex floating": (),
+        "numeric": ("int", "uint", "float"),
+    }  # fmt: skip
+    own = to_dtype(dtype)
+    return own.kind in kinds[kind] if kind in kinds else own == to_dtype(kind)
+
+
+permute_dims, expand_dims, bitwise_invert = permute, unsqueeze, bitwise_not
+unique_values = unique
+
+__all__ = [
+    "as_tensor", "asarray", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
+    "bitwise_invert", "block_diag", "broadcast_shapes", "broadcast_tensors", "can_cast",
+    "cartesian_prod", "combinations", "e", "enable_grad", "expand_dims", "finfo",
+    "get_default_dtype", "iinfo", "inf", "inference_mode", "is_floating_point",
+    "is_grad_enabled", "is_tensor", "isdtype", "logspace", "matrix_transpose", "nan", "newaxis",
+    "no_grad", "normal", "numel", "permute_dims", "pi", "promote_types", "randint",
+    "result_type", "scalar_tensor", "set_default_dtype", "set_grad_enabled", "tensor",
+    "tril_indices", "triu_indices", "unique_values", "vecdot", "where",
+]  # fmt: skip
