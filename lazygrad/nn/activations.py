@@ -42,7 +42,7 @@ class _Along(_Activation):
     """An activation along one axis; `axis` is another word for `dim`."""
 
     _options = ("_axis",)
-    _described = "dim={dim}"
+    _extra_repr = "dim={dim}"
 
     def __init__(self, dim: int | None = None, *, axis: int | None = None) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class LeakyReLU(_Activation):
 
     _method = "leaky_relu"
     _options = ("negative_slope",)
-    _described = "negative_slope={negative_slope}"
+    _extra_repr = "negative_slope={negative_slope}"
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class ELU(_Activation):
 
     _method = "elu"
     _options = ("alpha",)
-    _described = "alpha={alpha}"
+    _extra_repr = "alpha={alpha}"
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class CELU(_Activation):
 
     _method = "celu"
     _options = ("alpha",)
-    _described = "alpha={alpha}"
+    _extra_repr = "alpha={alpha}"
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class GELU(_Activation):
 
     _method = "gelu"
     _options = ("approximate",)
-    _described = "approximate={approximate!r}"
+    _extra_repr = "approximate={approximate!r}"
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -186,7 +186,7 @@ class Hardtanh(_Activation):
 
     _method = "hardtanh"
     _options = ("min_val", "max_val")
-    _described = "min_val={min_val}, max_val={max_val}"
+    _extra_repr = "min_val={min_val}, max_val={max_val}"
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ class Softplus(_Activation):
 
     _method = "softplus"
     _options = ("beta", "threshold")
-    _described = "beta={beta}, threshold={threshold}"
+    _extra_repr = "beta={beta}, threshold={threshold}"
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ class Softshrink(_Activation):
 
     _method = "softshrink"
     _options = ("lambd",)
-    _described = "{lambd}"
+    _extra_repr = "{lambd}"
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ class Hardshrink(_Activation):
 
     _method = "hardshrink"
     _options = ("lambd",)
-    _described = "{lambd}"
+    _extra_repr = "{lambd}"
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
@@ -234,7 +234,7 @@ class Threshold(_Activation):
 
     _method = "threshold"
     _options = ("threshold", "value")
-    _described = "threshold={threshold}, value={value}"
+    _extra_repr = "threshold={threshold}, value={value}"
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         super().__init__()
@@ -280,7 +280,7 @@ class Softmax2d(UnaryLayer):
 class PReLU(UnaryLayer):
     """`Tensor.prelu`, with one learned slope or one a channel."""
 
-    _described = "num_parameters={num_parameters}"
+    _extra_repr = "num_parameters={num_parameters}"
 
     def __init__(
         self,

@@ -1,10 +1,9 @@
-"""Attention and the blocks of transformers, with PyTorch's names of parameters."""
+"""Attention of several heads, with PyTorch's names of parameters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..dtypes import bool_
 from ..errors import ShapeError
@@ -13,14 +12,16 @@ from ..tensor.mode import note_evaluation
 from . import weights
 from .layers import Linear
 from .module import Layer
-from .normalization import LayerNorm
+from .parameter import Parameter
 
 
 class MultiheadAttention(Layer):
     """Attention of several heads (Vaswani et al. 2017), each over embed_dim / num_heads values.
 
-    The weights of query, key and value stand above one another in `in_proj_weight`. Inputs are
-    (length, batch, embed_dim), or (batch, length, embed_dim) if `batch_first`.
+    The weights of query, key and value stand above one another in `in_proj_weight`, where keys and
+    values have the query's size. Inputs are (length, batch, size), or (batch, length, size) if
+    `batch_first`, or (length, size). `add_bias_kv` appends a learned key and value to each
+    sequence, `add_zero_attn` a key and a value of zeros.
     """
 
     def __init__(
@@ -29,19 +30,41 @@ class MultiheadAttention(Layer):
         num_heads: int,
         dropout: float = 0.0,
         bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
         batch_first: bool = False,
         device: str | None = None,
+        dtype: Any = None,
     ) -> None:
+        super().__init__()
         if num_heads < 1 or embed_dim % num_heads:
             raise ShapeError(f"MultiheadAttention: {num_heads} heads do not divide {embed_dim}")
-        self.embed_dim, self.num_heads = embed_dim, num_heads
-        self.dropout, self.batch_first = dropout, batch_first
-        bound = math.sqrt(6 / (4 * embed_dim))  # Glorot's, of a weight (3 embed_dim, embed_dim)
-        self.in_proj_weight = weights.uniform((3 * embed_dim, embed_dim), bound, device)
-        self.in_proj_bias = weights.filled(0, 3 * embed_dim, device=device) if bias else None
-        self.out_proj = Linear(embed_dim, embed_dim, bias, device)
+        self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
+        self.kdim = embed_dim if kdim is None else kdim
+        self.vdim = embed_dim if vdim is None else vdim
+        self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
+
+        def glorot(rows: int, columns: int) -> Parameter:
+            return weights.uniform((rows, columns), math.sqrt(6 / (rows + columns)), device, dtype)
+
+        def normal(size: int) -> Parameter:
+            drawn = Tensor.randn(1, 1, size, device=device) * math.sqrt(1 / size)
+            return Parameter(drawn if dtype is None else drawn.cast(dtype))
+
+        is_joint = self.kdim == self.vdim == embed_dim
+        self.in_proj_weight = glorot(3 * embed_dim, embed_dim) if is_joint else None
+        self.q_proj_weight = None if is_joint else glorot(embed_dim, embed_dim)
+        self.k_proj_weight = None if is_joint else glorot(embed_dim, self.kdim)
+        self.v_proj_weight = None if is_joint else glorot(embed_dim, self.vdim)
+        placed: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.in_proj_bias = weights.filled(0, 3 * embed_dim, **placed) if bias else None
+        self.bias_k = normal(embed_dim) if add_bias_kv else None
+        self.bias_v = normal(embed_dim) if add_bias_kv else None
+        self.out_proj = Linear(embed_dim, embed_dim, bias, **placed)
         if bias:
-            self.out_proj.bias = weights.filled(0, embed_dim, device=device)
+            self.out_proj.bias = weights.filled(0, embed_dim, **placed)
 
     def forward(
         self,
@@ -51,9 +74,10 @@ class MultiheadAttention(Layer):
         key_padding_mask: Tensor | None = None,
         need_weights: bool = True,
         attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """(outputs, weights averaged over the heads, or None without `need_weights`).
+        """(outputs, weights: of each head, or averaged over them; None without `need_weights`).
 
         The key is the query, and the value the key, where not given. A bool `attn_mask` (queries,
         keys), or one a batch and head, and a bool `key_padding_mask` (batch, keys) hold where one
@@ -61,15 +85,20 @@ class MultiheadAttention(Layer):
         """
         key = query if key is None else key
         value = key if value is None else value
-        if not self.batch_first:
+        is_single = query.ndim == 2
+        if is_single:
+            query, key, value = (t.unsqueeze(0) for t in (query, key, value))
+            if key_padding_mask is not None:
+                key_padding_mask = key_padding_mask.unsqueeze(0)
+        elif not self.batch_first:
             query, key, value = (t.transpose(0, 1) for t in (query, key, value))
-        weights, biases = self.in_proj_weight.chunk(3), (None, None, None)
-        if self.in_proj_bias is not None:
-            biases = self.in_proj_bias.chunk(3)  # type: ignore[assignment]
-        q, k, v = (
-            self._heads(t.linear(weight, bias))
-            for t, weight, bias in zip((query, key, value), weights, biases, strict=True)
-        )
+        q, k, v = self._projected(query, key, value)
+        more = k.shape[2] - key.shape[1]  # keys of no place in the sequence
+        if more:
+            key_padding_mask, attn_mask = (
+                _widened(key_padding_mask, more),
+                _widened(attn_mask, more),
+            )
         causal_alone = is_causal and not need_weights and key_padding_mask is attn_mask is None
         mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal and not causal_alone)
         shares: Tensor | None = None
@@ -80,19 +109,36 @@ class MultiheadAttention(Layer):
         else:
             if self.dropout and not self.training:
                 note_evaluation("dropout")
-            out = q.scaled_dot_product_attention(
-                k, v, mask, self.dropout if self.training else 0.0, causal_alone
-            )
+            dropout = self.dropout if self.training else 0.0
+            out = q.scaled_dot_product_attention(k, v, mask, dropout, causal_alone)
         out = self.out_proj(out.transpose(1, 2).flatten(2))
-        out = out if self.batch_first else out.transpose(0, 1)
-        return out, None if shares is None else shares.mean(1)
+        if shares is not None and average_attn_weights:
+            shares = shares.mean(1)
+        if is_single:
+            return out.squeeze(0), None if shares is None else shares.squeeze(0)
+        return (out if self.batch_first else out.transpose(0, 1)), shares
 
     if TYPE_CHECKING:
         __call__ = forward
 
-    def _heads(self, x: Tensor) -> Tensor:
-        """(batch, length, embed_dim) -> (batch, heads, length, size)."""
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+    def _projected(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Query, key and value in heads: (batch, length, size) -> (batch, heads, length, size)."""
+        matrices: Any = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        if self.in_proj_weight is not None:
+            matrices = self.in_proj_weight.chunk(3)
+        biases: Any = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+        made: list[Tensor] = []
+        for x, matrix, bias, more in zip(
+            inputs, matrices, biases, (None, self.bias_k, self.bias_v), strict=True
+        ):
+            rows = x.linear(matrix, bias)
+            if more is not None:
+                rows = rows.cat(more.expand(rows.shape[0], 1, self.embed_dim), axis=1)
+            heads = rows.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            if self.add_zero_attn and made:
+                heads = heads.pad((0, 0, 0, 1))
+            made.append(heads)
+        return tuple(made)
 
     def _mask(
         self,
@@ -117,67 +163,13 @@ class MultiheadAttention(Layer):
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
 
+def _widened(mask: Tensor | None, more: int) -> Tensor | None:
+    """A mask that lets everybody attend to `more` keys at the end."""
+    return None if mask is None else mask.pad((0, more), value=0)
+
+
 def _added(mask: Tensor, like: Tensor) -> Tensor:
     """A mask as numbers to add: -inf where a bool one holds."""
     if mask.dtype != bool_:
         return mask
     return mask.where(float("-inf"), 0.0).cast(like.dtype)
-
-
-class TransformerEncoderLayer(Layer):
-    """Attention and a network of two linear layers, each added to its input and normalised
-    (Vaswani et al. 2017); `norm_first` normalises the inputs of the two instead."""
-
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Callable[[Tensor], Tensor] | str = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: str | None = None,
-    ) -> None:
-        known: dict[str, Callable[[Tensor], Tensor]] = {"relu": Tensor.relu, "gelu": Tensor.gelu}
-        if isinstance(activation, str) and activation not in known:
-            raise ValueError(
-                f"TransformerEncoderLayer: activation {activation!r} is neither 'relu' nor 'gelu'"
-            )
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first, device)
-        self.linear1 = Linear(d_model, dim_feedforward, bias, device)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, device)
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, device=device)
-        self.activation = known[activation] if isinstance(activation, str) else activation
-        self.dropout, self.norm_first = dropout, norm_first
-
-    def forward(
-        self,
-        src: Tensor,
-        src_mask: Tensor | None = None,
-        src_key_padding_mask: Tensor | None = None,
-        is_causal: bool = False,
-    ) -> Tensor:
-        """The masks are `MultiheadAttention`'s: a bool one holds where one may not attend."""
-
-        def attend(x: Tensor) -> Tensor:
-            out, _ = self.self_attn(
-                x, None, None, src_key_padding_mask, False, src_mask, is_causal and src_mask is None
-            )
-            return out.dropout(self.dropout)
-
-        def feed(x: Tensor) -> Tensor:
-            inner = self.activation(self.linear1(x)).dropout(self.dropout)
-            return self.linear2(inner).dropout(self.dropout)
-
-        if self.norm_first:
-            x = src + attend(self.norm1(src))
-            return x + feed(self.norm2(x))
-        x = self.norm1(src + attend(src))
-        return self.norm2(x + feed(x))
-
-    if TYPE_CHECKING:
-        __call__ = forward

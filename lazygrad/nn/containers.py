@@ -19,12 +19,12 @@ class _Entries(Module, Generic[V]):
     def _is_entry(self, name: str, value: Any) -> bool:
         return isinstance(value, Module)
 
-    def _entries(self) -> dict[str, V]:
+    def _module_entries(self) -> dict[str, V]:
         return {name: value for name, value in vars(self).items() if self._is_entry(name, value)}
 
     def _refill(self, entries: Mapping[str, V]) -> None:
         """Hold other entries, in this order."""
-        for name in self._entries():
+        for name in self._module_entries():
             object.__delattr__(self, name)
         for name, value in entries.items():
             setattr(self, name, self._accepted(value))
@@ -36,7 +36,7 @@ class _Entries(Module, Generic[V]):
         return value  # type: ignore[return-value]
 
     def __len__(self) -> int:
-        return len(self._entries())
+        return len(self._module_entries())
 
 
 class _List(_Entries[V]):
@@ -52,7 +52,7 @@ class _List(_Entries[V]):
         return made
 
     def _name(self, index: int) -> str:
-        names = list(self._entries())
+        names = list(self._module_entries())
         n = operator.index(index)
         if not -len(names) <= n < len(names):
             raise IndexError(f"index {n} is out of range")
@@ -65,19 +65,19 @@ class _List(_Entries[V]):
     def __getitem__(self, index: int | slice) -> V | Self:
         """An entry, or another list of some. Raises IndexError."""
         if isinstance(index, slice):
-            return self._like(dict(list(self._entries().items())[index]))
-        return self._entries()[self._name(index)]
+            return self._like(dict(list(self._module_entries().items())[index]))
+        return self._module_entries()[self._name(index)]
 
     def __setitem__(self, index: int, value: V) -> None:
         setattr(self, self._name(index), self._accepted(value))
 
     def __delitem__(self, index: int | slice) -> None:
-        values = list(self._entries().values())
+        values = list(self._module_entries().values())
         del values[index]
         self._refill_list(values)
 
     def __iter__(self) -> Iterator[V]:
-        return iter(self._entries().values())
+        return iter(self._module_entries().values())
 
     def __add__(self, other: Iterable[V]) -> Self:
         made = type(self)()
@@ -100,7 +100,7 @@ class _List(_Entries[V]):
 
     def insert(self, index: int, value: V) -> Self:
         """Put an entry before the one at `index`. Returns itself."""
-        values = list(self._entries().values())
+        values = list(self._module_entries().values())
         values.insert(index, self._accepted(value))
         self._refill_list(values)
         return self
@@ -116,24 +116,24 @@ class _Dict(_Entries[V]):
     """Entries by name: what a dict can do."""
 
     def __getitem__(self, key: str) -> V:
-        return self._entries()[key]
+        return self._module_entries()[key]
 
     def __setitem__(self, key: str, value: V) -> None:
         value = self._accepted(value)
-        if key not in self._entries():
-            self._check_name(key, "module")
+        if key not in self._module_entries():
+            self._check_module_name(key, "module")
         setattr(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        if key not in self._entries():
+        if key not in self._module_entries():
             raise KeyError(key)
         delattr(self, key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries())
+        return iter(self._module_entries())
 
     def __contains__(self, key: object) -> bool:
-        return key in self._entries()
+        return key in self._module_entries()
 
     def clear(self) -> None:
         """Take all entries away."""
@@ -147,19 +147,19 @@ class _Dict(_Entries[V]):
 
     def get(self, key: str, default: V | None = None) -> V | None:
         """The entry by a name, or the default."""
-        return self._entries().get(key, default)
+        return self._module_entries().get(key, default)
 
     def keys(self) -> Iterable[str]:
         """The names, in order."""
-        return self._entries().keys()
+        return self._module_entries().keys()
 
     def items(self) -> Iterable[tuple[str, V]]:
         """Names and entries, in order."""
-        return self._entries().items()
+        return self._module_entries().items()
 
     def values(self) -> Iterable[V]:
         """The entries, in order."""
-        return self._entries().values()
+        return self._module_entries().values()
 
     def update(self, entries: Mapping[str, V] | Iterable[tuple[str, V]]) -> None:
         """Set several entries."""
@@ -200,7 +200,7 @@ class Sequential(_List[Callable[[Tensor], Tensor]]):
 
     def forward(self, x: Any) -> Any:
         """The layers applied one after the other."""
-        for layer in self._entries().values():
+        for layer in self._module_entries().values():
             x = layer(x)
         return x
 
@@ -236,7 +236,7 @@ class _Parameters(_Entries[Any]):
             f"({name}): {type(value).__name__} of {value.dtype}, shape {value.shape}"
             if isinstance(value, Tensor)
             else f"({name}): {value!r}"
-            for name, value in self._entries().items()
+            for name, value in self._module_entries().items()
         )
 
 

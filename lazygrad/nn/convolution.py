@@ -4,45 +4,103 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from ..errors import ShapeError
 from ..tensor import Tensor
+from . import functional as F
 from . import weights
 from .module import UnaryLayer
+from .parameter import Parameter
 
 Sizes = int | Sequence[int]
 
 
-def _kernel(name: str, kernel_size: Sizes, spatial: int) -> tuple[int, ...]:
-    """The kernel's size along each spatial axis. Raises ShapeError for another number of them."""
-    sizes = (kernel_size,) * spatial if isinstance(kernel_size, int) else tuple(kernel_size)
-    if len(sizes) != spatial or min(sizes) < 1:
-        raise ShapeError(f"{name}: kernel_size {kernel_size} is not {spatial} sizes of at least 1")
-    return sizes
+class _Convolution(UnaryLayer):
+    """The settings and the weights of a convolution."""
 
+    _spatial: ClassVar[int]
+    _is_transposed: ClassVar[bool] = False
+    weight: Parameter
+    bias: Parameter | None
 
-def _check_groups(name: str, groups: int, in_channels: int, out_channels: int) -> None:
-    if groups < 1 or in_channels % groups or out_channels % groups:
-        raise ShapeError(
-            f"{name}: {groups} groups do not divide {in_channels} and {out_channels} channels"
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes,
+        padding: Sizes | str,
+        dilation: Sizes,
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+        output_padding: Sizes,
+        device: str | None,
+        dtype: Any,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ShapeError(
+                f"{name}: {groups} groups do not divide {in_channels} and {out_channels} channels"
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = self._each("kernel_size", kernel_size, 1)
+        self.stride = self._each("stride", stride, 1)
+        self.dilation = self._each("dilation", dilation, 1)
+        self.padding = padding if isinstance(padding, str) else self._each("padding", padding, 0)
+        self.output_padding = self._each("output_padding", output_padding, 0)
+        self.padding_mode = padding_mode
+        self._check_padding(name)
+        ins, outs = in_channels // groups, out_channels
+        lead = (in_channels, outs // groups) if self._is_transposed else (outs, ins)
+        shape = (*lead, *self.kernel_size)
+        self.weight, self.bias = weights.weight_and_bias(
+            shape, math.prod(shape[1:]), outs, bias, device, dtype
         )
 
+    def _each(self, what: str, value: Sizes, least: int) -> tuple[int, ...]:
+        """One value a spatial axis. Raises ShapeError for another number of them."""
+        sizes = (value,) * self._spatial if isinstance(value, int) else tuple(value)
+        if len(sizes) != self._spatial or min(sizes) < least:
+            raise ShapeError(
+                f"{type(self).__name__}: {what} {value} is not {self._spatial} sizes of at least "
+                f"{least}"
+            )
+        return sizes
 
-def _check_padding(name: str, padding: Sizes | str, stride: Sizes) -> None:
-    """Raise ValueError for a word that says no padding, or none with this stride."""
-    if isinstance(padding, str) and padding not in ("same", "valid"):
-        raise ValueError(f"{name}: padding {padding!r} is neither 'same' nor 'valid'")
-    if padding == "same" and (stride if isinstance(stride, int) else max(stride)) > 1:
-        raise ValueError(f"{name}: padding 'same' needs stride 1, not {stride}")
+    def _check_padding(self, name: str) -> None:
+        """Raise ValueError for a word that says no padding, or none with this stride."""
+        if isinstance(self.padding, str) and self.padding not in ("same", "valid"):
+            raise ValueError(f"{name}: padding {self.padding!r} is neither 'same' nor 'valid'")
+        if self.padding == "same" and max(self.stride) > 1:
+            raise ValueError(f"{name}: padding 'same' needs stride 1, not {max(self.stride)}")
+        modes = ("zeros", "reflect", "replicate", "circular")
+        if self.padding_mode not in modes[: 1 if self._is_transposed else 4]:
+            raise ValueError(
+                f"{name}: padding_mode {self.padding_mode!r} is none of {', '.join(modes)}"
+                + "; a transposed convolution pads with zeros" * self._is_transposed
+            )
+
+    def extra_repr(self) -> str:
+        shown = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
+        shown.append(f"stride={self.stride}")
+        for name, usual in (("padding", 0), ("dilation", 1), ("output_padding", 0)):
+            value = getattr(self, name)
+            if value != (usual,) * self._spatial:
+                shown.append(f"{name}={value}")
+        if self.groups != 1:
+            shown.append(f"groups={self.groups}")
+        if self.bias is None:
+            shown.append("bias=False")
+        if self.padding_mode != "zeros":
+            shown.append(f"padding_mode={self.padding_mode}")
+        return ", ".join(shown)
 
 
-class Conv2d(UnaryLayer):
-    """`Tensor.conv2d` with a weight (out_channels, in_channels / groups, height, width).
-
-    `padding_mode` other than "zeros" pads with the input's own elements, as `Tensor.pad` does.
-    """
-
-    _spatial = 2
+class _Conv(_Convolution):
+    """A convolution; `padding_mode` other than "zeros" pads with the input's own elements."""
 
     def __init__(
         self,
@@ -56,63 +114,56 @@ class Conv2d(UnaryLayer):
         bias: bool = True,
         padding_mode: str = "zeros",
         device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        name = type(self).__name__
-        _check_groups(name, groups, in_channels, out_channels)
-        if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
-            raise ValueError(
-                f"{name}: padding_mode {padding_mode!r} is none of zeros, reflect, replicate, "
-                "circular"
-            )
-        self.kernel_size = _kernel(name, kernel_size, self._spatial)
-        _check_padding(name, padding, stride)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        fan_in = math.prod(shape[1:])
-        self.weight, self.bias = weights.weight_and_bias(shape, fan_in, out_channels, bias, device)
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        self.padding_mode = padding_mode
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+            padding_mode, 0, device, dtype,
+        )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        convolve = (x.conv1d, x.conv2d, x.conv3d)[self._spatial - 1]
-        padding = self.padding
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[self._spatial - 1]
+        padding: Sizes | str = self.padding
         if self.padding_mode != "zeros":
             x, padding = x.pad(self._widths(), mode=self.padding_mode), 0
-            convolve = (x.conv1d, x.conv2d, x.conv3d)[self._spatial - 1]
-        return convolve(self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return convolve(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def _widths(self) -> list[int]:
         """What `padding` comes to, as `Tensor.pad` takes it: from the last axis back."""
         each: list[tuple[int, int]] = []
         for axis, size in enumerate(self.kernel_size):
             if self.padding == "same":
-                dilation = self.dilation
-                step = dilation if isinstance(dilation, int) else dilation[axis]
-                total = step * (size - 1)
+                total = self.dilation[axis] * (size - 1)
                 each.append((total // 2, total - total // 2))
             elif isinstance(self.padding, str):
                 each.append((0, 0))
             else:
-                width = self.padding if isinstance(self.padding, int) else self.padding[axis]
-                each.append((width, width))
+                each.append((self.padding[axis],) * 2)
         return [width for pair in reversed(each) for width in pair]
 
 
-class Conv1d(Conv2d):
-    """`Tensor.conv1d` with a weight (out_channels, in_channels / groups, length)."""
+class Conv1d(_Conv):
+    """`functional.conv1d` with a weight (out_channels, in_channels / groups, length)."""
 
     _spatial = 1
 
 
-class Conv3d(Conv2d):
-    """`Tensor.conv3d` with a weight (out_channels, in_channels / groups, depth, height, width)."""
+class Conv2d(_Conv):
+    """`functional.conv2d` with a weight (out_channels, in_channels / groups, height, width)."""
+
+    _spatial = 2
+
+
+class Conv3d(_Conv):
+    """`functional.conv3d` with a weight (out_channels, in_channels / groups, KD, KH, KW)."""
 
     _spatial = 3
 
 
-class ConvTranspose2d(UnaryLayer):
-    """`Tensor.conv_transpose2d`, with a weight (in_channels, out_channels / groups, KH, KW)."""
+class _ConvTranspose(_Convolution):
+    """The gradient of a convolution as a layer."""
 
-    _spatial = 2
+    _is_transposed = True
 
     def __init__(
         self,
@@ -125,37 +176,65 @@ class ConvTranspose2d(UnaryLayer):
         groups: int = 1,
         bias: bool = True,
         dilation: Sizes = 1,
+        padding_mode: str = "zeros",
         device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        name = type(self).__name__
-        _check_groups(name, groups, in_channels, out_channels)
-        self.kernel_size = _kernel(name, kernel_size, self._spatial)
-        shape = (in_channels, out_channels // groups, *self.kernel_size)
-        fan_in = math.prod(shape[1:])
-        self.weight, self.bias = weights.weight_and_bias(shape, fan_in, out_channels, bias, device)
-        self.stride, self.padding, self.output_padding = stride, padding, output_padding
-        self.groups, self.dilation = groups, dilation
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias,
+            padding_mode, output_padding, device, dtype,
+        )  # fmt: skip
 
-    def forward(self, x: Tensor) -> Tensor:
-        ways = (x.conv_transpose1d, x.conv_transpose2d, x.conv_transpose3d)
-        return ways[self._spatial - 1](
+    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        convolve = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self._spatial - 1]
+        assert not isinstance(self.padding, str)
+        return convolve(
+            x,
             self.weight,
             self.bias,
             self.stride,
             self.padding,
-            self.output_padding,
+            self.output_padding if output_size is None else self._added(x, output_size),
             self.groups,
             self.dilation,
         )
 
+    def _added(self, x: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
+        """The output padding that gives an output of this size. Raises ValueError for none."""
+        wanted = tuple(output_size)[-self._spatial :]
+        assert not isinstance(self.padding, str)
+        least = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                x.shape[-self._spatial :],
+                self.stride,
+                self.padding,
+                self.dilation,
+                self.kernel_size,
+                strict=True,
+            )
+        ]
+        found = tuple(a - b for a, b in zip(wanted, least, strict=True))
+        if any(not 0 <= n < max(s, 2) for n, s in zip(found, self.stride, strict=True)):
+            raise ValueError(
+                f"requested an output size of {wanted}, but valid sizes begin at {least}"
+            )
+        return found
 
-class ConvTranspose1d(ConvTranspose2d):
-    """`Tensor.conv_transpose1d`, with a weight (in_channels, out_channels / groups, K)."""
+
+class ConvTranspose1d(_ConvTranspose):
+    """`functional.conv_transpose1d`, with a weight (in_channels, out_channels / groups, K)."""
 
     _spatial = 1
 
 
-class ConvTranspose3d(ConvTranspose2d):
-    """`Tensor.conv_transpose3d`, with a weight (in_channels, out_channels / groups, KD, KH, KW)."""
+class ConvTranspose2d(_ConvTranspose):
+    """`functional.conv_transpose2d`, with a weight (in_channels, out_channels / groups, KH, KW)."""
+
+    _spatial = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """`functional.conv_transpose3d`, with a weight (in, out_channels / groups, KD, KH, KW)."""
 
     _spatial = 3

@@ -28,6 +28,8 @@ class Linear(UnaryLayer):
     Linear(3, 2)(Tensor.ones(5, 3)).shape == (5, 2)
     """
 
+    _extra_repr = "in_features={in_features}, out_features={out_features}, bias={_has_bias}"
+
     def __init__(
         self,
         in_features: int,
@@ -45,10 +47,6 @@ class Linear(UnaryLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.linear(self.weight, self.bias)
-
-    def extra_repr(self) -> str:
-        has_bias = self.bias is not None
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={has_bias}"
 
 
 class Embedding(UnaryLayer):
@@ -122,7 +120,7 @@ class Embedding(UnaryLayer):
 class _Dropout(UnaryLayer):
     """What the layers have in common that zero something at random in training."""
 
-    _described = "p={p}, inplace={inplace}"
+    _extra_repr = "p={p}, inplace={inplace}"
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
@@ -205,7 +203,7 @@ class FeatureAlphaDropout(_Dropout):
 class Flatten(UnaryLayer):
     """The axes from start to end, both included, as one."""
 
-    _described = "start_dim={start_dim}, end_dim={end_dim}"
+    _extra_repr = "start_dim={start_dim}, end_dim={end_dim}"
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -218,7 +216,7 @@ class Flatten(UnaryLayer):
 class Unflatten(UnaryLayer):
     """One axis as several, of `unflattened_size`."""
 
-    _described = "dim={dim}, unflattened_size={unflattened_size}"
+    _extra_repr = "dim={dim}, unflattened_size={unflattened_size}"
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()

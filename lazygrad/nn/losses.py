@@ -25,7 +25,7 @@ class _Loss(Layer):
 
     def __init__(
         self,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
@@ -53,7 +53,7 @@ class CrossEntropyLoss(_Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         ignore_index: int = -100,
         reduce: bool | None = None,
         reduction: str = "mean",
@@ -74,7 +74,7 @@ class NLLLoss(_Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         ignore_index: int = -100,
         reduce: bool | None = None,
         reduction: str = "mean",
@@ -97,7 +97,7 @@ class BCELoss(_Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
@@ -114,7 +114,7 @@ class BCEWithLogitsLoss(_Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
         pos_weight: Tensor | None = None,
@@ -144,7 +144,7 @@ class SmoothL1Loss(_Loss):
 
     def __init__(
         self,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
         beta: float = 1.0,
@@ -172,7 +172,7 @@ class KLDivLoss(_Loss):
 
     def __init__(
         self,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
         log_target: bool = False,
@@ -191,7 +191,7 @@ class PoissonNLLLoss(_Loss):
         self,
         log_input: bool = True,
         full: bool = False,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         eps: float = 1e-8,
         reduce: bool | None = None,
         reduction: str = "mean",
@@ -226,7 +226,7 @@ class HingeEmbeddingLoss(_Loss):
     def __init__(
         self,
         margin: float = 1.0,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
@@ -249,7 +249,7 @@ class MultiLabelSoftMarginLoss(_Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
@@ -268,7 +268,7 @@ class MultiMarginLoss(_Loss):
         p: int = 1,
         margin: float = 1.0,
         weight: Tensor | None = None,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
@@ -286,7 +286,7 @@ class MarginRankingLoss(_Loss):
     def __init__(
         self,
         margin: float = 0.0,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
@@ -303,7 +303,7 @@ class CosineEmbeddingLoss(_Loss):
     def __init__(
         self,
         margin: float = 0.0,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:
@@ -323,7 +323,7 @@ class TripletMarginLoss(_Loss):
         p: float = 2.0,
         eps: float = 1e-6,
         swap: bool = False,
-        size_average: bool | None = None,
+        size_average: bool | str | None = None,
         reduce: bool | None = None,
         reduction: str = "mean",
     ) -> None:

@@ -38,16 +38,16 @@ T = TypeVar("T")
 class Module:
     """A part of a model, called with tensors: a subclass says in `forward` what it computes."""
 
-    _trains: bool = True  # in training, where nobody has chosen
-    _told: bool | None = None  # what train() or eval() said
-    _hooks: Hooks | None = None
-    _described: ClassVar[str] = ""  # a template of `extra_repr`, filled in with the attributes
+    _trains_by_default: bool = True  # in training, where nobody has chosen
+    _told_training: bool | None = None  # what train() or eval() said
+    _module_hooks: Hooks | None = None
+    _extra_repr: ClassVar[str] = ""  # a template of `extra_repr`, filled in with the attributes
 
     # ------------------------------------------------------------------ the call
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What `forward` returns, with the hooks; in the mode of this module."""
-        hooks, mode = self._hooks, self._mode()
+        hooks, mode = self._module_hooks, self._training_mode()
         if mode is not chosen_mode():
             assert mode is not None
             with module_mode(mode):
@@ -60,19 +60,19 @@ class Module:
             f'Module [{type(self).__name__}] is missing the required "forward" function'
         )
 
-    def _mode(self) -> bool | None:
+    def _training_mode(self) -> bool | None:
         """Whether this is in training; None where neither it nor anybody else has chosen."""
-        mode = chosen_mode() if self._told is None else self._told
-        return True if mode is None and self._trains else mode
+        mode = chosen_mode() if self._told_training is None else self._told_training
+        return True if mode is None and self._trains_by_default else mode
 
     @property
     def training(self) -> bool:
         """Whether this is in training: what `train()` or `eval()` said; see `tensor/mode.py`."""
-        return bool(self._mode())
+        return bool(self._training_mode())
 
     @training.setter
     def training(self, mode: bool) -> None:
-        self._told = mode
+        self._told_training = mode
 
     def train(self, mode: bool = True) -> Self:
         """Put this and every module in it into training, or into evaluation. Returns itself."""
@@ -95,8 +95,8 @@ class Module:
         where it is the result of an operation, as that is nothing that can be trained.
         """
         if isinstance(value, Module):
-            if self._trains:
-                value._join_a_model()
+            if self._trains_by_default:
+                value._join_model()
         elif type(value) is Tensor:
             former = vars(self).get(name)
             if isinstance(former, (Parameter, Buffer)):
@@ -109,13 +109,13 @@ class Module:
                 registered(value, type(former))
         object.__setattr__(self, name, value)
 
-    def _join_a_model(self) -> None:
+    def _join_model(self) -> None:
         """Be in training where nobody has chosen, as the model is that this is a part of."""
         for module in self.modules():
-            if not module._trains:
-                module._trains = True
+            if not module._trains_by_default:
+                module._trains_by_default = True
 
-    def _check_name(self, name: str, kind: str) -> None:
+    def _check_module_name(self, name: str, kind: str) -> None:
         if not isinstance(name, str):
             raise TypeError(f"{kind} name should be a string. Got {type(name).__name__}")
         if "." in name:
@@ -131,7 +131,7 @@ class Module:
 
         Raises KeyError for a name that cannot be or is taken, TypeError for another tensor.
         """
-        self._check_name(name, "parameter")
+        self._check_module_name(name, "parameter")
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
                 f"cannot assign '{type(param).__name__}' object to parameter '{name}' "
@@ -145,7 +145,7 @@ class Module:
         It is part of `state_dict()` if it is `persistent`. Raises KeyError for a name that cannot
         be or is taken, TypeError for what is no tensor.
         """
-        self._check_name(name, "buffer")
+        self._check_module_name(name, "buffer")
         if tensor is not None:
             if not isinstance(tensor, Tensor):
                 raise TypeError(
@@ -159,14 +159,14 @@ class Module:
         """Set a module as the attribute `name`. Raises as `register_buffer` does."""
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module subclass")
-        self._check_name(name, "module")
+        self._check_module_name(name, "module")
         setattr(self, name, module)
 
     register_module = add_module
 
     # ------------------------------------------------------------------ what it holds
 
-    def _own(self, kind: type[T]) -> Iterator[tuple[str, T]]:
+    def _named_own(self, kind: type[T]) -> Iterator[tuple[str, T]]:
         """The attributes of a kind that are held by this module itself."""
         for name, value in list(vars(self).items()):
             if isinstance(value, kind):
@@ -175,7 +175,7 @@ class Module:
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules that are attributes, each once, with their names."""
         found: set[int] = set()
-        for name, module in self._own(Module):
+        for name, module in self._named_own(Module):
             if id(module) not in found:
                 found.add(id(module))
                 yield name, module
@@ -195,7 +195,7 @@ class Module:
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, module in self._own(Module):
+        for name, module in self._named_own(Module):
             inner = f"{prefix}.{name}" if prefix else name
             yield from module.named_modules(memo, inner, remove_duplicate)
 
@@ -214,7 +214,7 @@ class Module:
             else [(prefix, self)]
         )
         for way, module in modules:
-            for name, tensor in module._own(kind):
+            for name, tensor in module._named_own(kind):
                 if id(tensor) not in found:
                     if remove_duplicate:
                         found.add(id(tensor))
@@ -256,7 +256,7 @@ class Module:
             module = inner
         return module  # type: ignore[no-any-return]
 
-    def _get(self, target: str, kind: type[T]) -> T:
+    def _tensor_at(self, target: str, kind: type[T]) -> T:
         way, _, name = target.rpartition(".")
         module = self.get_submodule(way)
         found = getattr(module, name, None)
@@ -267,11 +267,11 @@ class Module:
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at the end of a way such as "out.weight". Raises AttributeError."""
-        return self._get(target, Parameter)
+        return self._tensor_at(target, Parameter)
 
     def get_buffer(self, target: str) -> Buffer:
         """The buffer at the end of a way such as "norm.running_mean". Raises AttributeError."""
-        return self._get(target, Buffer)
+        return self._tensor_at(target, Buffer)
 
     # ------------------------------------------------------------------ all tensors
 
@@ -282,7 +282,7 @@ class Module:
         fn(self)
         return self
 
-    def _move(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def _change_tensors(self, change: Callable[[Tensor], Tensor]) -> Self:
         """Give every parameter and buffer, and every gradient, another dtype or device."""
         tensors: list[Tensor] = [*self.parameters(), *self.buffers()]
         for tensor in tensors:
@@ -302,11 +302,11 @@ class Module:
             moved = tensor if device is None else tensor.to(device)
             return moved.cast(dtype) if dtype is not None and moved.is_floating_point() else moved
 
-        return self._move(change)
+        return self._change_tensors(change)
 
     def type(self, dtype: Any) -> Self:
         """Cast every parameter and buffer, those of integers too."""
-        return self._move(lambda tensor: tensor.cast(dtype))
+        return self._change_tensors(lambda tensor: tensor.cast(dtype))
 
     def float(self) -> Self:
         """Cast parameters and buffers of floats to float32."""
@@ -357,10 +357,10 @@ class Module:
         """
         found = {} if destination is None else destination
         for kind in (Parameter, Buffer):
-            for name, tensor in self._own(kind):
+            for name, tensor in self._named_own(kind):
                 if not isinstance(tensor, TransientBuffer):
                     found[prefix + name] = tensor if keep_vars else tensor.detach()
-        for name, module in self._own(Module):
+        for name, module in self._named_own(Module):
             module.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         return found
 
@@ -374,10 +374,10 @@ class Module:
 
     # ------------------------------------------------------------------ hooks
 
-    def _own_hooks(self) -> Hooks:
-        if self._hooks is None:
-            self._hooks = Hooks()
-        return self._hooks
+    def _hooks_of_its_own(self) -> Hooks:
+        if self._module_hooks is None:
+            self._module_hooks = Hooks()
+        return self._module_hooks
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -385,7 +385,7 @@ class Module:
         """Call `hook(module, args)` before `forward`; a result other than None takes the place of
         the arguments. `with_kwargs`: `hook(module, args, kwargs)`, which gives both or None.
         """
-        return Hooks.add(self._own_hooks().before, hook, with_kwargs, prepend)
+        return Hooks.add(self._hooks_of_its_own().before, hook, with_kwargs, prepend)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -393,13 +393,13 @@ class Module:
         """Call `hook(module, args, output)` after `forward`; a result other than None takes the
         place of the output. `with_kwargs`: `hook(module, args, kwargs, output)`.
         """
-        return Hooks.add(self._own_hooks().after, hook, with_kwargs, prepend)
+        return Hooks.add(self._hooks_of_its_own().after, hook, with_kwargs, prepend)
 
     # ------------------------------------------------------------------ as text
 
     def extra_repr(self) -> str:
         """What stands in the brackets of the module's text: a subclass says its settings."""
-        return self._described.format_map(_Attributes(self))
+        return self._extra_repr.format_map(_Attributes(self))
 
     def __repr__(self) -> str:
         from .text import module_text
@@ -424,7 +424,11 @@ class Layer(Module):
     Where nobody has chosen, and it is no part of a model that is a `Module`, it evaluates.
     """
 
-    _trains = False
+    _trains_by_default = False
+
+    @property
+    def _has_bias(self) -> bool:
+        return getattr(self, "bias", None) is not None
 
 
 class UnaryLayer(Layer):

@@ -19,8 +19,8 @@ from .parameter import Buffer
 class _Tracking(UnaryLayer):
     """A normalisation that can keep running statistics of its channels, and an affine map."""
 
-    _described = (
-        "{num_features}, eps={eps}, momentum={momentum}, affine={affine}, "
+    _extra_repr = (
+        "{num_features}, eps={eps}, momentum={momentum}, affine={affine}, bias={_has_bias}, "
         "track_running_stats={track_running_stats}"
     )
 
@@ -33,13 +33,14 @@ class _Tracking(UnaryLayer):
         track_running_stats: bool,
         device: str | None,
         dtype: Any,
+        bias: bool,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         placed: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight = weights.filled(1, num_features, **placed) if affine else None
-        self.bias = weights.filled(0, num_features, **placed) if affine else None
+        self.bias = weights.filled(0, num_features, **placed) if affine and bias else None
         self.running_mean: Tensor | None = None
         self.running_var: Tensor | None = None
         self.num_batches_tracked: Tensor | None = None
@@ -78,8 +79,12 @@ class BatchNorm(_Tracking):
         track_running_stats: bool = True,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_features:
@@ -135,7 +140,9 @@ class LayerNorm(UnaryLayer):
     """The last axes, of `normalized_shape`, brought to mean 0 and variance 1, then scaled and
     shifted (Ba, Kiros and Hinton 2016)."""
 
-    _described = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
+    _extra_repr = (
+        "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}, bias={_has_bias}"
+    )
 
     def __init__(
         self,
@@ -169,7 +176,7 @@ class LayerNorm2d(LayerNorm):
 class RMSNorm(UnaryLayer):
     """The last axes over their root mean square, then scaled (Zhang and Sennrich 2019)."""
 
-    _described = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
+    _extra_repr = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
 
     def __init__(
         self,
@@ -196,7 +203,7 @@ class GroupNorm(UnaryLayer):
     """The channels (axis 1) in groups, each sample's group brought to mean 0 and variance 1, then
     scaled and shifted a channel (Wu and He 2018)."""
 
-    _described = "{num_groups}, {num_channels}, eps={eps}, affine={affine}"
+    _extra_repr = "{num_groups}, {num_channels}, eps={eps}, affine={affine}, bias={_has_bias}"
 
     def __init__(
         self,
@@ -206,6 +213,8 @@ class GroupNorm(UnaryLayer):
         affine: bool = True,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_groups < 1 or num_channels % num_groups:
@@ -216,7 +225,7 @@ class GroupNorm(UnaryLayer):
         self.eps, self.affine = eps, affine
         placed: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight = weights.filled(1, num_channels, **placed) if affine else None
-        self.bias = weights.filled(0, num_channels, **placed) if affine else None
+        self.bias = weights.filled(0, num_channels, **placed) if affine and bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
@@ -243,8 +252,12 @@ class InstanceNorm(_Tracking):
         track_running_stats: bool = False,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         is_single = x.ndim - 1 == self._spatial
@@ -289,7 +302,7 @@ class InstanceNorm3d(InstanceNorm):
 class LocalResponseNorm(UnaryLayer):
     """`functional.local_response_norm`: over the squares of neighbouring channels."""
 
-    _described = "{size}, alpha={alpha}, beta={beta}, k={k}"
+    _extra_repr = "{size}, alpha={alpha}, beta={beta}, k={k}"
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()

@@ -1,19 +1,27 @@
-"""Pooling, resampling and padding as layers."""
+"""Pooling as layers, over one, two or three spatial axes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from ..tensor import Tensor
-from .module import UnaryLayer
+from . import functional as F
+from .functional import windows
+from .module import Layer, UnaryLayer
 
 Sizes = int | Sequence[int]
+Output = int | Sequence[int | None] | None
 
 
-class MaxPool2d(UnaryLayer):
-    """`Tensor.max_pool2d`."""
+class _MaxPool(UnaryLayer):
+    """The largest elements of windows; with `return_indices` also their places."""
 
-    _spatial = 2
+    _spatial: ClassVar[int]
+    _extra_repr = (
+        "kernel_size={kernel_size}, stride={stride}, padding={padding}, dilation={dilation}, "
+        "ceil_mode={ceil_mode}"
+    )
 
     def __init__(
         self,
@@ -21,32 +29,33 @@ class MaxPool2d(UnaryLayer):
         stride: Sizes | None = None,
         padding: Sizes = 0,
         dilation: Sizes = 1,
+        return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.dilation, self.ceil_mode = dilation, ceil_mode
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        self.padding, self.dilation = padding, dilation
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
-    def forward(self, x: Tensor) -> Tensor:
-        pool = (x.max_pool1d, x.max_pool2d, x.max_pool3d)[self._spatial - 1]
-        return pool(self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+    def forward(self, x: Tensor) -> Any:
+        return windows.max_pool(
+            f"max_pool{self._spatial}d",
+            self._spatial,
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+            self.return_indices,
+        )
 
 
-class MaxPool1d(MaxPool2d):
-    """`Tensor.max_pool1d`."""
+class _AvgPool(UnaryLayer):
+    """The means of windows, or their sums over `divisor_override`."""
 
-    _spatial = 1
-
-
-class MaxPool3d(MaxPool2d):
-    """`Tensor.max_pool3d`."""
-
-    _spatial = 3
-
-
-class AvgPool2d(UnaryLayer):
-    """`Tensor.avg_pool2d`."""
-
-    _spatial = 2
+    _spatial: ClassVar[int]
+    _extra_repr = "kernel_size={kernel_size}, stride={stride}, padding={padding}"
 
     def __init__(
         self,
@@ -55,119 +64,270 @@ class AvgPool2d(UnaryLayer):
         padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        self.padding, self.ceil_mode = padding, ceil_mode
+        if self._spatial == 1:  # PyTorch shows these as tuples
+            self.kernel_size, self.stride, self.padding = (
+                (size,) if isinstance(size, int) else size
+                for size in (self.kernel_size, self.stride, padding)
+            )
+        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
     def forward(self, x: Tensor) -> Tensor:
-        pool = (x.avg_pool1d, x.avg_pool2d, x.avg_pool3d)[self._spatial - 1]
+        pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[self._spatial - 1]
+        divisor = (
+            {} if self.divisor_override is None else {"divisor_override": self.divisor_override}
+        )
         return pool(
-            self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            **divisor,
         )
 
 
-class AvgPool1d(AvgPool2d):
-    """`Tensor.avg_pool1d`."""
+class _LPPool(UnaryLayer):
+    """(sum of x**norm_type)**(1 / norm_type) of windows."""
+
+    _spatial: ClassVar[int]
+    _extra_repr = (
+        "norm_type={norm_type}, kernel_size={kernel_size}, stride={stride}, ceil_mode={ceil_mode}"
+    )
+
+    def __init__(
+        self,
+        norm_type: float,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.norm_type, self.kernel_size = norm_type, kernel_size
+        self.stride, self.ceil_mode = stride, ceil_mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        options = (self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+        return windows.lp_pool(self._spatial, x, *options)
+
+
+class _AdaptiveAvgPool(UnaryLayer):
+    """The means of `output_size` parts of each spatial axis."""
+
+    _spatial: ClassVar[int]
+    _extra_repr = "output_size={output_size}"
+
+    def __init__(self, output_size: Output) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x._adaptive("mean", self._spatial, self.output_size)
+
+
+class _AdaptiveMaxPool(UnaryLayer):
+    """The largest elements of `output_size` parts of each spatial axis; with `return_indices` also
+    their places."""
+
+    _spatial: ClassVar[int]
+    _extra_repr = "output_size={output_size}"
+
+    def __init__(self, output_size: Output, return_indices: bool = False) -> None:
+        super().__init__()
+        self.output_size, self.return_indices = output_size, return_indices
+
+    def forward(self, x: Tensor) -> Any:
+        return windows.adaptive_max_pool(self._spatial, x, self.output_size, self.return_indices)
+
+
+class _MaxUnpool(Layer):
+    """The inverse of a maximum pooling: 0 but for the largest elements, at `indices`."""
+
+    _spatial: ClassVar[int]
+    _extra_repr = "kernel_size={kernel_size}, stride={stride}, padding={padding}"
+
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
+        super().__init__()
+        self.kernel_size, self.padding = kernel_size, padding
+        self.stride = kernel_size if stride is None else stride
+
+    def forward(
+        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
+    ) -> Tensor:
+        return windows.max_unpool(
+            f"max_unpool{self._spatial}d",
+            self._spatial,
+            input,
+            indices,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            output_size,
+        )
+
+
+class _FractionalMaxPool(UnaryLayer):
+    """The largest elements of windows that begin at pseudo-random places (Graham 2014)."""
+
+    _spatial: ClassVar[int]
+    _random_samples: Tensor | None
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        output_size: Sizes | None = None,
+        output_ratio: float | Sequence[float] | None = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if output_size is None and output_ratio is None:
+            raise ValueError(
+                f"{name} requires specifying either an output size, or a pooling ratio"
+            )
+        if output_size is not None and output_ratio is not None:
+            raise ValueError("only one of output_size and output_ratio may be specified")
+        ratios = [output_ratio] if isinstance(output_ratio, float) else output_ratio or []
+        if not all(0 < ratio < 1 for ratio in ratios):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+        self.kernel_size, self.output_size = kernel_size, output_size
+        self.output_ratio, self.return_indices = output_ratio, return_indices
+        self.register_buffer("_random_samples", _random_samples, persistent=False)
+
+    def forward(self, x: Tensor) -> Any:
+        return windows.fractional_max_pool(
+            f"fractional_max_pool{self._spatial}d",
+            self._spatial,
+            x,
+            self.kernel_size,
+            self.output_size,
+            self.output_ratio,
+            self.return_indices,
+            self._random_samples,
+        )
+
+
+class MaxPool1d(_MaxPool):
+    """The largest elements of windows of (batch, channels, length)."""
 
     _spatial = 1
 
 
-class AvgPool3d(AvgPool2d):
-    """`Tensor.avg_pool3d`."""
+class MaxPool2d(_MaxPool):
+    """The largest elements of windows of (batch, channels, height, width)."""
+
+    _spatial = 2
+
+
+class MaxPool3d(_MaxPool):
+    """The largest elements of windows of (batch, channels, depth, height, width)."""
 
     _spatial = 3
 
 
-class AdaptiveAvgPool1d(UnaryLayer):
-    """`Tensor.adaptive_avg_pool1d`."""
+class AvgPool1d(_AvgPool):
+    """The means of windows of (batch, channels, length)."""
 
-    def __init__(self, output_size: int) -> None:
-        self.output_size = output_size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.adaptive_avg_pool1d(self.output_size)
+    _spatial = 1
 
 
-class AdaptiveAvgPool2d(UnaryLayer):
-    """`Tensor.adaptive_avg_pool2d`."""
+class AvgPool2d(_AvgPool):
+    """The means of windows of (batch, channels, height, width)."""
 
-    def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
-        self.output_size = output_size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.adaptive_avg_pool2d(self.output_size)
+    _spatial = 2
 
 
-class AdaptiveMaxPool1d(UnaryLayer):
-    """`Tensor.adaptive_max_pool1d`."""
+class AvgPool3d(_AvgPool):
+    """The means of windows of (batch, channels, depth, height, width)."""
 
-    def __init__(self, output_size: int) -> None:
-        self.output_size = output_size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.adaptive_max_pool1d(self.output_size)
+    _spatial = 3
 
 
-class AdaptiveMaxPool2d(UnaryLayer):
-    """`Tensor.adaptive_max_pool2d`."""
+class LPPool1d(_LPPool):
+    """Power means of windows, but for their size of (batch, channels, length)."""
 
-    def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
-        self.output_size = output_size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.adaptive_max_pool2d(self.output_size)
+    _spatial = 1
 
 
-class Upsample(UnaryLayer):
-    """`Tensor.interpolate` to a size or by a factor."""
+class LPPool2d(_LPPool):
+    """Power means of windows, but for their size of (batch, channels, height, width)."""
 
-    def __init__(
-        self,
-        size: Sizes | None = None,
-        scale_factor: float | Sequence[float] | None = None,
-        mode: str = "nearest",
-        align_corners: bool = False,
-    ) -> None:
-        self.size, self.scale_factor = size, scale_factor
-        self.mode, self.align_corners = mode, align_corners
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.interpolate(self.size, self.scale_factor, self.mode, self.align_corners)
+    _spatial = 2
 
 
-class PixelShuffle(UnaryLayer):
-    """`Tensor.pixel_shuffle`."""
+class LPPool3d(_LPPool):
+    """Power means of windows, but for their size of (batch, channels, depth, height, width)."""
 
-    def __init__(self, upscale_factor: int) -> None:
-        self.upscale_factor = upscale_factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.pixel_shuffle(self.upscale_factor)
+    _spatial = 3
 
 
-class PixelUnshuffle(UnaryLayer):
-    """`Tensor.pixel_unshuffle`."""
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
+    """The means of `output_size` parts of (batch, channels, length)."""
 
-    def __init__(self, downscale_factor: int) -> None:
-        self.downscale_factor = downscale_factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.pixel_unshuffle(self.downscale_factor)
+    _spatial = 1
 
 
-class ConstantPad2d(UnaryLayer):
-    """`Tensor.pad` of the last two axes with one value: a width, or (left, right, top, bottom)."""
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
+    """The means of `output_size` parts of (batch, channels, height, width)."""
 
-    def __init__(self, padding: Sizes, value: float) -> None:
-        self.padding = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
-        self.value = value
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.pad(self.padding, value=self.value)
+    _spatial = 2
 
 
-class ZeroPad2d(ConstantPad2d):
-    """`Tensor.pad` of the last two axes with 0."""
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    """The means of `output_size` parts of (batch, channels, depth, height, width)."""
 
-    def __init__(self, padding: Sizes) -> None:
-        super().__init__(padding, 0)
+    _spatial = 3
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """The largest elements of `output_size` parts of (batch, channels, length)."""
+
+    _spatial = 1
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """The largest elements of `output_size` parts of (batch, channels, height, width)."""
+
+    _spatial = 2
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """The largest elements of `output_size` parts of (batch, channels, depth, height, width)."""
+
+    _spatial = 3
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """The inverse of `MaxPool1d` of (batch, channels, length)."""
+
+    _spatial = 1
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """The inverse of `MaxPool2d` of (batch, channels, height, width)."""
+
+    _spatial = 2
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """The inverse of `MaxPool3d` of (batch, channels, depth, height, width)."""
+
+    _spatial = 3
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """The largest elements of windows at pseudo-random places, over two axes."""
+
+    _spatial = 2
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """The largest elements of windows at pseudo-random places, over three axes."""
+
+    _spatial = 3

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ShapeError
 from ..tensor import Tensor
 from . import weights
 from .module import Layer
+from .parameter import Parameter
 
 State = tuple[Tensor, ...]  # (hidden), or (hidden, cell)
+Weights = tuple[Tensor, Tensor | None, Tensor | None]  # of the hidden state: weight, bias, proj
+
+NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": Tensor.tanh, "relu": Tensor.relu}
 
 
-def _gru(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor | None) -> State:
+def _rnn(x: Tensor, state: State, of: Weights, activation: Callable[[Tensor], Tensor]) -> State:
+    """The step of Elman's network; x is the input's part of the gate."""
+    weight, bias, _ = of
+    return (activation(x + state[0].linear(weight, bias)),)
+
+
+def _gru(x: Tensor, state: State, of: Weights) -> State:
     """The step of a gated recurrent unit; x is the input's part of the gates."""
+    (h,), (weight, bias, _) = state, of
     reset_x, update_x, new_x = x.chunk(3, -1)
     reset_h, update_h, new_h = h.linear(weight, bias).chunk(3, -1)
     reset, update = (reset_x + reset_h).sigmoid(), (update_x + update_h).sigmoid()
@@ -22,92 +33,147 @@ def _gru(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor | None) -> State:
     return (new + update * (h - new),)
 
 
-def _lstm(x: Tensor, h: Tensor, c: Tensor, weight: Tensor, bias: Tensor | None) -> State:
+def _lstm(x: Tensor, state: State, of: Weights) -> State:
     """The step of a long short-term memory; x is the input's part of the gates."""
+    (h, c), (weight, bias, projection) = state, of
     enter, forget, new, leave = (x + h.linear(weight, bias)).chunk(4, -1)
     c = forget.sigmoid() * c + enter.sigmoid() * new.tanh()
-    return leave.sigmoid() * c.tanh(), c
+    h = leave.sigmoid() * c.tanh()
+    return (h if projection is None else h.linear(projection)), c
 
 
-class _Cell(Layer):
+def _nonlinearity(layer: str, name: str) -> Callable[[Tensor], Tensor]:
+    if name not in NONLINEARITIES:
+        raise ValueError(f"{layer}: nonlinearity {name!r} is neither 'tanh' nor 'relu'")
+    return NONLINEARITIES[name]
+
+
+# ---------------------------------------------------------------------- cells
+
+
+class RNNCellBase(Layer):
     """The weights of `gates` linear maps of the input and of the hidden state, side by side."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, gates: int, bias: bool, device: str | None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool,
+        num_chunks: int,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        bound = hidden_size**-0.5
-        rows = gates * hidden_size
-        self.hidden_size = hidden_size
-        self.weight_ih = weights.uniform((rows, input_size), bound, device)
-        self.weight_hh = weights.uniform((rows, hidden_size), bound, device)
-        self.bias_ih = weights.uniform((rows,), bound, device) if bias else None
-        self.bias_hh = weights.uniform((rows,), bound, device) if bias else None
+        super().__init__()
+        bound, rows = hidden_size**-0.5, num_chunks * hidden_size
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+
+        def drawn(*shape: int) -> Parameter:
+            return weights.uniform(shape, bound, device, dtype)
+
+        self.weight_ih = drawn(rows, input_size)
+        self.weight_hh = drawn(rows, hidden_size)
+        self.bias_ih = drawn(rows) if bias else None
+        self.bias_hh = drawn(rows) if bias else None
+
+    def _gates(self, x: Tensor) -> Tensor:
+        """The input's part of the gates."""
+        if x.ndim not in (1, 2):
+            raise ValueError(
+                f"{type(self).__name__}: Expected input to be 1D or 2D, got {x.ndim}D instead"
+            )
+        return x.linear(self.weight_ih, self.bias_ih)
 
     def _start(self, x: Tensor) -> Tensor:
         shape = (*x.shape[:-1], self.hidden_size)
         return Tensor.zeros(*shape, dtype=x.dtype, device=x.device)
 
+    @property
+    def _of(self) -> Weights:
+        return self.weight_hh, self.bias_hh, None
 
-class RNNCell(_Cell):
-    """h = tanh(W_ih x + b_ih + W_hh h + b_hh) (Elman 1990)."""
+    def extra_repr(self) -> str:
+        shown = f"{self.input_size}, {self.hidden_size}" + ", bias=False" * (not self.bias)
+        way = getattr(self, "nonlinearity", "tanh")
+        return shown if way == "tanh" else f"{shown}, nonlinearity={way}"
+
+
+class RNNCell(RNNCellBase):
+    """h = tanh(W_ih x + b_ih + W_hh h + b_hh) (Elman 1990), or with relu for `nonlinearity`."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, device: str | None = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, 1, bias, device)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
+        self.nonlinearity = nonlinearity
+        self._activation = _nonlinearity("RNNCell", nonlinearity)
 
-    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """(batch, input), (batch, hidden) -> the next hidden state; the first is 0."""
-        h = self._start(x) if hidden is None else hidden
-        return (
-            x.linear(self.weight_ih, self.bias_ih) + h.linear(self.weight_hh, self.bias_hh)
-        ).tanh()
+        h = self._start(input) if hx is None else hx
+        return _rnn(self._gates(input), (h,), self._of, self._activation)[0]
 
     if TYPE_CHECKING:
         __call__ = forward
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """A gated recurrent unit (Cho et al. 2014), with PyTorch's gates reset, update, new."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, device: str | None = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, 3, bias, device)
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
-    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """(batch, input), (batch, hidden) -> the next hidden state; the first is 0."""
-        h = self._start(x) if hidden is None else hidden
-        gates = x.linear(self.weight_ih, self.bias_ih)
-        return _gru(gates, h, self.weight_hh, self.bias_hh)[0]
+        h = self._start(input) if hx is None else hx
+        return _gru(self._gates(input), (h,), self._of)[0]
 
     if TYPE_CHECKING:
         __call__ = forward
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """Long short-term memory (Hochreiter and Schmidhuber 1997), with PyTorch's gates input,
     forget, cell, output."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, device: str | None = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, 4, bias, device)
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """(batch, input), (hidden, cell) -> the next (hidden, cell); the first are 0."""
-        h, c = (self._start(x), self._start(x)) if state is None else state
-        gates = x.linear(self.weight_ih, self.bias_ih)
-        h, c = _lstm(gates, h, c, self.weight_hh, self.bias_hh)
+        state = (self._start(input), self._start(input)) if hx is None else hx
+        h, c = _lstm(self._gates(input), state, self._of)
         return h, c
 
     if TYPE_CHECKING:
         __call__ = forward
 
 
-class _Recurrent(Layer):
+# ---------------------------------------------------------------------- layers
+
+
+class RNNBase(Layer):
     """Layers of cells over a sequence, with PyTorch's shapes and names of parameters.
 
     The input is (length, batch, input_size), or (batch, length, input_size) if `batch_first`, or
@@ -115,8 +181,8 @@ class _Recurrent(Layer):
     outputs stand beside the first's. `dropout` is between layers, in training.
     """
 
-    _gates: int
-    _states = 1
+    _chunks: ClassVar[int]
+    _states: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -127,55 +193,69 @@ class _Recurrent(Layer):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
         device: str | None = None,
+        dtype: Any = None,
     ) -> None:
+        super().__init__()
+        name = type(self).__name__
         if num_layers < 1 or not 0 <= dropout <= 1:
-            raise ValueError(
-                f"{type(self).__name__}: {num_layers} layers, with a dropout of {dropout}"
-            )
+            raise ValueError(f"{name}: {num_layers} layers, with a dropout of {dropout}")
+        if proj_size and self._states == 1:
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        if not 0 <= proj_size < hidden_size:
+            raise ValueError("proj_size has to be smaller than hidden_size, and not negative")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.dropout, self.bias = batch_first, dropout, bias
-        self.directions = ["", "_reverse"] if bidirectional else [""]
-        bound, rows = hidden_size**-0.5, self._gates * hidden_size
+        self.bidirectional, self.proj_size = bidirectional, proj_size
+        self._directions = ["", "_reverse"] if bidirectional else [""]
+        self._output_size = proj_size or hidden_size
+        bound, rows = hidden_size**-0.5, self._chunks * hidden_size
         for layer in range(num_layers):
-            width = input_size if layer == 0 else hidden_size * len(self.directions)
-            for direction in self.directions:
+            width = self._output_size * len(self._directions) if layer else input_size
+            for direction in self._directions:
                 end = f"_l{layer}{direction}"
-                setattr(self, f"weight_ih{end}", weights.uniform((rows, width), bound, device))
-                setattr(
-                    self, f"weight_hh{end}", weights.uniform((rows, hidden_size), bound, device)
-                )
+                shapes: dict[str, tuple[int, ...]] = {}
+                shapes["weight_ih"] = rows, width
+                shapes["weight_hh"] = rows, self._output_size
                 if bias:
-                    setattr(self, f"bias_ih{end}", weights.uniform((rows,), bound, device))
-                    setattr(self, f"bias_hh{end}", weights.uniform((rows,), bound, device))
+                    shapes["bias_ih"] = shapes["bias_hh"] = (rows,)
+                if proj_size:
+                    shapes["weight_hr"] = proj_size, hidden_size
+                for start, shape in shapes.items():
+                    setattr(self, start + end, weights.uniform(shape, bound, device, dtype))
 
-    def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
+    def flatten_parameters(self) -> None:
+        """Nothing: the compiler lays memory out itself."""
+
+    def _step(self, x: Tensor, state: State, of: Weights) -> State:
         """The next state; x is the input's part of the gates."""
         raise NotImplementedError
 
     def _run(self, x: Tensor, start: State | None) -> tuple[Tensor, State]:
         """(outputs of the last layer, last states (layers * directions, batch, hidden))."""
+        name = type(self).__name__
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
-            raise ShapeError(
-                f"{type(self).__name__}: input {x.shape} is no sequence of {self.input_size} values"
-            )
+            raise ShapeError(f"{name}: input {x.shape} is no sequence of {self.input_size} values")
         single = x.ndim == 2
         x = x.unsqueeze(1) if single else x.transpose(0, 1) if self.batch_first else x
-        shape = (self.num_layers * len(self.directions), x.shape[1], self.hidden_size)
+        lead = (self.num_layers * len(self._directions), x.shape[1])
+        sizes = (self._output_size, self.hidden_size)[: self._states]
+        shapes = [(*lead, size) for size in sizes]
         if start is None:
-            zeros = Tensor.zeros(shape, dtype=x.dtype, device=x.device)
-            start = (zeros,) * self._states
+            start = tuple(Tensor.zeros(s, dtype=x.dtype, device=x.device) for s in shapes)
         elif single:
             start = tuple(state.unsqueeze(1) for state in start)
-        if any(state.shape != shape for state in start):
+        if [state.shape for state in start] != shapes:
             told = " and ".join(str(state.shape) for state in start)
-            raise ShapeError(f"{type(self).__name__}: the first state is {told}, not {shape}")
+            wanted = " and ".join(map(str, dict.fromkeys(shapes)))
+            raise ShapeError(f"{name}: the first state is {told}, not {wanted}")
         last: list[State] = []
         for layer in range(self.num_layers):
             if layer:
                 x = x.dropout(self.dropout)
             outputs = []
-            for direction in self.directions:
+            for direction in self._directions:
                 first = tuple(state[len(last)] for state in start)
                 output, state = self._run_one(x, first, layer, direction)
                 outputs.append(output)
@@ -188,23 +268,48 @@ class _Recurrent(Layer):
 
     def _run_one(self, x: Tensor, state: State, layer: int, direction: str) -> tuple[Tensor, State]:
         """One layer in one direction: the input's part of all steps at once, then step by step."""
-        end = f"_l{layer}{direction}"
-        weight, bias = getattr(self, f"weight_hh{end}"), getattr(self, f"bias_hh{end}", None)
-        gates = x.linear(getattr(self, f"weight_ih{end}"), getattr(self, f"bias_ih{end}", None))
-        steps = gates.unbind(0)
+
+        def held(name: str) -> Any:
+            return getattr(self, f"{name}_l{layer}{direction}", None)
+
+        of = held("weight_hh"), held("bias_hh"), held("weight_hr")
+        steps = x.linear(held("weight_ih"), held("bias_ih")).unbind(0)
         outputs = []
         for step in reversed(steps) if direction else steps:
-            state = self._step(step, state, weight, bias)
+            state = self._step(step, state, of)
             outputs.append(state[0])
         if not outputs:
             raise ShapeError(f"{type(self).__name__}: the sequence {x.shape} is empty")
         return Tensor.stack(*(outputs[::-1] if direction else outputs)), state
 
+    def extra_repr(self) -> str:
+        shown = [f"{self.input_size}, {self.hidden_size}"]
+        usual = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False,
+                 "dropout": 0.0, "bidirectional": False}  # fmt: skip
+        shown += [
+            f"{name}={getattr(self, name)}"
+            for name, value in usual.items()
+            if getattr(self, name) != value
+        ]
+        return ", ".join(shown)
 
-class RNN(_Recurrent):
+
+class _OneState(RNNBase):
+    """What RNN and GRU share: the state is one tensor."""
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(outputs of all steps, last hidden states); the first hidden states are 0."""
+        output, (last,) = self._run(input, None if hx is None else (hx,))
+        return output, last
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+
+class RNN(_OneState):
     """Layers of `RNNCell` over a sequence; `nonlinearity` "tanh" or "relu"."""
 
-    _gates = 1
+    _chunks = 1
 
     def __init__(
         self,
@@ -212,58 +317,48 @@ class RNN(_Recurrent):
         hidden_size: int,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
-        **options: Any,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        ways: dict[str, Callable[[Tensor], Tensor]] = {"tanh": Tensor.tanh, "relu": Tensor.relu}
-        if nonlinearity not in ways:
-            raise ValueError(f"RNN: nonlinearity {nonlinearity!r} is neither 'tanh' nor 'relu'")
+        self._activation = _nonlinearity("RNN", nonlinearity)
         self.nonlinearity = nonlinearity
-        self._activation = ways[nonlinearity]
-        super().__init__(input_size, hidden_size, num_layers, **options)
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
+            device, dtype,
+        )  # fmt: skip
 
-    def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
-        return (self._activation(x + state[0].linear(weight, bias)),)
-
-    def forward(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(outputs of all steps, last hidden states); the first hidden states are 0."""
-        output, (last,) = self._run(x, None if hidden is None else (hidden,))
-        return output, last
-
-    if TYPE_CHECKING:
-        __call__ = forward
+    def _step(self, x: Tensor, state: State, of: Weights) -> State:
+        return _rnn(x, state, of, self._activation)
 
 
-class GRU(_Recurrent):
+class GRU(_OneState):
     """Layers of `GRUCell` over a sequence."""
 
-    _gates = 3
+    _chunks = 3
 
-    def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
-        return _gru(x, state[0], weight, bias)
-
-    def forward(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(outputs of all steps, last hidden states); the first hidden states are 0."""
-        output, (last,) = self._run(x, None if hidden is None else (hidden,))
-        return output, last
-
-    if TYPE_CHECKING:
-        __call__ = forward
+    def _step(self, x: Tensor, state: State, of: Weights) -> State:
+        return _gru(x, state, of)
 
 
-class LSTM(_Recurrent):
-    """Layers of `LSTMCell` over a sequence."""
+class LSTM(RNNBase):
+    """Layers of `LSTMCell` over a sequence. With `proj_size`, a linear map of that size follows
+    each cell's hidden state (Sak et al. 2014)."""
 
-    _gates = 4
+    _chunks = 4
     _states = 2
 
-    def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
-        return _lstm(x, state[0], state[1], weight, bias)
+    def _step(self, x: Tensor, state: State, of: Weights) -> State:
+        return _lstm(x, state, of)
 
     def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """(outputs of all steps, (last hidden states, last cell states)); the first are 0."""
-        output, (hidden, cell) = self._run(x, state)
+        output, (hidden, cell) = self._run(input, hx)
         return output, (hidden, cell)
 
     if TYPE_CHECKING:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+
+from .containers import ModuleList
 from .module import Module
 
 
@@ -11,7 +15,7 @@ def module_text(module: Module) -> str:
     Linear(in_features=2, out_features=3, bias=True)  # 9 parameters
     """
     settings = module.extra_repr()
-    lines = [f"({name}): {_indented(_child(child))}" for name, child in _children(module)]
+    lines = [f"({name}): {_indented(text)}" for name, text in _together(_children(module), module)]
     name = type(module).__name__
     count = sum(parameter.numel() for parameter in module.parameters())
     note = f"  # {count:,} parameter{'s' * (count != 1)}" if count else ""
@@ -22,12 +26,23 @@ def module_text(module: Module) -> str:
 
 
 def _children(module: Module) -> list[tuple[str, object]]:
-    entries = getattr(module, "_entries", None)
-    return list(module._own(Module)) if entries is None else list(entries().items())
+    entries = getattr(module, "_module_entries", None)
+    return list(module._named_own(Module)) if entries is None else list(entries().items())
 
 
-def _child(value: object) -> str:
-    return getattr(value, "__name__", None) or repr(value)
+def _together(children: list[tuple[str, object]], module: Module) -> Iterator[tuple[str, str]]:
+    """Names and texts of children; equal ones behind one another in a list of modules are told as
+    one, with how many there are."""
+    texts = [(name, getattr(child, "__name__", None) or repr(child)) for name, child in children]
+    if not isinstance(module, ModuleList):
+        yield from texts
+        return
+    for text, group in groupby(texts, key=lambda pair: pair[1]):
+        names = [name for name, _ in group]
+        if len(names) == 1:
+            yield names[0], text
+        else:
+            yield f"{names[0]}-{names[-1]}", f"{len(names)} x {text}"
 
 
 def _indented(text: str) -> str:

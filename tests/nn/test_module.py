@@ -425,8 +425,7 @@ def test_the_text_of_a_module_is_a_tree_with_counts() -> None:
         == """\
 Net(  # 54 parameters
   (hidden): Linear(in_features=3, out_features=4, bias=True)  # 16 parameters
-  (norm): BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)  \
-# 8 parameters
+  (norm): LayerNorm((4,), eps=1e-05, elementwise_affine=True, bias=True)  # 8 parameters
   (drop): Dropout(p=0.5, inplace=False)
   (out): Sequential(  # 28 parameters
     (0): Linear(in_features=4, out_features=4, bias=True)  # 20 parameters

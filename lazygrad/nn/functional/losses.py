@@ -13,8 +13,13 @@ from ...errors import ShapeError
 from ...tensor import Tensor
 
 
-def reduction_of(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
-    """The reduction that the old flags mean, where they are given."""
+def reduction_of(reduction: str, size_average: bool | str | None, reduce: bool | None) -> str:
+    """The reduction that the old flags mean, where they are given.
+
+    A word in the place of the first flag is a reduction: PyTorch would take it for True.
+    """
+    if isinstance(size_average, str):
+        return size_average
     if size_average is None and reduce is None:
         return reduction
     if reduce is False:
@@ -46,7 +51,7 @@ def _weighted_mean(name: str, loss: Tensor, weight: Tensor | None, reduction: st
 def mse_loss(
     input: Tensor,
     target: Tensor,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     weight: Tensor | None = None,
@@ -62,7 +67,7 @@ def mse_loss(
 def l1_loss(
     input: Tensor,
     target: Tensor,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     weight: Tensor | None = None,
@@ -78,7 +83,7 @@ def l1_loss(
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     beta: float = 1.0,
@@ -106,7 +111,7 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     ignore_index: int = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
@@ -121,7 +126,7 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     ignore_index: int = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
@@ -135,7 +140,7 @@ def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -148,7 +153,7 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
@@ -161,7 +166,7 @@ def binary_cross_entropy_with_logits(
 def kl_div(
     input: Tensor,
     target: Tensor,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
     log_target: bool = False,
@@ -177,7 +182,7 @@ def poisson_nll_loss(
     target: Tensor,
     log_input: bool = True,
     full: bool = False,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     eps: float = 1e-8,
     reduce: bool | None = None,
     reduction: str = "mean",

@@ -11,7 +11,7 @@ from .losses import reduction_of
 
 
 def _reduced(
-    name: str, loss: Tensor, reduction: str, size_average: bool | None, reduce: bool | None
+    name: str, loss: Tensor, reduction: str, size_average: bool | str | None, reduce: bool | None
 ) -> Tensor:
     return loss._reduced_loss(name, reduction_of(reduction, size_average, reduce))
 
@@ -19,7 +19,7 @@ def _reduced(
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -32,7 +32,7 @@ def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
     margin: float = 1.0,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -47,7 +47,7 @@ def margin_ranking_loss(
     input2: Tensor,
     target: Tensor,
     margin: float = 0,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -66,7 +66,7 @@ def cosine_embedding_loss(
     input2: Tensor,
     target: Tensor,
     margin: float = 0,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -86,7 +86,7 @@ def multi_margin_loss(
     p: int = 1,
     margin: float = 1.0,
     weight: Tensor | None = None,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -110,7 +110,7 @@ def multi_margin_loss(
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -137,7 +137,7 @@ def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -156,7 +156,7 @@ def triplet_margin_loss(
     p: float = 2,
     eps: float = 1e-6,
     swap: bool = False,
-    size_average: bool | None = None,
+    size_average: bool | str | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
