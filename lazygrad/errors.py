@@ -37,6 +37,10 @@ class CompilerWarning(RuntimeWarning):
     error."""
 
 
+class ScheduleError(ValueError):
+    """A step of a plan that a kernel's loops do not allow; the text names the step and why."""
+
+
 class JitError(RuntimeError):
     """A function that `jit` cannot capture as it is; the text says why and what to write."""
 

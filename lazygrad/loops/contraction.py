@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
+from ..errors import ScheduleError
 from ..expr import Cast, Expr, Op, Var
 from ..index import all_of, conjuncts
 from .ir import Accumulate, Body, For, If, statements
@@ -61,6 +62,15 @@ def recognise(body: Body) -> Contraction | None:
     fixed = frozenset() if term.guard is None else frozenset(variables(term.guard))
     body = (*inside[:at], *_sum(inner, term, fixed), *inside[at + 1 :])
     return Contraction(tuple(outer), tuple(inner), a, b, body, fixed, updates_in_place(body))
+
+
+def product(body: Body) -> Body:
+    """A contraction's loops in the form that plans begin with: as few as memory allows, the summed
+    ones in the order of memory, and what decides which terms there are outside of them."""
+    found = recognise(body)
+    if found is None:
+        raise ScheduleError("product: the loops are no sum of products")
+    return nest(found.outer, found.body)
 
 
 def _decided(term: Accumulate, inner: Sequence[Var]) -> tuple[Accumulate, set[Var]]:
@@ -124,6 +134,11 @@ def by_factor(outer: Sequence[Var], a: Expr, b: Expr) -> tuple[list[Var], list[V
     both = [v for v in outer if v in in_a and v in in_b]
     only_b = [v for v in outer if v in in_b and v not in in_a]
     return both, only_b, [v for v in outer if v not in in_b]
+
+
+def round_up(n: int, multiple: int) -> int:
+    """The least multiple that is no less than n."""
+    return -(-n // multiple) * multiple
 
 
 def extent_of(loops: Sequence[Var]) -> int:

@@ -11,13 +11,13 @@ from dataclasses import replace
 from ..backends.base import Machine
 from ..expr import Var
 from .cascade import cascade
-from .contraction import recognise
+from .contraction import product, recognise
 from .cpu.contract import contract
 from .cpu.hoist import hoist
 from .cpu.interleave import interleave
 from .cpu.interval import intervals
 from .cpu.parallelize import bind_groups, parallelize
-from .cpu.partition import split_borders
+from .cpu.partition import partition_loops
 from .cpu.plan import plan_contraction, ranked_plans
 from .cpu.prefetch import prefetch
 from .cpu.transpose import transpose
@@ -27,6 +27,7 @@ from .ir import Body, For, Function, If, Stmt
 from .ir.rebuild import nest, peel, rename_own
 from .merge import merge
 from .padding import skip_padding
+from .primitives import Schedule
 from .rows import plan_inner, plan_rows, vectorize_rows
 from .split import split_divided
 from .unroll import unroll
@@ -103,26 +104,38 @@ def plan_count(function: Function, kinds: tuple[str, ...], machine: Machine) -> 
 
 def _tile(body: Body, kind: str, machine: Machine, rank: int = 0) -> tuple[Body, str]:
     """Vectors, register tiles and packed panels for a CPU."""
+    s = Schedule(body)
+    reason = _choose(s, kind, machine, rank)
+    return s.done(), reason
+
+
+def _choose(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
+    """Schedule a kernel's loops for a CPU; the reason for the plan."""
     if kind == "sort":
-        return body, "merging is one step after another"
-    found = recognise(body) if kind == "contraction" else None
+        return "merging is one step after another"
+    found = recognise(s.body) if kind == "contraction" else None
     if found is not None:
-        plan = plan_contraction(found, machine, rank)
-        if plan is not None:
-            return contract(found, plan, machine), plan.reason
+        tiling = plan_contraction(found, machine, rank)
+        if tiling is not None:
+            s.begin(product, nest(found.outer, found.body))
+            contract(s, found, tiling, machine)
+            return tiling.reason
     if kind == "total":  # one number
-        row_plan = plan_inner(body, machine.vector_bytes)
-        return vectorize_rows([], body, row_plan), row_plan.reason
-    loops, inside = _merged(body)
+        row_plan = plan_inner(s.body, machine.vector_bytes)
+        vectorize_rows(s, row_plan)
+        return row_plan.reason
+    loops, inside = s.merged()
+    outer = [v.name for v in loops]
     if kind == "transform":  # lanes of other channels would need a line each
         row_plan = plan_inner(inside, machine.vector_bytes)
-        return vectorize_rows(loops, inside, row_plan), row_plan.reason
-    split = split_borders(loops, inside, machine.vector_bytes // 4) if kind == "map" else None
-    if split is not None:
-        row_plan = plan_inner(split[1], machine.vector_bytes)
-        return vectorize_rows(*split, row_plan), f"split at borders, {row_plan.reason}"
-    row_plan = plan_rows(loops, inside, machine.vector_bytes)
-    return vectorize_rows(loops, inside, row_plan), row_plan.reason
+    elif kind == "map" and (kept := partition_loops(s, machine.vector_bytes // 4)) is not None:
+        row_plan = plan_inner(s.body, machine.vector_bytes)
+        vectorize_rows(s, row_plan, kept)
+        return f"loops partitioned, {row_plan.reason}"
+    else:
+        row_plan = plan_rows(loops, inside, machine.vector_bytes)
+    vectorize_rows(s, row_plan, outer)
+    return row_plan.reason
 
 
 def _tile_parts(body: Body, kinds: tuple[str, ...], machine: Machine) -> tuple[Body, list[str]]:

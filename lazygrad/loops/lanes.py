@@ -16,9 +16,32 @@ from __future__ import annotations
 from ..expr import Array, Expr, Literal, Load, Ramp, ReduceLanes, Var
 from ..graph.ir import identity
 from ..index import add, less, mul
-from .ir import Accumulate, Alloc, Body, For, Stmt, Store, statements
-from .ir.rebuild import nest, rename_array, rename_own, substitute_body
-from .tile import sink
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
+from .ir.rebuild import nest, peel, rename_array, rename_own, substitute_body
+from .primitives import in_bodies, sunk
+
+
+def lanes(body: Body, var: str, width: int, copies: int) -> Body:
+    """A loop in vectors, `copies` of them in flight; a sum has one accumulator a lane, and the
+    lanes are added up after the nest. What is left over is a loop of its own.
+
+    Requires: as `split_lanes`, of the perfect nest that the loop is in.
+    """
+
+    def visit(body: Body) -> Body:
+        result: list[Stmt] = []
+        for stmt in body:
+            loops, inside = peel((stmt,))
+            names = [loop.var.name for loop in loops]
+            if var in names:
+                depth = names.index(var) + 1
+                inside = loops[depth - 1].body
+                result += split_lanes([x.var for x in loops[:depth]], inside, width, copies)
+            else:
+                result.append(in_bodies(stmt, visit))
+        return tuple(result)
+
+    return visit(body)
 
 
 def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
@@ -64,9 +87,10 @@ def _in_flight(vectors: int, copies: int) -> int:
 def _block(body: Body, k: Var, start: Expr, lanes: int, limit: int | None = None) -> Body:
     lane = Var(f"{k.name}_i", lanes)
     index = add(start, lane)
-    guard = None if limit is None else less(index, limit)
     moved = substitute_body(_lane_indices(body, lane), {k: index})
-    return sink(moved, lane, "vector", guard, guard_sums=True)
+    if limit is not None:
+        moved = (If(less(index, limit), moved),)
+    return sunk(moved, lane, "vector")
 
 
 def _accumulators(body: Body, lanes: int) -> tuple[Body, list[Stmt], list[Stmt]]:

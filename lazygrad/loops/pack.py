@@ -12,13 +12,33 @@ A packed panel in a CPU's cache and a tile in a GPU's local memory are both this
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..expr import Array, Expr, Load, Var, rewrite
 from ..index import flatten, substitute
-from .cpu.transpose import in_blocks, turnable
+from .contraction import factors
+from .cpu.transpose import turnable
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
 from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .merge import merge
+from .primitives import at_loop, in_blocks
+
+
+def stage(body: Body, operand: str, name: str, place: str, *options: str) -> Body:
+    """Copy what the loops inside of a place read of a factor (a, the first, or b) into an array,
+    before them. The place is a loop, or "all". With "lines", what lies together in memory and is
+    used together is copied together.
+
+    Requires: as `pack`.
+    """
+
+    def change(inside: Body) -> Body:
+        factor = factors(inside, swap=False)["ab".index(operand)]
+        return pack(inside, factor, name, vectors="lines" in options)
+
+    if place == "all":
+        return change(body)
+    return at_loop(body, place, lambda loop: (replace(loop, body=change(loop.body)),))
 
 
 def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bool = False) -> Body:

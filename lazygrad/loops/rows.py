@@ -11,31 +11,24 @@ Two ways, and the cheaper by the strides of what is read and written:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..expr import Expr, Var
-from ..index import add, less, mul
+from .contraction import round_up
 from .cost import operations
 from .cpu.traffic import LINE, PAGE, same_places
-from .cpu.transpose import in_blocks, turnable
+from .cpu.transpose import turnable
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
-from .ir.rebuild import (
-    loads,
-    nest,
-    peel,
-    rename_array,
-    stride,
-    substitute_body,
-    updates_in_place,
-)
-from .lanes import lanes_for, split_lanes
+from .ir.rebuild import loads, peel, stride, updates_in_place
+from .lanes import lanes, lanes_for
 from .merge import merge
-from .tile import Tile, round_up, sink, tile, unroll_innermost
+from .primitives import Schedule, bind, merge_nest, reorder, set_scope, sink, split
 
 WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
 ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once
 PANEL = 1024  # sums that such an array holds
-TURNED = 4  # blocks turned together: vectors of 32 bytes fill two lines, fetched as a pair
+TRANSPOSED = 4  # blocks transposed together: vectors of 32 bytes fill two lines, fetched as a pair
 DIGIT = 2  # iterations of a loop that is rather written out than vectorized
 SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
 
@@ -52,7 +45,7 @@ class RowPlan:
     copies: int
     reason: str
     lane: Var | None = None  # the outer loop
-    turned: Var | None = None  # an outer loop whose blocks are turned
+    transposed: Var | None = None  # an outer loop, with which the lanes make square blocks
     rows: int = 1  # iterations of that, or of the last outer loop, to take together
     panel: int = 0  # iterations of `lane` whose sums are in an array, if any
 
@@ -66,11 +59,11 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     outer, lane = _cheapest_lane(loops, body, width)
     if lane is not None and outer <= inner and outer < scalar:
         width = lanes_for(lane.extent, width)
-        turned = turnable(body, lane, loops, width)
-        if turned is not None:
-            rows = width * _blocks_together(body, turned, lane, width)
-            reason = f"{rows} x {width} blocks of {turned.name}, {lane.name}, turned"
-            return RowPlan("outer", width, 1, reason, lane, turned, rows)
+        other = turnable(body, lane, loops, width)
+        if other is not None:
+            rows = width * _blocks_together(body, other, lane, width)
+            reason = f"{rows} x {width} blocks of {other.name}, {lane.name}, transposed"
+            return RowPlan("outer", width, 1, reason, lane, other, rows)
         if lane.extent >= 2 * PANEL and _walks_pages(body, lane):
             reason = f"{PANEL} sums along {lane.name} in an array, {width} lanes"
             return RowPlan("outer", width, 1, reason, lane, panel=PANEL)
@@ -116,24 +109,41 @@ def _may_join_rows(loops: list[Var], body: Body) -> bool:
     return loops[-1].extent % ROWS == 0 or not updates_in_place(body)
 
 
-def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
-    """The kernel's nest with its vector loops made; unroll and vectorize carry them out."""
+def vectorize_rows(s: Schedule, plan: RowPlan, outer: Sequence[str] = ()) -> None:
+    """Make the vector loops of a kernel, whose outer loops are named; unroll and vectorize carry
+    them out."""
+    names = list(outer)
     if plan.lane is not None:
-        x = plan.lane
-        rest = [v for v in loops if v is not x]
-        size = min(plan.width * plan.copies, round_up(x.extent, plan.width))
-        if plan.turned is not None:
-            blocks, body = in_blocks(body, plan.turned, plan.rows)
-            rest = [blocks if v is plan.turned else v for v in rest]
+        x = plan.lane.name
+        if names[-1] != x:
+            names = [*(name for name in names if name != x), x]
+            s.do(reorder, *names)
+        if plan.transposed is not None:
+            y = plan.transposed.name
+            s.do(split, y, "overlap", f"{y}_o", f"{y}_i:{plan.rows}")
+            s.do(sink, f"{y}_i", "unroll")
         if plan.panel:
-            return nest(rest, _split_panels(x, plan, body))
-        return nest(rest, _split_outer(x, size, _unroll_small(body)))
-    if plan.along == "inner":
-        body = tuple(s for stmt in body for s in _vectorize_inner(stmt, plan))
+            _sum_in_panels(s, x, plan, set(outer))
+        else:
+            _bind_small(s, _inside(s, names))
+            size = min(plan.width * plan.copies, round_up(plan.lane.extent, plan.width))
+            s.do(split, x, "peel", f"{x}_o", f"{x}_i:{size}")
+            s.do(sink, f"{x}_i", "vector")
+    elif plan.along == "inner":
+        for stmt in _inside(s, names):
+            _vectorize_inner(s, stmt, plan)
         if plan.rows > 1:
-            blocks, body = tile(body, Tile(loops[-1], plan.rows), overlap=True)
-            loops = [*loops[:-1], blocks]
-    return nest(loops, body)
+            last = names[-1]
+            s.do(split, last, "overlap", f"{last}_o", f"{last}_i:{plan.rows}")
+            s.do(sink, f"{last}_i", "unroll")
+
+
+def _inside(s: Schedule, outer: Sequence[str]) -> Body:
+    """What stands inside of the outer loops."""
+    body = s.body
+    while len(body) == 1 and isinstance(body[0], For) and body[0].var.name in outer:
+        body = body[0].body
+    return body
 
 
 def _walks_pages(body: Body, lane: Var) -> bool:
@@ -155,55 +165,45 @@ def _walks_pages(body: Body, lane: Var) -> bool:
     return any(isinstance(s, Accumulate) for _, inside in nests for s in inside)
 
 
-def _blocks_together(body: Body, turned: Var, lane: Var, width: int) -> int:
-    """How many blocks to turn together: where rows compete for the same places of a cache, what
-    is left of their lines would be gone when the next block comes."""
+def _blocks_together(body: Body, other: Var, lane: Var, width: int) -> int:
+    """How many blocks to transpose together: where rows are in conflict for the same sets of L1,
+    what is left of their lines would be gone when the next block comes."""
     reads = [x for s in body for e in expressions(s) for x in loads(e)]
-    compete = any(stride(x.index, turned) == 1 and same_places(x, lane) for x in reads)
-    whole = turned.extent % (TURNED * width) == 0
-    return TURNED if compete and whole else 1
+    compete = any(stride(x.index, other) == 1 and same_places(x, lane) for x in reads)
+    whole = other.extent % (TRANSPOSED * width) == 0
+    return TRANSPOSED if compete and whole else 1
 
 
-def _split_panels(x: Var, plan: RowPlan, body: Body) -> Body:
+def _sum_in_panels(s: Schedule, x: str, plan: RowPlan, outer: set[str]) -> None:
     """Blocks of x, the last one overlapping or guarded; in each, vectors after vectors inside of
     the sum's loops."""
-    body = unroll_innermost(body)
-    blocks, body = tile(body, Tile(x, plan.panel, plan.width, "serial"), not updates_in_place(body))
-    for stmt in body:
+    s.unroll_sums({*outer, *(f"{name}_o" for name in outer)})
+    tail = "guard" if updates_in_place(s.body) else "overlap"
+    s.do(split, x, tail, f"{x}_o", f"{x}_i:{plan.panel // plan.width}", f"{x}_l:{plan.width}")
+    s.do(sink, f"{x}_l", "vector")
+    s.do(sink, f"{x}_i", "serial")
+    for stmt in _inside(s, [*outer, *(f"{name}_o" for name in outer)]):
         if isinstance(stmt, Alloc) and stmt.array.scope == "register":
-            body = rename_array(body, stmt.array, replace(stmt.array, scope="local"), lambda i: i)
-    return nest([blocks], body)
+            s.do(set_scope, stmt.array.name, "local")
 
 
-def _split_outer(x: Var, size: int, body: Body) -> Body:
-    """Blocks of x, whole ones without guards and a last one with them."""
-    count = -(-x.extent // size)
-    blocks, lane = Var(f"{x.name}_o", count), Var(f"{x.name}_i", size)
-    index = add(mul(blocks, size), lane)
-    moved = substitute_body(body, {x: index})
-    whole = x.extent // size
-    if whole == count:
-        return nest([blocks], sink(moved, lane, "vector"))
-    guarded = sink(moved, lane, "vector", less(index, x.extent))
-    if whole == 0:
-        return nest([blocks], guarded)
-    split = If(less(blocks, whole), sink(moved, lane, "vector"), guarded)
-    return nest([blocks], (split,))
-
-
-def _vectorize_inner(stmt: Stmt, plan: RowPlan) -> Body:
+def _vectorize_inner(s: Schedule, stmt: Stmt, plan: RowPlan) -> None:
     if not isinstance(stmt, For):
-        return (stmt,)
+        return
     loops, inside = peel((stmt,))
-    if any(isinstance(s, For) for s in inside):  # rows, and then their end
-        inside = tuple(s for part in inside for s in _vectorize_inner(part, plan))
-        return nest([loop.var for loop in loops], inside)
-    variables, digit, inside = _lane_loops(*merge([loop.var for loop in loops], inside))
+    if any(isinstance(x, For) for x in inside):  # rows, and then their end
+        for part in inside:
+            _vectorize_inner(s, part, plan)
+        return
+    merged, inside = merge([loop.var for loop in loops], inside)
+    variables, digit, _ = _lane_loops(merged, inside)
     if not variables or not is_independent(inside, variables[-1]):
-        return (stmt,)
-    copies = plan.copies if _is_light(inside) else 1
-    inside = nest(digit, inside, "unroll")
-    return split_lanes(variables, inside, plan.width, copies)
+        return
+    if len(merged) < len(loops):
+        s.do(merge_nest, stmt.var.name)
+    for var in digit:
+        s.do(bind, var.name, "unroll")
+    s.do(lanes, variables[-1].name, plan.width, plan.copies if _is_light(inside) else 1)
 
 
 def _lane_loops(loops: list[Var], body: Body) -> tuple[list[Var], list[Var], Body]:
@@ -233,22 +233,16 @@ def _may_exchange(body: Body, outer: Var, inner: Var) -> bool:
     return True
 
 
-def _unroll_small(body: Body) -> Body:
-    """Mark nests of few iterations (a pooling window) to be written out."""
-    result: list[Stmt] = []
+def _bind_small(s: Schedule, body: Body) -> None:
+    """Write out nests of few iterations (a pooling window)."""
     for stmt in body:
-        if isinstance(stmt, For):
-            loops, inside = peel((stmt,))
-            iterations = 1
+        loops, _ = peel((stmt,))
+        iterations = 1
+        for loop in loops:
+            iterations *= loop.extent if isinstance(loop.extent, int) else SMALL_LOOP + 1
+        if loops and iterations <= SMALL_LOOP:
             for loop in loops:
-                iterations *= loop.extent if isinstance(loop.extent, int) else SMALL_LOOP + 1
-            if iterations <= SMALL_LOOP:
-                for loop in reversed(loops):
-                    inside = (replace(loop, kind="unroll", body=inside),)
-                result.extend(inside)
-                continue
-        result.append(stmt)
-    return tuple(result)
+                s.do(bind, loop.var.name, "unroll")
 
 
 def is_independent(body: Body, var: Var) -> bool:

@@ -16,14 +16,16 @@ from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.graph.simplify import simplify
 from lazygrad.index import TRUE, substitute
-from lazygrad.loops.contraction import by_factor, operand_stride, recognise
+from lazygrad.loops import primitives
+from lazygrad.loops.contraction import Contraction, by_factor, operand_stride, recognise
 from lazygrad.loops.cpu import contract as blocks
 from lazygrad.loops.cpu import traffic
-from lazygrad.loops.cpu.contract import contract
-from lazygrad.loops.cpu.plan import plan_contraction, ranked_plans
-from lazygrad.loops.ir import Alloc, For, If, show, statements
-from lazygrad.loops.ir.rebuild import variables
+from lazygrad.loops.cpu.contract import contract as schedule_contraction
+from lazygrad.loops.cpu.plan import Tiling, plan_contraction, ranked_plans
+from lazygrad.loops.ir import Alloc, Body, For, If, show, statements
+from lazygrad.loops.ir.rebuild import nest, variables
 from lazygrad.loops.lower import lower
+from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.split import split_divided
 from lazygrad.schedule.fuse import fuse
 
@@ -34,6 +36,13 @@ SMALL = Machine(  # vectors of four
     l2_bytes=256 << 10, fma=True,
 )  # fmt: skip
 NAMES = ["matmul", "matmul transposed", "batched matmul", "convolution"]
+
+
+def contract(c: Contraction, plan: Tiling, machine: Machine) -> Body:
+    """The loops of a contraction by a plan."""
+    s = Schedule(nest(c.outer, c.body))
+    schedule_contraction(s, c, plan, machine)
+    return s.done()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,8 +99,8 @@ def test_blocks_keep_values(
 def test_sums_of_many_blocks_are_added_up_in_groups(
     sample: Any, monkeypatch: pytest.MonkeyPatch, longest: int, levels: int
 ) -> None:
-    monkeypatch.setattr(blocks, "LONGEST_SUM", longest)
-    monkeypatch.setattr(blocks, "GROUP", 2)
+    monkeypatch.setattr(primitives, "LONGEST_SUM", longest)
+    monkeypatch.setattr(primitives, "GROUP", 2)
     found = recognise(sample("matmul").function.body)
     assert found is not None
     plan = plan_contraction(found, SMALL)

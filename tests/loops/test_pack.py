@@ -10,7 +10,7 @@ from lazygrad.loops.contraction import factors, operand_stride, recognise
 from lazygrad.loops.ir import Alloc, For, Store, show, statements
 from lazygrad.loops.ir.rebuild import in_order_of_memory, loads, nest, peel, stride
 from lazygrad.loops.pack import pack
-from lazygrad.loops.tile import Tile, tile, unroll_innermost
+from lazygrad.loops.primitives import Schedule, in_blocks, sink, split
 
 
 def _packed(sample: Any) -> Any:
@@ -36,7 +36,7 @@ def test_what_lies_together_is_copied_together(sample: Any) -> None:
     assert found is not None
     (row,) = [v for v in found.outer if operand_stride(found.b, v) == 1]
     rest = [v for v in found.outer if v is not row]
-    blocks, body = tile(found.body, Tile(row, 3), overlap=True)
+    blocks, body = in_blocks(found.body, row, 3)
     _, b = factors(body, False)
     body = pack(nest([*rest, blocks], body), b, "panel", vectors=True)
     assert any(
@@ -51,8 +51,10 @@ def test_rows_are_copied_along_memory_where_a_sum_is_written_out(sample: Any) ->
     assert found is not None
     (row,) = [v for v in found.outer if operand_stride(found.a, v) not in (None, 0)]
     rest = [v for v in found.outer if v is not row]
-    blocks, body = tile(found.body, Tile(row, 3), overlap=True)
-    body = unroll_innermost(body)
+    blocks, body = in_blocks(found.body, row, 3)
+    s = Schedule(body)
+    s.unroll_sums()
+    body = s.body
     a, _ = factors(body, False)
     body = pack(nest([blocks, *rest], body), a, "panel", vectors=True)
     (line,) = [s for s in statements(body) if isinstance(s, For) and s.kind == "vector"]
@@ -70,9 +72,11 @@ def test_a_factor_is_read_in_the_order_of_memory(sample: Any) -> None:
     assert found is not None
     (row,) = [v for v in found.outer if operand_stride(found.a, v) not in (None, 0)]
     (column,) = [v for v in found.outer if v is not row]
-    blocks, body = tile(found.body, Tile(column, 8, 8), overlap=True)
-    _, b = factors(body, False)
-    body = pack(nest([row, blocks], body), b, "panel")
+    s = Schedule(nest([row, column], found.body))
+    s.do(split, column.name, "overlap", "blocks", "lane:8")
+    s.do(sink, "lane", "vector")
+    _, b = factors(s.body, False)
+    body = pack(s.body, b, "panel")
     filled, *_ = [s for s in body if isinstance(s, For)]
     loops, (store,) = peel((filled,))
     (read,) = loads(store.value)

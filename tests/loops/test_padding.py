@@ -18,9 +18,11 @@ from lazygrad.loops.cpu.contract import contract
 from lazygrad.loops.cpu.plan import ranked_plans
 from lazygrad.loops.ir import Accumulate, Body, For, Function, If, Store, statements
 from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.loops.padding import skip_padding
+from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
@@ -114,7 +116,9 @@ def test_products_at_the_ends_of_rows(width: int, tiles: int, left_out: int) -> 
         if plan.width == 4
         and [(t.var, t.size) for t in plan.tiles] == [(column, width // tiles), (channel, 4)]
     )
-    whole = unroll(vectorize(contract(found, replace(plan, sum_block=None), SMALL)))
+    s = Schedule(nest(found.outer, found.body))
+    contract(s, found, replace(plan, sum_block=None), SMALL)
+    whole = unroll(vectorize(s.done()))
     body = skip_padding(whole)
     padded.agrees(padded.with_body(body))
     assert terms(body) * 3 * width == terms(whole) * (3 * width - left_out)

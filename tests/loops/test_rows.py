@@ -11,11 +11,13 @@ from lazygrad import Tensor
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Cast, Literal, Load, Op, Var
 from lazygrad.index import add, mul
-from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Store, show
+from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, show
 from lazygrad.loops.ir.evaluate import evaluate
-from lazygrad.loops.ir.rebuild import peel, substitute_body
+from lazygrad.loops.ir.rebuild import nest, peel, substitute_body
 from lazygrad.loops.merge import merge
-from lazygrad.loops.rows import RowPlan, is_independent, plan_rows, vectorize_rows
+from lazygrad.loops.primitives import Schedule
+from lazygrad.loops.rows import RowPlan, is_independent, plan_rows
+from lazygrad.loops.rows import vectorize_rows as schedule_rows
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 
@@ -23,6 +25,13 @@ from lazygrad.loops.vectorize import vectorize
 def _parts(sample: Any) -> Any:
     loops, inside = peel(sample.function.body)
     return merge([loop.var for loop in loops], inside)
+
+
+def vectorize_rows(loops: list[Var], body: Body, plan: RowPlan) -> Body:
+    """The loops of a kernel by a plan."""
+    s = Schedule(nest(loops, body))
+    schedule_rows(s, plan, [v.name for v in loops])
+    return s.done()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +142,7 @@ def test_more_blocks_are_turned_together_where_rows_are_pages_apart(
     i, j = Var("i", columns), Var("j", 64)
     body = (Store(out, add(mul(i, 64), j), Load(x, add(mul(j, columns), i))),)
     plan = plan_rows([i, j], body, 32)
-    assert (plan.lane, plan.turned, plan.rows) == (j, i, rows)
+    assert (plan.lane, plan.transposed, plan.rows) == (j, i, rows)
     values = np.arange(x.size, dtype=np.float32).reshape(64, columns)
     arrays = {"x": values.ravel(), "out": np.zeros(x.size, np.float32)}
     whole = Function("turn", (out, x), 1, unroll(vectorize(vectorize_rows([i, j], body, plan))))

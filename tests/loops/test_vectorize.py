@@ -9,15 +9,17 @@ from lazygrad.expr import Array, Literal, Load, Op, Ramp, Var
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import For, show, statements
 from lazygrad.loops.ir.rebuild import peel
+from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.rows import RowPlan, vectorize_rows
 from lazygrad.loops.vectorize import vectorize, widen
 
 
 def _vectorized(sample: Any, along: str) -> Any:
-    loops, inside = peel(sample.function.body)
+    loops, _ = peel(sample.function.body)
     lane = loops[-1].var if along == "outer" else None
-    body = vectorize_rows([loop.var for loop in loops], inside, RowPlan(along, 4, 1, "", lane))
-    return sample.with_body(vectorize(body))
+    s = Schedule(sample.function.body)
+    vectorize_rows(s, RowPlan(along, 4, 1, "", lane), [loop.var.name for loop in loops])
+    return sample.with_body(vectorize(s.done()))
 
 
 def test_vectors_keep_values(sample: Any) -> None:

@@ -8,284 +8,189 @@
                                                            serial k: 6 x 16 products, in registers
                                                            out[i tile, j tile] = acc
 
-Which tile, and what is packed, a Plan says (plan.py).
+Which tile, and what is packed, a Tiling says (plan.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
-from itertools import pairwise
 from math import ceil
 
 from ...backends.base import Machine
-from ...expr import Array, Literal, Load, Var
-from ...index import add, at_least, flatten, less, minimum, mod, mul, sub
+from ...expr import Var
 from ..contraction import Contraction, by_factor, bytes_of, extent_of, factors
-from ..ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
-from ..ir.rebuild import (
-    nest,
-    peel,
-    rename_array,
-    substitute_body,
-    updates_in_place,
-)
-from ..lanes import split_lanes
-from ..pack import pack
-from ..tile import shift, split_loop, tile, unroll_innermost
-from .plan import Plan
+from ..ir import Alloc, statements
+from ..lanes import lanes
+from ..pack import stage
+from ..primitives import Schedule, bind, loops_of, reorder, rfactor, sink, split
+from .plan import Tiling
 from .traffic import window
 
-LONGEST_SUM = 64  # blocks whose sums are added one after another
-GROUP = 16  # such blocks, or groups of them, that are added up first where there are more
-A_SHARE = 1 / 2  # of the second cache for a block of the broadcast operand
-B_SHARE = 1 / 2  # for a block of the other operand, where that leaves the last cache
-ROWS_SHARE = 5 / 8  # of it for what a block of rows reads of that, and its partial sums
-B_BYTES = 4 << 20  # of the last cache for the other operand, packed whole
+A_SHARE = 1 / 2  # of L2 for a block of the broadcast operand
+B_SHARE = 1 / 2  # of L2 for a block of the other operand, where that leaves L3
+ROWS_SHARE = 5 / 8  # of L2 for what a block of rows reads of that, and its partial sums
+B_BYTES = 4 << 20  # of L3 for the other operand, packed whole
 
 
-def contract(c: Contraction, plan: Plan, machine: Machine) -> Body:
-    """The contraction's loops by a plan: tasks, packed operands, blocks, and the tile.
+def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> None:
+    """Carry out a plan: tasks, packed operands, blocks, and the tile.
 
-    Requires: the plan is for this contraction. Ensures: parallel tasks outermost; vector and
-    unroll loops innermost, for the later passes to widen and write out.
+    Requires: the plan is for this contraction, whose loops `s` has. Ensures: parallel tasks
+    outermost; vector and unroll loops innermost, for the later passes to widen and write out.
 
         tasks > loops of both factors > blocks of the sum > pack > blocks of the output > tile
     """
-    body = c.body
-    if plan.lanes is not None:
-        body = _vectorize_sum(body, plan.width)
+    sums: list[str] = []
     if plan.sum_block is not None:
-        body = _keep_partial_sums(body, _levels(plan.sum_block[1]))
-    blocks: dict[Var, Var] = {}
+        var, count = plan.sum_block
+        block = f"{var.name}_c"
+        sums.append(block)
+        size = f"{var.name}_d:{var.extent // count}"
+        s.do(rfactor, var.name, block, size)
+    if plan.lanes is not None:
+        s.do(lanes, plan.lanes.name, plan.width, 1)
+    blocks = {v.name: v.name for v in c.outer}
     for t in reversed(plan.tiles):
-        blocks[t.var], body = tile(body, t, overlap=not c.once)
+        blocks[t.var.name] = _tile(s, t.var, t.size, t.width, overlap=not c.once)
     a, b = (c.b, c.a) if plan.swap else (c.a, c.b)
-    tasks: list[Var] = []
+    tasks: list[str] = []
     if plan.shared is not None and machine.cores > 1:
         # One task a core: whatever a task packs for itself is packed as few times as can be.
-        whole = blocks.get(plan.shared, plan.shared)
-        task, blocks[plan.shared], body = split_loop(whole, machine.cores, "t", body)
+        whole = blocks[plan.shared.name]
+        task, blocks[plan.shared.name] = _parts(s, whole, machine.cores, "t")
         tasks.append(task)
     groups = by_factor(c.outer, a, b)
-    both, columns, rows = ([blocks.get(v, v) for v in group] for group in groups)
-    inside = _in_blocks(body, columns, rows, plan, machine.l2_bytes)
-    return nest(tasks, nest(both, inside), "parallel")
+    both, columns, rows = ([blocks[v.name] for v in group] for group in groups)
+    _Blocks(s, plan, [*tasks, *both], sums, columns, rows, c.once, machine.l2_bytes).make()
+    if tasks:
+        s.do(bind, tasks[0], "parallel")
 
 
-def _levels(count: int) -> int:
-    """How many arrays of partial sums `count` blocks take: each but the last adds up groups of
-    what is in the one before, as in cascade.py."""
-    return 1 if count <= LONGEST_SUM else 1 + _levels(ceil(count / GROUP))
+def _tile(s: Schedule, var: Var, size: int, width: int, overlap: bool) -> str:
+    """Split a loop in tiles, which are vectors of `width` if that is not 1, and sink them; the
+    name of the loop over tiles."""
+    digits = [f"{var.name}_i:{size // width}", f"{var.name}_l:{width}"]
+    digits = [digit for digit in digits if not digit.endswith(":1")]
+    if not digits:
+        return var.name
+    tail = "overlap" if overlap and var.extent >= size else "guard"
+    s.do(split, var.name, tail, f"{var.name}_o", *digits)
+    for digit in reversed(digits):
+        name = digit.partition(":")[0]
+        s.do(sink, name, "vector" if name.endswith("_l") else "unroll")
+    return f"{var.name}_o"
 
 
-def _keep_partial_sums(body: Body, levels: int) -> Body:
-    """Add each block's sums to `part`, and let the epilogue read that.
-
-    acc = 0; sum loops; epilogue(acc)  ->  acc = 0; sum loops; part += acc;  epilogue(part)
-
-    With more levels the parts are added to parts of parts, and the epilogue reads the last.
-    """
-    sums = next(n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
-    after = sums + 1
-    while after < len(body) and isinstance(body[after], Accumulate):
-        after += 1  # the lanes' total
-    (acc,) = {s.array for s in body[:sums] if isinstance(s, Alloc) and s.array.size == 1}
-    parts = [Array("part" + "_of_part" * n, acc.dtype, 1, "local") for n in range(levels)]
-    updates = [
-        Accumulate(part, Literal(0), "sum", Load(term, Literal(0)))
-        for term, part in pairwise((acc, *parts))
-    ]
-    epilogue = rename_array(body[after:], acc, parts[-1], lambda i: i)
-    return (*map(Alloc, parts), *body[:after], *updates, *epilogue)
-
-
-def _is_sum(stmt: For) -> bool:
-    return stmt.kind == "serial"
+def _parts(s: Schedule, name: str, count: int, suffix: str) -> tuple[str, str]:
+    """A loop in `count` parts; where they do not come out even, the last ones overlap. The names
+    of the loop over parts, and of that over a part."""
+    size = ceil(s.loop(name).extent / count)
+    s.do(split, name, "overlap", f"{name}_{suffix}", f"{name}_b:{size}")
+    return f"{name}_{suffix}", f"{name}_b"
 
 
 # What is inside of what, the outermost first; inside of all are the tiles of columns and of rows.
-# A block of rows is what the second cache holds for all columns, whether it is packed or not.
-A_IN_BLOCKS = ("sums", "pack b", "blocks", "pack a")
-# Where the second cache does not hold the partial sums, but the last one all of b: each block of
-# rows is finished before the next.
-ROWS_FINISHED = ("pack b", "blocks", "sums", "pack a")
-# Where the second cache holds all of a, and not even the last one all of b, which may be many
-# windows of little memory: blocks of columns, packed, that stay in the second.
-B_IN_BLOCKS = ("sums", "pack a", "blocks", "pack b")
+# A block of rows is what L2 holds for all columns, whether it is packed or not.
+A_IN_BLOCKS = ("sums", "b", "blocks", "a")
+# Where L2 does not hold the partial sums, but L3 all of b: each block of rows is finished before
+# the next.
+ROWS_FINISHED = ("b", "blocks", "sums", "a")
+# Where L2 holds all of a, and not even L3 all of b, which may be many windows of little memory:
+# blocks of columns, packed, that stay in L2.
+B_IN_BLOCKS = ("sums", "a", "blocks", "b")
 
 
-def _in_blocks(body: Body, columns: list[Var], rows: list[Var], plan: Plan, l2_bytes: int) -> Body:
+class _Blocks:
     """Loops over blocks of the rows or columns and of the sum, operands packed outside of their
     reuse."""
-    sums: list[Var] = []
-    if plan.sum_block is not None:
-        block, body = _in_sum_blocks(body, *plan.sum_block)
-        sums.append(block)
-    order, blocks, columns, rows, body = _blocks(body, columns, rows, sums, plan, l2_bytes)
-    kept = [] if order is ROWS_FINISHED else blocks
-    arrays, body = _with_partial_sums(body, [*kept, *columns, *rows])
-    body = unroll_innermost(body)
-    a, b = factors(body, plan.swap)
-    body = nest([*columns, *rows], body)
-    for level in reversed(order):
-        match level:
-            case "sums":
-                body = (*arrays, *nest(sums, body))
-            case "blocks":
-                body = nest(blocks, body)
-            case "pack a" if plan.pack_a:
-                body = pack(body, a, "panel_a", vectors=True)
-            case "pack b" if plan.pack_b:
-                body = pack(body, b, "panel_b")
-    return body
 
+    def __init__(
+        self,
+        s: Schedule,
+        plan: Tiling,
+        outside: list[str],
+        sums: list[str],
+        columns: list[str],
+        rows: list[str],
+        once: bool,
+        l2_bytes: int,
+    ) -> None:
+        self.s, self.plan, self.once, self.l2_bytes = s, plan, once, l2_bytes
+        self.outside, self.sums, self.columns, self.rows = outside, sums, columns, rows
+        self.a, self.b = factors(s.body, plan.swap)
+        self.loops = loops_of(s.body)
+        named = {*outside, *sums, *columns, *rows}
+        self.inner = [v for name, v in self.loops.items() if name not in named]
+        # of the first level: the others are seldom touched
+        sizes = [x.array for x in statements(s.body) if isinstance(x, Alloc)]
+        parts = [array for array in sizes if array.name == "part"]
+        self.partial_bytes = sum(array.size * array.dtype.itemsize for array in parts[:1])
 
-def _blocks(
-    body: Body, columns: list[Var], rows: list[Var], sums: list[Var], plan: Plan, l2_bytes: int
-) -> tuple[tuple[str, ...], list[Var], list[Var], list[Var], Body]:
-    """One of the orders above; the loops over its blocks, those over columns and rows inside of
-    them, and the body with these."""
-    once = updates_in_place(body)
-    # of the first level: the others are seldom touched
-    partial_bytes = sum(s.array.size * s.array.dtype.itemsize for s in _partial_sums(body)[:1])
-    a, b = factors(body, plan.swap)
-    inner = _sizes_inside(body)
+    def make(self) -> None:
+        """Carry out all of it."""
+        s, plan = self.s, self.plan
+        order, blocks = self._order()
+        loops = {"sums": self.sums, "blocks": blocks}
+        nest = [*self.outside, *(name for level in order for name in loops.get(level, ()))]
+        s.do(reorder, *nest, *self.columns, *self.rows)
+        s.unroll_sums({*nest, *self.columns, *self.rows})
+        packed = {"a": plan.pack_a, "b": plan.pack_b}
+        around = list(self.outside)
+        places: list[tuple[str, str]] = []
+        for level in order:
+            around += loops.get(level, ())
+            if packed.get(level):
+                places.append((level, around[-1] if around else "all"))
+        for level, place in reversed(places):
+            operand = "ab"[(level == "b") != plan.swap]
+            s.do(stage, operand, f"panel_{level}", place, *(["lines"] if level == "a" else []))
 
-    def bytes_of_rows(loops: Sequence[Var]) -> int:
-        return window(a, plan.pack_a, {v: v.extent for v in (*loops, *inner)})
+    def _order(self) -> tuple[tuple[str, ...], list[str]]:
+        """One of the orders above, and the loops over its blocks."""
+        l2 = self.l2_bytes
+        every = self._extent(self.columns) * self._extent(self.rows)
+        too_many = self.partial_bytes * every > ROWS_SHARE * l2
+        if too_many and self._bytes_of_columns([*self.columns, *self.sums]) <= B_BYTES:
+            sizes = self._bytes_with_partial_sums
+            return ROWS_FINISHED, self._fitting(self.rows, sizes, ROWS_SHARE * l2)
+        blocks: list[str] = []
+        if self.plan.pack_a or self._extent(self.columns) > 1:
+            blocks = self._fitting(self.rows, self._bytes_of_rows, A_SHARE * l2)
+        if self.plan.pack_b and not blocks and self._bytes_of_columns(self.columns) > B_BYTES:
+            blocks = self._fitting(self.columns, self._bytes_of_columns, B_SHARE * l2)
+            return B_IN_BLOCKS, blocks
+        return A_IN_BLOCKS, blocks
 
-    def with_partial_sums(loops: Sequence[Var]) -> int:
-        return bytes_of_rows(loops) + partial_bytes * extent_of([*columns, *loops])
+    def _vars(self, names: Sequence[str]) -> list[Var]:
+        return [self.loops[name] for name in names]
 
-    def bytes_of_columns(loops: Sequence[Var]) -> int:
-        return bytes_of(b, [*loops, *inner])
+    def _extent(self, names: Sequence[str]) -> int:
+        return extent_of(self._vars(names))
 
-    too_many = partial_bytes * extent_of([*columns, *rows]) > ROWS_SHARE * l2_bytes
-    if too_many and bytes_of_columns([*columns, *sums]) <= B_BYTES:
-        blocks, rows, body = _fitting(rows, with_partial_sums, ROWS_SHARE * l2_bytes, once, body)
-        return ROWS_FINISHED, blocks, columns, rows, body
-    blocks = []
-    if plan.pack_a or extent_of(columns) > 1:
-        blocks, rows, body = _fitting(rows, bytes_of_rows, A_SHARE * l2_bytes, once, body)
-    if plan.pack_b and not blocks and bytes_of_columns(columns) > B_BYTES:
-        limit = B_SHARE * l2_bytes
-        blocks, columns, body = _fitting(columns, bytes_of_columns, limit, once, body)
-        return B_IN_BLOCKS, blocks, columns, rows, body
-    return A_IN_BLOCKS, blocks, columns, rows, body
+    def _bytes_of_rows(self, names: Sequence[str]) -> int:
+        extents = {v: v.extent for v in (*self._vars(names), *self.inner)}
+        return window(self.a, self.plan.pack_a, extents)
 
+    def _bytes_with_partial_sums(self, names: Sequence[str]) -> int:
+        sums = self.partial_bytes * self._extent([*self.columns, *names])
+        return self._bytes_of_rows(names) + sums
 
-def _partial_sums(body: Body) -> list[Alloc]:
-    """The arrays of a tile's partial sums, a level each; none where a sum is not in blocks."""
-    return [s for s in body if isinstance(s, Alloc) and s.array.scope == "local"]
+    def _bytes_of_columns(self, names: Sequence[str]) -> int:
+        return bytes_of(self.b, [*self._vars(names), *self.inner])
 
-
-def _fitting(
-    loops: Sequence[Var],
-    size_of: Callable[[Sequence[Var]], int],
-    limit: float,
-    evenly: bool,
-    body: Body,
-) -> tuple[list[Var], list[Var], Body]:
-    """Loops to take outside, and those that are left, so that what the latter have fits: whole
-    loops, then a part of one. `evenly`: no two parts may overlap."""
-    blocks, inside = [], list(loops)
-    while len(inside) > 1 and size_of(inside) > limit:
-        blocks.append(inside.pop(0))
-    if inside and size_of(inside) > limit:
-        extent = inside[0].extent
-        count = min(ceil(size_of(inside) / limit), extent)
-        if evenly:
-            count = next(n for n in range(count, extent + 1) if extent % n == 0)
-        block, inside[0], body = split_loop(inside[0], count, "s", body)
-        blocks.append(block)
-    return blocks, inside, body
-
-
-def _in_sum_blocks(body: Body, var: Var, count: int) -> tuple[Var, Body]:
-    """One block of the sum, and the variable that counts them.
-
-    part += acc;  epilogue(part)
-    ->  if first block: part = acc  else: part += acc;  if last block: epilogue(part)
-
-    With more levels, "first" and "last" are those of a group, but for the last level.
-    """
-    parts = [alloc.array for alloc in _partial_sums(body)]
-    sums = next(n for n, s in enumerate(body) if isinstance(s, For) and _is_sum(s))
-    updates = [next(n for n, s in enumerate(body) if _accumulates(s, part)) for part in parts]
-    block, inside = _split_sum(body[sums], var, count)
-    rest: Body = body[updates[-1] + 1 :]
-    for level in reversed(range(len(parts))):
-        update, size = body[updates[level]], GROUP**level
-        group = GROUP * size if level < len(parts) - 1 else block.extent
-        within = mod(block, group)
-        end = minimum(add(sub(block, within), group), Literal(block.extent))
-        rest = (
-            If(less(within, size), (_stored(update),), (update,)),
-            If(at_least(add(block, 1), end), rest),
-        )
-    return block, (
-        *body[:sums],
-        *inside,
-        *body[sums + 1 : updates[0]],
-        *rest,
-    )
-
-
-def _with_partial_sums(body: Body, loops: Sequence[Var]) -> tuple[Body, Body]:
-    """The array for the partial sums of all iterations of the loops, and the body that uses it."""
-    arrays: list[Stmt] = []
-    for alloc in _partial_sums(body):
-        old = alloc.array
-        new = replace(old, size=old.size * extent_of(loops))
-        position = mul(flatten(loops, [v.extent for v in loops]), old.size)
-        body = tuple(s for s in body if s is not alloc)
-        body = rename_array(body, old, new, partial(shift, offset=position))
-        arrays.append(Alloc(new))
-    return tuple(arrays), body
-
-
-def _stored(stmt: Stmt) -> Stmt:
-    """A statement that stores what `stmt` accumulates."""
-    if isinstance(stmt, For):
-        return replace(stmt, body=tuple(map(_stored, stmt.body)))
-    assert isinstance(stmt, Accumulate)
-    return Store(stmt.array, stmt.index, stmt.value, stmt.guard)
-
-
-def _accumulates(stmt: Stmt, array: Array) -> bool:
-    return any(isinstance(s, Accumulate) and s.array == array for s in statements((stmt,)))
-
-
-def _split_sum(sums: Stmt, var: Var, count: int) -> tuple[Var, Body]:
-    """Take a loop, or `count` blocks of it, out of the nest of sum loops."""
-    loops, inside = peel((sums,))
-    others = [loop for loop in loops if loop.var is not var]
-    if count == var.extent:
-        block, body = var, inside
-    else:
-        size = var.extent // count
-        block, part = Var(f"{var.name}_c", count), Var(f"{var.name}_d", size)
-        body = substitute_body(inside, {var: add(mul(block, size), part)})
-        kept = next(loop for loop in loops if loop.var is var)
-        others.insert(loops.index(kept), replace(kept, var=part, extent=size))
-    for loop in reversed(others):
-        body = (replace(loop, body=body),)
-    return block, body
-
-
-def _sizes_inside(body: Body) -> list[Var]:
-    return list(dict.fromkeys(s.var for s in statements(body) if isinstance(s, For)))
-
-
-def _vectorize_sum(body: Body, width: int) -> Body:
-    """The sum loops vectorized along the innermost one, a vector of sums for each output."""
-    result: list[Stmt] = []
-    for stmt in body:
-        if isinstance(stmt, For):
-            loops, inside = peel((stmt,))
-            result.extend(split_lanes([loop.var for loop in loops], inside, width, 1))
-        else:
-            result.append(stmt)
-    return tuple(result)
+    def _fitting(
+        self, loops: list[str], size_of: Callable[[Sequence[str]], int], limit: float
+    ) -> list[str]:
+        """Loops to take outside, so that what the others have fits: whole loops, then a part of
+        one. Those that are left stay in `loops`."""
+        blocks: list[str] = []
+        while len(loops) > 1 and size_of(loops) > limit:
+            blocks.append(loops.pop(0))
+        if loops and size_of(loops) > limit:
+            extent = self.loops[loops[0]].extent
+            count = min(ceil(size_of(loops) / limit), extent)
+            if self.once:  # no two parts may overlap
+                count = next(n for n in range(count, extent + 1) if extent % n == 0)
+            block, loops[0] = _parts(self.s, loops[0], count, "s")
+            blocks.append(block)
+        return blocks

@@ -1,4 +1,5 @@
-"""Split loops where a condition on their index changes, so that the inside asks nothing.
+"""Loop partitioning: split loops where a condition on their index changes, so that the inside asks
+nothing.
 
 serial i in 58:  out[i] = x[i - 1] if (0 < i) & (i < 57)
 ->
@@ -9,20 +10,20 @@ out[57] = 0
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeGuard
 
 from ...expr import COMPARISONS, Expr, Literal, Op, Var
-from ...index import add, substitute
+from ...index import substitute
 from ..ir import Accumulate, Body, Stmt, Store, expressions, statements
-from ..ir.rebuild import nest, rename_own, stride, substitute_body, variables
+from ..ir.rebuild import peel, stride, variables
+from ..primitives import Schedule, partition
 
 PARTS = 4  # of one loop: paddings have three, and two tensors joined have two
 LOOPS = 2  # that are split: the copies of the body multiply
 
 
-def split_borders(loops: Sequence[Var], body: Body, lanes: int) -> tuple[list[Var], Body] | None:
-    """The innermost loops of a perfect nest in parts: the loops that stay whole, and the body.
+def partition_loops(s: Schedule, lanes: int) -> list[str] | None:
+    """Partition the innermost loops of a perfect nest: the names of the loops that stay whole.
 
     None where no condition can be decided so, or where the innermost loop is no place for vectors:
     it should write `lanes` neighbouring elements and more.
@@ -30,30 +31,29 @@ def split_borders(loops: Sequence[Var], body: Body, lanes: int) -> tuple[list[Va
     Requires: serial loops, whose iterations are independent. Ensures: the same values; in each
     part, those conditions that decided where to split are known.
     """
+    loops, body = s.outer()
     if not loops or loops[-1].extent < 2 * lanes:
         return None
-    if any(stride(s.index, loops[-1]) != 1 for s in statements(body) if _is_output(s)):
+    if any(stride(x.index, loops[-1]) != 1 for x in statements(body) if _is_output(x)):
         return None
     kept = list(loops)
-    splits = copies = 0
+    splits = 0
     while kept and splits < LOOPS:
-        var = kept.pop()
-        starts = _changes(body, var)
+        starts = _changes(_inside(s.body, kept[-1]), kept[-1])
         if len(starts) == 1 or len(starts) > PARTS:
             if splits:
-                kept.append(var)
                 break
-            body = nest([var], body)
-            continue
-        splits += 1
-        parts: Body = ()
-        for n, (start, end) in enumerate(zip(starts, [*starts[1:], var.extent], strict=True)):
-            part = Var(f"{var.name}_{n}", end - start)
-            here = add(part, start) if part.extent > 1 else Literal(start)
-            parts += nest([part], rename_own(substitute_body(body, {var: here}), f"part{copies}"))
-            copies += 1
-        body = parts
-    return (kept, body) if splits else None
+        else:
+            splits += 1
+            s.do(partition, kept[-1].name, *starts[1:])
+        kept.pop()
+    return [v.name for v in kept] if splits else None
+
+
+def _inside(body: Body, var: Var) -> Body:
+    """What stands inside of a loop of the outermost nest."""
+    loops, _ = peel(body)
+    return next(loop.body for loop in loops if loop.var is var)
 
 
 def _is_output(stmt: Stmt) -> TypeGuard[Store | Accumulate]:

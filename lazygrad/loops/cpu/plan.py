@@ -14,11 +14,19 @@ from math import prod
 
 from ...backends.base import Machine
 from ...expr import Expr, Var
-from ..contraction import PARITIES, Contraction, by_factor, bytes_of, extent_of, operand_stride
+from ..contraction import (
+    PARITIES,
+    Contraction,
+    by_factor,
+    bytes_of,
+    extent_of,
+    operand_stride,
+    round_up,
+)
 from ..ir import Store, statements
 from ..ir.rebuild import stride, variables
-from ..tile import UNROLL_WHOLE, Tile, block_count, round_up
-from .traffic import block_of_sum, l2_traffic, same_places
+from ..primitives import UNROLL_WHOLE
+from .traffic import Tile, block_of_sum, l2_traffic, same_places
 
 CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
 L2_BYTES_A_CYCLE = 16  # that one core reads from its second cache
@@ -32,7 +40,7 @@ UNEVEN = 4 / 3  # the most work of a parity: of 3 terms one has 2, and the other
 
 
 @dataclass(frozen=True)
-class Plan:
+class Tiling:
     """How to compute a contraction."""
 
     tiles: tuple[Tile, ...]  # outermost first; a vector tile last
@@ -47,19 +55,19 @@ class Plan:
     reason: str
 
 
-def plan_contraction(c: Contraction, machine: Machine, rank: int = 0) -> Plan | None:
+def plan_contraction(c: Contraction, machine: Machine, rank: int = 0) -> Tiling | None:
     """The cheapest plan, by counting loads, idle lanes and packing, or (`rank` 1, 2, ...) the ones
     after it; None if there is none."""
     plans = ranked_plans(c, machine)
     return plans[min(rank, len(plans) - 1)] if plans else None
 
 
-def ranked_plans(c: Contraction, machine: Machine) -> list[Plan]:
+def ranked_plans(c: Contraction, machine: Machine) -> list[Tiling]:
     """All plans, the cheapest first."""
     return sorted([*_outer_plans(c, machine), *_lane_plans(c, machine)], key=lambda p: p.cost)
 
 
-def _outer_plans(c: Contraction, machine: Machine) -> list[Plan]:
+def _outer_plans(c: Contraction, machine: Machine) -> list[Tiling]:
     """Plans whose vectors run along an outer loop that one factor alone depends on."""
     plans = []
     for x in c.outer:
@@ -100,7 +108,7 @@ class _Along:
 
     def plan(
         self, copies: int, rows: tuple[Var | None, int], other: Var | None, count: int
-    ) -> Plan | None:
+    ) -> Tiling | None:
         """Tiles of so many vectors by so many rows, and by so many of b's other loop; None where
         the loops are shorter."""
         c, lanes = self.c, _lanes(self.c, self.machine)
@@ -128,7 +136,9 @@ class _Along:
         costs = (multiplying, packing if pack_a else 0.0, copying)
         shared, cost = _shared(c, self.loops, tiles, costs, self.machine.cores)
         reason = f"{' x '.join(f'{t.var.name}:{t.size}' for t in tiles)} sums in registers"
-        return Plan(tiles, shared, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason)
+        return Tiling(
+            tiles, shared, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason
+        )
 
     def _loaded(self, copies: int, other: Var | None, count: int) -> tuple[float, int]:
         """The vectors of b that a step loads, and those that are kept for a later one: where
@@ -214,7 +224,7 @@ def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
     )
 
 
-def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
+def _lane_plans(c: Contraction, machine: Machine) -> list[Tiling]:
     """Plans whose vectors run along a summed loop that is contiguous in both factors."""
     plans = []
     lanes = _lanes(c, machine)
@@ -247,7 +257,7 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Plan]:
             costs = (cycles / products / useful + 8.0 * lanes / whole, 0.0, 0.0)
             shared, cost = _shared(c, loops, tiles, costs, machine.cores)
             reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
-            plan = Plan(tiles, shared, k, lanes, False, False, False, sum_block, cost, reason)
+            plan = Tiling(tiles, shared, k, lanes, False, False, False, sum_block, cost, reason)
             plans.append(plan)
     return plans
 
@@ -281,7 +291,7 @@ def _cycles(products: int, elements: int, vectors: float, traffic: float, fma_ra
 
 def _useful(tiles: Sequence[Tile]) -> float:
     """The share of what tiles multiply that is wanted."""
-    return prod(t.var.extent / (block_count(t) * t.size) for t in tiles)
+    return prod(t.var.extent / (t.count * t.size) for t in tiles)
 
 
 def _shared(
@@ -297,7 +307,7 @@ def _shared(
     to multiply than an equal part; and each packs all of the factor that does not know the loop.
     """
     multiplying, packing_a, packing_b = costs
-    extents = {t.var: block_count(t) for t in tiles}
+    extents = {t.var: t.count for t in tiles}
     _, only_b, only_a = loops
     best: tuple[Var | None, float] = (None, cores * sum(costs))
     for v in (v for group in loops for v in group):

@@ -7,19 +7,33 @@ first cache; the other factor, and what does not stay, comes from the second.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 
 from ...backends.base import Machine
 from ...expr import Expr, Var
 from ..contraction import TAPS, Contraction, bytes_of, extent_of, operand_stride
 from ..ir.rebuild import variables
-from ..tile import Tile
 
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
 SUM_BLOCK_TERMS = 512  # shorter sums are computed in one pass
 L1_SHARE = 1 / 2  # of the first cache for what a tile reuses; the rest streams, or another's
 LINE = 64  # bytes that a cache fetches at once
 PAGE = 4096  # bytes; a first cache tells places apart by their offset in a page
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A loop's block: `size` iterations of `var`, in vectors of `width` lanes if that is not 1."""
+
+    var: Var
+    size: int
+    width: int = 1
+
+    @property
+    def count(self) -> int:
+        """How many blocks cover the loop."""
+        return -(-self.var.extent // self.size)
 
 
 def block_of_sum(

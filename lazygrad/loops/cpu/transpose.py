@@ -17,7 +17,6 @@ from ...expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
 from ...index import add, linear
 from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
 from ..ir.rebuild import loads, map_expressions, map_runs, stride, updates_in_place
-from ..tile import Tile, tile
 
 REGISTER_PART = 16  # bytes of a vector within which shuffles are cheapest
 
@@ -44,14 +43,6 @@ def turnable(body: Body, lane: Var, loops: list[Var], lanes: int) -> Var | None:
         if apart and all(stride(x.index, var) == 1 for x in apart):
             return var
     return None
-
-
-def in_blocks(body: Body, var: Var, lanes: int) -> tuple[Var, Body]:
-    """The body for `lanes` iterations of var, to be written out; and the loop over such blocks.
-
-    Requires: iterations of var are independent, and one may be done twice.
-    """
-    return tile(body, Tile(var, lanes), overlap=True)
 
 
 def transpose(body: Body) -> Body:

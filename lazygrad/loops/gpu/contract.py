@@ -30,7 +30,7 @@ from ..ir import Alloc, Barrier, Body, For, If, Stmt, Store, statements
 from ..ir.rebuild import map_expressions, nest, peel, stride, substitute_body, variables
 from ..merge import merge_all
 from ..pack import pack
-from ..tile import sink
+from ..primitives import sunk
 from .tiles import guarded, pad_rows, share_fill
 
 VECTOR = 4  # elements that an item loads at once: 16 bytes of float32
@@ -256,7 +256,7 @@ class _Spread:
         body = substitute_body(body, {self.row: row, self.vector: vector})
         for var in (self.lane, copy_n, near, copy_m):
             if var.extent > 1:
-                body = sink(body, var, "vector" if var is self.lane else "unroll")
+                body = sunk(body, var, "vector" if var is self.lane else "unroll")
         return body
 
     def _every_item(self, body: Body) -> Body:

@@ -18,7 +18,7 @@ from ...index import add, all_of, less, mul
 from ..ir import Alloc, Barrier, Body, For, If, Store, statements
 from ..ir.rebuild import body_loads, map_expressions, nest, peel, stride, substitute_body
 from ..pack import pack
-from ..tile import sink
+from ..primitives import sunk
 from .tiles import guarded, pad_rows, share_fill
 
 SIDE = 32  # of a square
@@ -79,7 +79,7 @@ def spread_turned(loops: list[Var], body: Body, y: Var, items: int) -> tuple[Bod
         body = (If(inside, body),)
     body = substitute_body(body, {in_y: add(mul(step, rows), item_y), in_x: item_x})
     if step.extent > 1:
-        body = sink(body, step, "unroll")
+        body = sunk(body, step, "unroll")
     group = (
         *(s for s in before if isinstance(s, Alloc)),
         *(share_fill(s, rows * SIDE) for s in before if isinstance(s, For)),

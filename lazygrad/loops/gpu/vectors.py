@@ -13,7 +13,7 @@ from ...expr import Expr, Literal, Load, Op, Var, rewrite
 from ...index import add, linear, mul, substitute
 from ..ir import Accumulate, Body, Store, expressions, statements
 from ..ir.rebuild import loads, map_expressions, stride, substitute_body
-from ..tile import sink
+from ..primitives import sunk
 
 VECTOR_BYTES = 16
 
@@ -65,7 +65,7 @@ def in_vectors(loops: list[Var], body: Body) -> tuple[int, list[Var], Body]:
         return 1, loops, body
     vectors, lane = Var(x.name, x.extent // width), Var("lane", width)
     body = take_vectors(body, x, mul(vectors, width), lane)
-    return width, [*others, vectors], sink(body, lane, "vector")
+    return width, [*others, vectors], sunk(body, lane, "vector")
 
 
 def _accesses(body: Body) -> Iterable[tuple[int, Expr, Expr | None]]:

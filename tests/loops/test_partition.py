@@ -11,10 +11,11 @@ import pytest
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Load, Op, Var
 from lazygrad.index import add, all_of, less, mul
-from lazygrad.loops.cpu.partition import split_borders
+from lazygrad.loops.cpu.partition import partition_loops
 from lazygrad.loops.ir import Alloc, Function, Store, expressions, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
+from lazygrad.loops.primitives import Schedule
 
 
 def _padded(rows: int, columns: int) -> Function:
@@ -28,15 +29,15 @@ def _padded(rows: int, columns: int) -> Function:
 
 
 def _split(function: Function, lanes: int = 4) -> Function | None:
-    loops, inside = peel(function.body)
-    found = split_borders([loop.var for loop in loops], inside, lanes)
-    return found and replace(function, body=nest(*found))
+    s = Schedule(function.body)
+    found = partition_loops(s, lanes)
+    return None if found is None else replace(function, body=s.done())
 
 
 def test_a_padding_asks_nothing_inside(golden: Any) -> None:
     split = _split(_padded(6, 8))
     assert split is not None
-    golden("borders.txt", show(split))
+    golden("partition.txt", show(split))
     conditions = [
         e
         for stmt in statements(split.body)
@@ -47,12 +48,12 @@ def test_a_padding_asks_nothing_inside(golden: Any) -> None:
 
 
 def test_split_keeps_values(any_sample: Any) -> None:
-    loops, inside = peel(any_sample.function.body)
+    loops, _ = peel(any_sample.function.body)
     if not all(isinstance(loop.extent, int) for loop in loops):
         pytest.skip("a loop of varying length is not split")
-    found = split_borders([loop.var for loop in loops], inside, 2)
-    if found is not None:
-        any_sample.agrees(any_sample.with_body(nest(*found)))
+    s = Schedule(any_sample.function.body)
+    if partition_loops(s, 2) is not None:
+        any_sample.agrees(any_sample.with_body(s.done()))
 
 
 def test_short_rows_and_scattered_ones_stay() -> None:
@@ -60,7 +61,7 @@ def test_short_rows_and_scattered_ones_stay() -> None:
     function = _padded(6, 8)
     loops, inside = peel(function.body)
     turned = [loop.var for loop in reversed(loops)]
-    assert split_borders(turned, inside, 4) is None
+    assert partition_loops(Schedule(nest(turned, inside)), 4) is None
 
 
 def test_what_changes_often_stays() -> None:
@@ -70,7 +71,7 @@ def test_what_changes_often_stays() -> None:
     value = Load(x, j)
     for end in (4, 8, 16, 24):
         value = Op("where", (less(j, end), value, Load(x, add(j, -end), less(end, j))))  # type: ignore[assignment]
-    assert split_borders([j], (Store(out, j, value),), 4) is None
+    assert partition_loops(Schedule(nest([j], (Store(out, j, value),))), 4) is None
 
 
 def test_copies_keep_the_names_of_many_arrays_apart() -> None:

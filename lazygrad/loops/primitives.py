@@ -1,0 +1,566 @@
+"""Schedule primitives: the few ways in which a kernel's loops change. A plan is a list of them.
+
+    split i1 overlap i1_o i1_i:2 i1_l:8     a loop in blocks, here of two vectors of eight
+    sink i1_l vector                        vectors go to the innermost statements,
+    sink i1_i unroll                        and so does what is written out: a register tile
+    bind i1_o parallel                      threads share the blocks
+
+A plan is text: a primitive a line, its name and then its arguments. A loop is named by its
+variable; new names come with their sizes. `Schedule` carries out primitives and writes the plan;
+`replay` reads one. Every primitive takes legal loops and gives legal loops with the same values,
+or raises ScheduleError. What needs more than a look at the loops (that iterations are independent)
+is required of the plan, and stands in the docstring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from math import ceil, prod
+from typing import Concatenate, ParamSpec
+
+from ..dtypes import float32
+from ..errors import ScheduleError
+from ..expr import Array, Expr, Literal, Load, Ramp, Var
+from ..index import add, all_of, at_least, flatten, less, minimum, mod, mul, sub
+from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
+from .ir.rebuild import (
+    body_loads,
+    guard_loads,
+    nest,
+    peel,
+    rename_array,
+    rename_own,
+    substitute_body,
+    variables,
+)
+from .merge import merge, merge_all
+
+UNROLL_WHOLE = 7  # summed loops up to so long are written out
+UNROLL_BY = 4  # longer ones
+LONGEST_SUM = 64  # blocks whose sums are added one after another
+GROUP = 16  # such blocks, or groups of them, that are added up first where there are more
+
+P = ParamSpec("P")
+TAILS = ("exact", "overlap", "guard", "peel")
+
+
+class Schedule:
+    """Loops, and the plan that made them so."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = with_own_names(body)
+        self.plan: list[str] = []
+
+    def do(
+        self, primitive: Callable[Concatenate[Body, P], Body], *args: P.args, **named: P.kwargs
+    ) -> None:
+        """Carry out a primitive, and write it down."""
+        self.body = primitive(self.body, *args, **named)
+        self.plan.append(" ".join(map(str, (primitive.__name__, *args))))
+
+    def begin(self, primitive: Callable[[Body], Body], made: Body) -> None:
+        """Write down a primitive that has been carried out already."""
+        self.body = made
+        self.plan.append(primitive.__name__)
+
+    def merged(self) -> tuple[list[Var], Body]:
+        """As `outer`, with as few loops as memory allows."""
+        loops, inside = self.outer()
+        fewer, inside = merge(loops, inside)
+        if len(fewer) < len(loops):
+            self.body = nest(fewer, inside)
+            self.plan.append(f"{merge_nest.__name__} {loops[0].name}")
+        return fewer, inside
+
+    def loop(self, name: str) -> Var:
+        """The variable of a loop."""
+        return loops_of(self.body)[name]
+
+    def outer(self) -> tuple[list[Var], Body]:
+        """The loops of the outermost perfect nest, and what stands inside."""
+        loops, inside = peel(self.body)
+        return [loop.var for loop in loops], inside
+
+    def unroll_sums(self, outside: AbstractSet[str] = frozenset()) -> None:
+        """Write out the innermost loops, whole if they are short, else by four; those in
+        `outside` stay."""
+        for loop in [x for x in statements(self.body) if isinstance(x, For)]:
+            name, is_outer = loop.var.name, loop.kind != "serial" or loop.var.name in outside
+            inside = [x for x in statements(loop.body) if isinstance(x, For)]
+            if is_outer or any(x.kind == "serial" for x in inside):
+                continue
+            if not any(isinstance(x, Accumulate) for x in statements(loop.body)):
+                continue  # an epilogue's: nothing waits for the iteration before
+            if loop.var.extent <= UNROLL_WHOLE:
+                self.do(bind, name, "unroll")
+            elif loop.var.extent % UNROLL_BY == 0:
+                self.do(split, name, "exact", f"{name}_u", f"{name}_b:{UNROLL_BY}")
+                self.do(bind, f"{name}_b", "unroll")
+
+    def done(self) -> Body:
+        """The loops, without those of one iteration that no launch needs."""
+        return _without_single(self.body)
+
+
+def _without_single(body: Body) -> Body:
+    result: list[Stmt] = []
+    for stmt in body:
+        stmt = in_bodies(stmt, _without_single)
+        is_single = isinstance(stmt, For) and stmt.var.extent == 1
+        if isinstance(stmt, For) and is_single and stmt.kind in ("serial", "unroll", "vector"):
+            result += stmt.body
+        else:
+            result.append(stmt)
+    return tuple(result)
+
+
+def loops_of(body: Body) -> dict[str, Var]:
+    """The variables of all loops by name, outer before inner."""
+    return {s.var.name: s.var for s in statements(body) if isinstance(s, For)}
+
+
+def at_loop(body: Body, name: str, change: Callable[[For], Body]) -> Body:
+    """The body with `change` applied to each loop of this name."""
+    found = False
+
+    def visit(body: Body) -> Body:
+        nonlocal found
+        result: list[Stmt] = []
+        for stmt in body:
+            if isinstance(stmt, For) and stmt.var.name == name:
+                found = True
+                result += change(stmt)
+            else:
+                result.append(in_bodies(stmt, visit))
+        return tuple(result)
+
+    body = visit(body)
+    if not found:
+        raise ScheduleError(f"no loop {name}; there are {', '.join(loops_of(body)) or 'none'}")
+    return body
+
+
+def in_bodies(stmt: Stmt, change: Callable[[Body], Body]) -> Stmt:
+    """A statement with the bodies that it holds changed."""
+    match stmt:
+        case For():
+            return replace(stmt, body=change(stmt.body))
+        case If():
+            return replace(stmt, body=change(stmt.body), otherwise=change(stmt.otherwise))
+    return stmt
+
+
+def digits_of(words: Sequence[str]) -> list[tuple[str, int]]:
+    """Names and sizes of new loops, written `name:size`."""
+    pairs = [word.partition(":") for word in words]
+    if not all(size.isdigit() for _, _, size in pairs):
+        raise ScheduleError(f"sizes are written name:size, not {' '.join(words)}")
+    return [(name, int(size)) for name, _, size in pairs]
+
+
+# --------------------------------------------------------------------------- loops
+
+
+def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
+    """A loop as a loop over blocks, and loops inside of a block, whose sizes are given.
+
+        serial i in 10: S(i)    split i TAIL o d:4
+        ->
+        exact    the size divides the extent
+        overlap  serial o in 3: serial d in 4: S(min(o*4, 6) + d)
+        guard    serial o in 3: serial d in 4: if o*4 + d < 10: S(o*4 + d)
+        peel     serial o in 3: if o < 2: serial d in 4: S(o*4 + d)  else: as guard
+
+    Requires: a constant extent; for overlap, at least a block, and iterations that may be done
+    twice. A loop of one iteration stays a loop.
+    """
+    pairs = digits_of(digits)
+    sizes = [size for _, size in pairs]
+    block = prod(sizes)
+
+    def change(loop: For) -> Body:
+        extent = loop.var.extent
+        blocks, parts = Var(outer, -(-extent // block)), [Var(*pair) for pair in pairs]
+        start = mul(blocks, block)
+        if not isinstance(loop.extent, int) or tail not in TAILS:
+            raise ScheduleError(f"split {var}: {tail}, an extent of {loop.extent}")
+        if extent % block and (tail == "exact" or (tail == "overlap" and extent < block)):
+            raise ScheduleError(f"split {var}: {extent} iterations in blocks of {block}: {tail}")
+        if extent % block and tail == "overlap":
+            start = minimum(start, Literal(extent - block))
+        index = add(start, flatten(parts, sizes))
+        inside = substitute_body(loop.body, {loop.var: index})
+        whole = _nest(parts, inside)
+        if extent % block == 0 or tail == "overlap":
+            return (For(blocks, blocks.extent, loop.kind, whole),)
+        last = _nest(parts, (If(less(index, extent), inside),))
+        if tail == "peel" and extent > block:
+            last = (If(less(blocks, extent // block), whole, last),)
+        return (For(blocks, blocks.extent, loop.kind, last),)
+
+    return at_loop(body, var, change)
+
+
+def _nest(loops: Sequence[Var], body: Body) -> Body:
+    for var in reversed(loops):
+        body = (For(var, var.extent, "serial", body),)
+    return body
+
+
+def merge_nest(body: Body, var: str) -> Body:
+    """Merge the loops of the perfect nest that begins with `var` where memory does not tell them
+    apart: serial i in 4: serial j in 6: out[i*6 + j] = 1  ->  serial i in 24: out[i] = 1
+
+    Requires: independent iterations, or sums over them.
+    """
+
+    def change(loop: For) -> Body:
+        loops, inside = peel((loop,))
+        return nest(*merge([x.var for x in loops], inside))
+
+    return at_loop(body, var, change)
+
+
+def fuse(body: Body, name: str, *loops: str) -> Body:
+    """One loop for neighbours of a perfect nest: serial i in 4: serial j in 6: S(i, j)
+    ->  serial n in 24: S(n // 6, n % 6).  Without any, a loop of one iteration around the body."""
+    if not loops:
+        return (For(Var(name, 1), 1, "serial", body),)
+
+    def change(first: For) -> Body:
+        fused, inside = [first.var], first.body
+        for other in loops[1:]:
+            if len(inside) != 1 or not isinstance(inside[0], For) or inside[0].var.name != other:
+                raise ScheduleError(f"fuse {' '.join(loops)}: {other} is not the next loop inside")
+            fused.append(inside[0].var)
+            inside = inside[0].body
+        joined, inside = merge_all(fused, inside)
+        new = Var(name, joined.extent)
+        return (For(new, new.extent, first.kind, substitute_body(inside, {joined: new})),)
+
+    return at_loop(body, loops[0], change)
+
+
+def reorder(body: Body, *order: str) -> Body:
+    """The loops of a nest in this order, outermost first. What is allocated between them then has
+    a part for each iteration of the loops that come to lie inside.
+
+        serial i in 4: local p[2]; serial k: S(p, k)    reorder k i
+        ->  local p[8]; serial k: serial i in 4: S(p[i*2 ..], k)
+
+    Requires: iterations of the loops that change places are independent, but for sums.
+    """
+
+    def change(first: For) -> Body:
+        loops, allocs, inside = [first], list[tuple[int, Array]](), first.body
+        while len(loops) < len(order):
+            *before, last = inside
+            if not isinstance(last, For) or not all(isinstance(s, Alloc) for s in before):
+                break
+            allocs += [(len(loops), s.array) for s in before if isinstance(s, Alloc)]
+            loops.append(last)
+            inside = last.body
+        by_name = {loop.var.name: loop for loop in loops}
+        if set(by_name) != set(order):
+            raise ScheduleError(f"reorder {' '.join(order)}: the nest has {' '.join(by_name)}")
+        place = {name: n for n, name in enumerate(order)}
+        made: dict[int, list[Stmt]] = {}
+        for depth, old in allocs:
+            at = min(place[loop.var.name] for loop in loops[depth:])
+            over = sorted((x.var for x in loops[:depth]), key=lambda v: place[v.name])
+            over = [v for v in over if place[v.name] > at]
+            new, inside = grown(inside, old, over)
+            made.setdefault(at, []).append(Alloc(new))
+        for n in reversed(range(len(order))):
+            inside = (*made.get(n, ()), replace(by_name[order[n]], body=inside))
+        return inside
+
+    outermost = next((name for name in loops_of(body) if name in order), order[0])
+    return at_loop(body, outermost, change)
+
+
+def grown(body: Body, old: Array, loops: Sequence[Var]) -> tuple[Array, Body]:
+    """An array with a part of its own for each iteration of the loops, and the body with it."""
+    sizes = [v.extent for v in loops]
+    new = replace(old, size=old.size * prod(sizes))
+    offset = mul(flatten(loops, sizes), old.size)
+    return new, rename_array(body, old, new, partial(shift, offset=offset))
+
+
+def shift(index: Expr, offset: Expr) -> Expr:
+    """index + offset, of a scalar index or a ramp."""
+    if isinstance(index, Ramp):
+        return Ramp(add(index.base, offset), index.stride, index.lanes)
+    return add(index, offset)
+
+
+def partition(body: Body, var: str, *points: int) -> Body:
+    """A loop in parts that follow one another and begin at 0 and at the points; their loops are
+    named var_0, var_1, ...
+
+    serial i in 58: S(i)    partition i 1 57    ->    S(0); serial i_1 in 56: S(i_1 + 1); S(57)
+
+    Requires: nothing but order of iterations changes what a body means: it has arrays of its own.
+    """
+
+    def change(loop: For) -> Body:
+        parts: Body = ()
+        starts, extent = (0, *points), loop.var.extent
+        for n, (start, end) in enumerate(zip(starts, (*points, extent), strict=True)):
+            name = f"{var}_{n}"
+            part = Var(name, end - start)
+            inside = rename_own(loop.body, name)
+            own = {v: Var(f"{v.name}_{n}", v.extent) for v in loops_of(inside).values()}
+            inside = renamed_loops(inside, own)
+            here: Expr = add(part, start) if part.extent > 1 else Literal(start)
+            parts += nest([part], substitute_body(inside, {loop.var: here}))
+        return parts
+
+    return at_loop(body, var, change)
+
+
+def with_own_names(body: Body) -> Body:
+    """The body with a name of its own for every loop."""
+    names = [s.var.name for s in statements(body) if isinstance(s, For)]
+    if len(set(names)) == len(names):
+        return body
+    taken = set(names)
+    seen: set[str] = set()
+
+    def visit(body: Body) -> Body:
+        return tuple(map(one, body))
+
+    def one(stmt: Stmt) -> Stmt:
+        if isinstance(stmt, For) and (name := stmt.var.name) in seen:
+            name = next(x for n in count(1) if (x := f"{name}_{n}") not in taken)
+            taken.add(name)
+            new = Var(name, stmt.var.extent)
+            stmt = replace(stmt, var=new, body=substitute_body(stmt.body, {stmt.var: new}))
+        if isinstance(stmt, For):
+            seen.add(stmt.var.name)
+        return in_bodies(stmt, visit)
+
+    return visit(body)
+
+
+def renamed_loops(body: Body, names: dict[Var, Var]) -> Body:
+    """The body with other variables for its loops."""
+
+    def visit(body: Body) -> Body:
+        return tuple(
+            replace(s, var=names.get(s.var, s.var), body=visit(s.body))
+            if isinstance(s, For)
+            else in_bodies(s, visit)
+            for s in body
+        )
+
+    return substitute_body(visit(body), dict(names.items())) if names else body
+
+
+def bind(body: Body, var: str, kind: str) -> Body:
+    """Another kind for a loop: unroll, parallel, workgroup or workitem.
+
+    Requires: independent iterations, but for unroll.
+    """
+    return at_loop(body, var, lambda loop: (replace(loop, kind=kind),))
+
+
+# --------------------------------------------------------------------------- tiles
+
+
+def sink(body: Body, var: str, kind: str) -> Body:
+    """Unroll and jam: a loop goes inward, through sequences and serial loops, to single statements,
+    where it is of this kind. Registers that it passes grow by its size.
+
+        serial i in 4:  acc[0] = 0;  serial k: acc[0] += a[i, k]    sink i unroll
+        ->
+        unroll i in 4: acc[i] = 0;  serial k: unroll i in 4: acc[i] += a[i, k]
+
+    An epilogue that reads its sums from memory need not be written out: it is a serial loop.
+
+    A vector loop goes into an If that depends on it, and any loop into one that holds loops: the
+    condition then guards the statements.
+
+    Requires: independent iterations, but for sums in registers from outside of the loop.
+    """
+    return at_loop(body, var, lambda loop: sunk(loop.body, loop.var, kind))
+
+
+def sunk(body: Body, var: Var, kind: str) -> Body:
+    """A body, in a loop over var, with that loop sunk."""
+    whole = _own_part(body) if kind == "unroll" else len(body)
+    for stmt in body[:whole]:
+        if isinstance(stmt, Alloc):
+            _, body = grown(body, stmt.array, [var])
+    result: list[Stmt] = []
+    for stmt in body[:whole]:
+        match stmt:
+            case Alloc():
+                result.append(stmt)
+            case For() if _is_opened(stmt) and not _depends(stmt, var):
+                result.append(replace(stmt, body=sunk(stmt.body, var, kind)))
+            case If() if var not in variables(stmt.condition):
+                result.append(in_bodies(stmt, partial(sunk, var=var, kind=kind)))
+            case If(otherwise=()) if kind == "vector" or _has_loops(stmt):
+                result += sunk(_guarded(stmt, var), var, kind)
+            case _:
+                result.append(For(var, var.extent, kind, (stmt,)))
+    if whole < len(body):
+        result.append(For(var, var.extent, "serial", body[whole:]))
+    return tuple(result)
+
+
+def in_blocks(body: Body, var: Var, size: int) -> tuple[Var, Body]:
+    """The body for `size` iterations of var, to be written out; and the loop over such blocks.
+
+    Requires: iterations of var are independent, and one may be done twice.
+    """
+    name, digit = f"{var.name}_o", f"{var.name}_i"
+    blocks = split(
+        (For(var, var.extent, "serial", body),), var.name, "overlap", name, f"{digit}:{size}"
+    )
+    (loop,) = sink(blocks, digit, "unroll")
+    assert isinstance(loop, For)
+    return loop.var, loop.body
+
+
+def _own_part(body: Body) -> int:
+    """Where the last statements of a body begin that read sums from memory, and use only registers
+    which they make: those of such an epilogue. They need not be written out for each element."""
+    used: set[Array] = set()
+    made: set[Array] = set()
+    start = len(body)
+    for n in reversed(range(len(body))):
+        stmt = body[n]
+        if any(isinstance(s, Accumulate) for s in statements((stmt,))):
+            break  # a sum, or what adds it to those before
+        if isinstance(stmt, Alloc):
+            made.add(stmt.array)
+        used |= {x.array for x in body_loads((stmt,))}
+        used |= {s.array for s in statements((stmt,)) if isinstance(s, (Store, Accumulate))}
+        if all(array in made or array.scope != "register" for array in used):
+            start = n
+    return start if any(array.scope == "local" for array in used) else len(body)
+
+
+def _has_loops(stmt: If) -> bool:
+    return any(isinstance(s, For) and s.kind == "serial" for s in statements(stmt.body))
+
+
+def _is_opened(loop: For) -> bool:
+    """Whether a sunk loop goes into another: into what makes registers, it must."""
+    if loop.kind == "unroll":
+        return any(isinstance(s, Alloc) for s in statements(loop.body))
+    return loop.kind == "serial"
+
+
+def _depends(loop: For, var: Var) -> bool:
+    return isinstance(loop.extent, Expr) and var in variables(loop.extent)
+
+
+def _guarded(branch: If, var: Var) -> Body:
+    """What stands in an If, with its condition at the accesses that depend on var. What is in own
+    registers may be computed anyway."""
+    condition = branch.condition
+    own = {s.array for s in statements(branch.body) if isinstance(s, Alloc)}
+
+    def of_loads(e: Expr) -> Expr:
+        return guard_loads(e, var, condition)
+
+    def visit(stmt: Stmt) -> Stmt:
+        match stmt:
+            case Store() | Accumulate():
+                guards = () if stmt.guard is None else (of_loads(stmt.guard),)
+                if not (stmt.array in own and stmt.array.scope == "register"):
+                    guards = (*guards, condition)
+                value, index = of_loads(stmt.value), of_loads(stmt.index)
+                return replace(stmt, value=value, index=index, guard=all_of(guards))
+            case Let():
+                return replace(stmt, value=of_loads(stmt.value))
+        return in_bodies(stmt, lambda body: tuple(map(visit, body)))
+
+    return tuple(map(visit, branch.body))
+
+
+def set_scope(body: Body, array: str, scope: str) -> Body:
+    """An array of the kernel's in other memory: register, stack or local."""
+    for old in {s.array for s in statements(body) if isinstance(s, Alloc)}:
+        if old.name == array:
+            body = rename_array(body, old, replace(old, scope=scope), lambda i: i)
+    return body
+
+
+# --------------------------------------------------------------------------- sums
+
+
+def rfactor(body: Body, var: str, outer: str, *digits: str) -> Body:
+    """A sum in blocks: each block of a summed loop is summed by itself, then added to the others.
+
+        acc = 0;  serial k in 64: acc += a[k];  out = f(acc)    rfactor k c d:16
+        ->
+        local part
+        serial c in 4:
+            acc = 0;  serial d in 16: acc += a[c*16 + d]
+            if c < 1: part = acc  else: part += acc
+            if c >= 3: out = f(part)
+
+    So the loop over blocks can go outside of the loops around the sum (`reorder`). Where the nest
+    has more summed loops, that over blocks becomes the outermost.
+    """
+    done = False
+
+    def visit(body: Body) -> Body:
+        nonlocal done
+        for at, stmt in enumerate(body):
+            loops, _ = peel((stmt,))
+            if all(loop.var.name != var for loop in loops):
+                continue
+            if any(s.array.scope == "register" for s in body[:at] if isinstance(s, Alloc)):
+                done = True
+                return _in_blocks(body[:at], (stmt,), body[at + 1 :], (var, outer, *digits))
+        return tuple(in_bodies(stmt, visit) for stmt in body)
+
+    body = visit(body)
+    if not done:
+        raise ScheduleError(f"rfactor {var}: no sum over {var} in a register")
+    return body
+
+
+def _in_blocks(before: Body, sums: Body, after: Body, loop: tuple[str, ...]) -> Body:
+    var, outer, *digits = loop
+    sums = split(sums, var, "exact", outer, *digits)
+    loops, _ = peel(sums)
+    names = [x.var.name for x in loops]
+    (blocks,) = reorder(sums, outer, *(name for name in names if name != outer))
+    assert isinstance(blocks, For)
+    (acc,) = {s.array for s in statements(sums) if isinstance(s, Accumulate)}
+    parts, rest = _added(blocks.var, 1, acc, rename_array(after, acc, _TOTAL, lambda i: i))
+    return (*map(Alloc, parts), replace(blocks, body=(*before, *blocks.body, *rest)))
+
+
+_TOTAL = Array("total", float32, 1, "local")  # stands for the sum of all blocks
+
+
+def _added(block: Var, size: int, term: Array, after: Body) -> tuple[list[Array], Body]:
+    """What adds the sums of `size` blocks each to a part of their own, and then continues; where
+    the blocks are very many, groups of them are added up first. The arrays of the parts, too."""
+    last = ceil(block.extent / size) <= LONGEST_SUM
+    group = block.extent if last else GROUP * size
+    name = "part" if size == 1 else f"{term.name}_of_part"
+    part, zero = Array(name, term.dtype, 1, "local"), Literal(0)
+    if last:
+        more: list[Array] = []
+        rest = rename_array(after, _TOTAL, part, lambda i: i)
+    else:
+        more, rest = _added(block, group, part, after)
+    within, total = mod(block, group), Load(term, zero)
+    end = minimum(add(sub(block, within), group), Literal(block.extent))
+    first = Store(part, zero, total), Accumulate(part, zero, "sum", total)
+    return [part, *more], (
+        If(less(within, size), first[:1], first[1:]),
+        If(at_least(add(block, 1), end), rest),
+    )
