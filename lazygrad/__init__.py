@@ -18,6 +18,7 @@ The map of the package, in the order of the pipeline:
     jit/             capture a function once, replay it as one call
     functions/       the functions at the top level: lazygrad.exp(x), lazygrad.zeros(2), ...
     linalg/          linear algebra
+    transforms/      grad, vjp, jvp, vmap, hessian, ...: functions of functions
     nn/              layers, initialisation, optimizers and schedulers, losses, state, data sets
     dump/            any stage as text, picture and page
     config.py        every environment variable
@@ -60,7 +61,7 @@ from .runtime.device import Device
 from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from . import linalg, nn
+    from . import linalg, nn, transforms
 
 if not TYPE_CHECKING:
     tensor = import_module(".tensor", __name__)  # the package, which can be called: tensor([1.0])
@@ -95,6 +96,7 @@ __all__ = [
     "long",
     "nn",
     "short",
+    "transforms",
     "uint16",
     "uint32",
     "uint64",
@@ -104,7 +106,7 @@ __all__ += functions.__all__
 
 
 def __getattr__(name: str) -> Any:
-    """`lazygrad.nn` and `lazygrad.linalg` are imported when they are first used."""
-    if name in ("nn", "linalg"):
+    """`lazygrad.nn`, `linalg` and `transforms` are imported when they are first used."""
+    if name in ("nn", "linalg", "transforms"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module 'lazygrad' has no attribute {name!r}")

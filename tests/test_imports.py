@@ -39,6 +39,7 @@ LAYERS = [
     "tensor",
     "functions",
     "linalg",
+    "transforms",
     "jit",
     "nn",
     "",  # the package itself, with the public names

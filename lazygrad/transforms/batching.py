@@ -1,0 +1,246 @@
+"""vmap: a function of one example, as a function of a batch of them.
+
+The function is called once, on stand-ins of one example's shape. Then the graph it gave is
+rewritten from the inputs on: a node of a batched input gets a first axis more, by the rule of its
+class. A node none of whose inputs is batched stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+from ..dtypes import DType, int64
+from ..errors import ArgumentError, ShapeError
+from ..graph import build, ir
+from ..graph.ir import Node, Shape, topological
+from ..tensor import Tensor
+from . import trees
+
+Rule = Callable[["Batch", Any, list[Node]], Node]
+RULES: dict[type[Node], Rule] = {}
+
+
+class Stand:
+    """The storage of a stand-in: an example that has no values of its own."""
+
+    def __init__(self, size: int, dtype: DType, device: str) -> None:
+        self.size, self.dtype, self.device = size, dtype, device
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RuntimeError(
+            "vmap: the function reads values of one example, as by item(), numpy(), bool() or an "
+            "index of bools; inside vmap there are none: use where() and the like"
+        )
+
+
+class Batch:
+    """A rewriting: `size` examples, and what stands for each node so far."""
+
+    def __init__(self, size: int, known: Mapping[Node, Node]) -> None:
+        self.size = size
+        self.found: dict[Node, Node] = dict(known)
+
+    def of(self, node: Node) -> Node | None:
+        """The batched node that stands for a node; None where it is the same for all examples."""
+        for part in topological([node], lambda x: () if x in self.found else x.inputs):
+            if part not in self.found and any(x in self.found for x in part.inputs):
+                self.found[part] = self._rewritten(part)
+        return self.found.get(node)
+
+    def whole(self, node: Node) -> Node:
+        """The batched node, repeated where it is the same for all examples."""
+        found = self.of(node)
+        return self.repeated(node) if found is None else found
+
+    def repeated(self, node: Node) -> Node:
+        """The node once for each example."""
+        return build.broadcast_to(node, (self.size, *node.shape))
+
+    def _rewritten(self, node: Node) -> Node:
+        rule = next((RULES[cls] for cls in type(node).__mro__ if cls in RULES), None)
+        if rule is None:
+            raise RuntimeError(f"vmap: {node.name} has no rule")
+        inputs = [self.found.get(x) for x in node.inputs]
+        full = [
+            self.repeated(x) if batched is None else batched
+            for x, batched in zip(node.inputs, inputs, strict=True)
+        ]
+        made = rule(self, node, full)
+        assert made.shape == (self.size, *node.shape), f"{node} became {made}"
+        return made
+
+
+def rule(*classes: type[Node]) -> Callable[[Rule], Rule]:
+    """Decorator: the function gives the batched node of these classes, of its batched inputs."""
+
+    def register(function: Rule) -> Rule:
+        for cls in classes:
+            RULES[cls] = function
+        return function
+
+    return register
+
+
+@rule(ir.Elementwise, ir.Contiguous, ir.Copy, ir.Detach, ir.Overwritten, ir.InRange)
+def _same(batch: Batch, node: Node, inputs: list[Node]) -> Node:
+    """f(x)[b] = f(x[b]), element by element"""
+    return node.with_inputs(inputs)
+
+
+@rule(ir.Reduce)
+def _reduce(batch: Batch, node: ir.Reduce, inputs: list[Node]) -> Node:
+    """reduce(x, axes)  ->  reduce(x, axes + 1)"""
+    return ir.Reduce(inputs[0], node.op, tuple(axis + 1 for axis in node.axes), node.ties)
+
+
+@rule(ir.Reshape)
+def _reshape(batch: Batch, node: ir.Reshape, inputs: list[Node]) -> Node:
+    """reshape(x, shape)  ->  reshape(x, (B, *shape))"""
+    return build.reshape(inputs[0], (batch.size, *node.shape))
+
+
+@rule(ir.Expand)
+def _expand(batch: Batch, node: ir.Expand, inputs: list[Node]) -> Node:
+    """expand(x, shape)  ->  expand(x, (B, *shape))"""
+    return build.expand(inputs[0], (batch.size, *node.shape))
+
+
+@rule(ir.Permute)
+def _permute(batch: Batch, node: ir.Permute, inputs: list[Node]) -> Node:
+    """permute(x, order)  ->  permute(x, (0, order + 1))"""
+    return ir.Permute(inputs[0], (0, *(axis + 1 for axis in node.order)))
+
+
+@rule(ir.Pad)
+def _pad(batch: Batch, node: ir.Pad, inputs: list[Node]) -> Node:
+    """pad(x, widths)  ->  pad(x, (none, widths))"""
+    return ir.Pad(inputs[0], ((0, 0), *node.padding), node.value)
+
+
+@rule(ir.Slice)
+def _slice(batch: Batch, node: ir.Slice, inputs: list[Node]) -> Node:
+    """slice(x, starts, sizes, steps)  ->  the same of each example"""
+    return ir.Slice(inputs[0], (0, *node.starts), (batch.size, *node.sizes), (1, *node.steps))
+
+
+@rule(ir.Window, ir.Fold)
+def _window(batch: Batch, node: Any, inputs: list[Node]) -> Node:
+    """window(x, axis)  ->  window(x, axis + 1), and fold the same"""
+    return type(node)(inputs[0], node.axis + 1, node.size_, node.stride, node.dilation)  # type: ignore[no-any-return]
+
+
+@rule(ir.Join)
+def _join(batch: Batch, node: ir.Join, inputs: list[Node]) -> Node:
+    """join(parts, axis)  ->  join(parts, axis + 1)"""
+    return ir.Join(tuple(inputs), node.axis + 1)
+
+
+@rule(ir.Sort)
+def _sort(batch: Batch, node: ir.Sort, inputs: list[Node]) -> Node:
+    """sort(x, axis)  ->  sort(x, axis + 1)"""
+    return ir.Sort(inputs[0], node.axis + 1, node.descending, node.count)
+
+
+def _examples(batch: Batch, shape: Shape) -> Node:
+    """Each element's example: (B, *shape) of 0 to B - 1."""
+    numbers = build.reshape(ir.Iota(batch.size, int64), (batch.size, *(1,) * len(shape)))
+    return build.expand(numbers, (batch.size, *shape))
+
+
+@rule(ir.Gather)
+def _gather(batch: Batch, node: ir.Gather, inputs: list[Node]) -> Node:
+    """x[i, j]  ->  x[b, i, j]; or x[i, j] with batched i and j, of an x that is the same for all"""
+    if batch.of(node.x) is None:
+        return ir.Gather(node.x, tuple(inputs[1:]))
+    return ir.Gather(inputs[0], (_examples(batch, node.shape), *inputs[1:]))
+
+
+@rule(ir.Scatter)
+def _scatter(batch: Batch, node: ir.Scatter, inputs: list[Node]) -> Node:
+    """x[i, j] = v  ->  x[b, i, j] = v"""
+    x, *indices, values = inputs
+    places = (_examples(batch, node.values.shape), *indices)
+    return ir.Scatter(x, places, values, node.op)
+
+
+@rule(ir.Custom)
+def _custom(batch: Batch, node: ir.Custom, inputs: list[Node]) -> Node:
+    """custom(value, primals, rule)  ->  the rule, batched in its turn"""
+
+    def each(g: Node, out: ir.Custom) -> tuple[Node | None, ...]:
+        given = ir.Buffer(Stand(node.size, node.dtype, g.device or "CPU"), node.shape)
+        known = dict(zip((given, node, *node.primals), (g, out, *out.primals), strict=True))
+        inner = Batch(batch.size, known)
+        parts = node.rule(given, node)
+        return tuple(None if part is None else inner.whole(part) for part in parts)
+
+    value, *primals = inputs
+    return ir.Custom(value, tuple(primals), each)
+
+
+# --------------------------------------------------------------------------- the transform
+
+
+def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0) -> Callable[..., Any]:
+    """The function of a batch: f applied to each example of the arguments, all at once.
+
+    `in_dims` says which axis of each argument counts the examples, None for an argument that is the
+    same for all; `out_dims` where that axis is in the results. Either may be a tree as the
+    arguments or results are. Raises RuntimeError where f reads values.
+
+        vmap(lambda x, y: (x * y).sum())(Tensor.ones(5, 3), Tensor.ones(5, 3)).shape == (5,)
+    """
+
+    @wraps(function)
+    def batched(*args: Any, **named: Any) -> Any:
+        axes = in_dims if isinstance(in_dims, (tuple, list)) else (in_dims,) * len(args)
+        places = trees.broadcast(tuple(axes), args)
+        given = trees.leaves(args)
+        size = _size_of(given, places)
+        known: dict[Node, Node] = {}
+        examples = []
+        for x, axis in zip(given, places, strict=True):
+            if axis is None:
+                examples.append(x)
+                continue
+            moved = x.movedim(axis, 0)
+            storage = Stand(moved.numel() // size, x.dtype, x.device)
+            stand = ir.Buffer(storage, moved.shape[1:])
+            known[stand] = moved.node
+            examples.append(Tensor._from_node(stand, x.requires_grad))
+        outputs = function(*trees.filled(args, iter(examples)), **named)
+        batch = Batch(size, known)
+        made = []
+        for y, axis in zip(trees.leaves(outputs), trees.broadcast(out_dims, outputs), strict=True):
+            if not isinstance(y, Tensor):
+                raise TypeError(f"vmap: the function gives {y!r:.60}, which is no tensor")
+            if axis is None and batch.of(y.node) is not None:
+                raise ArgumentError("vmap: out_dims is None for a result that differs by example")
+            if axis is None:
+                made.append(y)
+            else:
+                whole = Tensor._from_node(batch.whole(y.node), y.requires_grad)
+                made.append(whole.movedim(0, axis))
+        return trees.filled(outputs, iter(made))
+
+    return batched
+
+
+def _size_of(given: Sequence[Any], places: Sequence[int | None]) -> int:
+    """The number of examples. Raises ShapeError where arguments differ in it."""
+    sizes = set()
+    for x, axis in zip(given, places, strict=True):
+        if axis is not None:
+            if not isinstance(x, Tensor) or not -x.ndim <= axis < x.ndim:
+                raise ShapeError(f"vmap: {x!r:.60} has no axis {axis}")
+            sizes.add(x.shape[axis])
+    if len(sizes) != 1:
+        raise ShapeError(f"vmap: arguments of {sorted(sizes) or 'no'} examples")
+    (size,) = sizes
+    if not size:
+        raise ShapeError("vmap: there are no examples")
+    return int(size)
