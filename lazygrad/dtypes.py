@@ -17,9 +17,12 @@ from .errors import DTypeError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DType:
-    """One element type. `kind` is "bool", "int", "uint" or "float"; sizes are in bytes."""
+    """One element type. `kind` is "bool", "int", "uint" or "float"; sizes are in bytes.
+
+    There is one object of each: dtypes are compared with `is`, or `==`, which is the same.
+    """
 
     name: str
     kind: str
@@ -47,18 +50,24 @@ class DType:
         """The smallest value; -inf for floats. The identity of a maximum."""
         if self.is_float:
             return float("-inf")
-        if self.kind == "bool":
-            return False
-        return int(np.iinfo(self.numpy).min)
+        return False if self.kind == "bool" else _integers(self)[0]
 
     @property
     def max(self) -> int | float | bool:
         """The largest value; inf for floats. The identity of a minimum."""
         if self.is_float:
             return float("inf")
-        if self.kind == "bool":
-            return True
-        return int(np.iinfo(self.numpy).max)
+        return True if self.kind == "bool" else _integers(self)[1]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return to_dtype, (self.name,)
+
+
+@cache
+def _integers(dtype: DType) -> tuple[int, int]:
+    """The smallest and the largest value of an integer dtype."""
+    limits = np.iinfo(dtype.numpy)
+    return int(limits.min), int(limits.max)
 
 
 bool_ = DType("bool", "bool", 1)

@@ -29,7 +29,7 @@ import numpy as np
 from .dtypes import DType, bool_, int64
 from .graph.ir import REDUCTIONS, elementwise
 from .graph.ir.elementwise import Operation
-from .interned import Interned, set_derived
+from .interned import Interned, Unique, set_derived
 
 
 def _multiply_add(x: Any, y: Any, z: Any) -> Any:
@@ -54,6 +54,7 @@ COMPARISONS = frozenset(name for name, known in OPERATIONS.items() if known.is_c
 
 
 _NOTHING: frozenset[Any] = frozenset()
+_BITS = struct.Struct("<d").pack
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -82,14 +83,18 @@ class Expr(Interned):
         set_derived(self, "operands", operands)
         mentions = _NOTHING if own is None else frozenset((own,))
         for operand in operands:
-            if not mentions >= operand.mentions:
-                mentions = mentions | operand.mentions if mentions else operand.mentions
+            if not mentions:
+                mentions = operand.mentions
+            elif not mentions >= operand.mentions:
+                mentions = mentions | operand.mentions
         set_derived(self, "mentions", mentions)
 
     def with_operands(self, operands: tuple[Expr, ...]) -> Expr:
         """The same expression on other operands."""
         if operands == self.operands:
             return self
+        if type(self) is Op:
+            return Op(self.op, operands)
         remaining = iter(operands)
         values = [getattr(self, name) for name in self._fields]
         return type(self)(
@@ -110,8 +115,8 @@ class Expr(Interned):
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Array(metaclass=Unique):
     """A named piece of memory of `size` elements; names are unique within a kernel.
 
     scope "global": an argument of the kernel; "local": shared by a work-group on a GPU, private
@@ -136,7 +141,9 @@ class Literal(Expr):
     @classmethod
     def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
         value, dtype = args
-        return (cls, struct.pack("<d", value) if dtype.is_float else int(value), dtype)
+        if dtype is int64 and type(value) is int:
+            return (cls, value, dtype)
+        return (cls, _BITS(value) if dtype.is_float else int(value), dtype)
 
     def _derive(self) -> None:
         # 0 and 0.0 of one dtype are one literal: its text must not depend on which came first
@@ -405,16 +412,20 @@ def rewrite(
     return memo[e]
 
 
-def leaves(e: Expr) -> set[Expr]:
-    """The distinct sub-expressions without operands (variables, locals, literals)."""
-    found: set[Expr] = set()
-    seen: set[Expr] = set()
-    stack = [e]
+def parts(*roots: Expr, closed: tuple[type[Expr], ...] = ()) -> Iterator[Expr]:
+    """Every distinct sub-expression of some expressions; nothing of what stands in `closed` ones,
+    nor these themselves."""
+    stack, seen = list(roots), set(roots)
     while stack:
         top = stack.pop()
-        if top not in seen:
-            seen.add(top)
-            stack.extend(top.operands)
-            if not top.operands:
-                found.add(top)
-    return found
+        if isinstance(top, closed):
+            continue
+        yield top
+        new = [x for x in top.operands if x not in seen]
+        seen.update(new)
+        stack += new
+
+
+def leaves(e: Expr) -> set[Expr]:
+    """The distinct sub-expressions without operands (variables, locals, literals)."""
+    return {x for x in parts(e) if not x.operands}

@@ -12,11 +12,11 @@ remainder has the divisor's sign, so the identities hold for negative numbers to
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from .dtypes import bool_, int64
-from .expr import Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var, rewrite
+from .expr import Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var, rewrite, show
 
 Index = Expr | int
 Bounds = tuple[int, int]
@@ -171,13 +171,18 @@ def _rejoin(terms: dict[Expr, int]) -> Linear | None:
     return None
 
 
+@lru_cache(maxsize=1 << 15)
+def _text(e: Expr) -> str:
+    return show(e)
+
+
 @lru_cache(maxsize=1 << 17)
 def _from_linear(constant: int, terms: tuple[tuple[Expr, int], ...]) -> Expr:
     current = dict(terms)
     while (rejoined := _rejoin(current)) is not None:
         constant, current = constant + rejoined[0], dict(rejoined[1])
     # Largest steps first, as an address is written by hand; the text breaks ties reproducibly.
-    ordered = sorted(current.items(), key=lambda t: (-abs(t[1]), repr(t[0])))
+    ordered = sorted(current.items(), key=lambda t: (-abs(t[1]), _text(t[0])))
     result: Expr | None = None
     for atom, k in ordered:
         term = atom if k == 1 else Op("mul", (atom, Literal(k)))
@@ -436,22 +441,54 @@ def normalize(e: Expr) -> Expr:
     return e
 
 
-def substitute(e: Expr, values: dict[Expr, Expr], memo: dict[Expr, Expr] | None = None) -> Expr:
+def substitute(
+    e: Expr, values: Mapping[Expr, Expr], memo: dict[Expr, Expr] | None = None
+) -> Expr:
     """e with variables (or any sub-expressions) replaced, and indices in normal form again.
 
     `memo` has what came of sub-expressions before, with the same values.
     """
-    are_names = all(isinstance(x, (Var, Local)) for x in values)
+    if not all(isinstance(x, (Var, Local)) for x in values):
+        return rewrite(e, lambda x: values.get(x) or normalize(x), memo)
+    memo = {} if memo is None else memo
+    stack = [e]
+    while stack:
+        top = stack[-1]
+        if top in memo:
+            stack.pop()
+        elif top.mentions.isdisjoint(values):
+            memo[stack.pop()] = top
+        elif (value := values.get(top)) is not None:
+            memo[stack.pop()] = value
+        else:
+            total = _sum(top)
+            parts = top.operands if total is None else [atom for atom, _ in total[1]]
+            missing = [x for x in parts if x not in memo]
+            if missing:
+                stack += missing
+            else:
+                memo[stack.pop()] = _substituted(top, total, memo)
+    return memo[e]
 
-    def known(x: Expr) -> Expr | None:
-        return _normal(x) if x.mentions.isdisjoint(values) else None
 
-    def change(x: Expr) -> Expr:
-        return values.get(x) or normalize(x)
+def _sum(e: Expr) -> Linear | None:
+    """The terms of a sum of indices; None for what is no sum."""
+    is_sum = isinstance(e, Op) and e.op in ("add", "sub", "mul") and e.dtype is int64
+    if not is_sum or e.lanes != 1 or is_data(e):
+        return None
+    terms = linear(e)
+    return None if terms[1] == ((e, 1),) else terms
 
-    return rewrite(e, change, memo, known if are_names else None)
 
-
-@lru_cache(maxsize=1 << 15)
-def _normal(e: Expr) -> Expr:
-    return rewrite(e, normalize)
+def _substituted(e: Expr, total: Linear | None, memo: Mapping[Expr, Expr]) -> Expr:
+    """e with the new operands, or of a sum the new terms, that are in `memo`."""
+    if total is None:
+        return normalize(e.with_operands(tuple([memo[x] for x in e.operands])))
+    constant, terms = total
+    found: dict[Expr, int] = {}
+    for old, k in terms:
+        more, atoms = linear(memo[old])
+        constant += k * more
+        for atom, n in atoms:
+            found[atom] = found.get(atom, 0) + k * n
+    return _from_linear(constant, tuple([(atom, k) for atom, k in found.items() if k]))

@@ -1,4 +1,5 @@
-"""Immutable objects of which no two are equal: the graph's nodes and the loops' expressions.
+"""Immutable objects of which no two are equal: the graph's nodes, the loops' expressions, arrays
+and statements.
 
 A subclass annotates its fields; those that it inherits come first:
 
@@ -19,24 +20,101 @@ live as long as something refers to them.
 
 This is a dataclass (frozen, slots) but for the one object a value, and for the time: dataclasses
 write and compile source for each class, which for the graph's 50 takes longer than all the rest of
-`import lazygrad`.
+`import lazygrad`. Dataclasses that are loaded when something is compiled are interned too, by the
+metaclass `Unique`.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from weakref import WeakValueDictionary
+from weakref import ref
 
-_interned: WeakValueDictionary[tuple[Any, ...], Interned] = WeakValueDictionary()
+
+class _Reference(ref["Interned"]):
+    """A weak reference that knows its object's key."""
+
+    __slots__ = ("key",)
+    key: tuple[Any, ...]
+
+
+# A WeakValueDictionary in effect, but for the calls of Python functions that one costs a look-up.
+_interned: dict[tuple[Any, ...], _Reference] = {}
+
+
+def _forget(reference: _Reference) -> None:
+    """Drop the entry of an object that is gone; unless there is a new one."""
+    if _interned.get(reference.key) is reference:
+        del _interned[reference.key]
+
 
 set_derived = object.__setattr__  # for `_derive` alone: afterwards nothing can be set
 
 
-class _Interning(type):
-    """Turns annotations into slots, and a call into the one live object with those fields."""
+class Unique(type):
+    """Metaclass of classes whose call gives the one live object with those fields.
+
+    `__match_args__` are a class's fields, in order, as a dataclass has them; `_defaults` are the
+    values of the last ones where they are left out.
+    """
+
+    __match_args__: tuple[str, ...]
+    _defaults: tuple[Any, ...] = ()
+
+    def __new__(
+        metaclass: type[Any], name: str, bases: tuple[type, ...], namespace: dict[str, Any]
+    ) -> Any:
+        annotations: dict[str, str] = namespace.get("__annotations__", {})
+        if "_defaults" not in namespace:  # a dataclass with slots is made twice
+            own = (f for f, kind in annotations.items() if not kind.startswith("ClassVar"))
+            if defaults := tuple(namespace[f] for f in own if f in namespace):
+                namespace["_defaults"] = defaults
+        return super().__new__(metaclass, name, bases, namespace)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) != len(cls.__match_args__):
+            args = cls._complete(args, kwargs)
+        key = cls._key(args)
+        reference = _interned.get(key)
+        if reference is not None and (found := reference()) is not None:
+            return found
+        made = cls._make(args)
+        new = _Reference(made, _forget)
+        new.key = key
+        while (reference := _interned.setdefault(key, new)) is not new:  # another thread's
+            if (found := reference()) is not None:
+                return found
+            _forget(reference)
+        return made
+
+    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What is equal for equal objects."""
+        return (cls, *args)
+
+    def _make(cls, args: tuple[Any, ...]) -> Any:
+        """A new object with these fields."""
+        return super().__call__(*args)
+
+    def _complete(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """Every field's value, in order: the key must not depend on how the fields were written."""
+        names, defaults = cls.__match_args__, cls._defaults
+        missing = len(names) - len(args)
+        if not kwargs and 0 < missing <= len(defaults):
+            return args + defaults[-missing:]
+        given = dict(zip(names, args, strict=False))
+        left_out = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+        values = {**left_out, **given, **kwargs}
+        if missing < 0 or given.keys() & kwargs.keys() or values.keys() != set(names):
+            raise TypeError(
+                f"{cls.__name__}({', '.join(names)}) cannot be made of {len(args)} values"
+                + (f" and {', '.join(kwargs)}" if kwargs else "")
+            )
+        return tuple([values[name] for name in names])
+
+
+class _Interning(Unique):
+    """Also turns annotations into slots."""
 
     _fields: tuple[str, ...]
-    _defaults: tuple[Any, ...]
 
     def __new__(
         metaclass: type[_Interning],
@@ -59,31 +137,12 @@ class _Interning(type):
         namespace["_fields"] = namespace["__match_args__"] = inherited + own
         return super().__new__(metaclass, name, bases, namespace)
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != len(cls._fields):
-            args = cls._complete(args, kwargs)
-        key = cls._key(args)  # type: ignore[attr-defined]
-        found = _interned.get(key)
-        if found is None:
-            made: Any = object.__new__(cls)  # type: ignore[arg-type]
-            for name, value in zip(cls._fields, args, strict=True):
-                set_derived(made, name, value)
-            made._derive()
-            found = _interned.setdefault(key, made)
-        return found
-
-    def _complete(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """Every field's value, in order: the key must not depend on how the fields were written."""
-        names = cls._fields
-        given = dict(zip(names, args, strict=False))
-        defaults = dict(zip(names[len(names) - len(cls._defaults) :], cls._defaults, strict=True))
-        values = {**defaults, **given, **kwargs}
-        if len(args) > len(names) or given.keys() & kwargs.keys() or values.keys() != set(names):
-            raise TypeError(
-                f"{cls.__name__}({', '.join(names)}) cannot be made of {len(args)} values"
-                + (f" and {', '.join(kwargs)}" if kwargs else "")
-            )
-        return tuple(values[name] for name in names)
+    def _make(cls, args: tuple[Any, ...]) -> Any:
+        made: Any = object.__new__(cls)  # type: ignore[arg-type]
+        for name, value in zip(cls._fields, args, strict=True):
+            set_derived(made, name, value)
+        made._derive()
+        return made
 
 
 class Interned(metaclass=_Interning):

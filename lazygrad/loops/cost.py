@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..expr import OPERATIONS, Expr, Load, Op
+from functools import lru_cache
+
+from ..expr import OPERATIONS, Expr, Load, Op, parts
 from .ir import Accumulate, Body, For, Function, If, expressions
 
 
@@ -15,18 +17,11 @@ def flops(function: Function) -> int:
     return _body_flops(function.body)
 
 
+@lru_cache(maxsize=1 << 15)
 def operations(e: Expr) -> int:
     """The distinct operations of an expression, whatever they are; what a load's index needs does
     not count, nor do lanes."""
-    stack, seen, count = [e], set(), 0
-    while stack:
-        top = stack.pop()
-        if top in seen or isinstance(top, Load):
-            continue
-        seen.add(top)
-        count += isinstance(top, Op)
-        stack.extend(top.operands)
-    return count
+    return sum(isinstance(x, Op) for x in parts(e, closed=(Load,)))
 
 
 def _body_flops(body: Body) -> int:
@@ -47,15 +42,8 @@ def _body_flops(body: Body) -> int:
 
 def _expression_flops(root: Expr) -> int:
     """Each distinct sub-expression once, as it is computed once."""
-    total = 0
-    seen = {root}
-    stack = [root]
-    while stack:
-        e = stack.pop()
-        if isinstance(e, Op) and e.dtype.is_float:
-            total += e.lanes * OPERATIONS[e.op].flops
-        for x in e.operands:
-            if x not in seen:
-                seen.add(x)
-                stack.append(x)
-    return total
+    return sum(
+        e.lanes * OPERATIONS[e.op].flops
+        for e in parts(root)
+        if isinstance(e, Op) and e.dtype.is_float
+    )

@@ -42,20 +42,21 @@ from hashlib import sha256
 from itertools import count
 
 from ...expr import Array, Expr, Literal, Local, Var, show_lines
+from ...interned import Unique
 
 KINDS = ("serial", "unroll", "vector", "parallel", "workgroup", "workitem")
 
 
-class Stmt:
-    """One statement."""
+class Stmt(metaclass=Unique):
+    """One statement. Equal ones are one object, as expressions are."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)
 
 
 Body = tuple[Stmt, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class For(Stmt):
     """Runs body with var = 0 .. extent - 1; `extent` may be an expression in serial loops."""
 
@@ -65,14 +66,14 @@ class For(Stmt):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Alloc(Stmt):
     """Makes room for an array of scope register or local, until the enclosing body ends."""
 
     array: Array
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Let(Stmt):
     """Computes a value once, for the statements after it in the same body."""
 
@@ -80,7 +81,7 @@ class Let(Stmt):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Store(Stmt):
     """array[index] = value, in the lanes where the guard holds."""
 
@@ -90,7 +91,7 @@ class Store(Stmt):
     guard: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Accumulate(Stmt):
     """array[index] = op(array[index], value); op is "sum", "prod", "max" or "min".
 
@@ -106,7 +107,7 @@ class Accumulate(Stmt):
     needed: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class If(Stmt):
     """Runs one of two bodies; the condition is a scalar bool."""
 
@@ -115,12 +116,12 @@ class If(Stmt):
     otherwise: Body = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Barrier(Stmt):
     """All work-items of the group arrive before any goes on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prefetch(Stmt):
     """Asks for the cache line that holds array[index], which soon is read or written."""
 

@@ -18,39 +18,70 @@ from . import (
     Prefetch,
     Stmt,
     Store,
+    bodies,
     expressions,
     statements,
 )
 
 
+@lru_cache(maxsize=1 << 16)
+def mentions(stmt: Stmt) -> frozenset[Expr | Array]:
+    """The variables, locals and arrays that occur in a statement and in its bodies."""
+    found: set[Expr | Array] = set()
+    match stmt:
+        case For():
+            found.add(stmt.var)
+        case Alloc() | Store() | Accumulate() | Prefetch():
+            found.add(stmt.array)
+        case Let():
+            found.add(stmt.local)
+    if isinstance(stmt, Accumulate) and stmt.needed is not None:
+        found |= stmt.needed.mentions
+    for e in expressions(stmt):
+        found |= e.mentions
+    return frozenset(found.union(*(mentions(s) for body in bodies(stmt) for s in body)))
+
+
+def map_bodies(stmt: Stmt, change: Callable[[Body], Body]) -> Stmt:
+    """The statement with `change` applied to the bodies that it holds."""
+    match stmt:
+        case For(var, extent, kind, body):
+            return For(var, extent, kind, change(body))
+        case If(condition, body, otherwise):
+            return If(condition, change(body), change(otherwise) if otherwise else ())
+    return stmt
+
+
+def change_expressions(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
+    """The statement with `change` applied to the expressions that stand in it, its bodies aside."""
+    match stmt:
+        case For(var, Expr() as extent, kind, body):
+            return For(var, change(extent), kind, body)
+        case If(condition, body, otherwise):
+            return If(change(condition), body, otherwise)
+        case Let(local, value):
+            return Let(local, change(value))
+        case Store(array, index, value, guard):
+            return Store(array, change(index), change(value), _condition(guard, change))
+        case Accumulate(array, index, op, value, guard, atomic, needed):
+            guard, needed = _condition(guard, change), _condition(needed, change)
+            return Accumulate(array, change(index), op, change(value), guard, atomic, needed)
+        case Prefetch(array, index):
+            return Prefetch(array, change(index))
+    return stmt
+
+
+def _condition(guard: Expr | None, change: Callable[[Expr], Expr]) -> Expr | None:
+    return None if guard is None else all_of((change(guard),))
+
+
 def map_expressions(body: Body, change: Callable[[Expr], Expr]) -> Body:
     """The body with `change` applied to every whole expression in it."""
-    return tuple(_map_statement(stmt, change) for stmt in body)
 
+    def in_body(body: Body) -> Body:
+        return tuple([change_expressions(map_bodies(s, in_body), change) for s in body])
 
-def _map_statement(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
-    match stmt:
-        case For(extent=Expr() as extent):
-            return replace(stmt, extent=change(extent), body=map_expressions(stmt.body, change))
-        case For():
-            return replace(stmt, body=map_expressions(stmt.body, change))
-        case If():
-            return If(
-                change(stmt.condition),
-                map_expressions(stmt.body, change),
-                map_expressions(stmt.otherwise, change),
-            )
-        case Let():
-            return replace(stmt, value=change(stmt.value))
-        case Store() | Accumulate():
-            guard = None if stmt.guard is None else all_of((change(stmt.guard),))
-            new = replace(stmt, index=change(stmt.index), value=change(stmt.value), guard=guard)
-            if isinstance(new, Accumulate) and new.needed is not None:
-                return replace(new, needed=all_of((change(new.needed),)))
-            return new
-        case Prefetch():
-            return replace(stmt, index=change(stmt.index))
-    return stmt
+    return in_body(body)
 
 
 def map_runs(
@@ -75,10 +106,17 @@ def map_runs(
     return (*result, *change(run))
 
 
-def substitute_body(body: Body, values: dict[Expr, Expr]) -> Body:
+def substitute_body(body: Body, values: Mapping[Expr, Expr]) -> Body:
     """The body with variables replaced, and indices in normal form again."""
     memo: dict[Expr, Expr] = {}
-    return map_expressions(body, lambda e: substitute(e, values, memo))
+
+    def change(stmt: Stmt) -> Stmt:
+        if mentions(stmt).isdisjoint(values):
+            return stmt
+        stmt = map_bodies(stmt, lambda body: tuple([change(s) for s in body]))
+        return change_expressions(stmt, lambda e: substitute(e, values, memo))
+
+    return tuple([change(stmt) for stmt in body])
 
 
 def nest(loops: Sequence[Var], body: Body, kind: str = "serial") -> Body:
@@ -104,20 +142,21 @@ def variables(e: Expr) -> frozenset[Var]:
     return frozenset(x for x in e.mentions if isinstance(x, Var))
 
 
-def loads(e: Expr) -> list[Load]:
+@lru_cache(maxsize=1 << 15)
+def loads(e: Expr) -> tuple[Load, ...]:
     """Every distinct load in an expression."""
     found: dict[Load, None] = {}
     stack = [e]
     seen: set[Expr] = set()
     while stack:
         top = stack.pop()
-        if top in seen:
+        if top in seen or not any(isinstance(x, Array) for x in top.mentions):
             continue
         seen.add(top)
         if isinstance(top, Load):
             found[top] = None
         stack.extend(top.operands)
-    return list(found)
+    return tuple(found)
 
 
 def guard_loads(e: Expr, var: Var, condition: Expr) -> Expr:
@@ -134,11 +173,8 @@ def guard_loads(e: Expr, var: Var, condition: Expr) -> Expr:
 
 def body_loads(body: Body) -> list[Load]:
     """Every distinct load in a body."""
-    found: dict[Load, None] = {}
-    for stmt in statements(body):
-        for e in expressions(stmt):
-            found.update(dict.fromkeys(loads(e)))
-    return list(found)
+    reads = (x for stmt in statements(body) for e in expressions(stmt) for x in loads(e))
+    return list(dict.fromkeys(reads))
 
 
 def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Expr]) -> Body:
@@ -163,24 +199,19 @@ def replace_arrays(
         return x if x.mentions.isdisjoint(changes) else None
 
     def in_statement(stmt: Stmt) -> Stmt:
+        if mentions(stmt).isdisjoint(changes):
+            return stmt
+        stmt = map_bodies(stmt, lambda body: tuple([in_statement(s) for s in body]))
+        stmt = change_expressions(stmt, lambda e: rewrite(e, change, memo, known))
         match stmt:
             case Alloc(array) if array in changes:
                 return Alloc(changes[array][0])
             case Store() | Accumulate() | Prefetch() if stmt.array in changes:
                 new, index = changes[stmt.array]
                 return replace(stmt, array=new, index=index(stmt.index))
-            case For():
-                return replace(stmt, body=tuple(map(in_statement, stmt.body)))
-            case If():
-                return replace(
-                    stmt,
-                    body=tuple(map(in_statement, stmt.body)),
-                    otherwise=tuple(map(in_statement, stmt.otherwise)),
-                )
         return stmt
 
-    body = map_expressions(body, lambda e: rewrite(e, change, memo, known))
-    return tuple(map(in_statement, body))
+    return tuple([in_statement(stmt) for stmt in body])
 
 
 def rename_own(body: Body, prefix: str) -> Body:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ...dtypes import bool_, int64
 from ...errors import CompilerError
@@ -39,6 +39,7 @@ from . import (
     Prefetch,
     Stmt,
     Store,
+    bodies,
     expressions,
     statements,
 )
@@ -95,16 +96,9 @@ class _Checker:
         loops = _outermost_parallel(self.function.body)
         if not loops:
             return
-        inside = {id(s) for loop in loops for s in statements(loop.body)}
-        for stmt in statements(self.function.body):
-            if (
-                isinstance(stmt, (Store, Accumulate))
-                and stmt.array.scope == "global"
-                and id(stmt) not in inside
-            ):
-                raise _Fault(
-                    f"every thread would write {stmt.array.name}: it is in no parallel loop"
-                )
+        for array in _written_outside(self.function.body):
+            if array.scope == "global":
+                raise _Fault(f"every thread would write {array.name}: it is in no parallel loop")
         written: set[Array] = set()
         for loop in loops:
             for array in written:
@@ -286,6 +280,16 @@ def _check_lanes(e: Expr, operands: Sequence[Expr]) -> None:
 def _kind(e: Expr) -> str:
     """An expression's type in words: "float32", "8 x int64"."""
     return str(e.dtype) if e.lanes == 1 else f"{e.lanes} x {e.dtype}"
+
+
+def _written_outside(body: Body) -> Iterator[Array]:
+    """The arrays that are written in no parallel loop."""
+    for stmt in body:
+        if isinstance(stmt, (Store, Accumulate)):
+            yield stmt.array
+        elif not (isinstance(stmt, For) and stmt.kind == "parallel"):
+            for inner in bodies(stmt):
+                yield from _written_outside(inner)
 
 
 def _outermost_parallel(body: Body) -> list[For]:
