@@ -441,9 +441,7 @@ def normalize(e: Expr) -> Expr:
     return e
 
 
-def substitute(
-    e: Expr, values: Mapping[Expr, Expr], memo: dict[Expr, Expr] | None = None
-) -> Expr:
+def substitute(e: Expr, values: Mapping[Expr, Expr], memo: dict[Expr, Expr] | None = None) -> Expr:
     """e with variables (or any sub-expressions) replaced, and indices in normal form again.
 
     `memo` has what came of sub-expressions before, with the same values.

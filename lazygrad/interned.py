@@ -135,7 +135,8 @@ class _Interning(Unique):
             if own:
                 namespace["_defaults"] = tuple(namespace.pop(f) for f in own if f in namespace)
         namespace["_fields"] = namespace["__match_args__"] = inherited + own
-        return super().__new__(metaclass, name, bases, namespace)
+        cls: _Interning = super().__new__(metaclass, name, bases, namespace)
+        return cls
 
     def _make(cls, args: tuple[Any, ...]) -> Any:
         made: Any = object.__new__(cls)  # type: ignore[arg-type]

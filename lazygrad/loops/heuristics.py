@@ -20,6 +20,7 @@ from .cpu.parallelize import bind_groups, parallelize
 from .cpu.partition import partition_loops
 from .cpu.plan import plan_contraction, ranked_plans
 from .cpu.prefetch import prefetch
+from .cpu.roll import roll
 from .cpu.transpose import transpose
 from .gpu import spread_elements, spread_rows
 from .gpu.contract import fills_blocks, spread_contraction
@@ -59,6 +60,9 @@ def transform(
         body, *reasons = _tile(function.body, kinds[0], machine, rank)
     function = replace(function, body=body, reasons=tuple(reasons))
     stage("tile", function)
+    if not machine.gpu and machine.group_limit == 1:  # whose scratch memory is its stack
+        function = replace(function, body=roll(function.body))
+        stage("roll", function)
     # before unroll: a vector loop sunk under an unrolled one is widened once, not in each copy
     function = replace(function, body=vectorize(function.body))
     stage("vectorize", function)

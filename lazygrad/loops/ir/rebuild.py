@@ -63,9 +63,9 @@ def change_expressions(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
             return Let(local, change(value))
         case Store(array, index, value, guard):
             return Store(array, change(index), change(value), _condition(guard, change))
-        case Accumulate(array, index, op, value, guard, atomic, needed):
+        case Accumulate(array, index, op, value, guard, needed):
             guard, needed = _condition(guard, change), _condition(needed, change)
-            return Accumulate(array, change(index), op, change(value), guard, atomic, needed)
+            return Accumulate(array, change(index), op, change(value), guard, needed)
         case Prefetch(array, index):
             return Prefetch(array, change(index))
     return stmt
