@@ -1,17 +1,13 @@
-"""Keep what follows a tile's sums in loops, where writing it out would make very much code.
+"""Roll up long epilogues: a loop over the rows of a tile, where unrolling would make much code.
 
-    unroll i in 4: unroll j in 8: v[i*8 + j] = acc[i*8 + j] * s           local tile: float32[32]
-    unroll i in 4: unroll j in 8: out[i*72 + j*9] = v[i*8 + j]     ->     unroll i, j: tile[i*8 + j] =
-                                                                              acc[i*8 + j]
-                                                                          serial i in 4:
-                                                                              unroll j: v[j] =
-                                                                                  tile[i*8 + j] * s
-                                                                              unroll j:
-                                                                                  out[i*72 + j*9] = v[j]
+    unroll i, j: v[i*8 + j] = acc[i*8 + j] * s    ->    unroll i, j: tile[i*8 + j] = acc[i*8 + j]
+    unroll i, j: out[i*72 + j*9] = v[i*8 + j]           serial i:
+                                                            unroll j: v[j] = tile[i*8 + j] * s
+                                                            unroll j: out[i*72 + j*9] = v[j]
 
-A tile's sums are in registers, which only code that is written out can tell apart. What is done
-once to each sum takes little time, but most of a compiler's: for an optimizer's step whose elements
-lie apart it is thousands of instructions. A few vectors that pass through the cache are nothing.
+A tile's sums are in registers, which only unrolled code can tell apart. An epilogue (an optimizer's
+step, say) takes little of a kernel's time, but unrolled it can be most of its code, and of the time
+to compile it. To pass the sums to it through the cache costs next to nothing.
 """
 
 from __future__ import annotations
@@ -122,8 +118,8 @@ def _is_apart(array: Array, var: Var, nests: Sequence[_Nest], own: set[Array]) -
         if step(v) <= reach:
             return False
         reach += step(v) * (v.extent - 1)
-    # what lies between a vector's elements is better written with them (see interleave.py)
-    return all(step(v) < step(var) for v, kind in loops.items() if kind == "vector")
+    # what lies between a vector's elements is written with them (see interleave.py)
+    return step(var) > 1 or all(step(v) != 2 for v, kind in loops.items() if kind == "vector")
 
 
 def _from_memory(
