@@ -20,7 +20,7 @@ from math import prod
 from ...expr import Array, Expr, Load, Var, rewrite
 from ...index import bounds, mul, sub
 from ..cost import operations
-from ..ir import Accumulate, Alloc, Body, For, Stmt, Store, expressions, statements
+from ..ir import Accumulate, Alloc, Body, For, Stmt, Store, expressions
 from ..ir.rebuild import change_expressions, loads, map_bodies, peel, replace_arrays, stride
 
 MUCH = 256  # instructions
