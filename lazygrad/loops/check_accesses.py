@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from ..dtypes import int32, int64
 from ..expr import Array, Cast, Expr, Literal, Load, Op, Ramp, ReduceLanes, rewrite
-from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Prefetch, Stmt, Store
+from .ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
+from .ir.rebuild import change_expressions, map_bodies
 
 REPORT = Array("report", int64, 1)  # 0, or the number of an access outside and its index
 _HALF = 1 << 32  # the number is in the upper half
@@ -72,23 +73,12 @@ class _Checker:
         return tuple(done)
 
     def statement(self, stmt: Stmt) -> Stmt:
-        match stmt:
-            case For(extent=extent):
-                around = self.expression(extent) if isinstance(extent, Expr) else extent
-                return replace(stmt, extent=around, body=self.inner(stmt.body))
-            case If(condition, then, otherwise):
-                return If(self.expression(condition), self.inner(then), self.inner(otherwise))
-            case Let():
-                return replace(stmt, value=self.expression(stmt.value))
-            case Store() | Accumulate():
-                lanes = max(stmt.index.lanes, stmt.value.lanes)
-                guard = None if stmt.guard is None else self.expression(stmt.guard)
-                index, value = self.expression(stmt.index), self.expression(stmt.value)
-                guard = self.inside(stmt.array, index, lanes, guard, "written")
-                return replace(stmt, index=index, value=value, guard=guard)
-            case Prefetch():
-                return replace(stmt, index=self.expression(stmt.index))
-        return stmt
+        stmt = change_expressions(stmt, self.expression)
+        if isinstance(stmt, (Store, Accumulate)):
+            lanes = max(stmt.index.lanes, stmt.value.lanes)
+            guard = self.inside(stmt.array, stmt.index, lanes, stmt.guard, "written")
+            return replace(stmt, guard=guard)
+        return map_bodies(stmt, self.inner)
 
     def inner(self, body: Body) -> Body:
         """A body of its own, whose tests are not those of the statement that it is part of."""

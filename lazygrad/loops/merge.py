@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..expr import Expr, Op, Var
-from ..index import floordiv, mod, unflatten
+from ..expr import Expr, Op, Var, parts
+from ..index import floordiv, linear, mod, unflatten
 from .ir import Body, expressions, statements
-from .ir.rebuild import substitute_body
+from .ir.rebuild import body_loads, substitute_body
 
 
 def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
@@ -23,6 +23,9 @@ def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
     n = len(merged) - 1
     while n > 0:
         outer, inner = merged[n - 1], merged[n]
+        n -= 1
+        if any(_are_apart(x.index, outer, inner) for x in body_loads(body)):
+            continue  # seen at a glance
         joined = Var(outer.name, outer.extent * inner.extent)
         values: dict[Expr, Expr] = {
             outer: floordiv(joined, inner.extent),
@@ -30,9 +33,8 @@ def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
         }
         candidate = substitute_body(body, values)
         if not any(_splits(e, joined) for s in statements(candidate) for e in expressions(s)):
-            merged[n - 1 : n + 1] = [joined]
+            merged[n : n + 2] = [joined]
             body = candidate
-        n -= 1
     return merged, body
 
 
@@ -46,25 +48,15 @@ def merge_all(loops: Sequence[Var], body: Body) -> tuple[Var, Body]:
     return joined, substitute_body(body, dict(zip(loops, parts, strict=True)))
 
 
+def _are_apart(e: Expr, outer: Var, inner: Var) -> bool:
+    """Whether an index steps otherwise from the last iteration of `inner` to the next of `outer`
+    than from one iteration of `inner` to the next."""
+    steps = dict(linear(e)[1])
+    return steps.get(outer, 0) != steps.get(inner, 0) * inner.extent
+
+
 def _splits(e: Expr, var: Var) -> bool:
     """Whether a division or remainder of the variable itself occurs in e."""
-    stack, seen = [e], set()
-    while stack:
-        top = stack.pop()
-        if top in seen:
-            continue
-        seen.add(top)
-        if isinstance(top, Op) and top.op in ("floordiv", "mod") and _mentions(top, var):
-            return True
-        stack.extend(top.operands)
-    return False
-
-
-def _mentions(e: Expr, var: Var) -> bool:
-    stack = [e]
-    while stack:
-        top = stack.pop()
-        if top is var:
-            return True
-        stack.extend(top.operands)
-    return False
+    return var in e.mentions and any(
+        isinstance(x, Op) and x.op in ("floordiv", "mod") and var in x.mentions for x in parts(e)
+    )

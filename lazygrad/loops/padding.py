@@ -18,7 +18,7 @@ from itertools import takewhile
 from ..expr import Expr, Literal, Var
 from ..index import FALSE, add, substitute
 from .ir import Accumulate, Body, For, If, Stmt
-from .ir.rebuild import nest, substitute_body, variables
+from .ir.rebuild import map_bodies, nest, substitute_body, variables
 
 WORTH = 1 / 50  # of a loop's sums, left out, pays for the code of another iteration
 
@@ -31,10 +31,7 @@ def skip_padding(body: Body) -> Body:
     """
     result: list[Stmt] = []
     for stmt in body:
-        if isinstance(stmt, For):
-            result.append(replace(stmt, body=_needed(stmt.body)))
-        else:
-            result.extend(_needed((stmt,)))
+        result += (map_bodies(stmt, _needed),) if isinstance(stmt, For) else _needed((stmt,))
     return tuple(result)
 
 
@@ -44,18 +41,12 @@ def _needed(body: Body) -> Body:
         match stmt:
             case For(kind="serial", extent=int()):
                 result.extend(_peeled(stmt))
-            case For():
-                result.append(replace(stmt, body=_needed(stmt.body)))
-            case If():
-                result.append(
-                    replace(stmt, body=_needed(stmt.body), otherwise=_needed(stmt.otherwise))
-                )
             case Accumulate(needed=Literal(value=False)):
                 pass
             case Accumulate():
                 result.append(replace(stmt, needed=None))
             case _:
-                result.append(stmt)
+                result.append(map_bodies(stmt, _needed))
     return tuple(result)
 
 

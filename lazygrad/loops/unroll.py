@@ -5,50 +5,36 @@ unroll i in 2:  acc[i] += a[i] * b    ->    acc[0] += a[0] * b;  acc[1] += a[1] 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 
-from ..expr import Literal
-from .ir import Body, For, If, Stmt
-from .ir.rebuild import substitute_body
+from ..expr import Expr, Literal, Local, Var
+from .ir import Body, For, Let, Stmt, statements
+from .ir.rebuild import Names, rewrite_body, substitute_body
 
 
 def unroll(body: Body) -> Body:
     """Replace every unroll loop by copies of its body.
 
-    Requires: constant extents. Ensures: no unroll loop is left; of what a copy asks with a known
-    answer, only the branch that is taken.
+    Requires: constant extents. Ensures: no unroll loop is left; of an If in a copy whose condition
+    is then known, only the branch that is taken; each copy names its values by locals of its own.
     """
-    result: list[Stmt] = []
-    for stmt in body:
+    names = Names(stmt.local.name for stmt in statements(body) if isinstance(stmt, Let))
+
+    def written_out(stmt: Stmt) -> Body | None:
         match stmt:
-            case For(kind="unroll", extent=int() as extent):
-                inner = unroll(stmt.body)
-                for n in range(extent):
-                    result.extend(_decided(substitute_body(inner, {stmt.var: Literal(n)})))
-            case For():
-                result.append(replace(stmt, body=unroll(stmt.body)))
-            case If():
-                result.append(
-                    replace(stmt, body=unroll(stmt.body), otherwise=unroll(stmt.otherwise))
-                )
-            case _:
-                result.append(stmt)
-    return tuple(result)
+            case For(var, int() as extent, "unroll", inside):
+                return tuple(s for n in range(extent) for s in _copy(inside, var, n, names))
+        return None
+
+    return rewrite_body(body, written_out)
 
 
-def _decided(body: Body) -> Body:
-    """The body without its Ifs whose condition is known."""
-    result: list[Stmt] = []
-    for stmt in body:
-        match stmt:
-            case If(condition=Literal(value=holds)):
-                result.extend(_decided(stmt.body if holds else stmt.otherwise))
-            case If():
-                result.append(
-                    replace(stmt, body=_decided(stmt.body), otherwise=_decided(stmt.otherwise))
-                )
-            case For():
-                result.append(replace(stmt, body=_decided(stmt.body)))
-            case _:
-                result.append(stmt)
-    return tuple(result)
+def _copy(body: Body, var: Var, n: int, names: Names) -> Iterator[Stmt]:
+    """The statements of one iteration."""
+    values: dict[Expr, Expr] = {var: Literal(n)}
+    if n > 0:
+        for stmt in statements(body):
+            if isinstance(stmt, Let):
+                old = stmt.local
+                values[old] = Local(names.new(old.name), old.dtype, old.lanes)
+    yield from substitute_body(body, values)

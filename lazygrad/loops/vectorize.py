@@ -8,12 +8,13 @@ out[ramp(b*8, 1, 8)] = x[ramp(b*8, 1, 8)] * s[b]
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from ..dtypes import int64
 from ..expr import Bitcast, Broadcast, Cast, Expr, Literal, Load, Op, Ramp, Var, walk
 from ..index import add, linear, mul
-from .ir import Accumulate, Body, For, If, Let, Stmt, Store
-from .ir.rebuild import variables
+from .ir import Accumulate, Body, For, Let, Stmt, Store
+from .ir.rebuild import map_bodies, rewrite_body, variables
 
 
 def vectorize(body: Body) -> Body:
@@ -22,20 +23,14 @@ def vectorize(body: Body) -> Body:
     Requires: a vector loop holds single statements or further unroll and vector loops, as `sink`
     leaves them. Ensures: no vector loop is left.
     """
-    result: list[Stmt] = []
-    for stmt in body:
+
+    def widened(stmt: Stmt) -> Body | None:
         match stmt:
             case For(kind="vector"):
-                result.extend(_widen_body(vectorize(stmt.body), stmt.var))
-            case For():
-                result.append(replace(stmt, body=vectorize(stmt.body)))
-            case If():
-                result.append(
-                    replace(stmt, body=vectorize(stmt.body), otherwise=vectorize(stmt.otherwise))
-                )
-            case _:
-                result.append(stmt)
-    return tuple(result)
+                return _widen_body(stmt.body, stmt.var)
+        return None
+
+    return rewrite_body(body, widened)
 
 
 def _widen_body(body: Body, var: Var) -> Body:
@@ -54,12 +49,10 @@ def _widen_body(body: Body, var: Var) -> Body:
                     one = var not in variables(wide.needed)  # answer for all lanes
                     wide = replace(wide, needed=wide.needed if one else None)
                 result.append(wide)
-            case For():
-                result.append(replace(stmt, body=_widen_body(stmt.body, var)))
             case Let():
                 raise TypeError("a Let does not survive sinking")
             case _:
-                result.append(stmt)
+                result.append(map_bodies(stmt, partial(_widen_body, var=var)))
     return tuple(result)
 
 

@@ -9,13 +9,11 @@ compiler stores and reloads it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...dtypes import int64
 from ...expr import Expr, Op, Var
 from ...index import add, all_of, conjuncts, linear, maximum, minimum, mul, sub
 from ..ir import Body, For, If, Stmt
-from ..ir.rebuild import loads, substitute_body, variables
+from ..ir.rebuild import loads, rewrite_body, substitute_body, variables
 
 
 def intervals(body: Body) -> Body:
@@ -24,18 +22,14 @@ def intervals(body: Body) -> Body:
 
     Ensures: the same statements, in the same order.
     """
-    return tuple(_interval(stmt) for stmt in body)
 
+    def shortened(stmt: Stmt) -> Body | None:
+        match stmt:
+            case For(extent=int(), kind="serial"):
+                return (_shortened(stmt),)
+        return None
 
-def _interval(stmt: Stmt) -> Stmt:
-    match stmt:
-        case For(extent=int(), kind="serial"):
-            return _shortened(replace(stmt, body=intervals(stmt.body)))
-        case For():
-            return replace(stmt, body=intervals(stmt.body))
-        case If():
-            return replace(stmt, body=intervals(stmt.body), otherwise=intervals(stmt.otherwise))
-    return stmt
+    return rewrite_body(body, shortened)
 
 
 def _shortened(loop: For) -> Stmt:

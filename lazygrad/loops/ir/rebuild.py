@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from ...expr import Array, Expr, Literal, Load, Var, rewrite
+from ...expr import Array, Expr, Literal, Load, Local, Var, parts, rewrite
 from ...index import all_of, linear, substitute
 from . import (
     Accumulate,
@@ -37,9 +37,9 @@ def mentions(stmt: Stmt) -> frozenset[Expr | Array]:
             found.add(stmt.local)
     if isinstance(stmt, Accumulate) and stmt.needed is not None:
         found |= stmt.needed.mentions
-    for e in expressions(stmt):
-        found |= e.mentions
-    return frozenset(found.union(*(mentions(s) for body in bodies(stmt) for s in body)))
+    found.update(*(e.mentions for e in expressions(stmt)))
+    found.update(*(mentions(s) for body in bodies(stmt) for s in body))
+    return frozenset(found)
 
 
 def map_bodies(stmt: Stmt, change: Callable[[Body], Body]) -> Stmt:
@@ -84,6 +84,19 @@ def map_expressions(body: Body, change: Callable[[Expr], Expr]) -> Body:
     return in_body(body)
 
 
+def rewrite_body(body: Body, rule: Callable[[Stmt], Sequence[Stmt] | None]) -> Body:
+    """The body with a rule applied to every statement, inner ones first.
+
+    The rule gives the statements that take the place of one, or None where it does not apply.
+    """
+    result: list[Stmt] = []
+    for stmt in body:
+        stmt = map_bodies(stmt, lambda inner: rewrite_body(inner, rule))
+        made = rule(stmt)
+        result += (stmt,) if made is None else made
+    return tuple(result)
+
+
 def map_runs(
     body: Body, kinds: tuple[type[Stmt], ...], change: Callable[[list[Stmt]], Sequence[Stmt]]
 ) -> Body:
@@ -97,26 +110,32 @@ def map_runs(
             continue
         result += change(run)
         run = []
-        if isinstance(stmt, For):
-            stmt = replace(stmt, body=map_runs(stmt.body, kinds, change))
-        elif isinstance(stmt, If):
-            then, otherwise = (map_runs(b, kinds, change) for b in (stmt.body, stmt.otherwise))
-            stmt = replace(stmt, body=then, otherwise=otherwise)
-        result.append(stmt)
+        result.append(map_bodies(stmt, lambda inner: map_runs(inner, kinds, change)))
     return (*result, *change(run))
 
 
 def substitute_body(body: Body, values: Mapping[Expr, Expr]) -> Body:
-    """The body with variables replaced, and indices in normal form again."""
+    """The body with variables and locals replaced, and indices in normal form again; of an If whose
+    condition is then known, the branch that is taken. A local may be replaced by another one."""
     memo: dict[Expr, Expr] = {}
 
-    def change(stmt: Stmt) -> Stmt:
-        if mentions(stmt).isdisjoint(values):
-            return stmt
-        stmt = map_bodies(stmt, lambda body: tuple([change(s) for s in body]))
-        return change_expressions(stmt, lambda e: substitute(e, values, memo))
+    def in_body(body: Body) -> Body:
+        result: list[Stmt] = []
+        for stmt in body:
+            if mentions(stmt).isdisjoint(values):
+                result.append(stmt)
+                continue
+            changed = change_expressions(stmt, lambda e: substitute(e, values, memo))
+            match changed:
+                case If(Literal(value=holds), then, otherwise):
+                    result += in_body(then if holds else otherwise)
+                case Let(local, value) if isinstance(new := values.get(local), Local):
+                    result.append(Let(new, value))
+                case _:
+                    result.append(map_bodies(changed, in_body))
+        return tuple(result)
 
-    return tuple([change(stmt) for stmt in body])
+    return in_body(body)
 
 
 def nest(loops: Sequence[Var], body: Body, kind: str = "serial") -> Body:
@@ -145,18 +164,15 @@ def variables(e: Expr) -> frozenset[Var]:
 @lru_cache(maxsize=1 << 15)
 def loads(e: Expr) -> tuple[Load, ...]:
     """Every distinct load in an expression."""
-    found: dict[Load, None] = {}
-    stack = [e]
-    seen: set[Expr] = set()
-    while stack:
-        top = stack.pop()
-        if top in seen or not any(isinstance(x, Array) for x in top.mentions):
-            continue
-        seen.add(top)
-        if isinstance(top, Load):
-            found[top] = None
-        stack.extend(top.operands)
-    return tuple(found)
+    if not any(isinstance(x, Array) for x in e.mentions):
+        return ()
+    return tuple([x for x in parts(e) if isinstance(x, Load)])
+
+
+@lru_cache(maxsize=1 << 15)
+def reads(stmt: Stmt) -> tuple[Load, ...]:
+    """Every distinct load that stands in a statement itself, not in its bodies."""
+    return tuple(dict.fromkeys(x for e in expressions(stmt) for x in loads(e)))
 
 
 def guard_loads(e: Expr, var: Var, condition: Expr) -> Expr:
@@ -173,8 +189,12 @@ def guard_loads(e: Expr, var: Var, condition: Expr) -> Expr:
 
 def body_loads(body: Body) -> list[Load]:
     """Every distinct load in a body."""
-    reads = (x for stmt in statements(body) for e in expressions(stmt) for x in loads(e))
-    return list(dict.fromkeys(reads))
+    return list(dict.fromkeys(x for stmt in statements(body) for x in reads(stmt)))
+
+
+def written(body: Body) -> set[Array]:
+    """The arrays that a body writes."""
+    return {s.array for s in statements(body) if isinstance(s, (Store, Accumulate))}
 
 
 def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Expr]) -> Body:
@@ -212,6 +232,23 @@ def replace_arrays(
         return stmt
 
     return tuple([in_statement(stmt) for stmt in body])
+
+
+class Names:
+    """Hands out names that are used nowhere else."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+        self.count: dict[str, int] = {}
+
+    def new(self, base: str) -> str:
+        """`base`, or if that is taken `base_1`, `base_2`, ..."""
+        name = base
+        while name in self.taken:
+            self.count[base] = self.count.get(base, 0) + 1
+            name = f"{base}_{self.count[base]}"
+        self.taken.add(name)
+        return name
 
 
 def rename_own(body: Body, prefix: str) -> Body:
@@ -263,11 +300,5 @@ def _first_step(index: Expr, var: Var) -> int:
 
 def updates_in_place(body: Body) -> bool:
     """Whether a body reads what it writes, so that doing an iteration twice would change it."""
-    written: set[Array] = set()
-    read: set[Array] = set()
-    for stmt in statements(body):
-        if isinstance(stmt, (Store, Accumulate)) and stmt.array.scope == "global":
-            written.add(stmt.array)
-        for e in expressions(stmt):
-            read.update(load.array for load in loads(e))
-    return not written.isdisjoint(read)
+    changed = {array for array in written(body) if array.scope == "global"}
+    return any(load.array in changed for load in body_loads(body))

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ...expr import Array, Expr, Load
 from ..ir import Body, For, Function, Stmt, Store
-from ..ir.rebuild import replace_arrays
+from ..ir.rebuild import replace_arrays, rewrite_body
 
 
 def overwrite(
@@ -46,20 +46,18 @@ def without_idle_stores(body: Body) -> Body:
 
     for i: out0[i] = out0[i]   ->   (nothing)
     """
-    result: list[Stmt] = []
-    for stmt in body:
+
+    def without_idle(stmt: Stmt) -> Body | None:
         match stmt:
-            case Store(array=array, index=index, value=Load() as load) if (
-                load.array == array and load.index is index and load.guard is None
+            case Store(array, index, Load(guard=None) as load) if (
+                load.array is array and load.index is index
             ):
-                continue
-            case For():
-                inside = without_idle_stores(stmt.body)
-                if inside:
-                    result.append(replace(stmt, body=inside))
-            case _:
-                result.append(stmt)
-    return tuple(result)
+                return ()
+            case For(body=()):
+                return ()
+        return None
+
+    return rewrite_body(body, without_idle)
 
 
 def _same(index: Expr) -> Expr:
