@@ -27,10 +27,12 @@ from ..graph.ir import (
     Pad,
     RandomBits,
     Reduce,
+    Reshape,
     Scatter,
     Sort,
     Winograd,
     WinogradFilter,
+    topological,
 )
 
 MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
@@ -40,6 +42,7 @@ RANDOM = 110.0  # the arithmetic of the cipher for one element
 MIN_REUSE = 3  # a contraction uses each element of both factors at least so often
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
 NODE_COST = 4.0  # what is dearer is written out in as much more code, and counts as more nodes
+FEW = 4  # values of a scatter are few that are at most such a part of what it changes
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
 _MUST_STORE = (Reduce, Fold, Join, Scatter, Sort, Contiguous, Winograd, WinogradFilter)
@@ -61,6 +64,8 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
             whole.update(node.inputs)
         elif isinstance(node, Reduce):
             whole.update(_reused_factors(node))
+        elif isinstance(node, Scatter) and _reads_its_base(node):
+            whole.add(node.values)
     must = {n for n in order if n in asked or n in whole or isinstance(n, _MUST_STORE)}
     costs = _costs(order, must)
     counted = _counted(order, must)
@@ -99,6 +104,19 @@ def arithmetic(node: Node) -> float:
 def _code(node: Node) -> int:
     """How many nodes' worth of code a node is in a kernel."""
     return max(1, int(arithmetic(node) / NODE_COST))
+
+
+def _reads_its_base(node: Scatter) -> bool:
+    """Whether a scatter's values are few and made of what it changes, as in x[i] *= 2: apart from
+    it they leave it free to take the memory of x."""
+    base = node.x
+    while isinstance(base, Reshape):
+        base = base.x
+    return (
+        isinstance(base, (Buffer, Scatter))
+        and node.values.size * FEW <= base.size
+        and base in topological([node.values])
+    )
 
 
 def _reused_factors(node: Reduce) -> list[Node]:

@@ -41,8 +41,9 @@ class Block:
         return tuple(1 if axis is None else self.sizes[axis] for axis in self.axes)
 
 
-def put_block(path: Path, source: Node, value: Node) -> Node | None:
+def put_block(path: Path, source: Node, value: Node, own: Node) -> Node | None:
     """`source` with the value's elements where the path leads; None if that is no small block.
+    `own` is a view's node: what the path shows of `source`, or of the expression it was before.
 
     rows (2,) of zeros(4, 3)   ->   scatter(zeros(4, 3), [a buffer with 2, iota], value)
     """
@@ -56,20 +57,20 @@ def put_block(path: Path, source: Node, value: Node) -> Node | None:
         value = _expanded(build.reshape(value, (1,) * len(source.shape)), block.sizes)
         return ir.Scatter(source, indices, value, "set")
     there = _on_view(block, ir.Gather(source, indices), value.shape)
-    value = _with_view(value, follow(path, source), there, source)
+    value = _with_view(value, {follow(path, source): there, own: there}, source)
     return ir.Scatter(source, indices, _on_source(block, value), "set")
 
 
-def _with_view(value: Node, shown: Node, there: Node, source: Node) -> Node:
-    """The value with `there` where it reads the view itself, as in `x[i] *= 2`."""
-    new = {shown: there}
+def _with_view(value: Node, new: dict[Node, Node], source: Node) -> Node:
+    """The value with new nodes where it reads the view itself, as in `x[i] *= 2`."""
+    views = set(new)
 
     def inputs(node: Node) -> Sequence[Node]:
-        is_read = node is shown or node is source or isinstance(node, Buffer) or node in realized
-        return () if is_read else node.inputs
+        is_read = node is source or isinstance(node, Buffer) or node in realized
+        return () if is_read or node in views else node.inputs
 
     for node in topological([value], inputs):
-        if node is not shown and any(x in new for x in inputs(node)):
+        if node not in views and any(x in new for x in inputs(node)):
             new[node] = node.with_inputs([new.get(x, x) for x in node.inputs])
     return new.get(value, value)
 
@@ -98,7 +99,7 @@ def _block(path: Path, source: Node) -> Block | None:
                 )
             elif n < len(path) - 1:
                 return None
-        else:
+        elif cls is not ir.Detach:
             return None
     return block
 

@@ -1,33 +1,34 @@
 """Memory that a tensor's next value may take over, as nobody else can see it.
 
-`x[i] = v` gives x another value as a whole: the graph has no writes. Where x alone holds its
-memory, that value is computed in it, and only the elements that differ are touched. References are
-counted before the new value is built: an expression, another tensor, a view or a NumPy array of
-these elements holds the node, the storage or the memory. Afterwards nobody can come to hold them
-but through the new value, which is computed before anything that reads it.
+`x[i] = v` gives x another value as a whole: the graph has no writes. Where nothing but that value
+reads the old one, it is computed in the old one's memory, and only the elements that differ are
+touched. This is decided when the value is computed: by then the views and expressions that the
+statement made for itself are gone. Who still holds the old value is told by counting references: an
+expression, another tensor, a view or a NumPy array holds a node, the storage or the memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from sys import getrefcount
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ..graph.ir import Buffer, Node
+from ..graph.ir import Buffer, Detach, Node
+from ..graph.structure import Structure
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .views import HELD_ONCE
 
 if TYPE_CHECKING:
-    from .core import TensorCore
+    from .sharing import Sharing
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Offer:
     """What the value `node` of a tensor may take: the memory of a Buffer."""
 
-    tensor: ref[TensorCore]
+    tensor: ref[Any]  # with it the offer ends
     node: ref[Node]
     buffer: ref[Node]
 
@@ -35,52 +36,103 @@ class Offer:
 _offers: dict[int, Offer] = {}  # by the tensor's id
 
 
-def held_alone(tensor: TensorCore) -> ref[Node] | None:
-    """The Buffer whose memory the tensor's next value may take, as it is its alone: that of its
-    value, or, if this is not computed, the one that was offered to it."""
-    if interceptor.get() is not None or tensor._base is not None or tensor._requires:
-        return None
-    if getrefcount(tensor._own) != HELD_ONCE:
-        return None
-    if isinstance(tensor._own, Buffer):
-        return ref(tensor._own) if _is_alone(tensor) else None
-    offer = _offers.get(id(tensor))
-    return None if offer is None or offer.node() is not tensor._own else offer.buffer
+def offer(tensor: Sharing, node: Node) -> None:
+    """Offer the memory of the tensor's value to `node`, which is to be its next one; or what was
+    offered to that value, if it is not computed."""
+    if interceptor.get() is not None:
+        return
+    former = tensor._own
+    earlier = _offers.get(id(tensor))
+    if isinstance(former, Buffer):
+        key = id(tensor)
+        ended = ref(tensor, lambda _: _offers.pop(key, None))
+        _offers[key] = Offer(ended, ref(node), ref(former))
+    elif earlier is not None and earlier.node() is former:
+        _offers[id(tensor)] = Offer(earlier.tensor, ref(node), earlier.buffer)
 
 
-def _is_alone(tensor: TensorCore) -> bool:
-    """Whether nobody but the node of the tensor holds its storage and memory."""
-    buffer, past = tensor._own, tensor._history
-    assert isinstance(buffer, Buffer)
-    if not isinstance(buffer.storage, DeviceBuffer) or buffer.storage.is_shared:
+def accepted(
+    tensors: Iterable[Sharing], nodes: Sequence[Node], walked: Structure | None
+) -> tuple[dict[int, Node], Structure | None]:
+    """What is offered to those of the nodes, by place, that are values of these tensors; and a
+    walk to the nodes, if one was begun or needed."""
+    found: dict[int, Node] = {}
+    for tensor in tensors if _offers else ():
+        given = _offers.pop(id(tensor), None)
+        node = None if given is None else given.node()
+        if given is None or node is None or node is not tensor._own:
+            continue  # it has another value by now
+        if node not in nodes or (tensor._requires and not isinstance(node, Detach)):
+            continue  # a gradient may yet flow through it
+        if walked is None:
+            walked = Structure(realized)
+            walked.walk(nodes)
+        if _is_read_inside(given.buffer, node, nodes, walked):
+            found[nodes.index(node)] = given.buffer()  # type: ignore[assignment]
+    return found, walked
+
+
+def _is_read_inside(
+    offered: ref[Node], own: Node, outputs: Collection[Node], walked: Structure
+) -> bool:
+    """Whether nobody can ask for a Buffer's elements once a walk's outputs, `own` among them, are
+    computed: nothing else holds a node that reads them, nor their storage or memory."""
+    buffer = offered()
+    if buffer is None or buffer not in walked.number or not _holds_alone(buffer):
         return False
-    # What the tensor was before it was computed has this storage too. It ends with the write.
-    times = HELD_ONCE + (past is not None and past in realized)
-    del past  # or it would be counted
-    is_past_alone = tensor._history is None or getrefcount(tensor._history) == HELD_ONCE
+    readers = _readers(buffer, own, walked)
+    for node in outputs:  # in memory of their own; but a gradient may yet flow through one
+        is_reader = readers.pop(node, None) is not None
+        if is_reader and node.dtype.is_float and not isinstance(node, Detach):
+            return False
+    del node  # or it would be counted
+    readers[buffer] += 2  # in this function, and among the leaves of the walk
+    return _references(readers) == [known + _IN_A_WALK for known in readers.values()]
+
+
+def _readers(buffer: Node, own: Node, walked: Structure) -> dict[Node, int]:
+    """A Buffer and the nodes that are made of it, but for `own` and what is made of that; each
+    with the references to it from the others' fields, inputs, and keys that intern them."""
+    readers = {buffer: 0}
+    for node in walked.number:
+        read = [x for x in node.inputs if x in readers]
+        for x in read:
+            readers[x] += 1
+        for name in node._fields if read else ():
+            field = getattr(node, name)
+            if isinstance(field, tuple):  # the key has the same one
+                for x in field:
+                    if x in readers:
+                        readers[x] += 1
+            elif field in readers:
+                readers[field] += 2
+        if read and node is not own:
+            readers[node] = 0
+    return readers
+
+
+def _holds_alone(buffer: Node) -> bool:
+    """Whether nobody but this node holds its storage and memory."""
+    assert isinstance(buffer, Buffer)
     return (
-        is_past_alone
-        and getrefcount(buffer.storage) == times
+        isinstance(buffer.storage, DeviceBuffer)
+        and not buffer.storage.is_shared
+        and getrefcount(buffer.storage) == HELD_ONCE
         and getrefcount(buffer.storage.memory) == HELD_ONCE
     )
 
 
-def offer(tensor: TensorCore, buffer: ref[Node] | None) -> None:
-    """Offer the tensor's new value memory that was its alone before it was written to."""
-    if buffer is not None and tensor._base is None and not isinstance(tensor._own, Buffer):
-        _offers[id(tensor)] = Offer(ref(tensor), ref(tensor._own), buffer)
+def _references(nodes: Iterable[object]) -> list[int]:
+    return [getrefcount(node) for node in nodes]
 
 
-def accepted(tensors: Sequence[TensorCore], nodes: Sequence[Node]) -> dict[int, Node]:
-    """What is offered to those of the nodes, by place, that are values of these tensors."""
-    found: dict[int, Node] = {}
-    for tensor in tensors if _offers else ():
-        offer = _offers.pop(id(tensor), None)
-        if offer is not None and offer.tensor() is tensor and offer.node() is tensor._own:
-            buffer = offer.buffer()
-            if buffer is not None and tensor._own in nodes:
-                found[nodes.index(tensor._own)] = buffer
-    return found
+def _references_in_a_walk() -> int:
+    """What `_references` says of a node that a walk's dictionary holds, and the one given."""
+    walk = {object(): 0}
+    return _references(dict(walk))[0]
+
+
+_IN_A_WALK = _references_in_a_walk()
 
 
 def moved(storage: DeviceBuffer) -> DeviceBuffer:

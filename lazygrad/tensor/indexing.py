@@ -21,7 +21,6 @@ from ..graph.ir import Node, Shape
 from .activations import Activations
 from .arguments import normalized_axis
 from .core import Array, Operand, TensorCore
-from .donate import held_alone, offer
 from .operands import broadcast_node, broadcast_shape
 from .ranges import checked, integer_range
 
@@ -67,9 +66,7 @@ class Indexing(Activations):
     def __setitem__(self, index: Any, value: Operand) -> None:
         """Give a part of this tensor other values, which are broadcast and cast. Like every change
         in place, it leaves the expressions built before as they were."""
-        memory = held_alone(self)
         self._put(index, value, "set")
-        offer(self, memory)
 
     def _put(self, index: Any, value: Operand, op: str) -> None:
         """`x[index] = value` by "set", `x[index] += value` by "sum", of equal indices too."""

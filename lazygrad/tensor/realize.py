@@ -161,7 +161,7 @@ def _compute(
     others; `walked` has been walked to them already."""
     from ..compile import realize  # the compiler is loaded when there is something to compile
 
-    donated = accepted(wanted, nodes)
+    donated, walked = accepted(wanted, nodes, walked)
     try:
         storages = realize(nodes, walked, donated) if walked or donated else realize(nodes)
     except (ConfigError, DeviceError, IndexError, OutOfMemoryError) as error:

@@ -21,6 +21,7 @@ from ..errors import DTypeError
 from ..graph.ir import Buffer, Detach, Node, Overwritten, Shape, Token
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .blocks import put_block
+from .donate import offer
 from .realize import live, shared, written
 from .views import (
     HELD_ONCE,
@@ -169,6 +170,7 @@ class Sharing:
 
     @node.setter
     def node(self, node: Node) -> None:
+        offer(self, node)
         self._base = None
         self._own = node
         self._version += 1
@@ -288,17 +290,20 @@ class Sharing:
                     "from, so it cannot take a value that requires gradient; use clone() first"
                 )
             whole = None
-            if not (requires_grad or base._requires_grad or interceptor.get()):
-                whole = put_block(self._path, base._node, node)
+            recorded = records and (requires_grad or base._requires_grad)
+            if not (recorded or interceptor.get()):
+                whole = put_block(self._path, base._node, node, self._own)
             if whole is None:
                 whole = put(self._path, base._node, node)
             base._write(whole, requires_grad, records and not detached)
+            _ = self._node  # anew, or it would hold the old value of the base
             return
         if variable:
             self.node = fresh(node)
         else:
             if self._requires and not records:
                 node = Overwritten(self._own, node)
+            offer(self, node)
             self._own = node
             self._requires = self._requires or requires_grad
             self._history = self._variable = None

@@ -14,7 +14,7 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from lazygrad import Tensor, nn
+from lazygrad import Tensor, nn, no_grad
 from lazygrad.runtime.execute import Plan
 from lazygrad.tensor import realize as realization
 
@@ -395,11 +395,17 @@ def written(at: str, x: Tensor, value: float) -> None:
         x[3:4] = value
     elif at == "tensor":
         x[Tensor([3])] = value
+    elif at == "view":
+        x[3].mul_(0).add_(value)
+    elif at == "view of a view":
+        x[2:4][1] += value - x[3:4][0]
+    elif at == "added rows":
+        x.index_add_(0, Tensor([3]), value - x[3:4])
     else:
         x[np.array([3])] = value
 
 
-ROWS = ["int", "slice", "tensor", "array"]
+ROWS = ["int", "slice", "tensor", "array", "view", "view of a view", "added rows"]
 
 
 @pytest.mark.parametrize("at", ROWS)
@@ -456,6 +462,36 @@ def test_memory_that_others_see_never_changes(at: str, holder: str, is_late: boo
         held = given
     values = held if isinstance(held, np.ndarray) else held.numpy()
     assert values.max() == values.min() == 1.0
+
+
+def test_a_view_writes_where_its_base_lies() -> None:
+    x = Tensor.zeros(64, 16).contiguous().realize()
+    row = x[3]
+    for _ in range(4):
+        row += 1
+        x.realize()
+    place = address(x)
+    row *= 3
+    assert x.sum().item() == 12 * 16
+    assert address(x) == place
+    assert row.tolist() == [12.0] * 16
+
+
+def test_a_row_of_a_parameter_is_written_where_it_lies() -> None:
+    weight = Tensor.ones(64, 16).contiguous().requires_grad_().realize()
+    places = set()
+    for _ in range(3):
+        with no_grad():
+            weight[3] *= 2
+        places.add(address(weight.realize()))
+    assert len(places) == 1
+    loss = (weight * weight).sum()
+    with no_grad():
+        weight[3] = 0
+    weight.realize()
+    loss.backward()  # of the value that the loss was computed with
+    assert weight.grad is not None
+    assert weight.grad[3, 0].item() == 16.0
 
 
 def test_equal_writes_are_computed_again() -> None:
