@@ -15,7 +15,7 @@ from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ..graph.ir import Buffer, Detach, Node
+from ..graph.ir import Buffer, Detach, Node, Reshape, Scatter
 from ..graph.structure import Structure
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .views import HELD_ONCE
@@ -62,6 +62,8 @@ def accepted(
         node = None if given is None else given.node()
         if given is None or node is None or node is not tensor._own:
             continue  # it has another value by now
+        if not _touches_little(node):
+            continue  # which memory it is in makes no difference, but would make another program
         if node not in nodes or (tensor._requires and not isinstance(node, Detach)):
             continue  # a gradient may yet flow through it
         if walked is None:
@@ -70,6 +72,13 @@ def accepted(
         if _is_read_inside(given.buffer, node, nodes, walked):
             found[nodes.index(node)] = given.buffer()  # type: ignore[assignment]
     return found, walked
+
+
+def _touches_little(node: Node) -> bool:
+    """Whether a value is an earlier one with some elements changed."""
+    while isinstance(node, (Detach, Reshape)):
+        node = node.x
+    return isinstance(node, Scatter)
 
 
 def _is_read_inside(
