@@ -41,6 +41,7 @@ that no code can be written for gets the loops that `lower` made (runtime/fallba
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -83,6 +84,7 @@ from .schedule.keep import keep
 from .schedule.layout import choose_layouts, copy_convolved
 from .schedule.memory import MemoryPlan, plan_memory
 from .schedule.place import place
+from .schedule.scan import split_scans
 from .schedule.show import member_lines, title
 from .schedule.split import split_reductions
 from .schedule.split_groups import split_for_groups
@@ -265,6 +267,9 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
         outputs = stages.run("joined", select_joined, outputs)
     if machine.gpu:  # here: how many parts depends on the device
         outputs = stages.try_to("groups", split_for_groups, outputs, machine.cores)
+    # the loops of a scan sum in float64
+    rows = -(-machine.cores // 4) if machine.float64 and not machine.gpu else sys.maxsize
+    outputs = stages.try_to("scan", split_scans, outputs, rows)
     if machine.float64:
         outputs = stages.try_to("widen", widen_scatters, outputs)
     if config.WINOGRAD and not machine.gpu and not machine.local_bytes:  # as for chains

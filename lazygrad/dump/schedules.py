@@ -27,6 +27,7 @@ LEGEND = [
     ("join", "join: parts computed into their places"),
     ("scatter", "scatter"),
     ("sort", "sort"),
+    ("scan", "scan"),
 ]
 
 

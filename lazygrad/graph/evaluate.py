@@ -168,6 +168,12 @@ def _reduce(node: ir.Reduce, x: Array) -> Array:
     return convert(np.asarray(combined), node.dtype)
 
 
+@case(ir.CumSum)
+def _cumsum(node: ir.CumSum, x: Array) -> Array:
+    wide = _accumulated(x, node.dtype)
+    return convert(np.cumsum(wide, node.axis, dtype=wide.dtype), node.dtype)
+
+
 @case(ir.Reshape)
 def _reshape(node: ir.Reshape, x: Array) -> Array:
     return x.reshape(node.shape)

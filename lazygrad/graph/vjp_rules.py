@@ -244,6 +244,17 @@ def vjp_reduce(g: Node, out: ir.Reduce) -> Cotangents:
     return (Where(found, unreduce(Div(g, count), x.shape, out.axes), zeros_like(x)),)
 
 
+@vjp(ir.CumSum)
+def vjp_cumsum(g: Node, out: ir.CumSum) -> Cotangents:
+    """y_i = sum of x_j for j <= i:   dx_j = sum of g_i for i >= j"""
+    n = out.shape[out.axis]
+
+    def reverse(x: Node) -> Node:
+        return build.slice_axis(x, out.axis, n - 1, n, -1) if n > 1 else x
+
+    return (reverse(ir.CumSum(reverse(g), out.axis)),)
+
+
 def _to_first(g: Node, found: Node, axes: tuple[int, ...]) -> Node:
     """g where `found` holds for the first time along `axes`, in row-major order; else 0."""
     kept = [n if axis in axes else 1 for axis, n in enumerate(g.shape)]

@@ -30,6 +30,7 @@ from .merge import merge
 from .padding import skip_padding
 from .primitives import Schedule
 from .rows import plan_inner, plan_rows, vectorize_rows
+from .scan import interleave_rows
 from .split import split_divided
 from .unroll import unroll
 from .vectorize import vectorize
@@ -117,6 +118,8 @@ def _choose(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
     """Schedule a kernel's loops for a CPU; the reason for the plan."""
     if kind == "sort":
         return "merging is one step after another"
+    if kind == "scan":
+        return interleave_rows(s, machine.vector_bytes // 8)
     found = recognise(s.body) if kind == "contraction" else None
     if found is not None:
         tiling = plan_contraction(found, machine, rank)

@@ -21,6 +21,7 @@ from math import prod
 from ..expr import Expr, Literal, Op, Var, leaves
 from ..graph.ir import (
     Buffer,
+    CumSum,
     Fold,
     Join,
     Node,
@@ -145,7 +146,7 @@ class _Fuser:
 
     def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
         """Join the last kernel this node reads, where each position reads only its own."""
-        if group.kind in ("join", "scatter", "sort", "filter"):
+        if group.kind in ("join", "scatter", "sort", "scan", "filter"):
             return False
         if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
             return False
@@ -376,6 +377,8 @@ def _kind(node: Node, reads: Sequence[Access]) -> str:
             return "scatter"
         case Sort():
             return "sort"
+        case CumSum():
+            return "scan"
         case WinogradFilter():
             return "filter"
         case Winograd():

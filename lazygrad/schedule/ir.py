@@ -29,8 +29,8 @@ Semantics:
 - kinds: "map" has no reduction and no inner loops; "row" is the general form; "contraction" is a
   sum of products in which both factors are used again and again, with elementwise members on its
   result; "winograd" is a convolution by tiles, with elementwise members on its result too, and
-  "filter" the transform of its filters; "join" computes each part into its place; it, "scatter"
-  and "sort" are one node each; "chain" is above.
+  "filter" the transform of its filters; "join" computes each part into its place; it, "scatter",
+  "sort" and "scan" (cumulative sums) are one node each; "chain" is above.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ from ..graph.ir import Node
 from ..index import add, flatten, floordiv, mod, mul, strides
 
 KINDS = (
-    "map", "row", "contraction", "winograd", "filter", "join", "scatter", "sort", "chain",
+    "map", "row", "contraction", "winograd", "filter", "join", "scatter", "sort", "scan",
+    "chain",
 )  # fmt: skip
 # Some are lowered to loop nests of other kinds, one or several.
 _NESTS = {

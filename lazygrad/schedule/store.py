@@ -15,6 +15,7 @@ from ..graph.ir import (
     Cast,
     Const,
     Contiguous,
+    CumSum,
     Elementwise,
     Expand,
     Fold,
@@ -45,7 +46,7 @@ NODE_COST = 4.0  # what is dearer is written out in as much more code, and count
 FEW = 4  # values of a scatter are few that are at most such a part of what it changes
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
-_MUST_STORE = (Reduce, Fold, Join, Scatter, Sort, Contiguous, Winograd, WinogradFilter)
+_MUST_STORE = (Reduce, CumSum, Fold, Join, Scatter, Sort, Contiguous, Winograd, WinogradFilter)
 _LEAVES = (Buffer, Const, Iota)
 
 Use = tuple[Node, int]  # the kernel's node that evaluates it, and at which of its index maps

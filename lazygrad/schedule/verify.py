@@ -7,7 +7,7 @@ from ..graph.ir import Buffer, Node
 from .access import is_bijection, reduced_variables
 from .ir import KINDS, Kernel, Member, Schedule, axis_variables
 
-_ONE_NODE = ("join", "scatter", "sort")
+_ONE_NODE = ("join", "scatter", "sort", "scan")
 
 
 def verify(schedule: Schedule) -> None:

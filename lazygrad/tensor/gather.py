@@ -329,7 +329,7 @@ class Gathering(Indexing):
             raise ShapeError(f"mode: axis {axis} of {self.shape} is empty")
         ordered, position = self.detach().gather(place, order), self._places(place, int64)
         # a run of equal values begins where the one before differs (or at 0, whatever that says)
-        start = ordered.ne(ordered.roll(1, place)).where(position, 0)._scan("mode", "max", place, 0)
+        start = ordered.ne(ordered.roll(1, place)).where(position, 0)._scan("mode", "max", place)
         longest = (position - start).argmax(place, keepdim=True)
         return self._found(place, order.gather(place, longest), keepdim)
 
@@ -367,9 +367,9 @@ class Gathering(Indexing):
         x = self.detach()
         if not self.shape:
             return Found(self.clone(), self._from_node(Const(0, int64)))
-        best = x._scan(f"cum{op}", op, place, self.dtype.min if op == "max" else self.dtype.max)
+        best = x._scan(f"cum{op}", op, place)
         own = self._from_node(_walk(self.shape, place))
-        index = (x.eq(best) | x.isnan()).where(own, 0)._scan(f"cum{op}", "max", place, 0)
+        index = (x.eq(best) | x.isnan()).where(own, 0)._scan(f"cum{op}", "max", place)
         return Found(self.gather(place, index), index)
 
     def cummax(self, axis: int = 0) -> Found[Self]:

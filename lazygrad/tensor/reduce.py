@@ -12,18 +12,17 @@ from ..dtypes import DType, bool_, float32, int32, int64, to_dtype, uint8, uint3
 from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import (
-    REDUCTIONS,
     Const,
+    CumSum,
     Detach,
     Iota,
     Node,
     Reduce,
-    Reshape,
-    Window,
 )
+from ..graph.scan import scan_in_blocks
 from .arguments import normalized_axes, normalized_axis
 from .core import Operand, TensorCore
-from .joining import Joining, pad_node
+from .joining import Joining
 from .operands import broadcast_node, cast_node
 from .precision import rounded_once
 from .ranges import declared
@@ -368,29 +367,32 @@ class Reduction(Joining):
 
     # ------------------------------------------------------------------- scans
 
-    def _scan(self, name: str, op: str, axis: int, identity: Any) -> Self:
-        """Element i is elements 0 to i combined by op.
-
-        Blocks are scanned by brute force, then the blocks' totals by a scan in turn: the work is
-        linear, and rounding errors grow with the logarithm of the length.
-        """
+    def _scan(self, name: str, op: str, axis: int) -> Self:
+        """Element i is elements 0 to i combined by op."""
         axis = normalized_axis(name, axis, self.ndim)
         if self.ndim == 0 or self.shape[axis] <= 1:
             return self.clone()
         x = self.movedim(axis, -1)
-        return x._derived(_scan_last(x._node, op, identity)).movedim(-1, axis)
+        return x._derived(scan_in_blocks(x._node, op)).movedim(-1, axis)
 
     def cumsum(self, axis: int = 0, dtype: Any = None) -> Self:
         """The sum of the elements up to each one, itself included; of integers as int64."""
-        return self.cast(dtype or _accumulator(self.dtype))._cumulative("cumsum", "sum", axis, 0)
+        return self.cast(dtype or _accumulator(self.dtype))._cumulative_sum(axis)
+
+    @rounded_once()
+    def _cumulative_sum(self, axis: int) -> Self:
+        axis = normalized_axis("cumsum", axis, self.ndim)
+        if self.ndim == 0 or self.shape[axis] <= 1:
+            return self.clone()
+        return self._derived(CumSum(self._node, axis))
 
     def cumprod(self, axis: int = 0, dtype: Any = None) -> Self:
         """The product of the elements up to each one, itself included; of integers as int64."""
-        return self.cast(dtype or _accumulator(self.dtype))._cumulative("cumprod", "prod", axis, 1)
+        return self.cast(dtype or _accumulator(self.dtype))._cumulative_product(axis)
 
     @rounded_once()
-    def _cumulative(self, name: str, op: str, axis: int, identity: int) -> Self:
-        return self._scan(name, op, axis, identity)
+    def _cumulative_product(self, axis: int) -> Self:
+        return self._scan("cumprod", "prod", axis)
 
     @rounded_once()
     def logcumsumexp(self, axis: int = 0) -> Self:
@@ -424,25 +426,3 @@ def _ties(axis: Axes) -> str:
 def _accumulator(dtype: DType) -> DType:
     """The dtype that sums and products of `dtype` have."""
     return dtype if dtype.is_float else int64
-
-
-_BLOCK = 8  # elements scanned by brute force; larger does more work, smaller more passes
-
-
-def _scan_last(node: Node, op: str, identity: Any) -> Node:
-    """The running combination along the last axis."""
-    *outer, n = node.shape
-    whole = [(0, 0)] * len(outer)
-    last = len(outer)
-    if n <= _BLOCK:
-        windows = Window(pad_node(node, [*whole, (n - 1, 0)], identity), last, n)
-        return Reduce(windows, op, (last + 1,))
-    blocks = -(-n // _BLOCK)
-    padded = pad_node(node, [*whole, (0, blocks * _BLOCK - n)], identity)
-    inner = _scan_last(Reshape(padded, (*outer, blocks, _BLOCK)), op, identity)
-    totals = build.reshape(build.slice_axis(inner, last + 1, _BLOCK - 1, 1), (*outer, blocks))
-    # what comes before block i is the combination of the blocks 0 to i - 1
-    before = pad_node(_scan_last(totals, op, identity), [*whole, (1, -1)], identity)
-    before = broadcast_node("scan", Reshape(before, (*outer, blocks, 1)), inner.shape)
-    result = Reshape(REDUCTIONS[op](before, inner), (*outer, blocks * _BLOCK))
-    return build.slice_axis(result, last, 0, n)

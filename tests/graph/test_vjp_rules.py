@@ -85,6 +85,7 @@ CASES = [
     ("join", lambda leaf, x, y: ir.Join((x, ir.Mul(y, y), x), 1), [SIGNED, OTHER]),
     ("window", lambda leaf, x: ir.Window(x, 1, 3, 2, 1), [IMAGE]),
     ("window with dilation", lambda leaf, x: ir.Window(x, 1, 2, 1, 3), [IMAGE]),
+    ("cumsum", lambda leaf, x: ir.CumSum(x, 1), [SIGNED]),
     ("fold", lambda leaf, x: ir.Fold(x, 0, 7, 3, 2), [IMAGE[:, :, :2]]),
     ("gather", gather, [SIGNED]),
     ("scatter sum", scatter("sum"), [ROW, ROW[1:] * 2]),

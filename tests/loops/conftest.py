@@ -102,6 +102,8 @@ SAMPLES: dict[str, Callable[[], Tensor]] = {
     "first of a sort": lambda: _values(3, 40).argsort(1)[:, :2],
     "sort of long rows": lambda: (_values(70, 2) * 1e3).argsort(0),
     "sort of wide keys": lambda: (_values(260) * 1e5).long().argsort(descending=True),
+    "scan": lambda: _values(7, 9).cumsum(1),
+    "scan of columns": lambda: (_values(3, 7, 9) * 2).cumsum(1),
     "sort": lambda: _values(4, 7).argsort(0, descending=True),
 }
 

@@ -40,7 +40,7 @@ def large(gpu: Machine) -> Machine:
 
 
 def test_values_stay(any_sample: Any, gpu: Machine) -> None:
-    if any_sample.kernel.kind != "sort":
+    if any_sample.kernel.kind not in ("sort", "scan"):
         body, _ = spread_rows(*parts(any_sample.function.body), gpu)
         any_sample.agrees(any_sample.with_body(body))
 

@@ -27,6 +27,6 @@ def test_sorting(sample: Any, scratch: int | None) -> None:
     few.agrees(lower(few.kernel, "sort", scratch))
 
 
-@pytest.mark.parametrize("name", ["softmax", "matmul", "scatter", "sort"])
+@pytest.mark.parametrize("name", ["softmax", "matmul", "scatter", "sort", "scan"])
 def test_text(sample: Any, golden: Any, name: str) -> None:
     golden(f"lower_{name}.txt", show(sample(name).function))

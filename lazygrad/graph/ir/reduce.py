@@ -50,6 +50,21 @@ class Reduce(Node):
         return kept, self.x.dtype
 
 
+class CumSum(Node):
+    """The sum of the elements up to each one along an axis, itself included.
+
+    float32 is accumulated in float64, float16 and bfloat16 in float32, and rounded once an element.
+    """
+
+    x: Node
+    axis: int
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if not 0 <= self.axis < len(self.x.shape):
+            raise ShapeError(f"cumsum: axis {self.axis} is outside shape {self.x.shape}")
+        return self.x.shape, self.x.dtype
+
+
 class Fold(Node):
     """The adjoint of Window: out[..., i, ...] = sum of x[..., o, ..., k] with
     o * stride + k * dilation = i.  x's last axis is k; `axis` becomes one of `size_` elements.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ...schedule.ir import Kernel
 from ..ir import Function
 from .rows import Lowering
+from .scan import lower_scan
 from .share import share_loops
 from .sort import lower_sort
 from .winograd import lower_filter, lower_winograd
@@ -37,6 +38,8 @@ def lower(
         return shared
     if kernel.kind == "sort":
         return lower_sort(kernel, name, scratch)
+    if kernel.kind == "scan":
+        return lower_scan(kernel, name)
     if kernel.kind == "filter":
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":

@@ -1,0 +1,59 @@
+"""Lower a kernel that scans: the sum so far is written at each step.
+
+    cumsum(x, 1):    serial i0: acc[0] = 0
+                     serial i0: serial i1: acc[0] += x[i0, i1]; out[i0, i1] = acc[0]
+
+float32 is summed in float64 and rounded once an element, as PyTorch does it.
+"""
+
+from __future__ import annotations
+
+from ...dtypes import DType, float32, float64
+from ...expr import Array, Cast, Expr, Literal, Load, Var
+from ...graph.ir import CumSum, Node
+from ...index import flatten
+from ...schedule.access import MultiIndex
+from ...schedule.ir import Kernel
+from ..ir import Accumulate, Alloc, Body, Function, Store
+from ..ir.rebuild import nest
+from .rows import accumulator_dtype
+from .value import Values
+
+
+def lower_scan(kernel: Kernel, name: str) -> Function:
+    """Loops for a kernel of kind scan.
+
+    Ensures: loops over rows are outermost and independent; in each row is one loop.
+    """
+    (member,) = kernel.members
+    node = member.node
+    assert isinstance(node, CumSum)
+    inputs = {x: Array(f"in{n}", x.dtype, x.size) for n, x in enumerate(kernel.inputs)}
+
+    def read(x: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
+        if x not in inputs:
+            return None
+        layout = kernel.layouts.get(x)
+        place = layout.offset(index, x.shape) if layout else flatten(index, x.shape)
+        return Load(inputs[x], place, guard)
+
+    index = tuple(Var(f"i{axis}", n) for axis, n in enumerate(node.shape))
+    rows = [v for axis, v in enumerate(index) if axis != node.axis and v.extent > 1]
+    total = Array("acc", _total_dtype(node.dtype), 1, "register")
+    out = Array("out0", node.dtype, node.size)
+    term, first = Values(read).of(node.x, index, ()), Literal(0)
+    step: Body = (
+        Accumulate(total, first, "sum", _converted(term, total.dtype)),
+        Store(out, flatten(index, node.shape), _converted(Load(total, first), node.dtype)),
+    )
+    body: Body = (Alloc(total), Store(total, first, Literal(0, total.dtype)))
+    body = (*body, *nest([index[node.axis]], step))
+    return Function(name, (out, *inputs.values()), 1, nest(rows, body))
+
+
+def _total_dtype(dtype: DType) -> DType:
+    return float64 if dtype == float32 else accumulator_dtype(dtype)
+
+
+def _converted(x: Expr, dtype: DType) -> Expr:
+    return x if x.dtype == dtype else Cast(x, dtype)

@@ -1,0 +1,37 @@
+"""Write cumulative sums as ordinary nodes where one thread a row would leave cores idle.
+
+    cumsum(x)  ->  sums of windows of 8, and the cumulative sum of every eighth of them, added
+
+A kernel of kind "scan" reads and writes memory once, but goes along a row one element after
+another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..graph import simplify
+from ..graph.build import move_axis
+from ..graph.ir import CumSum, Node
+from ..graph.scan import scan_in_blocks
+from ..rewrite import Rules, rewrite
+
+
+def split_scans(outputs: Sequence[Node], rows: int) -> list[Node]:
+    """Replace cumulative sums of fewer than `rows` rows.
+
+    Requires: a simplified graph. Ensures: equal values, but for rounding.
+    """
+    rules = Rules[Node]()
+
+    @rules.rule(CumSum)
+    def scan_of_few_rows(node: CumSum) -> Node | None:
+        """cumsum(x)  ->  a scan of blocks and of their totals"""
+        if node.size >= rows * node.shape[node.axis]:
+            return None
+        last = len(node.shape) - 1
+        made = scan_in_blocks(move_axis(node.x, node.axis, last), "sum")
+        return move_axis(made, last, node.axis)
+
+    changed = rewrite(outputs, rules)
+    return changed if changed == list(outputs) else rewrite(changed, simplify.RULES)
