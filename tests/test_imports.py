@@ -42,6 +42,7 @@ LAYERS = [
     "transforms",
     "jit",
     "nn",
+    "helpers",
     "",  # the package itself, with the public names
 ]
 """A module may import from its own layer and from those before it. The longest match counts."""

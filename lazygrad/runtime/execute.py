@@ -12,6 +12,7 @@ import numpy as np
 from .. import config
 from ..dtypes import DType
 from ..graph.ir import Source
+from . import counters
 from .buffer import DeviceBuffer
 from .flags import Check, Flags, look
 from .report import report_run
@@ -137,6 +138,8 @@ class Plan:
             memories.extend(self.flags.memories())
         for allocate in self.allocations:
             memories.append(allocate())
+        if counters.runs is not None:
+            counters.runs[self] += 1
         if config.DEBUG:
             self._run_reporting(memories)
         else:
@@ -182,4 +185,6 @@ class Plan:
             step(memories)
         for run in self.programs():
             run.device.synchronize()
-        report_run(self.programs(), perf_counter() - start, self.peak_bytes)
+        seconds = perf_counter() - start
+        counters.add_seconds(seconds)
+        report_run(self.programs(), seconds, self.peak_bytes)

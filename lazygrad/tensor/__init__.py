@@ -63,6 +63,11 @@ class Tensor(Protocols):
         `@Tensor.train()` inside the function."""
         return Mode(mode)
 
+    @classmethod
+    def test(cls, mode: bool = True) -> Mode:
+        """`Tensor.train(False)`: evaluation, as a context or from now on."""
+        return Mode(not mode)
+
 
 _SPELLINGS = {"dim": "axis", "dims": "axes", "dim0": "axis0",
               "dim1": "axis1", "dim2": "axis2", "start_dim": "start_axis", "end_dim": "end_axis",

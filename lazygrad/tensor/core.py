@@ -18,14 +18,14 @@ import numpy as np
 
 from ..dtypes import DType, bfloat16, to_dtype
 from ..errors import DeviceError, DTypeError, ShapeError
-from ..graph.ir import Buffer, Cast, Contiguous, Copy, Detach, Node, Shape
+from ..graph.ir import Buffer, Cast, Contiguous, Copy, Custom, Detach, Node, Shape
 from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
 from .arguments import normalized_axis
 from .mode import HasMode
 from .realize import realize_all
 from .sharing import Sharing, fresh, grad_enabled, owners
-from .views import Path, follow, is_detached
+from .views import Path, contiguous_strides, follow, is_detached
 
 MAX_LOOKED_AT = 256  # nodes of a past, for whether it carries gradient
 
@@ -80,6 +80,23 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     nelement, ndimension = numel, dim
 
+    def is_complex(self) -> bool:
+        """False: there are no complex numbers."""
+        return False
+
+    def is_signed(self) -> bool:
+        """Whether the dtype has negative numbers."""
+        return self._node.dtype.kind in ("int", "float")
+
+    def is_nonzero(self) -> bool:
+        """Whether the one value is not 0."""
+        return bool(self)
+
+    def stride(self, axis: int | None = None) -> tuple[int, ...] | int:
+        """The distances of elements along the axes, in elements of the base's memory."""
+        found = self._strides() or contiguous_strides(self.shape)
+        return found if axis is None else found[normalized_axis("stride", axis, self.ndim)]
+
     def element_size(self) -> int:
         """Bytes an element."""
         return self._node.dtype.itemsize
@@ -91,6 +108,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         return self.shape[normalized_axis("size", axis, self.ndim)]
 
     def is_floating_point(self) -> bool:
+        """Whether the elements are floats."""
         return self._node.dtype.is_float
 
     @property
@@ -213,10 +231,8 @@ class TensorCore(Sharing, metaclass=HasMode):
             notes += ", requires_grad=True"
         storage = self.storage
         if storage is None:
-            return f"Tensor(lazy, {notes})"
-        if self.numel() > 64:
-            return f"Tensor(realized, {notes})"
-        lines = np.array2string(self.numpy(), separator=", ", prefix="Tensor(")
+            return f"Tensor(lazy, {notes}; numpy() computes it)"
+        lines = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=64)
         return f"Tensor({lines}, realized, {notes})"
 
     @classmethod
@@ -308,6 +324,19 @@ class TensorCore(Sharing, metaclass=HasMode):
         kernel. Where they lie so already this is a view, else a copy."""
         node = Contiguous(self._node)
         return self._viewed(node) if self.is_contiguous() else self._derived(node)
+
+    def contiguous_backward(self) -> Self:
+        """These values, whose gradient is brought into memory of its own."""
+        node = self._node
+        return self._derived(Custom(node, (node,), lambda g, node: (Contiguous(g),)))
+
+    def replace(self, value: TensorCore) -> Self:
+        """`assign`, of a tensor of this shape and dtype. Raises ShapeError or DTypeError."""
+        if value.shape != self.shape:
+            raise ShapeError(f"replace: a value of shape {value.shape} for {self.shape}")
+        if value.dtype != self.dtype:
+            raise DTypeError(f"replace: a value of {value.dtype} for {self.dtype}")
+        return self.assign(value)
 
     def clone(self) -> Self:
         """Another tensor with these values; gradient flows through it."""

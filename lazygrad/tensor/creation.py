@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 from weakref import ref
 
@@ -36,8 +37,9 @@ class Creation(TensorCore):
         """A tensor of `data`: a number, nested lists or tuples of numbers, a NumPy array.
 
         Python floats become float32, ints int64, bools bool; NumPy arrays and scalars keep their
-        dtype; `dtype` overrides. An array is copied unless it is read-only, so that writing to it
-        later cannot change the tensor; `Tensor.from_numpy` shares the memory.
+        dtype; `dtype` overrides. A bytes object, and the file of a `pathlib.Path`, which is mapped
+        into memory, are uint8, or elements of `dtype`. An array is copied unless it is read-only,
+        so that writing to it later cannot change the tensor; `Tensor.from_numpy` shares the memory.
 
         Raises DTypeError for values that no dtype holds, ShapeError for lists of unequal lengths.
         """
@@ -51,6 +53,10 @@ class Creation(TensorCore):
     def _from_data(cls, data: Any, dtype: Any = None, device: str | None = None) -> Self:
         target = None if dtype is None else to_dtype(dtype)
         place = Device.DEFAULT if device is None else Device.canonical(device)
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            data = np.frombuffer(data, np.uint8 if target is None else target.numpy)
+        elif isinstance(data, Path):
+            data = np.memmap(data, np.uint8 if target is None else target.numpy, mode="r")
         if isinstance(data, TensorCore):
             made = cls._from_node(data._node).to(place, target)
             return made.detach()
@@ -133,10 +139,22 @@ class Creation(TensorCore):
         device: str | None = None,
         requires_grad: bool = False,
     ) -> Self:
-        """Values that do not matter (they are 0, so that no run depends on old memory)."""
+        """Values that do not matter (they are 0, so that no run depends on old memory). With a
+        device of "disk:PATH", the values in that file, mapped into memory."""
+        if isinstance(device, str) and device.lower().startswith("disk:"):
+            sizes, kind = shape_of("empty", *shape), to_dtype(dtype or float)
+            return cls.from_numpy(np.memmap(device[5:], kind.numpy, mode="r", shape=sizes))
         return cls.full(
             shape_of("empty", *shape), 0, dtype or dtypes.default_float, device, requires_grad
         )
+
+    @classmethod
+    def from_url(cls, url: str, device: str | None = None) -> Self:
+        """The bytes at a URL, downloaded now, as uint8."""
+        from urllib.request import urlopen  # which takes 20 ms to import
+
+        with urlopen(url, timeout=30) as response:
+            return cls(response.read(), device=device)
 
     @classmethod
     def _positions(cls, n: int, dtype: DType = int64) -> Self:

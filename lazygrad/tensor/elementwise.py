@@ -185,6 +185,10 @@ class Elementwise(Autograd):
             node = cast_node(arithmetic.integer_power(a, b), dtype)
         return self._derived(node, *tensors_in((y,)))
 
+    def idiv(self, y: Operand) -> Self:
+        """The quotient of integers, rounded towards zero."""
+        return self.div(y, rounding_mode="trunc")
+
     def neg(self) -> Self:
         """-x. Raises DTypeError for bools."""
         if self.dtype == bool_:
@@ -453,6 +457,7 @@ class Elementwise(Autograd):
         """x >> y; the sign is kept."""
         return self._binary("bitwise_right_shift", ir.Shr, y)
 
+    xor = bitwise_xor
     lshift, rshift = bitwise_left_shift, bitwise_right_shift
 
     def bitcast(self, dtype: Any) -> Self:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
 from .arguments import normalized_axis, shape_of
@@ -308,6 +310,34 @@ class Joining(Movement):
             (-2, -1), (first, second)
         )
 
+    def rearrange(self, formula: str, **sizes: int) -> Self:
+        """Axes taken apart, put in another order and joined, as in einops:
+        `x.rearrange("b (h w) c -> b c h w", h=4)`. Axes in brackets are one; "..." are any."""
+        left, arrow, right = formula.partition("->")
+        if not arrow:
+            raise ArgumentError(f"rearrange: {formula!r} has no ->")
+        groups, wanted = (_axis_groups(side, self.ndim, left) for side in (left, right))
+        if len(groups) != self.ndim:
+            raise ShapeError(f"rearrange: {formula!r} has {len(groups)} axes, not {self.ndim}")
+        apart: list[int] = []
+        for names, n in zip(groups, self.shape, strict=True):
+            own = [1 if name == "1" else sizes.get(name, -1) for name in names]
+            own = [n] if len(own) == 1 else own
+            if own.count(-1) == 1:
+                known = -math.prod(own)
+                own[own.index(-1)] = n // known if known else 0
+            if math.prod(own) != n:
+                raise ShapeError(f"rearrange: {formula!r}: {names} is no axis of {n}")
+            apart += own
+        flat = [name for names in groups for name in names]
+        names_right = [name for names in wanted for name in names if name != "1"]
+        if sorted(names_right) != sorted(name for name in flat if name != "1"):
+            raise ArgumentError(f"rearrange: {formula!r} names other axes right than left")
+        order = [flat.index(name) for name in names_right]
+        x = self.reshape(apart).permute(order + [i for i in range(len(flat)) if i not in order])
+        size = dict(zip(flat, apart, strict=True))
+        return x.reshape([math.prod(size.get(name, 1) for name in names) for names in wanted])
+
     def meshgrid(self, *others: TensorCore, indexing: str = "ij") -> tuple[Self, ...]:
         """Each vector's values along an axis of its own, all expanded to one shape.
 
@@ -327,6 +357,14 @@ class Joining(Movement):
         if indexing == "xy" and count > 1:
             grids = [grid.transpose(0, 1) for grid in grids]
         return tuple(grids)
+
+
+def _axis_groups(side: str, rank: int, left: str) -> list[list[str]]:
+    """The names of each axis on one side of an einops formula, "..." spelled out by numbers."""
+    named = re.sub(r"\([^)]*\)", "x", left.replace("...", "")).split()
+    dots = " ".join(f"dots{i}" for i in range(rank - len(named)))
+    tokens = re.findall(r"\([^)]*\)|\w+", side.replace("...", f" {dots} "))
+    return [token.strip("()").split() for token in tokens]
 
 
 def _joined_along(first: Any, others: Sequence[Any], axis: int) -> tuple[list[Any], int]:

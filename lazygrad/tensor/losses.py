@@ -145,6 +145,11 @@ class Losses(Resampling):
         axis = min(1, self.ndim - 1)
         x = self._real("cross_entropy")
         t = self._as_tensor("cross_entropy", target)
+        if t.dtype.is_float and t.shape != self.shape and t.ndim == self.ndim - 1:
+            raise ShapeError(
+                f"cross_entropy: input {self.shape} and target {t.shape} differ: probabilities "
+                f"have the input's shape; class numbers are integers (target.long()), not {t.dtype}"
+            )
         if t.dtype.is_float:
             return x._soft_cross_entropy(t, axis, weight, reduction, label_smoothing)
         shifted = x - x._top("cross_entropy", axis)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,6 +63,14 @@ class HasMode(type):
     @training.setter
     def training(cls, mode: bool) -> None:
         choose_mode(mode or None)
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        if name in ("no_grad", "enable_grad") and isinstance(value, bool):
+            raise AttributeError(
+                f"Tensor.{name} = {value}: write `with Tensor.{name}():` around a block, or "
+                f"@Tensor.{name}() above a function"
+            )
+        super().__setattr__(name, value)
 
 
 class Mode:

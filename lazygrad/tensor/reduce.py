@@ -234,7 +234,9 @@ class Reduction(Joining):
 
     def _float_only(self, name: str) -> None:
         if not self.dtype.is_float:
-            raise DTypeError(f"{name}: needs floats, this is {self.dtype}; cast it first")
+            raise DTypeError(
+                f"{name}: needs floats, this is {self.dtype}; write x.float().{name}(...)"
+            )
 
     def mean(self, axis: Axes = None, keepdim: bool = False, dtype: Any = None) -> Self:
         """The arithmetic mean of floats; nan of nothing. Raises DTypeError for integers."""

@@ -61,15 +61,17 @@ def test_realize_computes_several_together(computed: Any) -> None:
 
 def test_repr_says_whether_a_tensor_is_realized(computed: Any) -> None:
     x = Tensor([1.0, 2.0]) + 1
-    assert repr(x) == f"Tensor(lazy, shape=(2,), dtype=float32, device={Device.DEFAULT})"
+    assert repr(x) == (
+        f"Tensor(lazy, shape=(2,), dtype=float32, device={Device.DEFAULT}; numpy() computes it)"
+    )
     x.realize()
     assert repr(x) == (
         f"Tensor([2., 3.], realized, shape=(2,), dtype=float32, device={Device.DEFAULT})"
     )
-    big = Tensor.ones(100, requires_grad=True).realize()
+    big = Tensor.arange(100.0).realize()
     assert repr(big) == (
-        f"Tensor(realized, shape=(100,), dtype=float32, device={Device.DEFAULT}, "
-        "requires_grad=True)"
+        "Tensor([ 0.,  1.,  2., ..., 97., 98., 99.], realized, shape=(100,), dtype=float32, "
+        f"device={Device.DEFAULT})"
     )
 
 

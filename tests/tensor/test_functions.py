@@ -124,3 +124,22 @@ def test_memory_is_shared_by_dlpack() -> None:
     assert np.shares_memory(lazygrad.from_dlpack(array).numpy(), array)
     with pytest.raises(TypeError, match="bfloat16"):
         x.bfloat16().__dlpack__()
+
+
+def test_what_goes_wrong_often_is_explained() -> None:
+    with pytest.raises(AttributeError, match=r"with Tensor\.no_grad\(\):"):
+        Tensor.no_grad = True  # type: ignore[misc, assignment]
+    with pytest.raises(TypeError, match=r"mean: needs floats, this is bool; write x\.float\(\)"):
+        (Tensor([1]) == Tensor([1])).mean()
+    with pytest.raises(ValueError, match=r"class numbers are integers \(target\.long\(\)\)"):
+        Tensor.rand(4, 3).cross_entropy(Tensor([0.0, 1.0, 2.0, 1.0]))
+
+
+def test_every_public_method_says_what_it_does() -> None:
+    silent = [
+        name
+        for name in dir(Tensor)
+        if not name.startswith("_") and callable(getattr(Tensor, name))
+        if not (getattr(Tensor, name).__doc__ or "").strip()
+    ]
+    assert not silent

@@ -1,0 +1,50 @@
+"""What has run: kernels, operations, bytes. Counted once somebody has asked (`reset`)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .execute import Plan
+
+
+@dataclass
+class Work:
+    """Kernels that ran, their arithmetic operations, the bytes they moved, the seconds."""
+
+    kernels: int = 0
+    operations: int = 0
+    nbytes: int = 0
+    seconds: float = 0.0
+
+
+runs: Counter[Plan] | None = None
+"""How often each plan has run; None while nobody asks."""
+
+_seconds = 0.0
+
+
+def reset() -> None:
+    """Begin to count, from 0."""
+    global runs, _seconds
+    runs, _seconds = Counter(), 0.0
+
+
+def add_seconds(seconds: float) -> None:
+    """Note the time of a schedule."""
+    global _seconds
+    _seconds += seconds
+
+
+def total() -> Work:
+    """All that ran since `reset`."""
+    work = Work(seconds=_seconds)
+    for plan, times in (runs or {}).items():
+        for run in plan.programs():
+            for launch in run.launches:
+                work.kernels += times
+                work.operations += times * launch.function.flops
+                work.nbytes += times * launch.function.bytes
+    return work
