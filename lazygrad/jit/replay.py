@@ -11,9 +11,9 @@ from ..graph.ir import Buffer, Shape
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.execute import Plan
 from ..tensor import Tensor
-from ..tensor.core import TensorCore
+from ..tensor.core import TensorCore, view_of
 from ..tensor.realize import written
-from ..tensor.views import Path, follow
+from ..tensor.views import Path
 from .cells import Cell, GradientCell, Kind, Read, gather, gradient_memory, memory_of
 from .guard import Changes, Guard, moved
 from .owner import put
@@ -312,5 +312,5 @@ class _Putting(Replacing):
             return self.arguments.objects[value.number]
         if isinstance(value, View):
             base = self.change(value.base)
-            return base._viewed(follow(value.path, base._node))
+            return view_of(base, value.path)
         return value.value if isinstance(value, State) else NotImplemented

@@ -135,11 +135,11 @@ class Trace:
         assert base is not None
         self.views[id(tensor)] = tensor, base
         if base._base is not None or self.is_made(base):
-            return follow(path, base._node)
+            return follow(path, base._in_memory(base._node))
         record = self._outside(base)
         if "_own" in record.values:
-            return follow(path, record.values["_own"])
-        return follow(path, self.buffer_of(record, is_detached(path)))
+            return follow(path, base._in_memory(record.values["_own"]))
+        return follow(path, base._in_memory(self.buffer_of(record, is_detached(path))))
 
     def buffer_of(self, record: Outside, is_constant: bool = False) -> Buffer:
         """The node that stands for the value of a tensor from outside. `is_constant` says that no

@@ -358,21 +358,24 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self._base is not None and not self._is_variable():
-            return _view_of(deepcopy(self._base, memo), self._path)
+            return view_of(deepcopy(self._base, memo), self._path)
         made = self._variable_of(self._node, self._requires_grad)
         made.grad = deepcopy(self.grad, memo)
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._base is not None and not self._is_variable():
-            return _view_of, (self._base, self._path)
+            return view_of, (self._base, self._path)
         device = None if self.device == Device.DEFAULT else self.device
         values = np.array(self.numpy())
         return _unpickled, (type(self), values, self._requires_grad, device, self.grad)
 
 
-def _view_of(base: _T, path: Path) -> _T:
-    return base._viewed(follow(path, base._node))
+def view_of(base: _T, path: Path) -> _T:
+    """A view of a base, by a path from the order of its memory."""
+    made = base._derived(follow(path, base._in_memory(base._node)))
+    made._base, made._path, made._seen = base, path, base._version
+    return made
 
 
 def _unpickled(

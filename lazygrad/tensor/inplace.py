@@ -34,6 +34,8 @@ FORMS = [
     "true_divide", "trunc", "xlogy",
 ]  # fmt: skip
 """The operations that have a form in place, as in PyTorch."""
+SHAPES = ["squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze"]
+"""Those whose form in place changes the shape: no element moves, and views stay as they are."""
 
 
 class InPlace(Losses):
@@ -142,12 +144,26 @@ def add_forms(cls: type[TensorCore]) -> None:
     """Give the class `name_` for each of the operations that have a form in place."""
     for name in FORMS:
         setattr(cls, f"{name}_", _form(name, getattr(cls, name)))
+    for name in SHAPES:
+        setattr(cls, f"{name}_", _shape_form(name, getattr(cls, name)))
 
 
 def _form(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(operation)
     def changed(self: TensorCore, *args: Any, **named: Any) -> TensorCore:
         return self._update(operation(self, *args, **named))
+
+    changed.__name__, changed.__doc__ = f"{name}_", f"`{name}`, in place."
+    changed.__qualname__ = f"Tensor.{name}_"
+    return changed
+
+
+def _shape_form(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(operation)
+    def changed(self: TensorCore, *args: Any, **named: Any) -> TensorCore:
+        plain = self._from_node(self._node)  # without gradient, which would be cut in no_grad()
+        self._show(name, operation(plain, *args, **named)._node)
+        return self
 
     changed.__name__, changed.__doc__ = f"{name}_", f"`{name}`, in place."
     changed.__qualname__ = f"Tensor.{name}_"

@@ -31,7 +31,7 @@ class Movement(Functions):
         A view where strides can tell the elements' places, as in PyTorch; else a copy.
         """
         made = build.reshape(self._node, self._sizes("reshape", shape))
-        if self._base is not None:  # a base is contiguous
+        if self._base is not None or self._shown is not None:  # else it is contiguous
             own = self._strides()
             if own is not None and reshaped_strides(self.shape, own, made.shape) is None:
                 return self._derived(made)

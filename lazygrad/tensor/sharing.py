@@ -26,6 +26,7 @@ from .realize import live, shared, written
 from .views import (
     HELD_ONCE,
     Path,
+    Shown,
     contiguous_strides,
     follow,
     is_contiguous,
@@ -46,8 +47,8 @@ class Sharing:
     """A node, what it shares memory with, and its place in autograd."""
 
     __slots__ = (
-        "__weakref__", "_base", "_history", "_own", "_path", "_requires", "_seen", "_variable",
-        "_version", "grad",
+        "__weakref__", "_base", "_history", "_own", "_path", "_requires", "_seen", "_shown",
+        "_variable", "_version", "grad",
     )  # fmt: skip
 
     _own: Node  # the node; of a view, what it was at version `_seen` of the base
@@ -59,6 +60,7 @@ class Sharing:
     _base: Self | None  # what this is a view of
     _path: Path  # of a view: from the base's node to its own
     _seen: int
+    _shown: Shown | None  # of a base: what `t_()` and its like made of the order of its memory
 
     # ------------------------------------------------------------------- making tensors
 
@@ -78,6 +80,7 @@ class Sharing:
         self._variable = None
         self._version = 0
         self._base = None
+        self._shown = None
         live.append(ref(self))
 
     @classmethod
@@ -123,6 +126,7 @@ class Sharing:
         base = tensor._base
         if base is None or tensor._is_variable():
             base = tensor
+            path = path if tensor._shown is None else tensor._shown.path + path
         else:
             path = tensor._path + path
         self._base, self._path, self._seen = base, path, base._version
@@ -152,7 +156,7 @@ class Sharing:
     def _follow(self, base: Sharing) -> None:
         """Read the base anew: it was written to."""
         is_variable = self._is_variable()
-        node = follow(self._path, base._node)
+        node = follow(self._path, base._in_memory(base._node))
         self._history = self._variable = None
         self._version += 1
         self._seen = base._version
@@ -247,9 +251,11 @@ class Sharing:
 
     def _strides(self) -> tuple[int, ...] | None:
         """In elements of the base; None where no one distance tells."""
-        if self._base is None:
-            return contiguous_strides(self.shape)
-        return strides(self._path, self._base.shape)
+        if self._base is not None:
+            return strides(self._path, self._base._in_memory(self._base._node).shape)
+        if self._shown is not None:
+            return strides(self._shown.path, self._in_memory(self._node).shape)
+        return contiguous_strides(self.shape)
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in row-major order, without gaps, in the base's memory."""
@@ -291,10 +297,13 @@ class Sharing:
                 )
             whole = None
             recorded = records and (requires_grad or base._requires_grad)
+            before = base._in_memory(base._node)
             if not (recorded or interceptor.get()):
-                whole = put_block(self._path, base._node, node, self._own)
+                whole = put_block(self._path, before, node, self._own)
             if whole is None:
-                whole = put(self._path, base._node, node)
+                whole = put(self._path, before, node)
+            if base._shown is not None:
+                whole = follow(base._shown.path, whole)
             base._write(whole, requires_grad, records and not detached)
             _ = self._node  # anew, or it would hold the old value of the base
             return
@@ -336,6 +345,39 @@ class Sharing:
         if node not in realized and not isinstance(node, Buffer):
             self._own = follow(self._path, Buffer(storage, shape))
         return True
+
+    def _in_memory(self, node: Node) -> Node:
+        """A value of this tensor, in the shape and order in which its views read it."""
+        return node if self._shown is None else follow(self._shown.back, node)
+
+    def _show(self, name: str, node: Node) -> None:
+        """Become `node`, the same elements in another shape or order: what `name` does in place.
+
+        Views stay as they are. Raises RuntimeError for a variable where gradients are recorded,
+        and inside of a captured function.
+        """
+        if interceptor.get() is not None:
+            raise RuntimeError(
+                f"{name}_: a captured function cannot change the shape of a tensor in place; "
+                f"use {name}()"
+            )
+        variable = self._requires_grad and self._is_variable()
+        if variable and grad_enabled.get():
+            raise RuntimeError(
+                f"{name}_: a variable that requires gradient cannot be changed in place "
+                "where gradients are recorded; do it inside no_grad()"
+            )
+        shown = Shown.between(node, self._own)
+        if variable:
+            self.node = fresh(node)
+        else:
+            self._own = node
+            self._history = self._variable = None
+            self._version += 1
+        if self._base is not None:
+            self._path += shown.path
+        else:
+            self._shown = shown if self._shown is None else self._shown.then(shown)
 
     def _await_realization(self) -> None:
         """Be realized along with whatever is realized next."""

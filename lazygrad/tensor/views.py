@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from sys import getrefcount
 from typing import Any
 
@@ -60,6 +61,35 @@ def follow(path: Path, source: Node) -> Node:
     for cls, fields in path:
         source = cls(source, *fields)
     return source
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Another shape or order of all elements: the path to it, and the path back."""
+
+    path: Path
+    back: Path
+
+    @classmethod
+    def between(cls, node: Node, source: Node) -> Shown:
+        """What makes `node` of `source`: reshapes and permutations."""
+        back: list[Step] = []
+        top = node
+        while top is not source:
+            match top:
+                case ir.Reshape(x):
+                    back.append((ir.Reshape, (x.shape,)))
+                case ir.Permute(x, order):
+                    inverse = tuple(sorted(range(len(order)), key=order.__getitem__))
+                    back.append((ir.Permute, (inverse,)))
+                case _:
+                    raise TypeError(f"{top.name} does not show all elements once")
+            top = top.x
+        return cls(path_between(node, source), tuple(back))
+
+    def then(self, other: Shown) -> Shown:
+        """This, and from there another one."""
+        return Shown(self.path + other.path, other.back + self.back)
 
 
 def is_detached(path: Path) -> bool:

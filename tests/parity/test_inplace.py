@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lazygrad import Tensor
+from lazygrad import Tensor, no_grad
 from lazygrad.tensor.inplace import FORMS
 
 BINARY = [
@@ -90,3 +91,54 @@ def test_index_put_agrees(accumulate: bool) -> None:
     ours.index_put_((Tensor(np.array(rows)),), Tensor(values), accumulate)
     theirs.index_put_((torch.tensor(rows),), torch.tensor(values), accumulate)
     np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+SHAPES: dict[str, Callable[[Any], Any]] = {
+    "t": lambda x: x.t_(),
+    "transpose": lambda x: x.transpose_(0, 1),
+    "swapaxes": lambda x: x.swapaxes_(-1, 0),
+    "swapdims": lambda x: x.swapdims_(0, 1),
+    "unsqueeze": lambda x: x.unsqueeze_(1),
+    "squeeze": lambda x: x.unsqueeze_(0).unsqueeze_(-1).squeeze_(0).squeeze_(),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("is_view", [False, True])
+@pytest.mark.parametrize("is_computed", [False, True])
+def test_shapes_change_in_place(name: str, is_view: bool, is_computed: bool) -> None:
+    """Views of before show what they showed, and share memory still."""
+
+    def run(whole: Any) -> list[Any]:
+        x = whole[1:] if is_view else whole
+        row, column = x[1], x[:, 2]
+        if is_computed and isinstance(x, Tensor):
+            x.realize(row)
+        assert SHAPES[name](x) is x
+        found = [list(x.shape), x.is_contiguous(), x.tolist(), row.tolist(), column.tolist()]
+        x += 10
+        row *= 2
+        found += [whole.tolist(), x.tolist(), row.tolist(), column.tolist()]
+        last = x[-1]
+        last.zero_()
+        return [*found, whole.tolist(), row.tolist(), column.tolist()]
+
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert run(Tensor(values.copy())) == run(torch.from_numpy(values.copy()))
+
+
+def test_gradients_of_shapes_changed_in_place() -> None:
+    def run(x: Any, g: Any, no_grad: Any) -> list[Any]:
+        y = (x * 2).t_().unsqueeze_(0)
+        (y * g).sum().backward()
+        with pytest.raises(RuntimeError):
+            x.t_()
+        gradient = x.grad.tolist()
+        with no_grad():
+            x.t_()
+        return [gradient, list(x.shape), x.requires_grad, x.is_leaf]
+
+    values, g = np.ones((2, 3), np.float32), np.arange(6, dtype=np.float32).reshape(3, 2)
+    mine = run(Tensor(values, requires_grad=True), Tensor(g), no_grad)
+    theirs = run(torch.tensor(values, requires_grad=True), torch.from_numpy(g), torch.no_grad)
+    assert mine == theirs
