@@ -7,7 +7,8 @@ Grammar:
         | Cast(e, dtype) | Bitcast(e, dtype)
         | Load(array, index, guard)
         | Ramp(base, stride, lanes) | Broadcast(e, lanes) | ReduceLanes(op, e)
-        | Zip(e, e, grain, block, upper) | Lanes(e, start, count) | Choose(e, e, e)
+        | Zip(e, e, grain, block, upper) | Lanes(e, start, count)
+        | Pack((e, ...)) | Choose(e, e, e)
 
 Every expression has a `dtype` and a number of `lanes` (1: a scalar; more: a vector). Operands of
 an Op have one dtype (but for `where`, whose condition is bool); scalars beside vectors are
@@ -219,14 +220,14 @@ class Load(Expr):
 
 
 class Ramp(Expr):
-    """base, base + stride, ..., base + (lanes - 1) * stride: an int64 vector."""
+    """base, base + stride, ..., base + (lanes - 1) * stride: a vector of base's integers."""
 
     base: Expr
     stride: int
     lanes_: int
 
     def _derive(self) -> None:
-        self._set(int64, self.lanes_, (self.base,))
+        self._set(self.base.dtype, self.lanes_, (self.base,))
 
 
 class Broadcast(Expr):
@@ -283,6 +284,15 @@ class Lanes(Expr):
 
     def _derive(self) -> None:
         self._set(self.x.dtype, self.count, (self.x,))
+
+
+class Pack(Expr):
+    """Scalars as the lanes of a vector."""
+
+    parts: tuple[Expr, ...]
+
+    def _derive(self) -> None:
+        self._set(self.parts[0].dtype, len(self.parts), self.parts)
 
 
 class Choose(Expr):
@@ -354,6 +364,8 @@ def _show(e: Expr, texts: tuple[str, ...]) -> str:
             return f"zip_{half}({texts[0]}, {texts[1]}, {e.grain}, {e.block})"
         case Lanes():
             return f"{texts[0]}.lanes({e.start}, {e.count})"
+        case Pack():
+            return f"pack({', '.join(texts)})"
         case Choose():
             return f"({texts[1]} if {texts[0]} else {texts[2]})"
     raise TypeError(type(e).__name__)

@@ -51,7 +51,7 @@ def bounds(e: Expr) -> Bounds:
             fits = e.dtype.is_int and e.dtype.min <= low and high <= e.dtype.max
             return (low, high) if fits else _dtype_bounds(e)
         case Op(op=op, args=(x, y)) if op in _BOUNDS and e.dtype.is_int:
-            return _dtype_bounds(e) if _may_wrap(e) else _BOUNDS[op](bounds(x), bounds(y))
+            return _dtype_bounds(e) if may_wrap(e) else _BOUNDS[op](bounds(x), bounds(y))
         case Op(op="where", args=(_, x, y)):
             (a, b), (c, d) = bounds(x), bounds(y)
             return min(a, c), max(b, d)
@@ -66,8 +66,10 @@ def _dtype_bounds(e: Expr) -> Bounds:
     return -UNBOUNDED, UNBOUNDED
 
 
-def _may_wrap(e: Op) -> bool:
+def may_wrap(e: Op) -> bool:
     """Whether an operation on integers may leave the range of its dtype."""
+    if e.op not in _BOUNDS:
+        return True
     x, y = e.args
     low, high = _BOUNDS[e.op](bounds(x), bounds(y))
     return low < e.dtype.min or high > e.dtype.max
@@ -134,13 +136,13 @@ def linear(e: Expr) -> Linear:
             return int(e.value), ()
         case Var(extent=1):
             return 0, ()  # a loop of one iteration has no index
-        case Op(op="add", args=(x, y)) if e.dtype == int64:
+        case Op(op="add", args=(x, y)) if e.dtype.is_int:
             return _combine(linear(x), linear(y), 1)
-        case Op(op="sub", args=(x, y)) if e.dtype == int64:
+        case Op(op="sub", args=(x, y)) if e.dtype.is_int:
             return _combine(linear(x), linear(y), -1)
-        case Op(op="mul", args=(x, Literal() as c)) if e.dtype == int64:
+        case Op(op="mul", args=(x, Literal() as c)) if e.dtype.is_int:
             return _scale(linear(x), int(c.value))
-        case Op(op="mul", args=(Literal() as c, x)) if e.dtype == int64:
+        case Op(op="mul", args=(Literal() as c, x)) if e.dtype.is_int:
             return _scale(linear(x), int(c.value))
     return 0, ((e, 1),)
 
@@ -399,7 +401,7 @@ def unflatten(position: Index, shape: Sequence[int]) -> tuple[Expr, ...]:
 def is_data(e: Expr) -> bool:
     """Whether e is computed from what arrays hold, which may be any int64, or from numbers so large
     that arithmetic may wrap, where an index keeps to its bounds."""
-    if isinstance(e, Op) and e.op in ("add", "sub", "mul") and e.dtype == int64 and _may_wrap(e):
+    if isinstance(e, Op) and e.op in ("add", "sub", "mul") and e.dtype == int64 and may_wrap(e):
         return True
     return isinstance(e, (Load, Local)) or any(map(is_data, e.operands))
 

@@ -128,3 +128,13 @@ class Device(Protocol):
 
     def synchronize(self) -> None:
         """Wait until all that was enqueued is done."""
+
+
+def show_bytes(nbytes: int) -> str:
+    """A size for people: 512 bytes, 1.5 GiB."""
+    size, unit = float(nbytes), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{nbytes} bytes" if unit == "bytes" else f"{size:.1f} {unit}"

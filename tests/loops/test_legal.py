@@ -11,19 +11,24 @@ from lazygrad.expr import (
     COMPARISONS,
     OPERATIONS,
     Array,
+    Broadcast,
     Cast,
     Expr,
     Literal,
     Load,
+    Local,
     Op,
     Ramp,
     ReduceLanes,
+    Var,
+    Zip,
 )
-from lazygrad.loops.ir import Accumulate, Function, Stmt, Store
+from lazygrad.index import add, mul
+from lazygrad.loops.ir import Accumulate, For, Function, Let, Stmt, Store, expressions
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
-from lazygrad.loops.legal import CPU, legalise
-from lazygrad.loops.legal.final import LLVM, verify_final
+from lazygrad.loops.legal import c_passes, cpu_passes, legalise
+from lazygrad.loops.legal.final import LLVM, C, verify_final
 from lazygrad.loops.legal.rules import Native
 
 N = 64
@@ -31,6 +36,8 @@ TARGETS = {
     "all": Native(),
     "no_fma": Native(fma=False),
     "no_half": Native(fma=False, half=False),
+    "c": Native(half=False, lanes=(4, 2, 1)),
+    "scalar_c": Native(half=False, lanes=(1,)),
 }
 INEXACT = {op for op, known in OPERATIONS.items() if known.is_approximate}
 
@@ -80,9 +87,9 @@ def outputs(function: Function, given: dict[str, np.ndarray]) -> list[np.ndarray
 
 def check(function: Function, native: Native, given: dict[str, np.ndarray], ulps: int = 0) -> None:
     """The legalised function is legal, and gives what the function gives."""
-    legal = legalise(function, CPU, native)
+    legal = legalise(function, c_passes(native) if native.lanes else cpu_passes(native))
     verify(legal, final=True)
-    verify_final(legal, LLVM)
+    verify_final(legal, C if native.lanes else LLVM)
     for got, want in zip(outputs(legal, given), outputs(function, given), strict=True):
         got = got.view(want.dtype)
         if want.dtype.kind not in "iub":
@@ -128,24 +135,74 @@ def test_casts_mean_the_same(dtype: DType, native: Native) -> None:
     check(function_of(*(Cast(x, dtype) for x in loads), lanes=N), native, given)
 
 
+@pytest.mark.parametrize("native", [TARGETS["all"], TARGETS["c"]], ids=["cpu", "c"])
 @pytest.mark.parametrize("dtype", [bool_, int64, float16, float32], ids=str)
 @pytest.mark.parametrize("lanes", [1, 7, 8])
-def test_reductions_mean_the_same(dtype: DType, lanes: int) -> None:
+def test_reductions_mean_the_same(dtype: DType, lanes: int, native: Native) -> None:
     x = Load(Array("x", dtype, N), at(lanes))
     values = [ReduceLanes(op, x) for op in ("sum", "prod", "max", "min")]
-    check(function_of(*values), Native(), {"x": samples(dtype, 0)})
+    check(function_of(*values), native, {"x": samples(dtype, 0)})
 
 
+@pytest.mark.parametrize("native", [TARGETS["all"], TARGETS["c"]], ids=["cpu", "c"])
 @pytest.mark.parametrize("dtype", [bool_, uint8, int32, float16, float32], ids=str)
-def test_sums_in_place_mean_the_same(dtype: DType) -> None:
+def test_sums_in_place_mean_the_same(dtype: DType, native: Native) -> None:
     out, x = Array("out", dtype, N), Load(Array("x", dtype, N), at(8))
     body: list[Stmt] = [Store(out, at(8), x)]
     body += [Accumulate(out, at(8), op, Op("mul", (x, x))) for op in ("sum", "prod", "max", "min")]
-    check(Function("f", (out, x.array), 1, tuple(body)), Native(), {"x": samples(dtype, 0)})
+    check(Function("f", (out, x.array), 1, tuple(body)), native, {"x": samples(dtype, 0)})
+
+
+def test_vectors_are_split_whatever_their_access() -> None:
+    """Strided, reversed, gathered, guarded and broadcast loads, and stores lane by lane."""
+    x, where_to = Array("x", float32, N), Array("places", int64, N)
+    i = Var("i", 2)
+    seven = Ramp(mul(i, 7), 1, 7)
+    values: list[Expr] = [
+        Load(x, seven),
+        Load(x, Ramp(mul(i, 14), 2, 7)),
+        Load(x, Ramp(add(mul(i, 7), 6), -1, 7)),
+        Load(x, Op("mod", (Load(where_to, seven), Literal(N)))),
+        Load(x, seven, Op("lt", (seven, Literal(5)))),
+        Load(x, seven, Op("lt", (i, Literal(1)))),
+        Broadcast(Load(x, i), 7),
+        Op("where", (Op("lt", (seven, Literal(9))), Load(x, seven), Broadcast(Load(x, i), 7))),
+    ]
+    outs = [Array(f"out{n}", float32, N) for n in range(len(values) + 1)]
+    body: list[Stmt] = [Store(out, seven, value) for out, value in zip(outs, values, strict=False)]
+    body.append(Store(outs[-1], Ramp(mul(i, 14), 2, 7), values[0], Op("lt", (seven, Literal(9)))))
+    zipped = Zip(Load(x, Ramp(mul(i, 8), 1, 8)), Load(x, Ramp(mul(i, 8), 1, 8)), 1, 4, True)
+    outs.append(Array("zipped", float32, N))
+    body.append(Store(outs[-1], Ramp(mul(i, 8), 1, 8), zipped))
+    loop = For(i, 2, "serial", tuple(body))
+    function = Function("f", (*outs, x, where_to), len(outs), (loop,))
+    given = {"x": samples(float32, 0), "places": samples(int64, 1)}
+    for target in ("c", "scalar_c"):
+        check(function, TARGETS[target], given)
+
+
+def test_a_vector_moved_within_its_array_is_read_before_it_is_written() -> None:
+    out, x = Array("out", float32, N), Array("x", float32, N)
+    at = Ramp(Literal(0), 1, 8)
+    body = (Store(out, at, Load(x, at)), Store(out, Ramp(Literal(1), 1, 8), Load(out, at)))
+    check(Function("f", (out, x), 1, body), TARGETS["c"], {"x": samples(float32, 0)})
+
+
+def test_indices_of_32_bits_keep_their_bounds_under_names() -> None:
+    x, out = Array("x", float32, N), Array("out", float32, N)
+    i, row = Var("i", 4), Local("row", int64)
+    body = (Let(row, mul(i, 8)), Store(out, i, Load(x, Op("add", (row, Literal(1))))))
+    function = Function("f", (out, x), 1, (For(i, 4, "serial", body),))
+    (loop,) = legalise(function, c_passes(TARGETS["c"])).body
+    assert isinstance(loop, For)
+    assert [str(e) for stmt in loop.body for e in expressions(stmt)] == [
+        "(int32(i) * 8:int32)", "int32(i)", "x[(row + 1:int32)]"
+    ]  # fmt: skip
+    check(function, TARGETS["c"], {"x": samples(float32, 0)})
 
 
 def text(value: Expr, native: Native = TARGETS["all"]) -> str:
-    (store,) = legalise(function_of(value), CPU, native).body
+    (store,) = legalise(function_of(value), cpu_passes(native)).body
     assert isinstance(store, Store)
     return str(store.value)
 

@@ -8,39 +8,17 @@ constants, which the processor's addressing modes take.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ...expr import Array, Broadcast, Expr, Literal, Load, Op, Ramp
+from ...expr import Array, Expr, Load
 from ...index import add, linear, mul
 from ...loops.legal.memory import is_inside, is_private, over_lanes
+from ...loops.legal.vectors import as_ramp
 from . import arithmetic
 from .notation import value_type, vector_of
 
 if TYPE_CHECKING:
     from .values import Values
-
-
-@lru_cache(maxsize=1 << 16)
-def as_ramp(index: Expr) -> tuple[Expr, int] | None:
-    """(base, stride) where an index vector is base + lane * stride; a scalar is its own base."""
-    if index.lanes == 1:
-        return index, 0
-    match index:
-        case Ramp(base=base, stride=stride):
-            return base, stride
-        case Broadcast(x=x):
-            return x, 0
-        case Op(op="add" | "sub" as op, args=(x, y)):
-            left, right = as_ramp(x), as_ramp(y)
-            if left is not None and right is not None:
-                sign = 1 if op == "add" else -1
-                return add(left[0], mul(right[0], sign)), left[1] + sign * right[1]
-        case Op(op="mul", args=(x, y)):
-            left, c = as_ramp(x), y.x if isinstance(y, Broadcast) else y
-            if left is not None and isinstance(c, Literal):
-                return mul(left[0], int(c.value)), left[1] * int(c.value)
-    return None
 
 
 def index_parts(index: Expr) -> tuple[Expr, ...]:

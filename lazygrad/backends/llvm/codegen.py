@@ -34,7 +34,7 @@ from ...loops.ir import (
     Store,
     statements,
 )
-from ...loops.legal import CPU, legalise
+from ...loops.legal import cpu_passes, legalise
 from ...loops.legal.rules import Native
 from . import accesses
 from .notation import value_type
@@ -52,7 +52,7 @@ def codegen(function: Function, target: Target, shared: Collection[str] = ()) ->
     taken not to overlap with what is written. Raises CompilerError for what it cannot express.
     """
     native = Native(fma=target.fma, half=target.half)
-    return _Kernel(legalise(function, CPU, native), target, shared).text()
+    return _Kernel(legalise(function, cpu_passes(native)), target, shared).text()
 
 
 def scratch_bytes(function: Function) -> int:

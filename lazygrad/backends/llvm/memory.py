@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import OutOfMemoryError
+from ..base import show_bytes
 
 ALIGNMENT = 64  # a cache line, and the widest vector
 HUGE_PAGE = 2 << 20
@@ -118,8 +119,8 @@ class Pool:
 
     def _refusal(self, size: int) -> OutOfMemoryError:
         return OutOfMemoryError(
-            f"CPU: no memory for {_readable(size)}: {_readable(self.held)} are in use by tensors, "
-            f"{_readable(available_bytes())} are available"
+            f"CPU: no memory for {show_bytes(size)}: {show_bytes(self.held)} are in use by "
+            f"tensors, {show_bytes(available_bytes())} are available"
         )
 
 
@@ -140,13 +141,6 @@ def _new_block(size: int) -> tuple[int, Any]:
             pages.madvise(mmap.MADV_HUGEPAGE)
     start = np.frombuffer(pages, np.uint8).ctypes.data
     return -(-start // HUGE_PAGE) * HUGE_PAGE, pages
-
-
-def _readable(nbytes: int) -> str:
-    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if nbytes >= size:
-            return f"{nbytes / size:.1f} {unit}"
-    return f"{nbytes} bytes"
 
 
 def total_bytes() -> int:

@@ -1,1 +1,1 @@
-"""The OpenCL backend: loops to OpenCL C (codegen), buffers, programs and launches (device)."""
+"""The OpenCL backend: kernels of backends/c as programs, buffers and launches (device)."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import DeviceError
 from ..base import Launch, Machine
-from .codegen import Facts
+from ..c.dialect import Facts
 from .platforms import choose_device, describe, import_pyopencl
 from .pool import Memory, Pool
 from .program import Builder, OpenCLProgram
@@ -138,7 +138,7 @@ def machine_of(cl: Any, device: Any) -> Machine:
         name=f"{describe(device)}{', a CPU' if is_cpu else ''}",
         gpu=not is_cpu,  # a CPU gets a CPU's loops, one work-item a group
         cores=int(device.max_compute_units),
-        vector_bytes=16,  # four floats: GPUs load no more at once, and see types.PIECES
+        vector_bytes=16,  # four floats: GPUs load no more at once, and see the dialect
         # Vector registers; of a work-item, where there is no way to ask, what CUDA hardware has.
         registers=16 if is_cpu else 255,
         l1_bytes=32 << 10 if is_cpu else int(device.local_mem_size),

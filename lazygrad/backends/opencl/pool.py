@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from ...errors import OutOfMemoryError
+from ..base import show_bytes
 
 SMALLEST = 512  # bytes; also the granularity of sizes
 STEPS = 8  # size classes from one power of two to the next, so at most 1/8 is wasted
@@ -143,13 +144,3 @@ class Pool:
         self._free.clear()
         self._order.clear()
         self.kept = 0
-
-
-def show_bytes(nbytes: int) -> str:
-    """A size for people: 512 bytes, 1.5 GiB."""
-    size, unit = float(nbytes), "bytes"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{nbytes} bytes" if unit == "bytes" else f"{size:.1f} {unit}"

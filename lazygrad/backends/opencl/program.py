@@ -14,11 +14,12 @@ from ...errors import CompilerError
 from ...progress import counted
 from ...runtime.cache import DiskCache
 from ..base import Launch
-from .codegen import Facts, codegen, kernel_name
-from .items import launch as launch_sizes
+from ..c.dialect import Facts
+from ..c.items import launch as launch_sizes
+from ..c.kernel import codegen, kernel_name
+from ..c.scratch import scratch_total
 from .platforms import describe
 from .pool import Memory
-from .scratch import scratch_total
 
 KEPT_BUILDS = 1024  # programs kept in memory for launches with the same source
 

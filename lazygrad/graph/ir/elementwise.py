@@ -3,7 +3,7 @@
 What the compiler knows of an operation is written here once, in `operation`, and read by graphs,
 loops, evaluators, verifiers, printers, cost models and code generators. Apart from it stand only
 the derivative (`graph/vjp_rules.py`) and the code (`loops/legal/functions.py`,
-`backends/opencl/forms.py`).
+`backends/c/dialect.py`).
 """
 
 from __future__ import annotations

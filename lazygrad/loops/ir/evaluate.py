@@ -28,6 +28,7 @@ from ...expr import (
     Load,
     Local,
     Op,
+    Pack,
     Ramp,
     ReduceLanes,
     Var,
@@ -179,7 +180,7 @@ class _Run:
             case Load():
                 return self.load(e, operands)
             case Ramp():
-                return operands[0] + np.int64(e.stride) * np.arange(e.lanes, dtype=np.int64)
+                return operands[0] + (e.stride * np.arange(e.lanes)).astype(e.dtype.numpy)
             case Broadcast():
                 return np.full(e.lanes, operands[0])
             case ReduceLanes():
@@ -188,6 +189,8 @@ class _Run:
                 return np.concatenate(operands)[e.picks]
             case Lanes(start=start, count=count):
                 return operands[0][start : start + count] if count > 1 else operands[0][start]
+            case Pack():
+                return np.stack(operands)
             case Choose():
                 return operands[1] if operands[0] else operands[2]
             case Var() | Local():

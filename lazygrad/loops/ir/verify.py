@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...dtypes import bool_, int64
+from ...dtypes import bool_, int32, int64
 from ...errors import CompilerError
 from ...expr import (
     COMBINE,
@@ -19,6 +19,7 @@ from ...expr import (
     Load,
     Local,
     Op,
+    Pack,
     Ramp,
     ReduceLanes,
     Var,
@@ -198,7 +199,7 @@ class _Checker:
 
     def place(self, array: Array, index: Expr, guard: Expr | None, lanes: int = 1) -> None:
         """An index into an array, the first of so many lanes, and its guard."""
-        if index.dtype != int64:
+        if index.dtype not in (int64, int32):
             raise _Fault(f"{array.name} is indexed by {index}, {_kind(index)}")
         if guard is not None and guard.dtype != bool_:
             raise _Fault(f"{array.name}[{index}] has the guard {guard}, {_kind(guard)}")
@@ -235,7 +236,7 @@ class _Checker:
                 if x.dtype.itemsize != e.dtype.itemsize:
                     raise _Fault(f"{e} reads the bits of {x.dtype} as {e.dtype}")
             case Ramp(base=base):
-                if _kind(base) != "int64":
+                if _kind(base) not in ("int64", "int32"):
                     raise _Fault(f"{e} begins with {_kind(base)}")
             case Broadcast(x=x):
                 if x.lanes != 1:
@@ -249,6 +250,9 @@ class _Checker:
             case Lanes(x=x):
                 if not 0 <= e.start < e.start + e.count <= x.lanes:
                     raise _Fault(f"{e} takes lanes that {_kind(x)} has not")
+            case Pack(parts=parts):
+                if any(_kind(x) != str(e.dtype) for x in parts):
+                    raise _Fault(f"{e} packs {' and '.join(map(_kind, parts))}")
             case Choose(condition=condition, x=x, y=y):
                 if _kind(condition) != "bool" or _kind(x) != _kind(y):
                     raise _Fault(f"{e} chooses by {_kind(condition)} of {_kind(x)} and {_kind(y)}")

@@ -26,6 +26,15 @@ LLVM: Subset = {
     "abs": "if", "where": "biufh", "any": "b",
 }  # fmt: skip
 
+C: Subset = {  # operators, built-in functions, and the functions that are printed from rules
+    **_of("iufh", "add sub mul lt le eq ne max min floordiv mod"),
+    **_of("iuf", "remainder"),
+    **_of("iu", "shl shr quotient"),
+    **_of("biu", "and or xor not"),
+    **_of("fh", "div abs floor ceil trunc round sqrt fma exp log sin cos tanh erf pow"),
+    "neg": "ufh", "where": "biufh", "any": "b",
+}  # fmt: skip
+
 
 def verify_final(function: Function, subset: Subset) -> None:
     """Check that a function has no sums in place, no loads of bools, and no operation that is not

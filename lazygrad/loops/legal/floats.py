@@ -21,7 +21,8 @@ from ...expr import EVERY_OPERATION, OPERATIONS, Bitcast, Cast, Expr, Literal, O
 from .functions import FORMATS
 from .rules import Native, Rules, cast, lit, op, where
 
-NARROW, DIVISION, CONVERSIONS, MAXIMA = Rules(), Rules(), Rules(), Rules()
+NARROW, HALVES, DIVISION, CONVERSIONS = Rules(), Rules(), Rules(), Rules()
+TRUNCATION, MAXIMA = Rules(), Rules()
 
 # --------------------------------------------------------------------------- 16 bits
 
@@ -85,7 +86,7 @@ def _bits(e: Expr, name: str, number: int) -> Expr:
     return op(name, e, lit(number, e))
 
 
-@NARROW.rule(Cast)
+@HALVES.rule(Cast)
 def widen_bfloat16(e: Cast, native: Native) -> Expr | None:
     """float32(x)  ->  bits(x) << 16  of a bfloat16"""
     if e.x.dtype != bfloat16:
@@ -93,7 +94,7 @@ def widen_bfloat16(e: Cast, native: Native) -> Expr | None:
     return Bitcast(_bits(cast(Bitcast(e.x, uint16), uint32), "shl", 16), float32)
 
 
-@NARROW.rule(Cast)
+@HALVES.rule(Cast)
 def narrow_to_bfloat16(e: Cast, native: Native) -> Expr | None:
     """bfloat16(x)  ->  (b + 0x7fff + (b >> 16 & 1)) >> 16  of x's bits b, halves to even;
     nan stays nan"""
@@ -106,7 +107,7 @@ def narrow_to_bfloat16(e: Cast, native: Native) -> Expr | None:
     return Bitcast(cast(rounded, uint16), bfloat16)
 
 
-@NARROW.rule(Cast)
+@HALVES.rule(Cast)
 def widen_float16(e: Cast, native: Native) -> Expr | None:
     """float32(x)  ->  x's exponent and fraction moved to where float32 has them, times 2**112,
     which is exact for subnormal numbers too; where no instruction does it"""
@@ -121,7 +122,7 @@ def widen_float16(e: Cast, native: Native) -> Expr | None:
     return Bitcast(op("or", wide, sign), float32)
 
 
-@NARROW.rule(Cast)
+@HALVES.rule(Cast)
 def narrow_to_float16(e: Cast, native: Native) -> Expr | None:
     """float16(x)  ->  as bfloat16(x), with the exponent moved; for subnormal results x + 0.5 has
     the float unit round at the right place; where no instruction does it"""
@@ -194,7 +195,7 @@ def convert_to_bool(e: Cast, native: Native) -> Expr | None:
     return op("ne", e.x, lit(0, e.x)) if e.dtype == bool_ else None
 
 
-@CONVERSIONS.rule(Cast, kinds="f")
+@TRUNCATION.rule(Cast, kinds="f")
 def truncate_to_integer(e: Cast, native: Native) -> Expr | None:
     """int32(x)  ->  int32(x) if abs(x) < 2**31 else -2**31,  as x86 converts; int64 likewise;
     smaller integers wrap from int32, uint32 from int64; uint64 has its own upper half"""

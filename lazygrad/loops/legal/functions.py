@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...dtypes import DType, float32, float64, uint32, uint64
-from ...expr import Bitcast, Cast, Choose, Expr, Literal, Op, ReduceLanes
+from ...expr import Bitcast, Cast, Choose, Expr, Lanes, Literal, Op, Pack, ReduceLanes
 from .rules import Native, Rules, scalar_of
 
 
@@ -352,13 +352,14 @@ def pow(m: Real, x: Expr, y: Expr) -> Expr:
 
 # --------------------------------------------------------------------------- rules
 
-FUNCTIONS = Rules()
+FUNCTIONS, ERF, TURNS = Rules(), Rules(), Rules()
 _EVERYWHERE: dict[str, Callable[..., Expr]] = {
     "exp": exp, "log": log, "tanh": tanh, "erf": erf,
 }  # fmt: skip
 _UP_TO_A_LIMIT: dict[str, Callable[..., Expr]] = {"sin": sin, "cos": cos}
 
 
+@ERF.rule("erf", kinds="f")
 @FUNCTIONS.rule(*_EVERYWHERE, kinds="f")
 def expand_function(e: Op, native: Native) -> Expr | None:
     """exp(x)  ->  its polynomial, and so on for log, tanh and erf"""
@@ -382,3 +383,15 @@ def expand_power(e: Op, native: Native) -> Expr | None:
     if isinstance(exponent, Literal) and exponent.value == 2:
         return Op("mul", (x, x))
     return pow(Real(e.dtype, native.fma), x, y) if e.dtype == float32 else None
+
+
+@TURNS.rule("sin", "cos", kinds="f")
+def part_large_lanes(e: Op, native: Native) -> Expr | None:
+    """sin(x)  ->  sin(x) if abs(x) <= 2**20 in all lanes else the sine of each lane: some drivers
+    lose a small lane's digits beside a large one"""
+    if e.lanes == 1 or e.dtype != float32:
+        return None
+    (x,) = e.args
+    are_small = ReduceLanes("min", Op("le", (Op("abs", (x,)), Literal(2.0**20, float32))))
+    apart = Pack(tuple(Op(e.op, (Lanes(x, n, 1),)) for n in range(e.lanes)))
+    return Choose(are_small, e, apart)

@@ -9,9 +9,24 @@ Each rule moves a cast inwards until it meets a ramp or a scalar.
 
 from __future__ import annotations
 
-from ...dtypes import int32, int64
-from ...expr import COMPARISONS, Broadcast, Cast, Expr, Literal, Op
+from dataclasses import replace
+
+from ...dtypes import bool_, int32, int64
+from ...expr import (
+    COMPARISONS,
+    Broadcast,
+    Cast,
+    Expr,
+    Literal,
+    Load,
+    Local,
+    Op,
+    Ramp,
+    Var,
+    rewrite,
+)
 from ...index import bounds
+from ..ir import Body, For, Function, If, Let, Stmt, Store
 from .rules import Native, Rules
 
 INDICES = Rules()
@@ -50,3 +65,98 @@ def _fits(x: Expr) -> bool:
     """Whether x is always one of int32's values."""
     low, high = bounds(x)
     return int(int32.min) <= low and high <= int(int32.max)
+
+
+# --------------------------------------------------------------------------- every index
+
+_STAYS = frozenset(("add", "sub", "mul", "floordiv", "mod", "min", "max", "and", "shr", "where"))
+
+
+def narrow_indices(function: Function, native: Native) -> Function:
+    """Compute index expressions in int32 where the bounds of every part allow it.
+
+    Requires: vectors of the target's widths. Ensures: equal values, an index may be an int32.
+
+        x[i * 4 + j]   ->   x[int32(i) * 4 + int32(j)]
+        int64 row = i * 8   ->   int32 row = int32(i) * 8
+    """
+    return replace(function, body=_Narrower().body(function.body))
+
+
+class _Narrower:
+    """Each expression of 32 bits is an int32 under one cast to int64, which moves outwards."""
+
+    def __init__(self) -> None:
+        self.memo: dict[Expr, Expr] = {}
+        self.plain: dict[Expr, Expr] = {}  # the values of names, for their bounds
+
+    def body(self, body: Body) -> Body:
+        return tuple(map(self.statement, body))
+
+    def statement(self, stmt: Stmt) -> Stmt:
+        match stmt:
+            case For():
+                extent = stmt.extent
+                extent = self.narrow(extent) if isinstance(extent, Expr) else extent
+                return replace(stmt, extent=extent, body=self.body(stmt.body))
+            case If(condition, then, otherwise):
+                return If(self.narrow(condition), self.body(then), self.body(otherwise))
+            case Let(local, value):
+                return self.let(local, self.narrow(value))
+            case Store():
+                index = self.narrow(stmt.index)
+                index = _short(index) or index
+                return replace(stmt, index=index, value=self.narrow(stmt.value))
+        return stmt
+
+    def let(self, local: Local, value: Expr) -> Let:
+        short = _without_cast(value)
+        if local.dtype != int64 or short.dtype != int32:
+            return Let(local, value)
+        name = Local(local.name, int32, local.lanes)
+        self.plain[name] = rewrite(short, self.plain.get)
+        self.memo[local] = Cast(name, int64)
+        return Let(name, short)
+
+    def narrow(self, e: Expr) -> Expr:
+        return rewrite(e, self.change, self.memo)
+
+    def fits(self, e: Expr) -> bool:
+        if not self.plain.keys().isdisjoint(e.mentions):
+            e = rewrite(e, self.plain.get)
+        return _fits(e)
+
+    def change(self, e: Expr) -> Expr | None:
+        match e:
+            case Var() if _fits(e):
+                return Cast(Cast(e, int32), int64)
+            case Op(op=op, args=args) if op in COMPARISONS and args[0].dtype == int64:
+                short = [_short(x) for x in args]
+                return None if None in short else Op(op, tuple(x for x in short if x is not None))
+            case Op(op=op, args=args) if op in _STAYS and e.dtype == int64:
+                short = [x if x.dtype == bool_ else _short(x) for x in args]
+                if None in short or not self.fits(e):
+                    return None
+                return Cast(Op(op, tuple(x for x in short if x is not None)), int64)
+            case Cast(x=Cast(x=x)) if e.x.dtype == int64 and x.dtype == int32:
+                return x if e.dtype == int32 else Cast(x, e.dtype)
+            case Broadcast(x=Cast(x=x)) if e.dtype == int64 and x.dtype == int32:
+                return Cast(Broadcast(x, e.lanes), int64)
+            case Ramp(base=base) if (low := _short(base)) is not None and self.fits(e):
+                return Cast(Ramp(low, e.stride, e.lanes), int64)
+            case Load(index=index) if (at := _short(index)) is not None:
+                return Load(e.array, at, e.guard)
+        return None
+
+
+def _without_cast(e: Expr) -> Expr:
+    """int64(x)  ->  x  of an int32"""
+    return e.x if isinstance(e, Cast) and (e.dtype, e.x.dtype) == (int64, int32) else e
+
+
+def _short(e: Expr) -> Expr | None:
+    """e as an int32, where it is one that was cast, or a constant."""
+    if isinstance(e, Literal) and _fits(e):
+        return Literal(int(e.value), int32)
+    short = _without_cast(e)
+    return None if short is e else short

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from ...dtypes import DType, bool_, uint8, uint16, uint32, uint64
 from ...expr import OPERATIONS, Expr, Literal, Op
-from ...index import bounds
+from ...index import bounds, may_wrap
 from .rules import Native, Rules, cast, either, is_equal, lit, op, scalar_of, where
 
-DIVISION, SHIFTS, BOOLS, SIGNS = Rules(), Rules(), Rules(), Rules()
+CONSTANTS, DIVISION, SHIFTS, BOOLS = Rules(), Rules(), Rules(), Rules()
+SIGNS, OVERFLOW = Rules(), Rules()
 _UNSIGNED = {1: uint8, 2: uint16, 4: uint32, 8: uint64}
 
 
@@ -23,7 +24,7 @@ def unsigned(dtype: DType) -> DType:
 # --------------------------------------------------------------------------- division
 
 
-@DIVISION.rule("floordiv", "mod", kinds="iu")
+@CONSTANTS.rule("floordiv", "mod", kinds="iu")
 def divide_by_constant(e: Op, native: Native) -> Expr | None:
     """x // 2**n  ->  x >> n,  x % 2**n  ->  x & (2**n - 1);
     x // c  ->  quotient(x, c),  x % c  ->  remainder(x, c)  where x >= 0 and c > 0"""
@@ -107,6 +108,15 @@ def empty_bools(e: Op, native: Native) -> Expr | None:
     return op("and", x, Literal(False, bool_) if e.op == "mod" else op("not", y))
 
 
+@BOOLS.rule("not", kinds="b")
+def negate_comparison(e: Op, native: Native) -> Expr | None:
+    """~(x != y)  ->  x == y,   ~(x == y)  ->  x != y"""
+    match e.args[0]:
+        case Op(op="ne" | "eq" as name, args=args) if args[0].dtype != bool_:
+            return op("eq" if name == "ne" else "ne", *args)
+    return None
+
+
 @BOOLS.rule("lt", "le", "eq", "ne", kinds="b")
 def compare_bools_by_logic(e: Op, native: Native) -> Expr | None:
     """x < y  ->  ~x & y;   x <= y  ->  ~x | y;   x == y  ->  ~(x ^ y);   x != y  ->  x ^ y"""
@@ -130,3 +140,26 @@ def invert_by_xor(e: Op, native: Native) -> Expr | None:
     """~x  ->  x ^ -1"""
     ones = True if e.dtype == bool_ else -1 if e.dtype.kind == "int" else int(e.dtype.max)
     return op("xor", e.args[0], lit(ones, e))
+
+
+@OVERFLOW.rule("add", "sub", "mul", "shl", kinds="i")
+def wrap_by_unsigned(e: Op, native: Native) -> Expr | None:
+    """x + y  ->  int32(uint32(x) + uint32(y))  of integers whose sum may overflow, and so on: where
+    the overflow of signed numbers is undefined"""
+    if not may_wrap(e):
+        return None
+    kind = unsigned(e.dtype)
+    return cast(Op(e.op, tuple(cast(x, kind) for x in e.args)), e.dtype)
+
+
+@OVERFLOW.rule("neg", kinds="i")
+def negate_without_overflow(e: Op, native: Native) -> Expr | None:
+    """-x  ->  0 - x"""
+    return op("sub", lit(0, e), e.args[0])
+
+
+@OVERFLOW.rule("abs", kinds="i")
+def choose_sign(e: Op, native: Native) -> Expr | None:
+    """abs(x)  ->  0 - x if x < 0 else x  of integers"""
+    (x,), zero = e.args, lit(0, e)
+    return where(op("lt", x, zero), op("sub", zero, x), x)

@@ -13,7 +13,7 @@ REDUCTIONS = Rules()
 def combine_as_tree(e: ReduceLanes, native: Native) -> Expr | None:
     """lanes_sum(x)  ->  lanes_sum(lower half of x + upper half of x), until one lane is left; an
     odd lane out is added last. Of bools only "max" (any) and "min" (all) are left."""
-    if e.dtype == bool_ and e.x.lanes > 1:
+    if e.dtype == bool_ and e.x.lanes > 1 and not native.lanes:
         op = "max" if e.op in ("sum", "max") else "min"
         return None if op == e.op else ReduceLanes(op, e.x)
     x, left = e.x, []

@@ -70,6 +70,11 @@ class Rules:
         self._found[key] = found
         return found
 
+    def rule_for(self, e: Expr, native: Native) -> Rule | None:
+        """The rule that changes e itself, if there is one."""
+        key = (e.op if isinstance(e, Op) else type(e), e.operands[-1].dtype)
+        return next((rule for rule in self._find(key) if rule(e, native) is not None), None)
+
     def legalise(self, e: Expr, native: Native, memo: dict[Expr, Expr]) -> Expr:
         """e after every rule; `memo` has what came of expressions before, of the same target."""
         found = self._found

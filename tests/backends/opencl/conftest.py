@@ -430,3 +430,9 @@ def five_workgroup_loops() -> Kernel:
 def kernel_case(request: pytest.FixtureRequest) -> Kernel:
     """Each of the hand-written kernels."""
     return KERNELS[request.param]
+
+
+@pytest.fixture(scope="session")
+def functions() -> dict[str, Function]:
+    """The hand-written functions by their names."""
+    return {kernel.function.name: kernel.function for kernel in KERNELS.values()}

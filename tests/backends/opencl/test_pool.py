@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lazygrad.backends.opencl.pool import Pool, show_bytes, size_class
+from lazygrad.backends.base import show_bytes
+from lazygrad.backends.opencl.pool import Pool, size_class
 from lazygrad.errors import OutOfMemoryError
 
 MIB = 1 << 20

@@ -12,6 +12,6 @@ void gather(
     const int t = get_local_id(0);
     if (g * 64 + t < 300) {
         const long row = indices[(g * 64 + t) / 10];
-        out[g * 64 + t] = 0L <= row && row < 20L ? table[row * 10 + (g * 64 + t) % 10] : 0;
+        out[g * 64 + t] = 0 <= row && row < 20 ? table[row * 10 + (g * 64 + t) % 10] : 0.0f;
     }
 }

@@ -1,7 +1,8 @@
 // launch: global (1024,), local (256,)
 #pragma OPENCL FP_CONTRACT OFF
 
-float max_float(float x, float y) { return x > y || x != x ? x : y; }  // nan where either is nan
+// max(x, y)  ->  x if x > y or x is nan else y;   min(x, y) likewise, of floats
+float max_float(float x, float y) { return y < x || x != x ? x : y; }
 
 // relu(a * 2 + b)
 __kernel __attribute__((reqd_work_group_size(256, 1, 1)))

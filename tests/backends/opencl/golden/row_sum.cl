@@ -15,7 +15,7 @@ void row_sum(
         float acc;
         acc = 0.0f;
         for (int s = 0; s < 8; s++) {
-            acc = acc + (s * 128 + t < 1000 ? a[row * 1000 + s * 128 + t] : 0);
+            acc = acc + (s * 128 + t < 1000 ? a[row * 1000 + s * 128 + t] : 0.0f);
         }
         partial[t] = acc;
     }

@@ -11,5 +11,5 @@ void scaled_exp(
     const int g = get_group_id(0);
     const int t = get_local_id(0);
     const float4 tmp0 = exp(*(__global const float4 *)(a + g * 256 + t * 4)) * *(__global const float4 *)(b + g * 256 + t * 4);
-    *(__global float4 *)(out + g * 256 + t * 4) = tmp0 - (float4)(1.5f);
+    *(__global float4 *)(out + g * 256 + t * 4) = tmp0 - 1.5f;
 }

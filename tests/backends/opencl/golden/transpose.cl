@@ -13,8 +13,7 @@ void transpose(
     {
         const int ty = get_local_id(1);
         const int tx = get_local_id(0);
-        const float tmp0 = gi * 16 + ty < 50 && gj * 16 + tx < 70 ? a[gi * 1120 + ty * 70 + gj * 16 + tx] : 0;
-        tile[ty * 17 + tx] = tmp0;
+        tile[ty * 17 + tx] = gi * 16 + ty < 50 && gj * 16 + tx < 70 ? a[gi * 1120 + ty * 70 + gj * 16 + tx] : 0.0f;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     const int ty = get_local_id(1);

@@ -1,4 +1,4 @@
-"""Where generated text goes: indented lines, C names that clash with nothing, helper functions.
+"""Where generated text goes: indented lines, and C names that clash with nothing.
 
 A Term is a C expression with its binding strength, so that parentheses stand only where C needs
 them: `binary("*", MULTIPLY, ("a + b", ADD), ("c", ATOM))  ->  ("(a + b) * c", MULTIPLY)`.
@@ -9,9 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from .functions import Functions
-from .types import Facts
 
 Term = tuple[str, int]  # text and level
 
@@ -67,6 +64,9 @@ _WORDS = """
     isnan ldexp length lgamma log log10 log1p log2 mad mad24 max min mix mod modf mul24 mul_hi
     normalize pow pown powr prefetch printf radians remainder rint rootn rotate round rsqrt
     select shuffle sign signbit sin sincos sinh sqrt step tan tanh tgamma trunc upsample vec_step
+    class const_cast delete explicit friend new operator private protected public template this
+    throw try typename using virtual device thread threadgroup metal group_id group_count item_id
+    blockIdx blockDim gridDim threadIdx
     acos asin atan atan2 bitselect hadd rhadd popcount item
 """
 _RESERVED = frozenset(_WORDS.split())
@@ -76,12 +76,10 @@ _RESERVED_LIKE = re.compile(
 )
 
 
-class Source:
-    """The text of one kernel as it grows."""
+class Text:
+    """The body of one function as it grows."""
 
-    def __init__(self, facts: Facts) -> None:
-        self.facts = facts
-        self.functions = Functions()
+    def __init__(self) -> None:
         self.lines: list[str] = []
         self._indent = 1
         self._scopes: list[set[str]] = [set()]

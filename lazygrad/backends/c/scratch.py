@@ -12,12 +12,12 @@ import math
 from ...errors import CompilerError
 from ...expr import Array
 from ...loops.ir import Alloc, Function, statements
-from .accesses import ALIGNMENT
+from ..base import show_bytes
+from .dialect import Facts
 from .items import plan_launch
-from .pool import show_bytes
-from .types import Facts
 
 WORD = 4
+ALIGNMENT = 64  # bytes; of buffers by the device, of other arrays by attribute
 
 
 def local_arrays(function: Function) -> list[Array]:

@@ -1,0 +1,420 @@
+"""The loop IR as C for GPUs: one Function, one kernel, as text.
+
+    workgroup loop   a group's id                    see items.py for how loops meet the launch
+    workitem loop    an item's id, or a loop over the group's share
+    serial loop      for
+    global array     a pointer argument
+    local array      an array that a group shares
+    register array   variables of their own, where every index is a constant, so that they surely
+                     live in registers; else a private array
+    vector           float4 and the like
+    Let              a const variable
+
+The text is the whole source of a program: pragmas, helper functions, the kernel. It is made to be
+read: names are those of the loops and arrays, and the function's comment stands above it.
+
+Accuracy is OpenCL's for its built-in functions: exp, log 3 ULP, sin, cos 4, tanh 5, pow, erf 16 at
+most, in float and double; `+ - * fma` and, with the device's option for it, `/ sqrt` are correctly
+rounded. Products and sums are fused only where the loop IR says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from ...dtypes import int32, int64
+from ...errors import CompilerError
+from ...expr import Array, Expr, Literal, Op, rewrite
+from ...loops.ir import (
+    Alloc,
+    Barrier,
+    Body,
+    For,
+    Function,
+    If,
+    Let,
+    Stmt,
+    Store,
+    expressions,
+    statements,
+)
+from ...loops.ir.rebuild import loads, map_expressions
+from ...loops.legal import c_passes, legalise
+from .dialect import OPENCL, Dialect, Facts, Types
+from .fences import global_fences
+from .functions import Functions
+from .items import Nest, Plan, launch, nest_of, plan_launch
+from .printer import Place, Printer, constant_place, first_lane, is_int
+from .scratch import ALIGNMENT, WORD, local_arrays, padded_bytes, scratch_bytes
+from .text import Text
+
+__all__ = ["Facts", "codegen", "kernel_name", "launch"]
+
+
+def codegen(
+    function: Function,
+    facts: Facts | None = None,
+    aliased: bool = False,
+    dialect: Dialect = OPENCL,
+) -> str:
+    """The source of a kernel named kernel_name(function), in a dialect of C.
+
+    Its parameters are the function's arguments, then the scratch buffer where it needs one
+    (scratch.py). `aliased` says that two arguments may be the same memory: without it pointers are
+    restrict.
+    Raises DTypeError for a dtype that the device lacks, CompilerError for loops without a launch.
+    """
+    types = Types(dialect, facts or Facts())
+    upright = replace(function, body=map_expressions(function.body, _upright))
+    legal = legalise(upright, c_passes(types.native))
+    return _Kernel(function, legal, types, aliased).source()
+
+
+def kernel_name(function: Function) -> str:
+    """The name of a function's kernel: an identifier."""
+    return Text().declare(function.name)
+
+
+class _Kernel:
+    def __init__(self, original: Function, function: Function, types: Types, aliased: bool) -> None:
+        self.original = original
+        self.function = function
+        self.types = types
+        self.dialect = types.dialect
+        self.aliased = aliased
+        self.text = Text()
+        self.functions = Functions()
+        self.printer = Printer(types, self.text, self.functions)
+        self.plan: Plan = plan_launch(function, types.facts.group_limit)
+        self.units = variable_units(function.body)
+        self.vectors = _arrays_with_vectors(function.body)
+        self.written = {s.array for s in statements(function.body) if isinstance(s, Store)}
+        self.written |= set(function.arguments[: function.outputs])
+        self.scratch = scratch_bytes(function, types.facts)
+        self.fences = global_fences(function.body)
+        self.in_items = False  # inside a workitem nest
+
+    # ------------------------------------------------------------------------- the whole text
+
+    def source(self) -> str:
+        name = self.text.declare(self.function.name)
+        parameters = self._parameters()
+        self._local_arrays()
+        start = len(self.text.lines)
+        self._launch_body()
+        if any(re.search(r"\bitem\b", line) for line in self.text.lines[start:]):
+            self.text.lines.insert(start, f"    const int item = {self._item()};")
+        shape = (*self.plan.grid.shape, 1, 1)[:3]
+        items = ", ".join(map(str, shape))
+        head = self.dialect.kernel.format(name=name, items=items, count=self.plan.grid.items)
+        comment = "".join(f"// {_ascii(line)}\n" for line in self.function.comment.splitlines())
+        kernel = "\n".join([head, *parameters, ") {", *self.text.lines, "}"]) + "\n"
+        helpers = self.functions.text()
+        lines = "".join(f"{line}\n" for line in self._first_lines(helpers + kernel))
+        return f"{lines}\n{helpers}{comment}{kernel}"
+
+    def _first_lines(self, text: str) -> Iterator[str]:
+        yield from self.dialect.lines
+        for line, sign in self.dialect.extensions.items():
+            if re.search(sign, text):
+                yield line
+
+    def _parameters(self) -> list[str]:
+        restrict = "" if self.aliased else self.dialect.restrict
+        template, space = self.dialect.parameter, self.dialect.global_space
+        lines: list[tuple[str, str]] = []
+        pairs = zip(self.function.arguments, self.original.arguments, strict=True)
+        for n, (array, original) in enumerate(pairs):
+            place = Place(array, self.text.declare(array.name), space)
+            self.printer.places[array] = place
+            parameter = template.format(
+                space=space, const="" if array in self.written else "const ", n=n,
+                type=self.types.element(array.dtype), restrict=restrict, name=place.name,
+            )  # fmt: skip
+            lines.append((parameter, f"{original.dtype}[{array.size}]"))
+        if self.scratch:
+            parameter = template.format(
+                space=space, const="", n=len(lines), type="char", restrict="", name="scratch"
+            )
+            lines.append((parameter, f"{self.scratch} bytes for each group"))
+        rest = [(line, "") for line in self.dialect.last_parameters]
+        lines += rest
+        return [
+            f"    {parameter}{',' if n < len(lines) else ''}{f'  // {about}' if about else ''}"
+            for n, (parameter, about) in enumerate(lines, 1)
+        ]
+
+    def _local_arrays(self) -> None:
+        """They stand at the top of the kernel, wherever their Allocs do."""
+        if self.scratch:
+            shape = self.plan.group_shape
+            group = " + ".join(
+                "".join([self._group_id(d), *(f" * {self._group_count(n)}" for n in range(d))])
+                for d in reversed(range(len(shape)))
+            )
+            self.text.line(f"scratch += ({group}) * {self.scratch};")
+        offset = 0
+        for array in local_arrays(self.function):
+            name, element = self.text.declare(array.name), self.types.element(array.dtype)
+            space = self.dialect.global_space if self.scratch else self.dialect.local_space
+            self.printer.places[array] = Place(array, name, space)
+            if self.scratch:
+                pointer, restrict = f"{space}{element} *", self.dialect.restrict
+                self.text.line(f"{pointer}{restrict}{name} = ({pointer})(scratch + {offset});")
+                offset += padded_bytes(array, ALIGNMENT)
+            else:
+                count = padded_bytes(array, WORD) // array.dtype.itemsize
+                self.text.line(f"{space}{element} {name}[{count}]{self._align(array)};")
+
+    def _align(self, array: Array) -> str:
+        return self.dialect.aligned.format(bytes=ALIGNMENT) if array in self.vectors else ""
+
+    def _group_id(self, dimension: int) -> str:
+        return self.dialect.group_id.format(d=dimension, axis="xyz"[dimension])
+
+    def _group_count(self, dimension: int) -> str:
+        return self.dialect.group_count.format(d=dimension, axis="xyz"[dimension])
+
+    def _item_id(self, dimension: int) -> str:
+        return self.dialect.item_id.format(d=dimension, axis="xyz"[dimension])
+
+    # ------------------------------------------------------------------------- groups and items
+
+    def _launch_body(self) -> None:
+        plan = self.plan
+        self._statements(plan.prefix)  # its names are for all that follows
+        if plan.groups is None:
+            self._body(plan.body)
+        else:
+            self._group_ids(plan.groups, plan.group_shape)
+            self._nest_body(plan.groups)
+
+    def _group_ids(self, nest: Nest, shape: tuple[int, ...]) -> None:
+        """Each loop's group id; loops that share the last dimension are taken apart."""
+        inner = list(reversed(nest.loops))
+        last = len(shape) - 1
+        self._take_apart(inner[last:], self._group_id(last), "group")
+        for dimension in reversed(range(last)):
+            self._declare_variable(inner[dimension], self._group_id(dimension))
+
+    def _take_apart(self, loops: list[For], position: str, name: str) -> None:
+        """Declares the variables of loops, inner to outer, from a position in all of them."""
+        if len(loops) > 1 and not position.isidentifier():
+            name = self.text.declare(name)
+            self.text.line(f"const int {name} = {position};")
+            position = name
+        divisor = 1
+        texts: list[str] = []
+        for loop in loops:
+            quotient = position if divisor == 1 else f"{position} / {divisor}"
+            outermost = loop is loops[-1]
+            texts.append(quotient if outermost else f"{quotient} % {loop.extent}")
+            divisor *= int(loop.extent)  # type: ignore[arg-type]
+        for loop, text in zip(reversed(loops), reversed(texts), strict=True):
+            self._declare_variable(loop, text)
+
+    def _declare_variable(self, loop: For, text: str) -> None:
+        name = self.text.declare(loop.var.name)
+        self.text.line(f"const int {name} = {text};")
+        self.printer.named[loop.var] = name
+
+    def _nest_body(self, nest: Nest) -> None:
+        for prefix in nest.prefixes:
+            self._statements(prefix)
+        self._statements(nest.body)
+
+    def _item(self) -> str:
+        """The item's number in its group, from its ids."""
+        terms, stride = [], 1
+        for dimension, count in enumerate(self.plan.grid.shape):
+            factor = f" * {stride}" if stride > 1 else ""
+            terms.append(f"{self._item_id(dimension)}{factor}")
+            stride *= count
+        return " + ".join(reversed(terms))
+
+    def _workitem(self, loop: For, last: bool) -> None:
+        """A workitem nest: each item runs its share of the iterations."""
+        nest, grid = nest_of(loop), self.plan.grid
+        if nest.size != grid.items and any(isinstance(s, Barrier) for s in statements(nest.body)):
+            raise CompilerError(
+                f"opencl: {self.function.name}: a barrier in {nest.size} of {grid.items} items"
+            )
+        self.in_items = True
+        inner, shape = list(reversed(nest.loops)), grid.shape
+        if grid.matches(nest):
+            with self._block_unless(last):
+                for dimension, each in reversed(list(enumerate(inner))):
+                    self._declare_variable(each, self._item_id(dimension))
+                self._nest_body(nest)
+        elif len(inner) == len(shape) and nest.extents[1:] == shape[-2::-1] and len(shape) > 1:
+            with self._share(inner[-1], self._item_id(len(shape) - 1), shape[-1]):
+                for dimension, each in reversed(list(enumerate(inner[:-1]))):
+                    self._declare_variable(each, self._item_id(dimension))
+                self._nest_body(nest)
+        elif len(inner) == 1:
+            with self._share(loop, "item", grid.items):
+                self._nest_body(nest)
+        else:
+            self._flat_share(nest)
+        self.in_items = False
+
+    @contextmanager
+    def _share(self, loop: For, item: str, items: int) -> Iterator[None]:
+        """The iterations item, item + items, ... of one loop."""
+        extent = int(loop.extent)  # type: ignore[arg-type]
+        if extent > items:
+            with self._for(loop, item, items):
+                yield
+            return
+        with self.text.block(f"if ({item} < {extent})" if extent < items else ""):
+            self._declare_variable(loop, item)
+            yield
+
+    def _flat_share(self, nest: Nest) -> None:
+        """A nest shared by its iterations' numbers."""
+        items, inner = self.plan.grid.items, list(reversed(nest.loops))
+        if nest.size > items:
+            name = self.text.declare("n")
+            head = f"for (int {name} = item; {name} < {nest.size}; {name} += {items})"
+        else:
+            name, head = "item", f"if (item < {nest.size})" if nest.size < items else ""
+        with self.text.block(head):
+            self._take_apart(inner, name, name)
+            self._nest_body(nest)
+
+    @contextmanager
+    def _block_unless(self, last: bool) -> Iterator[None]:
+        """Braces around what is not the last of its body, so that its names end with it."""
+        if last:
+            yield
+        else:
+            with self.text.block():
+                yield
+
+    # ------------------------------------------------------------------------- statements
+
+    def _body(self, body: Body) -> None:
+        named = dict(self.printer.named)
+        self._statements(body)
+        self.printer.named = named
+
+    def _statements(self, body: Body) -> None:
+        for n, stmt in enumerate(body):
+            self._statement(stmt, n + 1 == len(body))
+
+    def _statement(self, stmt: Stmt, last: bool) -> None:
+        match stmt:
+            case For(kind="workitem") if not self.in_items:
+                self._workitem(stmt, last)
+            case For(kind="serial" | "workitem"):
+                with self._for(stmt, "0", 1):
+                    self._body(stmt.body)
+            case Alloc():
+                self._alloc(stmt.array)
+            case Let(local, value):
+                self.printer.begin(value)
+                text, name = self.printer.print_as(value), self.text.declare(local.name)
+                self.text.line(
+                    f"const {self.types.type(local.dtype, local.lanes)} {name} = {text};"
+                )
+                self.printer.named[local] = name
+            case Store():
+                shared = stmt.array.scope in ("global", "local")
+                alone = shared and not self.in_items and self.plan.grid.items > 1
+                with self.text.block("if (item == 0)") if alone else self._block_unless(True):
+                    self.printer.begin(stmt.value, first_lane(stmt.index))
+                    self.text.line(self.printer.store(stmt.array, stmt.index, stmt.value))
+            case If():
+                self._if(stmt)
+            case Barrier():
+                more = self.dialect.global_fence if next(self.fences) else ""
+                self.text.line(self.dialect.barrier.format(more=more))
+            case _:
+                what = f"a {stmt.kind} loop over {stmt.var}" if isinstance(stmt, For) else stmt
+                raise CompilerError(f"{self.dialect.name}: {self.function.name}: {what} is left")
+
+    @contextmanager
+    def _for(self, loop: For, start: str, step: int) -> Iterator[None]:
+        """for (int i = start; i < extent; i += step)"""
+        type_, end = self.types.element(int32 if is_int(loop.var) else int64), str(loop.extent)
+        if isinstance(loop.extent, Expr):
+            self.printer.begin(loop.extent)
+            end = self.text.named(self.printer.print(loop.extent), type_)
+        name = self.text.declare(loop.var.name)
+        advance = f"{name}++" if step == 1 else f"{name} += {step}"
+        with self.text.block(f"for ({type_} {name} = {start}; {name} < {end}; {advance})"):
+            self.printer.named[loop.var] = name
+            yield
+
+    def _alloc(self, array: Array) -> None:
+        if array.scope == "local":
+            return
+        unit = self.units.get(array, 0)
+        name = self.text.declare(array.name, array.size // unit if unit else 0)
+        place = self.printer.places[array] = Place(array, name, "", unit)
+        type_ = self.types.type(array.dtype, unit or 1)
+        if not unit:
+            self.text.line(f"{type_} {name}[{max(array.size, 1)}]{self._align(array)};")
+            return
+        variables = [place.variable(start) for start in range(0, array.size, unit)]
+        for start in range(0, len(variables), 8):
+            self.text.line(f"{type_} {', '.join(variables[start : start + 8])};")
+
+    def _if(self, stmt: If) -> None:
+        self.printer.begin(stmt.condition)
+        with self.text.block(f"if ({self.printer.print(stmt.condition)[0]})"):
+            self._body(stmt.body)
+        if stmt.otherwise:
+            with self.text.block("else"):
+                self._body(stmt.otherwise)
+
+
+# --------------------------------------------------------------------------- small parts
+
+
+def _accesses(body: Body) -> Iterator[tuple[Array, Expr]]:
+    """Each access: the array and the index."""
+    for stmt in statements(body):
+        if isinstance(stmt, Store):
+            yield stmt.array, stmt.index
+        for e in expressions(stmt):
+            yield from ((load.array, load.index) for load in loads(e))
+
+
+def _arrays_with_vectors(body: Body) -> set[Array]:
+    """The arrays of which whole vectors are loaded or stored, and so are aligned."""
+    return {array for array, index in _accesses(body) if index.lanes > 1}
+
+
+def variable_units(body: Body) -> dict[Array, int]:
+    """For the register arrays that can be variables, how many elements each variable holds: the
+    lanes that they are accessed by, where all are alike and aligned."""
+    units: dict[Array, int] = {}
+    for array, index in _accesses(body):
+        if array.scope != "register":
+            continue
+        start, unit = constant_place(index), index.lanes
+        fits = start is not None and 0 <= start <= array.size - unit
+        fits = fits and start % unit == 0 == array.size % unit  # type: ignore[operator]
+        units[array] = unit if fits and units.get(array, unit) == unit else 0
+    return units
+
+
+def _upright(e: Expr) -> Expr:
+    """-x < c  ->  -c < x: easier to read, and right for the x whose negative wraps too."""
+
+    def change(part: Expr) -> Expr | None:
+        match part:
+            case Op(op="lt", args=(Op(op="mul", args=(x, Literal(value=-1))), Literal(value=c))):
+                return Op("lt", (Literal(-c), x)) if x.dtype == int64 else None
+        return None
+
+    return rewrite(e, change)
+
+
+def _ascii(line: str) -> str:
+    """Comments go to compilers that may not know UTF-8; a backslash at the end would join lines."""
+    return line.encode("ascii", "replace").decode().rstrip("\\")
