@@ -147,6 +147,16 @@ def unreduce(x: Node, shape: Shape, axes: Sequence[int]) -> Node:
     return expand(reshape(x, kept), shape)
 
 
+def same_axis(old: Shape, new: Shape, axis: int) -> int | None:
+    """The axis of `old` that an axis of `new`, a reshape of it, is: neither split nor merged."""
+    before, product = math.prod(new[:axis]), 1
+    for place, n in enumerate(old):
+        if product == before and n == new[axis]:
+            return place
+        product *= n
+    return None
+
+
 AxisGroup = tuple[tuple[int, ...], tuple[int, ...]]
 
 

@@ -27,7 +27,6 @@ from .ir import (
     topological,
 )
 from .simplify_reduce import pads_with_identity
-from .simplify_window import same_axes
 
 View = Reshape | Permute | Pad | Slice
 Sum = Reduce | Fold
@@ -270,7 +269,7 @@ def _below_fold(view: View, inner: Fold) -> tuple[Node, int] | None:
     x, axis, last = inner.x, inner.axis, len(inner.shape)
     match view:
         case Reshape():
-            place = {old: new for new, old in same_axes(inner.shape, view.shape).items()}.get(axis)
+            place = build.same_axis(view.shape, inner.shape, axis)
             if place is None:
                 return None
             shape = [*view.shape, x.shape[last]]

@@ -1,6 +1,6 @@
 """Simplify a graph: what a reader would cancel on paper is cancelled before anything is computed.
 
-The rules are in six files, by theme: elementwise, movement, join, reduce, window, fold.
+The rules are in seven files, by theme: elementwise, movement, join, reduce, window, fold, empty.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ..rewrite import Rules, rewrite
 from . import (
+    empty,
     simplify_elementwise,
     simplify_fold,
     simplify_join,
@@ -20,6 +21,7 @@ from .ir import Node
 from .merge_sums import cropped_sums, folds_in_order, mergeable_sums, reduced_twice
 
 RULES = Rules[Node](
+    empty.RULES,
     simplify_movement.RULES,
     simplify_join.RULES,
     simplify_elementwise.RULES,

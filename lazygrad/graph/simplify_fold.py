@@ -17,7 +17,7 @@ from functools import reduce
 
 from ..rewrite import Rules, rewrite
 from . import simplify_movement
-from .build import expand, move_axis, pad, permute, reshape, slice_axis
+from .build import expand, move_axis, pad, permute, reshape, same_axis, slice_axis
 from .ir import (
     Add,
     Const,
@@ -94,10 +94,10 @@ def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
             kept = [a - (a > order[k]) for a in order if a != order[k]]
             return permute(result, kept)
         case Reshape(inner):
-            places = _same_axis(x, place), _same_axis(x, k)
-            if None in places or places[0] == places[1]:
+            below, window = (same_axis(inner.shape, x.shape, axis) for axis in (place, k))
+            if below is None or window is None or below == window:
                 return None
-            result = _correlate(inner, places[0], places[1], fold)  # type: ignore[arg-type]
+            result = _correlate(inner, below, window, fold)
             if result is None:
                 return None
             shape = [fold.size_ if a == place else n for a, n in enumerate(x.shape) if a != k]
@@ -187,7 +187,7 @@ def pad_below(x: Node, axis: int, amount: int) -> Node:
         case Window(inner, at, size, stride, dilation) if axis not in (at, len(x.shape) - 1):
             return Window(pad_below(inner, axis, amount), at, size, stride, dilation)
         case Reshape(inner):
-            same = _same_axis(x, axis)
+            same = same_axis(inner.shape, x.shape, axis)
             if same is not None:
                 shape = (n + 2 * amount * (a == axis) for a, n in enumerate(x.shape))
                 return reshape(pad_below(inner, same, amount), tuple(shape))
@@ -215,7 +215,7 @@ def without_axis(x: Node, axis: int) -> Node | None:
             less = without_axis(inner, order[axis])
             return None if less is None else permute(less, order)
         case Reshape(inner):
-            same = _same_axis(x, axis)
+            same = same_axis(inner.shape, x.shape, axis)
             less = None if same is None else without_axis(inner, same)
             return None if less is None else reshape(less, shape)
         case Pad(inner, padding, value) if padding[axis] == (0, 0):
@@ -232,17 +232,4 @@ def without_axis(x: Node, axis: int) -> Node | None:
         case Window(inner, at, size, stride, dilation) if axis not in (at, len(shape) - 1):
             less = without_axis(inner, axis)
             return None if less is None else Window(less, at, size, stride, dilation)
-    return None
-
-
-def _same_axis(x: Reshape, axis: int) -> int | None:
-    """The axis of x's input that `axis` of x is, neither split nor merged, if there is one."""
-    before = 1
-    for n in x.shape[:axis]:
-        before *= n
-    product = 1
-    for old, n in enumerate(x.x.shape):
-        if product == before and n == x.shape[axis]:
-            return old
-        product *= n
     return None

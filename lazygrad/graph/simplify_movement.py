@@ -10,7 +10,6 @@ from __future__ import annotations
 from ..rewrite import Rules
 from . import build, ir
 from .ir import (
-    Buffer,
     Const,
     Contiguous,
     Copy,
@@ -23,7 +22,6 @@ from .ir import (
     Pad,
     Permute,
     Reshape,
-    Scatter,
     Slice,
     Sort,
     Window,
@@ -32,29 +30,6 @@ from .ir import (
 RULES = Rules[Node]()
 FEW = 16  # of so many elements one is few: finding the first of them is less than sorting all
 rule = RULES.rule
-
-
-# --------------------------------------------------------------------------- no elements
-
-
-@rule(Node)
-def no_elements(node: Node) -> Node | None:
-    """x without elements  ->  a constant"""
-    if 0 in node.shape and not isinstance(node, (Const, Buffer)):
-        return Const(0, node.dtype, node.shape)
-    return None
-
-
-@rule(ir.Fold, ir.Gather)
-def read_nothing(node: ir.Fold | ir.Gather) -> Node | None:
-    """fold(x), gather(x)  ->  0, where x has no elements"""
-    return Const(0, node.dtype, node.shape) if node.x.size == 0 else None
-
-
-@rule(Scatter)
-def scatter_nothing(node: Scatter) -> Node | None:
-    """scatter(x, no values)  ->  x"""
-    return node.x if node.values.size == 0 else None
 
 
 # --------------------------------------------------------------------------- leaves and placement
@@ -71,12 +46,12 @@ def move_a_constant(node: ir.Movement) -> Node | None:
 
 @rule(Pad)
 def pad_a_constant(node: Pad) -> Node | None:
-    """a constant, or nothing, padded with v  ->  v, where that is the constant"""
+    """a constant padded with v  ->  v, where that is the constant"""
     filling = Const(node.value, node.dtype, node.shape)
     match node.x:
         case Const(value, dtype) if Const(value, dtype, node.shape) is filling:
             return filling
-    return filling if node.x.size == 0 else None
+    return None
 
 
 @rule(Iota)

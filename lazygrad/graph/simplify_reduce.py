@@ -31,12 +31,8 @@ rule = RULES.rule
 
 
 @rule(Reduce)
-def reduce_nothing(node: Reduce) -> Node | None:
-    """reduce(x)  ->  x in another shape, where all reduced axes have size 1;
-    over no elements  ->  the identity of the operation
-    """
-    if node.x.size == 0:
-        return Const(identity(node.op, node.dtype), node.dtype, node.shape)
+def reduce_ones(node: Reduce) -> Node | None:
+    """reduce(x)  ->  x in another shape, where all reduced axes have size 1"""
     if all(node.x.shape[axis] == 1 for axis in node.axes):
         return build.reshape(node.x, node.shape)
     return None

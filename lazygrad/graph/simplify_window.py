@@ -91,18 +91,12 @@ def fold_below_reshape(node: Fold) -> Node | None:
     if not isinstance(node.x, Reshape):
         return None
     x = node.x.x
-    same = same_axes(x.shape, node.x.shape)
-    axis, window = same.get(node.axis), same.get(len(node.x.shape) - 1)
-    if axis is None or window != len(x.shape) - 1:
+    last = len(node.x.shape) - 1
+    axis, window = (build.same_axis(x.shape, node.x.shape, a) for a in (node.axis, last))
+    if axis is None or axis == window or window != len(x.shape) - 1:
         return None
     folded = Fold(x, axis, node.size_, node.stride, node.dilation)
     return build.reshape(folded, node.shape)
-
-
-def same_axes(old: tuple[int, ...], new: tuple[int, ...]) -> dict[int, int]:
-    """The axes of a reshape's result that are axes of what it reshapes: {new: old}."""
-    groups = build.reshape_groups(old, new) or []
-    return {j[0]: i[0] for i, j in groups if len(i) == len(j) == 1}
 
 
 @rule(Fold)

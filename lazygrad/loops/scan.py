@@ -3,8 +3,8 @@
 serial i: acc[0] = 0; serial k: acc[0] += x[i*K + k]; out[i*K + k] = acc[0]
 ->
 serial i_o: acc[0 .. 3] = 0
-            serial k: unroll i_i in 4: acc[i_i] += x[(i_o*4 + i_i)*K + k]
-                      unroll i_i in 4: out[(i_o*4 + i_i)*K + k] = acc[i_i]
+            serial k: vector i_i in 4: acc[i_i] += x[(i_o*4 + i_i)*K + k]
+                      vector i_i in 4: out[(i_o*4 + i_i)*K + k] = acc[i_i]
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def interleave_rows(s: Schedule, width: int) -> str:
     tail = "guard" if updates_in_place(s.body) or size > extent else "overlap"
     if not is_column:
         s.do(split, x, tail, f"{x}_o", f"{x}_i:{size}")
-        s.do(sink, f"{x}_i", "unroll")
+        s.do(sink, f"{x}_i", "vector")
         return f"{size} rows at once"
     s.do(split, x, tail, f"{x}_o", f"{x}_i:{size // width}", f"{x}_l:{width}")
     s.do(sink, f"{x}_l", "vector")

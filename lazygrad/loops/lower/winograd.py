@@ -12,6 +12,11 @@
 
 An infinite pixel, or one so large that its tile overflows, would else spoil all four results of the
 tile. A slice's transforms are about as large as L2. The sums are a contraction like any other.
+
+Why this is no graph of ordinary nodes: the transforms as sums of strided slices, and one product of
+16 batches, were tried. The tiles and the products then pass through memory, four times the size of
+the images each. On one core (AVX-512), a batch of 16 images of 64x28x28 and 64 filters takes 70 ms
+so, and 19 ms by these loops; 8 of 64x56x56 42 and 12 ms; 16 of 128x14x14 and 128 filters 27 and 17.
 """
 
 from __future__ import annotations

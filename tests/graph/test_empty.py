@@ -1,0 +1,41 @@
+"""What has or reads no elements is a constant, by rules that simplify has too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lazygrad.dtypes import float64, int64
+from lazygrad.graph import empty as rules
+from lazygrad.graph import simplify
+from lazygrad.graph.empty import fold_empty
+from lazygrad.graph.evaluate import evaluate
+from lazygrad.graph.ir import Const, Exp, Fold, Gather, Pad, Reduce, Scatter
+
+
+def cases(leaf):
+    """(rule, a node, what the rule makes of it or None)"""
+    x, one, nothing = leaf(np.ones((2, 3))), leaf([1.0]), leaf(np.ones((0, 3)))
+    no_index = Const(0, int64, (0,))
+    return [
+        (rules.value_of_nothing, Exp(nothing), Const(0.0, float64, (0, 3))),
+        (rules.value_of_nothing, Exp(x), None),
+        (rules.reduce_nothing, Reduce(nothing, "prod", (0,)), Const(1.0, float64, (3,))),
+        (rules.reduce_nothing, Reduce(x, "prod", (0,)), None),
+        (rules.read_nothing, Fold(leaf(np.ones((0, 2))), 0, 1), Const(0.0, float64, (1,))),
+        (rules.read_nothing, Gather(leaf(np.ones(0)), (leaf([0, 1]),)), Const(0.0, float64, (2,))),
+        (rules.pad_nothing, Pad(nothing, ((1, 1), (0, 0)), 7.0), Const(7.0, float64, (2, 3))),
+        (rules.scatter_nothing, Scatter(one, (no_index,), Const(0.0, float64, (0,))), one),
+    ]
+
+
+def test_each_rule(leaf):
+    for rule, node, expected in cases(leaf):
+        assert rule(node) is expected
+    assert {rule for rule, _, _ in cases(leaf)} == set(rules.RULES) <= set(simplify.RULES)
+
+
+@pytest.mark.parametrize("n", range(8))
+def test_values_stay(leaf, n):
+    _, node, _ = cases(leaf)[n]
+    np.testing.assert_array_equal(*evaluate([node, *fold_empty([node])]))
