@@ -1,103 +1,75 @@
-"""THE PIPELINE, from graph nodes to values. Start here.
+"""From graph nodes to values: run the pipeline, and keep what it made. Start here.
 
 realize                what tensors call: the values of some nodes, in memory
     structure          what was computed before is a leaf; a graph that differs from an earlier one
                        only in its leaves has a plan already
     VaryingConstants   constants that differ from graph to graph become leaves
     saved.load         the plan that an earlier process made, from disk
-    compile_graph      else, in order:
-        separate_checks    what checks indices becomes outputs of its own
-        simplify           the same values, with less to do
-        split_reductions   large sums with few results in two steps
-        fold_empty         tensors without elements get their values
-        place              one part a device; each part, in order:
-        select_joined      on OpenCL: joined tensors select their parts by position
-        split_for_groups   on a GPU: as much for all its cores
-        widen_scatters     what scatters many values adds them up in float64
-        use_winograd       convolutions of tiles, with fewer products
-        copy_convolved     what convolutions read may be laid out anew
-        fuse               which operations share a kernel
-        keep               on a CPU: what a row would compute twice has memory of the row's own
-        choose_layouts     in which order intermediates lie in memory
-        chain              which kernels share their outermost loops
-        plan_memory        which memory they are kept in
-        pieces             a joined tensor is launched once for each part
-        compile_kernel     how each kernel computes, in order:
-            canonical          kernels that are equal but for their memory are lowered once
-            lower              plain loops
-            overwrite          an output takes the memory of an input
-            with_report        BOUNDS=1: an output for accesses outside of their arrays
-            rebase             on a CPU: an input begins with what is read of it
-            named              a name by what is computed
-            transform          the loop passes (loops/heuristics.py), once code is needed
-            check_accesses     BOUNDS=1: each access is tested
-        Linker             machine code, and the plan
+    compile_graph      else: the passes of pipeline.py, in order
+        checks         what checks indices becomes outputs of its own
+        graph          passes over the whole graph
+        place          one part a device; each part, in order:
+        part           passes over its nodes
+        schedule       which operations share a kernel; which memory they work on
+        pieces         a joined tensor is launched once for each part
+        compile_kernel each kernel:
+            canonical  kernels that are equal but for their memory are compiled once
+            kernel     plain loops, named by what they compute
+            cached     whether the device has code for them already; if not:
+            loops      the loops as the target wants them
+        Linker         machine code, and the plan
     saved.save         the plan, to disk
     Plan.run           runs it
 
-A pass that only makes code faster (`try_to`) is left out where it fails, with a warning; a kernel
-that no code can be written for gets the loops that `lower` made (runtime/fallback.py).
+A pass that only makes code faster is left out where it fails, with a warning. A kernel whose loop
+passes fail, or that no code can be written for, gets the loops that `lower` made.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from . import config
 from .backends.base import Device as BackendDevice
-from .backends.base import Launch, Machine, Passes
+from .backends.base import Launch
+from .cache import source_digest
+from .errors import CompilerError
 from .graph.build import broadcast_to
 from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
 from .graph.constants import VaryingConstants
-from .graph.empty import fold_empty
 from .graph.gradient import cotangents
 from .graph.ir import Buffer, Const, Contiguous, Detach, InRange, Node, Reshape, topological
-from .graph.simplify import simplify
 from .graph.structure import Key, Slot, Structure
-from .loops.chain import chain
-from .loops.check_accesses import REPORT, check_accesses, with_report
-from .loops.cost import flops
-from .loops.heuristics import plan_count, transform
+from .loops.heuristics import plan_count
 from .loops.ir import Function, digest
-from .loops.lower import lower
+from .loops.lower import Lowered
 from .loops.lower.canonical import canonical
-from .loops.lower.overwrite import overwrite
-from .loops.lower.rebase import rebase
+from .pipeline import passes
 from .progress import compiling, counted
 from .rewrite import Rules, rewrite
 from .runtime import saved
 from .runtime.buffer import DeviceBuffer, interceptor, realized
-from .runtime.cache import source_digest
 from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
 from .runtime.tune import TRIED, fastest
-from .schedule.fuse import fuse
-from .schedule.ir import Kernel, Schedule
-from .schedule.join import Piece, pieces, select_joined
-from .schedule.keep import keep
-from .schedule.layout import choose_layouts, copy_convolved
-from .schedule.memory import MemoryPlan, plan_memory
+from .schedule.ir import Kernel, MemoryPlan, Schedule
+from .schedule.join import Piece, pieces
 from .schedule.place import place
-from .schedule.scan import split_scans
-from .schedule.show import member_lines, title
-from .schedule.split import split_reductions
-from .schedule.split_groups import split_for_groups
-from .schedule.widen import widen_scatters
-from .schedule.winograd import use_winograd
 from .stages import Stages, watching
+from .targets import At, Machine, Target
 
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 MAX_LAUNCHES = 4096  # and functions of kernels
 _plans: dict[Key, Plan] = {}
 _varying = VaryingConstants()
 _launches: dict[Key, Launch] = {}
-_functions: dict[tuple[Function, str], Function] = {}
+_functions: dict[str, Function] = {}  # by key
 
 
 def realize(
@@ -144,11 +116,14 @@ def plan_for(
         number = {leaf: n for n, leaf in enumerate(leaves)}
         gifts = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
     watched = [place.number for place in watching()]
-    settings = (config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.BOUNDS)
+    settings = (
+        config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.BOUNDS, config.OPT
+    )  # fmt: skip
     rest = (*gifts.items(), Device.DEFAULT, *settings, *watched)
     plan = _plans.get((key, *rest))
     arguments: list[Const] = []
-    if plan is None and may_vary and not watched and (device := _only_device(leaves)):
+    may_vary = may_vary and config.OPT > 0 and not watched
+    if plan is None and may_vary and (device := _only_device(leaves)):
         key, arguments = _varying(key, list(walked.number))
         leaves = [*leaves, *(_argument(constant, device) for constant in arguments)]
         plan = _plans.get((key, *rest))
@@ -184,7 +159,8 @@ def _loaded_or_compiled(
     """A new plan; from disk, where nobody wants to see or to check how it is made. The last leaves
     stand for the constants that are arguments."""
     with Stages() as stages:
-        on_disk = not (stages.are_watched or stages.are_checked or config.TUNE)
+        looked_at = stages.are_watched or stages.are_checked
+        on_disk = config.OPT > 0 and not (looked_at or config.TUNE)
         plan = saved.load(key) if on_disk else None
         if plan is None:
             slots, abstract = _over_slots(outputs, leaves, arguments)
@@ -229,9 +205,7 @@ def compile_graph(
         **donated,
         **{len(bare) + n: len(leaves) - len(flags) + n for n in range(len(flags))},
     }
-    graph = stages.try_to("simplify", simplify, outputs)
-    graph = stages.try_to("split", split_reductions, graph)  # after simplify: it would merge them
-    graph = stages.run("empty", fold_empty, graph)  # last: any of these may leave an empty tensor
+    graph = stages.through(passes("graph", None, config.OPT), outputs)
     # Where an output is wanted its own device tells: simplified to a constant it has none.
     devices = [output.device or Device.DEFAULT for output in outputs]
     parts, placed = place([(_bare(n), d) for n, d in zip(graph, devices, strict=True)])
@@ -243,8 +217,7 @@ def compile_graph(
         schedule = make_schedule(wanted, device.machine, stages)
         renamed = dict(zip(wanted, schedule.outputs, strict=True))
         given = {renamed[node]: leaf for node, leaf in gifts.items() if node in renamed}
-        in_contractions = not device.machine.gpu
-        memory = stages.run("memory", plan_memory, schedule, given, in_contractions)
+        memory = _through("memory", schedule, At(device.machine, given), stages)
         launched = [piece for kernel in schedule.kernels for piece in pieces(kernel)]
         launches = [
             compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)
@@ -262,29 +235,14 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
 
     The schedule's outputs are these, in order, perhaps rewritten.
     """
-    lanes = 0 if machine.gpu else machine.vector_bytes // 4
-    if not machine.has_offsets:
-        outputs = stages.run("joined", select_joined, outputs)
-    if machine.gpu:  # here: how many parts depends on the device
-        outputs = stages.try_to("groups", split_for_groups, outputs, machine.cores)
-    # the loops of a scan sum in float64
-    rows = -(-machine.cores // 4) if machine.float64 and not machine.gpu else sys.maxsize
-    outputs = stages.try_to("scan", split_scans, outputs, rows)
-    if machine.float64:
-        outputs = stages.try_to("widen", widen_scatters, outputs)
-    if config.WINOGRAD and not machine.gpu and not machine.local_bytes:  # as for chains
-        outputs = stages.try_to("winograd", use_winograd, outputs)
-    if lanes:
-        outputs = stages.try_to("copy", copy_convolved, outputs, lanes)
-    schedule = stages.run("fuse", fuse, outputs, machine.cores, not machine.gpu)
-    if not machine.gpu:
-        schedule = stages.try_to("keep", keep, schedule)
-    if lanes:  # after fuse: only what lies between kernels has a layout to choose
-        schedule = stages.try_to("layout", choose_layouts, schedule, lanes)
-    # after layout: loops follow from it; and not for OpenCL, whose scratch is too small for slices
-    if not machine.gpu and not machine.local_bytes:
-        schedule = stages.try_to("chain", chain, schedule, machine)
-    return schedule
+    at = At(machine)
+    made: Schedule = _through("schedule", _through("part", outputs, at, stages), at, stages)
+    return made
+
+
+def _through(level: str, value: Any, at: At, stages: Stages) -> Any:
+    """The value after the passes of a level for a machine."""
+    return stages.through(passes(level, at.machine.target, config.OPT), value, at)
 
 
 def _bare(output: Node) -> Node:
@@ -311,21 +269,20 @@ def compile_kernel(
     """A launch of a kernel that has no slots yet: which those are, the linker knows. A kernel that
     differs from an earlier one in nothing but the memory it works on has the same function."""
     overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
-    if stages.are_watched or kernel.parts:
+    if stages.are_watched or kernel.parts or not config.OPT:
         return _new_launch(kernel, overwritten, device, stages)
-    fixed = set(overwritten.values()) if device.machine.has_offsets else None
-    form = canonical(kernel, fixed)
+    begins = device.machine.target is Target.CPU  # whether arguments may begin inside a memory
+    form = canonical(kernel, set(overwritten.values()) if begins else None)
     numbers = {node: n for n, node in enumerate(kernel.inputs)}
     places = tuple((kernel.outputs.index(n), numbers[x]) for n, x in overwritten.items())
-    key = (form.key, places, device.name, device.machine, config.TUNE, config.BOUNDS)
+    settings = (config.TUNE, config.BOUNDS, config.DEBUG >= 3)
+    key = (form.key, places, device.name, device.machine, *settings)
     launch = _launches.get(key)
     if launch is None:
         shifted = form.shifted()
         new = {shifted.outputs[n]: shifted.inputs[x] for n, x in places}
         launch = _new_launch(shifted, new, device, stages)
-        while len(_launches) >= MAX_LAUNCHES:
-            _launches.pop(next(iter(_launches)))
-        _launches[key] = launch
+        _keep(_launches, key, launch)
     kept = [x for x in kernel.inputs if x not in overwritten.values()]
     return replace(launch, offsets=form.offsets(launch.offsets, kept))
 
@@ -333,53 +290,59 @@ def compile_kernel(
 def _new_launch(
     kernel: Kernel, overwritten: Mapping[Node, Node], device: BackendDevice, stages: Stages
 ) -> Launch:
-    """The loops of a kernel, and what makes of them those that codegen takes: a device that has
-    code for them already does without. Outputs take the memory of the inputs that they overwrite;
-    the other inputs may begin further on in memory."""
-    machine = device.machine
-    scratch = 0 if machine.gpu else machine.local_bytes or None
-    function = stages.run("lower", lower, kernel, "kernel", scratch, not machine.gpu, machine.cores)
-    nodes = [*kernel.outputs, *kernel.inputs]
-    pairs = [(nodes.index(output), nodes.index(x)) for output, x in overwritten.items()]
-    function, arrays = overwrite(function, pairs)
-    if config.BOUNDS:
-        function = with_report(function)
-    offsets: tuple[int, ...] = ()
-    if machine.has_offsets:
-        function, offsets = rebase(function)
-    function = stages.run("name", named, function, kernel, [array.name for array in arrays])
-    kinds, key = kernel.kinds, f"{kernel.kinds} {machine} {source_digest()}"
+    """The function of a kernel. Outputs take the memory of the inputs that they overwrite; the
+    other inputs may begin further on in memory."""
+    at = At(device.machine, kinds=kernel.kinds)
+    lowered: Lowered = _through("kernel", Lowered(kernel, overwritten), at, stages)
+    function = lowered.function
+    count = min(plan_count(function, at), TRIED) if config.TUNE and config.OPT else 1
+    ways = [replace(at, rank=rank) for rank in range(count)]
+    keys = [_key(function, way) for way in ways]
 
-    def transformed(function: Function, rank: int) -> Function:
-        at = function, f"{key} {rank}"
-        found = _functions.get(at)
-        if found is None:
-            found = stages.try_to(
-                "transform", transform, function, kinds, machine, stages.saw, rank
-            )
-            if REPORT in found.arguments:
-                found = check_accesses(found)
-            _functions[at] = found
-        return found
+    def finished(n: int) -> Launch:
+        return _finished(function, keys[n], ways[n], device, stages)
 
-    count = min(plan_count(function, kinds, machine), TRIED) if config.TUNE else 1
-    ways = [Passes(f"{key} {rank}", partial(transformed, rank=rank)) for rank in range(count)]
-    way = ways[0] if count == 1 else fastest(function, ways, device)
-    if stages.are_watched:  # again, if need be, and each kernel after the other
-        _functions.pop((function, way.key), None)
-        way.run(function)
-    return Launch(function, (), passes=way, offsets=offsets, digest=digest(function))
+    launch = finished(0) if count == 1 else fastest(keys, finished, device)
+    return replace(launch, offsets=lowered.offsets)
 
 
-def named(function: Function, kernel: Kernel, arrays: Sequence[str]) -> Function:
-    """The function with a name by what it computes, equal for equal functions in any process, and
-    with its comment and costs. `arrays` are the names of the kernel's outputs and inputs in it."""
-    nodes = (*kernel.outputs, *kernel.inputs)
-    lines = member_lines(kernel, dict(zip(nodes, arrays, strict=True)))
-    return replace(
-        function,
-        name=f"{title(kernel)}_{digest(function)[:10]}",
-        comment="\n".join(line for line, _ in lines),
-        flops=flops(function),
-        bytes=sum(node.nbytes for node in nodes),
-    )
+def _key(function: Function, at: At) -> str:
+    """What tells the code of a lowered function from all other on the same device."""
+    settings = f"{at.kinds} {at.machine} {at.rank} {config.OPT}"
+    return f"{digest(function)} {settings} {source_digest()}"
+
+
+def _finished(
+    function: Function, key: str, at: At, device: BackendDevice, stages: Stages
+) -> Launch:
+    """A launch of the loops that code is written for; without loops, where there is code already
+    and nobody is to be told of them."""
+    told = stages.are_watched or config.BOUNDS or config.DEBUG >= 3
+    if not told and device.cached(key):
+        return Launch(replace(function, body=()), (), key=key, plain=function)
+    loops = None if stages.are_watched else _functions.get(key)
+    if loops is None:
+        loops = _optimized(function, at, stages)
+        _keep(_functions, key, loops)
+    return Launch(loops, (), key=key, plain=function)
+
+
+def _optimized(function: Function, at: At, stages: Stages) -> Function:
+    """The function after the loop passes; where one fails, after those of the core."""
+    target, made, name = at.machine.target, function, ""
+    try:
+        for each in passes("loops", target, config.OPT):
+            name = each.name
+            made = stages.run(name, each.function, made, at)
+        stages.saw("code", made, function, final=True)
+    except CompilerError as error:
+        stages.go_on_after(name, error)
+        made = stages.through(passes("loops", target, 0), function, at)
+    return made
+
+
+def _keep(memo: dict[Any, Any], key: Any, value: Any) -> None:
+    """Remember a value; those remembered longest go."""
+    while len(memo) >= MAX_LAUNCHES:
+        memo.pop(next(iter(memo)))
+    memo[key] = value

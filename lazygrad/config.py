@@ -36,6 +36,10 @@ WINOGRAD: int
 """1 (the default): convolutions that it makes faster are computed from tiles, with fewer products,
 on a CPU. 0: none is."""
 
+OPT: int
+"""1 (the default): all passes run. 0: only those of the core, without which there is no code: each
+step is a kernel of plain loops. Slow, simple, and a second way to the same values."""
+
 BOUNDS: int
 """1: every access of a kernel is tested against the size of its array, and one outside raises
 CompilerError: for tests of the compiler, as it costs much time. 0 (the default): none is."""
@@ -133,6 +137,7 @@ SETTINGS: dict[str, Setting] = {
     "THREADS": Setting(_whole_number(1), "a whole number, 1 or more", _available_cores),
     "TUNE": Setting(_whole_number(0, 1), "0 or 1", lambda: 0),
     "WINOGRAD": Setting(_whole_number(0, 1), "0 or 1", lambda: 1),
+    "OPT": Setting(_whole_number(0, 1), "0 or 1", lambda: 1),
     "BOUNDS": Setting(_whole_number(0, 1), "0 or 1", lambda: 0),
     "DEBUG": Setting(_whole_number(0, 4), "0, 1, 2, 3 or 4", lambda: 0),
     "DUMP": Setting(_writable_folder, "a folder that can be made and written to", lambda: None),

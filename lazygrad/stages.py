@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -18,10 +18,13 @@ from .dump.text import text
 from .errors import CompilerError, CompilerWarning, ConfigError, DeviceError
 from .graph.ir import Node
 from .graph.verify import verify as verify_graph
-from .loops import ir as loops_ir
+from .loops.ir import Function
 from .loops.ir.verify import verify as verify_loops
+from .loops.lower import Lowered
+from .pipeline import Pass
 from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
+from .targets import At
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -98,6 +101,14 @@ class Stages:
             self.go_on_after(stage, error)
             return value
 
+    def through(self, passes: Iterable[Pass], value: Any, at: At | None = None) -> Any:
+        """The value after each of the passes in turn; those that only make code faster are left out
+        where they fail."""
+        for each in passes:
+            run = self.run if each.needed else self.try_to
+            value = run(each.name, each.function, value, at)
+        return value
+
     def go_on_after(self, stage: str, error: CompilerError) -> None:
         """Warn, once a pass, of a fault that a slower way leads around. Raises it if `strict`."""
         if strict:
@@ -112,15 +123,19 @@ class Stages:
                 stacklevel=2,
             )
 
-    def saw(self, stage: str, value: Any, before: Any = None) -> None:
-        """Verify a stage, if that is wanted, and show it."""
+    def saw(self, stage: str, value: Any, before: Any = None, final: bool = False) -> None:
+        """Verify a stage, if that is wanted, and show it if it differs from the one before.
+        `final`: code is written for it next."""
+        shown = value.function if isinstance(value, Lowered) else value
         if self.are_checked:
             try:
-                _verify(value)
+                _verify(shown, final)
             except CompilerError as error:
                 raise fault(stage, error, value if before is None else before) from error
+        if not self.watchers or final or value is before or value == before:
+            return
         for watcher in self.watchers:
-            watcher.saw(stage, value)
+            watcher.saw(stage, shown)
 
 
 def fault(stage: str, error: Exception, value: Any) -> CompilerError:
@@ -128,7 +143,7 @@ def fault(stage: str, error: Exception, value: Any) -> CompilerError:
     try:
         folder = config.DUMP or Path(tempfile.mkdtemp(prefix="lazygrad-"))
         path = folder / f"{stage}-input.txt"
-        path.write_text(text(value))
+        path.write_text(text(value.kernel if isinstance(value, Lowered) else value))
         where = f"what it was given is in {path}, for a report"
     except Exception as second:  # what is broken may not be shown, either
         where = f"what it was given cannot be shown: {second}"
@@ -136,12 +151,12 @@ def fault(stage: str, error: Exception, value: Any) -> CompilerError:
     return CompilerError(f"pass {stage}: {kind}{error} ({where})")
 
 
-def _verify(value: Any) -> None:
+def _verify(value: Any, final: bool) -> None:
     match value:
         case Schedule():
             verify_schedule(value)
-        case loops_ir.Function():
-            verify_loops(value)
+        case Function():
+            verify_loops(value, final=final)
         case list() if value and all(isinstance(n, Node) for n in value):
             verify_graph(value)
 

@@ -14,6 +14,7 @@ from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.errors import CompilerError
 from lazygrad.loops.lower.value import Values
 from lazygrad.runtime.device import Device
+from lazygrad.targets import Target
 from lazygrad.tensor.random import _states
 
 RNG = np.random.default_rng(0)
@@ -26,7 +27,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     name: str = request.param
     if name == "a GPU's loops":
         opened, name = OpenCLDevice("GPU"), "GPU:9"
-        opened.machine = replace(opened.machine, gpu=True)
+        opened.machine = replace(opened.machine, target=Target.GPU)
         monkeypatch.setitem(Device._opened, name, opened)
         monkeypatch.setattr("lazygrad.compile._plans", {})  # those of this device
     monkeypatch.setattr(Device, "DEFAULT", name)

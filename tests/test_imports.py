@@ -19,6 +19,8 @@ ROOT = Path(lazygrad.__file__).parent
 LAYERS = [
     "errors",
     "config",
+    "cache",
+    "targets",
     "progress",
     "interned",
     "dtypes",
@@ -27,13 +29,11 @@ LAYERS = [
     "expr",  # above graph, whose table of operations it reads
     "index",
     "schedule",
-    "loops.ir",
-    "backends.base",  # below the loop passes, which read its machine facts; above what it compiles
     "loops",
-    "runtime.cache",  # a folder of checked files, which backends keep their code in
     "backends",
     "runtime",
     "dump",
+    "pipeline",
     "stages",
     "compile",
     "tensor",

@@ -1,88 +1,44 @@
-"""What the rest of lazygrad asks of a backend: facts about the machine, and a device.
+"""What the rest of lazygrad asks of a backend: a device that compiles and runs kernels.
 
-A backend is two files: `codegen` (pure: loops in, text out, golden-tested with no device) and
-`device` (memory, compiling, launching). Nothing outside backends/ knows more than this protocol.
+A backend is a folder. Its `codegen` is pure (loops in, text out, tested with no device), its
+`device` has memory, compiles and launches. Nothing outside backends/ knows more than this protocol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..loops.ir import Function, digest
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Named facts that the loop passes decide by. Sizes are in bytes.
-
-    A CPU has `vector_bytes` and `registers` (vector registers) and shares parallel loops among
-    `cores`; a GPU (`gpu` true) has work-groups of at most `group_limit` items, `local_bytes` of
-    memory a group, and `cores` compute units.
-    """
-
-    name: str
-    gpu: bool
-    cores: int
-    vector_bytes: int
-    registers: int
-    l1_bytes: int
-    l2_bytes: int
-    fma: bool
-    fma_rate: int = 2  # vectors that a core multiplies and adds in a cycle
-    group_limit: int = 1
-    local_bytes: int = 0
-    float16: bool = True  # arithmetic or at least storage
-    float64: bool = True
-    has_offsets: bool = False  # whether an argument may begin inside of a memory
-
-
-@dataclass(frozen=True)
-class Passes:
-    """What is to be done to a function's loops before codegen takes them.
-
-    `key` differs wherever, of an equal function, the result would. So a device that finds code by
-    function and key need not run them.
-    """
-
-    key: str
-    run: Callable[[Function], Function]
+from ..loops.ir import Function
+from ..targets import Machine
 
 
 @dataclass(frozen=True)
 class Launch:
     """One kernel of a program: a function and, for each of its arguments, the slot it uses.
 
+    `function` has the loops that code is written for. Where the device has code under `key`
+    already, its body may be empty. `key` tells the code from all other on the same device; without
+    one the function tells it.
     `barrier`: whether it must wait for the launches before it (else it may run beside them).
-    `passes`: what is still to be done to the function, if anything. `offsets`: how many bytes into
-    its slot's memory each argument begins, where one does and the machine has offsets. `digest`:
-    the function's, where it is known; the body of a launch that was on disk is not there.
+    `offsets`: how many bytes into its slot's memory each argument begins, where one does and the
+    target is a CPU. `plain`: the function as it was lowered, which is slow and simple.
     """
 
     function: Function
     slots: tuple[int, ...]
     barrier: bool = True
-    passes: Passes | None = None
     offsets: tuple[int, ...] = ()
-    digest: str = ""
+    key: str = ""
+    plain: Function | None = None
 
     @property
-    def identity(self) -> str:
-        """What tells the function from all that are not equal to it."""
-        return self.digest or digest(self.function)
-
-    @property
-    def loops(self) -> Function:
-        """The function as codegen takes it."""
-        return self.function if self.passes is None else self.passes.run(self.function)
-
-    @property
-    def plain(self) -> Launch:
-        """The launch with its function as it was lowered: slow, and simple to write code for."""
-        return replace(self, passes=None)
+    def as_lowered(self) -> Launch:
+        """The launch with its plain loops, for a kernel that no other code can be written for."""
+        return replace(self, function=self.plain or self.function, key="")
 
 
 class Program(Protocol):
@@ -112,7 +68,7 @@ class Device(Protocol):
 
     @property
     def machine(self) -> Machine:
-        """Facts for the loop passes."""
+        """Facts that passes decide by."""
 
     def allocate(self, nbytes: int) -> Any:
         """Memory for nbytes, aligned for vectors. Raises OutOfMemoryError with the sizes."""
@@ -123,8 +79,12 @@ class Device(Protocol):
     def download(self, memory: Any, array: np.ndarray) -> None:
         """Copy the first array.nbytes bytes of memory into array (contiguous); waits."""
 
+    def cached(self, key: str) -> bool:
+        """Whether there is code under a key, in memory or on disk. Then there is until the next
+        `compile`, and the loops that it was written for need not be made."""
+
     def compile(self, launches: Sequence[Launch], timing: bool = False) -> Program:
-        """Machine code for the launches; what was compiled before comes from memory or disk."""
+        """Machine code for the launches: what is under their keys, or else new code."""
 
     def synchronize(self) -> None:
         """Wait until all that was enqueued is done."""

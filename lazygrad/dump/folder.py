@@ -21,8 +21,7 @@ from typing import Any
 from ..graph.gradient import cotangents
 from ..graph.ir import Movement, Node, topological
 from ..loops.ir import Function
-from ..schedule.ir import Schedule
-from ..schedule.memory import MemoryPlan
+from ..schedule.ir import MemoryPlan, Schedule
 from . import title
 from .graphs import TOO_LARGE, graph_picture, roles
 from .page import Section, write_index, write_page
@@ -63,9 +62,10 @@ class Compilation:
         match value:
             case Function():
                 self._saw_loops(stage, value)
-            case Schedule() if value is not self._schedule:
-                self._schedule = value
-                self._write(stage, text(value), *schedule_picture(value))
+            case Schedule():
+                before, self._schedule = self._schedule, value
+                if before is None or text(before) != text(value):
+                    self._write(stage, text(value), *schedule_picture(value))
             case MemoryPlan() if self._schedule is not None:
                 self._write(stage, memory_text(self._schedule, value))
             case list():
@@ -109,7 +109,7 @@ class Compilation:
     def _saw_loops(self, stage: str, function: Function) -> None:
         """A kernel's loops: "lower" and "name" begin a kernel, the passes follow."""
         if stage == "lower":
-            return  # it has no name yet
+            self._kernel = None  # until it has a name
         if stage == "name":
             is_new = function.name not in self.kernels
             self._kernel = self.kernels.setdefault(function.name, []) if is_new else None

@@ -11,8 +11,7 @@ from ..graph.show import show as show_graph
 from ..graph.show import type_text
 from ..loops.ir import Function
 from ..loops.ir import show as show_loops
-from ..schedule.ir import Kernel, Schedule
-from ..schedule.memory import MemoryPlan
+from ..schedule.ir import Kernel, MemoryPlan, Schedule
 from ..schedule.show import Names
 from ..schedule.show import show as show_schedule
 
@@ -40,7 +39,7 @@ def _launch_text(launch: Launch) -> str:
     places = zip(launch.function.arguments, launch.offsets, strict=False)
     begins = [f"{a.name} begins {n:,} bytes into its memory" for a, n in places if n]
     comment = "\n".join((launch.function.comment, *begins))
-    return show_loops(replace(launch.loops, comment=comment))
+    return show_loops(replace(launch.function, comment=comment))
 
 
 def memory_text(schedule: Schedule, plan: MemoryPlan) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ..rewrite import Rules, rewrite
 from . import (
-    empty,
+    normalize,
     simplify_elementwise,
     simplify_fold,
     simplify_join,
@@ -21,7 +21,7 @@ from .ir import Node
 from .merge_sums import cropped_sums, folds_in_order, mergeable_sums, reduced_twice
 
 RULES = Rules[Node](
-    empty.RULES,
+    normalize.RULES,
     simplify_movement.RULES,
     simplify_join.RULES,
     simplify_elementwise.RULES,

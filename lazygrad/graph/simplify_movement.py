@@ -13,12 +13,9 @@ from .ir import (
     Const,
     Contiguous,
     Copy,
-    Custom,
-    Detach,
     Expand,
     Iota,
     Node,
-    Overwritten,
     Pad,
     Permute,
     Reshape,
@@ -58,24 +55,6 @@ def pad_a_constant(node: Pad) -> Node | None:
 def count_to_one(node: Iota) -> Node | None:
     """iota(1)  ->  0"""
     return Const(0, node.dtype, (1,)) if node.size == 1 else None
-
-
-@rule(Detach)
-def drop_detach(node: Detach) -> Node | None:
-    """detach(x)  ->  x, since gradients have been taken"""
-    return node.x
-
-
-@rule(Overwritten)
-def drop_overwritten(node: Overwritten) -> Node | None:
-    """overwritten(x, value)  ->  value, since gradients have been taken"""
-    return node.value
-
-
-@rule(Custom)
-def drop_custom(node: Custom) -> Node | None:
-    """custom(value, primals, rule)  ->  value, since gradients have been taken"""
-    return node.value
 
 
 @rule(Copy)

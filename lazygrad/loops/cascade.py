@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..backends.base import Machine
 from ..expr import Array, Broadcast, Expr, Literal, Load, Ramp, Var
 from ..index import add, minimum, mul, sub, substitute
+from ..targets import Machine
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
 from .ir.rebuild import loads, replace_arrays, substitute_body, variables
 

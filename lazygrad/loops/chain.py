@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
-from ..backends.base import Machine
 from ..graph.ir import Fold, Node, Reduce
 from ..schedule.ir import Kernel, Schedule
+from ..targets import Machine
 from .ir import Function
 from .ir.rebuild import body_loads, peel, variables
 from .lower import lower

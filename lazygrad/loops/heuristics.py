@@ -1,110 +1,69 @@
-"""Choose how a kernel is computed, and carry it out: the loop passes in order.
+"""Choose how a kernel is tiled and shared, by its kind.
 
 The choices follow from named facts of the machine, and each is recorded with its reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from ..backends.base import Machine
 from ..expr import Var
-from .cascade import cascade
+from ..targets import At, Machine
 from .contraction import product, recognise
 from .cpu.contract import contract
-from .cpu.hoist import hoist
-from .cpu.interleave import interleave
-from .cpu.interval import intervals
-from .cpu.parallelize import bind_groups, parallelize
+from .cpu.parallelize import parallelize
 from .cpu.partition import partition_loops
 from .cpu.plan import plan_contraction, ranked_plans
-from .cpu.prefetch import prefetch
-from .cpu.roll import roll
-from .cpu.transpose import transpose
 from .gpu import spread_elements, spread_rows
 from .gpu.contract import fills_blocks, spread_contraction
 from .ir import Body, For, Function, If, Stmt
 from .ir.rebuild import nest, peel, rename_own
 from .merge import merge
-from .padding import skip_padding
 from .primitives import Schedule
 from .rows import plan_inner, plan_rows, vectorize_rows
 from .scan import interleave_rows
 from .split import split_divided
-from .unroll import unroll
-from .vectorize import vectorize
 
 TASKS_PER_CORE = 4
 SERIAL_WORK = 1 << 13  # operations and bytes below which sharing costs more than it saves
 
-Stage = Callable[[str, Function], None]
 
+def tile_for_cpu(function: Function, at: At) -> Function:
+    """Vectors, register tiles and packed panels for a CPU; the reasons say which, and why.
 
-def transform(
-    function: Function, kinds: tuple[str, ...], machine: Machine, stage: Stage, rank: int = 0
-) -> Function:
-    """Run every loop pass on a lowered kernel; each result goes to `stage` under the pass's name.
-
-    `kinds` is the kernel's kind, or those of a chain's parts; `rank` says which of the plans for a
-    contraction to take, the best by the cost model being 0.
-
-    Requires: serial loops, as `lower` makes them. Ensures: the loops that codegen takes.
+    Requires: serial loops without divisions. Ensures: vector and unroll loops innermost; the tasks
+    of a contraction are a parallel loop.
     """
-    function = replace(function, body=split_divided(function.body))
-    stage("split", function)
-    if len(kinds) > 1:
-        body, reasons = _tile_parts(function.body, kinds, machine)
-    elif machine.gpu:
-        body, *reasons = _spread(function.body, kinds[0], machine)
+    if len(at.kinds) > 1:
+        body, reasons = _tile_parts(function.body, at.kinds, at.machine)
     else:
-        body, *reasons = _tile(function.body, kinds[0], machine, rank)
-    function = replace(function, body=body, reasons=tuple(reasons))
-    stage("tile", function)
-    if not machine.gpu and machine.group_limit == 1:  # whose scratch memory is its stack
-        function = replace(function, body=roll(function.body))
-        stage("roll", function)
-    # before unroll: a vector loop sunk under an unrolled one is widened once, not in each copy
-    function = replace(function, body=vectorize(function.body))
-    stage("vectorize", function)
-    function = replace(function, body=unroll(function.body))
-    stage("unroll", function)
-    # after unroll, which tells what is not needed; before transpose, which names what it reads
-    function = replace(function, body=skip_padding(function.body))
-    stage("padding", function)
-    if not machine.gpu:
-        function = replace(function, body=transpose(function.body))
-        stage("transpose", function)
-        function = replace(function, body=interleave(function.body))
-        stage("interleave", function)
-        function = replace(function, body=intervals(function.body))
-        stage("intervals", function)
-    # after vectorize: a line is asked for once, not by each lane of it
-    if not machine.gpu and kinds == ("row",):
-        function = replace(function, body=prefetch(function.body, machine))
-        stage("prefetch", function)
-    if not machine.gpu and function.flops + function.bytes > SERIAL_WORK:
-        tasks = TASKS_PER_CORE * machine.cores
-        function = replace(function, body=parallelize(function.body, tasks))
-        stage("parallelize", function)
-    if len(kinds) > 1:  # after parallelize: each thread packs for itself
-        function = replace(function, body=hoist(function.body))
-        stage("hoist", function)
-    # last: passes before it look for whole loops
-    function = replace(function, body=cascade(function.body, machine))
-    stage("cascade", function)
-    if not machine.gpu and machine.group_limit > 1:  # last: passes before it look for "parallel"
-        function = replace(function, body=bind_groups(function.body))
-        stage("bind", function)
-    return function
+        body, *reasons = _tile(function.body, at.kinds[0], at.machine, at.rank)
+    return replace(function, body=body, reasons=tuple(reasons))
 
 
-def plan_count(function: Function, kinds: tuple[str, ...], machine: Machine) -> int:
+def spread_for_gpu(function: Function, at: At) -> Function:
+    """Work-groups and work-items for a GPU, and what they share; the reasons say which, and why.
+
+    Requires: serial loops without divisions. Ensures: workgroup loops outermost; vector and unroll
+    loops innermost.
+    """
+    body, reason = _spread(function.body, at.kinds[0], at.machine)
+    return replace(function, body=body, reasons=(reason,))
+
+
+def share(function: Function, at: At) -> Function:
+    """Share the outermost loops among threads, where the work is worth it."""
+    if function.flops + function.bytes <= SERIAL_WORK:
+        return function
+    return replace(function, body=parallelize(function.body, TASKS_PER_CORE * at.machine.cores))
+
+
+def plan_count(function: Function, at: At) -> int:
     """How many plans there are for a lowered kernel; 1 where there is nothing to choose."""
-    if kinds != ("contraction",) or machine.gpu:
+    if at.kinds != ("contraction",) or at.machine.gpu:
         return 1
     found = recognise(split_divided(function.body))
-    return 1 if found is None else max(1, len(ranked_plans(found, machine)))
+    return 1 if found is None else max(1, len(ranked_plans(found, at.machine)))
 
 
 def _tile(body: Body, kind: str, machine: Machine, rank: int = 0) -> tuple[Body, str]:

@@ -25,5 +25,5 @@ class CheckAccesses:
             place = launch.slots[launch.function.arguments.index(REPORT)]
             self.device.download(memories[place], report)
             if report[0]:
-                access = described(launch.loops, int(report[0]))
+                access = described(launch.function, int(report[0]))
                 raise CompilerError(f"{launch.function.name}: {access}")

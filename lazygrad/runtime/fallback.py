@@ -29,7 +29,7 @@ def compile_all(
         return stages.run("program", device.compile, launches, timing), launches
     except CompilerError as error:
         stages.go_on_after("program", error)
-    launches = [each if _compiles(device, each) else each.plain for each in launches]
+    launches = [each if _compiles(device, each) else each.as_lowered for each in launches]
     return stages.run("program", device.compile, launches, timing), launches
 
 

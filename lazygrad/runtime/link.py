@@ -11,9 +11,8 @@ from ..backends.base import Device, Launch
 from ..dtypes import DType
 from ..graph.ir import Buffer, InRange, Node
 from ..loops.check_accesses import REPORT
-from ..schedule.ir import Schedule
+from ..schedule.ir import MemoryPlan, Schedule
 from ..schedule.join import Piece
-from ..schedule.memory import MemoryPlan
 from ..schedule.place import Located, Part
 from .accesses import CheckAccesses
 from .device import Device as Devices

@@ -21,7 +21,7 @@ def report_compiled(launches: Sequence[Launch], program: Program, seconds: float
     functions = {launch.function: launch for launch in launches}
     _tell(f"compiled {_counted(len(functions), 'kernel')} in {seconds_text(seconds)}")
     if config.DEBUG >= 3:
-        for function in (launch.loops for launch in functions.values()):
+        for function in functions:
             _tell(f"  {function.name}")
             for line in function.comment.splitlines():
                 _tell(f"    {line}")

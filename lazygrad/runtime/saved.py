@@ -1,6 +1,6 @@
 """Plans on disk: what one process has compiled, the next one loads.
 
-A saved plan has the launches, with digests in the place of their functions' loops, so it is of use
+A saved plan has the launches, with keys in the place of their functions' loops, so it is of use
 where their code is on disk too. It is JSON: loading it runs nothing, and what does not fit, or was
 made by other source or for another machine, is as if it were not there.
 """
@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable
-from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any
 
 from .. import config
-from ..backends.base import Launch, Passes
+from ..backends.base import Launch
+from ..cache import DiskCache, source_digest
 from ..dtypes import to_dtype
 from ..expr import Array
 from ..loops.ir import Function
-from .cache import GRAPH_TO_LOOPS, LOOPS_TO_CODE, DiskCache, source_digest
 from .device import Device
 from .execute import Allocation, Output, Plan, Run, Transfer
 from .flags import Check
@@ -55,7 +54,7 @@ def save(key: Hashable, plan: Plan) -> None:
 
 def _text(key: Hashable) -> str:
     machine = Device.get(Device.DEFAULT).machine
-    return f"{key!r} {machine} {source_digest((*GRAPH_TO_LOOPS, *LOOPS_TO_CODE))}"
+    return f"{key!r} {machine} {source_digest()}"
 
 
 # --------------------------------------------------------------------------- to JSON
@@ -89,15 +88,14 @@ def _transfer_record(step: Transfer) -> dict[str, Any]:
 
 def _run_record(step: Run) -> dict[str, Any]:
     """A program: its distinct functions, and for each launch the number of its own."""
-    numbers: dict[tuple[str, str], int] = {}
+    numbers: dict[str, int] = {}
     functions: list[dict[str, Any]] = []
     launches = []
     for launch in step.launches:
-        at = launch.identity, "" if launch.passes is None else launch.passes.key
-        if at not in numbers:
-            numbers[at] = len(functions)
-            functions.append({"digest": at[0], "passes": at[1], **_function_record(launch)})
-        launches.append((numbers[at], launch.slots, launch.barrier, launch.offsets))
+        if launch.key not in numbers:
+            numbers[launch.key] = len(functions)
+            functions.append({"key": launch.key, **_function_record(launch)})
+        launches.append((numbers[launch.key], launch.slots, launch.barrier, launch.offsets))
     return {
         "device": step.device.name,
         "machine": str(step.device.machine),
@@ -138,28 +136,19 @@ def _transfer(source: str, target: str, start: int, end: int, size: int, dtype: 
     return Transfer(Device.get(source), Device.get(target), start, end, size, to_dtype(dtype))
 
 
-@dataclass(frozen=True, slots=True)
-class _Stub:
-    """What is known of a function without its loops."""
-
-    function: Function
-    digest: str
-    passes: Passes | None
-
-
 def _run(record: dict[str, Any]) -> Run:
-    """A program, compiled: its code is found by digests."""
+    """A program, compiled: its code is found by keys."""
     start = perf_counter()
     device = Device.get(record["device"])
     if str(device.machine) != record["machine"]:
         raise _MissingError
-    stubs = [_stub(function) for function in record["functions"]]
+    functions = [(f["key"], _function(f)) for f in record["functions"]]
+    if not all(device.cached(key) for key, _ in functions):
+        raise _MissingError
     launches = []
     for number, slots, barrier, offsets in record["launches"]:
-        stub = stubs[number]
-        launches.append(
-            Launch(stub.function, tuple(slots), barrier, stub.passes, tuple(offsets), stub.digest)
-        )
+        key, function = functions[number]
+        launches.append(Launch(function, tuple(slots), barrier, tuple(offsets), key))
     program = device.compile(launches, config.DEBUG >= 2)
     if config.DEBUG:
         report_compiled(launches, program, perf_counter() - start)
@@ -167,9 +156,10 @@ def _run(record: dict[str, Any]) -> Run:
     return Run(device, program, tuple(launches), None if places is None else tuple(places))
 
 
-def _stub(record: dict[str, Any]) -> _Stub:
+def _function(record: dict[str, Any]) -> Function:
+    """What is known of a function without its loops."""
     arguments = tuple(Array(name, to_dtype(d), size) for name, d, size in record["arguments"])
-    function = Function(
+    return Function(
         record["name"],
         arguments,
         record["outputs"],
@@ -178,9 +168,3 @@ def _stub(record: dict[str, Any]) -> _Stub:
         flops=record["flops"],
         bytes=record["bytes"],
     )
-    return _Stub(function, record["digest"], Passes(record["passes"], _missing))
-
-
-def _missing(function: Function) -> NoReturn:
-    """In the place of the passes."""
-    raise _MissingError(function.name)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from time import perf_counter
 
 import numpy as np
 
 from .. import config
-from ..backends.base import Device, Launch, Passes, Program
-from ..loops.ir import Function, identity_text
-from .cache import DiskCache
+from ..backends.base import Device, Launch, Program
+from ..cache import DiskCache
 
 TRIED = 12  # plans of a contraction, of those that are thought best
 ROUNDS = 3  # in turns, so that what else the machine does meets all candidates
@@ -24,39 +24,38 @@ def _cache() -> DiskCache:
     return DiskCache("tune")
 
 
-def fastest(function: Function, candidates: Sequence[Passes], device: Device) -> Passes:
-    """The candidate whose code takes the least time, on memory full of zeros; it is found on disk
-    where another process has measured the same.
+def fastest(keys: Sequence[str], make: Callable[[int], Launch], device: Device) -> Launch:
+    """Of launches that compute the same, the one whose code takes the least time, on memory full of
+    zeros; which one is found on disk where another process has measured the same.
 
-    Requires: the candidates' keys tell them apart, on any machine. Raises OutOfMemoryError.
+    `make` gives the launch with the key of a number. Requires: keys tell launches apart on any
+    machine. Raises OutOfMemoryError.
     """
-    key = "\n".join((*(c.key for c in candidates), identity_text(function)))
+    key = "\n".join(keys)
     known = _cache().get(key)
-    if known is not None and int(known) < len(candidates):
-        return candidates[int(known)]
-    times = _times(function, candidates, device)
+    if known is not None and int(known) < len(keys):
+        return make(int(known))
+    candidates = [make(n) for n in range(len(keys))]
+    times = _times(candidates, device)
     best = times.index(min(times))
     _cache().put(key, str(best).encode())
     if config.DEBUG:
         print(
-            f"tuned {function.name}: plan {best + 1} of {len(times)}, "
+            f"tuned {candidates[0].function.name}: plan {best + 1} of {len(times)}, "
             f"{times[best] * 1e6:.1f} us instead of {times[0] * 1e6:.1f}",
             file=sys.stderr,
         )
     return candidates[best]
 
 
-def _times(function: Function, candidates: Sequence[Passes], device: Device) -> list[float]:
+def _times(candidates: Sequence[Launch], device: Device) -> list[float]:
     """The least seconds of one run of each."""
-    arrays = [np.empty(a.size, a.dtype.numpy) for a in function.arguments]
+    arrays = [np.empty(a.size, a.dtype.numpy) for a in candidates[0].function.arguments]
     for array in arrays:
         array.fill(0)  # np.zeros would be one page of zeros over and over, always in the caches
     memories = [device.upload(array) for array in arrays]
     slots = tuple(range(len(memories)))
-    programs = [
-        device.compile([Launch(function, slots, True, passes)], timing=True)
-        for passes in candidates
-    ]
+    programs = [device.compile([replace(c, slots=slots)], timing=True) for c in candidates]
     times = [float("inf")] * len(programs)
     for _ in range(ROUNDS):
         for n, program in enumerate(programs):

@@ -140,3 +140,32 @@ class Schedule:
 
     kernels: tuple[Kernel, ...]
     outputs: tuple[Node, ...]
+
+
+def outputs_of(schedule: Schedule) -> list[Node]:
+    """The outputs that a kernel writes, each once."""
+    written = {n for kernel in schedule.kernels for n in kernel.outputs}
+    return [n for n in dict.fromkeys(schedule.outputs) if n in written]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class MemoryPlan:
+    """Where a schedule's stored nodes are kept.
+
+    `slots` are sizes in bytes; the first `outputs` of them are those of the schedule's outputs, in
+    the order in which `outputs_of` has them. `slot_of` has each stored node but those that lie in a
+    donated buffer, which they or others before them take. `in_place` names for a node the input
+    whose memory it takes over.
+    `least` is what any plan needs: the most bytes that are alive at once.
+    """
+
+    slots: tuple[int, ...]
+    outputs: int
+    slot_of: Mapping[Node, int]
+    in_place: Mapping[Node, Node]
+    least: int
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all slots together."""
+        return sum(self.slots)

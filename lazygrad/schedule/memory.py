@@ -20,34 +20,11 @@ from itertools import groupby
 from ..graph.ir import Contiguous, Detach, Node, Reshape, Scatter, topological
 from ..index import flatten
 from .access import accesses
-from .ir import Kernel, Schedule, axis_variables
+from .ir import Kernel, MemoryPlan, Schedule, axis_variables, outputs_of
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 MAX_TRIES = 64  # larger slots that a node is offered: placing stays linear however many live
 _IN_PLACE_KINDS = ("map", "row", "scatter")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class MemoryPlan:
-    """Where a schedule's stored nodes are kept.
-
-    `slots` are sizes in bytes; the first `outputs` of them are those of the schedule's outputs, in
-    the order in which `outputs_of` has them. `slot_of` has each stored node but those that lie in a
-    donated buffer, which they or others before them take. `in_place` names for a node the input
-    whose memory it takes over.
-    `least` is what any plan needs: the most bytes that are alive at once.
-    """
-
-    slots: tuple[int, ...]
-    outputs: int
-    slot_of: Mapping[Node, int]
-    in_place: Mapping[Node, Node]
-    least: int
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of all slots together."""
-        return sum(self.slots)
 
 
 @dataclass(eq=False, slots=True)
@@ -86,12 +63,6 @@ def plan_memory(
     slots, slot_of = _place(own, list(dict.fromkeys(blocks.values())))
     by_node = {n: slot_of[id(block)] for n, block in blocks.items()}
     return MemoryPlan(slots, len(own), by_node, in_place, _least(blocks.values(), last))
-
-
-def outputs_of(schedule: Schedule) -> list[Node]:
-    """The outputs that a kernel writes, each once."""
-    written = {n for kernel in schedule.kernels for n in kernel.outputs}
-    return [n for n in dict.fromkeys(schedule.outputs) if n in written]
 
 
 def aligned(nbytes: int) -> int:

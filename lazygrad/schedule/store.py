@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..graph.ir import (
-    Arithmetic,
     Buffer,
     Cast,
     Const,
@@ -26,7 +25,6 @@ from ..graph.ir import (
     Mul,
     Node,
     Pad,
-    RandomBits,
     Reduce,
     Reshape,
     Scatter,
@@ -35,11 +33,11 @@ from ..graph.ir import (
     WinogradFilter,
     topological,
 )
+from ..graph.ir.cost import arithmetic
 
 MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
 BROADCAST = 2.0  # loading an element that stays in a register or in the first cache
 GUARD = 3.0  # testing whether an index lies inside
-RANDOM = 110.0  # the arithmetic of the cipher for one element
 MIN_REUSE = 3  # a contraction uses each element of both factors at least so often
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
 NODE_COST = 4.0  # what is dearer is written out in as much more code, and counts as more nodes
@@ -93,13 +91,6 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
                 mine = {(x, hash(node)): float(x.size)}
             _add_uses(node, x, mine, uses[x])
     return stored
-
-
-def arithmetic(node: Node) -> float:
-    """The cost of one element, given the inputs."""
-    if isinstance(node, RandomBits):
-        return RANDOM
-    return node.operation.cost if isinstance(node, Arithmetic) else 1.0
 
 
 def _code(node: Node) -> int:

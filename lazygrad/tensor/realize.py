@@ -42,6 +42,7 @@ from ..graph.ir import (
     Scatter,
     Sort,
 )
+from ..graph.ir.cost import arithmetic
 from ..graph.structure import Structure
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .donate import accepted, moved
@@ -420,8 +421,6 @@ def _total_work(
 
 def _work(node: Node) -> float:
     """What a node costs, given its inputs."""
-    from ..schedule.store import arithmetic
-
     if isinstance(node, (Reduce, Fold)):
         return float(node.x.size)
     if isinstance(node, (Elementwise, RandomBits)):

@@ -23,6 +23,7 @@ from lazygrad.graph.evaluate import evaluate_node
 from lazygrad.graph.ir import Node
 from lazygrad.runtime.buffer import DeviceBuffer, interceptor
 from lazygrad.runtime.device import Device
+from lazygrad.targets import Target
 
 from .generate import tensor_of
 from .program import Array, Input, Program
@@ -66,7 +67,9 @@ def open_groups() -> None:
     """Make the device GROUPS, whose loops are those of a GPU."""
     if GROUPS not in Device._opened:
         opened = OpenCLDevice("GPU")
-        opened.machine = replace(opened.machine, gpu=True, group_limit=256, local_bytes=32 << 10)
+        opened.machine = replace(
+            opened.machine, target=Target.GPU, group_limit=256, local_bytes=32 << 10
+        )
         Device._opened[GROUPS] = opened
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
-from lazygrad.backends.base import Machine
 from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.ir import Body, Function
@@ -21,13 +20,14 @@ from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Kernel
+from lazygrad.targets import Machine, Target
 
 CPU = Machine(
-    name="a CPU", gpu=False, cores=2, vector_bytes=32, registers=16, l1_bytes=32 << 10,
+    name="a CPU", target=Target.CPU, cores=2, vector_bytes=32, registers=16, l1_bytes=32 << 10,
     l2_bytes=256 << 10, fma=True,
 )  # fmt: skip
 GPU = Machine(
-    name="a GPU", gpu=True, cores=4, vector_bytes=16, registers=64, l1_bytes=32 << 10,
+    name="a GPU", target=Target.GPU, cores=4, vector_bytes=16, registers=64, l1_bytes=32 << 10,
     l2_bytes=256 << 10, fma=True, group_limit=64, local_bytes=48 << 10,
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lazygrad.compile
+import lazygrad.pipeline
 from lazygrad import Tensor
 from lazygrad.compile import realize
 from lazygrad.dtypes import float32
@@ -39,7 +40,7 @@ def form(node: Node):
 def lowered(monkeypatch) -> Callable[[], int]:
     """How many kernels have been lowered since it was last asked."""
     count = 0
-    lower = lazygrad.compile.lower
+    lower = lazygrad.pipeline.lower
 
     def counting(*args):
         nonlocal count
@@ -53,7 +54,7 @@ def lowered(monkeypatch) -> Callable[[], int]:
         before, count = count, 0
         return before
 
-    monkeypatch.setattr(lazygrad.compile, "lower", counting)
+    monkeypatch.setattr(lazygrad.pipeline, "lower", counting)
     ask()
     return ask
 

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lazygrad.backends.base import Machine
 from lazygrad.dtypes import DType, float32, float64, int32
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, less, mul
 from lazygrad.loops import cascade as blocks
 from lazygrad.loops.cascade import cascade
-from lazygrad.loops.heuristics import transform
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, show
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
+from lazygrad.targets import Machine
+from tests.loops.passes import transform
 
 ZERO = Literal(0)
 

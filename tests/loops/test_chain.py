@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
-from lazygrad.backends.base import Machine
 from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.ir import Node
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.chain import chain
-from lazygrad.loops.heuristics import transform
 from lazygrad.loops.ir import Alloc, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
@@ -24,6 +22,8 @@ from lazygrad.schedule.ir import Schedule
 from lazygrad.schedule.keep import keep
 from lazygrad.schedule.memory import plan_memory
 from lazygrad.schedule.verify import verify as verify_schedule
+from lazygrad.targets import Machine
+from tests.loops.passes import transform
 
 from .conftest import CPU
 

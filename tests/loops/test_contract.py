@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
-from lazygrad.backends.base import Machine
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.graph.simplify import simplify
@@ -28,11 +27,12 @@ from lazygrad.loops.lower import lower
 from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.split import split_divided
 from lazygrad.schedule.fuse import fuse
+from lazygrad.targets import Machine, Target
 
 from .conftest import Sample
 
 SMALL = Machine(  # vectors of four
-    name="small", gpu=False, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
+    name="small", target=Target.CPU, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
     l2_bytes=256 << 10, fma=True,
 )  # fmt: skip
 NAMES = ["matmul", "matmul transposed", "batched matmul", "convolution"]

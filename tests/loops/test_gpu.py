@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
-from lazygrad.backends.base import Machine
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.gpu import spread_elements, spread_rows
 from lazygrad.loops.ir import Body, show
@@ -18,6 +17,7 @@ from lazygrad.loops.ir.rebuild import peel
 from lazygrad.loops.lower import lower
 from lazygrad.loops.merge import merge
 from lazygrad.schedule.fuse import fuse
+from lazygrad.targets import Machine
 
 
 def parts(body: Body) -> Any:

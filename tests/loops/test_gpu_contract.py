@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
-from lazygrad.backends.base import Machine
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.contraction import recognise
 from lazygrad.loops.gpu.contract import choose_block, fills_blocks, spread_contraction
@@ -18,6 +17,7 @@ from lazygrad.loops.lower import lower
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
+from lazygrad.targets import Machine
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from lazygrad.loops import heuristics
-from lazygrad.loops.heuristics import transform
 from lazygrad.loops.ir import Function, show
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
+from tests.loops.passes import transform
 
 
 def _stages(sample: Any, machine: Any) -> dict[str, Function]:

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
-from lazygrad.backends.base import Machine
 from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.ir import Node, Winograd, WinogradFilter
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops.heuristics import transform
 from lazygrad.loops.ir import For, Function
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
@@ -20,9 +18,11 @@ from lazygrad.loops.lower import lower
 from lazygrad.loops.lower.winograd import LEAST
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Blocked, Kernel
+from lazygrad.targets import Machine, Target
+from tests.loops.passes import transform
 
 WIDE = Machine(
-    name="a CPU", gpu=False, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
+    name="a CPU", target=Target.CPU, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
     l2_bytes=256 << 10, fma=True,
 )  # fmt: skip
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
-from lazygrad.backends.base import Machine
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Expr, Literal, Load, Var
 from lazygrad.graph.simplify import simplify
@@ -26,11 +25,12 @@ from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
+from lazygrad.targets import Machine, Target
 
 from .conftest import Sample
 
 SMALL = Machine(
-    name="a CPU", gpu=False, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
+    name="a CPU", target=Target.CPU, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
     l2_bytes=256 << 10, fma=True,
 )  # fmt: skip
 N, I, K = Var("n", 2), Var("i", 8), Var("k", 3)

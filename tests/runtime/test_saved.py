@@ -160,7 +160,7 @@ def test_other_source_and_other_settings_compile_anew(compiled, monkeypatch):
     monkeypatch.setattr(config, "THREADS", config.THREADS + 1)
     softmax_sum()
     assert compiled() == count
-    monkeypatch.setattr(saved, "source_digest", lambda parts: "other source")
+    monkeypatch.setattr(saved, "source_digest", lambda: "other source")
     softmax_sum()
     assert compiled() == count
 

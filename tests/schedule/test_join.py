@@ -11,9 +11,10 @@ from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Join, topological
 from lazygrad.runtime.device import Device
 from lazygrad.schedule.join import CONSTANTS, select_joined
+from lazygrad.targets import Target
 
 RNG = np.random.default_rng(0)
-OFFSETS = Device.get(Device.DEFAULT).machine.has_offsets
+OFFSETS = Device.get(Device.DEFAULT).machine.target is Target.CPU
 COUNT = 20 if OFFSETS else 10  # of parts: more than are selected by position anyway
 only_with_offsets = pytest.mark.skipif(not OFFSETS, reason="parts are selected by position there")
 

@@ -20,9 +20,9 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ... import config
+from ...cache import DiskCache
 from ...errors import CompilerError
 from ...progress import tell
-from ...runtime.cache import DiskCache
 from .target import Target
 
 PASSES = "sroa,instcombine O2"  # changes whenever the same text is compiled in another way
@@ -64,9 +64,22 @@ _HEAD = struct.Struct("<Q?")  # of an entry in the cache: scratch, parallel
 _llvm_lock = threading.Lock()  # a code generator serves one thread at a time
 
 
+_entries: dict[str, Kernel | bytes] = {}  # found by `has`, until the next Build takes them
+
+
 @cache
 def _cache() -> DiskCache:
     return DiskCache("llvm")
+
+
+def has(key: str, target: Target) -> bool:
+    """Whether there is code under a key, which then stays until a Build has been finished."""
+    if key not in _entries:
+        found = _kernels.get(key) or _cache().get(_fingerprint(target) + key)
+        if found is None:
+            return False
+        _entries[key] = found
+    return True
 
 
 @cache
@@ -156,14 +169,16 @@ class Build:
         """A function's name and key, and what gives its source if it is needed."""
         if key in self._found or key in self._tasks:
             return
-        if (kernel := _kernels.get(key)) is not None:
+        known = _entries.get(key)
+        kernel = known if isinstance(known, Kernel) else _kernels.get(key)
+        if kernel is not None:
             self._found[key] = kernel
             return
         # Functions of one name may differ, and the loader knows them by their names alone.
         unique = f"{name}.{hashlib.sha256(key.encode()).hexdigest()[:16]}"
         task = self._tasks[key] = _Task(name, key, unique)
-        entry = _cache().get(_fingerprint(self._target) + key)
-        if entry is not None:
+        entry = known or _cache().get(_fingerprint(self._target) + key)
+        if isinstance(entry, bytes):
             scratch, parallel = _HEAD.unpack_from(entry)
             task.source, task.data = Source("", scratch, parallel), entry[_HEAD.size :]
             return
@@ -204,6 +219,7 @@ class Build:
             head = _HEAD.pack(task.source.scratch, task.source.parallel)
             _cache().put(key + task.key, head + task.data)
         self._load()
+        _entries.clear()
         return self._found
 
     def _load(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import struct
 import time
-from collections import Counter
 from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
@@ -13,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from ... import config
-from ...loops.ir import For, Function, statements
+from ...cache import source_digest
+from ...loops.ir import For, Function, digest, statements
 from ...progress import counted
-from ..base import Launch, Machine
-from .build import Build, Source, to_assembly
+from ...targets import Machine
+from ...targets import Target as Kind
+from ..base import Launch
+from .build import Build, Source, has, to_assembly
 from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
 from .memory import ALIGNMENT, Memory, Pool, total_bytes
@@ -64,6 +66,10 @@ class CPU:
         """Copy the first array.nbytes bytes of memory into a contiguous array."""
         ctypes.memmove(array.ctypes.data, memory.address, array.nbytes)
 
+    def cached(self, key: str) -> bool:
+        """Whether there is machine code under a key, in this process or on disk."""
+        return has(key, self.target)
+
     def compile(self, launches: Sequence[Launch], timing: bool = False) -> CPUProgram:
         """Machine code for the launches, from this process, the cache on disk, or LLVM."""
         return CPUProgram(self, launches, timing)
@@ -77,7 +83,7 @@ def machine(target: Target, threads: int) -> Machine:
     """What the loop passes know of a target."""
     return Machine(
         name=target.name,
-        gpu=False,
+        target=Kind.CPU,
         cores=threads,
         vector_bytes=target.vector_bytes,
         registers=target.registers,
@@ -85,7 +91,6 @@ def machine(target: Target, threads: int) -> Machine:
         l2_bytes=cache_bytes(2),
         fma=target.fma,
         fma_rate=target.fma_rate,
-        has_offsets=True,
     )
 
 
@@ -97,7 +102,7 @@ class CPUProgram:
         keys = [_key(launch) for launch in launches]
         self._sources = dict(zip(keys, launches, strict=True))
         build = Build(device.target)
-        for key, launch in counted("loops of kernel", self._sources.items()):
+        for key, launch in counted("code of kernel", self._sources.items()):
             build.add(launch.function.name, key, partial(_source, launch, device.target))
         kernels = build.finish()
         self._kernels = [kernels[key] for key in keys]
@@ -161,27 +166,14 @@ class CPUProgram:
 
 def _key(launch: Launch) -> str:
     """What tells a launch's code from any other on the same machine."""
-    passes = "" if launch.passes is None else launch.passes.key
-    return "\n".join((passes, *sorted(_sharing(launch)), launch.identity))
+    return launch.key or f"{source_digest()} {digest(launch.function)}"
 
 
 def _source(launch: Launch, target: Target) -> Source:
     """The launch's LLVM IR and what running it takes."""
-    loops = launch.loops
+    loops = launch.function
     parallel = any(isinstance(s, For) and s.kind == "parallel" for s in statements(loops.body))
-    return Source(codegen(loops, target, _sharing(launch)), scratch_bytes(loops), parallel)
-
-
-def _sharing(launch: Launch) -> set[str]:
-    """The arguments that lie in the same memory as another, which the launch writes."""
-    function = launch.function
-    counts = Counter(launch.slots)
-    written = set(launch.slots[: function.outputs])
-    return {
-        array.name
-        for array, slot in zip(function.arguments, launch.slots, strict=True)
-        if counts[slot] > 1 and slot in written
-    }
+    return Source(codegen(loops, target), scratch_bytes(loops), parallel)
 
 
 def meetings(barriers: Sequence[bool], shared: Sequence[bool]) -> list[bool]:

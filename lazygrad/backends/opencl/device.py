@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DeviceError
-from ..base import Launch, Machine
+from ...targets import Machine, Target
+from ..base import Launch
 from ..c.dialect import Facts
 from .platforms import choose_device, describe, import_pyopencl
 from .pool import Memory, Pool
@@ -38,7 +39,7 @@ class OpenCLDevice:
         self._is_profiled = False
         self.machine = machine_of(cl, device)
         self.facts = facts_of(device, self.machine)
-        self._builder = Builder(cl, self._context, device)
+        self._builder = Builder(cl, self._context, device, self.facts)
         self._scratch: Memory | None = None
         self._uploads: deque[tuple[Any, int]] = deque()  # event, bytes
         self._upload_bytes = 0
@@ -69,6 +70,10 @@ class OpenCLDevice:
             self._guarded(self._cl.enqueue_copy, self._queue, _bytes(array), memory.block.buffer)
             self._forget_uploads()
 
+    def cached(self, key: str) -> bool:
+        """Whether there is OpenCL C under a key, in this process or on disk."""
+        return self._builder.known(key) is not None
+
     def compile(self, launches: Sequence[Launch], timing: bool = False) -> OpenCLProgram:
         """Kernels for the launches. With timing, the queue records times from now on."""
         if timing and not self._is_profiled:
@@ -76,9 +81,7 @@ class OpenCLDevice:
             profiling = self._cl.command_queue_properties.PROFILING_ENABLE
             self._queue = self._cl.CommandQueue(self._context, self._device, profiling)
             self._is_profiled = True
-        return OpenCLProgram(
-            self._builder, self._queue, launches, self.facts, self._scratch_of, timing
-        )
+        return OpenCLProgram(self._builder, self._queue, launches, self._scratch_of, timing)
 
     def synchronize(self) -> None:
         """Wait until all that was enqueued is done."""
@@ -136,7 +139,7 @@ def machine_of(cl: Any, device: Any) -> Machine:
     is_cpu = bool(device.type & cl.device_type.CPU and not device.type & cl.device_type.GPU)
     return Machine(
         name=f"{describe(device)}{', a CPU' if is_cpu else ''}",
-        gpu=not is_cpu,  # a CPU gets a CPU's loops, one work-item a group
+        target=Target.OPENCL_CPU if is_cpu else Target.GPU,
         cores=int(device.max_compute_units),
         vector_bytes=16,  # four floats: GPUs load no more at once, and see the dialect
         # Vector registers; of a work-item, where there is no way to ask, what CUDA hardware has.

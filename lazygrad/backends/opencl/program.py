@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...cache import DiskCache, source_digest
 from ...errors import CompilerError
+from ...loops.ir import Function, digest
 from ...progress import counted
-from ...runtime.cache import DiskCache
 from ..base import Launch
 from ..c.dialect import Facts
 from ..c.items import launch as launch_sizes
@@ -35,32 +36,21 @@ class Code:
     scratch: int
 
 
-def generate(launch: Launch, facts: Facts, cache: DiskCache) -> Code:
-    """The code of a launch; where it is on disk, the loop passes do not run."""
-    aliased = len(set(launch.slots)) < len(launch.slots)
-    key = ""
-    if launch.passes is not None:
-        key = json.dumps([launch.passes.key, asdict(facts), aliased, launch.identity])
-        if (kept := cache.get(key)) is not None:
-            name, text, global_size, local_size, scratch = json.loads(kept)
-            return Code(name, text, tuple(global_size), tuple(local_size), scratch)
-    loops = launch.loops
-    code = Code(
-        kernel_name(loops),
-        codegen(loops, facts, aliased),
-        *launch_sizes(loops, facts.group_limit),
-        scratch_total(loops, facts),
+def generate(function: Function, facts: Facts) -> Code:
+    """The code of a function."""
+    return Code(
+        kernel_name(function),
+        codegen(function, facts),
+        *launch_sizes(function, facts.group_limit),
+        scratch_total(function, facts),
     )
-    if key:
-        fields = (code.name, code.text, code.global_size, code.local_size, code.scratch)
-        cache.put(key, json.dumps(fields).encode())
-    return code
 
 
 class Builder:
-    """Builds sources for one device; binaries are kept on disk by source, device and driver."""
+    """Writes and builds sources for one device. On disk are sources by the keys of launches, and
+    binaries by source, device and driver."""
 
-    def __init__(self, cl: Any, context: Any, device: Any) -> None:
+    def __init__(self, cl: Any, context: Any, device: Any, facts: Facts) -> None:
         self.cl = cl
         self.context = context
         self.device = device
@@ -72,6 +62,32 @@ class Builder:
         # binary it would compile everything once more, for any group size.
         self.keeps_binaries = "Portable Computing Language" not in device.platform.name
         self._built: dict[str, Any] = {}
+        self._facts = facts
+        self._about = json.dumps(asdict(facts))
+        self._codes: dict[str, Code] = {}  # by key
+
+    def known(self, key: str) -> Code | None:
+        """The code under a key, from memory or disk."""
+        code = self._codes.get(key)
+        if code is None and (kept := self.cache.get(self._about + key)) is not None:
+            name, text, global_size, local_size, scratch = json.loads(kept)
+            code = self._codes[key] = Code(
+                name, text, tuple(global_size), tuple(local_size), scratch
+            )
+        return code
+
+    def code(self, launch: Launch) -> Code:
+        """The code of a launch: what is known under its key, or else new code."""
+        key = launch.key or f"{source_digest()} {digest(launch.function)}"
+        code = self.known(key)
+        if code is None:
+            code = generate(launch.function, self._facts)
+            fields = (code.name, code.text, code.global_size, code.local_size, code.scratch)
+            self.cache.put(self._about + key, json.dumps(fields).encode())
+            while len(self._codes) >= KEPT_BUILDS:
+                del self._codes[next(iter(self._codes))]
+            self._codes[key] = code
+        return code
 
     def kernel(self, name: str, source: str) -> Any:
         """A kernel object of its own: arguments set on it stay."""
@@ -151,7 +167,6 @@ class OpenCLProgram:
         builder: Builder,
         queue: Any,
         launches: Sequence[Launch],
-        facts: Facts,
         scratch_of: Callable[[int], Memory],
         timing: bool,
     ) -> None:
@@ -163,7 +178,7 @@ class OpenCLProgram:
         self._sources: list[str] = []
         self._calls: list[Call] = []
         for each in counted("program of kernel", launches):
-            code = generate(each, facts, builder.cache)
+            code = builder.code(each)
             kernel = builder.kernel(code.name, code.text)
             serials = [-1] * (len(each.slots) + 1)
             self._calls.append(

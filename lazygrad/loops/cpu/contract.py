@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import ceil
 
-from ...backends.base import Machine
 from ...expr import Var
+from ...targets import Machine
 from ..contraction import Contraction, by_factor, bytes_of, extent_of, factors
 from ..ir import Alloc, statements
 from ..lanes import lanes

@@ -12,8 +12,8 @@ from functools import cached_property
 from itertools import product
 from math import prod
 
-from ...backends.base import Machine
 from ...expr import Expr, Var
+from ...targets import Machine
 from ..contraction import (
     PARITIES,
     Contraction,

@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ...backends.base import Machine
 from ...expr import Array, Expr, Ramp, Var
 from ...index import add, mul, substitute
+from ...targets import Machine
 from ..cost import operations
 from ..ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store, expressions
 from ..ir.rebuild import loads, stride

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from ...backends.base import Machine
 from ...expr import Expr, Var
+from ...targets import Machine
 from ..contraction import TAPS, Contraction, bytes_of, extent_of, operand_stride
 from ..ir.rebuild import variables
 

@@ -12,9 +12,9 @@ register tile), split_lanes, pack (a tile in local memory), unroll.
 
 from __future__ import annotations
 
-from ...backends.base import Machine
 from ...expr import Var
 from ...index import add, less, mul
+from ...targets import Machine
 from ..contraction import extent_of
 from ..ir import Body, For, If, statements
 from ..ir.rebuild import substitute_body

@@ -22,9 +22,9 @@ import math
 from dataclasses import dataclass, replace
 from itertools import product
 
-from ...backends.base import Machine
 from ...expr import Expr, Var, rewrite
 from ...index import add, all_of, less, mul, substitute
+from ...targets import Machine
 from ..contraction import Contraction, extent_of, factors, operand_stride
 from ..ir import Alloc, Barrier, Body, For, If, Stmt, Store, statements
 from ..ir.rebuild import map_expressions, nest, peel, stride, substitute_body, variables

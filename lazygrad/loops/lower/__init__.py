@@ -6,6 +6,11 @@ lower_winograd.py; the parts of a chain share their loops (share.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...expr import Array
+from ...graph.ir import Node
 from ...schedule.ir import Kernel
 from ..ir import Function
 from .rows import Lowering
@@ -13,6 +18,29 @@ from .scan import lower_scan
 from .share import share_loops
 from .sort import lower_sort
 from .winograd import lower_filter, lower_winograd
+
+_NOTHING = Function("", (), 0, ())
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A kernel on its way to a function: what passes over whole kernels work on.
+
+    `overwritten` names for an output the input whose memory it takes. `arrays` are the kernel's
+    outputs and inputs, in order, as they are in the function. `offsets` are how many bytes into
+    its memory each argument of the function begins; none where all begin at the beginning.
+    """
+
+    kernel: Kernel
+    overwritten: Mapping[Node, Node]
+    function: Function = _NOTHING
+    arrays: tuple[Array, ...] = ()
+    offsets: tuple[int, ...] = ()
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The kernel's outputs and inputs."""
+        return [*self.kernel.outputs, *self.kernel.inputs]
 
 
 def lower(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lazygrad import config
-from lazygrad.backends.base import Launch, Passes
+from lazygrad.backends.base import Launch
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.backends.opencl.program import Builder
 from lazygrad.dtypes import bfloat16, float32
@@ -188,25 +189,22 @@ def test_groups_of_one_item_have_local_arrays_of_any_size(device: OpenCLDevice) 
 # --------------------------------------------------------------------------- code on disk
 
 
-def test_loop_passes_run_once_for_all_processes(device: OpenCLDevice, cache: Path) -> None:
-    ran: list[Function] = []
-
-    def passes(function: Function) -> Function:
-        ran.append(function)
-        return function
-
-    def text(key: str) -> str:
-        launch = Launch(add_one(), (0, 1), passes=Passes(key, passes))
+def test_code_is_found_by_its_key_without_loops(device: OpenCLDevice, cache: Path) -> None:
+    def text(launch: Launch) -> str:
         program = device.compile([launch])
         memories = [device.upload(np.zeros(64, np.float32)) for _ in range(2)]
         program.run(memories)
         assert (downloaded(device, memories[0]) == 1).all()
         return program.texts()["opencl"]
 
-    assert text("one") == text("one")
-    assert len(ran) == 1
-    text("other")
-    assert len(ran) == 2
+    assert not device.cached("one")
+    launch = Launch(add_one(), (0, 1), key="one")
+    first = text(launch)
+    without = replace(launch, function=replace(launch.function, body=()))
+    device._builder._codes.clear()  # as in another process
+    assert device.cached("one")
+    assert text(without) == first
+    assert not device.cached("other")
 
 
 # --------------------------------------------------------------------------- binaries on disk
@@ -217,7 +215,7 @@ SOURCE = "__kernel void one(__global float *x) { x[0] = 1.0f; }"
 @pytest.fixture
 def builder(device: OpenCLDevice, cache: Path) -> Builder:
     """A builder with nothing built, that keeps binaries whatever the platform."""
-    builder = Builder(device._cl, device._context, device._device)
+    builder = Builder(device._cl, device._context, device._device, device.facts)
     builder.keeps_binaries = True
     return builder
 

@@ -14,6 +14,7 @@ import pytest
 from lazygrad import Tensor, TinyJit
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.runtime.device import Device
+from lazygrad.targets import Target
 from lazygrad.tensor.random import _states
 
 
@@ -22,7 +23,9 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     """A device of its own for each test, with plans of its own."""
     if request.param == "GPU:9":
         opened = OpenCLDevice("GPU")
-        opened.machine = replace(opened.machine, gpu=True, group_limit=256, local_bytes=32 << 10)
+        opened.machine = replace(
+            opened.machine, target=Target.GPU, group_limit=256, local_bytes=32 << 10
+        )
         monkeypatch.setitem(Device._opened, "GPU:9", opened)
         monkeypatch.setattr("lazygrad.compile._plans", {})
     yield str(request.param)

@@ -16,6 +16,7 @@ from lazygrad import Tensor, TinyJit, nn
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.errors import DownloadError
 from lazygrad.runtime.device import Device
+from lazygrad.targets import Target
 from lazygrad.tensor.random import _states
 
 pytestmark = pytest.mark.slow
@@ -142,7 +143,9 @@ def test_steps_are_those_of_the_cpu(
     if dtype == "float64" and not opened.machine.float64:
         pytest.skip("the device has no float64")
     if loops == "a GPU's":  # which an OpenCL CPU gets only where it is taken for a GPU
-        opened.machine = replace(opened.machine, gpu=True, group_limit=256, local_bytes=48 << 10)
+        opened.machine = replace(
+            opened.machine, target=Target.GPU, group_limit=256, local_bytes=48 << 10
+        )
         monkeypatch.setitem(Device._opened, "GPU:9", opened)
         monkeypatch.setattr("lazygrad.compile._plans", {})  # those of this device
         device = "GPU:9"

@@ -1,5 +1,6 @@
-"""Give everything that has or reads no elements its value, so that no kernel ever sees it.
+"""Replace the nodes that loops are never written for: marks for gradients, and what is empty.
 
+detach(x)                  ->  x
 sum of (0, 3) over axis 0  ->  zeros (3,)
 pad of (0,) by (1, 1)      ->  zeros (2,)
 """
@@ -9,19 +10,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..rewrite import Rules, rewrite
-from .ir import Buffer, Const, Fold, Gather, Node, Pad, Reduce, Scatter, identity, topological
+from .ir import (
+    Buffer,
+    Const,
+    Custom,
+    Detach,
+    Fold,
+    Gather,
+    Node,
+    Overwritten,
+    Pad,
+    Reduce,
+    Scatter,
+    identity,
+    topological,
+)
 
 RULES = Rules[Node]()
 
 
-def fold_empty(outputs: Sequence[Node]) -> list[Node]:
-    """Replace nodes that have no elements, and those that read such nodes, by constants.
+def normalize(outputs: Sequence[Node]) -> list[Node]:
+    """Replace marks by what they mark; nodes without elements, and those that read such nodes, by
+    constants.
 
-    Ensures: only Const and Buffer nodes have size 0, and nothing but an output is one.
+    Requires: gradients have been taken. Ensures: no Custom, Detach or Overwritten; only Const and
+    Buffer nodes have size 0, and nothing but an output is one.
     """
-    if all(node.size for node in topological(outputs)):
+    order = topological(outputs)
+    if all(node.size and not isinstance(node, (Custom, Detach, Overwritten)) for node in order):
         return list(outputs)
     return rewrite(outputs, RULES)
+
+
+@RULES.rule(Detach)
+def drop_detach(node: Detach) -> Node | None:
+    """detach(x)  ->  x"""
+    return node.x
+
+
+@RULES.rule(Overwritten)
+def drop_overwritten(node: Overwritten) -> Node | None:
+    """overwritten(x, value)  ->  value"""
+    return node.value
+
+
+@RULES.rule(Custom)
+def drop_custom(node: Custom) -> Node | None:
+    """custom(value, primals, rule)  ->  value"""
+    return node.value
 
 
 @RULES.rule(Node)

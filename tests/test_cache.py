@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lazygrad import config
-from lazygrad.runtime.cache import DiskCache
+from lazygrad.cache import DiskCache
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from .. import config
+from . import config
 
 _MAGIC = b"lazygrad1\n"
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -19,19 +19,19 @@ SCAN_EVERY = 64  # how many entries are written between two looks at the folder'
 REFRESH_SECONDS = 3600.0
 
 
-LOOPS_TO_CODE = ("loops", "backends", "expr.py", "index.py", "dtypes.py")
-GRAPH_TO_LOOPS = ("graph", "schedule", "runtime", "compile.py", "rewrite.py")
+_COMPILER = ("graph", "schedule", "loops", "backends", "runtime")  # and what lies beside them
 
 
 @cache
-def source_digest(parts: tuple[str, ...] = LOOPS_TO_CODE) -> str:
-    """A digest of the source of parts of the package: what older source made is not found."""
-    package = Path(__file__).parent.parent
+def source_digest() -> str:
+    """A digest of the compiler's source: what older source made is not found."""
+    package = Path(__file__).parent
+    files = list(package.glob("*.py"))
+    for part in _COMPILER:
+        files += (package / part).rglob("*.py")
     digest = hashlib.sha256()
-    for part in parts:
-        path = package / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
+    for file in sorted(files):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -1,0 +1,235 @@
+"""THE PIPELINE: every pass from a graph to loops that code is written for, in order.
+
+    graph      what is asked for: graph nodes, on any devices
+    part       what one device computes of it
+    schedule   the part as kernels, and then the memory that they work on
+    kernel     one kernel, lowered to plain loops
+    loops      the loops as the target wants them, where no cache has the kernel's code
+
+compile.py runs them. A pass runs for the targets in `on`. With OPT=0 only the core runs: what no
+code comes about without. The others make code faster; one that fails is left out, with a warning.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from . import config
+from .graph.normalize import normalize
+from .graph.simplify import simplify
+from .loops.cascade import cascade
+from .loops.chain import chain
+from .loops.check_accesses import REPORT, check_accesses, with_report
+from .loops.cpu.hoist import hoist
+from .loops.cpu.interleave import interleave
+from .loops.cpu.interval import intervals
+from .loops.cpu.parallelize import bind_groups
+from .loops.cpu.prefetch import prefetch
+from .loops.cpu.roll import roll
+from .loops.cpu.transpose import transpose
+from .loops.heuristics import share, spread_for_gpu, tile_for_cpu
+from .loops.ir import Body, Function
+from .loops.lower import Lowered, lower
+from .loops.lower.name import named
+from .loops.lower.overwrite import overwrite
+from .loops.lower.rebase import rebase
+from .loops.padding import skip_padding
+from .loops.split import split_divided
+from .loops.unroll import unroll
+from .loops.vectorize import vectorize
+from .schedule.fuse import fuse
+from .schedule.ir import Schedule
+from .schedule.join import select_joined
+from .schedule.keep import keep
+from .schedule.layout import choose_layouts, copy_convolved
+from .schedule.memory import plan_memory
+from .schedule.scan import split_scans
+from .schedule.separate import own_memory, separate
+from .schedule.split import split_reductions
+from .schedule.split_groups import split_for_groups
+from .schedule.widen import widen_scatters
+from .schedule.winograd import use_winograd
+from .targets import At, Machine, Target
+
+CPU, GPU, OPENCL_CPU = Target.CPU, Target.GPU, Target.OPENCL_CPU
+ANY = (CPU, GPU, OPENCL_CPU)
+CPUS = (CPU, OPENCL_CPU)
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One step: `function(value, at)`, by a name that no other has; `why` it stands where it does.
+
+    `after` are passes that must come before it. `core`: it runs with OPT=0 too. `must`: nothing
+    goes on where it fails, though it is not of the core.
+    """
+
+    level: str
+    name: str
+    function: Callable[..., Any]
+    why: str
+    after: tuple[str, ...] = ()
+    on: tuple[Target, ...] = ANY
+    core: bool = False
+    must: bool = False
+
+    @property
+    def needed(self) -> bool:
+        """Whether nothing goes on where it fails."""
+        return self.core or self.must
+
+
+LEVELS = ("graph", "part", "schedule", "memory", "kernel", "loops")
+
+
+def on_body(work: Callable[[Body], Body]) -> Callable[[Function, At], Function]:
+    """A pass over functions from one over their bodies."""
+    return lambda function, at: replace(function, body=work(function.body))
+
+
+# fmt: off
+PASSES = (
+    Pass("graph", "simplify", lambda graph, at: simplify(graph),
+         "first: all others have less to do"),
+    Pass("graph", "split_sums", lambda graph, at: split_reductions(graph),
+         "simplify would merge what it splits", after=("simplify",)),
+    Pass("graph", "normalize", lambda graph, at: normalize(graph),
+         "last: any pass before may leave a tensor without elements", after=("split_sums",),
+         core=True),
+
+    Pass("part", "select_joined", lambda graph, at: select_joined(graph),
+         "kernels of OpenCL cannot write to a place inside of a memory",
+         on=(GPU, OPENCL_CPU), core=True),
+    Pass("part", "split_for_groups", lambda graph, at: split_for_groups(graph, at.machine.cores),
+         "here and not with split_sums: how many parts depends on the device", on=(GPU,)),
+    Pass("part", "split_scans",
+         lambda graph, at: split_scans(graph, rows_that_fill(at.machine)),
+         "before fuse: blocks are other nodes"),
+    Pass("part", "widen_scatters",
+         lambda graph, at: widen_scatters(graph) if at.machine.float64 else graph,
+         "before fuse: the sums are other nodes"),
+    Pass("part", "winograd", lambda graph, at: use_winograd(graph) if config.WINOGRAD else graph,
+         "before copy_convolved, which lays out what is still a convolution", on=(CPU,)),
+    Pass("part", "copy_convolved", lambda graph, at: copy_convolved(graph, at.machine.lanes),
+         "before fuse: a copy is a kernel", after=("winograd",), on=CPUS),
+
+    Pass("schedule", "fuse",
+         lambda graph, at: fuse(graph, at.machine.cores, ends=not at.machine.gpu),
+         "from here on kernels, not nodes"),
+    Pass("schedule", "separate",
+         lambda value, at: value if isinstance(value, Schedule) else separate(value),
+         "where nothing was fused", after=("fuse",), core=True),
+    Pass("schedule", "keep", lambda schedule, at: keep(schedule),
+         "only a kernel has rows", after=("fuse",), on=CPUS),
+    Pass("schedule", "layout", lambda schedule, at: choose_layouts(schedule, at.machine.lanes),
+         "only what lies between kernels has a layout to choose", after=("fuse",), on=CPUS),
+    Pass("schedule", "chain", lambda schedule, at: chain(schedule, at.machine),
+         "loops follow from layouts; OpenCL's memory of a work-group is too small for slices",
+         after=("layout",), on=(CPU,)),
+    Pass("memory", "memory",
+         lambda schedule, at: plan_memory(schedule, at.donated, not at.machine.gpu),
+         "what is read when is known only now", after=("chain",)),
+    Pass("memory", "own_memory",
+         lambda value, at: own_memory(value) if isinstance(value, Schedule) else value,
+         "where no memory was planned", after=("memory",), core=True),
+
+    Pass("kernel", "lower", lambda made, at: lower_kernel(made, at),
+         "first: from here on loops", core=True),
+    Pass("kernel", "overwrite", lambda made, at: overwrite_arguments(made),
+         "an output in the memory of an input is one argument, or compilers would be misled",
+         after=("lower",), must=True),
+    Pass("kernel", "report", lambda made, at: add_report(made) if config.BOUNDS else made,
+         "BOUNDS=1: an output for accesses outside of their arrays", after=("overwrite",),
+         core=True),
+    Pass("kernel", "rebase", lambda made, at: rebase_arguments(made),
+         "before name: functions that differ in an offset alone are then one",
+         after=("overwrite",), on=(CPU,)),
+    Pass("kernel", "name", lambda made, at: named(made),
+         "last: the name has a digest of the loops", after=("rebase", "report"), core=True),
+
+    Pass("loops", "split", on_body(split_divided),
+         "first: tiles are of loops without divisions"),
+    Pass("loops", "tile", tile_for_cpu, "vectors, register tiles and packed panels",
+         after=("split",), on=CPUS),
+    Pass("loops", "spread", spread_for_gpu, "work-groups, items, and what they share",
+         after=("split",), on=(GPU,)),
+    Pass("loops", "roll", on_body(roll),
+         "before unroll: long epilogues stay loops; on CPUs alone scratch memory is a stack",
+         after=("tile",), on=(CPU,)),
+    Pass("loops", "vectorize", on_body(vectorize),
+         "before unroll: a vector loop under an unrolled one is widened once, not in each copy",
+         after=("tile", "spread")),
+    Pass("loops", "unroll", on_body(unroll), "registers need constant indices",
+         after=("vectorize",)),
+    Pass("loops", "padding", on_body(skip_padding),
+         "unroll tells what is not needed; before transpose, which names what it reads",
+         after=("unroll",)),
+    Pass("loops", "transpose", on_body(transpose), "it looks for vectors of whole tiles",
+         after=("padding",), on=CPUS),
+    Pass("loops", "interleave", on_body(interleave), "it looks for strided vectors",
+         after=("vectorize", "transpose"), on=CPUS),
+    Pass("loops", "intervals", on_body(intervals), "guards are known when tiles are",
+         after=("unroll",), on=CPUS),
+    Pass("loops", "prefetch",
+         lambda f, at: replace(f, body=prefetch(f.body, at.machine)) if at.kinds == ("row",) else f,
+         "after vectorize: a line is asked for once, not by each lane of it",
+         after=("vectorize",), on=CPUS),
+    Pass("loops", "parallelize", share, "passes before it look for serial loops",
+         after=("interleave", "prefetch"), on=CPUS),
+    Pass("loops", "hoist", lambda f, at: on_body(hoist)(f, at) if len(at.kinds) > 1 else f,
+         "each thread packs for itself", after=("parallelize",), on=(CPU,)),
+    Pass("loops", "cascade", lambda f, at: replace(f, body=cascade(f.body, at.machine)),
+         "passes before it look for whole loops", after=("hoist", "parallelize", "padding")),
+    Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',
+         after=("cascade",), on=(OPENCL_CPU,)),
+    Pass("loops", "check", lambda f, at: check_accesses(f) if REPORT in f.arguments else f,
+         "BOUNDS=1: last, for it tests what code is written for", after=("cascade",), core=True),
+)
+# fmt: on
+
+
+@cache
+def passes(level: str, target: Target | None, opt: int) -> tuple[Pass, ...]:
+    """The passes of a level, in order; a graph that no device has been chosen for has no target."""
+    return tuple(
+        p
+        for p in PASSES
+        if p.level == level and (opt or p.core) and (target is None or target in p.on)
+    )
+
+
+def rows_that_fill(machine: Machine) -> int:
+    """How many rows of a scan keep all cores busy. The loops of a scan sum in float64, one row
+    after another; elsewhere every scan is split."""
+    return -(-machine.cores // 4) if machine.float64 and not machine.gpu else sys.maxsize
+
+
+def lower_kernel(made: Lowered, at: At) -> Lowered:
+    """Plain loops. (For the tiles of a CPU, sums leave out terms that padding makes 0.)"""
+    machine = at.machine
+    skips = config.OPT > 0 and not machine.gpu
+    function = lower(made.kernel, "kernel", machine.row_bytes, skips, machine.cores)
+    return replace(made, function=function, arrays=function.arguments)
+
+
+def overwrite_arguments(made: Lowered) -> Lowered:
+    """One argument for an output and the input whose memory it takes."""
+    nodes = made.nodes
+    pairs = [(nodes.index(output), nodes.index(x)) for output, x in made.overwritten.items()]
+    function, arrays = overwrite(made.function, pairs)
+    return replace(made, function=function, arrays=arrays)
+
+
+def add_report(made: Lowered) -> Lowered:
+    """The report of accesses as one more output."""
+    return replace(made, function=with_report(made.function))
+
+
+def rebase_arguments(made: Lowered) -> Lowered:
+    """Inputs that begin with what is read of them."""
+    function, offsets = rebase(made.function)
+    return replace(made, function=function, offsets=offsets)

@@ -1,0 +1,90 @@
+"""One kernel for each step, and memory for each kernel: a schedule without any fusion.
+
+    softmax(x)  ->  max(x); exp(x - max); sum(exp); exp / sum        four kernels, three slots more
+    a @ b       ->  sum over k of a[i, k] * b[k, j]                  one: a sum reads its product
+
+Movement is index arithmetic, so it is never a step of its own. Elementwise nodes that only a sum or
+another elementwise node reads, once, are computed there. So each element is computed once, and what
+is computed at once is a tree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ..graph.ir import (
+    Buffer,
+    Const,
+    Elementwise,
+    Fold,
+    Iota,
+    Join,
+    Movement,
+    Node,
+    Reduce,
+    Scatter,
+    Sort,
+    topological,
+)
+from ..index import flatten
+from .ir import Kernel, Member, MemoryPlan, Schedule, axis_variables, outputs_of
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+_KINDS: dict[type[Node], str] = {
+    Reduce: "row", Fold: "row", Join: "join", Scatter: "scatter", Sort: "sort",
+}  # fmt: skip
+
+
+def separate(outputs: Sequence[Node]) -> Schedule:
+    """A kernel for each node that has memory.
+
+    Requires: a normalized graph. Ensures: every output that is no Buffer is written by one kernel;
+    kernels come in an order that respects what they read.
+    """
+    order = topological(outputs)
+    stored = _stored(order, set(outputs))
+    kernels = [_kernel(node, stored) for node in order if node in stored]
+    return Schedule(tuple(kernels), tuple(outputs))
+
+
+def _stored(order: Sequence[Node], outputs: set[Node]) -> set[Node]:
+    """The nodes that get memory."""
+    users = Counter(x for node in order for x in node.inputs)
+    inlining = {
+        x for node in order if isinstance(node, (Elementwise, Reduce, Fold)) for x in node.inputs
+    }
+    return {
+        node
+        for node in order
+        if not isinstance(node, Buffer)
+        and (
+            node in outputs
+            or not (
+                isinstance(node, (Const, Iota, Movement))
+                or (isinstance(node, Elementwise) and users[node] == 1 and node in inlining)
+            )
+        )
+    }
+
+
+def _kernel(node: Node, stored: set[Node]) -> Kernel:
+    """The kernel that computes a node from what has memory."""
+
+    def is_read(x: Node) -> bool:
+        return x is not node and (isinstance(x, Buffer) or x in stored)
+
+    order = topological([node], lambda x: () if is_read(x) else x.inputs)
+    position = flatten(axis_variables(node.shape), node.shape)
+    kind = _KINDS.get(type(node), "map")
+    inputs = tuple(x for x in order if is_read(x))
+    return Kernel(kind, node.size, (Member(node, position, True),), inputs)
+
+
+def own_memory(schedule: Schedule) -> MemoryPlan:
+    """A slot for each stored node."""
+    outputs = outputs_of(schedule)
+    written = [node for kernel in schedule.kernels for node in kernel.outputs]
+    slot_of = {node: n for n, node in enumerate(dict.fromkeys([*outputs, *written]))}
+    slots = tuple(-(-node.nbytes // ALIGNMENT) * ALIGNMENT for node in slot_of)
+    return MemoryPlan(slots, len(outputs), slot_of, {}, sum(slots))

@@ -1,0 +1,76 @@
+"""What code is compiled for: the kinds of target, and the facts of a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Target(Enum):
+    """A kind of machine, and the language that kernels are written in for it. Each has a list of
+    passes of its own (pipeline.py)."""
+
+    CPU = "CPU"
+    """LLVM IR. Parallel loops are shared among threads. An argument may begin inside a memory."""
+
+    GPU = "GPU"
+    """OpenCL C. Work-groups of items that have local memory in common."""
+
+    OPENCL_CPU = "CPU through OpenCL"
+    """OpenCL C for a CPU: the loops of a CPU, in work-groups of one item."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Named facts that passes decide by. Sizes are in bytes.
+
+    A CPU has `vector_bytes` and `registers` (vector registers) and shares parallel loops among
+    `cores`. A GPU has work-groups of at most `group_limit` items, `local_bytes` of memory a group,
+    and `cores` compute units.
+    """
+
+    name: str
+    target: Target
+    cores: int
+    vector_bytes: int
+    registers: int
+    l1_bytes: int
+    l2_bytes: int
+    fma: bool
+    fma_rate: int = 2  # vectors that a core multiplies and adds in a cycle
+    group_limit: int = 1
+    local_bytes: int = 0
+    float16: bool = True  # arithmetic or at least storage
+    float64: bool = True
+
+    @property
+    def gpu(self) -> bool:
+        return self.target is Target.GPU
+
+    @property
+    def lanes(self) -> int:
+        """How many float32 a vector holds."""
+        return self.vector_bytes // 4
+
+    @property
+    def row_bytes(self) -> int | None:
+        """How much memory one row of a kernel may have for itself; None: without a limit."""
+        limits = {Target.CPU: None, Target.GPU: 0, Target.OPENCL_CPU: self.local_bytes}
+        return limits[self.target]
+
+
+@dataclass(frozen=True, eq=False)
+class At:
+    """What a pass may know besides its input: where the result is to run, and how.
+
+    `donated` names for an output the leaf whose memory it may take over. `kinds` are the kinds of a
+    kernel's loop nests: one, or that of each part of a chain. `rank` says which of the plans of a
+    contraction to take; the best by the cost model is 0.
+    """
+
+    machine: Machine
+    donated: Mapping[Any, Any] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
+    rank: int = 0

@@ -1,0 +1,139 @@
+"""OPT=0: the core alone compiles every program, rightly; docs/00-core.md lists its files."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import pytest
+
+import lazygrad
+import lazygrad.compile
+from lazygrad import Tensor, config, nn, stages
+from lazygrad.pipeline import LEVELS, PASSES, passes
+from lazygrad.targets import Target
+
+PACKAGE = Path(lazygrad.__file__).parent
+PAGE = PACKAGE.parent / "docs" / "00-core.md"
+RNG = np.random.default_rng(0)
+
+
+def floats(*shape: int) -> Tensor:
+    return Tensor(RNG.standard_normal(shape).astype(np.float32))
+
+
+def gradients(x: Tensor, w: Tensor) -> Tensor:
+    w = w.detach().requires_grad_()
+    (x @ w).relu().square().mean().backward()
+    assert w.grad is not None
+    return w.grad
+
+
+def drawn() -> Tensor:
+    Tensor.manual_seed(3)
+    return Tensor.randn(7, 10)
+
+
+INDEX = Tensor(np.array([2, 0, 1, 2]))
+PROGRAMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "a product": lambda x, w: (x @ w).relu(),
+    "softmax": lambda x, w: x.softmax(1),
+    "convolution": lambda x, w: x.reshape(1, 2, 7, 5).conv2d(w[:3].reshape(2, 2, 3, 3)),
+    "pooling": lambda x, w: x.reshape(1, 2, 7, 5).max_pool2d(2, padding=1),
+    "layer norm": lambda x, w: nn.LayerNorm(10)(x),
+    "joined": lambda x, w: x.cat(w.T, x * 2).pad(((1, 0), (2, 1))),
+    "gathered": lambda x, w: x[INDEX] + x.gather(1, INDEX.reshape(4, 1)),
+    "scattered": lambda x, w: x.scatter_add(0, INDEX.reshape(4, 1), x),
+    "sorted": lambda x, w: x.sort(1)[0] + x.argsort(0),
+    "running": lambda x, w: x.cumsum(1),
+    "functions": lambda x, w: x.exp() + x.sin() + x.erf() + x.abs().log() + x.tanh() ** 2,
+    "16 bits": lambda x, w: (x.cast("bfloat16") * 2 + x.half()).float(),
+    "integers": lambda x, w: (x * 100).cast("int32") // 7 % 5 << 2,
+    "random": lambda x, w: x * drawn(),
+    "nothing": lambda x, w: x[:0].sum(0) + x.flip(1).T.contiguous().T,
+    "gradients": gradients,
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("_plans", "_functions", "_launches"):
+        monkeypatch.setattr(lazygrad.compile, name, {})
+    with config.override(LAZYGRAD_CACHE=tmp_path):
+        yield
+
+
+def files_of_core() -> dict[str, int]:
+    """Each file of the table in docs/00-core.md, with the lines that it says."""
+    rows = re.findall(r"^\| \[(\S+)\]\(\S+\) \| (\d+) \|", PAGE.read_text(), flags=re.MULTILINE)
+    return {name: int(lines) for name, lines in rows}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_core_gives_the_same_values(name: str) -> None:
+    x, w = floats(7, 10), floats(10, 12)
+    wanted = PROGRAMS[name](x, w).numpy()
+    with config.override(OPT=0):
+        found = PROGRAMS[name](x, w).numpy()
+    assert found.dtype == wanted.dtype
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_the_core_enters_no_other_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the compiler: whatever is beside or below compile.py, without tensors and their kind."""
+    monkeypatch.setattr(stages, "checks", False)
+    entered: set[str] = set()
+
+    def call(frame: FrameType, event: str, arg: object) -> None:
+        if frame.f_code.co_name != "<module>":
+            entered.add(frame.f_code.co_filename)
+
+    inputs = floats(7, 10), floats(10, 12)
+    with config.override(OPT=0):
+        sys.settrace(call)
+        try:
+            for program in PROGRAMS.values():
+                program(*inputs).realize()
+        finally:
+            sys.settrace(None)
+    own = {str(Path(f).relative_to(PACKAGE)) for f in entered if f.startswith(f"{PACKAGE}/")}
+    compiler = {f for f in own if not f.startswith(("tensor/", "nn/", "jit/"))}
+    assert compiler - files_of_core().keys() == set()
+
+
+@pytest.mark.parametrize("name", files_of_core())
+def test_the_page_counts_lines_rightly(name: str) -> None:
+    """Within a tenth, so that not every change has to touch the page."""
+    source = (PACKAGE / name).read_text()
+    lines = sum(bool(line.strip()) for line in source.splitlines())
+    assert abs(files_of_core()[name] - lines) <= max(5, lines // 10), f"{name} has {lines} lines"
+
+
+# --------------------------------------------------------------------------- the table of passes
+
+
+def test_names_of_passes_are_unique_and_levels_are_in_order() -> None:
+    names = [each.name for each in PASSES]
+    assert len(set(names)) == len(names)
+    levels = [LEVELS.index(each.level) for each in PASSES]
+    assert levels == sorted(levels)
+
+
+@pytest.mark.parametrize("each", PASSES, ids=lambda each: each.name)
+def test_a_pass_says_why_it_stands_where_it_stands(each: object) -> None:
+    names = [other.name for other in PASSES]
+    place = PASSES.index(each)  # type: ignore[arg-type]
+    assert PASSES[place].why
+    for other in PASSES[place].after:
+        assert names.index(other) < place, f"{names[place]} must come after {other}"
+
+
+@pytest.mark.parametrize("target", Target)
+def test_the_core_is_part_of_every_pipeline(target: Target) -> None:
+    for level in LEVELS:
+        core, whole = (passes(level, target, opt) for opt in (0, 1))
+        assert [each for each in whole if each.core] == list(core)
