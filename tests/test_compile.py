@@ -381,6 +381,9 @@ def lenient(monkeypatch, tmp_path):
     monkeypatch.setattr(stages, "_told", set())
     for name in ("_plans", "_functions", "_launches"):
         monkeypatch.setattr(lazygrad.compile, name, {})
+    opencl = getattr(Device["GPU"], "_builder", None)
+    if opencl is not None:
+        monkeypatch.setattr(opencl, "_codes", {})
     with config.override(LAZYGRAD_CACHE=tmp_path):
         yield
 
