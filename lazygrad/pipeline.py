@@ -104,7 +104,7 @@ PASSES = (
     Pass("part", "select_joined", lambda graph, at: select_joined(graph),
          "kernels of OpenCL cannot write to a place inside of a memory",
          on=(GPU, OPENCL_CPU), core=True),
-    Pass("part", "split_for_groups", lambda graph, at: split_for_groups(graph, at.machine.cores),
+    Pass("part", "split_for_groups", lambda graph, at: split_for_groups(graph, at.machine),
          "here and not with split_sums: how many parts depends on the device", on=(GPU,)),
     Pass("part", "split_scans",
          lambda graph, at: split_scans(graph, rows_that_fill(at.machine)),

@@ -42,7 +42,6 @@ class Machine:
     fma_rate: int = 2  # vectors that a core multiplies and adds in a cycle
     group_limit: int = 1
     local_bytes: int = 0
-    float16: bool = True  # arithmetic or at least storage
     float64: bool = True
 
     @property
@@ -55,10 +54,52 @@ class Machine:
         return self.vector_bytes // 4
 
     @property
+    def thresholds(self) -> Thresholds:
+        return THRESHOLDS[self.target]
+
+    @property
     def row_bytes(self) -> int | None:
         """How much memory one row of a kernel may have for itself; None: without a limit."""
         limits = {Target.CPU: None, Target.GPU: 0, Target.OPENCL_CPU: self.local_bytes}
         return limits[self.target]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """What is worth it, where that differs by target. (What concerns one pass on one target stands
+    in that pass.) Origin: benchmarks on two cores with AVX-512, and on one H200 GPU."""
+
+    serial_work: int = 1 << 13
+    """Operations and bytes of a kernel below which one thread does it sooner than several."""
+
+    tasks_per_core: int = 4
+    """Iterations of a parallel loop for each thread, at least: so that none waits for long."""
+
+    tile_terms: int = 512
+    """Terms of a sum in a tile of registers that are added up one after another, at most."""
+
+    tile_block: int = 256
+    """Terms of the blocks that longer sums are added up in. Each block reloads and stores the tile,
+    so that blocks are longer where registers are few."""
+
+    groups_per_core: int = 4
+    """Work-groups that a core is kept busy with, each of a row."""
+
+    block_results: int = 4096
+    """Results of a contraction that are work for a core."""
+
+    row_terms: int = 2048
+    """Terms of a row's sum that are not worth splitting further among groups."""
+
+    block_terms: int = 512
+    """Terms of a contraction's sum that are not worth splitting further among groups."""
+
+
+THRESHOLDS = {
+    Target.CPU: Thresholds(),
+    Target.GPU: Thresholds(tile_terms=2048, tile_block=1024),
+    Target.OPENCL_CPU: Thresholds(),
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,10 +32,6 @@ class _Limits:
 
 # Where each term is read for itself, memory takes the time.
 READ = _Limits(32, 16)
-# A tile of sums uses what it reads several times, and leaves no registers for the sums of all
-# blocks: each block reloads and stores them.
-TILE = _Limits(512, 256)
-GPU_TILE = _Limits(2048, 1024)  # or they take registers from other groups
 
 _Preceding = tuple[Body, ...]  # the statements before one in each body around it, innermost last
 _Terms = dict[tuple[Array, Expr], int]  # terms that an element gets, one after another
@@ -54,6 +50,9 @@ class _Cascade:
 
     def __init__(self, machine: Machine) -> None:
         self.gpu = machine.gpu
+        # A tile of sums uses what it reads several times, and leaves no registers for the sums of
+        # all blocks: each block reloads and stores them.
+        self.tile = _Limits(machine.thresholds.tile_terms, machine.thresholds.tile_block)
         self.parts = 0
 
     def body(self, body: Body, before: _Preceding, around: frozenset[Var]) -> tuple[Body, _Terms]:
@@ -110,7 +109,7 @@ class _Cascade:
         repeated = _repeated(terms, loop.var)
         if max(repeated.values(), default=0) <= READ.longest:
             return {}, 1
-        limits = READ if _reads_each_term(loop) else GPU_TILE if self.gpu else TILE
+        limits = READ if _reads_each_term(loop) else self.tile
         found: dict[Array, int] = {}
         for (array, index), count in repeated.items():
             if count > limits.longest:

@@ -24,9 +24,6 @@ from .rows import plan_inner, plan_rows, vectorize_rows
 from .scan import interleave_rows
 from .split import split_divided
 
-TASKS_PER_CORE = 4
-SERIAL_WORK = 1 << 13  # operations and bytes below which sharing costs more than it saves
-
 
 def tile_for_cpu(function: Function, at: At) -> Function:
     """Vectors, register tiles and packed panels for a CPU; the reasons say which, and why.
@@ -53,9 +50,11 @@ def spread_for_gpu(function: Function, at: At) -> Function:
 
 def share(function: Function, at: At) -> Function:
     """Share the outermost loops among threads, where the work is worth it."""
-    if function.flops + function.bytes <= SERIAL_WORK:
+    worth = at.machine.thresholds
+    if function.flops + function.bytes <= worth.serial_work:
         return function
-    return replace(function, body=parallelize(function.body, TASKS_PER_CORE * at.machine.cores))
+    tasks = worth.tasks_per_core * at.machine.cores
+    return replace(function, body=parallelize(function.body, tasks))
 
 
 def plan_count(function: Function, at: At) -> int:

@@ -9,6 +9,7 @@ from time import perf_counter
 from .. import config
 from ..backends.base import Device, Launch
 from ..dtypes import DType
+from ..errors import CompilerError
 from ..graph.ir import Buffer, InRange, Node
 from ..loops.check_accesses import REPORT
 from ..schedule.ir import MemoryPlan, Schedule
@@ -140,6 +141,8 @@ class Linker:
             if REPORT in launch.function.arguments:
                 report.append(self._zeros(Devices.get(device), REPORT.size, REPORT.dtype))
             slots = (*outputs, *report, *inputs)
+            if len(set(slots)) < len(slots):  # code is written as if arguments never overlapped
+                raise CompilerError(f"link: {launch.function.name}: two arguments share a memory")
             placed.append(replace(launch, slots=slots, barrier=barrier))
         return placed
 

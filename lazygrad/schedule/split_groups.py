@@ -17,34 +17,37 @@ from functools import partial
 from ..graph.build import move_axis, reshape
 from ..graph.ir import Movement, Node, Reduce
 from ..rewrite import Rules, rewrite
+from ..targets import Machine
 from .store import factors
 
-GROUPS = 4  # groups that a core is kept busy with, each a row
-BLOCK = 4096  # results of a contraction that are work for a core
-ROW_TERMS, BLOCK_TERMS = 2048, 512  # terms of a sum that is not worth splitting further
 REUSE = 8  # a contraction has at least so many terms for each element of both factors
 
 
-def split_for_groups(outputs: Sequence[Node], cores: int) -> list[Node]:
-    """Give every long sum with few results a first stage of partial sums, for a GPU of `cores`.
+def split_for_groups(outputs: Sequence[Node], machine: Machine) -> list[Node]:
+    """Give every long sum with few results a first stage of partial sums, for a GPU.
 
     Requires: a simplified graph. Ensures: equal values, sums in another order. The parts depend on
     the shape and the number of cores alone.
     """
     rules = Rules[Node]()
-    rules.rule(Reduce)(partial(reduce_in_groups, cores=cores))
+    rules.rule(Reduce)(partial(reduce_in_groups, machine=machine))
     return rewrite(outputs, rules)
 
 
-def reduce_in_groups(node: Reduce, cores: int) -> Node | None:
+def reduce_in_groups(node: Reduce, machine: Machine) -> Node | None:
     """reduce(x)  ->  reduce(reduce(x in parts)), for long sums with few results"""
     x = node.x
     if node.size == 0 or node.dtype.itemsize < 4:  # partial sums in 16 bits would be too rough
         return None
     is_block = _is_contraction(node)
-    wanted = cores * (BLOCK if is_block else GROUPS) // node.size
+    worth = machine.thresholds
+    results, least = (
+        (worth.block_results, worth.block_terms)
+        if is_block
+        else (worth.groups_per_core, worth.row_terms)
+    )
     terms = x.size // node.size
-    parts = min(wanted, terms // (BLOCK_TERMS if is_block else ROW_TERMS))
+    parts = min(machine.cores * results // node.size, terms // least)
     count, axis = max(((_divisor(x.shape[a], parts), a) for a in node.axes), default=(1, 0))
     if count < 2:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
-from lazygrad.targets import Machine
+from lazygrad.targets import THRESHOLDS, Machine
 from tests.loops.passes import transform
 
 ZERO = Literal(0)
@@ -141,8 +142,10 @@ def test_kernels_of_every_form(
     any_sample: Any, machine: str, request: pytest.FixtureRequest, monkeypatch: Any
 ) -> None:
     """With limits so low that nearly every sum is long."""
-    for limits in ("READ", "TILE", "GPU_TILE"):
-        monkeypatch.setattr(blocks, limits, blocks._Limits(3, 2))
+    monkeypatch.setattr(blocks, "READ", blocks._Limits(3, 2))
+    for target in THRESHOLDS:
+        low = replace(THRESHOLDS[target], tile_terms=3, tile_block=2)
+        monkeypatch.setitem(THRESHOLDS, target, low)
     facts = request.getfixturevalue(machine)
     scratch = 0 if facts.gpu else None
     function = lower(any_sample.kernel, "kernel", scratch, skip_padding=not facts.gpu)

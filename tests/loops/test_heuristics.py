@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lazygrad.loops import heuristics
 from lazygrad.loops.ir import Function, show
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
+from lazygrad.targets import THRESHOLDS, Target, Thresholds
 from tests.loops.passes import transform
 
 
@@ -25,7 +25,8 @@ def _stages(sample: Any, machine: Any) -> dict[str, Function]:
 
 
 def test_every_pass_keeps_values(any_sample: Any, cpu: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(heuristics, "SERIAL_WORK", -1)  # share even what is small
+    always = Thresholds(serial_work=-1)  # share even what is small
+    monkeypatch.setitem(THRESHOLDS, Target.CPU, always)
     stages = _stages(any_sample, cpu)
     for function in dict.fromkeys(stages.values()):
         any_sample.agrees(function)

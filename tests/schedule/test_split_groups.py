@@ -13,6 +13,9 @@ from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Node, Reduce, topological
 from lazygrad.graph.simplify import simplify
 from lazygrad.schedule.split_groups import split_for_groups
+from lazygrad.targets import Machine, Target
+
+TWO_CORES = Machine("a GPU", Target.GPU, 2, 16, 64, 32 << 10, 1 << 20, fma=True)
 
 
 def sums(node: Node) -> list[tuple[int, ...]]:
@@ -35,7 +38,7 @@ def values(*shape: int) -> Tensor:
 )
 def test_values_are_kept(leaf: Any, op: str, shape: Any, axes: Any, first: Any) -> None:
     node = Reduce(leaf(np.random.default_rng(0).integers(-9, 9, shape), float32), op, axes)
-    (split,) = split_for_groups([node], 2)
+    (split,) = split_for_groups([node], TWO_CORES)
     assert sums(split) == [first, tuple(n for a, n in enumerate(shape) if a not in axes)]
     np.testing.assert_array_equal(*evaluate([node, split]))
 
@@ -46,7 +49,7 @@ def test_a_weight_gradient_is_shared_among_groups() -> None:
     x.conv2d(w).relu().sum().backward()
     assert w.grad is not None
     (node,) = simplify([w.grad.node])
-    (split,) = split_for_groups([node], 2)
+    (split,) = split_for_groups([node], TWO_CORES)
     assert len(sums(split)) == len(sums(node)) + 1
     np.testing.assert_array_equal(*evaluate([node, split]))
 
@@ -58,9 +61,9 @@ def test_a_weight_gradient_is_shared_among_groups() -> None:
 def test_others_stay(leaf: Any, shape: Any, dtype: Any) -> None:
     """Short ones, those with results enough, and 16 bits, which are too rough for partial sums."""
     node = Reduce(leaf(np.ones(shape), dtype), "sum", (len(shape) - 1,))
-    assert split_for_groups([node], 2) == [node]
+    assert split_for_groups([node], TWO_CORES) == [node]
 
 
 def test_a_product_large_enough_stays() -> None:
     (node,) = simplify([(values(128, 600) @ values(600, 128)).node])
-    assert split_for_groups([node], 2) == [node]
+    assert split_for_groups([node], TWO_CORES) == [node]
