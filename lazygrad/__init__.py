@@ -9,12 +9,15 @@
 The map of the package, in the order of the pipeline:
 
     tensor/          Tensor: operations add nodes; realize(), backward(), numpy()
-    compile.py       THE PIPELINE, every pass in order: start here
+    compile.py       from nodes to values: start here
+    pipeline.py      THE PIPELINE: every pass of every target, in order
+    targets.py       what code is compiled for, and what is worth it there
+    cache.py         files that processes share
     graph/           the graph IR; its meaning in NumPy, gradients, simplification
     schedule/        the schedule IR; which nodes share a kernel, in what order, in which memory
     loops/           the loop IR; lowering, tiling, packing, vectorizing, parallelizing
     backends/        llvm/ and opencl/: loops to code, and the devices that run it
-    runtime/         buffers, the cache of compiled code, execution
+    runtime/         buffers, plans, execution
     jit/             capture a function once, replay it as one call
     functions/       the functions at the top level: lazygrad.exp(x), lazygrad.zeros(2), ...
     linalg/          linear algebra

@@ -1,1 +1,1 @@
-"""The backends: one folder a target, each with `codegen` (pure: loops to text) and `device`."""
+"""The backends: one folder a language, each with `codegen` (pure: loops to text) and `device`."""

@@ -1,7 +1,8 @@
 """Lower a kernel of graph nodes to plain loops: correct, in order, and not yet fast.
 
-Each kind has a file: lower_rows.py (map, row, contraction, scatter), lower_sort.py and
-lower_winograd.py; the parts of a chain share their loops (share.py).
+Each kind has a file: rows.py (map, row, contraction, scatter), sort.py and winograd.py; the parts
+of a chain share their loops (share.py). Then passes over whole kernels: canonical.py before
+lowering, and overwrite.py, rebase.py and name.py after it.
 """
 
 from __future__ import annotations
