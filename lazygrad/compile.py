@@ -259,7 +259,7 @@ def compile_piece(
     launch = compile_kernel(piece.kernel, memory, device, stages)
     if not piece.start:
         return launch
-    first, *rest = launch.offsets
+    first, *rest = launch.offsets or (0,) * len(launch.function.arguments)
     return replace(launch, offsets=(first + piece.start, *rest))
 
 
