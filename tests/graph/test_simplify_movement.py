@@ -15,7 +15,6 @@ from lazygrad.graph.ir import (
     Contiguous,
     Copy,
     Detach,
-    Exp,
     Expand,
     Iota,
     Pad,
