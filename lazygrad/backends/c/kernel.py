@@ -54,23 +54,19 @@ from .text import Text
 __all__ = ["Facts", "codegen", "kernel_name", "launch"]
 
 
-def codegen(
-    function: Function,
-    facts: Facts | None = None,
-    aliased: bool = False,
-    dialect: Dialect = OPENCL,
-) -> str:
+def codegen(function: Function, facts: Facts | None = None, dialect: Dialect = OPENCL) -> str:
     """The source of a kernel named kernel_name(function), in a dialect of C.
 
     Its parameters are the function's arguments, then the scratch buffer where it needs one
-    (scratch.py). `aliased` says that two arguments may be the same memory: without it pointers are
-    restrict.
+    (scratch.py).
+
+    Requires: arguments do not overlap in memory.
     Raises DTypeError for a dtype that the device lacks, CompilerError for loops without a launch.
     """
     types = Types(dialect, facts or Facts())
     upright = replace(function, body=map_expressions(function.body, _upright))
     legal = legalise(upright, c_passes(types.native))
-    return _Kernel(function, legal, types, aliased).source()
+    return _Kernel(function, legal, types).source()
 
 
 def kernel_name(function: Function) -> str:
@@ -79,12 +75,11 @@ def kernel_name(function: Function) -> str:
 
 
 class _Kernel:
-    def __init__(self, original: Function, function: Function, types: Types, aliased: bool) -> None:
+    def __init__(self, original: Function, function: Function, types: Types) -> None:
         self.original = original
         self.function = function
         self.types = types
         self.dialect = types.dialect
-        self.aliased = aliased
         self.text = Text()
         self.functions = Functions()
         self.printer = Printer(types, self.text, self.functions)
@@ -123,7 +118,7 @@ class _Kernel:
                 yield line
 
     def _parameters(self) -> list[str]:
-        restrict = "" if self.aliased else self.dialect.restrict
+        restrict = self.dialect.restrict
         template, space = self.dialect.parameter, self.dialect.global_space
         lines: list[tuple[str, str]] = []
         pairs = zip(self.function.arguments, self.original.arguments, strict=True)

@@ -16,8 +16,6 @@ schedule them and to allocate registers.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from ...errors import CompilerError
 from ...expr import Array, Literal
 from ...index import bounds
@@ -44,15 +42,14 @@ from .values import Values
 ALIGNMENT = 64  # of private arrays: a cache line, and the widest vector
 
 
-def codegen(function: Function, target: Target, shared: Collection[str] = ()) -> str:
+def codegen(function: Function, target: Target) -> str:
     """LLVM IR for a function.
 
-    Requires: a verified function with serial and parallel loops only. `shared` names arguments that
-    may lie in the same memory as another argument (an output written over an input); all others are
-    taken not to overlap with what is written. Raises CompilerError for what it cannot express.
+    Requires: a verified function with serial and parallel loops only, whose arguments do not
+    overlap in memory. Raises CompilerError for what it cannot express.
     """
     native = Native(fma=target.fma, half=target.half)
-    return _Kernel(legalise(function, cpu_passes(native)), target, shared).text()
+    return _Kernel(legalise(function, cpu_passes(native)), target).text()
 
 
 def scratch_bytes(function: Function) -> int:
@@ -77,12 +74,10 @@ def _layout(function: Function) -> tuple[dict[Array, int], int]:
 class _Kernel:
     """One function on its way to text."""
 
-    def __init__(self, function: Function, target: Target, shared: Collection[str]) -> None:
+    def __init__(self, function: Function, target: Target) -> None:
         self.function = function
         self.target = target
-        self.shared = shared
-        known = {a.name for a in function.arguments}
-        self.values = Values(_written(function.body), known.intersection(shared))
+        self.values = Values(_written(function.body))
         self.entry: list[str] = []
 
     def text(self) -> str:
@@ -128,8 +123,7 @@ class _Kernel:
         """The first line of the function that does the work."""
         parameters = ""
         for array in self.function.arguments:
-            alone = "" if array.name in self.shared else "noalias "
-            parameters += f"ptr {alone}nocapture {self.values.bases[array.name]}, "
+            parameters += f"ptr noalias nocapture {self.values.bases[array.name]}, "
         scratch = f"ptr noalias nocapture align {ALIGNMENT} %scratch"
         name = f"@{self.function.name}.body"
         return f"define internal void {name}({parameters}i64 %thread, i64 %threads, {scratch}) {{"

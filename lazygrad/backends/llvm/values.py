@@ -33,15 +33,11 @@ class Values(Writer):
     """A Writer that can write expressions. Arrays are known by their names.
 
     `written` are the arrays that the function writes to; loads from others may move out of loops.
-    `shared` are global arrays that may lie in the same memory as another one.
     """
 
-    def __init__(self, written: Iterable[str], shared: Iterable[str]) -> None:
+    def __init__(self, written: Iterable[str]) -> None:
         super().__init__()
         self.written = set(written)
-        self.shared = set(shared)
-        if self.shared & self.written:
-            self.written |= self.shared
         self.bases: dict[str, str] = {}  # each array's pointer
         self._needs: dict[Expr, tuple[Expr, ...]] = {}
         self._reads: dict[Expr, frozenset[str]] = {}  # arrays that change, of those loaded
@@ -73,9 +69,6 @@ class Values(Writer):
     def wrote(self, array: str) -> None:
         """Note that an array was written to: what was loaded from it must be loaded again."""
         self.forget_readers(array)
-        if array in self.shared:
-            for other in self.shared:
-                self.forget_readers(other)
 
     def _what_it_needs(self, e: Expr) -> tuple[Expr, ...]:
         """The expressions whose values must be known before e is written."""

@@ -150,10 +150,9 @@ def test_register_arrays_are_variables_where_indices_are_constant() -> None:
     )
 
 
-def test_pointers_are_restrict_unless_arguments_share_memory() -> None:
+def test_pointers_are_restrict() -> None:
     function = store_of(x_of(float32, I))
     assert "__global const float *restrict x" in codegen(function)
-    assert "restrict" not in codegen(function, aliased=True)
 
 
 def test_half_without_arithmetic_is_computed_in_float_and_rounded() -> None:

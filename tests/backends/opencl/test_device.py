@@ -127,14 +127,6 @@ def test_arguments_are_set_again_only_where_memory_changed(device: OpenCLDevice)
     assert set_arguments == [0, 1, 1]
 
 
-def test_one_memory_for_two_arguments_is_allowed(device: OpenCLDevice) -> None:
-    memory = device.upload(np.zeros(64, np.float32))
-    program = device.compile([Launch(add_one(), (0, 0))])
-    program.run([memory])
-    assert (downloaded(device, memory) == 1).all()
-    assert "restrict" not in program.texts()["opencl"]
-
-
 def test_nothing_is_launched_for_no_iterations(device: OpenCLDevice) -> None:
     out = Array("out", float32, 0)
     group = Var("group", 0)
