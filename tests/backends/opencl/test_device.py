@@ -214,7 +214,7 @@ def builder(device: OpenCLDevice, cache: Path) -> Builder:
 
 def again(builder: Builder) -> Builder:
     """As in a later process."""
-    later = Builder(builder.cl, builder.context, builder.device)
+    later = Builder(builder.cl, builder.context, builder.device, builder._facts)
     later.keeps_binaries = True
     return later
 
