@@ -43,6 +43,7 @@ LAYERS = [
     "jit",
     "nn",
     "helpers",
+    "utils",
     "",  # the package itself, with the public names
 ]
 """A module may import from its own layer and from those before it. The longest match counts."""

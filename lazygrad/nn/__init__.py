@@ -7,7 +7,7 @@ attributes is a model, too: `state` finds what is in it.
 
 from __future__ import annotations
 
-from . import datasets, functional, init, lr_scheduler, optim, state, utils
+from . import amp, datasets, functional, init, lr_scheduler, optim, state, utils
 from .activations import (
     CELU,
     ELU,
@@ -218,5 +218,6 @@ __all__ = [
     "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder",
     "TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss", "Unflatten",
     "Unfold", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d",
-    "ZeroPad3d", "datasets", "functional", "init", "lr_scheduler", "optim", "state", "utils",
+    "ZeroPad3d", "amp", "datasets", "functional", "init", "lr_scheduler", "optim", "state",
+    "utils",
 ]  # fmt: skip

@@ -420,8 +420,10 @@ def test_lists_and_dicts_of_parameters_are_registered() -> None:
 
 
 def test_the_text_of_a_module_is_a_tree_with_counts() -> None:
+    net = Net()
+    net.norm = nn.LayerNorm(4)  # type: ignore[assignment]
     assert (
-        repr(Net())
+        repr(net)
         == """\
 Net(  # 54 parameters
   (hidden): Linear(in_features=3, out_features=4, bias=True)  # 16 parameters

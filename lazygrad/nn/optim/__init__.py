@@ -15,10 +15,17 @@ A run goes on bit for bit from `optimizer.state_dict()`, and from the flat tenso
 
 from __future__ import annotations
 
+from . import swa_utils
 from .adam import LAMB, Adam, AdamW
 from .adaptive import Adagrad, RMSprop
 from .group import ParamGroup
+from .lbfgs import LBFGS
+from .moments import Adamax, Lion, Muon, NAdam, RAdam
 from .optimizer import Optimizer
 from .sgd import SGD
+from .signs import ASGD, Adadelta, Rprop
 
-__all__ = ["LAMB", "SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "ParamGroup", "RMSprop"]
+__all__ = [
+    "ASGD", "LAMB", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion",
+    "Muon", "NAdam", "Optimizer", "ParamGroup", "RAdam", "RMSprop", "Rprop", "swa_utils",
+]  # fmt: skip

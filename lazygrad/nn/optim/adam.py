@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from ...tensor import Tensor
 from .group import ParamGroup
-from .optimizer import Optimizer, Params, buffer_of
+from .optimizer import Optimizer, Params, Ways, buffer_of
 
 
 class Adam(Optimizer):
@@ -30,11 +30,12 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
         decoupled_weight_decay: bool = False,
+        **ways: Unpack[Ways],
     ) -> None:
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
                     "amsgrad": amsgrad, "maximize": maximize,
                     "decoupled_weight_decay": decoupled_weight_decay}  # fmt: skip
-        super().__init__(params, settings)
+        super().__init__(params, settings, ways)
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
@@ -73,6 +74,17 @@ class Adam(Optimizer):
         mean = state["exp_avg"] * beta1 + grad * (1 - beta1)
         return mean, state["exp_avg_sq"] * beta2 + grad * grad * (1 - beta2)
 
+    def _decayed(
+        self, p: Tensor, grad: Tensor, lr: Tensor, settings: Mapping[str, Any]
+    ) -> tuple[Tensor, Tensor]:
+        """A parameter and its gradient, of which one has the weight decay."""
+        decay = settings["weight_decay"]
+        if not decay:
+            return p, grad
+        if settings["decoupled_weight_decay"]:
+            return p * (1 - lr * decay), grad
+        return p, grad + p * decay
+
     def _updated(
         self,
         p: Tensor,
@@ -81,11 +93,7 @@ class Adam(Optimizer):
         numbers: Mapping[str, Tensor],
         settings: Mapping[str, Any],
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        decay = settings["weight_decay"]
-        if settings["decoupled_weight_decay"]:
-            p = p * (1 - numbers["lr"] * decay)
-        elif decay:
-            grad = grad + p * decay
+        p, grad = self._decayed(p, grad, numbers["lr"], settings)
         mean, square = self._means(grad, state, numbers, settings)
         kept = {"exp_avg": mean, "exp_avg_sq": square}
         if settings["amsgrad"]:
@@ -107,9 +115,10 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        **ways: Unpack[Ways],
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad,
-                         maximize=maximize, decoupled_weight_decay=True)  # fmt: skip
+                         maximize=maximize, decoupled_weight_decay=True, **ways)  # fmt: skip
 
 
 class LAMB(Adam):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from ...tensor import Tensor
 from .group import ParamGroup
-from .optimizer import Optimizer, Params, buffer_of
+from .optimizer import Optimizer, Params, Ways, buffer_of
 
 
 class RMSprop(Optimizer):
@@ -25,11 +25,12 @@ class RMSprop(Optimizer):
         centered: bool = False,
         *,
         maximize: bool = False,
+        **ways: Unpack[Ways],
     ) -> None:
         settings = {"lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps,
                     "centered": centered, "weight_decay": weight_decay,
                     "maximize": maximize}  # fmt: skip
-        super().__init__(params, settings)
+        super().__init__(params, settings, ways)
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
@@ -80,11 +81,12 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        **ways: Unpack[Ways],
     ) -> None:
         settings = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
                     "initial_accumulator_value": initial_accumulator_value,
                     "maximize": maximize}  # fmt: skip
-        super().__init__(params, settings)
+        super().__init__(params, settings, ways)
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)

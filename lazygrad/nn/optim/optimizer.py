@@ -3,39 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 
-from ...dtypes import float32, is_low_precision
+from ...dtypes import float32, float64, is_low_precision
 from ...errors import ShapeError
 from ...tensor import Tensor
 from ...tensor.mode import tell_of_evaluation
+from ..module import Module
 from .group import ParamGroup
 
-Params: TypeAlias = Iterable[Tensor] | Iterable[Mapping[str, Any]]
-"""Parameters, or groups: {"params": parameters, and settings of their own}."""
+Params: TypeAlias = Iterable[Tensor] | Iterable[Mapping[str, Any]] | Iterable[tuple[str, Tensor]]
+"""Parameters, with names or without, or groups: {"params": parameters, and their settings}."""
+
+
+class Ways(TypedDict, total=False):
+    """How PyTorch is to compute a step: accepted, and without meaning, as the compiler decides."""
+
+    foreach: bool | None
+    capturable: bool
+    differentiable: bool
+    fused: bool | None
 
 
 class Optimizer:
     """Moves parameters. A subclass says how one is moved (`_updated`), which buffers that takes
     (`_buffers`) and which numbers (`_numbers`), and which settings there are (`defaults`).
 
-    Tensors that require no gradient when they are given stay; what a group has begun as a constant
-    (initial weights) is computed now, so that the first step is the same program as all others.
+    Tensors that require no gradient when they are given stay. But where none of a list of plain
+    tensors (no parameters or buffers of modules) does, nobody has marked them: they are from now on
+    variables, as in tinygrad. What a group has begun as a constant (initial weights) is computed
+    now, so that the first step is the same program as all others.
     """
 
     _has_step = True  # whether a parameter's saved state names its number of steps
 
-    def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self, params: Params, defaults: Mapping[str, Any], ways: Mapping[str, Any] | None = None
+    ) -> None:
         name = type(self).__name__
+        for way in ways or {}:
+            if way not in Ways.__annotations__:
+                raise TypeError(f"{name}: there is no setting {way!r}")
         if isinstance(params, Tensor):
             raise TypeError(f"{name}: params is a list of tensors, not one tensor")
+        if isinstance(params, Module):
+            raise TypeError(
+                f"{name}: params is a list of tensors, not a {type(params).__name__}; "
+                "write its .parameters()"
+            )
         self.defaults = dict(defaults)
         self.param_groups: list[ParamGroup] = []
         self._left_out: frozenset[Tensor] = frozenset()
         given: list[Any] = list(params)
         are_groups = bool(given) and all(isinstance(group, Mapping) for group in given)
+        if not are_groups and given and all(_is_unmarked(p) for p in given):
+            for p in given:
+                p.requires_grad_()
         for group in given if are_groups else [{"params": given}]:
             self.add_param_group(group)
         if not self.params:
@@ -51,6 +76,7 @@ class Optimizer:
         settings = {**self.defaults, **group}
         given = settings.pop("params")
         given = [given] if isinstance(given, Tensor) else list(given)
+        given = [p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in given]
         for p in given:
             if not isinstance(p, Tensor):
                 raise TypeError(f"{name}: parameters are tensors, not {type(p).__name__}")
@@ -98,10 +124,10 @@ class Optimizer:
         for group in self.param_groups:
             group["lr"] = value
 
-    def zero_grad(self) -> None:
-        """Forget the parameters' gradients."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the parameters' gradients, or set them to 0."""
         for p in self.params:
-            p.grad = None
+            p.grad = None if set_to_none or p.grad is None else Tensor.zeros_like(p.grad)
 
     # ------------------------------------------------------------------ the step
 
@@ -250,7 +276,7 @@ class Optimizer:
                 )
             for name, value in begun.items():
                 buffer = value if isinstance(value, Tensor) else Tensor(np.asarray(value))
-                if buffer.shape != p.shape:
+                if buffer.shape != buffers[name].shape:
                     raise ShapeError(
                         f"{type(self).__name__}: {name} of shape {buffer.shape} is not for a "
                         f"parameter of shape {p.shape}"
@@ -258,6 +284,11 @@ class Optimizer:
                 buffers[name] = buffer
             state.append(buffers)
         return counts, state
+
+
+def _is_unmarked(p: Any) -> bool:
+    """Whether nobody has said that a tensor is, or is not, to be trained."""
+    return type(p) is Tensor and p.is_leaf and not p.requires_grad and p.is_floating_point()
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -275,3 +306,9 @@ def buffer_of(p: Tensor, value: float = 0.0) -> Tensor:
     constant of the graph: so the first step is the same program as those after it."""
     filled = np.full(p.shape, value, p.dtype.numpy)
     return Tensor.from_numpy(filled, device=p.device)
+
+
+def number_of(p: Tensor, value: float) -> Tensor:
+    """State of one number beside a parameter, of shape (), in memory."""
+    kind = p.dtype.numpy if p.dtype == float64 else np.float32
+    return Tensor.from_numpy(np.array(value, kind), device=p.device)

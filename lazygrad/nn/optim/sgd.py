@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from ...tensor import Tensor
 from .group import ParamGroup
-from .optimizer import Optimizer, Params, buffer_of
+from .optimizer import Optimizer, Params, Ways, buffer_of
 
 
 class SGD(Optimizer):
@@ -28,11 +28,12 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        **ways: Unpack[Ways],
     ) -> None:
         settings = {"lr": lr, "momentum": momentum, "dampening": dampening,
                     "weight_decay": weight_decay, "nesterov": nesterov,
                     "maximize": maximize}  # fmt: skip
-        super().__init__(params, settings)
+        super().__init__(params, settings, ways)
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
