@@ -156,6 +156,14 @@ def mnist(fashion: bool = False, device: str | None = None) -> Split:
     )
 
 
+def cifar(device: str | None = None) -> Split:
+    """CIFAR-10, as `nn/cifar.py` reads it: images (50000, 3, 32, 32), labels, and 10,000 of both to
+    test with, all uint8. Raises as `mnist` does."""
+    from .cifar import cifar as read
+
+    return read(device)
+
+
 def digits(device: str | None = None) -> Split:
     """scikit-learn's 1,797 digits of 8x8, drawn at MNIST's size; every fifth is for testing.
 

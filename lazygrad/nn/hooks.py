@@ -6,7 +6,10 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from ..tensor.core import grad_enabled
+
 if TYPE_CHECKING:
+    from .backward import Observed
     from .module import Module
 
 _numbers = count()
@@ -35,6 +38,8 @@ class Hooks:
     def __init__(self) -> None:
         self.before: dict[int, tuple[Callable[..., Any], bool]] = {}
         self.after: dict[int, tuple[Callable[..., Any], bool]] = {}
+        self.before_backward: dict[int, tuple[Callable[..., Any], bool]] = {}
+        self.after_backward: dict[int, tuple[Callable[..., Any], bool]] = {}
 
     @staticmethod
     def add(
@@ -67,10 +72,23 @@ class Hooks:
                 args, kwargs = changed
             elif (changed := hook(module, args)) is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
+        observed = self._observed(module)
+        if observed is not None:
+            args = observed.take(args)
         result = module.forward(*args, **kwargs)
         for hook, with_kwargs in list(self.after.values()):
             extra = (kwargs,) if with_kwargs else ()
             changed = hook(module, args, *extra, result)
             if changed is not None:
                 result = changed
-        return result
+        return result if observed is None else observed.give(result)
+
+    def _observed(self, module: Module) -> Observed | None:
+        """What sees the gradients of this call; None where no hook wants to."""
+        before = [hook for hook, _ in self.before_backward.values()]
+        after = [hook for hook, _ in self.after_backward.values()]
+        if not (before or after) or not grad_enabled.get():
+            return None
+        from .backward import Observed
+
+        return Observed(module, before, after)

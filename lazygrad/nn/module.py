@@ -395,6 +395,25 @@ class Module:
         """
         return Hooks.add(self._hooks_of_its_own().after, hook, with_kwargs, prepend)
 
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` in each backward pass, with the gradients of
+        the positional arguments and of the results; a result other than None takes the place of
+        grad_input. Gradients are lazy, and None where there are none.
+        """
+        return Hooks.add(self._hooks_of_its_own().after_backward, hook, False, prepend)
+
+    register_backward_hook = register_full_backward_hook
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, grad_output)` in each backward pass, as soon as gradients of the
+        results are known; a result other than None takes their place.
+        """
+        return Hooks.add(self._hooks_of_its_own().before_backward, hook, False, prepend)
+
     # ------------------------------------------------------------------ as text
 
     def extra_repr(self) -> str:

@@ -154,6 +154,13 @@ def safe_load(path: str | os.PathLike[str], device: str | None = None) -> dict[s
         raise ValueError(f"{os.fspath(path)} is no whole safetensors file: {error}") from None
 
 
+def torch_load(path: str | os.PathLike[str], device: str | None = None) -> Any:
+    """What `torch.save` wrote, as tensors of ours; see `nn/torch_load.py`."""
+    from .torch_load import torch_load as load
+
+    return load(path, device)
+
+
 _ELEMENT_TYPES = frozenset(
     ("BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "F16", "BF16", "F32", "F64")
 )

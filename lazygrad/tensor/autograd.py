@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from contextvars import Token
+from functools import partial
 from typing import Any, Self
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from ..errors import DTypeError, ShapeError
 from ..graph.gradient import gradient as gradient_nodes
@@ -70,6 +71,11 @@ def is_grad_enabled() -> bool:
 Hook = Callable[[Any], Any]
 _hooks: dict[int, tuple[ref[Any], list[Hook]]] = {}
 """What wants to see the gradients of tensors, by the tensors' ids."""
+
+
+node_hooks: WeakKeyDictionary[Node, Callable[[dict[Any, Any], Node], Node]] = WeakKeyDictionary()
+"""What sees, and may change, the gradients of nodes, as long as these are alive. It gets a dict for
+what it notes during one backward pass, and the gradient."""
 
 
 class RemovableHook:
@@ -153,7 +159,10 @@ class Autograd(Creation):
 
             return apply
 
-        found = {}
+        noted: dict[Any, Any] = {}
+        found: dict[Node, Callable[[Node], Node]] = {
+            node: partial(hook, noted) for node, hook in list(node_hooks.items())
+        }
         for own, hooks in list(_hooks.values()):
             tensor = own()
             if tensor is not None and hooks:

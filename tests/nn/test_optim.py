@@ -255,7 +255,7 @@ def test_parameters_stay_variables() -> None:
     ("make", "message"),
     [
         (lambda p: optim.SGD([], lr=0.1), "no parameter requires gradient"),
-        (lambda p: optim.SGD([Tensor([1.0])]), "no parameter requires gradient"),
+        (lambda p: optim.SGD([Tensor([1])]), "no parameter requires gradient"),
         (lambda p: optim.Adam([p], lr=-1.0), "learning rate is not negative"),
         (lambda p: optim.Adam([p], lr=float("nan")), "learning rate"),
         (lambda p: optim.AdamW([p], betas=(0.9, 1.0)), r"AdamW: betas are in \[0, 1\)"),

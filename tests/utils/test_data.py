@@ -196,5 +196,5 @@ def test_samplers() -> None:
         {"prefetch_factor": 2}, {"batch_size": None, "drop_last": True},
         {"batch_sampler": [[0]], "batch_size": 3},
     ):  # fmt: skip
-        with pytest.raises(ValueError, match="option|batch_size|workers"):
+        with pytest.raises(ValueError, match=r"option|batch_size|workers"):
             DataLoader(Squares(6), **options)  # type: ignore[arg-type]

@@ -1,0 +1,26 @@
+"""All parameters as one vector, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...errors import ShapeError
+from ...tensor import Tensor
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """The elements of all parameters in one tensor of one axis."""
+    return Tensor.cat(*(p.reshape(-1) for p in parameters))
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Give parameters the elements of a vector, in order. Raises ShapeError if it is too short."""
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"expected Tensor, but got: {type(vec).__name__}")
+    start = 0
+    for p in parameters:
+        end = start + p.numel()
+        if end > vec.numel():
+            raise ShapeError(f"vector_to_parameters: {vec.numel()} elements are too few")
+        p.assign(vec.detach()[start:end].reshape(p.shape))
+        start = end
