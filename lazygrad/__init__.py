@@ -64,7 +64,8 @@ from .runtime.device import Device
 from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from . import linalg, nn, transforms
+    from . import linalg, nn, transforms, utils
+    from .nn import optim
 
 if not TYPE_CHECKING:
     tensor = import_module(".tensor", __name__)  # the package, which can be called: tensor([1.0])
@@ -98,18 +99,23 @@ __all__ = [
     "linalg",
     "long",
     "nn",
+    "optim",
     "short",
     "transforms",
     "uint16",
     "uint32",
     "uint64",
     "uint8",
+    "utils",
 ]
 __all__ += functions.__all__
 
 
 def __getattr__(name: str) -> Any:
-    """`lazygrad.nn`, `linalg` and `transforms` are imported when they are first used."""
-    if name in ("nn", "linalg", "transforms"):
+    """`lazygrad.nn`, `linalg`, `optim`, `transforms` and `utils` are imported when they are first
+    used."""
+    if name in ("nn", "linalg", "transforms", "utils"):
         return import_module(f".{name}", __name__)
+    if name == "optim":  # PyTorch has it there
+        return import_module(".nn.optim", __name__)
     raise AttributeError(f"module 'lazygrad' has no attribute {name!r}")

@@ -328,6 +328,13 @@ class Module:
         """`to("CPU")`."""
         return self.to("CPU")
 
+    def cuda(self, device: Any = None) -> Self:
+        """Raises RuntimeError: a GPU is called "GPU" here."""
+        raise RuntimeError('Module.cuda: there is no CUDA device; write module.to("GPU")')
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: every expression is compiled. `lazygrad.jit` captures whole steps."""
+
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let every parameter be trained, or stay as it is. Returns itself."""
         for parameter in self.parameters():

@@ -106,6 +106,30 @@ def test_the_old_flags_of_reduction() -> None:
     assert F.mse_loss(Tensor.ones(2, 3), Tensor.ones(1, 3)).item() == 0.0
 
 
+def test_adaptive_softmax() -> None:
+    torch.manual_seed(0)
+    theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(8, 12, [3, 7], head_bias=True)
+    mine = nn.AdaptiveLogSoftmaxWithLoss(8, 12, [3, 7], head_bias=True)
+    mine.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((6, 8)).astype(np.float32), rng.integers(0, 12, 6)
+    made, wanted = mine(Tensor(x), Tensor(t)), theirs(torch.tensor(x), torch.tensor(t))
+    made.loss.backward()
+    wanted.loss.backward()
+    gradient = theirs.head.weight.grad.numpy()
+    np.testing.assert_allclose(mine.head.weight.grad.numpy(), gradient, rtol=1e-4, atol=1e-6)
+    for ours, other in (
+        (made.output, wanted.output), (made.loss, wanted.loss),
+        (mine.log_prob(Tensor(x)), theirs.log_prob(torch.tensor(x))),
+    ):  # fmt: skip
+        np.testing.assert_allclose(ours.numpy(), other.detach().numpy(), rtol=1e-5)
+    np.testing.assert_array_equal(
+        mine.predict(Tensor(x)).numpy(), theirs.predict(torch.tensor(x)).numpy()
+    )
+    with pytest.raises(ValueError, match="cutoffs should be"):
+        nn.AdaptiveLogSoftmaxWithLoss(8, 12, [7, 3])
+
+
 @pytest.mark.parametrize("zero_infinity", [False, True])
 @pytest.mark.parametrize("way", ["padded", "concatenated"])
 def test_ctc(way: str, zero_infinity: bool) -> None:

@@ -29,6 +29,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1, "initial_accumulator_value": 1.0},
     ),
     ("RMSprop", {"lr": 0.01, "momentum": 0.9, "centered": True, "weight_decay": 0.1}),
+    ("Adafactor", {"lr": 0.1, "d": 1.5}),
     ("NAdam", {"lr": 0.01, "weight_decay": 0.1, "momentum_decay": 0.1}),
     ("NAdam", {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
     ("RAdam", {"lr": 0.01, "betas": (0.9, 0.6), "weight_decay": 0.1, "foreach": False}),

@@ -7,7 +7,6 @@ in two flags, and are taken, too.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from ...errors import ShapeError
 from ...tensor import Tensor
@@ -229,7 +228,16 @@ def gaussian_nll_loss(
 
 
 def linear_cross_entropy(
-    input: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None = None, **options: Any
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    options: object = None,
 ) -> Tensor:
     """`cross_entropy` of `linear`."""
-    return cross_entropy(input.linear(weight, bias), target, **options)
+    scores = input.linear(linear_weight, linear_bias)
+    return scores.cross_entropy(target, weight, ignore_index, reduction, label_smoothing)

@@ -15,7 +15,11 @@ A run goes on bit for bit from `optimizer.state_dict()`, and from the flat tenso
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from . import swa_utils
+from .adafactor import Adafactor
 from .adam import LAMB, Adam, AdamW
 from .adaptive import Adagrad, RMSprop
 from .group import ParamGroup
@@ -26,6 +30,13 @@ from .sgd import SGD
 from .signs import ASGD, Adadelta, Rprop
 
 __all__ = [
-    "ASGD", "LAMB", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion",
-    "Muon", "NAdam", "Optimizer", "ParamGroup", "RAdam", "RMSprop", "Rprop", "swa_utils",
+    "ASGD", "LAMB", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax",
+    "Lion", "Muon", "NAdam", "Optimizer", "ParamGroup", "RAdam", "RMSprop", "Rprop", "swa_utils",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """`optim.lr_scheduler`, where PyTorch has it, is `nn.lr_scheduler`."""
+    if name == "lr_scheduler":
+        return import_module("..lr_scheduler", __name__)
+    raise AttributeError(f"module 'lazygrad.nn.optim' has no attribute {name!r}")
