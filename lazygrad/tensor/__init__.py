@@ -126,6 +126,7 @@ def _say_tensor(cls: type) -> None:
                 function = getattr(member, "__func__", member)
                 while hasattr(function, "__code__") and function.__name__ == name:
                     function.__qualname__ = f"{cls.__name__}.{name}"
+                    function.__module__ = cls.__module__  # or pickle would not find it
                     function = getattr(function, "__wrapped__", None)
 
 
