@@ -22,6 +22,8 @@ class MultiheadAttention(Layer):
     values have the query's size. Inputs are (length, batch, size), or (batch, length, size) if
     `batch_first`, or (length, size). `add_bias_kv` appends a learned key and value to each
     sequence, `add_zero_attn` a key and a value of zeros.
+
+        MultiheadAttention(8, 2)(Tensor.ones(3, 1, 8))[0].shape == (3, 1, 8)
     """
 
     def __init__(

@@ -67,7 +67,10 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """1."""
+    """1.
+
+    ones_(Tensor.empty(2)).tolist() == [1.0, 1.0]
+    """
     return constant_(tensor, 1.0)
 
 
@@ -77,7 +80,10 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """1 on the diagonal of a matrix, 0 elsewhere."""
+    """1 on the diagonal of a matrix, 0 elsewhere.
+
+    eye_(Tensor.empty(2, 2)).tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     rows, columns = tensor.shape

@@ -13,7 +13,10 @@ from .parameter import Parameter
 
 
 class Identity(UnaryLayer):
-    """x itself; any arguments are accepted, and mean nothing."""
+    """x itself; any arguments are accepted, and mean nothing.
+
+    Identity()(Tensor([1.0])).tolist() == [1.0]
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -55,6 +58,8 @@ class Embedding(UnaryLayer):
     The row `padding_idx` starts as 0 and gets no gradient. With `max_norm`, the rows that are read
     are scaled down, in the weight, to that norm at most. With `scale_grad_by_freq`, the gradient
     of a row is divided by how often it is read.
+
+        Embedding(10, 4)(Tensor([[1, 2, 3]])).shape == (1, 3, 4)
     """
 
     def __init__(
@@ -141,7 +146,10 @@ class _Dropout(UnaryLayer):
 
 
 class Dropout(_Dropout):
-    """In training, zeroes each element with probability p and scales the others by 1 / (1 - p)."""
+    """In training, zeroes each element with probability p and scales the others by 1 / (1 - p).
+
+    Dropout(0.5).eval()(Tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
+    """
 
     def _dropped(self, x: Tensor) -> Tensor:
         from .functional import dropout
@@ -201,7 +209,10 @@ class FeatureAlphaDropout(_Dropout):
 
 
 class Flatten(UnaryLayer):
-    """The axes from start to end, both included, as one."""
+    """The axes from start to end, both included, as one.
+
+    Flatten()(Tensor.ones(2, 3, 4)).shape == (2, 12)
+    """
 
     _extra_repr = "start_dim={start_dim}, end_dim={end_dim}"
 
@@ -214,7 +225,10 @@ class Flatten(UnaryLayer):
 
 
 class Unflatten(UnaryLayer):
-    """One axis as several, of `unflattened_size`."""
+    """One axis as several, of `unflattened_size`.
+
+    Unflatten(1, (2, 3))(Tensor.ones(4, 6)).shape == (4, 2, 3)
+    """
 
     _extra_repr = "dim={dim}, unflattened_size={unflattened_size}"
 

@@ -125,13 +125,19 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class MSELoss(_Loss):
-    """(x - target)**2."""
+    """(x - target)**2.
+
+    MSELoss()(Tensor([1.0, 2.0]), Tensor([0.0, 0.0])).item() == 2.5
+    """
 
     _function = F.mse_loss
 
 
 class L1Loss(_Loss):
-    """|x - target|."""
+    """|x - target|.
+
+    L1Loss(reduction="sum")(Tensor([1.0, -2.0]), Tensor([0.0, 0.0])).item() == 3.0
+    """
 
     _function = F.l1_loss
 
@@ -154,7 +160,10 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Squared distances near 0, distances beyond delta."""
+    """Squared distances near 0, distances beyond delta.
+
+    HuberLoss()(Tensor([3.0]), Tensor([0.0])).item() == 2.5
+    """
 
     _function = F.huber_loss
     _settings = ("delta",)
@@ -278,7 +287,10 @@ class MultiMarginLoss(_Loss):
 
 
 class MarginRankingLoss(_Loss):
-    """max(0, -target * (x1 - x2) + margin): called with x1, x2 and the target."""
+    """max(0, -target * (x1 - x2) + margin): called with x1, x2 and the target.
+
+    MarginRankingLoss(margin=1.0)(Tensor([1.0]), Tensor([3.0]), Tensor([1.0])).item() == 3.0
+    """
 
     _function = F.margin_ranking_loss
     _settings = ("margin",)

@@ -138,7 +138,10 @@ class SyncBatchNorm(BatchNorm):
 
 class LayerNorm(UnaryLayer):
     """The last axes, of `normalized_shape`, brought to mean 0 and variance 1, then scaled and
-    shifted (Ba, Kiros and Hinton 2016)."""
+    shifted (Ba, Kiros and Hinton 2016).
+
+        LayerNorm(2)(Tensor([[1.0, 3.0]])).round().tolist() == [[-1.0, 1.0]]
+    """
 
     _extra_repr = (
         "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}, bias={_has_bias}"
@@ -201,7 +204,10 @@ class RMSNorm(UnaryLayer):
 
 class GroupNorm(UnaryLayer):
     """The channels (axis 1) in groups, each sample's group brought to mean 0 and variance 1, then
-    scaled and shifted a channel (Wu and He 2018)."""
+    scaled and shifted a channel (Wu and He 2018).
+
+        GroupNorm(2, 4)(Tensor.ones(3, 4, 5)).shape == (3, 4, 5)
+    """
 
     _extra_repr = "{num_groups}, {num_channels}, eps={eps}, affine={affine}, bias={_has_bias}"
 

@@ -55,8 +55,7 @@ class Parameter(_Registered):
     `data` is a tensor, or anything that `Tensor` takes. The parameter has the tensor's value and
     none of its history.
 
-        weight = Parameter(Tensor.zeros(2, 3))
-        weight.requires_grad == True
+        Parameter(Tensor.zeros(2, 3)).requires_grad == True
     """
 
     __slots__ = ()

@@ -68,7 +68,10 @@ class UpsamplingBilinear2d(Upsample):
 
 
 class PixelShuffle(UnaryLayer):
-    """`Tensor.pixel_shuffle`: channels become pixels."""
+    """`Tensor.pixel_shuffle`: channels become pixels.
+
+    PixelShuffle(2)(Tensor.ones(1, 8, 3, 3)).shape == (1, 2, 6, 6)
+    """
 
     _extra_repr = "upscale_factor={upscale_factor}"
 
@@ -107,7 +110,10 @@ class ChannelShuffle(UnaryLayer):
 
 
 class Unfold(UnaryLayer):
-    """`functional.unfold`: every window of the last two axes as a column."""
+    """`functional.unfold`: every window of the last two axes as a column.
+
+    Unfold(2)(Tensor.ones(1, 3, 3, 3)).shape == (1, 12, 4)
+    """
 
     _extra_repr = (
         "kernel_size={kernel_size}, dilation={dilation}, padding={padding}, stride={stride}"
@@ -125,7 +131,10 @@ class Unfold(UnaryLayer):
 
 
 class Fold(UnaryLayer):
-    """`functional.fold`: columns of windows added into an image."""
+    """`functional.fold`: columns of windows added into an image.
+
+    Fold((3, 3), 2)(Tensor.ones(1, 4, 4))[0, 0, 1].tolist() == [2.0, 4.0, 2.0]
+    """
 
     _extra_repr = (
         "output_size={output_size}, kernel_size={kernel_size}, dilation={dilation}, "

@@ -44,7 +44,10 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """`Tensor.relu`."""
+    """`Tensor.relu`.
+
+    relu(Tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
+    """
     return _given(input, input.relu(), inplace)
 
 
@@ -138,7 +141,10 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 def softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """`Tensor.softmax`; without `dim`, along axis 0 of one or three axes, else along axis 1."""
+    """`Tensor.softmax`; without `dim`, along axis 0 of one or three axes, else along axis 1.
+
+    softmax(Tensor([0.0, 0.0]), dim=0).tolist() == [0.5, 0.5]
+    """
     return input.softmax(_axis(input, dim), dtype)
 
 
@@ -189,7 +195,10 @@ def gumbel_softmax(
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """0 with probability p, else x / (1 - p), if `training`; else x."""
+    """0 with probability p, else x / (1 - p), if `training`; else x.
+
+    dropout(Tensor([1.0]), training=False).tolist() == [1.0]
+    """
     with module_mode(training):
         return _given(input, input.dropout(p), inplace)
 

@@ -14,7 +14,10 @@ from ...tensor.precision import rounded_once
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`Tensor.linear`: (..., in) with a weight (out, in) -> (..., out)."""
+    """`Tensor.linear`: (..., in) with a weight (out, in) -> (..., out).
+
+    linear(Tensor([1.0, 2.0]), Tensor([[3.0, 4.0]])).tolist() == [11.0]
+    """
     return input.linear(weight, bias)
 
 
@@ -139,7 +142,10 @@ def embedding_bag(
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """`Tensor.one_hot`."""
+    """`Tensor.one_hot`.
+
+    one_hot(Tensor([0, 2]), 3).tolist() == [[1, 0, 0], [0, 0, 1]]
+    """
     return tensor.one_hot(num_classes)
 
 
@@ -290,7 +296,10 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
-    """The p-norm of x1 - x2 + eps along the last axis."""
+    """The p-norm of x1 - x2 + eps along the last axis.
+
+    pairwise_distance(Tensor([0.0, 0.0]), Tensor([3.0, 4.0]), eps=0.0).item() == 5.0
+    """
     return (x1 - x2 + eps).norm(p, -1, keepdim)
 
 

@@ -15,7 +15,10 @@ Sizes = int | Sequence[int]
 def pad(
     input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Tensor:
-    """`Tensor.pad`: widths from the last axis back, (left, right, top, bottom, ...)."""
+    """`Tensor.pad`: widths from the last axis back, (left, right, top, bottom, ...).
+
+    pad(Tensor([1.0]), (1, 2)).tolist() == [0.0, 1.0, 0.0, 0.0]
+    """
     return input.pad(tuple(pad), mode, 0 if value is None else value)
 
 
@@ -152,7 +155,10 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
-    """The channels (axis 1) in another order: the first of each group, then the second, ..."""
+    """The channels (axis 1) in another order: the first of each group, then the second, ...
+
+    channel_shuffle(Tensor([[[0], [1], [2], [3]]]), 2).flatten().tolist() == [0, 2, 1, 3]
+    """
     if input.ndim < 3:
         raise RuntimeError(
             "channel_shuffle expects input with > 2 dims, but got input with sizes "

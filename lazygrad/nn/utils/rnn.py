@@ -13,7 +13,10 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Tensor:
-    """Sequences (length, ...) padded to the longest: (longest, batch, ...), or batch first."""
+    """Sequences (length, ...) padded to the longest: (longest, batch, ...), or batch first.
+
+    pad_sequence([Tensor([1]), Tensor([2, 3])], True).tolist() == [[1, 0], [2, 3]]
+    """
     longest = max(sequence.shape[0] for sequence in sequences)
     padded = []
     for sequence in sequences:

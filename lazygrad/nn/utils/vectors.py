@@ -9,7 +9,10 @@ from ...tensor import Tensor
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """The elements of all parameters in one tensor of one axis."""
+    """The elements of all parameters in one tensor of one axis.
+
+    parameters_to_vector([Tensor([1.0]), Tensor([[2.0]])]).tolist() == [1.0, 2.0]
+    """
     return Tensor.cat(*(p.reshape(-1) for p in parameters))
 
 

@@ -90,7 +90,10 @@ class StackDataset(Dataset[Any]):
 
 
 class Subset(Dataset[T_co]):
-    """The samples of a data set with some numbers, in their order."""
+    """The samples of a data set with some numbers, in their order.
+
+    Subset(TensorDataset(Tensor([5, 6, 7])), [2])[0][0].item() == 7
+    """
 
     def __init__(self, dataset: Dataset[T_co], indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
@@ -105,7 +108,10 @@ class Subset(Dataset[T_co]):
 
 
 class ConcatDataset(Dataset[T_co]):
-    """Data sets one behind the other."""
+    """Data sets one behind the other.
+
+    len(ConcatDataset([TensorDataset(Tensor([5])), TensorDataset(Tensor([6, 7]))])) == 3
+    """
 
     def __init__(self, datasets: Iterable[Dataset[T_co]]) -> None:
         self.datasets = list(datasets)

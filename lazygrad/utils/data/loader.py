@@ -44,6 +44,8 @@ def default_collate(batch: list[Any]) -> Any:
     dicts are collated item by item, and strings stay in a list.
 
     Raises TypeError for anything else, RuntimeError where samples are of different lengths.
+
+        default_collate([(1, 2.0), (3, 4.0)])[0].tolist() == [1, 3]
     """
     first = batch[0]
     if isinstance(first, Tensor):

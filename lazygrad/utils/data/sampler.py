@@ -117,7 +117,10 @@ class WeightedRandomSampler(Sampler[int]):
 
 
 class BatchSampler(Sampler[list[int]]):
-    """Lists of `batch_size` numbers; the last may be shorter, unless `drop_last`."""
+    """Lists of `batch_size` numbers; the last may be shorter, unless `drop_last`.
+
+    list(BatchSampler(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    """
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool = False) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
