@@ -200,7 +200,7 @@ class Capture:
                 else:
                     self._verify_leaf(tensor, number)
                     effects.argument_gradients.append((number, at))
-            if "_requires" in values:
+            if "_requires" in values and self._is_leaf_inside(tensor):
                 owner = tensor if number is None else number
                 effects.attributes.append((owner, "_requires", values["_requires"]))
             values.clear()  # lets go of the gradients' tensors: who else holds them is asked below
@@ -211,6 +211,12 @@ class Capture:
                 f"jit: argument {number}, of shape {tensor.shape}, carries gradient to what it was "
                 "computed from, which backward() inside would not reach; pass its detach()"
             )
+
+    def _is_leaf_inside(self, tensor: TensorCore) -> bool:
+        """Whether gradients do not flow on from a tensor, as the trace sees it. What flows on ends
+        with the call, as it does of results."""
+        with overlaid(self.trace):
+            return tensor.is_leaf
 
     def _node_inside(self, tensor: TensorCore) -> Node:
         """The node of a tensor as the trace sees it."""

@@ -89,6 +89,22 @@ def test_rebound_globals():
     assert captures(f) == 2
 
 
+def test_a_gradient_that_flows_on_into_state_ends_with_the_call():
+    weight = Tensor([1.0, 2.0], requires_grad=True)
+    total = Tensor([0.0, 0.0])
+
+    @jit
+    def add(x):
+        nonlocal total
+        total += weight * x
+        return total * 1
+
+    for n in range(1, 5):
+        assert add(Tensor([1.0, 3.0])).tolist() == [n, 6 * n]
+        assert total.tolist() == [n, 6 * n]
+        assert not total.requires_grad
+
+
 def test_items_of_lists_and_dicts():
     weights, table = [Tensor([1.0]), Tensor([2.0])], {"a": Tensor([3.0])}
 
