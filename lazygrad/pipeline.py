@@ -31,7 +31,7 @@ from .loops.cpu.parallelize import bind_groups
 from .loops.cpu.prefetch import prefetch
 from .loops.cpu.roll import roll
 from .loops.cpu.transpose import transpose
-from .loops.heuristics import share, spread_for_gpu, tile_for_cpu
+from .loops.heuristics import share, tile
 from .loops.ir import Body, Function
 from .loops.lower import Lowered, lower
 from .loops.lower.name import named
@@ -153,9 +153,9 @@ PASSES = (
 
     Pass("loops", "split", on_body(split_divided),
          "first: tiles are of loops without divisions"),
-    Pass("loops", "tile", tile_for_cpu, "vectors, register tiles and packed panels",
+    Pass("loops", "tile", tile, "vectors, register tiles and packed panels",
          after=("split",), on=CPUS),
-    Pass("loops", "spread", spread_for_gpu, "work-groups, items, and what they share",
+    Pass("loops", "spread", tile, "work-groups, items, and what they share",
          after=("split",), on=(GPU,)),
     Pass("loops", "roll", on_body(roll),
          "before unroll: long epilogues stay loops; on CPUs alone scratch memory is a stack",

@@ -1,4 +1,4 @@
-"""What DEBUG tells on stderr: 1 a line a schedule, 2 a line a kernel, 3 reasons, 4 code."""
+"""What DEBUG tells on stderr: 1 a line a schedule, 2 a line a kernel, 3 plans, 4 code."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def report_compiled(launches: Sequence[Launch], program: Program, seconds: float
                 _tell(f"    {line}")
             for reason in function.reasons:
                 _tell(f"    - {reason}")
+            for step in function.plan:
+                _tell(f"      {step}")
     if config.DEBUG >= 4:
         for kind, code in program.texts().items():
             _tell(f"--- {kind}\n{code}")

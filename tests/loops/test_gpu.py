@@ -11,23 +11,24 @@ import pytest
 
 from lazygrad import Tensor
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops.gpu import spread_elements, spread_rows
+from lazygrad.loops.gpu import schedule_elements, schedule_rows
 from lazygrad.loops.ir import Body, show
-from lazygrad.loops.ir.rebuild import peel
 from lazygrad.loops.lower import lower
-from lazygrad.loops.merge import merge
+from lazygrad.loops.primitives import Schedule
 from lazygrad.schedule.fuse import fuse
 from lazygrad.targets import Machine
 
 
-def parts(body: Body) -> Any:
-    loops, inside = peel(body)
-    return merge([loop.var for loop in loops], inside)
+def scheduled(body: Body, machine: Machine) -> tuple[Body, str]:
+    s = Schedule(body)
+    s.merged()
+    reason = schedule_rows(s, machine)
+    return s.done(), reason
 
 
 def reason(x: Tensor, machine: Machine) -> str:
     (kernel,) = fuse(simplify([x._node]), cores=1).kernels
-    return spread_rows(*parts(lower(kernel, "kernel").body), machine)[1]
+    return scheduled(lower(kernel, "kernel").body, machine)[1]
 
 
 def of(*shape: int) -> Tensor:
@@ -41,14 +42,15 @@ def large(gpu: Machine) -> Machine:
 
 def test_values_stay(any_sample: Any, gpu: Machine) -> None:
     if any_sample.kernel.kind not in ("sort", "scan"):
-        body, _ = spread_rows(*parts(any_sample.function.body), gpu)
+        body, _ = scheduled(any_sample.function.body, gpu)
         any_sample.agrees(any_sample.with_body(body))
 
 
 def test_each_item_finds_the_place_of_one_element(sample: Any, gpu: Machine) -> None:
     sort = sample("sort")
-    body, _ = spread_elements(*parts(lower(sort.kernel, "sort", 0).body), gpu)
-    sort.agrees(sort.with_body(body))
+    s = Schedule(lower(sort.kernel, "sort", 0).body)
+    schedule_elements(s, gpu)
+    sort.agrees(sort.with_body(s.done()))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_each_item_finds_the_place_of_one_element(sample: Any, gpu: Machine) -> 
         (lambda: of(64, 64) + 1, "a work-item 4 neighbours, 256 items a group"),
         (lambda: of(7, 9) + 1, "a work-item 1 neighbours, 256 items a group"),
         (lambda: of(64, 64).half().realize() * 2, "a work-item 8 neighbours, 256 items a group"),
-        (lambda: of(64, 64).T.contiguous(), "squares of 32 x 32, turned in local memory"),
+        (lambda: of(64, 64).T.contiguous(), "squares of 32 x 32, transposed in local memory"),
         (lambda: of(64, 1024).softmax(), "256 items a row"),
         (lambda: of(64, 100).sum(1), "32 items a row"),
         (lambda: of(1024, 1024).sum(0), "8 columns a group, 32 items each"),
@@ -70,5 +72,5 @@ def test_reasons(x: Callable[[], Tensor], text: str, large: Machine) -> None:
 
 @pytest.mark.parametrize("name", ["softmax", "map"])
 def test_text(sample: Any, golden: Any, gpu: Machine, name: str) -> None:
-    body, _ = spread_rows(*parts(sample(name).function.body), gpu)
+    body, _ = scheduled(sample(name).function.body, gpu)
     golden(f"gpu_{name}.txt", show(sample(name).with_body(body)))

@@ -11,9 +11,11 @@ import pytest
 from lazygrad import Tensor
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.contraction import recognise
-from lazygrad.loops.gpu.contract import choose_block, fills_blocks, spread_contraction
+from lazygrad.loops.gpu.contract import choose_block, fills_blocks, schedule_product
 from lazygrad.loops.ir import Alloc, Body, For, show, statements
+from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.lower import lower
+from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
@@ -30,7 +32,9 @@ def spread(function: Any, machine: Machine) -> Body:
     found = recognise(function.body)
     assert found is not None
     assert fills_blocks(found)
-    return spread_contraction(found, machine)[0]
+    s = Schedule(nest(found.outer, found.body))
+    schedule_product(s, found, machine)
+    return s.done()
 
 
 def values(*shape: int) -> Tensor:

@@ -10,16 +10,20 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
+from lazygrad.expr import Var
 from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops.gpu.rows import longest_sum, share_columns, share_rows
+from lazygrad.loops.gpu.rows import longest_sum
+from lazygrad.loops.gpu.rows import share_columns as schedule_columns
+from lazygrad.loops.gpu.rows import share_rows as schedule_rows
 from lazygrad.loops.ir import Alloc, Body, For, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
-from lazygrad.loops.ir.rebuild import peel
+from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.loops.lower.overwrite import overwrite
 from lazygrad.loops.merge import merge
+from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
@@ -35,6 +39,18 @@ def loops_of(x: Tensor) -> tuple[Any, Any, Any, Body]:
     function = lower(kernel, "kernel")
     loops, inside = peel(function.body)
     return kernel, function, *merge([loop.var for loop in loops], inside)
+
+
+def share_rows(loops: list[Var], body: Body, items: int) -> tuple[Body, str]:
+    s = Schedule(nest(loops, body))
+    reason = schedule_rows(s, items)
+    return s.done(), reason
+
+
+def share_columns(loops: list[Var], body: Body, items: int, cores: int) -> tuple[Body, str]:
+    s = Schedule(nest(loops, body))
+    reason = schedule_columns(s, items, cores)
+    return s.done(), reason
 
 
 ROWS: dict[str, Callable[[], Tensor]] = {

@@ -9,8 +9,10 @@ import pytest
 from lazygrad.dtypes import float16, float32, float64, uint8
 from lazygrad.expr import Array, Load, Var
 from lazygrad.index import add, all_of, floordiv, less, mul
-from lazygrad.loops.gpu.vectors import in_vectors, take_vectors, vector_width
+from lazygrad.loops.gpu.vectors import bind_vectors, take_vectors, vector_width
 from lazygrad.loops.ir import Function, Store, show
+from lazygrad.loops.ir.rebuild import nest
+from lazygrad.loops.primitives import Schedule
 
 OUT, X = Array("out", float32, 4096), Array("x", float32, 4096)
 R, I = Var("r", 8), Var("i", 64)
@@ -69,7 +71,7 @@ def test_guards_are_those_of_the_first_lane() -> None:
 
 
 def test_a_map_in_vectors() -> None:
-    width, loops, body = in_vectors([R, I], copy(add(mul(R, 64), I)))
-    assert width == 4
-    assert [v.extent for v in loops] == [8, 16]
-    assert "vector lane in 4:" in show(Function("f", (), 0, body))
+    s = Schedule(nest([R, I], copy(add(mul(R, 64), I))))
+    assert bind_vectors(s) == 4
+    assert [v.extent for v in s.outer()[0]] == [8, 16, 4]
+    assert "vector lane in 4:" in show(Function("f", (), 0, s.done()))

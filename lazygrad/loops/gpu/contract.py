@@ -22,15 +22,15 @@ import math
 from dataclasses import dataclass, replace
 from itertools import product
 
+from ...errors import ScheduleError
 from ...expr import Expr, Var, rewrite
 from ...index import add, all_of, less, mul, substitute
 from ...targets import Machine
 from ..contraction import Contraction, extent_of, factors, operand_stride
 from ..ir import Alloc, Barrier, Body, For, If, Stmt, Store, statements
 from ..ir.rebuild import map_expressions, nest, peel, stride, substitute_body, variables
-from ..merge import merge_all
 from ..pack import pack
-from ..primitives import sunk
+from ..primitives import Schedule, fuse, loops_of, reorder, split, sunk
 from .tiles import guarded, pad_rows, share_fill
 
 VECTOR = 4  # elements that an item loads at once: 16 bytes of float32
@@ -74,27 +74,48 @@ def fills_blocks(c: Contraction) -> bool:
     return min(extent_of(rows), extent_of(columns)) >= NARROW
 
 
-def spread_contraction(c: Contraction, machine: Machine) -> tuple[Body, str]:
-    """A block of the output a group, a register tile an item, both factors by local memory.
+def schedule_product(s: Schedule, c: Contraction, machine: Machine) -> str:
+    """A block of the output a group, a register tile an item, both factors by local memory; the
+    reason for the plan.
 
-    Requires: fills_blocks(c), and 32 items a group or more. Ensures: workgroup loops outermost;
-    workitem, vector and unroll loops inside.
+    Requires: fills_blocks(c), whose loops `s` has, and 32 items a group or more.
     """
-    both, rows, columns = _sides(c)
-    lane = Var("lane", next(w for w in (VECTOR, 2, 1) if columns[-1].extent % w == 0))
-    vectors = Var(columns[-1].name, columns[-1].extent // lane.extent)
-    body = substitute_body(c.body, {columns[-1]: add(mul(vectors, lane.extent), lane)})
-    batch, body = _merged(both, "batch", body)
-    m, body = _merged(rows, "m", body)
-    n, body = _merged([*columns[:-1], vectors], "n", body)
-    k, body = _merged_sums(body)
-    depth = k.extent if k.extent <= WHOLE else DEPTH
+    both, rows, columns = ([v.name for v in side] for side in _sides(c))
+    *others, last = columns
+    extent = s.loop(last).extent
+    width = next(w for w in (VECTOR, 2, 1) if extent % w == 0)
+    s.do(split, last, "exact", f"{last}_v", f"lane:{width}")
+    s.do(reorder, *both, *rows, *others, f"{last}_v", "lane")
+    s.do(fuse, "batch", *both)
+    s.do(fuse, "m", *rows)
+    s.do(fuse, "n", *others, f"{last}_v")
+    s.do(fuse, "k", *(v.name for v in c.inner))
+    batch, m, n, k = (s.loop(name).extent for name in ("batch", "m", "n", "k"))
+    depth = k if k <= WHOLE else DEPTH
     room = machine.local_bytes // (depth * max(c.a.dtype.itemsize, c.b.dtype.itemsize))
-    block = choose_block(batch.extent, m.extent, n.extent, lane.extent, room, machine)
-    groups = _Spread(block, (batch, m, n, lane), k, depth).spread(body)
+    block = choose_block(batch, m, n, width, room, machine)
+    s.do(blocks, *block.warps, *block.copies, block.size[0], depth)
     (block_m, block_n), (tile_m, tile_n) = block.shape, block.tile
-    reason = f"{block_m} x {block_n} a group, {tile_m} x {tile_n} an item, {depth} deep"
-    return groups, reason
+    return f"{block_m} x {block_n} a group, {tile_m} x {tile_n} an item, {depth} deep"
+
+
+def blocks(
+    body: Body, warps_m: int, warps_n: int, copies_m: int, copies_n: int, near: int, depth: int
+) -> Body:
+    """A product's loops batch, m, n, lane, and k inside: a block of m and n a work-group, a tile of
+    sums a work-item, slices of `depth` terms of both factors staged in local memory.
+
+    Requires: one sum of products. Ensures: workgroup loops outermost; workitem, vector and unroll
+    loops inside.
+    """
+    nested, inside = peel(body)
+    loops = {loop.var.name: loop.var for loop in nested}
+    if list(loops) != ["batch", "m", "n", "lane"]:
+        raise ScheduleError(f"blocks: the loops are {', '.join(loops)}, not batch, m, n, lane")
+    lane = loops["lane"]
+    block = Block((warps_m, warps_n), (copies_m, copies_n), (near, lane.extent))
+    own = loops["batch"], loops["m"], loops["n"], lane
+    return _Spread(block, own, loops_of(inside)["k"], depth).spread(inside)
 
 
 def _sides(c: Contraction) -> tuple[list[Var], list[Var], list[Var]]:
@@ -109,23 +130,6 @@ def _sides(c: Contraction) -> tuple[list[Var], list[Var], list[Var]]:
         rows, columns = columns, rows
     columns.sort(key=lambda v: any(stride(s.index, v) == 1 for s in stores))
     return both, rows, columns
-
-
-def _merged(loops: list[Var], name: str, body: Body) -> tuple[Var, Body]:
-    if not loops:
-        return Var(name, 1), body
-    joined, body = merge_all(loops, body)
-    renamed = Var(name, joined.extent)
-    return renamed, substitute_body(body, {joined: renamed})
-
-
-def _merged_sums(body: Body) -> tuple[Var, Body]:
-    """The body with one loop, over k, for the nest of summed loops."""
-    (sums,) = (s for s in body if isinstance(s, For))
-    at = body.index(sums)
-    loops, update = peel((sums,))
-    k, update = _merged([loop.var for loop in loops], "k", update)
-    return k, (*body[:at], For(k, k.extent, "serial", update), *body[at + 1 :])
 
 
 def choose_block(batch: int, m: int, n: int, width: int, room: int, machine: Machine) -> Block:

@@ -23,8 +23,9 @@ from ..ir import Accumulate, Alloc, Barrier, Body, For, If, Stmt, Store, stateme
 from ..ir.rebuild import body_loads, nest, peel, stride, substitute_body, variables
 from ..lanes import split_lanes
 from ..merge import merge, merge_all
+from ..primitives import Schedule, at_loop, digits_of, fuse
 from ..rows import is_independent
-from .vectors import share_guards, vector_width
+from .vectors import vector_width
 
 SHORT_TREE = 8  # sums that every item may as well add up by itself
 COLUMNS = (32, 16, 8)  # neighbouring columns a group, so that each read of theirs is a whole one
@@ -36,31 +37,55 @@ def longest_sum(body: Body) -> int:
     return max((extent_of([loop.var for loop in loops]) for loops in nests), default=1)
 
 
-def share_rows(loops: list[Var], body: Body, items: int) -> tuple[Body, str]:
-    """A group a row, or as many as its items are enough for.
+def share_rows(s: Schedule, items: int) -> str:
+    """A group a row, or as many as its items are enough for; the reason for the plan.
 
-    Requires: the outer loops of a lowered kernel and what stands inside. Ensures: workgroup loops
-    outermost; workitem and vector loops inside.
+    Requires: the loops of a lowered kernel. Ensures: workgroup loops outermost; workitem and
+    vector loops inside.
     """
-    steps = [shared.steps for s in body if (shared := _Nest.of(s)) is not None]
+    loops, body = s.outer()
+    steps = [shared.steps for stmt in body if (shared := _Nest.of(stmt)) is not None]
     helpers = _power_above(max(steps, default=1), items)
-    position, body = merge_all(loops, body) if loops else (Var("row", 1), body)
-    rows = Var("row", min(items // helpers, position.extent))
-    helper = Var("helper", helpers)
-    return _share(position, body, rows, helper, (rows, helper)), f"{helpers} items a row"
+    rows = min(items // helpers, extent_of(loops))
+    s.do(fuse, "position", *(v.name for v in loops))
+    s.do(share, "position", f"row:{rows}", f"helper:{helpers}")
+    return f"{helpers} items a row"
 
 
-def share_columns(loops: list[Var], body: Body, items: int, cores: int) -> tuple[Body, str]:
-    """A group some neighbouring columns, each shared by the items that are left for it.
+def share_columns(s: Schedule, items: int, cores: int) -> str:
+    """A group some neighbouring columns, each shared by the items that are left for it; the reason
+    for the plan.
 
     Requires and ensures: as share_rows.
     """
-    position, body = merge_all(loops, body)
-    fitting = [n for n in COLUMNS if n * cores <= position.extent]
+    loops, _ = s.outer()
+    fitting = [n for n in COLUMNS if n * cores <= extent_of(loops)]
     width = min(fitting[0] if fitting else COLUMNS[-1], items)
-    columns, helper = Var("column", width), Var("helper", 1 << (items // width).bit_length() - 1)
-    spread = _share(position, body, columns, helper, (helper, columns))
-    return spread, f"{width} columns a group, {helper.extent} items each"
+    helpers = 1 << (items // width).bit_length() - 1
+    s.do(fuse, "position", *(v.name for v in loops))
+    s.do(share, "position", f"column:{width}", f"helper:{helpers}")
+    return f"{width} columns a group, {helpers} items each"
+
+
+def share(body: Body, var: str, parts: str, helpers: str) -> Body:
+    """rfactor for work-items: a group computes some iterations of a loop, each shared by some
+    helpers. `parts` and `helpers` say how many: row:4, or column:32 where neighbouring items are to
+    take neighbouring columns.
+
+        serial p in 8: acc = 0;  serial k in 96: acc += x[p, k];  out[p] = acc
+        share p row:4 helper:32
+        ->
+        workgroup group in 2:
+            workitem row in 4: workitem helper in 32: acc = 0;  serial k_o in 3: acc += x[..]
+            the total of each row's accumulators, by way of local memory
+            workitem row in 4: workitem helper in 32: if helper < 1: out[p] = acc
+
+    Requires: independent iterations.
+    """
+    (part, count), (helper, helper_count) = digits_of([parts, helpers])
+    inner, other = Var(part, count), Var(helper, helper_count)
+    order = (other, inner) if part == "column" else (inner, other)
+    return at_loop(body, var, lambda loop: _share(loop.var, loop.body, inner, other, order))
 
 
 def _power_above(count: int, limit: int) -> int:
@@ -117,7 +142,7 @@ class _Nest:
         while isinstance(loop := inside[0], For) and loop.kind == "serial" and len(inside) == 1:
             names.append(loop.var)
             inside = loop.body
-        return _Nest(parts[:at], tuple(names), _shared_guards(inside), parts[at + 1 :], sums)
+        return _Nest(parts[:at], tuple(names), inside, parts[at + 1 :], sums)
 
     @property
     def steps(self) -> int:
@@ -136,15 +161,6 @@ class _Nest:
         if k.extent % helper.extent:
             body = (If(less(index, k.extent), body),)
         return (*self.before, *nest([*outer, step], body), *self.after)
-
-
-def _shared_guards(body: Body) -> Body:
-    return tuple(
-        replace(s, body=share_guards(s.body, s.var))
-        if isinstance(s, For) and s.kind == "vector"
-        else s
-        for s in body
-    )
 
 
 class _Sharing:

@@ -13,19 +13,20 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...errors import ScheduleError
 from ...expr import Expr, Load, Var, rewrite
 from ...index import add, all_of, less, mul
 from ..ir import Alloc, Barrier, Body, For, If, Store, statements
 from ..ir.rebuild import body_loads, map_expressions, nest, peel, stride, substitute_body
 from ..pack import pack
-from ..primitives import sunk
+from ..primitives import Schedule, sunk
 from .tiles import guarded, pad_rows, share_fill
 
 SIDE = 32  # of a square
 PADDING = 1  # elements after a tile's row: a column then lies in all banks of local memory
 
 
-def turned_loop(loops: list[Var], body: Body, items: int) -> Var | None:
+def across_loop(loops: list[Var], body: Body, items: int) -> Var | None:
     """The loop along which memory is read where the last of `loops` writes it; None where all is
     read as it is written."""
     if len(loops) < 2 or items < SIDE or loops[-1].extent < SIDE // 2:
@@ -51,13 +52,26 @@ def _across(body: Body, x: Var, y: Var) -> list[Load]:
     ]
 
 
-def spread_turned(loops: list[Var], body: Body, y: Var, items: int) -> tuple[Body, str]:
-    """A group a square of y and the last loop; what lies across is read through local memory.
+def schedule_squares(s: Schedule, y: Var, items: int) -> str:
+    """A group a square of y and the last loop; the reason for the plan."""
+    loops, _ = s.outer()
+    s.do(squares, y.name, loops[-1].name, items)
+    return f"squares of {SIDE} x {SIDE}, transposed in local memory"
 
-    Requires: a map, and y from turned_loop. Ensures: workgroup loops outermost; workitem, vector
-    and unroll loops inside.
+
+def squares(body: Body, var: str, last: str, items: int) -> Body:
+    """A work-group a square of two loops of the outermost nest; what is contiguous along the first
+    of them and not along the last, which is innermost, is read through local memory.
+
+    Requires: a map; its iterations are independent. Ensures: workgroup loops outermost; workitem,
+    vector and unroll loops inside.
     """
-    x = loops[-1]
+    nested, body = peel(body)
+    loops = [loop.var for loop in nested]
+    names = [v.name for v in loops]
+    if var not in names or names[-1] != last:
+        raise ScheduleError(f"squares {var} {last}: the outermost nest has {', '.join(names)}")
+    y, x = loops[names.index(var)], loops[-1]
     square_y, square_x = (Var(f"{v.name}_square", -(-v.extent // SIDE)) for v in (y, x))
     in_y, in_x = Var(f"{y.name}_i", SIDE), Var(f"{x.name}_i", SIDE)
     at_y, at_x = add(mul(square_y, SIDE), in_y), add(mul(square_x, SIDE), in_x)
@@ -88,10 +102,11 @@ def spread_turned(loops: list[Var], body: Body, y: Var, items: int) -> tuple[Bod
     )
     others = [square_y if v is y else v for v in loops[:-1]]
     groups = [v for v in (*others, square_x) if v.extent > 1] or [square_x]
-    spread = group
-    for var in reversed(groups):
-        spread = (For(var, var.extent, "workgroup", spread),)
-    return spread, f"squares of {SIDE} x {SIDE}, turned in local memory"
+    return (
+        nest(groups, group, "workgroup")
+        if len(groups) > 1 or groups[0].extent > 1
+        else (For(square_x, 1, "workgroup", group),)
+    )
 
 
 def _replaced(old: Expr, new: Expr, e: Expr) -> Expr:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...expr import Expr, Literal, Load, Op, Var, rewrite
-from ...index import add, linear, mul, substitute
+from ...expr import Expr, Literal, Op, Var
+from ...index import add, linear
 from ..ir import Accumulate, Body, Store, expressions, statements
-from ..ir.rebuild import loads, map_expressions, stride, substitute_body
-from ..primitives import sunk
+from ..ir.rebuild import loads, stride, substitute_body
+from ..primitives import Schedule, sink, split
 
 VECTOR_BYTES = 16
 
@@ -41,31 +41,19 @@ def vector_width(body: Body, var: Var) -> int:
 
 def take_vectors(body: Body, var: Var, first: Expr, lane: Var) -> Body:
     """The body with var = first + lane. Requires: vector_width(body, var) divides first and is
-    the lane's extent. Ensures: no guard depends on the lane."""
-    return share_guards(substitute_body(body, {var: add(first, lane)}), lane)
+    the lane's extent. Ensures: no guard depends on the lane: normal form leaves it out."""
+    return substitute_body(body, {var: add(first, lane)})
 
 
-def share_guards(body: Body, lane: Var) -> Body:
-    """The body with guards as they are in lane 0: those of all lanes, by vector_width."""
-    start: dict[Expr, Expr] = {lane: Literal(0)}
-
-    def change(e: Expr) -> Expr | None:
-        if isinstance(e, Load) and e.guard is not None:
-            return Load(e.array, e.index, substitute(e.guard, start))
-        return None
-
-    return map_expressions(body, lambda e: rewrite(e, change))
-
-
-def in_vectors(loops: list[Var], body: Body) -> tuple[int, list[Var], Body]:
-    """A map whose last loop is taken in vectors, where it can be: (width, loops, body)."""
-    *others, x = loops
-    width = vector_width(body, x)
-    if width == 1:
-        return 1, loops, body
-    vectors, lane = Var(x.name, x.extent // width), Var("lane", width)
-    body = take_vectors(body, x, mul(vectors, width), lane)
-    return width, [*others, vectors], sunk(body, lane, "vector")
+def bind_vectors(s: Schedule) -> int:
+    """Take the last loop of a map in vectors, where it can be: their width."""
+    loops, body = s.outer()
+    width = vector_width(body, loops[-1]) if loops else 1
+    if width > 1:
+        x = loops[-1].name
+        s.do(split, x, "exact", f"{x}_o", f"lane:{width}")
+        s.do(sink, "lane", "vector")
+    return width
 
 
 def _accesses(body: Body) -> Iterable[tuple[int, Expr, Expr | None]]:

@@ -133,7 +133,8 @@ class Prefetch(Stmt):
 class Function:
     """A kernel: `arguments` are its global arrays, the first `outputs` of them written.
 
-    `comment` says what it computes, for people; `reasons` why it was transformed so. `flops` and
+    `comment` says what it computes, for people; `reasons` why it was transformed so; `plan`
+    are the schedule primitives that did it (primitives.py). `flops` and
     `bytes` are what one run does and moves at least, for the reports.
     """
 
@@ -143,6 +144,7 @@ class Function:
     body: Body
     comment: str = field(default="", compare=False)
     reasons: tuple[str, ...] = field(default=(), compare=False)
+    plan: tuple[str, ...] = field(default=(), compare=False)
     flops: int = field(default=0, compare=False)
     bytes: int = field(default=0, compare=False)
 

@@ -9,9 +9,9 @@ import pytest
 
 from lazygrad import Tensor
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops.gpu.transpose import spread_turned, turned_loop
+from lazygrad.loops.gpu.transpose import across_loop, squares
 from lazygrad.loops.ir import For, Function, show, statements
-from lazygrad.loops.ir.rebuild import peel
+from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.lower import lower
 from lazygrad.loops.merge import merge
 from lazygrad.loops.unroll import unroll
@@ -30,7 +30,7 @@ def kernel_of(x: Tensor) -> Any:
     return kernel, function, *merge([loop.var for loop in loops], inside)
 
 
-TURNED = {
+TRANSPOSED = {
     "whole squares": lambda: values(32, 32).T.contiguous(),
     "borders": lambda: values(37, 41).T * 2,
     "borders of vectors": lambda: values(40, 36).T + values(36, 40),
@@ -41,21 +41,21 @@ TURNED = {
 
 
 @pytest.mark.parametrize("items", [32, 256])
-@pytest.mark.parametrize("name", TURNED)
+@pytest.mark.parametrize("name", TRANSPOSED)
 def test_values_stay(name: str, items: int, sample: Any) -> None:
-    kernel, function, loops, inside = kernel_of(TURNED[name]())
-    y = turned_loop(loops, inside, items)
+    kernel, function, loops, inside = kernel_of(TRANSPOSED[name]())
+    y = across_loop(loops, inside, items)
     assert y is not None
-    body, _ = spread_turned(loops, inside, y, items)
+    body = squares(nest(loops, inside), y.name, loops[-1].name, items)
     made = type(sample("map"))(kernel, function)
     made.agrees(made.with_body(unroll(vectorize(body))))
 
 
 def test_memory_is_read_and_written_along_items() -> None:
     _, _, loops, inside = kernel_of(values(64, 64).T.contiguous())
-    y = turned_loop(loops, inside, 256)
+    y = across_loop(loops, inside, 256)
     assert y is not None
-    body, _ = spread_turned(loops, inside, y, 256)
+    body = squares(nest(loops, inside), y.name, loops[-1].name, 256)
     text = show(Function("f", (), 0, body))
     (read,) = (line for line in text.splitlines() if "in0[" in line)
     assert "%1 = (filler % 8)" in text
@@ -75,6 +75,6 @@ def test_memory_is_read_and_written_along_items() -> None:
         lambda: values(64),
     ],
 )
-def test_what_is_read_as_it_is_written_is_not_turned(x: Any) -> None:
+def test_what_is_read_as_it_is_written_is_not_transposed(x: Any) -> None:
     _, _, loops, inside = kernel_of(x() * 2)
-    assert turned_loop(loops, inside, 256) is None
+    assert across_loop(loops, inside, 256) is None

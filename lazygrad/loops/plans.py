@@ -1,0 +1,158 @@
+"""Choose a plan for a kernel's loops, carry it out, and read one again from its text.
+
+A plan is a list of schedule primitives (primitives.py), a line each. What chooses them: for sums of
+products cpu/plan.py and cpu/contract.py, or gpu/contract.py; for all else rows.py, or gpu/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ..errors import ScheduleError
+from ..targets import Machine
+from . import primitives as p
+from .contraction import product, recognise
+from .cpu.contract import contract
+from .cpu.partition import partition_loops
+from .cpu.plan import plan_contraction
+from .gpu import schedule_elements, schedule_rows
+from .gpu.contract import blocks, fills_blocks, schedule_product
+from .gpu.rows import share
+from .gpu.transpose import squares
+from .ir import Body, For, Function, If, Stmt
+from .ir.rebuild import nest, peel, rename_own
+from .lanes import lanes
+from .pack import stage
+from .primitives import Schedule
+from .rows import plan_inner, plan_rows, vectorize_rows
+from .scan import interleave_rows
+from .split import split_divided
+
+PRIMITIVES: dict[str, Callable[..., Body]] = {
+    primitive.__name__: primitive
+    for primitive in (
+        *(p.split, p.merge_nest, p.fuse, p.reorder, p.partition, p.bind, p.sink, p.set_scope),
+        *(p.rfactor, lanes, stage, product, share, squares, blocks),
+    )
+}
+
+
+def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: int = 0) -> Function:
+    """The function with its loops scheduled for a machine, with the plan and the reasons for it.
+
+    `kinds` and `rank` are as in targets.At. Requires: `split_divided` has run.
+    """
+    reasons: list[str] = []
+    if len(kinds) == 1:
+        s = Schedule(function.body)
+        reasons.append(_choose(s, kinds[0], machine, rank))
+        return replace(function, body=s.done(), plan=tuple(s.plan), reasons=tuple(reasons))
+    own = replace(machine, cores=1)  # threads share the loops around the parts
+    plan: list[str] = []
+
+    def part(body: Body, number: int) -> Body:
+        s = Schedule(body)
+        reasons.append(_choose(s, kinds[number], own, 0))
+        plan.extend((f"part {number}", *s.plan))
+        return s.done()
+
+    return replace(
+        function, body=_in_parts(function.body, part), plan=tuple(plan), reasons=tuple(reasons)
+    )
+
+
+def replay(function: Function, plan: str) -> Function:
+    """The loops that a plan makes of a function's, as `lower` wrote them; DEBUG=3 prints plans.
+
+        replay(function, "split i0 guard i0_o i0_i:8\\nsink i0_i vector")
+
+    Raises ScheduleError for a line that is no primitive, or that the loops do not allow.
+    """
+    body = split_divided(function.body)
+    parts: dict[int, list[str]] = {}
+    lines = [line.strip() for line in plan.splitlines() if line.strip()]
+    current = parts.setdefault(-1, [])
+    for line in lines:
+        if line.startswith("part "):
+            current = parts.setdefault(int(line.removeprefix("part ")), [])
+        else:
+            current.append(line)
+    if len(parts) == 1:
+        body = _carried_out(body, current)
+    else:
+        body = _in_parts(body, lambda body, number: _carried_out(body, parts.get(number, [])))
+    return replace(function, body=body, plan=tuple(lines), reasons=("replayed",))
+
+
+def _carried_out(body: Body, lines: Sequence[str]) -> Body:
+    s = Schedule(body)
+    for line in lines:
+        name, *words = line.split()
+        primitive = PRIMITIVES.get(name)
+        if primitive is None:
+            raise ScheduleError(f"{line}: {name} is none of {', '.join(PRIMITIVES)}")
+        try:
+            s.do(primitive, *(int(word) if word.isdigit() else word for word in words))
+        except TypeError as error:
+            raise ScheduleError(f"{line}: {error}") from error
+    return s.done()
+
+
+def _in_parts(body: Body, change: Callable[[Body, int], Body]) -> Body:
+    """The parts of a chain changed one by one, by their numbers; their arrays get names of their
+    own."""
+    loops, inside = peel(body)
+    result: list[Stmt] = []
+    number = 0
+    for stmt in inside:
+        if isinstance(stmt, For):
+            result += rename_own(change((stmt,), number), f"s{number}")
+        elif isinstance(stmt, If):
+            result.append(replace(stmt, body=rename_own(change(stmt.body, number), f"s{number}")))
+        else:
+            result.append(stmt)
+        number += isinstance(stmt, (For, If))
+    return nest([loop.var for loop in loops], tuple(result))
+
+
+def _choose(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
+    """Schedule one kernel's loops, or those of a chain's part; the reason for the plan."""
+    found = recognise(s.body) if kind == "contraction" else None
+    if found is not None and not machine.gpu:
+        tiling = plan_contraction(found, machine, rank)
+        if tiling is not None:
+            s.begin(product, nest(found.outer, found.body))
+            contract(s, found, tiling, machine)
+            return tiling.reason
+    elif found is not None and not found.fixed and fills_blocks(found):
+        s.begin(product, nest(found.outer, found.body))
+        return schedule_product(s, found, machine)
+    return _choose_on_gpu(s, kind, machine) if machine.gpu else _choose_rows(s, kind, machine)
+
+
+def _choose_on_gpu(s: Schedule, kind: str, machine: Machine) -> str:
+    s.merged()
+    return schedule_elements(s, machine) if kind == "sort" else schedule_rows(s, machine)
+
+
+def _choose_rows(s: Schedule, kind: str, machine: Machine) -> str:
+    if kind == "sort":
+        return "merging is one step after another"
+    if kind == "scan":
+        return interleave_rows(s, machine.vector_bytes // 8)
+    if kind == "total":  # one number
+        plan = plan_inner(s.body, machine.vector_bytes)
+        vectorize_rows(s, plan)
+        return plan.reason
+    loops, inside = s.merged()
+    outer, reason = [v.name for v in loops], ""
+    if kind == "transform":  # lanes of other channels would need a line each
+        plan = plan_inner(inside, machine.vector_bytes)
+    elif kind == "map" and (kept := partition_loops(s, machine.vector_bytes // 4)) is not None:
+        plan = plan_inner(s.body, machine.vector_bytes)
+        outer, reason = kept, "loops partitioned, "
+    else:
+        plan = plan_rows(loops, inside, machine.vector_bytes)
+    vectorize_rows(s, plan, outer)
+    return reason + plan.reason

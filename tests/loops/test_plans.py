@@ -1,0 +1,79 @@
+"""Plans: what they say is what is done; their text carried out again gives equal loops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor
+from lazygrad.errors import ScheduleError
+from lazygrad.graph.simplify import simplify
+from lazygrad.loops.chain import chain
+from lazygrad.loops.lower import lower
+from lazygrad.loops.plans import replay, schedule
+from lazygrad.loops.split import split_divided
+from lazygrad.schedule.fuse import fuse
+from lazygrad.targets import Machine
+
+from .conftest import CPU, GPU, Sample
+
+
+@pytest.mark.parametrize("machine", [CPU, GPU], ids=lambda m: m.name)
+def test_a_plan_replayed_gives_equal_loops(any_sample: Any, machine: Machine) -> None:
+    function = lower(any_sample.kernel, "kernel", 0 if machine.gpu else None, not machine.gpu)
+    digits = replace(function, body=split_divided(function.body))
+    made = schedule(digits, any_sample.kernel.kinds, machine)
+    again = replay(function, "\n".join(made.plan))
+    assert again.body == made.body
+    assert again.plan == made.plan
+
+
+def test_the_parts_of_a_chain_have_plans_of_their_own() -> None:
+    q, k, v = (Tensor(np.ones((6, rows, 4), np.float32)) for rows in (8, 12, 12))
+    nodes = simplify([q.scaled_dot_product_attention(k, v).node])
+    tiny = replace(CPU, vector_bytes=16, l2_bytes=128)
+    (kernel,) = chain(fuse(nodes, cores=2), tiny).kernels
+    function = lower(kernel, "attention")
+    made = schedule(replace(function, body=split_divided(function.body)), kernel.kinds, tiny)
+    assert [step for step in made.plan if step.startswith("part ")] == [
+        f"part {n}" for n in range(len(kernel.parts))
+    ]
+    assert replay(function, "\n".join(made.plan)).body == made.body
+
+
+def test_a_plan_by_hand_keeps_values(sample: Any) -> None:
+    matmul: Sample = sample("matmul")
+    by_hand = replay(
+        matmul.function,
+        """
+        product
+        split i1 guard i1_o i1_i:2 i1_l:4
+        sink i1_l vector
+        sink i1_i unroll
+        split i0 overlap i0_o i0_i:3
+        sink i0_i unroll
+        reorder i1_o i0_o
+        stage b panel i1_o
+        bind i1_o parallel
+        """,
+    )
+    matmul.agrees(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("tile i0 4", "tile is none of split"),
+        ("split i9 guard o i:4", "no loop i9"),
+        ("split i0 guard", "split i0 guard: .*argument"),
+        ("split i0 some o i:4", "some"),
+        ("reorder i0 k0", "the nest has"),
+        ("product", "no sum of products"),
+    ],
+)
+def test_what_a_plan_may_not_do_is_told(sample: Any, line: str, error: str) -> None:
+    with pytest.raises(ScheduleError, match=error):
+        replay(sample("softmax").function, line)
