@@ -162,10 +162,17 @@ class Printer:
         """The text of a value that is named in turn, or returned."""
         return self._resized(self.print(e), e, 1)[0]
 
-    def _resized(self, term: Term, e: Expr, nbytes: int) -> Term:
-        """A vector of bools as a mask of lanes of so many bytes."""
-        if e.dtype != bool_ or e.lanes == 1 or self.dialect.mask == "bool":
+    def _resized(self, term: Term, e: Expr, nbytes: int, lanes: int = 0) -> Term:
+        """A vector of bools, or a bool for each of so many lanes, as a mask of lanes of so many
+        bytes."""
+        lanes = lanes or e.lanes
+        if e.dtype != bool_ or lanes == 1:
             return term
+        if self.dialect.mask == "bool":
+            return self._wide(term, e, lanes)
+        if e.lanes == 1:
+            type_ = f"{_SIGNED[nbytes]}{lanes}"
+            return self._format(self.dialect.vector, type=type_, x=self._mask(term))
         if mask_bytes(e) == nbytes:
             return term
         return self._format(self.dialect.convert, type=f"{_SIGNED[nbytes]}{e.lanes}", x=term[0])
@@ -304,18 +311,23 @@ class Printer:
         if e.op == "not":
             return unary("!" if as_bools else "~", *operands)
         masks = [
-            self._resized(self._wide(term, x, e.lanes), x, mask_bytes(e))
+            self._resized(term, x, mask_bytes(e), e.lanes)
             for term, x in zip(operands, e.args, strict=True)
         ]
         return binary(*(_LOGIC if as_bools else _SIGNS)[e.op], *masks)
 
     def where(self, e: Op, operands: Sequence[Term]) -> Term:
         condition, x, y = operands
-        x, y = (self._wide(t, a, e.lanes) for t, a in zip((x, y), e.args[1:], strict=True))
+        size = e.dtype.itemsize
+        if e.dtype == bool_:
+            size = mask_bytes(e)
+            x, y = (
+                self._resized(t, a, size, e.lanes) for t, a in zip((x, y), e.args[1:], strict=True)
+            )
+        else:
+            x, y = (self._wide(t, a, e.lanes) for t, a in zip((x, y), e.args[1:], strict=True))
         if e.args[0].lanes == 1:
             return conditional(condition, x, y)
-        size = e.dtype.itemsize if e.dtype != bool_ else mask_bytes(e)
-        x, y = (self._resized(t, a, size) for t, a in zip((x, y), e.args[1:], strict=True))
         return call("select", y, x, self._resized(condition, e.args[0], size))
 
     # ------------------------------------------------------------------ conversions

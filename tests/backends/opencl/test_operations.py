@@ -283,3 +283,33 @@ def test_index_arithmetic_beyond_32_bits(device: Device) -> None:
     k = np.arange(N)
     expected = [(k * (1 << 33) + 5) // (1 << 30), (k - 50) // 7, (k - 50) % 8]
     np.testing.assert_array_equal(got, np.concatenate(expected))
+
+
+def test_masks_of_every_size_meet(device: Device) -> None:
+    """Comparisons of 1, 4 and 8 bytes a lane, scalars and bools from memory, in one expression."""
+    lanes = 15
+    i = Var("i", N // lanes)
+    at = Ramp(mul(i, lanes), 1, lanes)
+    arrays = [Array(f"x{n}", dtype, N) for n, dtype in enumerate((uint8, float32, float64, bool_))]
+    small, single, double = (
+        Op("lt", (Load(array, at), Literal(2, array.dtype))) for array in arrays[:3]
+    )
+    stored, one = Load(arrays[3], at), Op("lt", (i, Literal(4)))
+    results = [
+        Op("where", (double, Literal(True, bool_), small)),
+        Op("where", (one, single, double)),
+        Op("where", (stored, one, Op("not", (double,)))),
+        Op("or", (Op("and", (one, double)), Op("xor", (small, stored)))),
+    ]
+    outputs = [Array(f"out{n}", bool_, N) for n in range(len(results))]
+    stores = tuple(Store(out, at, value) for out, value in zip(outputs, results, strict=True))
+    body = For(i, i.extent, "workitem", stores)
+    function = Function("masks", (*outputs, *arrays), len(outputs), (body,))
+    random = np.random.default_rng(0)
+    inputs = [random.integers(0, 4, N).astype(array.dtype.numpy) for array in arrays[:3]]
+    inputs.append(random.integers(0, 2, N).astype(bool))
+    a, b, c = (x < 2 for x in inputs[:3])
+    d, e = inputs[3], np.arange(N) // lanes < 4
+    expected = [c | a, np.where(e, b, c), np.where(d, e, ~c), (e & c) | (a ^ d)]
+    for got, want in zip(run(device, function, inputs), expected, strict=True):
+        np.testing.assert_array_equal(got, want)
