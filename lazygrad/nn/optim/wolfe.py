@@ -9,7 +9,33 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+C1, C2 = 1e-4, 0.9
+
 Point = tuple[float, float, Array, float]  # place, value, gradient, slope along the direction
+
+
+class _Line:
+    """A line through the parameters, and what a good place on it is (Nocedal and Wright 2006)."""
+
+    def __init__(
+        self, at: Callable[[float], tuple[float, Array]], direction: Array, start: Point
+    ) -> None:
+        self.at, self.direction, self.start = at, direction, start
+        self.evaluations = 0
+
+    def look(self, place: float) -> Point:
+        """Evaluate a place."""
+        self.evaluations += 1
+        value, gradient = self.at(place)
+        return place, value, gradient, float(gradient @ self.direction)
+
+    def falls_too_little(self, point: Point) -> bool:
+        """Whether the value falls by less than C1 of what the slope at the start promises."""
+        return point[1] > self.start[1] + C1 * point[0] * self.start[3]
+
+    def is_flat(self, point: Point) -> bool:
+        """Whether the slope is at most C2 of what it is at the start."""
+        return abs(point[3]) <= -C2 * self.start[3]
 
 
 def strong_wolfe(
@@ -20,77 +46,65 @@ def strong_wolfe(
     gradient: Array,
     slope: float,
     tolerance: float,
-    c1: float = 1e-4,
-    c2: float = 0.9,
     max_steps: int = 25,
 ) -> tuple[float, Array, float, int]:
     """(value, gradient, place, number of evaluations) of a place that is good enough.
 
     `at` evaluates a place on the line; `value`, `gradient` and `slope` are those at 0, `t` is the
-    first guess. The value is to fall by c1 of what the slope promises, and the slope to c2 of its
-    size (Nocedal and Wright 2006, algorithms 3.5 and 3.6, by cubic interpolation).
+    first guess.
     """
+    line = _Line(at, direction, (0.0, value, gradient, slope))
+    bracket, steps = _bracket(line, line.look(t), max_steps)
     size = float(np.abs(direction).max())
+    found = bracket[0]
+    if len(bracket) > 1:
+        found = _zoom(line, bracket, max_steps - steps, tolerance / size)
+    return found[1], found[2], found[0], line.evaluations
 
-    def look(place: float) -> Point:
-        value, gradient = at(place)
-        return place, value, gradient, float(gradient @ direction)
 
-    def falls_too_little(point: Point) -> bool:
-        return point[1] > value + c1 * point[0] * slope
-
-    start: Point = (0.0, value, gradient, slope)
-    before, now = start, look(t)
-    steps, evaluations, is_done = 0, 1, False
-    bracket: list[Point] = []
-    while steps < max_steps:
-        if falls_too_little(now) or (steps > 1 and now[1] >= before[1]):
-            bracket = [before, now]
-            break
-        if abs(now[3]) <= -c2 * slope:
-            bracket, is_done = [now], True
-            break
+def _bracket(line: _Line, now: Point, max_steps: int) -> tuple[list[Point], int]:
+    """Two points with a good place between them, or one that is good; and the steps taken."""
+    before = line.start
+    for steps in range(max_steps):
+        if line.falls_too_little(now) or (steps > 1 and now[1] >= before[1]):
+            return [before, now], steps
+        if line.is_flat(now):
+            return [now], steps
         if now[3] >= 0:
-            bracket = [before, now]
-            break
-        low, high = now[0] + 0.01 * (now[0] - before[0]), now[0] * 10
-        place = cubic_minimum(before, now, (low, high))
-        before, now = now, look(place)
-        evaluations += 1
-        steps += 1
-    if steps == max_steps:
-        bracket = [start, now]
+            return [before, now], steps
+        bounds = now[0] + 0.01 * (now[0] - before[0]), now[0] * 10
+        before, now = now, line.look(cubic_minimum(before, now, bounds))
+    return [line.start, now], max_steps
+
+
+def _zoom(line: _Line, bracket: list[Point], max_steps: int, tolerance: float) -> Point:
+    """The best end of a bracket, once it is good, or the bracket is small."""
     is_stuck = False
-    low_end, high_end = (0, 1) if bracket[0][1] <= bracket[-1][1] else (1, 0)
-    while not is_done and steps < max_steps:
-        ends = sorted(point[0] for point in bracket)
-        if (ends[1] - ends[0]) * size < tolerance:
+    low, high = (0, 1) if bracket[0][1] <= bracket[1][1] else (1, 0)
+    for _ in range(max_steps):
+        left, right = sorted(point[0] for point in bracket)
+        if right - left < tolerance:
             break
         place = cubic_minimum(bracket[0], bracket[1])
-        margin = 0.1 * (ends[1] - ends[0])
-        if min(ends[1] - place, place - ends[0]) < margin:
-            if is_stuck or place >= ends[1] or place <= ends[0]:
-                near_end = abs(place - ends[1]) < abs(place - ends[0])
-                place = ends[1] - margin if near_end else ends[0] + margin
-                is_stuck = False
-            else:
-                is_stuck = True
-        else:
-            is_stuck = False
-        now = look(place)
-        evaluations += 1
-        steps += 1
-        if falls_too_little(now) or now[1] >= bracket[low_end][1]:
-            bracket[high_end] = now
-            low_end, high_end = (0, 1) if bracket[0][1] <= bracket[1][1] else (1, 0)
-        else:
-            if abs(now[3]) <= -c2 * slope:
-                is_done = True
-            elif now[3] * (bracket[high_end][0] - bracket[low_end][0]) >= 0:
-                bracket[high_end] = bracket[low_end]
-            bracket[low_end] = now
-    place, value, gradient, _ = bracket[low_end if len(bracket) > 1 else 0]
-    return value, gradient, place, evaluations
+        margin = 0.1 * (right - left)
+        is_near = min(right - place, place - left) < margin
+        if is_near and (is_stuck or not left < place < right):
+            is_right = abs(place - right) < abs(place - left)
+            place = right - margin if is_right else left + margin
+            is_near = False
+        is_stuck = is_near
+        now = line.look(place)
+        if line.falls_too_little(now) or now[1] >= bracket[low][1]:
+            bracket[high] = now
+            low, high = (0, 1) if bracket[0][1] <= bracket[1][1] else (1, 0)
+            continue
+        is_good = line.is_flat(now)
+        if not is_good and now[3] * (bracket[high][0] - bracket[low][0]) >= 0:
+            bracket[high] = bracket[low]
+        bracket[low] = now
+        if is_good:
+            break
+    return bracket[low]
 
 
 def cubic_minimum(first: Point, second: Point, bounds: tuple[float, float] | None = None) -> float:
