@@ -111,15 +111,15 @@ def plan_for(
         walked = Structure(realized)
         walked.walk(outputs)
     key, leaves = walked.key(outputs), walked.leaves
-    gifts = {}
+    donations = {}
     if donated:
         number = {leaf: n for n, leaf in enumerate(leaves)}
-        gifts = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
+        donations = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
     watched = [place.number for place in watching()]
     settings = (
         config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.BOUNDS, config.OPT
     )  # fmt: skip
-    rest = (*gifts.items(), Device.DEFAULT, *settings, *watched)
+    rest = (*donations.items(), Device.DEFAULT, *settings, *watched)
     plan = _plans.get((key, *rest))
     arguments: list[Const] = []
     may_vary = may_vary and config.OPT > 0 and not watched
@@ -128,7 +128,7 @@ def plan_for(
         leaves = [*leaves, *(_argument(constant, device) for constant in arguments)]
         plan = _plans.get((key, *rest))
     if plan is None:
-        plan = _loaded_or_compiled((key, *rest), outputs, leaves, gifts, arguments)
+        plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
         while len(_plans) >= MAX_PLANS:
             _plans.pop(next(iter(_plans)))
         _plans[key, *rest] = plan
@@ -153,7 +153,7 @@ def _loaded_or_compiled(
     key: Key,
     outputs: Sequence[Node],
     leaves: Sequence[Node],
-    gifts: Mapping[int, int],
+    donations: Mapping[int, int],
     arguments: Sequence[Const],
 ) -> Plan:
     """A new plan; from disk, where nobody wants to see or to check how it is made. The last leaves
@@ -165,7 +165,7 @@ def _loaded_or_compiled(
         if plan is None:
             slots, abstract = _over_slots(outputs, leaves, arguments)
             with compiling():
-                plan = compile_graph(abstract, slots, gifts, stages)
+                plan = compile_graph(abstract, slots, donations, stages)
             if on_disk and not stages.has_left_out:
                 saved.save(key, plan)
     return plan
@@ -209,15 +209,15 @@ def compile_graph(
     # Where an output is wanted its own device tells: simplified to a constant it has none.
     devices = [output.device or Device.DEFAULT for output in outputs]
     parts, placed = place([(_bare(n), d) for n, d in zip(graph, devices, strict=True)])
-    gifts = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
+    given = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
     linker = Linker(leaves)
     for part in parts:
         device = Device.get(part.device)
         wanted = [node for node in part.outputs if node.size]
         schedule = make_schedule(wanted, device.machine, stages)
         renamed = dict(zip(wanted, schedule.outputs, strict=True))
-        given = {renamed[node]: leaf for node, leaf in gifts.items() if node in renamed}
-        memory = _through("memory", schedule, At(device.machine, given), stages)
+        taken = {renamed[node]: leaf for node, leaf in given.items() if node in renamed}
+        memory = _through("memory", schedule, At(device.machine, taken), stages)
         launched = [piece for kernel in schedule.kernels for piece in pieces(kernel)]
         launches = [
             compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)

@@ -1,7 +1,7 @@
 """Make chains: kernels that pass on more than the caches hold share their outermost loops.
 
     scores = q @ k.mT                   | for 64 rows of one of many matrices:
-    shares = exp(scores - max(scores))  |     scores, shares = ... of these, in the second cache
+    shares = exp(scores - max(scores))  |     scores, shares = ... of these, in L2
     out = shares @ v / sum(shares)      |     out = ...
 
 What a chain passes on is not stored, so a later kernel that reads it (a gradient's) computes it
@@ -27,8 +27,8 @@ from .ir.rebuild import body_loads, peel, variables
 from .lower import lower
 from .lower.share import share_loops
 
-LARGE = 4  # second caches: what is passed on in memory is at least so large
-SLICE = 4  # second caches: a slice is at most so large
+LARGE = 4  # times L2: what is passed on in memory is at least so large
+SLICE = 4  # times L2: a slice is at most so large
 FLOPS_A_BYTE = 64  # beyond so much arithmetic for a byte saved, memory hardly matters
 FLOPS_AGAIN = 32  # for a byte saved, so much is computed again
 SPAN = 64  # kernels between the first and the last of a chain: the pass stays linear
@@ -286,7 +286,7 @@ class _Finder:
         return needed
 
     def _divided(self, chain: _Chain, needed: set[Node]) -> Kernel:
-        """The chain's kernel, in slices that the second cache holds, where it can be."""
+        """The chain's kernel, in slices that L2 holds, where it can be."""
         stored = {x for n in chain.own for x in self.kernels[n].outputs if x in needed}
         made = [n for k in chain.all for n in self.kernels[k].outputs if self.is_large(n)]
         total = sum(node.nbytes for node in made)

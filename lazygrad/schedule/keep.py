@@ -3,7 +3,7 @@
     softmax:  m = max(x);  s = sum(exp(x - m));  out = exp(x - m) / s
     ->        m = max(x);  e = exp(x - m), kept;  s = sum(e);  out = e / s
 
-The memory is as long as one row, so it stays in the first cache; or as long as LANES rows, where
+The memory is as long as one row, so it stays in L1; or as long as LANES rows, where
 the rows run down columns: those next to each other are computed together.
 """
 
@@ -17,7 +17,7 @@ from ..index import substitute
 from .access import accesses
 from .ir import Kernel, Member, Schedule, axis_variables
 
-ROW_BYTES = 16 << 10  # a longer row leaves the first cache anyway
+ROW_BYTES = 16 << 10  # a longer row leaves L1 anyway
 LANES = 16  # columns that are computed together
 
 
@@ -45,7 +45,7 @@ def _keep(kernel: Kernel) -> Kernel:
 
 
 def _fits(node: Node, position: Expr, kernel: Kernel) -> bool:
-    """Whether what is kept stays in the first cache."""
+    """Whether what is kept stays in L1."""
     columns = axis_variables(node.shape)[-1] in leaves(position)
     nbytes = node.nbytes // kernel.outer * (LANES if columns else 1)
     return nbytes <= ROW_BYTES

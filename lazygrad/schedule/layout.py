@@ -5,7 +5,7 @@ vector is full and aligned at any image size, for convolution, pooling and norma
 a vector loaded for one place of a window serves the next.
 
 Not where most convolutions write what the user reads, which is row-major: a vector's elements would
-be stored apart, whole images from one another, all in the same places of the first cache.
+be stored apart, whole images from one another, all in the same places of L1.
 """
 
 from __future__ import annotations

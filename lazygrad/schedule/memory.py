@@ -81,32 +81,32 @@ def _choose_in_place(
 ) -> dict[Node, Node]:
     """For each node that can take the memory of an input that dies at its kernel: that input."""
     chosen: dict[Node, Node] = {}
-    gifts = dict(donated)
+    donations = dict(donated)
     for k, kernel in sorted(kernels.items(), reverse=True):
         dying = [x for x in kernel.inputs if deaths[x] == k]
         mine = {x for x in dying if x in births}  # made by this schedule, so its to give away
-        wanted = [m for m in kernel.members if m.stored and _candidates(m.node, mine, gifts)]
+        wanted = [m for m in kernel.members if m.stored and _candidates(m.node, mine, donations)]
         if not wanted:
             continue
         readers = _readers(kernel)
         free = set(dying)
         for member in wanted:
             node = member.node
-            for x in _candidates(node, mine, gifts):
+            for x in _candidates(node, mine, donations):
                 if x in free and readers.get(x) == {node: True}:
                     chosen[node] = x
                     free.discard(x)
-                    if node in gifts and x in births:
-                        gifts[x] = gifts[node]  # what takes x's place may begin there
+                    if node in donations and x in births:
+                        donations[x] = donations[node]  # what takes x's place may begin there
                     break
     return chosen
 
 
 def _candidates(node: Node, dying: set[Node], donated: Mapping[Node, Node]) -> list[Node]:
     """Inputs whose memory fits a node: the one donated to it, and those that die."""
-    gift = donated.get(node)
-    gifts = [] if gift is None else [gift]
-    return [x for x in (*gifts, *dying) if x.dtype == node.dtype and x.size == node.size]
+    donation = donated.get(node)
+    donations = [] if donation is None else [donation]
+    return [x for x in (*donations, *dying) if x.dtype == node.dtype and x.size == node.size]
 
 
 def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:

@@ -36,7 +36,7 @@ from ..graph.ir import (
 from ..graph.ir.cost import arithmetic
 
 MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
-BROADCAST = 2.0  # loading an element that stays in a register or in the first cache
+BROADCAST = 2.0  # loading an element that stays in a register or in L1
 GUARD = 3.0  # testing whether an index lies inside
 MIN_REUSE = 3  # a contraction uses each element of both factors at least so often
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers

@@ -65,8 +65,8 @@ def _layout(function: Function) -> tuple[dict[Array, int], int]:
         if isinstance(stmt, Alloc) and stmt.array.scope == "local" and stmt.array not in offsets:
             offsets[stmt.array] = total
             nbytes = stmt.array.size * stmt.array.dtype.itemsize
-            # One line more than needed, so that arrays of a power of two in size do not all
-            # compete for the same sets of the cache.
+            # One line more than needed: arrays of a power of two in size would conflict in the
+            # same sets of the cache.
             total += -(-nbytes // ALIGNMENT) * ALIGNMENT + ALIGNMENT
     return offsets, total
 

@@ -133,10 +133,10 @@ class CPUProgram:
 
     def _launch_table(self, launches: Sequence[Launch], shared: Sequence[bool]) -> Table:
         table = np.zeros((len(launches), LAUNCH_WORDS), np.int64)
-        meets = meetings([launch.barrier for launch in launches], shared)
+        waits = barriers_before([launch.barrier for launch in launches], shared)
         position = self._arguments.ctypes.data
         for row, launch in enumerate(launches):
-            table[row] = (self._kernels[row].address, position, shared[row], meets[row])
+            table[row] = (self._kernels[row].address, position, shared[row], waits[row])
             position += 8 * len(launch.slots)
         return table
 
@@ -176,27 +176,27 @@ def _source(launch: Launch, target: Target) -> Source:
     return Source(codegen(loops, target), scratch_bytes(loops), parallel)
 
 
-def meetings(barriers: Sequence[bool], shared: Sequence[bool]) -> list[bool]:
-    """Before which launches all threads must meet.
+def barriers_before(barriers: Sequence[bool], shared: Sequence[bool]) -> list[bool]:
+    """Before which launches all threads wait for one another.
 
-    One that waits need not meet where only thread 0 has worked and is to go on; but then the next
+    No barrier is needed where only thread 0 has worked and is to go on; but then the next
     launch that others take part in must.
     """
     result: list[bool] = []
-    ran, owed = "nothing", False  # since all last met
+    ran, owed = "nothing", False  # since the last barrier
     for barrier, by_all in zip(barriers, shared, strict=True):
         waits = barrier or owed
-        meets = waits and (ran == "all" or (ran == "one" and by_all))
-        owed = waits and not meets and ran == "one"
-        ran = "all" if by_all or (ran == "all" and not meets) else "one"
-        result.append(meets)
+        needed = waits and (ran == "all" or (ran == "one" and by_all))
+        owed = waits and not needed and ran == "one"
+        ran = "all" if by_all or (ran == "all" and not needed) else "one"
+        result.append(needed)
     return result
 
 
 # Rough rates of one core, to tell work that is worth sharing; and what sharing costs.
 FLOPS_PER_SECOND = 20e9
 BYTES_PER_SECOND = 10e9
-WORTH_MEETING = 4e-6  # seconds of one launch
+WORTH_A_BARRIER = 4e-6  # seconds of one launch
 WORTH_WAKING = 40e-6  # seconds of all shared launches of a program
 
 
@@ -211,6 +211,6 @@ def who_runs(functions: Sequence[Function], parallel: Sequence[bool]) -> list[bo
     for function, can_share in zip(functions, parallel, strict=True):
         seconds = _seconds(function)
         unknown = function.flops == function.bytes == 0
-        shared.append(can_share and (unknown or seconds >= WORTH_MEETING))
+        shared.append(can_share and (unknown or seconds >= WORTH_A_BARRIER))
         total += (WORTH_WAKING if unknown else seconds) * shared[-1]
     return shared if total >= WORTH_WAKING else [False] * len(shared)

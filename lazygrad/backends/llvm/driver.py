@@ -1,14 +1,14 @@
 """The native code that runs a program's kernels: one call a program, whatever its length.
 
 All threads of a team walk the same table of launches. A launch is run by every thread (each does
-its share) or by thread 0 alone; where it must wait for those before it, the threads meet first. The
+its share) or by thread 0 alone; where it must wait for those before it, a barrier comes first. The
 caller is thread 0; the others wait between programs, at first spinning, then asleep.
 
 Words below are 8 bytes. Three blocks of memory are shared between this code and Python:
 
     program    count of launches | launches | count of arguments | arguments
                | of each its slot, and the bytes into that where it begins | times or 0 | clock
-    launch     kernel | its arguments | 1: shared by all threads | 1: meet before
+    launch     kernel | its arguments | 1: shared by all threads | 1: a barrier before
     control    what the team shares, at the offsets below, a cache line each so that threads that
                wait for one word do not disturb those who write another
 """
@@ -27,7 +27,7 @@ THREADS = 72
 SCRATCH = 80  # thread 0's scratch block
 SCRATCH_STEP = 88  # from one thread's scratch block to the next
 BASE = 96  # what `arrived` was when the program began
-ARRIVED = 128  # counts arrivals at meetings, over all programs
+ARRIVED = 128  # counts arrivals at barriers, over all programs
 SLEEPERS = 192
 MUTEX = 256
 CONDITION = 384
@@ -77,13 +77,13 @@ done:
   ret void
 }
 
-; Wait until all threads are here for the `meeting`th time in this program.
-define internal void @meet(ptr %control, i64 %threads, i64 %meeting) {
+; Wait until all threads are at barrier number `barrier` of this program.
+define internal void @barrier(ptr %control, i64 %threads, i64 %barrier) {
 entry:
   %arrived.at = getelementptr i8, ptr %control, i64 $ARRIVED
   %base.at = getelementptr i8, ptr %control, i64 $BASE
   %base = load i64, ptr %base.at
-  %wanted = mul i64 %threads, %meeting
+  %wanted = mul i64 %threads, %barrier
   %target = add i64 %base, %wanted
   %before = atomicrmw add ptr %arrived.at, i64 1 seq_cst
   br label %look
@@ -117,7 +117,7 @@ define internal i64 @now(i32 %clock) {
   ret i64 %nanoseconds
 }
 
-; One thread's way through the launches. With times wanted, all meet first and after each launch.
+; One thread's way through the launches. With times wanted, barriers are before and after each.
 define internal void @walk(ptr %control, ptr %program, i64 %thread, i64 %threads) {
 entry:
   %count = load i64, ptr %program
@@ -140,15 +140,15 @@ entry:
 start:
   br i1 %alone, label %begin, label %assemble
 assemble:
-  call void @meet(ptr %control, i64 %threads, i64 1)
+  call void @barrier(ptr %control, i64 %threads, i64 1)
   br label %begin
 begin:
-  %meetings.begun = phi i64 [ 0, %start ], [ 1, %assemble ]
+  %barriers.begun = phi i64 [ 0, %start ], [ 1, %assemble ]
   %began = call i64 @now(i32 %clock)
   br label %head
 head:
   %n = phi i64 [ 0, %entry ], [ 0, %begin ], [ %n.next, %next ]
-  %meetings = phi i64 [ 0, %entry ], [ %meetings.begun, %begin ], [ %meetings.then, %next ]
+  %barriers = phi i64 [ 0, %entry ], [ %barriers.begun, %begin ], [ %barriers.then, %next ]
   %time = phi i64 [ 0, %entry ], [ %began, %begin ], [ %time.then, %next ]
   %more = icmp slt i64 %n, %count
   br i1 %more, label %launch, label %end
@@ -165,13 +165,13 @@ launch:
   %wait.word = load i64, ptr %wait.at
   %wait.flag = icmp ne i64 %wait.word, 0
   %wait = select i1 %alone, i1 false, i1 %wait.flag
-  br i1 %wait, label %meeting, label %go
-meeting:
-  %meetings.one = add i64 %meetings, 1
-  call void @meet(ptr %control, i64 %threads, i64 %meetings.one)
+  br i1 %wait, label %barrier, label %go
+barrier:
+  %barriers.one = add i64 %barriers, 1
+  call void @barrier(ptr %control, i64 %threads, i64 %barriers.one)
   br label %go
 go:
-  %meetings.now = phi i64 [ %meetings, %launch ], [ %meetings.one, %meeting ]
+  %barriers.now = phi i64 [ %barriers, %launch ], [ %barriers.one, %barrier ]
   %mine = or i1 %shared.flag, %first
   br i1 %mine, label %run, label %ran
 run:
@@ -181,10 +181,10 @@ run:
 ran:
   br i1 %timed, label %measure, label %next
 measure:
-  %meetings.two = add i64 %meetings.now, 1
+  %barriers.two = add i64 %barriers.now, 1
   br i1 %alone, label %stop, label %gather
 gather:
-  call void @meet(ptr %control, i64 %threads, i64 %meetings.two)
+  call void @barrier(ptr %control, i64 %threads, i64 %barriers.two)
   br label %stop
 stop:
   br i1 %first, label %note, label %next
@@ -195,16 +195,16 @@ note:
   store i64 %taken, ptr %taken.at
   br label %next
 next:
-  %meetings.then = phi i64
-    [ %meetings.now, %ran ], [ %meetings.two, %stop ], [ %meetings.two, %note ]
+  %barriers.then = phi i64
+    [ %barriers.now, %ran ], [ %barriers.two, %stop ], [ %barriers.two, %note ]
   %time.then = phi i64 [ %time, %ran ], [ %time, %stop ], [ %ended, %note ]
   %n.next = add i64 %n, 1
   br label %head
 end:
   br i1 %alone, label %out, label %last
 last:
-  %meetings.last = add i64 %meetings, 1
-  call void @meet(ptr %control, i64 %threads, i64 %meetings.last)
+  %barriers.last = add i64 %barriers, 1
+  call void @barrier(ptr %control, i64 %threads, i64 %barriers.last)
   br label %out
 out:
   ret void

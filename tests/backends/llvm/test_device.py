@@ -15,7 +15,7 @@ import pytest
 from lazygrad import config
 from lazygrad.backends.base import Launch
 from lazygrad.backends.llvm import device as module
-from lazygrad.backends.llvm.device import CPU, meetings, who_runs
+from lazygrad.backends.llvm.device import CPU, barriers_before, who_runs
 from lazygrad.backends.llvm.memory import LARGE, Pool, total_bytes
 from lazygrad.dtypes import float64, int64
 from lazygrad.errors import CompilerError, OutOfMemoryError
@@ -231,8 +231,8 @@ def test_what_llvm_refuses_names_the_function_and_its_text(
         ([1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 1]),
     ],
 )
-def test_meetings(barriers: list[int], shared: list[int], expected: list[int]) -> None:
-    assert meetings([*map(bool, barriers)], [*map(bool, shared)]) == [*map(bool, expected)]
+def test_barriers(barriers: list[int], shared: list[int], expected: list[int]) -> None:
+    assert barriers_before([*map(bool, barriers)], [*map(bool, shared)]) == [*map(bool, expected)]
 
 
 def test_small_work_is_not_shared() -> None:
