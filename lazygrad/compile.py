@@ -296,13 +296,16 @@ def _new_launch(
     lowered: Lowered = _through("kernel", Lowered(kernel, overwritten), at, stages)
     function = lowered.function
     count = min(plan_count(function, at), TRIED) if config.TUNE and config.OPT else 1
-    ways = [replace(at, rank=rank) for rank in range(count)]
-    keys = [_key(function, way) for way in ways]
+    if count > 1:
+        ways = [replace(at, rank=rank) for rank in range(count)]
+        keys = [_key(function, way) for way in ways]
+        quiet = stages.unwatched()
 
-    def finished(n: int) -> Launch:
-        return _finished(function, keys[n], ways[n], device, stages)
+        def finished(n: int) -> Launch:
+            return _finished(function, keys[n], ways[n], device, quiet)
 
-    launch = finished(0) if count == 1 else fastest(keys, finished, device)
+        at = ways[keys.index(fastest(keys, finished, device).key)]
+    launch = _finished(function, _key(function, at), at, device, stages)
     return replace(launch, offsets=lowered.offsets)
 
 

@@ -48,6 +48,12 @@ class Stages:
         self.watchers = [place.watcher() for place in watching()]
         self.has_left_out = False  # a pass that failed
 
+    def unwatched(self) -> Stages:
+        """The same, where nobody is shown what is made."""
+        quiet = Stages()
+        quiet.watchers = []
+        return quiet
+
     def __enter__(self) -> Stages:
         return self
 

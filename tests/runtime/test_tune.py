@@ -88,3 +88,11 @@ def test_tuned_products_have_the_same_values(
         result = (Tensor(a, device="CPU") @ Tensor(b, device="CPU")).numpy()
     np.testing.assert_allclose(result, a @ b, rtol=1e-4, atol=1e-4)
     assert "tuned dot" in capsys.readouterr().err
+
+
+def test_only_the_plan_that_was_chosen_is_shown(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (Tensor(rng.random((64, 64), np.float32), device="CPU").realize() for _ in range(2))
+    with config.override(TUNE=1, DUMP=tmp_path / "dump"):
+        (a @ b).relu().realize()
+    assert len(list((tmp_path / "dump").rglob("*-vectorize.txt"))) == 1
