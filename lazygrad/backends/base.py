@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import CompilerError
 from ..loops.ir import Function
 from ..targets import Machine
 
@@ -34,6 +35,14 @@ class Launch:
     offsets: tuple[int, ...] = ()
     key: str = ""
     plain: Function | None = None
+
+    @property
+    def loops(self) -> Function:
+        """The loops to write code for. Raises CompilerError where they were left out because there
+        was code, and that has been removed since."""
+        if self.key and not self.function.body and (self.plain is None or self.plain.body):
+            raise CompilerError(f"{self.function.name}: its code is not in the cache any more")
+        return self.function
 
     @property
     def as_lowered(self) -> Launch:

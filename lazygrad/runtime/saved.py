@@ -17,6 +17,7 @@ from .. import config
 from ..backends.base import Launch
 from ..cache import DiskCache, source_digest
 from ..dtypes import to_dtype
+from ..errors import CompilerError
 from ..expr import Array
 from ..loops.ir import Function
 from .device import Device
@@ -41,7 +42,7 @@ def load(key: Hashable) -> Plan | None:
         return None
     try:
         return _plan(json.loads(data))
-    except (_MissingError, KeyError, IndexError, TypeError, ValueError):
+    except (_MissingError, CompilerError, KeyError, IndexError, TypeError, ValueError):
         return None
 
 

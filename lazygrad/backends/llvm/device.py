@@ -171,7 +171,7 @@ def _key(launch: Launch) -> str:
 
 def _source(launch: Launch, target: Target) -> Source:
     """The launch's LLVM IR and what running it takes."""
-    loops = launch.function
+    loops = launch.loops
     parallel = any(isinstance(s, For) and s.kind == "parallel" for s in statements(loops.body))
     return Source(codegen(loops, target), scratch_bytes(loops), parallel)
 

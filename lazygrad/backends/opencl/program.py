@@ -81,7 +81,7 @@ class Builder:
         key = launch.key or f"{source_digest()} {digest(launch.function)}"
         code = self.known(key)
         if code is None:
-            code = generate(launch.function, self._facts)
+            code = generate(launch.loops, self._facts)
             fields = (code.name, code.text, code.global_size, code.local_size, code.scratch)
             self.cache.put(self._about + key, json.dumps(fields).encode())
             while len(self._codes) >= KEPT_BUILDS:

@@ -356,3 +356,14 @@ check()
 print(count)
 """
     assert run_program(text, tmp_path) == "20\n"
+
+
+def test_loops_that_were_left_out_are_not_taken_for_none(cpu: CPU) -> None:
+    """Where the code under a key has been removed meanwhile."""
+    function = plus(3)
+    without = Launch(replace(function, body=()), (0, 1), key="gone", plain=function)
+    assert not cpu.cached("gone")
+    with pytest.raises(CompilerError, match="plus: its code is not in the cache any more"):
+        cpu.compile([without])
+    memories = [cpu.upload(np.arange(N)) for _ in range(2)]
+    cpu.compile([without.as_lowered]).run(memories)
