@@ -17,8 +17,8 @@ from .ir import Accumulate, Body, For, If, statements
 from .ir.rebuild import loads, nest, peel, stride, updates_in_place, variables
 from .merge import merge
 
-PARITIES = 3  # iterations of a loop that no tile is made of, as over the parities of a stride
-TAPS = 4  # of a summed one, over the taps of one parity
+PHASES = 3  # iterations of a loop that no tile is made of, as over the phases of a stride
+TAPS = 4  # of a summed one, over the taps of one phase
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _decided(term: Accumulate, inner: Sequence[Var]) -> tuple[Accumulate, set[Va
             summed
             and others
             and all(v.extent <= TAPS for v in summed)
-            and all(v.extent <= PARITIES for v in others)
+            and all(v.extent <= PHASES for v in others)
         ):
             decided.append(condition)
             first |= summed

@@ -69,10 +69,10 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     elif kinds and kinds[-1] == "vector":
         *others, lane = copies
         others, fill = merge(others, fill)
-        turned = turnable(fill, lane, others, lane.extent)
-        if turned is not None:
-            blocks, fill = in_blocks(fill, turned, lane.extent)
-            others = [blocks if v is turned else v for v in others]
+        across = turnable(fill, lane, others, lane.extent)
+        if across is not None:
+            blocks, fill = in_blocks(fill, across, lane.extent)
+            others = [blocks if v is across else v for v in others]
         # what is read may come from memory; what is written stays in a cache, in any order
         read = [x.index for stmt in statements(fill) for e in expressions(stmt) for x in loads(e)]
         copies = [*in_order_of_memory(others, read), lane]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ..expr import Expr, Var
 from .contraction import round_up
 from .cost import operations
-from .cpu.traffic import LINE, PAGE, same_places
+from .cpu.traffic import LINE, PAGE, in_conflict
 from .cpu.transpose import turnable
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
 from .ir.rebuild import loads, peel, stride, updates_in_place
@@ -169,9 +169,9 @@ def _blocks_together(body: Body, other: Var, lane: Var, width: int) -> int:
     """How many blocks to transpose together: where rows are in conflict for the same sets of L1,
     what is left of their lines would be gone when the next block comes."""
     reads = [x for s in body for e in expressions(s) for x in loads(e)]
-    compete = any(stride(x.index, other) == 1 and same_places(x, lane) for x in reads)
+    conflict = any(stride(x.index, other) == 1 and in_conflict(x, lane) for x in reads)
     whole = other.extent % (TRANSPOSED * width) == 0
-    return TRANSPOSED if compete and whole else 1
+    return TRANSPOSED if conflict and whole else 1
 
 
 def _sum_in_panels(s: Schedule, x: str, plan: RowPlan, outer: set[str]) -> None:
@@ -208,7 +208,7 @@ def _vectorize_inner(s: Schedule, stmt: Stmt, plan: RowPlan) -> None:
 
 def _lane_loops(loops: list[Var], body: Body) -> tuple[list[Var], list[Var], Body]:
     """A nest's loops, the last of them the one to vectorize, and the one inside of that, if any:
-    a digit (a parity, say), which fills no vector."""
+    a digit (a phase of a stride, say), which fills no vector."""
     is_digit = len(loops) > 1 and loops[-1].extent <= DIGIT < loops[-2].extent
     if is_digit and _may_exchange(body, *loops[-2:]):
         return loops[:-1], loops[-1:], body

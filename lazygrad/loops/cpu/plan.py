@@ -15,7 +15,7 @@ from math import prod
 from ...expr import Expr, Var
 from ...targets import Machine
 from ..contraction import (
-    PARITIES,
+    PHASES,
     Contraction,
     by_factor,
     bytes_of,
@@ -26,17 +26,17 @@ from ..contraction import (
 from ..ir import Store, statements
 from ..ir.rebuild import stride, variables
 from ..primitives import UNROLL_WHOLE
-from .traffic import Tile, block_of_sum, l2_traffic, same_places
+from .traffic import Tile, block_of_sum, in_conflict, l2_traffic
 
 CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
-L2_BYTES_A_CYCLE = 16  # that one core reads from its second cache
+L2_BYTES_A_CYCLE = 16  # that one core reads from L2
 CYCLES_IN_VECTORS = 0.35  # to copy an element together with those beside it
-CYCLES_A_MISS = 4.0  # to read one that the first cache has not
+CYCLES_A_MISS = 4.0  # to read one that is not in L1
 WAITED = 0.4  # of the cycles for that which the multiplications do not hide
 CYCLES_A_LOAD = 0.125, 0.25  # that they do not hide either: of an element, of a vector
 LOADED_AGAIN = 3  # elements of overlapping windows that LLVM does not keep where registers are few
 CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
-UNEVEN = 4 / 3  # the most work of a parity: of 3 terms one has 2, and the other 1
+UNEVEN = 4 / 3  # the most work of a phase: of 3 terms one has 2, and the other 1
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,9 @@ class _Along:
 
 
 def _scatters(a: Expr, row: Var, inner: Var) -> bool:
-    """Whether a tile's elements of a are not in the first cache when they are needed: it walks
-    from line to line, or its rows are whole pages apart and so compete for the same places."""
-    return operand_stride(a, inner) != 1 or operand_stride(a, row) is None or same_places(a, row)
+    """Whether a tile's elements of a are not in L1 when they are needed: it walks from line to
+    line, or its rows are in conflict for the same sets."""
+    return operand_stride(a, inner) != 1 or operand_stride(a, row) is None or in_conflict(a, row)
 
 
 def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
@@ -281,7 +281,7 @@ def _tile_sizes(
 
 def _cycles(products: int, elements: int, vectors: float, traffic: float, fma_rate: int) -> float:
     """Cycles for one step of a tile: `fma_rate` multiply-adds a cycle and as many loads of vectors,
-    two of elements; each multiply-add takes four; and so many bytes are not in the first cache.
+    two of elements; each multiply-add takes four; and so many bytes are not in L1.
     A vector may lie on two lines of it."""
     waiting = traffic / L2_BYTES_A_CYCLE
     steady = max(products / fma_rate, elements / 2 + vectors / fma_rate, 4.0, waiting)
@@ -314,7 +314,7 @@ def _shared(
         n = extents.get(v, v.extent)
         if n < cores or (c.once and n % cores):
             continue
-        uneven = UNEVEN if v in c.fixed and v.extent <= PARITIES else 1.0
+        uneven = UNEVEN if v in c.fixed and v.extent <= PHASES else 1.0
         cost = multiplying * uneven * round_up(n, cores) / n
         cost += packing_a * (cores if v in only_b else 1)
         cost += packing_b * (cores if v in only_a else 1)

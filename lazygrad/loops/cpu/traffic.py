@@ -1,7 +1,7 @@
 """What a tile of a contraction reads from which cache, and the blocks of its sum that follow.
 
 What all tiles in a row of tiles read again, of the factor that fills vectors, is to stay in the
-first cache; the other factor, and what does not stay, comes from the second.
+L1; the other factor, and what does not stay, comes from L2.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ..ir.rebuild import variables
 
 SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
 SUM_BLOCK_TERMS = 512  # shorter sums are computed in one pass
-L1_SHARE = 1 / 2  # of the first cache for what a tile reuses; the rest streams, or another's
+L1_SHARE = 1 / 2  # of L1 for what a tile reuses; the rest streams, or another's
 LINE = 64  # bytes that a cache fetches at once
-PAGE = 4096  # bytes; a first cache tells places apart by their offset in a page
+PAGE = 4096  # bytes; the offset in a page says in which set of L1 a place may be
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def block_of_sum(
     """The summed loop to block, and into how many parts, where one pass reads too much.
 
     Taken outside of the output's loops, each part's share of both factors is read from memory
-    once; what a tile needs of b stays in the first cache from one row of tiles to the next.
+    once; what a tile needs of b stays in L1 from one row of tiles to the next.
     """
     loops = (*c.outer, *c.inner)
     small = bytes_of(c.a, loops) + bytes_of(c.b, loops) <= SUM_BLOCK_BYTES
@@ -69,18 +69,18 @@ def l2_traffic(
     sum_block: tuple[Var, int] | None,
     machine: Machine,
 ) -> float:
-    """The bytes that a tile reads from the second cache for each term: all of a's rows, and of b
-    what the first cache does not keep from the tile before."""
+    """The bytes that a tile reads from L2 for each term: all of a's rows, and of b what L1 does not
+    keep from the tile before."""
     (a, b), extents = factors, _within(c, tiles, sum_block)
     of_b = window(b, packed, extents)
-    crowd = prod(t.size for t in tiles if not packed and same_places(b, t.var))
+    crowd = prod(t.size for t in tiles if not packed and in_conflict(b, t.var))
     missing = max(0, of_b - machine.l1_bytes / 2 / crowd)
     return (window(a, False, extents) + missing) / prod(extents[v] for v in c.inner)
 
 
-def same_places(e: Expr, var: Var) -> bool:
-    """Whether what e reads in a loop's iterations competes for the same places of the first cache:
-    it lies whole pages apart."""
+def in_conflict(e: Expr, var: Var) -> bool:
+    """Whether what e reads in a loop's iterations is in conflict for the same sets of L1: it lies
+    whole pages apart."""
     apart = operand_stride(e, var)
     return apart is not None and apart != 0 and apart * e.dtype.itemsize % PAGE == 0
 

@@ -2,7 +2,7 @@
 
     serial k in 16: serial m in 128: tile[k*128 + m] = a[m*K + k]
     ->
-    workitem filler in 256: unroll turn in 2: vector lane in 4:     p = turn*256 + filler
+    workitem filler in 256: unroll round in 2: vector lane in 4:     p = round*256 + filler
         tile[(p % 4 * 4 + lane)*132 + p // 4] = a[p // 4 * K + p % 4 * 4 + lane]
 
 Neighbouring items read neighbouring memory, a vector at once where all of them are aligned.
@@ -47,8 +47,9 @@ def share_fill(fill: Stmt, items: int) -> For:
     if names:
         extents[-1] //= width
     count = math.prod(extents)
-    filler, turn, lane = Var("filler", items), Var("turn", -(-count // items)), Var("lane", width)
-    position = add(mul(turn, items), filler)
+    filler, rounds = Var("filler", items), Var("round", -(-count // items))
+    lane = Var("lane", width)
+    position = add(mul(rounds, items), filler)
     values: dict[Expr, Expr] = dict(zip(names, unflatten(position, extents), strict=True))
     body: Body = (store,)
     if near is not None and width > 1:
@@ -57,7 +58,7 @@ def share_fill(fill: Stmt, items: int) -> For:
     body = substitute_body(body, values)
     if count % items:
         body = (If(less(position, count), body),)
-    return For(filler, items, "workitem", nest([turn], body, "unroll"))
+    return For(filler, items, "workitem", nest([rounds], body, "unroll"))
 
 
 def load_width(store: Store, var: Var) -> int:

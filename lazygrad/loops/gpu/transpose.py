@@ -94,7 +94,7 @@ def squares(body: Body, var: str, last: str, items: int) -> Body:
     body = substitute_body(body, {in_y: add(mul(step, rows), item_y), in_x: item_x})
     if step.extent > 1:
         body = sunk(body, step, "unroll")
-    group = (
+    group: Body = (
         *(s for s in before if isinstance(s, Alloc)),
         *(share_fill(s, rows * SIDE) for s in before if isinstance(s, For)),
         Barrier(),
@@ -102,11 +102,9 @@ def squares(body: Body, var: str, last: str, items: int) -> Body:
     )
     others = [square_y if v is y else v for v in loops[:-1]]
     groups = [v for v in (*others, square_x) if v.extent > 1] or [square_x]
-    return (
-        nest(groups, group, "workgroup")
-        if len(groups) > 1 or groups[0].extent > 1
-        else (For(square_x, 1, "workgroup", group),)
-    )
+    for v in reversed(groups):
+        group = (For(v, v.extent, "workgroup", group),)
+    return group
 
 
 def _replaced(old: Expr, new: Expr, e: Expr) -> Expr:
