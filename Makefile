@@ -10,7 +10,7 @@ PIP := $(IN_VENV) -m pip --disable-pip-version-check install
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test slow parity core lint format bench clean
+.PHONY: help mnist test slow parity core operations lint format bench clean
 
 help:
 	@echo "make mnist    train a network on MNIST (ARGS=\"--model mlp\" and more: see examples/mnist.py)"
@@ -18,6 +18,7 @@ help:
 	@echo "make slow     the slow tests: training to the accuracy that is claimed"
 	@echo "make parity   the tests that compare with PyTorch"
 	@echo "make core     some of these with OPT=0: by the core of the compiler alone"
+	@echo "make operations  the table of PyTorch's operations in docs/, written anew"
 	@echo "make lint     ruff and mypy;  make format  lets ruff write"
 	@echo "make bench    the benchmarks"
 	@echo "make clean    remove .venv and what tools left behind"
@@ -37,6 +38,9 @@ parity: $(VENV)/parity.stamp
 core: $(VENV)/parity.stamp
 	OPT=0 $(IN_VENV) -m pytest -m "parity and not slow" tests/parity/test_elementwise.py \
 	  tests/parity/test_reduce.py tests/parity/test_autograd.py tests/parity/test_views.py $(ARGS)
+
+operations: $(VENV)/parity.stamp
+	$(IN_VENV) -m tests.parity.operations
 
 lint: $(VENV)/dev.stamp
 	$(IN_VENV) -m ruff check .

@@ -51,9 +51,11 @@ def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor
 asarray = as_tensor
 
 
-def scalar_tensor(value: Number, dtype: Any = None, device: str | None = None) -> Tensor:
+def scalar_tensor(
+    value: Number, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of shape () of one number, of the default float unless `dtype` says otherwise."""
-    return Tensor.full((), value, dtype or float, device)
+    return Tensor.full((), value, dtype or float, device, requires_grad)
 
 
 def randint(
@@ -112,19 +114,24 @@ def where(condition: Tensor, x: Any = None, y: Any = None) -> Any:
     return condition.where(x, y)
 
 
-def tril_indices(row: int, col: int, offset: int = 0, dtype: Any = None) -> Tensor:
+def tril_indices(
+    row: int, col: int, offset: int = 0, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """The row and column numbers (2, n) of a matrix's elements on and below a diagonal."""
-    return Tensor(np.stack(np.tril_indices(row, offset, col)), dtype or int)
+    return Tensor(np.stack(np.tril_indices(row, offset, col)), dtype or int, device)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, dtype: Any = None) -> Tensor:
+def triu_indices(
+    row: int, col: int, offset: int = 0, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """The row and column numbers (2, n) of a matrix's elements on and above a diagonal."""
-    return Tensor(np.stack(np.triu_indices(row, offset, col)), dtype or int)
+    return Tensor(np.stack(np.triu_indices(row, offset, col)), dtype or int, device)
 
 
-def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
     """The shape that all the shapes broadcast to. Raises ShapeError where there is none."""
-    return broadcast_shape("broadcast_shapes", *(tuple(shape) for shape in shapes))
+    given = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    return broadcast_shape("broadcast_shapes", *given)
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:

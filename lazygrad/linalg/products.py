@@ -22,8 +22,8 @@ def matmul(A: Tensor, B: Tensor) -> Tensor:
 
 def cross(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
     """The vector product along an axis of size 3."""
-    if x.ndim != y.ndim:
-        raise ShapeError(f"linalg.cross: {x.shape} and {y.shape} have not as many axes")
+    if x.ndim != y.ndim or not x.shape[dim] == y.shape[dim] == 3:
+        raise ShapeError(f"linalg.cross: axis {dim} of {x.shape} and {y.shape} should have size 3")
     return x.cross(y, dim)
 
 
@@ -39,8 +39,7 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
 
 def vander(x: Tensor, N: int | None = None) -> Tensor:
     """(..., n) -> (..., n, N): the powers 0 to N - 1 of each element; N is n unless given."""
-    if not x.shape:
-        raise ShapeError("linalg.vander: needs vectors, shape is ()")
+    x = x.atleast_1d()
     count = x.shape[-1] if N is None else N
     columns = [x.ones_like(), *[x] * (count - 1)]
     return stack(columns[:count], -1).cumprod(-1).cast(x.dtype if x.dtype.is_float else int)
@@ -96,7 +95,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     if n < 0:
         return matrix_power(inv(A), -n)
     if n == 0:
-        return Tensor.eye(x.shape[-1], dtype=A.dtype).expand(x.shape).clone()
+        return x._derived(Tensor.eye(x.shape[-1], dtype=A.dtype).expand(x.shape).node)
     factors = []
     while n:
         if n & 1:

@@ -103,7 +103,7 @@ def slogdet(A: Tensor) -> SignLog:
 
     x = matrices("slogdet", A, square=True)
     sign, log = on_host("slogdet", lambda x: tuple(np.linalg.slogdet(x)), [x], rule)
-    return SignLog(sign.detach().cast(A.dtype), log.cast(A.dtype))
+    return SignLog(sign.cast(A.dtype), log.cast(A.dtype))
 
 
 def logdet(A: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ def det(A: Tensor) -> Tensor:
 def _adjugate(A: Tensor, det: Tensor) -> Tensor:
     """det A * A^-1; by the singular value decomposition where some A is singular."""
     values = np.asarray(A.detach().numpy())
-    if np.all(np.linalg.cond(values) < 1 / np.finfo(values.dtype).eps):
+    if not values.size or np.all(np.linalg.cond(values) < 1 / np.finfo(values.dtype).eps):
         return det.unsqueeze(-1).unsqueeze(-1) * inv(A)
     u, s, vh = (Tensor(part) for part in np.linalg.svd(values))
     n = s.shape[-1]

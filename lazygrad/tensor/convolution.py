@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Add, Fold, Node, Shape, Window, window_count
 from .arguments import per_axis
@@ -217,6 +217,8 @@ class Convolution(Contraction):
             return self._derived(node, weight)
         if bias.shape != (node.shape[1],):
             raise ShapeError(f"{name}: bias {bias.shape} for {node.shape[1]} output channels")
+        if bias.dtype.is_float and not node.dtype.is_float:
+            raise DTypeError(f"{name}: a bias of {bias.dtype} for an input of {node.dtype}")
         b = build.reshape(bias._node, (1, node.shape[1], *(1,) * (len(node.shape) - 2)))
         b = cast_node(b, node.dtype)
         return self._derived(Add(node, broadcast_node(name, b, node.shape)), weight, bias)

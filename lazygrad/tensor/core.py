@@ -298,9 +298,12 @@ class TensorCore(Sharing, metaclass=HasMode):
         """The values in the dtype of `other`."""
         return self.cast(other.dtype)
 
-    def to(self, target: Any, dtype: Any = None) -> Self:
-        """On another device (a name), or in another dtype, or both: `x.to("GPU", float16)`."""
-        moved = self
+    def to(
+        self, target: Any = None, dtype: Any = None, non_blocking: bool = False, copy: bool = False
+    ) -> Self:
+        """On another device (a name), or in another dtype, or both: `x.to("GPU", float16)`. With
+        `copy` never this tensor itself; `non_blocking` says nothing here, where all is lazy."""
+        moved = self.clone() if copy else self
         if isinstance(target, TensorCore):
             target, dtype = target.device, target.dtype
         if isinstance(target, str) and not _names_dtype(target):

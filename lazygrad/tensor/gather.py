@@ -335,16 +335,27 @@ class Gathering(Indexing):
 
     @rounded_once()
     def quantile(
-        self, q: float | Sequence[float], axis: int | None = None, keepdim: bool = False
+        self,
+        q: float | Sequence[float] | TensorCore,
+        axis: int | None = None,
+        keepdim: bool = False,
+        interpolation: str = "linear",
     ) -> Self:
-        """The value below which a share q of the values along an axis (or of all) lies, between
-        two values in proportion; several shares are a new first axis. nan where there is one."""
+        """The value below which a share q of the values along an axis (or of all) lies; several
+        shares are a new first axis. Between two values it is in proportion, or the "lower", the
+        "higher", the "nearest" or the "midpoint". nan where there is one."""
         self._float_only("quantile")
+        if interpolation not in ("linear", "lower", "higher", "nearest", "midpoint"):
+            raise ArgumentError(f"quantile: interpolation {interpolation!r} is not known")
+        q = q.tolist() if isinstance(q, TensorCore) else q
+        assert not isinstance(q, TensorCore)
         shares = [q] if isinstance(q, (int, float)) else list(q)
         if not all(0 <= share <= 1 for share in shares):
             raise ValueError(f"quantile: {q} is not in [0, 1]")
         x = self.flatten() if axis is None else self
         place = normalized_axis("quantile", 0 if axis is None else axis, x.ndim)
+        if not x.shape:
+            return self.reshape(1).quantile(q, 0, False, interpolation)
         n = x.shape[place]
         if not n:
             raise ShapeError(f"quantile: axis {axis} of {self.shape} is empty")
@@ -355,7 +366,12 @@ class Gathering(Indexing):
             rank = share * (n - 1)
             low = int(rank)
             below, above = (values.narrow(place, i, 1) for i in (low, math.ceil(rank)))
-            part = nan.where(float("nan"), below.lerp(above, rank - low))
+            between = rank - low
+            way = {
+                "linear": between, "lower": 0, "higher": math.ceil(between),
+                "nearest": round(rank) - low, "midpoint": math.ceil(between) / 2,
+            }[interpolation]  # fmt: skip
+            part = nan.where(float("nan"), below.lerp(above, way))
             if axis is None:
                 part = part.reshape((1,) * self.ndim if keepdim else ())
             found.append(part if keepdim or axis is None else part.squeeze(place))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Self, cast
 
 from ..dtypes import bool_
-from ..errors import DTypeError, RangeError, ShapeError
+from ..errors import ArgumentError, DTypeError, RangeError, ShapeError
 from ..graph import build, ir
 from ..graph.ir import Shape
 from .arguments import normalized_axes, normalized_axis, shape_of, whole_size
@@ -243,6 +243,10 @@ class Movement(Functions):
         before and behind this tensor's first."""
         if not self.shape:
             raise ShapeError("diff: a tensor of shape () has no axis")
+        if n <= 0:
+            if n < 0:
+                raise ArgumentError(f"diff: {n} times")
+            return self.clone()
         axis = normalized_axis("diff", axis, self.ndim)
         parts = [part for part in (prepend, self, append) if part is not None]
         x: Any = self.clone() if len(parts) == 1 else type(self).cat(parts, axis=axis)  # type: ignore

@@ -65,7 +65,7 @@ class Sets(Gathering):
         values = self.numpy().reshape(-1) if axis is None else self.numpy()
         place = 0 if axis is None else normalized_axis("unique_consecutive", axis, self.ndim)
         rows = np.moveaxis(values, place, 0)
-        differs = (rows[1:] != rows[:-1]).reshape(max(len(rows) - 1, 0), -1).any(axis=1)
+        differs = (rows[1:] != rows[:-1]).any(axis=tuple(range(1, rows.ndim)))
         starts = np.flatnonzero(np.concatenate([np.ones(min(len(rows), 1), bool), differs]))
         found = np.moveaxis(rows[starts], 0, place)
         counts = np.diff(np.append(starts, len(rows)))
