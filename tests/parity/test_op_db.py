@@ -27,7 +27,14 @@ def test_samples_agree_as_the_page_says(name: str) -> None:
     torch.set_num_threads(1)
     report = operations.check(name, compile_them=False)
     report.dtypes = set(ROWS[name].split(" | ")[2].split())
-    assert operations.row(report) == f"| `{name}` | {ROWS[name]} |", "\n".join(report.faults)
+    now, page = operations.row(report), f"| `{name}` | {ROWS[name]} |"
+    told = "\n".join([now, page, *report.faults])
+    # as many samples agree, and as many inputs are refused, as the page says, or more
+    numbers = [[int(n) for n in re.findall(r"\b\d+\b", row.split("`")[2])] for row in (now, page)]
+    assert len(numbers[0]) == len(numbers[1]), told
+    assert all(a >= b for a, b in zip(*numbers, strict=True)), told
+    if now != page:
+        warnings.warn(f"`make operations` makes {page} to {now}", stacklevel=1)
 
 
 @pytest.mark.parametrize("name", ROWS)
