@@ -19,7 +19,7 @@ from ..expr import Array, Broadcast, Expr, Literal, Load, Ramp, Var
 from ..index import add, minimum, mul, sub, substitute
 from ..targets import Machine
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
-from .ir.rebuild import loads, replace_arrays, substitute_body, variables
+from .ir.rebuild import Names, loads, names_in, replace_arrays, substitute_body, variables
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,17 @@ def cascade(body: Body, machine: Machine) -> Body:
 
     Requires: loops that are vectorized and unrolled. Ensures: equal values, sums in another order.
     """
-    return _Cascade(machine).body(body, (), frozenset())[0]
+    return _Cascade(machine, names_in(body, Array)).body(body, (), frozenset())[0]
 
 
 class _Cascade:
     """The pass for one machine."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.gpu = machine.gpu
+    def __init__(self, machine: Machine, names: Names) -> None:
+        self.gpu, self.names = machine.gpu, names
         # A tile of sums uses what it reads several times, and leaves no registers for the sums of
         # all blocks: each block reloads and stores them.
         self.tile = _Limits(machine.thresholds.tile_terms, machine.thresholds.tile_block)
-        self.parts = 0
 
     def body(self, body: Body, before: _Preceding, around: frozenset[Var]) -> tuple[Body, _Terms]:
         """A body inside of the loops `around`, and the terms that it adds."""
@@ -96,8 +95,7 @@ class _Cascade:
             if not starts:
                 break
             size = _size(loop.var.extent, block // max(long[a] for a in starts))
-            parts = {a: replace(a, name=f"{a.name}_part{self.parts}") for a in starts}
-            self.parts += 1
+            parts = {a: replace(a, name=self.names.new(f"{a.name}_part")) for a in starts}
             allocs += [Alloc(part) for part in parts.values()]
             loop, terms = _in_blocks(loop, terms, size, starts, parts)
         own = loop.kind in ("serial", "unroll", "vector")  # of others each item has its own sums

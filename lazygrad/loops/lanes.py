@@ -17,8 +17,8 @@ from ..expr import Array, Expr, Literal, Load, Ramp, ReduceLanes, Var
 from ..graph.ir import identity
 from ..index import add, less, mul
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
-from .ir.rebuild import nest, peel, rename_array, rename_own, substitute_body
-from .primitives import in_bodies, sunk
+from .ir.rebuild import apart, map_bodies, nest, peel, rename_array, substitute_body
+from .primitives import sunk
 
 
 def lanes(body: Body, var: str, width: int, copies: int) -> Body:
@@ -38,7 +38,7 @@ def lanes(body: Body, var: str, width: int, copies: int) -> Body:
                 inside = loops[depth - 1].body
                 result += split_lanes([x.var for x in loops[:depth]], inside, width, copies)
             else:
-                result.append(in_bodies(stmt, visit))
+                result.append(map_bodies(stmt, visit))
         return tuple(result)
 
     return visit(body)
@@ -67,7 +67,7 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
         start = add(mul(tail, width), whole * lanes)
         masked = rest % width != 0
         last = _block(body, k, start, width, k.extent if masked else None)
-        inside += nest([tail], rename_own(last, "tail"))
+        inside += nest([tail], apart(last, tuple(inside)))
     return (*before, *nest(outer, tuple(inside)), *after)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..expr import Array, Expr, Load, Var, rewrite
+from ..expr import Array, Expr, Load, Var, parts, rewrite
 from ..index import flatten, substitute
 from .contraction import factors
 from .cpu.transpose import turnable
@@ -99,28 +99,10 @@ def _line(operand: Expr, loops: Sequence[For]) -> For | None:
 def _loops_around(body: Sequence[Stmt], operand: Expr) -> list[For]:
     """The loops of the body that enclose the operand's use, outermost first."""
     for stmt in body:
-        if any(_contains(e, operand) for e in expressions(stmt)):
+        if operand in parts(*expressions(stmt)):
             return [stmt] if isinstance(stmt, For) else []
         for inner in bodies(stmt):
             found = _loops_around(inner, operand)
-            if found or any(_uses(s, operand) for s in inner):
+            if found or operand in parts(*(e for s in statements(inner) for e in expressions(s))):
                 return [stmt, *found] if isinstance(stmt, For) else found
     return []
-
-
-def _uses(stmt: Stmt, operand: Expr) -> bool:
-    return any(_contains(e, operand) for e in expressions(stmt)) or any(
-        _uses(s, operand) for inner in bodies(stmt) for s in inner
-    )
-
-
-def _contains(e: Expr, part: Expr) -> bool:
-    stack, seen = [e], set()
-    while stack:
-        top = stack.pop()
-        if top is part:
-            return True
-        if top not in seen:
-            seen.add(top)
-            stack.extend(top.operands)
-    return False

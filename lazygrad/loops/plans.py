@@ -21,7 +21,7 @@ from .gpu.contract import blocks, fills_blocks, schedule_product
 from .gpu.rows import share
 from .gpu.transpose import squares
 from .ir import Body, For, Function, If, Stmt
-from .ir.rebuild import nest, peel, rename_own
+from .ir.rebuild import apart, nest, peel
 from .lanes import lanes
 from .pack import stage
 from .primitives import Schedule
@@ -107,9 +107,9 @@ def _in_parts(body: Body, change: Callable[[Body, int], Body]) -> Body:
     number = 0
     for stmt in inside:
         if isinstance(stmt, For):
-            result += rename_own(change((stmt,), number), f"s{number}")
+            result += apart(change((stmt,), number), tuple(result))
         elif isinstance(stmt, If):
-            result.append(replace(stmt, body=rename_own(change(stmt.body, number), f"s{number}")))
+            result.append(replace(stmt, body=apart(change(stmt.body, number), tuple(result))))
         else:
             result.append(stmt)
         number += isinstance(stmt, (For, If))

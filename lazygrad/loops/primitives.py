@@ -28,12 +28,13 @@ from ..expr import Array, Expr, Literal, Load, Ramp, Var
 from ..index import add, all_of, at_least, flatten, less, minimum, mod, mul, sub
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
 from .ir.rebuild import (
+    apart,
     body_loads,
     guard_loads,
+    map_bodies,
     nest,
     peel,
     rename_array,
-    rename_own,
     substitute_body,
     variables,
 )
@@ -109,7 +110,7 @@ class Schedule:
 def _without_single(body: Body) -> Body:
     result: list[Stmt] = []
     for stmt in body:
-        stmt = in_bodies(stmt, _without_single)
+        stmt = map_bodies(stmt, _without_single)
         is_single = isinstance(stmt, For) and stmt.var.extent == 1
         if isinstance(stmt, For) and is_single and stmt.kind in ("serial", "unroll", "vector"):
             result += stmt.body
@@ -135,23 +136,13 @@ def at_loop(body: Body, name: str, change: Callable[[For], Body]) -> Body:
                 found = True
                 result += change(stmt)
             else:
-                result.append(in_bodies(stmt, visit))
+                result.append(map_bodies(stmt, visit))
         return tuple(result)
 
     body = visit(body)
     if not found:
         raise ScheduleError(f"no loop {name}; there are {', '.join(loops_of(body)) or 'none'}")
     return body
-
-
-def in_bodies(stmt: Stmt, change: Callable[[Body], Body]) -> Stmt:
-    """A statement with the bodies that it holds changed."""
-    match stmt:
-        case For():
-            return replace(stmt, body=change(stmt.body))
-        case If():
-            return replace(stmt, body=change(stmt.body), otherwise=change(stmt.otherwise))
-    return stmt
 
 
 def digits_of(words: Sequence[str]) -> list[tuple[str, int]]:
@@ -313,7 +304,7 @@ def partition(body: Body, var: str, *points: int) -> Body:
         for n, (start, end) in enumerate(zip(starts, (*points, extent), strict=True)):
             name = f"{var}_{n}"
             part = Var(name, end - start)
-            inside = rename_own(loop.body, name)
+            inside = apart(loop.body, parts)
             own = {v: Var(f"{v.name}_{n}", v.extent) for v in loops_of(inside).values()}
             inside = renamed_loops(inside, own)
             here: Expr = add(part, start) if part.extent > 1 else Literal(start)
@@ -342,7 +333,7 @@ def with_own_names(body: Body) -> Body:
             stmt = replace(stmt, var=new, body=substitute_body(stmt.body, {stmt.var: new}))
         if isinstance(stmt, For):
             seen.add(stmt.var.name)
-        return in_bodies(stmt, visit)
+        return map_bodies(stmt, visit)
 
     return visit(body)
 
@@ -354,7 +345,7 @@ def renamed_loops(body: Body, names: dict[Var, Var]) -> Body:
         return tuple(
             replace(s, var=names.get(s.var, s.var), body=visit(s.body))
             if isinstance(s, For)
-            else in_bodies(s, visit)
+            else map_bodies(s, visit)
             for s in body
         )
 
@@ -404,7 +395,7 @@ def sunk(body: Body, var: Var, kind: str) -> Body:
             case For() if _is_opened(stmt) and not _depends(stmt, var):
                 result.append(replace(stmt, body=sunk(stmt.body, var, kind)))
             case If() if var not in variables(stmt.condition):
-                result.append(in_bodies(stmt, partial(sunk, var=var, kind=kind)))
+                result.append(map_bodies(stmt, partial(sunk, var=var, kind=kind)))
             case If(otherwise=()) if kind == "vector" or _has_loops(stmt):
                 result += sunk(_guarded(stmt, var), var, kind)
             case _:
@@ -481,7 +472,7 @@ def _guarded(branch: If, var: Var) -> Body:
                 return replace(stmt, value=value, index=index, guard=all_of(guards))
             case Let():
                 return replace(stmt, value=of_loads(stmt.value))
-        return in_bodies(stmt, lambda body: tuple(map(visit, body)))
+        return map_bodies(stmt, lambda body: tuple(map(visit, body)))
 
     return tuple(map(visit, branch.body))
 
@@ -522,7 +513,7 @@ def rfactor(body: Body, var: str, outer: str, *digits: str) -> Body:
             if any(s.array.scope == "register" for s in body[:at] if isinstance(s, Alloc)):
                 done = True
                 return _in_blocks(body[:at], (stmt,), body[at + 1 :], (var, outer, *digits))
-        return tuple(in_bodies(stmt, visit) for stmt in body)
+        return tuple(map_bodies(stmt, visit) for stmt in body)
 
     body = visit(body)
     if not done:

@@ -20,7 +20,7 @@ from .cost import operations
 from .cpu.traffic import LINE, PAGE, in_conflict
 from .cpu.transpose import turnable
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
-from .ir.rebuild import loads, peel, stride, updates_in_place
+from .ir.rebuild import body_loads, loads, peel, stride, updates_in_place, written
 from .lanes import lanes, lanes_for
 from .merge import merge
 from .primitives import Schedule, bind, merge_nest, reorder, set_scope, sink, split
@@ -218,9 +218,8 @@ def _lane_loops(loops: list[Var], body: Body) -> tuple[list[Var], list[Var], Bod
 def _may_exchange(body: Body, outer: Var, inner: Var) -> bool:
     """Whether iterations of two loops may be done in any order: no two of them write one place
     (registers aside), and none reads what is written."""
-    written = {s.array for s in statements(body) if isinstance(s, (Store, Accumulate))}
-    reads = {x.array for s in statements(body) for e in expressions(s) for x in loads(e)}
-    if any(array.scope != "register" for array in written & reads):
+    changed = written(body)
+    if any(x.array in changed and x.array.scope != "register" for x in body_loads(body)):
         return False
     for stmt in statements(body):
         if isinstance(stmt, (Store, Accumulate)) and stmt.array.scope != "register":
@@ -246,9 +245,14 @@ def _bind_small(s: Schedule, body: Body) -> None:
 
 
 def is_independent(body: Body, var: Var) -> bool:
-    """Whether iterations along var write different places (registers aside)."""
+    """Whether iterations along var write different places, and none reads what another one writes
+    to a register; what each makes for itself aside, and sums in registers."""
+    own = {s.array for s in statements(body) if isinstance(s, Alloc)}
+    carried = {array for array in written(body) - own if array.scope == "register"}
+    if any(load.array in carried for load in body_loads(body)):
+        return False
     for stmt in statements(body):
-        if isinstance(stmt, (Store, Accumulate)) and stmt.array.scope == "global":
+        if isinstance(stmt, (Store, Accumulate)) and stmt.array not in own | carried:
             step = stride(stmt.index, var)
             if step is None or step == 0:
                 return False

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..expr import Expr, Literal, Op, Var
+from ..expr import Expr, Literal, Op, Var, parts
 from ..index import add, mul
 from .ir import Accumulate, Body, For, If, Stmt, Store, expressions, statements
-from .ir.rebuild import in_order_of_memory, loads, nest, peel, substitute_body
+from .ir.rebuild import body_loads, in_order_of_memory, nest, peel, substitute_body, written
 
 
 def split_divided(body: Body) -> Body:
@@ -63,9 +63,8 @@ def _by_memory(body: Body) -> Body:
     Requires: the loops may be interchanged, but where a body reads what it writes.
     """
     loops, inside = peel(body)
-    written = {s.array for s in inside if isinstance(s, (Store, Accumulate))}
-    reads = [x for s in inside for e in expressions(s) for x in loads(e)]
-    if any(isinstance(s, (For, If)) for s in inside) or any(x.array in written for x in reads):
+    reads, changed = body_loads(inside), written(inside)
+    if any(isinstance(s, (For, If)) for s in inside) or any(x.array in changed for x in reads):
         return body
     if not all(isinstance(loop.extent, int) and loop.kind == "serial" for loop in loops):
         return body
@@ -78,19 +77,11 @@ def _divisor(body: Body, var: Var) -> int | None:
     """d, if v // d and v % d both occur for the loop's variable v (or v plus a constant) and d
     divides its extent."""
     divided: dict[str, set[int]] = {"floordiv": set(), "mod": set()}
-    seen: set[Expr] = set()
-    for stmt in statements(body):
-        stack = list(expressions(stmt))
-        while stack:
-            e = stack.pop()
-            if e in seen:
-                continue
-            seen.add(e)
-            stack.extend(e.operands)
-            match e:
-                case Op(op=("floordiv" | "mod") as op, args=(x, Literal(value=d))):
-                    if x is var or _is_beside(x, var):
-                        divided[op].add(int(d))
+    for e in parts(*(e for stmt in statements(body) for e in expressions(stmt))):
+        match e:
+            case Op(op=("floordiv" | "mod") as op, args=(x, Literal(value=d))):
+                if x is var or _is_beside(x, var):
+                    divided[op].add(int(d))
     both = [d for d in divided["floordiv"] & divided["mod"] if var.extent % d == 0]
     return max(both, default=None)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ..expr import Expr, Literal, Local, Var
 from .ir import Body, For, Let, Stmt, statements
-from .ir.rebuild import Names, rewrite_body, substitute_body
+from .ir.rebuild import Names, names_in, rewrite_body, substitute_body
 
 
 def unroll(body: Body) -> Body:
@@ -18,7 +18,7 @@ def unroll(body: Body) -> Body:
     Requires: constant extents. Ensures: no unroll loop is left; of an If in a copy whose condition
     is then known, only the branch that is taken; each copy names its values by locals of its own.
     """
-    names = Names(stmt.local.name for stmt in statements(body) if isinstance(stmt, Let))
+    names = names_in(body, Local)
 
     def written_out(stmt: Stmt) -> Body | None:
         match stmt:

@@ -65,16 +65,16 @@ def test_text(cpu: Machine) -> None:
 f(out out: float32[1], x: float32[4096]):
     register acc: float32[1]
     acc[0] = 0.0:float32
-    register acc_part0: float32[1]
-    register acc_part1: float32[1]
+    register acc_part: float32[1]
+    register acc_part_1: float32[1]
     serial k0_b_b in 16:
-        acc_part1[0] = 0.0:float32
+        acc_part_1[0] = 0.0:float32
         serial k0_b_p in 16:
-            acc_part0[0] = 0.0:float32
+            acc_part[0] = 0.0:float32
             serial k0_p in 16:
-                acc_part0[0] += x[(((k0_b_b * 256) + (k0_b_p * 16)) + k0_p)]
-            acc_part1[0] += acc_part0[0]
-        acc[0] += acc_part1[0]
+                acc_part[0] += x[(((k0_b_b * 256) + (k0_b_p * 16)) + k0_p)]
+            acc_part_1[0] += acc_part[0]
+        acc[0] += acc_part_1[0]
     out[0] = acc[0]
 """
     )

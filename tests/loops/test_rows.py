@@ -164,3 +164,16 @@ def test_passes_down_long_columns_agree_with_numpy(columns: int) -> None:
         (x.argmax(0), values.argmax(0)),
     ):
         np.testing.assert_allclose(found.numpy(), wanted, 1e-4, 1e-5)
+
+
+def test_iterations_that_write_one_place_are_not_independent() -> None:
+    i, k = Var("i", 4), Var("k", 8)
+    out, row = Array("out", float32, 4), Array("row", float32, 8, "local")
+    write, read = Store(row, k, Literal(1.0, float32)), Store(out, i, Load(row, k))
+    assert not is_independent((write, read), i)
+    assert is_independent((Alloc(row), write, read), i)  # each iteration has a row of its own
+    assert is_independent((write,), k)
+    acc = Array("acc", float32, 1, "register")
+    term = Accumulate(acc, Literal(0), "sum", Literal(1.0, float32))
+    assert is_independent((term,), i)  # a sum
+    assert not is_independent((term, Store(out, i, Load(acc, Literal(0)))), i)  # a sum so far

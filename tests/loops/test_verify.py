@@ -53,6 +53,7 @@ FAULTS: dict[str, Body] = {
     "the vector loop over i has the extent j": (
         For(J, 8, "serial", (For(I, J, "vector", (COPY,)),)),
     ),
+    "inside another one over i": (loop(loop(COPY)),),
     "inside a parallel loop": (For(J, 8, "parallel", (loop(COPY, kind="parallel"),)),),
     "a barrier stands inside": (loop(COPY, Barrier(), kind="workitem"),),
     "it is in no parallel loop": (loop(COPY, kind="parallel"), Store(OUT, ZERO, ONE)),

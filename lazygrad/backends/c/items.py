@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...errors import CompilerError
-from ...expr import Array, Expr, Load
+from ...expr import Array
 from ...loops.ir import (
     Accumulate,
     Alloc,
@@ -34,9 +34,9 @@ from ...loops.ir import (
     Stmt,
     Store,
     bodies,
-    expressions,
     statements,
 )
+from ...loops.ir.rebuild import reads
 
 DEEPEST = 64  # items in dimension 2, and
 HIGHEST = 65535  # groups in dimensions 1 and 2: what CUDA hardware allows
@@ -205,14 +205,4 @@ def arrays_of(stmt: Stmt) -> set[Array]:
 
 def read_by(stmt: Stmt) -> set[Array]:
     """The arrays that a statement's expressions load."""
-    found: set[Array] = set()
-    seen: set[Expr] = set()
-    stack = list(expressions(stmt))
-    while stack:
-        e = stack.pop()
-        if e not in seen:
-            seen.add(e)
-            stack.extend(e.operands)
-            if isinstance(e, Load):
-                found.add(e.array)
-    return found
+    return {load.array for load in reads(stmt)}

@@ -10,12 +10,11 @@ Eight elements, each stored by itself, become two stores and two shuffles.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 
 from ...expr import Array, Expr, Local, Ramp, Zip
 from ...index import add, linear
 from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
-from ..ir.rebuild import loads, map_runs
+from ..ir.rebuild import Names, loads, map_runs, names_in
 
 Family = tuple[Array, int, bool, tuple[tuple[Expr, int], ...]]  # stores that differ by a constant
 
@@ -25,11 +24,11 @@ def interleave(body: Body) -> Body:
 
     Requires: vectors and unrolled copies are written out. Ensures: the same values.
     """
-    numbers = count()
-    return map_runs(body, (Store, Accumulate, Let, Alloc), lambda run: _joined(run, numbers))
+    names = names_in(body, Local)
+    return map_runs(body, (Store, Accumulate, Let, Alloc), lambda run: _joined(run, names))
 
 
-def _joined(stmts: list[Stmt], numbers: Iterator[int]) -> list[Stmt]:
+def _joined(stmts: list[Stmt], names: Names) -> list[Stmt]:
     """A sequence of statements, its pairs of stores joined where the second one stands."""
     pairs = _pairs(stmts)
     firsts = {first for first, _ in pairs.values()}
@@ -39,7 +38,7 @@ def _joined(stmts: list[Stmt], numbers: Iterator[int]) -> list[Stmt]:
         if not isinstance(stmt, Store) or (n not in pairs and n not in firsts):
             result.append(stmt)
             continue
-        value = Local(f"part_{next(numbers)}", stmt.value.dtype, stmt.value.lanes)
+        value = Local(names.new("part"), stmt.value.dtype, stmt.value.lanes)
         values[n] = stmt, value
         result.append(Let(value, stmt.value))
         if n in pairs:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from ...expr import COMPARISONS, Expr, Literal, Op, Var
+from ...expr import COMPARISONS, Expr, Literal, Op, Var, parts
 from ...index import substitute
 from ..ir import Accumulate, Body, Stmt, Store, expressions, statements
 from ..ir.rebuild import peel, stride, variables
@@ -80,20 +80,11 @@ def _changes(body: Body, var: Var) -> list[int]:
 
 def _conditions(body: Body, var: Var) -> set[Expr]:
     """The comparisons by order that depend on var alone."""
-    found: set[Expr] = set()
-    seen: set[Expr] = set()
-    for stmt in statements(body):
-        stack = list(expressions(stmt))
-        while stack:
-            e = stack.pop()
-            if e in seen:
-                continue
-            seen.add(e)
-            if isinstance(e, Op) and e.op in COMPARISONS - {"eq", "ne"} and variables(e) == {var}:
-                found.add(e)
-                continue
-            stack.extend(e.operands)
-    return found
+    return {
+        e
+        for e in parts(*(e for stmt in statements(body) for e in expressions(stmt)))
+        if isinstance(e, Op) and e.op in COMPARISONS - {"eq", "ne"} and variables(e) == {var}
+    }
 
 
 def _answer(condition: Expr, var: Var, value: int) -> bool | None:

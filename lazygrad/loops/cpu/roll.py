@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from math import prod
 
@@ -21,7 +22,16 @@ from ...expr import Array, Expr, Load, Var, rewrite
 from ...index import bounds, mul, sub
 from ..cost import operations
 from ..ir import Accumulate, Alloc, Body, For, Stmt, Store, expressions
-from ..ir.rebuild import change_expressions, loads, map_bodies, peel, replace_arrays, stride
+from ..ir.rebuild import (
+    Names,
+    change_expressions,
+    loads,
+    map_bodies,
+    names_in,
+    peel,
+    replace_arrays,
+    stride,
+)
 
 MUCH = 256  # instructions
 
@@ -32,13 +42,17 @@ def roll(body: Body) -> Body:
     Requires: unroll and vector loops as `sink` leaves them, around single statements. Ensures: the
     same values; registers that were made before are read at constant places only.
     """
+    return _in_body(body, names_in(body, Array))
+
+
+def _in_body(body: Body, names: Names) -> Body:
     result: list[Stmt] = []
     for is_nests, run in groupby(body, lambda s: isinstance(s, Alloc) or _is_unrolled(s)):
         stmts = list(run)
         if is_nests:
-            result += _rolled(stmts)
+            result += _rolled(stmts, names)
         else:
-            result += [map_bodies(stmt, roll) for stmt in stmts]
+            result += [map_bodies(stmt, partial(_in_body, names=names)) for stmt in stmts]
     return tuple(result)
 
 
@@ -46,7 +60,7 @@ def _is_unrolled(stmt: Stmt) -> bool:
     return isinstance(stmt, For) and stmt.kind == "unroll"
 
 
-def _rolled(stmts: list[Stmt]) -> list[Stmt]:
+def _rolled(stmts: list[Stmt], names: Names) -> list[Stmt]:
     """Consecutive nests, and the arrays made between them, in one loop if that is worth it."""
     nests = [_Nest.of(stmt) for stmt in stmts if not isinstance(stmt, Alloc)]
     parts = [nest for nest in nests if nest is not None]
@@ -59,10 +73,10 @@ def _rolled(stmts: list[Stmt]) -> list[Stmt]:
     own = {s.array for s in stmts if isinstance(s, Alloc)}
     if not all(_is_apart(array, var, parts, own) for array in {n.stmt.array for n in parts}):
         return stmts
-    tiles, copies, inside = _from_memory(var, parts, own, stmts)
+    tiles, copies, inside = _from_memory(var, parts, own, stmts, names)
     inside = tuple(s.body[0] if isinstance(s, For) else s for s in inside)
     inside = _shrunk(inside, var, parts, own)
-    return [*tiles, *copies, For(var, var.extent, "serial", tuple(_rolled(list(inside))))]
+    return [*tiles, *copies, For(var, var.extent, "serial", tuple(_rolled(list(inside), names)))]
 
 
 @dataclass(frozen=True)
@@ -123,7 +137,7 @@ def _is_apart(array: Array, var: Var, nests: Sequence[_Nest], own: set[Array]) -
 
 
 def _from_memory(
-    var: Var, nests: Sequence[_Nest], own: set[Array], stmts: Sequence[Stmt]
+    var: Var, nests: Sequence[_Nest], own: set[Array], stmts: Sequence[Stmt], names: Names
 ) -> tuple[list[Stmt], list[Stmt], Body]:
     """Arrays for the registers that are read at places that vary, the copies, and the statements
     that read these."""
@@ -137,7 +151,10 @@ def _from_memory(
                 continue
             if not stride(index, var):
                 continue
-            tile = tiles.setdefault(array, replace(array, name=f"{array.name}_tile", scope="local"))
+            if array not in tiles:
+                name = names.new(f"{array.name}_tile")
+                tiles[array] = replace(array, name=name, scope="local")
+            tile = tiles[array]
             moved[load] = Load(tile, index)
             body: Body = (Store(tile, index, load),)
             for loop in reversed(nest.loops):

@@ -10,13 +10,18 @@ Sixteen elements, each loaded by itself, become four loads and eight shuffles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
-
 from ...expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
 from ...index import add, linear
 from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
-from ..ir.rebuild import loads, map_expressions, map_runs, stride, updates_in_place
+from ..ir.rebuild import (
+    Names,
+    loads,
+    map_expressions,
+    map_runs,
+    names_in,
+    stride,
+    updates_in_place,
+)
 
 REGISTER_PART = 16  # bytes of a vector within which shuffles are cheapest
 
@@ -50,11 +55,11 @@ def transpose(body: Body) -> Body:
 
     Requires: vectors and unrolled copies are written out. Ensures: the same values.
     """
-    numbers = count()
-    return map_runs(body, (Store, Accumulate, Let), lambda run: _turn(run, numbers))
+    names = names_in(body, Local)
+    return map_runs(body, (Store, Accumulate, Let), lambda run: _turn(run, names))
 
 
-def _turn(stmts: list[Stmt], numbers: Iterator[int]) -> list[Stmt]:
+def _turn(stmts: list[Stmt], names: Names) -> list[Stmt]:
     """A sequence of statements with each whole block of loads turned before its first use."""
     written = {s.array for s in stmts if isinstance(s, (Store, Accumulate))}
     families: dict[Family, dict[int, Load]] = {}
@@ -71,7 +76,7 @@ def _turn(stmts: list[Stmt], numbers: Iterator[int]) -> list[Stmt]:
         while at <= max(members):
             block = [members[n] for n in range(at, at + lanes) if n in members]
             if len(block) == lanes:
-                lets, columns = _block(block, step, next(numbers))
+                lets, columns = _block(block, step, names)
                 turned.update(zip(block, columns, strict=True))
                 before.update(dict.fromkeys(block, lets))
             at = min((n for n in members if n >= at + lanes), default=max(members) + 1)
@@ -104,7 +109,7 @@ def _family(load: Load) -> tuple[Family, int] | None:
     return (load.array, index.stride, lanes, terms), constant
 
 
-def _block(block: list[Load], step: int, number: int) -> tuple[list[Stmt], list[Local]]:
+def _block(block: list[Load], step: int, names: Names) -> tuple[list[Stmt], list[Local]]:
     """Statements that load a block along its rows and turn it, and the names of its columns."""
     first, n = block[0], len(block)
     dtype = first.dtype
@@ -112,7 +117,7 @@ def _block(block: list[Load], step: int, number: int) -> tuple[list[Stmt], list[
     lets: list[Stmt] = []
 
     def named(name: str, value: Expr) -> Local:
-        local = Local(f"{name}_{number}", dtype, n)
+        local = Local(names.new(name), dtype, n)
         lets.append(Let(local, value))
         return local
 

@@ -36,7 +36,7 @@ Semantics:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from itertools import count
@@ -196,11 +196,15 @@ def show(function: Function) -> str:
     return "\n".join(lines) + "\n"
 
 
-@lru_cache(maxsize=1 << 9)
 def identity_text(function: Function) -> str:
     """What tells a function from all that are not equal to it, in any process: its text without
     the comment."""
-    return show(replace(function, comment=""))
+    return function.name + _nameless(function.arguments, function.outputs, function.body)
+
+
+@lru_cache(maxsize=1 << 9)
+def _nameless(arguments: tuple[Array, ...], outputs: int, body: Body) -> str:
+    return show(Function("", arguments, outputs, body))
 
 
 def digest(function: Function) -> str:

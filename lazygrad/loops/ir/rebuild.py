@@ -251,19 +251,26 @@ class Names:
         return name
 
 
-def rename_own(body: Body, prefix: str) -> Body:
-    """A copy of the body whose own arrays have names of their own, to stand beside others; those
-    that begin with the prefix keep theirs.
+def names_in(body: Iterable[Stmt], kind: type[Var] | type[Local] | type[Array]) -> Names:
+    """Names that no variable (or local, or array) of a body has."""
+    return Names(x.name for stmt in body for x in mentions(stmt) if isinstance(x, kind))
 
-    (A suffix would not do: with v and v_1 in the body, v's copy 1 would be v_1.)
-    """
-    own = {s.array for s in statements(body) if isinstance(s, Alloc)}
-    changes = {
-        array: (replace(array, name=f"{prefix}_{array.name}"), lambda index: index)
-        for array in own
-        if not array.name.startswith(f"{prefix}_")
-    }
-    return replace_arrays(body, changes)
+
+def apart(body: Body, *others: Body) -> Body:
+    """A copy of a body to stand beside others: none of the arrays that it makes has the name of one
+    of theirs."""
+    own = list(dict.fromkeys(s.array for s in statements(body) if isinstance(s, Alloc)))
+    names = names_in((stmt for other in others for stmt in other), Array)
+    names.taken |= names_in(body, Array).taken - {array.name for array in own}
+    renamed = {array: names.new(array.name) for array in own}
+    return replace_arrays(
+        body,
+        {
+            array: (replace(array, name=name), lambda index: index)
+            for array, name in renamed.items()
+            if name != array.name
+        },
+    )
 
 
 def stride(index: Expr, var: Var) -> int | None:

@@ -124,7 +124,7 @@ class _Checker:
                 self.expression(e, scope)
             match stmt:
                 case For():
-                    self.loop(stmt, loops)
+                    self.loop(stmt, loops, scope)
                     self.body(stmt.body, scope | {stmt.var}, (*loops, stmt.kind))
                 case Alloc(array):
                     if array.scope not in Array.SCOPES[1:]:
@@ -152,9 +152,11 @@ class _Checker:
                     if "workitem" in loops:
                         raise _Fault("a barrier stands inside a workitem loop")
 
-    def loop(self, loop: For, loops: tuple[str, ...]) -> None:
-        """A loop inside loops of these kinds."""
+    def loop(self, loop: For, loops: tuple[str, ...], scope: set[Name]) -> None:
+        """A loop inside loops of these kinds, where the names in `scope` are known."""
         kind, var = loop.kind, loop.var
+        if var in scope:
+            raise _Fault(f"the loop over {var} is inside another one over {var}")
         if kind not in KINDS:
             raise _Fault(f"the loop over {var} is {kind}, none of {KINDS}")
         if isinstance(loop.extent, Expr):

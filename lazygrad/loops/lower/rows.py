@@ -33,6 +33,7 @@ from ...schedule.access import (
 )
 from ...schedule.ir import Kernel, Member, Region, axis_variables
 from ..ir import Accumulate, Alloc, Body, For, Stmt, Store
+from ..ir.rebuild import Names
 from .value import Values
 
 
@@ -49,7 +50,7 @@ class Lowering:
 
     def __init__(self, kernel: Kernel, name: str, skip_padding: bool) -> None:
         self.kernel, self.skip_padding = kernel, skip_padding
-        names = _Names()
+        names = Names()
         self.arrays: dict[Node, Array] = {}
         for n, node in enumerate(kernel.outputs):
             layout = kernel.layouts.get(node)
@@ -367,15 +368,3 @@ def _nest(loops: Sequence[Var], body: Body) -> Body:
         if var.extent != 1:
             body = (For(var, var.extent, "serial", body),)
     return body
-
-
-class _Names:
-    """Hands out names that are unique within a function."""
-
-    def __init__(self) -> None:
-        self.used: dict[str, int] = {}
-
-    def new(self, base: str) -> str:
-        count = self.used.get(base, 0)
-        self.used[base] = count + 1
-        return base if count == 0 else f"{base}_{count}"

@@ -24,10 +24,10 @@ from ...index import add, bounds, flatten, linear, mul, sub
 from ...schedule.ir import Kernel
 from ..ir import Accumulate, Alloc, Body, Function, Stmt, Store, statements
 from ..ir.rebuild import (
+    apart,
     body_loads,
     nest,
     peel,
-    rename_own,
     replace_arrays,
     substitute_body,
     variables,
@@ -47,11 +47,11 @@ def share_loops(kernel: Kernel, name: str, parts: Sequence[Function]) -> Functio
     slices = {arrays[node]: node.size // kernel.outer for node in passed(kernel)}
     if any(size * kernel.outer != array.size for array, size in slices.items()):
         return None
-    bodies = []
-    for n, (part, function) in enumerate(zip(kernel.parts, parts, strict=True)):
+    bodies: list[Body] = []
+    for part, function in zip(kernel.parts, parts, strict=True):
         nodes = (*part.outputs, *part.inputs)
         own = {a: arrays[node] for a, node in zip(function.arguments, nodes, strict=True)}
-        body = rename_own(function.body, f"s{n}")
+        body = apart(function.body, *bodies)
         bodies.append(replace_arrays(body, {a: (new, lambda i: i) for a, new in own.items()}))
     digits = [_digits(body, slices, kernel.outer) for body in bodies]
     shared = _shared_loops([d for d in digits if d is not None], kernel.outer)
