@@ -16,6 +16,7 @@ from ..graph.ir import Detach
 from .core import Number, Operand, TensorCore
 from .losses import Losses
 from .operands import broadcast_node, check_fits, number
+from .random import verify_probabilities
 
 FORMS = [
     "abs", "absolute", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "addmv", "arccos",
@@ -113,7 +114,9 @@ class InPlace(Losses):
         return self.copy_(-(1 - self._drawn("rand")).log() / lambd)
 
     def bernoulli_(self, p: Operand = 0.5) -> Self:
-        """Every element 1 with probability p (a number, or a tensor that broadcasts), else 0."""
+        """Every element 1 with probability p (a number, or a tensor that broadcasts), else 0.
+        Raises ArgumentError where p is known and no probability, as PyTorch."""
+        verify_probabilities("bernoulli_", self._as_tensor("bernoulli_", p)._node)
         return self.copy_(self._drawn("rand") < p)
 
     def random_(self, low: int = 0, high: int | None = None) -> Self:

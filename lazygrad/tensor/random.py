@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType, float32, float64, int64, to_dtype, uint32, uint64
-from ..errors import DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
 from ..runtime.buffer import DeviceBuffer
@@ -28,6 +28,7 @@ from .core import TensorCore
 from .mode import note_evaluation
 from .operands import cast_node
 from .precision import rounded_once
+from .ranges import known_values
 from .sets import Sets
 
 _states: dict[str, TensorCore] = {}  # by device
@@ -220,7 +221,9 @@ class Random(Sets):
 
     @rounded_once()
     def bernoulli(self) -> Self:
-        """1 with the probability that each element says, else 0."""
+        """1 with the probability that each element says, else 0. Raises ArgumentError where known
+        values are no probabilities, as PyTorch."""
+        verify_probabilities("bernoulli", self._node)
         chance = self._real("bernoulli")
         unit = self.rand(*self.shape, dtype=chance.dtype, device=self._node.device)
         return (unit < chance.detach()).cast(self.dtype)
@@ -228,13 +231,15 @@ class Random(Sets):
     @rounded_once()
     def multinomial(self, num_samples: int = 1, replacement: bool = False) -> Self:
         """Indices drawn with probabilities in proportion to the weights of each row (a tensor of
-        one or two axes). Without replacement no index comes twice in a row."""
+        one or two axes). Without replacement no index comes twice in a row. Raises ArgumentError
+        where known weights are negative or not finite, or a row of them is all 0, as PyTorch."""
         if self.ndim not in (1, 2):
             raise ShapeError(f"multinomial: weights have one or two axes, not {self.shape}")
         if num_samples < 1:
             raise ValueError(f"multinomial: {num_samples} samples")
         if not replacement and num_samples > self.shape[-1]:
             raise ShapeError(f"multinomial: {num_samples} of {self.shape[-1]} without replacement")
+        _verify_weights(self._node)
         weights = self.detach()._real("multinomial")
         device = self._node.device
         if not replacement:
@@ -323,3 +328,25 @@ def _fraction(x: Node, y: Node, dtype: DType) -> Node:
         return ir.Mul(ir.Add(ir.Mul(high, constant(2.0**26)), low), constant(2.0**-53))
     digits = {dtypes.float16: 11, dtypes.bfloat16: 8, float32: 24}[dtype]
     return ir.Mul(ir.Cast(high_bits(x, digits), dtype), constant(2.0**-digits))
+
+
+def verify_probabilities(name: str, node: Node) -> None:
+    """Raise ArgumentError if known values are not all from 0 to 1."""
+    values = known_values(node)
+    if values is not None and not ((values >= 0) & (values <= 1)).all():
+        outside = values[~((values >= 0) & (values <= 1))][0]
+        raise ArgumentError(f"{name}: {outside} is no probability from 0 to 1")
+
+
+def _verify_weights(node: Node) -> None:
+    """Raise ArgumentError if known weights are none to draw by."""
+    values = known_values(node)
+    if values is None:
+        return
+    wrong = ~((values >= 0) & (values < np.inf))
+    if wrong.any():
+        found = values[wrong][0]
+        raise ArgumentError(f"multinomial: a weight is finite and not negative, not {found}")
+    rows = values.reshape(-1, node.shape[-1] if values.size == node.size else 1)
+    if not (rows > 0).any(-1).all():
+        raise ArgumentError("multinomial: the weights of a row are all 0")

@@ -78,6 +78,13 @@ def _widens(node: Node) -> bool:
     return low <= least and most <= high
 
 
+def known_values(node: Node) -> Array | None:
+    """The values of a node; None where they are not there to be looked at without waiting."""
+    if isinstance(node, ir.Const):
+        return np.array([node.value])
+    return _known(node)
+
+
 def _known(index: Node) -> Array | None:
     """The values of an index that are there to be looked at: computed, and on the host."""
     storage = index.storage if isinstance(index, ir.Buffer) else realized.get(index)

@@ -31,6 +31,23 @@ BYTES, BYTES_ = ones(2, dtype="uint8")
 MASK, MASK_ = Tensor([True, False]), torch.tensor([True, False])
 
 REFUSED: dict[str, tuple[Make, Make]] = {
+    "negative weights": (
+        lambda: Tensor([1.0, -1.0]).multinomial(1), lambda: torch.tensor([1.0, -1]).multinomial(1),
+    ),
+    "weights that are all 0": (
+        lambda: Tensor([[1.0, 1.0], [0.0, 0.0]]).multinomial(1, replacement=True),
+        lambda: torch.tensor([[1.0, 1], [0, 0]]).multinomial(1, replacement=True),
+    ),
+    "infinite weights": (
+        lambda: Tensor([1.0, np.inf]).multinomial(1),
+        lambda: torch.tensor([1.0, np.inf]).multinomial(1),
+    ),
+    "a probability above 1": (
+        lambda: Tensor([0.5, 1.5]).bernoulli(), lambda: torch.tensor([0.5, 1.5]).bernoulli(),
+    ),
+    "a negative probability": (
+        lambda: Tensor.zeros(2).bernoulli_(-0.5), lambda: torch.zeros(2).bernoulli_(-0.5),
+    ),
     "batch statistics of one value": (
         lambda: nn.BatchNorm2d(3, track_running_stats=False)(ones(1, 3, 1, 1)[0]),
         lambda: torch.nn.BatchNorm2d(3, track_running_stats=False)(ones(1, 3, 1, 1)[1]),
