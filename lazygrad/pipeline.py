@@ -29,7 +29,6 @@ from .loops.cpu.interleave import interleave
 from .loops.cpu.interval import intervals
 from .loops.cpu.parallelize import bind_groups
 from .loops.cpu.prefetch import prefetch
-from .loops.cpu.roll import roll
 from .loops.cpu.transpose import transpose
 from .loops.heuristics import share, tile
 from .loops.ir import Body, Function
@@ -157,9 +156,6 @@ PASSES = (
          after=("split",), on=CPUS),
     Pass("loops", "spread", tile, "work-groups, items, and what they share",
          after=("split",), on=(GPU,)),
-    Pass("loops", "roll", on_body(roll),
-         "before unroll: long epilogues stay loops; on CPUs alone scratch memory is a stack",
-         after=("tile",), on=(CPU,)),
     Pass("loops", "vectorize", on_body(vectorize),
          "before unroll: a vector loop under an unrolled one is widened once, not in each copy",
          after=("tile", "spread")),

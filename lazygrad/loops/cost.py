@@ -24,6 +24,11 @@ def operations(e: Expr) -> int:
     return sum(isinstance(x, Op) for x in parts(e, closed=(Load,)))
 
 
+def instructions(e: Expr) -> float:
+    """About how many instructions an expression takes; what a load's index needs does not count."""
+    return sum(OPERATIONS[x.op].cost for x in parts(e, closed=(Load,)) if isinstance(x, Op))
+
+
 def _body_flops(body: Body) -> int:
     total = 0
     for stmt in body:

@@ -533,6 +533,22 @@ def _in_blocks(before: Body, sums: Body, after: Body, loop: tuple[str, ...]) -> 
     return (*map(Alloc, parts), replace(blocks, body=(*before, *blocks.body, *rest)))
 
 
+def store_sums(body: Body) -> Body:
+    """What follows a sum reads it from memory, so that `sink` leaves it a loop over the tile.
+
+    acc = 0;  serial k: acc += a[k];  out = f(acc)
+    ->  acc = 0;  serial k: acc += a[k];  local sums;  sums = acc;  out = f(sums)
+    """
+    for at, stmt in enumerate(body):
+        sums = [s.array for s in statements((stmt,)) if isinstance(s, Accumulate)]
+        if isinstance(stmt, For) and sums and Alloc(sums[0]) in body[:at]:
+            acc, zero = sums[0], Literal(0)
+            kept = replace(acc, name="sums", scope="local")
+            after = rename_array(body[at + 1 :], acc, kept, lambda i: i)
+            return (*body[: at + 1], Alloc(kept), Store(kept, zero, Load(acc, zero)), *after)
+    return tuple(in_bodies(stmt, store_sums) for stmt in body)
+
+
 _TOTAL = Array("total", float32, 1, "local")  # stands for the sum of all blocks
 
 

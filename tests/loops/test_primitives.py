@@ -23,6 +23,7 @@ from lazygrad.loops.primitives import (
     rfactor,
     sink,
     split,
+    store_sums,
     sunk,
     with_own_names,
 )
@@ -125,6 +126,17 @@ def test_an_epilogue_of_sums_in_memory_is_a_loop() -> None:
     arrays = {"out": np.zeros(4, np.float32), "x": np.arange(12, dtype=np.float32)}
     evaluate(function, arrays)
     np.testing.assert_array_equal(arrays["out"], arrays["x"].reshape(4, 3).sum(1))
+
+
+def test_sums_that_are_stored_leave_a_loop_over_the_tile(sample: Any) -> None:
+    s = Schedule(sample("matmul").function.body)
+    s.do(store_sums)
+    last = s.outer()[0][-1].name
+    s.do(split, last, "overlap", "blocks", "unrolled:4")
+    s.do(sink, "unrolled", "unroll")
+    epilogue = [x for x in statements(s.body) if isinstance(x, For) and x.var.name == "unrolled"]
+    assert [x.kind for x in epilogue] == ["unroll", "unroll", "unroll", "serial"]
+    sample("matmul").agrees(sample("matmul").with_body(s.done()))
 
 
 def test_text(sample: Any, golden: Any) -> None:

@@ -14,21 +14,24 @@ Which tile, and what is packed, a Tiling says (plan.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil
+from math import ceil, prod
 
 from ...expr import Var
 from ...targets import Machine
 from ..contraction import Contraction, by_factor, bytes_of, extent_of, factors
-from ..ir import Alloc, statements
+from ..cost import instructions
+from ..ir import Alloc, Store, statements
+from ..ir.rebuild import body_loads, stride
 from ..lanes import lanes
 from ..pack import stage
-from ..primitives import Schedule, bind, loops_of, reorder, rfactor, sink, split
+from ..primitives import Schedule, bind, loops_of, reorder, rfactor, sink, split, store_sums
 from .plan import Tiling
 from .traffic import window
 
 A_SHARE = 1 / 2  # of L2 for a block of the broadcast operand
 B_SHARE = 1 / 2  # of L2 for a block of the other operand, where that leaves L3
 ROWS_SHARE = 5 / 8  # of L2 for what a block of rows reads of that, and its partial sums
+LONGEST_EPILOGUE = 256  # instructions after a tile's sums that are written out: LLVM takes long
 B_BYTES = 4 << 20  # of L3 for the other operand, packed whole
 
 
@@ -47,6 +50,8 @@ def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> Non
         sums.append(block)
         size = f"{var.name}_d:{var.extent // count}"
         s.do(rfactor, var.name, block, size)
+    elif plan.lanes is None and _written_out(s, plan) > LONGEST_EPILOGUE:
+        s.do(store_sums)
     if plan.lanes is not None:
         s.do(lanes, plan.lanes.name, plan.width, 1)
     blocks = {v.name: v.name for v in c.outer}
@@ -64,6 +69,21 @@ def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> Non
     _Blocks(s, plan, [*tasks, *both], sums, columns, rows, c.once, machine.l2_bytes).make()
     if tasks:
         s.do(bind, tasks[0], "parallel")
+
+
+def _written_out(s: Schedule, plan: Tiling) -> float:
+    """About how many instructions follow the sums of a tile, written out for each of its vectors:
+    a vector whose elements do not lie side by side is as many accesses as it has lanes."""
+    along = plan.tiles[-1]
+    stores = [x for x in s.outer()[1] if isinstance(x, Store)]
+    places = [(x.array, x.index) for x in stores]
+    places += [(x.array, x.index) for x in body_loads(tuple(stores))]
+    scattered = sum(
+        array.scope == "global" and stride(index, along.var) not in (0, 1)
+        for array, index in places
+    )
+    one = sum(instructions(x.value) for x in stores) + scattered * along.width
+    return one * prod(t.size // t.width for t in plan.tiles)
 
 
 def _tile(s: Schedule, var: Var, size: int, width: int, overlap: bool) -> str:
