@@ -546,7 +546,7 @@ def store_sums(body: Body) -> Body:
             kept = replace(acc, name="sums", scope="local")
             after = rename_array(body[at + 1 :], acc, kept, lambda i: i)
             return (*body[: at + 1], Alloc(kept), Store(kept, zero, Load(acc, zero)), *after)
-    return tuple(in_bodies(stmt, store_sums) for stmt in body)
+    return tuple(map_bodies(stmt, store_sums) for stmt in body)
 
 
 _TOTAL = Array("total", float32, 1, "local")  # stands for the sum of all blocks
