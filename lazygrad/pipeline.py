@@ -43,8 +43,8 @@ from .loops.vectorize import vectorize
 from .schedule.fuse import fuse
 from .schedule.ir import Schedule
 from .schedule.join import select_joined
-from .schedule.keep import keep
 from .schedule.layout import choose_layouts, copy_convolved
+from .schedule.materialize import materialize
 from .schedule.memory import plan_memory
 from .schedule.scan import split_scans
 from .schedule.separate import own_memory, separate
@@ -122,7 +122,7 @@ PASSES = (
     Pass("schedule", "separate",
          lambda value, at: value if isinstance(value, Schedule) else separate(value),
          "where nothing was fused", after=("fuse",), core=True),
-    Pass("schedule", "keep", lambda schedule, at: keep(schedule),
+    Pass("schedule", "materialize", lambda schedule, at: materialize(schedule),
          "only a kernel has rows", after=("fuse",), on=CPUS),
     Pass("schedule", "layout", lambda schedule, at: choose_layouts(schedule, at.machine.lanes),
          "only what lies between kernels has a layout to choose", after=("fuse",), on=CPUS),

@@ -40,7 +40,7 @@ BROADCAST = 2.0  # loading an element that stays in a register or in L1
 GUARD = 3.0  # testing whether an index lies inside
 MIN_REUSE = 3  # a contraction uses each element of both factors at least so often
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
-NODE_COST = 4.0  # what is dearer is written out in as much more code, and counts as more nodes
+NODE_COST = 4.0  # a node that costs more is as much more code, and counts as more nodes
 FEW = 4  # values of a scatter are few that are at most such a part of what it changes
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
@@ -79,7 +79,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
         mine = uses[node]
         # as a mask: in each part of joined tensors it is known, and nothing is left of it
         is_cheap = node in counted and costs[node] < MEMORY
-        if node in must or (not is_cheap and _is_dearer_inline(node, mine, costs[node], inlined)):
+        if node in must or (not is_cheap and _costs_more_inline(node, mine, costs[node], inlined)):
             stored.add(node)
             # tiles overlap, but what they read is copied first, each element once
             work = float(node.x.size if isinstance(node, (Reduce, Fold, Winograd)) else node.size)
@@ -177,7 +177,7 @@ def _counted(order: Sequence[Node], stored: set[Node]) -> set[Node]:
     return found
 
 
-def _is_dearer_inline(
+def _costs_more_inline(
     node: Node, mine: dict[Use, float], cost: float, inlined: dict[Node, int]
 ) -> bool:
     if len(mine) > MAX_USES or any(inlined.get(root, 0) >= KERNEL_NODES for root, _ in mine):

@@ -19,7 +19,7 @@ from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Schedule
-from lazygrad.schedule.keep import keep
+from lazygrad.schedule.materialize import materialize
 from lazygrad.schedule.memory import plan_memory
 from lazygrad.schedule.verify import verify as verify_schedule
 from lazygrad.targets import Machine
@@ -37,7 +37,7 @@ def values(*shape: int) -> Tensor:
 
 def chained(*tensors: Tensor, machine: Machine = SMALL_CACHE) -> Schedule:
     nodes = simplify([t.node for t in tensors])
-    schedule = chain(keep(fuse(nodes, machine.cores)), machine)
+    schedule = chain(materialize(fuse(nodes, machine.cores)), machine)
     verify_schedule(schedule)
     return schedule
 

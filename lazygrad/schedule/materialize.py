@@ -1,7 +1,7 @@
-"""Keep what a row would compute twice, in memory of the row's own.
+"""Materialize what a row would compute twice, in memory of the row's own.
 
     softmax:  m = max(x);  s = sum(exp(x - m));  out = exp(x - m) / s
-    ->        m = max(x);  e = exp(x - m), kept;  s = sum(e);  out = e / s
+    ->        m = max(x);  e = exp(x - m), stored;  s = sum(e);  out = e / s
 
 The memory is as long as one row, so it stays in L1; or as long as LANES rows, where
 the rows run down columns: those next to each other are computed together.
@@ -21,38 +21,38 @@ ROW_BYTES = 16 << 10  # a longer row leaves L1 anyway
 LANES = 16  # columns that are computed together
 
 
-def keep(schedule: Schedule) -> Schedule:
-    """Make a member of every dear operation that two members of a row kernel evaluate.
+def materialize(schedule: Schedule) -> Schedule:
+    """Make a member of every costly operation that two members of a row kernel evaluate.
 
-    Requires: a fused schedule. Ensures: kernels write what they wrote; what is kept is no output.
+    Requires: a fused schedule. Ensures: kernels write what they wrote; the new members are no outputs.
     """
-    return replace(schedule, kernels=tuple(map(_keep, schedule.kernels)))
+    return replace(schedule, kernels=tuple(map(_materialize, schedule.kernels)))
 
 
-def _keep(kernel: Kernel) -> Kernel:
+def _materialize(kernel: Kernel) -> Kernel:
     if kernel.kind != "row":
         return kernel
     boundary = {*kernel.inputs, *(m.node for m in kernel.all_members)}
-    for node in _dear_nodes(kernel, boundary):
+    for node in _costly_nodes(kernel, boundary):
         position = _position(node, kernel, boundary)
         if position is not None and _fits(node, position, kernel):
             first = next(n for n, m in enumerate(kernel.members) if _reads(m, node, boundary))
-            kept = Member(node, position, stored=False)
-            members = (*kernel.members[:first], kept, *kernel.members[first:])
+            member = Member(node, position, stored=False)
+            members = (*kernel.members[:first], member, *kernel.members[first:])
             kernel = replace(kernel, members=members)
             boundary.add(node)
     return kernel
 
 
 def _fits(node: Node, position: Expr, kernel: Kernel) -> bool:
-    """Whether what is kept stays in L1."""
+    """Whether the elements of a node that belong to one position stay in L1."""
     columns = axis_variables(node.shape)[-1] in leaves(position)
     nbytes = node.nbytes // kernel.outer * (LANES if columns else 1)
     return nbytes <= ROW_BYTES
 
 
-def _dear_nodes(kernel: Kernel, boundary: set[Node]) -> list[Node]:
-    """What is inlined, dear, and more than one element a row; what others are made of first."""
+def _costly_nodes(kernel: Kernel, boundary: set[Node]) -> list[Node]:
+    """Costly nodes that are inlined and have more than one element a row, inputs first."""
     roots = [x for m in kernel.all_members for x in m.node.inputs]
     order = topological(roots, lambda n: () if n in boundary else n.inputs)
     return [n for n in order if _is_costly(n) and n not in boundary and kernel.outer < n.size]

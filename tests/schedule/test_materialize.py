@@ -11,7 +11,7 @@ from lazygrad.graph.ir import Exp
 from lazygrad.loops.ir.verify import verify as verify_loops
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.ir import Kernel
-from lazygrad.schedule.keep import keep
+from lazygrad.schedule.materialize import materialize
 from lazygrad.schedule.show import show
 from lazygrad.schedule.verify import verify
 
@@ -21,7 +21,7 @@ def kept(kernel: Kernel) -> list[Any]:
 
 
 def test_the_exponentials_of_a_softmax_are_kept(values: Any, scheduled: Any) -> None:
-    schedule = keep(scheduled(values(6, 40).softmax()))
+    schedule = materialize(scheduled(values(6, 40).softmax()))
     verify(schedule)
     (kernel,) = schedule.kernels
     (node,) = kept(kernel)
@@ -33,40 +33,42 @@ def test_the_exponentials_of_a_softmax_are_kept(values: Any, scheduled: Any) -> 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_along_any_axis(values: Any, scheduled: Any, axis: int) -> None:
-    schedule = keep(scheduled(values(5, 6, 7).softmax(axis)))
+    schedule = materialize(scheduled(values(5, 6, 7).softmax(axis)))
     verify(schedule)
     assert [len(kept(kernel)) for kernel in schedule.kernels] == [1]
 
 
 def test_long_rows_are_not_kept(values: Any, scheduled: Any) -> None:
     schedule = scheduled(values(2, 5000).softmax())
-    assert [k.members for k in keep(schedule).kernels] == [k.members for k in schedule.kernels]
+    made = materialize(schedule).kernels
+    assert [k.members for k in made] == [k.members for k in schedule.kernels]
 
 
 def test_long_columns_are_not_kept(values: Any, scheduled: Any) -> None:
     """Those next to each other are computed together: 16 of 500 elements leave the cache."""
     schedule = scheduled(values(500, 40).softmax(0))
-    assert [k.members for k in keep(schedule).kernels] == [k.members for k in schedule.kernels]
-    (kernel,) = keep(scheduled(values(40, 500).softmax())).kernels
+    made = materialize(schedule).kernels
+    assert [k.members for k in made] == [k.members for k in schedule.kernels]
+    (kernel,) = materialize(scheduled(values(40, 500).softmax())).kernels
     assert len(kept(kernel)) == 1
 
 
 def test_what_is_read_once_is_not_kept(values: Any, scheduled: Any) -> None:
     schedule = scheduled(values(6, 40).log_softmax(), values(6, 40).exp().sum(1))
-    assert not any(kept(kernel) for kernel in keep(schedule).kernels)
+    assert not any(kept(kernel) for kernel in materialize(schedule).kernels)
 
 
 def test_another_row_s_elements_are_not_there(values: Any, scheduled: Any) -> None:
     """exp(x) of the row, and of the row before."""
     x = values(6, 6)
     e = x.exp()
-    schedule = keep(scheduled(e.sum(1, keepdim=True) + e + e.T))
+    schedule = materialize(scheduled(e.sum(1, keepdim=True) + e + e.T))
     verify(schedule)
     assert not any(kept(kernel) for kernel in schedule.kernels)
 
 
 def test_text(values: Any, scheduled: Any, golden: Any) -> None:
-    golden("keep.txt", show(keep(scheduled(values(6, 40).softmax()))))
+    golden("materialize.txt", show(materialize(scheduled(values(6, 40).softmax()))))
 
 
 def test_values_are_softmax_s(values: Any) -> None:
