@@ -24,7 +24,7 @@ LANES = 16  # columns that are computed together
 def materialize(schedule: Schedule) -> Schedule:
     """Make a member of every costly operation that two members of a row kernel evaluate.
 
-    Requires: a fused schedule. Ensures: kernels write what they wrote; the new members are no outputs.
+    Requires: a fused schedule. Ensures: kernels write what they wrote before.
     """
     return replace(schedule, kernels=tuple(map(_materialize, schedule.kernels)))
 
