@@ -52,7 +52,7 @@ OUTSIDE: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Any, str]] = {
     "index two": (lambda x, i: x[i, i], [2, 3], "3 is outside -3 to 2"),
     "index set": (lambda x, i: set_rows(x, i), [5], "5 is outside -3 to 2"),
     "take": (lambda x, i: x.take(i), [0, -13], "-13 is outside -12 to 11"),
-    "take_along_dim": (lambda x, i: x.take_along_dim(i, 1), [[4]], "4 is outside 0 to 3"),
+    "take_along_dim": (lambda x, i: x.take_along_dim(i, 1), [[4]], "4 is outside -4 to 3"),
     "index_select": (lambda x, i: x.index_select(0, i), [0, -1], "-1 is outside 0 to 2"),
     "index_add": (lambda x, i: x.index_add(0, i, Tensor.ones(1, 4)), [3], "3 is outside 0 to 2"),
     "index_copy": (lambda x, i: x.index_copy(0, i, Tensor.ones(1, 4)), [3], "3 is outside 0 to 2"),

@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lazygrad.compile
-from lazygrad import Tensor, TinyJit, config, stages
+from lazygrad import Tensor, TinyJit, config, pipeline, stages
 from lazygrad.backends.llvm import build
+from lazygrad.errors import CompilerWarning
 from lazygrad.runtime import saved
 
 VALUES = np.random.default_rng(0).standard_normal((7, 33)).astype(np.float32)
@@ -59,6 +61,27 @@ def softmax_sum() -> np.ndarray:
 
 def files(folder: str = "plans") -> list[Path]:
     return sorted((config.LAZYGRAD_CACHE / folder).iterdir())
+
+
+def test_a_plan_made_without_a_pass_is_not_saved(compiled, monkeypatch) -> None:
+    """A pass that fails is left out; the next process tries again."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    whole = pipeline.PASSES
+    left_out = tuple(replace(p, function=broken) if p.name == "fuse" else p for p in whole)
+    monkeypatch.setattr(stages, "strict", False)
+    monkeypatch.setattr(pipeline, "PASSES", left_out)
+    pipeline.passes.cache_clear()
+    with pytest.warns(CompilerWarning, match="pass fuse"):
+        values = softmax_sum()
+    assert compiled() == 1
+    assert not (config.LAZYGRAD_CACHE / "plans").exists()
+    monkeypatch.setattr(pipeline, "PASSES", whole)
+    pipeline.passes.cache_clear()
+    np.testing.assert_allclose(softmax_sum(), values, rtol=1e-5, atol=1e-6)
+    assert (compiled(), len(files())) == (1, 1)
 
 
 def test_what_was_compiled_is_loaded(compiled):
