@@ -205,13 +205,14 @@ def _join(rng: np.random.Generator, cls: Any) -> Case:
             yield ir.Join(tuple(parts), axis), ir.Join(tuple(parts[::-1]), axis)
 
 
-@case(ir.CumSum)
-def _cumsum(rng: np.random.Generator, cls: Any) -> Case:
+@case(ir.Scan)
+def _scan(rng: np.random.Generator, cls: Any) -> Case:
     for dtype in ALL:
         for shape in ((1,), (33,), (2, 5), (4, 1, 9), (0, 3), (9, 2, 70)):
             if dtype != bool_:
                 x = random_buffer(rng, shape, dtype)
-                yield tuple(ir.CumSum(x, axis) for axis in range(len(shape)))
+                yield tuple(ir.Scan(x, axis) for axis in range(len(shape)))
+                yield tuple(ir.Scan(x, axis, "prod") for axis in range(len(shape)))
 
 
 @case(ir.Fold)

@@ -168,10 +168,11 @@ def _reduce(node: ir.Reduce, x: Array) -> Array:
     return convert(np.asarray(combined), node.dtype)
 
 
-@case(ir.CumSum)
-def _cumsum(node: ir.CumSum, x: Array) -> Array:
+@case(ir.Scan)
+def _scan(node: ir.Scan, x: Array) -> Array:
     wide = _accumulated(x, node.dtype)
-    return convert(np.cumsum(wide, node.axis, dtype=wide.dtype), node.dtype)
+    ufunc: Any = ir.REDUCTIONS[node.op].operation.numpy
+    return convert(ufunc.accumulate(wide, node.axis, dtype=wide.dtype), node.dtype)
 
 
 @case(ir.Reshape)

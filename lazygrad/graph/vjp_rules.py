@@ -40,6 +40,7 @@ from .ir import (
     Sub,
     Where,
 )
+from .scan import scan_in_blocks
 
 Cotangents = tuple[Node | None, ...]
 VJP = Callable[[Node, Any], Cotangents]
@@ -244,15 +245,27 @@ def vjp_reduce(g: Node, out: ir.Reduce) -> Cotangents:
     return (Where(found, unreduce(Div(g, count), x.shape, out.axes), zeros_like(x)),)
 
 
-@vjp(ir.CumSum)
-def vjp_cumsum(g: Node, out: ir.CumSum) -> Cotangents:
-    """y_i = sum of x_j for j <= i:   dx_j = sum of g_i for i >= j"""
+@vjp(ir.Scan)
+def vjp_scan(g: Node, out: ir.Scan) -> Cotangents:
+    """y_i = sum of x_j for j <= i:   dx_j = sum of g_i for i >= j.  A product's is that of the
+    products that it consists of: y_i / x_j is no number where x_j = 0."""
+    if out.op == "prod":
+        return (_of_products(g, out),)
     n = out.shape[out.axis]
 
     def reverse(x: Node) -> Node:
         return build.slice_axis(x, out.axis, n - 1, n, -1) if n > 1 else x
 
-    return (reverse(ir.CumSum(reverse(g), out.axis)),)
+    return (reverse(ir.Scan(reverse(g), out.axis)),)
+
+
+def _of_products(g: Node, out: ir.Scan) -> Node:
+    from .gradient import gradient  # which reads the rules of this file
+
+    last = len(out.shape) - 1
+    made = scan_in_blocks(build.move_axis(out.x, out.axis, last), out.op)
+    (found,) = gradient(build.move_axis(made, last, out.axis), [out.x], g)
+    return zeros_like(out.x) if found is None else found
 
 
 def _to_first(g: Node, found: Node, axes: tuple[int, ...]) -> Node:

@@ -16,7 +16,6 @@ from ..graph.ir import (
     Cast,
     Const,
     Contiguous,
-    CumSum,
     Elementwise,
     Expand,
     Fold,
@@ -29,6 +28,7 @@ from ..graph.ir import (
     RandomBits,
     Reduce,
     Reshape,
+    Scan,
     Scatter,
     Shape,
     Slice,
@@ -221,7 +221,7 @@ def _inputs(
         case RandomBits(state):
             for word in range(3):
                 yield state, (Literal(word),), guards
-        case Join() | Scatter() | Sort() | CumSum() | Winograd() | WinogradFilter():
+        case Join() | Scatter() | Sort() | Scan() | Winograd() | WinogradFilter():
             # Read in an order of their own: every input is looked at as a whole.
             for x in node.inputs:
                 yield x, axis_variables(x.shape, "s"), guards

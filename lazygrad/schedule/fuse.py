@@ -21,11 +21,11 @@ from math import prod
 from ..expr import Expr, Literal, Op, Var, leaves
 from ..graph.ir import (
     Buffer,
-    CumSum,
     Fold,
     Join,
     Node,
     Reduce,
+    Scan,
     Scatter,
     Shape,
     Sort,
@@ -377,7 +377,7 @@ def _kind(node: Node, reads: Sequence[Access]) -> str:
             return "scatter"
         case Sort():
             return "sort"
-        case CumSum():
+        case Scan():
             return "scan"
         case WinogradFilter():
             return "filter"

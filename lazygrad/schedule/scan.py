@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..graph import simplify
 from ..graph.build import move_axis
-from ..graph.ir import CumSum, Node
+from ..graph.ir import Node, Scan
 from ..graph.scan import scan_in_blocks
 from ..rewrite import Rules, rewrite
 
@@ -24,11 +24,11 @@ def split_scans(outputs: Sequence[Node], rows: int) -> list[Node]:
     """
     rules = Rules[Node]()
 
-    @rules.rule(CumSum)
-    def scan_of_few_rows(node: CumSum) -> Node | None:
+    @rules.rule(Scan)
+    def scan_of_few_rows(node: Scan) -> Node | None:
         """cumsum(x)  ->  a scan of blocks and of their totals"""
-        if node.size >= rows * node.shape[node.axis]:
-            return None
+        if node.op != "sum" or node.size >= rows * node.shape[node.axis]:
+            return None  # products in order: 0 times what overflows later is 0
         last = len(node.shape) - 1
         made = scan_in_blocks(move_axis(node.x, node.axis, last), "sum")
         return move_axis(made, last, node.axis)

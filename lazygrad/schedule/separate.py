@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from ..graph.ir import (
     Buffer,
     Const,
-    CumSum,
     Elementwise,
     Fold,
     Iota,
@@ -24,6 +23,7 @@ from ..graph.ir import (
     Movement,
     Node,
     Reduce,
+    Scan,
     Scatter,
     Sort,
     topological,
@@ -34,7 +34,7 @@ from .ir import Kernel, Member, MemoryPlan, Schedule, axis_variables, outputs_of
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 _KINDS: dict[type[Node], str] = {
     Reduce: "row", Fold: "row", Join: "join", Scatter: "scatter", Sort: "sort",
-    CumSum: "scan",
+    Scan: "scan",
 }  # fmt: skip
 
 

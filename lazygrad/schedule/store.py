@@ -14,7 +14,6 @@ from ..graph.ir import (
     Cast,
     Const,
     Contiguous,
-    CumSum,
     Elementwise,
     Expand,
     Fold,
@@ -27,6 +26,7 @@ from ..graph.ir import (
     Pad,
     Reduce,
     Reshape,
+    Scan,
     Scatter,
     Sort,
     Winograd,
@@ -44,7 +44,7 @@ NODE_COST = 4.0  # a node that costs more is as much more code, and counts as mo
 FEW = 4  # values of a scatter are few that are at most such a part of what it changes
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
-_MUST_STORE = (Reduce, CumSum, Fold, Join, Scatter, Sort, Contiguous, Winograd, WinogradFilter)
+_MUST_STORE = (Reduce, Scan, Fold, Join, Scatter, Sort, Contiguous, Winograd, WinogradFilter)
 _LEAVES = (Buffer, Const, Iota)
 
 Use = tuple[Node, int]  # the kernel's node that evaluates it, and at which of its index maps

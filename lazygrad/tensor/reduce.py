@@ -13,11 +13,11 @@ from ..errors import DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import (
     Const,
-    CumSum,
     Detach,
     Iota,
     Node,
     Reduce,
+    Scan,
 )
 from ..graph.scan import scan_in_blocks
 from .arguments import normalized_axes, normalized_axis
@@ -379,22 +379,18 @@ class Reduction(Joining):
 
     def cumsum(self, axis: int = 0, dtype: Any = None) -> Self:
         """The sum of the elements up to each one, itself included; of integers as int64."""
-        return self.cast(dtype or _accumulator(self.dtype))._cumulative_sum(axis)
+        return self.cast(dtype or _accumulator(self.dtype))._cumulative("sum", axis)
 
     @rounded_once()
-    def _cumulative_sum(self, axis: int) -> Self:
-        axis = normalized_axis("cumsum", axis, self.ndim)
+    def _cumulative(self, op: str, axis: int) -> Self:
+        axis = normalized_axis(f"cum{op}", axis, self.ndim)
         if self.ndim == 0 or self.shape[axis] <= 1:
             return self.clone()
-        return self._derived(CumSum(self._node, axis))
+        return self._derived(Scan(self._node, axis, op))
 
     def cumprod(self, axis: int = 0, dtype: Any = None) -> Self:
         """The product of the elements up to each one, itself included; of integers as int64."""
-        return self.cast(dtype or _accumulator(self.dtype))._cumulative_product(axis)
-
-    @rounded_once()
-    def _cumulative_product(self, axis: int) -> Self:
-        return self._scan("cumprod", "prod", axis)
+        return self.cast(dtype or _accumulator(self.dtype))._cumulative("prod", axis)
 
     @rounded_once()
     def logcumsumexp(self, axis: int = 0) -> Self:

@@ -91,6 +91,12 @@ def _same(batch: Batch, node: Node, inputs: list[Node]) -> Node:
     return node.with_inputs(inputs)
 
 
+@rule(ir.Scan)
+def _scan(batch: Batch, node: ir.Scan, inputs: list[Node]) -> Node:
+    """scan(x, axis)  ->  scan(x, axis + 1)"""
+    return ir.Scan(inputs[0], node.axis + 1, node.op)
+
+
 @rule(ir.Reduce)
 def _reduce(batch: Batch, node: ir.Reduce, inputs: list[Node]) -> Node:
     """reduce(x, axes)  ->  reduce(x, axes + 1)"""

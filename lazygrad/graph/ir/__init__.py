@@ -6,7 +6,7 @@ Grammar (a node is one line; `n` stands for any node):
     elementwise  Neg(n) | Exp(n) | Add(n, n) | ...         each operation of `elementwise.py`
                  Where(n, n, n) | Cast(n, dtype) | Bitcast(n, dtype)
     reduce       Reduce(n, op, axes)                       op: "sum" "prod" "max" "min"
-                 CumSum(n, axis)
+                 Scan(n, axis, op)
     movement     Reshape(n, shape) | Permute(n, order) | Expand(n, shape)
                  Pad(n, padding, value) | Slice(n, starts, sizes, steps)
                  Window(n, axis, size, stride, dilation) | Fold(n, axis, size, stride, dilation)

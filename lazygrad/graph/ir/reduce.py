@@ -50,18 +50,21 @@ class Reduce(Node):
         return kept, self.x.dtype
 
 
-class CumSum(Node):
-    """The sum of the elements up to each one along an axis, itself included.
+class Scan(Node):
+    """The sum or product of the elements up to each one along an axis, itself included, in order.
 
     float32 is accumulated in float64, float16 and bfloat16 in float32, and rounded once an element.
     """
 
     x: Node
     axis: int
+    op: str = "sum"
 
     def _infer(self) -> tuple[Shape, DType]:
+        if self.op not in ("sum", "prod"):
+            raise ValueError(f"scan: op {self.op!r} is neither 'sum' nor 'prod'")
         if not 0 <= self.axis < len(self.x.shape):
-            raise ShapeError(f"cumsum: axis {self.axis} is outside shape {self.x.shape}")
+            raise ShapeError(f"scan: axis {self.axis} is outside shape {self.x.shape}")
         return self.x.shape, self.x.dtype
 
 

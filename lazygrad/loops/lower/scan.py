@@ -1,4 +1,4 @@
-"""Lower a kernel that scans: the sum so far is written at each step.
+"""Lower a kernel that scans: the sum (or product) so far is written at each step.
 
     cumsum(x, 1):    serial i0: acc[0] = 0
                      serial i0: serial i1: acc[0] += x[i0, i1]; out[i0, i1] = acc[0]
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ...dtypes import DType, float32, float64
 from ...expr import Array, Cast, Expr, Literal, Load, Var
-from ...graph.ir import CumSum, Node
+from ...graph.ir import Node, Scan, identity
 from ...index import flatten
 from ...schedule.access import MultiIndex
 from ...schedule.ir import Kernel
@@ -27,7 +27,7 @@ def lower_scan(kernel: Kernel, name: str) -> Function:
     """
     (member,) = kernel.members
     node = member.node
-    assert isinstance(node, CumSum)
+    assert isinstance(node, Scan)
     inputs = {x: Array(f"in{n}", x.dtype, x.size) for n, x in enumerate(kernel.inputs)}
 
     def read(x: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
@@ -43,10 +43,13 @@ def lower_scan(kernel: Kernel, name: str) -> Function:
     out = Array("out0", node.dtype, node.size)
     term, first = Values(read).of(node.x, index, ()), Literal(0)
     step: Body = (
-        Accumulate(total, first, "sum", _converted(term, total.dtype)),
+        Accumulate(total, first, node.op, _converted(term, total.dtype)),
         Store(out, flatten(index, node.shape), _converted(Load(total, first), node.dtype)),
     )
-    body: Body = (Alloc(total), Store(total, first, Literal(0, total.dtype)))
+    body: Body = (
+        Alloc(total),
+        Store(total, first, Literal(identity(node.op, total.dtype), total.dtype)),
+    )
     body = (*body, *nest([index[node.axis]], step))
     return Function(name, (out, *inputs.values()), 1, nest(rows, body))
 
