@@ -7,6 +7,8 @@ SHELL := /bin/sh
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip --disable-pip-version-check install
+# A file of tests stays in one process: what its tests share is made once.
+PYTEST := $(IN_VENV) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -27,16 +29,16 @@ mnist: $(VENV)/run.stamp
 	$(IN_VENV) examples/mnist.py $(ARGS)
 
 test: $(VENV)/dev.stamp
-	$(IN_VENV) -m pytest -m "not slow and not parity" $(ARGS)
+	$(PYTEST) -m "not slow and not parity" $(ARGS)
 
 slow: $(VENV)/dev.stamp
-	$(IN_VENV) -m pytest -m "slow and not parity" $(ARGS)
+	$(PYTEST) -m "slow and not parity" $(ARGS)
 
 parity: $(VENV)/parity.stamp
-	$(IN_VENV) -m pytest -m parity $(ARGS)
+	$(PYTEST) -m parity $(ARGS)
 
 core: $(VENV)/parity.stamp
-	OPT=0 $(IN_VENV) -m pytest -m "parity and not slow" tests/parity/test_elementwise.py \
+	OPT=0 $(PYTEST) -m "parity and not slow" tests/parity/test_elementwise.py \
 	  tests/parity/test_reduce.py tests/parity/test_autograd.py tests/parity/test_views.py $(ARGS)
 
 operations: $(VENV)/parity.stamp
