@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pytest
 
+import lazygrad.backends.llvm.build
 import lazygrad.backends.llvm.device
 import lazygrad.compile
 from lazygrad import Tensor, config, jit, pipeline, stages
@@ -381,6 +383,7 @@ def lenient(monkeypatch, tmp_path):
     monkeypatch.setattr(stages, "_told", set())
     for name in ("_plans", "_functions", "_launches"):
         monkeypatch.setattr(lazygrad.compile, name, {})
+    monkeypatch.setattr(lazygrad.backends.llvm.build, "_kernels", WeakValueDictionary())
     opencl = getattr(Device["GPU"], "_builder", None)
     if opencl is not None:
         monkeypatch.setattr(opencl, "_codes", {})

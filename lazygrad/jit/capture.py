@@ -181,7 +181,7 @@ class Capture:
     def _note_outside(self) -> None:
         """Note what is set of tensors that the function did not make."""
         effects = self.effects
-        for record in self.trace.outside.values():
+        for record in list(self.trace.outside.values()):
             tensor, values = record.tensor, record.values
             number = self.numbers.get(id(tensor))
             if "_own" in values:
@@ -200,9 +200,10 @@ class Capture:
                 else:
                     self._verify_leaf(tensor, number)
                     effects.argument_gradients.append((number, at))
-            if "_requires" in values and self._is_leaf_inside(tensor):
+            requires = values.get("_requires", False)
+            if "_requires" in values and (not requires or self._is_leaf_inside(tensor)):
                 owner = tensor if number is None else number
-                effects.attributes.append((owner, "_requires", values["_requires"]))
+                effects.attributes.append((owner, "_requires", requires))
             values.clear()  # lets go of the gradients' tensors: who else holds them is asked below
 
     def _verify_leaf(self, tensor: TensorCore, number: int) -> None:

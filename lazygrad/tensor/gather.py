@@ -17,7 +17,7 @@ from .core import Operand, TensorCore
 from .indexing import Indexing
 from .operands import broadcast_node, broadcast_shape, cast_node, class_numbers
 from .precision import rounded_once
-from .ranges import checked, integer_range
+from .ranges import checked, declared, integer_range
 from .results import Found
 
 _REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod", "amax": "max",
@@ -386,6 +386,7 @@ class Gathering(Indexing):
         best = x._scan(f"cum{op}", op, place)
         own = self._from_node(_walk(self.shape, place))
         index = (x.eq(best) | x.isnan()).where(own, 0)._scan(f"cum{op}", "max", place)
+        declared[index._node] = 0, max(self.shape[place] - 1, 0)
         return Found(self.gather(place, index), index)
 
     def cummax(self, axis: int = 0) -> Found[Self]:

@@ -49,7 +49,6 @@ from .donate import accepted, moved
 
 if TYPE_CHECKING:
     from .core import TensorCore
-    from .sharing import Sharing
 
 KEEPING = 40.0  # instructions an element: to write it to memory now, and to read it later
 DEAR = 100.0  # instructions an element from which a value that nobody holds is kept for backward()
@@ -57,7 +56,6 @@ LITTLE = 8.0  # what is computed along costs at most this part of what it would 
 MAX_LIVE = 512  # live tensors that are remembered, the newest
 MAX_LOOKS = 4  # computations of which a live tensor is asked whether it could go along
 MAX_BEYOND = 2000  # nodes outside a computation that are looked at for what could go along
-MAX_WAIT = 64  # realizations until a view is looked at again that could not part from its base
 MAX_CHOICES = 1024  # graphs of which is remembered what of them is kept
 
 live: deque[ref[Any]] = deque(maxlen=1 << 14)
@@ -68,8 +66,8 @@ written: dict[int, tuple[ref[Any], int]] = {}
 about to write them again."""
 
 shared: dict[int, ref[Any]] = {}
-"""Views (by id) that were computed, or detached, while somebody held their base. After realizations
-those part from bases that nobody else holds any more, and the graphs behind these."""
+"""Views (by id) that were computed, or detached, while somebody held their base. With each
+realization those part from bases that nobody else holds any more, and the graphs behind these."""
 
 differentiated: deque[Differentiated] = deque(maxlen=64)
 """What backward() was called on, until that and the gradients are computed."""
@@ -91,8 +89,6 @@ class Differentiated:
         self.is_done = self.is_done or not alive or any(node in computed for node in alive)
 
 
-_realizations = 0  # with shared views
-_looks: dict[int, list[tuple[int, int]]] = {}  # by realization: views, and how long each waited
 _older: list[tuple[ref[TensorCore], int]] = []  # live ones, and how often they were looked at
 _passed: deque[ref[Node]] = deque(maxlen=MAX_LIVE)  # nodes of live tensors computed and not kept
 _choices: dict[object, tuple[int, ...]] = {}
@@ -140,28 +136,11 @@ def _forget() -> None:
         waiting.clear()
 
 
-def part_later(view: Sharing) -> None:
-    """Let a view part from its base with a later realization, if it can."""
-    known = shared.get(id(view))
-    if known is not None and known() is view:
-        return
-    shared[id(view)] = ref(view)
-    _looks.setdefault(_realizations + 1, []).append((id(view), 1))
-
-
 def _part_views() -> None:
-    """Let those of the shared views part that are to be looked at now. Each is looked at again
-    after twice as many realizations: what many of them cost a realization is next to nothing."""
-    global _realizations
-    _realizations += 1
-    for key, waited in _looks.pop(_realizations, ()):
-        reference = shared.get(key)
-        view = None if reference is None else reference()
+    for key, reference in list(shared.items()):
+        view = reference()
         if view is None or view._base is None or view._part_computed():
             shared.pop(key, None)
-        else:
-            wait = min(2 * waited, MAX_WAIT)
-            _looks.setdefault(_realizations + wait, []).append((key, wait))
 
 
 def _written_on(devices: Collection[str | None]) -> list[TensorCore]:

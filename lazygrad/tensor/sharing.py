@@ -22,7 +22,7 @@ from ..graph.ir import Buffer, Detach, Node, Overwritten, Shape, Token
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .blocks import put_block
 from .donate import offer
-from .realize import live, part_later, written
+from .realize import live, shared, written
 from .views import (
     HELD_ONCE,
     Path,
@@ -333,7 +333,7 @@ class Sharing:
     def _part_later(self) -> None:
         """Part now, or with a later realization, when nobody else holds the base any more."""
         if not self._part() and self._base is not None and not self._base._is_variable():
-            part_later(self)
+            shared[id(self)] = ref(self)
 
     def _part_computed(self) -> bool:
         """Part from a base that is computed, and from the expression that it was computed by."""

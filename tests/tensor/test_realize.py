@@ -628,28 +628,3 @@ def test_tensors_that_are_gone_wait_for_nothing():
         Tensor.zeros(3).assign(Tensor.ones(3) * 2)
     (Tensor.ones(2) + 1).realize()
     assert all(reference() is not None for reference, _ in realization.written.values())
-
-
-def test_views_that_cannot_part_cost_a_realization_next_to_nothing(monkeypatch: Any) -> None:
-    looks = 0
-    inner = Tensor._part_computed
-
-    def counted(self: Tensor) -> bool:
-        nonlocal looks
-        looks += 1
-        return inner(self)
-
-    monkeypatch.setattr(Tensor, "_part_computed", counted)
-    base = Tensor(np.zeros((50, 4), np.float32)).realize()
-    views = [base[i] for i in range(50)]
-    Tensor.realize(*views)
-    looks = 0
-    for n in range(128):
-        Tensor.full((2,), n).contiguous().realize()
-    assert looks < 10 * len(views)
-    storage = ref(base.storage)
-    del base, views[1:]
-    for n in range(realization.MAX_WAIT + 1):
-        Tensor.full((2,), n).contiguous().realize()
-    assert storage() is None
-    assert views[0].tolist() == [0.0] * 4
