@@ -28,15 +28,15 @@ def lanes(body: Body, var: str, width: int, copies: int) -> Body:
     Requires: as `split_lanes`, of the perfect nest that the loop is in.
     """
 
-    def visit(body: Body) -> Body:
+    def visit(part: Body) -> Body:
         result: list[Stmt] = []
-        for stmt in body:
+        for stmt in part:
             loops, inside = peel((stmt,))
             names = [loop.var.name for loop in loops]
             if var in names:
                 depth = names.index(var) + 1
                 inside = loops[depth - 1].body
-                result += split_lanes([x.var for x in loops[:depth]], inside, width, copies)
+                result += split_lanes([x.var for x in loops[:depth]], inside, width, copies, body)
             else:
                 result.append(map_bodies(stmt, visit))
         return tuple(result)
@@ -44,12 +44,14 @@ def lanes(body: Body, var: str, width: int, copies: int) -> Body:
     return visit(body)
 
 
-def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
+def split_lanes(
+    loops: list[Var], body: Body, width: int, copies: int, around: Body = ()
+) -> Body:
     """The nest with its innermost loop done `width * copies` iterations at a time.
 
     Requires: the innermost iterations are independent but for accumulations into registers that
     were made outside of the nest. `width` lanes fill a vector; up to `copies` vectors are in
-    flight.
+    flight. What is copied gets names that nothing `around` has.
     """
     *outer, k = loops
     width = lanes_for(k.extent, width)
@@ -67,7 +69,7 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int) -> Body:
         start = add(mul(tail, width), whole * lanes)
         masked = rest % width != 0
         last = _block(body, k, start, width, k.extent if masked else None)
-        inside += nest([tail], apart(last, tuple(inside)))
+        inside += nest([tail], apart(last, tuple(inside), around))
     return (*before, *nest(outer, tuple(inside)), *after)
 
 
