@@ -44,9 +44,7 @@ def lanes(body: Body, var: str, width: int, copies: int) -> Body:
     return visit(body)
 
 
-def split_lanes(
-    loops: list[Var], body: Body, width: int, copies: int, around: Body = ()
-) -> Body:
+def split_lanes(loops: list[Var], body: Body, width: int, copies: int, around: Body = ()) -> Body:
     """The nest with its innermost loop done `width * copies` iterations at a time.
 
     Requires: the innermost iterations are independent but for accumulations into registers that

@@ -126,6 +126,13 @@ def compare_bools_by_logic(e: Op, native: Native) -> Expr | None:
     return op("not", op("xor", x, y)) if e.op == "eq" else op("xor", x, y)
 
 
+@BOOLS.rule("fma", kinds="biu")
+def multiply_then_add(e: Op, native: Native) -> Expr | None:
+    """fma(x, y, z)  ->  x * y + z  of integers: there is nothing to round"""
+    x, y, z = e.args
+    return op("add", op("mul", x, y), z)
+
+
 # --------------------------------------------------------------------------- signs
 
 
