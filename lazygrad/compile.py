@@ -278,11 +278,12 @@ def compile_kernel(
     settings = (config.TUNE, config.BOUNDS, config.DEBUG >= 3)
     key = (form.key, places, device.name, device.machine, *settings)
     launch = _launches.get(key)
-    if launch is None:
+    if launch is None or not (launch.function.body or device.cached(launch.key)):
         shifted = form.shifted()
         new = {shifted.outputs[n]: shifted.inputs[x] for n, x in places}
         launch = _new_launch(shifted, new, device, stages)
-        _keep(_launches, key, launch)
+        if launch.key:  # no pass was left out
+            _keep(_launches, key, launch)
     kept = [x for x in kernel.inputs if x not in overwritten.values()]
     return replace(launch, offsets=form.offsets(launch.offsets, kept))
 
@@ -304,7 +305,8 @@ def _new_launch(
         def finished(n: int) -> Launch:
             return _finished(function, keys[n], ways[n], device, quiet)
 
-        at = ways[keys.index(fastest(keys, finished, device).key)]
+        best = fastest(keys, finished, device).key
+        at = ways[keys.index(best)] if best in keys else at
     launch = _finished(function, _key(function, at), at, device, stages)
     return replace(launch, offsets=lowered.offsets)
 
@@ -326,12 +328,15 @@ def _finished(
     loops = None if stages.are_watched else _functions.get(key)
     if loops is None:
         loops = _optimized(function, at, stages)
+        if loops is None:  # without the key: the next process tries again
+            made = stages.through(passes("loops", at.machine.target, 0), function, at)
+            return Launch(made, (), plain=function)
         _keep(_functions, key, loops)
     return Launch(loops, (), key=key, plain=function)
 
 
-def _optimized(function: Function, at: At, stages: Stages) -> Function:
-    """The function after the loop passes; where one fails, after those of the core."""
+def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
+    """The function after the loop passes; None where one fails."""
     target, made, name = at.machine.target, function, ""
     try:
         for each in passes("loops", target, config.OPT):
@@ -340,7 +345,7 @@ def _optimized(function: Function, at: At, stages: Stages) -> Function:
         stages.saw("code", made, function, final=True)
     except CompilerError as error:
         stages.go_on_after(name, error)
-        made = stages.through(passes("loops", target, 0), function, at)
+        return None
     return made
 
 

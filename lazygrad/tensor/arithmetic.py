@@ -40,6 +40,10 @@ def fmod(a: Node, b: Node) -> Node:
         return ir.Mod(a, b)
     zero = ir.Const(0, a.dtype, a.shape)
     negative = ir.Less(a, zero)
+    if a.dtype.is_int:  # the smallest integer has no absolute value
+        rest = ir.Mod(a, b)
+        other = ir.And(ir.NotEqual(rest, zero), ir.NotEqual(ir.Less(rest, zero), negative))
+        return ir.Where(other, ir.Sub(rest, b), rest)
     # by selection: the gradient of Abs is 0 at 0
     size, by = ir.Where(negative, ir.Neg(a), a), ir.Where(ir.Less(b, zero), ir.Neg(b), b)
     rest = ir.Mod(size, by)

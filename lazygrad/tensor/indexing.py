@@ -79,7 +79,7 @@ class Indexing(Activations):
             return
         plan = _plan(self, index)
         part = self._viewed(_sliced(self._node, plan))
-        if op == "set" and new._node is part._node:
+        if op == "set" and not plan.arrays and new._node is part._node:
             return  # `x[i] += y` has written to x already
         if plan.arrays:
             indices = _gather_indices(plan)

@@ -69,3 +69,21 @@ def test_quotients_of_the_largest_integers(device: str) -> None:
     x = np.array([2**63 - 1, -(2**63)])
     found = Tensor(x, device=device) // (3 << 30) + 1
     np.testing.assert_array_equal(found.numpy(), x // (3 << 30) + 1)
+
+
+@pytest.mark.parametrize("device", ["CPU", "GPU"])
+def test_what_is_known_not_to_be_negative_is_divided_by_negatives(device: str) -> None:
+    divisor = Tensor([-7, -2, 3, 5], device=device)
+    small = Tensor(np.array([100, 200, 7, 9], np.uint8), device=device).cast("int32")
+    places = Tensor.arange(20, device=device)
+    assert (100 // divisor).tolist() == [-15, -50, 33, 20]
+    assert (100 % divisor).tolist() == [-5, 0, 1, 0]
+    assert (small // -7).tolist() == [-15, -29, -1, -2]
+    assert (small % -7).tolist() == [-5, -3, 0, -5]
+    assert (places // -3).tolist() == [n // -3 for n in range(20)]
+    assert (places % -3).tolist() == [n % -3 for n in range(20)]
+
+
+def test_fmod_by_the_smallest_integer() -> None:
+    x, least = Tensor(np.array([127, -127, -128], np.int8)), Tensor(np.int8([-128] * 3))
+    assert x.fmod(least).tolist() == [127, -127, 0]

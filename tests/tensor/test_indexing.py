@@ -126,3 +126,12 @@ def test_tensors_iterate_over_their_first_axis() -> None:
     assert [row.tolist() for row in Tensor([[1, 2], [3, 4]])] == [[1, 2], [3, 4]]
     with pytest.raises(TypeError, match="iterated"):
         iter(Tensor(1.0))
+
+
+def test_elements_in_another_order_are_assigned_from_the_tensor_itself() -> None:
+    x = Tensor([1.0, 2.0, 3.0, 4.0])
+    x[Tensor([3, 2, 1, 0])] = x
+    assert x.tolist() == [4.0, 3.0, 2.0, 1.0]
+    rows = Tensor([[1, 2], [3, 4]])
+    rows[[1, 0]] = rows
+    assert rows.tolist() == [[3, 4], [1, 2]]

@@ -57,7 +57,8 @@ def _instruction(e: Op, dtype: DType) -> str:
     if e.op in _BY_SIGN:
         # Of numbers that are not negative LLVM knows more about unsigned division.
         divides = e.op in ("quotient", "remainder")
-        is_signed = dtype.kind == "int" and not (divides and bounds(e.args[0])[0] >= 0)
+        is_natural = divides and all(bounds(arg)[0] >= 0 for arg in e.args)
+        is_signed = dtype.kind == "int" and not is_natural
         return _BY_SIGN[e.op][0 if is_signed else 1]
     low, high = bounds(e)
     # Inside the bounds of 62 bits nothing wraps: LLVM may then widen and reorder addresses.
