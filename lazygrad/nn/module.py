@@ -123,7 +123,12 @@ class Module:
         if name == "":
             raise KeyError(f'{kind} name can\'t be empty string ""')
         held = vars(self).get(name, name)
-        if hasattr(self, name) and not (held is None or isinstance(held, (Tensor, Module))):
+        is_kind = {
+            "parameter": isinstance(held, Parameter),
+            "buffer": isinstance(held, Tensor) and not isinstance(held, Parameter),
+            "module": isinstance(held, Module),
+        }
+        if hasattr(self, name) and not (held is None or is_kind[kind]):
             raise KeyError(f"attribute '{name}' already exists")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:

@@ -16,7 +16,7 @@ from weakref import WeakSet, ref
 
 import numpy as np
 
-from ..dtypes import DType, bfloat16, to_dtype
+from ..dtypes import DType, bfloat16, bool_, to_dtype
 from ..errors import DeviceError, DTypeError, ShapeError
 from ..graph.ir import Buffer, Cast, Contiguous, Copy, Custom, Detach, Node, Shape
 from ..runtime.buffer import DeviceBuffer, realized
@@ -277,7 +277,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         if result.shape != self.shape:
             raise ShapeError(f"in place: a result of shape {result.shape} into {self.shape}")
         if result.dtype != self.dtype:
-            if result.dtype.is_float and not self.dtype.is_float:
+            if self.dtype == bool_ or (result.dtype.is_float and not self.dtype.is_float):
                 raise DTypeError(
                     f"in place: a result of {result.dtype} cannot go into {self.dtype}"
                 )

@@ -80,6 +80,8 @@ def test_registering_refuses_what_does_not_fit() -> None:
         net.register_parameter("extra", Tensor([1.0]))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="cannot assign 'int' object to buffer"):
         net.register_buffer("extra", 1)  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match="'weight' already exists"):
+        nn.Linear(2, 2).register_buffer("weight", Tensor.ones(2, 2))
     with pytest.raises(TypeError, match="is not a Module subclass"):
         net.add_module("extra", Tensor.relu)  # type: ignore[arg-type]
     net.register_parameter("later", None)

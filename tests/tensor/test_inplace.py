@@ -59,3 +59,11 @@ def test_detach_in_place_cuts_the_way_of_the_gradient() -> None:
     z = w * 3
     with pytest.raises(RuntimeError, match="detach_"):
         z[0:1].detach_()
+
+
+def test_numbers_do_not_go_into_bools() -> None:
+    x = Tensor([True, False])
+    with pytest.raises(TypeError, match="int64 cannot go into bool"):
+        x += 1
+    x |= True
+    assert x.tolist() == [True, True]

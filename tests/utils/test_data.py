@@ -166,7 +166,8 @@ def test_data_sets_are_put_together_and_taken_apart() -> None:
     assert isinstance(both, ConcatDataset)
     assert [both[n][0] for n in range(-1, 5)] == [1, 0, 1, 2, 0, 1]
     with pytest.raises(ValueError, match="exceed dataset length"):
-        _ = both[5]
+        _ = both[-6]
+    assert [n for n, _ in both] == [0, 1, 2, 0, 1]
     assert list(Count() + Count()) == [*range(10), *range(10)]
     assert [Subset(ROWS, [3, 1])[n][1].item() for n in (0, 1)] == [3, 1]
     assert StackDataset(Squares(2), Squares(2))[1] == ((1, 1.0), (1, 1.0))

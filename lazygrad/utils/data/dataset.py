@@ -124,8 +124,10 @@ class ConcatDataset(Dataset[T_co]):
 
     def __getitem__(self, index: int) -> T_co:
         n = index + len(self) if index < 0 else index
-        if not 0 <= n < len(self):
+        if n < 0:
             raise ValueError("absolute value of index should not exceed dataset length")
+        if n >= len(self):  # which ends a loop over the data set
+            raise IndexError(f"index {index} is outside a data set of {len(self)}")
         which = bisect_right(self.cumulative_sizes, n)
         return self.datasets[which][n - (self.cumulative_sizes[which - 1] if which else 0)]
 
