@@ -16,6 +16,7 @@ from ..index import all_of, conjuncts
 from .ir import Accumulate, Body, For, If, statements
 from .ir.rebuild import loads, nest, peel, stride, updates_in_place, variables
 from .merge import merge
+from .primitives import primitive
 
 PHASES = 3  # iterations of a loop that no tile is made of, as over the phases of a stride
 TAPS = 4  # of a summed one, over the taps of one phase
@@ -64,6 +65,7 @@ def recognise(body: Body) -> Contraction | None:
     return Contraction(tuple(outer), tuple(inner), a, b, body, fixed, updates_in_place(body))
 
 
+@primitive
 def product(body: Body) -> Body:
     """A contraction's loops in the form that plans begin with: as few as memory allows, the summed
     ones in the order of memory, and what decides which terms there are outside of them."""

@@ -18,9 +18,10 @@ from ..graph.ir import identity
 from ..index import add, less, mul
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
 from .ir.rebuild import apart, map_bodies, nest, peel, rename_array, substitute_body
-from .primitives import sunk
+from .primitives import primitive, sunk
 
 
+@primitive
 def lanes(body: Body, var: str, width: int, copies: int) -> Body:
     """A loop in vectors, `copies` of them in flight; a sum has one accumulator a lane, and the
     lanes are added up after the nest. What is left over is a loop of its own.

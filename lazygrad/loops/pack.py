@@ -21,9 +21,10 @@ from .cpu.transpose import turnable
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
 from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .merge import merge
-from .primitives import at_loop, in_blocks
+from .primitives import at_loop, in_blocks, primitive
 
 
+@primitive
 def stage(body: Body, operand: str, name: str, place: str, *options: str) -> Body:
     """Copy what the loops inside of a place read of a factor (a, the first, or b) into an array,
     before them. The place is a loop, or "all". With "lines", what lies together in memory and is

@@ -11,31 +11,18 @@ from dataclasses import replace
 
 from ..errors import ScheduleError
 from ..targets import Machine
-from . import primitives as p
 from .contraction import product, recognise
 from .cpu.contract import contract
 from .cpu.partition import partition_loops
 from .cpu.plan import plan_contraction
 from .gpu import schedule_elements, schedule_rows
-from .gpu.contract import blocks, fills_blocks, schedule_product
-from .gpu.rows import share
-from .gpu.transpose import squares
+from .gpu.contract import fills_blocks, schedule_product
 from .ir import Body, For, Function, If, Stmt
 from .ir.rebuild import apart, nest, peel
-from .lanes import lanes
-from .pack import stage
-from .primitives import Schedule
+from .primitives import PRIMITIVES, Schedule
 from .rows import plan_inner, plan_rows, vectorize_rows
 from .scan import interleave_rows
 from .split import split_divided
-
-PRIMITIVES: dict[str, Callable[..., Body]] = {
-    primitive.__name__: primitive
-    for primitive in (
-        *(p.split, p.merge_nest, p.fuse, p.reorder, p.partition, p.bind, p.sink, p.set_scope),
-        *(p.rfactor, lanes, stage, product, share, squares, blocks),
-    )
-}
 
 
 def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: int = 0) -> Function:

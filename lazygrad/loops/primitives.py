@@ -19,13 +19,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from math import ceil, prod
-from typing import Concatenate, ParamSpec
+from math import prod
+from typing import Concatenate, ParamSpec, TypeVar
 
-from ..dtypes import float32
 from ..errors import ScheduleError
-from ..expr import Array, Expr, Literal, Load, Ramp, Var
-from ..index import add, all_of, at_least, flatten, less, minimum, mod, mul, sub
+from ..expr import Array, Expr, Literal, Ramp, Var
+from ..index import add, all_of, flatten, less, minimum, mul
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
 from .ir.rebuild import (
     apart,
@@ -42,11 +41,21 @@ from .merge import merge, merge_all
 
 UNROLL_WHOLE = 7  # summed loops up to so long are written out
 UNROLL_BY = 4  # longer ones
-LONGEST_SUM = 64  # blocks whose sums are added one after another
-GROUP = 16  # such blocks, or groups of them, that are added up first where there are more
 
 P = ParamSpec("P")
 TAILS = ("exact", "overlap", "guard", "peel")
+
+
+PRIMITIVES: dict[str, Callable[..., Body]] = {}
+"""Every primitive, by the name that plans call it by."""
+
+Primitive = TypeVar("Primitive", bound=Callable[..., Body])
+
+
+def primitive(function: Primitive) -> Primitive:
+    """Decorator: plans may have a line that calls this function."""
+    PRIMITIVES[function.__name__] = function
+    return function
 
 
 class Schedule:
@@ -57,16 +66,17 @@ class Schedule:
         self.plan: list[str] = []
 
     def do(
-        self, primitive: Callable[Concatenate[Body, P], Body], *args: P.args, **named: P.kwargs
+        self, step: Callable[Concatenate[Body, P], Body], *args: P.args, **named: P.kwargs
     ) -> None:
         """Carry out a primitive, and write it down."""
-        self.body = primitive(self.body, *args, **named)
-        self.plan.append(" ".join(map(str, (primitive.__name__, *args))))
+        assert PRIMITIVES.get(step.__name__) is step, f"{step.__name__}: a plan could not name it"
+        self.body = step(self.body, *args, **named)
+        self.plan.append(" ".join(map(str, (step.__name__, *args))))
 
-    def begin(self, primitive: Callable[[Body], Body], made: Body) -> None:
+    def begin(self, step: Callable[[Body], Body], made: Body) -> None:
         """Write down a primitive that has been carried out already."""
         self.body = made
-        self.plan.append(primitive.__name__)
+        self.plan.append(step.__name__)
 
     def merged(self) -> tuple[list[Var], Body]:
         """As `outer`, with as few loops as memory allows."""
@@ -156,6 +166,7 @@ def digits_of(words: Sequence[str]) -> list[tuple[str, int]]:
 # --------------------------------------------------------------------------- loops
 
 
+@primitive
 def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
     """A loop as a loop over blocks, and loops inside of a block, whose sizes are given.
 
@@ -202,6 +213,7 @@ def _nest(loops: Sequence[Var], body: Body) -> Body:
     return body
 
 
+@primitive
 def merge_nest(body: Body, var: str) -> Body:
     """Merge the loops of the perfect nest that begins with `var` where memory does not tell them
     apart: serial i in 4: serial j in 6: out[i*6 + j] = 1  ->  serial i in 24: out[i] = 1
@@ -216,6 +228,7 @@ def merge_nest(body: Body, var: str) -> Body:
     return at_loop(body, var, change)
 
 
+@primitive
 def fuse(body: Body, name: str, *loops: str) -> Body:
     """One loop for neighbours of a perfect nest: serial i in 4: serial j in 6: S(i, j)
     ->  serial n in 24: S(n // 6, n % 6).  Without any, a loop of one iteration around the body."""
@@ -236,6 +249,7 @@ def fuse(body: Body, name: str, *loops: str) -> Body:
     return at_loop(body, loops[0], change)
 
 
+@primitive
 def reorder(body: Body, *order: str) -> Body:
     """The loops of a nest in this order, outermost first. What is allocated between them then has
     a part for each iteration of the loops that come to lie inside.
@@ -289,6 +303,7 @@ def shift(index: Expr, offset: Expr) -> Expr:
     return add(index, offset)
 
 
+@primitive
 def partition(body: Body, var: str, *points: int) -> Body:
     """A loop in parts that follow one another and begin at 0 and at the points; their loops are
     named var_0, var_1, ...
@@ -352,6 +367,7 @@ def renamed_loops(body: Body, names: dict[Var, Var]) -> Body:
     return substitute_body(visit(body), dict(names.items())) if names else body
 
 
+@primitive
 def bind(body: Body, var: str, kind: str) -> Body:
     """Another kind for a loop: unroll, parallel, workgroup or workitem.
 
@@ -363,6 +379,7 @@ def bind(body: Body, var: str, kind: str) -> Body:
 # --------------------------------------------------------------------------- tiles
 
 
+@primitive
 def sink(body: Body, var: str, kind: str) -> Body:
     """Unroll and jam: a loop goes inward, through sequences and serial loops, to single statements,
     where it is of this kind. Registers that it passes grow by its size.
@@ -477,97 +494,10 @@ def _guarded(branch: If, var: Var) -> Body:
     return tuple(map(visit, branch.body))
 
 
+@primitive
 def set_scope(body: Body, array: str, scope: str) -> Body:
     """An array of the kernel's in other memory: register, stack or local."""
     for old in {s.array for s in statements(body) if isinstance(s, Alloc)}:
         if old.name == array:
             body = rename_array(body, old, replace(old, scope=scope), lambda i: i)
     return body
-
-
-# --------------------------------------------------------------------------- sums
-
-
-def rfactor(body: Body, var: str, outer: str, *digits: str) -> Body:
-    """A sum in blocks: each block of a summed loop is summed by itself, then added to the others.
-
-        acc = 0;  serial k in 64: acc += a[k];  out = f(acc)    rfactor k c d:16
-        ->
-        local part
-        serial c in 4:
-            acc = 0;  serial d in 16: acc += a[c*16 + d]
-            if c < 1: part = acc  else: part += acc
-            if c >= 3: out = f(part)
-
-    So the loop over blocks can go outside of the loops around the sum (`reorder`). Where the nest
-    has more summed loops, that over blocks becomes the outermost.
-    """
-    done = False
-
-    def visit(body: Body) -> Body:
-        nonlocal done
-        for at, stmt in enumerate(body):
-            loops, _ = peel((stmt,))
-            if all(loop.var.name != var for loop in loops):
-                continue
-            if any(s.array.scope == "register" for s in body[:at] if isinstance(s, Alloc)):
-                done = True
-                return _in_blocks(body[:at], (stmt,), body[at + 1 :], (var, outer, *digits))
-        return tuple(map_bodies(stmt, visit) for stmt in body)
-
-    body = visit(body)
-    if not done:
-        raise ScheduleError(f"rfactor {var}: no sum over {var} in a register")
-    return body
-
-
-def _in_blocks(before: Body, sums: Body, after: Body, loop: tuple[str, ...]) -> Body:
-    var, outer, *digits = loop
-    sums = split(sums, var, "exact", outer, *digits)
-    loops, _ = peel(sums)
-    names = [x.var.name for x in loops]
-    (blocks,) = reorder(sums, outer, *(name for name in names if name != outer))
-    assert isinstance(blocks, For)
-    (acc,) = {s.array for s in statements(sums) if isinstance(s, Accumulate)}
-    parts, rest = _added(blocks.var, 1, acc, rename_array(after, acc, _TOTAL, lambda i: i))
-    return (*map(Alloc, parts), replace(blocks, body=(*before, *blocks.body, *rest)))
-
-
-def store_sums(body: Body) -> Body:
-    """What follows a sum reads it from memory, so that `sink` leaves it a loop over the tile.
-
-    acc = 0;  serial k: acc += a[k];  out = f(acc)
-    ->  acc = 0;  serial k: acc += a[k];  local sums;  sums = acc;  out = f(sums)
-    """
-    for at, stmt in enumerate(body):
-        sums = [s.array for s in statements((stmt,)) if isinstance(s, Accumulate)]
-        if isinstance(stmt, For) and sums and Alloc(sums[0]) in body[:at]:
-            acc, zero = sums[0], Literal(0)
-            kept = replace(acc, name="sums", scope="local")
-            after = rename_array(body[at + 1 :], acc, kept, lambda i: i)
-            return (*body[: at + 1], Alloc(kept), Store(kept, zero, Load(acc, zero)), *after)
-    return tuple(map_bodies(stmt, store_sums) for stmt in body)
-
-
-_TOTAL = Array("total", float32, 1, "local")  # stands for the sum of all blocks
-
-
-def _added(block: Var, size: int, term: Array, after: Body) -> tuple[list[Array], Body]:
-    """What adds the sums of `size` blocks each to a part of their own, and then continues; where
-    the blocks are very many, groups of them are added up first. The arrays of the parts, too."""
-    last = ceil(block.extent / size) <= LONGEST_SUM
-    group = block.extent if last else GROUP * size
-    name = "part" if size == 1 else f"{term.name}_of_part"
-    part, zero = Array(name, term.dtype, 1, "local"), Literal(0)
-    if last:
-        more: list[Array] = []
-        rest = rename_array(after, _TOTAL, part, lambda i: i)
-    else:
-        more, rest = _added(block, group, part, after)
-    within, total = mod(block, group), Load(term, zero)
-    end = minimum(add(sub(block, within), group), Literal(block.extent))
-    first = Store(part, zero, total), Accumulate(part, zero, "sum", total)
-    return [part, *more], (
-        If(less(within, size), first[:1], first[1:]),
-        If(at_least(add(block, 1), end), rest),
-    )

@@ -15,7 +15,7 @@ from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.graph.simplify import simplify
 from lazygrad.index import TRUE, substitute
-from lazygrad.loops import primitives
+from lazygrad.loops import sums
 from lazygrad.loops.contraction import Contraction, by_factor, operand_stride, recognise
 from lazygrad.loops.cpu import contract as blocks
 from lazygrad.loops.cpu import traffic
@@ -99,8 +99,8 @@ def test_blocks_keep_values(
 def test_sums_of_many_blocks_are_added_up_in_groups(
     sample: Any, monkeypatch: pytest.MonkeyPatch, longest: int, levels: int
 ) -> None:
-    monkeypatch.setattr(primitives, "LONGEST_SUM", longest)
-    monkeypatch.setattr(primitives, "GROUP", 2)
+    monkeypatch.setattr(sums, "LONGEST_SUM", longest)
+    monkeypatch.setattr(sums, "GROUP", 2)
     found = recognise(sample("matmul").function.body)
     assert found is not None
     plan = plan_contraction(found, SMALL)

@@ -20,13 +20,12 @@ from lazygrad.loops.primitives import (
     bind,
     loops_of,
     reorder,
-    rfactor,
     sink,
     split,
-    store_sums,
     sunk,
     with_own_names,
 )
+from lazygrad.loops.sums import rfactor, spill_sums
 from lazygrad.loops.vectorize import vectorize
 
 
@@ -130,7 +129,7 @@ def test_an_epilogue_of_sums_in_memory_is_a_loop() -> None:
 
 def test_sums_that_are_stored_leave_a_loop_over_the_tile(sample: Any) -> None:
     s = Schedule(sample("matmul").function.body)
-    s.do(store_sums)
+    s.do(spill_sums)
     last = s.outer()[0][-1].name
     s.do(split, last, "overlap", "blocks", "unrolled:4")
     s.do(sink, "unrolled", "unroll")

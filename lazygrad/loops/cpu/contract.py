@@ -24,7 +24,8 @@ from ..ir import Alloc, Store, statements
 from ..ir.rebuild import body_loads, stride
 from ..lanes import lanes
 from ..pack import stage
-from ..primitives import Schedule, bind, loops_of, reorder, rfactor, sink, split, store_sums
+from ..primitives import Schedule, bind, loops_of, reorder, sink, split
+from ..sums import rfactor, spill_sums
 from .plan import Tiling
 from .traffic import window
 
@@ -51,7 +52,7 @@ def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> Non
         size = f"{var.name}_d:{var.extent // count}"
         s.do(rfactor, var.name, block, size)
     elif plan.lanes is None and _written_out(s, plan) > LONGEST_EPILOGUE:
-        s.do(store_sums)
+        s.do(spill_sums)
     if plan.lanes is not None:
         s.do(lanes, plan.lanes.name, plan.width, 1)
     blocks = {v.name: v.name for v in c.outer}

@@ -30,7 +30,7 @@ from ..contraction import Contraction, extent_of, factors, operand_stride
 from ..ir import Alloc, Barrier, Body, For, If, Stmt, Store, statements
 from ..ir.rebuild import map_expressions, nest, peel, stride, substitute_body, variables
 from ..pack import pack
-from ..primitives import Schedule, fuse, loops_of, reorder, split, sunk
+from ..primitives import Schedule, fuse, loops_of, primitive, reorder, split, sunk
 from .tiles import guarded, pad_rows, share_fill
 
 VECTOR = 4  # elements that an item loads at once: 16 bytes of float32
@@ -99,6 +99,7 @@ def schedule_product(s: Schedule, c: Contraction, machine: Machine) -> str:
     return f"{block_m} x {block_n} a group, {tile_m} x {tile_n} an item, {depth} deep"
 
 
+@primitive
 def blocks(
     body: Body, warps_m: int, warps_n: int, copies_m: int, copies_n: int, near: int, depth: int
 ) -> Body:

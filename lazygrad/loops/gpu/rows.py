@@ -23,7 +23,7 @@ from ..ir import Accumulate, Alloc, Barrier, Body, For, If, Stmt, Store, stateme
 from ..ir.rebuild import body_loads, nest, peel, stride, substitute_body, variables
 from ..lanes import split_lanes
 from ..merge import merge, merge_all
-from ..primitives import Schedule, at_loop, digits_of, fuse
+from ..primitives import Schedule, at_loop, digits_of, fuse, primitive
 from ..rows import is_independent
 from .vectors import vector_width
 
@@ -67,6 +67,7 @@ def share_columns(s: Schedule, items: int, cores: int) -> str:
     return f"{width} columns a group, {helpers} items each"
 
 
+@primitive
 def share(body: Body, var: str, parts: str, helpers: str) -> Body:
     """rfactor for work-items: a group computes some iterations of a loop, each shared by some
     helpers. `parts` and `helpers` say how many: row:4, or column:32 where neighbouring items are to

@@ -19,7 +19,7 @@ from ...index import add, all_of, less, mul
 from ..ir import Alloc, Barrier, Body, For, If, Store, statements
 from ..ir.rebuild import body_loads, map_expressions, nest, peel, stride, substitute_body
 from ..pack import pack
-from ..primitives import Schedule, sunk
+from ..primitives import Schedule, primitive, sunk
 from .tiles import guarded, pad_rows, share_fill
 
 SIDE = 32  # of a square
@@ -59,6 +59,7 @@ def schedule_squares(s: Schedule, y: Var, items: int) -> str:
     return f"squares of {SIDE} x {SIDE}, transposed in local memory"
 
 
+@primitive
 def squares(body: Body, var: str, last: str, items: int) -> Body:
     """A work-group a square of two loops of the outermost nest; what is contiguous along the first
     of them and not along the last, which is innermost, is read through local memory.
