@@ -1,4 +1,4 @@
-"""lazygrad: a deep-learning compiler that can be read in an afternoon.
+"""lazygrad: a deep-learning compiler whose core can be read in an afternoon.
 
     Tensor  ->  graph/  ->  schedule/  ->  loops/  ->  backends/  ->  runtime/
     (what the   (WHAT to    (WHICH ops     (HOW one    (LLVM IR or    (buffers, compiled

@@ -181,7 +181,7 @@ class Capture:
     def _note_outside(self) -> None:
         """Note what is set of tensors that the function did not make."""
         effects = self.effects
-        for record in list(self.trace.outside.values()):
+        for record in list(self.trace.outside.values()):  # what is asked below may note more
             tensor, values = record.tensor, record.values
             number = self.numbers.get(id(tensor))
             if "_own" in values:
