@@ -31,6 +31,7 @@ The map of the package, in the order of the pipeline:
     progress.py      a line on the terminal while the compiler works for long
     errors.py        every exception that is raised on purpose
     expr.py          scalar expressions in loops;  index.py  arithmetic on indices
+    origin.py        the Python lines, operations and layers that nodes come from
     interned.py      immutable objects of which no two are equal: nodes and expressions
 
 The three IRs are told alike: `ir` opens with the grammar and the meaning, `verify.py` says what

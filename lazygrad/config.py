@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,11 @@ line per kernel with its time and rates, 3 also the transformations chosen and w
 
 DUMP: Path | None
 """The folder that every compilation stage is written to, made if missing; by default none is."""
+
+ORIGINS: int
+"""1: operations remember the Python lines that made them, and tables, pictures and errors name
+these. By default 1 where DEBUG or DUMP shows something, else 0, as it slows the building of graphs
+(origin.py)."""
 
 LAZYGRAD_DATA: Path | None
 """An existing folder to look for data sets in, before the cache and the network."""
@@ -132,6 +137,12 @@ def _user_cache() -> Path:
     return platformdirs.user_cache_path("lazygrad", appauthor=False)
 
 
+def _shows_something() -> bool:
+    """Whether any setting asks for lines, tables or pictures."""
+    module = sys.modules[__name__]
+    return bool(module.DEBUG or module.DUMP)
+
+
 SETTINGS: dict[str, Setting] = {
     "BACKEND": Setting(_one_of("CPU", "GPU"), "CPU or GPU", lambda: "CPU"),
     "THREADS": Setting(_whole_number(1), "a whole number, 1 or more", _available_cores),
@@ -141,6 +152,7 @@ SETTINGS: dict[str, Setting] = {
     "BOUNDS": Setting(_whole_number(0, 1), "0 or 1", lambda: 0),
     "DEBUG": Setting(_whole_number(0, 4), "0, 1, 2, 3 or 4", lambda: 0),
     "DUMP": Setting(_writable_folder, "a folder that can be made and written to", lambda: None),
+    "ORIGINS": Setting(_whole_number(0, 1), "0 or 1", lambda: int(_shows_something())),
     "LAZYGRAD_DATA": Setting(_existing_folder, "a folder that exists", lambda: None),
     "LAZYGRAD_CACHE": Setting(
         _writable_folder, "a folder that can be made and written to", _user_cache
@@ -154,8 +166,13 @@ if not TYPE_CHECKING:  # hidden from type checkers, which would take any misspel
         """Read, check and keep the setting `name`: called only while the module lacks it."""
         if name not in SETTINGS:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = SETTINGS[name].value(name, os.environ.get(name))
+        value = SETTINGS[name].value(name, os.environ.get(name))
+        value = globals()[name] = _overridden.get(name, value)
         return value
+
+
+_overridden: dict[str, object] = {}
+_DEPENDENT = ("ORIGINS",)  # settings whose defaults follow from others
 
 
 @contextmanager
@@ -170,13 +187,18 @@ def override(**values: object) -> Iterator[None]:
     new = {name: SETTINGS[name].value(name, _as_text(value)) for name, value in values.items()}
     module = globals()
     before = {name: module[name] for name in new if name in module}
+    outer = {name: _overridden[name] for name in new if name in _overridden}
+    _overridden.update(new)
     module.update(new)
+    _forget(name for name in _DEPENDENT if name not in new)
     try:
         yield
     finally:
         for name in new:
-            module.pop(name, None)
-        module.update(before)
+            del _overridden[name]
+        _overridden.update(outer)
+        _forget((*new, *_DEPENDENT))
+        module.update((name, value) for name, value in before.items() if name not in _DEPENDENT)
 
 
 def check() -> None:
@@ -187,7 +209,12 @@ def check() -> None:
 
 def reload() -> None:
     """Forget what was read, so that the next use of each variable reads the environment again."""
-    for name in SETTINGS:
+    _forget(SETTINGS)
+
+
+def _forget(names: Iterable[str]) -> None:
+    """Let the next use of each variable find its value anew."""
+    for name in names:
         globals().pop(name, None)
 
 

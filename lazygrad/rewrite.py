@@ -22,7 +22,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from . import config
 from .errors import CompilerError
+from .origin import inherit
 
 
 class Rewritable(Protocol):
@@ -83,6 +85,7 @@ def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None
     final: dict[N, N] = {}
     awaited: dict[N, N] = {}  # a node, and the replacement whose final form it will have
     replace = replace or {}
+    keeps_origins = bool(config.ORIGINS)
     stack = list(reversed(outputs))
     while stack:
         node = stack[-1]
@@ -107,11 +110,15 @@ def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None
                 continue  # the inputs come first
             same = tuple(inputs) == node.inputs  # nodes are equal where they are identical
             current = node if same else node.with_inputs(inputs)
+            if not same and keeps_origins:
+                inherit(current, node)
             replacement = None if current in final else _apply(current, rules)
             if replacement is None:
                 final[node] = final.setdefault(current, current)
                 stack.pop()
                 continue
+        if keeps_origins:
+            inherit(replacement, node)
         awaited[node] = replacement
         stack.append(replacement)
     return [final[output] for output in outputs]

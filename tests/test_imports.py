@@ -23,6 +23,7 @@ LAYERS = [
     "targets",
     "progress",
     "interned",
+    "origin",
     "dtypes",
     "rewrite",
     "graph",

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .. import config
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def dump(folder: str | Path) -> Iterator[Path]:
     place = open_folder(Path(folder).expanduser().resolve())
     places.append(place)
     try:
-        yield place.path
+        with config.override(ORIGINS=1):
+            yield place.path
     finally:
         places.remove(place)
 

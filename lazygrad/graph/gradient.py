@@ -6,8 +6,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakSet
 
+from .. import config
 from ..dtypes import float32, is_low_precision
 from ..errors import CompilerError, DTypeError, ShapeError
+from ..origin import inherit_gradient
 from .build import joined
 from .ir import (
     Add,
@@ -64,9 +66,13 @@ def gradient(
         if node not in parts:
             continue
         g = _total(parts.pop(node))
+        if config.ORIGINS:
+            inherit_gradient(g, node)
         found[node] = g = hooks[node](g) if node in hooks else g
         if between[node]:
             for x, part in zip(node.inputs, _vjp(node, g), strict=True):
+                if part is not None and config.ORIGINS:
+                    inherit_gradient(part, node)
                 if part is not None and x in between:
                     parts.setdefault(x, []).append(part)
     cotangents.update(g for g in found.values() if g.inputs and g not in between)

@@ -17,8 +17,10 @@ from threading import get_ident
 from typing import Any, Self
 from weakref import WeakKeyDictionary, ref
 
+from .. import config
 from ..errors import DTypeError
 from ..graph.ir import Buffer, Detach, Node, Overwritten, Shape, Token
+from ..origin import record
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .blocks import put_block
 from .donate import offer
@@ -67,6 +69,8 @@ class Sharing:
     @classmethod
     def _from_node(cls, node: Node, requires_grad: bool = False) -> Self:
         """A tensor for `node`; `requires_grad` says that autograd reaches a variable through it."""
+        if config.ORIGINS:
+            record(node, is_new=False)
         made = object.__new__(cls)
         made._begin(node, requires_grad)
         return made
@@ -111,6 +115,8 @@ class Sharing:
             requires = node.dtype.is_float and grad_enabled.get()
             if not requires and node.dtype.is_float:
                 node = Detach(node)
+        if config.ORIGINS:
+            record(node)
         made: Self = object.__new__(type(self))
         made._begin(node, requires)
         return made

@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 class Node(Interned):
     """One operation of the graph. Subclasses add fields and `_infer`, their shape and dtype."""
 
-    __slots__ = ("device", "dtype", "inputs", "shape")
+    __slots__ = ("device", "dtype", "inputs", "label", "origins", "shape")  # two are of origin.py
     shape: Shape
     dtype: DType
     device: str | None

@@ -1,0 +1,250 @@
+"""Where nodes come from: the Python lines, operations and layers that asked for them.
+
+An origin stands beside a node, in a slot that is no part of the node's key: two lines that make
+the same node share it, and it has the origins of both. What passes on origins:
+
+    a tensor's operation    its nodes get the line that called it (`record`)
+    the rewrite driver      what replaces a node inherits the node's origins (`inherit`)
+    gradient                derivatives get the origins of what they are derivatives of, marked so
+
+Recording costs some microseconds an operation, as it walks Python's frames, and building a node
+takes no longer than that. So it is on only where somebody looks: where `config.ORIGINS` is 1, which
+it is by default under DEBUG, DUMP and inside of `lazygrad.dump`. Nothing is known of nodes that
+were made while it was off.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+from linecache import getline
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from .interned import set_derived
+
+MAX_ORIGINS = 8  # of one node; those that come later are dropped
+
+_PACKAGE = str(Path(__file__).parent) + os.sep
+_LIBRARY = str(Path(os.__file__).parent) + os.sep
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A line of the user's program, and what it asked for there.
+
+    `file`, `line` and `function` are of the innermost frame outside of this package. `operation` is
+    the public function or method that was called: "matmul", "softmax", "Adam.step". `layers` is the
+    path of modules, outermost first: ("encoder (Encoder)", "layers.0 (Linear)"). `gradient`: the
+    derivative of what the line computed.
+    """
+
+    file: str
+    line: int
+    function: str
+    operation: str
+    layers: tuple[str, ...] = ()
+    gradient: bool = False
+
+    @property
+    def source(self) -> str:
+        """The text of the line; "" where it cannot be read."""
+        return getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        """train.py:14  x @ w  in layers.0 (Linear)"""
+        text = f"{os.path.basename(self.file)}:{self.line}  {self.source or self.operation}"
+        if self.layers:
+            text += f"  in {'.'.join([*map(_way, self.layers[:-1]), self.layers[-1]])}"
+        return f"gradient of {text}" if self.gradient else text
+
+
+def _way(layer: str) -> str:
+    """layers.0 (Linear)  ->  layers.0"""
+    return layer.partition(" (")[0]
+
+
+class Node(Protocol):
+    """What is needed of a node of the graph."""
+
+    @property
+    def inputs(self) -> tuple[Any, ...]: ...
+
+
+class Kernel(Protocol):
+    """What is needed of a kernel of a schedule."""
+
+    @property
+    def inputs(self) -> tuple[Any, ...]: ...
+    @property
+    def all_members(self) -> tuple[Any, ...]: ...
+
+
+# --------------------------------------------------------------------------- what is known
+
+
+def origins(node: Node) -> tuple[Origin, ...]:
+    """The origins of a graph node; () where nothing is known."""
+    return getattr(node, "origins", ())
+
+
+def kernel_origins(kernel: Kernel) -> tuple[Origin, ...]:
+    """The origins of what a kernel computes, the most telling first: those of its outputs, then
+    in the order of lines."""
+    stored = [member.node for member in kernel.all_members if member.stored]
+    first = dict.fromkeys(origin for node in stored for origin in origins(node))
+    rest = {origin for node in _computed(kernel) for origin in origins(node)}
+    in_order = sorted(rest, key=lambda o: (o.gradient, o.file, o.line, o.operation, o.layers))
+    return tuple(dict.fromkeys([*first, *in_order]))
+
+
+def name_of(node: Node) -> str | None:
+    """The name of a leaf: a state-dict key, an argument's or a variable's name."""
+    return getattr(node, "label", None)
+
+
+def _computed(kernel: Kernel) -> list[Node]:
+    """The nodes between a kernel's inputs and its members."""
+    seen = set(kernel.inputs)
+    stack = [member.node for member in kernel.all_members]
+    found: list[Node] = []
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            found.append(node)
+            stack += node.inputs
+    return found
+
+
+# --------------------------------------------------------------------------- passing on
+
+
+def add_origins(node: Node, new: Iterable[Origin]) -> None:
+    """Give a node further origins."""
+    known = origins(node)
+    more = tuple(origin for origin in new if origin not in known)
+    if more:
+        set_derived(node, "origins", (known + more)[:MAX_ORIGINS])
+
+
+def spread(node: Node, new: Sequence[Origin]) -> None:
+    """Give origins to the node and to all below it, as far down as nothing is known of them."""
+    add_origins(node, new)
+    stack = list(node.inputs)
+    while stack:
+        below = stack.pop()
+        if not hasattr(below, "origins") and not hasattr(below, "storage"):
+            add_origins(below, new)
+            stack += below.inputs
+
+
+def inherit(new: Node, old: Node) -> None:
+    """`new` replaces `old`, or is derived from it: it gets the origins of `old`, and so do the
+    nodes below it that have none."""
+    if new is not old and (known := origins(old)):
+        spread(new, known)
+    if (label := name_of(old)) is not None and not new.inputs:
+        set_derived(new, "label", label)
+
+
+def inherit_gradient(new: Node, old: Node) -> None:
+    """`new` is part of the derivative of `old`."""
+    if not hasattr(new, "origins") and (known := origins(old)):
+        spread(new, [replace(origin, gradient=True) for origin in known])
+
+
+# --------------------------------------------------------------------------- recording
+
+
+def record(node: Node, is_new: bool = True) -> None:
+    """Note the line of the program that asks for a node now. Without `is_new`, only if nothing is
+    known of it."""
+    if is_new or not hasattr(node, "origins"):
+        spread(node, [here(sys._getframe(1))])
+
+
+def here(frame: FrameType | None) -> Origin:
+    """The innermost line outside of this package, from a frame outwards."""
+    inside: list[FrameType] = []
+    while frame is not None and _is_inside(frame.f_code.co_filename):
+        inside.append(frame)
+        frame = frame.f_back
+    operation = _operation(inside[::-1])
+    if frame is None:
+        return Origin("?", 0, "?", operation)
+    code = frame.f_code
+    return Origin(code.co_filename, frame.f_lineno, code.co_name, operation, _layers(inside, frame))
+
+
+@cache
+def _is_inside(file: str) -> bool:
+    """Whether a file belongs to this package, or to Python itself."""
+    if file.startswith((_PACKAGE, "<frozen")):
+        return True
+    return file.startswith(_LIBRARY) and "-packages" not in file
+
+
+def _operation(frames: Sequence[FrameType]) -> str:
+    """The outermost public function among the frames, which are in order of their calls; of a layer
+    what its `forward` calls."""
+    layer = ""
+    found = ""
+    for frame in frames:
+        code = frame.f_code
+        if not code.co_filename.startswith(_PACKAGE):
+            continue
+        own = frame.f_locals.get("self")
+        if code.co_name == "forward":
+            layer, found = type(own).__name__, ""
+        elif not found and _is_public(code.co_name, code.co_qualname, code.co_filename):
+            found = code.co_name.strip("_")
+            if code.co_name == "step" and own is not None:
+                found = f"{type(own).__name__}.step"
+    return found or layer
+
+
+@cache
+def _is_public(name: str, qualified: str, file: str) -> bool:
+    """Whether a function is what a user calls: no helper, wrapper, or part of `jit`."""
+    if "<" in qualified or file.startswith(f"{_PACKAGE}jit{os.sep}"):
+        return False
+    if name.startswith("__"):
+        return name.endswith("__") and name not in ("__call__", "__init__", "__get__")
+    return not name.startswith("_")
+
+
+def _layers(inside: Sequence[FrameType], frame: FrameType) -> tuple[str, ...]:
+    """The modules whose call is running, outermost first, each by its name in the one around it."""
+    outer: list[Any] = []
+    at: FrameType | None = frame
+    frames = [*inside]
+    while at is not None:
+        frames.append(at)
+        at = at.f_back
+    for each in frames:
+        code = each.f_code
+        if code.co_name == "__call__" and code.co_filename == _MODULE:
+            outer.append(each.f_locals["self"])
+    modules = outer[::-1]
+    named = [
+        f"{way} ({type(module).__name__})"
+        for parent, module in pairwise(modules)
+        if (way := _way_to(parent, module))
+    ]
+    if not named and modules:
+        return (type(modules[-1]).__name__,)
+    return tuple(named)
+
+
+_MODULE = os.path.join(_PACKAGE, "nn", "module.py")
+
+
+def _way_to(parent: Any, module: Any) -> str:
+    """The name of a module in another: "layers.0"."""
+    return next((way for way, inner in parent.named_modules() if inner is module), "")
