@@ -27,10 +27,12 @@ passes fail, or that no code can be written for, gets the loops that `lower` mad
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -354,3 +356,17 @@ def _keep(memo: dict[Any, Any], key: Any, value: Any) -> None:
     while len(memo) >= MAX_LAUNCHES:
         memo.pop(next(iter(memo)))
     memo[key] = value
+
+
+class _Package(ModuleType):
+    """This module, with an answer for those who look for `torch.compile`."""
+
+    def __call__(self, *args: Any, **named: Any) -> NoReturn:
+        """Raises TypeError: says what to write."""
+        raise TypeError(
+            "lazygrad.compile: every expression is compiled when its values are asked for; to "
+            "capture a function and replay it, as torch.compile, write lazygrad.jit(function)"
+        )
+
+
+sys.modules[__name__].__class__ = _Package

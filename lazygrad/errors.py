@@ -3,6 +3,23 @@
 Where NumPy and PyTorch raise different kinds, an exception here is of both.
 """
 
+from __future__ import annotations
+
+import sys
+import warnings
+from types import FrameType
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def warn(text: str) -> None:
+    """A UserWarning at the innermost line outside of the package: the line that asked."""
+    level = 1
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals["__name__"].partition(".")[0] == _PACKAGE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
+
 
 class ShapeError(ValueError, RuntimeError):
     """Shapes that do not fit an operation; raised on the line that wrote it."""

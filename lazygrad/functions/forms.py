@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 
 from ..dtypes import DType, get_default_dtype, promote, set_default_dtype, to_dtype
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..tensor.operands import broadcast_shape, result_dtype
 from .methods import bitwise_not, cat, permute, stack, unique, unsqueeze
@@ -39,7 +39,8 @@ def tensor(
 
 
 def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """`data` as a tensor: itself, where dtype and device fit; a NumPy array without a copy."""
+    """`data` as a tensor: itself, where dtype and device fit; a NumPy array as `from_numpy`, which
+    see for whether it is a copy."""
     if isinstance(data, Tensor):
         moved = data if device is None else data.to(device)
         return moved if dtype is None else moved.cast(dtype)
@@ -101,6 +102,18 @@ def logspace(
     """base ** start to base ** end, in `steps` steps of one ratio."""
     values = np.float64(base) ** np.linspace(start, end, steps)
     return Tensor(values, dtype or float, device)
+
+
+def pow(input: Any, exponent: Any) -> Tensor:
+    """Powers, element by element; either may be a number.
+
+    lazygrad.pow(2.0, lazygrad.tensor([1.0, 3.0])).tolist() == [2.0, 8.0]
+    """
+    if isinstance(input, Tensor):
+        return input.pow(exponent)
+    if isinstance(exponent, Tensor):
+        return exponent.pow(input, reverse=True)
+    raise TypeError(f"pow: one of the two is a tensor, not {input!r:.60} and {exponent!r:.60}")
 
 
 def where(condition: Tensor, x: Any = None, y: Any = None) -> Any:
@@ -228,16 +241,56 @@ def can_cast(source: Any, target: Any) -> bool:
     return kinds[a.kind] <= kinds[b.kind]
 
 
-def finfo(dtype: Any) -> Any:
-    """The limits of a dtype of floats: eps, max, min, smallest_normal, as NumPy's `finfo`."""
-    own = dtype.dtype if isinstance(dtype, Tensor) else to_dtype(dtype)
-    return ml_dtypes.finfo(own.numpy)  # type: ignore[no-untyped-call]
+class FloatLimits(NamedTuple):
+    """What `finfo` gives."""
+
+    dtype: str
+    bits: int
+    eps: float
+    max: float
+    min: float
+    tiny: float
+    smallest_normal: float
+    resolution: float
 
 
-def iinfo(dtype: Any) -> Any:
-    """The limits of a dtype of integers: max and min, as NumPy's `iinfo`."""
+class IntegerLimits(NamedTuple):
+    """What `iinfo` gives."""
+
+    dtype: str
+    bits: int
+    max: int
+    min: int
+
+
+def finfo(dtype: Any = None) -> FloatLimits:
+    """The limits of a dtype of floats, the default one unless given, as Python's numbers.
+
+    lazygrad.finfo(lazygrad.float32).eps == 2.0**-23
+
+    Raises TypeError for a dtype of integers.
+    """
+    own = dtype.dtype if isinstance(dtype, Tensor) else to_dtype(dtype or get_default_dtype())
+    if not own.is_float:
+        raise DTypeError(f"finfo: {own} is no float; use iinfo")
+    found = ml_dtypes.finfo(own.numpy)  # type: ignore[no-untyped-call]
+    normal = float(found.smallest_normal)
+    return FloatLimits(
+        own.name, int(found.bits), float(found.eps), float(found.max), float(found.min),
+        normal, normal, float(found.resolution),
+    )  # fmt: skip
+
+
+def iinfo(dtype: Any) -> IntegerLimits:
+    """The limits of a dtype of integers, as Python's numbers. Raises TypeError for floats.
+
+    lazygrad.iinfo(lazygrad.int8).max == 127
+    """
     own = dtype.dtype if isinstance(dtype, Tensor) else to_dtype(dtype)
-    return np.iinfo(own.numpy)
+    if own.is_float:
+        raise DTypeError(f"iinfo: {own} is a float; use finfo")
+    found = np.iinfo(own.numpy)
+    return IntegerLimits(own.name, int(found.bits), int(found.max), int(found.min))
 
 
 inference_mode = no_grad
@@ -283,7 +336,7 @@ __all__ = [
     "cartesian_prod", "combinations", "e", "enable_grad", "expand_dims", "finfo",
     "get_default_dtype", "iinfo", "inf", "inference_mode", "is_floating_point",
     "is_grad_enabled", "is_tensor", "isdtype", "logspace", "matrix_transpose", "nan", "newaxis",
-    "no_grad", "normal", "numel", "permute_dims", "pi", "promote_types", "randint",
+    "no_grad", "normal", "numel", "permute_dims", "pi", "pow", "promote_types", "randint",
     "result_type", "scalar_tensor", "set_default_dtype", "set_grad_enabled", "tensor",
     "tril_indices", "triu_indices", "unique_values", "vecdot", "where",
 ]  # fmt: skip

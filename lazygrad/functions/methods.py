@@ -89,7 +89,6 @@ nan_to_num = _of_tensor(Tensor.nan_to_num)
 neg = _of_tensor(Tensor.neg)
 negative = _of_tensor(Tensor.neg)
 positive = _of_tensor(Tensor.positive)
-pow = _of_tensor(Tensor.pow)
 reciprocal = _of_tensor(Tensor.reciprocal)
 remainder = _of_tensor(Tensor.remainder)
 rsub = _of_tensor(Tensor.rsub)
@@ -359,7 +358,7 @@ __all__ = [
     "movedim", "msort", "mul", "multinomial", "multiply", "mv", "nan_to_num", "nanmean",
     "nanmedian", "nansum", "narrow", "ne", "neg", "negative", "nonzero", "norm", "not_equal",
     "ones", "ones_like", "outer", "permute", "pixel_shuffle", "pixel_unshuffle", "positive",
-    "pow", "prelu", "prod", "quantile", "rad2deg", "rand", "rand_like", "randn", "randn_like",
+    "prelu", "prod", "quantile", "rad2deg", "rand", "rand_like", "randn", "randn_like",
     "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape",
     "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "scatter",
     "scatter_add", "scatter_reduce", "searchsorted", "select", "selu", "set_rng_state", "sgn",

@@ -166,7 +166,7 @@ class Capture:
 
     def _verify_gradient_stays(self, before: Any, now: Any) -> None:
         """Raise JitError where gradient would flow to the call before."""
-        gradients = any("grad" in record.values for record in self.trace.outside.values())
+        gradients = any("_grad" in record.values for record in self.trace.outside.values())
         if not gradients or not isinstance(before, (TensorCore, tuple)):
             return
         old = before if isinstance(before, tuple) else (before,)
@@ -192,8 +192,8 @@ class Capture:
                     effects.cells.append((Cell.of(tensor), n))
                     if record.buffer is not None:
                         self.donated[n] = record.buffer
-            if "grad" in values:
-                grad: TensorCore | None = values["grad"]
+            if "_grad" in values:
+                grad: TensorCore | None = values["_grad"]
                 at = None if grad is None else self._output(self._node_inside(grad))
                 if number is None:
                     effects.gradients.append((GradientCell(tensor), at))
@@ -293,7 +293,7 @@ class Capture:
             argument_gradients=[],
             reads=[],
             gradients=[],
-            has_gradient=[(r.tensor, r.tensor.grad is not None) for r in records if r.read_grad],
+            has_gradient=[(r.tensor, r.tensor._grad is not None) for r in records if r.read_grad],
             effects=effects,
             shapes=shapes,
             result=self.result,

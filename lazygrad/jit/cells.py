@@ -118,14 +118,14 @@ class GradientCell:
         cell = self.cell
         if (
             cell is not None
-            and self.owner.grad is cell.tensor
+            and self.owner._grad is cell.tensor
             and getrefcount(cell.tensor) == HELD_TWICE
         ):
             cell.set(memory)
             return
         storage = DeviceBuffer(output.size, output.dtype, output.device, memory)
-        self.owner.grad = type(self.owner)._from_storage(storage, shape)
-        self.cell = Cell(self.owner.grad)
+        self.owner._grad = type(self.owner)._from_storage(storage, shape)
+        self.cell = Cell(self.owner._grad)
 
 
 Kind = tuple[Shape, DType, str]
@@ -186,7 +186,7 @@ def memory_of(tensor: TensorCore) -> Any:
 
 def gradient_memory(tensor: TensorCore, kind: Kind) -> Any:
     """The memory of a tensor's gradient. Raises Mismatch where it has none of this kind."""
-    grad = tensor.grad
+    grad = tensor._grad
     if grad is None or kind_of(grad) != kind:
         raise Mismatch
     return memory_of(grad)

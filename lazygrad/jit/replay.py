@@ -240,10 +240,10 @@ class Replay:
     def _gather(self, tensors: Sequence[TensorCore]) -> list[Any]:
         """The memory of every leaf."""
         for tensor, had in self.has_gradient:
-            if (tensor.grad is not None) is not had:
+            if (tensor._grad is not None) is not had:
                 raise Mismatch
         for tensor, gradient in self.gradient_is:
-            if tensor.grad is not gradient:
+            if tensor._grad is not gradient:
                 raise Mismatch
         memories = self.memories.copy()
         gather(self.reads, memories)
@@ -272,13 +272,13 @@ class Replay:
                 tensor.assign(Tensor._from_storage(self._storage(n, found), shapes[n]))
         for gradient, at in effects.gradients:
             if at is None:
-                gradient.owner.grad = None
+                gradient.owner._grad = None
             else:
                 gradient.set(found[at], outputs[at], shapes[at])
         for argument, at in effects.argument_gradients:
             owner = tensors[argument]
             if at is None:
-                owner.grad = None
+                owner._grad = None
             else:
                 GradientCell(owner).set(found[at], outputs[at], shapes[at])
         for subject, name, value in effects.attributes:

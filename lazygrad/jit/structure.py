@@ -180,7 +180,7 @@ class Arguments:
             node.dtype.name,
             node.device,
             (tensor.is_leaf,) if requires_grad else requires_grad,
-            tensor.grad is None,
+            tensor._grad is None,
             same,
         )
 

@@ -32,7 +32,7 @@ from ..tensor.realize import written
 from ..tensor.sharing import Sharing
 from ..tensor.views import follow, is_detached
 
-SLOTS = ("_own", "grad", "_requires", "_history", "_variable")
+SLOTS = ("_own", "_grad", "_requires", "_history", "_variable")
 slot: dict[str, Any] = {name: Sharing.__dict__[name] for name in SLOTS}
 """The slots themselves, which know nothing of traces."""
 
@@ -100,7 +100,7 @@ class Trace:
         if name in ("_history", "_variable"):
             return None  # its past is outside
         value = slot[name].__get__(tensor)
-        if name == "grad":
+        if name == "_grad":
             record.read_grad = True
             if value is not None:
                 self.grad_of[id(value)] = tensor
@@ -113,7 +113,7 @@ class Trace:
         elif id(tensor) not in self.outside and not _is_set(tensor, name):
             self.made[id(tensor)] = weakref.ref(tensor)  # its first value: it is being made
             slot[name].__set__(tensor, value)
-        elif name != "grad" and _is_view(tensor):
+        elif name != "_grad" and _is_view(tensor):
             pass  # what a view is follows from its base
         else:
             self._outside(tensor).values[name] = value

@@ -16,8 +16,9 @@ import numpy as np
 
 from ..dtypes import float32, is_low_precision
 from ..errors import DTypeError, ShapeError
-from ..graph.ir import Custom, Node
+from ..graph.ir import Custom, Detach, Node
 from ..tensor import Tensor
+from ..tensor.examples import Compute, examples
 
 Array = np.ndarray[Any, Any]
 Results = Sequence[Tensor]
@@ -39,6 +40,15 @@ def matrices(name: str, x: Tensor, square: bool = False) -> Tensor:
     return x.cast(float32) if is_low_precision(x.dtype) else x
 
 
+def call(compute: Compute, inputs: Sequence[Node]) -> Node:
+    """The array that `compute` makes of the inputs' values; in vmap, one for each example."""
+    batch = examples.get()
+    if batch is not None:
+        return batch.call(compute, inputs)
+    tensors = [Tensor._from_node(Detach(x)) for x in inputs]
+    return Tensor(compute(*(np.asarray(x.numpy()) for x in tensors)), device=tensors[0].device).node
+
+
 def on_host(
     name: str,
     compute: Callable[..., Array | tuple[Array, ...]],
@@ -51,14 +61,19 @@ def on_host(
     Raises numpy.linalg.LinAlgError, naming the function, where LAPACK does.
     """
     dtype = inputs[0].dtype.numpy
-    try:
-        made = compute(*(np.asarray(x.detach().numpy()) for x in inputs))
-    except np.linalg.LinAlgError as error:
-        raise np.linalg.LinAlgError(f"linalg.{name}: {error}") from None
-    arrays = [np.asarray(array, dtype) for array in (made if isinstance(made, tuple) else (made,))]
-    shapes = [array.shape for array in arrays]
-    device = inputs[0].device
-    packed = Tensor(np.concatenate([array.reshape(-1) for array in arrays]), device=device)
+    shapes: list[tuple[int, ...]] = []
+
+    def compute_packed(*values: Array) -> Array:
+        try:
+            made = compute(*values)
+        except np.linalg.LinAlgError as error:
+            raise np.linalg.LinAlgError(f"linalg.{name}: {error}") from None
+        several = made if isinstance(made, tuple) else (made,)
+        arrays = [np.asarray(array, dtype) for array in several]
+        shapes[:] = [array.shape for array in arrays]
+        return np.concatenate([array.reshape(-1) for array in arrays])
+
+    packed = call(compute_packed, [x.node for x in inputs])
 
     def unpack(node: Node) -> list[Tensor]:
         flat, results, start = Tensor._from_node(node), [], 0
@@ -73,7 +88,7 @@ def on_host(
         cotangents = rule(unpack(g), unpack(node), given)
         return tuple(None if part is None else part.node for part in cotangents)
 
-    node = Custom(packed.node, tuple(x.node for x in inputs), node_rule)
+    node = Custom(packed, tuple(x.node for x in inputs), node_rule)
     whole = inputs[0]._derived(node, *inputs[1:])
     results, start = [], 0
     for shape in shapes:

@@ -91,22 +91,29 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a module in it becomes a part of this one.
 
-        A plain tensor that takes the place of a parameter or a buffer becomes one. Raises TypeError
-        where it is the result of an operation, as that is nothing that can be trained.
+        A plain tensor that takes the place of a buffer becomes a buffer. As in PyTorch, only a
+        parameter or None may take the place of a parameter, only a tensor or None the place of a
+        buffer; anything else raises TypeError.
         """
         if isinstance(value, Module):
             if self._trains_by_default:
                 value._join_model()
-        elif type(value) is Tensor:
+        elif not (value is None or isinstance(value, Parameter)):
             former = vars(self).get(name)
-            if isinstance(former, (Parameter, Buffer)):
-                if not value.is_leaf:
+            if isinstance(former, Parameter):
+                raise TypeError(
+                    f"cannot assign a {type(value).__name__} as parameter '{name}' of "
+                    f"{type(self).__name__} (nn.Parameter or None expected): write "
+                    f"nn.Parameter(value), or {name}.assign(value) to change its values"
+                )
+            if isinstance(former, Buffer):
+                if not isinstance(value, Tensor):
                     raise TypeError(
-                        f"cannot assign a result of shape {value.shape} as "
-                        f"{type(former).__name__.lower()} '{name}' of {type(self).__name__} "
-                        "(nn.Parameter or None expected)"
+                        f"cannot assign a {type(value).__name__} as buffer '{name}' of "
+                        f"{type(self).__name__} (a tensor or None expected)"
                     )
-                registered(value, type(former))
+                if type(value) is Tensor:
+                    registered(value, type(former))
         object.__setattr__(self, name, value)
 
     def _join_model(self) -> None:

@@ -45,7 +45,7 @@ class _Registered(Tensor):
 
     def __reduce__(self) -> tuple[Any, ...]:
         plain = _with_class(Tensor._from_node(self._node), Tensor)
-        made = plain, self._requires_grad, self.grad
+        made = plain, self._requires_grad, self._grad
         return _unpickled, (type(self), *made)
 
 
@@ -98,5 +98,5 @@ def _with_class(tensor: Tensor, kind: type[Any]) -> Any:
 def _unpickled(kind: type[T], plain: Tensor, requires_grad: bool, grad: Any) -> T:
     made = registered(plain, kind)
     made.requires_grad_(requires_grad)
-    made.grad = grad
+    made._grad = grad
     return made

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Self
 from weakref import WeakKeyDictionary, ref
 
-from ..errors import DTypeError, ShapeError
+from ..errors import DeviceError, DTypeError, ShapeError, warn
 from ..graph.gradient import gradient as gradient_nodes
 from ..graph.ir import Add, Const, Detach, Node, topological
 from .core import TensorCore, grad_enabled, owners, released
@@ -90,6 +90,19 @@ class RemovableHook:
             self._hooks.remove(self._hook)
 
 
+class _Retained:
+    """The hook by which a result of an operation keeps its gradients in `.grad`."""
+
+    def __init__(self, tensor: Autograd) -> None:
+        self._tensor = ref(tensor)
+
+    def __call__(self, g: Autograd) -> None:
+        tensor = self._tensor()
+        if tensor is not None:
+            part = g.detach()
+            tensor._grad = part if tensor._grad is None else tensor._grad + part  # type: ignore
+
+
 class Autograd(Creation):
     """Derivatives by reverse accumulation. Nothing is computed here: the graph is extended."""
 
@@ -97,6 +110,35 @@ class Autograd(Creation):
 
     no_grad = no_grad
     enable_grad = enable_grad
+
+    @property
+    def grad(self) -> Self | None:
+        """The gradient that `backward()` has added up, of this tensor's shape; None before.
+
+        Only variables have one. Of another result of an operation it is None, with a warning,
+        unless `retain_grad()` was called. Setting it raises ShapeError, DTypeError or DeviceError
+        for a gradient that does not fit the tensor.
+        """
+        found = self._grad
+        if found is None and self._requires_grad and not self.is_leaf and not self._retains_grad():
+            warn(
+                "grad: this tensor is the result of an operation, and backward() fills .grad of "
+                "variables only. To update a variable, write `with no_grad(): w -= lr * w.grad`, "
+                "as `w = w - lr * w.grad` makes another tensor; to see the gradient of a result, "
+                "call retain_grad() before backward()"
+            )
+        return found
+
+    @grad.setter
+    def grad(self, value: TensorCore | None) -> None:
+        if value is not None:
+            _verify_gradient(self, value)
+        self._grad = value  # type: ignore[assignment]
+
+    def _retains_grad(self) -> bool:
+        """Whether `retain_grad()` was called."""
+        _, hooks = _hooks.get(id(self), (None, []))
+        return any(isinstance(hook, _Retained) for hook in hooks)
 
     def _seed(self, name: str, gradient: TensorCore | None) -> Node:
         """The cotangent of this tensor: ones for a single value, else what was given."""
@@ -137,15 +179,8 @@ class Autograd(Creation):
             if not self._requires_grad:
                 raise RuntimeError("retain_grad: this tensor requires no gradient")
             return
-        own = ref(self)
-
-        def keep(g: Autograd) -> None:
-            tensor = own()
-            if tensor is not None:
-                part = g.detach()
-                tensor.grad = part if tensor.grad is None else tensor.grad + part  # type: ignore
-
-        self.register_hook(keep)
+        if not self._retains_grad():
+            self.register_hook(_Retained(self))
 
     def _node_hooks(self) -> dict[Node, Callable[[Node], Node]]:
         """The hooks of all tensors, by the nodes that stand for these."""
@@ -204,12 +239,12 @@ class Autograd(Creation):
         for (_, tensor), cotangent in zip(reached.items(), cotangents, strict=True):
             if cotangent is None:
                 continue
-            total = cotangent if tensor.grad is None else Add(tensor.grad._node, cotangent)
+            total = cotangent if tensor._grad is None else Add(tensor._grad._node, cotangent)
             if create_graph:
-                tensor.grad = self._from_node(total, requires_grad=True)
+                tensor._grad = self._from_node(total, requires_grad=True)
             else:
-                tensor.grad = self._from_node(Detach(total))
-        gradients = [tensor.grad for tensor in reached.values() if tensor.grad is not None]
+                tensor._grad = self._from_node(Detach(total))
+        gradients = [tensor._grad for tensor in reached.values() if tensor._grad is not None]
         note_backward(self, gradients, retain_graph or create_graph)
         return self
 
@@ -255,6 +290,22 @@ class Autograd(Creation):
             requires = grad_enabled.get() and (self._requires_grad or target._requires_grad)
             results.append(self._from_node(total, requires))
         return results
+
+
+def _verify_gradient(tensor: TensorCore, value: object) -> None:
+    """Raise unless `value` can be the gradient of a tensor, as PyTorch does."""
+    if not isinstance(value, TensorCore):
+        raise TypeError(f"grad: a gradient is a tensor or None, not {value!r:.60}")
+    if value is tensor:
+        raise RuntimeError("grad: a tensor cannot be its own gradient")
+    if value.shape != tensor.shape:
+        raise ShapeError(
+            f"grad: a gradient of shape {value.shape} for a tensor of shape {tensor.shape}"
+        )
+    if value.dtype != tensor.dtype:
+        raise DTypeError(f"grad: a gradient of {value.dtype} for a tensor of {tensor.dtype}")
+    if value.device != tensor.device:
+        raise DeviceError(f"grad: a gradient on {value.device} for a tensor on {tensor.device}")
 
 
 def _before_detached(node: Node) -> Sequence[Node]:

@@ -213,11 +213,14 @@ class Contraction(Random):
         return made if bias is None else made + bias
 
     @classmethod
-    def einsum(cls, formula: str, *operands: Any) -> Self:
+    def einsum(cls, formula: Any, *operands: Any) -> Self:
         """Einstein's sum: `Tensor.einsum("bij,bjk->bik", a, b)`. Letters after the arrow are kept,
         in that order; without an arrow, those that occur once, in alphabetical order. "..." stands
-        for axes that broadcast. Operands are joined from left to right.
+        for axes that broadcast. Operands are joined from left to right. The axes may be numbers,
+        too, in a list after each operand: `Tensor.einsum(a, [0, 1], b, [1, 2], [0, 2])`.
         """
+        if not isinstance(formula, str):
+            return cls._einsum(*_from_sublists((formula, *operands)))
         several = len(operands) == 1 and isinstance(operands[0], (list, tuple))
         return cls._einsum(formula, *(operands[0] if several else operands))
 
@@ -296,6 +299,26 @@ class Contraction(Random):
 
 
 # --------------------------------------------------------------------------- einsum
+
+
+def _from_sublists(given: Sequence[Any]) -> tuple[Any, ...]:
+    """(formula, operands) of operands with a list of axis numbers behind each, and perhaps one for
+    the result. Raises TypeError for anything else."""
+    odd = len(given) % 2
+    operands, lists, output = given[: len(given) - odd : 2], given[1::2], given[len(given) - odd :]
+    known: dict[Any, str] = {**dict(enumerate(string.ascii_letters)), Ellipsis: "..."}
+
+    def letters(axes: Any) -> str:
+        return "".join(known[axis] for axis in axes)
+
+    try:
+        left, right = map(letters, lists), [f"->{letters(axes)}" for axes in output]
+        return ",".join(left) + "".join(right), *operands
+    except (TypeError, KeyError):
+        raise TypeError(
+            "einsum: give a formula and operands, or operands with a list of axes behind each, "
+            f"of numbers from 0 to {len(string.ascii_letters) - 1}, not {lists!r:.60}"
+        ) from None
 
 
 def _einsum_terms(formula: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:

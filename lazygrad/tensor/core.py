@@ -19,7 +19,7 @@ import numpy as np
 from ..dtypes import DType, bfloat16, bool_, to_dtype
 from ..errors import DeviceError, DTypeError, ShapeError
 from ..graph.ir import Buffer, Cast, Contiguous, Copy, Custom, Detach, Node, Shape
-from ..runtime.buffer import DeviceBuffer, realized
+from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from ..runtime.device import Device
 from .arguments import normalized_axis
 from .mode import HasMode
@@ -221,7 +221,15 @@ class TensorCore(Sharing, metaclass=HasMode):
         return self.shape[0]
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.numel() == 1 and spec else format(repr(self), spec)
+        if self.numel() == 1 and spec:
+            return format(self.item(), spec)
+        try:
+            return format(repr(self), spec)
+        except ValueError:
+            raise TypeError(
+                f"format: {spec!r} is for one value, not for a tensor of shape {self.shape}; "
+                "reduce it first, as by mean(), or format each value of tolist()"
+            ) from None
 
     __hash__ = object.__hash__
 
@@ -347,14 +355,32 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     @property
     def data(self) -> Self:
-        """The values without gradient, as `detach()`; setting it assigns them."""
+        """The values without gradient, as `detach()`. Setting it gives the tensor other values, as
+        `assign`; a tensor of another shape or dtype also gives it that shape or dtype, and
+        takes a gradient of the former shape away."""
         return self.detach()
 
     @data.setter
     def data(self, value: Operand) -> None:
         if isinstance(value, TensorCore) and value._base is self and value.shape == self.shape:
             return  # `x.data += y` has written to x already
-        self.assign(value)
+        if isinstance(value, TensorCore) and (value.shape, value.dtype) != (self.shape, self.dtype):
+            self._become(value)
+        else:
+            self.assign(value)
+
+    def _become(self, value: TensorCore) -> None:
+        """Take over the shape, dtype and values of another tensor. Raises RuntimeError for a view,
+        which has its shape and dtype from its base, and in a captured function."""
+        if not self._part() or interceptor.get() is not None:
+            raise RuntimeError(
+                f"data: {value.dtype} of shape {value.shape} for a tensor of {self.dtype} of shape "
+                f"{self.shape}: a view, or a tensor in a captured function, keeps both"
+            )
+        grad, self._grad = self._grad, None
+        self.node = fresh(value._node)
+        if grad is not None and grad.shape == self.shape:
+            self._grad = grad.detach().cast(self.dtype)
 
     def __copy__(self) -> Self:
         return self.__deepcopy__({})
@@ -363,7 +389,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         if self._base is not None and not self._is_variable():
             return view_of(deepcopy(self._base, memo), self._path)
         made = self._variable_of(self._node, self._requires_grad)
-        made.grad = deepcopy(self.grad, memo)
+        made._grad = deepcopy(self._grad, memo)
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -371,7 +397,7 @@ class TensorCore(Sharing, metaclass=HasMode):
             return view_of, (self._base, self._path)
         device = None if self.device == Device.DEFAULT else self.device
         values = np.array(self.numpy())
-        return _unpickled, (type(self), values, self._requires_grad, device, self.grad)
+        return _unpickled, (type(self), values, self._requires_grad, device, self._grad)
 
 
 def view_of(base: _T, path: Path) -> _T:
@@ -385,7 +411,7 @@ def _unpickled(
     cls: type[_T], values: Array, requires_grad: bool, device: str | None, grad: _T | None
 ) -> _T:
     made = cls._from_data(values, values.dtype, device).requires_grad_(requires_grad)
-    made.grad = grad
+    made._grad = grad
     return made
 
 

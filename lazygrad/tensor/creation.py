@@ -43,6 +43,12 @@ class Creation(TensorCore):
 
         Raises DTypeError for values that no dtype holds, ShapeError for lists of unequal lengths.
         """
+        if isinstance(dtype, int):
+            raise DTypeError(
+                f"Tensor({data!r}, {dtype!r}): the second argument is a dtype. A tensor of that "
+                f"shape is Tensor.zeros({data!r}, {dtype!r}), of these numbers "
+                f"Tensor([{data!r}, {dtype!r}])"
+            )
         node = self._from_data(data, dtype, device)._node
         self._begin(node, False)
         owners[node] = ref(self)
@@ -71,8 +77,11 @@ class Creation(TensorCore):
 
     @classmethod
     def from_numpy(cls, array: Array, device: str | None = None) -> Self:
-        """A tensor of the array's values and dtype; on the CPU, with no copy where the array is
-        contiguous and aligned. Writing to the array afterwards then changes the tensor.
+        """A tensor of the array's values and dtype.
+
+        On the CPU it reads the array's own memory where that is contiguous and aligned; else it
+        is a copy. So do not write to the array afterwards: the tensor may see it or not. Writing to
+        the tensor never changes the array, unlike PyTorch's `from_numpy`.
         """
         place = Device.DEFAULT if device is None else Device.canonical(device)
         array = supported(array, None)

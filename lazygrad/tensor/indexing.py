@@ -14,8 +14,8 @@ from typing import Any, Literal, Self, overload
 
 import numpy as np
 
-from ..dtypes import bool_, int64
-from ..errors import DTypeError, ShapeError
+from ..dtypes import bool_, int64, uint8
+from ..errors import DTypeError, ShapeError, warn
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
 from .activations import Activations
@@ -57,6 +57,8 @@ class Indexing(Activations):
     __slots__ = ()
 
     def __getitem__(self, index: Any) -> Self:
+        if _is_single_bool(index):
+            return self.unsqueeze(0) if index else self.unsqueeze(0)[:0]
         plan = _plan(self, index)
         part = self._viewed(_sliced(self._node, plan))
         if not plan.arrays:
@@ -71,6 +73,10 @@ class Indexing(Activations):
     def _put(self, index: Any, value: Operand, op: str) -> None:
         """`x[index] = value` by "set", `x[index] += value` by "sum", of equal indices too."""
         new = self._as_value("setitem", value)
+        if _is_single_bool(index):
+            if not index:
+                return
+            index = Ellipsis
         mask = _whole_mask(self, index) if op == "set" else None
         if mask is not None and new.ndim <= self.ndim - mask.ndim:
             kept = self._from_node(mask._node)
@@ -192,6 +198,15 @@ def _plan(x: Indexing, index: Any) -> _Plan:
     return _Plan(steps, tuple(shape), arrays)
 
 
+def _is_single_bool(index: Any) -> bool:
+    """Whether an index is one bool: all elements, or none, along a new first axis."""
+    if isinstance(index, TensorCore):
+        return index.dtype == bool_ and not index.shape
+    if isinstance(index, np.ndarray):
+        return index.dtype == np.bool_ and not index.shape
+    return isinstance(index, (bool, np.bool_))
+
+
 def _prepared(x: Indexing, item: Any) -> Any:
     """One part of an index as None, Ellipsis, a slice, an int, an array or a tensor of integers,
     or a list of arrays (a mask)."""
@@ -206,6 +221,11 @@ def _prepared(x: Indexing, item: Any) -> Any:
     if isinstance(item, TensorCore):
         if item.dtype == bool_:
             return _mask_places(item.numpy())
+        if item.dtype == uint8:
+            warn(
+                "an index of uint8 is made of integers, as in NumPy, where PyTorch takes it as a "
+                "mask; write .bool() for a mask, .long() for integers"
+            )
         if item.dtype.is_int:
             return item
     elif isinstance(item, np.ndarray):

@@ -1,7 +1,7 @@
 """How tensors meet NumPy and other libraries: `np.exp(tensor)`, DLPack, the array API standard.
 
 A function of NumPy's that has the same meaning as a method of Tensor builds the graph; any other
-gets the values as arrays, and gives what NumPy gives.
+gets the values as arrays, and gives what NumPy gives. Where that would lose a gradient, it raises.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import DTypeError
-from .core import Array, TensorCore
+from .core import Array, TensorCore, grad_enabled
 from .inplace import InPlace
+from .numpy_forms import FORMS, LINALG, LINALG_NAMES
 
 # NumPy's name of a ufunc: the method's, where it is another
 _UFUNCS = {
@@ -34,7 +35,7 @@ _SAME_UFUNCS = frozenset([
     "signbit", "float_power", "positive",
 ])  # fmt: skip
 _FUNCTIONS = frozenset([
-    "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "where", "sum",
+    "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "sum",
     "prod", "mean", "std", "var", "cumsum", "cumprod", "argmax", "argmin", "reshape",
     "transpose", "squeeze", "ravel", "flip", "fliplr", "flipud", "roll", "rot90", "swapaxes",
     "moveaxis", "tril", "triu", "diagonal", "trace", "dot", "tensordot", "inner", "outer",
@@ -55,7 +56,8 @@ class Protocols(InPlace):
         name = ufunc.__name__
         found = _UFUNCS.get(name) or (name if name in _SAME_UFUNCS else None)
         if method != "__call__" or named or found is None:
-            return getattr(ufunc, method)(*_arrays(inputs), **_arrays(named))
+            made = getattr(ufunc, method)(*_arrays(inputs), **_arrays(named))
+            return _with_gradient_or_none(name, made, inputs)
         first = inputs[0]
         if not isinstance(first, TensorCore):
             first = self._from_data(np.asarray(first), None, self._node.device)
@@ -67,11 +69,18 @@ class Protocols(InPlace):
         self, function: Callable[..., Any], types: Iterable[type], args: Any, named: Any
     ) -> Any:
         name = function.__name__
-        if name in _RENAMED or name in _FUNCTIONS:
-            given = {key: value for key, value in named.items() if value is not np._NoValue}
-            if not _REFUSED & {key for key, value in given.items() if value is not None}:
+        given = {key: x for key, x in named.items() if x is not np._NoValue and x is not None}
+        if not _REFUSED & given.keys():
+            if function.__module__ == "numpy.linalg":
+                if name in LINALG:
+                    given = {LINALG_NAMES.get(key, key): x for key, x in given.items()}
+                    linalg = self.__array_namespace__().linalg
+                    return getattr(linalg, name)(*_tensors(args, self), **_tensors(given, self))
+            elif name in FORMS:
+                return FORMS[name](*_tensors(args, self), **_tensors(given, self))
+            elif name in _RENAMED or name in _FUNCTIONS:
                 return self._as_numpy_would(name, args, given)
-        return function(*_arrays(args), **_arrays(named))
+        return _with_gradient_or_none(name, function(*_arrays(args), **_arrays(named)), args)
 
     def _as_numpy_would(self, name: str, args: Any, named: dict[str, Any]) -> Any:
         """What NumPy's function of this name means, as a tensor."""
@@ -81,9 +90,8 @@ class Protocols(InPlace):
             return args[0].T
         if name in ("std", "var"):
             named = {"correction": named.pop("ddof", 0), **named}
-        args = _tensors(args, self)
-        named = {key: value for key, value in named.items() if value is not None}
-        return getattr(type(self), _RENAMED.get(name, name))(*args, **named)
+        method = getattr(type(self), _RENAMED.get(name, name))
+        return method(*_tensors(args, self), **_tensors(named, self))
 
     # ------------------------------------------------------------------- other libraries
 
@@ -112,6 +120,31 @@ class Protocols(InPlace):
         return sys.modules[__name__.partition(".")[0]]
 
 
+def _with_gradient_or_none(name: str, made: Any, inputs: Any) -> Any:
+    """What NumPy made of the inputs' values. Raises RuntimeError where these are floats and an
+    input requires gradient: the gradient would be lost."""
+    if grad_enabled.get() and _has_floats(made) and _requires_grad(inputs):
+        raise RuntimeError(
+            f"np.{name}: NumPy computes this on values, and the gradient of a tensor that requires "
+            "one would be lost; use a function of lazygrad, or give it x.detach()"
+        )
+    return made
+
+
+def _has_floats(value: Any) -> bool:
+    """Whether there is an array of floats, or a NumPy float, in nested tuples and lists."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_floats, value))
+    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "f"
+
+
+def _requires_grad(value: Any) -> bool:
+    """Whether a tensor in nested tuples and lists requires gradient."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_requires_grad, value))
+    return isinstance(value, TensorCore) and value._requires_grad
+
+
 def _arrays(value: Any) -> Any:
     """The arguments with the values of tensors in place of the tensors."""
     if isinstance(value, TensorCore):
@@ -130,4 +163,6 @@ def _tensors(value: Any, like: InPlace) -> Any:
         return like._from_data(array, None, like._node.device)
     if isinstance(value, (list, tuple)):
         return type(value)(_tensors(x, like) for x in value)
+    if isinstance(value, dict):
+        return {key: _tensors(x, like) for key, x in value.items()}
     return value

@@ -25,6 +25,7 @@ from ..runtime.buffer import DeviceBuffer
 from ..runtime.device import Device
 from .arguments import shape_of
 from .core import TensorCore
+from .examples import examples
 from .mode import note_evaluation
 from .operands import cast_node
 from .precision import rounded_once
@@ -86,6 +87,9 @@ class Random(Sets):
     @classmethod
     def _random_bits(cls, shape: Shape, device: str | None) -> tuple[Node, Node]:
         """Two uint32 nodes of `shape`, every bit random; the state advances by one draw."""
+        batch = examples.get()
+        if batch is not None:
+            return batch.draw(lambda sizes: cls._random_bits(sizes, device), shape)
         if math.prod(shape) >= 1 << 32:
             raise ShapeError(f"random: {shape} has more than 2**32 elements")
         _, state = cls._random_state(device)

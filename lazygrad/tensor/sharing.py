@@ -49,13 +49,13 @@ class Sharing:
     """A node, what it shares memory with, and its place in autograd."""
 
     __slots__ = (
-        "__weakref__", "_base", "_history", "_own", "_path", "_requires", "_seen", "_shown",
-        "_variable", "_version", "grad",
+        "__weakref__", "_base", "_grad", "_history", "_own", "_path", "_requires", "_seen",
+        "_shown", "_variable", "_version",
     )  # fmt: skip
 
     _own: Node  # the node; of a view, what it was at version `_seen` of the base
     _requires: bool  # whether gradient is required; of a view, whether it was at that version
-    grad: Self | None
+    _grad: Self | None
     _history: Node | None  # what the node was before the tensor was realized
     _variable: ref[Node] | None  # the Detach that stood for this variable before it was realized
     _version: int  # counts the values that the tensor was given in place
@@ -79,7 +79,7 @@ class Sharing:
         """Fill the slots of a new base."""
         self._own = node
         self._requires = requires_grad
-        self.grad = None
+        self._grad = None
         self._history = None
         self._variable = None
         self._version = 0

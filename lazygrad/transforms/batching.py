@@ -7,15 +7,21 @@ class. A node none of whose inputs is batched stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
+
+import numpy as np
 
 from ..dtypes import DType, int64
 from ..errors import ArgumentError, ShapeError
 from ..graph import build, ir
 from ..graph.ir import Node, Shape, topological
+from ..linalg import host
 from ..tensor import Tensor
+from ..tensor.examples import Bits, Compute, Draw, Examples, examples
 from . import trees
 
 Rule = Callable[["Batch", Any, list[Node]], Node]
@@ -72,6 +78,57 @@ class Batch:
         made = rule(self, node, full)
         assert made.shape == (self.size, *node.shape), f"{node} became {made}"
         return made
+
+
+class Mapped(Examples):
+    """The examples of one vmap, while its function runs."""
+
+    def __init__(self, size: int, known: dict[Node, Node], randomness: str) -> None:
+        self._size, self._known, self._randomness = size, known, randomness
+        self._outer = examples.get()
+
+    @contextmanager
+    def inside(self, batch: Examples | None) -> Iterator[None]:
+        """Draws and calls of the host ask `batch`, until the end of the block."""
+        token = examples.set(batch)
+        try:
+            yield
+        finally:
+            examples.reset(token)
+
+    def stand_in(self, batched: Node) -> Node:
+        """One example of a batched node."""
+        shape = batched.shape[1:]
+        storage = Stand(math.prod(shape), batched.dtype, batched.device or "CPU")
+        made = ir.Buffer(storage, shape)
+        self._known[made] = batched
+        return made
+
+    def draw(self, draw: Draw, shape: Shape) -> Bits:
+        """Numbers of each example's own, or the same for all, as `randomness` says."""
+        if self._randomness == "error":
+            raise RuntimeError(
+                "vmap: the function draws random numbers. Say whether each example gets numbers of "
+                'its own, randomness="different", or all the same, randomness="same"'
+            )
+        with self.inside(self._outer):
+            if self._randomness == "same":
+                return draw(shape)
+            x, y = draw((self._size, *shape))
+        return self.stand_in(x), self.stand_in(y)
+
+    def call(self, compute: Compute, inputs: Sequence[Node]) -> Node:
+        """`compute` of the values of each example, one after the other."""
+        batch = Batch(self._size, self._known)
+        with self.inside(self._outer):
+            if all(batch.of(x) is None for x in inputs):
+                return host.call(compute, inputs)
+
+            def each(*arrays: Any) -> Any:
+                return np.stack([compute(*values) for values in zip(*arrays, strict=True)])
+
+            made = host.call(each, [batch.whole(x) for x in inputs])
+        return self.stand_in(made)
 
 
 def rule(*classes: type[Node]) -> Callable[[Rule], Rule]:
@@ -180,8 +237,10 @@ def _custom(batch: Batch, node: ir.Custom, inputs: list[Node]) -> Node:
     def each(g: Node, out: ir.Custom) -> tuple[Node | None, ...]:
         given = ir.Buffer(Stand(node.size, node.dtype, g.device or "CPU"), node.shape)
         known = dict(zip((given, node, *node.primals), (g, out, *out.primals), strict=True))
+        mapped = Mapped(batch.size, known, "error")
+        with mapped.inside(mapped):
+            parts = node.rule(given, node)
         inner = Batch(batch.size, known)
-        parts = node.rule(given, node)
         return tuple(None if part is None else inner.whole(part) for part in parts)
 
     value, *primals = inputs
@@ -191,15 +250,25 @@ def _custom(batch: Batch, node: ir.Custom, inputs: list[Node]) -> Node:
 # --------------------------------------------------------------------------- the transform
 
 
-def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0) -> Callable[..., Any]:
+def vmap(
+    function: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error"
+) -> Callable[..., Any]:
     """The function of a batch: f applied to each example of the arguments, all at once.
 
     `in_dims` says which axis of each argument counts the examples, None for an argument that is the
     same for all; `out_dims` where that axis is in the results. Either may be a tree as the
-    arguments or results are. Raises RuntimeError where f reads values.
+    arguments or results are. Where f draws random numbers, `randomness` says whether each example
+    gets numbers of its own ("different") or all the same ("same").
+
+    Raises RuntimeError where f reads values, and where it draws and `randomness` is "error".
 
         vmap(lambda x, y: (x * y).sum())(Tensor.ones(5, 3), Tensor.ones(5, 3)).shape == (5,)
     """
+
+    if randomness not in ("error", "different", "same"):
+        raise ArgumentError(
+            f'vmap: randomness is "error", "different" or "same", not {randomness!r}'
+        )
 
     @wraps(function)
     def batched(*args: Any, **named: Any) -> Any:
@@ -208,17 +277,17 @@ def vmap(function: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0) -> C
         given = trees.leaves(args)
         size = _size_of(given, places)
         known: dict[Node, Node] = {}
-        examples = []
+        mapped = Mapped(size, known, randomness)
+        given_one = []
         for x, axis in zip(given, places, strict=True):
             if axis is None:
-                examples.append(x)
+                given_one.append(x)
                 continue
             moved = x.movedim(axis, 0)
-            storage = Stand(moved.numel() // size, x.dtype, x.device)
-            stand = ir.Buffer(storage, moved.shape[1:])
-            known[stand] = moved.node
-            examples.append(Tensor._from_node(stand, x.requires_grad))
-        outputs = function(*trees.filled(args, iter(examples)), **named)
+            stand = mapped.stand_in(moved.node)
+            given_one.append(Tensor._from_node(stand, x.requires_grad))
+        with mapped.inside(mapped):
+            outputs = function(*trees.filled(args, iter(given_one)), **named)
         batch = Batch(size, known)
         made = []
         for y, axis in zip(trees.leaves(outputs), trees.broadcast(out_dims, outputs), strict=True):

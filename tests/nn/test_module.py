@@ -90,15 +90,26 @@ def test_registering_refuses_what_does_not_fit() -> None:
     assert "later" in dict(net.named_parameters())
 
 
-def test_a_tensor_that_takes_a_parameters_place_is_the_parameter() -> None:
+def test_only_a_parameter_takes_a_parameters_place() -> None:
     layer = nn.Linear(2, 2)
-    mine = Tensor.ones(2, 2, requires_grad=True)
-    layer.weight = mine  # type: ignore[assignment]
+    mine = nn.Parameter(Tensor.ones(2, 2))
+    layer.weight = mine
     assert layer.weight is mine
     assert mine in set(layer.parameters())
-    with pytest.raises(TypeError, match=r"cannot assign a result of shape \(2, 2\) as parameter"):
-        layer.weight = layer.weight * 2  # type: ignore[assignment]
+    for other in (Tensor.ones(2, 2), layer.weight * 2, nn.Buffer(Tensor.ones(2, 2)), 3):
+        with pytest.raises(TypeError, match=r"as parameter 'weight' of Linear .* nn.Parameter\("):
+            layer.weight = other  # type: ignore[assignment]
+    layer.bias = None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
     assert all(type(made) is Tensor for made in (mine * 2, mine.T, mine.detach(), mine.sum()))
+
+
+def test_a_tensor_takes_a_buffers_place_and_nothing_else_does() -> None:
+    norm = nn.BatchNorm1d(2)
+    norm.running_mean = Tensor.ones(2)
+    assert isinstance(norm.running_mean, nn.Buffer)
+    with pytest.raises(TypeError, match="as buffer 'running_mean' of BatchNorm1d"):
+        norm.running_mean = 3.0
 
 
 def test_copies_have_parameters_of_their_own() -> None:

@@ -136,7 +136,8 @@ def test_the_learning_rate_may_be_changed() -> None:
 
 def test_what_has_no_gradient_stays() -> None:
     p, q, constant = variable(1.0), variable(2.0), Tensor([3.0])
-    optimizer = optim.SGD([p, q, constant, p], lr=0.5)
+    with pytest.warns(UserWarning, match="more than once|require no gradient"):
+        optimizer = optim.SGD([p, q, constant, p], lr=0.5)
     assert len(optimizer.params) == 2
     p.sum().backward()
     optimizer.step()
@@ -149,7 +150,8 @@ def test_what_has_no_gradient_stays() -> None:
 
 def test_what_requires_gradient_later_is_not_passed_over() -> None:
     p, q = variable(1.0), Tensor([2.0])
-    optimizer = optim.SGD([p, q], lr=0.5)
+    with pytest.warns(UserWarning, match="require no gradient"):
+        optimizer = optim.SGD([p, q], lr=0.5)
     q.requires_grad_()
     (p * q).sum().backward()
     with pytest.raises(RuntimeError, match=r"shape \(1,\) required no gradient"):

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 
 from ...dtypes import float32, float64, is_low_precision
-from ...errors import ShapeError
+from ...errors import ShapeError, warn
 from ...tensor import Tensor
 from ...tensor.mode import tell_of_evaluation
 from ..module import Module
@@ -33,7 +33,8 @@ class Optimizer:
 
     Tensors that require no gradient when they are given stay. But where none of a list of plain
     tensors (no parameters or buffers of modules) does, nobody has marked them: they are from now on
-    variables, as in tinygrad. What a group has begun as a constant (initial weights) is computed
+    variables, as in tinygrad. Plain tensors beside others that require gradient stay, with a
+    warning. What a group has begun as a constant (initial weights) is computed
     now, so that the first step is the same program as all others.
     """
 
@@ -52,6 +53,11 @@ class Optimizer:
             raise TypeError(
                 f"{name}: params is a list of tensors, not a {type(params).__name__}; "
                 "write its .parameters()"
+            )
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"{name}: params is a list of tensors, not a {type(params).__name__}; "
+                "write nn.state.get_parameters(it)"
             )
         self.defaults = dict(defaults)
         self.param_groups: list[ParamGroup] = []
@@ -86,6 +92,14 @@ class Optimizer:
                     "only variables can be moved"
                 )
         params = [p for p in dict.fromkeys(given) if p.requires_grad]
+        if len(set(given)) < len(given):
+            warn(f"{name}: a group has the same parameter more than once; a step moves it once")
+        unmarked = [p.shape for p in given if _is_unmarked(p)]
+        if unmarked and params:
+            warn(
+                f"{name}: plain tensors of shapes {unmarked} require no gradient and will not be "
+                "trained; call requires_grad_() on them, or leave them out of the list"
+            )
         if not set(params).isdisjoint(self.params):
             raise ValueError(f"{name}: a parameter is in two groups")
         self._check(settings)
