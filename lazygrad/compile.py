@@ -119,7 +119,7 @@ def plan_for(
         donations = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
     watched = [place.number for place in watching()]
     settings = (
-        config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.BOUNDS, config.OPT
+        config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.CHECK, config.OPT
     )  # fmt: skip
     rest = (*donations.items(), Device.DEFAULT, *settings, *watched)
     plan = _plans.get((key, *rest))
@@ -277,7 +277,7 @@ def compile_kernel(
     form = canonical(kernel, set(overwritten.values()) if begins else None)
     numbers = {node: n for n, node in enumerate(kernel.inputs)}
     places = tuple((kernel.outputs.index(n), numbers[x]) for n, x in overwritten.items())
-    settings = (config.TUNE, config.BOUNDS, config.DEBUG >= 3)
+    settings = (config.TUNE, config.CHECK, config.DEBUG >= 3)
     key = (form.key, places, device.name, device.machine, *settings)
     launch = _launches.get(key)
     if launch is None or not (launch.function.body or device.cached(launch.key)):
@@ -324,7 +324,7 @@ def _finished(
 ) -> Launch:
     """A launch of the loops that code is written for; without loops, where there is code already
     and nobody is to be told of them."""
-    told = stages.are_watched or config.BOUNDS or config.DEBUG >= 3
+    told = stages.are_watched or "bounds" in config.CHECK or config.DEBUG >= 3
     if not told and device.cached(key):
         return Launch(replace(function, body=()), (), key=key, plain=function)
     loops = None if stages.are_watched else _functions.get(key)

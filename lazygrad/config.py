@@ -40,9 +40,11 @@ OPT: int
 """1 (the default): all passes run. 0: only those of the core, without which there is no code: each
 step is a kernel of plain loops. Slow, simple, and a second way to the same values."""
 
-BOUNDS: int
-"""1: every access of a kernel is tested against the size of its array, and one outside raises
-CompilerError: for tests of the compiler, as it costs much time. 0 (the default): none is."""
+CHECK: tuple[str, ...]
+"""What kernels are tested for while they run: "bounds", "nan", both (`CHECK=bounds,nan`) or nothing
+(the default). Both cost time, "bounds" much. With "bounds" an index outside of its axis, and an
+access outside of its array, raises IndexError at once. With "nan" the first kernel that makes a nan
+or an infinity of finite numbers raises NonFiniteError."""
 
 DEBUG: int
 """What is told while running, on stderr: 0 nothing (the default), 1 a line per schedule, 2 also a
@@ -53,7 +55,7 @@ DUMP: Path | None
 
 ORIGINS: int
 """1: operations remember the Python lines that made them, and tables, pictures and errors name
-these. By default 1 where DEBUG or DUMP shows something, else 0, as it slows the building of graphs
+these. By default 1 under CHECK, DEBUG and DUMP, else 0, as it slows the building of graphs
 (origin.py)."""
 
 LAZYGRAD_DATA: Path | None
@@ -102,6 +104,16 @@ def _whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def _some_of(*choices: str) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        found = {word.strip().lower() for word in text.split(",")}
+        if not found.issubset(choices):
+            raise ValueError(text)
+        return tuple(sorted(found))
+
+    return parse
+
+
 def _existing_folder(text: str) -> Path:
     path = Path(text).expanduser().resolve()
     if not path.is_dir():
@@ -138,9 +150,9 @@ def _user_cache() -> Path:
 
 
 def _shows_something() -> bool:
-    """Whether any setting asks for lines, tables or pictures."""
+    """Whether any setting asks for lines, tables or pictures, or for errors that name lines."""
     module = sys.modules[__name__]
-    return bool(module.DEBUG or module.DUMP)
+    return bool(module.CHECK or module.DEBUG or module.DUMP)
 
 
 SETTINGS: dict[str, Setting] = {
@@ -149,7 +161,7 @@ SETTINGS: dict[str, Setting] = {
     "TUNE": Setting(_whole_number(0, 1), "0 or 1", lambda: 0),
     "WINOGRAD": Setting(_whole_number(0, 1), "0 or 1", lambda: 1),
     "OPT": Setting(_whole_number(0, 1), "0 or 1", lambda: 1),
-    "BOUNDS": Setting(_whole_number(0, 1), "0 or 1", lambda: 0),
+    "CHECK": Setting(_some_of("bounds", "nan"), "bounds, nan or bounds,nan", lambda: ()),
     "DEBUG": Setting(_whole_number(0, 4), "0, 1, 2, 3 or 4", lambda: 0),
     "DUMP": Setting(_writable_folder, "a folder that can be made and written to", lambda: None),
     "ORIGINS": Setting(_whole_number(0, 1), "0 or 1", lambda: int(_shows_something())),
@@ -221,4 +233,6 @@ def _forget(names: Iterable[str]) -> None:
 def _as_text(value: object) -> str | None:
     if value is None:
         return None
+    if isinstance(value, (tuple, list, set, frozenset)):
+        return ",".join(map(str, value))
     return str(int(value)) if isinstance(value, bool) else str(value)

@@ -49,6 +49,11 @@ class CompilerError(RuntimeError):
     """A fault of the compiler itself; the text names the pass and where its input was written."""
 
 
+class AccessError(CompilerError, IndexError):
+    """An access of a kernel outside of its array, which CHECK=bounds finds; the text names the
+    kernel, the array and the index."""
+
+
 class CompilerWarning(RuntimeWarning):
     """A fault of the compiler itself that only makes a program slower; the text is as of the
     error."""
@@ -60,6 +65,11 @@ class ScheduleError(ValueError):
 
 class JitError(RuntimeError):
     """A function that `jit` cannot capture as it is; the text says why and what to write."""
+
+
+class NonFiniteError(FloatingPointError, RuntimeError):
+    """A nan or an infinity that a kernel made of finite numbers, which CHECK=nan finds; the text
+    names the line, the operation and its inputs."""
 
 
 class ConfigError(ValueError):

@@ -80,7 +80,7 @@ class ContextVar:
         return f"ContextVar({self.key}={self.value})"
 
 
-_CONFIGURED = ("DEBUG", "THREADS", "TUNE", "WINOGRAD", "BOUNDS")
+_CONFIGURED = ("DEBUG", "THREADS", "TUNE", "WINOGRAD", "OPT", "CHECK")
 DEBUG = ContextVar("DEBUG", 0)
 
 
@@ -88,7 +88,7 @@ class Context(ContextDecorator):
     """`with Context(DEBUG=2):` sets variables inside the block. Raises KeyError for one that is
     neither lazygrad's nor a `ContextVar`."""
 
-    def __init__(self, **values: int) -> None:
+    def __init__(self, **values: Any) -> None:
         self._values = values
         self._stacks: list[ExitStack] = []
 

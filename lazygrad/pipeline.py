@@ -141,8 +141,8 @@ PASSES = (
     Pass("kernel", "overwrite", lambda made, at: overwrite_arguments(made),
          "an output in the memory of an input is one argument, or compilers would be misled",
          after=("lower",), must=True),
-    Pass("kernel", "report", lambda made, at: add_report(made) if config.BOUNDS else made,
-         "BOUNDS=1: an output for accesses outside of their arrays", after=("overwrite",),
+    Pass("kernel", "report", lambda made, at: add_report(made) if "bounds" in config.CHECK else made,
+         "CHECK=bounds: an output for accesses outside of their arrays", after=("overwrite",),
          core=True),
     Pass("kernel", "rebase", lambda made, at: rebase_arguments(made),
          "before name: functions that differ in an offset alone are then one",
@@ -183,7 +183,7 @@ PASSES = (
     Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',
          after=("cascade",), on=(OPENCL_CPU,)),
     Pass("loops", "check", lambda f, at: check_accesses(f) if REPORT in f.arguments else f,
-         "BOUNDS=1: last, for it tests what code is written for", after=("cascade",), core=True),
+         "CHECK=bounds: last, for it tests what code is written for", after=("cascade",), core=True),
 )
 # fmt: on
 

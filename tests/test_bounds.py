@@ -1,4 +1,4 @@
-"""BOUNDS=1: no kernel of many programs touches memory outside of its arrays, on any device, and a
+"""CHECK=bounds: no kernel of many programs touches memory outside of its arrays, on any device, and a
 kernel that does is told of by name."""
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setitem(Device._opened, name, opened)
         monkeypatch.setattr("lazygrad.compile._plans", {})  # those of this device
     monkeypatch.setattr(Device, "DEFAULT", name)
-    with config.override(BOUNDS=1):
+    with config.override(CHECK="bounds"):
         yield name
     _states.pop(name, None)
 

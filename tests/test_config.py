@@ -176,3 +176,29 @@ def test_only_config_reads_the_environment() -> None:
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).as_posix() not in allowed:
             assert not re.search(r"\benviron\b|\bgetenv\b", path.read_text()), path
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("nan", ("nan",)),
+        ("nan,bounds", ("bounds", "nan")),
+        ("Bounds, NAN", ("bounds", "nan")),
+        ("", ()),
+    ],
+)
+def test_check_is_a_set_of_words(
+    monkeypatch: pytest.MonkeyPatch, text: str, value: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CHECK", text)
+    assert config.CHECK == value
+    with config.override(CHECK=value):
+        assert config.CHECK == value
+
+
+def test_check_takes_no_other_word() -> None:
+    with (
+        pytest.raises(ConfigError, match="CHECK=inf: valid is bounds, nan or bounds,nan"),
+        config.override(CHECK="inf"),
+    ):
+        pass

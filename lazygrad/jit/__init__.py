@@ -103,7 +103,7 @@ class jit(Captured, Generic[P, R]):
             Device.DEFAULT,
             config.DEBUG >= 2,
             config.WINOGRAD,
-            config.BOUNDS,
+            config.CHECK,
             *[described(arguments, value, n) for n, value in enumerate(args)],
         )
         if kwargs:

@@ -1,4 +1,4 @@
-"""What launches report of their accesses, where these are tested (BOUNDS=1)."""
+"""What launches report of their accesses, where these are tested (CHECK=bounds)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.base import Device, Launch
-from ..errors import CompilerError
+from ..errors import AccessError
 from ..loops.check_accesses import REPORT, described
 from .execute import Memories
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CheckAccesses:
-    """Raises CompilerError where a launch reports an access outside of its arrays (BOUNDS=1)."""
+    """Raises AccessError where a launch reports an access outside of its arrays."""
 
     device: Device
     launches: tuple[Launch, ...]
@@ -26,4 +26,4 @@ class CheckAccesses:
             self.device.download(memories[place], report)
             if report[0]:
                 access = described(launch.function, int(report[0]))
-                raise CompilerError(f"{launch.function.name}: {access}")
+                raise AccessError(f"{launch.function.name}: {access}")

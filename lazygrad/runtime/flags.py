@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import config
 from ..dtypes import DType
 from ..graph.ir import Source
 from .device import Device
@@ -75,6 +76,9 @@ class Flags:
         if waits:
             if sources is not None:
                 self.sources = sources()
+            if "bounds" in config.CHECK:
+                self.look()
+                return
             for check in self.checks:
                 unread.setdefault(check.device, {})[self] = None
 

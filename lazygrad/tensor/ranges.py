@@ -3,6 +3,8 @@
 known values     in the host's memory: looked at now, so that the line that is wrong raises
 a proven range   positions, what sorts and argmax give, sums and remainders of such: nothing
 any other        an InRange node: the kernels check it, and raise when values are read
+
+With CHECK=bounds a proven range is checked, too.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from .. import config
 from ..graph import ir
 from ..graph.ir import InRange, Node, Source
 from ..runtime.buffer import DeviceBuffer, realized
@@ -45,7 +48,8 @@ def checked(
     base = _base(index)
     values = _known(base)
     least, most = integer_range(index) if values is None else (int(values.min()), int(values.max()))
-    if low <= least and most < high:
+    is_proven = low <= least and most < high
+    if is_proven and (values is not None or "bounds" not in config.CHECK):
         return index
     if values is not None:
         outside = values[((values < low) | (values >= high)) & (values != ignored)]
