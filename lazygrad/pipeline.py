@@ -41,7 +41,7 @@ from .loops.split import split_divided
 from .loops.unroll import unroll
 from .loops.vectorize import vectorize
 from .schedule.fuse import fuse
-from .schedule.ir import Schedule
+from .schedule.ir import MemoryPlan, Schedule
 from .schedule.join import select_joined
 from .schedule.layout import choose_layouts, copy_convolved
 from .schedule.materialize import materialize
@@ -124,13 +124,12 @@ PASSES = (
          "where nothing was fused", after=("fuse",), core=True),
     Pass("schedule", "materialize", lambda schedule, at: materialize(schedule),
          "only a kernel has rows", after=("fuse",), on=CPUS),
-    Pass("schedule", "layout", lambda schedule, at: choose_layouts(schedule, at.machine.lanes),
+    Pass("schedule", "layout", lambda schedule, at: lay_out(schedule, at),
          "only what lies between kernels has a layout to choose", after=("fuse",), on=CPUS),
     Pass("schedule", "chain", lambda schedule, at: chain(schedule, at.machine),
          "loops follow from layouts; OpenCL's memory of a work-group is too small for slices",
          after=("layout",), on=(CPU,)),
-    Pass("memory", "memory",
-         lambda schedule, at: plan_memory(schedule, at.donated, not at.machine.gpu),
+    Pass("memory", "memory", lambda schedule, at: share_memory(schedule, at),
          "what is read when is known only now", after=("chain",)),
     Pass("memory", "own_memory",
          lambda value, at: own_memory(value) if isinstance(value, Schedule) else value,
@@ -141,7 +140,8 @@ PASSES = (
     Pass("kernel", "overwrite", lambda made, at: overwrite_arguments(made),
          "an output in the memory of an input is one argument, or compilers would be misled",
          after=("lower",), must=True),
-    Pass("kernel", "report", lambda made, at: add_report(made) if "bounds" in config.CHECK else made,
+    Pass("kernel", "report",
+         lambda made, at: add_report(made) if "bounds" in config.CHECK else made,
          "CHECK=bounds: an output for accesses outside of their arrays", after=("overwrite",),
          core=True),
     Pass("kernel", "rebase", lambda made, at: rebase_arguments(made),
@@ -183,7 +183,8 @@ PASSES = (
     Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',
          after=("cascade",), on=(OPENCL_CPU,)),
     Pass("loops", "check", lambda f, at: check_accesses(f) if REPORT in f.arguments else f,
-         "CHECK=bounds: last, for it tests what code is written for", after=("cascade",), core=True),
+         "CHECK=bounds: last, for it tests what code is written for", after=("cascade",),
+         core=True),
 )
 # fmt: on
 
@@ -202,6 +203,19 @@ def rows_that_fill(machine: Machine) -> int:
     """How many rows of a scan keep all cores busy. The loops of a scan sum in float64, one row
     after another; elsewhere every scan is split."""
     return -(-machine.cores // 4) if machine.float64 and not machine.gpu else sys.maxsize
+
+
+def lay_out(schedule: Schedule, at: At) -> Schedule:
+    """Layouts of the compiler's choosing, but where CHECK=nan looks at what lies in memory."""
+    return schedule if "nan" in config.CHECK else choose_layouts(schedule, at.machine.lanes)
+
+
+def share_memory(schedule: Schedule, at: At) -> Schedule | MemoryPlan:
+    """Memory that several nodes use; for CHECK=nan, which reads a kernel's inputs when it has run,
+    none is used twice."""
+    if "nan" in config.CHECK:
+        return schedule
+    return plan_memory(schedule, at.donated, not at.machine.gpu)
 
 
 def lower_kernel(made: Lowered, at: At) -> Lowered:

@@ -1,5 +1,5 @@
-"""CHECK=bounds: no kernel of many programs touches memory outside of its arrays, on any device, and a
-kernel that does is told of by name."""
+"""CHECK=bounds: no kernel of many programs touches memory outside of its arrays, on any device, a
+kernel that does is told of by name, and so is an index outside of its axis, at once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pytest
 
 from lazygrad import Tensor, TinyJit, config, nn
 from lazygrad.backends.opencl.device import OpenCLDevice
-from lazygrad.errors import CompilerError
+from lazygrad.errors import AccessError, CompilerError
 from lazygrad.loops.lower.value import Values
 from lazygrad.runtime.device import Device
 from lazygrad.targets import Target
 from lazygrad.tensor.random import _states
+from lazygrad.tensor.ranges import _Ranges
 
 RNG = np.random.default_rng(0)
 
@@ -94,3 +95,28 @@ def test_an_access_outside_is_told_of(device: str, monkeypatch: pytest.MonkeyPat
         x.gather(0, outside).numpy()
     with pytest.raises(CompilerError, match=r"scatter_8x8.*out0\[.*is written, of 64 el.*outside"):
         x.scatter(0, outside, 1.0).numpy()
+    assert issubclass(AccessError, IndexError)
+
+
+def test_an_index_outside_raises_when_the_kernel_has_run(device: str) -> None:
+    """Nothing is read on the host: without the check, a GPU would tell of it later."""
+    x, outside = floats(3), Tensor([1, 2, 7]) + 0
+    with pytest.raises(IndexError, match=r"\(test_bounds.py:\d+\): index 7 is outside -3 to 2"):
+        x[outside].realize()
+
+
+def test_an_index_outside_raises_in_a_captured_function(device: str) -> None:
+    picked = TinyJit(lambda x, places: x[places + 0].sum())
+    inside, outside = (Tensor(np.array([1, 2, n])).realize() for n in (0, 7))
+    picked(floats(3), inside)
+    with pytest.raises(IndexError, match=r"\(test_bounds.py:\d+\): index 7 is outside"):
+        picked(floats(3), outside)
+
+
+def test_proven_ranges_are_checked(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Ranges, "of", lambda *args: (0, 0))
+    x, outside = floats(3), Tensor([1, 2, 7]) + 0
+    with config.override(CHECK=None):
+        assert x[outside].tolist()[2] == 0
+    with pytest.raises(IndexError, match="index 7 is outside"):
+        x[outside].numpy()

@@ -21,6 +21,7 @@ from .execute import Allocation, Output, Plan, Run, Step, Transfer
 from .fallback import Observer, compile_all
 from .flags import Check
 from .report import report_compiled
+from .values import CheckValues
 
 
 class Linker:
@@ -68,10 +69,36 @@ class Linker:
                 self._place[node, name] = self._allocate(device, 0)
         if schedule.kernels:
             placed = self._launches(name, pieces, memory, launches)
-            tested = tuple(launch for launch in placed if REPORT in launch.function.arguments)
-            self._steps.append(self._compiled(device, placed, stages))
-            if tested:
-                self._steps.append(CheckAccesses(device, tested))
+            if "nan" in config.CHECK:
+                self._add_checked(name, schedule, pieces, placed, stages)
+            else:
+                self._run(device, placed, stages)
+
+    def _run(self, device: Device, launches: Sequence[Launch], stages: Observer) -> None:
+        self._steps.append(self._compiled(device, launches, stages))
+        tested = tuple(launch for launch in launches if REPORT in launch.function.arguments)
+        if tested:
+            self._steps.append(CheckAccesses(device, tested))
+
+    def _add_checked(
+        self,
+        name: str,
+        schedule: Schedule,
+        pieces: Sequence[Piece],
+        launches: Sequence[Launch],
+        stages: Observer,
+    ) -> None:
+        """Each kernel by itself, and after it a look at what it has computed."""
+        device = Devices.get(name)
+        rest = list(zip(pieces, launches, strict=True))
+        for kernel in schedule.kernels:
+            is_own = [piece.kernel is kernel or piece.whole in kernel.outputs for piece, _ in rest]
+            count = is_own.index(False) if False in is_own else len(rest)
+            self._run(device, [launch for _, launch in rest[:count]], stages)
+            del rest[:count]
+            nodes = (*kernel.outputs, *kernel.inputs)
+            places = {node: self._place[node, name] for node in nodes}
+            self._steps.append(CheckValues(device, kernel, places))
 
     def plan(self, outputs: Sequence[Located], checks: Sequence[InRange] = ()) -> Plan:
         """The plan for these outputs. The last of them are the flags of the checks, and so are the

@@ -26,7 +26,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ..errors import ConfigError, DeviceError, OutOfMemoryError
+from ..errors import ConfigError, DeviceError, NonFiniteError, OutOfMemoryError
 from ..graph.ir import (
     Buffer,
     Detach,
@@ -115,7 +115,7 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
                 _compute(pending, wanted)
             else:
                 wanted += _compute_along(wanted, pending)
-        except IndexError:
+        except (IndexError, NonFiniteError):
             _forget()
             raise
     for tensor in wanted:
@@ -130,8 +130,9 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
 
 
 def _forget() -> None:
-    """Let nothing go along that waits to: where an index in it is out of range, every other
-    computation would fail too. It is computed, and fails, when it is asked for itself."""
+    """Let nothing go along that waits to: where an index in it is out of range, or CHECK=nan finds
+    a nan, every other computation would fail too. It is computed, and fails, when it is asked for
+    itself."""
     for waiting in (written, live, _older, differentiated):
         waiting.clear()
 
@@ -165,7 +166,9 @@ def _compute(
     donated, walked = accepted(wanted, nodes, walked)
     try:
         storages = realize(nodes, walked, donated) if walked or donated else realize(nodes)
-    except (ConfigError, DeviceError, IndexError, OutOfMemoryError) as error:
+    except (
+        ConfigError, DeviceError, IndexError, NonFiniteError, OutOfMemoryError
+    ) as error:  # fmt: skip
         # the user's to mend, and all in the message: the way there leads through the compiler
         raise error.with_traceback(None) from error.__cause__
     taken = {

@@ -1,0 +1,143 @@
+"""Find the first kernel that makes a nan or an infinity of finite numbers (CHECK=nan).
+
+When a kernel has run, its outputs are looked at. Where one holds a nan that no input has, that
+element is computed once more in NumPy, operation by operation, and the error names the one that
+the nan begins with. Infinities likewise. What a program writes as a constant is not told of: a mask
+of -inf, padding. A plan whose kernels are checked uses no memory twice, so that the inputs are
+there when they are asked for, and a captured function that fails has set nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backends.base import Device
+from ..errors import NonFiniteError
+from ..graph.elements import Elements, TooManyError
+from ..graph.ir import Buffer, Node
+from ..graph.show import formula, type_text
+from ..origin import kernel_origins, name_of, origins
+from ..schedule.ir import Kernel
+from ..schedule.show import title
+from .execute import Memories
+
+Array = np.ndarray[Any, Any]
+MAX_LOOKED_AT = 8  # elements of an output, for one that is no constant's
+
+
+def _is_infinite(x: Array) -> Array:
+    return np.asarray(~np.isfinite(x))
+
+
+_KINDS: tuple[Callable[[Array], Array], ...] = (np.isnan, _is_infinite)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CheckValues:
+    """Raises NonFiniteError where a kernel has made a nan or an infinity of finite numbers.
+
+    `places` are those of its outputs and inputs among the plan's memories.
+    """
+
+    device: Device
+    kernel: Kernel
+    places: Mapping[Node, int]
+
+    def __call__(self, memories: Memories) -> None:
+        for node in self.kernel.outputs:
+            if node.dtype.is_float:
+                values = self._values(node, memories)
+                if not np.isfinite(values).all():
+                    self._examine(node, values, memories)
+
+    def _values(self, node: Node, memories: Memories) -> Array:
+        values = np.empty(node.shape, node.dtype.numpy)
+        if node.size:
+            self.device.download(memories[self.places[node]], values)
+        return values
+
+    def _examine(self, node: Node, values: Array, memories: Memories) -> None:
+        """Raise NonFiniteError unless what is not finite comes from inputs or constants."""
+        inputs = {x: self._values(x, memories) for x in self.kernel.inputs}
+        for is_bad in _KINDS:
+            if any(x.dtype.is_float and is_bad(value).any() for x, value in inputs.items()):
+                continue
+            bad = np.flatnonzero(is_bad(values))
+            for place in bad[:: -(-len(bad) // MAX_LOOKED_AT) or 1]:
+                text = self._begin(node, int(place), values, inputs, is_bad)
+                if text is not None:
+                    raise NonFiniteError(text)
+
+    def _begin(
+        self,
+        node: Node,
+        place: int,
+        values: Array,
+        inputs: Mapping[Node, Array],
+        is_bad: Callable[[Array], Array],
+    ) -> str | None:
+        """What is told of a bad element; None where a constant is the reason."""
+        value = values.reshape(-1)[place]
+        try:
+            elements = Elements(node, place, inputs)
+            is_known = bool(is_bad(np.asarray(elements.value)))
+        except TooManyError:
+            is_known = False
+        if is_known:
+            found = elements.begin(is_bad)
+            if found is None:
+                return None
+            node, place = found
+            made = f"{node.name} makes {_number(elements.at(node, place))}: "
+            made += f"{_applied(elements, node, place)}, element {_index(node, place)}"
+            known = origins(node)
+        else:  # it is the order of the sums, or one of many elements
+            made = f"{title(self.kernel)} makes {_number(value)} in element {_index(node, place)}"
+            known = origins(node) or kernel_origins(self.kernel)
+        where = str(known[0]) if known else "a line that is not known (CHECK was not set there)"
+        if known and known[0].operation != node.name:
+            made = f"in {known[0].operation}, {made}"
+        lines = [
+            f"{where}: {made} of {type_text(node)}",
+            f"  in kernel {title(self.kernel)} on {self.device.name}, which reads",
+            *[f"    {_described(x, value)}" for x, value in inputs.items()],
+        ]
+        return "\n".join(lines)
+
+
+def _applied(elements: Elements, node: Node, place: int) -> str:
+    """The operation on the numbers that it has met: log(0)."""
+    texts = {x: _elements_text(values) for x, values in elements.inputs(node, place)}
+    return formula(node, lambda x: texts.get(x, "_"))
+
+
+def _elements_text(values: Array) -> str:
+    if values.size == 1:
+        return _number(values[0])
+    return f"{values.size} elements {_range(values)}"
+
+
+def _described(node: Node, values: Array) -> str:
+    """weight  float32(3, 2)  from -1 to 2"""
+    known = () if isinstance(node, Buffer) else origins(node)
+    name = name_of(node) or ("an input" if isinstance(node, Buffer) else node.name)
+    line = f"  ({known[0]})" if known else ""
+    return f"{name}  {type_text(node)}  {_range(values)}{line}"
+
+
+def _range(values: Array) -> str:
+    if not values.size:
+        return "without elements"
+    return f"from {_number(values.min())} to {_number(values.max())}"
+
+
+def _number(value: Any) -> str:
+    return f"{float(value):.6g}" if np.asarray(value).dtype.kind in "fV" else str(value)
+
+
+def _index(node: Node, place: int) -> Sequence[int]:
+    return [int(i) for i in np.unravel_index(place, node.shape)] if node.shape else []
