@@ -21,6 +21,7 @@ The map of the package, in the order of the pipeline:
     jit/             capture a function once, replay it as one call
     functions/       the functions at the top level: lazygrad.exp(x), lazygrad.zeros(2), ...
     linalg/          linear algebra
+    gradcheck.py     derivatives beside finite differences
     transforms/      grad, vjp, jvp, vmap, hessian, ...: functions of functions
     nn/              layers, initialisation, optimizers and schedulers, losses, state, data sets
     dump/            any stage as text, picture and page
@@ -60,6 +61,7 @@ from .dtypes import (
 )
 from .dump import dump
 from .functions import *  # noqa: F403
+from .gradcheck import gradcheck, gradgradcheck
 from .jit import TinyJit, jit
 from .runtime.device import Device
 from .tensor import Tensor
@@ -90,6 +92,8 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "gradcheck",
+    "gradgradcheck",
     "half",
     "int",
     "int16",

@@ -72,6 +72,11 @@ class NonFiniteError(FloatingPointError, RuntimeError):
     names the line, the operation and its inputs."""
 
 
+class GradcheckError(RuntimeError):
+    """Derivatives that differ from finite differences; the text names the input, the element and
+    both numbers."""
+
+
 class ConfigError(ValueError):
     """An environment variable or setting whose value is not valid; the text says what is."""
 

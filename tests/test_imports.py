@@ -41,6 +41,7 @@ LAYERS = [
     "functions",
     "linalg",
     "transforms",
+    "gradcheck",
     "jit",
     "nn",
     "helpers",
