@@ -24,7 +24,7 @@ from itertools import pairwise
 from linecache import getline
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .interned import set_derived
 
@@ -76,6 +76,9 @@ class Node(Protocol):
     def inputs(self) -> tuple[Any, ...]: ...
 
 
+N = TypeVar("N", bound=Node)
+
+
 class Kernel(Protocol):
     """What is needed of a kernel of a schedule."""
 
@@ -104,7 +107,8 @@ def kernel_origins(kernel: Kernel) -> tuple[Origin, ...]:
 
 
 def name_of(node: Node) -> str | None:
-    """The name of a leaf: a state-dict key, an argument's or a variable's name."""
+    """The name of a value: a leaf's is its state-dict key, or that of an argument or a variable;
+    the gradient of "w" is "w.grad". None where it has none."""
     return getattr(node, "label", None)
 
 
@@ -133,24 +137,36 @@ def add_origins(node: Node, new: Iterable[Origin]) -> None:
         set_derived(node, "origins", (known + more)[:MAX_ORIGINS])
 
 
-def spread(node: Node, new: Sequence[Origin]) -> None:
-    """Give origins to the node and to all below it, as far down as nothing is known of them."""
+def spread(node: N, new: Sequence[Origin]) -> list[N]:
+    """Give origins to the node and to all below it, as far down as nothing is known of them.
+    Returns the nodes that were met."""
     add_origins(node, new)
-    stack = list(node.inputs)
+    met = [node]
+    stack: list[N] = list(node.inputs)
     while stack:
         below = stack.pop()
+        met.append(below)
         if not hasattr(below, "origins") and not hasattr(below, "storage"):
             add_origins(below, new)
             stack += below.inputs
+    return met
+
+
+def set_label(node: Node, label: str | None) -> None:
+    """Name a node's value; None says that it was looked for and has no name."""
+    if name_of(node) is None:
+        set_derived(node, "label", label)
 
 
 def inherit(new: Node, old: Node) -> None:
-    """`new` replaces `old`, or is derived from it: it gets the origins of `old`, and so do the
-    nodes below it that have none."""
-    if new is not old and (known := origins(old)):
+    """`new` replaces `old`, with the same value: it gets the name and the origins of `old`; so do
+    the nodes below it that have no origins."""
+    if new is old:
+        return
+    if known := origins(old):
         spread(new, known)
-    if (label := name_of(old)) is not None and not new.inputs:
-        set_derived(new, "label", label)
+    if (label := name_of(old)) is not None:
+        set_label(new, label)
 
 
 def inherit_gradient(new: Node, old: Node) -> None:
@@ -162,11 +178,12 @@ def inherit_gradient(new: Node, old: Node) -> None:
 # --------------------------------------------------------------------------- recording
 
 
-def record(node: Node, is_new: bool = True) -> None:
+def record(node: N, is_new: bool = True) -> list[N]:
     """Note the line of the program that asks for a node now. Without `is_new`, only if nothing is
-    known of it."""
+    known of it. Returns the nodes that were met."""
     if is_new or not hasattr(node, "origins"):
-        spread(node, [here(sys._getframe(1))])
+        return spread(node, [here(sys._getframe(1))])
+    return []
 
 
 def here(frame: FrameType | None) -> Origin:
@@ -180,6 +197,12 @@ def here(frame: FrameType | None) -> Origin:
         return Origin("?", 0, "?", operation)
     code = frame.f_code
     return Origin(code.co_filename, frame.f_lineno, code.co_name, operation, _layers(inside, frame))
+
+
+@cache
+def is_users(file: str) -> bool:
+    """Whether a file is part of the program: not of this package, of Python or another package."""
+    return not _is_inside(file) and "-packages" not in file
 
 
 @cache

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from lazygrad import Tensor, config, nn
-from lazygrad.graph.ir import Mul, Node
+from lazygrad import Tensor, config, jit, nn
+from lazygrad.dump import places
+from lazygrad.graph.ir import Buffer, Mul, Node, topological
 from lazygrad.graph.simplify import simplify
-from lazygrad.origin import Origin, origins
+from lazygrad.origin import Origin, kernel_origins, name_of, origins
+from lazygrad.schedule.ir import Kernel, Schedule
+from lazygrad.schedule.show import kernel_nodes
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +83,143 @@ def test_what_replaces_a_node_inherits_its_origins() -> None:
     (simpler,) = simplify([y])
     assert isinstance(simpler, Mul)
     assert {o.source for o in origins(simpler)} == {"y = (x * 2 * 3).node"}
+
+
+# --------------------------------------------------------------------------- names
+
+
+def names(node: Node) -> set[str]:
+    return {name for x in topological([node]) if (name := name_of(x)) is not None}
+
+
+def test_a_leaf_has_the_name_of_its_variable() -> None:
+    def scaled(vector: Tensor) -> Tensor:
+        return vector * weights["scale"]
+
+    weights = {"scale": Tensor([2.0])}
+    y = scaled(Tensor([1.0, 2.0]))
+    assert names(y.node) == {"vector", "weights.scale"}
+
+
+def test_a_parameter_has_its_name_in_the_state_dict() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layers(x)
+
+    net = Net()
+    loss = net(Tensor([[1.0, 2.0]])).sum()
+    assert names(loss.node) >= {"x", "layers.0.weight", "layers.0.bias"}
+    (g,) = loss.gradient(net.layers[0].weight)
+    assert name_of(g.node) == "layers.0.weight.grad"
+
+
+def test_a_plain_object_gives_names_too() -> None:
+    class Net:
+        def __init__(self) -> None:
+            self.parts = [Tensor([1.0]), Tensor([2.0])]
+
+        def __call__(self, x: Tensor) -> Tensor:
+            return x * self.parts[0] + self.parts[1]
+
+    assert names(Net()(Tensor([3.0])).node) == {"x", "parts.0", "parts.1"}
+
+
+# --------------------------------------------------------------------------- through the passes
+
+
+class Watcher:
+    """Keeps what the passes make."""
+
+    number = -7
+
+    def __init__(self) -> None:
+        self.nodes: list[tuple[str, Node]] = []
+        self.kernels: list[Kernel] = []  # of the last schedules
+        self._schedule: Schedule | None = None
+
+    def watcher(self) -> Watcher:
+        return self
+
+    def saw(self, stage: str, value: Any) -> None:
+        if isinstance(value, list):
+            self.nodes += [(stage, node) for node in topological(value)]
+        elif isinstance(value, Schedule):
+            self.nodes += [(stage, n) for kernel in value.kernels for n in kernel_nodes(kernel)]
+            self._schedule = value
+
+    def finish(self) -> None:
+        if self._schedule is not None:
+            self.kernels += self._schedule.kernels
+
+
+@pytest.fixture
+def watcher() -> Iterator[Watcher]:
+    made = Watcher()
+    places.append(made)
+    yield made
+    places.remove(made)
+
+
+class Net(nn.Module):
+    """Convolution, normalisation, attention, an embedding, a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.embed = nn.Embedding(10, 4)
+        self.attn = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.norm = nn.LayerNorm(4)
+        self.out = nn.Linear(4, 10)
+
+    def forward(self, x: Tensor, i: Tensor) -> Tensor:
+        h = self.conv(x).relu().max_pool2d(2)
+        h = h.flatten(2).transpose(1, 2) + self.embed(i).unsqueeze(1)
+        h = h + self.attn(h, h, h)[0]
+        h = self.norm(h)
+        return self.out(h.mean(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [lambda step: step, jit], ids=["eager", "jit"])
+def test_every_node_and_every_kernel_of_a_training_step_knows_its_lines(
+    watcher: Watcher, way: Any
+) -> None:
+    net = Net()
+    optimizer = nn.optim.Adam(net.parameters(), lr=1e-3)
+
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        loss = net(x, y).cross_entropy(y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    way(step)(Tensor.randn(2, 1, 6, 6), Tensor([1, 2])).realize()
+
+    unknown = {(stage, node) for stage, node in watcher.nodes if not origins(node)}
+    assert {at for at in unknown if not isinstance(at[1], Buffer)} == set()
+    lines = {o.source for kernel in watcher.kernels for o in kernel_origins(kernel)}
+    assert {
+        "h = self.conv(x).relu().max_pool2d(2)",
+        "h = h + self.attn(h, h, h)[0]",
+        "h = self.norm(h)",
+        "return self.out(h.mean(1))",
+        "loss = net(x, y).cross_entropy(y)",
+        "optimizer.step()",
+    } <= lines
+    for kernel in watcher.kernels:
+        told = kernel_origins(kernel)
+        assert told, kernel
+        outputs = {o for node in kernel.outputs for o in origins(node)}
+        assert set(told[: len(outputs)]) == outputs
+    products = [k for k in watcher.kernels if "out.weight" in map(name_of, k.inputs)]
+    assert kernel_origins(products[0])[0].layers == ("out (Linear)",)
+    assert {name_of(x) for k in watcher.kernels for x in k.inputs} >= {
+        "x", "conv.weight", "attn.in_proj_weight", "norm.bias", "out.weight.exp_avg", "lr",
+    }  # fmt: skip
+    gradients = {name_of(x) for k in watcher.kernels for x in k.outputs}
+    assert {"conv.bias.grad", "embed.weight.grad"} <= gradients

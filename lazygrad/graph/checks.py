@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .. import config
 from ..dtypes import DType, uint32, uint64
+from ..origin import inherit
 from ..rewrite import Rules, rewrite
 from .ir import (
     Add,
@@ -89,4 +91,7 @@ def _flag(check: InRange, x: Node, before: Node) -> Node:
         offset = Add(offset, constant(-check.low, dtype, offset))
     worst = Reduce(offset, "max", tuple(range(len(x.shape)))) if x.shape else offset
     is_outside = LessEqual(constant(check.high - check.low, dtype, worst), worst)
-    return Where(is_outside, worst, before)
+    flag = Where(is_outside, worst, before)
+    if config.ORIGINS:
+        inherit(flag, check)
+    return flag

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from .. import config
 from ..dtypes import float32, is_low_precision
 from ..errors import CompilerError, DTypeError, ShapeError
-from ..origin import inherit_gradient
+from ..origin import inherit_gradient, name_of, set_label
 from .build import joined
 from .ir import (
     Add,
@@ -20,7 +20,9 @@ from .ir import (
     Mod,
     Node,
     Pad,
+    Permute,
     Reduce,
+    Reshape,
     Scatter,
     topological,
 )
@@ -75,8 +77,20 @@ def gradient(
                     inherit_gradient(part, node)
                 if part is not None and x in between:
                     parts.setdefault(x, []).append(part)
+    if config.ORIGINS:
+        for target in targets & found.keys():
+            if (name := name_of(target)) is not None:
+                _name(found[target], f"{name}.grad")
     cotangents.update(g for g in found.values() if g.inputs and g not in between)
     return [found.get(target) for target in wrt]
+
+
+def _name(cotangent: Node, name: str) -> None:
+    """Name a cotangent, and what has its elements in another shape or order."""
+    set_label(cotangent, name)
+    while isinstance(cotangent, (Reshape, Permute)):
+        cotangent = cotangent.x
+        set_label(cotangent, name)
 
 
 def _total(parts: list[Node]) -> Node:

@@ -16,11 +16,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from .. import dtypes
+from .. import config, dtypes
 from ..dtypes import DType, float32, float64, int64, to_dtype, uint32, uint64
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
+from ..origin import set_label
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.device import Device
 from .arguments import shape_of
@@ -94,6 +95,8 @@ class Random(Sets):
             raise ShapeError(f"random: {shape} has more than 2**32 elements")
         _, state = cls._random_state(device)
         node = state._node
+        if config.ORIGINS:
+            set_label(node, "random_state")
         bits = ir.RandomBits(node, shape)
         last = ir.Cast(ir.Equal(ir.Iota(3, uint32), ir.Const(2, uint32, (3,))), uint32)
         state.assign(cls._from_node(ir.Add(node, last)))

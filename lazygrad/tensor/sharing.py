@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary, ref
 from .. import config
 from ..errors import DTypeError
 from ..graph.ir import Buffer, Detach, Node, Overwritten, Shape, Token
-from ..origin import record
+from ..origin import inherit
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .blocks import put_block
 from .donate import offer
@@ -70,7 +70,7 @@ class Sharing:
     def _from_node(cls, node: Node, requires_grad: bool = False) -> Self:
         """A tensor for `node`; `requires_grad` says that autograd reaches a variable through it."""
         if config.ORIGINS:
-            record(node, is_new=False)
+            _recorded(node, is_new=False)
         made = object.__new__(cls)
         made._begin(node, requires_grad)
         return made
@@ -116,7 +116,7 @@ class Sharing:
             if not requires and node.dtype.is_float:
                 node = Detach(node)
         if config.ORIGINS:
-            record(node)
+            _recorded(node)
         made: Self = object.__new__(type(self))
         made._begin(node, requires)
         return made
@@ -319,6 +319,8 @@ class Sharing:
             if self._requires and not records:
                 node = Overwritten(self._own, node)
             offer(self, node)
+            if config.ORIGINS:
+                _recorded(node, is_new=False)
             self._own = node
             self._requires = self._requires or requires_grad
             self._history = self._variable = None
@@ -391,11 +393,19 @@ class Sharing:
             written[id(self)] = ref(self), get_ident()
 
 
+def _recorded(node: Node, is_new: bool = True) -> None:
+    """Note which line asks for a node, and the names of the leaves that it reads."""
+    from .naming import recorded  # needed by few, and it looks at tensors
+
+    recorded(node, is_new)
+
+
 def fresh(node: Node) -> Node:
     """`node` as a variable that is equal to no other; computed already if `node` is."""
     storage = node.storage if isinstance(node, Buffer) else realized.get(node)
-    if storage is None:
-        return Detach(node, Token())
-    made = Detach(Buffer(storage, node.shape), Token())
-    realized[made] = storage  # type: ignore[assignment]
+    made = Detach(node if storage is None else Buffer(storage, node.shape), Token())
+    if storage is not None:
+        realized[made] = storage  # type: ignore[assignment]
+    if config.ORIGINS:
+        inherit(made, node)
     return made

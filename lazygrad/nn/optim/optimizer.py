@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
@@ -193,6 +193,15 @@ class Optimizer:
             changed.append(p.assign(value))
             changed += [group.state[i][name].assign(kept[name]) for name in kept]
         return changed
+
+    def _named_state(self) -> Iterator[tuple[Tensor | None, str, Tensor]]:
+        """The tensors besides the parameters, with their names: a parameter's, and a group's."""
+        for group in self.param_groups:
+            for p, buffers in zip(group.params, group.state, strict=True):
+                yield from ((p, name, buffer) for name, buffer in buffers.items())
+            yield from ((None, name, number) for name, number in group.tensors.items())
+            if group.steps is not None:
+                yield None, "steps", group.steps
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         """The state of a parameter before its first step, by PyTorch's names."""
