@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import CO_OPTIMIZED
 from itertools import pairwise
 from linecache import getline
 from pathlib import Path
@@ -199,6 +200,20 @@ def here(frame: FrameType | None) -> Origin:
     return Origin(code.co_filename, frame.f_lineno, code.co_name, operation, _layers(inside, frame))
 
 
+def variables(frame: FrameType) -> dict[str, Any]:
+    """The variables of a frame. Leaves nothing behind: `f_locals` of a function is a copy that,
+    before Python 3.13, the frame keeps, and with it all that the function may drop meanwhile."""
+    kept = frame.f_locals
+    found = dict(kept)
+    is_copy = frame.f_code.co_flags & CO_OPTIMIZED and isinstance(kept, dict)
+    if is_copy and sys.getrefcount(kept) <= _HELD_BY_FRAME:  # else the function called locals()
+        kept.clear()
+    return found
+
+
+_HELD_BY_FRAME = 3  # the references to a dict that a frame, a variable and a call hold
+
+
 @cache
 def is_users(file: str) -> bool:
     """Whether a file is part of the program: not of this package, of Python or another package."""
@@ -222,13 +237,12 @@ def _operation(frames: Sequence[FrameType]) -> str:
         code = frame.f_code
         if not code.co_filename.startswith(_PACKAGE):
             continue
-        own = frame.f_locals.get("self")
         if code.co_name == "forward":
-            layer, found = type(own).__name__, ""
+            layer, found = type(variables(frame).get("self")).__name__, ""
         elif not found and _is_public(code.co_name, code.co_qualname, code.co_filename):
             found = code.co_name.strip("_")
-            if code.co_name == "step" and own is not None:
-                found = f"{type(own).__name__}.step"
+            if found == "step":
+                found = f"{type(variables(frame).get('self')).__name__}.step"
     return found or layer
 
 
@@ -253,7 +267,7 @@ def _layers(inside: Sequence[FrameType], frame: FrameType) -> tuple[str, ...]:
     for each in frames:
         code = each.f_code
         if code.co_name == "__call__" and code.co_filename == _MODULE:
-            outer.append(each.f_locals["self"])
+            outer.append(variables(each)["self"])
     modules = outer[::-1]
     named = [
         f"{way} ({type(module).__name__})"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -126,6 +128,19 @@ def test_a_plain_object_gives_names_too() -> None:
             return x * self.parts[0] + self.parts[1]
 
     assert names(Net()(Tensor([3.0])).node) == {"x", "parts.0", "parts.1"}
+
+
+def test_recording_keeps_nothing_alive() -> None:
+    class Scale:
+        def __init__(self) -> None:
+            self.factor = Tensor([2.0])
+
+    scale = Scale()
+    alive = ref(scale)
+    assert names((Tensor([1.0]) * scale.factor).node) == {"factor"}
+    del scale
+    gc.collect()
+    assert alive() is None
 
 
 # --------------------------------------------------------------------------- through the passes

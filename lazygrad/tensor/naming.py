@@ -8,13 +8,13 @@ functions that are running. So nothing is to be registered, and nothing is done 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ref
 
 from ..graph.ir import Node
-from ..origin import is_users, record, set_label
+from ..origin import is_users, record, set_label, variables
 from .sharing import Sharing, owners
 
 MAX_WALKS = 4  # of one object: it may get tensors later
@@ -47,7 +47,7 @@ def _search(tensor: Sharing, frames: list[FrameType]) -> None:
     """Note the name of a tensor in the program that is running, if it has one: first that in the
     outermost object of which a method is running."""
     for frame in reversed(frames):
-        if (own := frame.f_locals.get("self")) is not None:
+        if (own := variables(frame).get("self")) is not None:
             _walk(own, "")
     if _known(tensor) is None:
         _search_variables(tensor, frames)
@@ -90,15 +90,15 @@ _LAYERS = f"{__name__.partition('.')[0]}.nn."
 def _search_variables(tensor: Sharing, frames: list[FrameType]) -> None:
     """Note the name of the innermost variable that is the tensor, or holds it."""
     own = [frame for frame in frames if is_users(frame.f_code.co_filename)]
-    scopes = [frame.f_locals for frame in own] + [frame.f_globals for frame in own[:1]]
+    scopes = [*map(variables, own), *(frame.f_globals for frame in own[:1])]
     for scope in scopes:
         for name, value in scope.items():
-            if value is tensor:
+            if value is tensor and name.isidentifier() and name.strip("_"):
                 _note(tensor, name)
                 return
     for scope in scopes:
         for name, value in list(scope.items()):
-            _walk(value, name if isinstance(value, (list, tuple, Mapping)) else "")
+            _walk(value, name if isinstance(value, (list, tuple, dict)) else "")
             if _known(tensor) is not None:
                 return
 
@@ -131,7 +131,7 @@ def _walk(holder: Any, prefix: str) -> None:
 def _is_looked_into(value: Any) -> bool:
     """Whether an object may be, or be part of, a model: a container, or of a class of the
     program's own or of layers."""
-    if isinstance(value, (list, tuple, Mapping)):
+    if isinstance(value, (list, tuple, dict)):
         return len(value) <= MAX_ITEMS
     if isinstance(value, (type, ModuleType, FunctionType, MethodType, Sharing)):
         return False
@@ -143,13 +143,24 @@ def _is_looked_into(value: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        yield from ((str(key), part) for key, part in value.items())
+    """What an object holds, with the names that lead there. None of the program's code is run."""
+    if isinstance(value, dict):
+        yield from ((str(key), part) for key, part in dict.items(value) if isinstance(key, _KEYS))
     elif isinstance(value, (list, tuple)):
         yield from ((str(index), part) for index, part in enumerate(value))
-    elif hasattr(value, "_named_state"):  # an optimizer
+    elif hasattr(type(value), "_named_state"):  # an optimizer
         for parameter, key, part in value._named_state():
             of = None if parameter is None else _known(parameter)
             yield key if of is None else f"{of}.{key}", part
     else:
-        yield from getattr(value, "__dict__", {}).items()
+        yield from _attributes(value).items()
+
+
+_KEYS = (str, int)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    try:
+        return object.__getattribute__(value, "__dict__")  # type: ignore[no-any-return]
+    except AttributeError:  # it has slots only
+        return {}

@@ -35,8 +35,8 @@ def test_the_error_names_line_operation_and_inputs(device: str) -> None:
     )
     assert kernel.endswith(f"on {device}, which reads")
     assert sorted(line.strip() for line in inputs) == [
-        "an input  float32(2, 2)  from 0 to 1",
-        "an input  float32(2, 2)  from 0 to 1",
+        "p  float32(2, 2)  from 0 to 1",
+        "y  float32(2, 2)  from 0 to 1",
     ]
 
 
