@@ -23,6 +23,9 @@ The map of the package, in the order of the pipeline:
     linalg/          linear algebra
     gradcheck.py     derivatives beside finite differences
     transforms/      grad, vjp, jvp, vmap, hessian, ...: functions of functions
+    autograd.py      autograd.grad and Function;  func.py: the transforms by PyTorch's name
+    serialization.py save and load;  cuda.py: that there is none
+    absent.py        names that are not there, and what to write instead
     nn/              layers, initialisation, optimizers and schedulers, losses, state, data sets
     dump/            any stage as text, picture and page
     config.py        every environment variable
@@ -67,31 +70,57 @@ from .runtime.device import Device
 from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from . import linalg, nn, transforms, utils
-    from .nn import optim
+    from . import autograd, cuda, func, linalg, nn, transforms, utils
+    from .helpers import GlobalCounters
+    from .linalg import (
+        cholesky,
+        det,
+        inverse,
+        logdet,
+        matrix_exp,
+        matrix_power,
+        slogdet,
+        vander,
+    )
+    from .nn import amp, optim
+    from .nn.amp import GradScaler, autocast
+    from .serialization import load, save
+    from .transforms import vmap
 
 if not TYPE_CHECKING:
     tensor = import_module(".tensor", __name__)  # the package, which can be called: tensor([1.0])
 
 bool, half, float, double = dtypes.bool_, float16, float32, float64
 short, int, long = int16, int32, int64
+dtype, Size = dtypes.DType, tuple
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Device",
+    "GlobalCounters",
+    "GradScaler",
+    "Size",
     "Tensor",
     "TinyJit",
     "__version__",
+    "amp",
+    "autocast",
+    "autograd",
     "bfloat16",
     "bool",
+    "cholesky",
+    "cuda",
+    "det",
     "double",
+    "dtype",
     "dtypes",
     "dump",
     "float",
     "float16",
     "float32",
     "float64",
+    "func",
     "gradcheck",
     "gradgradcheck",
     "half",
@@ -100,27 +129,52 @@ __all__ = [
     "int32",
     "int64",
     "int8",
+    "inverse",
     "jit",
     "linalg",
+    "load",
+    "logdet",
     "long",
+    "matrix_exp",
+    "matrix_power",
     "nn",
     "optim",
+    "save",
     "short",
+    "slogdet",
     "transforms",
     "uint16",
     "uint32",
     "uint64",
     "uint8",
     "utils",
+    "vander",
+    "vmap",
 ]
 __all__ += functions.__all__
 
 
+_MODULES = {
+    **{name: f".{name}" for name in ("autograd", "compile", "cuda", "func", "helpers", "linalg",
+                                     "nn", "transforms", "utils")},
+    "optim": ".nn.optim", "amp": ".nn.amp", "mps": ".cuda", "xpu": ".cuda",
+}  # fmt: skip
+"""What is imported when it is first used: some by the name that PyTorch has for it."""
+_ELSEWHERE = {
+    "save": ".serialization", "load": ".serialization", "autocast": ".nn.amp",
+    "GlobalCounters": ".helpers", "GradScaler": ".nn.amp", "vmap": ".transforms",
+    **dict.fromkeys(("cholesky", "det", "inverse", "logdet", "matrix_exp", "matrix_power",
+                     "slogdet", "vander"), ".linalg"),
+}  # fmt: skip
+"""Public names of modules that are not imported yet."""
+
+
 def __getattr__(name: str) -> Any:
-    """`lazygrad.nn`, `linalg`, `optim`, `transforms` and `utils` are imported when they are first
-    used."""
-    if name in ("nn", "linalg", "transforms", "utils"):
-        return import_module(f".{name}", __name__)
-    if name == "optim":  # PyTorch has it there
-        return import_module(".nn.optim", __name__)
-    raise AttributeError(f"module 'lazygrad' has no attribute {name!r}")
+    """What is imported when it is first used; for names that are not there, what to write."""
+    if name in _MODULES:
+        return import_module(_MODULES[name], __name__)
+    if name in _ELSEWHERE:
+        return getattr(import_module(_ELSEWHERE[name], __name__), name)
+    from .absent import PACKAGE, message
+
+    raise AttributeError(message("module 'lazygrad'", name, PACKAGE), name=name)

@@ -41,6 +41,21 @@ class DType:
         return self.kind in ("int", "uint")
 
     @property
+    def is_floating_point(self) -> bool:
+        """True for floats, as PyTorch names it."""
+        return self.is_float
+
+    @property
+    def is_complex(self) -> bool:
+        """False: there are no complex numbers."""
+        return False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether there are negative numbers."""
+        return self.kind in ("int", "float")
+
+    @property
     def numpy(self) -> np.dtype:
         """The NumPy dtype of the same name (bfloat16 is ml_dtypes')."""
         return _NUMPY[self.name]

@@ -18,6 +18,7 @@ ROOT = Path(lazygrad.__file__).parent
 
 LAYERS = [
     "errors",
+    "absent",
     "config",
     "cache",
     "targets",
@@ -46,6 +47,10 @@ LAYERS = [
     "nn",
     "helpers",
     "utils",
+    "func",
+    "autograd",
+    "cuda",
+    "serialization",
     "",  # the package itself, with the public names
 ]
 """A module may import from its own layer and from those before it. The longest match counts."""

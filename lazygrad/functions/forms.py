@@ -12,8 +12,10 @@ import numpy as np
 
 from ..dtypes import DType, get_default_dtype, promote, set_default_dtype, to_dtype
 from ..errors import DTypeError, ShapeError
+from ..runtime.device import Device
 from ..tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..tensor.operands import broadcast_shape, result_dtype
+from ..tensor.random import Stream, takes_generator
 from .methods import bitwise_not, cat, permute, stack, unique, unsqueeze
 
 Number = bool | int | float
@@ -59,6 +61,63 @@ def scalar_tensor(
     return Tensor.full((), value, dtype or float, device, requires_grad)
 
 
+class device(str):
+    """The name of a device, as `x.device` has it: `device("cpu")`, `device("GPU:1")`,
+    `device("GPU", 1)`. It is a text, so it stands wherever a device's name does.
+
+    lazygrad.device("cpu") == "CPU"
+
+    Raises DeviceError for a name that is unknown.
+    """
+
+    def __new__(cls, type: str, index: int | None = None) -> device:
+        name = type if index is None else f"{type}:{index}"
+        return super().__new__(cls, Device.canonical(name))
+
+    @property
+    def type(self) -> str:
+        """ "cpu" or "gpu"."""
+        return self.partition(":")[0].lower()
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]
+        """The number of the GPU; None for the CPU."""
+        name, _, number = self.partition(":")
+        return None if name == "CPU" else int(number or 0)
+
+
+class Generator(Stream):
+    """A stream of random numbers of its own, apart from `manual_seed`'s.
+
+    g = lazygrad.Generator().manual_seed(0)
+    lazygrad.rand(2, generator=g)
+    """
+
+    def __init__(self, device: str | None = None) -> None:
+        super().__init__()
+        self.device = Device.DEFAULT if device is None else Device.canonical(device)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start anew from a seed. Returns the generator."""
+        self.begin(seed)
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed that the numbers began from."""
+        self.state(Tensor, self.device)
+        assert self.seed is not None
+        return self.seed
+
+    def get_state(self) -> Tensor:
+        """What `set_state` goes on from: three uint32, which later draws leave as they are."""
+        return self.state(Tensor, self.device).clone().realize()  # type: ignore[return-value]
+
+    def set_state(self, state: Tensor) -> None:
+        """Go on from where `get_state` was called."""
+        self.state(Tensor, self.device).assign(state)
+
+
+@takes_generator
 def randint(
     *args: Any,
     low: int = 0,
@@ -79,6 +138,7 @@ def randint(
     return Tensor.randint(*shape, low=low, high=high, dtype=dtype, device=device)
 
 
+@takes_generator
 def normal(
     mean: Tensor | float = 0.0,
     std: Tensor | float = 1.0,
@@ -331,9 +391,9 @@ permute_dims, expand_dims, bitwise_invert = permute, unsqueeze, bitwise_not
 unique_values = unique
 
 __all__ = [
-    "as_tensor", "asarray", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
+    "Generator", "as_tensor", "asarray", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
     "bitwise_invert", "block_diag", "broadcast_shapes", "broadcast_tensors", "can_cast",
-    "cartesian_prod", "combinations", "e", "enable_grad", "expand_dims", "finfo",
+    "cartesian_prod", "combinations", "device", "e", "enable_grad", "expand_dims", "finfo",
     "get_default_dtype", "iinfo", "inf", "inference_mode", "is_floating_point",
     "is_grad_enabled", "is_tensor", "isdtype", "logspace", "matrix_transpose", "nan", "newaxis",
     "no_grad", "normal", "numel", "permute_dims", "pi", "pow", "promote_types", "randint",

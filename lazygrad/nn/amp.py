@@ -9,10 +9,39 @@ scaler.update()             # the scale goes down then, and up after many good s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ContextDecorator
 from typing import Any
 
+from ..errors import warn
 from ..tensor import Tensor
 from .optim import Optimizer
+
+
+class autocast(ContextDecorator):
+    """Accepted as `torch.autocast`, with a warning: it changes nothing.
+
+    Operations compute in the dtype of their inputs. For 16-bit floats write
+    `model.to("bfloat16")`, and cast the inputs. With `enabled=False` there is no warning.
+    """
+
+    def __init__(
+        self,
+        device_type: str | None = None,
+        dtype: Any = None,
+        enabled: bool = True,
+        cache_enabled: bool | None = None,
+    ) -> None:
+        if enabled:
+            warn(
+                "autocast: operations compute in the dtype of their inputs here; for 16-bit floats "
+                'write model.to("bfloat16") and cast the inputs'
+            )
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 class GradScaler:

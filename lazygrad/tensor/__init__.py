@@ -32,8 +32,9 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import CO_VARARGS, unwrap
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..absent import TENSOR, message
 from .autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .core import grad_enabled
 from .inplace import add_forms
@@ -57,6 +58,12 @@ class Tensor(Protocols):
         for layer in layers:
             x = layer(x)
         return x
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Raises AttributeError, with what to write instead where that is known."""
+            raise AttributeError(message("Tensor", name, TENSOR), name=name, obj=self)
 
     @classmethod
     def train(cls, mode: bool = True) -> Mode:

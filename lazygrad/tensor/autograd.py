@@ -262,34 +262,42 @@ class Autograd(Creation):
 
             x = Tensor([1.0, 2.0]);  (x * x).sum().gradient(x)[0].tolist() == [2.0, 4.0]
         """
-        seed = self._seed("gradient", gradient)
+        results = []
+        for place, (target, total) in enumerate(
+            zip(targets, self._gradients("gradient", targets, gradient), strict=True)
+        ):
+            if total is None and not materialize_grads:
+                raise RuntimeError(
+                    f"gradient: target {place}, of shape {target.shape}, is not part of this "
+                    "tensor's computation (a realized tensor keeps its past only where "
+                    "requires_grad is set)"
+                )
+            requires = grad_enabled.get() and (self._requires_grad or target._requires_grad)
+            node = Const(0, target.dtype, target.shape) if total is None else total
+            results.append(self._from_node(node, requires))
+        return results
+
+    def _gradients(
+        self, name: str, targets: Sequence[TensorCore], gradient: TensorCore | None = None
+    ) -> list[Node | None]:
+        """The derivative with respect to each target; None for one that is not reached."""
+        seed = self._seed(name, gradient)
         loss = self._history if self._history is not None else self._node
         wanted: list[Node] = []
         for place, target in enumerate(targets):
             if not target.dtype.is_float:
-                raise DTypeError(
-                    f"gradient: target {place} is {target.dtype}; only floats have one"
-                )
+                raise DTypeError(f"{name}: target {place} is {target.dtype}; only floats have one")
             wanted += target._nodes()
         found = dict(zip(wanted, gradient_nodes(loss, wanted, seed), strict=True))
-        results = []
-        for place, target in enumerate(targets):
+        totals: list[Node | None] = []
+        for target in targets:
             total: Node | None = None
             for node in dict.fromkeys(target._nodes()):
                 part = found[node]
                 if part is not None:
                     total = part if total is None else Add(total, part)
-            if total is None:
-                if not materialize_grads:
-                    raise RuntimeError(
-                        f"gradient: target {place}, of shape {target.shape}, is not part of this "
-                        "tensor's computation (a realized tensor keeps its past only where "
-                        "requires_grad is set)"
-                    )
-                total = Const(0, target.dtype, target.shape)
-            requires = grad_enabled.get() and (self._requires_grad or target._requires_grad)
-            results.append(self._from_node(total, requires))
-        return results
+            totals.append(total)
+        return totals
 
 
 def _verify_gradient(tensor: TensorCore, value: object) -> None:

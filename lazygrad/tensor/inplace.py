@@ -16,7 +16,7 @@ from ..graph.ir import Detach
 from .core import Number, Operand, TensorCore
 from .losses import Losses
 from .operands import broadcast_node, check_fits, number
-from .random import verify_probabilities
+from .random import takes_generator, verify_probabilities
 
 FORMS = [
     "abs", "absolute", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "addmv", "arccos",
@@ -97,28 +97,33 @@ class InPlace(Losses):
 
     # ------------------------------------------------------------------- random numbers
 
+    @takes_generator
     def uniform_(self, a: float = 0.0, b: float = 1.0) -> Self:
         """Every element drawn from [a, b)."""
         return self.copy_(self._drawn("rand") * (b - a) + a)
 
+    @takes_generator
     def normal_(self, mean: float = 0.0, std: float = 1.0) -> Self:
         """Every element drawn from a normal distribution of this mean and standard deviation."""
         if std < 0:
             raise ValueError(f"normal_: a standard deviation is not negative, as {std} is")
         return self.copy_(self._drawn("randn") * std + mean)
 
+    @takes_generator
     def exponential_(self, lambd: float = 1.0) -> Self:
         """Every element drawn from an exponential distribution of rate `lambd`."""
         if not lambd > 0:
             raise ValueError(f"exponential_: a rate is positive, as {lambd} is not")
         return self.copy_(-(1 - self._drawn("rand")).log() / lambd)
 
+    @takes_generator
     def bernoulli_(self, p: Operand = 0.5) -> Self:
         """Every element 1 with probability p (a number, or a tensor that broadcasts), else 0.
         Raises ArgumentError where p is known and no probability, as PyTorch."""
         verify_probabilities("bernoulli_", self._as_tensor("bernoulli_", p)._node)
         return self.copy_(self._drawn("rand") < p)
 
+    @takes_generator
     def random_(self, low: int = 0, high: int | None = None) -> Self:
         """Every element a whole number from [low, high); one number is `high`. Without numbers, up
         to the largest that the dtype holds exactly."""

@@ -5,14 +5,17 @@ is walked through, so any element can be computed alone, alike on every device.
 
 The state of a device is one tensor of three uint32: the key (the seed) and the number of draws
 so far. Each draw advances it by assignment, so a replayed `jit` draws on as it should.
+A `Generator` is a stream with states of its own.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -33,8 +36,59 @@ from .precision import rounded_once
 from .ranges import known_values
 from .sets import Sets
 
-_states: dict[str, TensorCore] = {}  # by device
-_seed: list[int] = []  # what manual_seed set last, for devices whose state is made later
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Stream:
+    """Random numbers that go on from each other: a state for each device, all from one seed."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, TensorCore] = {}  # by device
+        self.seed: int | None = None  # for devices whose state is made later
+
+    def begin(self, seed: int) -> None:
+        """Start anew from a seed (its low 64 bits count)."""
+        self.seed = int(seed)
+        for device, state in self.states.items():
+            state.assign(self._new(type(state), device))
+
+    def state(self, kind: type[TensorCore], device: str) -> TensorCore:
+        """The state for a device, made from the seed (or the system's entropy) if new."""
+        if device not in self.states:
+            if self.seed is None:
+                self.seed = int.from_bytes(os.urandom(8), "little")
+            self.states[device] = self._new(kind, device)
+        return self.states[device]
+
+    def _new(self, kind: type[TensorCore], device: str) -> TensorCore:
+        assert self.seed is not None
+        return kind._from_storage(DeviceBuffer.from_numpy(_key_words(self.seed), device), (3,))
+
+
+_default = Stream()
+_states = _default.states
+_chosen: ContextVar[Stream] = ContextVar("stream", default=_default)
+"""The stream that is drawn from."""
+
+
+def takes_generator(function: _F) -> _F:
+    """Decorator: the function also takes `generator=`, the stream that it draws from."""
+
+    @wraps(function)
+    def drawing(*args: Any, generator: Any = None, **named: Any) -> Any:
+        if generator is None:
+            return function(*args, **named)
+        if not isinstance(generator, Stream):
+            raise TypeError(
+                f"{function.__name__}: generator is a lazygrad.Generator, not {generator!r:.60}"
+            )
+        token = _chosen.set(generator)
+        try:
+            return function(*args, **named)
+        finally:
+            _chosen.reset(token)
+
+    return drawing  # type: ignore[return-value]
 
 
 def _key_words(seed: int) -> np.ndarray[Any, Any]:
@@ -49,10 +103,7 @@ class Random(Sets):
     @classmethod
     def manual_seed(cls, seed: int = 0) -> None:
         """Start the random numbers anew from a seed (its low 64 bits count)."""
-        _seed[:] = [int(seed)]
-        for device, state in _states.items():
-            fresh = cls._from_storage(DeviceBuffer.from_numpy(_key_words(_seed[0]), device), (3,))
-            state.assign(fresh)
+        _default.begin(seed)
 
     @classmethod
     def get_rng_state(cls, device: str | None = None) -> Self:
@@ -76,14 +127,9 @@ class Random(Sets):
 
     @classmethod
     def _random_state(cls, device: str | None) -> tuple[str, TensorCore]:
-        """The device's name and state, made from the seed (or the system's entropy) if new."""
+        """The device's name, and the state for it of the stream that is drawn from."""
         place = Device.DEFAULT if device is None else Device.canonical(device)
-        if place not in _states:
-            if not _seed:
-                _seed.append(int.from_bytes(os.urandom(8), "little"))
-            words = DeviceBuffer.from_numpy(_key_words(_seed[0]), place)
-            _states[place] = cls._from_storage(words, (3,))
-        return place, _states[place]
+        return place, _chosen.get().state(cls, place)
 
     @classmethod
     def _random_bits(cls, shape: Shape, device: str | None) -> tuple[Node, Node]:
@@ -112,6 +158,7 @@ class Random(Sets):
     # ------------------------------------------------------------------- distributions
 
     @classmethod
+    @takes_generator
     def rand(
         cls,
         *shape: int | Sequence[int],
@@ -125,6 +172,7 @@ class Random(Sets):
         return cls._variable_of(node, requires_grad)
 
     @classmethod
+    @takes_generator
     def uniform(
         cls,
         *shape: int | Sequence[int],
@@ -142,6 +190,7 @@ class Random(Sets):
         return cls._variable_of((unit * (high - low) + low)._node, requires_grad)
 
     @classmethod
+    @takes_generator
     def randn(
         cls,
         *shape: int | Sequence[int],
@@ -168,6 +217,7 @@ class Random(Sets):
         return cast_node((radius.sqrt() * angle.cos())._node, dtype)
 
     @classmethod
+    @takes_generator
     def normal(
         cls,
         *shape: int | Sequence[int],
@@ -184,6 +234,7 @@ class Random(Sets):
         return cls._variable_of((made * std + mean)._node, requires_grad)
 
     @classmethod
+    @takes_generator
     def randint(
         cls,
         *shape: int | Sequence[int],
@@ -210,6 +261,7 @@ class Random(Sets):
         return cls._variable_of(cast_node(node, target))
 
     @classmethod
+    @takes_generator
     def randperm(cls, n: int, dtype: Any = None, device: str | None = None) -> Self:
         """0 to n - 1 in random order."""
         shape_of("randperm", n)
@@ -218,14 +270,17 @@ class Random(Sets):
         keys = ir.Or(high, ir.Cast(ir.Shr(y, ir.Const(20, uint32, x.shape)), uint64))
         return cls._variable_of(cls._from_node(keys).argsort(0).cast(dtype or int)._node)
 
+    @takes_generator
     def rand_like(self, dtype: Any = None) -> Self:
         """`rand` of this tensor's shape, dtype and device."""
         return self.rand(*self.shape, dtype=dtype or self.dtype, device=self._node.device)
 
+    @takes_generator
     def randn_like(self, dtype: Any = None) -> Self:
         """`randn` of this tensor's shape, dtype and device."""
         return self.randn(*self.shape, dtype=dtype or self.dtype, device=self._node.device)
 
+    @takes_generator
     @rounded_once()
     def bernoulli(self) -> Self:
         """1 with the probability that each element says, else 0. Raises ArgumentError where known
@@ -235,6 +290,7 @@ class Random(Sets):
         unit = self.rand(*self.shape, dtype=chance.dtype, device=self._node.device)
         return (unit < chance.detach()).cast(self.dtype)
 
+    @takes_generator
     @rounded_once()
     def multinomial(self, num_samples: int = 1, replacement: bool = False) -> Self:
         """Indices drawn with probabilities in proportion to the weights of each row (a tensor of

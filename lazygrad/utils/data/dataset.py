@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ...tensor import Tensor
+from ...tensor.random import Stream
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -178,10 +179,11 @@ def permutation(count: int, generator: Any = None) -> Any:
 
 
 def random_numbers(generator: Any = None) -> np.random.Generator:
-    """A generator of NumPy's: the one given, or one with this seed, or with a seed that
-    `Tensor.manual_seed` decides."""
+    """A generator of NumPy's: the one given, or one with this seed, or with a seed drawn from a
+    `lazygrad.Generator` or, for None, from the stream that `Tensor.manual_seed` decides."""
     if isinstance(generator, np.random.Generator):
         return generator
-    if generator is None:
-        generator = Tensor.randint(2, low=0, high=2**31 - 1, device="CPU").tolist()
+    if generator is None or isinstance(generator, Stream):
+        options: Any = {"generator": generator, "device": "CPU"}
+        generator = Tensor.randint(2, low=0, high=2**31 - 1, **options).tolist()
     return np.random.default_rng(generator)
