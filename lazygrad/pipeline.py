@@ -6,20 +6,38 @@
     kernel     one kernel, lowered to plain loops
     loops      the loops as the target wants them, where no cache has the kernel's code
 
-compile.py runs them. A pass runs for the targets in `on`. With OPT=0 only the core runs: what no
-code comes about without. The others make code faster; one that fails is left out, with a warning.
+compile.py runs them. A pass runs for the targets in `on`, where the graph has what it `needs`.
+With OPT=0 only the core runs: what no code comes about without. The others make code faster; one
+that fails is left out, with a warning.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from . import config
+from .graph.ir import (
+    NODE_CLASSES,
+    Arithmetic,
+    Fold,
+    Join,
+    Node,
+    Permute,
+    Reduce,
+    Scan,
+    Scatter,
+    Slice,
+    Window,
+    topological,
+)
+from .graph.merge_sums import crop_sums, merge_sums
 from .graph.normalize import normalize
+from .graph.order_sums import order_folds, share_reductions
 from .graph.simplify import simplify
 from .loops.cascade import cascade
 from .loops.chain import chain
@@ -58,13 +76,18 @@ CPU, GPU, OPENCL_CPU = Target.CPU, Target.GPU, Target.OPENCL_CPU
 ANY = (CPU, GPU, OPENCL_CPU)
 CPUS = (CPU, OPENCL_CPU)
 
+# Classes of nodes, for `needs`.
+SUM = (Reduce, Fold)
+SERIES = tuple(c for c in NODE_CLASSES if issubclass(c, Arithmetic) and c.operation.is_approximate)
+
 
 @dataclass(frozen=True, eq=False)
 class Pass:
     """One step: `function(value, at)`, by a name that no other has; `why` it stands where it does.
 
-    `after` are passes that must come before it. `core`: it runs with OPT=0 too. `must`: nothing
-    goes on where it fails, though it is not of the core.
+    `after` are passes that must come before it. `needs` are classes of nodes: the pass has nothing
+    to do in a graph without a node for each of them. `core`: it runs with OPT=0 too. `must`:
+    nothing goes on where it fails, though it is not of the core.
     """
 
     level: str
@@ -73,6 +96,7 @@ class Pass:
     why: str
     after: tuple[str, ...] = ()
     on: tuple[Target, ...] = ANY
+    needs: tuple[Any, ...] = ()
     core: bool = False
     must: bool = False
 
@@ -80,6 +104,22 @@ class Pass:
     def needed(self) -> bool:
         """Whether nothing goes on where it fails."""
         return self.core or self.must
+
+    def has_work(self, present: Counter[type[Node]]) -> bool:
+        """Whether a graph with these nodes has what the pass needs.
+
+        needs=(SUM, SUM)  ->  at least two reductions or folds
+        """
+        return all(
+            sum(n for cls, n in present.items() if issubclass(cls, kind)) >= count
+            for kind, count in Counter(self.needs).items()
+        )
+
+
+def present_in(value: Sequence[Node] | Schedule) -> Counter[type[Node]]:
+    """How many nodes of each class a graph has, or the graph that a schedule computes."""
+    nodes = value.outputs if isinstance(value, Schedule) else value
+    return Counter(map(type, topological(nodes)))
 
 
 LEVELS = ("graph", "part", "schedule", "memory", "kernel", "loops")
@@ -94,27 +134,38 @@ def on_body(work: Callable[[Body], Body]) -> Callable[[Function, At], Function]:
 PASSES = (
     Pass("graph", "simplify", lambda graph, at: simplify(graph),
          "first: all others have less to do"),
+    Pass("graph", "merge_sums", lambda graph, at: merge_sums(graph),
+         "views are single nodes now, and nodes that nobody reads are gone",
+         after=("simplify",), needs=(SUM, SUM)),
+    Pass("graph", "crop_sums", lambda graph, at: crop_sums(graph),
+         "a merged sum is one that can be cropped", after=("merge_sums",), needs=(Slice, Reduce)),
+    Pass("graph", "share_reductions", lambda graph, at: share_reductions(graph),
+         "the rules of simplify would undo it", after=("crop_sums",), needs=(Reduce, Reduce)),
+    Pass("graph", "order_folds", lambda graph, at: order_folds(graph),
+         "the rules of simplify would undo it", after=("crop_sums",), needs=(Fold, Permute)),
     Pass("graph", "split_sums", lambda graph, at: split_reductions(graph),
-         "simplify would merge what it splits", after=("simplify",)),
+         "merge_sums would merge what it splits", after=("merge_sums",), needs=(Reduce,)),
     Pass("graph", "normalize", lambda graph, at: normalize(graph),
          "last: any pass before may leave a tensor without elements", after=("split_sums",),
          core=True),
 
     Pass("part", "select_joined", lambda graph, at: select_joined(graph),
          "kernels of OpenCL cannot write to a place inside of a memory",
-         on=(GPU, OPENCL_CPU), core=True),
+         on=(GPU, OPENCL_CPU), needs=(Join,), core=True),
     Pass("part", "split_for_groups", lambda graph, at: split_for_groups(graph, at.machine),
-         "here and not with split_sums: how many parts depends on the device", on=(GPU,)),
+         "here and not with split_sums: how many parts depends on the device",
+         on=(GPU,), needs=(Reduce,)),
     Pass("part", "split_scans",
          lambda graph, at: split_scans(graph, rows_that_fill(at.machine)),
-         "before fuse: blocks are other nodes"),
+         "before fuse: blocks are other nodes", needs=(Scan,)),
     Pass("part", "widen_scatters",
          lambda graph, at: widen_scatters(graph) if at.machine.float64 else graph,
-         "before fuse: the sums are other nodes"),
+         "before fuse: the sums are other nodes", needs=(Scatter,)),
     Pass("part", "winograd", lambda graph, at: use_winograd(graph) if config.WINOGRAD else graph,
-         "before copy_convolved, which lays out what is still a convolution", on=(CPU,)),
+         "before copy_convolved, which lays out what is still a convolution",
+         on=(CPU,), needs=(Window, Window, Reduce)),
     Pass("part", "copy_convolved", lambda graph, at: copy_convolved(graph, at.machine.lanes),
-         "before fuse: a copy is a kernel", after=("winograd",), on=CPUS),
+         "before fuse: a copy is a kernel", after=("winograd",), on=CPUS, needs=(Window, SUM)),
 
     Pass("schedule", "fuse",
          lambda graph, at: fuse(graph, at.machine.cores, ends=not at.machine.gpu),
@@ -123,9 +174,10 @@ PASSES = (
          lambda value, at: value if isinstance(value, Schedule) else separate(value),
          "where nothing was fused", after=("fuse",), core=True),
     Pass("schedule", "materialize", lambda schedule, at: materialize(schedule),
-         "only a kernel has rows", after=("fuse",), on=CPUS),
+         "only a kernel has rows", after=("fuse",), on=CPUS, needs=(SUM, SERIES)),
     Pass("schedule", "layout", lambda schedule, at: lay_out(schedule, at),
-         "only what lies between kernels has a layout to choose", after=("fuse",), on=CPUS),
+         "only what lies between kernels has a layout to choose",
+         after=("fuse",), on=CPUS, needs=(Window, SUM)),
     Pass("schedule", "chain", lambda schedule, at: chain(schedule, at.machine),
          "loops follow from layouts; OpenCL's memory of a work-group is too small for slices",
          after=("layout",), on=(CPU,)),

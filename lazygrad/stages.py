@@ -21,7 +21,7 @@ from .graph.verify import verify as verify_graph
 from .loops.ir import Function
 from .loops.ir.verify import verify as verify_loops
 from .loops.lower import Lowered
-from .pipeline import Pass
+from .pipeline import Pass, present_in
 from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
 from .targets import At
@@ -108,11 +108,18 @@ class Stages:
             return value
 
     def through(self, passes: Iterable[Pass], value: Any, at: At | None = None) -> Any:
-        """The value after each of the passes in turn; those that only make code faster are left out
-        where they fail."""
+        """The value after each of the passes in turn that have work to do; those that only make
+        code faster are left out where they fail."""
+        present = None
         for each in passes:
+            if each.needs:
+                present = present_in(value) if present is None else present
+                if not each.has_work(present):
+                    continue
             run = self.run if each.needed else self.try_to
-            value = run(each.name, each.function, value, at)
+            before, value = value, run(each.name, each.function, value, at)
+            if value != before:
+                present = None
         return value
 
     def go_on_after(self, stage: str, error: CompilerError) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ import pytest
 import lazygrad
 import lazygrad.compile
 from lazygrad import Tensor, config, nn, stages
-from lazygrad.pipeline import LEVELS, PASSES, passes
+from lazygrad.pipeline import LEVELS, PASSES, Pass, passes, present_in
+from lazygrad.schedule.ir import Schedule
 from lazygrad.targets import Target
 
 PACKAGE = Path(lazygrad.__file__).parent
@@ -137,3 +139,20 @@ def test_the_core_is_part_of_every_pipeline(target: Target) -> None:
     for level in LEVELS:
         core, whole = (passes(level, target, opt) for opt in (0, 1))
         assert [each for each in whole if each.core] == list(core)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_pass_without_the_nodes_that_it_needs_changes_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def through(self: stages.Stages, passes: Iterable[Pass], value: Any, at: Any = None) -> Any:
+        for each in passes:
+            made = each.function(value, at)
+            if each.needs and not each.has_work(present_in(value)):
+                before, after = (x.kernels if isinstance(x, Schedule) else x for x in (value, made))
+                assert after == before, each.name
+            value = made
+        return value
+
+    monkeypatch.setattr(stages.Stages, "through", through)
+    PROGRAMS[name](floats(7, 10), floats(10, 12)).realize()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..rewrite import rewrite
 from . import build
 from .ir import (
     Expand,
@@ -26,6 +27,7 @@ from .ir import (
     Slice,
     topological,
 )
+from .simplify import RULES
 from .simplify_reduce import pads_with_identity
 
 View = Reshape | Permute | Pad | Slice
@@ -34,22 +36,20 @@ FEW_REMAINDERS = 4  # as many remainders (of a stride) as loops are written out 
 MAX_NESTED = 4  # sums that a view is moved through, so that deep nests stay linear in time
 
 
-def mergeable_sums(outputs: Sequence[Node]) -> dict[Node, Sum]:
-    """Replacements for reductions and folds of views of sums, nested ones in one step.
+def merge_sums(outputs: Sequence[Node]) -> list[Node]:
+    """Merge a reduction or fold with the reduction or fold that it reads, through views.
 
-    Only where nothing else uses the inner sum: else it would be computed twice. And no reduction of
-    a contraction: that is less work in two steps, since each factor is used many times.
+    The inner sum must have no other reader, or it would be computed twice. A contraction is not
+    merged: its two factors are used many times each, so two sums are less work than one.
 
-    Requires: a simplified graph. Ensures: each replacement has the value of what it replaces, up
-    to the order of summation. Linear in the graph.
+    Requires: a simplified graph. Ensures: equal values, sums in another order; a simplified graph.
+    Linear in the graph.
 
         Reduce(Reshape(Reduce(x, "sum")), "sum")  ->  Reduce(Reshape(x), "sum")
         Fold(Permute(Reduce(x, "sum")))           ->  Fold(Reduce(Permute(x), "sum"))
     """
     order = topological(outputs)
-    if not any(isinstance(node, Sum) and isinstance(node.x, View | Sum) for node in order):
-        return {}
-    uses = _uses(outputs, order)
+    uses = use_counts(outputs, order)
     merged: dict[Node, Sum] = {}
     for node in order:
         if not isinstance(node, Sum):
@@ -59,25 +59,25 @@ def mergeable_sums(outputs: Sequence[Node]) -> dict[Node, Sum]:
             found = _merge(node, views, merged.get(inner, inner), uses)
             if found is not None:
                 merged[node] = found
-    return merged
+    return rewrite(outputs, RULES, merged) if merged else list(outputs)
 
 
-def cropped_sums(outputs: Sequence[Node]) -> dict[Node, Node]:
-    """Replacements for parts of sums: what is cut away is not computed.
+def crop_sums(outputs: Sequence[Node]) -> list[Node]:
+    """Do not compute the elements of a sum that a slice leaves out.
 
-    Only where nothing else uses the sum, and where the part is less than all of it: a view may add
-    zeros to a sum, more than are cut away, and these are not to be computed as sums. The gradient
-    of a convolution's input is one: what falls on the padding is cut away. With a stride, as many
-    places for each remainder are computed (one more than is wanted, where their number is odd), so
-    that loops over a remainder have the same terms.
+    The sum must have no other reader, and the slice fewer elements than the sum: a view may have
+    added more zeros to the sum than the slice leaves out, and zeros are not computed as sums. The
+    gradient of a convolution's input is such a slice: it leaves out what falls on the padding.
+    With a stride, the slice takes the same number of places for each remainder (one more than is
+    read, where the number is odd), so that the loops over each remainder have the same terms.
 
-    Requires: a simplified graph. Ensures: as mergeable_sums.
+    Requires: a simplified graph. Ensures: as merge_sums.
 
         Slice(Reshape(Reduce(x, "sum")))  ->  Reduce(Slice(Reshape(x)), "sum")
     """
     order = topological(outputs)
     slices = [node for node in order if isinstance(node, Slice) and node.size < node.x.size]
-    uses = _uses(outputs, order) if slices else {}
+    uses = use_counts(outputs, order)
     cropped: dict[Node, Node] = {}
     for node in slices:
         views, inner = _views(node.x, uses)
@@ -93,7 +93,7 @@ def cropped_sums(outputs: Sequence[Node]) -> dict[Node, Node]:
             starts = tuple(a - b for a, b in zip(node.starts, wide.starts, strict=True))
             ones = (1,) * len(starts)
             cropped[node] = below if wide is node else Slice(below, starts, node.sizes, ones)
-    return cropped
+    return rewrite(outputs, RULES, cropped) if cropped else list(outputs)
 
 
 def _whole_digits(node: Slice) -> Slice:
@@ -134,8 +134,8 @@ def _low_digit(x: Node, axis: int) -> int:
         x = x.x
 
 
-def _uses(outputs: Sequence[Node], order: Sequence[Node]) -> dict[Node, int]:
-    """How often each node is an output or an input."""
+def use_counts(outputs: Sequence[Node], order: Sequence[Node]) -> dict[Node, int]:
+    """How often each node of a topological order is an output or an input."""
     uses: dict[Node, int] = {}
     for used in (*outputs, *(x for node in order for x in node.inputs)):
         uses[used] = uses.get(used, 0) + 1
@@ -181,52 +181,6 @@ def _below_movement(x: Node) -> Node:
     while isinstance(x, Movement) and not isinstance(x, Expand):
         x = x.x
     return x
-
-
-# --------------------------------------------------------------------------- one in many orders
-
-
-def reduced_twice(outputs: Sequence[Node]) -> dict[Node, Node]:
-    """Replacements for reductions that another one gives in another order of its axes.
-
-    A reduction is written in the order of its use, which must not compute it once for each use.
-    Where several differ in nothing but order, the first one stays.
-
-        Reduce(x, "sum", (2,)), Reduce(Permute(x), "sum", (2,))  ->  the second permutes the first
-    """
-    first: dict[tuple[Node, str, tuple[int, ...]], tuple[Node, list[int]]] = {}
-    replaced: dict[Node, Node] = {}
-    for node in topological(outputs):
-        if not isinstance(node, Reduce):
-            continue
-        x, order = node.x, tuple(range(len(node.x.shape)))
-        if isinstance(x, Permute):
-            order, x = x.order, x.x
-        axes = tuple(sorted(order[axis] for axis in node.axes))
-        kept = [source for axis, source in enumerate(order) if axis not in node.axes]
-        other, places = first.setdefault((x, node.op, axes), (node, kept))
-        if other is not node:
-            replaced[node] = build.permute(other, [places.index(axis) for axis in kept])
-    return replaced
-
-
-def folds_in_order(outputs: Sequence[Node]) -> dict[Node, Node]:
-    """Replacements for permutations of folds that nothing else uses: a fold is written in the order
-    of its use too.
-
-        Permute(Fold(x))  ->  Fold(Permute(x))
-    """
-    order = topological(outputs)
-    permuted = [n for n in order if isinstance(n, Permute) and isinstance(n.x, Fold)]
-    uses = _uses(outputs, order) if permuted else {}
-    replaced: dict[Node, Node] = {}
-    for node in permuted:
-        fold = node.x
-        if isinstance(fold, Fold) and uses[fold] == 1:
-            x = build.permute(fold.x, (*node.order, len(node.order)))
-            axis = node.order.index(fold.axis)
-            replaced[node] = Fold(x, axis, fold.size_, fold.stride, fold.dilation)
-    return replaced
 
 
 # --------------------------------------------------------------------------- moving views

@@ -18,7 +18,6 @@ from . import (
     simplify_window,
 )
 from .ir import Node
-from .merge_sums import cropped_sums, folds_in_order, mergeable_sums, reduced_twice
 
 RULES = Rules[Node](
     normalize.RULES,
@@ -32,8 +31,7 @@ RULES = Rules[Node](
 
 
 def simplify(outputs: Sequence[Node]) -> list[Node]:
-    """Rewrite the outputs with the rules until none applies, then merge sums of sums
-    and leave out what is cut from sums.
+    """Rewrite the outputs with the rules until none applies.
 
     Requires: a verified graph whose gradients have been taken. Ensures: equal values, bit for bit
     but for the sign of a zero that sums met, the order of summation, and Pow; no Detach. A node
@@ -41,14 +39,4 @@ def simplify(outputs: Sequence[Node]) -> list[Node]:
 
         Reshape(Reshape(x * 1, S), T) + 2 * 3  ->  Reshape(x, T) + 6
     """
-    simpler = rewrite(outputs, RULES)
-    # Only now are views single nodes and dead uses gone, which the merging goes by.
-    merged = mergeable_sums(simpler)
-    if merged:
-        simpler = rewrite(simpler, RULES, merged)
-    cropped = cropped_sums(simpler)
-    if cropped:
-        simpler = rewrite(simpler, RULES, cropped)
-    # Last: the rules would move these permutations back.
-    reordered = {**reduced_twice(simpler), **folds_in_order(simpler)}
-    return rewrite(simpler, Rules[Node](), reordered) if reordered else simpler
+    return rewrite(outputs, RULES)

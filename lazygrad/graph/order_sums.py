@@ -1,0 +1,57 @@
+"""Write each sum once, in the order in which it is read.
+
+    Reduce(x, "sum", (2,)), Reduce(Permute(x), "sum", (2,))  ->  the second permutes the first
+
+    Permute(Fold(x))  ->  Fold(Permute(x))
+
+Both passes come after all that apply the rules of simplify: the rules write each reduction in the
+order of its reader (`permute_of_reduce`), and each fold below its permutation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..rewrite import Rules, rewrite
+from . import build
+from .ir import Fold, Node, Permute, Reduce, topological
+from .merge_sums import use_counts
+
+
+def share_reductions(outputs: Sequence[Node]) -> list[Node]:
+    """Compute once the reductions that differ only in the order of their axes.
+
+    Requires: a simplified graph. Ensures: equal values; the first of such reductions stays, the
+    others permute it.
+    """
+    first: dict[tuple[Node, str, tuple[int, ...]], tuple[Node, list[int]]] = {}
+    replaced: dict[Node, Node] = {}
+    for node in topological(outputs):
+        if not isinstance(node, Reduce):
+            continue
+        x, order = node.x, tuple(range(len(node.x.shape)))
+        if isinstance(x, Permute):
+            order, x = x.order, x.x
+        axes = tuple(sorted(order[axis] for axis in node.axes))
+        kept = [source for axis, source in enumerate(order) if axis not in node.axes]
+        other, places = first.setdefault((x, node.op, axes), (node, kept))
+        if other is not node:
+            replaced[node] = build.permute(other, [places.index(axis) for axis in kept])
+    return rewrite(outputs, Rules[Node](), replaced) if replaced else list(outputs)
+
+
+def order_folds(outputs: Sequence[Node]) -> list[Node]:
+    """Write a fold in the order of the permutation that alone reads it.
+
+    Requires: a simplified graph. Ensures: equal values.
+    """
+    order = topological(outputs)
+    uses = use_counts(outputs, order)
+    replaced: dict[Node, Node] = {}
+    for node in order:
+        if isinstance(node, Permute) and isinstance(node.x, Fold) and uses[node.x] == 1:
+            fold = node.x
+            x = build.permute(fold.x, (*node.order, len(node.order)))
+            axis = node.order.index(fold.axis)
+            replaced[node] = Fold(x, axis, fold.size_, fold.stride, fold.dilation)
+    return rewrite(outputs, Rules[Node](), replaced) if replaced else list(outputs)
