@@ -40,6 +40,14 @@ def drawn() -> Tensor:
     return Tensor.randn(7, 10)
 
 
+def slopes_of_powers(x: Tensor, w: Tensor) -> Tensor:
+    base = EDGES.detach().requires_grad_()
+    (base**-0.5 + base ** Tensor(0.5) + base**1.5).sum().backward()
+    assert base.grad is not None
+    return base.grad
+
+
+EDGES = Tensor([0.0, -0.0, float("inf"), float("-inf"), float("nan"), 2.0, -2.0, 1e-30])
 INDEX = Tensor(np.array([2, 0, 1, 2]))
 PROGRAMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "a product": lambda x, w: (x @ w).relu(),
@@ -54,6 +62,8 @@ PROGRAMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "running": lambda x, w: x.cumsum(1),
     "functions": lambda x, w: x.exp() + x.sin() + x.erf() + x.abs().log() + x.tanh() ** 2,
     "16 bits": lambda x, w: (x.cast("bfloat16") * 2 + x.half()).float(),
+    "powers": lambda x, w: (EDGES**0.5).cat(EDGES**-0.5, EDGES**-1, EDGES**3, EDGES**1.5),
+    "slopes of powers": slopes_of_powers,
     "integers": lambda x, w: (x * 100).cast("int32") // 7 % 5 << 2,
     "random": lambda x, w: x * drawn(),
     "nothing": lambda x, w: x[:0].sum(0) + x.flip(1).T.contiguous().T,

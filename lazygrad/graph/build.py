@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from ..dtypes import float32, is_low_precision
 from .ir import (
+    Cast,
     Const,
     Expand,
     Iota,
@@ -32,6 +34,11 @@ def full_like(x: Node, value: bool | int | float) -> Const:
 def zeros_like(x: Node) -> Const:
     """0 in x's shape and dtype."""
     return Const(0, x.dtype, x.shape)
+
+
+def in_float32(function: Callable[[Node], Node], x: Node) -> Node:
+    """function(x); of 16-bit floats computed in float32, and rounded once."""
+    return Cast(function(Cast(x, float32)), x.dtype) if is_low_precision(x.dtype) else function(x)
 
 
 def reshape(x: Node, shape: Sequence[int]) -> Node:

@@ -1,6 +1,8 @@
-"""Replace the nodes that loops are never written for: marks for gradients, and what is empty.
+"""Replace the nodes that loops are never written for: marks for gradients, roots written as powers,
+and what is empty.
 
 detach(x)                  ->  x
+x ** 0.5                   ->  sqrt(x)
 sum of (0, 3) over axis 0  ->  zeros (3,)
 pad of (0,) by (1, 1)      ->  zeros (2,)
 """
@@ -10,34 +12,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..rewrite import Rules, rewrite
+from .build import full_like, in_float32
 from .ir import (
     Buffer,
     Const,
     Custom,
     Detach,
+    Div,
     Fold,
     Gather,
     Node,
     Overwritten,
     Pad,
+    Pow,
     Reduce,
     Scatter,
+    Sqrt,
     identity,
     topological,
 )
 
 RULES = Rules[Node]()
+REPLACED = (Custom, Detach, Overwritten, Pow)
 
 
 def normalize(outputs: Sequence[Node]) -> list[Node]:
-    """Replace marks by what they mark; nodes without elements, and those that read such nodes, by
-    constants.
+    """Replace marks by what they mark; powers of 1/2 and -1/2 by roots; nodes without elements, and
+    those that read such nodes, by constants.
 
-    Requires: gradients have been taken. Ensures: no Custom, Detach or Overwritten; only Const and
-    Buffer nodes have size 0, and nothing but an output is one.
+    Requires: gradients have been taken. Ensures: no Custom, Detach or Overwritten; each Pow is C's
+    pow; only Const and Buffer nodes have size 0, and nothing but an output is one.
     """
     order = topological(outputs)
-    if all(node.size and not isinstance(node, (Custom, Detach, Overwritten)) for node in order):
+    if all(node.size and not isinstance(node, REPLACED) for node in order):
         return list(outputs)
     return rewrite(outputs, RULES)
 
@@ -58,6 +65,17 @@ def drop_overwritten(node: Overwritten) -> Node | None:
 def drop_custom(node: Custom) -> Node | None:
     """custom(value, primals, rule)  ->  value"""
     return node.value
+
+
+@RULES.rule(Pow)
+def power_of_a_half(node: Pow) -> Node | None:
+    """x**0.5  ->  sqrt(x);   x**-0.5  ->  1/sqrt(x)"""
+    match node:
+        case Pow(x, Const(0.5)):
+            return Sqrt(x)
+        case Pow(x, Const(-0.5)):
+            return in_float32(lambda x: Div(full_like(x, 1), Sqrt(x)), x)
+    return None
 
 
 @RULES.rule(Node)

@@ -6,13 +6,14 @@ Constants stand on the right of commutative operations, so that rules look for t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from ..dtypes import DType, bfloat16, bool_, float16, float32, float64, is_low_precision
+from ..dtypes import DType, bfloat16, bool_, float16, float32, float64
 from ..rewrite import Rules
 from . import build, ir
-from .build import full_like, zeros_like
+from .build import full_like, in_float32, zeros_like
 from .evaluate import CASES
 from .ir import (
     Abs,
@@ -113,6 +114,85 @@ def constant_to_the_right(node: ir.Binary) -> Node | None:
     return None
 
 
+# --------------------------------------------------------------------------- one operand
+
+Number = bool | int | float
+
+
+def all_ones(dtype: DType) -> Number:
+    """The value with every bit set; True for bool."""
+    return -1 if dtype.kind == "int" else dtype.max
+
+
+NEUTRAL: dict[type[Node], Callable[[DType], Number]] = {
+    Add: lambda dtype: -0.0 if dtype.is_float else 0,  # 0.0 added to -0.0 would be 0.0
+    Sub: lambda dtype: 0,
+    Mul: lambda dtype: 1,
+    And: all_ones,
+    Or: lambda dtype: 0,
+    Xor: lambda dtype: 0,
+    Shl: lambda dtype: 0,
+    Shr: lambda dtype: 0,
+    Maximum: lambda dtype: identity("max", dtype),
+    Minimum: lambda dtype: identity("min", dtype),
+}
+"""By operation, the y for which x op y is x, whatever x is."""
+
+ABSORBING: dict[type[Node], Callable[[DType], Number | None]] = {
+    Add: lambda dtype: True if dtype == bool_ else None,
+    Mul: lambda dtype: 0,
+    And: lambda dtype: 0,
+    Or: all_ones,
+    Maximum: lambda dtype: identity("min", dtype),
+    Minimum: lambda dtype: identity("max", dtype),
+}
+"""By operation, the y for which x op y is y, whatever x is; None and for floats, where nan is nan
+whatever y is, there is none."""
+
+
+@rule(*NEUTRAL)
+def neutral_operand(node: ir.Binary) -> Node | None:
+    """x + 0, x * 1, x & -1, x | 0, x ^ 0, x << 0, max(x, smallest)  ->  x;   x - 0  ->  x;
+    for floats x + (-0.0)  ->  x, but not x + 0.0
+    """
+    neutral = full_like(node.x, NEUTRAL[type(node)](node.dtype))
+    if node.y is neutral:
+        return node.x
+    return node.y if node.x is neutral and isinstance(node, (Maximum, Minimum)) else None
+
+
+@rule(*ABSORBING)
+def absorbing_operand(node: ir.Binary) -> Node | None:
+    """x * 0, x & 0  ->  0;   x | -1  ->  -1;   max(x, largest)  ->  largest, not for floats"""
+    value = ABSORBING[type(node)](node.dtype)
+    if value is None or node.dtype.is_float:
+        return None
+    absorbing = full_like(node, value)
+    return absorbing if absorbing in node.inputs else None
+
+
+@rule(ir.Binary)
+def equal_operands(node: ir.Binary) -> Node | None:
+    """x & x, x | x, max(x, x)  ->  x;   p + p, p * p  ->  p, for bools;   x < x  ->  false;
+    x ^ x, x - x  ->  0;   x == x, x <= x  ->  true;   x != x  ->  false, not for floats (nan)
+    """
+    x = node.x
+    if x is not node.y:
+        return None
+    match node:
+        case And() | Or() | Maximum() | Minimum():
+            return x
+        case Add() | Mul() if x.dtype == bool_:
+            return x
+        case Less():
+            return Const(False, bool_, node.shape)
+        case Sub() | Xor() | NotEqual() if not x.dtype.is_float:
+            return zeros_like(node)
+        case Equal() | LessEqual() if not x.dtype.is_float:
+            return full_like(node, True)
+    return None
+
+
 # --------------------------------------------------------------------------- arithmetic
 
 
@@ -147,34 +227,17 @@ def round_a_whole_number(node: ir.Unary) -> Node | None:
     return None
 
 
-@rule(Add)
-def add_zero(node: Add) -> Node | None:
-    """x + 0  ->  x; for floats x + (-0.0), since -0.0 + 0.0 is 0.0"""
-    match node:
-        case Add(x, Const(0 as zero)) if not (x.dtype.is_float and is_positive_zero(zero)):
-            return x
-    return None
-
-
-@rule(Add)
-def add_negative(node: Add) -> Node | None:
-    """x + (-y)  ->  x - y"""
-    if node.dtype == bool_:  # there + is or, and - is xor
+@rule(Add, Sub)
+def add_negative(node: Add | Sub) -> Node | None:
+    """x + (-y)  ->  x - y;   x - (-y)  ->  x + y, not for bools, where + is or and - is xor"""
+    if node.dtype == bool_:
         return None
     match node:
         case Add(x, Neg(y)) | Add(Neg(y), x):
             return Sub(x, y)
+        case Sub(x, Neg(y)):
+            return Add(x, y)
     return None
-
-
-@rule(Add, Or)
-def or_of_bools(node: Add | Or) -> Node | None:
-    """x or true  ->  true;   x or x  ->  x"""
-    if node.dtype != bool_:
-        return None
-    if isinstance(node.y, Const) and node.y.value:
-        return node.y
-    return node.x if node.x is node.y else None
 
 
 @rule(Add, Mul, And, Or, Xor)
@@ -188,37 +251,11 @@ def combine_constants(node: ir.Binary) -> Node | None:
 
 
 @rule(Sub)
-def subtract_zero(node: Sub) -> Node | None:
-    """x - 0  ->  x; for floats not x - (-0.0)"""
-    match node:
-        case Sub(x, Const(0 as zero)) if not x.dtype.is_float or is_positive_zero(zero):
-            return x
-    return None
-
-
-@rule(Sub)
 def subtract_from_zero(node: Sub) -> Node | None:
     """0 - x  ->  -x; for floats (-0.0) - x, since 0.0 - 0.0 is not -0.0"""
     match node:
         case Sub(Const(0 as zero), x) if not (x.dtype.is_float and is_positive_zero(zero)):
             return Neg(x)
-    return None
-
-
-@rule(Sub)
-def subtract_itself(node: Sub) -> Node | None:
-    """x - x  ->  0, not for floats"""
-    if node.x is node.y and not node.dtype.is_float:
-        return zeros_like(node)
-    return None
-
-
-@rule(Sub)
-def subtract_negative(node: Sub) -> Node | None:
-    """x - (-y)  ->  x + y"""
-    match node:
-        case Sub(x, Neg(y)) if node.dtype != bool_:
-            return Add(x, y)
     return None
 
 
@@ -232,29 +269,11 @@ def subtract_constant(node: Sub) -> Node | None:
 
 
 @rule(Mul)
-def multiply_by_one(node: Mul) -> Node | None:
-    """x * 1  ->  x;   x * -1  ->  -x"""
+def multiply_negatives(node: Mul) -> Node | None:
+    """x * -1  ->  -x;   (-x) * (-y)  ->  x * y;   (-x) * c  ->  x * (-c)"""
     match node:
-        case Mul(x, Const(1)):
-            return x
         case Mul(x, Const(-1)):
             return Neg(x)
-    return None
-
-
-@rule(Mul, And)
-def multiply_by_zero(node: Mul | And) -> Node | None:
-    """x * 0, x & 0  ->  0, not for floats (nan * 0 is nan)"""
-    match node.y:
-        case Const(0) if not node.dtype.is_float:
-            return node.y
-    return None
-
-
-@rule(Mul)
-def multiply_negatives(node: Mul) -> Node | None:
-    """(-x) * (-y)  ->  x * y;   (-x) * c  ->  x * (-c)"""
-    match node:
         case Mul(Neg(x), Neg(y)):
             return Mul(x, y)
         case Mul(Neg(x), Const() as c):
@@ -292,60 +311,14 @@ def power_of_small_integer(node: Pow) -> Node | None:
             return x
         case Pow(x, Const(2)):
             return Mul(x, x)
-        case Pow(x, Const(3)) if is_low_precision(x.dtype):
-            wide = Cast(x, float32)  # to round once
-            return Cast(Mul(Mul(wide, wide), wide), x.dtype)
         case Pow(x, Const(3)):
-            return Mul(Mul(x, x), x)
+            return in_float32(lambda x: Mul(Mul(x, x), x), x)
         case Pow(x, Const(-1)):
             return Div(full_like(x, 1), x)
     return None
 
 
-@rule(Pow)
-def power_of_a_half(node: Pow) -> Node | None:
-    """x**0.5  ->  sqrt(x);   x**-0.5  ->  1/sqrt(x)"""
-    match node:
-        case Pow(x, Const(0.5)):
-            return ir.Sqrt(x)
-        case Pow(x, Const(-0.5)) if is_low_precision(x.dtype):
-            wide = Cast(x, float32)
-            return Cast(Div(full_like(wide, 1), ir.Sqrt(wide)), x.dtype)
-        case Pow(x, Const(-0.5)):
-            return Div(full_like(x, 1), ir.Sqrt(x))
-    return None
-
-
-@rule(Maximum, Minimum)
-def extreme_of_itself(node: Maximum | Minimum) -> Node | None:
-    """max(x, x)  ->  x"""
-    return node.x if node.x is node.y else None
-
-
-@rule(Maximum, Minimum)
-def extreme_of_a_bound(node: Maximum | Minimum) -> Node | None:
-    """max(x, smallest)  ->  x;   max(x, largest)  ->  largest, not for floats (nan stays)"""
-    least, most = identity("max", node.dtype), identity("min", node.dtype)
-    if isinstance(node, Minimum):
-        least, most = most, least
-    for x, bound in ((node.x, node.y), (node.y, node.x)):
-        if isinstance(bound, Const):
-            if bound.value == least:
-                return x
-            if bound.value == most and not node.dtype.is_float:
-                return bound
-    return None
-
-
 # --------------------------------------------------------------------------- comparison and choice
-
-
-@rule(Less, LessEqual, Equal, NotEqual)
-def compare_with_itself(node: ir.Binary) -> Node | None:
-    """x < x  ->  false;   x == x, x <= x  ->  true and x != x  ->  false, not for floats (nan)"""
-    if node.x is node.y and (isinstance(node, Less) or not node.x.dtype.is_float):
-        return Const(isinstance(node, (LessEqual, Equal)), bool_, node.shape)
-    return None
 
 
 @rule(Equal, NotEqual)
@@ -417,39 +390,10 @@ def choose_truths(node: Where) -> Node | None:
 # --------------------------------------------------------------------------- bits
 
 
-@rule(And, Or, Xor)
-def combine_with_itself(node: And | Or | Xor) -> Node | None:
-    """x & x, x | x  ->  x;   x ^ x  ->  0"""
-    if node.x is not node.y:
-        return None
-    return zeros_like(node) if isinstance(node, Xor) else node.x
-
-
-@rule(Or, Xor, Shl, Shr)
-def combine_with_zero(node: ir.Binary) -> Node | None:
-    """x | 0, x ^ 0, x << 0, x >> 0  ->  x"""
-    match node.y:
-        case Const(0):
-            return node.x
-    return None
-
-
-@rule(And, Or, Xor)
-def combine_with_all_ones(node: And | Or | Xor) -> Node | None:
-    """x & -1  ->  x;   x | -1  ->  -1;   x ^ -1  ->  ~x"""
-    ones = -1 if node.dtype.kind == "int" else node.dtype.max
-    match node.y:
-        case Const(value) if value == ones:
-            if isinstance(node, Xor):
-                return Not(node.x)
-            return node.x if isinstance(node, And) else node.y
-    return None
-
-
-@rule(Mul)
-def and_of_itself(node: Mul) -> Node | None:
-    """x * x  ->  x, for bools"""
-    return node.x if node.x is node.y and node.dtype == bool_ else None
+@rule(Xor)
+def flip_every_bit(node: Xor) -> Node | None:
+    """x ^ -1  ->  ~x"""
+    return Not(node.x) if node.y is full_like(node, all_ones(node.dtype)) else None
 
 
 # --------------------------------------------------------------------------- types

@@ -178,7 +178,11 @@ def vjp_pow(g: Node, out: ir.Pow) -> Cotangents:
     zero, one = zeros_like(x), full_like(x, 1)
     # What is not chosen is kept finite, or its infinities would come back in a second derivative.
     flat = Equal(y, zero)
-    power = Pow(x, Where(flat, one, Sub(y, one)))
+    if isinstance(y, Const):  # a constant exponent stays one: of 1/2 it means the root
+        exponent: Node = full_like(y, y.value - 1 if y.value else 1)
+    else:
+        exponent = Where(flat, one, Sub(y, one))
+    power = Pow(x, exponent)
     dx = Where(flat, zero, Mul(g, Mul(y, power)))
     nothing = ir.And(Equal(x, zero), LessEqual(zero, y))
     dy = Where(nothing, zero, Mul(g, Mul(out, Log(Where(nothing, one, x)))))

@@ -19,8 +19,10 @@ from lazygrad.graph.ir import (
     Neg,
     Overwritten,
     Pad,
+    Pow,
     Reduce,
     Scatter,
+    Sqrt,
 )
 from lazygrad.graph.ir.placement import Token
 from lazygrad.graph.normalize import normalize
@@ -39,6 +41,8 @@ def cases(leaf):
         (rules.read_nothing, Gather(leaf(np.ones(0)), (leaf([0, 1]),)), Const(0.0, float64, (2,))),
         (rules.pad_nothing, Pad(nothing, ((1, 1), (0, 0)), 7.0), Const(7.0, float64, (2, 3))),
         (rules.scatter_nothing, Scatter(one, (no_index,), Const(0.0, float64, (0,))), one),
+        (rules.power_of_a_half, Pow(x, Const(0.5, float64, (2, 3))), Sqrt(x)),
+        (rules.power_of_a_half, Pow(x, Const(1.5, float64, (2, 3))), None),
         (rules.drop_detach, Detach(x, Token()), x),
         (rules.drop_overwritten, Overwritten(x, Exp(x)), Exp(x)),
         (rules.drop_custom, Custom(Exp(x), (x,), lambda g, node: (g,)), Exp(x)),
@@ -51,7 +55,7 @@ def test_each_rule(leaf):
     assert {rule for rule, _, _ in cases(leaf)} == set(rules.RULES) <= set(simplify.RULES)
 
 
-@pytest.mark.parametrize("n", range(11))
+@pytest.mark.parametrize("n", range(13))
 def test_values_stay(leaf, n):
     _, node, _ = cases(leaf)[n]
     np.testing.assert_array_equal(*evaluate([node, *normalize([node])]))
