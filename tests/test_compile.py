@@ -397,10 +397,11 @@ def broken(*_: object, **__: object) -> None:
 
 @pytest.fixture
 def change_pass(monkeypatch) -> Iterator[Callable[[str, Callable[..., Any]], None]]:
-    """`change_pass(name, function)`: the pass does something else."""
+    """`change_pass(name, function)`: the pass does something else, for every graph."""
 
     def change(name: str, function: Callable[..., Any]) -> None:
-        changed = tuple(replace(p, function=function) if p.name == name else p for p in PASSES)
+        new = {name: {"function": function, "needs": ()}}
+        changed = tuple(replace(p, **new.get(p.name, {})) for p in PASSES)
         monkeypatch.setattr(pipeline, "PASSES", changed)
         passes.cache_clear()
 

@@ -15,10 +15,7 @@ from collections.abc import Sequence
 from ..rewrite import rewrite
 from . import build
 from .ir import (
-    Expand,
     Fold,
-    Movement,
-    Mul,
     Node,
     Pad,
     Permute,
@@ -27,6 +24,7 @@ from .ir import (
     Slice,
     topological,
 )
+from .product import is_contraction
 from .simplify import RULES
 from .simplify_reduce import pads_with_identity
 
@@ -154,7 +152,7 @@ def _views(x: Node, uses: dict[Node, int]) -> tuple[list[View], Node]:
 def _merge(node: Sum, views: Sequence[View], inner: Sum, uses: dict[Node, int]) -> Sum | None:
     """One sum for `node` over `views` (the last is innermost) of the sum `inner`, or None."""
     if isinstance(node, Reduce):
-        if not isinstance(inner, Reduce) or node.op != inner.op or _is_contraction(inner):
+        if not isinstance(inner, Reduce) or node.op != inner.op or is_contraction(inner):
             return None
     elif not views:
         return None
@@ -169,18 +167,6 @@ def _merge(node: Sum, views: Sequence[View], inner: Sum, uses: dict[Node, int]) 
     kept = [axis for axis in range(len(inner.x.shape)) if axis not in inner.axes]
     axes = sorted((*inner.axes, *(kept[axis] for axis in node.axes)))
     return Reduce(inner.x, node.op, tuple(axes))
-
-
-def _is_contraction(node: Reduce) -> bool:
-    """Whether the reduction sums products of factors that are both used many times."""
-    x = _below_movement(node.x)
-    return isinstance(x, Mul) and all(isinstance(_below_movement(f), Expand) for f in x.inputs)
-
-
-def _below_movement(x: Node) -> Node:
-    while isinstance(x, Movement) and not isinstance(x, Expand):
-        x = x.x
-    return x
 
 
 # --------------------------------------------------------------------------- moving views

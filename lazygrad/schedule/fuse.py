@@ -33,10 +33,11 @@ from ..graph.ir import (
     WinogradFilter,
     topological,
 )
+from ..graph.product import product
 from ..index import flatten, linear, substitute
 from .access import Access, MultiIndex, accesses, is_bijection, reduced_variables
 from .ir import Kernel, Member, Schedule, axis_variables
-from .store import MIN_REUSE, choose_stored, factors
+from .store import MIN_REUSE, choose_stored
 
 SMALL = 1 << 15  # elements of work that one thread does sooner than it is shared
 MAX_MEMBERS = 24
@@ -390,8 +391,7 @@ def _kind(node: Node, reads: Sequence[Access]) -> str:
 
 def is_contraction(node: Node, reads: Sequence[Access]) -> bool:
     """Whether both factors of a sum of products are used again for many outputs."""
-    pair = factors(node)
-    if pair is None or len(reads) != 2 or node.dtype.kind == "bool":
+    if product(node) is None or len(reads) != 2 or node.dtype.kind == "bool":
         return False
     axes = axis_variables(node.shape)
     return all(prod(_reuse(read.index, a) for a in axes) >= MIN_REUSE for read in reads)

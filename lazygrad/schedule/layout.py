@@ -16,19 +16,17 @@ from dataclasses import replace
 
 from ..graph.ir import (
     Buffer,
-    Cast,
     Contiguous,
     Elementwise,
-    Expand,
     Movement,
     Node,
     Reduce,
     Window,
     topological,
 )
+from ..graph.product import factors
 from ..rewrite import Rules, rewrite
 from .ir import Blocked, Kernel, Schedule
-from .store import factors
 
 
 def copy_convolved(outputs: Sequence[Node], lanes: int) -> list[Node]:
@@ -109,13 +107,4 @@ def _with_layouts(kernel: Kernel, layouts: dict[Node, Blocked]) -> Kernel:
 def _convolved(node: Node) -> list[Node]:
     """What a sum of products reads through sliding windows, for several outputs each: a depthwise
     convolution has nothing to share, and its rows are vectors enough."""
-    found = []
-    for factor in factors(node) or ():
-        x, slides, shared = factor, False, False
-        while isinstance(x, (Movement, Cast)):
-            slides = slides or isinstance(x, Window)
-            shared = shared or isinstance(x, Expand)
-            x = x.inputs[0]
-            if slides and shared and not isinstance(x, (Movement, Cast)):
-                found.append(x)
-    return found
+    return [factor.source for factor in factors(node) if factor.slides and factor.is_shared]

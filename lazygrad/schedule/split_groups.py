@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from ..graph.build import move_axis, reshape
-from ..graph.ir import Movement, Node, Reduce
+from ..graph.ir import Node, Reduce
+from ..graph.product import factors
 from ..rewrite import Rules, rewrite
 from ..targets import Machine
-from .store import factors
 
 REUSE = 8  # a contraction has at least so many terms for each element of both factors
 
@@ -65,12 +65,5 @@ def _divisor(size: int, limit: int) -> int:
 
 def _is_contraction(node: Reduce) -> bool:
     """Whether both factors of a sum of products are used many times."""
-    pair = factors(node)
-    return pair is not None and all(_source(x).size * REUSE <= node.x.size for x in pair)
-
-
-def _source(x: Node) -> Node:
-    """What movement shows x of."""
-    while isinstance(x, Movement):
-        (x,) = x.inputs
-    return x
+    found = factors(node)
+    return bool(found) and all(x.source.size * REUSE <= node.x.size for x in found)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from ..graph.ir import (
     Buffer,
-    Cast,
     Const,
     Contiguous,
     Elementwise,
@@ -21,7 +20,6 @@ from ..graph.ir import (
     Iota,
     Join,
     Movement,
-    Mul,
     Node,
     Pad,
     Reduce,
@@ -34,6 +32,7 @@ from ..graph.ir import (
     topological,
 )
 from ..graph.ir.cost import arithmetic
+from ..graph.product import factors
 
 MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
 BROADCAST = 2.0  # loading an element that stays in a register or in L1
@@ -113,34 +112,10 @@ def _reads_its_base(node: Scatter) -> bool:
 
 def _reused_factors(node: Reduce) -> list[Node]:
     """What a sum of products reads again and again: computed factors, below their movement."""
-    pair = factors(node)
-    if pair is None:
+    sources = [factor.source for factor in factors(node)]
+    if any(node.x.size < MIN_REUSE * x.size for x in sources):
         return []
-    found = []
-    for factor in pair:
-        x = factor
-        while isinstance(x, (Movement, Cast)) and not isinstance(x, Pad):
-            x = x.inputs[0]
-        if node.x.size < MIN_REUSE * x.size:
-            return []
-        found.append(x)
-    return [x for x in found if not isinstance(x, _LEAVES)]
-
-
-def factors(node: Node) -> tuple[Node, Node] | None:
-    """The two factors under a sum of products, through movement and casts; else None."""
-    found = product(node)
-    return None if found is None else (found.x, found.y)
-
-
-def product(node: Node) -> Mul | None:
-    """What a sum of products sums, through movement and casts; None for anything else."""
-    if not isinstance(node, (Reduce, Fold)) or (isinstance(node, Reduce) and node.op != "sum"):
-        return None
-    x = node.x
-    while isinstance(x, (Movement, Cast)):
-        x = x.inputs[0]
-    return x if isinstance(x, Mul) else None
+    return [x for x in sources if not isinstance(x, _LEAVES)]
 
 
 def _add_uses(node: Node, x: Node, mine: dict[Use, float], theirs: dict[Use, float]) -> None:

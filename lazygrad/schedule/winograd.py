@@ -21,11 +21,11 @@ from ..expr import Var
 from ..graph import build, simplify_movement
 from ..graph.ir import Movement, Node, Pad, Reduce, Winograd, WinogradFilter
 from ..graph.ir.winograd import TAPS, TILE
+from ..graph.product import product
 from ..index import linear
 from ..rewrite import Rules, rewrite
 from .access import Access, accesses, reduced_variables
 from .ir import axis_variables
-from .store import product
 
 CHANNELS = 16  # of the input and of the output, at least
 TILES = 48  # at least: so often each transformed filter is used

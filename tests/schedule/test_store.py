@@ -23,7 +23,7 @@ from lazygrad.graph.ir import (
     Where,
     topological,
 )
-from lazygrad.schedule.store import choose_stored, factors
+from lazygrad.schedule.store import choose_stored
 
 
 def stored(*outputs: Node) -> set[Node]:
@@ -46,13 +46,6 @@ def test_outputs_reductions_and_what_sorts_read_are_stored(leaf: Any) -> None:
     x = Exp(leaf(np.ones((4, 5))))
     total, order, kept = Reduce(x, "sum", (1,)), Sort(x, 1), Contiguous(Neg(x))
     assert {x, total, order, kept} <= stored(Neg(total), order, Neg(kept))
-
-
-def test_factors_are_found_through_movement(values: Any) -> None:
-    product = (values(5, 6) @ values(6, 7))._node
-    (found,) = [factors(n) for n in topological([product]) if isinstance(n, Reduce)]
-    assert found is not None
-    assert factors(values(3).sum()._node) is None
 
 
 def test_movement_of_a_buffer_is_not_stored(leaf: Any) -> None:

@@ -1,0 +1,59 @@
+"""Recognise a sum of products: a matrix product, a convolution, or a gradient of one.
+
+    sum over k of a[i, k] * b[k, j]      Reduce(Mul(Expand(a), Expand(b)), "sum")
+
+Where a tensor had one operation, the graph has a sum, a product and movement. All passes that treat
+sums of products in their own way ask here, until `fuse` gives the node a kernel of kind
+"contraction": from then on the kernel's kind tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .ir import Cast, Expand, Fold, Movement, Mul, Node, Pad, Reduce, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One of two factors: `source` seen through movement and casts.
+
+    A Pad counts as a source, for its zeros are elements like others. `is_shared`: an axis repeats
+    the elements, so that several results read each. `slides`: windows overlap on them.
+    """
+
+    source: Node
+    is_shared: bool
+    slides: bool
+
+
+def product(node: Node) -> Mul | None:
+    """The multiplication whose values a node sums, below movement and casts; None for any other
+    node."""
+    if not isinstance(node, (Reduce, Fold)) or (isinstance(node, Reduce) and node.op != "sum"):
+        return None
+    x = node.x
+    while isinstance(x, (Movement, Cast)):
+        x = x.inputs[0]
+    return x if isinstance(x, Mul) else None
+
+
+def factors(node: Node) -> tuple[Factor, ...]:
+    """The two factors of the products that a node sums; () for any other node."""
+    found = product(node)
+    return () if found is None else (_factor(found.x), _factor(found.y))
+
+
+def _factor(x: Node) -> Factor:
+    is_shared = slides = False
+    while isinstance(x, (Movement, Cast)) and not isinstance(x, Pad):
+        is_shared = is_shared or isinstance(x, Expand)
+        slides = slides or isinstance(x, Window)
+        x = x.inputs[0]
+    return Factor(x, is_shared, slides)
+
+
+def is_contraction(node: Node) -> bool:
+    """Whether a node sums products of factors that are both shared by several results."""
+    found = factors(node)
+    return bool(found) and all(factor.is_shared for factor in found)
