@@ -39,7 +39,6 @@ from .graph.merge_sums import crop_sums, merge_sums
 from .graph.normalize import normalize
 from .graph.order_sums import order_folds, share_reductions
 from .graph.simplify import simplify
-from .loops.cascade import cascade
 from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
 from .loops.cpu.hoist import hoist
@@ -230,12 +229,10 @@ PASSES = (
          after=("interleave", "prefetch"), on=CPUS),
     Pass("loops", "hoist", lambda f, at: on_body(hoist)(f, at) if len(at.kinds) > 1 else f,
          "each thread packs for itself", after=("parallelize",), on=(CPU,)),
-    Pass("loops", "cascade", lambda f, at: replace(f, body=cascade(f.body, at.machine)),
-         "passes before it look for whole loops", after=("hoist", "parallelize", "padding")),
     Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',
-         after=("cascade",), on=(OPENCL_CPU,)),
+         after=("parallelize",), on=(OPENCL_CPU,)),
     Pass("loops", "check", lambda f, at: check_accesses(f) if REPORT in f.arguments else f,
-         "CHECK=bounds: last, for it tests what code is written for", after=("cascade",),
+         "CHECK=bounds: last, for it tests what code is written for", after=("unroll",),
          core=True),
 )
 # fmt: on

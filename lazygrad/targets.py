@@ -75,6 +75,13 @@ class Thresholds:
     tasks_per_core: int = 4
     """Iterations of a parallel loop for each thread, at least: so that none waits for long."""
 
+    sum_terms: int = 32
+    """Terms that are added up one after another, at most, where each is read for itself: there
+    memory takes the time."""
+
+    sum_block: int = 16
+    """Terms of the blocks that longer sums are added up in."""
+
     tile_terms: int = 512
     """Terms of a sum in a tile of registers that are added up one after another, at most."""
 

@@ -13,12 +13,15 @@ This reassociates a sum, always in the same way: the result does not depend on t
 
 from __future__ import annotations
 
-from ..expr import Array, Expr, Literal, Load, Ramp, ReduceLanes, Var
-from ..graph.ir import identity
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..expr import Array, Expr, Literal, Var
 from ..index import add, less, mul
-from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
-from .ir.rebuild import apart, map_bodies, nest, peel, rename_array, substitute_body
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, statements
+from .ir.rebuild import apart, map_bodies, nest, peel, replace_arrays, substitute_body
 from .primitives import primitive, sunk
+from .sums import partial_sum
 
 
 @primitive
@@ -55,20 +58,22 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int, around: B
     *outer, k = loops
     width = lanes_for(k.extent, width)
     lanes = width * _in_flight(k.extent // width, copies)
-    body, before, after = _accumulators(body, lanes)
+    lane = Var(f"{k.name}_i", lanes)
+    before, body, after = _sums_of_lanes(body, lane)
     whole = k.extent // lanes
     inside: list[Stmt] = []
     if whole:
         blocks = Var(f"{k.name}_o", whole)
-        inside += nest([blocks], _block(body, k, mul(blocks, lanes), lanes))
+        block = substitute_body(body, {k: add(mul(blocks, lanes), lane)})
+        inside += nest([blocks], sunk(block, lane, "vector"))
     rest = k.extent - whole * lanes
     if rest:
-        count = -(-rest // width)
-        tail = Var(f"{k.name}_t", count)
-        start = add(mul(tail, width), whole * lanes)
-        masked = rest % width != 0
-        last = _block(body, k, start, width, k.extent if masked else None)
-        inside += nest([tail], apart(last, tuple(inside), around))
+        tail, few = Var(f"{k.name}_t", -(-rest // width)), Var(lane.name, width)
+        index = add(mul(tail, width), whole * lanes, few)
+        last = substitute_body(body, {k: index, lane: few})
+        if rest % width:
+            last = (If(less(index, k.extent), last),)
+        inside += nest([tail], apart(sunk(last, few, "vector"), tuple(inside), around))
     return (*before, *nest(outer, tuple(inside)), *after)
 
 
@@ -85,42 +90,19 @@ def _in_flight(vectors: int, copies: int) -> int:
     return min(range(most, least - 1, -1), key=lambda n: vectors % n)
 
 
-def _block(body: Body, k: Var, start: Expr, lanes: int, limit: int | None = None) -> Body:
-    lane = Var(f"{k.name}_i", lanes)
-    index = add(start, lane)
-    moved = substitute_body(_lane_indices(body, lane), {k: index})
-    if limit is not None:
-        moved = (If(less(index, limit), moved),)
-    return sunk(moved, lane, "vector")
-
-
-def _accumulators(body: Body, lanes: int) -> tuple[Body, list[Stmt], list[Stmt]]:
-    """Give every accumulation into a register a lane each; what to do before and after."""
-    before: list[Stmt] = []
-    after: list[Stmt] = []
-    made_inside = {s.array for s in statements(body) if isinstance(s, Alloc)}
-    targets: dict[Array, str] = {}
-    for stmt in statements(body):
-        match stmt:
-            case Accumulate(array, _, op) if array.scope == "register" and array not in made_inside:
-                targets[array] = op
-    for array, op in targets.items():
-        wide = Array(f"{array.name}_lanes", array.dtype, lanes, "register")
-        lane = Var(f"{array.name}_n", lanes)
-        fill = Store(wide, lane, Literal(identity(op, array.dtype), array.dtype))
-        before += [Alloc(wide), For(lane, lanes, "vector", (fill,))]
-        total = ReduceLanes(op, Load(wide, Ramp(Literal(0), 1, lanes)))
-        after.append(Accumulate(array, Literal(0), op, total))
-        body = _redirect(body, array, wide)
-    return body, before, after
-
-
-_LANE = Var("lane", 1 << 30)  # stands for the lane until the block's loop is known
-
-
-def _redirect(body: Body, old: Array, new: Array) -> Body:
-    return rename_array(body, old, new, lambda _: _LANE)
-
-
-def _lane_indices(body: Body, lane: Var) -> Body:
-    return substitute_body(body, {_LANE: lane})
+def _sums_of_lanes(body: Body, lane: Var) -> tuple[Body, Body, Body]:
+    """The body with a sum (or a maximum) for each lane where it has one in a register from outside;
+    what begins these, and what adds up the lanes."""
+    made = {s.array for s in statements(body) if isinstance(s, Alloc)}
+    sums = [s for s in statements(body) if isinstance(s, Accumulate) and s.array not in made]
+    ops = {s.array: s.op for s in sums if s.array.scope == "register"}
+    loop = For(lane, lane.extent, "vector", ())
+    before: Body = ()
+    after: Body = ()
+    parts: dict[Array, tuple[Array, Callable[[Expr], Expr]]] = {}
+    for total, op in ops.items():
+        part = replace(total, name=f"{total.name}_lanes", size=lane.extent)
+        empty, added = partial_sum(total, op, part, [loop], Literal(0), lane)
+        before, after = (*before, *empty), (*after, *added)
+        parts[total] = part, lambda _: lane
+    return before, replace_arrays(body, parts), after

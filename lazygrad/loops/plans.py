@@ -23,6 +23,7 @@ from .primitives import PRIMITIVES, Schedule
 from .rows import plan_inner, plan_rows, vectorize_rows
 from .scan import interleave_rows
 from .split import split_divided
+from .sums import cascade
 
 
 def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: int = 0) -> Function:
@@ -105,6 +106,12 @@ def _in_parts(body: Body, change: Callable[[Body, int], Body]) -> Body:
 
 def _choose(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
     """Schedule one kernel's loops, or those of a chain's part; the reason for the plan."""
+    reason = _choose_tiles(s, kind, machine, rank)
+    cascade(s, machine)
+    return reason
+
+
+def _choose_tiles(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
     found = recognise(s.body) if kind == "contraction" else None
     if found is not None and not machine.gpu:
         tiling = plan_contraction(found, machine, rank)

@@ -24,7 +24,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from ..errors import ScheduleError
 from ..expr import Array, Expr, Literal, Ramp, Var
-from ..index import add, all_of, flatten, less, minimum, mul
+from ..index import add, all_of, flatten, less, minimum, mul, sub
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
 from .ir.rebuild import (
     apart,
@@ -43,7 +43,7 @@ UNROLL_WHOLE = 7  # summed loops up to so long are written out
 UNROLL_BY = 4  # longer ones
 
 P = ParamSpec("P")
-TAILS = ("exact", "overlap", "guard", "peel")
+TAILS = ("exact", "overlap", "guard", "peel", "short")
 
 
 PRIMITIVES: dict[str, Callable[..., Body]] = {}
@@ -176,9 +176,10 @@ def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
         overlap  serial o in 3: serial d in 4: S(min(o*4, 6) + d)
         guard    serial o in 3: serial d in 4: if o*4 + d < 10: S(o*4 + d)
         peel     serial o in 3: if o < 2: serial d in 4: S(o*4 + d)  else: as guard
+        short    serial o in 3: serial d in min(10 - o*4, 4): S(o*4 + d)
 
-    Requires: a constant extent; for overlap, at least a block, and iterations that may be done
-    twice. A loop of one iteration stays a loop.
+    Requires: a constant extent, but for short, which takes one digit; for overlap, at least a
+    block, and iterations that may be done twice. A loop of one iteration stays a loop.
     """
     pairs = digits_of(digits)
     sizes = [size for _, size in pairs]
@@ -188,7 +189,8 @@ def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
         extent = loop.var.extent
         blocks, parts = Var(outer, -(-extent // block)), [Var(*pair) for pair in pairs]
         start = mul(blocks, block)
-        if not isinstance(loop.extent, int) or tail not in TAILS:
+        varies = not isinstance(loop.extent, int)
+        if tail not in TAILS or (varies and tail != "short") or (tail == "short" and parts[1:]):
             raise ScheduleError(f"split {var}: {tail}, an extent of {loop.extent}")
         if extent % block and (tail == "exact" or (tail == "overlap" and extent < block)):
             raise ScheduleError(f"split {var}: {extent} iterations in blocks of {block}: {tail}")
@@ -197,7 +199,10 @@ def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
         index = add(start, flatten(parts, sizes))
         inside = substitute_body(loop.body, {loop.var: index})
         whole = _nest(parts, inside)
-        if extent % block == 0 or tail == "overlap":
+        if tail == "short" and (varies or extent % block):
+            left = minimum(sub(add(loop.extent), start), Literal(block))
+            whole = (For(parts[0], left, "serial", inside),)
+        if (extent % block == 0 and not varies) or tail in ("overlap", "short"):
             return (For(blocks, blocks.extent, loop.kind, whole),)
         last = _nest(parts, (If(less(index, extent), inside),))
         if tail == "peel" and extent > block:

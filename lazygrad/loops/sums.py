@@ -1,66 +1,127 @@
-"""Primitives for sums: in blocks that are added up, and in memory for what follows them."""
+"""Primitives for partial sums, and the blocks that keep long sums accurate: cascade summation.
+
+    acc = 0                                acc = 0
+    serial k in 4096: acc += x[k]    ->    serial k_c in 256:
+                                               acc_part = 0
+                                               serial k_d in 16: acc_part += x[k_c*16 + k_d]
+                                               acc += acc_part
+
+Each term that is added to a number is rounded to the last place of the sum so far: the error grows
+with the count of terms n, and in blocks of blocks only with log n. The blocks depend on shapes
+alone, and so does the result.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import ceil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
 
-from ..dtypes import float32
 from ..errors import ScheduleError
-from ..expr import Array, Literal, Load, Var
-from ..index import add, at_least, less, minimum, mod, sub
-from .ir import Accumulate, Alloc, Body, For, If, Store, statements
-from .ir.rebuild import map_bodies, peel, rename_array
-from .primitives import primitive, reorder, split
+from ..expr import Array, Expr, Literal, Load
+from ..graph.ir import identity
+from ..index import add, at_least, less
+from ..targets import Machine
+from .cpu.traffic import window
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, bodies, statements
+from .ir.rebuild import (
+    body_loads,
+    loads,
+    map_bodies,
+    names_in,
+    rename_array,
+    replace_arrays,
+    variables,
+)
+from .primitives import Schedule, at_loop, primitive, split
 
-LONGEST_SUM = 64  # blocks whose sums are added one after another
-GROUP = 16  # such blocks, or groups of them, that are added up first where there are more
+# --------------------------------------------------------------------------- primitives
+
+
+def partial_sum(
+    total: Array, op: str, part: Array, loops: Sequence[For], index: Expr, place: Expr
+) -> tuple[Body, Body]:
+    """What makes a partial sum, and what adds it to the total.
+
+    Element `place` of the part belongs to element `index` of the total; both follow from the
+    `loops`, outermost first.
+    """
+    empty = Store(part, place, Literal(identity(op, part.dtype), part.dtype))
+    whole = Accumulate(total, index, op, Load(part, place))
+    return (Alloc(part), _inside(loops, empty)), (_inside(loops, whole),)
+
+
+def _inside(loops: Sequence[For], stmt: Stmt) -> Stmt:
+    for loop in reversed(loops):
+        stmt = replace(loop, body=(stmt,))
+    return stmt
 
 
 @primitive
-def rfactor(body: Body, var: str, outer: str, *digits: str) -> Body:
-    """A sum in blocks: each block of a summed loop is summed by itself, then added to the others.
+def rfactor(body: Body, var: str) -> Body:
+    """Each iteration of a loop adds up its terms by themselves, and then adds that to the totals.
 
-        acc = 0;  serial k in 64: acc += a[k];  out = f(acc)    rfactor k c d:16
-        ->
-        local part
-        serial c in 4:
-            acc = 0;  serial d in 16: acc += a[c*16 + d]
-            if c < 1: part = acc  else: part += acc
-            if c >= 3: out = f(part)
-
-    So the loop over blocks can go outside of the loops around the sum (`reorder`). Where the nest
-    has more summed loops, that over blocks becomes the outermost.
+    serial c in 4: serial d in 16: acc += a[c*16 + d]    rfactor c
+    ->  serial c in 4: part = 0;  serial d in 16: part += a[c*16 + d];  acc += part
     """
+    names = names_in(body, Array)
+    shared = _has_items(body)
     done = False
 
-    def visit(body: Body) -> Body:
+    def change(loop: For) -> Body:
         nonlocal done
-        for at, stmt in enumerate(body):
-            loops, _ = peel((stmt,))
-            if all(loop.var.name != var for loop in loops):
-                continue
-            if any(s.array.scope == "register" for s in body[:at] if isinstance(s, Alloc)):
-                done = True
-                return _in_blocks(body[:at], (stmt,), body[at + 1 :], (var, outer, *digits))
-        return tuple(map_bodies(stmt, visit) for stmt in body)
+        sums = sums_over(loop, shared)
+        done = done or bool(sums)
+        before: Body = ()
+        after: Body = ()
+        parts: dict[Array, Array] = {}
+        for total, place in sums.items():
+            parts[total] = part = replace(total, name=names.new(f"{total.name}_part"))
+            made, added = partial_sum(total, "sum", part, place.loops, place.index, place.index)
+            before, after = (*before, *made), (*after, *added)
+        inside = replace_arrays(loop.body, {a: (part, lambda i: i) for a, part in parts.items()})
+        return (replace(loop, body=(*before, *inside, *after)),)
 
-    body = visit(body)
+    body = at_loop(body, var, change)
     if not done:
-        raise ScheduleError(f"rfactor {var}: no sum over {var} in a register")
+        raise ScheduleError(f"rfactor {var}: no sum over {var}")
     return body
 
 
-def _in_blocks(before: Body, sums: Body, after: Body, loop: tuple[str, ...]) -> Body:
-    var, outer, *digits = loop
-    sums = split(sums, var, "exact", outer, *digits)
-    loops, _ = peel(sums)
-    names = [x.var.name for x in loops]
-    (blocks,) = reorder(sums, outer, *(name for name in names if name != outer))
-    assert isinstance(blocks, For)
-    (acc,) = {s.array for s in statements(sums) if isinstance(s, Accumulate)}
-    parts, rest = _added(blocks.var, 1, acc, rename_array(after, acc, _TOTAL, lambda i: i))
-    return (*map(Alloc, parts), replace(blocks, body=(*before, *blocks.body, *rest)))
+@primitive
+def perfect(body: Body, var: str) -> Body:
+    """What stands before and after a loop goes into its first and its last iteration, so that the
+    nest around it is perfect, and `reorder` can take the loop outside. Registers that are made
+    before the loop become memory.
+
+    acc = 0;  serial c in 4: acc += S(c);  T    perfect c
+    ->  serial c in 4: { if c < 1: acc = S(c) else: acc += S(c);  if c >= 3: T }
+    """
+    for at, stmt in enumerate(body):
+        if isinstance(stmt, For) and stmt.var.name == var:
+            made = [s.array for s in body[:at] if isinstance(s, Alloc)]
+            before = tuple(s for s in body[:at] if not isinstance(s, Alloc))
+            last = at_least(add(stmt.var, 1), stmt.extent)
+            after = (If(last, body[at + 1 :]),) if body[at + 1 :] else ()
+            inside = (*_begun(before, stmt), *after)
+            whole: Body = (*map(Alloc, made), replace(stmt, body=inside))
+            for old in made:
+                whole = rename_array(whole, old, replace(old, scope="local"), lambda i: i)
+            return whole
+    return tuple(map_bodies(stmt, lambda inside: perfect(inside, var)) for stmt in body)
+
+
+def _begun(before: Body, loop: For) -> Body:
+    """A loop's body after the statements before it, in the first iteration; that stores the first
+    term of a sum that begins with nothing."""
+    first, inside = less(loop.var, 1), loop.body
+    match (*before[-1:], *inside[-1:]):
+        case (Store(value=Literal(value=0)) as zero, Accumulate(op="sum") as term):
+            if (zero.array, zero.index) == (term.array, term.index):
+                start = Store(term.array, term.index, term.value)
+                before, inside = before[:-1], (*inside[:-1], If(first, (start,), (term,)))
+    return (If(first, before), *inside) if before else inside
 
 
 @primitive
@@ -80,25 +141,147 @@ def spill_sums(body: Body) -> Body:
     return tuple(map_bodies(stmt, spill_sums) for stmt in body)
 
 
-_TOTAL = Array("total", float32, 1, "local")  # stands for the sum of all blocks
+# --------------------------------------------------------------------------- sums over a loop
 
 
-def _added(block: Var, size: int, term: Array, after: Body) -> tuple[list[Array], Body]:
-    """What adds the sums of `size` blocks each to a part of their own, and then continues; where
-    the blocks are very many, groups of them are added up first. The arrays of the parts, too."""
-    last = ceil(block.extent / size) <= LONGEST_SUM
-    group = block.extent if last else GROUP * size
-    name = "part" if size == 1 else f"{term.name}_of_part"
-    part, zero = Array(name, term.dtype, 1, "local"), Literal(0)
-    if last:
-        more: list[Array] = []
-        rest = rename_array(after, _TOTAL, part, lambda i: i)
-    else:
-        more, rest = _added(block, group, part, after)
-    within, total = mod(block, group), Load(term, zero)
-    end = minimum(add(sub(block, within), group), Literal(block.extent))
-    first = Store(part, zero, total), Accumulate(part, zero, "sum", total)
-    return [part, *more], (
-        If(less(within, size), first[:1], first[1:]),
-        If(at_least(add(block, 1), end), rest),
-    )
+@dataclass(frozen=True)
+class Place:
+    """The elements of an accumulator that a loop adds to: its index in loops inside of that."""
+
+    loops: tuple[For, ...]
+    index: Expr
+
+    @property
+    def count(self) -> int:
+        """How many elements they are, for one work-item."""
+        return prod(loop.var.extent for loop in self.loops if loop.kind != "workitem")
+
+
+def sums_over(loop: For, shared: bool) -> dict[Array, Place]:
+    """The accumulators from outside of a loop with which it does nothing but add to them.
+
+    `shared`: local memory is that of several work-items, and no accumulator.
+    """
+    places: dict[Array, dict[Place, None]] = {}
+    other = {x.array for x in body_loads((loop,))}
+    for stmt, around in _with_loops((loop,), ()):
+        match stmt:
+            case Accumulate(array, index, "sum"):
+                own = (x for x in around[1:] if _is_kept(x, index))
+                places.setdefault(array, {})[Place(tuple(own), index)] = None
+            case Accumulate() | Store() | Alloc():
+                other.add(stmt.array)
+    scopes = ("register",) if shared else ("register", "local")
+    found: dict[Array, Place] = {}
+    for array, ways in places.items():
+        whole = [place for place in ways if place.count == array.size]
+        if array.scope in scopes and array not in other and (whole or len(ways) == 1):
+            found[array] = (whole or list(ways))[0]
+    return found
+
+
+def _is_kept(loop: For, index: Expr) -> bool:
+    return loop.kind == "workitem" or loop.var in variables(index)
+
+
+def _with_loops(body: Body, around: tuple[For, ...]) -> Iterable[tuple[Stmt, tuple[For, ...]]]:
+    """Every statement of a body with the loops around it, each of an empty body."""
+    for stmt in body:
+        yield stmt, around
+        inner = (*around, replace(stmt, body=())) if isinstance(stmt, For) else around
+        for inside in bodies(stmt):
+            yield from _with_loops(inside, inner)
+
+
+def _has_items(body: Body) -> bool:
+    return any(isinstance(s, For) and s.kind == "workitem" for s in statements(body))
+
+
+# --------------------------------------------------------------------------- long sums
+
+_Terms = Mapping[tuple[Array, Expr], int]  # terms that an element gets, one after another
+
+
+def cascade(s: Schedule, machine: Machine) -> None:
+    """Add up in blocks all sums of floats that have too many terms, one after another.
+
+    Ensures: equal values, sums in another order.
+    """
+    while (found := _first_long(s.body, machine)) is not None:
+        name, size = found
+        if size > 1:
+            s.do(split, name, "short", f"{name}_c", f"{name}_d:{size}")
+            name = f"{name}_c"
+        s.do(rfactor, name)
+
+
+def _first_long(body: Body, machine: Machine) -> tuple[str, int] | None:
+    """An innermost loop that adds up too many terms, and how many iterations make a block."""
+    limits, shared = machine.thresholds, _has_items(body)
+    for loop in reversed(list(statements(body))):
+        if not (isinstance(loop, For) and loop.kind == "serial"):
+            continue
+        terms = _terms(loop.body)
+        repeated = _repeated(terms, loop)
+        if max(repeated.values(), default=0) <= limits.sum_terms:
+            continue
+        # A tile of sums uses what it reads several times, and leaves no registers for the sums of
+        # all blocks: each block reloads and stores them.
+        longest, block = limits.tile_terms, limits.tile_block
+        if _reads_each_term(loop):  # memory takes the time
+            longest, block = limits.sum_terms, limits.sum_block
+        sums = [a for a in sums_over(loop, shared) if a.dtype.is_float]
+        ones = [terms[key] for key, n in repeated.items() if n > longest and key[0] in sums]
+        if ones:
+            return loop.var.name, _size(loop.var.extent, block // max(ones))
+    return None
+
+
+def _size(extent: int, most: int) -> int:
+    """How many iterations make a block: a divisor of their number, if there is one near `most`."""
+    exact = (n for n in range(most, most // 2, -1) if extent % n == 0)
+    return next(exact, max(1, most))
+
+
+@lru_cache(maxsize=1 << 12)
+def _terms(body: Body) -> _Terms:
+    """The terms that a body adds to each element of what it does not make itself."""
+    total: dict[tuple[Array, Expr], int] = {}
+    for stmt in body:
+        found: Iterable[tuple[tuple[Array, Expr], int]] = ()
+        match stmt:
+            case Accumulate(array, index, "sum"):
+                found = (((array, index), 1),)
+            case For():
+                found = _repeated(_terms(stmt.body), stmt).items()
+            case If():
+                found = (*_terms(stmt.body).items(), *_terms(stmt.otherwise).items())
+        for key, count in found:
+            total[key] = total.get(key, 0) + count
+    ended = {s.array for s in body if isinstance(s, Alloc)}
+    return {key: n for key, n in total.items() if key[0] not in ended}
+
+
+def _repeated(terms: _Terms, loop: For) -> _Terms:
+    """The terms of all iterations of a loop: an element that the loop moves gets those of one, and
+    work-items, and lanes, have sums of their own."""
+    if loop.kind not in ("serial", "unroll"):
+        return terms
+    return {
+        (array, index): count if loop.var in variables(index) else count * loop.var.extent
+        for (array, index), count in terms.items()
+    }
+
+
+def _reads_each_term(loop: For) -> bool:
+    """Whether a loop reads as many values from memory as it adds up, or more; of what is written
+    out, each copy counts."""
+    reads: dict[Load, int] = {}
+    sums = 0
+    for stmt, around in _with_loops((loop,), ()):
+        if isinstance(stmt, Accumulate):
+            copies = {x.var: x.var.extent for x in around if x.kind == "unroll"}
+            found = [x for x in loads(stmt.value) if x.array.scope in ("global", "local")]
+            reads.update((x, window(x, False, copies) // x.dtype.itemsize) for x in found)
+            sums += prod(copies.values()) if found else 0
+    return sum(reads.values()) >= sums

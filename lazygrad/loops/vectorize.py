@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..dtypes import int64
-from ..expr import Bitcast, Broadcast, Cast, Expr, Literal, Load, Op, Ramp, Var, walk
+from ..expr import Bitcast, Broadcast, Cast, Expr, Literal, Load, Op, Ramp, ReduceLanes, Var, walk
 from ..index import add, linear, mul
 from .ir import Accumulate, Body, For, Let, Stmt, Store
 from .ir.rebuild import map_bodies, rewrite_body, variables
@@ -21,7 +21,8 @@ def vectorize(body: Body) -> Body:
     """Replace every vector loop by wide statements.
 
     Requires: a vector loop holds single statements or further unroll and vector loops, as `sink`
-    leaves them. Ensures: no vector loop is left.
+    leaves them. Ensures: no vector loop is left; what all lanes add to one element is added up
+    among them first.
     """
 
     def widened(stmt: Stmt) -> Body | None:
@@ -44,6 +45,9 @@ def _widen_body(body: Body, var: Var) -> Body:
                 value = widen(stmt.value, var, memo)
                 if index.lanes > 1 and value.lanes == 1:
                     value = Broadcast(value, index.lanes)
+                elif isinstance(stmt, Accumulate) and index.lanes == 1 < value.lanes:
+                    assert guard is stmt.guard, "lanes that are added up have no guards"
+                    value = ReduceLanes(stmt.op, value)
                 wide = replace(stmt, index=index, value=value, guard=guard)
                 if isinstance(wide, Accumulate) and wide.needed is not None:
                     one = var not in variables(wide.needed)  # answer for all lanes

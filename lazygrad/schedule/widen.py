@@ -3,7 +3,7 @@
     scatter(x, values)  ->  cast(scatter(cast(x, float64), cast(values, float64)), float32)
 
 Which values meet is known only when the kernel runs. So these sums cannot be split into blocks as
-others are (cascade.py), and n float32 added one after another may cost n / 2 units of the last
+others are (loops/sums.py), and n float32 added one after another may cost n / 2 units of the last
 place.
 """
 

@@ -25,7 +25,7 @@ from ..ir.rebuild import body_loads, stride
 from ..lanes import lanes
 from ..pack import stage
 from ..primitives import Schedule, bind, loops_of, reorder, sink, split
-from ..sums import rfactor, spill_sums
+from ..sums import perfect, rfactor, spill_sums
 from .plan import Tiling
 from .traffic import window
 
@@ -33,6 +33,8 @@ A_SHARE = 1 / 2  # of L2 for a block of the broadcast operand
 B_SHARE = 1 / 2  # of L2 for a block of the other operand, where that leaves L3
 ROWS_SHARE = 5 / 8  # of L2 for what a block of rows reads of that, and its partial sums
 LONGEST_EPILOGUE = 256  # instructions after a tile's sums that are written out: LLVM takes long
+LONGEST_SUM = 64  # blocks whose sums are added one after another
+GROUP = 16  # such blocks that are added up first where there are more
 B_BYTES = 4 << 20  # of L3 for the other operand, packed whole
 
 
@@ -47,10 +49,7 @@ def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> Non
     sums: list[str] = []
     if plan.sum_block is not None:
         var, count = plan.sum_block
-        block = f"{var.name}_c"
-        sums.append(block)
-        size = f"{var.name}_d:{var.extent // count}"
-        s.do(rfactor, var.name, block, size)
+        sums = _in_blocks(s, var, count)
     elif plan.lanes is None and _written_out(s, plan) > LONGEST_EPILOGUE:
         s.do(spill_sums)
     if plan.lanes is not None:
@@ -70,6 +69,23 @@ def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> Non
     _Blocks(s, plan, [*tasks, *both], sums, columns, rows, c.once, machine.l2_bytes).make()
     if tasks:
         s.do(bind, tasks[0], "parallel")
+
+
+def _in_blocks(s: Schedule, var: Var, count: int) -> list[str]:
+    """A summed loop in blocks that can go outside of the tiles; the names of the loops over them:
+    where there are many blocks, groups of them are added up by themselves."""
+    block = f"{var.name}_c"
+    s.do(split, var.name, "exact", block, f"{var.name}_d:{var.extent // count}")
+    s.do(rfactor, block)
+    sums = [block]
+    while s.loop(sums[0]).extent > LONGEST_SUM:
+        block = sums[0]
+        s.do(split, block, "short", f"{block}_c", f"{block}_d:{GROUP}")
+        sums[:1] = f"{block}_c", f"{block}_d"
+        s.do(rfactor, sums[0])
+    for name in sums:
+        s.do(perfect, name)
+    return sums
 
 
 def _written_out(s: Schedule, plan: Tiling) -> float:
@@ -142,10 +158,10 @@ class _Blocks:
         self.loops = loops_of(s.body)
         named = {*outside, *sums, *columns, *rows}
         self.inner = [v for name, v in self.loops.items() if name not in named]
-        # of the first level: the others are seldom touched
-        sizes = [x.array for x in statements(s.body) if isinstance(x, Alloc)]
-        parts = [array for array in sizes if array.name == "part"]
-        self.partial_bytes = sum(array.size * array.dtype.itemsize for array in parts[:1])
+        made = [x.array for x in statements(s.body) if isinstance(x, Alloc)] if sums else []
+        partial = [array for array in made if array.scope == "local"]
+        # of the innermost level: the others are seldom touched
+        self.partial_bytes = sum(array.size * array.dtype.itemsize for array in partial[-1:])
 
     def make(self) -> None:
         """Carry out all of it."""

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from lazygrad.dtypes import DType, float32, float64, int32
+from lazygrad.errors import ScheduleError
 from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, less, mul
-from lazygrad.loops import cascade as blocks
-from lazygrad.loops.cascade import cascade
-from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, show
+from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
+from lazygrad.loops.plans import replay
+from lazygrad.loops.primitives import Schedule, split
+from lazygrad.loops.sums import cascade, perfect, rfactor
 from lazygrad.targets import THRESHOLDS, Machine
 from tests.loops.passes import transform
 
@@ -44,9 +46,16 @@ def reduction(
     return Function("f", (out, x), 1, body)
 
 
+def cascaded(body: Body, machine: Machine) -> Body:
+    """The loops with long sums in blocks."""
+    s = Schedule(body)
+    cascade(s, machine)
+    return s.body
+
+
 def in_blocks(function: Function, machine: Machine) -> Function:
-    """The function after the pass, which must be legal."""
-    made = Function("f", function.arguments, function.outputs, cascade(function.body, machine))
+    """The function with long sums in blocks, which must be legal."""
+    made = replace(function, body=cascaded(function.body, machine))
     verify(made)
     return made
 
@@ -65,14 +74,14 @@ def test_text(cpu: Machine) -> None:
 f(out out: float32[1], x: float32[4096]):
     register acc: float32[1]
     acc[0] = 0.0:float32
-    register acc_part: float32[1]
-    register acc_part_1: float32[1]
-    serial k0_b_b in 16:
+    serial k0_c_c in 16:
+        register acc_part_1: float32[1]
         acc_part_1[0] = 0.0:float32
-        serial k0_b_p in 16:
+        serial k0_c_d in 16:
+            register acc_part: float32[1]
             acc_part[0] = 0.0:float32
-            serial k0_p in 16:
-                acc_part[0] += x[(((k0_b_b * 256) + (k0_b_p * 16)) + k0_p)]
+            serial k0_d in 16:
+                acc_part[0] += x[(((k0_c_c * 256) + (k0_c_d * 16)) + k0_d)]
             acc_part_1[0] += acc_part[0]
         acc[0] += acc_part_1[0]
     out[0] = acc[0]
@@ -87,7 +96,7 @@ def test_every_term_counts_once(extents: list[int], cpu: Machine) -> None:
     function = in_blocks(reduction(extents, float64, start=3), cpu)
     x = np.random.default_rng(0).integers(-100, 100, extents).astype(np.float64)
     assert run(function, x) == x.sum() + 3
-    assert cascade(function.body, cpu) == function.body  # nothing is left to do
+    assert cascaded(function.body, cpu) == function.body  # nothing is left to do
 
 
 @pytest.mark.parametrize("machine", ["cpu", "gpu"])
@@ -111,7 +120,7 @@ def test_the_error_is_a_few_units(machine: str, request: pytest.FixtureRequest) 
     ids=["short", "whole numbers", "maximum", "product"],
 )
 def test_what_gains_nothing_stays(function: Function, cpu: Machine) -> None:
-    assert cascade(function.body, cpu) == function.body
+    assert cascaded(function.body, cpu) == function.body
 
 
 def test_a_sum_that_is_read_meanwhile_stays(cpu: Machine) -> None:
@@ -122,7 +131,7 @@ def test_a_sum_that_is_read_meanwhile_stays(cpu: Machine) -> None:
         Store(acc, ZERO, Literal(0, float32)),
         *nest([k], (Accumulate(acc, ZERO, "sum", Load(x, k)), Store(out, k, Load(acc, ZERO)))),
     )
-    assert cascade(body, cpu) == body
+    assert cascaded(body, cpu) == body
 
 
 def test_sums_under_a_condition(cpu: Machine) -> None:
@@ -142,9 +151,8 @@ def test_kernels_of_every_form(
     any_sample: Any, machine: str, request: pytest.FixtureRequest, monkeypatch: Any
 ) -> None:
     """With limits so low that nearly every sum is long."""
-    monkeypatch.setattr(blocks, "READ", blocks._Limits(3, 2))
     for target in THRESHOLDS:
-        low = replace(THRESHOLDS[target], tile_terms=3, tile_block=2)
+        low = replace(THRESHOLDS[target], sum_terms=3, sum_block=2, tile_terms=3, tile_block=2)
         monkeypatch.setitem(THRESHOLDS, target, low)
     facts = request.getfixturevalue(machine)
     scratch = 0 if facts.gpu else None
@@ -153,7 +161,6 @@ def test_kernels_of_every_form(
     made = transform(function, any_sample.kernel.kinds, facts, seen.__setitem__)
     any_sample.agrees(made)
     verify(made, final=True, unrolled=True)
-    assert cascade(made.body, facts) == made.body  # nothing is left to do
 
 
 def test_beside_a_sum_that_must_stay(cpu: Machine) -> None:
@@ -174,4 +181,34 @@ def test_beside_a_sum_that_must_stay(cpu: Machine) -> None:
     evaluate(made, arrays)
     assert arrays["total"][0] == 5000
     assert (arrays["out"] == np.arange(1, 5001)).all()
-    assert any(isinstance(s, Alloc) and s.array.name.startswith("two_part") for s in made.body)
+    names = {s.array.name for s in statements(made.body) if isinstance(s, Alloc)}
+    assert "two_part" in names
+    assert "one_part" not in names
+
+
+def test_a_plan_can_be_replayed(cpu: Machine) -> None:
+    function = reduction([7, 4100])
+    s = Schedule(function.body)
+    cascade(s, cpu)
+    assert replay(function, "\n".join(s.plan)).body == s.body
+
+
+def test_blocks_that_go_outside_begin_and_end_with_what_stood_beside_their_loop() -> None:
+    function = reduction([6])
+    blocks = rfactor(split(function.body, "k0", "exact", "c", "d:3"), "c")
+    body = perfect(blocks, "c")
+    (alloc, loop) = body
+    assert alloc == Alloc(Array("acc", float32, 1, "local"))
+    assert isinstance(loop, For)
+    added, end = loop.body[-2:]
+    assert isinstance(added, If)
+    assert [type(s) for s in (*added.body, *added.otherwise)] == [Store, Accumulate]
+    assert isinstance(end, If)
+    assert [type(s) for s in end.body] == [Store]
+    x = np.arange(6, dtype=np.float32)
+    assert run(replace(function, body=body), x) == x.sum()
+
+
+def test_a_loop_without_a_sum_is_told() -> None:
+    with pytest.raises(ScheduleError, match="rfactor k0: no sum over k0"):
+        rfactor(reduction([9], op="max").body, "k0")
