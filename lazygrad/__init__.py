@@ -71,6 +71,7 @@ from .tensor import Tensor
 
 if TYPE_CHECKING:
     from . import autograd, cuda, func, linalg, nn, transforms, utils
+    from .functions import special
     from .helpers import GlobalCounters
     from .linalg import (
         cholesky,
@@ -142,6 +143,7 @@ __all__ = [
     "save",
     "short",
     "slogdet",
+    "special",
     "transforms",
     "uint16",
     "uint32",
@@ -157,7 +159,8 @@ __all__ += functions.__all__
 _MODULES = {
     **{name: f".{name}" for name in ("autograd", "compile", "cuda", "func", "helpers", "linalg",
                                      "nn", "transforms", "utils")},
-    "optim": ".nn.optim", "amp": ".nn.amp", "mps": ".cuda", "xpu": ".cuda",
+    "special": ".functions.special", "optim": ".nn.optim", "amp": ".nn.amp", "mps": ".cuda",
+    "xpu": ".cuda",
 }  # fmt: skip
 """What is imported when it is first used: some by the name that PyTorch has for it."""
 _ELSEWHERE = {

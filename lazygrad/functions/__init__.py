@@ -5,14 +5,18 @@ Names, arguments and meaning are PyTorch's; those of the array API standard are 
 
     methods   the methods of Tensor that are functions too
     forms     what is no method, or takes its arguments in another order
+    numeric   differences, integrals, distances, windows
+    special   `lazygrad.special`, which is imported when it is used
 
     lazygrad.exp(lazygrad.zeros(2)).tolist() == [1.0, 1.0]
 """
 
-from . import forms, methods
+from . import forms, methods, numeric
 from .forms import *  # noqa: F403
 from .methods import *  # noqa: F403
+from .numeric import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += methods.__all__
 __all__ += forms.__all__
+__all__ += numeric.__all__

@@ -176,6 +176,11 @@ def pow(input: Any, exponent: Any) -> Tensor:
     raise TypeError(f"pow: one of the two is a tensor, not {input!r:.60} and {exponent!r:.60}")
 
 
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The derivative of order n of `digamma`; the order comes first, as in PyTorch."""
+    return input.polygamma(n)
+
+
 def where(condition: Tensor, x: Any = None, y: Any = None) -> Any:
     """x where the condition holds, else y; of the condition alone, the indices of where it holds,
     one vector an axis.
@@ -396,7 +401,7 @@ __all__ = [
     "cartesian_prod", "combinations", "device", "e", "enable_grad", "expand_dims", "finfo",
     "get_default_dtype", "iinfo", "inf", "inference_mode", "is_floating_point",
     "is_grad_enabled", "is_tensor", "isdtype", "logspace", "matrix_transpose", "nan", "newaxis",
-    "no_grad", "normal", "numel", "permute_dims", "pi", "pow", "promote_types", "randint",
-    "result_type", "scalar_tensor", "set_default_dtype", "set_grad_enabled", "tensor",
-    "tril_indices", "triu_indices", "unique_values", "vecdot", "where",
+    "no_grad", "normal", "numel", "permute_dims", "pi", "polygamma", "pow", "promote_types",
+    "randint", "result_type", "scalar_tensor", "set_default_dtype", "set_grad_enabled",
+    "tensor", "tril_indices", "triu_indices", "unique_values", "vecdot", "where",
 ]  # fmt: skip

@@ -120,6 +120,7 @@ ceil = _of_tensor(Tensor.ceil)
 cos = _of_tensor(Tensor.cos)
 cosh = _of_tensor(Tensor.cosh)
 deg2rad = _of_tensor(Tensor.deg2rad)
+digamma = _of_tensor(Tensor.digamma)
 erf = _of_tensor(Tensor.erf)
 erfc = _of_tensor(Tensor.erfc)
 erfinv = _of_tensor(Tensor.erfinv)
@@ -130,12 +131,20 @@ fix = _of_tensor(Tensor.trunc)
 floor = _of_tensor(Tensor.floor)
 frac = _of_tensor(Tensor.frac)
 hypot = _of_tensor(Tensor.hypot)
+i0 = _of_tensor(Tensor.i0)
+isneginf = _of_tensor(Tensor.isneginf)
+isposinf = _of_tensor(Tensor.isposinf)
+isreal = _of_tensor(Tensor.isreal)
+ldexp = _of_tensor(Tensor.ldexp)
+lgamma = _of_tensor(Tensor.lgamma)
 log = _of_tensor(Tensor.log)
 log10 = _of_tensor(Tensor.log10)
 log1p = _of_tensor(Tensor.log1p)
 log2 = _of_tensor(Tensor.log2)
 logaddexp = _of_tensor(Tensor.logaddexp)
+logaddexp2 = _of_tensor(Tensor.logaddexp2)
 logit = _of_tensor(Tensor.logit)
+mvlgamma = _of_tensor(Tensor.mvlgamma)
 rad2deg = _of_tensor(Tensor.rad2deg)
 round = _of_tensor(Tensor.round)
 rsqrt = _of_tensor(Tensor.rsqrt)
@@ -183,10 +192,14 @@ signbit = _of_tensor(Tensor.signbit)
 
 # ------------------------------------------------------------ shapes
 
+adjoint = _of_tensor(Tensor.adjoint)
 broadcast_to = _of_tensor(Tensor.expand)
 chunk = _of_tensor(Tensor.chunk)
+clone = _of_tensor(Tensor.clone)
+detach = _of_tensor(Tensor.detach)
 diag = _of_tensor(Tensor.diag)
 diag_embed = _of_tensor(Tensor.diag_embed)
+diagflat = _of_tensor(Tensor.diagflat)
 diagonal = _of_tensor(Tensor.diagonal)
 diff = _of_tensor(Tensor.diff)
 dsplit = _of_tensor(Tensor.dsplit)
@@ -206,6 +219,7 @@ roll = _of_tensor(Tensor.roll)
 rot90 = _of_tensor(Tensor.rot90)
 select = _of_tensor(Tensor.select)
 split = _of_tensor(Tensor.split)
+split_with_sizes = _of_tensor(Tensor.split_with_sizes)
 squeeze = _of_tensor(Tensor.squeeze)
 swapaxes = _of_tensor(Tensor.transpose)
 swapdims = _of_tensor(Tensor.transpose)
@@ -272,7 +286,11 @@ argsort = _of_tensor(Tensor.argsort)
 argwhere = _of_tensor(Tensor.argwhere)
 bincount = _of_tensor(Tensor.bincount)
 bucketize = _of_tensor(Tensor.bucketize)
+corrcoef = _of_tensor(Tensor.corrcoef)
+cov = _of_tensor(Tensor.cov)
+diagonal_scatter = _of_tensor(Tensor.diagonal_scatter)
 gather = _of_tensor(Tensor.gather)
+gcd = _of_tensor(Tensor.gcd)
 histc = _of_tensor(Tensor.histc)
 index_add = _of_tensor(Tensor.index_add)
 index_copy = _of_tensor(Tensor.index_copy)
@@ -280,13 +298,20 @@ index_fill = _of_tensor(Tensor.index_fill)
 index_put = _of_tensor(Tensor.index_put)
 index_select = _of_tensor(Tensor.index_select)
 kthvalue = _of_tensor(Tensor.kthvalue)
+lcm = _of_tensor(Tensor.lcm)
+masked_scatter = _of_tensor(Tensor.masked_scatter)
 masked_select = _of_tensor(Tensor.masked_select)
 msort = _of_tensor(Tensor.msort)
+nanquantile = _of_tensor(Tensor.nanquantile)
 nonzero = _of_tensor(Tensor.nonzero)
+put = _of_tensor(Tensor.put)
+renorm = _of_tensor(Tensor.renorm)
 scatter = _of_tensor(Tensor.scatter)
 scatter_add = _of_tensor(Tensor.scatter_add)
 scatter_reduce = _of_tensor(Tensor.scatter_reduce)
 searchsorted = _of_tensor(Tensor.searchsorted)
+select_scatter = _of_tensor(Tensor.select_scatter)
+slice_scatter = _of_tensor(Tensor.slice_scatter)
 sort = _of_tensor(Tensor.sort)
 take = _of_tensor(Tensor.take)
 take_along_dim = _of_tensor(Tensor.take_along_dim)
@@ -296,13 +321,16 @@ unique_consecutive = _of_tensor(Tensor.unique_consecutive)
 
 # ------------------------------------------------------------ products
 
+addbmm = _of_tensor(Tensor.addbmm)
 addmm = _of_tensor(Tensor.addmm)
 addmv = _of_tensor(Tensor.addmv)
+addr = _of_tensor(Tensor.addr)
 baddbmm = _of_tensor(Tensor.baddbmm)
 bmm = _of_tensor(Tensor.bmm)
 cross = _of_tensor(Tensor.cross)
 dot = _of_tensor(Tensor.dot)
 einsum = Tensor.einsum
+ger = _of_tensor(Tensor.ger)
 inner = _of_tensor(Tensor.inner)
 kron = _of_tensor(Tensor.kron)
 matmul = _of_tensor(Tensor.matmul)
@@ -311,6 +339,7 @@ mv = _of_tensor(Tensor.mv)
 outer = _of_tensor(Tensor.outer)
 tensordot = _of_tensor(Tensor.tensordot)
 trace = _of_tensor(Tensor.trace)
+vdot = _of_tensor(Tensor.vdot)
 
 # ------------------------------------------------------------ networks
 
@@ -334,38 +363,42 @@ selu = _of_tensor(Tensor.selu)
 softmax = _of_tensor(Tensor.softmax)
 
 __all__ = [
-    "abs", "absolute", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "addmv", "all",
-    "allclose", "amax", "amin", "aminmax", "any", "arange", "arccos", "arccosh", "arcsin",
-    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere",
-    "asin", "asinh", "atan", "atan2", "atanh", "baddbmm", "bernoulli", "bincount",
-    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
-    "bitwise_xor", "bmm", "broadcast_to", "bucketize", "cat", "ceil", "celu", "chunk", "clamp",
-    "clamp_max", "clamp_min", "clip", "column_stack", "concat", "concatenate", "conv1d",
-    "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "copysign",
-    "cos", "cosh", "cosine_similarity", "count_nonzero", "cross", "cummax", "cummin", "cumprod",
-    "cumsum", "deg2rad", "diag", "diag_embed", "diagonal", "diff", "dist", "div", "divide",
-    "dot", "dropout", "dsplit", "dstack", "einsum", "empty", "empty_like", "eq", "equal", "erf",
-    "erfc", "erfinv", "exp", "exp2", "expm1", "eye", "fix", "flatten", "flip", "fliplr",
-    "flipud", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac",
-    "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "get_rng_state",
-    "greater", "greater_equal", "gt", "heaviside", "histc", "hsplit", "hstack", "hypot",
-    "index_add", "index_copy", "index_fill", "index_put", "index_select", "inner", "isclose",
-    "isfinite", "isin", "isinf", "isnan", "kron", "kthvalue", "layer_norm", "le", "lerp",
-    "less", "less_equal", "linspace", "log", "log10", "log1p", "log2", "log_softmax",
-    "logaddexp", "logcumsumexp", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logit", "logsumexp", "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max",
-    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "mode", "moveaxis",
-    "movedim", "msort", "mul", "multinomial", "multiply", "mv", "nan_to_num", "nanmean",
-    "nanmedian", "nansum", "narrow", "ne", "neg", "negative", "nonzero", "norm", "not_equal",
-    "ones", "ones_like", "outer", "permute", "pixel_shuffle", "pixel_unshuffle", "positive",
-    "prelu", "prod", "quantile", "rad2deg", "rand", "rand_like", "randn", "randn_like",
-    "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape",
-    "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "scatter",
-    "scatter_add", "scatter_reduce", "searchsorted", "select", "selu", "set_rng_state", "sgn",
-    "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "softmax", "sort", "split", "sqrt",
+    "abs", "absolute", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv",
+    "addr", "adjoint", "all", "allclose", "amax", "amin", "aminmax", "any", "arange", "arccos",
+    "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
+    "argsort", "argwhere", "asin", "asinh", "atan", "atan2", "atanh", "baddbmm", "bernoulli",
+    "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "bmm", "broadcast_to", "bucketize", "cat", "ceil",
+    "celu", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack",
+    "concat", "concatenate", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "copysign", "corrcoef", "cos", "cosh",
+    "cosine_similarity", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod",
+    "cumsum", "deg2rad", "detach", "diag", "diag_embed", "diagflat", "diagonal",
+    "diagonal_scatter", "diff", "digamma", "dist", "div", "divide", "dot", "dropout", "dsplit",
+    "dstack", "einsum", "empty", "empty_like", "eq", "equal", "erf", "erfc", "erfinv", "exp",
+    "exp2", "expm1", "eye", "fix", "flatten", "flip", "fliplr", "flipud", "float_power",
+    "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "from_dlpack", "from_numpy",
+    "full", "full_like", "gather", "gcd", "ge", "ger", "get_rng_state", "greater",
+    "greater_equal", "gt", "heaviside", "histc", "hsplit", "hstack", "hypot", "i0", "index_add",
+    "index_copy", "index_fill", "index_put", "index_select", "inner", "isclose", "isfinite",
+    "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "kron", "kthvalue",
+    "layer_norm", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "lgamma", "linspace",
+    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logsumexp", "lt",
+    "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "max", "maximum",
+    "mean", "median", "meshgrid", "min", "minimum", "mm", "mode", "moveaxis", "movedim",
+    "msort", "mul", "multinomial", "multiply", "mv", "mvlgamma", "nan_to_num", "nanmean",
+    "nanmedian", "nanquantile", "nansum", "narrow", "ne", "neg", "negative", "nonzero", "norm",
+    "not_equal", "ones", "ones_like", "outer", "permute", "pixel_shuffle", "pixel_unshuffle",
+    "positive", "prelu", "prod", "put", "quantile", "rad2deg", "rand", "rand_like", "randn",
+    "randn_like", "randperm", "ravel", "reciprocal", "relu", "remainder", "renorm",
+    "repeat_interleave", "reshape", "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt",
+    "rsub", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "select",
+    "select_scatter", "selu", "set_rng_state", "sgn", "sigmoid", "sign", "signbit", "sin",
+    "sinc", "sinh", "slice_scatter", "softmax", "sort", "split", "split_with_sizes", "sqrt",
     "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "swapaxes",
     "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor_split", "tensordot",
     "tile", "topk", "trace", "transpose", "tril", "triu", "true_divide", "trunc", "unbind",
-    "unflatten", "unique", "unique_consecutive", "unsqueeze", "var", "var_mean", "vsplit",
-    "vstack", "xlogy", "zeros", "zeros_like",
+    "unflatten", "unique", "unique_consecutive", "unsqueeze", "var", "var_mean", "vdot",
+    "vsplit", "vstack", "xlogy", "zeros", "zeros_like",
 ]  # fmt: skip

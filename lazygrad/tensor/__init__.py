@@ -20,7 +20,8 @@ The themes stand in files of their own, each building on those before it:
     sets         unique, searchsorted, bincount, ...
     random       Threefry, and distributions from it;  mode: training or evaluation
     contraction  matmul, einsum, attention;  convolution;  pooling;  resampling
-    losses       cross entropy and others;  inplace: what changes a tensor
+    losses       cross entropy and others;  special: gamma and Bessel functions
+    numeric      covariances, parts written and others;  inplace: what changes a tensor
     protocols    NumPy's functions of tensors, DLPack, the array API;  numpy_forms
     examples     what vmap tells those who draw random numbers, or call the host
 """

@@ -14,32 +14,33 @@ from ..dtypes import float32, float64, int64
 from ..errors import ShapeError
 from ..graph.ir import Detach
 from .core import Number, Operand, TensorCore
-from .losses import Losses
+from .numeric import Numeric
 from .operands import broadcast_node, check_fits, number
 from .random import takes_generator, verify_probabilities
 
 FORMS = [
-    "abs", "absolute", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "addmv", "arccos",
-    "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan",
-    "atan2", "atanh", "baddbmm", "bitwise_and", "bitwise_left_shift", "bitwise_not",
-    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "celu", "clamp", "clamp_max",
-    "clamp_min", "clip", "copysign", "cos", "cosh", "cumprod", "cumsum", "deg2rad", "div",
-    "divide", "elu", "eq", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix", "floor",
-    "floor_divide", "fmod", "frac", "ge", "greater", "greater_equal", "gt", "hardtanh", "hypot",
-    "index_add", "index_copy", "index_fill", "le", "leaky_relu", "lerp", "less", "less_equal",
-    "log", "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logit", "lt", "masked_fill", "mul", "multiply", "nan_to_num", "ne", "neg", "negative",
-    "not_equal", "pow", "rad2deg", "reciprocal", "relu", "relu6", "remainder", "round", "rsqrt",
-    "scatter", "scatter_add", "scatter_reduce", "selu", "sgn", "sigmoid", "sign", "sin", "sinc",
-    "sinh", "sqrt", "square", "sub", "subtract", "tan", "tanh", "threshold", "tril", "triu",
-    "true_divide", "trunc", "xlogy",
+    "abs", "absolute", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv",
+    "addr", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin",
+    "asinh", "atan", "atan2", "atanh", "baddbmm", "bitwise_and", "bitwise_left_shift",
+    "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil", "celu", "clamp",
+    "clamp_max", "clamp_min", "clip", "copysign", "cos", "cosh", "cumprod", "cumsum", "deg2rad",
+    "digamma", "div", "divide", "elu", "eq", "erf", "erfc", "erfinv", "exp", "exp2", "expm1",
+    "fix", "floor", "floor_divide", "fmod", "frac", "gcd", "ge", "greater", "greater_equal",
+    "gt", "hardtanh", "hypot", "i0", "index_add", "index_copy", "index_fill", "lcm", "ldexp",
+    "le", "leaky_relu", "lerp", "less", "less_equal", "lgamma", "log", "log10", "log1p", "log2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "lt", "masked_fill",
+    "masked_scatter", "mul", "multiply", "mvlgamma", "nan_to_num", "ne", "neg", "negative",
+    "not_equal", "polygamma", "pow", "put", "rad2deg", "reciprocal", "relu", "relu6",
+    "remainder", "renorm", "round", "rsqrt", "scatter", "scatter_add", "scatter_reduce", "selu",
+    "sgn", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square", "sub", "subtract", "tan",
+    "tanh", "threshold", "tril", "triu", "true_divide", "trunc", "xlogy",
 ]  # fmt: skip
 """The operations that have a form in place, as in PyTorch."""
 SHAPES = ["squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze"]
 """Those whose form in place changes the shape: no element moves, and views stay as they are."""
 
 
-class InPlace(Losses):
+class InPlace(Numeric):
     """The forms in place that are no operation's, and random numbers."""
 
     __slots__ = ()

@@ -60,6 +60,7 @@ PLACES: dict[str, str | Function] = {
     "nn.functional.embedding": lambda weight, index, **named: lazygrad.nn.functional.embedding(
         index, weight, **named
     ),
+    "polygamma": lambda x, n: x.polygamma(n),
     "einsum": lambda tensors, formula: Tensor.einsum(formula, *tensors),
     "stack": lambda tensors, *args, **named: Tensor.stack(tensors, *args, **named),
 }
@@ -81,7 +82,7 @@ signs are free (`test_linalg.py` has them); and casts."""
 
 def function_of(name: str) -> Function | None:
     """What computes an operation of PyTorch here; None where nothing does."""
-    place = PLACES.get(name)
+    place = PLACES.get(name) or PLACES.get(op_db()[name].name)
     if callable(place):
         return place
     path = (place or op_db()[name].name).split(".")

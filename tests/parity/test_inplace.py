@@ -18,7 +18,10 @@ BINARY = [
     "lt", "le", "gt", "ge", "less", "less_equal", "greater", "greater_equal", "not_equal",
     "logical_and", "logical_or", "logical_xor",
 ]  # fmt: skip
-BITS = ["bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"]
+BITS = [
+    "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift", "gcd",
+    "lcm",
+]  # fmt: skip
 INDEX = np.array([[0, 1, 0], [1, 0, 1]])
 OTHERS: dict[str, tuple[Any, ...]] = {
     "addcdiv": ("y", "z"), "addcmul": ("y", "z"), "clamp": (-0.5, 0.5), "clip": (-0.5, 0.5),
@@ -28,7 +31,11 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "masked_fill": (np.array([[True, False, True]] * 2), 2.0),
     "scatter": (0, INDEX, "y"), "scatter_add": (0, INDEX, "y"),
     "scatter_reduce": (0, INDEX, "y", "amax"), "addmm": ("y", np.eye(3, dtype=np.float32)),
-    "logit": (0.1,),
+    "logit": (0.1,), "mvlgamma": (1,), "polygamma": (2,), "renorm": (2.0, 0, 0.5), "ldexp": ("y",),
+    "masked_scatter": (np.array([[True, False, True]] * 2), "y"),
+    "put": (np.array([[0, 2, 4], [1, 3, 5]]), "y"),
+    "addr": (np.ones(2, np.float32), np.ones(3, np.float32)),
+    "addbmm": (np.ones((2, 2, 2), np.float32), np.ones((2, 2, 3), np.float32)),
 }  # fmt: skip
 FUNCTIONAL = {"celu", "elu", "hardtanh", "leaky_relu", "relu6", "selu", "threshold"}
 
@@ -49,7 +56,7 @@ def test_a_form_in_place_writes_what_its_operation_gives(
 ) -> None:
     if name in ("addmv", "baddbmm"):
         pytest.skip("as addmm, of other ranks")
-    is_whole = name.startswith("bitwise")
+    is_whole = name in BITS or name == "bitwise_not"
     values = rng.integers(1, 9, (4, 3)) if is_whole else rng.random((4, 3)).astype(np.float32)
     if name in ("acosh", "arccosh"):
         values += 1
