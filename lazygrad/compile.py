@@ -47,7 +47,7 @@ from .graph.constants import VaryingConstants
 from .graph.gradient import cotangents
 from .graph.ir import Buffer, Const, Contiguous, Detach, InRange, Node, Reshape, topological
 from .graph.structure import Key, Slot, Structure
-from .loops.heuristics import plan_count
+from .loops.heuristics import best_plans, is_plan_for
 from .loops.ir import Function, digest
 from .loops.lower import Lowered
 from .loops.lower.canonical import canonical
@@ -59,7 +59,7 @@ from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
-from .runtime.tune import TRIED, fastest
+from .runtime.tune import TRIED, fastest, remembered
 from .schedule.ir import Kernel, MemoryPlan, Schedule
 from .schedule.join import Piece, pieces
 from .schedule.place import place
@@ -298,24 +298,31 @@ def _new_launch(
     at = At(device.machine, kinds=kernel.kinds)
     lowered: Lowered = _through("kernel", Lowered(kernel, overwritten), at, stages)
     function = lowered.function
-    count = min(plan_count(function, at), TRIED) if config.TUNE and config.OPT else 1
-    if count > 1:
-        ways = [replace(at, rank=rank) for rank in range(count)]
-        keys = [_key(function, way) for way in ways]
-        quiet = stages.unwatched()
-
-        def finished(n: int) -> Launch:
-            return _finished(function, keys[n], ways[n], device, quiet)
-
-        best = fastest(keys, finished, device).key
-        at = ways[keys.index(best)] if best in keys else at
+    if config.TUNE and config.OPT:
+        at = replace(at, plan=_tuned(function, at, device, stages.unwatched()))
     launch = _finished(function, _key(function, at), at, device, stages)
     return replace(launch, offsets=lowered.offsets)
 
 
+def _tuned(function: Function, at: At, device: BackendDevice, quiet: Stages) -> str:
+    """The plan of a lowered function that takes the least time, where there are several: found on
+    disk, or measured."""
+    key = f"{digest(function)} {at.kinds} {at.machine}"
+    known = remembered(key)
+    if known is not None and is_plan_for(function, known):
+        return known
+
+    def finished(plan: str) -> Launch:
+        way = replace(at, plan=plan)
+        return _finished(function, _key(function, way), way, device, quiet)
+
+    plans = best_plans(function, at, TRIED)
+    return fastest(key, plans, finished, device) if len(plans) > 1 else ""
+
+
 def _key(function: Function, at: At) -> str:
     """What tells the code of a lowered function from all other on the same device."""
-    settings = f"{at.kinds} {at.machine} {at.rank} {config.OPT}"
+    settings = f"{at.kinds} {at.machine} {at.plan} {config.OPT}"
     return f"{digest(function)} {settings} {source_digest()}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -21,6 +22,7 @@ from .graph.verify import verify as verify_graph
 from .loops.ir import Function
 from .loops.ir.verify import verify as verify_loops
 from .loops.lower import Lowered
+from .loops.plans import steps
 from .pipeline import Pass, present_in
 from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
@@ -147,8 +149,22 @@ class Stages:
                 raise fault(stage, error, value if before is None else before) from error
         if not self.watchers or final or value is before or value == before:
             return
-        for watcher in self.watchers:
-            watcher.saw(stage, shown)
+        for name, each in _in_steps(stage, shown, before):
+            for watcher in self.watchers:
+                watcher.saw(name, each)
+
+
+def _in_steps(stage: str, value: Any, before: Any) -> Iterable[tuple[str, Any]]:
+    """A stage as it is shown: the loops that a plan makes, after each of the plan's lines."""
+    planned = isinstance(value, Function) and isinstance(before, Function)
+    if not (planned and value.plan and not before.plan):
+        return ((stage, value),)
+    shown = steps(before, value.plan)
+    return ((line.split()[0], _with_line(made, line)) for line, made in shown if line)
+
+
+def _with_line(made: Function, line: str) -> Function:
+    return replace(made, comment=f"{made.comment}\n{line}".strip())
 
 
 def fault(stage: str, error: Exception, value: Any) -> CompilerError:

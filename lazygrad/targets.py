@@ -114,11 +114,11 @@ class At:
     """What a pass may know besides its input: where the result is to run, and how.
 
     `donated` names for an output the leaf whose memory it may take over. `kinds` are the kinds of a
-    kernel's loop nests: one, or that of each part of a chain. `rank` says which of the plans of a
-    contraction to take; the best by the cost model is 0.
+    kernel's loop nests: one, or that of each part of a chain. `plan` are the lines of the plan to
+    carry out; empty where the cost model chooses one.
     """
 
     machine: Machine
     donated: Mapping[Any, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
-    rank: int = 0
+    plan: str = ""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..errors import ScheduleError
 from ..targets import At
 from .contraction import recognise
 from .cpu.parallelize import parallelize
 from .cpu.plan import ranked_plans
 from .ir import Function
-from .plans import schedule
+from .plans import replay, schedule
 from .split import split_divided
 
 
@@ -23,7 +24,9 @@ def tile(function: Function, at: At) -> Function:
     Requires: serial loops without divisions. Ensures: vector and unroll loops innermost; the tasks
     of a contraction are a parallel loop, workgroup loops outermost.
     """
-    return schedule(function, at.kinds, at.machine, at.rank)
+    if at.plan:
+        return replay(function, at.plan)
+    return schedule(function, at.kinds, at.machine)
 
 
 def share(function: Function, at: At) -> Function:
@@ -35,9 +38,22 @@ def share(function: Function, at: At) -> Function:
     return replace(function, body=parallelize(function.body, tasks))
 
 
-def plan_count(function: Function, at: At) -> int:
-    """How many plans there are for a lowered kernel; 1 where there is nothing to choose."""
+def best_plans(function: Function, at: At, count: int) -> list[str]:
+    """The plans of a lowered kernel that the cost model thinks best, at most `count`; none where
+    there is nothing to choose."""
     if at.kinds != ("contraction",) or at.machine.gpu:
-        return 1
-    found = recognise(split_divided(function.body))
-    return 1 if found is None else max(1, len(ranked_plans(found, at.machine)))
+        return []
+    digits = replace(function, body=split_divided(function.body))
+    found = recognise(digits.body)
+    ranks = range(min(count, len(ranked_plans(found, at.machine)))) if found else ()
+    plans = [schedule(digits, at.kinds, at.machine, rank).plan for rank in ranks]
+    return list(dict.fromkeys("\n".join(plan) for plan in plans))
+
+
+def is_plan_for(function: Function, plan: str) -> bool:
+    """Whether a plan can be carried out on a lowered kernel."""
+    try:
+        replay(function, plan)
+    except ScheduleError:
+        return False
+    return True

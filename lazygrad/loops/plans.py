@@ -6,7 +6,7 @@ products cpu/plan.py and cpu/contract.py, or gpu/contract.py; for all else rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ..errors import ScheduleError
@@ -29,7 +29,8 @@ from .sums import cascade
 def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: int = 0) -> Function:
     """The function with its loops scheduled for a machine, with the plan and the reasons for it.
 
-    `kinds` and `rank` are as in targets.At. Requires: `split_divided` has run.
+    `kinds` are as in targets.At; of the plans of a contraction, `rank` 0 is the best by the cost
+    model. Requires: `split_divided` has run.
     """
     reasons: list[str] = []
     if len(kinds) == 1:
@@ -39,7 +40,7 @@ def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: i
     own = replace(machine, cores=1)  # threads share the loops around the parts
     plan: list[str] = []
 
-    def part(body: Body, number: int) -> Body:
+    def part(number: int, body: Body) -> Body:
         s = Schedule(body)
         reasons.append(_choose(s, kinds[number], own, 0))
         plan.extend((f"part {number}", *s.plan))
@@ -57,37 +58,48 @@ def replay(function: Function, plan: str) -> Function:
 
     Raises ScheduleError for a line that is no primitive, or that the loops do not allow.
     """
-    body = split_divided(function.body)
-    parts: dict[int, list[str]] = {}
+    *_, (_, made) = steps(function, plan.splitlines())
     lines = [line.strip() for line in plan.splitlines() if line.strip()]
-    current = parts.setdefault(-1, [])
-    for line in lines:
+    return replace(made, plan=tuple(lines), reasons=("replayed",))
+
+
+def steps(function: Function, plan: Sequence[str]) -> Iterator[tuple[str, Function]]:
+    """Each line of a plan, with the function after it; raises as `replay` does."""
+    body = split_divided(function.body)
+    bodies: dict[int, Body] = {}
+    if any(line.strip().startswith("part ") for line in plan):
+        _in_parts(body, bodies.setdefault)
+    parts = {number: Schedule(each) for number, each in (bodies or {0: body}).items()}
+    current = 0
+
+    def whole() -> Body:
+        if not bodies:
+            return parts[0].done()
+        return _in_parts(body, lambda number, _: parts[number].done())
+
+    yield "", replace(function, body=whole())
+    for line in filter(None, map(str.strip, plan)):
         if line.startswith("part "):
-            current = parts.setdefault(int(line.removeprefix("part ")), [])
-        else:
-            current.append(line)
-    if len(parts) == 1:
-        body = _carried_out(body, current)
-    else:
-        body = _in_parts(body, lambda body, number: _carried_out(body, parts.get(number, [])))
-    return replace(function, body=body, plan=tuple(lines), reasons=("replayed",))
+            current = int(line.removeprefix("part "))
+            continue
+        if current not in parts:
+            raise ScheduleError(f"{line}: there is no part {current}")
+        _carry_out(parts[current], line)
+        yield line, replace(function, body=whole())
 
 
-def _carried_out(body: Body, lines: Sequence[str]) -> Body:
-    s = Schedule(body)
-    for line in lines:
-        name, *words = line.split()
-        primitive = PRIMITIVES.get(name)
-        if primitive is None:
-            raise ScheduleError(f"{line}: {name} is none of {', '.join(PRIMITIVES)}")
-        try:
-            s.do(primitive, *(int(word) if word.isdigit() else word for word in words))
-        except TypeError as error:
-            raise ScheduleError(f"{line}: {error}") from error
-    return s.done()
+def _carry_out(s: Schedule, line: str) -> None:
+    name, *words = line.split()
+    primitive = PRIMITIVES.get(name)
+    if primitive is None:
+        raise ScheduleError(f"{line}: {name} is none of {', '.join(PRIMITIVES)}")
+    try:
+        s.do(primitive, *(int(word) if word.isdigit() else word for word in words))
+    except TypeError as error:
+        raise ScheduleError(f"{line}: {error}") from error
 
 
-def _in_parts(body: Body, change: Callable[[Body, int], Body]) -> Body:
+def _in_parts(body: Body, change: Callable[[int, Body], Body]) -> Body:
     """The parts of a chain changed one by one, by their numbers; their arrays get names of their
     own."""
     loops, inside = peel(body)
@@ -95,9 +107,9 @@ def _in_parts(body: Body, change: Callable[[Body, int], Body]) -> Body:
     number = 0
     for stmt in inside:
         if isinstance(stmt, For):
-            result += apart(change((stmt,), number), tuple(result))
+            result += apart(change(number, (stmt,)), tuple(result))
         elif isinstance(stmt, If):
-            result.append(replace(stmt, body=apart(change(stmt.body, number), tuple(result))))
+            result.append(replace(stmt, body=apart(change(number, stmt.body), tuple(result))))
         else:
             result.append(stmt)
         number += isinstance(stmt, (For, If))

@@ -21,31 +21,32 @@ SECONDS = 0.02  # for one candidate in a round
 
 @cache
 def _cache() -> DiskCache:
-    return DiskCache("tune")
+    return DiskCache("plans")
 
 
-def fastest(keys: Sequence[str], make: Callable[[int], Launch], device: Device) -> Launch:
-    """Of launches that compute the same, the one whose code takes the least time, on memory full of
-    zeros; which one is found on disk where another process has measured the same.
+def remembered(key: str) -> str | None:
+    """The plan that was the fastest for a key, in this process or another."""
+    found = _cache().get(key)
+    return None if found is None else found.decode()
 
-    `make` gives the launch with the key of a number. Requires: keys tell launches apart on any
-    machine. Raises OutOfMemoryError.
+
+def fastest(key: str, plans: Sequence[str], make: Callable[[str], Launch], device: Device) -> str:
+    """The plan whose code takes the least time, on memory full of zeros; it is remembered on disk.
+
+    `make` gives the launch of a plan; all compute the same. Requires: the key tells what is
+    computed, and where. Raises OutOfMemoryError.
     """
-    key = "\n".join(keys)
-    known = _cache().get(key)
-    if known is not None and int(known) < len(keys):
-        return make(int(known))
-    candidates = [make(n) for n in range(len(keys))]
+    candidates = [make(plan) for plan in plans]
     times = _times(candidates, device)
     best = times.index(min(times))
-    _cache().put(key, str(best).encode())
+    _cache().put(key, plans[best].encode())
     if config.DEBUG:
         print(
             f"tuned {candidates[0].function.name}: plan {best + 1} of {len(times)}, "
             f"{times[best] * 1e6:.1f} us instead of {times[0] * 1e6:.1f}",
             file=sys.stderr,
         )
-    return candidates[best]
+    return plans[best]
 
 
 def _times(candidates: Sequence[Launch], device: Device) -> list[float]:

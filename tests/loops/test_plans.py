@@ -13,7 +13,7 @@ from lazygrad.errors import ScheduleError
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.chain import chain
 from lazygrad.loops.lower import lower
-from lazygrad.loops.plans import replay, schedule
+from lazygrad.loops.plans import replay, schedule, steps
 from lazygrad.loops.split import split_divided
 from lazygrad.schedule.fuse import fuse
 from lazygrad.targets import Machine
@@ -29,6 +29,17 @@ def test_a_plan_replayed_gives_equal_loops(any_sample: Any, machine: Machine) ->
     again = replay(function, "\n".join(made.plan))
     assert again.body == made.body
     assert again.plan == made.plan
+
+
+def test_every_line_of_a_plan_keeps_values(sample: Any) -> None:
+    matmul = sample("matmul")
+    digits = replace(matmul.function, body=split_divided(matmul.function.body))
+    made = schedule(digits, matmul.kernel.kinds, CPU)
+    shown = list(steps(digits, made.plan))
+    assert [line for line, _ in shown] == ["", *made.plan]
+    assert shown[-1][1].body == made.body
+    for _, function in shown:
+        matmul.agrees(function)
 
 
 def test_a_long_epilogue_is_a_line_of_the_plan() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor, config
+from lazygrad import compile as compiler
 from lazygrad.backends.base import Launch
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array
@@ -56,24 +57,42 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 FUNCTION = Function("f", (Array("out0", float32, 4), Array("in0", float32, 8)), 1, ())
 
 
-def fastest(device: Any, *keys: str) -> str:
-    """The key of the launch that is chosen among those with these keys."""
-    return tune.fastest(keys, lambda n: Launch(FUNCTION, (), key=keys[n]), device).key
+def fastest(device: Any, *plans: str) -> str:
+    """The plan that is chosen among these."""
+    return tune.fastest("f", plans, lambda plan: Launch(FUNCTION, (), key=plan), device)
 
 
 def test_the_fastest_is_chosen_and_remembered() -> None:
     device = Stopwatch()
+    assert tune.remembered("f") is None
     assert fastest(device, "3", "1", "2") == "1"
     assert device.compiled == ["3", "1", "2"]
-    again = Stopwatch()
-    assert fastest(again, "3", "1", "2") == "1"
-    assert not again.compiled
+    assert tune.remembered("f") == "1"
 
 
-def test_other_candidates_are_measured() -> None:
-    device = Stopwatch()
-    fastest(device, "3", "1")
-    assert fastest(device, "3", "1", "0.5") == "0.5"
+@pytest.mark.parametrize(
+    ("size", "plan", "measured"),
+    [
+        (64, "merge_nest i0\nsplit i0 exact i0_o i0_i:4", False),
+        (60, "split i9 exact o i:4", True),
+    ],
+    ids=["of another list of candidates", "for other loops"],
+)
+def test_a_plan_on_disk_is_carried_out_if_it_can_be(
+    size: int, plan: str, measured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = []
+
+    def first(key: str, plans: Sequence[str], *_: Any) -> str:
+        chosen.append(plans[0])
+        return plans[0]
+
+    monkeypatch.setattr(compiler, "remembered", lambda key: plan)
+    monkeypatch.setattr(compiler, "fastest", first)
+    a, b = (Tensor(np.ones((size, size), np.float32), device="CPU").realize() for _ in range(2))
+    with config.override(TUNE=1):
+        np.testing.assert_array_equal((a @ b).numpy(), np.full((size, size), size))
+    assert bool(chosen) is measured
 
 
 @pytest.mark.parametrize("shape", [(96, 64, 80), (33, 129, 17)])
