@@ -27,8 +27,10 @@ passes fail, or that no code can be written for, gets the loops that `lower` mad
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
@@ -166,11 +168,24 @@ def _loaded_or_compiled(
         plan = saved.load(key) if on_disk else None
         if plan is None:
             slots, abstract = _over_slots(outputs, leaves, arguments)
-            with compiling():
+            with compiling(), without_collections():
                 plan = compile_graph(abstract, slots, donations, stages)
             if on_disk and not stages.has_left_out:
                 saved.save(key, plan)
     return plan
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Pause Python's search for garbage in cycles: the compiler makes many objects, few of which
+    are in cycles, and each search looks at all objects of the process."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _over_slots(

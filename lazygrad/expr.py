@@ -62,14 +62,16 @@ _BITS = struct.Struct("<d").pack
 class Expr(Interned):
     """A scalar or vector value. See the module's grammar.
 
-    `mentions` has the variables, locals and arrays that occur in it.
+    `mentions` has the variables, locals and arrays that occur in it; `has_loads` says whether any
+    of these is an array.
     """
 
-    __slots__ = ("dtype", "lanes", "mentions", "operands")
+    __slots__ = ("dtype", "has_loads", "lanes", "mentions", "operands")
     dtype: DType
     lanes: int
     operands: tuple[Expr, ...]
     mentions: frozenset[Expr | Array]
+    has_loads: bool
 
     def _set(
         self,
@@ -79,16 +81,19 @@ class Expr(Interned):
         own: Expr | Array | None = None,
     ) -> None:
         """Set what follows from the fields; `own` is what is mentioned here."""
-        set_derived(self, "dtype", dtype)
-        set_derived(self, "lanes", lanes)
-        set_derived(self, "operands", operands)
         mentions = _NOTHING if own is None else frozenset((own,))
+        has_loads = type(own) is Array
         for operand in operands:
             if not mentions:
                 mentions = operand.mentions
             elif not mentions >= operand.mentions:
                 mentions = mentions | operand.mentions
+            has_loads = has_loads or operand.has_loads
+        set_derived(self, "dtype", dtype)
+        set_derived(self, "lanes", lanes)
+        set_derived(self, "operands", operands)
         set_derived(self, "mentions", mentions)
+        set_derived(self, "has_loads", has_loads)
 
     def with_operands(self, operands: tuple[Expr, ...]) -> Expr:
         """The same expression on other operands."""
@@ -96,6 +101,8 @@ class Expr(Interned):
             return self
         if type(self) is Op:
             return Op(self.op, operands)
+        if type(self) is Load:
+            return Load(self.array, *operands)
         remaining = iter(operands)
         values = [getattr(self, name) for name in self._fields]
         return type(self)(
@@ -114,6 +121,15 @@ class Expr(Interned):
 
 
 T = TypeVar("T")
+
+
+def _most_lanes(operands: tuple[Expr, ...]) -> int:
+    """The lanes of operands of which scalars are broadcast."""
+    lanes = 1
+    for operand in operands:
+        if operand.lanes > lanes:
+            lanes = operand.lanes
+    return lanes
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -181,7 +197,7 @@ class Op(Expr):
     args: tuple[Expr, ...]
 
     def _derive(self) -> None:
-        lanes = max(arg.lanes for arg in self.args)
+        lanes = _most_lanes(self.args)
         dtype = bool_ if self.op in COMPARISONS else self.args[-1].dtype
         self._set(dtype, lanes, self.args)
 
@@ -215,7 +231,7 @@ class Load(Expr):
 
     def _derive(self) -> None:
         operands = (self.index,) if self.guard is None else (self.index, self.guard)
-        lanes = max(operand.lanes for operand in operands)
+        lanes = _most_lanes(operands)
         self._set(self.array.dtype, lanes, operands, self.array)
 
 

@@ -180,18 +180,33 @@ def _text(e: Expr) -> str:
 
 @lru_cache(maxsize=1 << 17)
 def _from_linear(constant: int, terms: tuple[tuple[Expr, int], ...]) -> Expr:
-    current = dict(terms)
-    while (rejoined := _rejoin(current)) is not None:
-        constant, current = constant + rejoined[0], dict(rejoined[1])
+    """The expression in normal form, from a constant and multiples of atoms, each atom once."""
+    if any(isinstance(atom, Op) and atom.op == "mod" for atom, _ in terms):
+        current = dict(terms)
+        while (rejoined := _rejoin(current)) is not None:
+            constant, current = constant + rejoined[0], dict(rejoined[1])
+        terms = tuple(current.items())
+    total = _sum_of_multiples(terms)
+    if total is None:
+        return Literal(constant)
+    return total if constant == 0 else Op("add", (total, Literal(constant)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _sum_of_multiples(terms: tuple[tuple[Expr, int], ...]) -> Expr | None:
+    """The sum of multiples of atoms; sums that differ by a constant share it."""
     # Largest steps first, as an address is written by hand; the text breaks ties reproducibly.
-    ordered = sorted(current.items(), key=lambda t: (-abs(t[1]), _text(t[0])))
+    ordered = sorted(terms, key=lambda t: (-abs(t[1]), _text(t[0]))) if len(terms) > 1 else terms
     result: Expr | None = None
     for atom, k in ordered:
-        term = atom if k == 1 else Op("mul", (atom, Literal(k)))
+        term = atom if k == 1 else _multiple(atom, k)
         result = term if result is None else Op("add", (result, term))
-    if result is None:
-        return Literal(constant)
-    return result if constant == 0 else Op("add", (result, Literal(constant)))
+    return result
+
+
+@lru_cache(maxsize=1 << 15)
+def _multiple(atom: Expr, k: int) -> Expr:
+    return Op("mul", (atom, Literal(k)))
 
 
 def add(*terms: Index) -> Expr:
@@ -450,30 +465,41 @@ def substitute(e: Expr, values: Mapping[Expr, Expr], memo: dict[Expr, Expr] | No
     """
     if not all(isinstance(x, (Var, Local)) for x in values):
         return rewrite(e, lambda x: values.get(x) or normalize(x), memo)
-    memo = {} if memo is None else memo
-    stack = [e]
-    while stack:
-        top = stack[-1]
-        if top in memo:
-            stack.pop()
-        elif top.mentions.isdisjoint(values):
-            memo[stack.pop()] = top
-        elif (value := values.get(top)) is not None:
-            memo[stack.pop()] = value
-        else:
+    return Substitution(values, memo).of(e)
+
+
+class Substitution:
+    """Replaces variables and locals, of which each expression is looked into once."""
+
+    def __init__(self, values: Mapping[Expr, Expr], memo: dict[Expr, Expr] | None = None) -> None:
+        self.replaced = frozenset(values)
+        self.memo = {} if memo is None else memo
+        self.memo.update(values)
+
+    def of(self, e: Expr) -> Expr:
+        """The expression after the substitution, with indices in normal form."""
+        replaced, memo = self.replaced, self.memo
+        if e.mentions.isdisjoint(replaced):
+            return e
+        stack = [e]
+        while stack:
+            top = stack[-1]
+            if top in memo:
+                stack.pop()
+                continue
             total = _sum(top)
             parts = top.operands if total is None else [atom for atom, _ in total[1]]
-            missing = [x for x in parts if x not in memo]
+            missing = [x for x in parts if x not in memo and not x.mentions.isdisjoint(replaced)]
             if missing:
                 stack += missing
             else:
                 memo[stack.pop()] = _substituted(top, total, memo)
-    return memo[e]
+        return memo[e]
 
 
 def _sum(e: Expr) -> Linear | None:
     """The terms of a sum of indices; None for what is no sum."""
-    is_sum = isinstance(e, Op) and e.op in ("add", "sub", "mul") and e.dtype is int64
+    is_sum = type(e) is Op and e.op in ("add", "sub", "mul") and e.dtype is int64
     if not is_sum or e.lanes != 1 or is_data(e):
         return None
     terms = linear(e)
@@ -483,11 +509,15 @@ def _sum(e: Expr) -> Linear | None:
 def _substituted(e: Expr, total: Linear | None, memo: Mapping[Expr, Expr]) -> Expr:
     """e with the new operands, or of a sum the new terms, that are in `memo`."""
     if total is None:
-        return normalize(e.with_operands(tuple([memo[x] for x in e.operands])))
+        return normalize(e.with_operands(tuple([memo.get(x, x) for x in e.operands])))
     constant, terms = total
     found: dict[Expr, int] = {}
     for old, k in terms:
-        more, atoms = linear(memo[old])
+        new = memo.get(old)
+        if new is None:
+            found[old] = found.get(old, 0) + k
+            continue
+        more, atoms = linear(new)
         constant += k * more
         for atom, n in atoms:
             found[atom] = found.get(atom, 0) + k * n

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
 import subprocess
 import sys
@@ -546,3 +548,24 @@ def test_too_large_a_tensor_is_told_without_the_way_through_the_compiler() -> No
         inside = [f for f in files if "/backends/" in f or "/runtime/" in f or "/compile.py" in f]
         assert __file__ in files
         assert not inside
+
+
+def test_garbage_is_not_searched_for_while_something_is_compiled() -> None:
+    searched: list[bool] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        searched.append(phase == "start")
+
+    gc.callbacks.append(note)
+    try:
+        with lazygrad.compile.without_collections():
+            kept = [[n] for n in range(10_000)]
+            during = list(searched)
+        assert not during
+        assert gc.isenabled()
+        with contextlib.suppress(ValueError), lazygrad.compile.without_collections():
+            raise ValueError
+        assert gc.isenabled()
+    finally:
+        gc.callbacks.remove(note)
+    assert len(kept) == 10_000

@@ -5,8 +5,6 @@ unroll i in 2:  acc[i] += a[i] * b    ->    acc[0] += a[0] * b;  acc[1] += a[1] 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ..expr import Expr, Literal, Local, Var
 from .ir import Body, For, Let, Stmt, statements
 from .ir.rebuild import Names, names_in, rewrite_body, substitute_body
@@ -23,18 +21,19 @@ def unroll(body: Body) -> Body:
     def written_out(stmt: Stmt) -> Body | None:
         match stmt:
             case For(var, int() as extent, "unroll", inside):
-                return tuple(s for n in range(extent) for s in _copy(inside, var, n, names))
+                return _copies(inside, var, extent, names)
         return None
 
     return rewrite_body(body, written_out)
 
 
-def _copy(body: Body, var: Var, n: int, names: Names) -> Iterator[Stmt]:
-    """The statements of one iteration."""
-    values: dict[Expr, Expr] = {var: Literal(n)}
-    if n > 0:
-        for stmt in statements(body):
-            if isinstance(stmt, Let):
-                old = stmt.local
-                values[old] = Local(names.new(old.name), old.dtype, old.lanes)
-    yield from substitute_body(body, values)
+def _copies(body: Body, var: Var, extent: int, names: Names) -> Body:
+    """The statements of all iterations, one iteration after another."""
+    named = [stmt.local for stmt in statements(body) if isinstance(stmt, Let)]
+    result: Body = ()
+    for n in range(extent):
+        values: dict[Expr, Expr] = {var: Literal(n)}
+        if n > 0:
+            values |= {old: Local(names.new(old.name), old.dtype, old.lanes) for old in named}
+        result += substitute_body(body, values)
+    return result

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..dtypes import int64
-from ..expr import Bitcast, Broadcast, Cast, Expr, Literal, Load, Op, Ramp, ReduceLanes, Var, walk
+from ..expr import Bitcast, Broadcast, Cast, Expr, Load, Op, Ramp, ReduceLanes, Var, rewrite
 from ..index import add, linear, mul
 from .ir import Accumulate, Body, For, Let, Stmt, Store
 from .ir.rebuild import map_bodies, rewrite_body, variables
@@ -63,38 +63,22 @@ def _widen_body(body: Body, var: Var) -> Body:
 def widen(e: Expr, var: Var, memo: dict[Expr, Expr] | None = None) -> Expr:
     """e for all values of var at once: a vector where e depends on var, else e itself."""
 
-    def visit(old: Expr, operands: tuple[Expr, ...]) -> Expr:
-        if old is var:
-            return Ramp(Literal(0), 1, var.extent)
-        if all(new is x for new, x in zip(operands, old.operands, strict=True)):
-            return old
-        match old:
-            case Op() if old.dtype == int64:
-                return _widen_index(old, operands, var)
-            case Op(op=op):
-                return Op(op, operands)
-            case Cast(dtype_=dtype):
-                return Cast(operands[0], dtype)
-            case Bitcast(dtype_=dtype):
-                return Bitcast(operands[0], dtype)
-            case Load(array=array):
-                return Load(array, *operands)
-        raise TypeError(f"{type(old).__name__} cannot be widened")
+    def known(x: Expr) -> Expr | None:
+        return _ramp(x, var) if var in x.mentions else x
 
-    return walk(e, visit, memo)
+    def checked(x: Expr) -> None:
+        if not isinstance(x, (Op, Cast, Bitcast, Load)):
+            raise TypeError(f"{type(x).__name__} cannot be widened")
+
+    return rewrite(e, checked, memo, known)
 
 
-def _widen_index(old: Expr, operands: tuple[Expr, ...], var: Var) -> Expr:
-    """A ramp where the index is base + stride * var, else lane-by-lane arithmetic."""
-    constant, terms = linear(old)
-    stride = 0
-    base: list[Expr] = [Literal(constant)]
-    for atom, k in terms:
-        if atom is var:
-            stride = k
-        elif var in variables(atom):
-            assert isinstance(old, Op)
-            return Op(old.op, operands)
-        else:
-            base.append(mul(atom, k))
-    return Ramp(add(*base), stride, var.extent)
+def _ramp(e: Expr, var: Var) -> Ramp | None:
+    """The values of base + stride * var; None where e is no such sum."""
+    if e.dtype is not int64 or e.lanes != 1:
+        return None
+    constant, terms = linear(e)
+    if any(var in atom.mentions for atom, _ in terms if atom is not var):
+        return None
+    base = add(constant, *(mul(atom, k) for atom, k in terms if atom is not var))
+    return Ramp(base, dict(terms).get(var, 0), var.extent)

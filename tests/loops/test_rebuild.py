@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lazygrad.dtypes import bool_, float32, int64
-from lazygrad.expr import Array, Cast, Literal, Load, Local, Op, Var, parts
+from lazygrad.expr import Array, Cast, Expr, Literal, Load, Local, Op, Var, parts
 from lazygrad.index import add, less, mul
-from lazygrad.loops.ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store
+from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store, digest
 from lazygrad.loops.ir.rebuild import (
     Names,
     apart,
     body_loads,
+    loads,
     mentions,
     reads,
     rewrite_body,
@@ -93,3 +96,34 @@ def test_names_are_new() -> None:
     names = Names(["v", "v_1"])
     assert [names.new("v") for _ in range(3)] == ["v_2", "v_3", "v_4"]
     assert [names.new("w"), names.new("w"), names.new("v_2")] == ["w", "w_1", "v_2_1"]
+
+
+def test_a_digest_tells_every_field_of_a_function_and_not_how_it_came_about() -> None:
+    i, x = Var("i", 8), Array("x", float32, 8)
+    out = Array("out", float32, 8)
+
+    def function(value: Expr, needed: Expr | None = None) -> Function:
+        update = Accumulate(out, i, "sum", value, needed=needed)
+        return Function("f", (out, x), 1, (For(i, 8, "serial", (update,)),))
+
+    plain = function(Load(x, i))
+    others = [
+        function(Load(x, i), less(i, 4)),
+        function(Load(x, i, less(i, 4))),
+        function(Load(x, add(i, 1))),
+        function(Op("add", (Load(x, i), Literal(0.0, float32)))),
+        function(Op("add", (Load(x, i), Literal(-0.0, float32)))),
+        replace(plain, outputs=2),
+    ]
+    assert len({digest(f) for f in (plain, *others)}) == 1 + len(others)
+    assert digest(replace(plain, comment="other")) == digest(plain)
+
+
+def test_loads_are_found_in_indices_and_guards_too() -> None:
+    i, x, n = Var("i", 8), Array("x", float32, 8), Array("n", int64, 8)
+    inner = Load(n, i)
+    outer = Load(x, inner, Op("lt", (inner, Literal(4))))
+    assert set(loads(Op("mul", (outer, outer)))) == {outer, inner}
+    assert loads(add(i, 1)) == ()
+    assert not add(i, 1).has_loads
+    assert Cast(outer, int64).has_loads

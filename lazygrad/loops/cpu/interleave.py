@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 from ...expr import Array, Expr, Local, Ramp, Zip
 from ...index import add, linear
-from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
-from ..ir.rebuild import Names, loads, map_runs, names_in
+from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store
+from ..ir.rebuild import Names, loads, map_runs, names_in, reads
 
 Family = tuple[Array, int, bool, tuple[tuple[Expr, int], ...]]  # stores that differ by a constant
 
@@ -68,7 +68,7 @@ def _pairs(stmts: list[Stmt]) -> dict[int, tuple[int, bool]]:
     waiting: dict[Family, tuple[int, int]] = {}
     for n, stmt in enumerate(stmts):
         family, start = _family(stmt)
-        touched = {load.array for e in expressions(stmt) for load in loads(e)}
+        touched = {load.array for load in reads(stmt)}
         waiting = {f: w for f, w in waiting.items() if f[0] not in touched}
         partner = None if family is None else waiting.get(family)
         if isinstance(stmt, (Store, Accumulate)):  # it stays behind what was stored before

@@ -23,8 +23,8 @@ from ...expr import Array, Expr, Ramp, Var
 from ...index import add, mul, substitute
 from ...targets import Machine
 from ..cost import operations
-from ..ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store, expressions
-from ..ir.rebuild import loads, stride
+from ..ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store
+from ..ir.rebuild import reads, stride
 from .traffic import LINE
 
 SHORT = 2048  # bytes of a row; of shorter ones several are in a page, where processors guess well
@@ -101,7 +101,7 @@ def _stretches(row: Var, passes: list[For]) -> list[_Stretch]:
 def _places(body: Body) -> Iterator[tuple[Array, Expr, int]]:
     """What straight code reads and writes: arrays, first elements, and how many of them."""
     for stmt in body:
-        places = [(x.array, x.index) for e in expressions(stmt) for x in loads(e)]
+        places = [(x.array, x.index) for x in reads(stmt)]
         if isinstance(stmt, (Store, Accumulate)):
             places.append((stmt.array, stmt.index))
         for array, index in places:

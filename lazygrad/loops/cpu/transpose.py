@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from ...expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
 from ...index import add, linear
-from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store, expressions
+from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store
 from ..ir.rebuild import (
     Names,
-    loads,
     map_expressions,
     map_runs,
     names_in,
+    reads,
     stride,
     updates_in_place,
+    written,
 )
 
 REGISTER_PART = 16  # bytes of a vector within which shuffles are cheapest
@@ -37,8 +38,7 @@ def turnable(body: Body, lane: Var, loops: list[Var], lanes: int) -> Var | None:
     apart = [
         load
         for stmt in body
-        for e in expressions(stmt)
-        for load in loads(e)
+        for load in reads(stmt)
         if load.guard is None and abs(stride(load.index, lane) or 0) >= lanes
     ]
     once = updates_in_place(body)
@@ -61,14 +61,12 @@ def transpose(body: Body) -> Body:
 
 def _turn(stmts: list[Stmt], names: Names) -> list[Stmt]:
     """A sequence of statements with each whole block of loads turned before its first use."""
-    written = {s.array for s in stmts if isinstance(s, (Store, Accumulate))}
+    changed = written(stmts)
     families: dict[Family, dict[int, Load]] = {}
-    for stmt in stmts:
-        for e in expressions(stmt):
-            for load in loads(e):
-                found = _family(load)
-                if found is not None and load.array not in written:
-                    families.setdefault(found[0], {})[found[1]] = load
+    for load in (load for stmt in stmts for load in reads(stmt)):
+        found = _family(load)
+        if found is not None and load.array not in changed:
+            families.setdefault(found[0], {})[found[1]] = load
     turned: dict[Expr, Expr] = {}
     before: dict[Load, list[Stmt]] = {}
     for (_, step, lanes, _), members in families.items():
@@ -85,12 +83,11 @@ def _turn(stmts: list[Stmt], names: Names) -> list[Stmt]:
     result: list[Stmt] = []
     done: set[int] = set()
     for stmt in stmts:
-        for e in expressions(stmt):
-            for load in loads(e):
-                lets = before.get(load, [])
-                if lets and id(lets) not in done:
-                    done.add(id(lets))
-                    result += lets
+        for load in reads(stmt):
+            lets = before.get(load, [])
+            if lets and id(lets) not in done:
+                done.add(id(lets))
+                result += lets
         result += map_expressions((stmt,), lambda e: rewrite(e, turned.get))
     return result
 

@@ -35,13 +35,14 @@ Semantics:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from itertools import count
+from typing import Any
 
-from ...expr import Array, Expr, Literal, Local, Var, show_lines
+from ...expr import Array, Expr, Literal, Local, Var, show_lines, walk
 from ...interned import Unique
 
 KINDS = ("serial", "unroll", "vector", "parallel", "workgroup", "workitem")
@@ -176,12 +177,14 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
     return ()
 
 
-def statements(body: Body) -> Iterator[Stmt]:
+def statements(body: Sequence[Stmt]) -> list[Stmt]:
     """Every statement of a body, outer before inner."""
+    found: list[Stmt] = []
     for stmt in body:
-        yield stmt
+        found.append(stmt)
         for inner in bodies(stmt):
-            yield from statements(inner)
+            found += statements(inner)
+    return found
 
 
 def show(function: Function) -> str:
@@ -196,20 +199,40 @@ def show(function: Function) -> str:
     return "\n".join(lines) + "\n"
 
 
-def identity_text(function: Function) -> str:
-    """What tells a function from all that are not equal to it, in any process: its text without
-    the comment."""
-    return function.name + _nameless(function.arguments, function.outputs, function.body)
+def digest(function: Function) -> str:
+    """What tells a function from all that are not equal to it, in any process: 64 characters."""
+    content = _content(function.arguments, function.outputs, function.body)
+    return sha256(f"{function.name}\n{content}".encode()).hexdigest()
 
 
 @lru_cache(maxsize=1 << 9)
-def _nameless(arguments: tuple[Array, ...], outputs: int, body: Body) -> str:
-    return show(Function("", arguments, outputs, body))
+def _content(arguments: tuple[Array, ...], outputs: int, body: Body) -> str:
+    """The fields of all statements and expressions, each expression once: others refer to it by
+    its number."""
+    lines = [f"{arguments} {outputs}"]
+    numbers: dict[Expr, int] = {}
 
+    def described(thing: Expr | Stmt) -> str:
+        values = [getattr(thing, name) for name in type(thing).__match_args__]
+        return f"{type(thing).__name__} " + " ".join(map(referred, values))
 
-def digest(function: Function) -> str:
-    """A short form of `identity_text`."""
-    return sha256(identity_text(function).encode()).hexdigest()
+    def referred(value: Any) -> str:
+        if isinstance(value, Expr):
+            return f"%{numbers[value]}"
+        if isinstance(value, tuple):
+            return f"({' '.join(map(referred, value))})"
+        return repr(value) if not isinstance(value, Stmt) else described(value)
+
+    def number(e: Expr, _: tuple[int, ...]) -> int:
+        lines.append(described(e))
+        return len(numbers)
+
+    for stmt in statements(body):
+        for value in (getattr(stmt, name) for name in type(stmt).__match_args__):
+            if isinstance(value, Expr):
+                walk(value, number, numbers)
+    lines += map(described, body)
+    return "\n".join(lines)
 
 
 _ACCUMULATE = {"sum": "+=", "prod": "*=", "max": "max=", "min": "min="}

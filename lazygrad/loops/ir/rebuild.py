@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from ...expr import Array, Expr, Literal, Load, Local, Var, parts, rewrite
-from ...index import all_of, linear, substitute
+from ...expr import Array, Expr, Literal, Load, Local, Var, rewrite
+from ...index import Substitution, all_of, linear, substitute
 from . import (
     Accumulate,
     Alloc,
@@ -108,24 +108,25 @@ def map_runs(
         if isinstance(stmt, kinds):
             run.append(stmt)
             continue
-        result += change(run)
-        run = []
+        if run:
+            result += change(run)
+            run = []
         result.append(map_bodies(stmt, lambda inner: map_runs(inner, kinds, change)))
-    return (*result, *change(run))
+    return (*result, *change(run)) if run else tuple(result)
 
 
 def substitute_body(body: Body, values: Mapping[Expr, Expr]) -> Body:
     """The body with variables and locals replaced, and indices in normal form again; of an If whose
     condition is then known, the branch that is taken. A local may be replaced by another one."""
-    memo: dict[Expr, Expr] = {}
+    substitution = Substitution(values)
 
     def in_body(body: Body) -> Body:
         result: list[Stmt] = []
         for stmt in body:
-            if mentions(stmt).isdisjoint(values):
+            if mentions(stmt).isdisjoint(substitution.replaced):
                 result.append(stmt)
                 continue
-            changed = change_expressions(stmt, lambda e: substitute(e, values, memo))
+            changed = change_expressions(stmt, substitution.of)
             match changed:
                 case If(Literal(value=holds), then, otherwise):
                     result += in_body(then if holds else otherwise)
@@ -164,9 +165,18 @@ def variables(e: Expr) -> frozenset[Var]:
 @lru_cache(maxsize=1 << 15)
 def loads(e: Expr) -> tuple[Load, ...]:
     """Every distinct load in an expression."""
-    if not any(isinstance(x, Array) for x in e.mentions):
+    if not e.has_loads:
         return ()
-    return tuple([x for x in parts(e) if isinstance(x, Load)])
+    found: list[Load] = []
+    stack, seen = [e], {e}
+    while stack:
+        top = stack.pop()
+        if isinstance(top, Load):
+            found.append(top)
+        new = [x for x in top.operands if x.has_loads and x not in seen]
+        seen.update(new)
+        stack += new
+    return tuple(found)
 
 
 @lru_cache(maxsize=1 << 15)
@@ -192,7 +202,7 @@ def body_loads(body: Body) -> list[Load]:
     return list(dict.fromkeys(x for stmt in statements(body) for x in reads(stmt)))
 
 
-def written(body: Body) -> set[Array]:
+def written(body: Sequence[Stmt]) -> set[Array]:
     """The arrays that a body writes."""
     return {s.array for s in statements(body) if isinstance(s, (Store, Accumulate))}
 
@@ -238,8 +248,13 @@ class Names:
     """Hands out names that are used nowhere else."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
-        self.taken = set(taken)
+        self._taken = taken  # not looked at before a name is wanted
         self.count: dict[str, int] = {}
+
+    @cached_property
+    def taken(self) -> set[str]:
+        """The names that are used, those handed out among them."""
+        return set(self._taken)
 
     def new(self, base: str) -> str:
         """`base`, or if that is taken `base_1`, `base_2`, ..."""
