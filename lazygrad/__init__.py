@@ -67,6 +67,7 @@ from .functions import *  # noqa: F403
 from .gradcheck import gradcheck, gradgradcheck
 from .jit import TinyJit, jit
 from .runtime.device import Device
+from .runtime.timings import kernel_table
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ __all__ = [
     "int8",
     "inverse",
     "jit",
+    "kernel_table",
     "linalg",
     "load",
     "logdet",

@@ -33,6 +33,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from time import perf_counter
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -56,11 +57,12 @@ from .loops.lower.canonical import canonical
 from .pipeline import passes
 from .progress import compiling, counted
 from .rewrite import Rules, rewrite
-from .runtime import saved
+from .runtime import saved, timings
 from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
+from .runtime.report import report_passes
 from .runtime.tune import TRIED, fastest, remembered
 from .schedule.ir import Kernel, MemoryPlan, Schedule
 from .schedule.join import Piece, pieces
@@ -162,6 +164,7 @@ def _loaded_or_compiled(
 ) -> Plan:
     """A new plan; from disk, where nobody wants to see or to check how it is made. The last leaves
     stand for the constants that are arguments."""
+    begin, spent = perf_counter(), dict(timings.passes)
     with Stages() as stages:
         looked_at = stages.are_watched or stages.are_checked
         on_disk = config.OPT > 0 and not (looked_at or config.TUNE)
@@ -172,6 +175,8 @@ def _loaded_or_compiled(
                 plan = compile_graph(abstract, slots, donations, stages)
             if on_disk and not stages.has_left_out:
                 saved.save(key, plan)
+    if config.DEBUG:
+        report_passes(spent, perf_counter() - begin)
     return plan
 
 

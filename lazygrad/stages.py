@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from . import config
@@ -24,6 +25,7 @@ from .loops.ir.verify import verify as verify_loops
 from .loops.lower import Lowered
 from .loops.plans import steps
 from .pipeline import Pass, present_in
+from .runtime import timings
 from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
 from .targets import At
@@ -85,12 +87,15 @@ class Stages:
         An exception that is not the user's to mend becomes a CompilerError that names the pass and
         the file that its input was written to.
         """
+        begin = perf_counter()
         try:
             result = work(value, *rest, **named)
         except (MemoryError, DeviceError, ConfigError):
             raise
         except Exception as error:
             raise fault(stage, error, value) from error
+        if config.DEBUG:
+            timings.passes[stage] += perf_counter() - begin
         self.saw(stage, result, value)
         return result
 

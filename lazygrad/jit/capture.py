@@ -6,14 +6,17 @@ import gc
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from .. import config
 from ..compile import plan_for, storage_of
 from ..dump import title
 from ..errors import JitError
 from ..graph.ir import Node
+from ..runtime.report import report_traced
 from ..tensor import Tensor
 from ..tensor.core import TensorCore, grad_enabled
 from ..tensor.mode import chosen_mode
@@ -57,7 +60,10 @@ class Capture:
         exception everything is as it was.
         """
         try:
+            begin = perf_counter()
             self._trace(function, args, kwargs)
+            if config.DEBUG:
+                report_traced(self.name, perf_counter() - begin)
             realize_all([record.tensor for record in self.trace.outside.values()])
             self._note_changes()
             self._note_outside()

@@ -1,13 +1,15 @@
-"""What DEBUG tells on stderr: 1 a line a schedule, 2 a line a kernel, 3 plans, 4 code."""
+"""What DEBUG tells on stderr: 1 a line a schedule and where compiling took its time, 2 a line a
+kernel and a table of all, 3 plans, 4 code."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
 from .. import config
+from .timings import note_kernel, passes_text, seconds_text
 
 if TYPE_CHECKING:  # not needed to run, and backends.base takes long to import
     from ..backends.base import Launch, Program
@@ -47,6 +49,17 @@ def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int) -> None:
     for run in runs:
         for launch, time in zip(run.launches, run.program.times(), strict=False):
             _tell(f"  {kernel_line(launch, time)}")
+            note_kernel(run.device, launch, time)
+
+
+def report_passes(before: Mapping[str, float], seconds: float) -> None:
+    """Tell what a compilation's seconds went to, since the passes had taken `before`."""
+    _tell(f"compiling took {seconds_text(seconds)}: {passes_text(before, seconds)}")
+
+
+def report_traced(name: str, seconds: float) -> None:
+    """Tell how long the Python of a captured function has taken."""
+    _tell(f"captured {name}: its Python took {seconds_text(seconds)}")
 
 
 def kernel_line(launch: Launch, seconds: float) -> str:
@@ -57,13 +70,6 @@ def kernel_line(launch: Launch, seconds: float) -> str:
         f"{function.name:<48} {seconds_text(seconds):>10} "
         f"{function.flops * rate:9.2f} GFLOPS {function.bytes * rate:9.2f} GB/s"
     )
-
-
-def seconds_text(seconds: float) -> str:
-    """A time with a unit that keeps it readable: `3.1 us`, `12.0 ms`, `1.50 s`."""
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.1f} us"
-    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
 def bytes_text(nbytes: int) -> str:

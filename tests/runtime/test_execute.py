@@ -14,7 +14,8 @@ from lazygrad.dtypes import float32
 from lazygrad.graph.ir import Add, Buffer, Const, Neg, Node, Permute, Reduce
 from lazygrad.runtime.buffer import DeviceBuffer, realized
 from lazygrad.runtime.device import Device
-from lazygrad.runtime.report import bytes_text, seconds_text
+from lazygrad.runtime.report import bytes_text
+from lazygrad.runtime.timings import seconds_text
 
 
 def buffer(values: object, dtype: object = np.float32) -> Buffer:

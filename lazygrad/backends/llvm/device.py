@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import sys
 import time
 from collections.abc import Sequence
 from functools import cache, partial
@@ -40,6 +41,10 @@ class CPU:
 
     def __init__(self) -> None:
         self.target = host()
+        if config.DEBUG:
+            width = f"{8 * self.target.vector_bytes} bits a vector"
+            threads = f"{config.THREADS} thread{'s' * (config.THREADS > 1)}"
+            print(f"lazygrad: CPU is {self.target.name}, {width}, {threads}", file=sys.stderr)
         self.pool = Pool(total_bytes() // 4)
 
     @property

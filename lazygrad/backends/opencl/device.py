@@ -12,7 +12,7 @@ from ...errors import DeviceError
 from ...targets import Machine, Target
 from ..base import Launch
 from ..c.dialect import Facts
-from .platforms import choose_device, describe, import_pyopencl
+from .platforms import choose_device, describe, import_pyopencl, is_cpu
 from .pool import Memory, Pool
 from .program import Builder, OpenCLProgram
 
@@ -136,15 +136,15 @@ def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def machine_of(cl: Any, device: Any) -> Machine:
     """The facts that loop passes decide by."""
-    is_cpu = bool(device.type & cl.device_type.CPU and not device.type & cl.device_type.GPU)
+    on_cpu = is_cpu(cl, device)
     return Machine(
-        name=f"{describe(device)}{', a CPU' if is_cpu else ''}",
-        target=Target.OPENCL_CPU if is_cpu else Target.GPU,
+        name=f"{describe(device)}{', a CPU' if on_cpu else ''}",
+        target=Target.OPENCL_CPU if on_cpu else Target.GPU,
         cores=int(device.max_compute_units),
         vector_bytes=16,  # four floats: GPUs load no more at once, and see the dialect
         # Vector registers; of a work-item, where there is no way to ask, what CUDA hardware has.
-        registers=16 if is_cpu else 255,
-        l1_bytes=32 << 10 if is_cpu else int(device.local_mem_size),
+        registers=16 if on_cpu else 255,
+        l1_bytes=32 << 10 if on_cpu else int(device.local_mem_size),
         l2_bytes=int(device.global_mem_cache_size),
         fma=bool(device.single_fp_config & cl.device_fp_config.FMA),
         group_limit=min(int(device.max_work_group_size), 1024),

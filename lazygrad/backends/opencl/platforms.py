@@ -62,8 +62,14 @@ def choose_device(cl: Any, name: str) -> Any:
         raise DeviceError(f"{name}: there is no such device; there are {there}")
     device = devices[index]
     if config.DEBUG >= 1:
-        print(f"lazygrad: {name} is {describe(device)}", file=sys.stderr)
+        kind = ", a CPU: there is no GPU" if is_cpu(cl, device) else ""
+        print(f"lazygrad: {name} is {describe(device)}{kind}", file=sys.stderr)
     return device
+
+
+def is_cpu(cl: Any, device: Any) -> bool:
+    """Whether a device is a processor that OpenCL drives, as PoCL's are."""
+    return bool(device.type & cl.device_type.CPU and not device.type & cl.device_type.GPU)
 
 
 def describe(device: Any) -> str:

@@ -85,6 +85,10 @@ def test_debug_tells_the_choice(capsys: pytest.CaptureFixture[str]) -> None:
     with config.override(DEBUG=1):
         choose_device(cl, "GPU")
     assert capsys.readouterr().err == "lazygrad: GPU is a (Fake platform, driver 1.0)\n"
+    cl = fake_opencl([fake_device("b", CPU)])
+    with config.override(DEBUG=1):
+        choose_device(cl, "GPU")
+    assert capsys.readouterr().err.endswith("driver 1.0), a CPU: there is no GPU\n")
 
 
 def test_without_pyopencl_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
