@@ -21,6 +21,8 @@ The map of the package, in the order of the pipeline:
     jit/             capture a function once, replay it as one call
     functions/       the functions at the top level: lazygrad.exp(x), lazygrad.zeros(2), ...
     linalg/          linear algebra
+    explain/         why a function is slow: what was fused, compiled again, held in memory
+    decisions.py     what the compiler decides, noted for explain
     gradcheck.py     derivatives beside finite differences
     transforms/      grad, vjp, jvp, vmap, hessian, ...: functions of functions
     autograd.py      autograd.grad and Function;  func.py: the transforms by PyTorch's name
@@ -63,6 +65,7 @@ from .dtypes import (
     uint64,
 )
 from .dump import dump
+from .explain import explain
 from .functions import *  # noqa: F403
 from .gradcheck import gradcheck, gradgradcheck
 from .jit import TinyJit, jit
@@ -118,6 +121,7 @@ __all__ = [
     "dtype",
     "dtypes",
     "dump",
+    "explain",
     "float",
     "float16",
     "float32",

@@ -43,6 +43,7 @@ from . import config
 from .backends.base import Device as BackendDevice
 from .backends.base import Launch
 from .cache import source_digest
+from .decisions import looking
 from .errors import CompilerError
 from .graph.build import broadcast_to
 from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
@@ -133,6 +134,10 @@ def plan_for(
         key, arguments = _varying(key, list(walked.number))
         leaves = [*leaves, *(_argument(constant, device) for constant in arguments)]
         plan = _plans.get((key, *rest))
+    record = looking.get()
+    if record is not None:
+        record.asked((key, *rest), walked.number, plan is not None, _plans)
+        plan = None
     if plan is None:
         plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
         while len(_plans) >= MAX_PLANS:
@@ -167,7 +172,7 @@ def _loaded_or_compiled(
     begin, spent = perf_counter(), dict(timings.passes)
     with Stages() as stages:
         looked_at = stages.are_watched or stages.are_checked
-        on_disk = config.OPT > 0 and not (looked_at or config.TUNE)
+        on_disk = config.OPT > 0 and not (looked_at or config.TUNE or looking.get())
         plan = saved.load(key) if on_disk else None
         if plan is None:
             slots, abstract = _over_slots(outputs, leaves, arguments)
@@ -236,6 +241,8 @@ def compile_graph(
     for part in parts:
         device = Device.get(part.device)
         wanted = [node for node in part.outputs if node.size]
+        record = looking.get()
+        noted = None if record is None else record.begin_part(part.device)
         schedule = make_schedule(wanted, device.machine, stages)
         renamed = dict(zip(wanted, schedule.outputs, strict=True))
         taken = {renamed[node]: leaf for node, leaf in given.items() if node in renamed}
@@ -244,6 +251,8 @@ def compile_graph(
         launches = [
             compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)
         ]
+        if noted is not None:
+            noted.schedule, noted.plan, noted.launches = schedule, memory, launches
         linker.add(part, device, schedule, memory, launched, launches, stages)
     return linker.plan(placed, checks)
 

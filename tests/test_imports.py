@@ -28,6 +28,7 @@ LAYERS = [
     "dtypes",
     "rewrite",
     "graph",
+    "decisions",
     "expr",  # above graph, whose table of operations it reads
     "index",
     "schedule",
@@ -43,6 +44,7 @@ LAYERS = [
     "linalg",
     "transforms",
     "gradcheck",
+    "explain",
     "jit",
     "nn",
     "helpers",

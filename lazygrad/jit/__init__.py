@@ -46,6 +46,8 @@ from warnings import warn
 from weakref import ref
 
 from .. import config, dtypes
+from ..decisions import Capture as Seen
+from ..decisions import looking
 from ..errors import JitError
 from ..runtime.buffer import interceptor
 from ..runtime.device import Device
@@ -109,26 +111,42 @@ class jit(Captured, Generic[P, R]):
         if kwargs:
             named = kwargs.items() if self._takes_any else sorted(kwargs.items())
             kind += tuple([(name, described(arguments, value, name)) for name, value in named])
+        record = looking.get()
         with self._lock:
             self._calls += 1
             mismatch: Mismatch | None = None
             for replay in self._replays.get(kind, ()):
+                if record is not None and id(replay) not in record.seen:
+                    continue  # captured once more, to be seen
                 try:
                     result: R = replay(arguments)
                 except Mismatch as error:
                     mismatch = mismatch or error  # of the newest
                     continue
                 replay.used = self._calls
+                if record is not None:
+                    record.replayed(self._name)
                 return result
             return self._capture(kind, arguments, args, kwargs, mismatch)
 
     def _capture(
-        self, kind: Hashable, arguments: Arguments, args: Any, kwargs: Any, cause: Mismatch | None
+        self,
+        kind: tuple[Hashable, ...],
+        arguments: Arguments,
+        args: Any,
+        kwargs: Any,
+        cause: Mismatch | None,
     ) -> R:
         """Run the function, and keep what it does for calls like this one."""
         from .capture import Capture  # with it comes the compiler
 
         self._warn(kind, cause)
+        record = looking.get()
+        if record is not None:
+            why = None if cause is None else str(cause)
+            earlier = [known for known in self._replays if known != kind]
+            was_known = kind in self._replays and cause is None
+            record.captured(Seen(self._name, kind, earlier, why, was_known))
         attempts = self._attempts.get(kind, 0)
         capture = Capture(arguments, getattr(self._function, "__name__", "function"))
         found = capture.run(self._bound_function(), args, kwargs, attempts > 0)
@@ -136,6 +154,8 @@ class jit(Captured, Generic[P, R]):
         if serves:
             self._make_room()
             replay.used = self._calls
+            if record is not None:
+                record.seen.add(id(replay))
             self._replays.setdefault(kind, []).insert(0, replay)
             self._attempts.pop(kind, None)
         else:

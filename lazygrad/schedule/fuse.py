@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 
+from ..decisions import Joined, looking
 from ..expr import Expr, Literal, Op, Var, leaves
 from ..graph.ir import (
     Buffer,
@@ -42,6 +43,7 @@ from .store import MIN_REUSE, choose_stored
 SMALL = 1 << 15  # elements of work that one thread does sooner than it is shared
 MAX_MEMBERS = 24
 MAX_INPUTS = 48
+_MANY = "an element needs several positions of that"
 _ELEMENTWISE_AFTER = ("map", "row", "contraction", "winograd")
 
 
@@ -93,6 +95,9 @@ class _Fuser:
         self.started = 0
         self.group_of: dict[Node, _Group] = {}
         self.latest: dict[tuple[object, ...], _Group] = {}  # over the same elements
+        self._refusal = ""  # why the last node joined no kernel
+        record = looking.get()
+        self.noted = None if record is None else record.compilation.parts[-1].joined
 
     def place(self, node: Node) -> None:
         """Put a node into the best group."""
@@ -100,22 +105,42 @@ class _Fuser:
         sources = [self.group_of[a.node] for a in reads if a.node in self.group_of]
         last = max(sources, key=lambda g: g.number, default=None)
         kind = _kind(node, reads)
-        if kind in ("map", "row"):
-            if any(self._join_end(node, kind, g, reads) for g in self._with_ends(sources)):
-                return
-            if last is not None and self._join_source(node, kind, last, reads):
-                return
-            if last is not None and self._begin_end(node, kind, last, reads):
-                return
-            if self._join_sibling(node, kind, last, reads):
-                return
-            if self._join_map(node, last, reads):
-                return
+        self._refusal = f"a {kind} begins a kernel"
+        way = self._join(node, kind, sources, last, reads) if kind in ("map", "row") else ""
+        if self.noted is not None:
+            source = None if last is None else next(reversed(last.members), None)
+            self.noted[node] = Joined(not way, way or self._refusal, source)
+        if way:
+            return
         position = flatten(axis_variables(node.shape), node.shape)
         group = _Group(self.started, kind, node.size)
         self.groups[group.number] = group
         self.started += 1
         self._add(group, node, position, reads)
+
+    def _join(
+        self,
+        node: Node,
+        kind: str,
+        sources: Sequence[_Group],
+        last: _Group | None,
+        reads: Sequence[Access],
+    ) -> str:
+        """Put a node into a kernel that there is, and say how; "" where it fits in none."""
+        self._refusal = "no kernel computes what it reads"
+        if any(self._join_end(node, kind, g, reads) for g in self._with_ends(sources)):
+            return "follows from what the kernel computes at its end"
+        if last is not None:
+            self._refusal = self._join_source(node, kind, last, reads)
+            if not self._refusal:
+                return "reads what the kernel computes, at the same position"
+            if self._begin_end(node, kind, last, reads):
+                return "sums over all positions of the kernel, at its end"
+        if self._join_sibling(node, kind, last, reads):
+            return "reads what the kernel reads, over the same elements"
+        if self._join_map(node, last, reads):
+            return "sums rows of what the kernel reads anyway"
+        return ""
 
     def schedule(self, outputs: Sequence[Node]) -> Schedule:
         """The groups as kernels; a member that only its own kernel reads needs no memory."""
@@ -145,32 +170,35 @@ class _Fuser:
         for key in _domains(node, group.kind):
             self.latest[key] = group
 
-    def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
-        """Join the last kernel this node reads, where each position reads only its own."""
+    def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> str:
+        """Join the last kernel this node reads, where each position reads only its own. Returns why
+        it cannot, "" where it has."""
         if group.kind in ("join", "scatter", "sort", "scan", "filter"):
-            return False
+            return f"a {group.kind} is a kernel of its own"
         if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
-            return False
+            return f"that has {len(group.members)} members and {len(group.reads)} inputs already"
         position = self._position_in(group, reads)
         digits = None if position is None else is_bijection(position, group.outer)
-        if position is None or digits is None:
-            return kind == "row" and self._reroot(node, group, reads)
         mine = {a for a in axis_variables(node.shape) if a.extent > 1}
-        if not mine.issuperset(digits):
-            return kind == "row" and self._reroot(node, group, reads)
+        if position is None or digits is None or not mine.issuperset(digits):
+            return "" if kind == "row" and self._reroot(node, group, reads) else _MANY
         epilogue = len(mine) == len(digits)  # one element a position
         if kind == "map" and epilogue and group.kind in _ELEMENTWISE_AFTER:
             self._add(group, node, position, reads)
-            return True
+            return ""
         if group.kind in ("contraction", "winograd") or (kind == "row" and not epilogue):
-            return False
+            return f"a {group.kind} takes only elementwise operations on its results"
         if group.kind == "map" and kind == "map":
-            return False
-        if not self._is_worth_rows(group.outer, group.work + _work(node)):
-            return False
+            return "it repeats each element of that"
+        work = group.work + _work(node)
+        if not self._is_worth_rows(group.outer, work):
+            return (
+                f"its {group.outer} rows would be too few for {self.cores} cores, "
+                f"and its {work} operations too many for one"
+            )
         group.kind = "row"
         self._add(group, node, position, reads)
-        return True
+        return ""
 
     def _begin_end(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
         """Join the last kernel this node reads as a reduction over all its positions."""

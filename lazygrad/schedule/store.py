@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..decisions import Memory, looking
 from ..graph.ir import (
     Buffer,
     Const,
@@ -55,6 +56,8 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
     Requires: `order` is topological. Ensures: outputs, reductions and what scatters and sorts read
     or write are stored; linear in the number of nodes and their uses.
     """
+    record = looking.get()
+    noted = None if record is None else record.compilation.parts[-1].memory
     asked = set(outputs)
     whole: set[Node] = set()  # read in an order, or so often, that they must be in memory
     for node in order:
@@ -80,6 +83,11 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
         is_cheap = node in counted and costs[node] < MEMORY
         if node in must or (not is_cheap and _costs_more_inline(node, mine, costs[node], inlined)):
             stored.add(node)
+        if noted is not None:
+            whole_why = "it is read in another order, or again and again" if node in whole else ""
+            why = "the program asks for it" if node in asked else whole_why
+            noted[node] = _choice(node, mine, costs[node], node in stored, node in must, why)
+        if node in stored:
             # tiles overlap, but what they read is copied first, each element once
             work = float(node.x.size if isinstance(node, (Reduce, Fold, Winograd)) else node.size)
             mine = {(node, 0): work}
@@ -157,9 +165,29 @@ def _costs_more_inline(
 ) -> bool:
     if len(mine) > MAX_USES or any(inlined.get(root, 0) >= KERNEL_NODES for root, _ in mine):
         return not isinstance(node, Movement) or len(mine) <= MAX_USES
-    evaluations = sum(mine.values())
-    if len(mine) == 1 and evaluations <= node.size:
+    if len(mine) == 1 and sum(mine.values()) <= node.size:
         return False
-    inline = evaluations * cost
-    store = node.size * (cost + MEMORY) + evaluations * MEMORY
+    inline, store = _prices(node, mine, cost)
     return inline > store
+
+
+def _prices(node: Node, mine: dict[Use, float], cost: float) -> tuple[float, float]:
+    """What it costs to compute a node wherever it is used, and to store it and read it there."""
+    evaluations = sum(mine.values())
+    return evaluations * cost, node.size * (cost + MEMORY) + evaluations * MEMORY
+
+
+def _choice(
+    node: Node, mine: dict[Use, float], cost: float, is_stored: bool, is_must: bool, why: str
+) -> Memory:
+    """The choice for a node in words, and what both ways cost."""
+    if is_must:
+        return Memory(True, why or f"a {node.name} is computed once", len(mine))
+    inline, store = _prices(node, mine, cost)
+    if is_stored and inline <= store:
+        why = f"{len(mine)} kernels would compute it again, or one would be too long"
+    elif is_stored:
+        why = "storing it costs less than computing it again"
+    else:
+        why = "computing it again costs less than storing it"
+    return Memory(is_stored, why, len(mine), inline, store)

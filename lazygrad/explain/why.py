@@ -1,0 +1,262 @@
+"""Why a call was compiled again: what is new against the nearest that was compiled before.
+
+input x is float32(33, 10), it was float32(32, 10)       a shape that changes
+a constant is 0.2, it was 0.1                            a number of Python's that changes
+the graph has 30 operations, it had 20                   a chain that grows
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..decisions import Capture, Compilation
+from ..graph.ir import Buffer, Const, Node
+from ..graph.structure import Key
+from ..origin import Origin, name_of, origins
+
+MAX_DIFFERENCES = 3  # that are told of
+ALIKE = 0.5  # the part of its operations that a graph shares with one it is compared with
+GROWING = 2  # sizes of an axis before the one that is told of
+MANY_TURNS = 8  # of a loop in one graph, from which it is told of
+
+Entry = tuple[Any, ...]  # of a key: the class of a node, what describes it, its inputs' places
+
+
+# --------------------------------------------------------------------------- graphs
+
+
+def why_compiled(new: Compilation, before: Sequence[Compilation]) -> list[str]:
+    """Why there was no plan for a graph; `before` are those that earlier calls have compiled."""
+    if new.was_known:
+        return ["compiled before: shown here once more"]
+    entries, rest = _entries(new.key), new.key[1:]
+    grown = next((c for c in reversed(before) if _has_grown(new, c)), None)
+    if grown is not None:
+        return [_growth(new, grown)]
+    earlier = [key for key in new.earlier if key[1:] == rest]
+    nearest = max(reversed(earlier), key=lambda key: _alike(entries, _entries(key)), default=None)
+    if nearest is None or _alike(entries, _entries(nearest)) < ALIKE:
+        if any(_entries(key) == entries for key in new.earlier):
+            return ["compiled again with other settings, or on another device"]
+        return ["compiled for the first time: no earlier graph is like it"]
+    told = list(_differences(new.nodes, entries, _entries(nearest)))
+    if not told:
+        return [f"{len(entries)} operations, the nearest before had {len(_entries(nearest))}"]
+    more = [f"and {len(told) - MAX_DIFFERENCES} more"] if len(told) > MAX_DIFFERENCES else []
+    lines = ["compiled again: " + "; ".join([*told[:MAX_DIFFERENCES], *more])]
+    grown_axis = _growing_axis(new.nodes, entries, [_entries(key) for key in earlier])
+    return [*lines, grown_axis] if grown_axis else lines
+
+
+def _growing_axis(
+    nodes: Sequence[Node], new: Sequence[Entry], earlier: Sequence[Sequence[Entry]]
+) -> str:
+    """What is told of an input whose axis is longer in each graph than in those before."""
+    alike = [old for old in earlier if [x[0] for x in old] == [x[0] for x in new]]
+    for n, entry in enumerate(new):
+        if entry[0] is not Buffer:
+            continue
+        for axis, size in enumerate(entry[2]):
+            shapes = [old[n][2] for old in alike if len(old[n][2]) == len(entry[2])]
+            sizes = [*dict.fromkeys(shape[axis] for shape in shapes if shape[axis] != size), size]
+            if len(sizes) > GROWING and sizes == sorted(sizes):
+                what = name_of(nodes[n]) or f"input {entry[1]}"
+                last = ", ".join(map(str, sizes[-4:]))
+                return (
+                    f"axis {axis} of {what} grows from call to call ({last}), and each size is "
+                    "compiled anew; write into a tensor of the largest size instead"
+                )
+    return ""
+
+
+def _entries(key: Key) -> tuple[Entry, ...]:
+    """The nodes of a key, without its outputs."""
+    graph: Any = key[0]
+    return tuple(graph[:-1])
+
+
+def _alike(a: Sequence[Entry], b: Sequence[Entry]) -> float:
+    """The share of operations that two graphs have in common, by class, in any order; 1 and a bit
+    more where all is equal in order but for shapes and constants."""
+    if [entry[0] for entry in a] == [entry[0] for entry in b]:
+        return 1 + sum(x == y for x, y in zip(a, b, strict=True)) / max(1, len(a))
+    common = Counter(x[0] for x in a) & Counter(x[0] for x in b)
+    return common.total() / max(len(a), len(b), 1)
+
+
+def _differences(
+    nodes: Sequence[Node], new: Sequence[Entry], old: Sequence[Entry]
+) -> Iterator[str]:
+    """What tells two graphs of the same operations apart: inputs, else constants, else the rest."""
+    inputs = {entry[1]: entry for entry in old if entry[0] is Buffer}
+    others = [(n, a) for n, a in enumerate(new) if a[0] is Buffer and inputs.get(a[1], a) != a]
+    for n, a in others:
+        what = name_of(nodes[n]) or f"input {a[1]}"
+        yield f"{what} is {_buffer_text(a)}, it was {_buffer_text(inputs[a[1]])}"
+    if others or len(new) != len(old):
+        return
+    pairs = [(n, a, b) for n, (a, b) in enumerate(zip(new, old, strict=True)) if a != b]
+    constants = [(n, b) for n, a, b in pairs if a[0] is Const]
+    for n, b in constants:
+        yield f"a constant is {_constant(nodes[n])}{_at(nodes[n])}, it was {_value_text(b)}"
+    if not constants:
+        for n, a, b in pairs:
+            yield f"{nodes[n].name}{_at(nodes[n])} has {a[1]}, it had {b[1]}"
+
+
+def _buffer_text(entry: Entry) -> str:
+    _, _, shape, dtype, device = entry
+    return f"{dtype}({', '.join(map(str, shape))}) on {device}"
+
+
+def _constant(node: Node) -> str:
+    return f"{node.value:.6g}" if isinstance(node, Const) else str(node)
+
+
+def _value_text(entry: Entry) -> str:
+    """The constant of an entry of a key, which has floats by their bits."""
+    value = entry[1][0]
+    return f"{struct.unpack('<d', value)[0]:.6g}" if isinstance(value, bytes) else str(value)
+
+
+def _at(node: Node) -> str:
+    known = origins(node)
+    return f" ({known[0]})" if known else ""
+
+
+# --------------------------------------------------------------------------- growth
+
+
+def _has_grown(new: Compilation, old: Compilation) -> bool:
+    """Whether a graph computes again what an earlier call's has computed, and more."""
+    return len(new.nodes) > len(old.nodes) and bool(_carried(new, old))
+
+
+def _carried(new: Compilation, old: Compilation) -> list[Node]:
+    """What an earlier call has made and a later one computes again, the last of it."""
+    shared = {x for x in old.nodes if x.inputs}.intersection(new.nodes)
+    below = {x for node in shared for x in node.inputs}
+    leaves = {node for node in new.nodes if not node.inputs}
+    return [x for x in new.nodes if x in shared and x not in below and x not in leaves]
+
+
+def _growth(new: Compilation, old: Compilation) -> str:
+    lines = _places(_carried(new, old))
+    return (
+        f"the graph has grown from {len(old.nodes)} to {len(new.nodes)} operations: what {lines} "
+        "made in the call before is computed again; realize() there keeps its value"
+    )
+
+
+def _places(nodes: Sequence[Node]) -> str:
+    """The lines that some nodes come from."""
+    known = dict.fromkeys(str(o) for node in nodes for o in origins(node)[:1])
+    return " and ".join(list(known)[:2]) or "a line that is not known"
+
+
+def turns(nodes: Sequence[Node]) -> tuple[int, Origin] | None:
+    """How often a line of a loop stands in one graph, each time reading the time before; None where
+    none does so many times. `nodes` are in topological order."""
+    lines: Counter[Any] = Counter()
+    for node in nodes:
+        if node.inputs and (known := origins(node)):
+            lines[_turn(node, known[0])] += 1
+    found: list[tuple[int, Origin]] = []
+    for line, count in lines.most_common(8):
+        if count >= MANY_TURNS:
+            depth, origin = _depth(nodes, line)
+            if depth >= MANY_TURNS and origin is not None:
+                found.append((depth, origin))
+    return max(found, key=lambda each: each[0], default=None)
+
+
+def _turn(node: Node, origin: Origin) -> Any:
+    """What is the same of a node in each turn of a loop."""
+    return type(node), node.shape, origin.file, origin.line, origin.gradient
+
+
+def _depth(nodes: Sequence[Node], line: Any) -> tuple[int, Origin | None]:
+    """How many nodes of a line depend on one another, and where it is."""
+    depths: dict[Node, int] = {}
+    origin: Origin | None = None
+    for node in nodes:
+        depth = max((depths.get(x, 0) for x in node.inputs), default=0)
+        known = origins(node)
+        if known and _turn(node, known[0]) == line:
+            depth, origin = depth + 1, known[0]
+        depths[node] = depth
+    return max(depths.values(), default=0), origin
+
+
+# --------------------------------------------------------------------------- captured functions
+
+
+def why_captured(capture: Capture) -> str:
+    """Why no earlier capture served a call."""
+    if capture.was_known:
+        return "captured before: shown here once more"
+    if capture.mismatch is not None:
+        return f"captured again: {capture.mismatch or 'gradients come and go'}"
+    if not capture.earlier:
+        return "captured for the first time"
+    nearest = max(capture.earlier, key=lambda kind: _equal_parts(capture.kind, kind))
+    told = list(_kind_differences(capture.kind, nearest))[:MAX_DIFFERENCES]
+    return f"captured again: {'; '.join(told) or 'another number of arguments'}"
+
+
+def _equal_parts(a: Sequence[Any], b: Sequence[Any]) -> int:
+    return sum(bool(x == y) for x, y in zip(a, b, strict=False)) - abs(len(a) - len(b))
+
+
+SETTINGS = (
+    "Tensor.training", "no_grad", "the default float", "the default int", "the default device",
+    "DEBUG", "WINOGRAD", "CHECK",
+)  # fmt: skip
+"""What a kind begins with, before the arguments (jit/__init__.py)."""
+
+
+def _kind_differences(new: Sequence[Any], old: Sequence[Any]) -> Iterator[str]:
+    count = len(SETTINGS)
+    for name, a, b in zip(SETTINGS, new, old, strict=False):
+        if a != b:
+            yield f"{name} is {a}, it was {b}"
+    for n, (a, b) in enumerate(zip(new[count:], old[count:], strict=False)):
+        if a != b:
+            named = isinstance(a, tuple) and len(a) == 2 and isinstance(a[0], str)
+            which = f'argument "{a[0]}"' if named else f"argument {n}"
+            yield from _value_differences(which, a[1] if named else a, b[1] if named else b)
+
+
+def _value_differences(which: str, a: Any, b: Any) -> Iterator[str]:
+    """How two descriptions of an argument differ (jit.structure.Arguments.describe)."""
+    if _is_tensor(a) and _is_tensor(b):
+        if a[:3] != b[:3]:
+            yield f"{which} is {_tensor_text(a)}, it was {_tensor_text(b)}"
+        else:
+            yield f"{which} requires gradient, has a gradient or is the same as another now"
+    elif isinstance(a, tuple) and isinstance(b, tuple) and a[:1] == b[:1] and len(a) == len(b):
+        if len(a) == 2 and not isinstance(a[1], tuple):
+            yield f"{which} is {a[1]!r}, it was {b[1]!r}; a number that changes may be a tensor"
+            return
+        for n, (x, y) in enumerate(zip(a[1:], b[1:], strict=True)):
+            if x != y:
+                yield from _value_differences(f"{which}[{n}]", x, y)
+    else:
+        yield f"{which} is another kind of value"
+
+
+def _is_tensor(described: Any) -> bool:
+    return (
+        isinstance(described, tuple)
+        and len(described) == 6
+        and isinstance(described[0], tuple)
+        and isinstance(described[1], str)
+    )
+
+
+def _tensor_text(described: Any) -> str:
+    shape, dtype, device, *_ = described
+    return f"{dtype}({', '.join(map(str, shape))}) on {device}"

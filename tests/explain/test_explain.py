@@ -1,0 +1,229 @@
+"""explain says what was fused and why, why a call was compiled again, and what stands in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from lazygrad import Tensor, TinyJit, nn
+from lazygrad.decisions import Capture, Compilation, Replay, looking
+from lazygrad.explain import Explanation, explain
+from lazygrad.explain.peak import peak_of
+from lazygrad.graph.ir import Buffer
+
+
+def floats(*shape: int) -> Tensor:
+    return Tensor(np.ones(shape, np.float32)).realize()
+
+
+def lines(explanation: Explanation) -> list[str]:
+    return [line.strip() for line in str(explanation).splitlines()]
+
+
+def one(explanation: Explanation, *words: str) -> str:
+    """The one line that has all these words."""
+    found = [line for line in lines(explanation) if all(word in line for word in words)]
+    assert len(found) == 1, f"{words} in {len(found)} lines of\n{explanation}"
+    return found[0]
+
+
+# --------------------------------------------------------------------------- what is fused
+
+
+def test_it_says_what_is_fused_and_what_is_not() -> None:
+    def attend(x: Tensor) -> Tensor:
+        return (x @ x).relu().softmax(1)
+
+    found = explain(attend, floats(71, 71))
+    assert isinstance(found, Explanation)
+    assert "on CPU: 2 kernels" in one(found, "on CPU")
+    assert one(found, "where: reads what the kernel computes, at the same position").startswith("+")
+    refused = one(found, "max is not in kernel 1")
+    assert "an element needs several positions of that" in refused
+    assert "20.2 kB are written and read between them" in refused  # 71 * 71 * 4 bytes
+    assert one(found, "kernel 1  dot_").endswith("contraction, 715.8 kFLOP, 40.3 kB")
+    assert any(
+        line.startswith("test_explain.py:") and "softmax(1)" in line for line in lines(found)
+    )
+
+
+def test_costs_are_those_of_the_scheduler() -> None:
+    """A dear value that three sums read is stored; a cheap one is computed again by both."""
+
+    def dear(x: Tensor) -> list[Tensor]:
+        y = x.exp().sin().tanh()
+        return [y.sum(0), y.T.sum(0), y.max(0)]
+
+    found = explain(dear, floats(64, 32))
+    (part,) = found.compilations[0].parts
+    chosen = [c for c in part.memory.values() if c.is_stored and c.inline]
+    assert any(c.inline > c.store > 0 for c in chosen)
+    assert "tanh" in one(found, "tanh of kernel", "instead of")
+    again = explain(lambda x: [(x + 1).sum(0), (x + 1).T.max(0)], floats(64, 32))
+    assert one(again, "add", "instead of")
+    (part,) = again.compilations[0].parts
+    cheap = [c for c in part.memory.values() if not c.is_stored and c.readers > 1]
+    assert all(0 < c.inline <= c.store for c in cheap)
+
+
+def test_nothing_is_noted_when_nobody_looks() -> None:
+    assert looking.get() is None
+    explain(lambda x: x + 1, floats(3))
+    assert looking.get() is None
+    with pytest.raises(ZeroDivisionError):
+        explain(lambda x: 1 / 0, floats(3))
+    assert looking.get() is None
+
+
+# --------------------------------------------------------------------------- compiled again
+
+
+def test_a_second_call_with_the_same_kind_compiles_nothing() -> None:
+    found = explain(lambda x: x * 3 + 1, floats(19), calls=2)
+    assert "call 2: nothing is computed: the values are there already" in lines(found)
+    sizes = iter([floats(19), floats(19)])
+    found = explain(lambda: next(sizes) * 3 - 1)
+    assert "call 2: nothing is compiled again" in lines(found)
+
+
+def test_a_new_shape_is_named() -> None:
+    def double(x: Tensor) -> Tensor:
+        return (x * 2).tanh()
+
+    double(floats(32, 10)).realize()
+    found = explain(double, floats(33, 10), calls=1)
+    assert one(found, "compiled again").endswith(
+        "float32(33, 10) on CPU, it was float32(32, 10) on CPU"
+    )
+    assert one(explain(double, floats(33, 10), calls=1), "compiled before")
+
+
+def test_a_new_dtype_is_named() -> None:
+    (floats(23) * 2).sin().realize()
+    found = explain(lambda x: (x * 2).sin(), floats(23).half().realize(), calls=1)
+    assert "float16(23) on CPU, it was float32(23) on CPU" in str(found)
+
+
+def test_a_number_that_changes_is_named() -> None:
+    def power(x: Tensor, n: float) -> Tensor:
+        return (x**n).tanh().sum()
+
+    power(floats(29), 2.25).realize()
+    found = explain(power, floats(29), 3.25, calls=1)
+    assert "a constant is 3.25" in one(found, "compiled again")
+    assert "it was 2.25" in one(found, "compiled again")
+
+
+def test_an_axis_that_grows_is_told_of() -> None:
+    cache = floats(1, 6)
+
+    def append(new: Tensor) -> Tensor:
+        nonlocal cache
+        cache = cache.cat(new).realize()
+        return cache
+
+    found = explain(append, floats(1, 6), calls=4)
+    (line,) = {x for x in lines(found) if "(1, 2, 3, 4)" in x}
+    assert line.startswith("axis 0 of ")
+    assert line.endswith("compiled anew; write into a tensor of the largest size instead")
+
+
+def test_a_graph_that_grows_is_told_of_with_its_line() -> None:
+    """A state that is kept as an expression, where another value is asked for."""
+    state = floats(7)
+
+    def step(x: Tensor) -> Tensor:
+        nonlocal state
+        state = state * x + 1
+        return (state * state).sum()
+
+    line = one(explain(step, floats(7)), "the graph has grown from")
+    assert "state = state * x + 1" in line
+    assert line.endswith("in the call before is computed again; realize() there keeps its value")
+
+
+def test_a_loop_that_is_one_graph_is_told_of() -> None:
+    def chain(x: Tensor) -> Tensor:
+        h = x
+        for _ in range(20):
+            h = (h * x + 1).tanh()
+        return h
+
+    line = one(explain(chain, floats(8)), "a loop of 20 turns is one graph")
+    assert "h = (h * x + 1).tanh()" in line
+    assert line.endswith("with realize() in the loop a turn is compiled once")
+
+
+# --------------------------------------------------------------------------- captured functions
+
+
+@pytest.fixture
+def step() -> Callable[[Tensor, Tensor], Tensor]:
+    layer = nn.Linear(6, 3)
+    optimizer = nn.optim.SGD(layer.parameters(), lr=0.1)
+
+    @TinyJit
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        loss = ((layer(x) - y) ** 2).mean().backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def test_a_captured_function_is_explained(step: Callable[[Tensor, Tensor], Tensor]) -> None:
+    found = explain(step, floats(4, 6), floats(4, 3))
+    first, second = found.calls
+    assert [type(event) for event in first] == [Capture, Compilation]
+    assert [type(event) for event in second] == [Replay]
+    assert one(found, "step is captured for the first time")
+    assert one(found, "call 2: replayed, nothing is compiled")
+    assert any("gradient of test_explain.py:" in line for line in lines(found))
+
+
+def test_why_a_function_is_captured_again(step: Callable[[Tensor, Tensor], Tensor]) -> None:
+    step(floats(4, 6), floats(4, 3))
+    found = explain(step, floats(5, 6), floats(5, 3))
+    line = one(found, "captured again")
+    assert "argument 0 is float32(5, 6) on CPU, it was float32(4, 6) on CPU" in line
+    assert "argument 1 is float32(5, 3) on CPU" in line
+    assert one(explain(step, floats(4, 6), floats(4, 3), calls=1), "captured before")
+
+
+def test_a_number_in_the_arguments_is_named() -> None:
+    scale = TinyJit(lambda x, n: x * n)
+    scale(floats(3), 2.0)
+    line = one(explain(scale, floats(3), 2.5), "captured again")
+    assert "argument 1 is" in line
+    assert "a number that changes may be a tensor" in line
+    line = one(explain(TinyJit(lambda x, flag=True: x if flag else -x), floats(3)), "captured for")
+    assert line
+
+
+def test_explaining_a_step_trains_it(step: Callable[[Tensor, Tensor], Tensor]) -> None:
+    x, y = floats(4, 6), floats(4, 3)
+    before = step(x, y).item()
+    explain(step, x, y, calls=3)
+    assert step(x, y).item() < before
+
+
+# --------------------------------------------------------------------------- memory
+
+
+def test_the_peak_holds_inputs_and_what_is_read_later() -> None:
+    def work(x: Tensor) -> Tensor:
+        big = (x.reshape(-1, 1) * x).exp().contiguous()
+        return big.sum(0).contiguous() + 1
+
+    found = explain(work, floats(50))
+    (part,) = found.compilations[0].parts
+    peak = peak_of(part.schedule, part.plan)
+    assert peak.nbytes >= 50 * 50 * 4 + 50 * 4
+    assert peak.nodes[0].shape == (50, 50)
+    assert sum(isinstance(x, Buffer) for x in peak.nodes) == 1
+    held = lines(found)[lines(found).index("at the peak, in kernel 1, memory holds") + 1]
+    assert held.startswith("10.0 kB  float32(50, 50)")
+    assert "big = " in held
