@@ -21,7 +21,7 @@ from ..origin import kernel_origins, name_of, origins
 from ..runtime.report import bytes_text
 from ..schedule.ir import Kernel
 from ..schedule.join import pieces
-from ..schedule.show import title
+from ..schedule.show import kernel_nodes, title
 from .peak import peak_of
 from .why import turns, why_captured, why_compiled
 
@@ -116,7 +116,7 @@ def _members(kernel: Kernel) -> list[Node]:
 
 
 def _kernel(k: int, kernel: Kernel, part: Part, number_of: dict[Node, int]) -> Iterator[str]:
-    lines = list(dict.fromkeys(map(str, kernel_origins(kernel))))
+    lines = _lines(kernel)
     for line in lines[:MAX_LINES]:
         yield f"      {line}"
     if len(lines) > MAX_LINES:
@@ -135,6 +135,17 @@ def _kernel(k: int, kernel: Kernel, part: Part, number_of: dict[Node, int]) -> I
             yield f"      {word} is not in kernel {other}: {joined.why}; {passed}"
     for why, words in ways.items():
         yield f"      + {', '.join(words)}: {why}"
+
+
+def _lines(kernel: Kernel) -> list[str]:
+    """The lines that a kernel serves. What is made of constants and indices alone tells nothing:
+    any line of the program may have made the same."""
+    reads = set(kernel.inputs)
+    for node in kernel_nodes(kernel):
+        if not reads.isdisjoint(node.inputs):
+            reads.add(node)
+    meant = {origin for node in reads.difference(kernel.inputs) for origin in origins(node)}
+    return list(dict.fromkeys(str(o) for o in kernel_origins(kernel) if not meant or o in meant))
 
 
 def _word(node: Node, kernel: Kernel) -> str:

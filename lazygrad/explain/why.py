@@ -1,8 +1,10 @@
 """Why a call was compiled again: what is new against the nearest that was compiled before.
 
-input x is float32(33, 10), it was float32(32, 10)       a shape that changes
-a constant is 0.2, it was 0.1                            a number of Python's that changes
-the graph has 30 operations, it had 20                   a chain that grows
+A message, and what it tells of:
+
+    x is float32(33, 10), the nearest before float32(32, 10)    a shape that changes
+    a constant is 0.2, the nearest before 0.1                   a number of Python's that changes
+    the graph has grown from 20 to 30 operations                a chain that grows
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from ..graph.structure import Key
 from ..origin import Origin, name_of, origins
 
 MAX_DIFFERENCES = 3  # that are told of
-ALIKE = 0.5  # the part of its operations that a graph shares with one it is compared with
+ALIKE = 0.8  # the part of its operations that a graph shares with one it is compared with
 GROWING = 2  # sizes of an axis before the one that is told of
 MANY_TURNS = 8  # of a loop in one graph, from which it is told of
 
@@ -46,7 +48,7 @@ def why_compiled(new: Compilation, before: Sequence[Compilation]) -> list[str]:
     if not told:
         return [f"{len(entries)} operations, the nearest before had {len(_entries(nearest))}"]
     more = [f"and {len(told) - MAX_DIFFERENCES} more"] if len(told) > MAX_DIFFERENCES else []
-    lines = ["compiled again: " + "; ".join([*told[:MAX_DIFFERENCES], *more])]
+    lines = ["compiled: " + "; ".join([*told[:MAX_DIFFERENCES], *more])]
     grown_axis = _growing_axis(new.nodes, entries, [_entries(key) for key in earlier])
     return [*lines, grown_axis] if grown_axis else lines
 
@@ -60,7 +62,8 @@ def _growing_axis(
         if entry[0] is not Buffer:
             continue
         for axis, size in enumerate(entry[2]):
-            shapes = [old[n][2] for old in alike if len(old[n][2]) == len(entry[2])]
+            rest = _without(entry[2], axis)
+            shapes = [old[n][2] for old in alike if _without(old[n][2], axis) == rest]
             sizes = [*dict.fromkeys(shape[axis] for shape in shapes if shape[axis] != size), size]
             if len(sizes) > GROWING and sizes == sorted(sizes):
                 what = name_of(nodes[n]) or f"input {entry[1]}"
@@ -70,6 +73,11 @@ def _growing_axis(
                     "compiled anew; write into a tensor of the largest size instead"
                 )
     return ""
+
+
+def _without(shape: Sequence[int], axis: int) -> tuple[int, ...] | None:
+    """The sizes of the other axes; None where there is no such axis."""
+    return (*shape[:axis], *shape[axis + 1 :]) if axis < len(shape) else None
 
 
 def _entries(key: Key) -> tuple[Entry, ...]:
@@ -95,16 +103,17 @@ def _differences(
     others = [(n, a) for n, a in enumerate(new) if a[0] is Buffer and inputs.get(a[1], a) != a]
     for n, a in others:
         what = name_of(nodes[n]) or f"input {a[1]}"
-        yield f"{what} is {_buffer_text(a)}, it was {_buffer_text(inputs[a[1]])}"
+        yield f"{what} is {_buffer_text(a)}, the nearest before {_buffer_text(inputs[a[1]])}"
     if others or len(new) != len(old):
         return
     pairs = [(n, a, b) for n, (a, b) in enumerate(zip(new, old, strict=True)) if a != b]
     constants = [(n, b) for n, a, b in pairs if a[0] is Const]
     for n, b in constants:
-        yield f"a constant is {_constant(nodes[n])}{_at(nodes[n])}, it was {_value_text(b)}"
+        new_value = f"{_constant(nodes[n])}{_at(nodes[n])}"
+        yield f"a constant is {new_value}, the nearest before {_value_text(b)}"
     if not constants:
         for n, a, b in pairs:
-            yield f"{nodes[n].name}{_at(nodes[n])} has {a[1]}, it had {b[1]}"
+            yield f"{nodes[n].name}{_at(nodes[n])} has {a[1]}, the nearest before {b[1]}"
 
 
 def _buffer_text(entry: Entry) -> str:

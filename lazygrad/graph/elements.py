@@ -61,10 +61,13 @@ class Elements:
         """An element that is among those that are needed."""
         return self._read((node, np.array([place])))[0]
 
-    def begin(self, is_bad: Callable[[Array], Array]) -> tuple[Node, int] | None:
+    def begin(
+        self, is_bad: Callable[[Array], Array], start: tuple[Node, int] | None = None
+    ) -> tuple[Node, int] | None:
         """The node, and its place, that a bad element begins with: it is bad there, and nothing
-        that it reads is. None where that is a constant."""
-        node, place = self.node, self.place
+        that it reads is. None where that is a constant. The way there begins at `start`, by default
+        at the element itself."""
+        node, place = start or (self.node, self.place)
         while True:
             found = next(self._bad_inputs(node, place, is_bad), None)
             if found is not None:

@@ -20,7 +20,7 @@ from ..errors import NonFiniteError
 from ..graph.elements import Elements, TooManyError
 from ..graph.ir import Buffer, Node
 from ..graph.show import formula, type_text
-from ..origin import kernel_origins, name_of, origins
+from ..origin import Origin, kernel_origins, name_of, origins
 from ..schedule.ir import Kernel
 from ..schedule.show import title
 from .execute import Memories
@@ -81,7 +81,6 @@ class CheckValues:
         is_bad: Callable[[Array], Array],
     ) -> str | None:
         """What is told of a bad element; None where a constant is the reason."""
-        value = values.reshape(-1)[place]
         try:
             elements = Elements(node, place, inputs)
             is_known = bool(is_bad(np.asarray(elements.value)))
@@ -91,22 +90,29 @@ class CheckValues:
             found = elements.begin(is_bad)
             if found is None:
                 return None
-            node, place = found
-            made = f"{node.name} makes {_number(elements.at(node, place))}: "
-            made += f"{_applied(elements, node, place)}, element {_index(node, place)}"
-            known = origins(node)
+            lines = [_made(elements, *found)]
+            cause = elements.begin(_is_infinite, found)
+            if cause not in (None, found):
+                lines.append(f"  from an infinity: {_made(elements, *cause)}")
         else:  # it is the order of the sums, or one of many elements
-            made = f"{title(self.kernel)} makes {_number(value)} in element {_index(node, place)}"
-            known = origins(node) or kernel_origins(self.kernel)
-        where = str(known[0]) if known else "a line that is not known (CHECK was not set there)"
-        if known and known[0].operation != node.name:
-            made = f"in {known[0].operation}, {made}"
-        lines = [
-            f"{where}: {made} of {type_text(node)}",
-            f"  in kernel {title(self.kernel)} on {self.device.name}, which reads",
-            *[f"    {_described(x, value)}" for x, value in inputs.items()],
-        ]
-        return "\n".join(lines)
+            value, known = values.reshape(-1)[place], origins(node) or kernel_origins(self.kernel)
+            made = f"{title(self.kernel)} makes {_number(value)}"
+            lines = [f"{_where(known)}: {made}, {_element(node, place)}"]
+        lines.append(f"  in kernel {title(self.kernel)} on {self.device.name}, which reads")
+        return "\n".join([*lines, *[f"    {_described(x, value)}" for x, value in inputs.items()]])
+
+
+def _made(elements: Elements, node: Node, place: int) -> str:
+    """train.py:3  p.log(): log makes -inf: log(0), element [3, 2] of float32(8, 10)"""
+    known = origins(node)
+    by = known[0].operation if known else node.name
+    made = f"{node.name} makes {_number(elements.at(node, place))}"
+    made = made if by == node.name else f"in {by}, {made}"
+    return f"{_where(known)}: {made}: {_applied(elements, node, place)}, {_element(node, place)}"
+
+
+def _where(known: Sequence[Origin]) -> str:
+    return str(known[0]) if known else "a line that is not known (CHECK was not set there)"
 
 
 def _applied(elements: Elements, node: Node, place: int) -> str:
@@ -139,5 +145,6 @@ def _number(value: Any) -> str:
     return f"{float(value):.6g}" if np.asarray(value).dtype.kind in "fV" else str(value)
 
 
-def _index(node: Node, place: int) -> Sequence[int]:
-    return [int(i) for i in np.unravel_index(place, node.shape)] if node.shape else []
+def _element(node: Node, place: int) -> str:
+    index = [int(i) for i in np.unravel_index(place, node.shape)] if node.shape else []
+    return f"element {index} of {type_text(node)}"

@@ -38,7 +38,7 @@ def test_it_says_what_is_fused_and_what_is_not() -> None:
 
     found = explain(attend, floats(71, 71))
     assert isinstance(found, Explanation)
-    assert "on CPU: 2 kernels" in one(found, "on CPU")
+    assert "on CPU: 2 kernels" in one(found, "on CPU:")
     assert one(found, "where: reads what the kernel computes, at the same position").startswith("+")
     refused = one(found, "max is not in kernel 1")
     assert "an element needs several positions of that" in refused
@@ -94,8 +94,8 @@ def test_a_new_shape_is_named() -> None:
 
     double(floats(32, 10)).realize()
     found = explain(double, floats(33, 10), calls=1)
-    assert one(found, "compiled again").endswith(
-        "float32(33, 10) on CPU, it was float32(32, 10) on CPU"
+    assert one(found, "compiled:").endswith(
+        "x is float32(33, 10) on CPU, the nearest before float32(32, 10) on CPU"
     )
     assert one(explain(double, floats(33, 10), calls=1), "compiled before")
 
@@ -103,7 +103,7 @@ def test_a_new_shape_is_named() -> None:
 def test_a_new_dtype_is_named() -> None:
     (floats(23) * 2).sin().realize()
     found = explain(lambda x: (x * 2).sin(), floats(23).half().realize(), calls=1)
-    assert "float16(23) on CPU, it was float32(23) on CPU" in str(found)
+    assert "float16(23) on CPU, the nearest before float32(23) on CPU" in str(found)
 
 
 def test_a_number_that_changes_is_named() -> None:
@@ -112,8 +112,8 @@ def test_a_number_that_changes_is_named() -> None:
 
     power(floats(29), 2.25).realize()
     found = explain(power, floats(29), 3.25, calls=1)
-    assert "a constant is 3.25" in one(found, "compiled again")
-    assert "it was 2.25" in one(found, "compiled again")
+    assert "a constant is 3.25" in one(found, "compiled:")
+    assert "the nearest before 2.25" in one(found, "compiled:")
 
 
 def test_an_axis_that_grows_is_told_of() -> None:
