@@ -39,18 +39,27 @@ def why_compiled(new: Compilation, before: Sequence[Compilation]) -> list[str]:
     if grown is not None:
         return [_growth(new, grown)]
     earlier = [key for key in new.earlier if key[1:] == rest]
-    nearest = max(reversed(earlier), key=lambda key: _alike(entries, _entries(key)), default=None)
-    if nearest is None or _alike(entries, _entries(nearest)) < ALIKE:
+    own = _nearest(entries, [each.key for each in before if each.key[1:] == rest])
+    nearest = own or _nearest(entries, earlier)
+    if nearest is None:
         if any(_entries(key) == entries for key in new.earlier):
             return ["compiled again with other settings, or on another device"]
         return ["compiled for the first time: no earlier graph is like it"]
-    told = list(_differences(new.nodes, entries, _entries(nearest)))
+    told = list(_differences(new.nodes, entries, nearest))
     if not told:
-        return [f"{len(entries)} operations, the nearest before had {len(_entries(nearest))}"]
+        return [f"compiled: {len(entries)} operations, the nearest before has {len(nearest)}"]
     more = [f"and {len(told) - MAX_DIFFERENCES} more"] if len(told) > MAX_DIFFERENCES else []
     lines = ["compiled: " + "; ".join([*told[:MAX_DIFFERENCES], *more])]
     grown_axis = _growing_axis(new.nodes, entries, [_entries(key) for key in earlier])
     return [*lines, grown_axis] if grown_axis else lines
+
+
+def _nearest(entries: Sequence[Entry], keys: Sequence[Key]) -> tuple[Entry, ...] | None:
+    """The graph most like this one, the latest of several; None where none is much like it."""
+    found = max(reversed(keys), key=lambda key: _alike(entries, _entries(key)), default=None)
+    if found is None or _alike(entries, _entries(found)) < ALIKE:
+        return None
+    return _entries(found)
 
 
 def _growing_axis(
