@@ -43,7 +43,6 @@ from . import config
 from .backends.base import Device as BackendDevice
 from .backends.base import Launch
 from .cache import source_digest
-from .decisions import looking
 from .errors import CompilerError
 from .graph.build import broadcast_to
 from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
@@ -51,6 +50,7 @@ from .graph.constants import VaryingConstants
 from .graph.gradient import cotangents
 from .graph.ir import Buffer, Const, Contiguous, Detach, InRange, Node, Reshape, topological
 from .graph.structure import Key, Slot, Structure
+from .looking import looking
 from .loops.heuristics import best_plans, is_plan_for
 from .loops.ir import Function, digest
 from .loops.lower import Lowered

@@ -1,13 +1,12 @@
 """What is decided while programs are compiled, noted for those who look (explain).
 
-Passes ask `looking.get()` where they decide; it is None unless `lazygrad.explain` runs, and then
+Passes ask `looking.get()` where they decide. It is None unless `lazygrad.explain` runs, and then
 nothing is noted. Caches are passed over while somebody looks, so that there is something to see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +118,3 @@ class Record:
     def replayed(self, name: str) -> None:
         """A captured function is replayed."""
         self.calls[-1].append(Replay(name))
-
-
-looking: ContextVar[Record | None] = ContextVar("looking", default=None)
-"""Who looks at what this thread compiles."""

@@ -29,6 +29,7 @@ LAYERS = [
     "rewrite",
     "graph",
     "decisions",
+    "looking",
     "expr",  # above graph, whose table of operations it reads
     "index",
     "schedule",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .. import config
+from ..looking import looking
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def explain(function: Callable[..., Any], *args: Any, calls: int = 2, **kwargs: 
 
         print(lazygrad.explain(lambda x: x.softmax(1), Tensor.ones(64, 10)))
     """
-    from ..decisions import Record, looking
+    from ..decisions import Record
 
     record = Record()
     token = looking.set(record)

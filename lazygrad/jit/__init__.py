@@ -46,9 +46,8 @@ from warnings import warn
 from weakref import ref
 
 from .. import config, dtypes
-from ..decisions import Capture as Seen
-from ..decisions import looking
 from ..errors import JitError
+from ..looking import looking
 from ..runtime.buffer import interceptor
 from ..runtime.device import Device
 from ..tensor.core import grad_enabled
@@ -143,6 +142,8 @@ class jit(Captured, Generic[P, R]):
         self._warn(kind, cause)
         record = looking.get()
         if record is not None:
+            from ..decisions import Capture as Seen
+
             why = None if cause is None else str(cause)
             earlier = [known for known in self._replays if known != kind]
             was_known = kind in self._replays and cause is None

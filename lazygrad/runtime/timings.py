@@ -14,7 +14,6 @@ import atexit
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import config
@@ -29,16 +28,13 @@ MAX_NAME = 44  # characters of a kernel's name in it
 MAX_PASSES = 6  # told of one compilation
 
 
-@dataclass(slots=True)
 class Total:
     """The runs of one kernel on one device."""
 
-    device: Device
-    name: str
-    runs: int = 0
-    seconds: float = 0.0
-    flops: int = 0
-    nbytes: int = 0
+    def __init__(self, device: Device, name: str) -> None:
+        self.device, self.name = device, name
+        self.runs = self.flops = self.nbytes = 0
+        self.seconds = 0.0
 
 
 _kernels: dict[tuple[str, str], Total] = {}  # by device and name

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 
-from ..decisions import Joined, looking
+from ..decisions import Joined
 from ..expr import Expr, Literal, Op, Var, leaves
 from ..graph.ir import (
     Buffer,
@@ -36,6 +36,7 @@ from ..graph.ir import (
 )
 from ..graph.product import product
 from ..index import flatten, linear, substitute
+from ..looking import looking
 from .access import Access, MultiIndex, accesses, is_bijection, reduced_variables
 from .ir import Kernel, Member, Schedule, axis_variables
 from .store import MIN_REUSE, choose_stored

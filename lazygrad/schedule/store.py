@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..decisions import Memory, looking
+from ..decisions import Memory
 from ..graph.ir import (
     Buffer,
     Const,
@@ -34,6 +34,7 @@ from ..graph.ir import (
 )
 from ..graph.ir.cost import arithmetic
 from ..graph.product import factors
+from ..looking import looking
 
 MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
 BROADCAST = 2.0  # loading an element that stays in a register or in L1

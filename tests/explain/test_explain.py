@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor, TinyJit, nn
-from lazygrad.decisions import Capture, Compilation, Replay, looking
+from lazygrad.decisions import Capture, Compilation, Replay
 from lazygrad.explain import Explanation, explain
 from lazygrad.explain.peak import peak_of
 from lazygrad.graph.ir import Buffer
+from lazygrad.looking import looking
 
 
 def floats(*shape: int) -> Tensor:
