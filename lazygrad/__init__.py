@@ -49,7 +49,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import dtypes, functions
+from . import device, dtype, dtypes, functions
 from .dtypes import (
     bfloat16,
     float16,
@@ -97,7 +97,7 @@ if not TYPE_CHECKING:
 
 bool, half, float, double = dtypes.bool_, float16, float32, float64
 short, int, long = int16, int32, int64
-dtype, Size = dtypes.DType, tuple
+Size = tuple  # type: ignore[type-arg]
 
 __version__ = "0.1.0"
 
@@ -116,6 +116,7 @@ __all__ = [
     "bool",
     "cholesky",
     "cuda",
+    "device",
     "det",
     "double",
     "dtype",
@@ -163,8 +164,8 @@ __all__ += functions.__all__
 
 
 _MODULES = {
-    **{name: f".{name}" for name in ("autograd", "compile", "cuda", "func", "helpers", "linalg",
-                                     "nn", "transforms", "utils")},
+    **{name: f".{name}" for name in ("autograd", "compile", "cuda", "engine", "func", "helpers",
+                                     "linalg", "nn", "transforms", "utils")},
     "special": ".functions.special", "optim": ".nn.optim", "amp": ".nn.amp", "mps": ".cuda",
     "xpu": ".cuda",
 }  # fmt: skip

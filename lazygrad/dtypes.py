@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
@@ -110,6 +110,30 @@ _NUMPY = {
     for dtype in ALL
 }
 _FROM_NUMPY = {numpy_dtype: _BY_NAME[name] for name, numpy_dtype in _NUMPY.items()}
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> DType:
+        """`dtypes.float`, `dtypes.long` and the like: C's and PyTorch's names."""
+        if name in _ALIASES:
+            return _ALIASES[name]
+        raise AttributeError(f"module 'lazygrad.dtypes' has no attribute {name!r}")
+
+
+def is_float(dtype: DType) -> bool:
+    """Whether a dtype is of floats; as tinygrad's `dtypes.is_float`."""
+    return dtype.is_float
+
+
+def is_int(dtype: DType) -> bool:
+    """Whether a dtype is of integers."""
+    return dtype.is_int
+
+
+def is_unsigned(dtype: DType) -> bool:
+    """Whether a dtype is of integers that are not negative."""
+    return dtype.kind == "uint"
 
 
 def to_dtype(spec: object) -> DType:

@@ -33,6 +33,10 @@ class ArgumentError(ValueError, RuntimeError):
     """A value of an argument that an operation does not take; the text says what it does."""
 
 
+class EmptyError(ShapeError, IndexError):
+    """An axis of no elements where an operation needs one, such as a maximum."""
+
+
 class RangeError(IndexError, RuntimeError):
     """A place that is outside an axis; the text says how far the axis reaches."""
 

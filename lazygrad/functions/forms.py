@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from ..dtypes import DType, get_default_dtype, promote, set_default_dtype, to_dtype
-from ..errors import DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..runtime.device import Device
 from ..tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..tensor.operands import broadcast_shape, result_dtype
@@ -59,31 +59,6 @@ def scalar_tensor(
 ) -> Tensor:
     """A tensor of shape () of one number, of the default float unless `dtype` says otherwise."""
     return Tensor.full((), value, dtype or float, device, requires_grad)
-
-
-class device(str):
-    """The name of a device, as `x.device` has it: `device("cpu")`, `device("GPU:1")`,
-    `device("GPU", 1)`. It is a text, so it stands wherever a device's name does.
-
-    lazygrad.device("cpu") == "CPU"
-
-    Raises DeviceError for a name that is unknown.
-    """
-
-    def __new__(cls, type: str, index: int | None = None) -> device:
-        name = type if index is None else f"{type}:{index}"
-        return super().__new__(cls, Device.canonical(name))
-
-    @property
-    def type(self) -> str:
-        """ "cpu" or "gpu"."""
-        return self.partition(":")[0].lower()
-
-    @property
-    def index(self) -> int | None:  # type: ignore[override]
-        """The number of the GPU; None for the CPU."""
-        name, _, number = self.partition(":")
-        return None if name == "CPU" else int(number or 0)
 
 
 class Generator(Stream):
@@ -146,6 +121,8 @@ def normal(
 ) -> Tensor:
     """Normal numbers of a mean and a standard deviation: of `size`, or one for each element of
     the tensors `mean` and `std`."""
+    if not isinstance(std, Tensor) and std < 0:
+        raise ArgumentError(f"normal: a standard deviation is not negative, as {std} is")
     shapes = [x.shape for x in (mean, std) if isinstance(x, Tensor)]
     shape = broadcast_shape("normal", *shapes) if shapes else tuple(size or ())
     return Tensor.randn(*shape) * std + mean
@@ -160,6 +137,10 @@ def logspace(
     device: str | None = None,
 ) -> Tensor:
     """base ** start to base ** end, in `steps` steps of one ratio."""
+    for bound in (start, end):
+        if getattr(bound, "shape", ()):
+            raise ShapeError(f"logspace: an end is one number, not {bound!r:.60}")
+    start, end = float(start), float(end)
     values = np.float64(base) ** np.linspace(start, end, steps)
     return Tensor(values, dtype or float, device)
 
@@ -398,7 +379,7 @@ unique_values = unique
 __all__ = [
     "Generator", "as_tensor", "asarray", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
     "bitwise_invert", "block_diag", "broadcast_shapes", "broadcast_tensors", "can_cast",
-    "cartesian_prod", "combinations", "device", "e", "enable_grad", "expand_dims", "finfo",
+    "cartesian_prod", "combinations", "e", "enable_grad", "expand_dims", "finfo",
     "get_default_dtype", "iinfo", "inf", "inference_mode", "is_floating_point",
     "is_grad_enabled", "is_tensor", "isdtype", "logspace", "matrix_transpose", "nan", "newaxis",
     "no_grad", "normal", "numel", "permute_dims", "pi", "polygamma", "pow", "promote_types",

@@ -82,6 +82,10 @@ class jit(Captured, Generic[P, R]):
         self._forget()
         update_wrapper(self, function)
 
+    def reset(self) -> None:
+        """Forget what was captured: the next call captures anew."""
+        self._forget()
+
     def _forget(self) -> None:
         """Begin without captures."""
         self._replays: dict[Hashable, list[Replay]] = {}

@@ -9,6 +9,7 @@ from ..errors import ShapeError
 from ..tensor import Tensor
 from . import weights
 from .module import Layer
+from .packed import PackedSequence
 from .parameter import Parameter
 
 State = tuple[Tensor, ...]  # (hidden), or (hidden, cell)
@@ -235,13 +236,27 @@ class RNNBase(Layer):
         """The next state; x is the input's part of the gates."""
         raise NotImplementedError
 
-    def _run(self, x: Tensor, start: State | None) -> tuple[Tensor, State]:
-        """(outputs of the last layer, last states (layers * directions, batch, hidden))."""
+    def _run(self, x: Any, start: State | None) -> tuple[Any, State]:
+        """(outputs of the last layer, last states (layers * directions, batch, hidden)). Of packed
+        sequences the outputs are packed, too."""
+        if isinstance(x, PackedSequence):
+            padded, ends = self._run_padded(x.padded(), start, x.lengths)
+            return x.with_padded(padded), ends
+        if x.ndim == 3 and self.batch_first:
+            output, ends = self._run_padded(x.transpose(0, 1), start)
+            return output.transpose(0, 1), ends
+        return self._run_padded(x, start)
+
+    def _run_padded(
+        self, x: Tensor, start: State | None, lengths: Any = None
+    ) -> tuple[Tensor, State]:
+        """`_run` of (length, batch, input_size), or of one sequence. `lengths` says how many steps
+        of each sequence count; its state stays as it is in the others."""
         name = type(self).__name__
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             raise ShapeError(f"{name}: input {x.shape} is no sequence of {self.input_size} values")
         single = x.ndim == 2
-        x = x.unsqueeze(1) if single else x.transpose(0, 1) if self.batch_first else x
+        x = x.unsqueeze(1) if single else x
         lead = (self.num_layers * len(self._directions), x.shape[1])
         sizes = (self._output_size, self.hidden_size)[: self._states]
         shapes = [(*lead, size) for size in sizes]
@@ -260,26 +275,32 @@ class RNNBase(Layer):
             outputs = []
             for direction in self._directions:
                 first = tuple(state[len(last)] for state in start)
-                output, state = self._run_one(x, first, layer, direction)
+                output, state = self._run_one(x, first, layer, direction, lengths)
                 outputs.append(output)
                 last.append(state)
             x = outputs[0] if len(outputs) == 1 else Tensor.cat(*outputs, axis=-1)
         ends = tuple(Tensor.stack(*states) for states in zip(*last, strict=True))
         if single:
             return x.squeeze(1), tuple(end.squeeze(1) for end in ends)
-        return (x.transpose(0, 1) if self.batch_first else x), ends
+        return x, ends
 
-    def _run_one(self, x: Tensor, state: State, layer: int, direction: str) -> tuple[Tensor, State]:
+    def _run_one(
+        self, x: Tensor, state: State, layer: int, direction: str, lengths: Any = None
+    ) -> tuple[Tensor, State]:
         """One layer in one direction: the input's part of all steps at once, then step by step."""
 
         def held(name: str) -> Any:
             return getattr(self, f"{name}_l{layer}{direction}", None)
 
         of = held("weight_hh"), held("bias_hh"), held("weight_hr")
-        steps = x.linear(held("weight_ih"), held("bias_ih")).unbind(0)
+        steps = list(enumerate(x.linear(held("weight_ih"), held("bias_ih")).unbind(0)))
         outputs = []
-        for step in reversed(steps) if direction else steps:
-            state = self._step(step, state, of)
+        for at, step in reversed(steps) if direction else steps:
+            made = self._step(step, state, of)
+            if lengths is not None and at >= lengths.min():
+                counts = Tensor((at < lengths)[:, None], device=x.device)
+                made = tuple(counts.where(new, old) for new, old in zip(made, state, strict=True))
+            state = made
             outputs.append(state[0])
         if not outputs:
             raise ShapeError(f"{type(self).__name__}: the sequence {x.shape} is empty")
@@ -300,8 +321,9 @@ class RNNBase(Layer):
 class _OneState(RNNBase):
     """What RNN and GRU share: the state is one tensor."""
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(outputs of all steps, last hidden states); the first hidden states are 0."""
+    def forward(self, input: Any, hx: Tensor | None = None) -> tuple[Any, Tensor]:
+        """(outputs of all steps, last hidden states); the first hidden states are 0. Of a
+        `PackedSequence` the outputs are one, too."""
         output, (last,) = self._run(input, None if hx is None else (hx,))
         return output, last
 
@@ -361,9 +383,10 @@ class LSTM(RNNBase):
         return _lstm(x, state, of)
 
     def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """(outputs of all steps, (last hidden states, last cell states)); the first are 0."""
+        self, input: Any, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Any, tuple[Tensor, Tensor]]:
+        """(outputs of all steps, (last hidden states, last cell states)); the first are 0. Of a
+        `PackedSequence` the outputs are one, too."""
         output, (hidden, cell) = self._run(input, hx)
         return output, (hidden, cell)
 

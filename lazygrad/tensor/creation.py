@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from ctypes import string_at
 from pathlib import Path
 from typing import Any, Self
 from weakref import ref
@@ -156,6 +157,17 @@ class Creation(TensorCore):
         return cls.full(
             shape_of("empty", *shape), 0, dtype or dtypes.default_float, device, requires_grad
         )
+
+    @classmethod
+    def from_blob(
+        cls, ptr: int, shape: int | Sequence[int], dtype: Any = None, device: str | None = None
+    ) -> Self:
+        """The values at an address in this process's memory, of a shape and dtype, read now. Who
+        calls says that they are there."""
+        sizes, kind = shape_of("from_blob", shape), to_dtype(dtype or float)
+        count = math.prod(sizes) * kind.itemsize
+        values = np.frombuffer(string_at(ptr, count), kind.numpy).reshape(sizes)
+        return cls._from_data(values, None, device)
 
     @classmethod
     def from_url(cls, url: str, device: str | None = None) -> Self:

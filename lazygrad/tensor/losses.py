@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from ..errors import DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Equal, Iota
 from .core import TensorCore
@@ -50,7 +50,7 @@ class Losses(Resampling):
     def huber_loss(self, target: TensorCore, reduction: str = "mean", delta: float = 1.0) -> Self:
         """d*d/2 where d = |x - target| is below delta, else delta * (d - delta/2)."""
         if delta <= 0:
-            raise ValueError(f"huber_loss: delta {delta} is not above 0")
+            raise ArgumentError(f"huber_loss: delta {delta} is not above 0")
         gap = (self - self._target("huber_loss", target)).abs()
         made = (gap < delta).where(gap.square() * 0.5, (gap - delta / 2) * delta)
         return made._reduced_loss("huber_loss", reduction)
@@ -149,6 +149,11 @@ class Losses(Resampling):
             raise ShapeError(
                 f"cross_entropy: input {self.shape} and target {t.shape} differ: probabilities "
                 f"have the input's shape; class numbers are integers (target.long()), not {t.dtype}"
+            )
+        if t.dtype.is_float and ignore_index >= 0:
+            raise ArgumentError(
+                f"cross_entropy: ignore_index {ignore_index} is for class numbers, and the target "
+                f"has probabilities ({t.dtype})"
             )
         if t.dtype.is_float:
             return x._soft_cross_entropy(t, axis, weight, reduction, label_smoothing)

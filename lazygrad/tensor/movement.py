@@ -216,6 +216,8 @@ class Movement(Functions):
         axis = normalized_axis("narrow", axis, self.ndim)
         if isinstance(start, TensorCore) and not start.dtype.is_int:
             raise DTypeError(f"narrow: the start is an integer, not {start.dtype}")
+        if isinstance(start, TensorCore) and start.shape:
+            raise ShapeError(f"narrow: the start is one integer, not of shape {start.shape}")
         n, start = self.shape[axis], start.__index__()
         start = start + n if start < 0 else start
         if not 0 <= start <= start + length <= n:

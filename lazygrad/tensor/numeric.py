@@ -121,6 +121,39 @@ class Numeric(Special):
         size = self.norm(p, others, keepdim=True)
         return self * (size > maxnorm).where(maxnorm / (size + 1e-7), 1.0)
 
+    def newton_schulz(self, steps: int, params: Sequence[float], eps: float = 1e-7) -> Self:
+        """An approximation of the nearest orthogonal matrix: `steps` times
+        G = sum over i of params[i] (G G.T)**i G, from x over its norm. As in tinygrad.
+
+        With params (1.5, -0.5) it converges for every matrix of full rank.
+        """
+        if self.ndim < 2:
+            raise ShapeError(f"newton_schulz: needs matrices, shape is {self.shape}")
+        x = self / (self.square().sum((-2, -1), keepdim=True).sqrt() + eps)
+        is_tall = self.shape[-2] > self.shape[-1]
+        x = x.mT if is_tall else x
+        for _ in range(steps):
+            square, power, total = x @ x.mT, x, params[0] * x
+            for factor in params[1:]:
+                power = square @ power
+                total = total + factor * power
+            x = total
+        return x.mT if is_tall else x
+
+    def usum(self, *others: Operand) -> Self:
+        """The sum with other tensors or numbers, element by element. As in tinygrad."""
+        total = self
+        for other in others:
+            total = total + other
+        return total
+
+    def uprod(self, *others: Operand) -> Self:
+        """The product with other tensors or numbers, element by element. As in tinygrad."""
+        total = self
+        for other in others:
+            total = total * other
+        return total
+
     # ------------------------------------------------------------------- shapes
 
     def diagflat(self, offset: int = 0) -> Self:

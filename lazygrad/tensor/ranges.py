@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .. import config
+from ..errors import RangeError
 from ..graph import ir
 from ..graph.ir import InRange, Node, Source
 from ..runtime.buffer import DeviceBuffer, realized
@@ -41,7 +42,7 @@ def checked(
 ) -> Node:
     """The index, checked: each value is in low .. high - 1, or is `ignored`.
 
-    Raises IndexError, with `where`, if known values are not, or no value can be.
+    Raises RangeError, with `where`, if known values are not, or no value can be.
     """
     if index.size == 0 or (ignored is not None and high <= 0):
         return index
@@ -55,11 +56,11 @@ def checked(
         outside = values[((values < low) | (values >= high)) & (values != ignored)]
         if not outside.size:
             return index
-        raise IndexError(f"{operation}: {int(outside[0])} is outside {where}")
+        raise RangeError(f"{operation}: {int(outside[0])} is outside {where}")
     if high <= 0:
-        raise IndexError(f"{operation}: an index of shape {index.shape} into {where}")
+        raise RangeError(f"{operation}: an index of shape {index.shape} into {where}")
     if ignored is None and (most < low or least >= high):
-        raise IndexError(f"{operation}: {least if least >= high else most} is outside {where}")
+        raise RangeError(f"{operation}: {least if least >= high else most} is outside {where}")
     least, most = _limits(base)
     if ignored is not None and not least <= ignored <= most:
         ignored = None

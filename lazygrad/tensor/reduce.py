@@ -9,7 +9,7 @@ from typing import Any, Self, overload
 import numpy as np
 
 from ..dtypes import DType, bool_, float32, int32, int64, to_dtype, uint8, uint32
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, EmptyError
 from ..graph import build
 from ..graph.ir import (
     Const,
@@ -52,7 +52,7 @@ class Reduction(Joining):
             return node
         if op in ("max", "min") and any(shape[i] == 0 for i in axes):
             where = f"{shape}" if axis is None else f"axis {axis} of {shape}"
-            raise ShapeError(f"{name}: {where} is empty and has no {op}imum")
+            raise EmptyError(f"{name}: {where} is empty and has no {op}imum")
         node = Reduce(node, op, axes, ties)
         if keepdim:
             node = build.reshape(node, tuple(1 if i in axes else n for i, n in enumerate(shape)))

@@ -67,15 +67,17 @@ PLACES: dict[str, str | Function] = {
 """Where an operation is that has another name here, or another order of arguments."""
 
 
-LEFT_OUT = {"item", "randn", "rand_like", "randn_like", "randint", "randint_like", "bernoulli",
-            "multinomial", "normal", "normal.number_mean", "uniform", "exponential", "geometric",
-            "log_normal", "cauchy", "empty", "empty_like", "new_empty", "nn.functional.dropout",
-            "nn.functional.dropout2d", "nn.functional.dropout3d", "nn.functional.alpha_dropout",
-            "nn.functional.feature_alpha_dropout.with_train", "nn.functional.rrelu",
-            "nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d",
-            "gradient", "linalg.svd", "linalg.eigh", "linalg.qr", "__rand__", "__ror__", "__rxor__",
-            "bfloat16", "bool", "byte", "char", "double", "float", "half", "int", "long",
-            "short", "linalg.lstsq", "linalg.lstsq.grad_oriented"}  # fmt: skip
+LEFT_OUT = {
+    "item", "randn", "rand_like", "randn_like", "randint", "randint_like", "bernoulli",
+    "multinomial", "normal", "normal.in_place", "normal.number_mean", "uniform", "exponential",
+    "geometric", "log_normal", "cauchy", "empty", "empty_like", "new_empty",
+    "nn.functional.dropout", "nn.functional.dropout2d", "nn.functional.dropout3d",
+    "nn.functional.alpha_dropout", "nn.functional.feature_alpha_dropout.with_train",
+    "nn.functional.rrelu", "nn.functional.fractional_max_pool2d",
+    "nn.functional.fractional_max_pool3d", "gradient", "linalg.svd", "linalg.eigh", "linalg.qr",
+    "__rand__", "__ror__", "__rxor__", "bfloat16", "bool", "byte", "char", "double", "float",
+    "half", "int", "long", "short", "linalg.lstsq", "linalg.lstsq.grad_oriented",
+}  # fmt: skip
 """Random numbers, which differ from PyTorch's; what no value is compared of; factors, of which the
 signs are free (`test_linalg.py` has them); and casts."""
 

@@ -52,6 +52,8 @@ def embedding(
     in `weight`, to that norm at most. With `scale_grad_by_freq`, the gradient of a row is divided
     by how often it is read.
     """
+    if weight.ndim != 2:
+        raise ShapeError(f"embedding: the weight has shape (rows, size), not {weight.shape}")
     if max_norm is not None:
         _limit_rows(weight, input, max_norm, norm_type)
     rows: Tensor = weight

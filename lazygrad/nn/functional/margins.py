@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ShapeError
+from ...errors import ArgumentError, ShapeError
 from ...tensor import Tensor
 from .layers import pairwise_distance
 from .losses import reduction_of
@@ -97,6 +97,10 @@ def multi_margin_loss(
     t = target.reshape(-1)
     if x.ndim != 2 or t.shape[0] != x.shape[0]:
         raise ShapeError(f"multi_margin_loss: input {input.shape} and target {target.shape}")
+    if weight is not None and weight.shape != x.shape[1:]:
+        raise ShapeError(f"multi_margin_loss: weights {weight.shape} for {x.shape[1]} classes")
+    if reduction not in ("none", "mean", "sum"):
+        raise ArgumentError(f"multi_margin_loss: reduction {reduction!r} is not known")
     hit, _ = x._class_masks("multi_margin_loss", t, 1, -1)
     gap = (margin - hit.where(x, 0).sum(1, keepdim=True) + x).clamp(min=0).pow(p)
     if weight is not None:
@@ -116,7 +120,7 @@ def multilabel_margin_loss(
 ) -> Tensor:
     """sum over the target's classes j and the others i of max(0, 1 - x_j + x_i), over the number
     of classes. A row of the target has class indices, and ends at the first -1."""
-    if input.shape != target.shape or input.ndim > 2:
+    if input.shape != target.shape or not 1 <= input.ndim <= 2 or not input.shape[-1]:
         raise ShapeError(f"multilabel_margin_loss: input {input.shape} and target {target.shape}")
     x = input.unsqueeze(0) if input.ndim == 1 else input
     t = target.unsqueeze(0) if input.ndim == 1 else target

@@ -14,6 +14,7 @@ from .windows import (
     Sizes,
     adaptive_max_pool,
     fractional_max_pool,
+    given_stride,
     lp_pool,
     max_pool,
     max_unpool,
@@ -58,7 +59,9 @@ def avg_pool1d(
     count_include_pad: bool = True,
 ) -> Tensor:
     """The means of windows."""
-    return input.avg_pool1d(kernel_size, stride or None, padding, ceil_mode, count_include_pad)
+    return input.avg_pool1d(
+        kernel_size, given_stride(stride), padding, ceil_mode, count_include_pad
+    )
 
 
 def max_pool2d(
@@ -100,7 +103,9 @@ def avg_pool2d(
 ) -> Tensor:
     """The means of windows, or their sums over `divisor_override`."""
     if divisor_override is None:
-        return input.avg_pool2d(kernel_size, stride or None, padding, ceil_mode, count_include_pad)
+        return input.avg_pool2d(
+            kernel_size, given_stride(stride), padding, ceil_mode, count_include_pad
+        )
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
     options = (kernel_size, stride, padding, ceil_mode)
@@ -146,7 +151,9 @@ def avg_pool3d(
 ) -> Tensor:
     """The means of windows, or their sums over `divisor_override`."""
     if divisor_override is None:
-        return input.avg_pool3d(kernel_size, stride or None, padding, ceil_mode, count_include_pad)
+        return input.avg_pool3d(
+            kernel_size, given_stride(stride), padding, ceil_mode, count_include_pad
+        )
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
     options = (kernel_size, stride, padding, ceil_mode)

@@ -16,6 +16,11 @@ Sizes = int | Sequence[int]
 Output = int | Sequence[int | None] | None
 
 
+def given_stride(stride: Sizes | None) -> Sizes | None:
+    """The stride, or None where it is that of the kernel: an empty tuple says so, too."""
+    return None if isinstance(stride, Sequence) and not stride else stride
+
+
 def max_pool(
     name: str,
     spatial: int,
@@ -29,7 +34,9 @@ def max_pool(
 ) -> Any:
     """The largest elements of windows, and, if asked for, their places in the flattened spatial
     axes."""
-    options = (kernel_size, stride or None, padding, dilation, ceil_mode)
+    if x.ndim == spatial + 1 and not x.shape[0]:
+        raise ShapeError(f"{name}: an input without batch has channels, and {x.shape} has none")
+    options = (kernel_size, given_stride(stride), padding, dilation, ceil_mode)
     values = x._max_pool(name, spatial, *options)
     return (values, x._max_pool_indices(values, spatial, *options)) if return_indices else values
 
@@ -44,7 +51,7 @@ def window_sums(
     ceil_mode: bool,
 ) -> Tensor:
     """The sums of windows; what is around counts as 0."""
-    window = _Window(name, spatial, kernel_size, stride or None, padding, 1)
+    window = _Window(name, spatial, kernel_size, given_stride(stride), padding, 1)
     node = window.over(x._node, window.padding(x.shape, ceil_mode), 0)
     rank = len(node.shape)
     return x._derived(Reduce(node, "sum", tuple(range(rank - spatial, rank))))
@@ -100,7 +107,7 @@ def lp_pool(
     """The sums of the powers of windows, to the power of 1 / norm_type."""
     kernel = per_axis("lp_pool", "kernel_size", kernel_size, spatial)
     mean = x.pow(norm_type)._avg_pool(
-        "lp_pool", spatial, kernel, stride or None, 0, ceil_mode, True
+        "lp_pool", spatial, kernel, given_stride(stride), 0, ceil_mode, True
     )
     total = mean.sign() * mean.abs().relu() * math.prod(kernel)
     return total.pow(1 / norm_type)

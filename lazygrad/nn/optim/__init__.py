@@ -23,15 +23,17 @@ from .adafactor import Adafactor
 from .adam import LAMB, Adam, AdamW
 from .adaptive import Adagrad, RMSprop
 from .group import ParamGroup
+from .lars import LARS
 from .lbfgs import LBFGS
 from .moments import Adamax, Lion, Muon, NAdam, RAdam
-from .optimizer import Optimizer
+from .optimizer import Optimizer, OptimizerGroup
 from .sgd import SGD
 from .signs import ASGD, Adadelta, Rprop
 
 __all__ = [
-    "ASGD", "LAMB", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax",
-    "Lion", "Muon", "NAdam", "Optimizer", "ParamGroup", "RAdam", "RMSprop", "Rprop", "swa_utils",
+    "ASGD", "LAMB", "LARS", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW",
+    "Adamax", "Lion", "Muon", "NAdam", "Optimizer", "OptimizerGroup", "ParamGroup", "RAdam",
+    "RMSprop", "Rprop", "swa_utils",
 ]  # fmt: skip
 
 
@@ -39,4 +41,5 @@ def __getattr__(name: str) -> Any:
     """`optim.lr_scheduler`, where PyTorch has it, is `nn.lr_scheduler`."""
     if name == "lr_scheduler":
         return import_module("..lr_scheduler", __name__)
-    raise AttributeError(f"module 'lazygrad.nn.optim' has no attribute {name!r}")
+    hint = ": there are no sparse gradients; write Adam" if name == "SparseAdam" else ""
+    raise AttributeError(f"module 'lazygrad.nn.optim' has no attribute {name!r}{hint}")

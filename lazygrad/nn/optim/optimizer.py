@@ -154,6 +154,14 @@ class Optimizer:
         if closure is not None:
             with Tensor.enable_grad():
                 loss = closure()
+        changed = self.schedule_step()
+        if changed:
+            Tensor.realize(*changed)
+        return loss
+
+    def schedule_step(self) -> list[Tensor]:
+        """Move every parameter that has a gradient, as `step`, without computing it: returns what
+        is to be realized, the parameters and all state."""
         tell_of_evaluation()
         for p in self._left_out:
             if p.requires_grad and p.grad is not None:
@@ -162,10 +170,7 @@ class Optimizer:
                     "when the optimizer was made, and does now; give it to add_param_group"
                 )
         with Tensor.no_grad():
-            changed = [tensor for group in self.param_groups for tensor in self._move(group)]
-        if changed:
-            Tensor.realize(*changed)
-        return loss
+            return [tensor for group in self.param_groups for tensor in self._move(group)]
 
     def _move(self, group: ParamGroup) -> list[Tensor]:
         """Assign a group's parameters that have a gradient, and their state; return both."""
@@ -307,6 +312,38 @@ class Optimizer:
                 buffers[name] = buffer
             state.append(buffers)
         return counts, state
+
+
+class OptimizerGroup:
+    """Several optimizers as one: each moves its own parameters. As in tinygrad.
+
+    OptimizerGroup(Muon(matrices), AdamW(others)).step()
+    """
+
+    def __init__(self, *optimizers: Optimizer) -> None:
+        self.optimizers = optimizers
+
+    @property
+    def params(self) -> list[Tensor]:
+        """The parameters of all optimizers."""
+        return [p for optimizer in self.optimizers for p in optimizer.params]
+
+    def __getitem__(self, place: int) -> Optimizer:
+        return self.optimizers[place]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the parameters' gradients, or set them to 0."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        """Move all parameters; what is new is computed together."""
+        if changed := self.schedule_step():
+            Tensor.realize(*changed)
+
+    def schedule_step(self) -> list[Tensor]:
+        """`step` without computing it: returns what is to be realized."""
+        return [tensor for each in self.optimizers for tensor in each.schedule_step()]
 
 
 def _is_unmarked(p: Any) -> bool:

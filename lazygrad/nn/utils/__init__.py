@@ -9,6 +9,7 @@ from .gradients import (
     clip_grads_with_norm_,
     get_total_norm,
 )
+from .parametrizations import spectral_norm, weight_norm
 from .vectors import parameters_to_vector, vector_to_parameters
 
 __all__ = [
@@ -20,5 +21,7 @@ __all__ = [
     "parametrizations",
     "parametrize",
     "rnn",
+    "spectral_norm",
     "vector_to_parameters",
+    "weight_norm",
 ]

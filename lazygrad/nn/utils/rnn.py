@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ...tensor import Tensor
+from ..packed import PackedSequence, pack
 
 
 def pad_sequence(
@@ -33,3 +35,38 @@ def unpad_sequence(
     batch = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
     sizes = lengths.tolist() if isinstance(lengths, Tensor) else list(lengths)
     return [batch[n, :size] for n, size in enumerate(sizes)]
+
+
+def pack_padded_sequence(
+    input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
+) -> PackedSequence:
+    """A padded batch (longest, batch, ...), or batch first, without the padding.
+
+    pack_padded_sequence(Tensor([[1.0, 2.0], [3.0, 0.0]]), [2, 1], True).data.tolist() == [1, 3, 2]
+
+    Raises ValueError for lengths that do not fit, or that are not in decreasing order, unless
+    `enforce_sorted` is off.
+    """
+    return pack(input.transpose(0, 1) if batch_first else input, lengths, not enforce_sorted)
+
+
+def pad_packed_sequence(
+    sequence: PackedSequence,
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    total_length: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(the padded batch, the lengths): what `pack_padded_sequence` was made of."""
+    padded = sequence.padded(padding_value, total_length)
+    return padded.transpose(0, 1) if batch_first else padded, Tensor(sequence.lengths)
+
+
+def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
+    """Sequences (length, ...), the longest first unless `enforce_sorted` is off, packed."""
+    lengths = [sequence.shape[0] for sequence in sequences]
+    return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
+
+
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
+    """The sequences that `pack_sequence` packed."""
+    return unpad_sequence(*pad_packed_sequence(packed_sequences))

@@ -1,0 +1,1 @@
+"""Where tinygrad has `jit`: `from lazygrad.engine.jit import TinyJit`."""

@@ -1,0 +1,5 @@
+"""`TinyJit`, where tinygrad has it."""
+
+from ..jit import TinyJit
+
+__all__ = ["TinyJit"]
