@@ -32,6 +32,7 @@ from ...loops.ir import (
     Store,
     statements,
 )
+from ...loops.ir.rebuild import written
 from ...loops.legal import cpu_passes, legalise
 from ...loops.legal.rules import Native
 from . import accesses
@@ -227,4 +228,4 @@ class _Kernel:
 
 def _written(body: Body) -> set[str]:
     """The names of the arrays that a body writes."""
-    return {s.array.name for s in statements(body) if isinstance(s, Store)}
+    return {array.name for array in written(body)}

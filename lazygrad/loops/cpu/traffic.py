@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from ...expr import Expr, Var
@@ -57,7 +58,7 @@ def block_of_sum(
         nbytes = window(b, packed, _within(c, tiles, (k, count)))
         return max(nbytes / wanted, wanted / nbytes)
 
-    count = min((n for n in range(1, k.extent + 1) if k.extent % n == 0), key=misfit)
+    count = min(_divisors(k.extent), key=misfit)
     return (k, count) if count > 1 else None
 
 
@@ -89,9 +90,10 @@ def window(e: Expr, packed: bool, extents: Mapping[Var, int]) -> int:
     """How many bytes e has in loops of these extents: where windows overlap, and it is not packed,
     elements count once."""
     found: list[tuple[int, int]] = []  # (step, elements so far apart)
-    steps = {v: abs(operand_stride(e, v) or 0) for v in extents if v in variables(e)}
-    for v in sorted(steps, key=steps.__getitem__):
-        step, n = steps[v], extents[v]
+    for v, step in _steps(e):
+        n = extents.get(v)
+        if n is None:
+            continue
         if found and found[-1][0] and step % found[-1][0] == 0 and not packed:
             unit, count = found[-1]
             if step <= unit * count:
@@ -99,6 +101,17 @@ def window(e: Expr, packed: bool, extents: Mapping[Var, int]) -> int:
                 continue
         found.append((step, n))
     return prod(n for _, n in found) * e.dtype.itemsize
+
+
+@lru_cache(maxsize=1 << 10)
+def _steps(e: Expr) -> list[tuple[Var, int]]:
+    """The variables of e with how far e moves for a step of each, the least first."""
+    return sorted(((v, abs(operand_stride(e, v) or 0)) for v in variables(e)), key=lambda x: x[1])
+
+
+@lru_cache(maxsize=1 << 10)
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
 
 
 def _within(

@@ -182,8 +182,9 @@ def statements(body: Sequence[Stmt]) -> list[Stmt]:
     found: list[Stmt] = []
     for stmt in body:
         found.append(stmt)
-        for inner in bodies(stmt):
-            found += statements(inner)
+        if isinstance(stmt, (For, If)):
+            for inner in bodies(stmt):
+                found += statements(inner)
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 
 from ...expr import Array, Expr, Literal, Load, Local, Var, rewrite
-from ...index import Substitution, all_of, linear, substitute
+from ...index import TRUE, Substitution, all_of, linear, substitute
 from . import (
     Accumulate,
     Alloc,
@@ -46,7 +46,8 @@ def map_bodies(stmt: Stmt, change: Callable[[Body], Body]) -> Stmt:
     """The statement with `change` applied to the bodies that it holds."""
     match stmt:
         case For(var, extent, kind, body):
-            return For(var, extent, kind, change(body))
+            new = change(body)
+            return stmt if new == body else For(var, extent, kind, new)
         case If(condition, body, otherwise):
             return If(condition, change(body), change(otherwise) if otherwise else ())
     return stmt
@@ -72,7 +73,8 @@ def change_expressions(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
 
 
 def _condition(guard: Expr | None, change: Callable[[Expr], Expr]) -> Expr | None:
-    return None if guard is None else all_of((change(guard),))
+    new = None if guard is None else change(guard)
+    return None if new is TRUE else new
 
 
 def map_expressions(body: Body, change: Callable[[Expr], Expr]) -> Body:
@@ -197,14 +199,29 @@ def guard_loads(e: Expr, var: Var, condition: Expr) -> Expr:
     return rewrite(e, change)
 
 
-def body_loads(body: Body) -> list[Load]:
+def body_loads(body: Sequence[Stmt]) -> list[Load]:
     """Every distinct load in a body."""
-    return list(dict.fromkeys(x for stmt in statements(body) for x in reads(stmt)))
+    return list(dict.fromkeys(x for stmt in body for x in _all_reads(stmt)))
+
+
+@lru_cache(maxsize=1 << 15)
+def _all_reads(stmt: Stmt) -> tuple[Load, ...]:
+    """Every distinct load in a statement and in its bodies."""
+    inner = (x for body in bodies(stmt) for s in body for x in _all_reads(s))
+    return tuple(dict.fromkeys((*reads(stmt), *inner)))
 
 
 def written(body: Sequence[Stmt]) -> set[Array]:
     """The arrays that a body writes."""
-    return {s.array for s in statements(body) if isinstance(s, (Store, Accumulate))}
+    return set[Array]().union(*map(_written, body))
+
+
+@lru_cache(maxsize=1 << 15)
+def _written(stmt: Stmt) -> frozenset[Array]:
+    """The arrays that a statement and its bodies write."""
+    if isinstance(stmt, (Store, Accumulate)):
+        return frozenset((stmt.array,))
+    return frozenset().union(*(_written(s) for body in bodies(stmt) for s in body))
 
 
 def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Expr]) -> Body:

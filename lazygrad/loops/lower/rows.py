@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from ...dtypes import DType, bfloat16, bool_, float16, float32
 from ...expr import Array, Cast, Expr, Literal, Load, Op, Var
 from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter, identity
-from ...index import all_of, at_least, flatten, less, substitute, unflatten
+from ...index import Substitution, all_of, at_least, flatten, less, unflatten
 from ...schedule.access import (
     MultiIndex,
     accesses,
@@ -295,7 +295,7 @@ class Lowering:
         needed: list[Expr] = []
         for access in accesses(node, self.arrays.__contains__):
             x = access.node
-            at: MultiIndex = tuple(substitute(i, values) for i in access.index)
+            at: MultiIndex = tuple(map(Substitution(values).of, access.index))
             while isinstance(x, Movement) and not (isinstance(x, Pad) and x.value != 0):
                 if isinstance(x, Pad):
                     padded = [axis for axis, amounts in enumerate(x.padding) if any(amounts)]
