@@ -23,6 +23,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
@@ -31,6 +32,7 @@ from .dtypes import DType, bool_, int64
 from .graph.ir import REDUCTIONS, elementwise
 from .graph.ir.elementwise import Operation
 from .interned import Interned, Unique, set_derived
+from .rewrite import bottom_up
 
 
 def _multiply_add(x: Any, y: Any, z: Any) -> Any:
@@ -121,6 +123,8 @@ class Expr(Interned):
 
 
 T = TypeVar("T")
+
+_operands = attrgetter("operands")
 
 
 def _most_lanes(operands: tuple[Expr, ...]) -> int:
@@ -392,19 +396,8 @@ def walk(
 ) -> T:
     """Fold an expression bottom-up, each distinct sub-expression once, without recursion."""
     memo = {} if memo is None else memo
-    stack = [e]
-    while stack:
-        top = stack[-1]
-        if top in memo:
-            stack.pop()
-            continue
-        missing = [x for x in top.operands if x not in memo]
-        if missing:
-            stack.extend(missing)
-            continue
-        memo[top] = visit(top, tuple(memo[x] for x in top.operands))
-        stack.pop()
-    return memo[e]
+    found = memo.__getitem__
+    return bottom_up(e, memo, _operands, lambda x: visit(x, tuple(map(found, x.operands))))
 
 
 def rewrite(
@@ -419,25 +412,21 @@ def rewrite(
     looked into: what comes of it, or None.
     """
     memo = {} if memo is None else memo
-    stack = [e]
-    while stack:
-        top = stack[-1]
-        if top in memo:
-            stack.pop()
-            continue
-        if known is not None and (new := known(top)) is not None:
-            memo[top] = new
-            stack.pop()
-            continue
-        missing = [x for x in top.operands if x not in memo]
-        if missing:
-            stack.extend(missing)
-            continue
-        new = top.with_operands(tuple([memo[x] for x in top.operands]))
+    found = memo.__getitem__
+
+    def needs(x: Expr) -> tuple[Expr, ...]:
+        new = None if known is None else known(x)
+        if new is None:
+            return x.operands
+        memo[x] = new
+        return ()
+
+    def make(x: Expr) -> Expr:
+        new = x.with_operands(tuple(map(found, x.operands)))
         changed = change(new)
-        memo[top] = new if changed is None else changed
-        stack.pop()
-    return memo[e]
+        return new if changed is None else changed
+
+    return bottom_up(e, memo, needs, make)
 
 
 def parts(*roots: Expr, closed: tuple[type[Expr], ...] = ()) -> Iterator[Expr]:

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from .dtypes import bool_, int64
 from .expr import Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var, rewrite, show
+from .rewrite import bottom_up
 
 Index = Expr | int
 Bounds = tuple[int, int]
@@ -478,25 +479,32 @@ class Substitution:
 
     def of(self, e: Expr) -> Expr:
         """The expression after the substitution, with indices in normal form."""
-        replaced, memo = self.replaced, self.memo
-        if e.mentions.isdisjoint(replaced):
+        if e.mentions.isdisjoint(self.replaced):
             return e
-        stack = [e]
-        while stack:
-            top = stack[-1]
-            if top in memo:
-                stack.pop()
-                continue
-            total = _sum(top)
-            parts = top.operands if total is None else [atom for atom, _ in total[1]]
-            missing = [x for x in parts if x not in memo and not x.mentions.isdisjoint(replaced)]
-            if missing:
-                stack += missing
-            else:
-                memo[stack.pop()] = _substituted(top, total, memo)
-        return memo[e]
+        return bottom_up(e, self.memo, self._needs, self._make)
+
+    def _needs(self, e: Expr) -> list[Expr]:
+        """The operands, or the terms, that change."""
+        total = _sum(e)
+        parts = e.operands if total is None else [atom for atom, _ in total[1]]
+        return [x for x in parts if not x.mentions.isdisjoint(self.replaced)]
+
+    def _make(self, e: Expr) -> Expr:
+        """e with the new operands, or of a sum the new terms."""
+        memo, total = self.memo, _sum(e)
+        if total is None:
+            return normalize(e.with_operands(tuple([memo.get(x, x) for x in e.operands])))
+        constant, terms = total
+        found: dict[Expr, int] = {}
+        for old, k in terms:
+            more, atoms = linear(memo.get(old, old))
+            constant += k * more
+            for atom, n in atoms:
+                found[atom] = found.get(atom, 0) + k * n
+        return _from_linear(constant, tuple([(atom, k) for atom, k in found.items() if k]))
 
 
+@lru_cache(maxsize=1 << 16)
 def _sum(e: Expr) -> Linear | None:
     """The terms of a sum of indices; None for what is no sum."""
     is_sum = type(e) is Op and e.op in ("add", "sub", "mul") and e.dtype is int64
@@ -504,21 +512,3 @@ def _sum(e: Expr) -> Linear | None:
         return None
     terms = linear(e)
     return None if terms[1] == ((e, 1),) else terms
-
-
-def _substituted(e: Expr, total: Linear | None, memo: Mapping[Expr, Expr]) -> Expr:
-    """e with the new operands, or of a sum the new terms, that are in `memo`."""
-    if total is None:
-        return normalize(e.with_operands(tuple([memo.get(x, x) for x in e.operands])))
-    constant, terms = total
-    found: dict[Expr, int] = {}
-    for old, k in terms:
-        new = memo.get(old)
-        if new is None:
-            found[old] = found.get(old, 0) + k
-            continue
-        more, atoms = linear(new)
-        constant += k * more
-        for atom, n in atoms:
-            found[atom] = found.get(atom, 0) + k * n
-    return _from_linear(constant, tuple([(atom, k) for atom, k in found.items() if k]))

@@ -19,7 +19,7 @@ that no sequence of rules comes back to where it began.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from . import config
@@ -37,6 +37,8 @@ class Rewritable(Protocol):
 
 
 N = TypeVar("N", bound=Rewritable)
+K = TypeVar("K")
+V = TypeVar("V")
 F = TypeVar("F", bound=Callable[..., Any])
 Rule = Callable[[Any], N | None]
 
@@ -73,6 +75,29 @@ class Rules(Generic[N]):
         return (rule for _, rule in self._rules)
 
 
+def bottom_up(
+    root: K, made: dict[K, V], needs: Callable[[K], Iterable[K]], make: Callable[[K], V]
+) -> V:
+    """made[root], after `made` has all that root needs, directly or not: each once, parts first.
+
+    `needs` is asked again, after what it named is made, until all is there; then `make` is called,
+    unless `needs` has put into `made` what a thing is at sight. Graphs and expressions are
+    rewritten by this loop, and evaluated. Depth is no limit.
+    """
+    stack = [root]
+    while stack:
+        top = stack[-1]
+        if top not in made:
+            missing = [x for x in needs(top) if x not in made]
+            if missing:
+                stack += missing
+                continue
+            if top not in made:
+                made[top] = make(top)
+        stack.pop()
+    return made[root]
+
+
 def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None = None) -> list[N]:
     """Apply the rules to everything the outputs need until none applies; the outputs' new nodes.
 
@@ -83,45 +108,42 @@ def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None
     Raises CompilerError where rules lead from a node back to a graph that contains it.
     """
     final: dict[N, N] = {}
+    rebuilt: dict[N, N] = {}  # a node, on final inputs
     awaited: dict[N, N] = {}  # a node, and the replacement whose final form it will have
-    replace = replace or {}
+    replaced = replace or {}
     keeps_origins = bool(config.ORIGINS)
-    stack = list(reversed(outputs))
-    while stack:
-        node = stack[-1]
-        if node in final:
-            stack.pop()
-            continue
+
+    def needs(node: N) -> Sequence[N]:
+        """A node's inputs, and then its replacement."""
         if node in awaited:
             if awaited[node] not in final:
                 raise CompilerError(f"rewrite: the rules turn {node} into something that needs it")
-            final[node] = final[awaited[node]]
-            stack.pop()
-            continue
-        replacement = replace.get(node)
+            return ()
+        replacement = replaced.get(node)
         if replacement is None:
-            depth, inputs = len(stack), []
-            for x in node.inputs:
-                if x in final:
-                    inputs.append(final[x])
-                else:
-                    stack.append(x)
-            if len(stack) > depth:
-                continue  # the inputs come first
-            same = tuple(inputs) == node.inputs  # nodes are equal where they are identical
-            current = node if same else node.with_inputs(inputs)
+            missing = [x for x in node.inputs if x not in final]
+            if missing:
+                return missing
+            inputs = tuple([final[x] for x in node.inputs])
+            same = inputs == node.inputs  # nodes are equal where they are identical
+            current = rebuilt[node] = node if same else node.with_inputs(inputs)
             if not same and keeps_origins:
                 inherit(current, node)
             replacement = None if current in final else _apply(current, rules)
             if replacement is None:
-                final[node] = final.setdefault(current, current)
-                stack.pop()
-                continue
+                return ()
         if keeps_origins:
             inherit(replacement, node)
         awaited[node] = replacement
-        stack.append(replacement)
-    return [final[output] for output in outputs]
+        return (replacement,)
+
+    def make(node: N) -> N:
+        if node in awaited:
+            return final[awaited[node]]
+        current = rebuilt[node]
+        return final.setdefault(current, current)
+
+    return [bottom_up(output, final, needs, make) for output in outputs]
 
 
 def _apply(node: N, rules: Rules[N]) -> N | None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from ...dtypes import DType, is_low_precision
 from ...expr import Array, Broadcast, Cast, Expr, Literal, Op
 from ...index import bounds
+from ...rewrite import bottom_up
 
 
 @dataclass(frozen=True)
@@ -64,47 +66,39 @@ class Rules:
 
         return register
 
-    def _find(self, key: Key) -> tuple[Rule, ...]:
-        kind = kind_of(key[1])
-        found = tuple(rule for of, kinds, rule in self._rules if key[0] in of and kind in kinds)
-        self._found[key] = found
+    def _find(self, e: Expr) -> tuple[Rule, ...]:
+        """The rules for expressions like e, in order."""
+        key = (e.op if isinstance(e, Op) else type(e), e.operands[-1].dtype)
+        found = self._found.get(key)
+        if found is None:
+            kind = kind_of(key[1])
+            found = tuple(rule for of, kinds, rule in self._rules if key[0] in of and kind in kinds)
+            self._found[key] = found
         return found
 
     def rule_for(self, e: Expr, native: Native) -> Rule | None:
         """The rule that changes e itself, if there is one."""
-        key = (e.op if isinstance(e, Op) else type(e), e.operands[-1].dtype)
-        return next((rule for rule in self._find(key) if rule(e, native) is not None), None)
+        return next((rule for rule in self._find(e) if rule(e, native) is not None), None)
 
     def legalise(self, e: Expr, native: Native, memo: dict[Expr, Expr]) -> Expr:
         """e after every rule; `memo` has what came of expressions before, of the same target."""
-        found = self._found
-        stack = [e]
-        while stack:
-            top = stack[-1]
-            if top in memo:
-                stack.pop()
-                continue
-            operands = top.operands
-            missing = [x for x in operands if x not in memo]
-            if missing:
-                stack += missing
-                continue
-            stack.pop()
-            new = top
-            if operands:
-                for x in operands:
-                    if memo[x] is not x:
-                        new = top.with_operands(tuple([memo[x] for x in operands]))
-                        break
-                key = (new.op if isinstance(new, Op) else type(new), new.operands[-1].dtype)
-                rules = found.get(key)
-                for rule in self._find(key) if rules is None else rules:
-                    if (result := rule(new, native)) is not None:
-                        memo[new] = new  # where it occurs in its own right side
-                        memo[new] = new = self.legalise(result, native, memo)
-                        break
-            memo[top] = memo[new] = new
-        return memo[e]
+
+        def make(old: Expr) -> Expr:
+            new = old.with_operands(tuple(map(memo.__getitem__, old.operands)))
+            result = self._apply(new, native) if new.operands else None
+            if result is not None:
+                memo[new] = new  # where it occurs in its own right side
+                memo[new] = new = self.legalise(result, native, memo)
+            return memo.setdefault(new, new)
+
+        return bottom_up(e, memo, attrgetter("operands"), make)
+
+    def _apply(self, e: Expr, native: Native) -> Expr | None:
+        """What the first rule that applies makes of e, or None."""
+        for rule in self._find(e):
+            if (result := rule(e, native)) is not None:
+                return result
+        return None
 
 
 # --------------------------------------------------------------------------- building

@@ -9,6 +9,7 @@ from ...expr import Bitcast, Cast, Expr, Literal, Load, Op
 from ...graph import ir
 from ...graph.ir import Node
 from ...index import FALSE, TRUE, all_of, at_least, less, normalize
+from ...rewrite import bottom_up
 from ...schedule.access import MultiIndex, iota_index, movement_index
 from .random import random_word
 
@@ -53,25 +54,15 @@ class Values:
         return tuple(result), tuple(g for g in inside if g is not TRUE)
 
     def _build(self, request: Request, memo: dict[Request, Expr]) -> Expr:
-        stack = [request]
-        while stack:
-            top = stack[-1]
-            if top in memo:
-                stack.pop()
-                continue
-            node, index, guards = top
+        def needs(wanted: Request) -> list[Request]:
+            node, index, guards = wanted
             ready = self.read(node, index, all_of(guards))
-            if ready is not None:
-                memo[top] = ready
-                stack.pop()
-                continue
-            missing = [needed for needed in self._needs(top) if needed not in memo]
-            if missing:
-                stack.extend(missing)
-            else:
-                memo[top] = self._combine(top, memo)
-                stack.pop()
-        return memo[request]
+            if ready is None:
+                return self._needs(wanted)
+            memo[wanted] = ready
+            return []
+
+        return bottom_up(request, memo, needs, lambda wanted: self._combine(wanted, memo))
 
     def _needs(self, request: Request) -> list[Request]:
         """What must be known before a node's value can be built."""
