@@ -429,13 +429,18 @@ def rewrite(
     return bottom_up(e, memo, needs, make)
 
 
-def parts(*roots: Expr, closed: tuple[type[Expr], ...] = ()) -> Iterator[Expr]:
-    """Every distinct sub-expression of some expressions; nothing of what stands in `closed` ones,
-    nor these themselves."""
+def parts(
+    *roots: Expr, closed: tuple[type[Expr], ...] = (), mentioning: Expr | None = None
+) -> Iterator[Expr]:
+    """Every distinct sub-expression of some expressions, these among them.
+
+    Classes in `closed` are left out, with all inside of them. With `mentioning`, a variable or
+    local, only sub-expressions that depend on it.
+    """
     stack, seen = list(roots), set(roots)
     while stack:
         top = stack.pop()
-        if isinstance(top, closed):
+        if isinstance(top, closed) or (mentioning and mentioning not in top.mentions):
             continue
         yield top
         new = [x for x in top.operands if x not in seen]

@@ -77,7 +77,8 @@ def _divisor(body: Body, var: Var) -> int | None:
     """d, if v // d and v % d both occur for the loop's variable v (or v plus a constant) and d
     divides its extent."""
     divided: dict[str, set[int]] = {"floordiv": set(), "mod": set()}
-    for e in parts(*(e for stmt in statements(body) for e in expressions(stmt))):
+    whole = (e for stmt in statements(body) for e in expressions(stmt))
+    for e in parts(*whole, mentioning=var):
         match e:
             case Op(op=("floordiv" | "mod") as op, args=(x, Literal(value=d))):
                 if x is var or _is_beside(x, var):

@@ -80,9 +80,10 @@ def _changes(body: Body, var: Var) -> list[int]:
 
 def _conditions(body: Body, var: Var) -> set[Expr]:
     """The comparisons by order that depend on var alone."""
+    whole = (e for stmt in statements(body) for e in expressions(stmt))
     return {
         e
-        for e in parts(*(e for stmt in statements(body) for e in expressions(stmt)))
+        for e in parts(*whole, mentioning=var)
         if isinstance(e, Op) and e.op in COMPARISONS - {"eq", "ne"} and variables(e) == {var}
     }
 
