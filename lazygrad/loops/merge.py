@@ -57,6 +57,4 @@ def _are_apart(e: Expr, outer: Var, inner: Var) -> bool:
 
 def _splits(e: Expr, var: Var) -> bool:
     """Whether a division or remainder of the variable itself occurs in e."""
-    return any(
-        isinstance(x, Op) and x.op in ("floordiv", "mod") for x in parts(e, mentioning=var)
-    )
+    return any(isinstance(x, Op) and x.op in ("floordiv", "mod") for x in parts(e, mentioning=var))

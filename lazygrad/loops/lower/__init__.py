@@ -73,6 +73,6 @@ def lower(
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":
         return lower_winograd(kernel, name, cores)
-    lowering = Lowering(kernel, name, skip_padding and kernel.kind == "contraction")
+    lowering = Lowering(kernel, skip_padding and kernel.kind == "contraction")
     body = lowering.scatter() if kernel.kind == "scatter" else lowering.rows()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)

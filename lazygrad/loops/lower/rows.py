@@ -32,8 +32,8 @@ from ...schedule.access import (
     walked_axes,
 )
 from ...schedule.ir import Kernel, Member, Region, axis_variables
-from ..ir import Accumulate, Alloc, Body, For, Stmt, Store
-from ..ir.rebuild import Names
+from ..ir import Accumulate, Alloc, Body, Stmt, Store
+from ..ir.rebuild import Names, nest
 from .value import Values
 
 
@@ -48,7 +48,7 @@ class _Stage:
 class Lowering:
     """The loops of one kernel in the making: its arrays, and the values that are known."""
 
-    def __init__(self, kernel: Kernel, name: str, skip_padding: bool) -> None:
+    def __init__(self, kernel: Kernel, skip_padding: bool = False) -> None:
         self.kernel, self.skip_padding = kernel, skip_padding
         names = Names()
         self.arrays: dict[Node, Array] = {}
@@ -76,7 +76,7 @@ class Lowering:
         if node in self.kept:
             return Load(self.kept[node][0], self._place_in_row(node, index), guard)
         if node in self.arrays:
-            return Load(self.arrays[node], self._offset(node, index), guard)
+            return Load(self.arrays[node], self.place(node, index), guard)
         return None
 
     def _place_in_row(self, node: Node, index: MultiIndex) -> Expr:
@@ -84,7 +84,7 @@ class Lowering:
         _, axes = self.kept[node]
         return flatten([index[axis] for axis in axes], [node.shape[axis] for axis in axes])
 
-    def _offset(self, node: Node, index: MultiIndex) -> Expr:
+    def place(self, node: Node, index: MultiIndex) -> Expr:
         """Where an element of a stored node lies in its memory."""
         layout = self.kernel.layouts.get(node)
         return flatten(index, node.shape) if layout is None else layout.offset(index, node.shape)
@@ -104,7 +104,7 @@ class Lowering:
         after: list[Stmt] = []
         for member in self.kernel.end:
             self._emit_end(member, position, before, body, after)
-        return (*before, *_nest(outer, tuple(body)), *after)
+        return (*before, *nest(outer, tuple(body)), *after)
 
     def _outer_digits(self) -> tuple[tuple[Var, ...], list[Var]]:
         """The outer loops: the digits of a position by weight, and in the order of the axes of the
@@ -166,16 +166,16 @@ class Lowering:
                 if member.stored:
                     value = self._read(node, index, None)
                     assert value is not None
-                    after.append(Store(self.arrays[node], self._offset(node, index), value))
+                    after.append(Store(self.arrays[node], self.place(node, index), value))
             elif not inner:
                 inside += self.emit_value(member, index, self.values.inside(node, index))
             else:
                 value = self.values.inside(node, index)
                 if member.stored:
-                    inside.append(Store(self.arrays[node], self._offset(node, index), value))
+                    inside.append(Store(self.arrays[node], self.place(node, index), value))
                 else:
                     inside.append(self._keep(member, index, value, before))
-        return [*before, *_nest(inner, tuple(inside)), *after]
+        return [*before, *nest(inner, tuple(inside)), *after]
 
     def emit_member(self, member: Member, position: Expr) -> Body:
         """A member with one element a position."""
@@ -191,7 +191,7 @@ class Lowering:
         if not member.stored:
             return body
         loaded = Load(register, Literal(0))
-        return (*body, Store(self.arrays[node], self._offset(node, index), loaded))
+        return (*body, Store(self.arrays[node], self.place(node, index), loaded))
 
     def _keep(self, member: Member, index: MultiIndex, value: Expr, before: list[Stmt]) -> Stmt:
         """Store an element of what is kept for the row."""
@@ -228,7 +228,7 @@ class Lowering:
             self.registers[node] = register
             value = Load(register, Literal(0))
         if member.stored:
-            after.append(Store(self.arrays[node], self._offset(node, index), value))
+            after.append(Store(self.arrays[node], self.place(node, index), value))
 
     def _digits(self, member: Member, position: Expr) -> dict[Expr, Expr]:
         """The values at an outer position of the variables that a member's position consists of."""
@@ -259,9 +259,7 @@ class Lowering:
         before: list[Stmt],
         inside: list[Stmt],
     ) -> None:
-        op = node.op if isinstance(node, Reduce) else "sum"
-        if node.dtype == bool_ and op in ("sum", "prod"):
-            op = "max" if op == "sum" else "min"
+        op = _bool_op(node.op if isinstance(node, Reduce) else "sum", node.dtype)
         dtype = accumulator_dtype(node.dtype)
         register = Array(self.names.new("acc"), dtype, 1, "register")
         before += [
@@ -340,9 +338,9 @@ class Lowering:
             else Accumulate(out, place, _bool_op(node.op, node.dtype), value, guard)
         )
         shared = [v for v in base_loops if v in walked.values()]
-        init = _nest([v for v in base_loops if v not in shared], (base,))
-        update = _nest([v for v in loops if v not in shared], (combine,))
-        return _nest(shared, (*init, *update))
+        init = nest([v for v in base_loops if v not in shared], (base,))
+        update = nest([v for v in loops if v not in shared], (combine,))
+        return nest(shared, (*init, *update))
 
 
 def accumulator_dtype(dtype: DType) -> DType:
@@ -358,13 +356,7 @@ def _widened(value: Expr, dtype: DType) -> Expr:
 
 
 def _bool_op(op: str, dtype: DType) -> str:
+    """The reduction by its name among loops: of bools a sum is "any", a product "all"."""
     if dtype == bool_ and op in ("sum", "prod"):
         return "max" if op == "sum" else "min"
     return op
-
-
-def _nest(loops: Sequence[Var], body: Body) -> Body:
-    for var in reversed(loops):
-        if var.extent != 1:
-            body = (For(var, var.extent, "serial", body),)
-    return body

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 from ...dtypes import DType, float32, float64
 from ...expr import Array, Cast, Expr, Literal, Load, Var
-from ...graph.ir import Node, Scan, identity
-from ...index import flatten
-from ...schedule.access import MultiIndex
+from ...graph.ir import Scan, identity
 from ...schedule.ir import Kernel
 from ..ir import Accumulate, Alloc, Body, Function, Store
 from ..ir.rebuild import nest
-from .rows import accumulator_dtype
-from .value import Values
+from .rows import Lowering, accumulator_dtype
 
 
 def lower_scan(kernel: Kernel, name: str) -> Function:
@@ -28,30 +25,22 @@ def lower_scan(kernel: Kernel, name: str) -> Function:
     (member,) = kernel.members
     node = member.node
     assert isinstance(node, Scan)
-    inputs = {x: Array(f"in{n}", x.dtype, x.size) for n, x in enumerate(kernel.inputs)}
-
-    def read(x: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
-        if x not in inputs:
-            return None
-        layout = kernel.layouts.get(x)
-        place = layout.offset(index, x.shape) if layout else flatten(index, x.shape)
-        return Load(inputs[x], place, guard)
-
+    lowering = Lowering(kernel)
     index = tuple(Var(f"i{axis}", n) for axis, n in enumerate(node.shape))
     rows = [v for axis, v in enumerate(index) if axis != node.axis and v.extent > 1]
     total = Array("acc", _total_dtype(node.dtype), 1, "register")
-    out = Array("out0", node.dtype, node.size)
-    term, first = Values(read).of(node.x, index, ()), Literal(0)
+    out = lowering.arrays[node]
+    term, first = lowering.values.of(node.x, index, ()), Literal(0)
     step: Body = (
         Accumulate(total, first, node.op, _converted(term, total.dtype)),
-        Store(out, flatten(index, node.shape), _converted(Load(total, first), node.dtype)),
+        Store(out, lowering.place(node, index), _converted(Load(total, first), node.dtype)),
     )
     body: Body = (
         Alloc(total),
         Store(total, first, Literal(identity(node.op, total.dtype), total.dtype)),
     )
     body = (*body, *nest([index[node.axis]], step))
-    return Function(name, (out, *inputs.values()), 1, nest(rows, body))
+    return Function(name, lowering.arguments(), 1, nest(rows, body))
 
 
 def _total_dtype(dtype: DType) -> DType:

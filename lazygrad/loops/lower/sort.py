@@ -38,13 +38,13 @@ from collections.abc import Callable
 
 from ...dtypes import DType, bool_, float32, int32, int64
 from ...expr import Array, Bitcast, Cast, Expr, Literal, Load, Local, Op, Var
-from ...graph.ir import Node, Sort
-from ...index import add, equal, flatten, less, minimum, mul, sub
+from ...graph.ir import Sort
+from ...index import add, equal, less, minimum, mul, sub
 from ...schedule.access import MultiIndex
 from ...schedule.ir import Kernel
 from ..ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
 from ..ir.rebuild import nest
-from .value import Values
+from .rows import Lowering
 
 INDEX_MASK = (1 << 32) - 1  # the lower half of a packed element
 # (bits of a digit, elements of a row from which on digits are faster than merging), measured:
@@ -69,31 +69,22 @@ def lower_sort(kernel: Kernel, name: str, scratch: int | None) -> Function:
     else:
         by_digits = sorting.length >= sorting.digits_from and scratch is None
         body = sorting.select() if selects else sorting.radix() if by_digits else sorting.merge()
-    return Function(name, (sorting.out, *sorting.inputs.values()), 1, body)
+    return Function(name, sorting.lowering.arguments(), 1, body)
 
 
 class _Sorting:
     def __init__(self, kernel: Kernel) -> None:
         (member,) = kernel.members
         assert isinstance(member.node, Sort)
-        self.kernel = kernel
         self.node = member.node
+        self.lowering = Lowering(kernel)
         self.length = self.node.x.shape[self.node.axis]
         self.wanted = self.node.shape[self.node.axis]
-        self.out = Array("out0", int64, self.node.size)
-        self.inputs = {x: Array(f"in{n}", x.dtype, x.size) for n, x in enumerate(kernel.inputs)}
-        self.values = Values(self._read)
+        self.out = self.lowering.arrays[self.node]
         self.packs = self.node.x.dtype.itemsize <= 4 and self.length <= INDEX_MASK
         self.digit, self.digits_from = PACKED_DIGITS if self.packs else WIDE_DIGITS
         self.rows = [Var(f"i{axis}", n) for axis, n in enumerate(self.node.shape)]
         del self.rows[self.node.axis]
-
-    def _read(self, node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
-        if node not in self.inputs:
-            return None
-        layout = self.kernel.layouts.get(node)
-        place = layout.offset(index, node.shape) if layout else flatten(index, node.shape)
-        return Load(self.inputs[node], place, guard)
 
     def index(self, i: Expr) -> MultiIndex:
         """Element i of the row."""
@@ -101,11 +92,11 @@ class _Sorting:
         return (*self.rows[:axis], i, *self.rows[axis:])
 
     def key(self, i: Expr) -> Expr:
-        return self.values.of(self.node.x, self.index(i), ())
+        return self.lowering.values.of(self.node.x, self.index(i), ())
 
     def place(self, i: Expr) -> Expr:
         """Where the row's element i lies in the output."""
-        return flatten(self.index(i), self.node.shape)
+        return self.lowering.place(self.node, self.index(i))
 
     def precedes(self, x: Expr, y: Expr) -> Expr:
         """Whether a key must come before another, whatever their order in the input."""

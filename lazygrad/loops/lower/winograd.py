@@ -46,7 +46,7 @@ Grid = Sequence[Sequence[Expr]]
 
 def lower_filter(kernel: Kernel, name: str) -> Function:
     """Loops for a kernel of kind filter: sixteen numbers for the nine of each filter."""
-    lowering = Lowering(kernel, name, False)
+    lowering = Lowering(kernel)
     (member,) = kernel.members
     node = member.node
     assert isinstance(node, WinogradFilter)
@@ -71,7 +71,7 @@ def lower_winograd(kernel: Kernel, name: str, cores: int) -> Function:
 
     Ensures: slices are independent; each part is one loop nest, the last of them in an If.
     """
-    return _Slices(kernel, name, cores).function(name)
+    return _Slices(kernel, cores).function(name)
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class _Slices:
     Where there are too few tiles for slices, each thread computes a share of the output's channels.
     """
 
-    def __init__(self, kernel: Kernel, name: str, cores: int) -> None:
-        self.lowering = Lowering(kernel, name, False)
+    def __init__(self, kernel: Kernel, cores: int) -> None:
+        self.lowering = Lowering(kernel)
         first, *self.after = kernel.members
         assert isinstance(first.node, Winograd)
         self.member, self.node = first, first.node
