@@ -12,6 +12,7 @@ from ..dtypes import DType
 from ..errors import CompilerError
 from ..graph.ir import Buffer, InRange, Node
 from ..loops.check_accesses import REPORT
+from ..origin import kernel_origins
 from ..schedule.ir import MemoryPlan, Schedule
 from ..schedule.join import Piece
 from ..schedule.place import Located, Part
@@ -72,13 +73,25 @@ class Linker:
             if "nan" in config.CHECK:
                 self._add_checked(name, schedule, pieces, placed, stages)
             else:
-                self._run(device, placed, stages)
+                self._run(device, pieces, placed, stages)
 
-    def _run(self, device: Device, launches: Sequence[Launch], stages: Observer) -> None:
+    def _run(
+        self,
+        device: Device,
+        pieces: Sequence[Piece],
+        launches: Sequence[Launch],
+        stages: Observer,
+    ) -> None:
+        """Run launches as one program, and look at what they report of their accesses."""
         self._steps.append(self._compiled(device, launches, stages))
-        tested = tuple(launch for launch in launches if REPORT in launch.function.arguments)
+        tested = [
+            (launch, str(next(iter(kernel_origins(piece.kernel)), "")))
+            for piece, launch in zip(pieces, launches, strict=True)
+            if REPORT in launch.function.arguments
+        ]
         if tested:
-            self._steps.append(CheckAccesses(device, tested))
+            lines = tuple(line for _, line in tested)
+            self._steps.append(CheckAccesses(device, tuple(each for each, _ in tested), lines))
 
     def _add_checked(
         self,
@@ -94,8 +107,8 @@ class Linker:
         for kernel in schedule.kernels:
             is_own = [piece.kernel is kernel or piece.whole in kernel.outputs for piece, _ in rest]
             count = is_own.index(False) if False in is_own else len(rest)
-            self._run(device, [launch for _, launch in rest[:count]], stages)
-            del rest[:count]
+            mine, rest = rest[:count], rest[count:]
+            self._run(device, [piece for piece, _ in mine], [each for _, each in mine], stages)
             nodes = (*kernel.outputs, *kernel.inputs)
             places = {node: self._place[node, name] for node in nodes}
             self._steps.append(CheckValues(device, kernel, places))
