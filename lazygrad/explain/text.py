@@ -121,6 +121,11 @@ def _kernel(k: int, kernel: Kernel, part: Part, number_of: dict[Node, int]) -> I
         yield f"      {line}"
     if len(lines) > MAX_LINES:
         yield f"      and {len(lines) - MAX_LINES} more lines"
+    if kernel.parts:
+        yield (
+            f"      {len(kernel.parts)} kernels, one after another for each of {kernel.outer} slices, "
+            "so that what they pass on stays in the caches"
+        )
     ways: dict[str, list[str]] = {}
     for node in _members(kernel):
         joined = part.joined.get(node)

@@ -61,7 +61,7 @@ class Elements:
         """An element that is among those that are needed."""
         return self._read((node, np.array([place])))[0]
 
-    def begin(
+    def cause(
         self, is_bad: Callable[[Array], Array], start: tuple[Node, int] | None = None
     ) -> tuple[Node, int] | None:
         """The node, and its place, that a bad element begins with: it is bad there, and nothing

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,22 +19,22 @@ import numpy as np
 from ..backends.base import Device
 from ..errors import NonFiniteError
 from ..graph.elements import Elements, TooManyError
-from ..graph.ir import Buffer, Node
+from ..graph.ir import Buffer, Const, Node, Pad
 from ..graph.show import formula, type_text
 from ..origin import Origin, kernel_origins, name_of, origins
 from ..schedule.ir import Kernel
-from ..schedule.show import title
+from ..schedule.show import kernel_nodes, title
 from .execute import Memories
 
 Array = np.ndarray[Any, Any]
 MAX_LOOKED_AT = 8  # elements of an output, for one that is no constant's
 
 
-def _is_infinite(x: Array) -> Array:
+def _is_not_finite(x: Array) -> Array:
     return np.asarray(~np.isfinite(x))
 
 
-_KINDS: tuple[Callable[[Array], Array], ...] = (np.isnan, _is_infinite)
+_KINDS: tuple[Callable[[Array], Array], ...] = (np.isnan, _is_not_finite)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -87,19 +88,27 @@ class CheckValues:
         except TooManyError:
             is_known = False
         if is_known:
-            found = elements.begin(is_bad)
+            found = elements.cause(is_bad)
             if found is None:
                 return None
             lines = [_made(elements, *found)]
-            cause = elements.begin(_is_infinite, found)
+            cause = elements.cause(_is_not_finite, found)
             if cause not in (None, found):
                 lines.append(f"  from an infinity: {_made(elements, *cause)}")
+        elif _has_infinite_constants(self.kernel):
+            return None
         else:  # it is the order of the sums, or one of many elements
             value, known = values.reshape(-1)[place], origins(node) or kernel_origins(self.kernel)
             made = f"{title(self.kernel)} makes {_number(value)}"
             lines = [f"{_where(known)}: {made}, {_element(node, place)}"]
         lines.append(f"  in kernel {title(self.kernel)} on {self.device.name}, which reads")
         return "\n".join([*lines, *[f"    {_described(x, value)}" for x, value in inputs.items()]])
+
+
+def _has_infinite_constants(kernel: Kernel) -> bool:
+    """Whether the program wrote infinities or nans into a kernel: constants, or what pads."""
+    filled = (n.value for n in kernel_nodes(kernel) if isinstance(n, (Const, Pad)))
+    return not all(isfinite(value) for value in filled)
 
 
 def _made(elements: Elements, node: Node, place: int) -> str:

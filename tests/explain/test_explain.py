@@ -50,6 +50,13 @@ def test_it_says_what_is_fused_and_what_is_not() -> None:
     )
 
 
+def test_a_chain_says_what_it_saves() -> None:
+    q, k, v = (floats(4, 4, 512, 32) for _ in range(3))
+    found = explain(lambda q, k, v: q.scaled_dot_product_attention(k, v), q, k, v, calls=1)
+    line = one(found, "slices, so that what they pass on stays in the caches")
+    assert "kernels, one after another for each of " in line
+
+
 def test_costs_are_those_of_the_scheduler() -> None:
     """A dear value that three sums read is stored; a cheap one is computed again by both."""
 

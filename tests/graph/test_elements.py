@@ -48,7 +48,7 @@ def test_an_element_is_that_of_the_whole(name: str) -> None:
 
 
 def begins(node: Node, known: dict[Node, np.ndarray], place: int = 0) -> str:
-    found = Elements(node, place, known).begin(np.isnan)
+    found = Elements(node, place, known).cause(np.isnan)
     return "a constant" if found is None else f"{found[0].name} at {found[1]}"
 
 

@@ -146,6 +146,23 @@ def test_a_kernel_is_told_of_where_its_operations_are_too_many(
         (filled(3e38, 7) * 2).sum().log().realize()
 
 
+def test_a_mask_is_no_fault_where_operations_are_too_many(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elements, "MAX_PLACES", 4)
+    masked = filled(1.0, 9).masked_fill(Tensor([True] + [False] * 8), -np.inf)
+    assert masked.sum().item() == -np.inf
+
+
+def test_a_chain_of_kernels_is_looked_into(device: str) -> None:
+    """Attention over slices: what lies between its kernels is not in memory as a whole."""
+    q, k = filled(1e-3, 4, 4, 512, 32), filled(1e-3, 4, 4, 512, 32)
+    v = filled(1e35, 4, 4, 512, 32)
+    q.scaled_dot_product_attention(k, v).realize()
+    with pytest.raises(NonFiniteError, match=r"mul makes inf: \(1e\+35 \* 10000\), element"):
+        (q.scaled_dot_product_attention(k, v) * 1e4).realize()
+
+
 def test_a_helper_sets_it() -> None:
     with Context(CHECK="nan"), pytest.raises(FloatingPointError):
         Tensor([-1.0]).sqrt().realize()
