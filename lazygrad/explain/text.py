@@ -123,8 +123,8 @@ def _kernel(k: int, kernel: Kernel, part: Part, number_of: dict[Node, int]) -> I
         yield f"      and {len(lines) - MAX_LINES} more lines"
     if kernel.parts:
         yield (
-            f"      {len(kernel.parts)} kernels, one after another for each of {kernel.outer} slices, "
-            "so that what they pass on stays in the caches"
+            f"      {len(kernel.parts)} kernels, one after another for each of {kernel.outer} "
+            "slices, so that what they pass on stays in the caches"
         )
     ways: dict[str, list[str]] = {}
     for node in _members(kernel):
