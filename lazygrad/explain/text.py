@@ -1,13 +1,20 @@
-"""An explanation as lines.
+"""An explanation as lines. In short:
 
-call 1: captured for the first time
-  compiled for the first time: no earlier graph is like it
-  on CPU: 2 kernels, 1.2 MB in memory at the peak
-  kernel 1  dot_relu_128x64  contraction, 2.1 MFLOP, 98.3 kB
-      train.py:14  x @ w
-      where: reads what the kernel computes, at the same position
-  ...
-call 2: replayed, nothing is compiled
+    step: 2 calls
+    call 1
+      step is captured for the first time
+      compiled for the first time: no earlier graph is like it
+      on CPU: 2 kernels, 1.2 MB in memory at the peak
+      kernel 1  dot_relu_128x64  contraction, 2.1 MFLOP, 98.3 kB
+          train.py:14  x @ w
+          + where: reads what the kernel computes, at the same position
+      kernel 2  ...
+          max is not in kernel 1: an element needs several positions of that; 32.8 kB ...
+      stored, which costs less than computing it again (in vector instructions)
+      at the peak, in kernel 2, memory holds
+    call 2: replayed, nothing is compiled
+
+(The lines of each section follow its head.)
 """
 
 from __future__ import annotations

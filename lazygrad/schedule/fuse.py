@@ -109,7 +109,8 @@ class _Fuser:
         self._refusal = f"a {kind} begins a kernel"
         way = self._join(node, kind, sources, last, reads) if kind in ("map", "row") else ""
         if self.noted is not None:
-            source = None if last is None else next(reversed(last.members), None)
+            own = [a.node for a in reads if last and self.group_of.get(a.node) is last]
+            source = own[0] if own else None
             self.noted[node] = Joined(not way, way or self._refusal, source)
         if way:
             return
