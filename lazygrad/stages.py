@@ -94,9 +94,11 @@ class Stages:
             raise
         except Exception as error:
             raise fault(stage, error, value) from error
-        if config.DEBUG:
-            timings.passes[stage] += perf_counter() - begin
+        end = perf_counter()
         self.saw(stage, result, value)
+        if config.DEBUG:
+            timings.passes[stage] += end - begin
+            timings.passes["verify"] += perf_counter() - end
         return result
 
     def try_to(

@@ -145,7 +145,7 @@ def passes_text(before: Mapping[str, float], seconds: float) -> str:
 
 
 def _words(name: str) -> str:
-    return "code generation" if name == "program" else name
+    return {"program": "code generation", "verify": "verifying passes"}.get(name, name)
 
 
 def seconds_text(seconds: float) -> str:
