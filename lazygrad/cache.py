@@ -24,13 +24,13 @@ _COMPILER = ("graph", "schedule", "loops", "backends", "runtime")  # and what li
 
 @cache
 def source_digest() -> str:
-    """A digest of the compiler's source: what older source made is not found."""
+    """A digest of the compiler's source. Keys contain it: entries of other source are not found."""
     package = Path(__file__).parent
     files = list(package.glob("*.py"))
     for part in _COMPILER:
         files += (package / part).rglob("*.py")
     digest = hashlib.sha256()
-    for file in sorted(files):
+    for file in sorted(files, key=str):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -1,12 +1,12 @@
-"""From graph nodes to values: run the pipeline, and keep what it made. Start here.
+"""From graph nodes to values: run the pipeline, and keep its plans. Start here.
 
-realize                what tensors call: the values of some nodes, in memory
-    structure          what was computed before is a leaf; a graph that differs from an earlier one
-                       only in its leaves has a plan already
+realize                tensors call it: computes nodes, and returns the memory of each
+    structure          the key of the graph: graphs that differ only in their leaves share a plan;
+                       nodes that are computed already are leaves
     VaryingConstants   constants that differ from graph to graph become leaves
-    saved.load         the plan that an earlier process made, from disk
+    saved.load         the plan, if an earlier process saved it
     compile_graph      else: the passes of pipeline.py, in order
-        checks         what checks indices becomes outputs of its own
+        checks         each check of an index becomes an output of its own
         graph          passes over the whole graph
         place          one part a device; each part, in order:
         part           passes over its nodes
@@ -108,11 +108,12 @@ def plan_for(
     walked: Structure | None = None,
     may_vary: bool = False,
 ) -> tuple[Plan, list[Node]]:
-    """The plan that computes the outputs, and the leaves to run it on, in order: what has memory.
+    """The plan that computes the outputs, and the leaves to run it on, in the plan's order.
 
-    `donated` names for an output (by its place) the leaf whose memory it may take over; the plan
-    says in `taken` which it does. `walked` has been walked to the outputs, from what is realized.
-    With `may_vary`, constants that differ from graph to graph may be leaves, the last ones.
+    `donated` names for an output (by its number) the leaf whose memory it may take over; the plan's
+    `taken` has the leaves whose memory is taken. `walked` is a walk that has reached the outputs
+    already. With `may_vary`, the last leaves may stand for constants that differ from graph to
+    graph.
     """
     if walked is None:
         walked = Structure(realized)
@@ -167,8 +168,8 @@ def _loaded_or_compiled(
     donations: Mapping[int, int],
     arguments: Sequence[Const],
 ) -> Plan:
-    """A new plan; from disk, where nobody wants to see or to check how it is made. The last leaves
-    stand for the constants that are arguments."""
+    """A new plan, from disk unless somebody watches or checks the compilation. The last leaves
+    stand for `arguments`, constants that are arguments of the plan."""
     begin, spent = perf_counter(), dict(timings.passes)
     with Stages() as stages:
         looked_at = stages.are_watched or stages.are_checked
@@ -201,8 +202,8 @@ def without_collections() -> Iterator[None]:
 def _over_slots(
     outputs: Sequence[Node], leaves: Sequence[Node], arguments: Sequence[Const]
 ) -> tuple[list[Buffer], list[Node]]:
-    """Slots for the leaves, and the graph over them: nothing that the compiler keeps, or leaves to
-    be collected later, can hold anyone's memory."""
+    """Slots for the leaves, and the graph over the slots in place of the leaves. What the compiler
+    keeps of this graph holds no memory of a tensor."""
     slots = [Buffer(Slot.of(x), x.shape) for x in leaves]
     own = len(leaves) - len(arguments)
     slot_of: dict[Node, Node] = dict(zip(leaves[:own], slots, strict=False))
@@ -222,7 +223,8 @@ def compile_graph(
     donated: Mapping[int, int],
     stages: Stages,
 ) -> Plan:
-    """Every pass in order: from a graph to a plan. `donated` is as in `plan_for`, by places."""
+    """Run every pass in order, from a graph to a plan. `donated` is as in `plan_for`, with numbers
+    of leaves."""
     stages.saw("graph", list(outputs))
     checks = checks_of(outputs)
     before = [Buffer(_flag_slot(check), ()) for check in checks]
@@ -233,7 +235,7 @@ def compile_graph(
         **{len(bare) + n: len(leaves) - len(flags) + n for n in range(len(flags))},
     }
     graph = stages.through(passes("graph", None, config.OPT), outputs)
-    # Where an output is wanted its own device tells: simplified to a constant it has none.
+    # The device of an output as it was asked for: simplified to a constant, it has none.
     devices = [output.device or Device.DEFAULT for output in outputs]
     parts, placed = place([(_bare(n), d) for n, d in zip(graph, devices, strict=True)])
     given = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
@@ -262,9 +264,9 @@ def _flag_slot(check: InRange) -> Slot:
 
 
 def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> Schedule:
-    """Kernels, and how what lies between them is laid out, for one device.
+    """The kernels of one device, and the memory order of the intermediates between them.
 
-    The schedule's outputs are these, in order, perhaps rewritten.
+    The schedule's outputs are the given ones, in order, perhaps rewritten.
     """
     at = At(machine)
     made: Schedule = _through("schedule", _through("part", outputs, at, stages), at, stages)
@@ -277,7 +279,7 @@ def _through(level: str, value: Any, at: At, stages: Stages) -> Any:
 
 
 def _bare(output: Node) -> Node:
-    """An output without what leaves its elements as they are."""
+    """An output below the nodes that leave elements and their order as they are."""
     while isinstance(output, (Reshape, Contiguous, Detach)):
         output = output.x
     return output
@@ -286,7 +288,7 @@ def _bare(output: Node) -> Node:
 def compile_piece(
     piece: Piece, memory: MemoryPlan, device: BackendDevice, stages: Stages
 ) -> Launch:
-    """A launch of what is launched of a kernel, beginning at its place in memory."""
+    """The launch of a piece, whose output begins at the piece's offset in memory."""
     launch = compile_kernel(piece.kernel, memory, device, stages)
     if not piece.start:
         return launch
@@ -297,12 +299,12 @@ def compile_piece(
 def compile_kernel(
     kernel: Kernel, memory: MemoryPlan, device: BackendDevice, stages: Stages
 ) -> Launch:
-    """A launch of a kernel that has no slots yet: which those are, the linker knows. A kernel that
-    differs from an earlier one in nothing but the memory it works on has the same function."""
+    """The launch of a kernel, without slots, which the linker numbers. Kernels that differ only in
+    the memory they work on share one function."""
     overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
     if stages.are_watched or kernel.parts or not config.OPT:
         return _new_launch(kernel, overwritten, device, stages)
-    begins = device.machine.target is Target.CPU  # whether arguments may begin inside a memory
+    begins = device.machine.target is Target.CPU  # there an argument may begin inside a memory
     form = canonical(kernel, set(overwritten.values()) if begins else None)
     numbers = {node: n for n, node in enumerate(kernel.inputs)}
     places = tuple((kernel.outputs.index(n), numbers[x]) for n, x in overwritten.items())
@@ -322,8 +324,8 @@ def compile_kernel(
 def _new_launch(
     kernel: Kernel, overwritten: Mapping[Node, Node], device: BackendDevice, stages: Stages
 ) -> Launch:
-    """The function of a kernel. Outputs take the memory of the inputs that they overwrite; the
-    other inputs may begin further on in memory."""
+    """The launch of a kernel, compiled. `overwritten` names for an output the input whose memory it
+    takes; the other inputs may begin inside their memory."""
     at = At(device.machine, kinds=kernel.kinds)
     lowered: Lowered = _through("kernel", Lowered(kernel, overwritten), at, stages)
     function = lowered.function
@@ -350,7 +352,7 @@ def _tuned(function: Function, at: At, device: BackendDevice, quiet: Stages) -> 
 
 
 def _key(function: Function, at: At) -> str:
-    """What tells the code of a lowered function from all other on the same device."""
+    """The key of a lowered function's code, among all code of its device."""
     settings = f"{at.kinds} {at.machine} {at.plan} {config.OPT}"
     return f"{digest(function)} {settings} {source_digest()}"
 
@@ -358,8 +360,8 @@ def _key(function: Function, at: At) -> str:
 def _finished(
     function: Function, key: str, at: At, device: BackendDevice, stages: Stages
 ) -> Launch:
-    """A launch of the loops that code is written for; without loops, where there is code already
-    and nobody is to be told of them."""
+    """The launch of a lowered function after the loop passes. If its code exists and nobody wants
+    to see the loops, the passes do not run and the launch has no loops."""
     told = stages.are_watched or "bounds" in config.CHECK or config.DEBUG >= 3
     if not told and device.cached(key):
         return Launch(replace(function, body=()), (), key=key, plain=function)
@@ -388,7 +390,7 @@ def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
 
 
 def _keep(memo: dict[Any, Any], key: Any, value: Any) -> None:
-    """Remember a value; those remembered longest go."""
+    """Remember a value; the oldest values are dropped."""
     while len(memo) >= MAX_LAUNCHES:
         memo.pop(next(iter(memo)))
     memo[key] = value

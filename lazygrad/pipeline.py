@@ -58,7 +58,7 @@ from .loops.split import split_divided
 from .loops.unroll import unroll
 from .loops.vectorize import vectorize
 from .schedule.fuse import fuse
-from .schedule.ir import MemoryPlan, Schedule
+from .schedule.ir import Kernel, MemoryPlan, Schedule
 from .schedule.join import select_joined
 from .schedule.layout import choose_layouts, copy_convolved
 from .schedule.materialize import materialize
@@ -84,9 +84,9 @@ SERIES = tuple(c for c in NODE_CLASSES if issubclass(c, Arithmetic) and c.operat
 class Pass:
     """One step: `function(value, at)`, by a name that no other has; `why` it stands where it does.
 
-    `after` are passes that must come before it. `needs` are classes of nodes: the pass has nothing
-    to do in a graph without a node for each of them. `core`: it runs with OPT=0 too. `must`:
-    nothing goes on where it fails, though it is not of the core.
+    `after` are passes that must come before it. `needs` are classes of nodes, or Kernel: the pass
+    has nothing to do in a graph or schedule without one of each. `core`: it runs with OPT=0 too.
+    `must`: nothing goes on where it fails, though it is not of the core.
     """
 
     level: str
@@ -104,8 +104,8 @@ class Pass:
         """Whether nothing goes on where it fails."""
         return self.core or self.must
 
-    def has_work(self, present: Counter[type[Node]]) -> bool:
-        """Whether a graph with these nodes has what the pass needs.
+    def has_work(self, present: Counter[type]) -> bool:
+        """Whether a graph or schedule with these nodes and kernels has what the pass needs.
 
         needs=(SUM, SUM)  ->  at least two reductions or folds
         """
@@ -115,10 +115,10 @@ class Pass:
         )
 
 
-def present_in(value: Sequence[Node] | Schedule) -> Counter[type[Node]]:
-    """How many nodes of each class a graph has, or the graph that a schedule computes."""
-    nodes = value.outputs if isinstance(value, Schedule) else value
-    return Counter(map(type, topological(nodes)))
+def present_in(value: Sequence[Node] | Schedule) -> Counter[type]:
+    """How many nodes of each class a graph has; and of a schedule how many kernels."""
+    nodes, kernels = (value.outputs, value.kernels) if isinstance(value, Schedule) else (value, ())
+    return Counter(map(type, (*topological(nodes), *kernels)))
 
 
 LEVELS = ("graph", "part", "schedule", "memory", "kernel", "loops")
@@ -179,7 +179,7 @@ PASSES = (
          after=("fuse",), on=CPUS, needs=(Window, SUM)),
     Pass("schedule", "chain", lambda schedule, at: chain(schedule, at.machine),
          "loops follow from layouts; OpenCL's memory of a work-group is too small for slices",
-         after=("layout",), on=(CPU,)),
+         after=("layout",), on=(CPU,), needs=(Kernel, Kernel)),
     Pass("memory", "memory", lambda schedule, at: share_memory(schedule, at),
          "what is read when is known only now", after=("chain",)),
     Pass("memory", "own_memory",
@@ -260,9 +260,9 @@ def lay_out(schedule: Schedule, at: At) -> Schedule:
 
 
 def share_memory(schedule: Schedule, at: At) -> Schedule | MemoryPlan:
-    """Memory that several nodes use; for CHECK=nan, which reads a kernel's inputs when it has run,
-    none is used twice."""
-    if "nan" in config.CHECK:
+    """Memory that several nodes use. One kernel has nobody to share with; and for CHECK=nan, which
+    reads a kernel's inputs when it has run, no memory is used twice."""
+    if "nan" in config.CHECK or (len(schedule.kernels) == 1 and not at.donated):
         return schedule
     return plan_memory(schedule, at.donated, not at.machine.gpu)
 

@@ -530,7 +530,7 @@ def test_stages_are_told_in_order_to_who_watches(monkeypatch):
     watcher = Watcher()
     monkeypatch.setattr(stages, "places", [Place()])
     realize([Neg(Neg(Neg(buffer(3, 16))))])
-    wanted = ["graph", "simplify", "fuse", "memory", "lower", "name", "program", "finish"]
+    wanted = ["graph", "simplify", "fuse", "own_memory", "lower", "name", "program", "finish"]
     assert [s for s in watcher.seen if s in wanted] == wanted
     with config.override(DEBUG=0):
         realize([Neg(Neg(Neg(buffer(3, 16))))])

@@ -1,8 +1,9 @@
-"""Take the checks of indices out of a graph: what is left computes, and each check is an output.
+"""Separate the checks of indices from a graph: each check becomes an output, a flag.
 
     gather(x, inrange(i, 0, n))  ->  gather(x, i),  and a flag: max(i as unsigned) if >= n, else 0
 
-Kernels so have nothing to do with checks; and a check, of an index alone, is a small kernel.
+The kernel of the gather then tests nothing. The kernel of a flag reads the index alone, so it is
+small.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def without_check(node: InRange) -> Node:
 
 
 def checks_of(outputs: Sequence[Node], leaves: Sequence[Node] = ()) -> list[InRange]:
-    """The checks of a graph, in an order that all graphs of one structure share. `leaves` are not
-    looked into."""
+    """The checks of a graph, in an order that graphs of equal structure share. The walk stops at
+    `leaves`."""
     known = set(leaves)
 
     def inputs(node: Node) -> Sequence[Node]:
@@ -52,12 +53,12 @@ def checks_of(outputs: Sequence[Node], leaves: Sequence[Node] = ()) -> list[InRa
 
 
 def sources_of(outputs: Sequence[Node], leaves: Sequence[Node] = ()) -> list[Source]:
-    """Who asked for each of the checks."""
+    """The operation and line of the program that asked for each check."""
     return [check.source for check in checks_of(outputs, leaves)]
 
 
 def flag_dtype(check: InRange) -> DType:
-    """The unsigned integers that a check computes with; its flag has their dtype."""
+    """The unsigned dtype that a check computes in, and that its flag has."""
     fits = check.x.dtype.itemsize <= 4 and check.high - check.low <= uint32.max
     return uint32 if fits else uint64
 
@@ -67,7 +68,7 @@ def separate_checks(
 ) -> tuple[list[Node], list[Node]]:
     """The outputs without checks, and the flag of each check: a scalar, not 0 if the check fails.
 
-    `before` are the flags of the run before; a flag that is set stays set.
+    `before` are the flags of the previous run: a flag that was set stays set.
     """
     if not checks:
         return list(outputs), []
@@ -77,8 +78,8 @@ def separate_checks(
 
 
 def _flag(check: InRange, x: Node, before: Node) -> Node:
-    """The largest x - low where that reaches the size of the range. As unsigned numbers, what is
-    below `low` is largest."""
+    """The largest x - low if it is outside the range, else the flag of the previous run. An index
+    below `low` is outside too: as an unsigned number, its difference is very large."""
 
     def constant(value: int, dtype: DType, like: Node) -> Node:
         return Const(value, dtype, like.shape)

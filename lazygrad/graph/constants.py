@@ -1,12 +1,14 @@
-"""Constants that differ from one graph to the next: they are given to one plan as arguments.
+"""Make constants that differ from graph to graph arguments of one plan.
 
     x * 0.9, then x * 0.81, then x * 0.729, ...   ->   x * a: the third compiles nothing
 
-A graph has the form of an earlier one where it differs from it in the values of constants alone.
-Those that have differed are arguments from then on; the others stay, and are simplified with.
-Only such constants count of which a plan computes the same, bit for bit, whether it knows them or
-not: no integers, of which shapes and bounds are made; not 0, 1 and -1, infinity and nan, which
-rules look for; no exponents; and none that a rule would compute with beforehand.
+Two graphs have the same form if they differ only in the values of constants. The first graph of a
+form is compiled with its constants. A constant whose value differs in a later graph is an argument
+of the plans from then on; the other constants stay in the graph, where rules can use them.
+
+A plan must give the same bits whether it knows a constant or not. So these never are arguments:
+integers (shapes and bounds depend on them); 0, 1, -1, infinity and nan (rules match them);
+exponents; and constants that only meet other constants (rules compute with them).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ MAX_FORMS = 1024  # remembered; those met first are forgotten
 
 
 class VaryingConstants:
-    """The forms of graphs that were met, and which of their constants have differed."""
+    """The forms of earlier graphs, and which constants of each form have differed."""
 
     def __init__(self) -> None:
         self._forms: dict[Key, tuple[list[Hashable], set[int]]] = {}
@@ -31,9 +33,9 @@ class VaryingConstants:
         self._forms.clear()
 
     def __call__(self, key: Key, nodes: Sequence[Node]) -> tuple[Key, list[Const]]:
-        """The key of a graph's form with those constants left out that vary, and these constants.
+        """The key of a graph without the values of its varying constants, and these constants.
 
-        `key` is the graph's (structure.Structure), `nodes` in the order in which it has them.
+        `key` is the graph's key (structure.Structure); `nodes` are its nodes, in the key's order.
         """
         form = list(key)
         places = _constants(nodes)
@@ -56,8 +58,8 @@ class VaryingConstants:
 
 def _constants(nodes: Sequence[Node]) -> list[int]:
     """The places of the constants that may vary."""
-    fixed: set[Node] = set()  # what must be known
-    counted: set[Node] = set()  # of constants alone
+    fixed: set[Node] = set()  # nodes whose value a rule needs
+    counted: set[Node] = set()  # nodes computed from constants alone
     for node in nodes:
         is_counted = bool(node.inputs) and counted.issuperset(node.inputs)
         if is_counted or isinstance(node, (Const, Iota)):

@@ -29,7 +29,7 @@ from .ir import (
 from .vjp_rules import VJP, VJP_RULES, Cotangents
 
 cotangents: WeakSet[Node] = WeakSet()
-"""What gradient() has made and is alive: by it, pictures tell the backward pass."""
+"""The living nodes that gradient() has made: pictures show them as the backward pass."""
 
 
 def gradient(

@@ -1,11 +1,11 @@
-"""Sums of sums become one sum, or sit directly on one another.
+"""Merge sums of sums, and compute only the parts of sums that are read.
 
     sum over k of a view of (sum over c of e)  ->  one sum over (k, c) of the view of e
 
-    part of (sum over c of e)  ->  sum over c of that part of e
+    slice of (sum over c of e)  ->  sum over c of the slice of e
 
-A view moves elements and uses none twice. Where the sum outside is a Fold, the view goes below the
-sum inside: a Fold of a sum of products is what simplify_fold makes one contraction of.
+A view moves elements and reads none twice. If the outer sum is a Fold, the view moves below the
+inner sum, and the two sums stay: simplify_fold makes a Fold of a sum of products one contraction.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from .simplify_reduce import pads_with_identity
 
 View = Reshape | Permute | Pad | Slice
 Sum = Reduce | Fold
-FEW_REMAINDERS = 4  # as many remainders (of a stride) as loops are written out for
-MAX_NESTED = 4  # sums that a view is moved through, so that deep nests stay linear in time
+FEW_REMAINDERS = 4  # loops are written out for each of so many remainders of a stride
+MAX_NESTED = 4  # a view moves through so many sums at most: time stays linear in deep nests
 
 
 def merge_sums(outputs: Sequence[Node]) -> list[Node]:
@@ -81,7 +81,7 @@ def crop_sums(outputs: Sequence[Node]) -> list[Node]:
         views, inner = _views(node.x, uses)
         if not isinstance(inner, Reduce) or uses[inner] > 1:
             continue
-        wide = _whole_digits(node)
+        wide = _with_equal_remainders(node)
         if not wide.size < min(inner.size, node.x.size):
             continue
         below: Sum | None = inner
@@ -94,22 +94,22 @@ def crop_sums(outputs: Sequence[Node]) -> list[Node]:
     return rewrite(outputs, RULES, cropped) if cropped else list(outputs)
 
 
-def _whole_digits(node: Slice) -> Slice:
-    """The least slice with all that this one has, in which each value of a lower digit comes as
-    often, of axes that were made of two digits."""
+def _with_equal_remainders(node: Slice) -> Slice:
+    """The smallest slice that contains this one and has each remainder equally often, along axes
+    that merge a quotient and a remainder."""
     starts, sizes = list(node.starts), list(node.sizes)
     for axis, (size, step) in enumerate(zip(node.sizes, node.steps, strict=True)):
-        digit, whole = _low_digit(node.x, axis), node.x.shape[axis]
-        if step == 1 and size < whole and digit <= FEW_REMAINDERS:
-            sizes[axis] = min(size + -size % digit, whole)
+        remainders, whole = _remainders(node.x, axis), node.x.shape[axis]
+        if step == 1 and size < whole and remainders <= FEW_REMAINDERS:
+            sizes[axis] = min(size + -size % remainders, whole)
             starts[axis] = min(starts[axis], whole - sizes[axis])
     if sizes == list(node.sizes):
         return node
     return Slice(node.x, tuple(starts), tuple(sizes), node.steps)
 
 
-def _low_digit(x: Node, axis: int) -> int:
-    """The number of values of the lower digit that an axis of x was made of, by views; else 1."""
+def _remainders(x: Node, axis: int) -> int:
+    """The number of remainders, if views merged a quotient and a remainder in an axis; else 1."""
     while True:
         match x:
             case Reduce():
@@ -141,7 +141,7 @@ def use_counts(outputs: Sequence[Node], order: Sequence[Node]) -> dict[Node, int
 
 
 def _views(x: Node, uses: dict[Node, int]) -> tuple[list[View], Node]:
-    """The views, each used once, that x is of another node, last first, and that node."""
+    """The views that lead from a node to x, outermost first, each with one reader; and the node."""
     views: list[View] = []
     while isinstance(x, View) and uses[x] == 1:
         views.append(x)

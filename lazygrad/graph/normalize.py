@@ -1,5 +1,5 @@
-"""Replace the nodes that loops are never written for: marks for gradients, roots written as powers,
-and what is empty.
+"""Replace the nodes that no kernel computes: marks for gradients, powers that mean roots, and nodes
+without elements.
 
 detach(x)                  ->  x
 x ** 0.5                   ->  sqrt(x)

@@ -1,6 +1,7 @@
-"""Simplify a graph: what a reader would cancel on paper is cancelled before anything is computed.
+"""Simplify a graph by rules, as one simplifies a formula on paper.
 
-The rules are in seven files, by theme: elementwise, movement, join, reduce, window, fold, empty.
+The rules are in seven files by theme: normalize, and simplify_ elementwise, movement, join, reduce,
+window, fold.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Rules for elementwise nodes. Exact for floats, with nan, infinities and -0.0, but for Pow.
 
 Constants stand on the right of commutative operations, so that rules look for them only there.
+A rule belongs here if its result lets other rules apply or spares a read of memory. Within one
+kernel, compilers simplify arithmetic themselves.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from . import build, ir
 from .build import full_like, in_float32, zeros_like
 from .evaluate import CASES
 from .ir import (
-    Abs,
     Add,
     And,
     Bitcast,
@@ -205,28 +206,6 @@ def negate_twice(node: Neg) -> Node | None:
     return None
 
 
-@rule(Abs)
-def abs_forgets_the_sign(node: Abs) -> Node | None:
-    """|-x|, ||x||  ->  |x|;   |x|  ->  x, where x has no sign"""
-    if node.dtype.kind in ("bool", "uint"):
-        return node.x
-    match node:
-        case Abs(Neg(x)) | Abs(Abs(x)):
-            return Abs(x)
-    return None
-
-
-@rule(ir.Floor, ir.Ceil, ir.Trunc, ir.Round)
-def round_a_whole_number(node: ir.Unary) -> Node | None:
-    """floor(x)  ->  x, where x was rounded or is an integer cast"""
-    match node.x:
-        case ir.Floor() | ir.Ceil() | ir.Trunc() | ir.Round():
-            return node.x
-        case Cast(x) if not x.dtype.is_float:
-            return node.x
-    return None
-
-
 @rule(Add, Sub)
 def add_negative(node: Add | Sub) -> Node | None:
     """x + (-y)  ->  x - y;   x - (-y)  ->  x + y, not for bools, where + is or and - is xor"""
@@ -321,15 +300,6 @@ def power_of_small_integer(node: Pow) -> Node | None:
 # --------------------------------------------------------------------------- comparison and choice
 
 
-@rule(Equal, NotEqual)
-def compare_a_bool(node: Equal | NotEqual) -> Node | None:
-    """x == true, x != false  ->  x;   x == false, x != true  ->  not x"""
-    match node:
-        case Equal(x, Const(value)) | NotEqual(x, Const(value)) if x.dtype == bool_:
-            return x if value is isinstance(node, Equal) else Not(x)
-    return None
-
-
 @rule(Not)
 def negate_a_truth(node: Not) -> Node | None:
     """not not x  ->  x;   not x == y  ->  x != y;   not x < y  ->  y <= x, not for floats (nan)"""
@@ -361,29 +331,6 @@ def choose_by_negation(node: Where) -> Node | None:
     match node:
         case Where(Not(c), x, y):
             return Where(c, y, x)
-    return None
-
-
-@rule(Where)
-def choose_twice(node: Where) -> Node | None:
-    """(x where c else y) where c else z  ->  x where c else z, and on the other side"""
-    c = node.condition
-    match node:
-        case Where(_, Where(inner, x, _), z) if inner is c:
-            return Where(c, x, z)
-        case Where(_, x, Where(inner, _, z)) if inner is c:
-            return Where(c, x, z)
-    return None
-
-
-@rule(Where)
-def choose_truths(node: Where) -> Node | None:
-    """true where c else false  ->  c;   false where c else true  ->  not c"""
-    match node:
-        case Where(c, Const(True), Const(False)) if node.dtype == bool_:
-            return c
-        case Where(c, Const(False), Const(True)) if node.dtype == bool_:
-            return Not(c)
     return None
 
 

@@ -1,13 +1,13 @@
 """A fold of a sum of products is one sum of products: a convolution's input gradient.
 
-The gradient of a convolution's input is col2im of a product: fold(sum over o of g * w). Computed as
-it stands, the product has K * K times as many elements as the input. No element of it is used
-twice, so that the two sums are one:
+The gradient of a convolution's input is col2im of a product: fold(sum over o of g * w). The product
+has K * K times as many elements as the input. The fold reads each element once, so the two sums are
+one:
 
     out[i] = sum over k of (sum over o of g[o, i - k] * w[o, k])
            = sum over (k, o) of window(pad(g))[o, i, k] * flip(w)[o, k]
 
-which is a convolution of g with the flipped weights, and is computed by the same loops.
+This is a convolution of g with the flipped weights, and the same loops compute it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def permute_of_reduce(node: Permute) -> Node | None:
 
 
 def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
-    """x folded: its axis `place` has become one of fold.size_ elements, its axis k is gone."""
+    """x folded as one sum of products, or None. Axis `place` of x becomes an axis of fold.size_
+    elements; axis k, the position in the window, is gone."""
     match x:
         case Permute(inner, order):
             result = _correlate(inner, order[place], order[k], fold)
@@ -135,7 +136,8 @@ def _factors(x: Node) -> tuple[Node, Node] | None:
 
 
 def _pad_product(a: Node, b: Node, view: Pad) -> tuple[Node, Node]:
-    """Factors of pad(a * b): one factor's zeros are enough, the other may stay constant there."""
+    """Factors of pad(a * b). The zeros of one factor are enough: where the other factor does not
+    depend on the padded axis, it is repeated there."""
     padded = [axis for axis, amount in enumerate(view.padding) if any(amount)]
     for axis in padded:
         for factor in (a, b):
@@ -179,8 +181,8 @@ def _correlate_product(
 
 
 def pad_below(x: Node, axis: int, amount: int) -> Node:
-    """x with `amount` zeros on both sides of an axis, put in below windows of other axes, so that
-    what is padded in two directions is padded once, before it is looked at through windows."""
+    """x with `amount` zeros on both sides of an axis, added below windows along other axes: images
+    padded in two directions are then padded once, before all windows."""
     match x:
         case Permute(inner, order):
             return permute(pad_below(inner, order[axis], amount), order)
@@ -199,7 +201,7 @@ def pad_below(x: Node, axis: int, amount: int) -> Node:
 
 
 def without_axis(x: Node, axis: int) -> Node | None:
-    """x with one element along an axis that it does not depend on; None where it does."""
+    """x with size 1 along an axis, if its elements do not depend on that axis; else None."""
     if x.shape[axis] == 1:
         return x
     shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape))

@@ -1,4 +1,4 @@
-"""Rules for joined tensors: what needs no join, and what reads of a single part."""
+"""Rules for joined tensors: joins that are not needed, and slices of a single part."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def join_together(node: Join) -> Node | None:
 
 
 def _beside(x: Node, y: Node, axis: int) -> Node | None:
-    """Two neighbours as one node without a join, where they are constants or slices of one."""
+    """Two neighbouring parts as one node, if they are equal constants or neighbouring slices of one
+    node; else None."""
     size = x.shape[axis] + y.shape[axis]
     match x, y:
         case Const(value, dtype), Const() if y is Const(value, dtype, y.shape):

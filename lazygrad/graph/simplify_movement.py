@@ -25,7 +25,7 @@ from .ir import (
 )
 
 RULES = Rules[Node]()
-FEW = 16  # of so many elements one is few: finding the first of them is less than sorting all
+FEW = 16  # finding the first of FEW times as many elements costs less than sorting all
 rule = RULES.rule
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..dtypes import DType, bool_, float32, is_low_precision
 from ..rewrite import Rules
-from . import build, ir
+from . import build
 from .build import full_like
 from .ir import (
     Cast,
@@ -148,12 +148,3 @@ def pads_with_identity(node: Pad, op: str) -> bool:
     if op == "sum":
         return is_positive_zero(node.value)
     return node.value == identity(op, node.dtype)
-
-
-@rule(ir.Fold)
-def fold_zeros(node: ir.Fold) -> Node | None:
-    """fold(0)  ->  0"""
-    match node.x:
-        case Const(0, dtype):
-            return Const(0, dtype, node.shape)
-    return None

@@ -1,4 +1,4 @@
-"""Rules for sliding windows: those that do not overlap are mere movement, and a strided Fold is
+"""Rules for sliding windows. Windows that do not overlap are mere movement, and a strided Fold is
 the Fold of a finer array.
 """
 

@@ -14,12 +14,11 @@ Key = tuple[Hashable, ...]
 
 
 class Structure:
-    """A walk through a graph that tells it from others, whatever buffers they read.
+    """A walk through a graph that gives its key, in which buffers are numbered slots.
 
-    `number` has every node that was walked, inputs first, and its place in that order; `leaves`
-    the buffers, in the order of their slots. Nodes in `known` count as buffers: they are not
-    looked into (but for those that fit any device, which are constants, and made again where they
-    are needed).
+    `number` has every walked node, inputs first, and its position in that order; `leaves` has the
+    buffers, in the order of their slots. Nodes in `known` count as buffers, and the walk stops at
+    them, except for constants, which fit any device and are computed again where they are used.
     """
 
     __slots__ = ("_key", "_known", "leaves", "number")
@@ -31,13 +30,13 @@ class Structure:
         self._key: list[Hashable] = []
 
     def key(self, outputs: Sequence[Node]) -> Key:
-        """What graphs share that differ in nothing but buffers, with these outputs. All of them,
-        and what else was walked, are part of it."""
+        """The key: graphs with these outputs share it if they differ only in buffers. All nodes
+        walked so far are part of it."""
         number = self.number
         return (*self._key, tuple([number[output] for output in outputs]))
 
     def walk(self, outputs: Sequence[Node]) -> None:
-        """Number what these nodes need and was not met before. Depth is no limit."""
+        """Number the nodes that these need and that have no number yet. Depth is no limit."""
         number, leaves, key, known = self.number, self.leaves, self._key, self._known
         stack = list(reversed(outputs))
         while stack:
@@ -70,12 +69,12 @@ class Structure:
 def structure(
     outputs: Sequence[Node], known: Container[Node] = frozenset()
 ) -> tuple[Key, list[Node]]:
-    """A key that two graphs share where they differ in nothing but buffers, and the buffers.
+    """A key that graphs share if they differ only in buffers, and the buffers by slot.
 
-    The key has each node's class, fields and inputs, these by the place of their first visit; of a
-    Buffer it has the slot, shape, dtype and device, and nothing of a Detach's token or a Custom's
-    rule. Buffers are returned in the order of their slots, so that those of a second graph with the
-    same key can stand for the first's. Linear in the graph. `known` is as in `Structure`.
+    The key has each node's class, fields and inputs (by their number); of a Buffer it has the slot,
+    shape, dtype and device. Tokens of Detach and rules of Custom are not part of it. The buffers of
+    a second graph with the same key can stand for those of the first, slot by slot. Linear in the
+    graph. `known` is as in `Structure`.
 
         structure([Add(a, Mul(a, b))])[0] == structure([Add(c, Mul(c, d))])[0]
     """
@@ -86,7 +85,8 @@ def structure(
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """The storage of a leaf in a graph that is compiled: any buffer of this kind may come."""
+    """Stands for the storage of a leaf while a graph is compiled: a plan runs on any buffer of this
+    size, dtype and device."""
 
     size: int
     dtype: DType
@@ -99,7 +99,7 @@ class Slot:
 
 
 def described(node: Node) -> Hashable:
-    """A node's own fields, those that are not nodes."""
+    """The fields of a node that are not nodes."""
     return (_DESCRIBE.get(node.__class__) or _describer(node))(node)
 
 
@@ -107,7 +107,7 @@ _DESCRIBE: dict[type[Node], Callable[[Node], Hashable]] = {}  # the fields that 
 
 
 def _describer(node: Node) -> Callable[[Node], Hashable]:
-    """What gives the own fields of nodes of this class, those that are not nodes."""
+    """A function that gives the fields of a node of this class that are not nodes."""
     names = [name for name in node._fields if not holds_nodes(getattr(node, name))]
     _DESCRIBE[type(node)] = attrgetter(*names) if names else lambda node: None
     return _DESCRIBE[type(node)]

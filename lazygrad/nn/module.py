@@ -47,7 +47,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What `forward` returns, with the hooks; in the mode of this module."""
-        hooks, mode = self._module_hooks, self._training_mode()
+        hooks, mode = self._module_hooks, _mode_of(self)
         if mode is not chosen_mode():
             assert mode is not None
             with module_mode(mode):
@@ -60,15 +60,10 @@ class Module:
             f'Module [{type(self).__name__}] is missing the required "forward" function'
         )
 
-    def _training_mode(self) -> bool | None:
-        """Whether this is in training; None where neither it nor anybody else has chosen."""
-        mode = chosen_mode() if self._told_training is None else self._told_training
-        return True if mode is None and self._trains_by_default else mode
-
     @property
     def training(self) -> bool:
         """Whether this is in training: what `train()` or `eval()` said; see `tensor/mode.py`."""
-        return bool(self._training_mode())
+        return bool(_mode_of(self))
 
     @training.setter
     def training(self, mode: bool) -> None:
@@ -443,6 +438,14 @@ class Module:
         from .text import module_text
 
         return module_text(self)
+
+
+def _mode_of(module: Module) -> bool | None:
+    """Whether a module is in training; None if neither it nor anybody else has chosen. (No method:
+    captured calls would verify for every module that no attribute hides it.)"""
+    told = module._told_training
+    mode = chosen_mode() if told is None else told
+    return True if mode is None and module._trains_by_default else mode
 
 
 class _Attributes(dict[str, Any]):

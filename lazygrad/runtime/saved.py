@@ -1,8 +1,8 @@
-"""Plans on disk: what one process has compiled, the next one loads.
+"""Plans on disk: one process compiles and saves a plan, the next one loads it.
 
-A saved plan has the launches, with keys in the place of their functions' loops, so it is of use
-where their code is on disk too. It is JSON: loading it runs nothing, and what does not fit, or was
-made by other source or for another machine, is as if it were not there.
+A saved plan has the launches, with the keys of their code in place of loops: it can be used while
+that code is on disk too. The format is JSON, so loading a plan runs nothing. A plan that does not
+fit, or was made by other source or for another machine, counts as missing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _MissingError(Exception):
 
 
 def load(key: Hashable) -> Plan | None:
-    """The plan that was saved under a key; None where there is none that can be used."""
+    """The plan that was saved under a key; None if there is none, or it cannot be used."""
     data = _cache().get(_text(key))
     if data is None:
         return None
@@ -47,7 +47,7 @@ def load(key: Hashable) -> Plan | None:
 
 
 def save(key: Hashable, plan: Plan) -> None:
-    """Keep a plan under a key: a value whose repr says all, in any process. (Not one that does
+    """Save a plan under a key, a value with the same repr in any process. (Not a plan that does
     more than run programs and copy.)"""
     if all(isinstance(step, (Run, Transfer)) for step in plan.steps):
         _cache().put(_text(key), json.dumps(_record(plan)).encode())

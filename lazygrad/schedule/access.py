@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from ..dtypes import int64
 from ..expr import Expr, Literal, Local, Var
+from ..graph.build import reshape_groups
 from ..graph.ir import (
     Buffer,
     Cast,
@@ -106,34 +107,15 @@ def _pad_index(
 
 @lru_cache(maxsize=1 << 14)
 def _reshape_index(old: tuple[int, ...], new: tuple[int, ...], index: MultiIndex) -> MultiIndex:
-    """Equal runs of axes keep their indices; only what is really merged or split is recomputed."""
-    result: list[Expr] = []
-    i = j = 0
-    while i < len(old) or j < len(new):
-        if i < len(old) and j < len(new) and old[i] == new[j]:
-            result.append(index[j])
-            i, j = i + 1, j + 1
-            continue
-        i_end, j_end = i, j
-        a = b = 1
-        while True:  # grow both sides until their products meet
-            if a == b and (i_end > i or j_end > j):
-                break
-            if a <= b and i_end < len(old):
-                a *= old[i_end]
-                i_end += 1
-            elif j_end < len(new):
-                b *= new[j_end]
-                j_end += 1
-            elif i_end < len(old):
-                a *= old[i_end]
-                i_end += 1
-            else:
-                break
-        position = flatten(index[j:j_end], new[j:j_end])
-        result.extend(unflatten(position, old[i:i_end]))
-        i, j = i_end, j_end
-    return tuple(result)
+    """The index into x for an index into a reshape of it. Axes that the reshape neither merges nor
+    splits keep their index."""
+    found: list[Expr] = [Literal(0)] * len(old)
+    for olds, news in reshape_groups(old, new) or ():
+        position = flatten([index[axis] for axis in news], [new[axis] for axis in news])
+        digits = unflatten(position, [old[axis] for axis in olds])
+        for axis, digit in zip(olds, digits, strict=True):
+            found[axis] = digit
+    return tuple(found)
 
 
 def reduce_index(node: Reduce, index: MultiIndex, inner: MultiIndex) -> MultiIndex:

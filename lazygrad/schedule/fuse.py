@@ -50,7 +50,7 @@ _ELEMENTWISE_AFTER = ("map", "row", "contraction", "winograd")
 
 @dataclass(eq=False)
 class _Group:
-    """A kernel in the making. `number` is its place in the order of running."""
+    """A kernel in the making. Kernels run in the order of `number`."""
 
     number: int
     kind: str
@@ -85,7 +85,7 @@ def fuse(outputs: Sequence[Node], cores: int, ends: bool = True) -> Schedule:
 
 
 class _Fuser:
-    """The groups so far, and where to look for one to join."""
+    """The groups so far, and indexes to find a group that a node can join."""
 
     def __init__(self, stored: set[Node], users: Counter[Node], cores: int, ends: bool) -> None:
         self.stored = stored
@@ -221,8 +221,8 @@ class _Fuser:
         return [group for group in sources if group.end]
 
     def _join_end(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
-        """Join a kernel as what follows from its end members. Other reductions that this reads
-        become end members of that kernel too, where they can."""
+        """Join a kernel whose end members this node reads. Other reductions that the node reads
+        become end members of that kernel too, or it cannot join."""
         if kind != "map":
             return False
         others = {a.node for a in reads if self._number(a.node) >= group.number} - group.end.keys()
@@ -236,7 +236,7 @@ class _Fuser:
         return True
 
     def _may_end(self, group: _Group, node: Node, absorbed: Sequence[_Group] = ()) -> bool:
-        """Whether a kernel stays small with a node, and with what it takes over, at its end."""
+        """Whether a kernel stays small with a node at its end, and with the groups it absorbs."""
         together = (group, *absorbed)
         small = sum(g.work for g in together) + _work(node) <= SMALL
         reads = {x for g in together for x in g.reads}
@@ -420,7 +420,8 @@ def _kind(node: Node, reads: Sequence[Access]) -> str:
 
 
 def is_contraction(node: Node, reads: Sequence[Access]) -> bool:
-    """Whether both factors of a sum of products are used again for many outputs."""
+    """Whether each element of both factors of a sum of products is read for many outputs. The index
+    expressions tell: exact where graph.product.is_contraction, from shapes alone, is not."""
     if product(node) is None or len(reads) != 2 or node.dtype.kind == "bool":
         return False
     axes = axis_variables(node.shape)
@@ -428,8 +429,8 @@ def is_contraction(node: Node, reads: Sequence[Access]) -> bool:
 
 
 def _reuse(index: MultiIndex, axis: Var) -> int:
-    """How many iterations of an output's axis read each element: all, where the index does not
-    depend on it; its share of them, where on a remainder of it only; else one."""
+    """How many iterations of an output's axis read the same element: all, if the index does not
+    depend on the axis; one in n, if it depends on the remainder by n alone; else one."""
     terms = {atom for i in index for atom, _ in linear(i)[1] if axis in leaves(atom)}
     divisors = [1]
     for term in terms:

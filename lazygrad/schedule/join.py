@@ -1,7 +1,7 @@
-"""Joined tensors: each part computed straight into its place in memory.
+"""Joined tensors: each part is computed where it belongs in the memory of the whole.
 
-join(a * 2, slice(b), ..., axis 0)   ->   launches of a few functions, each for one part: they
-                                          write to one memory, from different places on
+join(a * 2, slice(b), ..., axis 0)   ->   one launch for each part, with its own offset into
+                                          one memory; equal parts are launches of one function
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .ir import Kernel, Member, Region, axis_variables
 
 
 def select_joined(outputs: Sequence[Node]) -> list[Node]:
-    """Select the parts of joined tensors by position, for machines whose kernels cannot write to
-    a place inside of a memory.
+    """Select the parts of joined tensors by position, for machines whose kernels cannot write at an
+    offset into a memory.
 
     Requires: a simplified graph. Ensures: no Join.
     """
@@ -34,7 +34,7 @@ def select_joined(outputs: Sequence[Node]) -> list[Node]:
     return rewrite(outputs, rules)
 
 
-CONSTANTS = 16  # that one function selects from
+CONSTANTS = 16  # one function selects from so many
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -63,8 +63,7 @@ def pieces(kernel: Kernel) -> list[Piece]:
 
 
 def _with_constants_together(join: Join) -> list[Node]:
-    """The parts; a few neighbours that are constants, of which each would be a function of its own,
-    are one part."""
+    """The parts; neighbouring constants are one part, for each would need a function of its own."""
     parts: list[Node] = []
     for is_constant, run in groupby(join.parts, lambda part: isinstance(part, Const)):
         same = list(run)

@@ -1,11 +1,11 @@
-"""Choose how intermediates lie in memory, since no one else sees them.
+"""Choose the memory order of intermediates, which nobody but kernels reads.
 
-Around convolutions, blocks of one vector of the batch are innermost: (N / 8, C, H, W, 8). Then each
-vector is full and aligned at any image size, for convolution, pooling and normalisation alike, and
-a vector loaded for one place of a window serves the next.
+Around convolutions, the batch is split into blocks of one vector, and the block is innermost:
+(N / 8, C, H, W, 8). Vectors are then full and aligned at any image size, for convolution, pooling
+and normalization alike, and a vector loaded for one position of a window serves the next position.
 
-Not where most convolutions write what the user reads, which is row-major: a vector's elements would
-be stored apart, whole images from one another, all in the same places of L1.
+Batches stay unblocked where most convolutions write outputs of the program. Outputs are row-major:
+the elements of one vector would be stored a whole image apart, all of them in one set of L1.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from .ir import Blocked, Kernel, Schedule
 
 
 def copy_convolved(outputs: Sequence[Node], lanes: int) -> list[Node]:
-    """Put a copy between a Buffer and the convolutions that read it, for `choose_layouts` to lay
-    out: a Buffer's own order is the user's.
+    """Let convolutions read a copy of a Buffer. A Buffer is row-major; `choose_layouts` may choose
+    the memory order of the copy.
 
     Requires: a simplified graph. Ensures: equal values; only batches of whole vectors are copied.
     """
@@ -54,7 +54,7 @@ def copy_convolved(outputs: Sequence[Node], lanes: int) -> list[Node]:
 
 
 def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
-    """Block the batch of what lies between a schedule's kernels, if there are convolutions.
+    """Block the batch of the intermediates of a schedule that has convolutions.
 
     Requires: a fused schedule. Ensures: outputs and Buffers stay row-major.
     """
@@ -73,8 +73,8 @@ def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
 
 
 def _batches(outputs: Sequence[Node], lanes: int) -> set[int]:
-    """The batches to block: whole vectors of images, of which more convolutions are read by other
-    kernels than by the user."""
+    """The batch sizes to block: multiples of `lanes` for which more convolutions write images for
+    other kernels than write images that the program asked for."""
     wanted = _computed_from_sums(outputs)
     balance: Counter[int] = Counter()
     for node in topological(outputs):
@@ -86,7 +86,8 @@ def _batches(outputs: Sequence[Node], lanes: int) -> set[int]:
 
 
 def _computed_from_sums(outputs: Sequence[Node]) -> set[Node]:
-    """The reductions that outputs are, but for elementwise operations and movement."""
+    """The reductions whose results reach an output through elementwise operations and movement
+    alone."""
     found: set[Node] = set()
     stack, seen = list(outputs), set(outputs)
     while stack:
@@ -105,6 +106,6 @@ def _with_layouts(kernel: Kernel, layouts: dict[Node, Blocked]) -> Kernel:
 
 
 def _convolved(node: Node) -> list[Node]:
-    """What a sum of products reads through sliding windows, for several outputs each: a depthwise
-    convolution has nothing to share, and its rows are vectors enough."""
+    """The images of a convolution: the factors read through sliding windows, by several outputs. A
+    depthwise convolution has none: no two outputs share its images, and its rows fill vectors."""
     return [factor.source for factor in factors(node) if factor.slides and factor.is_shared]

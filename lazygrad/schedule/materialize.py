@@ -1,10 +1,10 @@
-"""Materialize what a row would compute twice, in memory of the row's own.
+"""Store values that a row would compute twice, in memory that belongs to the row.
 
     softmax:  m = max(x);  s = sum(exp(x - m));  out = exp(x - m) / s
     ->        m = max(x);  e = exp(x - m), stored;  s = sum(e);  out = e / s
 
-The memory is as long as one row, so it stays in L1; or as long as LANES rows, where
-the rows run down columns: those next to each other are computed together.
+The memory is as long as one row, so it stays in L1. Where rows run down the columns of a matrix,
+LANES neighbouring columns are computed together, and it is as long as LANES rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LANES = 16  # columns that are computed together
 
 
 def materialize(schedule: Schedule) -> Schedule:
-    """Make a member of every costly operation that two members of a row kernel evaluate.
+    """Make a costly operation that two members of a row kernel evaluate a member of its own.
 
     Requires: a fused schedule. Ensures: kernels write what they wrote before.
     """

@@ -1,4 +1,4 @@
-"""Give every stored node memory: few allocations, each used by one node after another.
+"""Give every stored node memory: a few allocations, each used by one node after another.
 
     k0: a = ...   k1: b = f(a)   k2: c = g(b)   k3: out = h(c)
     ->  a and c share a slot (a's last reader runs before c is made); b = f(a) takes the place of a
@@ -29,7 +29,7 @@ _IN_PLACE_KINDS = ("map", "row", "scatter")
 
 @dataclass(eq=False, slots=True)
 class _Block:
-    """Nodes that take over one another's memory, first to last; alive from birth to death."""
+    """Nodes in one memory, each taking it over from the one before; alive from birth to death."""
 
     nodes: list[Node]
     nbytes: int
@@ -43,10 +43,10 @@ def plan_memory(
     """Choose slots for all stored nodes of a schedule.
 
     Requires: a verified schedule. `donated` names for an output the Buffer whose memory it may
-    take, if that is no longer needed. Ensures: nodes share a slot only where their lives do not
-    meet, but for a node that takes its input's place: its kernel (a map, row or scatter kernel, and
-    with `in_contractions` a contraction, which then computes each element once) reads that input
-    only in this node's own member, and there only the very element that it writes.
+    take, if that is no longer needed. Ensures: nodes share a slot only if their lifetimes do not
+    overlap. A node may also take over the slot of an input: its kernel (a map, row or scatter
+    kernel, and with `in_contractions` a contraction, which then computes each element once) reads
+    the input only in this node's member, and there only the element that it writes.
     """
     last = len(schedule.kernels)
     births = {n: k for k, kernel in enumerate(schedule.kernels) for n in kernel.outputs}
@@ -79,7 +79,8 @@ def _choose_in_place(
     deaths: Mapping[Node, int],
     donated: Mapping[Node, Node],
 ) -> dict[Node, Node]:
-    """For each node that can take the memory of an input that dies at its kernel: that input."""
+    """For each node that can take over the memory of an input that its kernel reads last: the
+    input."""
     chosen: dict[Node, Node] = {}
     donations = dict(donated)
     for k, kernel in sorted(kernels.items(), reverse=True):
@@ -110,7 +111,7 @@ def _candidates(node: Node, dying: set[Node], donated: Mapping[Node, Node]) -> l
 
 
 def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
-    """Who reads each input, and whether only at the position that it is itself written to."""
+    """The readers of each input, and whether a reader reads only the position that it writes."""
     boundary = {*kernel.inputs, *(m.node for m in kernel.all_members)}
     readers: dict[Node, dict[Node, bool]] = {}
     for member in kernel.all_members:
@@ -127,8 +128,8 @@ def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
 
 
 def _is_base_alone(node: Scatter, x: Node, boundary: set[Node]) -> bool:
-    """Whether a scatter reads x as its base, and neither as indices nor as values. What is in the
-    boundary is read from memory."""
+    """Whether a scatter reads x as its base, and neither as indices nor as values. The walk stops
+    at nodes of the boundary, which are in memory."""
     base = node.x
     while isinstance(base, (Reshape, Contiguous, Detach)) and base is not x:
         base = base.x
@@ -194,7 +195,7 @@ def _largest_first(block: _Block) -> tuple[int, int]:
 
 
 def _is_free(busy: Sequence[tuple[int, int]], block: _Block) -> bool:
-    """Whether a block's life meets none of those in a slot (sorted, and apart)."""
+    """Whether the lifetime of a block overlaps none of a slot's lifetimes, which are sorted."""
     after = bisect_left(busy, (block.birth, block.death))
     if after < len(busy) and busy[after][0] <= block.death:
         return False

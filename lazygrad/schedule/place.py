@@ -1,4 +1,4 @@
-"""Divide a graph among devices: parts that each run on one, in order, and what passes between.
+"""Divide a graph among devices: into parts that each run on one device, in order.
 
 cpu: a = x + 1;  gpu: b = copy(a) * 2;  cpu: out = copy(b) + a
 ->  part CPU: a    part GPU: arrival of a, b    part CPU: arrivals of b and a, out
@@ -15,7 +15,7 @@ from ..graph.ir import Buffer, Copy, Node, topological
 
 @dataclass(eq=False, slots=True)
 class Arrival:
-    """The storage of what an earlier part computes and a later one reads."""
+    """The storage of a node that an earlier part computes and a later part reads."""
 
     size: int
     dtype: DType
@@ -29,8 +29,8 @@ Located = tuple[Node, str]  # a node, and the device that computes it
 class Part:
     """What one device computes between two exchanges.
 
-    `arrivals` has, for each Buffer that stands for what an earlier part computes, that node and
-    its device; where the device is another one, the elements are copied.
+    Some Buffers of a part stand for nodes of earlier parts: `arrivals` has the node and the device
+    of each. From another device, the elements are copied.
     """
 
     device: str

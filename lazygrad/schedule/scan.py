@@ -1,9 +1,9 @@
-"""Write cumulative sums as ordinary nodes where one thread a row would leave cores idle.
+"""Write cumulative sums of few rows as ordinary nodes: one thread a row would leave cores idle.
 
     cumsum(x)  ->  sums of windows of 8, and the cumulative sum of every eighth of them, added
 
-A kernel of kind "scan" reads and writes memory once, but goes along a row one element after
-another.
+A kernel of kind "scan" reads and writes memory once, but computes the elements of a row one after
+another, in one thread.
 """
 
 from __future__ import annotations

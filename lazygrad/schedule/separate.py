@@ -3,9 +3,9 @@
     softmax(x)  ->  max(x); exp(x - max); sum(exp); exp / sum        four kernels, three slots more
     a @ b       ->  sum over k of a[i, k] * b[k, j]                  one: a sum reads its product
 
-Movement is index arithmetic, so it is never a step of its own. Elementwise nodes that only a sum or
-another elementwise node reads, once, are computed there. So each element is computed once, and what
-is computed at once is a tree.
+Movement is index arithmetic, so it is never a step of its own. An elementwise node with one reader,
+a sum or another elementwise node, is computed where it is read. So each element is computed once,
+and the nodes of a kernel form a tree.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _stored(order: Sequence[Node], outputs: set[Node]) -> set[Node]:
 
 
 def _kernel(node: Node, stored: set[Node]) -> Kernel:
-    """The kernel that computes a node from what has memory."""
+    """The kernel that computes a node from nodes that have memory."""
 
     def is_read(x: Node) -> bool:
         return x is not node and (isinstance(x, Buffer) or x in stored)

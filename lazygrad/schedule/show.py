@@ -1,4 +1,4 @@
-"""A schedule as text, and names for kernels and for what lies between them."""
+"""A schedule as text, and names for kernels and for the nodes that have memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOVES: dict[type[Node], str] = {Const: "fill", Iota: "iota", Cast: "cast"}
 
 
 def kernel_nodes(kernel: Kernel) -> list[Node]:
-    """Every node that a kernel computes, members and what is inlined in them, in order."""
+    """Every node that a kernel computes, members and inlined nodes, in order."""
     outside = set(kernel.inputs)
     order = topological(
         [m.node for m in kernel.all_members], lambda n: () if n in outside else n.inputs
@@ -55,8 +55,8 @@ def title(kernel: Kernel) -> str:
 
 
 class Names:
-    """Names for the nodes that have memory: `in0` ... for what no kernel writes, `out0` ... for the
-    outputs, `t0` ... for what else kernels write."""
+    """Names for the nodes that have memory: `in0` ... for nodes that no kernel writes, `out0` ...
+    for the outputs, `t0` ... for intermediates."""
 
     def __init__(self, kernels: Sequence[Kernel], outputs: Iterable[Node]) -> None:
         self.of: dict[Node, str] = {}

@@ -1,4 +1,4 @@
-"""Split a reduction with few results into two, so that all cores have a part of it.
+"""Split a reduction with few results into two, so that all cores take part in it.
 
     sum(x), 1 << 20 elements  ->  sum(sum(reshape(x, (64, 1 << 14)), axis 1))
 
@@ -75,7 +75,7 @@ def reduce_in_parts(node: Reduce) -> Node | None:
 
 
 def _with_rows(outputs: Sequence[Node]) -> list[Node]:
-    """The outputs, those over the elements of a split reduction in its rows."""
+    """The outputs; one with as many elements as a split reduction reads is computed in its rows."""
     order = topological(outputs)
     users = Counter(x for node in order for x in node.inputs)
     rows = {x.size: x.shape for node in order for x in _read_in_rows(node)}
@@ -88,14 +88,14 @@ def _with_rows(outputs: Sequence[Node]) -> list[Node]:
 
 
 def _read_in_rows(node: Node) -> Sequence[Node]:
-    """What a first stage reads, where the rest of the reduction adds up its few results."""
+    """The input of a node that is the first stage of a split reduction; () for other nodes."""
     if isinstance(node, Reduce) and node.axes == (1,) and node.size <= PARTS < node.x.size // PARTS:
         return (node.x,)
     return ()
 
 
 def _in_rows(node: Node, shape: Shape, users: Mapping[Node, int]) -> Node:
-    """An element-by-element computation in another shape; what is also used elsewhere stays."""
+    """An elementwise computation in another shape; nodes with other readers keep their shape."""
 
     def inside(x: Node) -> Node:
         return reshape(x, shape) if users[x] > 1 else _in_rows(x, shape, users)

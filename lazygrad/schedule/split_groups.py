@@ -1,12 +1,12 @@
-"""Split sums whose results are too few for a GPU's cores into partial sums, and those's sums.
+"""Split sums with too few results for a GPU's cores into partial sums, and sum these.
 
     sum over n, y, x of g[n, o, y, x] * a[n, c, y + i, x + j]      a convolution's weight gradient
     ->
     sum over p of (sum over n in part p, y, x of ...)
 
-A group computes some results, or a block of them; what gives fewer groups than there are cores
-leaves the others idle, however long its sums are. There is no barrier across groups, so it takes a
-second kernel.
+A work-group computes a few results, or a block of them. Fewer work-groups than cores leave cores
+idle, however long the sums are. No barrier reaches across work-groups, so a second kernel adds up
+the partial sums.
 """
 
 from __future__ import annotations

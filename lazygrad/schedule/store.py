@@ -52,7 +52,8 @@ Use = tuple[Node, int]  # the kernel's node that evaluates it, and at which of i
 
 
 def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
-    """The nodes that get memory: those that must, and those that are cheaper to keep.
+    """The nodes that get memory: those that must, and those that are cheaper to store than to
+    compute at each use.
 
     Requires: `order` is topological. Ensures: outputs, reductions and what scatters and sorts read
     or write are stored; linear in the number of nodes and their uses.
@@ -60,7 +61,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
     record = looking.get()
     noted = None if record is None else record.compilation.parts[-1].memory
     asked = set(outputs)
-    whole: set[Node] = set()  # read in an order, or so often, that they must be in memory
+    whole: set[Node] = set()  # nodes that a reader needs in memory as a whole
     for node in order:
         if isinstance(node, Sort):
             whole.update(node.inputs)
@@ -80,7 +81,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
                 stored.add(node)
             continue
         mine = uses[node]
-        # as a mask: in each part of joined tensors it is known, and nothing is left of it
+        # such as a mask of positions: inside a part of a joined tensor it is constant
         is_cheap = node in counted and costs[node] < MEMORY
         if node in must or (not is_cheap and _costs_more_inline(node, mine, costs[node], inlined)):
             stored.add(node)
@@ -89,7 +90,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
             why = "the program asks for it" if node in asked else whole_why
             noted[node] = _choice(node, mine, costs[node], node in stored, node in must, why)
         if node in stored:
-            # tiles overlap, but what they read is copied first, each element once
+            # Winograd's tiles overlap, but they read a copy that has each element once
             work = float(node.x.size if isinstance(node, (Reduce, Fold, Winograd)) else node.size)
             mine = {(node, 0): work}
         for root, _ in mine:
@@ -107,8 +108,8 @@ def _code(node: Node) -> int:
 
 
 def _reads_its_base(node: Scatter) -> bool:
-    """Whether a scatter's values are few and made of what it changes, as in x[i] *= 2: apart from
-    it they leave it free to take the memory of x."""
+    """Whether a scatter's values are few and computed from its base, as in x[i] *= 2. Stored before
+    the scatter runs, they let the scatter take over the memory of x."""
     base = node.x
     while isinstance(base, Reshape):
         base = base.x
@@ -120,7 +121,7 @@ def _reads_its_base(node: Scatter) -> bool:
 
 
 def _reused_factors(node: Reduce) -> list[Node]:
-    """What a sum of products reads again and again: computed factors, below their movement."""
+    """The computed sources of a sum of products, if it reads each element of both several times."""
     sources = [factor.source for factor in factors(node)]
     if any(node.x.size < MIN_REUSE * x.size for x in sources):
         return []
@@ -135,7 +136,7 @@ def _add_uses(node: Node, x: Node, mine: dict[Use, float], theirs: dict[Use, flo
 
 
 def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
-    """The cost of one evaluation of each node, were all but these stored ones inlined."""
+    """The cost of one evaluation of each node, if all nodes but the stored ones are inlined."""
     costs: dict[Node, float] = {}
     for node in order:
         if isinstance(node, (Const, Iota)):
@@ -152,7 +153,7 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
 
 
 def _counted(order: Sequence[Node], stored: set[Node]) -> set[Node]:
-    """What is computed from indices and constants alone, without memory."""
+    """The nodes computed from Iota and Const alone, without memory."""
     found: set[Node] = set()
     for node in order:
         is_inner = bool(node.inputs) and node not in stored and found.issuperset(node.inputs)

@@ -1,10 +1,10 @@
-"""Add up scattered values in float64 where very many may meet in one place.
+"""Add up scattered values in float64 where one element may receive very many.
 
     scatter(x, values)  ->  cast(scatter(cast(x, float64), cast(values, float64)), float32)
 
-Which values meet is known only when the kernel runs. So these sums cannot be split into blocks as
-others are (loops/sums.py), and n float32 added one after another may cost n / 2 units of the last
-place.
+Which values an element receives is known only when the kernel runs. So these sums cannot be split
+into blocks as others are (loops/sums.py), and adding n float32 one after another may be wrong by
+n / 2 units of the last place.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..graph.ir import Cast, Node, Scatter
 from ..rewrite import Rules, rewrite
 from .access import walked_axes
 
-MANY = 512  # values that are more are too many to be added up in float32
-MANY_BESIDE_PLACES = 1 << 14  # where places outnumber values: there float64 takes longest
+MANY = 512  # more values than this are not added up in float32
+MANY_BESIDE_PLACES = 1 << 14  # the same where elements outnumber values: float64 costs most there
 
 
 def widen_scatters(outputs: Sequence[Node]) -> list[Node]:
-    """Let every scatter of very many float32 that are added up do so in float64.
+    """Compute in float64 each scatter that adds up very many float32.
 
     Requires: a simplified graph, a device that has float64. Ensures: equal values, rounded later.
     """

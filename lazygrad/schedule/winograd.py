@@ -4,10 +4,10 @@
     ->
     winograd(x, winogradfilter(w), w)
 
-It needs 16 products for four elements and a channel instead of 36, but the tiles and the filters
-are transformed before and the results after: so only where there are many channels and tiles.
-The gradient of a convolution's input is such a sum too, of the flipped filters. Where a tile's
-results are not finite, they are computed as they are written.
+Four results need 16 products a channel instead of 36. But tiles and filters are transformed before
+the products, and results after them, so the algorithm pays only for many channels and tiles. The
+gradient of a convolution's input is such a sum too, with the filters flipped. Results of a tile
+that are not finite are computed again as the direct sum.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from .access import Access, accesses, reduced_variables
 from .ir import axis_variables
 
 CHANNELS = 16  # of the input and of the output, at least
-TILES = 48  # at least: so often each transformed filter is used
-PRODUCTS = 1 << 17  # of a tile's channel with a filter's, at least: two kernels are launched
+TILES = 48  # at least: each is multiplied with the transformed filters
+PRODUCTS = 1 << 17  # of tiles, channels and filters, at least: they pay for a second kernel
 
 
 def use_winograd(outputs: Sequence[Node]) -> list[Node]:
-    """Replace the convolutions that it makes faster.
+    """Replace the convolutions that Winograd's algorithm computes faster.
 
-    Requires: a simplified graph. Ensures: equal values, but for rounding, of which there is about
-    as much (measured: 0.9 to 2.4 times that of the sum of all products).
+    Requires: a simplified graph. Ensures: equal values, up to rounding (measured: 0.9 to 2.4 times
+    the rounding error of the direct sum).
     """
     result = rewrite(outputs, RULES)
     if result == list(outputs):
@@ -83,8 +83,8 @@ class Convolution:
 
 
 def recognise(node: Reduce) -> Convolution | None:
-    """A sum of products as a convolution with 3x3 filters, of stride 1, not of groups; None where
-    it is something else."""
+    """A sum of products as a convolution with 3x3 filters, stride 1 and one group; None for other
+    nodes."""
     summed_product = product(node)
     if summed_product is None or not all(node.shape):
         return None
@@ -107,7 +107,7 @@ def recognise(node: Reduce) -> Convolution | None:
 def _matched(
     image: Access, weight: Access, kept: Sequence[Var], summed: Sequence[Var]
 ) -> Convolution | None:
-    """The convolution that a sum is if one factor has the images and the other one the weights."""
+    """The convolution, if one factor has the images and the other the weights; else None."""
     axes = {}  # of the images: by a variable that is an index, or by the two that are added
     windows: list[tuple[Var, Var]] = []
     x = image.node
@@ -153,7 +153,8 @@ def _matched(
 def _filters(
     weight: Access, outputs: Sequence[Var], channels: Sequence[Var], taps: Sequence[Var]
 ) -> Node | None:
-    """The weights as (O, C, 3, 3), turned around where they are; None where they depend on more."""
+    """The weights as (O, C, 3, 3), read backwards along axes where the sum does; None where they
+    depend on further axes."""
     w = weight.node
     axes = {}
     for axis, index in enumerate(weight.index):
