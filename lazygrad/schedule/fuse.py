@@ -23,22 +23,16 @@ from ..expr import Expr, Literal, Op, Var, leaves
 from ..graph.ir import (
     Buffer,
     Fold,
-    Join,
     Node,
     Reduce,
-    Scan,
-    Scatter,
     Shape,
-    Sort,
-    Winograd,
-    WinogradFilter,
     topological,
 )
 from ..graph.product import product
 from ..index import flatten, linear, substitute
 from ..looking import looking
 from .access import Access, MultiIndex, accesses, is_bijection, reduced_variables
-from .ir import Kernel, Member, Schedule, axis_variables
+from .ir import KIND_OF, ONE_NODE, Kernel, Member, Schedule, axis_variables
 from .store import MIN_REUSE, choose_stored
 
 SMALL = 1 << 15  # elements of work that one thread does sooner than it is shared
@@ -105,7 +99,9 @@ class _Fuser:
         reads = accesses(node, self._is_boundary)
         sources = [self.group_of[a.node] for a in reads if a.node in self.group_of]
         last = max(sources, key=lambda g: g.number, default=None)
-        kind = _kind(node, reads)
+        kind = KIND_OF.get(type(node), "map")
+        if kind == "row" and is_contraction(node, reads):
+            kind = "contraction"
         self._refusal = f"a {kind} begins a kernel"
         way = self._join(node, kind, sources, last, reads) if kind in ("map", "row") else ""
         if self.noted is not None:
@@ -175,7 +171,7 @@ class _Fuser:
     def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> str:
         """Join the last kernel this node reads, where each position reads only its own. Returns why
         it cannot, "" where it has."""
-        if group.kind in ("join", "scatter", "sort", "scan", "filter"):
+        if group.kind in ONE_NODE:
             return f"a {group.kind} is a kernel of its own"
         if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
             return f"that has {len(group.members)} members and {len(group.reads)} inputs already"
@@ -398,25 +394,6 @@ def _domains(node: Node, kind: str) -> list[tuple[object, ...]]:
     if kind == "map":
         return [("map", node.shape)]
     return []
-
-
-def _kind(node: Node, reads: Sequence[Access]) -> str:
-    match node:
-        case Join():
-            return "join"
-        case Scatter():
-            return "scatter"
-        case Sort():
-            return "sort"
-        case Scan():
-            return "scan"
-        case WinogradFilter():
-            return "filter"
-        case Winograd():
-            return "winograd"
-        case Reduce() | Fold():
-            return "contraction" if is_contraction(node, reads) else "row"
-    return "map"
 
 
 def is_contraction(node: Node, reads: Sequence[Access]) -> bool:

@@ -40,13 +40,31 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ..expr import Expr, Var
-from ..graph.ir import Node
+from ..graph.ir import (
+    Fold,
+    Join,
+    Node,
+    Reduce,
+    Scan,
+    Scatter,
+    Sort,
+    Winograd,
+    WinogradFilter,
+)
 from ..index import add, flatten, floordiv, mod, mul, strides
 
 KINDS = (
     "map", "row", "contraction", "winograd", "filter", "join", "scatter", "sort", "scan",
     "chain",
 )  # fmt: skip
+ONE_NODE = ("join", "scatter", "sort", "scan", "filter")  # kinds of kernels that nothing joins
+KIND_OF: dict[type[Node], str] = {
+    Reduce: "row", Fold: "row", Join: "join", Scatter: "scatter", Sort: "sort", Scan: "scan",
+    Winograd: "winograd", WinogradFilter: "filter",
+}  # fmt: skip
+"""The kind of kernel that a node starts, by its class; "map" for all other classes. (A sum of
+products may start a "contraction" instead.)"""
+
 # Some are lowered to loop nests of other kinds, one or several.
 _NESTS = {
     "filter": ("map",),

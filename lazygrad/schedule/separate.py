@@ -19,23 +19,15 @@ from ..graph.ir import (
     Elementwise,
     Fold,
     Iota,
-    Join,
     Movement,
     Node,
     Reduce,
-    Scan,
-    Scatter,
-    Sort,
     topological,
 )
 from ..index import flatten
-from .ir import Kernel, Member, MemoryPlan, Schedule, axis_variables, outputs_of
+from .ir import KIND_OF, Kernel, Member, MemoryPlan, Schedule, axis_variables, outputs_of
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-_KINDS: dict[type[Node], str] = {
-    Reduce: "row", Fold: "row", Join: "join", Scatter: "scatter", Sort: "sort",
-    Scan: "scan",
-}  # fmt: skip
 
 
 def separate(outputs: Sequence[Node]) -> Schedule:
@@ -78,7 +70,7 @@ def _kernel(node: Node, stored: set[Node]) -> Kernel:
 
     order = topological([node], lambda x: () if is_read(x) else x.inputs)
     position = flatten(axis_variables(node.shape), node.shape)
-    kind = _KINDS.get(type(node), "map")
+    kind = KIND_OF.get(type(node), "map")
     inputs = tuple(x for x in order if is_read(x))
     return Kernel(kind, node.size, (Member(node, position, True),), inputs)
 

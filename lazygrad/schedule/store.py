@@ -25,16 +25,15 @@ from ..graph.ir import (
     Pad,
     Reduce,
     Reshape,
-    Scan,
     Scatter,
     Sort,
     Winograd,
-    WinogradFilter,
     topological,
 )
 from ..graph.ir.cost import arithmetic
 from ..graph.product import factors
 from ..looking import looking
+from .ir import KIND_OF
 
 MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
 BROADCAST = 2.0  # loading an element that stays in a register or in L1
@@ -45,7 +44,7 @@ NODE_COST = 4.0  # a node that costs more is as much more code, and counts as mo
 FEW = 4  # values of a scatter are few that are at most such a part of what it changes
 MAX_USES = 8  # a node that so many kernels would compute again is stored
 
-_MUST_STORE = (Reduce, Scan, Fold, Join, Scatter, Sort, Contiguous, Winograd, WinogradFilter)
+_MUST_STORE: tuple[type[Node], ...] = (*KIND_OF, Contiguous)
 _LEAVES = (Buffer, Const, Iota)
 
 Use = tuple[Node, int]  # the kernel's node that evaluates it, and at which of its index maps

@@ -5,9 +5,7 @@ from __future__ import annotations
 from ..errors import CompilerError
 from ..graph.ir import Buffer, Node
 from .access import is_bijection, reduced_variables
-from .ir import KINDS, Kernel, Member, Schedule, axis_variables
-
-_ONE_NODE = ("join", "scatter", "sort", "scan")
+from .ir import KINDS, ONE_NODE, Kernel, Member, Schedule, axis_variables
 
 
 def verify(schedule: Schedule) -> None:
@@ -36,7 +34,7 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
         return "it writes nothing"
     if kernel.kind == "chain":
         return _chain_fault(kernel, written)
-    if kernel.kind in _ONE_NODE and len(kernel.members) != 1:
+    if kernel.kind in ONE_NODE and len(kernel.members) != 1:
         return f"it has {len(kernel.members)} members, and may have one"
     seen: set[Node] = set()
     for member in kernel.all_members:
