@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from ..decisions import Capture, Compilation, Event, Part, Replay
 from ..graph.ir import Buffer, Movement, Node, Reduce
 from ..graph.show import type_text
-from ..origin import kernel_origins, name_of, origins
+from ..origin import Origin, kernel_origins, name_of, origins
 from ..runtime.report import bytes_text
 from ..schedule.ir import Kernel
 from ..schedule.join import pieces
@@ -34,6 +34,7 @@ from .why import turns, why_captured, why_compiled
 
 MAX_KERNELS = 40  # of one program that are shown
 MAX_LINES = 4  # of the program that a kernel is shown with
+MAX_SOURCE = 64  # characters of a line of the program that are shown
 MAX_CHOICES = 8  # of what is kept in memory, and of what is computed again
 MAX_HELD = 8  # buffers at the peak
 
@@ -157,7 +158,13 @@ def _lines(kernel: Kernel) -> list[str]:
         if not reads.isdisjoint(node.inputs):
             reads.add(node)
     meant = {origin for node in reads.difference(kernel.inputs) for origin in origins(node)}
-    return list(dict.fromkeys(str(o) for o in kernel_origins(kernel) if not meant or o in meant))
+    return list(dict.fromkeys(_line(o) for o in kernel_origins(kernel) if not meant or o in meant))
+
+
+def _line(origin: Origin) -> str:
+    """train.py:14  x @ w  in layers.0 (Linear), without the text of a long line"""
+    source = origin.source
+    return str(origin).replace(source, "…") if len(source) > MAX_SOURCE else str(origin)
 
 
 def _word(node: Node, kernel: Kernel) -> str:
@@ -198,7 +205,7 @@ def _described(node: Node, number_of: dict[Node, int]) -> str:
     if isinstance(node, Buffer):
         return f"{type_text(node)}  {name_of(node) or 'an input'}"
     known = origins(node)
-    line = f"  ({known[0]})" if known else ""
+    line = f"  ({_line(known[0])})" if known else ""
     made = f" of kernel {number_of[node]}" if node in number_of else ""
     return f"{type_text(node)}  {node.name}{made}{line}"
 
