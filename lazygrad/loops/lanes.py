@@ -20,7 +20,8 @@ from ..expr import Array, Expr, Literal, Var
 from ..index import add, less, mul
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, statements
 from .ir.rebuild import apart, map_bodies, nest, peel, replace_arrays, substitute_body
-from .primitives import primitive, sunk
+from .primitives import primitive
+from .sink import sunk
 from .sums import partial_sum
 
 

@@ -21,21 +21,23 @@ from .cpu.transpose import turnable
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
 from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .merge import merge
-from .primitives import at_loop, in_blocks, primitive
+from .primitives import at_loop, primitive
+from .sink import in_blocks
 
 
 @primitive
 def stage(body: Body, operand: str, name: str, place: str, *options: str) -> Body:
     """Copy what the loops inside of a place read of a factor (a, the first, or b) into an array,
     before them. The place is a loop, or "all". With "lines", what lies together in memory and is
-    used together is copied together.
+    used together is copied together; with "register", into registers.
 
     Requires: as `pack`.
     """
 
     def change(inside: Body) -> Body:
         factor = factors(inside, swap=False)["ab".index(operand)]
-        return pack(inside, factor, name, vectors="lines" in options)
+        scope = "register" if "register" in options else "local"
+        return pack(inside, factor, name, scope, vectors="lines" in options)
 
     if place == "all":
         return change(body)

@@ -24,26 +24,24 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from ..errors import ScheduleError
 from ..expr import Array, Expr, Literal, Ramp, Var
-from ..index import add, all_of, flatten, less, minimum, mul, sub
-from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
+from ..index import add, flatten, less, minimum, mul, sub
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, statements
 from .ir.rebuild import (
     apart,
-    body_loads,
-    guard_loads,
     map_bodies,
     nest,
     peel,
     rename_array,
     substitute_body,
-    variables,
 )
+from .mask import masked
 from .merge import merge, merge_all
 
 UNROLL_WHOLE = 7  # summed loops up to so long are written out
 UNROLL_BY = 4  # longer ones
 
 P = ParamSpec("P")
-TAILS = ("exact", "overlap", "guard", "peel", "short")
+TAILS = ("exact", "overlap", "guard", "peel", "short", "mask")
 
 
 PRIMITIVES: dict[str, Callable[..., Body]] = {}
@@ -177,6 +175,8 @@ def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
         guard    serial o in 3: serial d in 4: if o*4 + d < 10: S(o*4 + d)
         peel     serial o in 3: if o < 2: serial d in 4: S(o*4 + d)  else: as guard
         short    serial o in 3: serial d in min(10 - o*4, 4): S(o*4 + d)
+        mask     serial o in 3: serial d in 4: S(o*4 + d), which past the end reads zeros and writes
+                 nothing: as guard, but that a sum is computed all the same (mask.py)
 
     Requires: a constant extent, but for short, which takes one digit; for overlap, at least a
     block, and iterations that may be done twice. A loop of one iteration stays a loop.
@@ -197,12 +197,17 @@ def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
         if extent % block and tail == "overlap":
             start = minimum(start, Literal(extent - block))
         index = add(start, flatten(parts, sizes))
-        inside = substitute_body(loop.body, {loop.var: index})
+        if tail == "mask" and extent % block:
+            far = Var(var, blocks.extent * block)
+            inside = substitute_body(loop.body, {loop.var: far})
+            inside = substitute_body(masked(inside, far, less(far, extent)), {far: index})
+        else:
+            inside = substitute_body(loop.body, {loop.var: index})
         whole = _nest(parts, inside)
         if tail == "short" and (varies or extent % block):
             left = minimum(sub(add(loop.extent), start), Literal(block))
             whole = (For(parts[0], left, "serial", inside),)
-        if (extent % block == 0 and not varies) or tail in ("overlap", "short"):
+        if (extent % block == 0 and not varies) or tail in ("overlap", "short", "mask"):
             return (For(blocks, blocks.extent, loop.kind, whole),)
         last = _nest(parts, (If(less(index, extent), inside),))
         if tail == "peel" and extent > block:
@@ -379,124 +384,6 @@ def bind(body: Body, var: str, kind: str) -> Body:
     Requires: independent iterations, but for unroll.
     """
     return at_loop(body, var, lambda loop: (replace(loop, kind=kind),))
-
-
-# --------------------------------------------------------------------------- tiles
-
-
-@primitive
-def sink(body: Body, var: str, kind: str) -> Body:
-    """Unroll and jam: a loop goes inward, through sequences and serial loops, to single statements,
-    where it is of this kind. Registers that it passes grow by its size.
-
-        serial i in 4:  acc[0] = 0;  serial k: acc[0] += a[i, k]    sink i unroll
-        ->
-        unroll i in 4: acc[i] = 0;  serial k: unroll i in 4: acc[i] += a[i, k]
-
-    An epilogue that reads its sums from memory need not be written out: it is a serial loop.
-
-    A vector loop goes into an If that depends on it, and any loop into one that holds loops: the
-    condition then guards the statements.
-
-    Requires: independent iterations, but for sums in registers from outside of the loop.
-    """
-    return at_loop(body, var, lambda loop: sunk(loop.body, loop.var, kind))
-
-
-def sunk(body: Body, var: Var, kind: str) -> Body:
-    """A body, in a loop over var, with that loop sunk."""
-    whole = _own_part(body) if kind == "unroll" else len(body)
-    for stmt in body[:whole]:
-        if isinstance(stmt, Alloc):
-            _, body = grown(body, stmt.array, [var])
-    result: list[Stmt] = []
-    for stmt in body[:whole]:
-        match stmt:
-            case Alloc():
-                result.append(stmt)
-            case For() if _is_opened(stmt) and not _depends(stmt, var):
-                result.append(replace(stmt, body=sunk(stmt.body, var, kind)))
-            case If() if var not in variables(stmt.condition):
-                result.append(map_bodies(stmt, partial(sunk, var=var, kind=kind)))
-            case If(otherwise=()) if kind == "vector" or _has_loops(stmt):
-                result += sunk(_guarded(stmt, var), var, kind)
-            case _:
-                result.append(For(var, var.extent, kind, (stmt,)))
-    if whole < len(body):
-        result.append(For(var, var.extent, "serial", body[whole:]))
-    return tuple(result)
-
-
-def in_blocks(body: Body, var: Var, size: int) -> tuple[Var, Body]:
-    """The body for `size` iterations of var, to be written out; and the loop over such blocks.
-
-    Requires: iterations of var are independent, and one may be done twice.
-    """
-    name, digit = f"{var.name}_o", f"{var.name}_i"
-    blocks = split(
-        (For(var, var.extent, "serial", body),), var.name, "overlap", name, f"{digit}:{size}"
-    )
-    (loop,) = sink(blocks, digit, "unroll")
-    assert isinstance(loop, For)
-    return loop.var, loop.body
-
-
-def _own_part(body: Body) -> int:
-    """Where the last statements of a body begin that read sums from memory, and use only registers
-    which they make: those of such an epilogue. They need not be written out for each element."""
-    used: set[Array] = set()
-    made: set[Array] = set()
-    start = len(body)
-    for n in reversed(range(len(body))):
-        stmt = body[n]
-        if any(isinstance(s, Accumulate) for s in statements((stmt,))):
-            break  # a sum, or what adds it to those before
-        if isinstance(stmt, Alloc):
-            made.add(stmt.array)
-        used |= {x.array for x in body_loads((stmt,))}
-        used |= {s.array for s in statements((stmt,)) if isinstance(s, (Store, Accumulate))}
-        if all(array in made or array.scope != "register" for array in used):
-            start = n
-    return start if any(array.scope == "local" for array in used) else len(body)
-
-
-def _has_loops(stmt: If) -> bool:
-    return any(isinstance(s, For) and s.kind == "serial" for s in statements(stmt.body))
-
-
-def _is_opened(loop: For) -> bool:
-    """Whether a sunk loop goes into another: into what makes registers, it must."""
-    if loop.kind == "unroll":
-        return any(isinstance(s, Alloc) for s in statements(loop.body))
-    return loop.kind == "serial"
-
-
-def _depends(loop: For, var: Var) -> bool:
-    return isinstance(loop.extent, Expr) and var in variables(loop.extent)
-
-
-def _guarded(branch: If, var: Var) -> Body:
-    """What stands in an If, with its condition at the accesses that depend on var. What is in own
-    registers may be computed anyway."""
-    condition = branch.condition
-    own = {s.array for s in statements(branch.body) if isinstance(s, Alloc)}
-
-    def of_loads(e: Expr) -> Expr:
-        return guard_loads(e, var, condition)
-
-    def visit(stmt: Stmt) -> Stmt:
-        match stmt:
-            case Store() | Accumulate():
-                guards = () if stmt.guard is None else (of_loads(stmt.guard),)
-                if not (stmt.array in own and stmt.array.scope == "register"):
-                    guards = (*guards, condition)
-                value, index = of_loads(stmt.value), of_loads(stmt.index)
-                return replace(stmt, value=value, index=index, guard=all_of(guards))
-            case Let():
-                return replace(stmt, value=of_loads(stmt.value))
-        return map_bodies(stmt, lambda body: tuple(map(visit, body)))
-
-    return tuple(map(visit, branch.body))
 
 
 @primitive

@@ -23,7 +23,8 @@ from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, stat
 from .ir.rebuild import body_loads, loads, peel, stride, updates_in_place, written
 from .lanes import lanes, lanes_for
 from .merge import merge
-from .primitives import Schedule, bind, merge_nest, reorder, set_scope, sink, split
+from .primitives import Schedule, bind, merge_nest, reorder, set_scope, split
+from .sink import sink
 
 WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
 ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once

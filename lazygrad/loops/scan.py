@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from .ir import Alloc, Store, statements
 from .ir.rebuild import stride, updates_in_place
-from .primitives import Schedule, set_scope, sink, split
+from .primitives import Schedule, set_scope, split
+from .sink import sink
 
 ROWS = 4  # at once: so many streams are read and written
 PANEL = 512  # columns whose sums are in an array

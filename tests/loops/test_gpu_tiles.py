@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from lazygrad.dtypes import float32
+from lazygrad.errors import ScheduleError
 from lazygrad.expr import Array, Expr, Literal, Load, Op, Var
 from lazygrad.index import add, less, mul
-from lazygrad.loops.gpu.tiles import guarded, pad_rows, share_fill
-from lazygrad.loops.ir import Alloc, Barrier, Body, For, Function, Store, show
+from lazygrad.loops.gpu.tiles import share_fill, stage_local
+from lazygrad.loops.ir import Alloc, Barrier, Body, Function, Store, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest
+from lazygrad.loops.mask import guarded
+from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 
@@ -21,13 +24,12 @@ K, M = Var("k", 6), Var("m", 8)
 TILE = Array("tile", float32, 48, "local")
 
 
-def fill(index: Expr, size: int = 48) -> For:
-    """tile[k * 8 + m] = x[index]"""
-    (loop,) = nest(
-        [K, M], (Store(TILE, add(mul(K, 8), M), Load(Array("x", float32, size), index)),)
-    )
-    assert isinstance(loop, For)
-    return loop
+def fill(index: Expr, items: int, size: int = 48) -> Body:
+    """tile[k * 8 + m] = x[index], shared among items"""
+    loaded = Load(Array("x", float32, size), index)
+    s = Schedule(nest([K, M], (Store(TILE, add(mul(K, 8), M), loaded),)))
+    share_fill(s, "tile", items)
+    return s.done()
 
 
 @pytest.mark.parametrize("items", [4, 7, 64])
@@ -41,8 +43,8 @@ def fill(index: Expr, size: int = 48) -> For:
 )
 def test_every_element_is_filled(index: Expr, place: Any, items: int) -> None:
     out, n = Array("out", float32, 48), Var("n", 48)
-    copy = For(n, 48, "serial", (Store(out, n, Load(TILE, n)),))
-    body = (Alloc(TILE), *vectorize((share_fill(fill(index), items),)), Barrier(), copy)
+    copy = nest([n], (Store(out, n, Load(TILE, n)),))
+    body = (Alloc(TILE), *vectorize(fill(index, items)), Barrier(), *copy)
     function = Function("f", (out, Array("x", float32, 48)), 1, unroll(body))
     x, found = np.arange(48, dtype=np.float32), np.zeros(48, np.float32)
     evaluate(function, {"out": found, "x": x})
@@ -50,19 +52,26 @@ def test_every_element_is_filled(index: Expr, place: Any, items: int) -> None:
 
 
 def test_neighbouring_items_read_vectors_side_by_side() -> None:
-    along = show(Function("f", (), 0, (share_fill(fill(add(mul(K, 8), M)), 12),)))
-    assert "tile[((filler * 4) + lane)] = x[((filler * 4) + lane)]" in along
-    across = show(Function("f", (), 0, (share_fill(fill(add(mul(M, 8), K), 64), 24),)))
-    assert "x[(((%0 * 8) + (%1 * 2)) + lane)]" in across
+    along = show(Function("f", (), 0, fill(add(mul(K, 8), M), 12)))
+    assert "tile[((tile_filler * 4) + tile_near)] = x[((tile_filler * 4) + tile_near)]" in along
+    across = show(Function("f", (), 0, fill(add(mul(M, 8), K), 24, 64)))
+    assert "x[(((%0 * 8) + (%1 * 2)) + tile_near)]" in across
 
 
 def test_padding_goes_after_each_row() -> None:
-    body: Body = (Alloc(TILE), fill(add(mul(K, 8), M)))
-    padded = pad_rows(body, TILE, 8, 1)
-    assert isinstance(padded[0], Alloc)
-    assert padded[0].array.size == 54
-    assert "tile[((k * 9) + m)]" in show(Function("f", (), 0, padded))
-    assert pad_rows(body, TILE, 48, 1) == body
+    out = Array("out", float32, 48)
+    place = add(mul(K, 8), M)
+    group = Var("group", 2)
+    body = nest([group, K, M], (Store(out, place, Load(Array("x", float32, 48), place)),))
+    staged = stage_local(body, "x:0", "tile", "group", 1, "k", "m")
+    (tile,) = (s.array for s in statements(staged) if isinstance(s, Alloc))
+    assert tile.size == 54
+    text = show(Function("f", (), 0, staged))
+    assert "tile[((tile_k * 9) + tile_m)] = x[((tile_k * 8) + tile_m)]" in text
+    assert "out[((k * 8) + m)] = tile[((k * 9) + m)]" in text
+    for operand in ("x", "x:1", "y:0"):
+        with pytest.raises(ScheduleError, match=f"stage_local {operand}"):
+            stage_local(body, operand, "tile", "group", 1, "k", "m")
 
 
 def test_a_guarded_expression_is_0_and_loads_nothing_outside() -> None:
@@ -72,3 +81,5 @@ def test_a_guarded_expression_is_0_and_loads_nothing_outside() -> None:
     assert guarded(x, inside) is Load(x.array, K, inside)
     exp = guarded(Op("exp", (x,)), inside)
     assert exp is Op("where", (inside, Op("exp", (guarded(x, inside),)), Literal(0, float32)))
+    both = Op("and", (inside, less(K, M)))
+    assert guarded(exp, less(K, M)) is guarded(Op("exp", (x,)), both)

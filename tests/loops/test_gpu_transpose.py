@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor
+from lazygrad.expr import Var
 from lazygrad.graph.simplify import simplify
-from lazygrad.loops.gpu.transpose import across_loop, squares
-from lazygrad.loops.ir import For, Function, show, statements
+from lazygrad.loops.gpu.transpose import across_loop, schedule_squares
+from lazygrad.loops.ir import Body, For, Function, show, statements
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.lower import lower
 from lazygrad.loops.merge import merge
+from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
@@ -30,12 +32,19 @@ def kernel_of(x: Tensor) -> Any:
     return kernel, function, *merge([loop.var for loop in loops], inside)
 
 
+def in_squares(loops: list[Var], inside: Body, y: Var, items: int) -> Body:
+    s = Schedule(nest(loops, inside))
+    schedule_squares(s, y, items)
+    return s.done()
+
+
 TRANSPOSED = {
     "whole squares": lambda: values(32, 32).T.contiguous(),
     "borders": lambda: values(37, 41).T * 2,
     "borders of vectors": lambda: values(40, 36).T + values(36, 40),
     "a batch": lambda: values(2, 20, 16).transpose(1, 2).contiguous(),
     "two of them": lambda: (values(33, 20).T + values(33, 20).T.exp()).relu(),
+    "read both ways": lambda: (x := values(36, 36)) + x.T,
     "padded": lambda: values(20, 24).T.pad((1, 1, 0, 0)) + 1,
 }
 
@@ -46,7 +55,7 @@ def test_values_stay(name: str, items: int, sample: Any) -> None:
     kernel, function, loops, inside = kernel_of(TRANSPOSED[name]())
     y = across_loop(loops, inside, items)
     assert y is not None
-    body = squares(nest(loops, inside), y.name, loops[-1].name, items)
+    body = in_squares(loops, inside, y, items)
     made = type(sample("map"))(kernel, function)
     made.agrees(made.with_body(unroll(vectorize(body))))
 
@@ -55,12 +64,12 @@ def test_memory_is_read_and_written_along_items() -> None:
     _, _, loops, inside = kernel_of(values(64, 64).T.contiguous())
     y = across_loop(loops, inside, 256)
     assert y is not None
-    body = squares(nest(loops, inside), y.name, loops[-1].name, 256)
+    body = in_squares(loops, inside, y, 256)
     text = show(Function("f", (), 0, body))
     (read,) = (line for line in text.splitlines() if "in0[" in line)
-    assert "%1 = (filler % 8)" in text
-    assert read.endswith("+ (%1 * 4)) + lane)]")
-    assert "+ item_x)]" in text
+    assert "= (tile_0_filler % 8)" in text
+    assert read.endswith("* 4)) + tile_0_near)]")
+    assert "+ i1_i)]" in text
     groups = [s for s in statements(body) if isinstance(s, For) and s.kind == "workgroup"]
     assert [g.extent for g in groups] == [2, 2]
 

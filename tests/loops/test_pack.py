@@ -10,7 +10,8 @@ from lazygrad.loops.contraction import factors, operand_stride, recognise
 from lazygrad.loops.ir import Alloc, For, Store, show, statements
 from lazygrad.loops.ir.rebuild import in_order_of_memory, loads, nest, peel, stride
 from lazygrad.loops.pack import pack
-from lazygrad.loops.primitives import Schedule, in_blocks, sink, split
+from lazygrad.loops.primitives import Schedule, split
+from lazygrad.loops.sink import in_blocks, sink
 
 
 def _packed(sample: Any) -> Any:

@@ -20,11 +20,10 @@ from lazygrad.loops.primitives import (
     bind,
     loops_of,
     reorder,
-    sink,
     split,
-    sunk,
     with_own_names,
 )
+from lazygrad.loops.sink import sink, sunk
 from lazygrad.loops.sums import perfect, rfactor, spill_sums
 from lazygrad.loops.vectorize import vectorize
 

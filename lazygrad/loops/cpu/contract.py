@@ -24,7 +24,8 @@ from ..ir import Alloc, Store, statements
 from ..ir.rebuild import body_loads, stride
 from ..lanes import lanes
 from ..pack import stage
-from ..primitives import Schedule, bind, loops_of, reorder, sink, split
+from ..primitives import Schedule, bind, loops_of, reorder, split
+from ..sink import sink
 from ..sums import perfect, rfactor, spill_sums
 from .plan import Tiling
 from .traffic import window

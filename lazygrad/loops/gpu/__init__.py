@@ -6,8 +6,8 @@
     columns   a work-item a column (pooling, sums over rows); where they are few and long, items
               share them as they do rows (rows.py)
 
-Contractions are in contract.py. The primitives are those of the CPU, and three for what
-items share: `share` (a row or a column), `squares` (a transpose), `blocks` (a product).
+Contractions are in contract.py. The primitives are those of the CPU, and three for what items
+share: `stage_local` (tiles in local memory), `synchronize` (barriers), `share` (a row or a column).
 """
 
 from __future__ import annotations

@@ -19,19 +19,18 @@ Columns (n) come in vectors, of elements that are neighbours in the output.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
-from ...errors import ScheduleError
-from ...expr import Expr, Var, rewrite
-from ...index import add, all_of, less, mul, substitute
+from ...expr import Var
 from ...targets import Machine
-from ..contraction import Contraction, extent_of, factors, operand_stride
-from ..ir import Alloc, Barrier, Body, For, If, Stmt, Store, statements
-from ..ir.rebuild import map_expressions, nest, peel, stride, substitute_body, variables
-from ..pack import pack
-from ..primitives import Schedule, fuse, loops_of, primitive, reorder, split, sunk
-from .tiles import guarded, pad_rows, share_fill
+from ..contraction import Contraction, extent_of, operand_stride
+from ..ir import Store, statements
+from ..ir.rebuild import stride, variables
+from ..pack import stage
+from ..primitives import Schedule, fuse, reorder, split
+from ..sink import sink
+from .tiles import bind_groups_and_items, fill_of, share_fill, stage_local
 
 VECTOR = 4  # elements that an item loads at once: 16 bytes of float32
 PADDING = VECTOR  # elements after each row of a local tile, so that a column spreads over the banks
@@ -86,37 +85,55 @@ def schedule_product(s: Schedule, c: Contraction, machine: Machine) -> str:
     width = next(w for w in (VECTOR, 2, 1) if extent % w == 0)
     s.do(split, last, "exact", f"{last}_v", f"lane:{width}")
     s.do(reorder, *both, *rows, *others, f"{last}_v", "lane")
-    s.do(fuse, "batch", *both)
+    if both:
+        s.do(fuse, "batch", *both)
     s.do(fuse, "m", *rows)
     s.do(fuse, "n", *others, f"{last}_v")
     s.do(fuse, "k", *(v.name for v in c.inner))
-    batch, m, n, k = (s.loop(name).extent for name in ("batch", "m", "n", "k"))
+    m, n, k = (s.loop(name).extent for name in ("m", "n", "k"))
+    batch = s.loop("batch").extent if both else 1
     depth = k if k <= WHOLE else DEPTH
     room = machine.local_bytes // (depth * max(c.a.dtype.itemsize, c.b.dtype.itemsize))
     block = choose_block(batch, m, n, width, room, machine)
-    s.do(blocks, *block.warps, *block.copies, block.size[0], depth)
+    _spread(s, block, depth, ["batch"] if both else [])
     (block_m, block_n), (tile_m, tile_n) = block.shape, block.tile
     return f"{block_m} x {block_n} a group, {tile_m} x {tile_n} an item, {depth} deep"
 
 
-@primitive
-def blocks(
-    body: Body, warps_m: int, warps_n: int, copies_m: int, copies_n: int, near: int, depth: int
-) -> Body:
-    """A product's loops batch, m, n, lane, and k inside: a block of m and n a work-group, a tile of
-    sums a work-item, slices of `depth` terms of both factors staged in local memory.
+def _spread(s: Schedule, block: Block, depth: int, batch: list[str]) -> None:
+    """Loops over batch, m, n and lane, and k inside: a block of m and n a work-group, a tile of
+    sums a work-item, slices of both factors in local memory, and of these in registers."""
+    (rows, columns), width = block.shape, s.loop("lane").extent
+    s.do(split, "n", "mask", "group_n", f"vector:{columns // width}")
+    s.do(split, "m", "mask", "group_m", f"row:{rows}")
+    s.do(split, "k", "mask", "slice", f"part:{depth}")
+    groups = [*batch, "group_m", "group_n"]
+    s.do(reorder, *groups, "row", "vector", "lane")
+    s.do(stage_local, "b", "tile_b", "slice", PADDING, "part", "row", "vector", "lane")
+    s.do(stage_local, "a", "tile_a", "slice", PADDING, "part", "row", "vector", "lane")
+    for tile in ("tile_b", "tile_a"):
+        share_fill(s, tile, math.prod(block.items))
+    (warps_m, warps_n), near = block.warps, block.size[0]
+    s.do(split, "row", "exact", "copy_m", f"warp_m:{warps_m}", f"item_m:{WARP[0]}", f"near:{near}")
+    s.do(split, "vector", "exact", "copy_n", f"warp_n:{warps_n}", f"item_n:{WARP[1]}")
+    items = ["warp_m", "warp_n", "item_m", "item_n"]
+    s.do(reorder, *items, "copy_m", "near", "copy_n", "lane")
+    for name in ("lane", "copy_n", "near", "copy_m"):
+        s.do(sink, name, "vector" if name == "lane" else "unroll")
+    for operand in ("b", "a"):
+        _in_registers(s, operand)
+    bind_groups_and_items(s, groups, items)
 
-    Requires: one sum of products. Ensures: workgroup loops outermost; workitem, vector and unroll
-    loops inside.
-    """
-    nested, inside = peel(body)
-    loops = {loop.var.name: loop.var for loop in nested}
-    if list(loops) != ["batch", "m", "n", "lane"]:
-        raise ScheduleError(f"blocks: the loops are {', '.join(loops)}, not batch, m, n, lane")
-    lane = loops["lane"]
-    block = Block((warps_m, warps_n), (copies_m, copies_n), (near, lane.extent))
-    own = loops["batch"], loops["m"], loops["n"], lane
-    return _Spread(block, own, loops_of(inside)["k"], depth).spread(inside)
+
+def _in_registers(s: Schedule, operand: str) -> None:
+    """An item loads its part of a tile before it multiplies: written out, in vectors where it is
+    contiguous."""
+    name = f"part_{operand}"
+    s.do(stage, operand, name, "part", "register")
+    loops, store = fill_of(s.body, name)
+    for loop in reversed(loops):
+        near = loop is loops[-1] and operand_stride(store.value, loop) == 1
+        s.do(sink, loop.name, "vector" if near else "unroll")
 
 
 def _sides(c: Contraction) -> tuple[list[Var], list[Var], list[Var]]:
@@ -163,128 +180,3 @@ def choose_block(batch: int, m: int, n: int, width: int, room: int, machine: Mac
         for row, column in product(rows, columns)
     ]
     return min((b for b in blocks if fits(b)), default=blocks[0], key=cycles)
-
-
-class _Spread:
-    """Carries out a block on a body with merged loops."""
-
-    def __init__(self, block: Block, loops: tuple[Var, Var, Var, Var], k: Var, depth: int) -> None:
-        """`loops` are batch, m, n and the lane of a vector of n."""
-        self.block, self.k, self.depth = block, k, depth
-        self.batch, self.m, self.n, self.lane = loops
-        block_m, vectors = block.shape[0], block.shape[1] // self.lane.extent
-        self.group_m = Var("group_m", -(-self.m.extent // block_m))
-        self.group_n = Var("group_n", -(-self.n.extent // vectors))
-        self.slice = Var("slice", -(-k.extent // depth))
-        self.items = tuple(
-            Var(name, extent)
-            for name, extent in zip(
-                ("warp_m", "warp_n", "item_m", "item_n"), (*block.warps, *WARP), strict=True
-            )
-        )
-        # Places in the block: a row, a vector of columns, a term of the slice; and in all.
-        self.row, self.vector, self.part = (
-            Var("row", block_m),
-            Var("vector", vectors),
-            Var("part", depth),
-        )
-        self.at: dict[Expr, Expr] = {
-            self.m: add(mul(self.group_m, block_m), self.row),
-            self.n: add(mul(self.group_n, vectors), self.vector),
-            self.k: add(mul(self.slice, depth), self.part),
-        }
-
-    def spread(self, body: Body) -> Body:
-        """The loops of the kernel, from its accumulator, sum loop and epilogue."""
-        at = next(n for n, stmt in enumerate(body) if isinstance(stmt, For))
-        (update,) = peel((body[at],))[1]
-        tiles, products = self._packed(update)
-        epilogue = substitute_body(body[at + 1 :], self.at)
-        guard = all_of(self._inside(v) for v in (self.m, self.n))
-        if guard is not None:
-            epilogue = (If(guard, epilogue),)
-        tiled = self._tiled((*body[:at], products, *epilogue))
-        allocs = [s for s in (*tiles, *tiled) if isinstance(s, Alloc)]
-        tiled = tuple(s for s in tiled if not isinstance(s, Alloc))
-        at = next(n for n, s in enumerate(tiled) if isinstance(s, For) and s.var is self.part)
-        slices = (
-            *(share_fill(s, math.prod(self.block.items)) for s in tiles if isinstance(s, For)),
-            Barrier(),
-            *self._every_item((_in_registers(tiled[at]),)),
-            Barrier(),
-        )
-        inside = (
-            *allocs,
-            *self._every_item(tiled[:at]),
-            *nest([self.slice], slices),
-            *self._every_item(tiled[at + 1 :]),
-        )
-        groups = [v for v in (self.batch, self.group_m, self.group_n) if v.extent != 1]
-        if not groups:
-            return (For(Var("group", 1), 1, "workgroup", inside),)
-        return nest(groups, inside, "workgroup")
-
-    def _inside(self, v: Var) -> Expr:
-        return less(self.at[v], v.extent)
-
-    def _packed(self, update: Stmt) -> tuple[Body, For]:
-        """Both factors' tiles for a slice, with what fills them, and the products of a slice."""
-        a, b = factors((update,), swap=False)
-        changed = {
-            e: guarded(
-                substitute(e, self.at),
-                all_of(self._inside(v) for v in (self.m, self.n, self.k) if v in variables(e)),
-            )
-            for e in (a, b)
-        }
-        body = map_expressions((update,), lambda e: rewrite(e, changed.get))
-        loops = [self.part, self.row, self.vector, self.lane]
-        body = nest(loops, body)
-        for name, e in (("tile_b", changed[b]), ("tile_a", changed[a])):
-            body = pack(body, e, name)
-            tile = body[0]
-            assert isinstance(tile, Alloc)
-            row = extent_of([v for v in loops[1:] if v in variables(e)])
-            body = pad_rows(body, tile.array, row, PADDING)
-        return body[:-1], For(self.part, self.depth, "serial", peel(body[-1:])[1])
-
-    def _tiled(self, body: Body) -> Body:
-        """Each place in the block by the item whose tile it is in; the tile's loops innermost."""
-        (items_m, items_n), (copies_m, copies_n) = self.block.items, self.block.copies
-        neighbours = self.block.size[0]
-        copy_m, copy_n = Var("copy_m", copies_m), Var("copy_n", copies_n)
-        near = Var("near", neighbours)
-        warp_m, warp_n, item_m, item_n = self.items
-        item_row = add(mul(warp_m, WARP[0]), item_m)
-        row = add(mul(copy_m, items_m * neighbours), mul(item_row, neighbours), near)
-        vector = add(mul(copy_n, items_n), mul(warp_n, WARP[1]), item_n)
-        body = substitute_body(body, {self.row: row, self.vector: vector})
-        for var in (self.lane, copy_n, near, copy_m):
-            if var.extent > 1:
-                body = sunk(body, var, "vector" if var is self.lane else "unroll")
-        return body
-
-    def _every_item(self, body: Body) -> Body:
-        return nest(self.items, body, "workitem") if body else ()
-
-
-def _in_registers(products: Stmt) -> For:
-    """An item loads its part of both tiles before it multiplies."""
-    assert isinstance(products, For)
-    body = products.body
-    for name in ("part_b", "part_a"):
-        a, b = factors(body, swap=False)
-        body = pack(body, b if name == "part_b" else a, name, "register")
-    return replace(products, body=tuple(_in_vectors(s) for s in body))
-
-
-def _in_vectors(fill: Stmt) -> Stmt:
-    """A nest that fills registers, written out; neighbours are loaded as a vector."""
-    loops, inside = peel((fill,))
-    (store,) = inside if len(inside) == 1 else (fill,)
-    if not isinstance(store, Store):
-        return fill
-    for loop in reversed(loops):
-        near = inside[0] is store and operand_stride(store.value, loop.var) == 1
-        inside = (replace(loop, kind="vector" if near else "unroll", body=inside),)
-    return inside[0]

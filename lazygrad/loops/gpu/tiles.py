@@ -1,6 +1,6 @@
-"""Tiles in a GPU's local memory: `pack` makes them, here a group's items share the filling.
+"""Tiles in a GPU's local memory, which the items of a group fill together.
 
-    serial k in 16: serial m in 128: tile[k*128 + m] = a[m*K + k]
+    serial k in 16: serial m in 128: tile[k*132 + m] = a[m*K + k]
     ->
     workitem filler in 256: unroll round in 2: vector lane in 4:     p = round*256 + filler
         tile[(p % 4 * 4 + lane)*132 + p // 4] = a[p // 4 * K + p % 4 * 4 + lane]
@@ -10,55 +10,128 @@ Neighbouring items read neighbouring memory, a vector at once where all of them 
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import replace
 
-from ...expr import Array, Expr, Literal, Load, Op, Var, rewrite
-from ...index import add, all_of, floordiv, less, mul, unflatten
-from ..contraction import operand_stride
-from ..ir import Body, For, If, Stmt, Store
-from ..ir.rebuild import nest, peel, rename_array, substitute_body
-from .vectors import take_vectors, vector_width
-
-
-def pad_rows(body: Body, array: Array, row: int, padding: int) -> Body:
-    """The body with `padding` elements after each `row` elements of a tile, so that the elements
-    of a column lie in different banks of local memory."""
-    if row <= 1 or array.size <= row:
-        return body
-    padded = Array(array.name, array.dtype, array.size // row * (row + padding), array.scope)
-    return rename_array(body, array, padded, lambda i: add(i, mul(floordiv(i, row), padding)))
+from ...errors import ScheduleError
+from ...expr import Array, Expr, Load, Var, parts, rewrite
+from ...index import add, all_of, flatten, mul, substitute
+from ..contraction import extent_of, factors, operand_stride
+from ..ir import Alloc, Body, For, If, Stmt, Store, bodies, expressions, statements
+from ..ir.rebuild import body_loads, map_expressions, peel, variables
+from ..mask import guarded
+from ..primitives import Schedule, at_loop, bind, fuse, loops_of, primitive, reorder, split
+from ..sink import sink
+from .synchronize import synchronize
+from .vectors import vector_width
 
 
-def share_fill(fill: Stmt, items: int) -> For:
-    """A nest that fills a tile by one store, shared among a group's items.
+@primitive
+def stage_local(body: Body, operand: str, name: str, place: str, padding: int, *axes: str) -> Body:
+    """Copy what work-items read into local memory, before each iteration of a place. The operand is
+    a factor (a, the first, or b), or what is read of an array: in0:0 the first way, in0:1 another.
 
-    Requires: serial loops with one Store inside. Ensures: a workitem loop over `items`, with
-    unroll and vector loops inside.
+    The copy has an element for each iteration of those of the axes that the operand depends on:
+    loops, some of which may stand outside of the place. After the elements of an iteration of the
+    first axis come some for padding, so that a column lies in different banks of local memory.
+
+        serial m in 8: serial k in 4: acc[m] += a[m*K + k]    stage_local a tile k 1 k m
+        ->
+        serial m in 8: serial k in 4:
+            serial tile_k in 4: serial tile_m in 8: tile[tile_k*9 + tile_m] = a[tile_m*K + tile_k]
+            acc[m] += tile[k*9 + m]
+
+    Requires: as `pack`, and that all items come to the place together.
     """
-    loops, (store,) = peel((fill,))
-    assert isinstance(store, Store)
-    names = [loop.var for loop in loops]
-    near = next((v for v in reversed(names) if operand_stride(store.value, v) == 1), None)
-    width = 1
-    if near is not None:  # what memory has side by side, neighbouring items take
-        names = [*(v for v in names if v is not near), near]
-        width = load_width(store, near)
-    extents = [v.extent for v in names]
-    if names:
-        extents[-1] //= width
-    count = math.prod(extents)
-    filler, rounds = Var("filler", items), Var("round", -(-count // items))
-    lane = Var("lane", width)
-    position = add(mul(rounds, items), filler)
-    values: dict[Expr, Expr] = dict(zip(names, unflatten(position, extents), strict=True))
-    body: Body = (store,)
-    if near is not None and width > 1:
-        body = take_vectors(body, near, mul(values.pop(near), width), lane)
-        body = nest([lane], body, "vector")
-    body = substitute_body(body, values)
-    if count % items:
-        body = (If(less(position, count), body),)
-    return For(filler, items, "workitem", nest([rounds], body, "unroll"))
+    loops = loops_of(body)
+    if missing := [axis for axis in axes if axis not in loops]:
+        raise ScheduleError(f"stage_local {operand}: no loop {missing[0]}")
+
+    def change(loop: For) -> Body:
+        found = _operand(loop.body, operand)
+        used = [loops[axis] for axis in axes if loops[axis] in variables(found)]
+        if not used:
+            raise ScheduleError(f"stage_local {operand}: it depends on none of {' '.join(axes)}")
+        row = extent_of(used[1:])
+        step = row + padding if row > 1 and used[0].extent > 1 else row
+
+        def at(places: Sequence[Var]) -> Expr:
+            inner = flatten(places[1:], [v.extent for v in places[1:]])
+            return add(mul(places[0], step), inner)
+
+        tile = Array(name, found.dtype, used[0].extent * step, "local")
+        own = [Var(f"{name}_{v.name}", v.extent) for v in used]
+        values: dict[Expr, Expr] = dict(zip(used, own, strict=True))
+        value = guarded(found, all_of(_conditions(loop.body, found)))
+        fill = Store(tile, at(own), substitute(value, values))
+        loaded = Load(tile, at(used))
+        inside = map_expressions(
+            loop.body, lambda e: rewrite(e, lambda x: loaded if x is found else None)
+        )
+        return (replace(loop, body=(Alloc(tile), *serial(own, fill), *inside)),)
+
+    return at_loop(body, place, change)
+
+
+def serial(loops: Sequence[Var], stmt: Stmt) -> Body:
+    """A statement in serial loops, those of one iteration too."""
+    for var in reversed(loops):
+        stmt = For(var, var.extent, "serial", (stmt,))
+    return (stmt,)
+
+
+def _operand(body: Body, operand: str) -> Expr:
+    if operand in ("a", "b"):
+        return factors(body, swap=False)["ab".index(operand)]
+    array, _, number = operand.partition(":")
+    found = [x for x in body_loads(body) if x.array.name == array]
+    if not number.isdigit() or int(number) >= len(found):
+        raise ScheduleError(f"stage_local {operand}: {array} is read in {len(found)} ways")
+    return found[int(number)]
+
+
+def _conditions(body: Body, operand: Expr) -> list[Expr]:
+    """What is tested on the way to a statement that reads an operand."""
+    for stmt in body:
+        if any(operand in parts(e) for e in expressions(stmt)):
+            return []
+        for inside in bodies(stmt):
+            if any(operand in parts(e) for s in statements(inside) for e in expressions(s)):
+                own = [stmt.condition] if isinstance(stmt, If) else []
+                return [*own, *_conditions(inside, operand)]
+    return []
+
+
+def share_fill(s: Schedule, array: str, items: int) -> None:
+    """Let a group's items share the loops that fill a tile: what lies side by side in memory,
+    neighbouring items take, in vectors where they can be."""
+    loops, store = fill_of(s.body, array)
+    near = next((v for v in reversed(loops) if operand_stride(store.value, v) == 1), None)
+    order = [v.name for v in loops if v is not near] + ([near.name] if near else [])
+    if order != [v.name for v in loops]:
+        s.do(reorder, *order)
+    width = load_width(store, near) if near else 1
+    if width > 1:
+        lane = f"{array}_near"
+        s.do(split, order[-1], "exact", f"{order[-1]}_o", f"{lane}:{width}")
+        s.do(sink, lane, "vector")
+        order[-1] = f"{order[-1]}_o"
+    filler, rounds = f"{array}_filler", f"{array}_round"
+    s.do(fuse, array, *order)
+    s.do(split, array, "guard", rounds, f"{filler}:{items}")
+    s.do(reorder, filler, rounds)
+    s.do(bind, filler, "workitem")
+    s.do(bind, rounds, "unroll")
+
+
+def fill_of(body: Body, array: str) -> tuple[list[Var], Store]:
+    """The loops that fill a tile, and the store inside."""
+    for stmt in statements(body):
+        nested, inside = peel((stmt,))
+        match inside:
+            case (Store() as store,) if store.array.name == array:
+                return [loop.var for loop in nested], store
+    raise ScheduleError(f"no loops fill {array}")
 
 
 def load_width(store: Store, var: Var) -> int:
@@ -66,18 +139,18 @@ def load_width(store: Store, var: Var) -> int:
     return vector_width((Store(store.array, var, store.value),), var)
 
 
-def guarded(e: Expr, condition: Expr | None) -> Expr:
-    """e where the condition holds, else 0; nothing is loaded where it does not hold."""
-    if condition is None:
-        return e
+def inside_of(body: Body, name: str) -> Body:
+    """The body of a loop."""
+    return next(s.body for s in statements(body) if isinstance(s, For) and s.var.name == name)
 
-    def change(x: Expr) -> Expr | None:
-        if isinstance(x, Load):
-            old = () if x.guard is None else (x.guard,)
-            return Load(x.array, x.index, all_of((*old, condition)))
-        return None
 
-    loaded = rewrite(e, change)
-    if isinstance(e, Load):
-        return loaded
-    return Op("where", (condition, loaded, Literal(0, e.dtype)))
+def bind_groups_and_items(s: Schedule, groups: Sequence[str], items: Sequence[str]) -> None:
+    """Make loops work-groups and work-items, with the barriers that the items need; loops of one
+    iteration stay, but for a group where there is no other."""
+    for name in reversed(items):
+        if s.loop(name).extent > 1:
+            s.do(sink, name, "workitem")
+    large = [name for name in groups if s.loop(name).extent > 1]
+    for name in large or groups[-1:]:
+        s.do(bind, name, "workgroup")
+    s.do(synchronize)

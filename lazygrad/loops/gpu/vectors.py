@@ -13,7 +13,8 @@ from ...expr import Expr, Literal, Op, Var
 from ...index import add, linear
 from ..ir import Accumulate, Body, Store, expressions, statements
 from ..ir.rebuild import loads, stride, substitute_body
-from ..primitives import Schedule, sink, split
+from ..primitives import Schedule, split
+from ..sink import sink
 
 VECTOR_BYTES = 16
 

@@ -1,0 +1,190 @@
+"""Unroll and jam: `sink` brings a loop to the innermost statements, and makes a tile of what it
+passes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from ..expr import Array, Expr, Var
+from ..index import all_of
+from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
+from .ir.rebuild import (
+    body_loads,
+    guard_loads,
+    map_bodies,
+    mentions,
+    variables,
+    written,
+)
+from .primitives import at_loop, grown, primitive, split
+
+
+@primitive
+def sink(body: Body, var: str, kind: str) -> Body:
+    """Unroll and jam: a loop goes inward, through sequences and serial loops, to single statements,
+    where it is of this kind. Registers that it passes grow by its size.
+
+        serial i in 4:  acc[0] = 0;  serial k: acc[0] += a[i, k]    sink i unroll
+        ->
+        unroll i in 4: acc[i] = 0;  serial k: unroll i in 4: acc[i] += a[i, k]
+
+    An epilogue that reads its sums from memory need not be written out: it is a serial loop.
+
+    A vector loop goes into an If that depends on it, and any loop into one that holds loops: the
+    condition then guards the statements.
+
+    A workitem loop stays around as many statements as it can: it goes into a serial loop only where
+    that has what a group does once. That is true of a loop of any kind: what fills local memory
+    with the same values in every iteration is left outside of it.
+
+        workitem i in 4:  serial k:  tile[0] = a[k];  x[i] += tile[0]    sink i workitem
+        ->
+        serial k:  tile[0] = a[k];  workitem i in 4: x[i] += tile[0]
+
+    Requires: independent iterations, but for sums in registers from outside of the loop.
+    """
+    return at_loop(body, var, lambda loop: sunk(loop.body, loop.var, kind))
+
+
+def sunk(body: Body, var: Var, kind: str) -> Body:
+    """A body, in a loop over var, with that loop sunk."""
+    whole = _own_part(body) if kind == "unroll" else len(body)
+    shared = _shared(body, var)
+    if kind == "workitem":
+        return _by_items(body, var, shared)
+    for stmt in body[:whole]:
+        if isinstance(stmt, Alloc) and stmt.array not in shared:
+            _, body = grown(body, stmt.array, [var])
+    result: list[Stmt] = []
+    for stmt in body[:whole]:
+        match stmt:
+            case Alloc():
+                result.append(stmt)
+            case _ if _only_fills(stmt, shared):
+                result.append(stmt)
+            case For() if _is_opened(stmt) and not _depends(stmt, var):
+                result.append(replace(stmt, body=sunk(stmt.body, var, kind)))
+            case If() if var not in variables(stmt.condition):
+                result.append(map_bodies(stmt, partial(sunk, var=var, kind=kind)))
+            case If(otherwise=()) if kind == "vector" or _has_loops(stmt):
+                result += sunk(_guarded(stmt, var), var, kind)
+            case _:
+                result.append(For(var, var.extent, kind, (stmt,)))
+    if whole < len(body):
+        result.append(For(var, var.extent, "serial", body[whole:]))
+    return tuple(result)
+
+
+def _by_items(body: Body, var: Var, shared: set[Array]) -> Body:
+    """A body whose statements are each work-item's own, but for those that fill what is shared."""
+    result: list[Stmt] = []
+    own: list[Stmt] = []
+
+    def end() -> None:
+        if own:
+            result.append(For(var, var.extent, "workitem", tuple(own)))
+            own.clear()
+
+    for stmt in body:
+        if isinstance(stmt, Alloc):
+            result.append(stmt)
+        elif _only_fills(stmt, shared):
+            end()
+            result.append(stmt)
+        elif isinstance(stmt, For) and not written((stmt,)).isdisjoint(shared):
+            end()
+            result.append(replace(stmt, body=_by_items(stmt.body, var, shared)))
+        else:
+            own.append(stmt)
+    end()
+    return tuple(result)
+
+
+def _shared(body: Body, var: Var) -> set[Array]:
+    """The local arrays that a body fills from memory which it does not write, with the same values
+    in every iteration of a loop around it."""
+    changed = written(body)
+    own = set[Array]()
+    for stmt in statements(body):
+        if isinstance(stmt, (Store, Accumulate)) and stmt.array.scope == "local":
+            reads = {x.array for x in body_loads((stmt,))}
+            if not reads or var in mentions(stmt) or not reads.isdisjoint(changed):
+                own.add(stmt.array)
+    return {array for array in changed if array.scope == "local"} - own
+
+
+def _only_fills(stmt: Stmt, shared: set[Array]) -> bool:
+    return bool(filled := written((stmt,))) and filled <= shared
+
+
+def in_blocks(body: Body, var: Var, size: int) -> tuple[Var, Body]:
+    """The body for `size` iterations of var, to be written out; and the loop over such blocks.
+
+    Requires: iterations of var are independent, and one may be done twice.
+    """
+    name, digit = f"{var.name}_o", f"{var.name}_i"
+    blocks = split(
+        (For(var, var.extent, "serial", body),), var.name, "overlap", name, f"{digit}:{size}"
+    )
+    (loop,) = sink(blocks, digit, "unroll")
+    assert isinstance(loop, For)
+    return loop.var, loop.body
+
+
+def _own_part(body: Body) -> int:
+    """Where the last statements of a body begin that read sums from memory, and use only registers
+    which they make: those of such an epilogue. They need not be written out for each element."""
+    used: set[Array] = set()
+    made: set[Array] = set()
+    start = len(body)
+    for n in reversed(range(len(body))):
+        stmt = body[n]
+        if any(isinstance(s, Accumulate) for s in statements((stmt,))):
+            break  # a sum, or what adds it to those before
+        if isinstance(stmt, Alloc):
+            made.add(stmt.array)
+        used |= {x.array for x in body_loads((stmt,))}
+        used |= {s.array for s in statements((stmt,)) if isinstance(s, (Store, Accumulate))}
+        if all(array in made or array.scope != "register" for array in used):
+            start = n
+    return start if any(array.scope == "local" for array in used) else len(body)
+
+
+def _has_loops(stmt: If) -> bool:
+    return any(isinstance(s, For) and s.kind == "serial" for s in statements(stmt.body))
+
+
+def _is_opened(loop: For) -> bool:
+    """Whether a sunk loop goes into another: into what makes registers, it must."""
+    if loop.kind == "unroll":
+        return any(isinstance(s, Alloc) for s in statements(loop.body))
+    return loop.kind == "serial"
+
+
+def _depends(loop: For, var: Var) -> bool:
+    return isinstance(loop.extent, Expr) and var in variables(loop.extent)
+
+
+def _guarded(branch: If, var: Var) -> Body:
+    """What stands in an If, with its condition at the accesses that depend on var. What is in own
+    registers may be computed anyway."""
+    condition = branch.condition
+    own = {s.array for s in statements(branch.body) if isinstance(s, Alloc)}
+
+    def of_loads(e: Expr) -> Expr:
+        return guard_loads(e, var, condition)
+
+    def visit(stmt: Stmt) -> Stmt:
+        match stmt:
+            case Store() | Accumulate():
+                guards = () if stmt.guard is None else (of_loads(stmt.guard),)
+                if not (stmt.array in own and stmt.array.scope == "register"):
+                    guards = (*guards, condition)
+                value, index = of_loads(stmt.value), of_loads(stmt.index)
+                return replace(stmt, value=value, index=index, guard=all_of(guards))
+            case Let():
+                return replace(stmt, value=of_loads(stmt.value))
+        return map_bodies(stmt, lambda body: tuple(map(visit, body)))
+
+    return tuple(map(visit, branch.body))
