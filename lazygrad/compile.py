@@ -64,12 +64,12 @@ from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
 from .runtime.report import report_passes
-from .runtime.tune import TRIED, fastest, remembered
+from .runtime.tune import fastest, remembered
 from .schedule.ir import Kernel, MemoryPlan, Schedule
 from .schedule.join import Piece, pieces
 from .schedule.place import place
 from .stages import Stages, watching
-from .targets import At, Machine, Target
+from .targets import TUNE_PLANS, At, Machine, Target
 
 MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 MAX_LAUNCHES = 4096  # and functions of kernels
@@ -347,7 +347,7 @@ def _tuned(function: Function, at: At, device: BackendDevice, quiet: Stages) -> 
         way = replace(at, plan=plan)
         return _finished(function, _key(function, way), way, device, quiet)
 
-    plans = best_plans(function, at, TRIED)
+    plans = best_plans(function, at, TUNE_PLANS)
     return fastest(key, plans, finished, device) if len(plans) > 1 else ""
 
 

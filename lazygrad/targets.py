@@ -66,8 +66,8 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """What is worth it, where that differs by target. (What concerns one pass on one target stands
-    in that pass.) Origin: benchmarks on two cores with AVX-512, and on one H200 GPU."""
+    """What is worth it, where that differs by target; what concerns one of them stands below.
+    Origin: benchmarks on two cores with AVX-512, and on one H200 GPU."""
 
     serial_work: int = 1 << 13
     """Operations and bytes of a kernel below which one thread does it sooner than several."""
@@ -122,3 +122,139 @@ class At:
     donated: Mapping[Any, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     plan: str = ""
+
+
+# --------------------------------------------------------------------------- choices on a CPU
+# Measured on two cores with AVX-512, and those of tiles also with AVX2 forced, unless it says
+# otherwise.
+
+LINE = 64
+"""Bytes that a cache fetches at once: of all processors of today that run this."""
+PAGE = 4096
+"""Bytes; the offset in a page says in which set of L1 a place may be. As LINE."""
+
+UNROLL_WHOLE = 7
+"""Iterations of a summed loop that is written out as a whole."""
+UNROLL_BY = 4
+"""Iterations of a longer one that are written out."""
+PHASES = 3
+"""Iterations of a loop that no tile is made of, as over the phases of a stride."""
+TAPS = 4
+"""Iterations of a summed loop over the taps of one phase."""
+
+# Rows: rows.py, scan.py
+WIDE_OPS = 24
+"""Operations of a loop; of one with fewer several vectors are in flight."""
+ROW_BLOCK = 4
+"""Rows at once: memory is read in so many streams, and what they share is read once."""
+PANEL_SUMS = 1024
+"""Sums of columns in an array, so that memory is read along its rows."""
+BLOCKS_TOGETHER = 4
+"""Blocks transposed together: vectors of 32 bytes fill two lines, which are fetched as a pair."""
+DIGIT = 2
+"""Iterations of a loop that is written out rather than vectorized."""
+SMALL_LOOP = 16
+"""Iterations, in all, of inner loops that are written out."""
+SCAN_ROWS = 4
+"""Rows of a scan at once: so many streams are read and written."""
+SCAN_PANEL = 512
+"""Columns of a scan whose sums are in an array."""
+
+# Tiles of a contraction, in cycles of a core: cpu/plan.py
+CYCLES_A_VISIT = 2.0
+"""To add a vector of sums to its partial result."""
+L2_BYTES_A_CYCLE = 16
+"""Bytes that a core reads from L2 in a cycle."""
+CYCLES_IN_VECTORS = 0.35
+"""To copy an element together with those beside it."""
+CYCLES_A_MISS = 4.0
+"""To read an element that is not in L1."""
+WAITED = 0.4
+"""Share of the cycles for L2 that the multiplications do not hide."""
+CYCLES_A_LOAD = 0.125, 0.25
+"""Not hidden either: of the load of an element, and of a vector."""
+CYCLES_A_SCATTER = 4.0
+"""For each element of a vector that is stored apart from the others."""
+LOADED_AGAIN = 3
+"""Elements of overlapping windows that LLVM does not keep where registers are few."""
+UNEVEN = 4 / 3
+"""The most work of a phase: of 3 terms one phase has 2, the other 1. Counted."""
+
+# Blocks of a contraction: cpu/contract.py, cpu/traffic.py
+A_SHARE = 1 / 2
+"""Share of L2 for a block of the broadcast operand."""
+B_SHARE = 1 / 2
+"""Share of L2 for a block of the other operand, where that leaves L3."""
+ROWS_SHARE = 5 / 8
+"""Share of L2 for one block of rows: the panel of b that it reads, and its partial sums."""
+B_BYTES = 4 << 20
+"""Bytes of L3 for the other operand, packed as a whole."""
+L1_SHARE = 1 / 2
+"""Share of L1 for what a tile reuses; the rest is for what streams through."""
+SUM_BLOCK_BYTES = 1 << 20
+"""Bytes of factors that stay in the caches anyway: their sums need no blocks."""
+SUM_BLOCK_TERMS = 512
+"""Terms; shorter sums are computed in one pass."""
+LONGEST_SUM = 64
+"""Blocks of a sum that are added up one after another."""
+GROUP_OF_BLOCKS = 16
+"""Blocks that are added up first where there are more."""
+LONGEST_EPILOGUE = 256
+"""Instructions after a tile's sums that are written out: for more LLVM takes long."""
+
+# Chains: chain.py
+CHAIN_LARGE = 4
+"""Times L2: the least size of what is worth passing on in slices."""
+CHAIN_SLICE = 4
+"""Times L2: the largest slice."""
+FLOPS_A_BYTE = 64
+"""Operations for a byte saved, beyond which memory hardly matters."""
+FLOPS_AGAIN = 32
+"""Operations for a byte saved that are computed again."""
+CHAIN_SPAN = 64
+"""Kernels between the first and the last of a chain, so that the pass stays linear. Chosen."""
+CHAIN_READERS = 8
+"""Kernels that read a value; one that more of them read is stored. Chosen."""
+
+TUNE_PLANS = 12
+"""Plans of a contraction that TUNE=1 measures, of those that are thought best."""
+TUNE_ROUNDS = 3
+"""Turns of measuring, so that what else the machine does meets all plans."""
+TUNE_SECONDS = 0.02
+"""For one plan in a turn."""
+
+# --------------------------------------------------------------------------- choices on a GPU
+# Measured on one H200 GPU, unless it says otherwise.
+
+GROUP_ITEMS = 256
+"""Work-items of a group."""
+CORE_ITEMS = 1024
+"""Work-items that keep a core busy."""
+COLUMN_TERMS = 32
+"""Terms of a column's sum from which it is worth sharing among items."""
+COLUMNS_TOGETHER = (32, 16, 8)
+"""Neighbouring columns of a group, so that what is read of a row of them are whole lines."""
+SHORT_TREE = 8
+"""Sums of items that every item may as well add up by itself."""
+NEIGHBOUR_BYTES = 128
+"""Bytes that neighbouring items read together: a line."""
+ITEM_BYTES = 16
+"""Bytes that an item loads at once, from a multiple of so many."""
+ITEM_VECTOR = 4
+"""Elements that an item loads at once: ITEM_BYTES of float32."""
+WARP = (4, 8)
+"""Rows and columns of items that run in step: nearly square, they read least."""
+SLICE_TERMS = 16
+"""Terms of a product's sum between two barriers."""
+SLICE_WHOLE = 32
+"""Terms of a sum that is one slice."""
+TILE_PADDING = ITEM_VECTOR
+"""Elements after each row of a product's tile, so that a column spreads over the banks."""
+NARROW = 4
+"""Rows or columns below which most of a block would be idle."""
+CORE_PRODUCTS = 128
+"""Products that a core computes in a cycle: of the instruction set."""
+SQUARE = 32
+"""Rows and columns that a group transposes: a warp's loads are whole lines."""
+SQUARE_PADDING = 1
+"""Elements after a row of a square, so that a column lies in all banks."""

@@ -21,18 +21,20 @@ from math import prod
 
 from ..graph.ir import Fold, Node, Reduce
 from ..schedule.ir import Kernel, Schedule
-from ..targets import Machine
+from ..targets import (
+    CHAIN_LARGE,
+    CHAIN_READERS,
+    CHAIN_SLICE,
+    CHAIN_SPAN,
+    FLOPS_A_BYTE,
+    FLOPS_AGAIN,
+    Machine,
+)
 from .ir import Function
 from .ir.rebuild import body_loads, peel, variables
 from .lower import lower
 from .lower.share import share_loops
 
-LARGE = 4  # times L2: what is passed on in memory is at least so large
-SLICE = 4  # times L2: a slice is at most so large
-FLOPS_A_BYTE = 64  # beyond so much arithmetic for a byte saved, memory hardly matters
-FLOPS_AGAIN = 32  # for a byte saved, so much is computed again
-SPAN = 64  # kernels between the first and the last of a chain: the pass stays linear
-READERS = 8  # what more kernels read is stored
 _KINDS = ("map", "row", "contraction")
 
 
@@ -92,7 +94,7 @@ class _Finder:
             node not in self.wanted
             and node in self.maker
             and node in self.readers
-            and node.nbytes >= LARGE * self.machine.l2_bytes
+            and node.nbytes >= CHAIN_LARGE * self.machine.l2_bytes
             and self._is_fit(self.maker[node])
             and node not in self.kernels[self.maker[node]].layouts
         )
@@ -149,9 +151,9 @@ class _Finder:
     def _may_pass(self, node: Node) -> bool:
         """Whether a large node need not be stored: all its readers are near, or would compute it
         again."""
-        if not self.is_large(node) or len(self.readers[node]) > READERS:
+        if not self.is_large(node) or len(self.readers[node]) > CHAIN_READERS:
             return False
-        near = all(reader < self.maker[node] + SPAN for reader in self.readers[node])
+        near = all(reader < self.maker[node] + CHAIN_SPAN for reader in self.readers[node])
         return near or self._is_cheap(node)
 
     def _is_cheap(self, node: Node) -> bool:
@@ -165,12 +167,12 @@ class _Finder:
 
     def _is_possible(self, chain: _Chain) -> bool:
         numbers = sorted(chain.own)
-        if numbers[-1] - numbers[0] >= SPAN or not all(map(self._is_fit, chain.all)):
+        if numbers[-1] - numbers[0] >= CHAIN_SPAN or not all(map(self._is_fit, chain.all)):
             return False
         largest = max(node.nbytes for number in numbers for node in self.kernels[number].outputs)
         if (
             chain.count < self.machine.cores
-            or largest > SLICE * self.machine.l2_bytes * chain.count
+            or largest > CHAIN_SLICE * self.machine.l2_bytes * chain.count
         ):
             return False
         if not self._is_convex(chain.own):
@@ -185,7 +187,7 @@ class _Finder:
     def _with_between(self, own: frozenset[int]) -> frozenset[int]:
         """Kernels, and those that need some of them and are needed by others of them."""
         span = range(min(own), max(own) + 1)
-        if len(span) > SPAN:
+        if len(span) > CHAIN_SPAN:
             return own
         after, before = set(own), set(own)
         for number in span:
@@ -204,7 +206,7 @@ class _Finder:
         while stack:
             for node in self.kernels[stack.pop()].outputs:
                 for reader in self.readers.get(node, ()):
-                    if reader in seen or reader > max(own) + SPAN:
+                    if reader in seen or reader > max(own) + CHAIN_SPAN:
                         continue
                     other = self.found_in.get(reader)
                     together = {reader} if other is None else other.own

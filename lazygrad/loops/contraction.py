@@ -13,13 +13,11 @@ from math import prod
 from ..errors import ScheduleError
 from ..expr import Cast, Expr, Op, Var
 from ..index import all_of, conjuncts
+from ..targets import PHASES, TAPS
 from .ir import Accumulate, Body, For, If, statements
 from .ir.rebuild import loads, nest, peel, stride, updates_in_place, variables
 from .merge import merge
 from .primitives import primitive
-
-PHASES = 3  # iterations of a loop that no tile is made of, as over the phases of a stride
-TAPS = 4  # of a summed one, over the taps of one phase
 
 
 @dataclass(frozen=True)

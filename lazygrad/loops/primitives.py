@@ -25,6 +25,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from ..errors import ScheduleError
 from ..expr import Array, Expr, Literal, Ramp, Var
 from ..index import add, flatten, less, minimum, mul, sub
+from ..targets import UNROLL_BY, UNROLL_WHOLE
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, statements
 from .ir.rebuild import (
     apart,
@@ -36,9 +37,6 @@ from .ir.rebuild import (
 )
 from .mask import masked
 from .merge import merge, merge_all
-
-UNROLL_WHOLE = 7  # summed loops up to so long are written out
-UNROLL_BY = 4  # longer ones
 
 P = ParamSpec("P")
 TAILS = ("exact", "overlap", "guard", "peel", "short", "mask")

@@ -15,9 +15,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..expr import Expr, Var
+from ..targets import (
+    BLOCKS_TOGETHER,
+    DIGIT,
+    LINE,
+    PAGE,
+    PANEL_SUMS,
+    ROW_BLOCK,
+    SMALL_LOOP,
+    WIDE_OPS,
+)
 from .contraction import round_up
 from .cost import operations
-from .cpu.traffic import LINE, PAGE, in_conflict
+from .cpu.traffic import in_conflict
 from .cpu.transpose import turnable
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
 from .ir.rebuild import body_loads, loads, peel, stride, updates_in_place, written
@@ -25,13 +35,6 @@ from .lanes import lanes, lanes_for
 from .merge import merge
 from .primitives import Schedule, bind, merge_nest, reorder, set_scope, split
 from .sink import sink
-
-WIDE_OPS = 24  # loops with fewer operations keep several vectors in flight
-ROWS = 4  # rows at once: memory is read in so many streams, and what they share is read once
-PANEL = 1024  # sums that such an array holds
-TRANSPOSED = 4  # blocks transposed together: vectors of 32 bytes fill two lines, fetched as a pair
-DIGIT = 2  # iterations of a loop that is rather written out than vectorized
-SMALL_LOOP = 16  # inner loops of so few iterations in all are written out
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,9 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
             rows = width * _blocks_together(body, other, lane, width)
             reason = f"{rows} x {width} blocks of {other.name}, {lane.name}, transposed"
             return RowPlan("outer", width, 1, reason, lane, other, rows)
-        if lane.extent >= 2 * PANEL and _walks_pages(body, lane):
-            reason = f"{PANEL} sums along {lane.name} in an array, {width} lanes"
-            return RowPlan("outer", width, 1, reason, lane, panel=PANEL)
+        if lane.extent >= 2 * PANEL_SUMS and _walks_pages(body, lane):
+            reason = f"{PANEL_SUMS} sums along {lane.name} in an array, {width} lanes"
+            return RowPlan("outer", width, 1, reason, lane, panel=PANEL_SUMS)
         copies = 4 if light and lane.extent >= 8 * width and not _has_sums(body) else 1
         copies = max(copies, 2 if light and lane.extent >= 2 * width else 1)
         return RowPlan("outer", width, copies, f"{width * copies} lanes along {lane.name}", lane)
@@ -75,7 +78,7 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
         reason = f"{width} lanes along the inner loops"
         # vectors that are whole lines are enough of them in flight
         if light and vector_bytes < LINE and _may_join_rows(loops, body):
-            return RowPlan("inner", width, 2, f"{ROWS} rows at once, {reason}", rows=ROWS)
+            return RowPlan("inner", width, 2, f"{ROW_BLOCK} rows at once, {reason}", rows=ROW_BLOCK)
         return RowPlan("inner", width, 4, reason)
     return RowPlan("none", 1, 1, "no loop is worth vectors")
 
@@ -103,11 +106,11 @@ def _cheapest_lane(loops: list[Var], body: Body, width: int) -> tuple[float, Var
 
 def _may_join_rows(loops: list[Var], body: Body) -> bool:
     """Whether rows have one loop each, are many, and may be done twice where blocks overlap."""
-    if sum(isinstance(s, For) for s in body) != 1 or not loops or loops[-1].extent < 8 * ROWS:
+    if sum(isinstance(s, For) for s in body) != 1 or not loops or loops[-1].extent < 8 * ROW_BLOCK:
         return False
     if not is_independent(body, loops[-1]):
         return False
-    return loops[-1].extent % ROWS == 0 or not updates_in_place(body)
+    return loops[-1].extent % ROW_BLOCK == 0 or not updates_in_place(body)
 
 
 def vectorize_rows(s: Schedule, plan: RowPlan, outer: Sequence[str] = ()) -> None:
@@ -171,8 +174,8 @@ def _blocks_together(body: Body, other: Var, lane: Var, width: int) -> int:
     what is left of their lines would be gone when the next block comes."""
     reads = [x for s in body for e in expressions(s) for x in loads(e)]
     conflict = any(stride(x.index, other) == 1 and in_conflict(x, lane) for x in reads)
-    whole = other.extent % (TRANSPOSED * width) == 0
-    return TRANSPOSED if conflict and whole else 1
+    whole = other.extent % (BLOCKS_TOGETHER * width) == 0
+    return BLOCKS_TOGETHER if conflict and whole else 1
 
 
 def _sum_in_panels(s: Schedule, x: str, plan: RowPlan, outer: set[str]) -> None:

@@ -9,13 +9,11 @@ serial i_o: acc[0 .. 3] = 0
 
 from __future__ import annotations
 
+from ..targets import SCAN_PANEL, SCAN_ROWS
 from .ir import Alloc, Store, statements
 from .ir.rebuild import stride, updates_in_place
 from .primitives import Schedule, set_scope, split
 from .sink import sink
-
-ROWS = 4  # at once: so many streams are read and written
-PANEL = 512  # columns whose sums are in an array
 
 
 def interleave_rows(s: Schedule, width: int) -> str:
@@ -29,7 +27,7 @@ def interleave_rows(s: Schedule, width: int) -> str:
     x, extent = loops[-1].name, loops[-1].extent
     writes = [t for t in statements(inside) if isinstance(t, Store) and t.array.scope == "global"]
     is_column = all(stride(t.index, loops[-1]) == 1 for t in writes)
-    size = min(PANEL, -(-extent // width) * width) if is_column else min(ROWS, extent)
+    size = min(SCAN_PANEL, -(-extent // width) * width) if is_column else min(SCAN_ROWS, extent)
     tail = "guard" if updates_in_place(s.body) or size > extent else "overlap"
     if not is_column:
         s.do(split, x, tail, f"{x}_o", f"{x}_i:{size}")

@@ -13,10 +13,7 @@ import numpy as np
 from .. import config
 from ..backends.base import Device, Launch, Program
 from ..cache import DiskCache
-
-TRIED = 12  # plans of a contraction, of those that are thought best
-ROUNDS = 3  # in turns, so that what else the machine does meets all candidates
-SECONDS = 0.02  # for one candidate in a round
+from ..targets import TUNE_ROUNDS, TUNE_SECONDS
 
 
 @cache
@@ -58,14 +55,14 @@ def _times(candidates: Sequence[Launch], device: Device) -> list[float]:
     slots = tuple(range(len(memories)))
     programs = [device.compile([replace(c, slots=slots)], timing=True) for c in candidates]
     times = [float("inf")] * len(programs)
-    for _ in range(ROUNDS):
+    for _ in range(TUNE_ROUNDS):
         for n, program in enumerate(programs):
             times[n] = min(times[n], _least(program, memories, device))
     return times
 
 
 def _least(program: Program, memories: Sequence[object], device: Device) -> float:
-    least, end = float("inf"), perf_counter() + SECONDS
+    least, end = float("inf"), perf_counter() + TUNE_SECONDS
     while perf_counter() < end:
         program.run(memories)
         device.synchronize()

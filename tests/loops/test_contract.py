@@ -100,7 +100,7 @@ def test_sums_of_many_blocks_are_added_up_in_groups(
     sample: Any, monkeypatch: pytest.MonkeyPatch, longest: int, levels: int
 ) -> None:
     monkeypatch.setattr(blocks, "LONGEST_SUM", longest)
-    monkeypatch.setattr(blocks, "GROUP", 2)
+    monkeypatch.setattr(blocks, "GROUP_OF_BLOCKS", 2)
     found = recognise(sample("matmul").function.body)
     assert found is not None
     plan = plan_contraction(found, SMALL)

@@ -13,12 +13,13 @@ from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Expr, Literal, Load, Op, Ramp, Var
 from lazygrad.graph.simplify import simplify
 from lazygrad.index import add, mul, substitute
-from lazygrad.loops.cpu.prefetch import LINE, prefetch
+from lazygrad.loops.cpu.prefetch import prefetch
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Prefetch, Store, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.fuse import fuse
+from lazygrad.targets import LINE
 from tests.loops.passes import transform
 
 ROWS = 5

@@ -49,7 +49,7 @@ class Stopwatch:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(tune, "SECONDS", 1e-4)
+    monkeypatch.setattr(tune, "TUNE_SECONDS", 1e-4)
     with config.override(LAZYGRAD_CACHE=str(tmp_path)):
         yield
 

@@ -17,7 +17,16 @@ from collections.abc import Callable, Sequence
 from math import ceil, prod
 
 from ...expr import Var
-from ...targets import Machine
+from ...targets import (
+    A_SHARE,
+    B_BYTES,
+    B_SHARE,
+    GROUP_OF_BLOCKS,
+    LONGEST_EPILOGUE,
+    LONGEST_SUM,
+    ROWS_SHARE,
+    Machine,
+)
 from ..contraction import Contraction, by_factor, bytes_of, extent_of, factors
 from ..cost import instructions
 from ..ir import Alloc, Store, statements
@@ -29,14 +38,6 @@ from ..sink import sink
 from ..sums import perfect, rfactor, spill_sums
 from .plan import Tiling
 from .traffic import window
-
-A_SHARE = 1 / 2  # of L2 for a block of the broadcast operand
-B_SHARE = 1 / 2  # of L2 for a block of the other operand, where that leaves L3
-ROWS_SHARE = 5 / 8  # of L2 for what a block of rows reads of that, and its partial sums
-LONGEST_EPILOGUE = 256  # instructions after a tile's sums that are written out: LLVM takes long
-LONGEST_SUM = 64  # blocks whose sums are added one after another
-GROUP = 16  # such blocks that are added up first where there are more
-B_BYTES = 4 << 20  # of L3 for the other operand, packed whole
 
 
 def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> None:
@@ -81,7 +82,7 @@ def _in_blocks(s: Schedule, var: Var, count: int) -> list[str]:
     sums = [block]
     while s.loop(sums[0]).extent > LONGEST_SUM:
         block = sums[0]
-        s.do(split, block, "short", f"{block}_c", f"{block}_d:{GROUP}")
+        s.do(split, block, "short", f"{block}_c", f"{block}_d:{GROUP_OF_BLOCKS}")
         sums[:1] = f"{block}_c", f"{block}_d"
         s.do(rfactor, sums[0])
     for name in sums:

@@ -13,30 +13,24 @@ from itertools import product
 from math import prod
 
 from ...expr import Expr, Var
-from ...targets import Machine
-from ..contraction import (
+from ...targets import (
+    CYCLES_A_LOAD,
+    CYCLES_A_MISS,
+    CYCLES_A_SCATTER,
+    CYCLES_A_VISIT,
+    CYCLES_IN_VECTORS,
+    L2_BYTES_A_CYCLE,
+    LOADED_AGAIN,
     PHASES,
-    Contraction,
-    by_factor,
-    bytes_of,
-    extent_of,
-    operand_stride,
-    round_up,
+    UNEVEN,
+    UNROLL_WHOLE,
+    WAITED,
+    Machine,
 )
+from ..contraction import Contraction, by_factor, bytes_of, extent_of, operand_stride, round_up
 from ..ir import Store, statements
 from ..ir.rebuild import stride, variables
-from ..primitives import UNROLL_WHOLE
 from .traffic import Tile, block_of_sum, in_conflict, l2_traffic
-
-CYCLES_A_VISIT = 2.0  # to add a vector of sums to its partial result
-L2_BYTES_A_CYCLE = 16  # that one core reads from L2
-CYCLES_IN_VECTORS = 0.35  # to copy an element together with those beside it
-CYCLES_A_MISS = 4.0  # to read one that is not in L1
-WAITED = 0.4  # of the cycles for that which the multiplications do not hide
-CYCLES_A_LOAD = 0.125, 0.25  # that they do not hide either: of an element, of a vector
-LOADED_AGAIN = 3  # elements of overlapping windows that LLVM does not keep where registers are few
-CYCLES_A_SCATTER = 4.0  # for each element of a vector that is stored apart
-UNEVEN = 4 / 3  # the most work of a phase: of 3 terms one has 2, and the other 1
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,10 @@ from dataclasses import dataclass, replace
 
 from ...expr import Array, Expr, Ramp, Var
 from ...index import add, mul, substitute
-from ...targets import Machine
+from ...targets import LINE, Machine
 from ..cost import operations
 from ..ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store
 from ..ir.rebuild import reads, stride
-from .traffic import LINE
 
 SHORT = 2048  # bytes of a row; of shorter ones several are in a page, where processors guess well
 L2_SHARE = 1 / 4  # of the second cache for a row; the next one comes beside it

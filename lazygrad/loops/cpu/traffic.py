@@ -12,15 +12,9 @@ from functools import lru_cache
 from math import prod
 
 from ...expr import Expr, Var
-from ...targets import Machine
-from ..contraction import TAPS, Contraction, bytes_of, extent_of, operand_stride
+from ...targets import L1_SHARE, PAGE, SUM_BLOCK_BYTES, SUM_BLOCK_TERMS, TAPS, Machine
+from ..contraction import Contraction, bytes_of, extent_of, operand_stride
 from ..ir.rebuild import variables
-
-SUM_BLOCK_BYTES = 1 << 20  # factors that are smaller stay in the caches anyway
-SUM_BLOCK_TERMS = 512  # shorter sums are computed in one pass
-L1_SHARE = 1 / 2  # of L1 for what a tile reuses; the rest streams, or another's
-LINE = 64  # bytes that a cache fetches at once
-PAGE = 4096  # bytes; the offset in a page says in which set of L1 a place may be
 
 
 @dataclass(frozen=True)

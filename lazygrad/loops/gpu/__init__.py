@@ -12,7 +12,7 @@ share: `stage_local` (tiles in local memory), `synchronize` (barriers), `share` 
 
 from __future__ import annotations
 
-from ...targets import Machine
+from ...targets import COLUMN_TERMS, CORE_ITEMS, GROUP_ITEMS, NEIGHBOUR_BYTES, Machine
 from ..contraction import extent_of
 from ..ir import For, statements
 from ..primitives import Schedule, bind, fuse, split
@@ -21,11 +21,6 @@ from .rows import longest_sum, share_columns, share_rows
 from .transpose import across_loop, schedule_squares
 from .vectors import bind_vectors
 
-ITEMS = 256  # work-items a group
-CORE_ITEMS = 1024  # work-items that keep a core busy
-LONG = 32  # terms of a column's sum from which it is worth sharing
-ROW_BYTES = 128  # what neighbouring items read together, if they can
-
 
 def schedule_rows(s: Schedule, machine: Machine) -> str:
     """Maps, rows, columns, scatters; the reason for the plan.
@@ -33,9 +28,9 @@ def schedule_rows(s: Schedule, machine: Machine) -> str:
     Requires: the loops of a lowered kernel, merged. Ensures: workgroup loops outermost; workitem,
     vector and unroll loops inside.
     """
-    items = min(ITEMS, machine.group_limit)
+    items = min(GROUP_ITEMS, machine.group_limit)
     loops, body = s.outer()
-    along = plan_rows(loops, body, ROW_BYTES).along
+    along = plan_rows(loops, body, NEIGHBOUR_BYTES).along
     if along == "inner":
         return share_rows(s, items)
     if along == "outer" and not any(isinstance(x, For) for x in statements(body)):
@@ -46,14 +41,14 @@ def schedule_rows(s: Schedule, machine: Machine) -> str:
         _each_position(s, items)
         return f"a work-item {width} neighbours, {items} items a group"
     few = extent_of(loops) < machine.cores * CORE_ITEMS
-    if along == "outer" and few and longest_sum(body) >= LONG:
+    if along == "outer" and few and longest_sum(body) >= COLUMN_TERMS:
         return share_columns(s, items, machine.cores)
     return schedule_elements(s, machine)
 
 
 def schedule_elements(s: Schedule, machine: Machine) -> str:
     """One work-item an outer position, whatever it does inside; the reason for the plan."""
-    items = min(ITEMS, machine.group_limit)
+    items = min(GROUP_ITEMS, machine.group_limit)
     _each_position(s, items)
     return f"a work-item each position, {items} a group"
 

@@ -23,7 +23,16 @@ from dataclasses import dataclass
 from itertools import product
 
 from ...expr import Var
-from ...targets import Machine
+from ...targets import (
+    CORE_PRODUCTS,
+    ITEM_VECTOR,
+    NARROW,
+    SLICE_TERMS,
+    SLICE_WHOLE,
+    TILE_PADDING,
+    WARP,
+    Machine,
+)
 from ..contraction import Contraction, extent_of, operand_stride
 from ..ir import Store, statements
 from ..ir.rebuild import stride, variables
@@ -31,14 +40,6 @@ from ..pack import stage
 from ..primitives import Schedule, fuse, reorder, split
 from ..sink import sink
 from .tiles import bind_groups_and_items, fill_of, share_fill, stage_local
-
-VECTOR = 4  # elements that an item loads at once: 16 bytes of float32
-PADDING = VECTOR  # elements after each row of a local tile, so that a column spreads over the banks
-WARP = (4, 8)  # rows and columns of items that run in step: nearly square, they read least
-DEPTH = 16  # terms of the sum between two barriers,
-WHOLE = 32  # or all of them where they are so few
-NARROW = 4  # rows or columns below which most of a block would be idle
-LANES = 128  # products that a core computes in a cycle
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def schedule_product(s: Schedule, c: Contraction, machine: Machine) -> str:
     both, rows, columns = ([v.name for v in side] for side in _sides(c))
     *others, last = columns
     extent = s.loop(last).extent
-    width = next(w for w in (VECTOR, 2, 1) if extent % w == 0)
+    width = next(w for w in (ITEM_VECTOR, 2, 1) if extent % w == 0)
     s.do(split, last, "exact", f"{last}_v", f"lane:{width}")
     s.do(reorder, *both, *rows, *others, f"{last}_v", "lane")
     if both:
@@ -92,7 +93,7 @@ def schedule_product(s: Schedule, c: Contraction, machine: Machine) -> str:
     s.do(fuse, "k", *(v.name for v in c.inner))
     m, n, k = (s.loop(name).extent for name in ("m", "n", "k"))
     batch = s.loop("batch").extent if both else 1
-    depth = k if k <= WHOLE else DEPTH
+    depth = k if k <= SLICE_WHOLE else SLICE_TERMS
     room = machine.local_bytes // (depth * max(c.a.dtype.itemsize, c.b.dtype.itemsize))
     block = choose_block(batch, m, n, width, room, machine)
     _spread(s, block, depth, ["batch"] if both else [])
@@ -109,8 +110,8 @@ def _spread(s: Schedule, block: Block, depth: int, batch: list[str]) -> None:
     s.do(split, "k", "mask", "slice", f"part:{depth}")
     groups = [*batch, "group_m", "group_n"]
     s.do(reorder, *groups, "row", "vector", "lane")
-    s.do(stage_local, "b", "tile_b", "slice", PADDING, "part", "row", "vector", "lane")
-    s.do(stage_local, "a", "tile_a", "slice", PADDING, "part", "row", "vector", "lane")
+    s.do(stage_local, "b", "tile_b", "slice", TILE_PADDING, "part", "row", "vector", "lane")
+    s.do(stage_local, "a", "tile_a", "slice", TILE_PADDING, "part", "row", "vector", "lane")
     for tile in ("tile_b", "tile_a"):
         share_fill(s, tile, math.prod(block.items))
     (warps_m, warps_n), near = block.warps, block.size[0]
@@ -154,8 +155,8 @@ def choose_block(batch: int, m: int, n: int, width: int, room: int, machine: Mac
     """The block whose groups take the fewest cycles on all cores, for m x n outputs.
 
     `n` counts vectors of `width`; `room` is how many elements local memory has for one k. For one
-    k a group multiplies at LANES products a cycle, loads both sides of its items' tiles at half
-    that rate, and brings in both sides of the block.
+    k a group multiplies at CORE_PRODUCTS products a cycle, loads both sides of its items' tiles at
+    half that rate, and brings in both sides of the block.
     """
     warps = next(w for w in ((4, 2), (2, 1), (1, 1)) if w[0] * w[1] * 32 <= machine.group_limit)
     rows = [(1, 1), (1, 2), (1, 4), (2, 4)]
@@ -164,7 +165,7 @@ def choose_block(batch: int, m: int, n: int, width: int, room: int, machine: Mac
     def cycles(block: Block) -> float:
         (block_m, block_n), (tile_m, tile_n) = block.shape, block.tile
         items = block.items[0] * block.items[1]
-        one = items * (tile_m * tile_n / LANES + (tile_m + tile_n) / (LANES // 2))
+        one = items * (tile_m * tile_n / CORE_PRODUCTS + (tile_m + tile_n) / (CORE_PRODUCTS // 2))
         one += (block_m + block_n) / 8
         groups = batch * -(-m // block_m) * -(-n * width // block_n)
         return one * -(-groups // machine.cores)
@@ -173,7 +174,7 @@ def choose_block(batch: int, m: int, n: int, width: int, room: int, machine: Mac
         (block_m, block_n), (copies_m, copies_n) = block.shape, block.copies
         starts = block_m - block_m // copies_m, block_n - block_n // copies_n  # the last copies'
         in_use = starts[0] < m and starts[1] < n * width
-        return in_use and block_m + block_n + 2 * PADDING <= room
+        return in_use and block_m + block_n + 2 * TILE_PADDING <= room
 
     blocks = [
         Block(warps, (row[0], column[0]), (row[1], column[1]))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from ...expr import Array, Expr, Literal, Load, Var
 from ...index import add, flatten, less, mul, sub
+from ...targets import COLUMNS_TOGETHER, SHORT_TREE
 from ..contraction import extent_of
 from ..ir import Accumulate, Alloc, Barrier, Body, For, If, Stmt, Store, statements
 from ..ir.rebuild import body_loads, nest, peel, stride, substitute_body, variables
@@ -26,9 +27,6 @@ from ..merge import merge, merge_all
 from ..primitives import Schedule, at_loop, digits_of, fuse, primitive
 from ..rows import is_independent
 from .vectors import vector_width
-
-SHORT_TREE = 8  # sums that every item may as well add up by itself
-COLUMNS = (32, 16, 8)  # neighbouring columns a group, so that each read of theirs is a whole one
 
 
 def longest_sum(body: Body) -> int:
@@ -59,8 +57,8 @@ def share_columns(s: Schedule, items: int, cores: int) -> str:
     Requires and ensures: as share_rows.
     """
     loops, _ = s.outer()
-    fitting = [n for n in COLUMNS if n * cores <= extent_of(loops)]
-    width = min(fitting[0] if fitting else COLUMNS[-1], items)
+    fitting = [n for n in COLUMNS_TOGETHER if n * cores <= extent_of(loops)]
+    width = min(fitting[0] if fitting else COLUMNS_TOGETHER[-1], items)
     helpers = 1 << (items // width).bit_length() - 1
     s.do(fuse, "position", *(v.name for v in loops))
     s.do(share, "position", f"column:{width}", f"helper:{helpers}")

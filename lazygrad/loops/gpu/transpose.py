@@ -12,27 +12,25 @@ workgroup squares of y and x:
 from __future__ import annotations
 
 from ...expr import Load, Var
+from ...targets import SQUARE, SQUARE_PADDING
 from ..ir import Body, Store, statements
 from ..ir.rebuild import body_loads, stride
 from ..primitives import Schedule, reorder, split
 from ..sink import sink
 from .tiles import bind_groups_and_items, inside_of, share_fill, stage_local
 
-SIDE = 32  # of a square
-PADDING = 1  # elements after a tile's row: a column then lies in all banks of local memory
-
 
 def across_loop(loops: list[Var], body: Body, items: int) -> Var | None:
     """The loop along which memory is read where the last of `loops` writes it; None where all is
     read as it is written."""
-    if len(loops) < 2 or items < SIDE or loops[-1].extent < SIDE // 2:
+    if len(loops) < 2 or items < SQUARE or loops[-1].extent < SQUARE // 2:
         return None
     x = loops[-1]
     stores = [s for s in statements(body) if isinstance(s, Store) and s.array.scope == "global"]
     if any(stride(s.index, x) != 1 for s in stores):
         return None
     for y in loops[:-1]:
-        if y.extent >= SIDE // 2 and _across(body, x, y):
+        if y.extent >= SQUARE // 2 and _across(body, x, y):
             return y
     return None
 
@@ -58,7 +56,7 @@ def schedule_squares(s: Schedule, y: Var, items: int) -> str:
     loops, _ = s.outer()
     x = loops[-1]
     for v in (x, y):
-        s.do(split, v.name, "mask", f"{v.name}_square", f"{v.name}_i:{SIDE}")
+        s.do(split, v.name, "mask", f"{v.name}_square", f"{v.name}_i:{SQUARE}")
     groups = [f"{v.name}_square" if v in (x, y) else v.name for v in loops]
     in_y, in_x = f"{y.name}_i", f"{x.name}_i"
     s.do(reorder, *groups, in_y, in_x)
@@ -67,10 +65,10 @@ def schedule_squares(s: Schedule, y: Var, items: int) -> str:
         place = inside_of(s.body, groups[-1])
         ways = [x for x in body_loads(place) if x.array is load.array]
         operand = f"{load.array.name}:{ways.index(load)}"
-        s.do(stage_local, operand, f"tile_{n}", groups[-1], PADDING, in_y, in_x)
-        share_fill(s, f"tile_{n}", items // SIDE * SIDE)
-    s.do(split, in_y, "exact", "step", f"item_y:{items // SIDE}")
+        s.do(stage_local, operand, f"tile_{n}", groups[-1], SQUARE_PADDING, in_y, in_x)
+        share_fill(s, f"tile_{n}", items // SQUARE * SQUARE)
+    s.do(split, in_y, "exact", "step", f"item_y:{items // SQUARE}")
     s.do(reorder, "item_y", in_x, "step")
     s.do(sink, "step", "unroll")
     bind_groups_and_items(s, groups, ["item_y", in_x])
-    return f"squares of {SIDE} x {SIDE}, transposed in local memory"
+    return f"squares of {SQUARE} x {SQUARE}, transposed in local memory"

@@ -11,12 +11,11 @@ from collections.abc import Iterable
 
 from ...expr import Expr, Literal, Op, Var
 from ...index import add, linear
+from ...targets import ITEM_BYTES
 from ..ir import Accumulate, Body, Store, expressions, statements
 from ..ir.rebuild import loads, stride, substitute_body
 from ..primitives import Schedule, split
 from ..sink import sink
-
-VECTOR_BYTES = 16
 
 
 def vector_width(body: Body, var: Var) -> int:
@@ -30,7 +29,7 @@ def vector_width(body: Body, var: Var) -> int:
     if 1 not in steps or any(step not in (0, 1) for step in steps):
         return 1
     moving = [a for a, step in zip(accesses, steps, strict=True) if step == 1]
-    width = VECTOR_BYTES // max(itemsize for itemsize, _, _ in moving)
+    width = ITEM_BYTES // max(itemsize for itemsize, _, _ in moving)
     while width > 1:
         whole = var.extent % width == 0
         aligned = all(_in_blocks(index, var, width) for _, index, _ in moving)

@@ -15,7 +15,7 @@ from math import gcd, prod
 from ...graph.ir import Buffer, Gather, Node, Slice, topological
 from ...graph.structure import Slot, described
 from ...schedule.ir import Kernel
-from ..cpu.traffic import LINE
+from ...targets import LINE
 
 _KINDS = ("map", "row", "contraction")
 

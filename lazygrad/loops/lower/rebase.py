@@ -15,7 +15,7 @@ from functools import partial
 
 from ...expr import Array, Expr
 from ...index import bounds, is_data, sub
-from ..cpu.traffic import LINE
+from ...targets import LINE
 from ..ir import Function
 from ..ir.rebuild import body_loads, replace_arrays
 

@@ -31,7 +31,7 @@ from ...graph.ir import Winograd, WinogradFilter
 from ...graph.ir.winograd import FILTER, INPUT, OUTPUT, POINTS, TAPS, TILE, Matrix
 from ...index import add, flatten, mul
 from ...schedule.ir import Blocked, Kernel
-from ..cpu.traffic import LINE
+from ...targets import LINE
 from ..ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
 from ..ir.rebuild import nest
 from .rows import Lowering
