@@ -20,12 +20,13 @@ from ...expr import Array, Expr, Literal, Load, Var
 from ...index import add, flatten, less, mul, sub
 from ...targets import COLUMNS_TOGETHER, SHORT_TREE
 from ..contraction import extent_of
-from ..ir import Accumulate, Alloc, Barrier, Body, For, If, Stmt, Store, statements
+from ..ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
 from ..ir.rebuild import body_loads, nest, peel, stride, substitute_body, variables
 from ..lanes import split_lanes
 from ..merge import merge, merge_all
 from ..primitives import Schedule, at_loop, digits_of, fuse, primitive
 from ..rows import is_independent
+from .synchronize import synchronize
 from .vectors import vector_width
 
 
@@ -47,6 +48,7 @@ def share_rows(s: Schedule, items: int) -> str:
     rows = min(items // helpers, extent_of(loops))
     s.do(fuse, "position", *(v.name for v in loops))
     s.do(share, "position", f"row:{rows}", f"helper:{helpers}")
+    s.do(synchronize)
     return f"{helpers} items a row"
 
 
@@ -62,6 +64,7 @@ def share_columns(s: Schedule, items: int, cores: int) -> str:
     helpers = 1 << (items // width).bit_length() - 1
     s.do(fuse, "position", *(v.name for v in loops))
     s.do(share, "position", f"column:{width}", f"helper:{helpers}")
+    s.do(synchronize)
     return f"{width} columns a group, {helpers} items each"
 
 
@@ -79,7 +82,7 @@ def share(body: Body, var: str, parts: str, helpers: str) -> Body:
             the total of each row's accumulators, by way of local memory
             workitem row in 4: workitem helper in 32: if helper < 1: out[p] = acc
 
-    Requires: independent iterations.
+    Requires: independent iterations. What items share is not ready before `synchronize`.
     """
     (part, count), (helper, helper_count) = digits_of([parts, helpers])
     inner, other = Var(part, count), Var(helper, helper_count)
@@ -187,7 +190,7 @@ class _Sharing:
                 allocs += [s for s in mine if isinstance(s, Alloc)]
                 pending += [s for s in mine if not isinstance(s, Alloc)]
                 for run in _runs([_write_once(s, self.helper) for s in pending]):
-                    result += self._segment(result, run)
+                    result += self._segment(run)
                 pending = []
                 for array, op in shared.sums.items():
                     result += self._total(array, op)
@@ -195,18 +198,15 @@ class _Sharing:
         # helper still reads.
         if pending and self.helper.extent > 1:
             pending = [If(less(self.helper, 1), tuple(pending))]
-        return (*allocs, *result, *self._segment(result, pending))
+        return (*allocs, *result, *self._segment(pending))
 
-    def _segment(self, before: Sequence[Stmt], body: Sequence[Stmt]) -> list[Stmt]:
-        """Statements for each item; they wait where they use what other items have written, or
-        write what others may still read."""
+    def _segment(self, body: Sequence[Stmt]) -> list[Stmt]:
+        """Statements for each item of the rows that there are."""
         if not body:
             return []
-        inside = tuple(body) if self.guard is None else (If(self.guard, tuple(body)),)
-        items = self._each_item(inside)
-        waits = not _written(before).isdisjoint(_used(items))
-        waits = waits or not _used(before).isdisjoint(_written(items))
-        return [Barrier(), *items] if waits else items
+        return self._each_item(
+            tuple(body) if self.guard is None else (If(self.guard, tuple(body)),)
+        )
 
     def _each_item(self, body: Body) -> list[Stmt]:
         loops = [v for v in self.order if v.extent > 1] or [self.helper]
@@ -236,7 +236,7 @@ class _Sharing:
                 For(more, more.extent, "serial", (update,)),
                 Store(local, place, Load(array, zero)),
             )
-            result += [Barrier(), *self._each_item((If(less(self.helper, left), few),))]
+            result += self._each_item((If(less(self.helper, left), few),))
         start = sub(place, mul(self.helper, apart))
         more = Var("more", left - 1)
         update = Accumulate(array, zero, op, Load(local, add(start, mul(add(more, 1), apart))))
@@ -244,7 +244,7 @@ class _Sharing:
             Store(array, zero, Load(local, start)),
             For(more, more.extent, "serial", (update,)),
         )
-        return [*result, Barrier(), *self._each_item(total)]
+        return [*result, *self._each_item(total)]
 
 
 def _write_once(stmt: Stmt, helper: Var) -> Stmt:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...expr import Expr, Literal, Op, Var
-from ...index import add, linear
+from ...index import linear
 from ...targets import ITEM_BYTES
 from ..ir import Accumulate, Body, Store, expressions, statements
-from ..ir.rebuild import loads, stride, substitute_body
+from ..ir.rebuild import loads, stride
 from ..primitives import Schedule, split
 from ..sink import sink
 
@@ -37,12 +37,6 @@ def vector_width(body: Body, var: Var) -> int:
             return width
         width //= 2
     return 1
-
-
-def take_vectors(body: Body, var: Var, first: Expr, lane: Var) -> Body:
-    """The body with var = first + lane. Requires: vector_width(body, var) divides first and is
-    the lane's extent. Ensures: no guard depends on the lane: normal form leaves it out."""
-    return substitute_body(body, {var: add(first, lane)})
 
 
 def bind_vectors(s: Schedule) -> int:
