@@ -131,8 +131,8 @@ class _Finder:
                 return chain
 
     def _larger(self, chain: _Chain) -> Iterable[_Chain]:
-        """Chains with one kernel more: one that reads what is passed on (with those between), or
-        that makes more of what such a kernel reads."""
+        """Chains with one kernel more: a reader of a value that is passed on, with the kernels
+        between; or the maker of another input of such a reader."""
         for number in chain.all:
             for node in filter(self._may_pass, self.kernels[number].outputs):
                 for reader in self.readers.get(node, ()):
@@ -149,7 +149,7 @@ class _Finder:
                     yield replace(chain, again=chain.again | {maker})
 
     def _may_pass(self, node: Node) -> bool:
-        """Whether a large node need not be stored: all its readers are near, or would compute it
+        """Whether a large node need not be stored: its readers are near, or it is cheap to compute
         again."""
         if not self.is_large(node) or len(self.readers[node]) > CHAIN_READERS:
             return False
@@ -157,7 +157,7 @@ class _Finder:
         return near or self._is_cheap(node)
 
     def _is_cheap(self, node: Node) -> bool:
-        """Whether to compute a node again costs less than to keep it."""
+        """Whether computing a node again costs less than keeping it in memory."""
         return self._work(self.maker[node]) <= FLOPS_AGAIN * self._traffic(node)
 
     def _is_worth(self, number: int, node: Node) -> bool:
@@ -180,12 +180,12 @@ class _Finder:
         return self._loops(chain) is not None
 
     def _loops(self, chain: _Chain) -> Function | None:
-        """A chain's loops, if its parts can share some, as if all it makes were stored."""
+        """The loops that a chain's parts share, with every output stored; None without any."""
         stored = {node for number in chain.own for node in self.kernels[number].outputs}
         return self._shared(self._kernel(chain, stored), chain)
 
     def _with_between(self, own: frozenset[int]) -> frozenset[int]:
-        """Kernels, and those that need some of them and are needed by others of them."""
+        """Kernels of a chain, and every kernel on a path of dependencies between two of them."""
         span = range(min(own), max(own) + 1)
         if len(span) > CHAIN_SPAN:
             return own
@@ -200,8 +200,8 @@ class _Finder:
         return frozenset(after & before)
 
     def _is_convex(self, own: frozenset[int]) -> bool:
-        """Whether nothing outside depends on some of these kernels and is needed by others of
-        them, when each chain found before runs as one."""
+        """Whether no path of dependencies leaves these kernels and comes back, when each chain
+        found before runs as one kernel."""
         stack, seen = list(own), set(own)
         while stack:
             for node in self.kernels[stack.pop()].outputs:
@@ -240,7 +240,7 @@ class _Finder:
         return sum(map(self._work, chain.all)) <= FLOPS_A_BYTE * saved and again <= saved
 
     def _shared_bytes(self, chain: _Chain) -> int:
-        """The bytes that every iteration reads: of the same elements as all others."""
+        """The bytes of the arrays that every iteration reads as a whole."""
         function = self._loops(chain)
         assert function is not None
         loops, inside = peel(function.body)
@@ -253,7 +253,8 @@ class _Finder:
     # ------------------------------------------------------------------ results
 
     def schedule_with_chains(self) -> Schedule:
-        """The schedule, every chain one kernel of it; without those that others compute again."""
+        """The schedule with one kernel for each chain, without kernels whose outputs are not
+        stored."""
         needed = self._needed_outside()
         units: dict[int, tuple[list[int], Kernel]] = {}
         for chain in self.found:
@@ -277,8 +278,7 @@ class _Finder:
         return replace(self.schedule, kernels=tuple(kernels))
 
     def _needed_outside(self) -> set[Node]:
-        """What must be in memory: what is asked for, and what kernels and chains read that they
-        do not make."""
+        """The nodes to store: the outputs, and the inputs that a kernel or chain does not make."""
         needed = set(self.wanted)
         for number, kernel in enumerate(self.kernels):
             if number not in self.found_in:
@@ -288,7 +288,7 @@ class _Finder:
         return needed
 
     def _divided(self, chain: _Chain, needed: set[Node]) -> Kernel:
-        """The chain's kernel, in slices that L2 holds, where it can be."""
+        """The chain's kernel, in the largest slices that L2 holds."""
         stored = {x for n in chain.own for x in self.kernels[n].outputs if x in needed}
         made = [n for k in chain.all for n in self.kernels[k].outputs if self.is_large(n)]
         total = sum(node.nbytes for node in made)

@@ -11,13 +11,14 @@ from functools import lru_cache
 from math import prod
 
 from ..errors import ScheduleError
-from ..expr import Cast, Expr, Op, Var
+from ..expr import Expr, Var
 from ..index import all_of, conjuncts
 from ..targets import PHASES, TAPS
-from .ir import Accumulate, Body, For, If, statements
+from .ir import Accumulate, Body, For, If
 from .ir.rebuild import loads, nest, peel, stride, updates_in_place, variables
 from .merge import merge
 from .primitives import primitive
+from .product import factors, factors_of
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,7 @@ class Contraction:
 
 
 def recognise(body: Body) -> Contraction | None:
-    """The parts of a contraction, in as few loops as memory allows; None where a body is not of
-    that form."""
+    """The parts of a contraction, in as few loops as memory allows; None for any other body."""
     loops, inside = peel(body)
     outer, inside = merge([loop.var for loop in loops], inside)
     sums = [s for s in inside if isinstance(s, For)]
@@ -46,13 +46,10 @@ def recognise(body: Body) -> Contraction | None:
         return None
     if update[0].guard is not None and loads(update[0].guard):
         return None
-    value = update[0].value
-    while isinstance(value, Cast):
-        value = value.x
-    if not (isinstance(value, Op) and value.op == "mul"):
+    if factors_of(update[0]) is None:
         return None
     inner, update = merge([loop.var for loop in nested], update)
-    a, b = factors(update, False)
+    a, b = factors(update)
     at = inside.index(sums[0])
     (term,) = update
     assert isinstance(term, Accumulate)
@@ -65,8 +62,11 @@ def recognise(body: Body) -> Contraction | None:
 
 @primitive
 def product(body: Body) -> Body:
-    """A contraction's loops in the form that plans begin with: as few as memory allows, the summed
-    ones in the order of memory, and what decides which terms there are outside of them."""
+    """A contraction's loops in the form that plans begin with.
+
+    Loops are merged where memory allows; summed loops are in the order of memory; conditions on
+    which terms there are stand outside of the summed loops.
+    """
     found = recognise(body)
     if found is None:
         raise ScheduleError("product: the loops are no sum of products")
@@ -74,8 +74,8 @@ def product(body: Body) -> Body:
 
 
 def _decided(term: Accumulate, inner: Sequence[Var]) -> tuple[Accumulate, set[Var]]:
-    """The term, guarded by what the shortest loops, of which no tile is made, say together of
-    whether it is needed; and those of them that are summed."""
+    """The term with a guard for the conditions on its short loops, and the summed ones of these
+    loops. No tile is made of a loop that short."""
     decided: list[Expr] = []
     left: list[Expr] = []
     first: set[Var] = set()
@@ -97,7 +97,7 @@ def _decided(term: Accumulate, inner: Sequence[Var]) -> tuple[Accumulate, set[Va
 
 
 def _sum(inner: Sequence[Var], term: Accumulate, fixed: frozenset[Var]) -> Body:
-    """The summed loops; those that decide nothing are inside of the guard."""
+    """The summed loops, and the guard inside of the loops that it depends on."""
     deciding = max((n + 1 for n, v in enumerate(inner) if v in fixed), default=0)
     if term.guard is None:
         return nest(inner, (term,))
@@ -106,20 +106,8 @@ def _sum(inner: Sequence[Var], term: Accumulate, fixed: frozenset[Var]) -> Body:
 
 
 def _reach(var: Var, a: Expr, b: Expr) -> int:
-    """How far apart a summed loop's terms lie: those that are near go innermost."""
+    """How far apart the terms of a summed loop lie, in elements. The nearest go innermost."""
     return max(abs(operand_stride(e, var) or 0) for e in (a, b))
-
-
-def factors(body: Body, swap: bool) -> tuple[Expr, Expr]:
-    for stmt in statements(body):
-        if isinstance(stmt, Accumulate) and stmt.array.scope == "register":
-            value = stmt.value
-            while isinstance(value, Cast):
-                value = value.x
-            if isinstance(value, Op) and value.op == "mul":
-                a, b = value.args
-                return (b, a) if swap else (a, b)
-    raise TypeError("no sum of products in the body")
 
 
 @lru_cache(maxsize=1 << 12)
@@ -129,7 +117,7 @@ def operand_stride(e: Expr, var: Var) -> int | None:
 
 
 def by_factor(outer: Sequence[Var], a: Expr, b: Expr) -> tuple[list[Var], list[Var], list[Var]]:
-    """The outer loops that both factors depend on, those that only b does, and the rest."""
+    """The outer loops of both factors, the loops of b alone, and the others."""
     in_a, in_b = variables(a), variables(b)
     both = [v for v in outer if v in in_a and v in in_b]
     only_b = [v for v in outer if v in in_b and v not in in_a]

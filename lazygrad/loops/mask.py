@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..expr import Cast, Expr, Literal, Load, Op, Var, rewrite
+from ..expr import Expr, Literal, Load, Op, Var, rewrite
 from ..index import all_of
 from .ir import Accumulate, Body, For, If, Stmt, statements
 from .ir.rebuild import map_bodies, variables
+from .product import factors_of
 
 
 def masked(body: Body, var: Var, condition: Expr) -> Body:
@@ -75,9 +76,6 @@ def _under(condition: Expr, body: Body) -> Body:
 
 def _without_products(term: Accumulate, var: Var, condition: Expr) -> Accumulate:
     """A sum's term whose factors that depend on var are 0 where the condition does not hold."""
-    value = term.value
-    while isinstance(value, Cast):
-        value = value.x
-    factors = value.args if isinstance(value, Op) and value.op == "mul" else (value,)
-    changed = {e: guarded(e, condition) for e in factors if var in variables(e)}
+    found = factors_of(term) or (term.value,)
+    changed = {e: guarded(e, condition) for e in found if var in variables(e)}
     return replace(term, value=rewrite(term.value, changed.get))

@@ -16,26 +16,26 @@ from dataclasses import replace
 
 from ..expr import Array, Expr, Load, Var, parts, rewrite
 from ..index import flatten, substitute
-from .contraction import factors
 from .cpu.transpose import turnable
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
 from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .merge import merge
 from .primitives import at_loop, primitive
+from .product import factors
 from .sink import in_blocks
 
 
 @primitive
 def stage(body: Body, operand: str, name: str, place: str, *options: str) -> Body:
-    """Copy what the loops inside of a place read of a factor (a, the first, or b) into an array,
-    before them. The place is a loop, or "all". With "lines", what lies together in memory and is
-    used together is copied together; with "register", into registers.
+    """Copy a factor (a, the first, or b) into an array, before the loops that read it. The place is
+    the loop around both, or "all". With "lines", neighbours in memory are copied as vectors; with
+    "register", the array is in registers.
 
     Requires: as `pack`.
     """
 
     def change(inside: Body) -> Body:
-        factor = factors(inside, swap=False)["ab".index(operand)]
+        factor = factors(inside)["ab".index(operand)]
         scope = "register" if "register" in options else "local"
         return pack(inside, factor, name, scope, vectors="lines" in options)
 
@@ -45,8 +45,8 @@ def stage(body: Body, operand: str, name: str, place: str, *options: str) -> Bod
 
 
 def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bool = False) -> Body:
-    """Precede a body by loops that pack `operand` for all of the body's iterations; with `vectors`,
-    what lies together and is used together is copied together, be it no whole vector.
+    """Precede a body by loops that copy `operand` for all iterations of the body. With `vectors`,
+    elements that are neighbours in memory and in a tile are copied as one vector, even a short one.
 
     Requires: the operand is an expression in the body that only reads arrays the body does not
     write, and the loops it depends on have constant extents. Ensures: the operand is evaluated
@@ -91,7 +91,7 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
 
 
 def _line(operand: Expr, loops: Sequence[For]) -> For | None:
-    """The loop that is written out and runs along memory, if there is one."""
+    """The innermost unrolled loop along which the operand is contiguous; None without one."""
     for loop in reversed(loops):
         along = all(x.guard is None and stride(x.index, loop.var) == 1 for x in loads(operand))
         if loop.kind == "unroll" and along:

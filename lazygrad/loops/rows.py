@@ -94,7 +94,7 @@ def _is_light(body: Body) -> bool:
 
 
 def _cheapest_lane(loops: list[Var], body: Body, width: int) -> tuple[float, Var | None]:
-    """The outer loop to fill lanes with, and what an element then costs."""
+    """The cost of an element with lanes along the cheapest outer loop, and that loop."""
     best: tuple[float, Var | None] = (float("inf"), None)
     for var in reversed(loops):
         if var.extent > 1 and is_independent(body, var):
@@ -151,8 +151,8 @@ def _inside(s: Schedule, outer: Sequence[str]) -> Body:
 
 
 def _walks_pages(body: Body, lane: Var) -> bool:
-    """Whether each nest of a body steps from page to page where it reads what is contiguous in
-    `lane`, and there is one that sums (or finds a maximum)."""
+    """Whether every nest of a body reads a new page in each iteration, contiguously along `lane`,
+    and one of the nests is a reduction."""
     nests = [peel((s,)) for s in body if isinstance(s, For)]
     for loops, inside in nests:
         varying = any(isinstance(loop.extent, Expr) for loop in loops)
@@ -170,8 +170,8 @@ def _walks_pages(body: Body, lane: Var) -> bool:
 
 
 def _blocks_together(body: Body, other: Var, lane: Var, width: int) -> int:
-    """How many blocks to transpose together: where rows are in conflict for the same sets of L1,
-    what is left of their lines would be gone when the next block comes."""
+    """How many blocks to transpose together. Rows in conflict for the same sets of L1 would lose
+    the rest of their lines before the next block reads it."""
     reads = [x for s in body for e in expressions(s) for x in loads(e)]
     conflict = any(stride(x.index, other) == 1 and in_conflict(x, lane) for x in reads)
     whole = other.extent % (BLOCKS_TOGETHER * width) == 0
@@ -211,8 +211,8 @@ def _vectorize_inner(s: Schedule, stmt: Stmt, plan: RowPlan) -> None:
 
 
 def _lane_loops(loops: list[Var], body: Body) -> tuple[list[Var], list[Var], Body]:
-    """A nest's loops, the last of them the one to vectorize, and the one inside of that, if any:
-    a digit (a phase of a stride, say), which fills no vector."""
+    """A nest's loops up to the loop to vectorize, and the loop inside of it if it is a digit (a
+    phase of a stride, say): too short for a vector."""
     is_digit = len(loops) > 1 and loops[-1].extent <= DIGIT < loops[-2].extent
     if is_digit and _may_exchange(body, *loops[-2:]):
         return loops[:-1], loops[-1:], body
@@ -220,8 +220,8 @@ def _lane_loops(loops: list[Var], body: Body) -> tuple[list[Var], list[Var], Bod
 
 
 def _may_exchange(body: Body, outer: Var, inner: Var) -> bool:
-    """Whether iterations of two loops may be done in any order: no two of them write one place
-    (registers aside), and none reads what is written."""
+    """Whether iterations of two loops may be done in any order: no two write the same element of
+    memory, and no iteration reads an array that is written."""
     changed = written(body)
     if any(x.array in changed and x.array.scope != "register" for x in body_loads(body)):
         return False
@@ -249,8 +249,8 @@ def _bind_small(s: Schedule, body: Body) -> None:
 
 
 def is_independent(body: Body, var: Var) -> bool:
-    """Whether iterations along var write different places, and none reads what another one writes
-    to a register; what each makes for itself aside, and sums in registers."""
+    """Whether iterations along var are independent: each writes its own elements, and no value
+    passes from one to another in a register. Sums in registers may."""
     own = {s.array for s in statements(body) if isinstance(s, Alloc)}
     carried = {array for array in written(body) - own if array.scope == "register"}
     if any(load.array in carried for load in body_loads(body)):
@@ -268,7 +268,7 @@ def _has_sums(body: Body) -> bool:
 
 
 def _element_bytes(body: Body) -> int:
-    """The size that decides how many lanes fill a vector: the widest float, else element."""
+    """Bytes of the widest float, or else of the widest element: they decide the count of lanes."""
     arrays = {s.array for s in statements(body) if isinstance(s, (Store, Accumulate))}
     for stmt in statements(body):
         for e in expressions(stmt):

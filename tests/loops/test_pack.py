@@ -6,11 +6,12 @@ from typing import Any
 
 from lazygrad.expr import Var
 from lazygrad.index import add, minimum, mul
-from lazygrad.loops.contraction import factors, operand_stride, recognise
+from lazygrad.loops.contraction import operand_stride, recognise
 from lazygrad.loops.ir import Alloc, For, Store, show, statements
 from lazygrad.loops.ir.rebuild import in_order_of_memory, loads, nest, peel, stride
 from lazygrad.loops.pack import pack
 from lazygrad.loops.primitives import Schedule, split
+from lazygrad.loops.product import factors
 from lazygrad.loops.sink import in_blocks, sink
 
 

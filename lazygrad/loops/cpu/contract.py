@@ -27,13 +27,14 @@ from ...targets import (
     ROWS_SHARE,
     Machine,
 )
-from ..contraction import Contraction, by_factor, bytes_of, extent_of, factors
+from ..contraction import Contraction, by_factor, bytes_of, extent_of
 from ..cost import instructions
 from ..ir import Alloc, Store, statements
 from ..ir.rebuild import body_loads, stride
 from ..lanes import lanes
 from ..pack import stage
 from ..primitives import Schedule, bind, loops_of, reorder, split
+from ..product import factors
 from ..sink import sink
 from ..sums import perfect, rfactor, spill_sums
 from .plan import Tiling
@@ -74,8 +75,8 @@ def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> Non
 
 
 def _in_blocks(s: Schedule, var: Var, count: int) -> list[str]:
-    """A summed loop in blocks that can go outside of the tiles; the names of the loops over them:
-    where there are many blocks, groups of them are added up by themselves."""
+    """Split a summed loop in blocks, whose loops can go outside of the tiles: the names of these
+    loops, outermost first. Many blocks are added up in groups."""
     block = f"{var.name}_c"
     s.do(split, var.name, "exact", block, f"{var.name}_d:{var.extent // count}")
     s.do(rfactor, block)
@@ -91,8 +92,8 @@ def _in_blocks(s: Schedule, var: Var, count: int) -> list[str]:
 
 
 def _written_out(s: Schedule, plan: Tiling) -> float:
-    """About how many instructions follow the sums of a tile, written out for each of its vectors:
-    a vector whose elements do not lie side by side is as many accesses as it has lanes."""
+    """About how many instructions follow the sums of a tile, written out for each of its vectors.
+    A vector of elements that are no neighbours in memory counts as one access a lane."""
     along = plan.tiles[-1]
     stores = [x for x in s.outer()[1] if isinstance(x, Store)]
     places = [(x.array, x.index) for x in stores]
@@ -121,8 +122,8 @@ def _tile(s: Schedule, var: Var, size: int, width: int, overlap: bool) -> str:
 
 
 def _parts(s: Schedule, name: str, count: int, suffix: str) -> tuple[str, str]:
-    """A loop in `count` parts; where they do not come out even, the last ones overlap. The names
-    of the loop over parts, and of that over a part."""
+    """Split a loop in `count` parts, of which the last ones overlap where the sizes are uneven: the
+    names of the loop over parts and of the loop over one part."""
     size = ceil(s.loop(name).extent / count)
     s.do(split, name, "overlap", f"{name}_{suffix}", f"{name}_b:{size}")
     return f"{name}_{suffix}", f"{name}_b"
@@ -220,8 +221,8 @@ class _Blocks:
     def _fitting(
         self, loops: list[str], size_of: Callable[[Sequence[str]], int], limit: float
     ) -> list[str]:
-        """Loops to take outside, so that what the others have fits: whole loops, then a part of
-        one. Those that are left stay in `loops`."""
+        """Move loops outside until the data of the others fits the limit: whole loops, then a part
+        of one. Returns the moved loops; the others stay in `loops`."""
         blocks: list[str] = []
         while len(loops) > 1 and size_of(loops) > limit:
             blocks.append(loops.pop(0))

@@ -79,7 +79,7 @@ def _outer_plans(c: Contraction, machine: Machine) -> list[Tiling]:
 
 @dataclass(frozen=True)
 class _Along:
-    """A contraction whose vectors run along x: what its plans have in common."""
+    """A contraction with vectors along x: the facts that its plans share."""
 
     c: Contraction
     machine: Machine
@@ -135,8 +135,8 @@ class _Along:
         )
 
     def _loaded(self, copies: int, other: Var | None, count: int) -> tuple[float, int]:
-        """The vectors of b that a step loads, and those that are kept for a later one: where
-        windows overlap, what one place loads serves its neighbour in another term."""
+        """The vectors of b that a step loads, and the vectors kept in registers for a later step:
+        in overlapping windows, neighbours read the same elements in different terms."""
         terms = self.c.inner[-1].extent
         if self._copying[0]:
             return copies * count, 0
@@ -150,8 +150,8 @@ class _Along:
         return along * beside, kept * count + kept_too * copies
 
     def _later(self, e: Expr, apart: int) -> int:
-        """After how many terms of the innermost sum, written out, a place of e reads what the one
-        `apart` from it reads now; 0 if it never does."""
+        """After how many terms of the innermost sum, written out, e reads the element that lies
+        `apart` from its present one; 0 for never."""
         inner = self.c.inner[-1]
         step = abs(operand_stride(e, inner) or 0)
         if inner.extent > UNROLL_WHOLE or not step or apart % step:
@@ -159,15 +159,15 @@ class _Along:
         return apart // step if apart // step < inner.extent else 0
 
     def _elements(self, row: Var | None, count: int) -> int:
-        """The elements of a that are in registers at once: one, but where rows' windows overlap
-        LLVM keeps what a later term needs, all but a few."""
+        """The elements of a that are in registers at once. It is one; where the windows of rows
+        overlap, LLVM keeps most elements for later terms."""
         if row is None or count == 1:
             return 1
         overlaps = self._later(self.a, abs(operand_stride(self.a, row) or 0))
         return max(1, count + self.c.inner[-1].extent - 1 - LOADED_AGAIN) if overlaps else 1
 
     def _gathering(self, row: Var | None, products: int) -> tuple[float, float]:
-        """What it costs to pack a, and what its misses cost else."""
+        """Cycles for packing a, and for its cache misses without packing."""
         inner = self.c.inner[-1]
         if row is None or not _scatters(self.a, row, inner):
             return 0.0, 0.0
@@ -179,7 +179,7 @@ class _Along:
 
     @cached_property
     def _copying(self) -> tuple[bool, float]:
-        """Whether b is packed, and what that costs."""
+        """Whether b is packed, and the cycles for that."""
         c, b, lanes = self.c, self.b, _lanes(self.c, self.machine)
         _, only_b, only_a = self.loops
         contiguous, reuse = operand_stride(b, self.x) == 1, extent_of(only_a)
@@ -284,7 +284,7 @@ def _cycles(products: int, elements: int, vectors: float, traffic: float, fma_ra
 
 
 def _useful(tiles: Sequence[Tile]) -> float:
-    """The share of what tiles multiply that is wanted."""
+    """The share of a tile's products that are inside of the loops."""
     return prod(t.var.extent / (t.count * t.size) for t in tiles)
 
 
@@ -318,8 +318,8 @@ def _shared(
 
 
 def _spare(machine: Machine) -> int:
-    """The registers that LLVM needs beside the sums and what is multiplied: a tile that takes all
-    of 32 runs at 0.8 of the speed of one that leaves some."""
+    """The registers that LLVM needs beside sums and factors. A tile in all of 32 registers runs at
+    0.8 of the speed of a tile that leaves one."""
     return machine.registers // 32
 
 

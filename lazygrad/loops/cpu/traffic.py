@@ -1,7 +1,7 @@
 """What a tile of a contraction reads from which cache, and the blocks of its sum that follow.
 
-What all tiles in a row of tiles read again, of the factor that fills vectors, is to stay in the
-L1; the other factor, and what does not stay, comes from L2.
+The part of the vector factor that all tiles in a row of tiles read again is to stay in L1; the
+other factor, and whatever does not fit, comes from L2.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def l2_traffic(
     sum_block: tuple[Var, int] | None,
     machine: Machine,
 ) -> float:
-    """The bytes that a tile reads from L2 for each term: all of a's rows, and of b what L1 does not
-    keep from the tile before."""
+    """The bytes that a tile reads from L2 for each term: a's rows, and the part of b that is not
+    left in L1 by the tile before."""
     (a, b), extents = factors, _within(c, tiles, sum_block)
     of_b = window(b, packed, extents)
     crowd = prod(t.size for t in tiles if not packed and in_conflict(b, t.var))
@@ -74,8 +74,8 @@ def l2_traffic(
 
 
 def in_conflict(e: Expr, var: Var) -> bool:
-    """Whether what e reads in a loop's iterations is in conflict for the same sets of L1: it lies
-    whole pages apart."""
+    """Whether the elements that e reads along var are in conflict for the same sets of L1, because
+    they lie whole pages apart."""
     apart = operand_stride(e, var)
     return apart is not None and apart != 0 and apart * e.dtype.itemsize % PAGE == 0
 

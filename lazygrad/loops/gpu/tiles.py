@@ -16,11 +16,12 @@ from dataclasses import replace
 from ...errors import ScheduleError
 from ...expr import Array, Expr, Load, Var, parts, rewrite
 from ...index import add, all_of, flatten, mul, substitute
-from ..contraction import extent_of, factors, operand_stride
+from ..contraction import extent_of, operand_stride
 from ..ir import Alloc, Body, For, If, Stmt, Store, bodies, expressions, statements
 from ..ir.rebuild import body_loads, map_expressions, peel, variables
 from ..mask import guarded
 from ..primitives import Schedule, at_loop, bind, fuse, loops_of, primitive, reorder, split
+from ..product import factors
 from ..sink import sink
 from .synchronize import synchronize
 from .vectors import vector_width
@@ -82,7 +83,7 @@ def serial(loops: Sequence[Var], stmt: Stmt) -> Body:
 
 def _operand(body: Body, operand: str) -> Expr:
     if operand in ("a", "b"):
-        return factors(body, swap=False)["ab".index(operand)]
+        return factors(body)["ab".index(operand)]
     array, _, number = operand.partition(":")
     found = [x for x in body_loads(body) if x.array.name == array]
     if not number.isdigit() or int(number) >= len(found):

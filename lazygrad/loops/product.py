@@ -1,0 +1,34 @@
+"""The two factors of the products that a loop nest sums: the one place that looks for them.
+
+    acc[0] += cast(a[i*K + k] * b[k*N + j])    factors a[i*K + k] and b[k*N + j]
+
+The kernel's kind tells that it is a contraction (graph/product.py found it); its loops tell the
+factors as they are read.
+"""
+
+from __future__ import annotations
+
+from ..expr import Cast, Expr, Op
+from .ir import Accumulate, Body, statements
+
+
+def factors_of(term: Accumulate) -> tuple[Expr, Expr] | None:
+    """The factors of a term, below casts; None for a term that is no product."""
+    value = term.value
+    while isinstance(value, Cast):
+        value = value.x
+    if not (isinstance(value, Op) and value.op == "mul"):
+        return None
+    a, b = value.args
+    return a, b
+
+
+def factors(body: Body, swap: bool = False) -> tuple[Expr, Expr]:
+    """The factors of the first product that a body sums into a register; with `swap`, the second
+    factor first. Raises TypeError for a body without one."""
+    for stmt in statements(body):
+        if isinstance(stmt, Accumulate) and stmt.array.scope == "register":
+            found = factors_of(stmt)
+            if found is not None:
+                return found[::-1] if swap else found
+    raise TypeError("no sum of products in the body")
