@@ -156,17 +156,18 @@ def neutral_operand(node: ir.Binary) -> Node | None:
     """x + 0, x * 1, x & -1, x | 0, x ^ 0, x << 0, max(x, smallest)  ->  x;   x - 0  ->  x;
     for floats x + (-0.0)  ->  x, but not x + 0.0
     """
-    neutral = full_like(node.x, NEUTRAL[type(node)](node.dtype))
-    if node.y is neutral:
-        return node.x
-    return node.y if node.x is neutral and isinstance(node, (Maximum, Minimum)) else None
+    x, y, value = node.x, node.y, NEUTRAL[type(node)](node.dtype)
+    if isinstance(y, Const) and y is full_like(y, value):
+        return x
+    is_left = isinstance(x, Const) and isinstance(node, (Maximum, Minimum))
+    return y if is_left and x is full_like(x, value) else None
 
 
 @rule(*ABSORBING)
 def absorbing_operand(node: ir.Binary) -> Node | None:
     """x * 0, x & 0  ->  0;   x | -1  ->  -1;   max(x, largest)  ->  largest, not for floats"""
-    value = ABSORBING[type(node)](node.dtype)
-    if value is None or node.dtype.is_float:
+    value = None if node.dtype.is_float else ABSORBING[type(node)](node.dtype)
+    if value is None:
         return None
     absorbing = full_like(node, value)
     return absorbing if absorbing in node.inputs else None
