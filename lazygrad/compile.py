@@ -55,6 +55,8 @@ from .loops.heuristics import best_plans, is_plan_for
 from .loops.ir import Function, digest
 from .loops.lower import Lowered
 from .loops.lower.canonical import canonical
+from .loops.lower.name import renamed
+from .origin import asker, kernel_origins, title
 from .pipeline import passes
 from .progress import compiling, counted
 from .rewrite import Rules, rewrite
@@ -139,7 +141,7 @@ def plan_for(
     if record is not None:
         record.asked((key, *rest), walked.number, plan is not None, _plans)
         plan = None
-    if plan is None:
+    if plan is None or config.ORIGINS > plan.has_origins:
         plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
         while len(_plans) >= MAX_PLANS:
             _plans.pop(next(iter(_plans)))
@@ -170,14 +172,31 @@ def _loaded_or_compiled(
 ) -> Plan:
     """A new plan, from disk unless somebody watches or checks the compilation. The last leaves
     stand for `arguments`, constants that are arguments of the plan."""
+    name = title.get() or asker()
+    token = title.set(name)
+    try:
+        plan = _made(key, outputs, leaves, donations, arguments)
+    finally:
+        title.reset(token)
+    plan.title, plan.has_origins = name, bool(config.ORIGINS)
+    return plan
+
+
+def _made(
+    key: Key,
+    outputs: Sequence[Node],
+    leaves: Sequence[Node],
+    donations: Mapping[int, int],
+    arguments: Sequence[Const],
+) -> Plan:
     begin, spent = perf_counter(), dict(timings.passes)
     with Stages() as stages:
-        looked_at = stages.are_watched or stages.are_checked
-        on_disk = config.OPT > 0 and not (looked_at or config.TUNE or looking.get())
+        looked_at = stages.are_watched or stages.are_checked or config.ORIGINS or looking.get()
+        on_disk = config.OPT > 0 and not (looked_at or config.TUNE)
         plan = saved.load(key) if on_disk else None
         if plan is None:
             slots, abstract = _over_slots(outputs, leaves, arguments)
-            with compiling(), without_collections():
+            with compiling(title.get() or ""), without_collections():
                 plan = compile_graph(abstract, slots, donations, stages)
             if on_disk and not stages.has_left_out:
                 saved.save(key, plan)
@@ -290,6 +309,9 @@ def compile_piece(
 ) -> Launch:
     """The launch of a piece, whose output begins at the piece's offset in memory."""
     launch = compile_kernel(piece.kernel, memory, device, stages)
+    if config.ORIGINS:
+        function = renamed(launch.function, piece.kernel)
+        launch = replace(launch, function=function, origins=kernel_origins(piece.kernel))
     if not piece.start:
         return launch
     first, *rest = launch.offsets or (0,) * len(launch.function.arguments)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import CO_OPTIMIZED
@@ -187,6 +188,18 @@ def record(node: N, is_new: bool = True) -> list[N]:
     return []
 
 
+title: ContextVar[str | None] = ContextVar("title", default=None)
+"""What the next compilations are called: the name of a function that is captured."""
+
+
+def asker() -> str:
+    """The line of the program that is running, as what it asks for is called:
+    "train (mnist.py:31)"."""
+    origin = here(sys._getframe(1))
+    line = f"{os.path.basename(origin.file)}:{origin.line}"
+    return line if origin.function == "<module>" else f"{origin.function} ({line})"
+
+
 def here(frame: FrameType | None) -> Origin:
     """The innermost line outside of this package, from a frame outwards."""
     inside: list[FrameType] = []
@@ -230,13 +243,15 @@ def _is_inside(file: str) -> bool:
 
 def _operation(frames: Sequence[FrameType]) -> str:
     """The outermost public function among the frames, which are in order of their calls; of a layer
-    what its `forward` calls."""
+    what its `forward` calls, and "Linear.init" where it is made."""
     layer = ""
     found = ""
     for frame in frames:
         code = frame.f_code
         if not code.co_filename.startswith(_PACKAGE):
             continue
+        if code.co_name == "__init__" and code.co_filename.startswith(_LAYERS):
+            return f"{type(variables(frame).get('self')).__name__}.init"
         if code.co_name == "forward":
             layer, found = type(variables(frame).get("self")).__name__, ""
         elif not found and _is_public(code.co_name, code.co_qualname, code.co_filename):
@@ -279,7 +294,8 @@ def _layers(inside: Sequence[FrameType], frame: FrameType) -> tuple[str, ...]:
     return tuple(named)
 
 
-_MODULE = os.path.join(_PACKAGE, "nn", "module.py")
+_LAYERS = os.path.join(_PACKAGE, "nn", "")
+_MODULE = os.path.join(_LAYERS, "module.py")
 
 
 def _way_to(parent: Any, module: Any) -> str:

@@ -1,6 +1,6 @@
 """A line on the terminal while the compiler works for long.
 
-    compiling: kernel 12 of 40
+    compiling: train (mnist.py:31), kernel 12 of 40
 
 It comes after a second, tells what is being done, and is gone when that is done. Where standard
 error is no terminal, or DEBUG tells more, there is none.
@@ -26,13 +26,15 @@ _doing: list[str] = []  # what the compilation that is told of is doing; empty w
 
 
 @contextmanager
-def compiling() -> Iterator[None]:
-    """Show the line while the block runs. Inside another such block it is that one's line."""
+def compiling(name: str = "") -> Iterator[None]:
+    """Show the line while the block runs, which compiles what is called `name`. Inside another such
+    block it is that one's line."""
     stream = sys.stderr
     if _doing or config.DEBUG or stream is None or not stream.isatty():
         yield
         return
     _doing.append("graph")
+    about = f"{name}, " if name else ""
     ended = Event()
 
     def show() -> None:
@@ -40,7 +42,7 @@ def compiling() -> Iterator[None]:
         while not ended.wait(seconds):
             if _doing and _doing[0] != shown:
                 shown = _doing[0]
-                stream.write(f"{ERASE}compiling: {shown} ...")
+                stream.write(f"{ERASE}compiling: {about}{shown} ...")
                 stream.flush()
             seconds = EVERY
         if shown:

@@ -24,6 +24,7 @@ from .loops.ir import Function
 from .loops.ir.verify import verify as verify_loops
 from .loops.lower import Lowered
 from .loops.plans import steps
+from .origin import kernel_origins, title
 from .pipeline import Pass, present_in
 from .runtime import timings
 from .schedule.ir import Schedule
@@ -184,7 +185,16 @@ def fault(stage: str, error: Exception, value: Any) -> CompilerError:
     except Exception as second:  # what is broken may not be shown, either
         where = f"what it was given cannot be shown: {second}"
     kind = "" if isinstance(error, CompilerError) else f"{type(error).__name__}: "
-    return CompilerError(f"pass {stage}: {kind}{error} ({where})")
+    return CompilerError(f"pass {stage}: {kind}{error} ({_asked(value)}{where})")
+
+
+def _asked(value: Any) -> str:
+    """Which line of the program asked for what is compiled, as far as that is known."""
+    name = title.get()
+    known = kernel_origins(value.kernel) if isinstance(value, Lowered) else ()
+    lines = [f"computing {known[0]}"] if known else []
+    lines += [f"asked for by {name}"] if name else []
+    return "".join(f"{line}; " for line in lines)
 
 
 def _verify(value: Any, final: bool) -> None:

@@ -53,7 +53,7 @@ def test_every_stage_is_written_in_order(tmp_path, softmax):
         softmax.realize()
     assert out == tmp_path / "new" / "out"
     (folder,) = [path for path in out.iterdir() if path.is_dir()]
-    assert folder.name == "001-div-16x8"
+    assert re.fullmatch(r"001-test_every_stage_is_written_in_order-test_dump-py-\d+", folder.name)
     found = stages(folder)
     assert found[:3] == ["graph", "simplify", "fuse"]
     assert found[-1] == "memory"
@@ -101,7 +101,8 @@ def test_a_captured_function_gives_its_name_and_its_gradients_are_told_apart(tmp
 def test_dump_set_in_the_environment_writes_too(tmp_path):
     with config.override(DUMP=tmp_path):
         (Tensor([1.0, 2.0]).realize() * 7).realize()
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["001-mul-2"]
+    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert re.match(r"001-test_dump_set_in_the_environment.*-test_dump-py-\d+", folder.name)
 
 
 def test_nothing_is_written_after_the_with(tmp_path):

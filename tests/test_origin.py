@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator
 from typing import Any
 from weakref import ref
@@ -10,12 +11,14 @@ from weakref import ref
 import pytest
 
 from lazygrad import Tensor, config, jit, nn
+from lazygrad.backends.llvm import device as module
 from lazygrad.dump import places
+from lazygrad.errors import CompilerError
 from lazygrad.graph.ir import Buffer, Mul, Node, topological
 from lazygrad.graph.simplify import simplify
 from lazygrad.origin import Origin, kernel_origins, name_of, origins
 from lazygrad.schedule.ir import Kernel, Schedule
-from lazygrad.schedule.show import kernel_nodes
+from lazygrad.schedule.show import kernel_nodes, title
 
 
 @pytest.fixture(autouse=True)
@@ -177,6 +180,65 @@ def watcher() -> Iterator[Watcher]:
     places.append(made)
     yield made
     places.remove(made)
+
+
+def test_kernels_are_named_by_what_was_asked_for(watcher: Watcher) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(2, 3, 5)
+            self.out = nn.Linear(27, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.conv(x).relu().flatten(1)).tanh().softmax()
+
+    net = Net()
+    Tensor.realize(*net.parameters())
+    optimizer = nn.optim.SGD(net.parameters(), lr=0.1)
+    x = Tensor.randn(2, 2, 7, 7).realize()
+    watcher.kernels.clear()
+    net(x).square().sum().backward()
+    optimizer.step()
+    named = [title(kernel) for kernel in watcher.kernels]
+    assert {
+        "conv2d_5x5_relu", "linear_tanh", "softmax_tanh_grad", "conv2d_5x5_grad_weight_sgd_update",
+    } <= set(named)  # fmt: skip
+
+
+def test_equal_loops_of_two_names_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = Tensor([[1.0, 2.0, 4.0]]), Tensor([[3.0, 2.0, 4.0]])
+    x.clamp(min=0.25).realize()
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("compiled again")
+
+    monkeypatch.setattr(module, "codegen", never)
+    z = y.clamp_min(0.25)
+    assert only(z.node).operation == "clamp_min"
+    z.realize()
+
+
+def test_a_line_of_debug_2_ends_with_what_asked_for_the_kernel(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    x = Tensor([[1.0, 2.0], [3.0, 5.0]]).realize()
+    with config.override(DEBUG=2):
+        (x.relu() * 3).exp().realize()
+    lines = capfd.readouterr().err.splitlines()
+    function = "test_a_line_of_debug_2_ends_with_what_asked_for_the_kernel"
+    assert re.search(rf"{function} \(test_origin.py:\d+\): compiled 1 kernel", "\n".join(lines))
+    assert re.match(r"  relu_mul_exp_\w{10} ", lines[-1])
+    assert re.search(r"  test_origin.py:\d+  \(x.relu\(\) \* 3\).exp\(\).realize\(\)$", lines[-1])
+
+
+def test_a_fault_of_the_compiler_names_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(made: Any) -> Any:
+        raise ValueError("broken")
+
+    monkeypatch.setattr("lazygrad.pipeline.named", broken)
+    y = Tensor([1.0, 2.0]).exp() * 7
+    with pytest.raises(CompilerError, match=r"computing test_origin.py:\d+  y = .* \* 7; "):
+        y.realize()
 
 
 class Net(nn.Module):

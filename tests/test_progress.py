@@ -50,7 +50,9 @@ def test_a_terminal_sees_which_kernel_is_compiled(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(progress, "after", 0.0)
     text = compile_something(monkeypatch, Terminal(), 41)
     lines = text.split(progress.ERASE)
-    told = [re.match(r"compiling: kernel (\d+) of (\d+) \.\.\.$", line) for line in lines]
+    told = [
+        re.match(r"compiling: .*py:\d+\), kernel (\d+) of (\d+) \.\.\.$", line) for line in lines
+    ]
     (count,) = {int(match[2]) for match in told if match}
     assert [int(match[1]) for match in told if match] == list(range(1, count + 1))
     assert count > 1

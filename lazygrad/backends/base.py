@@ -7,13 +7,14 @@ A backend is a folder. Its `codegen` is pure (loops in, text out, tested with no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import CompilerError
 from ..loops.ir import Function
+from ..origin import Origin
 from ..targets import Machine
 
 
@@ -26,7 +27,8 @@ class Launch:
     one the function tells it.
     `barrier`: whether it must wait for the launches before it (else it may run beside them).
     `offsets`: how many bytes into its slot's memory each argument begins, where one does and the
-    target is a CPU. `plain`: the function as it was lowered, which is slow and simple.
+    target is a CPU. `plain`: the function as it was lowered, which is slow and simple. `origins`:
+    what the program asked for, where that is known.
     """
 
     function: Function
@@ -35,6 +37,7 @@ class Launch:
     offsets: tuple[int, ...] = ()
     key: str = ""
     plain: Function | None = None
+    origins: tuple[Origin, ...] = field(default=(), compare=False)
 
     @property
     def loops(self) -> Function:

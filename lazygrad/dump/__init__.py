@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import config
 from ..errors import ConfigError
+from ..origin import title
 
 if TYPE_CHECKING:
     from .folder import Folder
@@ -49,9 +49,6 @@ class Place(Protocol):
 
 places: list[Place] = []
 """Who watches all compilations; `dump` adds itself here."""
-
-title: ContextVar[str | None] = ContextVar("title", default=None)
-"""What the next compilations are called: the name of a function that is captured."""
 
 
 @contextmanager

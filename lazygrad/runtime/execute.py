@@ -90,8 +90,8 @@ class Plan:
     """
 
     __slots__ = (
-        "_number", "_read", "allocations", "flags", "leaves", "outputs", "peak_bytes", "steps",
-        "taken",
+        "_number", "_read", "allocations", "flags", "has_origins", "leaves", "outputs",
+        "peak_bytes", "steps", "taken", "title",
     )  # fmt: skip
 
     def __init__(
@@ -105,7 +105,8 @@ class Plan:
         checks: Sequence[Check] = (),
     ) -> None:
         """`taken` are the leaves whose memory an output takes over. The flags of `checks` are
-        leaves after these, which the plan has itself."""
+        leaves after these, which the plan has itself. `title` is what asked for it first, and
+        `has_origins` says whether its launches know their lines."""
         self.leaves = leaves
         self.allocations = tuple(allocations)
         self.steps = tuple(steps)
@@ -115,6 +116,8 @@ class Plan:
         self.flags = Flags(checks) if checks else None
         self._read = {step.source.name for step in self.steps if isinstance(step, Transfer)}
         self._number = 0
+        self.title = ""
+        self.has_origins = False
 
     def execute(
         self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
@@ -187,4 +190,4 @@ class Plan:
             run.device.synchronize()
         seconds = perf_counter() - start
         counters.add_seconds(seconds)
-        report_run(self.programs(), seconds, self.peak_bytes)
+        report_run(self.programs(), seconds, self.peak_bytes, self.title)

@@ -6,9 +6,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import count
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from .. import config
+from ..origin import title
 from .timings import note_kernel, passes_text, seconds_text
 
 if TYPE_CHECKING:  # not needed to run, and backends.base takes long to import
@@ -20,10 +22,11 @@ _runs = count(1)
 
 def report_compiled(launches: Sequence[Launch], program: Program, seconds: float) -> None:
     """Tell of a program that was just compiled: how long it took, why it is so, its code."""
-    functions = {launch.function: launch for launch in launches}
-    _tell(f"compiled {_counted(len(functions), 'kernel')} in {seconds_text(seconds)}")
+    functions = {launch.key or launch.function: launch.function for launch in launches}
+    what = f"{title.get()}: " if title.get() else ""
+    _tell(f"{what}compiled {_counted(len(functions), 'kernel')} in {seconds_text(seconds)}")
     if config.DEBUG >= 3:
-        for function in functions:
+        for function in functions.values():
             _tell(f"  {function.name}")
             for line in function.comment.splitlines():
                 _tell(f"    {line}")
@@ -36,19 +39,20 @@ def report_compiled(launches: Sequence[Launch], program: Program, seconds: float
             _tell(f"--- {kind}\n{code}")
 
 
-def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int) -> None:
-    """Tell of a schedule that has just run, and with DEBUG=2 of its kernels."""
+def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int, asker: str) -> None:
+    """Tell of a schedule that has just run, and with DEBUG=2 of its kernels. `asker` is what asked
+    for it first."""
     launches = sum(len(run.launches) for run in runs)
     devices = ", ".join(dict.fromkeys(run.device.name for run in runs)) or "no device"
     _tell(
-        f"schedule {next(_runs)}: {_counted(launches, 'kernel')} on {devices} in "
-        f"{seconds_text(seconds)}, {bytes_text(peak_bytes)} allocated"
+        f"schedule {next(_runs)}: {asker}{', ' * bool(asker)}{_counted(launches, 'kernel')} on "
+        f"{devices} in {seconds_text(seconds)}, {bytes_text(peak_bytes)} allocated"
     )
     if config.DEBUG < 2:
         return
     for run in runs:
         for launch, time in zip(run.launches, run.program.times(), strict=False):
-            _tell(f"  {kernel_line(launch, time)}")
+            _tell(_cut(f"  {kernel_line(launch, time)}{_asked(launch)}"))
             note_kernel(run.device, launch, time)
 
 
@@ -70,6 +74,23 @@ def kernel_line(launch: Launch, seconds: float) -> str:
         f"{function.name:<48} {seconds_text(seconds):>10} "
         f"{function.flops * rate:9.2f} GFLOPS {function.bytes * rate:9.2f} GB/s"
     )
+
+
+def _asked(launch: Launch) -> str:
+    """The line that asked for a launch, and how many others did."""
+    if not launch.origins:
+        return ""
+    lines = {(origin.file, origin.line) for origin in launch.origins}
+    more = f"  and {_counted(len(lines) - 1, 'other line')}" if len(lines) > 1 else ""
+    return f"  {launch.origins[0]}{more}"
+
+
+def _cut(line: str) -> str:
+    """As much of a line as a terminal shows in one."""
+    if not sys.stderr.isatty():
+        return line
+    width = get_terminal_size().columns
+    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def bytes_text(nbytes: int) -> str:

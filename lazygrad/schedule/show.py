@@ -18,6 +18,7 @@ from ..graph.ir import (
     topological,
 )
 from ..graph.show import formula, type_text
+from .asked import asked
 from .ir import Kernel, Schedule
 
 _SILENT = (Movement, Cast, Const, Iota, Contiguous, Detach, Buffer)
@@ -34,10 +35,14 @@ def kernel_nodes(kernel: Kernel) -> list[Node]:
 
 
 def title(kernel: Kernel) -> str:
-    """What a kernel computes, in a few words that can be part of a function's name.
+    """What a kernel computes, in a few words that can be part of a function's name: what the
+    program asked for, where that is known (`asked.py`), else the operations.
 
-    softmax over (128, 10)  ->  "max_exp_sum_div_128x10"
+    softmax over (128, 10)  ->  "softmax", or "max_exp_sum_div_128x10"
     """
+    loud = [node for node in kernel_nodes(kernel) if not isinstance(node, _SILENT)]
+    if loud and (name := asked(kernel, loud)) is not None:
+        return name
     words: dict[str, None] = {}
     for part in kernel.parts or (kernel,):
         is_contraction = part.kind == "contraction"

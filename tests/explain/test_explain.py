@@ -44,7 +44,7 @@ def test_it_says_what_is_fused_and_what_is_not() -> None:
     refused = one(found, "max is not in kernel 1")
     assert "an element needs several positions of that" in refused
     assert "20.2 kB are written and read between them" in refused  # 71 * 71 * 4 bytes
-    assert one(found, "kernel 1  dot_").endswith("contraction, 715.8 kFLOP, 40.3 kB")
+    assert one(found, "kernel 1  matmul_relu").endswith("contraction, 715.8 kFLOP, 40.3 kB")
     assert any(
         line.startswith("test_explain.py:") and "softmax(1)" in line for line in lines(found)
     )

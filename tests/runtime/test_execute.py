@@ -114,7 +114,10 @@ def test_debug_1_tells_a_line_a_schedule(capfd):
         value(Neg(buffer([1.0, 2.0, 3.0])))
     lines = [line for line in capfd.readouterr().err.splitlines() if "schedule" in line]
     assert len(lines) == 1
-    assert re.match(r"schedule \d+: 1 kernel on \w+ in [\d.]+ [mu]?s, 64 B allocated", lines[0])
+    assert re.match(
+        r"schedule \d+: value \(\S+py:\d+\), 1 kernel on \w+ in [\d.]+ [mu]?s, 64 B allocated",
+        lines[0],
+    )
 
 
 def test_debug_2_tells_a_line_a_kernel_with_its_rates(capfd):

@@ -46,9 +46,9 @@ def test_kernels_are_counted_under_debug_2() -> None:
     head, peak, _, *rows = lazygrad.kernel_table().splitlines()
     assert re.match(rf"{len(rows)} costliest of {len(rows)} kernels; [\d.]+ [um]?s in all", head)
     assert re.match(r"measured peak of \w+: \d+ GFLOPS, [\d.]+ GB/s", peak)
-    (row,) = (row for row in rows if "add_sum_3_" in row)
+    (row,) = (row for row in rows if "add_sum_" in row)
     assert re.search(
-        r"\d+%      3  add_sum_3_\w+ +[\d.]+ +\(\d+%\) +[\d.]+ +\(\d+%\)  (latency|caches|memory)",
+        r"\d+%      3  add_sum_\w+ +[\d.]+ +\(\d+%\) +[\d.]+ +\(\d+%\)  (latency|caches|memory)",
         row,
     )
 
@@ -90,7 +90,7 @@ def run(**variables: str) -> list[str]:
 def test_a_process_ends_with_the_table() -> None:
     lines = run(DEBUG="2", BACKEND="CPU")
     assert re.match(r"lazygrad: CPU is .*, \d+ bits a vector, \d+ threads?$", lines[0])
-    assert "mul_7" in lines[-1]
+    assert " mul_" in lines[-1]
     assert lines[-4].startswith("1 costliest of 1 kernels")
 
 

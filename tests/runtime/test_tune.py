@@ -106,7 +106,7 @@ def test_tuned_products_have_the_same_values(
     with config.override(TUNE=1, DEBUG=1):
         result = (Tensor(a, device="CPU") @ Tensor(b, device="CPU")).numpy()
     np.testing.assert_allclose(result, a @ b, rtol=1e-4, atol=1e-4)
-    assert "tuned dot" in capsys.readouterr().err
+    assert "tuned matmul" in capsys.readouterr().err
 
 
 def test_only_the_plan_that_was_chosen_is_shown(tmp_path: Path) -> None:

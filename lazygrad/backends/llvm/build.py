@@ -174,8 +174,8 @@ class Build:
         if kernel is not None:
             self._found[key] = kernel
             return
-        # Functions of one name may differ, and the loader knows them by their names alone.
-        unique = f"{name}.{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        # The loader knows functions by their names alone; those of one key may have several.
+        unique = f"kernel.{hashlib.sha256(key.encode()).hexdigest()[:16]}"
         task = self._tasks[key] = _Task(name, key, unique)
         entry = known or _cache().get(_fingerprint(self._target) + key)
         if isinstance(entry, bytes):

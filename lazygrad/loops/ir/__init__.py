@@ -201,9 +201,10 @@ def show(function: Function) -> str:
 
 
 def digest(function: Function) -> str:
-    """What tells a function from all that are not equal to it, in any process: 64 characters."""
+    """What tells a function from all that compute something else, in any process: 64 characters.
+    Those that differ in their names and comments alone have one."""
     content = _content(function.arguments, function.outputs, function.body)
-    return sha256(f"{function.name}\n{content}".encode()).hexdigest()
+    return sha256(content.encode()).hexdigest()
 
 
 @lru_cache(maxsize=1 << 9)

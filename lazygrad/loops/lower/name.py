@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...schedule.ir import Kernel
 from ...schedule.show import member_lines, title
 from ..cost import flops
-from ..ir import digest
+from ..ir import Function, digest
 from . import Lowered
 
 
@@ -23,3 +24,10 @@ def named(made: Lowered) -> Lowered:
         bytes=sum(node.nbytes for node in made.nodes),
     )
     return replace(made, function=function)
+
+
+def renamed(function: Function, kernel: Kernel) -> Function:
+    """The function of an equal kernel, which may have been asked for otherwise, with the name that
+    `named` gives this one."""
+    _, _, digest = function.name.rpartition("_")
+    return replace(function, name=f"{title(kernel)}_{digest}")
