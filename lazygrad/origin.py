@@ -27,10 +27,12 @@ from linecache import getline
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, TypeVar
+from weakref import ref
 
 from .interned import set_derived
 
 MAX_ORIGINS = 8  # of one node; those that come later are dropped
+MAX_WAYS = 10_000  # from a module to one in it, that are remembered
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
 _LIBRARY = str(Path(os.__file__).parent) + os.sep
@@ -195,22 +197,28 @@ title: ContextVar[str | None] = ContextVar("title", default=None)
 def asker() -> str:
     """The line of the program that is running, as what it asks for is called:
     "train (mnist.py:31)"."""
-    origin = here(sys._getframe(1))
-    line = f"{os.path.basename(origin.file)}:{origin.line}"
-    return line if origin.function == "<module>" else f"{origin.function} ({line})"
-
-
-def here(frame: FrameType | None) -> Origin:
-    """The innermost line outside of this package, from a frame outwards."""
-    inside: list[FrameType] = []
-    while frame is not None and _is_inside(frame.f_code.co_filename):
-        inside.append(frame)
-        frame = frame.f_back
-    operation = _operation(inside[::-1])
-    if frame is None:
-        return Origin("?", 0, "?", operation)
+    *_, frame = _to_program(sys._getframe(1))
     code = frame.f_code
-    return Origin(code.co_filename, frame.f_lineno, code.co_name, operation, _layers(inside, frame))
+    line = f"{os.path.basename(code.co_filename)}:{frame.f_lineno}"
+    return line if code.co_name == "<module>" else f"{code.co_name} ({line})"
+
+
+def here(frame: FrameType) -> Origin:
+    """The innermost line outside of this package, from a frame outwards."""
+    *inside, found = _to_program(frame)
+    code = found.f_code
+    operation = _operation(inside[::-1])
+    return Origin(code.co_filename, found.f_lineno, code.co_name, operation, _layers(frame))
+
+
+def _to_program(frame: FrameType) -> list[FrameType]:
+    """The frames from this one outwards to the innermost that is of the program; to the outermost
+    of all where none is."""
+    found = [frame]
+    while _is_inside(frame.f_code.co_filename) and frame.f_back is not None:
+        frame = frame.f_back
+        found.append(frame)
+    return found
 
 
 def variables(frame: FrameType) -> dict[str, Any]:
@@ -271,33 +279,36 @@ def _is_public(name: str, qualified: str, file: str) -> bool:
     return not name.startswith("_")
 
 
-def _layers(inside: Sequence[FrameType], frame: FrameType) -> tuple[str, ...]:
-    """The modules whose call is running, outermost first, each by its name in the one around it."""
-    outer: list[Any] = []
-    at: FrameType | None = frame
-    frames = [*inside]
-    while at is not None:
-        frames.append(at)
-        at = at.f_back
-    for each in frames:
-        code = each.f_code
+def _layers(frame: FrameType | None) -> tuple[str, ...]:
+    """The modules whose call is running, outermost first, each by its name in the one around it;
+    the outermost has none, and is told by its class where no other runs."""
+    calls: list[Any] = []
+    while frame is not None:
+        code = frame.f_code
         if code.co_name == "__call__" and code.co_filename == _MODULE:
-            outer.append(variables(each)["self"])
-    modules = outer[::-1]
+            calls.append(variables(frame)["self"])
+        frame = frame.f_back
+    calls.reverse()
     named = [
         f"{way} ({type(module).__name__})"
-        for parent, module in pairwise(modules)
+        for parent, module in pairwise(calls)
         if (way := _way_to(parent, module))
     ]
-    if not named and modules:
-        return (type(modules[-1]).__name__,)
-    return tuple(named)
+    return tuple(named) or tuple(type(module).__name__ for module in calls[-1:])
 
 
 _LAYERS = os.path.join(_PACKAGE, "nn", "")
 _MODULE = os.path.join(_LAYERS, "module.py")
+_ways: dict[tuple[int, int], tuple[ref[Any], ref[Any], str]] = {}  # by the ids of two modules
 
 
 def _way_to(parent: Any, module: Any) -> str:
     """The name of a module in another: "layers.0"."""
-    return next((way for way, inner in parent.named_modules() if inner is module), "")
+    key = id(parent), id(module)
+    known = _ways.get(key)
+    if known is None or known[0]() is not parent or known[1]() is not module:
+        way = next((way for way, inner in parent.named_modules() if inner is module), "")
+        if len(_ways) >= MAX_WAYS:
+            _ways.clear()
+        known = _ways[key] = ref(parent), ref(module), way
+    return known[2]
