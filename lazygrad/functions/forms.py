@@ -42,7 +42,10 @@ def tensor(
 
 def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """`data` as a tensor: itself, where dtype and device fit; a NumPy array as `from_numpy`, which
-    see for whether it is a copy."""
+    see for whether it is a copy.
+
+    lazygrad.as_tensor([1, 2]).tolist() == [1, 2]
+    """
     if isinstance(data, Tensor):
         moved = data if device is None else data.to(device)
         return moved if dtype is None else moved.cast(dtype)
@@ -57,7 +60,10 @@ asarray = as_tensor
 def scalar_tensor(
     value: Number, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor of shape () of one number, of the default float unless `dtype` says otherwise."""
+    """A tensor of shape () of one number, of the default float unless `dtype` says otherwise.
+
+    lazygrad.scalar_tensor(3).item() == 3.0
+    """
     return Tensor.full((), value, dtype or float, device, requires_grad)
 
 
@@ -102,7 +108,10 @@ def randint(
     device: str | None = None,
 ) -> Tensor:
     """Whole numbers from low (or 0) up to, not including, high: `randint(10, (2, 3))` or
-    `randint(5, 10, (2, 3))`, as PyTorch has it; `Tensor.randint` takes the shape first."""
+    `randint(5, 10, (2, 3))`, as PyTorch has it; `Tensor.randint` takes the shape first.
+
+    lazygrad.randint(5, 6, (2,)).tolist() == [5, 5]
+    """
     given = list(args)
     shape = given.pop() if size is None and given else size
     if shape is None or len(given) + (high is not None) not in (1, 2):
@@ -120,7 +129,10 @@ def normal(
     size: Sequence[int] | None = None,
 ) -> Tensor:
     """Normal numbers of a mean and a standard deviation: of `size`, or one for each element of
-    the tensors `mean` and `std`."""
+    the tensors `mean` and `std`.
+
+    lazygrad.normal(0.0, 1.0, (2, 3)).shape == (2, 3)
+    """
     if not isinstance(std, Tensor) and std < 0:
         raise ArgumentError(f"normal: a standard deviation is not negative, as {std} is")
     shapes = [x.shape for x in (mean, std) if isinstance(x, Tensor)]
@@ -136,7 +148,10 @@ def logspace(
     dtype: Any = None,
     device: str | None = None,
 ) -> Tensor:
-    """base ** start to base ** end, in `steps` steps of one ratio."""
+    """base ** start to base ** end, in `steps` steps of one ratio.
+
+    lazygrad.logspace(0, 2, 3).tolist() == [1.0, 10.0, 100.0]
+    """
     for bound in (start, end):
         if getattr(bound, "shape", ()):
             raise ShapeError(f"logspace: an end is one number, not {bound!r:.60}")
@@ -158,7 +173,10 @@ def pow(input: Any, exponent: Any) -> Tensor:
 
 
 def polygamma(n: int, input: Tensor) -> Tensor:
-    """The derivative of order n of `digamma`; the order comes first, as in PyTorch."""
+    """The derivative of order n of `digamma`; the order comes first, as in PyTorch.
+
+    lazygrad.polygamma(0, Tensor([1.0])).shape == (1,)
+    """
     return input.polygamma(n)
 
 
@@ -176,19 +194,28 @@ def where(condition: Tensor, x: Any = None, y: Any = None) -> Any:
 def tril_indices(
     row: int, col: int, offset: int = 0, dtype: Any = None, device: str | None = None
 ) -> Tensor:
-    """The row and column numbers (2, n) of a matrix's elements on and below a diagonal."""
+    """The row and column numbers (2, n) of a matrix's elements on and below a diagonal.
+
+    lazygrad.tril_indices(2, 2).tolist() == [[0, 1, 1], [0, 0, 1]]
+    """
     return Tensor(np.stack(np.tril_indices(row, offset, col)), dtype or int, device)
 
 
 def triu_indices(
     row: int, col: int, offset: int = 0, dtype: Any = None, device: str | None = None
 ) -> Tensor:
-    """The row and column numbers (2, n) of a matrix's elements on and above a diagonal."""
+    """The row and column numbers (2, n) of a matrix's elements on and above a diagonal.
+
+    lazygrad.triu_indices(2, 2).tolist() == [[0, 0, 1], [0, 1, 1]]
+    """
     return Tensor(np.stack(np.triu_indices(row, offset, col)), dtype or int, device)
 
 
 def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
-    """The shape that all the shapes broadcast to. Raises ShapeError where there is none."""
+    """The shape that all the shapes broadcast to. Raises ShapeError where there is none.
+
+    lazygrad.broadcast_shapes((2, 1), (3,)) == (2, 3)
+    """
     given = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
     return broadcast_shape("broadcast_shapes", *given)
 
@@ -200,17 +227,26 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def atleast_1d(*tensors: Any) -> Any:
-    """Single values as vectors, all else as it is; of several tensors or a list, a tuple."""
+    """Single values as vectors, all else as it is; of several tensors or a list, a tuple.
+
+    lazygrad.atleast_1d(Tensor(1.0)).shape == (1,)
+    """
     return _each(Tensor.atleast_1d, tensors)
 
 
 def atleast_2d(*tensors: Any) -> Any:
-    """Vectors as rows, all else of two axes or more as it is; of several tensors, a tuple."""
+    """Vectors as rows, all else of two axes or more as it is; of several tensors, a tuple.
+
+    lazygrad.atleast_2d(Tensor([1.0, 2.0])).shape == (1, 2)
+    """
     return _each(Tensor.atleast_2d, tensors)
 
 
 def atleast_3d(*tensors: Any) -> Any:
-    """Matrices as (n, m, 1), vectors as (1, n, 1); of several tensors, a tuple."""
+    """Matrices as (n, m, 1), vectors as (1, n, 1); of several tensors, a tuple.
+
+    lazygrad.atleast_3d(Tensor([1.0, 2.0])).shape == (1, 2, 1)
+    """
     return _each(Tensor.atleast_3d, tensors)
 
 
@@ -222,7 +258,10 @@ def _each(method: Callable[[Tensor], Tensor], tensors: tuple[Any, ...]) -> Any:
 
 
 def block_diag(*tensors: Tensor) -> Tensor:
-    """The matrices along the diagonal of one, and 0 elsewhere; vectors are rows."""
+    """The matrices along the diagonal of one, and 0 elsewhere; vectors are rows.
+
+    lazygrad.block_diag(Tensor([[1, 2]]), Tensor([[3]])).tolist() == [[1, 2, 0], [0, 0, 3]]
+    """
     blocks = [x.atleast_2d() for x in tensors]
     width = sum(block.shape[1] for block in blocks)
     rows, before = [], 0
@@ -235,14 +274,20 @@ def block_diag(*tensors: Tensor) -> Tensor:
 
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:
-    """Every choice of one element of each vector, one a row."""
+    """Every choice of one element of each vector, one a row.
+
+    lazygrad.cartesian_prod(Tensor([1, 2]), Tensor([3])).tolist() == [[1, 3], [2, 3]]
+    """
     if len(tensors) == 1:
         return tensors[0]
     return stack([grid.flatten() for grid in Tensor.meshgrid(*tensors)], 1)
 
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """Every choice of r elements of a vector, one a row."""
+    """Every choice of r elements of a vector, one a row.
+
+    lazygrad.combinations(Tensor([1, 2, 3])).tolist() == [[1, 2], [1, 3], [2, 3]]
+    """
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     places = [list(chosen) for chosen in choose(range(input.shape[0]), r)]
     index = np.array(places, np.int64).reshape(len(places), r)
@@ -250,22 +295,34 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 
 
 def is_tensor(value: object) -> bool:
-    """Whether something is a tensor."""
+    """Whether something is a tensor.
+
+    (lazygrad.is_tensor([1.0])) == False
+    """
     return isinstance(value, Tensor)
 
 
 def is_floating_point(input: Tensor) -> bool:
-    """Whether a tensor's elements are floats."""
+    """Whether a tensor's elements are floats.
+
+    (lazygrad.is_floating_point(Tensor([1]))) == False
+    """
     return input.is_floating_point()
 
 
 def numel(input: Tensor) -> int:
-    """The number of elements."""
+    """The number of elements.
+
+    lazygrad.numel(Tensor.ones(2, 3)) == 6
+    """
     return input.numel()
 
 
 def result_type(*operands: Any) -> DType:
-    """The dtype of an operation on tensors and numbers; of dtypes, the one they promote to."""
+    """The dtype of an operation on tensors and numbers; of dtypes, the one they promote to.
+
+    str(lazygrad.result_type(Tensor([1]), 2.0)) == "float32"
+    """
     kinds = [x for x in operands if not isinstance(x, (Tensor, float, int))]
     values = [x for x in operands if isinstance(x, (Tensor, float, int))]
     found = [to_dtype(kind) for kind in kinds] + ([result_dtype(values)] if values else [])
@@ -276,12 +333,18 @@ def result_type(*operands: Any) -> DType:
 
 
 def promote_types(a: Any, b: Any) -> DType:
-    """The dtype of an operation on tensors of these dtypes."""
+    """The dtype of an operation on tensors of these dtypes.
+
+    str(lazygrad.promote_types(lazygrad.int8, lazygrad.uint8)) == "int16"
+    """
     return promote(to_dtype(a), to_dtype(b))
 
 
 def can_cast(source: Any, target: Any) -> bool:
-    """Whether values of a dtype may become another: not floats integers, nor integers bools."""
+    """Whether values of a dtype may become another: not floats integers, nor integers bools.
+
+    (lazygrad.can_cast(lazygrad.int32, lazygrad.float32)) == True
+    """
     kinds = {"bool": 0, "uint": 1, "int": 2, "float": 3}
     a, b = to_dtype(source), to_dtype(target)
     return kinds[a.kind] <= kinds[b.kind]
@@ -345,23 +408,35 @@ inference_mode = no_grad
 
 
 def astype(x: Tensor, dtype: Any, copy: bool = True) -> Tensor:
-    """The values in another dtype; a copy in any case unless `copy` is off."""
+    """The values in another dtype; a copy in any case unless `copy` is off.
+
+    lazygrad.astype(Tensor([1.7]), int).tolist() == [1]
+    """
     return x.clone() if copy and x.dtype == to_dtype(dtype) else x.cast(dtype)
 
 
 def matrix_transpose(x: Tensor) -> Tensor:
-    """The last two axes exchanged."""
+    """The last two axes exchanged.
+
+    lazygrad.matrix_transpose(Tensor([[1, 2]])).tolist() == [[1], [2]]
+    """
     return x.mT
 
 
 def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
-    """The products of vectors along an axis, summed."""
+    """The products of vectors along an axis, summed.
+
+    lazygrad.vecdot(Tensor([1, 2]), Tensor([3, 4])).item() == 11
+    """
     return (x * y).sum(axis)
 
 
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Whether a dtype is of a kind: "bool", "signed integer", "unsigned integer", "integral",
-    "real floating", "numeric", another dtype, or one of several."""
+    "real floating", "numeric", another dtype, or one of several.
+
+    (lazygrad.isdtype(lazygrad.int8, "integral")) == True
+    """
     if isinstance(kind, tuple):
         return any(isdtype(dtype, one) for one in kind)
     kinds = {

@@ -30,7 +30,10 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
 
 
 def chain_matmul(*matrices: Tensor) -> Tensor:
-    """The product of matrices, from left to right; `linalg.multi_dot` finds a cheap order."""
+    """The product of matrices, from left to right; `linalg.multi_dot` finds a cheap order.
+
+    lazygrad.chain_matmul(Tensor([[1, 2]]), Tensor([[3], [4]])).tolist() == [[11]]
+    """
     made = matrices[0]
     for matrix in matrices[1:]:
         made = made.mm(matrix)
@@ -98,7 +101,10 @@ trapz = trapezoid
 def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: Any = 1.0, dim: int = -1
 ) -> Tensor:
-    """The integrals from the first element to each later one, by the trapezoidal rule."""
+    """The integrals from the first element to each later one, by the trapezoidal rule.
+
+    lazygrad.cumulative_trapezoid(Tensor([1.0, 2.0, 3.0])).tolist() == [1.5, 4.0]
+    """
     return _areas("cumulative_trapezoid", y, x, dx, dim).cumsum(-1).movedim(-1, dim)
 
 
@@ -132,7 +138,10 @@ def unravel_index(indices: Tensor, shape: Sequence[int]) -> tuple[Tensor, ...]:
 
 
 def hann_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
-    """sin(pi n / N)**2. Periodic windows have N = their length, others one less."""
+    """sin(pi n / N)**2. Periodic windows have N = their length, others one less.
+
+    lazygrad.hann_window(4).tolist() == [0.0, 0.5, 1.0, 0.5]
+    """
     return hamming_window(window_length, periodic, 0.5, 0.5, **options)
 
 
@@ -143,17 +152,26 @@ def hamming_window(
     beta: float = 0.46,
     **options: Any,
 ) -> Tensor:
-    """alpha - beta cos(2 pi n / N)."""
+    """alpha - beta cos(2 pi n / N).
+
+    lazygrad.hamming_window(1).tolist() == [1.0]
+    """
     return _cosines(window_length, periodic, (alpha, -beta), options)
 
 
 def blackman_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
-    """0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N)."""
+    """0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N).
+
+    lazygrad.blackman_window(1).tolist() == [1.0]
+    """
     return _cosines(window_length, periodic, (0.42, -0.5, 0.08), options)
 
 
 def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
-    """A triangle: 1 - |2 n / N - 1|."""
+    """A triangle: 1 - |2 n / N - 1|.
+
+    lazygrad.bartlett_window(4).tolist() == [0.0, 0.5, 1.0, 0.5]
+    """
     places = _places(window_length, periodic)
     return _window(1 - np.abs(2 * places - 1), window_length, options)
 
@@ -161,7 +179,10 @@ def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -
 def kaiser_window(
     window_length: int, periodic: bool = True, beta: float = 12.0, **options: Any
 ) -> Tensor:
-    """I0(beta sqrt(1 - (2 n / N - 1)**2)) / I0(beta), with the Bessel function I0."""
+    """I0(beta sqrt(1 - (2 n / N - 1)**2)) / I0(beta), with the Bessel function I0.
+
+    lazygrad.kaiser_window(3, periodic=False, beta=0.0).tolist() == [1.0, 1.0, 1.0]
+    """
     inside = 1 - (2 * _places(window_length, periodic) - 1) ** 2
     values = np.i0(beta * np.sqrt(np.maximum(inside, 0))) / np.i0(beta)
     return _window(values, window_length, options)

@@ -43,7 +43,10 @@ def entr(input: Tensor) -> Tensor:
 
 
 def xlog1py(input: Tensor | float, other: Tensor | float) -> Tensor:
-    """x log(1 + y); 0 where x is 0, unless y is nan."""
+    """x log(1 + y); 0 where x is 0, unless y is nan.
+
+    lazygrad.special.xlog1py(Tensor([0.0]), Tensor([5.0])).tolist() == [0.0]
+    """
     like = input if isinstance(input, Tensor) else other
     assert isinstance(like, Tensor)
     x, y = (like._as_tensor("xlog1py", value) for value in (input, other))
@@ -60,7 +63,10 @@ def ndtr(input: Tensor) -> Tensor:
 
 
 def log_ndtr(input: Tensor) -> Tensor:
-    """The logarithm of `ndtr`, without underflow: below -20 the first terms of Mills' ratio."""
+    """The logarithm of `ndtr`, without underflow: below -20 the first terms of Mills' ratio.
+
+    lazygrad.special.log_ndtr(Tensor([100.0])).tolist() == [0.0]
+    """
     x = input.cast(float64)
     far = x.lt(-20.0)
     inner, outer = far.where(-20.0, x), far.where(x, -20.0)
@@ -75,14 +81,20 @@ def log_ndtr(input: Tensor) -> Tensor:
 
 
 def ndtri(input: Tensor) -> Tensor:
-    """The inverse of `ndtr`."""
+    """The inverse of `ndtr`.
+
+    lazygrad.special.ndtri(Tensor([0.5])).tolist() == [0.0]
+    """
     x = input.cast(float64)
     made = (x * 2 - 1).erfinv() * math.sqrt(2.0)
     return made.cast(input.dtype if input.is_floating_point() else "float32")
 
 
 def zeta(input: Tensor | float, other: Tensor | float) -> Tensor:
-    """Hurwitz's zeta function: the sum over k of (other + k) ** -input; inf for poles."""
+    """Hurwitz's zeta function: the sum over k of (other + k) ** -input; inf for poles.
+
+    lazygrad.special.zeta(Tensor([1.0]), Tensor([2.0])).tolist() == [float("inf")]
+    """
     like = input if isinstance(input, Tensor) else other
     assert isinstance(like, Tensor)
     s, q = (like._as_tensor("zeta", value).cast(float64) for value in (input, other))
@@ -94,17 +106,26 @@ def zeta(input: Tensor | float, other: Tensor | float) -> Tensor:
 
 
 def i0e(input: Tensor) -> Tensor:
-    """`i0` times e**-|x|."""
+    """`i0` times e**-|x|.
+
+    lazygrad.special.i0e(Tensor([0.0])).tolist() == [1.0]
+    """
     return input._bessel_scaled(0)
 
 
 def i1(input: Tensor) -> Tensor:
-    """The modified Bessel function of the first kind, of order 1."""
+    """The modified Bessel function of the first kind, of order 1.
+
+    lazygrad.special.i1(Tensor([0.0])).tolist() == [0.0]
+    """
     return input._bessel_scaled(1) * input.abs().exp()
 
 
 def i1e(input: Tensor) -> Tensor:
-    """`i1` times e**-|x|."""
+    """`i1` times e**-|x|.
+
+    lazygrad.special.i1e(Tensor([0.0])).tolist() == [0.0]
+    """
     return input._bessel_scaled(1)
 
 

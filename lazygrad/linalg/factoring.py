@@ -42,7 +42,10 @@ def _halved(x: Tensor) -> Tensor:
 
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """L, lower triangular, with A = L L' (or U with A = U' U), of symmetric matrices whose
-    eigenvalues are positive; only their lower triangle is read. Raises LinAlgError for others."""
+    eigenvalues are positive; only their lower triangle is read. Raises LinAlgError for others.
+
+    lazygrad.linalg.cholesky(Tensor([[4.0]])).tolist() == [[2.0]]
+    """
 
     def rule(g: Results, out: Results, given: Results) -> list[Tensor]:
         """dL = L phi(L^-1 dA L^-T), phi the lower triangle with half of the diagonal"""
@@ -62,6 +65,8 @@ def qr(A: Tensor, mode: str = "reduced") -> QR:
     with k = min(m, n); k = m for mode "complete". Mode "r" leaves Q empty.
 
     "complete" of tall matrices and "r" have no gradient.
+
+    [part.shape for part in lazygrad.linalg.qr(Tensor.ones(3, 2))] == [(3, 2), (2, 2)]
     """
     if mode not in ("reduced", "complete", "r"):
         raise ArgumentError(f"linalg.qr: mode {mode!r} is none of 'reduced', 'complete', 'r'")
@@ -96,7 +101,10 @@ def _qr_cotangent(q: Tensor, r: Tensor, gq: Tensor, gr: Tensor) -> Tensor:
 def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
     """The eigenvalues, ascending, and the eigenvectors, as columns, of symmetric matrices, of which
     only the lower triangle is read (the upper for UPLO "U"). The gradient of eigenvectors is
-    infinite where two eigenvalues are equal."""
+    infinite where two eigenvalues are equal.
+
+    lazygrad.linalg.eigh(Tensor([[2.0, 0.0], [0.0, 1.0]]))[0].tolist() == [1.0, 2.0]
+    """
 
     def rule(g: Results, out: Results, given: Results) -> list[Tensor]:
         """gA = V (diag(gL) + (V' gV) / E) V',  E[i, j] = L[j] - L[i]"""
@@ -117,7 +125,10 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
 
 
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
-    """The eigenvalues of symmetric matrices, ascending."""
+    """The eigenvalues of symmetric matrices, ascending.
+
+    lazygrad.linalg.eigvalsh(Tensor([[2.0, 0.0], [0.0, 1.0]])).tolist() == [1.0, 2.0]
+    """
     return eigh(A, UPLO).eigenvalues
 
 
@@ -131,7 +142,10 @@ def _inverse_gaps(values: Tensor) -> Tensor:
 def svd(A: Tensor, full_matrices: bool = True) -> SVD:
     """A = U diag(S) Vh, with the singular values S descending: (..., m, n) -> (..., m, k),
     (..., k), (..., k, n), k = min(m, n); U and Vh are square with `full_matrices`, and
-    gradients reach only their first k columns and rows."""
+    gradients reach only their first k columns and rows.
+
+    [part.shape for part in lazygrad.linalg.svd(Tensor.ones(3, 2), False)] == [(3, 2), (2,), (2, 2)]
+    """
     x = matrices("svd", A)
     k = min(x.shape[-2:])
 
@@ -156,7 +170,10 @@ def svd(A: Tensor, full_matrices: bool = True) -> SVD:
 
 
 def svdvals(A: Tensor) -> Tensor:
-    """The singular values, descending."""
+    """The singular values, descending.
+
+    lazygrad.linalg.svdvals(Tensor([[3.0, 0.0], [0.0, 2.0]])).tolist() == [3.0, 2.0]
+    """
 
     def rule(g: Results, out: Results, given: Results) -> list[Tensor]:
         """dS = diag(U' dA V)"""

@@ -38,7 +38,10 @@ def matrix_norm(
     dtype: Any = None,
 ) -> Tensor:
     """A norm of the matrices in two axes: "fro", "nuc" (the sum of singular values), inf and -inf
-    (the largest, smallest row sum), 1 and -1 (column sums), 2 and -2 (singular value)."""
+    (the largest, smallest row sum), 1 and -1 (column sums), 2 and -2 (singular value).
+
+    lazygrad.linalg.matrix_norm(Tensor([[3.0, 4.0]])).item() == 5.0
+    """
     if len(dim) != 2:
         raise ShapeError(f"linalg.matrix_norm: {tuple(dim)} are no two axes")
     x = A if dtype is None else A.cast(dtype)
@@ -73,7 +76,10 @@ def norm(
     dtype: Any = None,
 ) -> Tensor:
     """`vector_norm` over one axis, `matrix_norm` over two; without `ord`, the 2-norm of all
-    elements, or over `dim`. An `ord` without `dim` takes a vector or a matrix."""
+    elements, or over `dim`. An `ord` without `dim` takes a vector or a matrix.
+
+    lazygrad.linalg.norm(Tensor([3.0, 4.0])).item() == 5.0
+    """
     axes = (dim,) if isinstance(dim, int) else (None if dim is None else tuple(dim))
     if ord is None:
         return vector_norm(A, 2, axes, keepdim, dtype)
@@ -88,7 +94,10 @@ def norm(
 
 def cond(A: Tensor, p: float | str | None = None) -> Tensor:
     """The norm of A times the norm of its inverse; for p None, 2 and -2 the ratio of the largest
-    and the smallest singular value, or the reverse."""
+    and the smallest singular value, or the reverse.
+
+    lazygrad.linalg.cond(Tensor([[2.0, 0.0], [0.0, 1.0]])).item() == 2.0
+    """
     if p in (None, 2, -2):
         s = svdvals(A)
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
@@ -104,7 +113,10 @@ def matrix_rank(
     hermitian: bool = False,
 ) -> Tensor:
     """How many singular values exceed max(atol, rtol * the largest), as int64; rtol is
-    max(m, n) * eps unless given (0 where atol is)."""
+    max(m, n) * eps unless given (0 where atol is).
+
+    lazygrad.linalg.matrix_rank(Tensor([[1.0, 1.0], [1.0, 1.0]])).item() == 1
+    """
     x = matrices("matrix_rank", A)
     s = (eigvalsh(x).abs() if hermitian else svdvals(x)).detach()
     if not s.shape[-1]:

@@ -16,29 +16,44 @@ from .solving import inv
 
 
 def matmul(A: Tensor, B: Tensor) -> Tensor:
-    """The matrix product, as `Tensor.matmul`."""
+    """The matrix product, as `Tensor.matmul`.
+
+    lazygrad.linalg.matmul(Tensor([[1, 2]]), Tensor([[3], [4]])).tolist() == [[11]]
+    """
     return A.matmul(B)
 
 
 def cross(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
-    """The vector product along an axis of size 3."""
+    """The vector product along an axis of size 3.
+
+    lazygrad.linalg.cross(Tensor([1, 0, 0]), Tensor([0, 1, 0])).tolist() == [0, 0, 1]
+    """
     if x.ndim != y.ndim or not x.shape[dim] == y.shape[dim] == 3:
         raise ShapeError(f"linalg.cross: axis {dim} of {x.shape} and {y.shape} should have size 3")
     return x.cross(y, dim)
 
 
 def vecdot(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
-    """The products of vectors along an axis, summed."""
+    """The products of vectors along an axis, summed.
+
+    lazygrad.linalg.vecdot(Tensor([1, 2]), Tensor([3, 4])).item() == 11
+    """
     return (x * y).sum(dim)
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The diagonals of the last two axes."""
+    """The diagonals of the last two axes.
+
+    lazygrad.linalg.diagonal(Tensor([[1, 2], [3, 4]])).tolist() == [1, 4]
+    """
     return A.diagonal(offset, dim1, dim2)
 
 
 def vander(x: Tensor, N: int | None = None) -> Tensor:
-    """(..., n) -> (..., n, N): the powers 0 to N - 1 of each element; N is n unless given."""
+    """(..., n) -> (..., n, N): the powers 0 to N - 1 of each element; N is n unless given.
+
+    lazygrad.linalg.vander(Tensor([1, 2, 3])).tolist() == [[1, 1, 1], [1, 2, 4], [1, 3, 9]]
+    """
     x = x.atleast_1d()
     count = x.shape[-1] if N is None else N
     columns = [x.ones_like(), *[x] * (count - 1)]
@@ -47,7 +62,10 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
 
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of several matrices, in the order that needs the fewest multiplications. The
-    first may be a row vector, the last a column vector."""
+    first may be a row vector, the last a column vector.
+
+    lazygrad.linalg.multi_dot([Tensor([[1.0, 2.0]]), Tensor([[3.0], [4.0]])]).tolist() == [[11.0]]
+    """
     if len(tensors) < 2:
         raise ShapeError(f"linalg.multi_dot: needs two tensors at least, not {len(tensors)}")
     first, *inner, last = tensors
@@ -88,7 +106,10 @@ def _in_order(
 
 
 def matrix_power(A: Tensor, n: int) -> Tensor:
-    """A multiplied by itself, n times in all, by squaring; of the inverse for a negative n."""
+    """A multiplied by itself, n times in all, by squaring; of the inverse for a negative n.
+
+    lazygrad.linalg.matrix_power(Tensor([[2.0]]), 3).tolist() == [[8.0]]
+    """
     x = matrices("matrix_power", A, square=True) if A.dtype.is_float else A
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeError(f"linalg.matrix_power: needs square matrices, shape is {x.shape}")
@@ -110,7 +131,10 @@ TERMS = {4: 12, 8: 18}  # of the series, by the bytes of a float: then 2**-k / k
 
 def matrix_exp(A: Tensor) -> Tensor:
     """e**A = sum A**k / k!, of A halved s times so that its norm is below 1/2, and squared s times.
-    The norm is computed when this is called."""
+    The norm is computed when this is called.
+
+    lazygrad.linalg.matrix_exp(Tensor([[0.0]])).tolist() == [[1.0]]
+    """
     x = matrices("matrix_exp", A, square=True)
     if not x.numel():
         return A.clone()

@@ -95,7 +95,10 @@ def solve_triangular(
 
 
 def slogdet(A: Tensor) -> SignLog:
-    """The sign, and the logarithm of the absolute value, of the determinants of (..., n, n)."""
+    """The sign, and the logarithm of the absolute value, of the determinants of (..., n, n).
+
+    [x.item() for x in lazygrad.linalg.slogdet(Tensor([[-1.0]]))] == [-1.0, 0.0]
+    """
 
     def rule(g: Results, out: Results, given: Results) -> list[Tensor]:
         """d log|det A| = tr(A^-1 dA)"""
@@ -107,7 +110,10 @@ def slogdet(A: Tensor) -> SignLog:
 
 
 def logdet(A: Tensor) -> Tensor:
-    """The logarithm of the determinants; nan where one is negative."""
+    """The logarithm of the determinants; nan where one is negative.
+
+    lazygrad.linalg.logdet(Tensor([[1.0]])).item() == 0.0
+    """
     sign, log = slogdet(A)
     return sign.lt(0).where(float("nan"), log)
 
@@ -143,7 +149,10 @@ def pinv(
     A: Tensor, atol: float | None = None, rtol: float | None = None, hermitian: bool = False
 ) -> Tensor:
     """Moore and Penrose's inverse (..., n, m) of matrices (..., m, n). Singular values up to
-    max(atol, rtol * the largest) count as 0; rtol is max(m, n) * eps unless given."""
+    max(atol, rtol * the largest) count as 0; rtol is max(m, n) * eps unless given.
+
+    lazygrad.linalg.pinv(Tensor([[2.0]])).tolist() == [[0.5]]
+    """
 
     def compute(x: Array) -> Array:
         if not x.size:
@@ -175,6 +184,8 @@ def lstsq(
     tall matrices of full rank), the rank and the singular values of A.
 
     (..., m, n), (..., m, k) -> (..., n, k); B may be a vector (m) too.
+
+    lazygrad.linalg.lstsq(Tensor([[2.0]]), Tensor([[4.0]]))[0].tolist() == [[2.0]]
     """
     x = matrices("lstsq", A)
     is_vector = B.ndim == 1
@@ -193,7 +204,10 @@ def lstsq(
 
 
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
-    """The inverse of A as a map from its axes behind `ind` to those before."""
+    """The inverse of A as a map from its axes behind `ind` to those before.
+
+    lazygrad.linalg.tensorinv(Tensor.eye(2).reshape(2, 1, 2), 1).shape == (1, 2, 2)
+    """
     if ind <= 0:
         raise ShapeError(f"linalg.tensorinv: ind {ind} is not above 0")
     before, after = A.shape[:ind], A.shape[ind:]

@@ -24,6 +24,7 @@ The themes stand in files of their own, each building on those before it:
     numeric      covariances, parts written and others;  inplace: what changes a tensor
     protocols    NumPy's functions of tensors, DLPack, the array API;  numpy_forms
     examples     what vmap tells those who draw random numbers, or call the host
+    docs         an example of each method, for its docstring
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 from ..absent import TENSOR, message
 from .autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .core import grad_enabled
+from .docs import add_examples
 from .inplace import add_forms
 from .mode import Mode
 from .protocols import Protocols
@@ -151,6 +153,7 @@ sys.modules[__name__].__class__ = _Package
 add_forms(Tensor)
 _accept_both_spellings(Tensor)
 _say_tensor(Tensor)
+add_examples(Tensor)
 
 __all__ = [
     "Tensor", "enable_grad", "grad_enabled", "is_grad_enabled", "no_grad", "set_grad_enabled",

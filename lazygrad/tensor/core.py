@@ -51,6 +51,7 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     @property
     def dtype(self) -> DType:
+        """The type of the elements."""
         return self._node.dtype
 
     @property
@@ -60,14 +61,17 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self._node.shape)
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self._node.nbytes
 
     @property
     def itemsize(self) -> int:
+        """Bytes an element."""
         return self._node.dtype.itemsize
 
     def dim(self) -> int:
@@ -113,6 +117,7 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     @property
     def is_realized(self) -> bool:
+        """Whether the values are computed."""
         return isinstance(self._node, Buffer) or self._node in realized
 
     # ------------------------------------------------------------------- values

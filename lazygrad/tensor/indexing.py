@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, overload
 
 import numpy as np
 
-from ..dtypes import bool_, int64, uint8
+from ..dtypes import bool_, int32, int64, uint8
 from ..errors import DTypeError, ShapeError, warn
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
@@ -154,7 +154,8 @@ class Indexing(Activations):
         if not given.dtype.is_int:
             raise DTypeError(f"{name}: indices are integers, not {given.dtype}")
         where = f"axis {axis} of size {n} ({self.shape})"
-        return given._from_node(checked(name, given._node, low, n, where))
+        wide = given.cast(int32) if given.dtype == uint8 else given  # no mask is meant here
+        return given._from_node(checked(name, wide._node, low, n, where))
 
     def index_select(self, axis: int, index: TensorCore) -> Self:
         """The slices of an axis that a vector of integers names."""

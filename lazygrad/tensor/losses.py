@@ -185,8 +185,10 @@ class Losses(Resampling):
         label_smoothing: float = 0.0,
         reduction: str = "mean",
     ) -> Self:
-        """`cross_entropy` with class indices for targets."""
-        return self.cross_entropy(target, None, ignore_index, reduction, label_smoothing)
+        """`cross_entropy` with class indices (N, ...) for targets, of scores (N, ..., C): the
+        classes are the last axis, as in tinygrad."""
+        scores = self.movedim(-1, 1) if self.ndim > 2 else self
+        return scores.cross_entropy(target, None, ignore_index, reduction, label_smoothing)
 
     @rounded_once()
     def nll_loss(

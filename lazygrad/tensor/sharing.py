@@ -190,6 +190,7 @@ class Sharing:
 
     @property
     def shape(self) -> Shape:
+        """The size of each axis."""
         return self._node.shape
 
     def _nodes(self) -> list[Node]:

@@ -16,7 +16,10 @@ Function = Callable[..., Any]
 
 
 def stop_gradient(tree: Any) -> Any:
-    """The same values, as constants for derivatives."""
+    """The same values, as constants for derivatives.
+
+    (lazygrad.transforms.stop_gradient(Tensor([1.0], requires_grad=True)).requires_grad) == False
+    """
     return trees.mapped(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
 
 
@@ -102,6 +105,8 @@ def checkpoint(function: Function) -> Function:
     function reads besides its arguments too, as a layer's weights.
 
         y = checkpoint(layer)(x)
+
+    lazygrad.transforms.checkpoint(Tensor.relu)(Tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
     """
 
     @wraps(function)

@@ -54,6 +54,8 @@ def vjp(function: Function, *primals: Any, has_aux: bool = False) -> Any:
     each primal. With `has_aux` f returns (results, others), and others are returned last.
 
         y, pull = vjp(lambda x: x * x, Tensor([3.0]));  pull(Tensor([1.0]))[0].tolist() == [6.0]
+
+    lazygrad.transforms.vjp(lambda x: x * x, Tensor([3.0]))[1](Tensor([1.0]))[0].tolist() == [6.0]
     """
     inputs = [stand_in(x) for x in trees.tensors("vjp", primals)]
     made = _called(function, trees.filled(primals, iter(inputs)))
@@ -128,7 +130,10 @@ def grad_and_value(
 ) -> Function:
     """The function that gives (the gradient of f with respect to the arguments `argnums`, f's
     value), for a function of a single value. With `has_aux` f returns (value, others), and the
-    second is (value, others)."""
+    second is (value, others).
+
+    lazygrad.transforms.grad_and_value(lambda x: x * x)(Tensor(3.0))[0].item() == 6.0
+    """
 
     @wraps(function)
     def differentiated(*args: Any, **named: Any) -> Any:
@@ -152,7 +157,10 @@ def grad_and_value(
 def value_and_grad(
     function: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False
 ) -> Function:
-    """`grad_and_value` in the other order: (f's value, the gradient)."""
+    """`grad_and_value` in the other order: (f's value, the gradient).
+
+    lazygrad.transforms.value_and_grad(lambda x: x * x)(Tensor(3.0))[0].item() == 9.0
+    """
 
     @wraps(function)
     def differentiated(*args: Any, **named: Any) -> Any:
@@ -248,5 +256,8 @@ def jacfwd(function: Function, argnums: int | tuple[int, ...] = 0) -> Function:
 
 def hessian(function: Function, argnums: int = 0) -> Function:
     """The function that gives the second derivatives of f, of the result's shape and then the
-    argument's, twice."""
+    argument's, twice.
+
+    lazygrad.transforms.hessian(lambda x: x**3)(Tensor(2.0)).item() == 12.0
+    """
     return jacfwd(jacrev(function, argnums), argnums)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import pytest
 
 import lazygrad
 from lazygrad import Tensor, nn
+from lazygrad.graph.evaluate import evaluate
+from lazygrad.graph.ir import Node
+from lazygrad.runtime.buffer import DeviceBuffer
+from lazygrad.runtime.device import Device
 from lazygrad.utils import data
 
 MODULES = [nn, nn.functional, nn.init, nn.optim, nn.lr_scheduler, nn.utils, nn.utils.rnn, data]
@@ -51,6 +57,17 @@ EQUATIONS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _computed_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+    def realize(nodes: Sequence[Node], *_: object) -> list[DeviceBuffer]:
+        return [
+            DeviceBuffer.from_numpy(value, node.device or Device.DEFAULT)
+            for node, value in zip(nodes, evaluate(nodes), strict=True)
+        ]
+
+    monkeypatch.setattr(import_module("lazygrad.compile"), "realize", realize)
+
+
 def test_everything_public_is_told_of() -> None:
     assert len(PUBLIC) > 300
     assert [name for name, value in PUBLIC.items() if not inspect.getdoc(value)] == []
@@ -65,4 +82,4 @@ def test_equations_hold(name: str, line: str) -> None:
 
 
 def test_there_are_equations() -> None:
-    assert len(EQUATIONS) >= 30
+    assert len(EQUATIONS) >= 120

@@ -61,6 +61,7 @@ PLACES: dict[str, str | Function] = {
         index, weight, **named
     ),
     "polygamma": lambda x, n: x.polygamma(n),
+    "special.polygamma": lambda x, n: x.polygamma(n),
     "einsum": lambda tensors, formula: Tensor.einsum(formula, *tensors),
     "stack": lambda tensors, *args, **named: Tensor.stack(tensors, *args, **named),
 }

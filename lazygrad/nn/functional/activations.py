@@ -19,27 +19,42 @@ def _axis(x: Tensor, dim: int | None) -> int:
 
 
 def sigmoid(input: Tensor) -> Tensor:
-    """`Tensor.sigmoid`."""
+    """`Tensor.sigmoid`.
+
+    sigmoid(Tensor([0.0])).tolist() == [0.5]
+    """
     return input.sigmoid()
 
 
 def tanh(input: Tensor) -> Tensor:
-    """`Tensor.tanh`."""
+    """`Tensor.tanh`.
+
+    tanh(Tensor([0.0])).tolist() == [0.0]
+    """
     return input.tanh()
 
 
 def logsigmoid(input: Tensor) -> Tensor:
-    """`Tensor.logsigmoid`."""
+    """`Tensor.logsigmoid`.
+
+    logsigmoid(Tensor([100.0])).round().tolist() == [-0.0]
+    """
     return input.logsigmoid()
 
 
 def softsign(input: Tensor) -> Tensor:
-    """`Tensor.softsign`."""
+    """`Tensor.softsign`.
+
+    softsign(Tensor([-1.0, 3.0])).tolist() == [-0.5, 0.75]
+    """
     return input.softsign()
 
 
 def tanhshrink(input: Tensor) -> Tensor:
-    """`Tensor.tanhshrink`."""
+    """`Tensor.tanhshrink`.
+
+    tanhshrink(Tensor([0.0])).tolist() == [0.0]
+    """
     return input.tanhshrink()
 
 
@@ -52,89 +67,140 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """`Tensor.relu6`."""
+    """`Tensor.relu6`.
+
+    relu6(Tensor([-1.0, 2.0, 8.0])).tolist() == [0.0, 2.0, 6.0]
+    """
     return _given(input, input.relu6(), inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """`Tensor.selu`."""
+    """`Tensor.selu`.
+
+    selu(Tensor([0.0])).tolist() == [0.0]
+    """
     return _given(input, input.selu(), inplace)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """`Tensor.silu`."""
+    """`Tensor.silu`.
+
+    silu(Tensor([0.0])).tolist() == [0.0]
+    """
     return _given(input, input.silu(), inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """`Tensor.mish`."""
+    """`Tensor.mish`.
+
+    mish(Tensor([0.0])).tolist() == [0.0]
+    """
     return _given(input, input.mish(), inplace)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """`Tensor.hardsigmoid`."""
+    """`Tensor.hardsigmoid`.
+
+    hardsigmoid(Tensor([-4.0, 0.0, 4.0])).tolist() == [0.0, 0.5, 1.0]
+    """
     return _given(input, input.hardsigmoid(), inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """`Tensor.hardswish`."""
+    """`Tensor.hardswish`.
+
+    hardswish(Tensor([-4.0, 0.0, 4.0])).tolist() == [-0.0, 0.0, 4.0]
+    """
     return _given(input, input.hardswish(), inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """`Tensor.leaky_relu`."""
+    """`Tensor.leaky_relu`.
+
+    leaky_relu(Tensor([-100.0, 2.0]), 0.5).tolist() == [-50.0, 2.0]
+    """
     return _given(input, input.leaky_relu(negative_slope), inplace)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`Tensor.elu`."""
+    """`Tensor.elu`.
+
+    elu(Tensor([0.0, 2.0])).tolist() == [0.0, 2.0]
+    """
     return _given(input, input.elu(alpha), inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """`Tensor.celu`."""
+    """`Tensor.celu`.
+
+    celu(Tensor([0.0, 2.0])).tolist() == [0.0, 2.0]
+    """
     return _given(input, input.celu(alpha), inplace)
 
 
 def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
-    """`Tensor.hardtanh`."""
+    """`Tensor.hardtanh`.
+
+    hardtanh(Tensor([-3.0, 0.5, 3.0])).tolist() == [-1.0, 0.5, 1.0]
+    """
     return _given(input, input.hardtanh(min_val, max_val), inplace)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """`Tensor.threshold`."""
+    """`Tensor.threshold`.
+
+    threshold(Tensor([0.5, 2.0]), 1.0, -1.0).tolist() == [-1.0, 2.0]
+    """
     return _given(input, input.threshold(threshold, value), inplace)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """`Tensor.softplus`."""
+    """`Tensor.softplus`.
+
+    softplus(Tensor([100.0])).tolist() == [100.0]
+    """
     return input.softplus(beta, threshold)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """`Tensor.softshrink`."""
+    """`Tensor.softshrink`.
+
+    softshrink(Tensor([-2.0, 0.2, 2.0])).tolist() == [-1.5, 0.0, 1.5]
+    """
     return input.softshrink(lambd)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """`Tensor.hardshrink`."""
+    """`Tensor.hardshrink`.
+
+    hardshrink(Tensor([0.2, 2.0])).tolist() == [0.0, 2.0]
+    """
     return input.hardshrink(lambd)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """`Tensor.gelu`."""
+    """`Tensor.gelu`.
+
+    gelu(Tensor([0.0])).tolist() == [0.0]
+    """
     return input.gelu(approximate)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """`Tensor.prelu`."""
+    """`Tensor.prelu`.
+
+    prelu(Tensor([[-2.0, 2.0]]), Tensor([0.5])).tolist() == [[-1.0, 2.0]]
+    """
     return input.prelu(weight)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """`Tensor.glu`."""
+    """`Tensor.glu`.
+
+    glu(Tensor([4.0, 0.0])).tolist() == [2.0]
+    """
     return input.glu(dim)
 
 
@@ -151,14 +217,20 @@ def softmax(
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """`Tensor.log_softmax`; without `dim`, along axis 0 of one or three axes, else along axis 1."""
+    """`Tensor.log_softmax`; without `dim`, along axis 0 of one or three axes, else along axis 1.
+
+    log_softmax(Tensor([[5.0]]), 1).tolist() == [[0.0]]
+    """
     return input.log_softmax(_axis(input, dim), dtype)
 
 
 def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """`softmax` of -x."""
+    """`softmax` of -x.
+
+    softmin(Tensor([[1.0, 1.0]]), 1).tolist() == [[0.5, 0.5]]
+    """
     return (-input).softmax(_axis(input, dim), dtype)
 
 
@@ -170,7 +242,10 @@ def rrelu(
     inplace: bool = False,
 ) -> Tensor:
     """x where x >= 0, else x times a slope: in training drawn for each element, uniform in
-    [lower, upper), else (lower + upper) / 2 (Xu et al. 2015)."""
+    [lower, upper), else (lower + upper) / 2 (Xu et al. 2015).
+
+    rrelu(Tensor([-8.0, 2.0]), 0.5, 0.5).tolist() == [-4.0, 2.0]
+    """
     slope: Any = (lower + upper) / 2
     if training:
         slope = Tensor.uniform(*input.shape, low=lower, high=upper, dtype=input.dtype,
@@ -184,6 +259,8 @@ def gumbel_softmax(
     """A sample of the Gumbel-softmax distribution at temperature `tau` (Jang et al. 2017).
 
     `hard` gives the one-hot vector of the largest, with the gradient of the soft sample.
+
+    gumbel_softmax(Tensor([[100.0, 0.0]]), hard=True).tolist() == [[1.0, 0.0]]
     """
     noise = -Tensor.empty_like(logits.detach()).exponential_().log()
     soft = ((logits + noise) / tau).softmax(dim)
@@ -214,7 +291,10 @@ def dropout1d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
     """Whole channels of (batch, channels, length), or without batch, are
-    zeroed with probability p and the others scaled by 1 / (1 - p), if `training`."""
+    zeroed with probability p and the others scaled by 1 / (1 - p), if `training`.
+
+    dropout1d(Tensor([[[1.0, 2.0]]]), 0.0).tolist() == [[[1.0, 2.0]]]
+    """
     return _given(input, drop_channels(input, p, 1), inplace) if training else input
 
 
@@ -222,7 +302,10 @@ def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
     """Whole channels of (batch, channels, height, width), or without batch, are
-    zeroed with probability p and the others scaled by 1 / (1 - p), if `training`."""
+    zeroed with probability p and the others scaled by 1 / (1 - p), if `training`.
+
+    dropout2d(Tensor([[[[1.0]]]]), 0.0).tolist() == [[[[1.0]]]]
+    """
     return _given(input, drop_channels(input, p, 2), inplace) if training else input
 
 
@@ -230,7 +313,10 @@ def dropout3d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
     """Whole channels of (batch, channels, depth, height, width), or without batch, are
-    zeroed with probability p and the others scaled by 1 / (1 - p), if `training`."""
+    zeroed with probability p and the others scaled by 1 / (1 - p), if `training`.
+
+    dropout3d(Tensor.ones(1, 1, 1, 1, 1), 0.0).tolist() == [[[[[1.0]]]]]
+    """
     return _given(input, drop_channels(input, p, 3), inplace) if training else input
 
 
@@ -253,7 +339,10 @@ def _alpha_dropped(x: Tensor, p: float, shape: tuple[int, ...]) -> Tensor:
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
-    """Dropout that keeps the mean 0 and variance 1 of `selu`'s results (Klambauer et al. 2017)."""
+    """Dropout that keeps the mean 0 and variance 1 of `selu`'s results (Klambauer et al. 2017).
+
+    alpha_dropout(Tensor([1.0, 2.0]), 0.0).tolist() == [1.0, 2.0]
+    """
     if not training or p == 0:
         return input
     return _given(input, _alpha_dropped(input, p, input.shape), inplace)
@@ -262,7 +351,10 @@ def alpha_dropout(
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
-    """`alpha_dropout` of whole channels (axis 1)."""
+    """`alpha_dropout` of whole channels (axis 1).
+
+    feature_alpha_dropout(Tensor([[[1.0]]]), 0.0).tolist() == [[[1.0]]]
+    """
     if not training or p == 0:
         return input
     shape = (*input.shape[:2], *(1,) * (input.ndim - 2))

@@ -30,7 +30,10 @@ def conv1d(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
-    """`Tensor.conv1d`; an input without a batch gives a result without."""
+    """`Tensor.conv1d`; an input without a batch gives a result without.
+
+    conv1d(Tensor([[[1.0, 2.0, 3.0]]]), Tensor([[[1.0, 1.0]]])).tolist() == [[[3.0, 5.0]]]
+    """
     x, is_single = _batched("conv1d", input, 1)
     made = x.conv1d(weight, bias, stride, padding, dilation, groups)
     return made.squeeze(0) if is_single else made
@@ -45,7 +48,10 @@ def conv2d(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
-    """`Tensor.conv2d`; an input without a batch gives a result without."""
+    """`Tensor.conv2d`; an input without a batch gives a result without.
+
+    conv2d(Tensor.ones(1, 1, 3, 3), Tensor.ones(1, 1, 3, 3)).tolist() == [[[[9.0]]]]
+    """
     x, is_single = _batched("conv2d", input, 2)
     made = x.conv2d(weight, bias, stride, padding, dilation, groups)
     return made.squeeze(0) if is_single else made
@@ -60,7 +66,10 @@ def conv3d(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Tensor:
-    """`Tensor.conv3d`; an input without a batch gives a result without."""
+    """`Tensor.conv3d`; an input without a batch gives a result without.
+
+    conv3d(Tensor.ones(1, 1, 2, 2, 2), Tensor.ones(1, 1, 2, 2, 2)).tolist() == [[[[[8.0]]]]]
+    """
     x, is_single = _batched("conv3d", input, 3)
     made = x.conv3d(weight, bias, stride, padding, dilation, groups)
     return made.squeeze(0) if is_single else made
@@ -76,7 +85,10 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Sizes = 1,
 ) -> Tensor:
-    """`Tensor.conv_transpose1d`; an input without a batch gives a result without."""
+    """`Tensor.conv_transpose1d`; an input without a batch gives a result without.
+
+    conv_transpose1d(Tensor([[[1.0, 2.0]]]), Tensor([[[1.0, 1.0]]])).tolist() == [[[1.0, 3.0, 2.0]]]
+    """
     x, is_single = _batched("conv_transpose1d", input, 1)
     made = x.conv_transpose1d(weight, bias, stride, padding, output_padding, groups, dilation)
     return made.squeeze(0) if is_single else made
@@ -92,7 +104,10 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Sizes = 1,
 ) -> Tensor:
-    """`Tensor.conv_transpose2d`; an input without a batch gives a result without."""
+    """`Tensor.conv_transpose2d`; an input without a batch gives a result without.
+
+    conv_transpose2d(Tensor.ones(1, 1, 2, 2), Tensor.ones(1, 1, 2, 2)).shape == (1, 1, 3, 3)
+    """
     x, is_single = _batched("conv_transpose2d", input, 2)
     made = x.conv_transpose2d(weight, bias, stride, padding, output_padding, groups, dilation)
     return made.squeeze(0) if is_single else made

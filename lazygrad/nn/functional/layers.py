@@ -22,7 +22,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """y_o = sum over i, j of x1_i * weight_oij * x2_j + bias_o, over the last axes."""
+    """y_o = sum over i, j of x1_i * weight_oij * x2_j + bias_o, over the last axes.
+
+    bilinear(Tensor([[2.0]]), Tensor([[3.0]]), Tensor([[[1.0]]])).tolist() == [[6.0]]
+    """
     if input1.shape[:-1] != input2.shape[:-1]:
         raise ShapeError(f"bilinear: inputs {input1.shape} and {input2.shape} differ before the "
                          "last axis")  # fmt: skip
@@ -51,6 +54,8 @@ def embedding(
     No gradient goes to the row `padding_idx`. With `max_norm`, rows that are read are scaled down,
     in `weight`, to that norm at most. With `scale_grad_by_freq`, the gradient of a row is divided
     by how often it is read.
+
+    embedding(Tensor([1, 0]), Tensor([[1.0, 2.0], [3.0, 4.0]])).tolist() == [[3.0, 4.0], [1.0, 2.0]]
     """
     if weight.ndim != 2:
         raise ShapeError(f"embedding: the weight has shape (rows, size), not {weight.shape}")
@@ -101,6 +106,8 @@ def embedding_bag(
 
     With `offsets`, the input is of one axis, and bag i goes from offsets[i] to offsets[i + 1]. Rows
     of `padding_idx` count for nothing; an empty bag is 0.
+
+    embedding_bag(Tensor([[0, 1]]), Tensor([[1.0, 2.0], [3.0, 4.0]])).tolist() == [[2.0, 3.0]]
     """
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
@@ -169,6 +176,8 @@ def batch_norm(
 
     In training the batch's own statistics serve, and the running ones, if given, move towards them
     by `momentum`, with the unbiased variance; else the running ones serve.
+
+    batch_norm(Tensor([[1.0], [1.0]]), Tensor([1.0]), Tensor([4.0])).tolist() == [[0.0], [0.0]]
     """
     x = input
     if not training:
@@ -204,7 +213,10 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """`Tensor.layer_norm`: the last axes brought to mean 0 and variance 1, scaled and shifted."""
+    """`Tensor.layer_norm`: the last axes brought to mean 0 and variance 1, scaled and shifted.
+
+    layer_norm(Tensor([[1.0, 1.0]]), (2,)).tolist() == [[0.0, 0.0]]
+    """
     return input.layer_norm(normalized_shape, weight, bias, eps)
 
 
@@ -214,7 +226,10 @@ def rms_norm(
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """The last axes, of `normalized_shape`, over their root mean square, then scaled."""
+    """The last axes, of `normalized_shape`, over their root mean square, then scaled.
+
+    rms_norm(Tensor([[0.0, 0.0]]), (2,)).tolist() == [[0.0, 0.0]]
+    """
     return input.rms_norm(normalized_shape, weight, eps)
 
 
@@ -227,7 +242,10 @@ def group_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """The channels (axis 1) in groups, each sample's group brought to mean 0 and variance 1, then
-    scaled and shifted a channel."""
+    scaled and shifted a channel.
+
+    group_norm(Tensor([[[1.0, 1.0]]]), 1).tolist() == [[[0.0, 0.0]]]
+    """
     x = input
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(f"group_norm: {num_groups} groups do not divide input {x.shape}")
@@ -249,7 +267,10 @@ def instance_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Each sample's channel brought to mean 0 and variance 1; or, without `use_input_stats`, by the
-    running statistics. With it, running statistics that are given move by `momentum`."""
+    running statistics. With it, running statistics that are given move by `momentum`.
+
+    instance_norm(Tensor([[[1.0, 1.0]]])).tolist() == [[[0.0, 0.0]]]
+    """
     x = input
     if not use_input_stats:
         return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
@@ -270,7 +291,10 @@ def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
     """x / (k + alpha * mean of the squares in `size` channels around)**beta (Krizhevsky et al.
-    2012). The mean counts channels that are not there as 0."""
+    2012). The mean counts channels that are not there as 0.
+
+    local_response_norm(Tensor([[[0.0]]]), 2).tolist() == [[[0.0]]]
+    """
     if input.ndim < 3:
         raise ValueError(
             f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
@@ -286,12 +310,18 @@ def local_response_norm(
 def normalize(
     input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
 ) -> Tensor:
-    """`Tensor.normalize`: x over its p-norm along an axis, or over `eps` if that is larger."""
+    """`Tensor.normalize`: x over its p-norm along an axis, or over `eps` if that is larger.
+
+    normalize(Tensor([[0.0, 2.0]])).tolist() == [[0.0, 1.0]]
+    """
     return input.normalize(p, dim, eps)
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """`Tensor.cosine_similarity`: the cosine of the angle of vectors along an axis."""
+    """`Tensor.cosine_similarity`: the cosine of the angle of vectors along an axis.
+
+    cosine_similarity(Tensor([[1.0, 0.0]]), Tensor([[0.0, 1.0]])).tolist() == [0.0]
+    """
     return x1.cosine_similarity(x2, dim, eps)
 
 
@@ -306,7 +336,10 @@ def pairwise_distance(
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
-    """The p-norm distance of every pair of rows: (n, m) -> (n * (n - 1) / 2)."""
+    """The p-norm distance of every pair of rows: (n, m) -> (n * (n - 1) / 2).
+
+    pdist(Tensor([[0.0, 0.0], [3.0, 4.0]])).tolist() == [5.0]
+    """
     if input.ndim != 2:
         raise ShapeError(f"pdist: input {input.shape} should have 2 axes")
     first, second = np.triu_indices(input.shape[0], 1)
@@ -326,6 +359,8 @@ def scaled_dot_product_attention(
     """`Tensor.scaled_dot_product_attention`: softmax(query @ key.mT * scale + mask) @ value.
 
     Dropout is done whatever the mode is, as in PyTorch: give a `dropout_p` of 0 in evaluation.
+
+    scaled_dot_product_attention(*[Tensor.ones(1, 2, 4)] * 3).shape == (1, 2, 4)
     """
     with module_mode(True):
         return query.scaled_dot_product_attention(

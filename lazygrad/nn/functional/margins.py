@@ -36,7 +36,10 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """x where the target is 1, max(0, margin - x) where it is -1."""
+    """x where the target is 1, max(0, margin - x) where it is -1.
+
+    hinge_embedding_loss(Tensor([0.5]), Tensor([-1.0])).item() == 0.5
+    """
     far = (margin - input).clamp(min=0)
     loss = target.eq(-1).where(far, 0) + target.eq(1).where(input, 0)
     return _reduced("hinge_embedding_loss", loss, reduction, size_average, reduce)
@@ -51,7 +54,10 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """max(0, -target * (x1 - x2) + margin): x1 should be the larger where the target is 1."""
+    """max(0, -target * (x1 - x2) + margin): x1 should be the larger where the target is 1.
+
+    margin_ranking_loss(Tensor([1.0]), Tensor([3.0]), Tensor([1.0])).item() == 2.0
+    """
     if not input1.ndim == input2.ndim == target.ndim:
         raise RuntimeError(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
@@ -70,7 +76,10 @@ def cosine_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1."""
+    """1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1.
+
+    cosine_embedding_loss(Tensor([[1.0, 0.0]]), Tensor([[0.0, 1.0]]), Tensor([1])).item() == 1.0
+    """
     tiny = 1e-12
     dot = (input1 * input2).sum(-1)
     size = ((input1.square().sum(-1) + tiny) * (input2.square().sum(-1) + tiny)).sqrt()
@@ -90,10 +99,13 @@ def multi_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """sum over the other classes i of max(0, margin - x_target + x_i)**p, over their number."""
+    """sum over the other classes i of max(0, margin - x_target + x_i)**p, over their number.
+
+    multi_margin_loss(Tensor([[1.0, 1.0]]), Tensor([0])).item() == 0.5
+    """
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
-    x = input.unsqueeze(0) if input.ndim == 1 else input
+    x = input.reshape(1, -1) if input.ndim < 2 else input
     t = target.reshape(-1)
     if x.ndim != 2 or t.shape[0] != x.shape[0]:
         raise ShapeError(f"multi_margin_loss: input {input.shape} and target {target.shape}")
@@ -106,7 +118,7 @@ def multi_margin_loss(
     if weight is not None:
         gap = gap * weight[t].unsqueeze(1)
     loss = hit.where(0, gap).sum(1) / x.shape[1]
-    if input.ndim == 1:
+    if input.ndim < 2:
         loss = loss.squeeze(0)
     return _reduced("multi_margin_loss", loss, reduction, size_average, reduce)
 
@@ -119,11 +131,14 @@ def multilabel_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """sum over the target's classes j and the others i of max(0, 1 - x_j + x_i), over the number
-    of classes. A row of the target has class indices, and ends at the first -1."""
-    if input.shape != target.shape or not 1 <= input.ndim <= 2 or not input.shape[-1]:
+    of classes. A row of the target has class indices, and ends at the first -1.
+
+    multilabel_margin_loss(Tensor([[1.0, 1.0]]), Tensor([[0, -1]])).item() == 0.5
+    """
+    if input.shape != target.shape or input.ndim > 2 or 0 in input.shape[-1:]:
         raise ShapeError(f"multilabel_margin_loss: input {input.shape} and target {target.shape}")
-    x = input.unsqueeze(0) if input.ndim == 1 else input
-    t = target.unsqueeze(0) if input.ndim == 1 else target
+    x = input.reshape(1, -1) if input.ndim < 2 else input
+    t = target.reshape(1, -1) if input.ndim < 2 else target
     counts = t.eq(-1).cast("int32").cumsum(1).eq(0)  # before the first -1
     classes = Tensor._positions(x.shape[1])
     hits = t.unsqueeze(2).eq(classes) & counts.unsqueeze(2)  # (batch, place, class)
@@ -132,7 +147,7 @@ def multilabel_margin_loss(
     gap = (1 - wanted.unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)
     used = counts.unsqueeze(2) & is_target.logical_not().unsqueeze(1)
     loss = used.where(gap, 0).sum((1, 2)) / x.shape[1]
-    if input.ndim == 1:
+    if input.ndim < 2:
         loss = loss.squeeze(0)
     return _reduced("multilabel_margin_loss", loss, reduction, size_average, reduce)
 
@@ -167,6 +182,8 @@ def triplet_margin_loss(
     """max(0, |anchor - positive| - |anchor - negative| + margin) (Balntas et al. 2016).
 
     Distances are p-norms along the last axis; `swap` takes |positive - negative| where it is less.
+
+    triplet_margin_loss(*[Tensor([[1.0, 2.0]])] * 3).item() == 1.0
     """
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")

@@ -31,7 +31,10 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest elements of windows; with `return_indices` also their places, as int64."""
+    """The largest elements of windows; with `return_indices` also their places, as int64.
+
+    max_pool1d(Tensor([[[1.0, 3.0, 5.0, 7.0]]]), 2).tolist() == [[[3.0, 7.0]]]
+    """
     options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     return max_pool("max_pool1d", 1, input, *options)
 
@@ -45,7 +48,10 @@ def max_pool1d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """`max_pool1d` with indices."""
+    """`max_pool1d` with indices.
+
+    max_pool1d_with_indices(Tensor([[[1.0, 3.0]]]), 2)[1].tolist() == [[[1]]]
+    """
     options = (kernel_size, stride, padding, dilation, ceil_mode, True)
     return max_pool("max_pool1d", 1, input, *options)  # type: ignore[no-any-return]
 
@@ -58,7 +64,10 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """The means of windows."""
+    """The means of windows.
+
+    avg_pool1d(Tensor([[[1.0, 3.0, 5.0, 7.0]]]), 2).tolist() == [[[2.0, 6.0]]]
+    """
     return input.avg_pool1d(
         kernel_size, given_stride(stride), padding, ceil_mode, count_include_pad
     )
@@ -73,7 +82,10 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest elements of windows; with `return_indices` also their places, as int64."""
+    """The largest elements of windows; with `return_indices` also their places, as int64.
+
+    max_pool2d(Tensor([[[[1.0, 2.0], [3.0, 6.0]]]]), 2).tolist() == [[[[6.0]]]]
+    """
     options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     return max_pool("max_pool2d", 2, input, *options)
 
@@ -87,7 +99,10 @@ def max_pool2d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """`max_pool2d` with indices."""
+    """`max_pool2d` with indices.
+
+    max_pool2d_with_indices(Tensor([[[[1.0, 2.0], [3.0, 6.0]]]]), 2)[1].tolist() == [[[[3]]]]
+    """
     options = (kernel_size, stride, padding, dilation, ceil_mode, True)
     return max_pool("max_pool2d", 2, input, *options)  # type: ignore[no-any-return]
 
@@ -101,7 +116,10 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """The means of windows, or their sums over `divisor_override`."""
+    """The means of windows, or their sums over `divisor_override`.
+
+    avg_pool2d(Tensor([[[[1.0, 2.0], [3.0, 6.0]]]]), 2).tolist() == [[[[3.0]]]]
+    """
     if divisor_override is None:
         return input.avg_pool2d(
             kernel_size, given_stride(stride), padding, ceil_mode, count_include_pad
@@ -121,7 +139,10 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest elements of windows; with `return_indices` also their places, as int64."""
+    """The largest elements of windows; with `return_indices` also their places, as int64.
+
+    max_pool3d(Tensor.ones(1, 1, 2, 2, 2), 2).tolist() == [[[[[1.0]]]]]
+    """
     options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     return max_pool("max_pool3d", 3, input, *options)
 
@@ -149,7 +170,10 @@ def avg_pool3d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """The means of windows, or their sums over `divisor_override`."""
+    """The means of windows, or their sums over `divisor_override`.
+
+    avg_pool3d(Tensor.ones(1, 1, 2, 2, 2), 2).tolist() == [[[[[1.0]]]]]
+    """
     if divisor_override is None:
         return input.avg_pool3d(
             kernel_size, given_stride(stride), padding, ceil_mode, count_include_pad
@@ -161,20 +185,29 @@ def avg_pool3d(
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: int) -> Tensor:
-    """`Tensor.adaptive_avg_pool1d`: the means of `output_size` parts of each spatial axis."""
+    """`Tensor.adaptive_avg_pool1d`: the means of `output_size` parts of each spatial axis.
+
+    adaptive_avg_pool1d(Tensor([[[1.0, 3.0]]]), 1).tolist() == [[[2.0]]]
+    """
     return input._adaptive("mean", 1, output_size)
 
 
 def adaptive_max_pool1d(input: Tensor, output_size: int, return_indices: bool = False) -> Any:
     """The largest elements of `output_size` parts of each spatial axis; with `return_indices` also
-    their places, as int64, in the flattened spatial axes."""
+    their places, as int64, in the flattened spatial axes.
+
+    adaptive_max_pool1d(Tensor([[[1.0, 3.0]]]), 1).tolist() == [[[3.0]]]
+    """
     return adaptive_max_pool(1, input, output_size, return_indices)
 
 
 def adaptive_max_pool1d_with_indices(
     input: Tensor, output_size: int, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """`adaptive_max_pool1d` with indices."""
+    """`adaptive_max_pool1d` with indices.
+
+    adaptive_max_pool1d_with_indices(Tensor([[[1.0, 3.0]]]), 1)[1].tolist() == [[[1]]]
+    """
     return adaptive_max_pool(1, input, output_size, True)  # type: ignore[no-any-return]
 
 
@@ -185,7 +218,10 @@ def lp_pool1d(
     stride: Sizes | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """(sum of x**norm_type)**(1 / norm_type) of windows."""
+    """(sum of x**norm_type)**(1 / norm_type) of windows.
+
+    lp_pool1d(Tensor([[[3.0, 4.0]]]), 2, 2).tolist() == [[[5.0]]]
+    """
     return lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -197,26 +233,38 @@ def max_unpool1d(
     padding: Sizes = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
-    """The inverse of `max_pool1d`, with its indices: 0 but for the largest elements."""
+    """The inverse of `max_pool1d`, with its indices: 0 but for the largest elements.
+
+    max_unpool1d(Tensor([[[3.0]]]), Tensor([[[1]]]), 2).tolist() == [[[0.0, 3.0]]]
+    """
     options = (kernel_size, stride, padding, output_size)
     return max_unpool("max_unpool1d", 1, input, indices, *options)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Output) -> Tensor:
-    """`Tensor.adaptive_avg_pool2d`: the means of `output_size` parts of each spatial axis."""
+    """`Tensor.adaptive_avg_pool2d`: the means of `output_size` parts of each spatial axis.
+
+    adaptive_avg_pool2d(Tensor.ones(1, 2, 4, 4), 2).shape == (1, 2, 2, 2)
+    """
     return input._adaptive("mean", 2, output_size)
 
 
 def adaptive_max_pool2d(input: Tensor, output_size: Output, return_indices: bool = False) -> Any:
     """The largest elements of `output_size` parts of each spatial axis; with `return_indices` also
-    their places, as int64, in the flattened spatial axes."""
+    their places, as int64, in the flattened spatial axes.
+
+    adaptive_max_pool2d(Tensor.ones(1, 2, 4, 4), 2).shape == (1, 2, 2, 2)
+    """
     return adaptive_max_pool(2, input, output_size, return_indices)
 
 
 def adaptive_max_pool2d_with_indices(
     input: Tensor, output_size: Output, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """`adaptive_max_pool2d` with indices."""
+    """`adaptive_max_pool2d` with indices.
+
+    adaptive_max_pool2d_with_indices(Tensor.ones(1, 1, 2, 2), 1)[1].tolist() == [[[[0]]]]
+    """
     return adaptive_max_pool(2, input, output_size, True)  # type: ignore[no-any-return]
 
 
@@ -227,7 +275,10 @@ def lp_pool2d(
     stride: Sizes | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """(sum of x**norm_type)**(1 / norm_type) of windows."""
+    """(sum of x**norm_type)**(1 / norm_type) of windows.
+
+    lp_pool2d(Tensor([[[[3.0, 4.0]]]]), 2, (1, 2)).tolist() == [[[[5.0]]]]
+    """
     return lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -239,19 +290,28 @@ def max_unpool2d(
     padding: Sizes = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
-    """The inverse of `max_pool2d`, with its indices: 0 but for the largest elements."""
+    """The inverse of `max_pool2d`, with its indices: 0 but for the largest elements.
+
+    max_unpool2d(Tensor([[[[3.0]]]]), Tensor([[[[3]]]]), 2).tolist() == [[[[0.0, 0.0], [0.0, 3.0]]]]
+    """
     options = (kernel_size, stride, padding, output_size)
     return max_unpool("max_unpool2d", 2, input, indices, *options)
 
 
 def adaptive_avg_pool3d(input: Tensor, output_size: Output) -> Tensor:
-    """`Tensor.adaptive_avg_pool3d`: the means of `output_size` parts of each spatial axis."""
+    """`Tensor.adaptive_avg_pool3d`: the means of `output_size` parts of each spatial axis.
+
+    adaptive_avg_pool3d(Tensor.ones(1, 2, 4, 4, 4), 2).shape == (1, 2, 2, 2, 2)
+    """
     return input._adaptive("mean", 3, output_size)
 
 
 def adaptive_max_pool3d(input: Tensor, output_size: Output, return_indices: bool = False) -> Any:
     """The largest elements of `output_size` parts of each spatial axis; with `return_indices` also
-    their places, as int64, in the flattened spatial axes."""
+    their places, as int64, in the flattened spatial axes.
+
+    adaptive_max_pool3d(Tensor.ones(1, 2, 4, 4, 4), 2).shape == (1, 2, 2, 2, 2)
+    """
     return adaptive_max_pool(3, input, output_size, return_indices)
 
 
@@ -269,7 +329,10 @@ def lp_pool3d(
     stride: Sizes | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """(sum of x**norm_type)**(1 / norm_type) of windows."""
+    """(sum of x**norm_type)**(1 / norm_type) of windows.
+
+    lp_pool3d(Tensor([[[[[3.0, 4.0]]]]]), 2, (1, 1, 2)).tolist() == [[[[[5.0]]]]]
+    """
     return lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -281,7 +344,10 @@ def max_unpool3d(
     padding: Sizes = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
-    """The inverse of `max_pool3d`, with its indices: 0 but for the largest elements."""
+    """The inverse of `max_pool3d`, with its indices: 0 but for the largest elements.
+
+    max_unpool3d(Tensor([[[[[3.0]]]]]), Tensor([[[[[7]]]]]), 2).sum().item() == 3.0
+    """
     options = (kernel_size, stride, padding, output_size)
     return max_unpool("max_unpool3d", 3, input, indices, *options)
 
@@ -294,7 +360,10 @@ def fractional_max_pool2d(
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:
-    """The largest elements of windows that begin at pseudo-random places (Graham 2014)."""
+    """The largest elements of windows that begin at pseudo-random places (Graham 2014).
+
+    fractional_max_pool2d(Tensor.ones(1, 1, 4, 4), 2, output_size=2).shape == (1, 1, 2, 2)
+    """
     options = (kernel_size, output_size, output_ratio, return_indices, _random_samples)
     return fractional_max_pool("fractional_max_pool2d", 2, input, *options)
 
@@ -321,7 +390,10 @@ def fractional_max_pool3d(
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:
-    """The largest elements of windows that begin at pseudo-random places (Graham 2014)."""
+    """The largest elements of windows that begin at pseudo-random places (Graham 2014).
+
+    fractional_max_pool3d(Tensor.ones(1, 1, 4, 4, 4), 2, output_size=2).shape == (1, 1, 2, 2, 2)
+    """
     options = (kernel_size, output_size, output_ratio, return_indices, _random_samples)
     return fractional_max_pool("fractional_max_pool3d", 3, input, *options)
 

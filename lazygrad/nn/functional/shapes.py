@@ -31,7 +31,10 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Tensor:
-    """`Tensor.interpolate`: the spatial axes of (batch, channels, ...) at another size."""
+    """`Tensor.interpolate`: the spatial axes of (batch, channels, ...) at another size.
+
+    interpolate(Tensor([[[1.0, 2.0]]]), scale_factor=2).tolist() == [[[1.0, 1.0, 2.0, 2.0]]]
+    """
     if antialias:
         raise NotImplementedError("interpolate: antialias is not supported")
     if align_corners is not None and mode in ("nearest", "nearest-exact", "area"):
@@ -54,7 +57,10 @@ def upsample(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """`interpolate`, by its old name."""
+    """`interpolate`, by its old name.
+
+    upsample(Tensor([[[1.0, 2.0]]]), scale_factor=2).tolist() == [[[1.0, 1.0, 2.0, 2.0]]]
+    """
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
@@ -75,7 +81,10 @@ def upsample_bilinear(
 def unfold(
     input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Tensor:
-    """Every window of the last two axes as a column: (N, C, H, W) -> (N, C * KH * KW, windows)."""
+    """Every window of the last two axes as a column: (N, C, H, W) -> (N, C * KH * KW, windows).
+
+    unfold(Tensor.ones(1, 1, 3, 3), (2, 2)).shape == (1, 4, 4)
+    """
     if input.ndim not in (3, 4):
         raise ShapeError(f"unfold: input {input.shape} should be (C, H, W) or (N, C, H, W)")
     x = input.unsqueeze(0) if input.ndim == 3 else input
@@ -101,6 +110,8 @@ def fold(
     """Columns of windows added into an image: (N, C * KH * KW, windows) -> (N, C, H, W).
 
     What `unfold` takes apart is put together, and where windows overlap they are summed.
+
+    fold(Tensor.ones(1, 4, 1), (2, 2), (2, 2)).shape == (1, 1, 2, 2)
     """
     if input.ndim not in (2, 3):
         raise ShapeError(f"fold: input {input.shape} should be (C * KH * KW, L), or with a batch")
@@ -145,12 +156,18 @@ def _windows(
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """`Tensor.pixel_shuffle`: channels become pixels."""
+    """`Tensor.pixel_shuffle`: channels become pixels.
+
+    pixel_shuffle(Tensor.ones(1, 4, 2, 2), 2).shape == (1, 1, 4, 4)
+    """
     return input.pixel_shuffle(upscale_factor)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """`Tensor.pixel_unshuffle`: pixels become channels."""
+    """`Tensor.pixel_unshuffle`: pixels become channels.
+
+    pixel_unshuffle(Tensor.ones(1, 1, 4, 4), 2).shape == (1, 4, 2, 2)
+    """
     return input.pixel_unshuffle(downscale_factor)
 
 
@@ -177,6 +194,8 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
 
     theta (N, 2, 3) and size (N, C, H, W) -> (N, H, W, 2); or (N, 3, 4) and (N, C, D, H, W) ->
     (N, D, H, W, 3). Coordinates are x, y(, z), from -1 to 1.
+
+    affine_grid(Tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]), (1, 1, 4, 4)).shape == (1, 4, 4, 2)
     """
     spatial = len(size) - 2
     if spatial not in (2, 3) or theta.shape[1:] != (spatial, spatial + 1):
@@ -205,6 +224,8 @@ def grid_sample(
 
     Places are x, y(, z), from -1 to 1. Between pixels, `mode` "bilinear", "nearest" or (without
     depth) "bicubic"; outside, `padding_mode` "zeros", "border" or "reflection".
+
+    grid_sample(Tensor.ones(1, 1, 2, 2), Tensor.zeros(1, 1, 1, 2)).tolist() == [[[[1.0]]]]
     """
     spatial = input.ndim - 2
     if mode not in ("bilinear", "nearest", "bicubic"):
