@@ -316,6 +316,8 @@ class TensorCore(Sharing, metaclass=HasMode):
     ) -> Self:
         """On another device (a name), or in another dtype, or both: `x.to("GPU", float16)`. With
         `copy` never this tensor itself; `non_blocking` says nothing here, where all is lazy."""
+        if isinstance(dtype, bool):  # `to(dtype, non_blocking, copy)`
+            dtype, non_blocking, copy = None, dtype, non_blocking or copy
         moved = self.clone() if copy else self
         if isinstance(target, TensorCore):
             target, dtype = target.device, target.dtype

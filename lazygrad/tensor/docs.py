@@ -428,5 +428,7 @@ def add_examples(cls: type) -> None:
     for name, condition in examples().items():
         method: Any = getattr(cls, name)
         told = getattr(method, "__func__", method)
-        if told.__doc__ is not None and condition not in told.__doc__:
-            told.__doc__ = f"{cleandoc(told.__doc__)}\n\n{condition}"
+        text = told.__doc__
+        if text is not None and condition not in text:
+            text = cleandoc(text) if "\n" in text else text
+            told.__doc__ = f"{text}\n\n{condition}"

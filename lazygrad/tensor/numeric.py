@@ -222,6 +222,17 @@ class Numeric(Special):
         size = found.diagonal().sqrt()
         return (found / size.unsqueeze(1) / size).clamp(-1, 1)
 
+    def quantile(
+        self, q: Any, axis: int | None = None, keepdim: bool = False, interpolation: str = "linear"
+    ) -> Self:
+        if not (isinstance(q, TensorCore) and q._requires_grad):
+            return super().quantile(q, axis, keepdim, interpolation)
+        made = self.nanquantile(q, axis, keepdim, interpolation)  # which has a gradient for q
+        has_nan = self.isnan().any() if axis is None else self.isnan().any(axis, keepdim)
+        return has_nan.where(math.nan, made)
+
+    quantile.__doc__ = Special.quantile.__doc__
+
     def nanquantile(
         self, q: Any, axis: int | None = None, keepdim: bool = False, interpolation: str = "linear"
     ) -> Self:

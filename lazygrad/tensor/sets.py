@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..dtypes import int32, int64
+from ..dtypes import float64, int32, int64
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph.ir import Const
 from .arguments import normalized_axis
@@ -75,8 +75,8 @@ class Sets(Gathering):
 
     def bincount(self, weights: TensorCore | None = None, minlength: int = 0) -> Self:
         """How often each of 0 to the largest value occurs in a vector of integers, as int64; with
-        weights the sum of the weights of each. Realizes this tensor, as the length depends on it.
-        """
+        weights the sum of the weights of each, as float64 unless they are floats. Realizes this
+        tensor, as the length depends on it."""
         if not self.dtype.is_int or self.ndim != 1:
             raise DTypeError(f"bincount: needs a vector of integers, not {self.dtype}{self.shape}")
         values = self.numpy()
@@ -87,6 +87,8 @@ class Sets(Gathering):
             raise ShapeError(f"bincount: weights {weights.shape} for {self.shape}")
         ones = self.ones_like(int64)
         shares = ones if weights is None else self._as_tensor("bincount", weights)
+        if weights is not None and not shares.dtype.is_float:
+            shares = shares.cast(float64)
         zeros = self._from_node(Const(0, shares.dtype, (size,)))
         return zeros.scatter_add(0, self.cast(int64), shares)
 

@@ -62,6 +62,11 @@ PLACES: dict[str, str | Function] = {
     ),
     "polygamma": lambda x, n: x.polygamma(n),
     "special.polygamma": lambda x, n: x.polygamma(n),
+    "nn.functional.embedding_bag": lambda weight, index, **named: (
+        lazygrad.nn.functional.embedding_bag(index, weight, **named)
+    ),
+    "linalg.pinv.singular": lambda a, b: lazygrad.linalg.pinv(a @ b.mT),
+    "zero_": lambda x: x.clone().zero_(),
     "einsum": lambda tensors, formula: Tensor.einsum(formula, *tensors),
     "stack": lambda tensors, *args, **named: Tensor.stack(tensors, *args, **named),
 }

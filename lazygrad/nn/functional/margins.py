@@ -36,12 +36,12 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """x where the target is 1, max(0, margin - x) where it is -1.
+    """x where the target is 1, max(0, margin - x) where it is -1, and the sum of both elsewhere.
 
     hinge_embedding_loss(Tensor([0.5]), Tensor([-1.0])).item() == 0.5
     """
     far = (margin - input).clamp(min=0)
-    loss = target.eq(-1).where(far, 0) + target.eq(1).where(input, 0)
+    loss = target.eq(1).where(0, far) + target.eq(-1).where(0, input)
     return _reduced("hinge_embedding_loss", loss, reduction, size_average, reduce)
 
 
