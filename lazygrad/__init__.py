@@ -74,7 +74,7 @@ from .runtime.timings import kernel_table
 from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from . import autograd, cuda, func, linalg, nn, transforms, utils
+    from . import amp, autograd, cuda, func, linalg, nn, optim, transforms, utils
     from .functions import special
     from .helpers import GlobalCounters
     from .linalg import (
@@ -87,7 +87,6 @@ if TYPE_CHECKING:
         slogdet,
         vander,
     )
-    from .nn import amp, optim
     from .nn.amp import GradScaler, autocast
     from .serialization import load, save
     from .transforms import vmap
@@ -164,15 +163,15 @@ __all__ += functions.__all__
 
 
 _MODULES = {
-    **{name: f".{name}" for name in ("autograd", "compile", "cuda", "engine", "func", "helpers",
-                                     "linalg", "nn", "transforms", "utils")},
-    "special": ".functions.special", "optim": ".nn.optim", "amp": ".nn.amp", "mps": ".cuda",
-    "xpu": ".cuda",
+    **{name: f".{name}" for name in ("amp", "autograd", "backends", "compile", "cuda", "engine",
+                                     "func", "helpers", "linalg", "nn", "optim", "transforms",
+                                     "utils")},
+    "special": ".functions.special", "mps": ".cuda", "xpu": ".cuda",
 }  # fmt: skip
 """What is imported when it is first used: some by the name that PyTorch has for it."""
 _ELSEWHERE = {
-    "save": ".serialization", "load": ".serialization", "autocast": ".nn.amp",
-    "GlobalCounters": ".helpers", "GradScaler": ".nn.amp", "vmap": ".transforms",
+    "save": ".serialization", "load": ".serialization", "autocast": ".amp",
+    "GlobalCounters": ".helpers", "GradScaler": ".amp", "vmap": ".transforms",
     **dict.fromkeys(("cholesky", "det", "inverse", "logdet", "matrix_exp", "matrix_power",
                      "slogdet", "vander"), ".linalg"),
 }  # fmt: skip

@@ -9,32 +9,7 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from .runtime.device import Device
-
-
-class DeviceName(str):
-    """The name of a device, as `x.device` has it. It is a text, so it stands wherever a device's
-    name does.
-
-    lazygrad.device("cpu") == "CPU"
-
-    Raises DeviceError for a name that is unknown.
-    """
-
-    def __new__(cls, type: str, index: int | None = None) -> DeviceName:
-        name = type if index is None else f"{type}:{index}"
-        return super().__new__(cls, Device.canonical(name))
-
-    @property
-    def type(self) -> str:
-        """ "cpu" or "gpu"."""
-        return self.partition(":")[0].lower()
-
-    @property
-    def index(self) -> int | None:  # type: ignore[override]
-        """The number of the GPU; None for the CPU."""
-        name, _, number = self.partition(":")
-        return None if name == "CPU" else int(number or 0)
+from .runtime.device import Device, DeviceName
 
 
 class _Package(ModuleType):

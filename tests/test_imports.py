@@ -51,6 +51,8 @@ LAYERS = [
     "dtype",
     "device",
     "nn",
+    "amp",
+    "optim",
     "helpers",
     "utils",
     "func",

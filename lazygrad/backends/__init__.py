@@ -1,1 +1,21 @@
-"""The backends: one folder a language, each with `codegen` (pure: loops to text) and `device`."""
+"""The backends: one folder a language, each with `codegen` (pure: loops to text) and `device`.
+
+`cudnn`, `cuda` and `mps` are here for scripts that set PyTorch's switches.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+
+class _Absent(SimpleNamespace):
+    """A library that is not used: its settings may be set, and change nothing."""
+
+    def is_available(self) -> bool:
+        """False."""
+        return False
+
+    is_built = is_available
+
+
+cudnn, cuda, mps = _Absent(enabled=False), _Absent(matmul=SimpleNamespace()), _Absent()

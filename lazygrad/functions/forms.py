@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -96,6 +97,16 @@ class Generator(Stream):
     def set_state(self, state: Tensor) -> None:
         """Go on from where `get_state` was called."""
         self.state(Tensor, self.device).assign(state)
+
+
+def seed() -> int:
+    """Start the random numbers anew from a seed of the system's entropy, which is returned.
+
+    isinstance(lazygrad.seed(), int) == True
+    """
+    value = int.from_bytes(os.urandom(8), "little")
+    Tensor.manual_seed(value)
+    return value
 
 
 @takes_generator
@@ -458,6 +469,6 @@ __all__ = [
     "get_default_dtype", "iinfo", "inf", "inference_mode", "is_floating_point",
     "is_grad_enabled", "is_tensor", "isdtype", "logspace", "matrix_transpose", "nan", "newaxis",
     "no_grad", "normal", "numel", "permute_dims", "pi", "polygamma", "pow", "promote_types",
-    "randint", "result_type", "scalar_tensor", "set_default_dtype", "set_grad_enabled",
+    "randint", "result_type", "scalar_tensor", "seed", "set_default_dtype", "set_grad_enabled",
     "tensor", "tril_indices", "triu_indices", "unique_values", "vecdot", "where",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ Device["GPU"]               the backend's device, opened at the first use
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .. import config
@@ -15,6 +16,39 @@ from ..errors import DeviceError
 
 if TYPE_CHECKING:  # not needed to run, and takes long to import
     from ..backends.base import Device as BackendDevice
+
+
+class DeviceName(str):
+    """The name of a device, as `x.device` has it. It is a text, so it stands wherever a device's
+    name does.
+
+    lazygrad.device("cpu") == "CPU"
+
+    Raises DeviceError for a name that is unknown.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, type: str, index: int | None = None) -> DeviceName:
+        name = type if index is None else f"{type}:{index}"
+        return super().__new__(cls, Device.canonical(name))
+
+    @property
+    def type(self) -> str:
+        """ "cpu" or "gpu"."""
+        return self.partition(":")[0].lower()
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]
+        """The number of the GPU; None for the CPU."""
+        name, _, number = self.partition(":")
+        return None if name == "CPU" else int(number or 0)
+
+
+@cache
+def named(name: str) -> DeviceName:
+    """The `DeviceName` of a canonical name."""
+    return DeviceName(name)
 
 
 def _open(name: str) -> BackendDevice:

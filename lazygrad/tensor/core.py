@@ -20,7 +20,7 @@ from ..dtypes import DType, bfloat16, bool_, to_dtype
 from ..errors import DeviceError, DTypeError, ShapeError
 from ..graph.ir import Buffer, Cast, Contiguous, Copy, Custom, Detach, Node, Shape
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
-from ..runtime.device import Device
+from ..runtime.device import Device, DeviceName, named
 from .arguments import normalized_axis
 from .mode import HasMode
 from .realize import realize_all
@@ -55,9 +55,9 @@ class TensorCore(Sharing, metaclass=HasMode):
         return self._node.dtype
 
     @property
-    def device(self) -> str:
+    def device(self) -> DeviceName:
         """Where the values are, or will be; `Device.DEFAULT` for what fits any device."""
-        return self._node.device or Device.DEFAULT
+        return named(self._node.device or Device.DEFAULT)
 
     @property
     def ndim(self) -> int:
@@ -306,6 +306,10 @@ class TensorCore(Sharing, metaclass=HasMode):
         if target == self._node.dtype:
             return self
         return self._derived(Cast(self._node, target))
+
+    def type(self, dtype: Any) -> Self:
+        """The values in another dtype, as `cast`."""
+        return self.cast(dtype)
 
     def type_as(self, other: TensorCore) -> Self:
         """The values in the dtype of `other`."""

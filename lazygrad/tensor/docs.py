@@ -392,6 +392,7 @@ topk: Tensor([1, 5, 3]).topk(2).values.tolist() == [5, 3]
 trace: Tensor([[1, 2], [3, 4]]).trace().item() == 5
 tril: Tensor([[1, 2], [3, 4]]).tril().tolist() == [[1, 0], [3, 4]]
 triu: Tensor([[1, 2], [3, 4]]).triu().tolist() == [[1, 2], [0, 4]]
+type: str(Tensor([1]).type("float32").dtype) == "float32"
 type_as: str(Tensor([1]).type_as(Tensor([1.0])).dtype) == "float32"
 unbind: [row.tolist() for row in Tensor([[1, 2], [3, 4]]).unbind()] == [[1, 2], [3, 4]]
 unflatten: Tensor.ones(6).unflatten(0, (2, 3)).shape == (2, 3)

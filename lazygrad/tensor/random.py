@@ -271,14 +271,21 @@ class Random(Sets):
         return cls._variable_of(cls._from_node(keys).argsort(0).cast(dtype or int)._node)
 
     @takes_generator
-    def rand_like(self, dtype: Any = None) -> Self:
-        """`rand` of this tensor's shape, dtype and device."""
-        return self.rand(*self.shape, dtype=dtype or self.dtype, device=self._node.device)
+    def rand_like(
+        self, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    ) -> Self:
+        """`rand` of this tensor's shape, and its dtype and device unless given."""
+        made = self.rand(*self.shape, dtype=dtype or self.dtype, device=device or self._node.device)
+        return made.requires_grad_(requires_grad)
 
     @takes_generator
-    def randn_like(self, dtype: Any = None) -> Self:
-        """`randn` of this tensor's shape, dtype and device."""
-        return self.randn(*self.shape, dtype=dtype or self.dtype, device=self._node.device)
+    def randn_like(
+        self, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    ) -> Self:
+        """`randn` of this tensor's shape, and its dtype and device unless given."""
+        place = device or self._node.device
+        made = self.randn(*self.shape, dtype=dtype or self.dtype, device=place)
+        return made.requires_grad_(requires_grad)
 
     @takes_generator
     @rounded_once()

@@ -1,7 +1,7 @@
-"""Beside the networks: `data`, data sets and their batches."""
+"""Beside the networks: `data`, data sets and their batches; `checkpoint`, which saves memory."""
 
 from __future__ import annotations
 
-from . import data
+from . import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]

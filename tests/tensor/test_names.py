@@ -19,6 +19,7 @@ def test_a_script_finds_its_device() -> None:
     assert (device, device.type, device.index) == ("CPU", "cpu", None)
     assert Tensor([1.0]).to(device).device == device
     assert lazygrad.zeros(2, device=device).device == "CPU"
+    assert Tensor([1.0]).device.type == "cpu"
     gpu = lazygrad.device("gpu", 1)
     assert (gpu, gpu.type, gpu.index) == ("GPU:1", "gpu", 1)
     with pytest.raises(RuntimeError, match="reached by OpenCL, as GPU"):
@@ -66,7 +67,18 @@ import lazygrad
 from lazygrad.func import vmap
 from lazygrad.autograd import Function
 assert lazygrad.vmap is vmap and lazygrad.func.grad is lazygrad.transforms.grad
-assert lazygrad.optim is lazygrad.nn.optim and lazygrad.amp.GradScaler is lazygrad.GradScaler
+import lazygrad.optim as optim
+from lazygrad.optim.lr_scheduler import StepLR
+from lazygrad.amp import GradScaler
+from lazygrad.cuda.amp import autocast
+from lazygrad.utils.checkpoint import checkpoint
+assert optim.Adam is lazygrad.optim.Adam is lazygrad.nn.optim.Adam
+assert StepLR is lazygrad.optim.lr_scheduler.StepLR and GradScaler is lazygrad.GradScaler
+lazygrad.backends.cudnn.benchmark = True
+assert not lazygrad.backends.mps.is_available()
+x = lazygrad.ones(2, requires_grad=True)
+checkpoint(lambda x: x * x, x, use_reentrant=False).sum().backward()
+assert x.grad.tolist() == [2.0, 2.0] and autocast(enabled=False)
 lazygrad.det, lazygrad.inverse, lazygrad.GlobalCounters.reset()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -7,8 +7,8 @@ GPUs are reached by OpenCL: `x.to("GPU")`.
 
 from __future__ import annotations
 
-from .nn import amp
-from .tensor import Tensor
+from ..tensor import Tensor
+from . import amp
 
 
 def is_available() -> bool:
