@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from .errors import ShapeError
+from .gradcheck import gradcheck, gradgradcheck
 from .graph.ir import Detach
 from .tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .transforms import custom, derivatives
@@ -196,6 +197,6 @@ class functional:
 
 
 __all__ = [
-    "Function", "backward", "enable_grad", "functional", "grad", "is_grad_enabled", "no_grad",
-    "set_grad_enabled",
+    "Function", "backward", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck",
+    "is_grad_enabled", "no_grad", "set_grad_enabled",
 ]  # fmt: skip

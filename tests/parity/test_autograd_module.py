@@ -39,6 +39,12 @@ def test_grad(library: Any) -> None:
     assert x.grad.tolist() == [4.0, 5.0]
 
 
+@BOTH
+def test_gradients_are_checked(library: Any) -> None:
+    x = library.tensor([0.5, 2.0], dtype=library.float64, requires_grad=True)
+    assert library.autograd.gradcheck(lambda x: x.exp() * x, (x,))
+
+
 def scripts(library: Any) -> dict[str, Any]:
     """Functions with gradients of their own, as one writes them."""
     base = library.autograd.Function
