@@ -38,6 +38,7 @@ The map of the package, in the order of the pipeline:
     errors.py        every exception that is raised on purpose
     expr.py          scalar expressions in loops;  index.py  arithmetic on indices
     origin.py        the Python lines, operations and layers that nodes come from
+    variable.py      sizes that vary, by name
     interned.py      immutable objects of which no two are equal: nodes and expressions
 
 The three IRs are told alike: `ir` opens with the grammar and the meaning, `verify.py` says what
@@ -72,6 +73,7 @@ from .jit import TinyJit, jit
 from .runtime.device import Device
 from .runtime.timings import kernel_table
 from .tensor import Tensor
+from .variable import Variable
 
 if TYPE_CHECKING:
     from . import amp, autograd, cuda, func, linalg, nn, optim, transforms, utils
@@ -107,6 +109,7 @@ __all__ = [
     "Size",
     "Tensor",
     "TinyJit",
+    "Variable",
     "__version__",
     "amp",
     "autocast",

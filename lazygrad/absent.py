@@ -25,7 +25,6 @@ PACKAGE: dict[str, str] = {
     **dict.fromkeys(("distributed", "multiprocessing"), _ONE_PROCESS),
     "as_strided": "strides are the compiler's to choose; write x[...], reshape, expand or unfold",
     "empty_strided": "strides are the compiler's to choose; write empty(shape)",
-    "Variable": "sizes that vary are not there yet; pass a tensor, and give shapes as integers",
     "set_printoptions": "write numpy.set_printoptions, which tensors are printed by",
     "set_num_threads": "set the environment variable THREADS",
     "get_num_threads": "read lazygrad.config.THREADS",

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -49,7 +49,7 @@ from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
 from .graph.constants import VaryingConstants
 from .graph.gradient import cotangents
 from .graph.ir import Buffer, Const, Contiguous, Detach, InRange, Node, Reshape, topological
-from .graph.structure import Key, Slot, Structure
+from .graph.structure import Key, Slot, Structure, structure
 from .looking import looking
 from .loops.heuristics import best_plans, is_plan_for
 from .loops.ir import Function, digest
@@ -66,6 +66,7 @@ from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
 from .runtime.report import report_passes
+from .runtime.sized import SizedPlan, VaryingSizes
 from .runtime.tune import fastest, remembered
 from .schedule.ir import Kernel, MemoryPlan, Schedule
 from .schedule.join import Piece, pieces
@@ -77,6 +78,7 @@ MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 MAX_LAUNCHES = 4096  # and functions of kernels
 _plans: dict[Key, Plan] = {}
 _varying = VaryingConstants()
+_sizes = VaryingSizes()
 _launches: dict[Key, Launch] = {}
 _functions: dict[str, Function] = {}  # by key
 
@@ -127,10 +129,15 @@ def plan_for(
         donations = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
     watched = [place.number for place in watching()]
     settings = (
-        config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.CHECK, config.OPT
+        config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.CHECK, config.OPT,
+        config.SIZES,
     )  # fmt: skip
     rest = (*donations.items(), Device.DEFAULT, *settings, *watched)
     plan = _plans.get((key, *rest))
+    is_often = isinstance(plan, SizedPlan) and plan.is_often
+    if is_often:  # it has served
+        del _plans[key, *rest]
+        plan = None
     arguments: list[Const] = []
     may_vary = may_vary and config.OPT > 0 and not watched
     if plan is None and may_vary and (device := _only_device(leaves)):
@@ -142,13 +149,36 @@ def plan_for(
         record.asked((key, *rest), walked.number, plan is not None, _plans)
         plan = None
     if plan is None or config.ORIGINS > plan.has_origins:
-        plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
+        plan = None
+        if config.SIZES and config.OPT and not (watched or arguments or is_often):
+            plan = _for_sizes(key, rest, walked, outputs, leaves, donations)
+        if plan is None:
+            plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
         while len(_plans) >= MAX_PLANS:
             _plans.pop(next(iter(_plans)))
         _plans[key, *rest] = plan
     if plan.flags is not None and not plan.flags.sources:
         plan.flags.sources = sources_of(outputs, leaves)
     return plan, leaves
+
+
+def _for_sizes(
+    key: Key,
+    settings: Hashable,
+    walked: Structure,
+    outputs: Sequence[Node],
+    leaves: Sequence[Node],
+    donations: Mapping[int, int],
+) -> Plan | None:
+    """A plan that serves other sizes, too; None for a graph that differs from none in a size."""
+
+    def compiled(
+        at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
+    ) -> Plan:
+        name = structure(at_bound)[0], bound, tuple(kept.items()), settings
+        return _loaded_or_compiled(name, at_bound, slots, kept, ())
+
+    return _sizes(key, settings, list(walked.number), outputs, donations, compiled)
 
 
 def _only_device(leaves: Sequence[Node]) -> str | None:

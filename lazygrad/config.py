@@ -36,6 +36,9 @@ WINOGRAD: int
 """1 (the default): convolutions that it makes faster are computed from tiles, with fewer products,
 on a CPU. 0: none is."""
 
+SIZES: int
+"""1 (the default): graphs that differ in one size share a plan. 0: each size has its own."""
+
 OPT: int
 """1 (the default): all passes run. 0: only those of the core, without which there is no code: each
 step is a kernel of plain loops. Slow, simple, and a second way to the same values."""
@@ -160,6 +163,7 @@ SETTINGS: dict[str, Setting] = {
     "THREADS": Setting(_whole_number(1), "a whole number, 1 or more", _available_cores),
     "TUNE": Setting(_whole_number(0, 1), "0 or 1", lambda: 0),
     "WINOGRAD": Setting(_whole_number(0, 1), "0 or 1", lambda: 1),
+    "SIZES": Setting(_whole_number(0, 1), "0 or 1", lambda: 1),
     "OPT": Setting(_whole_number(0, 1), "0 or 1", lambda: 1),
     "CHECK": Setting(_some_of("bounds", "nan"), "bounds, nan or bounds,nan", lambda: ()),
     "DEBUG": Setting(_whole_number(0, 4), "0, 1, 2, 3 or 4", lambda: 0),

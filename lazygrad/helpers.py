@@ -80,7 +80,7 @@ class ContextVar:
         return f"ContextVar({self.key}={self.value})"
 
 
-_CONFIGURED = ("DEBUG", "THREADS", "TUNE", "WINOGRAD", "OPT", "CHECK")
+_CONFIGURED = ("DEBUG", "THREADS", "TUNE", "WINOGRAD", "SIZES", "OPT", "CHECK")
 DEBUG = ContextVar("DEBUG", 0)
 
 

@@ -33,6 +33,7 @@ from .graph.ir import (
     Scatter,
     Slice,
     Window,
+    Within,
     topological,
 )
 from .graph.merge_sums import crop_sums, merge_sums
@@ -49,6 +50,7 @@ from .loops.cpu.prefetch import prefetch
 from .loops.cpu.transpose import transpose
 from .loops.heuristics import share, tile
 from .loops.ir import Body, Function
+from .loops.limit import limit
 from .loops.lower import Lowered, lower
 from .loops.lower.name import named
 from .loops.lower.overwrite import overwrite
@@ -61,6 +63,7 @@ from .schedule.fuse import fuse
 from .schedule.ir import Kernel, MemoryPlan, Schedule
 from .schedule.join import select_joined
 from .schedule.layout import choose_layouts, copy_convolved
+from .schedule.limit_outputs import limit_outputs
 from .schedule.materialize import materialize
 from .schedule.memory import plan_memory
 from .schedule.scan import split_scans
@@ -172,6 +175,8 @@ PASSES = (
     Pass("schedule", "separate",
          lambda value, at: value if isinstance(value, Schedule) else separate(value),
          "where nothing was fused", after=("fuse",), core=True),
+    Pass("schedule", "limit_outputs", lambda schedule, at: limit_outputs(schedule),
+         "what is stored is known now", after=("fuse",), needs=(Within,)),
     Pass("schedule", "materialize", lambda schedule, at: materialize(schedule),
          "only a kernel has rows", after=("fuse",), on=CPUS, needs=(SUM, SERIES)),
     Pass("schedule", "layout", lambda schedule, at: lay_out(schedule, at),
@@ -227,6 +232,9 @@ PASSES = (
          after=("vectorize",), on=CPUS),
     Pass("loops", "parallelize", share, "passes before it look for serial loops",
          after=("interleave", "prefetch"), on=CPUS),
+    Pass("loops", "limit", lambda f, at: limit(f, at.machine.cores),
+         "passes before it look for whole loops; those after it for none that it ends",
+         after=("parallelize",)),
     Pass("loops", "hoist", lambda f, at: on_body(hoist)(f, at) if len(at.kinds) > 1 else f,
          "each thread packs for itself", after=("parallelize",), on=(CPU,)),
     Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',

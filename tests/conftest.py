@@ -5,7 +5,7 @@ random examples that are the same in every run.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from lazygrad import stages
+from lazygrad import config, stages
 from lazygrad.dtypes import DType, to_dtype
 from lazygrad.graph.ir import Buffer, Node, Sub
 
@@ -82,6 +82,13 @@ def deep(leaf: Leaf) -> tuple[Node, Node]:
     for _ in range(100_000):
         y = Sub(y, one)
     return x, y
+
+
+@pytest.fixture
+def own_plans() -> Iterator[None]:
+    """Each size of an input is compiled by itself, for tests that look at plans."""
+    with config.override(SIZES=0):
+        yield
 
 
 @pytest.fixture

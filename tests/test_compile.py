@@ -59,6 +59,8 @@ from lazygrad.schedule.place import place
 from lazygrad.schedule.show import title
 from lazygrad.targets import Target
 
+pytestmark = pytest.mark.usefixtures("own_plans")
+
 RNG = np.random.default_rng(0)
 
 

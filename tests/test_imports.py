@@ -40,6 +40,7 @@ LAYERS = [
     "pipeline",
     "stages",
     "compile",
+    "variable",
     "tensor",
     "functions",
     "linalg",

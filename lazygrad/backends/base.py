@@ -17,6 +17,10 @@ from ..loops.ir import Function
 from ..origin import Origin
 from ..targets import Machine
 
+Box = tuple[tuple[int, int, int], ...]
+"""Of each axis, at most three: its size in the source, in the target, and how much of it is copied,
+from its beginning. The last axis counts bytes."""
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -90,6 +94,9 @@ class Device(Protocol):
 
     def download(self, memory: Any, array: np.ndarray) -> None:
         """Copy the first array.nbytes bytes of memory into array (contiguous); waits."""
+
+    def copy_box(self, source: Any, target: Any, box: Box) -> None:
+        """Copy what is inside of a box from memory to memory of other sizes."""
 
     def cached(self, key: str) -> bool:
         """Whether there is code under a key, in memory or on disk. Then there is until the next

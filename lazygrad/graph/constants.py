@@ -38,7 +38,7 @@ class VaryingConstants:
         `key` is the graph's key (structure.Structure); `nodes` are its nodes, in the key's order.
         """
         form = list(key)
-        places = _constants(nodes)
+        places = free_constants(nodes)
         for place in places:
             form[place] = _masked(nodes[place])
         values = [key[place] for place in places]
@@ -56,8 +56,8 @@ class VaryingConstants:
         return tuple(form), [nodes[places[n]] for n in sorted(varying)]  # type: ignore[misc]
 
 
-def _constants(nodes: Sequence[Node]) -> list[int]:
-    """The places of the constants that may vary."""
+def free_constants(nodes: Sequence[Node]) -> list[int]:
+    """The places of the constants that may vary, among nodes in an order that has inputs first."""
     fixed: set[Node] = set()  # nodes whose value a rule needs
     counted: set[Node] = set()  # nodes computed from constants alone
     for node in nodes:

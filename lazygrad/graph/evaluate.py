@@ -145,6 +145,11 @@ def _pow(node: ir.Pow, x: Array, y: Array) -> Array:
     return operate(node.operation, x, y)
 
 
+@case(ir.Within)
+def _within(node: ir.Within, x: Array, inside: Array) -> Array:
+    return x
+
+
 @case(ir.Cast)
 def _cast(node: ir.Cast, x: Array) -> Array:
     return convert(x, node.dtype)

@@ -39,6 +39,11 @@ def report_compiled(launches: Sequence[Launch], program: Program, seconds: float
             _tell(f"--- {kind}\n{code}")
 
 
+def report_fixed(axis: str, reason: str) -> None:
+    """Tell why graphs that differ in a size do not share a plan."""
+    _tell(f"{axis} varies, and each size is compiled by itself: {reason}")
+
+
 def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int, asker: str) -> None:
     """Tell of a schedule that has just run, and with DEBUG=2 of its kernels. `asker` is what asked
     for it first."""

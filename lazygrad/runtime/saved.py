@@ -165,7 +165,7 @@ def _function(record: dict[str, Any]) -> Function:
         arguments,
         record["outputs"],
         (),
-        record["comment"],
+        comment=record["comment"],
         flops=record["flops"],
         bytes=record["bytes"],
     )

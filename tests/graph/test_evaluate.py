@@ -205,6 +205,7 @@ CASES = [
     (lambda a: Contiguous(a([1])), [1]),
     (lambda a: Detach(a([1]), ir.Token()), [1]),
     (lambda a: ir.Overwritten(a([1]), a([2])), [2]),
+    (lambda a: ir.Within(a([1, 2]), ir.Less(a([0, 2]), a([1, 1]))), [1, 2]),
     (lambda a: ir.Custom(a([1]), (a([2, 3]),), lambda g, node: (None,)), [1]),
 ]  # fmt: skip
 

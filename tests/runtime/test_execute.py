@@ -17,6 +17,8 @@ from lazygrad.runtime.device import Device
 from lazygrad.runtime.report import bytes_text
 from lazygrad.runtime.timings import seconds_text
 
+pytestmark = pytest.mark.usefixtures("own_plans")
+
 
 def buffer(values: object, dtype: object = np.float32) -> Buffer:
     array = np.asarray(values, dtype)

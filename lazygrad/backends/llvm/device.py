@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 import sys
 import time
@@ -18,7 +19,7 @@ from ...loops.ir import For, Function, digest, statements
 from ...progress import counted
 from ...targets import Machine
 from ...targets import Target as Kind
-from ..base import Launch
+from ..base import Box, Launch
 from .build import Build, Source, has, to_assembly
 from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
@@ -70,6 +71,13 @@ class CPU:
     def download(self, memory: Memory, array: np.ndarray[Any, Any]) -> None:
         """Copy the first array.nbytes bytes of memory into a contiguous array."""
         ctypes.memmove(array.ctypes.data, memory.address, array.nbytes)
+
+    def copy_box(self, source: Memory, target: Memory, box: Box) -> None:
+        """Copy what is inside of a box from memory to memory of other sizes."""
+        froms, tos, copied = zip(*box, strict=True)
+        inside = tuple(map(slice, copied))
+        elements = np.asarray(source)[: math.prod(froms)].reshape(froms)[inside]
+        np.asarray(target)[: math.prod(tos)].reshape(tos)[inside] = elements
 
     def cached(self, key: str) -> bool:
         """Whether there is machine code under a key, in this process or on disk."""

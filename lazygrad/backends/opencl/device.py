@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...errors import DeviceError
 from ...targets import Machine, Target
-from ..base import Launch
+from ..base import Box, Launch
 from ..c.dialect import Facts
 from .platforms import choose_device, describe, import_pyopencl, is_cpu
 from .pool import Memory, Pool
@@ -69,6 +70,19 @@ class OpenCLDevice:
         if array.nbytes:
             self._guarded(self._cl.enqueue_copy, self._queue, _bytes(array), memory.block.buffer)
             self._forget_uploads()
+
+    def copy_box(self, source: Memory, target: Memory, box: Box) -> None:
+        """Copy what is inside of a box from memory to memory of other sizes."""
+        width, height, depth = (*reversed(box), (1, 1, 1), (1, 1, 1))[:3]
+        copy = partial(
+            self._cl.enqueue_copy,
+            src_origin=(0, 0, 0),
+            dst_origin=(0, 0, 0),
+            region=(width[2], height[2], depth[2]),
+            src_pitches=(width[0], width[0] * height[0]),
+            dst_pitches=(width[1], width[1] * height[1]),
+        )
+        self._guarded(copy, self._queue, target.block.buffer, source.block.buffer)
 
     def cached(self, key: str) -> bool:
         """Whether there is OpenCL C under a key, in this process or on disk."""

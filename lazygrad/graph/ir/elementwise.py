@@ -415,3 +415,21 @@ class Bitcast(Elementwise):
     @property
     def attributes(self) -> dict[str, Any]:
         return {}
+
+
+# --------------------------------------------------------------------------- undefined values
+
+
+class Within(Elementwise):
+    """x where `inside` holds; elsewhere an undefined value, which need not be computed.
+
+    The graphs that serve many sizes have it (graph/sizes.py); tensors do not make it.
+    """
+
+    x: Node
+    inside: Node
+
+    def _infer(self) -> tuple[Shape, DType]:
+        if self.inside.dtype != bool_ or self.inside.shape != self.x.shape:
+            raise DTypeError(f"within: {self.inside.dtype}{self.inside.shape} for {self.x.shape}")
+        return self.x.shape, self.x.dtype

@@ -9,9 +9,8 @@ compiler stores and reloads it.
 
 from __future__ import annotations
 
-from ...dtypes import int64
-from ...expr import Expr, Op, Var
-from ...index import add, all_of, conjuncts, linear, maximum, minimum, mul, sub
+from ...expr import Expr
+from ...index import add, all_of, conjuncts, limit_of, maximum, minimum, sub
 from ..ir import Body, For, If, Stmt
 from ..ir.rebuild import loads, rewrite_body, substitute_body, variables
 
@@ -42,7 +41,7 @@ def _shortened(loop: For) -> Stmt:
     before: list[Expr] = []
     inside: list[Expr] = []
     for condition in conjuncts(test.condition):
-        limit = _limit(condition, var)
+        limit = limit_of(condition, var)
         if var not in variables(condition):
             before.append(condition)
         elif limit is None:
@@ -57,19 +56,3 @@ def _shortened(loop: For) -> Stmt:
     shortened = For(var, sub(last, first), "serial", body)
     decided = all_of(before)
     return shortened if decided is None else If(decided, (shortened,))
-
-
-def _limit(condition: Expr, var: Var) -> tuple[int, Expr] | None:
-    """(1, end) where a condition says var < end, (-1, start) where it says start <= var, and None
-    where it says neither."""
-    if not (isinstance(condition, Op) and condition.op == "lt"):
-        return None
-    x, y = condition.args
-    if x.dtype != int64:
-        return None
-    difference = sub(x, y)
-    step = dict(linear(difference)[1]).get(var, 0)
-    rest = sub(difference, mul(var, step))
-    if abs(step) != 1 or var in variables(rest):
-        return None
-    return (1, mul(rest, -1)) if step > 0 else (-1, add(rest, 1))  # var + rest < 0, rest - var < 0

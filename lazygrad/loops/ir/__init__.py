@@ -131,6 +131,23 @@ class Prefetch(Stmt):
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """Elements of an output that are undefined, so that they need not be computed.
+
+    The output has an axis of `size` elements, `step` elements apart in memory; needed are those
+    before `end`, an int64 expression of inputs.
+    """
+
+    array: Array
+    step: int
+    size: int
+    end: Expr
+
+    def __str__(self) -> str:
+        return f"{self.array.name} along {self.size} * {self.step} below {self.end}"
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A kernel: `arguments` are its global arrays, the first `outputs` of them written.
 
@@ -143,6 +160,7 @@ class Function:
     arguments: tuple[Array, ...]
     outputs: int
     body: Body
+    limits: tuple[Limit, ...] = ()
     comment: str = field(default="", compare=False)
     reasons: tuple[str, ...] = field(default=(), compare=False)
     plan: tuple[str, ...] = field(default=(), compare=False)
@@ -195,6 +213,7 @@ def show(function: Function) -> str:
         f"{'out ' if n < function.outputs else ''}{a.name}: {a.dtype}[{a.size}]"
         for n, a in enumerate(function.arguments)
     )
+    lines += [f"# needed: {limit}" for limit in function.limits]
     lines.append(f"{function.name}({arguments}):")
     _Text(lines).body(function.body, "    ")
     return "\n".join(lines) + "\n"
@@ -204,7 +223,8 @@ def digest(function: Function) -> str:
     """What tells a function from all that compute something else, in any process: 64 characters.
     Those that differ in their names and comments alone have one."""
     content = _content(function.arguments, function.outputs, function.body)
-    return sha256(content.encode()).hexdigest()
+    limits = " ".join(map(str, function.limits))
+    return sha256(f"{limits}\n{content}".encode()).hexdigest()
 
 
 @lru_cache(maxsize=1 << 9)

@@ -75,6 +75,10 @@ class Lowering:
             return loaded if array.dtype == node.dtype else Cast(loaded, node.dtype)
         if node in self.kept:
             return Load(self.kept[node][0], self._place_in_row(node, index), guard)
+        return self.read_argument(node, index, guard)
+
+    def read_argument(self, node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
+        """A value in memory."""
         if node in self.arrays:
             return Load(self.arrays[node], self.place(node, index), guard)
         return None

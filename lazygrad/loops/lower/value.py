@@ -70,6 +70,8 @@ class Values:
         match node:
             case ir.Const() | ir.Iota():
                 return []
+            case ir.Within(x):
+                return [(x, index, guards)]
             case ir.Elementwise() | ir.Contiguous():
                 return [(x, index, guards) for x in node.inputs]
             case ir.Gather(x, indices):
@@ -93,7 +95,7 @@ class Values:
                 return Literal(constant, dtype)
             case ir.Iota(_, dtype):
                 return index[0] if dtype == int64 else Cast(index[0], dtype)
-            case ir.Contiguous():
+            case ir.Contiguous() | ir.Within():
                 return memo[(node.inputs[0], index, guards)]
             case ir.Cast(x, dtype):
                 value = memo[(x, index, guards)]

@@ -1,0 +1,146 @@
+"""End loops where what they write is not needed any more: where sizes vary.
+
+    # out0 is needed below in1[0] along axis 0           # of 128 rows of 64 elements
+    serial i in 128:                                      serial i in min(128, in1[0]):
+        serial j in 64:                             ->        serial j in 64:
+            out0[i*64 + j] = exp(in0[i*64 + j])                   out0[i*64 + j] = ...
+
+A loop that threads share keeps its iterations; those at the end do nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from ..expr import Array, Expr, Load, Ramp, Var, parts
+from ..index import add, bounds, floordiv, less, linear, minimum, mod, mul, sub
+from .ir import Accumulate, Body, For, Function, If, Limit, Store, expressions, statements
+from .ir.rebuild import map_bodies, substitute_body, variables
+
+
+def limit(function: Function, cores: int) -> Function:
+    """The function without the iterations of which nothing is needed.
+
+    `cores`: among how many threads parallel loops are shared, in contiguous ranges.
+    Ensures: the same values where they are defined.
+    """
+    known = [each for each in function.limits if _is_known(each, function)]
+    if not known:
+        return function
+    limited = _Limited(known, _loads(function.body), cores)
+    return replace(function, body=limited.body(function.body, frozenset(), frozenset()))
+
+
+def _is_known(limit: Limit, function: Function) -> bool:
+    """Whether the function still has the arrays of a limit."""
+    arrays = {x for x in limit.end.mentions if isinstance(x, Array)}
+    return limit.array in function.arguments and arrays.issubset(function.arguments)
+
+
+def _loads(body: Body) -> Counter[Array]:
+    """How many loads a body has of each array."""
+    found: Counter[Array] = Counter()
+    for stmt in statements(body):
+        found.update(e.array for e in parts(*expressions(stmt)) if isinstance(e, Load))
+    return found
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """The least index along a limited axis that a statement writes to in one iteration of a loop:
+    `index`, a sum of what the loop and those around it decide, and `start`."""
+
+    limit: Limit
+    index: Expr
+    start: int
+
+    def is_needed(self) -> Expr:
+        """Whether the iteration is needed."""
+        return less(add(self.index, self.start), self.limit.end)
+
+
+Scope = frozenset[Var]
+
+
+class _Limited:
+    def __init__(self, limits: list[Limit], loads: Counter[Array], cores: int) -> None:
+        self.limits, self.loads, self.cores = limits, loads, cores
+
+    def body(self, body: Body, scope: Scope, done: frozenset[Limit]) -> Body:
+        """The body with its loops ended. Around it are loops over the variables in `scope`, which
+        have ended for the limits in `done`."""
+        return tuple(
+            self.loop(stmt, scope | {stmt.var}, done)
+            if isinstance(stmt, For)
+            else map_bodies(stmt, lambda inner: self.body(inner, scope, done))
+            for stmt in body
+        )
+
+    def loop(self, loop: For, scope: Scope, done: frozenset[Limit]) -> For:
+        """A loop without the iterations of which nothing is needed."""
+        reach = self._reach_of_all(loop, scope, done) if isinstance(loop.extent, int) else None
+        if reach is None:
+            return replace(loop, body=self.body(loop.body, scope, done))
+        inner = replace(loop, body=self.body(loop.body, scope, done | {reach.limit}))
+        weight = dict(linear(reach.index)[1]).get(loop.var, 0)
+        if loop.kind == "serial" and weight and reach.index is mul(loop.var, weight):
+            end = floordiv(add(reach.limit.end, weight - 1 - reach.start), weight)
+            return replace(inner, extent=minimum(end, loop.var.extent))
+        return self._spread(replace(inner, body=(If(reach.is_needed(), inner.body),)))
+
+    def _spread(self, loop: For) -> For:
+        """The iterations of a parallel loop in another order, in which each thread's range has
+        early ones and late ones."""
+        each, rest = divmod(loop.var.extent, self.cores)
+        if loop.kind != "parallel" or rest or each < 2 or self.cores == 1:
+            return loop
+        var = loop.var
+        number = floordiv(var, each)  # of the thread
+        place = add(mul(sub(var, mul(number, each)), self.cores), number)
+        return replace(loop, body=substitute_body(loop.body, {var: place}))
+
+    def _reach_of_all(self, loop: For, scope: Scope, done: frozenset[Limit]) -> _Reach | None:
+        """How far the statements in a loop reach at least; None where one is needed in every
+        iteration, or they reach differently."""
+        inside = _loads(loop.body)
+        found: list[_Reach] = []
+        for stmt in statements(loop.body):
+            if not isinstance(stmt, (Store, Accumulate)):
+                continue
+            if stmt.array.scope != "global" and inside[stmt.array] == self.loads[stmt.array]:
+                continue  # nothing outside reads it
+            reach = self._reach(stmt, loop.var, scope, done)
+            if reach is None:
+                return None
+            found.append(reach)
+        if len({(reach.limit.end, reach.index) for reach in found}) != 1:
+            return None
+        return min(found, key=lambda reach: reach.start)
+
+    def _reach(
+        self, stmt: Store | Accumulate, var: Var, scope: Scope, done: frozenset[Limit]
+    ) -> _Reach | None:
+        """How far a statement reaches along an axis that a loop walks along."""
+        index = stmt.index.base if isinstance(stmt.index, Ramp) else stmt.index
+        constant, terms = linear(index)
+        if constant < 0 or any(n < 0 for _, n in terms):
+            return None
+        for limit in self.limits:
+            if limit.array is not stmt.array or limit in done:
+                continue
+            step, span = limit.step, limit.step * limit.size
+            own = [(term, n) for term, n in terms if n % span]  # the others walk other axes
+            own = [(term, n) for term, n in own if n >= step]
+            if any(n % step or n > span for _, n in own):
+                continue
+            known = [(mul(term, n // step)) for term, n in own if variables(term) <= scope]
+            total, start = add(*known), constant % span // step
+            if not any(var in variables(term) for term in known):
+                continue
+            if bounds(total)[1] + start >= limit.size:  # it walks other axes, too
+                if len(known) < len(own):
+                    continue
+                total, start = mod(add(total, start), limit.size), 0
+            return _Reach(limit, total, start)
+        return None

@@ -1,0 +1,117 @@
+"""Families of graphs: what differs in one size, and what keeps a graph at its size."""
+
+from __future__ import annotations
+
+import pytest
+
+from lazygrad.graph.build import expand, reshape
+from lazygrad.graph.evaluate import evaluate
+from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Reshape, Slice
+from lazygrad.graph.sizes import AtBound, Family, FixedError, Line, Sample, check_reshape
+from lazygrad.graph.structure import Structure
+from lazygrad.rewrite import Rules, rewrite
+
+N = Line(1, 0)
+
+
+def sample(node: Node) -> tuple[Sample, list[Node]]:
+    walked = Structure()
+    walked.walk([node])
+    nodes = list(walked.number)
+    return Sample(walked.key([node]), nodes), nodes
+
+
+def family(build, *sizes: int) -> Family:
+    first, second = (sample(build(n))[0] for n in sizes[:2])
+    assert first.form == second.form
+    return Family(first, second)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ((N, 4, 8), (N, 32)),
+        ((2, N, 4), (2, Line(4, 0))),
+        ((N, N), (N, 1, N)),
+        ((1, N, 6), (N, 2, 3)),
+        ((Line(4, 0),), (N, 4)),
+        ((3, 4), (12,)),
+        ((4, N), (2, 2, N)),
+    ],
+)
+def test_a_reshape_that_keeps_places(old, new):
+    check_reshape(old, new)
+    check_reshape(new, old)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [((2, N), (Line(2, 0),)), ((N, N), (N,)), ((N, 3), (3, N))]
+)
+def test_a_reshape_that_moves_elements_when_the_size_changes(old, new):
+    with pytest.raises(FixedError):
+        check_reshape(old, new)
+
+
+def test_integers_of_a_family_are_on_lines(leaf):
+    def build(n):
+        return Pad(Exp(leaf([[1.0] * 3] * n)), ((0, 0), (n + 2, 2 * n)))
+
+    found = family(build, 5, 7)
+    assert found.shapes[-1] == (N, Line(3, 5))
+    assert found.size_of(sample(build(11))[0]) == 11
+
+
+def test_a_graph_off_the_lines_is_of_no_family(leaf):
+    def build(n, width):
+        return Pad(Exp(leaf([1.0] * n)), ((0, width),))
+
+    found = Family(sample(build(5, 5))[0], sample(build(7, 7))[0])
+    assert found.size_of(sample(build(9, 9))[0]) == 9
+    assert found.size_of(sample(build(9, 8))[0]) is None
+
+
+def test_a_size_that_no_input_has():
+    found = family(lambda n: Neg(Iota(n)), 4, 5)
+    assert found.size_of(sample(Neg(Iota(9)))[0]) == 9
+
+
+def test_a_sum_leaves_out_what_lies_beyond_the_size(leaf):
+    def build(n):
+        x = leaf([float(k) for k in range(n)])
+        return Reduce(Mul(x, x), "sum", (0,))
+
+    first, second = build(3), build(4)
+    found = Family(sample(first)[0], sample(second)[0])
+    nodes = sample(second)[1]
+    made = AtBound(found, nodes, [second], 6)
+    x, n = made.slots
+    undefined = float("nan")
+    values = {x: leaf([0.0, 1, 2, 3, undefined, undefined]), n: leaf(4, n.dtype)}
+    assert evaluated(made.outputs[0], values) == 14
+
+
+def test_a_slice_from_the_end_moves_with_the_size(leaf):
+    def build(n):
+        return Slice(leaf([float(k) for k in range(n)]), (n - 2,), (2,), (1,))
+
+    found = Family(sample(build(4))[0], sample(build(5))[0])
+    node = build(5)
+    made = AtBound(found, sample(node)[1], [node], 8)
+    x, n = made.slots
+    values = {x: leaf([0.0, 1, 2, 3, 4, 9, 9, 9]), n: leaf(5, n.dtype)}
+    assert evaluated(made.outputs[0], values) == [3, 4]
+
+
+def evaluated(node: Node, values: dict[Node, Node]) -> object:
+    (node,) = rewrite([node], Rules(), dict(values))
+    return evaluate([node])[0].tolist()
+
+
+def test_what_keeps_a_graph_at_its_size(leaf):
+    def build(n):
+        return Reshape(expand(reshape(leaf([1.0] * n), (1, n)), (2, n)), (2 * n,))
+
+    made = [build(n) for n in (4, 5)]
+    found = Family(*(sample(node)[0] for node in made))
+    with pytest.raises(FixedError, match="merges"):
+        AtBound(found, sample(made[1])[1], [made[1]], 8)

@@ -1,0 +1,327 @@
+"""Sizes that vary: programs that differ in one size share a plan, and give what they give alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import lazygrad
+from lazygrad import Tensor, Variable, compile, config, nn
+from lazygrad.runtime.sized import OFTEN, SMALLEST_BOUND, SizedPlan, bound_of, merged
+
+SIZES = (7, 8, 13, SMALLEST_BOUND - 1, SMALLEST_BOUND, SMALLEST_BOUND + 1, 200)
+
+Random = np.random.Generator
+Program = Callable[[int, Random], Tensor]
+PROGRAMS: dict[str, Program] = {}
+
+
+def program(function: Program) -> Program:
+    """A program of a size; Tensor.randn and the like draw the same in each run."""
+    PROGRAMS[function.__name__] = function
+    return function
+
+
+def normal(r: Random, *shape: int) -> Tensor:
+    return Tensor(r.standard_normal(shape, dtype=np.float32))
+
+
+def flat(*tensors: Tensor) -> Tensor:
+    return Tensor.cat(*[t.float().reshape(-1) for t in tensors])
+
+
+WEIGHT = np.random.default_rng(0).standard_normal((6, 5)).astype(np.float32)
+
+
+@program
+def linear(n, r):
+    return (normal(r, n, 6) @ Tensor(WEIGHT)).relu()
+
+
+@program
+def sums(n, r):
+    x = normal(r, n, 6)
+    return flat(x.sum(), x.sum(0), x.sum(1), x.mean(0), x.max(0)[0], x.min(), x.prod(0))
+
+
+@program
+def statistics(n, r):
+    x = normal(r, n, 6)
+    return flat(x.var(0), x.std(), x.softmax(0), x.logsumexp(0), x.argmax(0), x.argmin(0))
+
+
+@program
+def products(n, r):
+    x, y = normal(r, n, 6), normal(r, 6, n)
+    return flat(x @ y, y @ x, x.T @ x)
+
+
+@program
+def movement(n, r):
+    x = normal(r, n, 6)
+    return flat(x.T, x[1:], x[:-2], x[-1], x[::2], x.flip(0), x.roll(1, 0), x.repeat(2, 1))
+
+
+@program
+def padding(n, r):
+    x = normal(r, n, 6)
+    return flat(x.pad((1, 1, 2, 3)), x.cat(normal(r, 3, 6)), normal(r, 3, 6).cat(x), x.tril())
+
+
+@program
+def windows(n, r):
+    x = normal(r, 2, 3, n)
+    return flat(x.conv1d(normal(r, 4, 3, 3), padding=1), x[0, 0].unfold(0, 3, 1))
+
+
+@program
+def scans_and_sorts(n, r):
+    x = normal(r, n, 6)
+    values, places = x.sort(0)
+    return flat(x.cumsum(0), values, places, x.sort(0, descending=True)[0], x.topk(3, 0)[0])
+
+
+@program
+def indices(n, r):
+    x = normal(r, n, 6)
+    rows = Tensor(r.integers(0, 4, (5, 6)))
+    into = Tensor(r.integers(0, 9, (n, 6)))
+    return flat(x.gather(0, rows), Tensor.zeros(9, 6).scatter_add(0, into, x))
+
+
+@program
+def counting(n, r):
+    return flat(
+        Tensor.arange(n), Tensor.ones(n, n).triu(1), Tensor.linspace(0, 1, n), Tensor.eye(n)
+    )
+
+
+@program
+def embedding(n, r):
+    return Tensor(WEIGHT)[Tensor(r.integers(0, 6, (1, n)))].sum(1)
+
+
+@program
+def attention(n, r):
+    q, k, v = (normal(r, 2, 3, n, 8) for _ in range(3))
+    return q.scaled_dot_product_attention(k, v, is_causal=True)
+
+
+@program
+def one_query(n, r):
+    q, k, v = normal(r, 2, 3, 1, 8), normal(r, 2, 3, n, 8), normal(r, 2, 3, n, 8)
+    return q.scaled_dot_product_attention(k, v)
+
+
+@program
+def training_step(n, r):
+    w = Tensor(WEIGHT.copy(), requires_grad=True)
+    x = normal(r, n, 6)
+    x.requires_grad = True
+    loss = (x @ w).cross_entropy(Tensor(r.integers(0, 5, (n,))))
+    loss.backward()
+    return flat(loss, w.grad, x.grad)
+
+
+@program
+def normalized_images(n, r):
+    x = normal(r, n, 2, 6, 6)
+    x = x.conv2d(Tensor(WEIGHT.reshape(-1)[:18].reshape(1, 2, 3, 3)))
+    return ((x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), keepdim=True)).max_pool2d(2)
+
+
+@program
+def half(n, r):
+    x = normal(r, n, 6).half()
+    return flat(x.sum(0), (x @ Tensor(WEIGHT).half()).softmax(-1))
+
+
+@program
+def integers(n, r):
+    x = Tensor(r.integers(-9, 9, (n, 6)))
+    return flat(x.sum(0), x.max(0)[0], (x > 0).all(0), (x > 3).any(0), (x % 3 == n % 3).sum())
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_of_varying_size_give_what_each_size_gives_alone(name):
+    for n in SIZES:
+        expected = run(name, n, SIZES=0)
+        np.testing.assert_allclose(run(name, n, SIZES=1), expected, rtol=1e-4, atol=2e-5)
+
+
+def run(name: str, n: int, **settings: int) -> np.ndarray:
+    with config.override(**settings):
+        lazygrad.manual_seed(n)
+        return PROGRAMS[name](n, np.random.default_rng(n)).numpy()
+
+
+@pytest.fixture
+def compiled(monkeypatch) -> list[int]:
+    """One item a compilation; nothing was compiled before."""
+    found: list[int] = []
+    whole = compile.compile_graph
+    monkeypatch.setattr(compile, "compile_graph", lambda *a: (found.append(1), whole(*a))[1])
+    monkeypatch.setattr(compile.saved, "load", lambda key: None)
+    compile._plans.clear()
+    compile._sizes.clear()
+    return found
+
+
+def test_a_place_that_varies_compiles_twice(compiled):
+    x = Tensor(np.arange(600, dtype=np.float32).reshape(200, 3)).realize()
+    for start in range(3, 90, 7):
+        total = (x[start : start + 5] * 2).sum(0).numpy()
+        assert np.array_equal(total, 2 * x.numpy()[start : start + 5].sum(0))
+    assert len(compiled) <= 2
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_lengths_to_512_compile_four_times_at_most(compiled, captured):
+    def score(x):
+        return (x @ x.T).softmax(-1) @ x
+
+    if captured:
+        score = lazygrad.jit(score)
+    for n in range(8, 513, 7):
+        score(Tensor(np.ones((n, 16), np.float32)).realize()).realize()
+    assert len(compiled) <= 4
+
+
+def test_a_size_that_comes_often_has_code_of_its_own(compiled):
+    def step(n):
+        out = Tensor(np.ones((n, 3), np.float32)) * 2 + 1
+        return out.realize()
+
+    step(5), step(6)
+    assert len(compiled) == 2
+    for _ in range(OFTEN):
+        assert step(6).numpy().tolist() == [[3.0] * 3] * 6
+    assert len(compiled) == 3
+
+
+def test_a_captured_function_whose_size_comes_often_is_captured_for_it(compiled):
+    @lazygrad.jit
+    def step(x):
+        return x * 2 + 1
+
+    for n in (5, 6, *[7] * (2 * OFTEN)):
+        assert (
+            step(Tensor(np.full((n, 3), n, np.float32))).numpy().tolist() == [[2 * n + 1] * 3] * n
+        )
+    assert len(compiled) == 3
+    (replay,) = [r[0] for k, r in step._replays.items() if "(7, 3)" in str(k)]
+    assert not isinstance(replay.plan, SizedPlan)
+
+
+def test_a_python_branch_on_the_size_is_seen():
+    @lazygrad.jit
+    def step(x):
+        return x + 1 if len(x) > 9 else x * len(x)
+
+    for n in range(6, 13):
+        out = step(Tensor(np.ones((n, 2), np.float32))).numpy()
+        assert (out == (2 if n > 9 else n)).all()
+
+
+def test_an_index_out_of_range_raises_whatever_the_size():
+    table = Tensor(WEIGHT)
+    for n in (5, 6, 7):
+        good = np.zeros(n, np.int64)
+        assert table[Tensor(good)].numpy().shape == (n, 5)
+        bad = good.copy()
+        bad[-1] = 6
+        with pytest.raises(IndexError, match="6"):
+            table[Tensor(bad)].numpy()
+
+
+def test_undefined_elements_never_reach_a_result():
+    """What lies beyond the size is nan here, in a tensor that was a larger one's memory."""
+    for n in (40, 41, 42):
+        Tensor(np.full(4 * SMALLEST_BOUND, np.nan, np.float32)).exp().numpy()
+        x = Tensor(np.ones(n, np.float32)).exp()
+        out = flat(x.sum(), x.max(), (x * 2).mean(), x.softmax(0).sum(), x @ x)
+        assert np.isfinite(out.numpy()).all()
+
+
+def test_a_recurrent_state_and_a_cache_that_grows():
+    r = np.random.default_rng(0)
+    cache, expected = Tensor.zeros(2, 1, 4), np.zeros((2, 1, 4), np.float32)
+    for _ in range(12):
+        new = r.standard_normal((2, 1, 4)).astype(np.float32)
+        cache = cache.cat(Tensor(new), dim=1).realize()
+        expected = np.concatenate([expected, new], 1)
+        mean = cache.mean(1).numpy()
+        np.testing.assert_allclose(mean, expected.mean(1), rtol=1e-5, atol=1e-6)
+    assert np.array_equal(cache.numpy(), expected)
+
+
+def test_a_model_trains_on_batches_of_any_length():
+    def train(sizes: int) -> list[float]:
+        with config.override(SIZES=sizes):
+            lazygrad.manual_seed(0)
+            model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+            optimizer = nn.optim.Adam(model.parameters(), lr=1e-2)
+            losses, r = [], np.random.default_rng(0)
+            for n in (17, 20, 31, 64, 18, 40):
+                optimizer.zero_grad()
+                loss = model(normal(r, n, 4)).cross_entropy(Tensor(r.integers(0, 3, n)))
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+        return losses
+
+    np.testing.assert_allclose(train(1), train(0), rtol=1e-5)
+
+
+def test_bounds_and_boxes():
+    assert [bound_of(n) for n in (1, SMALLEST_BOUND, SMALLEST_BOUND + 1)] == [
+        SMALLEST_BOUND,
+        SMALLEST_BOUND,
+        2 * SMALLEST_BOUND,
+    ]
+    assert merged((2, 3, 37, 4), (2, 3, 64, 4)) == [(6, 6), (148, 256)]
+    assert merged((37, 4), (64, 4)) == [(148, 256)]
+    assert merged((5, 5), (8, 8)) == [(5, 8), (5, 8)]
+
+
+def test_a_variable_is_an_integer_within_bounds():
+    n = Variable("n", 2, 50)
+    x = np.arange(150, dtype=np.float32).reshape(50, 3)
+    for value in (2, 3, 50):
+        bound = n.bind(value)
+        part = Tensor(x)[:bound]
+        assert part.shape == (value, 3)
+        assert Tensor.zeros(bound, 3).shape == (value, 3)
+        np.testing.assert_allclose(
+            (part + Tensor.ones(bound, 3)).sum(0).numpy(), (x[:value] + 1).sum(0)
+        )
+        assert part.reshape(3, bound).shape == (3, value)
+        assert bound.unbind() == (n, value)
+        assert bound.val + 1 == value + 1
+    for value in (1, 51):
+        with pytest.raises(ValueError, match=r"n: .* is outside 2 to 50"):
+            n.bind(value)
+    with pytest.raises(ValueError, match="no bounds"):
+        Variable("n", 5, 4)
+    with pytest.raises(IndexError, match="n has no value"):
+        Tensor(x)[:n]
+    with pytest.raises(TypeError, match="n has no value"):
+        Tensor.zeros(n)
+
+
+def test_a_start_that_varies_compiles_twice(compiled):
+    x = Tensor(np.arange(600, dtype=np.float32).reshape(200, 3)).realize()
+    n = Variable("n", 1, 128)
+    for value in range(2, 40):
+        total = (x[: n.bind(value)] * 2).sum(0).numpy()
+        assert np.array_equal(total, 2 * x.numpy()[:value].sum(0))
+    assert len(compiled) <= 3
+
+
+def test_what_keeps_a_size_is_told(capsys):
+    with config.override(DEBUG=1):
+        for n in (4, 5):
+            Tensor(np.ones((2, n), np.float32)).reshape(2 * n).exp().realize()
+    assert "each size is compiled by itself: a reshape that merges" in capsys.readouterr().err
