@@ -22,7 +22,8 @@ def limit_outputs(schedule: Schedule) -> Schedule:
     for node in topological(schedule.outputs):
         for x in node.inputs:
             users.setdefault(x, set()).add(node)
-    limited = {}
+    writer = {node: kernel for kernel in schedule.kernels for node in kernel.outputs}
+    limited: dict[Node, Node] = {}
     for kernel in schedule.kernels:
         for node in kernel.outputs if not kernel.parts else ():
             last = node
@@ -31,9 +32,10 @@ def limit_outputs(schedule: Schedule) -> Schedule:
                 if not (isinstance(user, Within) and user.x is last):
                     break
                 last = user
-            if last is not node:
+            if last is not node and (last not in writer or writer[last].outputs == (last,)):
                 limited[node] = last
-    kernels = [_limited(kernel, limited) for kernel in schedule.kernels]
+    copies = {id(writer[last]) for last in limited.values() if last in writer}
+    kernels = [_limited(kernel, limited) for kernel in schedule.kernels if id(kernel) not in copies]
     return replace(schedule, kernels=tuple(kernels))
 
 
