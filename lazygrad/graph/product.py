@@ -57,3 +57,9 @@ def is_contraction(node: Node) -> bool:
     """Whether a node sums products of factors that are both shared by several results."""
     found = factors(node)
     return bool(found) and all(factor.is_shared for factor in found)
+
+
+def reuse(node: Reduce | Fold) -> int:
+    """How many times a sum of products reads each element of both factors, at least; 0 for other
+    nodes. A matrix product (n, k) @ (k, m) reads each element min(n, m) times."""
+    return min((node.x.size // factor.source.size for factor in factors(node)), default=0)

@@ -100,7 +100,7 @@ class _Fuser:
         sources = [self.group_of[a.node] for a in reads if a.node in self.group_of]
         last = max(sources, key=lambda g: g.number, default=None)
         kind = KIND_OF.get(type(node), "map")
-        if kind == "row" and is_contraction(node, reads):
+        if kind == "row" and _reuses_both_factors(node, reads):
             kind = "contraction"
         self._refusal = f"a {kind} begins a kernel"
         way = self._join(node, kind, sources, last, reads) if kind in ("map", "row") else ""
@@ -396,9 +396,9 @@ def _domains(node: Node, kind: str) -> list[tuple[object, ...]]:
     return []
 
 
-def is_contraction(node: Node, reads: Sequence[Access]) -> bool:
-    """Whether each element of both factors of a sum of products is read for many outputs. The index
-    expressions tell: exact where graph.product.is_contraction, from shapes alone, is not."""
+def _reuses_both_factors(node: Node, reads: Sequence[Access]) -> bool:
+    """Whether a sum of products reads each element of both factors for MIN_REUSE outputs or more.
+    The index expressions are exact here: elements that windows of one output share do not count."""
     if product(node) is None or len(reads) != 2 or node.dtype.kind == "bool":
         return False
     axes = axis_variables(node.shape)

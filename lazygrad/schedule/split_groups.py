@@ -16,7 +16,7 @@ from functools import partial
 
 from ..graph.build import move_axis, reshape
 from ..graph.ir import Node, Reduce
-from ..graph.product import factors
+from ..graph.product import reuse
 from ..rewrite import Rules, rewrite
 from ..targets import Machine
 
@@ -39,7 +39,7 @@ def reduce_in_groups(node: Reduce, machine: Machine) -> Node | None:
     x = node.x
     if node.size == 0 or node.dtype.itemsize < 4:  # partial sums in 16 bits would be too rough
         return None
-    is_block = _is_contraction(node)
+    is_block = reuse(node) >= REUSE
     worth = machine.thresholds
     results, least = (
         (worth.block_results, worth.block_terms)
@@ -61,9 +61,3 @@ def reduce_in_groups(node: Reduce, machine: Machine) -> Node | None:
 def _divisor(size: int, limit: int) -> int:
     """The largest divisor of a size that is at most the limit; 1 at least."""
     return max((d for d in range(2, min(size, limit) + 1) if size % d == 0), default=1)
-
-
-def _is_contraction(node: Reduce) -> bool:
-    """Whether both factors of a sum of products are used many times."""
-    found = factors(node)
-    return bool(found) and all(x.source.size * REUSE <= node.x.size for x in found)

@@ -31,7 +31,7 @@ from ..graph.ir import (
     topological,
 )
 from ..graph.ir.cost import arithmetic
-from ..graph.product import factors
+from ..graph.product import factors, reuse
 from ..looking import looking
 from .ir import KIND_OF
 
@@ -121,9 +121,7 @@ def _reads_its_base(node: Scatter) -> bool:
 
 def _reused_factors(node: Reduce) -> list[Node]:
     """The computed sources of a sum of products, if it reads each element of both several times."""
-    sources = [factor.source for factor in factors(node)]
-    if any(node.x.size < MIN_REUSE * x.size for x in sources):
-        return []
+    sources = [factor.source for factor in factors(node)] if reuse(node) >= MIN_REUSE else []
     return [x for x in sources if not isinstance(x, _LEAVES)]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lazygrad import Tensor
 from lazygrad.graph.ir import Node, Reduce, topological
-from lazygrad.graph.product import Factor, factors, is_contraction
+from lazygrad.graph.product import Factor, factors, is_contraction, reuse
 from lazygrad.graph.simplify import simplify
 
 RNG = np.random.default_rng(0)
@@ -31,6 +31,7 @@ def test_a_matrix_product_shares_both_factors() -> None:
     node = last_sum(A @ B)
     assert factors(node) == (Factor(A.node, True, False), Factor(B.node, True, False))
     assert is_contraction(node)
+    assert reuse(node) == min(5, 7)
 
 
 def test_a_convolution_slides_over_its_images() -> None:
@@ -60,5 +61,7 @@ def test_a_depthwise_convolution_shares_only_its_weights() -> None:
     [lambda: A.sum(1), lambda: A.exp().sum(), lambda: (A * A).amax(1), lambda: (A + A).sum()],
 )
 def test_other_nodes_have_no_factors(other: Any) -> None:
-    assert factors(last_sum(other())) == ()
+    node = last_sum(other())
+    assert factors(node) == ()
+    assert reuse(node) == 0
     assert factors(A.node) == ()
