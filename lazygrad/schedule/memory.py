@@ -119,8 +119,10 @@ def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
         own = flatten(axis_variables(node.shape), node.shape)
         for access in accesses(node, boundary.__contains__):
             x = access.node
-            same = x.size == node.size and flatten(access.index, x.shape) is own
-            same = same or (isinstance(node, Scatter) and _is_base_alone(node, x, boundary))
+            if isinstance(node, Scatter):  # values are read when all of the base is written
+                same = _is_base_alone(node, x, boundary)
+            else:
+                same = x.size == node.size and flatten(access.index, x.shape) is own
             same = same and kernel.layouts.get(x) == kernel.layouts.get(node)
             of_x = readers.setdefault(x, {})
             of_x[node] = of_x.get(node, True) and same

@@ -200,3 +200,11 @@ def test_a_single_bool_is_no_index() -> None:
     for index in (True, np.True_, np.array(True), Tensor(True)):
         with pytest.raises(IndexError, match="a single bool is no index"):
             Tensor(X)[index]
+
+
+def test_a_scatter_into_one_element_reads_its_values_first(agree: Any) -> None:
+    """Its values must not lie where the base is written, of one element too."""
+    for n in (1, 2):
+        x, index = np.arange(n, 0, -1).astype(np.float32), np.array([0])
+        agree(lambda x, i: x.sort(0)[0].gather(-1, i), None, x, index)
+        agree(lambda x, i: x.gather(0, i).gather(0, i) * 3, None, x, index)
