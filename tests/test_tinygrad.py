@@ -42,10 +42,10 @@ def test_sums_and_products_of_several() -> None:
 
 
 def test_newton_and_schulz_make_orthogonal_matrices(rng: np.random.Generator) -> None:
-    for shape in ((4, 6), (6, 4), (2, 5, 3)):
+    for shape in ((2, 3), (2, 3, 2)):
         x = rng.standard_normal(shape)
         u, _, v = np.linalg.svd(x, full_matrices=False)
-        made = Tensor(x).newton_schulz(40, (1.5, -0.5)).numpy()
+        made = Tensor(x).newton_schulz(16, (1.5, -0.5)).numpy()
         np.testing.assert_allclose(made, u @ v, atol=1e-6)
     with pytest.raises(ValueError, match="needs matrices"):
         Tensor([1.0]).newton_schulz(1, (1.5, -0.5))
