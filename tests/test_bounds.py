@@ -93,10 +93,10 @@ def test_an_access_outside_is_told_of(device: str, monkeypatch: pytest.MonkeyPat
     x, outside = floats(8, 8), Tensor([[1, 9, 2]]) + 0
     with pytest.raises(
         CompilerError,
-        match=r"test_bounds.py:\d+ .*gather_.*1x3.*in1\[.*is read, of 64 el.*; 73 is out",
+        match=r"test_bounds.py:\d+ .*gather_\w+: in1\[.*is read, of 64 el.*; 73 is out",
     ):
         x.gather(0, outside).numpy()
-    with pytest.raises(CompilerError, match=r"scatter_8x8.*out0\[.*is written, of 64 el.*outside"):
+    with pytest.raises(CompilerError, match=r"scatter_\w+: out0\[.*is written, of 64 el.*outside"):
         x.scatter(0, outside, 1.0).numpy()
     assert issubclass(AccessError, IndexError)
 
