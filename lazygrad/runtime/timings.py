@@ -29,10 +29,10 @@ MAX_PASSES = 6  # told of one compilation
 
 
 class Total:
-    """The runs of one kernel on one device."""
+    """The runs of one kernel on one device; `line` is that of the program that first asked."""
 
-    def __init__(self, device: Device, name: str) -> None:
-        self.device, self.name = device, name
+    def __init__(self, device: Device, name: str, line: str) -> None:
+        self.device, self.name, self.line = device, name, line
         self.runs = self.flops = self.nbytes = 0
         self.seconds = 0.0
 
@@ -48,14 +48,15 @@ passes: dict[str, float] = defaultdict(float)
 def note_kernel(device: Device, launch: Launch, seconds: float) -> None:
     """Count a run of a kernel. After the first one the process ends with the table."""
     if not _kernels:
-        from .peaks import peaks
-
-        peaks(device)  # now: when the process ends, threads cannot start any more
         atexit.register(_print_table)
     function = launch.function
     total = _kernels.get((device.name, function.name))
     if total is None:
-        total = _kernels[device.name, function.name] = Total(device, function.name)
+        from .peaks import peaks
+
+        peaks(device)  # measured now: when the process ends, threads cannot start any more
+        line = str(launch.origins[0]) if launch.origins else ""
+        total = _kernels[device.name, function.name] = Total(device, function.name, line)
     total.runs += 1
     total.seconds += seconds
     total.flops += function.flops
@@ -110,8 +111,8 @@ def _row(total: Total, seconds: float, peak: Peaks) -> str:
         f"{name:<{MAX_NAME}} "
         f"{total.flops * rate * 1e-9:>8.2f} {f'({arithmetic:.0%})':>5} "
         f"{total.nbytes * rate * 1e-9:>8.2f} {f'({memory:.0%})':>5}  "
-        f"{bound(arithmetic, memory)}"
-    )
+        f"{bound(arithmetic, memory):<7}  {total.line}"
+    ).rstrip()
 
 
 def bound(arithmetic: float, memory: float) -> str:

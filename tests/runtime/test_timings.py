@@ -48,7 +48,8 @@ def test_kernels_are_counted_under_debug_2() -> None:
     assert re.match(r"measured peak of \w+: \d+ GFLOPS, [\d.]+ GB/s", peak)
     (row,) = (row for row in rows if "add_sum_" in row)
     assert re.search(
-        r"\d+%      3  add_sum_\w+ +[\d.]+ +\(\d+%\) +[\d.]+ +\(\d+%\)  (latency|caches|memory)",
+        r"\d+%      3  add_sum_\w+ +[\d.]+ +\(\d+%\) +[\d.]+ +\(\d+%\)  (latency|caches|memory)"
+        r" +test_timings.py:\d+  return ",
         row,
     )
 
