@@ -30,6 +30,8 @@ The map of the package, in the order of the pipeline:
     absent.py        names that are not there, and what to write instead
     nn/              layers, initialisation, optimizers and schedulers, losses, state, data sets
     dump/            any stage as text, picture and page
+    pictures.py      what tensors are computed from, drawn
+    view.py          python -m lazygrad.view script.py: its report in a browser
     config.py        every environment variable
     dtypes.py        element types and their promotion
     rewrite.py       rules, and the driver that applies them to a fixed point
@@ -173,7 +175,7 @@ _MODULES = {
 }  # fmt: skip
 """What is imported when it is first used: some by the name that PyTorch has for it."""
 _ELSEWHERE = {
-    "save": ".serialization", "load": ".serialization", "autocast": ".amp",
+    "draw": ".pictures", "save": ".serialization", "load": ".serialization", "autocast": ".amp",
     "GlobalCounters": ".helpers", "GradScaler": ".amp", "vmap": ".transforms",
     **dict.fromkeys(("cholesky", "det", "inverse", "logdet", "matrix_exp", "matrix_power",
                      "slogdet", "vander"), ".linalg"),

@@ -36,6 +36,7 @@ from functools import partial
 from time import perf_counter
 from types import ModuleType
 from typing import Any, NoReturn
+from weakref import ref
 
 import numpy as np
 
@@ -228,6 +229,7 @@ def _made(
             slots, abstract = _over_slots(outputs, leaves, arguments)
             with compiling(title.get() or ""), without_collections():
                 plan = compile_graph(abstract, slots, donations, stages)
+            stages.saw("plan", plan)
             if on_disk and not stages.has_left_out:
                 saved.save(key, plan)
     if config.DEBUG:
@@ -259,7 +261,11 @@ def _over_slots(
     abstract = rewrite(outputs, Rules(), slot_of)
     order = topological(outputs, lambda node: () if node in slot_of else node.inputs)
     pairs = zip(order, topological(abstract), strict=True)
-    cotangents.update(new for old, new in pairs if old in cotangents)  # for pictures
+    made = dict(pairs)
+    for old, new in made.items():  # for pictures
+        of = cotangents[old]() if old in cotangents else None
+        if of in made:
+            cotangents[new] = ref(made[of])
     if arguments:  # only now: what is computed already may be made of the same constants
         given = zip(arguments, slots[own:], strict=True)
         abstract = rewrite(abstract, Rules(), {x: broadcast_to(s, x.shape) for x, s in given})

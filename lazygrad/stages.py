@@ -96,6 +96,8 @@ class Stages:
         except Exception as error:
             raise fault(stage, error, value) from error
         end = perf_counter()
+        for watcher in self.watchers:
+            watcher.took(stage, begin, end)
         self.saw(stage, result, value)
         if config.DEBUG:
             timings.passes[stage] += end - begin
@@ -157,7 +159,7 @@ class Stages:
                 raise fault(stage, error, value if before is None else before) from error
         if not self.watchers or final or value is before or value == before:
             return
-        for name, each in _in_steps(stage, shown, before):
+        for name, each in _in_steps(stage, value, before):
             for watcher in self.watchers:
                 watcher.saw(name, each)
 

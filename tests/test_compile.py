@@ -516,6 +516,9 @@ def test_stages_are_told_in_order_to_who_watches(monkeypatch):
         def __init__(self) -> None:
             self.seen: list[str] = []
 
+        def took(self, stage: str, begin: float, end: float) -> None:
+            assert end >= begin
+
         def saw(self, stage: str, value: object) -> None:
             self.seen.append(stage)
             assert text(value)

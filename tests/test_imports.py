@@ -41,6 +41,7 @@ LAYERS = [
     "stages",
     "compile",
     "variable",
+    "pictures",
     "tensor",
     "functions",
     "linalg",
@@ -60,6 +61,7 @@ LAYERS = [
     "autograd",
     "cuda",
     "serialization",
+    "view",
     "",  # the package itself, with the public names
 ]
 """A module may import from its own layer and from those before it. The longest match counts."""

@@ -67,8 +67,14 @@ class Program(Protocol):
     def times(self) -> list[float]:
         """Seconds that each launch of the last run took, where the run was made with timing."""
 
+    def threads(self) -> list[int]:
+        """How many threads of the host run each launch; 1 where a queue does."""
+
+    def codes(self) -> list[dict[str, str]]:
+        """The generated code of each launch by kind ("llvm", "asm", "opencl"), for dumps."""
+
     def texts(self) -> dict[str, str]:
-        """The generated code by kind ("llvm", "asm", "opencl"), for dumps."""
+        """The generated code of all distinct functions, by kind."""
 
 
 class Device(Protocol):
@@ -105,8 +111,20 @@ class Device(Protocol):
     def compile(self, launches: Sequence[Launch], timing: bool = False) -> Program:
         """Machine code for the launches: what is under their keys, or else new code."""
 
+    def held(self) -> int:
+        """Bytes of the device's memory that are in use."""
+
     def synchronize(self) -> None:
         """Wait until all that was enqueued is done."""
+
+
+def joined(codes: Sequence[dict[str, str]]) -> dict[str, str]:
+    """The code of several launches as one text a kind, each function once."""
+    texts: dict[str, dict[str, None]] = {}
+    for code in codes:
+        for kind, text in code.items():
+            texts.setdefault(kind, {})[text] = None
+    return {kind: "\n".join(found) for kind, found in texts.items()}
 
 
 def show_bytes(nbytes: int) -> str:

@@ -1,19 +1,22 @@
 """Looking inside: every stage of every new compilation as text, picture and page.
 
-    with lazygrad.dump("out"):                 out/index.html
-        (a @ b).relu().realize()               out/001-.../index.html: all stages side by side
-                                               out/001-.../01-graph.txt, .dot, .svg ...
+    with lazygrad.dump("out"):                 out/index.html: the report, one page
+        (a @ b).relu().realize()               out/001-.../01-graph.txt, .dot, .svg ...
 
 DUMP=folder does it for a whole program. The parts:
 
     text       any stage as text
     graphs     a tensor graph as a picture;   schedules   kernels and the buffers between them
     dot        Graphviz source;   svg   its rendering
-    folder     which files are written;   page   the pages that link them
+    folder     which files are written
+    record     what the report tells of a compilation;   runs   ... of what ran
+    report     collects both;   page   makes a page of it;   trace   a trace for other viewers
+    page/      the page's own HTML, CSS and JavaScript
 """
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -31,8 +34,11 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """Is told the stages of one compilation."""
 
+    def took(self, stage: str, begin: float, end: float) -> None:
+        """The pass `stage` ran from `begin` to `end`, by `perf_counter`."""
+
     def saw(self, stage: str, value: Any) -> None:
-        """`value` is what the pass `stage` made."""
+        """`value` is what the pass `stage` made, if it changed anything."""
 
     def finish(self) -> None:
         """The compilation has ended, well or not."""
@@ -65,12 +71,15 @@ def dump(folder: str | Path) -> Iterator[Path]:
             yield place.path
     finally:
         places.remove(place)
+        place.close()
 
 
 @cache
 def folder_at(path: Path) -> Folder:
     """The place that stands for a folder for as long as the process runs, as DUMP has it."""
-    return open_folder(path)
+    place = open_folder(path)
+    atexit.register(place.close)
+    return place
 
 
 def open_folder(path: Path) -> Folder:

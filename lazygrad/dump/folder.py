@@ -1,158 +1,251 @@
 """Which files a compilation is written to.
 
-out/index.html
-out/003-step/index.html              all of what follows, side by side
-             01-graph.txt .dot .svg      what was asked for
-             02-gradients.txt ...        the same with gradients, if there are any
-             03-simplify.txt ...         the graph after each pass that changed it
-             05-fuse.txt ...             kernels, and the buffers between them
-             06-memory.txt               which buffers share memory
-             loops/00-NAME/1-lower.txt   each kernel's loops, before and after each pass
-             code/program.llvm, .asm     generated code
+out/index.html                          the report: all of what follows, in one page
+out/trace.json                          what ran when, for Perfetto or chrome://tracing
+out/003-step/00-kernels.txt .dot .svg   the fused kernels, in short
+             01-graph.txt .dot .svg     what was asked for
+             02-gradients.txt ...       the same with gradients, if there are any
+             03-simplify.txt ...        the graph after each pass that changed it
+             05-fuse.txt ...            kernels, and the buffers between them
+             06-memory.txt              which buffers share memory
+             loops/00-NAME/1-lower.txt  each kernel's loops, before and after each pass
+             code/program.llvm, .asm    generated code
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ..graph.gradient import cotangents
+from ..backends.base import joined
 from ..graph.ir import Movement, Node, topological
+from ..graph.show import show as show_graph
 from ..loops.ir import Function
+from ..loops.lower import Lowered
+from ..runtime.execute import Plan
 from ..schedule.ir import MemoryPlan, Schedule
+from ..schedule.show import show as show_schedule
 from . import title
-from .graphs import TOO_LARGE, graph_picture, roles
-from .page import Section, write_index, write_page
-from .schedules import schedule_picture
+from .graphs import TOO_LARGE, graph_picture
+from .record import Record, renamed
+from .report import Report
+from .roles import role_of
+from .runs import Runs, now
+from .schedules import MANY, kernels_picture, schedule_picture
 from .svg import to_svg
 from .text import memory_text, text
 
-_numbers = count()
+numbers = count()  # of places
 
 
 class Folder:
-    """A folder of compilations (dump.Place)."""
+    """A folder of compilations and their report (dump.Place)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.number = next(_numbers)
+        self.number = next(numbers)
+        self.report = Report(path)
 
     def watcher(self) -> Compilation:
         """Who writes the next compilation."""
-        return Compilation(self.path)
+        return Compilation(self.path, self.report)
+
+    def close(self) -> None:
+        """Write the report; what runs from now on is no part of it."""
+        self.report.close()
 
 
 class Compilation:
-    """Writes the stages of one compilation (dump.Watcher)."""
+    """Writes the stages of one compilation, and notes them for the report (dump.Watcher).
 
-    def __init__(self, root: Path) -> None:
+    `pictures` are the Graphviz sources of the stages. Without a folder nothing is written.
+    """
+
+    def __init__(self, root: Path | None, report: Report) -> None:
         self.root = root
-        self.path = root
-        self.sections: list[Section] = []
-        self.kernels: dict[str, list[Section]] = {}
-        self._kernel: list[Section] | None = None  # where the next loops go
-        self._seen: Any = None  # the latest graph or schedule
+        self.path = root or Path("nowhere")
+        self.pictures: dict[str, str] = {}
+        self.report = report
+        self.runs = Runs(report.began)
+        self._began = now()
+        self._record: Record | None = None  # from the first graph on
+        self._phases: list[tuple[str, float, float]] = []
+        self._files = 0  # of stages
+        self._function = ""  # whose loops are shown; "" where they are as an earlier kernel's
+        self._loops: dict[str, list[str]] = {}  # by function
+        self._local: dict[str, str] = {}  # what its arguments are called outside of it
+        self._named: list[str] = []  # functions in the order of launches
+        self._seen: Any = None  # the latest graph
         self._schedule: Schedule | None = None
         self._programs = 0
+
+    @property
+    def record(self) -> Record:
+        assert self._record is not None, "the first stage is a graph"
+        return self._record
+
+    def took(self, stage: str, begin: float, end: float) -> None:
+        """Note how long a pass took."""
+        self._phases.append((stage, begin - self.report.began, end - begin))
 
     def saw(self, stage: str, value: Any) -> None:
         """Write a stage."""
         match value:
+            case Lowered():
+                if stage == "name":
+                    self._saw_kernel(value)
             case Function():
                 self._saw_loops(stage, value)
             case Schedule():
-                before, self._schedule = self._schedule, value
-                if before is None or text(before) != text(value):
-                    self._write(stage, text(value), *schedule_picture(value))
+                self._saw_schedule(stage, value)
             case MemoryPlan() if self._schedule is not None:
-                self._write(stage, memory_text(self._schedule, value))
+                shown = memory_text(self._schedule, value, self.record.names)
+                self._write(stage, shown)
+                self.record.memory(self._schedule, value)
+                self._write_kernels(self._schedule)
+            case Plan():
+                value.observers = (*value.observers, self.runs)
             case list():
                 self._saw_graph(stage, value)
-            case _ if hasattr(value, "texts"):
+            case _ if hasattr(value, "codes"):
                 self._saw_program(value)
 
     def finish(self) -> None:
-        """Write the pages."""
-        if self.sections:
-            write_page(self.path, self.sections, self.kernels)
-            write_index(self.root)
+        """Hand what was seen to the report."""
+        if self._record is None:
+            return
+        self._record.phases = self._phases
+        self._record.forget_nodes()
+        self.report.add(self._record, self.runs)
 
     # ------------------------------------------------------------------ stages
 
     def _saw_graph(self, stage: str, nodes: list[Node]) -> None:
         if stage == "graph":
             self._begin(nodes)
-            role = roles(nodes, cotangents)
-            if len(set(role.values())) > 1:
+            role = role_of(nodes)
+            if "backward" in role.values():
                 forward = _forward_part(nodes, role)
-                self._write("graph", text(forward), *graph_picture(forward))
-                self._write("gradients", text(nodes), *graph_picture(nodes, role))
+                self._write_graph("graph", forward, role)
+                self._write_graph("gradients", nodes, role)
             else:
-                self._write("graph", text(nodes), *graph_picture(nodes))
+                self._write_graph("graph", nodes, role)
         elif nodes and nodes != self._seen:  # else the pass had nothing to do
-            self._write(stage, text(nodes), *graph_picture(nodes))
+            self._write_graph(stage, nodes, {})
         self._seen = nodes
 
+    def _write_graph(self, stage: str, nodes: Sequence[Node], role: dict[Node, str]) -> None:
+        record = self.record
+        record.graph(stage, nodes)
+        shown = show_graph(nodes, record.names)
+        self._write(stage, shown, *graph_picture(nodes, role or record.roles, record.names))
+
     def _begin(self, nodes: list[Node]) -> None:
-        """Make the folder, by the next free number."""
-        taken = [int(found[0]) for p in self.root.iterdir() if (found := re.match(r"\d+", p.name))]
-        for number in count(max(taken, default=0) + 1):
-            self.path = self.root / f"{number:03d}-{_name(nodes)}"
-            try:
-                self.path.mkdir(parents=True)
-                return
-            except FileExistsError:  # another process has just made it
-                continue
+        """The first stage: there is a name, and a folder of its own."""
+        if self.root is not None:
+            self.path = _new_folder(self.root, _name(nodes))
+        began = self._began - self.report.began
+        self._record = Record(_name(nodes), self.path, began, self.report.sources)
+        self._record.name_leaves(nodes)
+
+    def _saw_schedule(self, stage: str, schedule: Schedule) -> None:
+        names = self.record.names
+        shown = show_schedule(schedule, names)
+        if self._schedule is None or show_schedule(self._schedule, names) != shown:
+            self._write(stage, shown, *schedule_picture(schedule, names))
+            self.record.schedule(stage, schedule)
+        self._schedule = schedule
+
+    def _write_kernels(self, schedule: Schedule) -> None:
+        """The fused kernels in short, as the first files."""
+        dot, boxes = kernels_picture(schedule, self.record.names)
+        self._write("kernels", show_schedule(schedule, self.record.names), dot, boxes, 0, MANY)
+
+    def _saw_kernel(self, made: Lowered) -> None:
+        """A kernel's function has its name: it begins here, unless it is as an earlier one."""
+        name = made.function.name
+        self.record.lowered(made)
+        self.record.device = made.kernel.outputs[0].device or self.record.device
+        self._named.append(name)
+        self._function = "" if name in self._loops else name
+        pairs = zip(made.arrays, made.nodes, strict=True)
+        known = self.record.names_of_schedule
+        self._local = {array.name: known[node] for array, node in pairs if node in known}
+        self._saw_loops("lower", made.function)
 
     def _saw_loops(self, stage: str, function: Function) -> None:
-        """A kernel's loops: "lower" and "name" begin a kernel, the passes follow."""
-        if stage == "lower":
-            self._kernel = None  # until it has a name
-        if stage == "name":
-            is_new = function.name not in self.kernels
-            self._kernel = self.kernels.setdefault(function.name, []) if is_new else None
-            stage = "lower"
-        if self._kernel is None:
-            return  # as an earlier kernel
+        """The loops of the current kernel after a pass."""
+        name = self._function
+        if not name:
+            return
         shown = text(function)
-        if self._kernel and shown == self._kernel[-1].text:
+        passes = self._loops.setdefault(name, [])
+        if passes and passes[-1] == shown:
             return  # a pass with nothing to do
-        folder = self.path / "loops" / f"{len(self.kernels) - 1:02d}-{function.name}"
+        passes.append(shown)
+        self.record.loops(stage, name, function, shown)
+        if self.root is None:
+            return
+        folder = self.path / "loops" / f"{len(self._loops) - 1:02d}-{name}"
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{len(self._kernel) + 1}-{stage}.txt"
-        path.write_text(shown, encoding="utf-8")
-        self._kernel.append(Section(stage, path, shown))
+        path = folder / f"{len(passes)}-{stage}.txt"
+        path.write_text(renamed(shown, self._local), encoding="utf-8")
 
     def _saw_program(self, program: Any) -> None:
+        if self.root is None:
+            return
         folder = self.path / "code"
         folder.mkdir(parents=True, exist_ok=True)
         number = f"-{self._programs}" if self._programs else ""
         self._programs += 1
-        for kind, code in program.texts().items():
-            path = folder / f"program{number}.{kind}"
-            path.write_text(code, encoding="utf-8")
-            self.sections.append(Section(kind, path, code))
+        codes = program.codes()
+        for kind, code in joined(codes).items():
+            (folder / f"program{number}.{kind}").write_text(code, encoding="utf-8")
+        self.record.codes(codes, self._named)
+        self._named = []
 
     # ------------------------------------------------------------------ files
 
-    def _write(self, stage: str, content: str, dot: str | None = None, boxes: int = 0) -> None:
+    def _write(
+        self,
+        stage: str,
+        content: str,
+        dot: str | None = None,
+        boxes: int = 0,
+        number: int | None = None,
+        limit: int = TOO_LARGE,
+    ) -> None:
         """Write a stage as text, and its picture if it has one."""
-        path = self.path / f"{len(self.sections) + 1:02d}-{stage}.txt"
-        path.write_text(content, encoding="utf-8")
-        section = Section(stage, path, content)
         if dot is not None:
-            source = path.with_suffix(".dot")
-            source.write_text(dot, encoding="utf-8")
-            if boxes > TOO_LARGE:
-                section.note = f"{boxes} boxes make no picture: {source.name} has them"
-            elif (svg := to_svg(dot)) is None:
-                section.note = f"no Graphviz: {source.name} only"
-            else:
-                section.picture = path.with_suffix(".svg")
-                section.picture.write_text(svg, encoding="utf-8")
-        self.sections.append(section)
+            self.pictures[stage] = dot
+        if self.root is None:
+            return
+        if number is None:
+            self._files += 1
+            number = self._files
+        path = self.path / f"{number:02d}-{stage}.txt"
+        path.write_text(content, encoding="utf-8")
+        if dot is None:
+            return
+        path.with_suffix(".dot").write_text(dot, encoding="utf-8")
+        if boxes <= limit and (svg := to_svg(dot)) is not None:
+            path.with_suffix(".svg").write_text(svg, encoding="utf-8")
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    """A folder of that name, by the next free number."""
+    taken = [int(found[0]) for p in root.iterdir() if (found := re.match(r"\d+", p.name))]
+    for number in count(max(taken, default=0) + 1):
+        path = root / f"{number:03d}-{name}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:  # another process has just made it
+            continue
+        return path
+    raise AssertionError("count() has no end")
 
 
 def _forward_part(outputs: list[Node], role: dict[Node, str]) -> list[Node]:

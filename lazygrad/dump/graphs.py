@@ -7,7 +7,7 @@ part of its user's formula.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 from ..graph import ir
@@ -22,33 +22,32 @@ TOO_LARGE = 400  # boxes above which a picture tells nothing
 _VIEWS = (ir.Movement, ir.Contiguous, ir.Copy)
 
 
-def roles(outputs: Sequence[Node], cotangents: Collection[Node]) -> dict[Node, str]:
-    """Each node's part in training: "forward"; "backward" for cotangents and what is computed
-    from them; "update" for what is computed from finished gradients."""
-    found: dict[Node, str] = {}
-    for node in topological(outputs):
-        before = {found[x] for x in node.inputs}
-        if "update" in before or (isinstance(node, ir.Detach) and "backward" in before):
-            found[node] = "update"
-        elif "backward" in before or node in cotangents:
-            found[node] = "backward"
-        else:
-            found[node] = "forward"
-    return found
-
-
 def graph_picture(
-    outputs: Sequence[Node], role: Mapping[Node, str] | None = None
+    outputs: Sequence[Node],
+    role: Mapping[Node, str] | None = None,
+    names: Mapping[Node, str] | None = None,
+    notes: Mapping[Node, Sequence[str]] | None = None,
 ) -> tuple[str, int]:
-    """A graph as Graphviz source, and how many boxes it has; `role` colours the operations."""
-    source, boxes = _Picture(outputs, role or {}, in_short=False).draw()
+    """A graph as Graphviz source, and how many boxes it has; `role` colours the operations,
+    `names` are what nodes are called, and `notes` are lines to add to boxes."""
+    told = role or {}, names or {}, notes or {}
+    source, boxes = _Picture(outputs, *told, in_short=False).draw()
     if boxes > LARGE:
-        source, boxes = _Picture(outputs, role or {}, in_short=True).draw()
+        source, boxes = _Picture(outputs, *told, in_short=True).draw()
     return source, boxes
 
 
 class _Picture:
-    def __init__(self, outputs: Sequence[Node], role: Mapping[Node, str], in_short: bool) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[Node],
+        role: Mapping[Node, str],
+        names: Mapping[Node, str],
+        notes: Mapping[Node, Sequence[str]],
+        in_short: bool,
+    ) -> None:
+        self.names = names
+        self.notes = notes
         self.order = topological(outputs)
         self.role = role
         self.in_short = in_short
@@ -78,6 +77,8 @@ class _Picture:
         """Whether a node is drawn as part of its users."""
         if node in self.output_numbers or isinstance(node, ir.Buffer):
             return False
+        if node in self.names and not isinstance(node, ir.Detach):
+            return False
         if node in self.constant or isinstance(node, ir.Detach):
             return True
         users = self.users.get(node, [])
@@ -100,6 +101,9 @@ class _Picture:
             kind = self._kind(node)
             kinds.add(kind)
             lines = self._lines(node, inputs)
+            if node in self.names and not isinstance(node, ir.Buffer):
+                lines[0] = f"{self.names[node]} = {lines[0]}"
+            lines += self.notes.get(node, ())
             inputs += isinstance(node, ir.Buffer)
             numbers = self.output_numbers.get(node, [])
             if numbers:
@@ -111,7 +115,7 @@ class _Picture:
         return dot.source([entry for entry in self._legend() if entry[0] in kinds]), dot.boxes
 
     def _legend(self) -> list[tuple[str, str]]:
-        has_roles = len(set(self.role.values())) > 1
+        has_roles = len({self.role.get(node, "forward") for node in self.order}) > 1
         return [
             ("input", "in memory"),
             ("forward", "forward" if has_roles else "computed"),
@@ -145,7 +149,11 @@ class _Picture:
         """The text of a box."""
         if isinstance(node, ir.Buffer):
             place = "" if node.device == "CPU" else f"  {node.device}"
-            return [f"input {inputs}", type_text(node), f"{bytes_text(node.nbytes)}{place}"]
+            return [
+                self.names.get(node, f"input {inputs}"),
+                type_text(node),
+                f"{bytes_text(node.nbytes)}{place}",
+            ]
         if isinstance(node, _VIEWS):
             return [_view_text(view) for view in reversed(self._chain(node))]
         if self.in_short:

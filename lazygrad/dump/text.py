@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..graph.show import show as show_graph
 from ..graph.show import type_text
 from ..loops.ir import Function
 from ..loops.ir import show as show_loops
+from ..loops.lower import Lowered
 from ..schedule.ir import Kernel, MemoryPlan, Schedule
 from ..schedule.show import Names
 from ..schedule.show import show as show_schedule
@@ -25,6 +27,8 @@ def text(value: Any) -> str:
             return show_schedule(Schedule((value,), value.outputs))
         case Function():
             return show_loops(value)
+        case Lowered():
+            return show_loops(value.function)
         case Launch():
             return _launch_text(value)
         case list() | tuple() if value and all(isinstance(n, Node) for n in value):
@@ -42,13 +46,16 @@ def _launch_text(launch: Launch) -> str:
     return show_loops(replace(launch.function, comment=comment))
 
 
-def memory_text(schedule: Schedule, plan: MemoryPlan) -> str:
+def memory_text(
+    schedule: Schedule, plan: MemoryPlan, given: Mapping[Node, str] | None = None
+) -> str:
     """A memory plan as text: each slot with its size and who is in it, one after another.
+    `given` are names of nodes that are known already.
 
     slot 0: 5,120 bytes, an output
         t3      float32(128, 10)  written by kernel 2, last read by kernel 5
     """
-    names = Names(schedule.kernels, schedule.outputs).of
+    names = Names(schedule.kernels, schedule.outputs, given).of
     last: dict[Node, int] = {}
     written: dict[Node, int] = {}
     for number, kernel in enumerate(schedule.kernels):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, ref
 
 from .. import config
 from ..dtypes import float32, is_low_precision
@@ -28,8 +28,9 @@ from .ir import (
 )
 from .vjp_rules import VJP, VJP_RULES, Cotangents
 
-cotangents: WeakSet[Node] = WeakSet()
-"""The living nodes that gradient() has made: pictures show them as the backward pass."""
+cotangents: WeakKeyDictionary[Node, ref[Node]] = WeakKeyDictionary()
+"""The living nodes that gradient() has made, each with the node that it is the derivative with
+respect to: pictures show them as the backward pass."""
 
 
 def gradient(
@@ -81,7 +82,9 @@ def gradient(
         for target in targets & found.keys():
             if (name := name_of(target)) is not None:
                 _name(found[target], f"{name}.grad")
-    cotangents.update(g for g in found.values() if g.inputs and g not in between)
+    for node, g in found.items():
+        if g.inputs and g not in between:
+            cotangents.setdefault(g, ref(node))
     return [found.get(target) for target in wrt]
 
 

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import ir
 from .ir import Node, topological
 
 
-def show(outputs: Sequence[Node]) -> str:
-    """The graph as text: every node after its inputs, and the outputs in the last line.
+def show(outputs: Sequence[Node], names: Mapping[Node, str] | None = None) -> str:
+    """The graph as text: every node after its inputs, and the outputs in the last line. Nodes with
+    names are called by them, others by numbers.
 
     %0 = buffer                     float32(4, 3)  CPU
     %1 = reduce[op=sum, axes=(1,)](%0)  float32(4)
     return %1
     """
-    numbers: dict[Node, int] = {}
+    called: dict[Node, str] = {}
     rows: list[tuple[str, str]] = []
     for node in topological(outputs):
-        inputs = ", ".join(f"%{numbers[x]}" for x in node.inputs)
+        inputs = ", ".join(f"%{called[x]}" for x in node.inputs)
         operation = operation_text(node) + (f"({inputs})" if inputs else "")
         place = f"  {node.device}" if isinstance(node, (ir.Buffer, ir.Copy)) else ""
-        rows.append((f"%{len(rows)} = {operation}", type_text(node) + place))
-        numbers[node] = len(numbers)
+        called[node] = (names or {}).get(node) or str(len(called))
+        rows.append((f"%{called[node]} = {operation}", type_text(node) + place))
     width = max((len(left) for left, _ in rows if len(left) < 60), default=0)
     lines = [f"{left:<{width}}  {right}" for left, right in rows]
-    lines.append("return " + ", ".join(f"%{numbers[output]}" for output in outputs))
+    lines.append("return " + ", ".join(f"%{called[output]}" for output in outputs))
     return "\n".join(lines) + "\n"
 
 
@@ -47,13 +48,18 @@ def type_text(node: Node) -> str:
 
 
 def formula(
-    node: Node, name: Callable[[Node], str | None], movement: bool = True, limit: int = 200
+    node: Node,
+    name: Callable[[Node], str | None],
+    movement: bool = True,
+    limit: int = 200,
+    define: Callable[[Node, str], str] | None = None,
 ) -> str:
     """A node's value as a formula: `exp(x - max(x))`.
 
     `name` gives what a node is called where it is not to be written out, else None; the node
     itself is always written out. Without `movement`, nodes that only move elements are left out.
-    What would make the formula longer than about `limit` characters is written as "…".
+    A part longer than `limit` characters is written as "…"; with `define`, which is given the part
+    and its formula, as the name that `define` gives it.
     """
     texts: dict[Node, str] = {}
     stack = [node]
@@ -71,7 +77,9 @@ def formula(
             stack.extend(missing)
             continue
         text = _applied(top, [texts[x] for x in top.inputs], movement)
-        texts[top] = text if len(text) <= limit else "…"
+        if len(text) > limit and (define is None or top is not node):
+            text = "…" if define is None else define(top, text)
+        texts[top] = text
     return texts[node]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,15 @@ from .report import report_run
 
 if TYPE_CHECKING:  # not needed to run, and takes long to import
     from ..backends.base import Device, Launch, Program
+
+
+class Observer(Protocol):
+    """Is told of each run of a plan."""
+
+    def ran(self, plan: Plan, begin: float, seconds: float) -> None:
+        """The plan has run, from `begin` on by `perf_counter`. Its programs know the times of their
+        kernels if they were compiled with timing."""
+
 
 Memories = list[Any]  # the leaves' memory, then what the plan allocates; steps count its places
 
@@ -90,7 +99,7 @@ class Plan:
     """
 
     __slots__ = (
-        "_number", "_read", "allocations", "flags", "has_origins", "leaves", "outputs",
+        "_number", "_read", "allocations", "flags", "has_origins", "leaves", "observers", "outputs",
         "peak_bytes", "steps", "taken", "title",
     )  # fmt: skip
 
@@ -113,6 +122,7 @@ class Plan:
         self.outputs = tuple(outputs)
         self.taken = frozenset(taken)
         self.peak_bytes = peak_bytes
+        self.observers: tuple[Observer, ...] = ()
         self.flags = Flags(checks) if checks else None
         self._read = {step.source.name for step in self.steps if isinstance(step, Transfer)}
         self._number = 0
@@ -143,7 +153,7 @@ class Plan:
             memories.append(allocate())
         if counters.runs is not None:
             counters.runs[self] += 1
-        if config.DEBUG:
+        if config.DEBUG or self.observers:
             self._run_reporting(memories)
         else:
             for step in self.steps:
@@ -190,4 +200,7 @@ class Plan:
             run.device.synchronize()
         seconds = perf_counter() - start
         counters.add_seconds(seconds)
-        report_run(self.programs(), seconds, self.peak_bytes, self.title)
+        if config.DEBUG:
+            report_run(self.programs(), seconds, self.peak_bytes, self.title)
+        for observer in self.observers:
+            observer.ran(self, start, seconds)

@@ -13,6 +13,9 @@ from ..errors import CompilerError, DeviceError
 class Observer(Protocol):
     """Runs and shows a pass, and may go on after its fault (lazygrad.stages.Stages)."""
 
+    @property
+    def are_watched(self) -> bool: ...
+
     def run(self, stage: str, work: Callable[..., Any], value: Any, *rest: Any) -> Any: ...
 
     def go_on_after(self, stage: str, error: CompilerError) -> None: ...

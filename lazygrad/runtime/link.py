@@ -193,8 +193,9 @@ class Linker:
         launches = [
             replace(launch, slots=tuple(slot[p] for p in launch.slots)) for launch in launches
         ]
+        timed = config.DEBUG >= 2 or stages.are_watched
         start = perf_counter()
-        program, launches = compile_all(device, launches, config.DEBUG >= 2, stages)
+        program, launches = compile_all(device, launches, timed, stages)
         if config.DEBUG:
             report_compiled(launches, program, perf_counter() - start)
         return Run(device, program, tuple(launches), places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 
 from ..graph.ir import (
     Buffer,
@@ -61,10 +62,15 @@ def title(kernel: Kernel) -> str:
 
 class Names:
     """Names for the nodes that have memory: `in0` ... for nodes that no kernel writes, `out0` ...
-    for the outputs, `t0` ... for intermediates."""
+    for the outputs, `t0` ... for intermediates. `given` names come first."""
 
-    def __init__(self, kernels: Sequence[Kernel], outputs: Iterable[Node]) -> None:
-        self.of: dict[Node, str] = {}
+    def __init__(
+        self,
+        kernels: Sequence[Kernel],
+        outputs: Iterable[Node],
+        given: Mapping[Node, str] | None = None,
+    ) -> None:
+        self.of: dict[Node, str] = dict(given or {})
         written = {x for kernel in kernels for x in kernel.outputs}
         self._add("out", outputs)
         self._add("in", (x for kernel in kernels for x in kernel.inputs if x not in written))
@@ -72,7 +78,12 @@ class Names:
 
     def _add(self, prefix: str, nodes: Iterable[Node]) -> None:
         new = dict.fromkeys(n for n in nodes if n not in self.of)
-        self.of.update((node, f"{prefix}{n}") for n, node in enumerate(new))
+        taken = set(self.of.values())
+        free = (name for n in count() if (name := f"{prefix}{n}") not in taken)
+        self.of.update(zip(new, free, strict=False))
+
+
+PART = 200  # characters of a formula above which a part of it has a line of its own
 
 
 def member_lines(
@@ -80,26 +91,37 @@ def member_lines(
 ) -> list[tuple[str, Node]]:
     """A kernel's members as `name = formula`, each with its node.
 
-    Members without memory are called `v0`, `v1`, ...
+    Members without memory are called `v0`, `v1`, ...; so are the parts of a long formula, which
+    stand on lines of their own before it.
     """
     registers = [m.node for m in kernel.all_members if not m.stored]
     called = {node: f"v{n}" for n, node in enumerate(registers)}
     called.update((n, names[n]) for n in (*kernel.inputs, *kernel.outputs))
-    return [
-        (f"{called[m.node]} = {formula(m.node, called.get, movement)}", m.node)
-        for m in kernel.all_members
-    ]
+    free = (f"v{n}" for n in count(len(registers)))
+    lines: list[tuple[str, Node]] = []
+
+    def define(part: Node, text: str) -> str:
+        called[part] = next(free)
+        lines.append((f"{called[part]} = {text}", part))
+        return called[part]
+
+    for member in kernel.all_members:
+        node = member.node
+        text = formula(node, called.get, movement, PART, define)
+        lines.append((f"{called[node]} = {text}", node))
+    return lines
 
 
-def show(schedule: Schedule) -> str:
-    """The schedule as text: each kernel with its members, and what is read and written.
+def show(schedule: Schedule, given: Mapping[Node, str] | None = None) -> str:
+    """The schedule as text: each kernel with its members, and what is read and written. `given`
+    are names of nodes that are known already.
 
     kernel 0: row over 128: max_exp_sum_div_128x10
         v0 = max(in0, axis 1)                float32(128)
         ...
         reads in0; writes out0
     """
-    names = Names(schedule.kernels, schedule.outputs)
+    names = Names(schedule.kernels, schedule.outputs, given)
     lines: list[str] = []
     for number, kernel in enumerate(schedule.kernels):
         lines.append(f"kernel {number}: {kernel.kind} over {kernel.outer}: {title(kernel)}")

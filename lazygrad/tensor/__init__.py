@@ -44,6 +44,9 @@ from .inplace import add_forms
 from .mode import Mode
 from .protocols import Protocols
 
+if TYPE_CHECKING:
+    from ..dump.drawing import Drawing
+
 
 class Tensor(Protocols):
     """A multi-dimensional array of one dtype, computed when its values are asked for.
@@ -61,6 +64,18 @@ class Tensor(Protocols):
         for layer in layers:
             x = layer(x)
         return x
+
+    def graph(self, stage: str = "graph") -> Drawing:
+        """A picture of a stage of this tensor's compilation, which a notebook shows and
+        `.save("graph.html")` writes.
+
+        "graph" is what was asked for; "gradients" the same where gradients are among it;
+        "kernels" the fused kernels; the names of passes ("simplify", "fuse") what they make.
+        Nothing is computed. Raises ValueError, with the stages that there are, for another name.
+        """
+        from ..pictures import graph_of  # here: needed by few, and `import lazygrad` is to be quick
+
+        return graph_of(self, stage)
 
     if not TYPE_CHECKING:
 

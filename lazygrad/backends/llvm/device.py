@@ -19,7 +19,7 @@ from ...loops.ir import For, Function, digest, statements
 from ...progress import counted
 from ...targets import Machine
 from ...targets import Target as Kind
-from ..base import Box, Launch
+from ..base import Box, Launch, joined
 from .build import Build, Source, has, to_assembly
 from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
@@ -87,6 +87,10 @@ class CPU:
         """Machine code for the launches, from this process, the cache on disk, or LLVM."""
         return CPUProgram(self, launches, timing)
 
+    def held(self) -> int:
+        """Bytes that the pool has given out."""
+        return self.pool.held
+
     def synchronize(self) -> None:
         """Nothing is pending: programs have run when `run` returns."""
 
@@ -113,6 +117,7 @@ class CPUProgram:
     def __init__(self, device: CPU, launches: Sequence[Launch], timing: bool) -> None:
         self._target = device.target
         keys = [_key(launch) for launch in launches]
+        self._keys = keys
         self._sources = dict(zip(keys, launches, strict=True))
         build = Build(device.target)
         for key, launch in counted("code of kernel", self._sources.items()):
@@ -168,13 +173,21 @@ class CPUProgram:
         """Seconds that each launch of the last run took, for a program compiled with timing."""
         return [float(t) * 1e-9 for t in self._times]
 
+    def threads(self) -> list[int]:
+        """How many threads run each launch."""
+        return [config.THREADS if is_shared else 1 for is_shared in self._launches[:, 2]]
+
+    def codes(self) -> list[dict[str, str]]:
+        """The LLVM IR and the assembly of each launch."""
+        codes = {}
+        for key, launch in self._sources.items():
+            text = _source(launch, self._target).text
+            codes[key] = {"llvm": text, "asm": to_assembly(text, self._target)}
+        return [codes[key] for key in self._keys]
+
     def texts(self) -> dict[str, str]:
         """The LLVM IR and the assembly of the program's distinct functions."""
-        texts = [_source(launch, self._target).text for launch in self._sources.values()]
-        return {
-            "llvm": "\n".join(texts),
-            "asm": "\n".join(to_assembly(text, self._target) for text in texts),
-        }
+        return joined(self.codes())
 
 
 def _key(launch: Launch) -> str:

@@ -95,7 +95,11 @@ class OpenCLDevice:
             profiling = self._cl.command_queue_properties.PROFILING_ENABLE
             self._queue = self._cl.CommandQueue(self._context, self._device, profiling)
             self._is_profiled = True
-        return OpenCLProgram(self._builder, self._queue, launches, self._scratch_of, timing)
+        return OpenCLProgram(self._builder, lambda: self._queue, launches, self._scratch_of, timing)
+
+    def held(self) -> int:
+        """Bytes that the pool has given out."""
+        return self.pool.used
 
     def synchronize(self) -> None:
         """Wait until all that was enqueued is done."""

@@ -14,7 +14,7 @@ from ...cache import DiskCache, source_digest
 from ...errors import CompilerError
 from ...loops.ir import Function, digest
 from ...progress import counted
-from ..base import Launch
+from ..base import Launch, joined
 from ..c.dialect import Facts
 from ..c.items import launch as launch_sizes
 from ..c.kernel import codegen, kernel_name
@@ -165,12 +165,13 @@ class OpenCLProgram:
     def __init__(
         self,
         builder: Builder,
-        queue: Any,
+        queue: Callable[[], Any],
         launches: Sequence[Launch],
         scratch_of: Callable[[int], Memory],
         timing: bool,
     ) -> None:
-        """`scratch_of(nbytes)` gives memory that is free between launches."""
+        """`queue()` is the device's queue now. `scratch_of(nbytes)` gives memory that is free
+        between launches."""
         self._enqueue = builder.cl.enqueue_nd_range_kernel
         self._queue = queue
         self._timing = timing
@@ -192,26 +193,33 @@ class OpenCLProgram:
         """Enqueue every launch; nothing waits."""
         events: list[Any] = []
         scratch = self._scratch_of(self._scratch) if self._scratch else None
+        queue = self._queue()
         for call in self._calls:
             if 0 in call.global_size:
                 events.append(None)
                 continue
             call.set_arguments(memories, scratch)
-            events.append(
-                self._enqueue(self._queue, call.kernel, call.global_size, call.local_size)
-            )
-        self._queue.flush()
+            events.append(self._enqueue(queue, call.kernel, call.global_size, call.local_size))
+        queue.flush()
         if self._timing:
             self._events = events
 
     def times(self) -> list[float]:
         """Seconds on the device for each launch of the last run; waits for it to end."""
-        self._queue.finish()
+        self._queue().finish()
         return [
             (event.profile.end - event.profile.start) * 1e-9 if event is not None else 0.0
             for event in self._events
         ]
 
+    def threads(self) -> list[int]:
+        """One queue runs all launches."""
+        return [1] * len(self._calls)
+
+    def codes(self) -> list[dict[str, str]]:
+        """The source of each launch."""
+        return [{"opencl": source} for source in self._sources]
+
     def texts(self) -> dict[str, str]:
         """The source of each distinct kernel, one after another."""
-        return {"opencl": "\n".join(dict.fromkeys(self._sources))}
+        return joined(self.codes())

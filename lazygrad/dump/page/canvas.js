@@ -1,0 +1,83 @@
+/* A picture that can be moved and zoomed: by wheel, drag, two fingers, buttons and keys. */
+
+const READABLE = 0.45; // the scale below which text cannot be read: pictures do not begin smaller
+const LARGEST = 4;
+
+class Canvas {
+  constructor(isSmall = false) {
+    this.layer = svgElement("g");
+    this.picture = svgElement("svg", { role: "img", "aria-label": "graph" }, this.layer);
+    this.element = element("div", { class: `picture${isSmall ? " small" : ""}` }, this.picture);
+    this.at = { x: 0, y: 0, scale: 1 };
+    this.size = { width: 1, height: 1 };
+    this.pointers = new Map();
+    this.picture.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    this.picture.addEventListener("pointerdown", (event) => this.press(event));
+    this.picture.addEventListener("pointermove", (event) => this.drag(event));
+    for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
+      this.picture.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
+    }
+  }
+
+  /** Show all of the picture, or as much of its top as can be read. */
+  fit(least = READABLE) {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    if (!width || !height) return;
+    const whole = Math.min(width / (this.size.width + 24), height / (this.size.height + 24));
+    const scale = Math.min(1.1, Math.max(whole, least));
+    const x = (width - this.size.width * scale) / 2;
+    const y = Math.max(12, (height - this.size.height * scale) / 2);
+    this.move({ x, y: this.size.height * scale > height ? 12 : y, scale });
+  }
+
+  move(at) {
+    this.at = at;
+    this.layer.setAttribute("transform", `translate(${at.x} ${at.y}) scale(${at.scale})`);
+  }
+
+  /** Zoom so that the point (x, y) of the screen stays where it is. */
+  zoom(factor, x = this.element.clientWidth / 2, y = this.element.clientHeight / 2) {
+    const { at } = this;
+    const scale = Math.min(LARGEST, Math.max(0.05, at.scale * factor));
+    const by = scale / at.scale;
+    this.move({ x: x - (x - at.x) * by, y: y - (y - at.y) * by, scale });
+  }
+
+  /** Bring a box to the middle. */
+  center(box) {
+    const scale = Math.max(this.at.scale, READABLE);
+    this.move({
+      x: this.element.clientWidth / 2 - (box.left + box.width / 2) * scale,
+      y: this.element.clientHeight / 2 - (box.top + box.height / 2) * scale,
+      scale,
+    });
+  }
+
+  wheel(event) {
+    event.preventDefault();
+    const frame = this.element.getBoundingClientRect();
+    const factor = Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016));
+    this.zoom(factor, event.clientX - frame.left, event.clientY - frame.top);
+  }
+
+  press(event) {
+    this.pointers.set(event.pointerId, event);
+  }
+
+  drag(event) {
+    const before = this.pointers.get(event.pointerId);
+    if (!before) return;
+    const [first, second] = this.pointers.values();
+    if (second) {
+      const still = before === first ? second : first;
+      const away = (point) => Math.hypot(point.clientX - still.clientX, point.clientY - still.clientY);
+      const frame = this.element.getBoundingClientRect();
+      const factor = away(event) / Math.max(1, away(before));
+      this.zoom(factor, still.clientX - frame.left, still.clientY - frame.top);
+    } else {
+      const { x, y, scale } = this.at;
+      this.move({ x: x + event.clientX - before.clientX, y: y + event.clientY - before.clientY, scale });
+    }
+    this.pointers.set(event.pointerId, event);
+  }
+}
