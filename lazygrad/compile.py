@@ -58,7 +58,7 @@ from .loops.lower import Lowered
 from .loops.lower.canonical import canonical
 from .loops.lower.name import renamed
 from .origin import asker, kernel_origins, title
-from .pipeline import passes
+from .pipeline import passes, present_in
 from .progress import compiling, counted
 from .rewrite import Rules, rewrite
 from .runtime import saved, timings
@@ -439,7 +439,8 @@ def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
     try:
         for each in passes("loops", target, config.OPT):
             name = each.name
-            made = stages.run(name, each.function, made, at)
+            if not each.needs or each.has_work(present_in(made)):
+                made = stages.run(name, each.function, made, at)
         stages.saw("code", made, function, final=True)
     except CompilerError as error:
         stages.go_on_after(name, error)

@@ -50,6 +50,7 @@ from .loops.cpu.prefetch import prefetch
 from .loops.cpu.transpose import transpose
 from .loops.heuristics import share, tile
 from .loops.ir import Body, Function
+from .loops.ir.rebuild import traits
 from .loops.limit import limit
 from .loops.lower import Lowered, lower
 from .loops.lower.name import named
@@ -88,8 +89,9 @@ class Pass:
     """One step: `function(value, at)`, by a name that no other has; `why` it stands where it does.
 
     `after` are passes that must come before it. `needs` are classes of nodes, or Kernel: the pass
-    has nothing to do in a graph or schedule without one of each. `core`: it runs with OPT=0 too.
-    `must`: nothing goes on where it fails, though it is not of the core.
+    has nothing to do in a graph or schedule without one of each; or traits of loops (`traits` in
+    rebuild.py). `core`: it runs with OPT=0 too. `must`: nothing goes on where it fails, though it
+    is not of the core.
     """
 
     level: str
@@ -107,19 +109,27 @@ class Pass:
         """Whether nothing goes on where it fails."""
         return self.core or self.must
 
-    def has_work(self, present: Counter[type]) -> bool:
-        """Whether a graph or schedule with these nodes and kernels has what the pass needs.
+    def has_work(self, present: Counter[Any]) -> bool:
+        """Whether a graph or schedule with these nodes and kernels, or loops with these traits, have
+        what the pass needs.
 
         needs=(SUM, SUM)  ->  at least two reductions or folds
         """
         return all(
-            sum(n for cls, n in present.items() if issubclass(cls, kind)) >= count
+            sum(n for what, n in present.items() if _is(what, kind)) >= count
             for kind, count in Counter(self.needs).items()
         )
 
 
-def present_in(value: Sequence[Node] | Schedule) -> Counter[type]:
-    """How many nodes of each class a graph has; and of a schedule how many kernels."""
+def _is(what: Any, kind: Any) -> bool:
+    return what == kind if isinstance(kind, str) else issubclass(what, kind)
+
+
+def present_in(value: Sequence[Node] | Schedule | Function) -> Counter[Any]:
+    """How many nodes of each class a graph has; of a schedule how many kernels, too; of loops the
+    traits, each counted once a statement."""
+    if isinstance(value, Function):
+        return Counter(trait for stmt in value.body for trait in traits(stmt))
     nodes, kernels = (value.outputs, value.kernels) if isinstance(value, Schedule) else (value, ())
     return Counter(map(type, (*topological(nodes), *kernels)))
 
@@ -214,18 +224,18 @@ PASSES = (
          after=("split",), on=(GPU,)),
     Pass("loops", "vectorize", on_body(vectorize),
          "before unroll: a vector loop under an unrolled one is widened once, not in each copy",
-         after=("tile", "spread")),
+         after=("tile", "spread"), needs=("vector",)),
     Pass("loops", "unroll", on_body(unroll), "registers need constant indices",
-         after=("vectorize",)),
+         after=("vectorize",), needs=("unroll",)),
     Pass("loops", "padding", on_body(skip_padding),
          "unroll tells what is not needed; before transpose, which names what it reads",
-         after=("unroll",)),
+         after=("unroll",), needs=("needed",)),
     Pass("loops", "transpose", on_body(transpose), "it looks for vectors of whole tiles",
-         after=("padding",), on=CPUS),
+         after=("padding",), needs=("strided",), on=CPUS),
     Pass("loops", "interleave", on_body(interleave), "it looks for strided vectors",
-         after=("vectorize", "transpose"), on=CPUS),
+         after=("vectorize", "transpose"), needs=("strided",), on=CPUS),
     Pass("loops", "intervals", on_body(intervals), "guards are known when tiles are",
-         after=("unroll",), on=CPUS),
+         after=("unroll",), needs=("if",), on=CPUS),
     Pass("loops", "prefetch",
          lambda f, at: replace(f, body=prefetch(f.body, at.machine)) if at.kinds == ("row",) else f,
          "after vectorize: a line is asked for once, not by each lane of it",

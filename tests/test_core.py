@@ -166,3 +166,27 @@ def test_a_pass_without_the_nodes_that_it_needs_changes_nothing(
 
     monkeypatch.setattr(stages.Stages, "through", through)
     PROGRAMS[name](floats(7, 10), floats(10, 12)).realize()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_loop_pass_without_what_it_needs_changes_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, has_work = stages.Stages.run, Pass.has_work
+    asked = {each.name: each for each in PASSES if each.level == "loops" and each.needs}
+    idle: set[str] = set()
+
+    def checked(self: stages.Stages, stage: str, work: Any, value: Any, *rest: Any) -> Any:
+        made = run(self, stage, work, value, *rest)
+        if stage in asked and not has_work(asked[stage], present_in(value)):
+            assert made == value, stage
+            idle.add(stage)
+        return made
+
+    monkeypatch.setattr(stages.Stages, "run", checked)
+    monkeypatch.setattr(Pass, "has_work", lambda *_: True)
+    monkeypatch.setattr(lazygrad.compile, "source_digest", lambda: f"idle passes of {name}")
+    for memo in ("_plans", "_launches"):
+        monkeypatch.setattr(lazygrad.compile, memo, {})
+    PROGRAMS[name](floats(7, 10), floats(10, 12)).realize()
+    assert idle

@@ -17,7 +17,7 @@ from itertools import takewhile
 
 from ..expr import Expr, Literal, Var
 from ..index import FALSE, add, substitute
-from .ir import Accumulate, Body, For, If, Stmt, statements
+from .ir import Accumulate, Body, For, If, Stmt
 from .ir.rebuild import map_bodies, nest, substitute_body, variables
 
 WORTH = 1 / 50  # of a loop's sums, left out, pays for the code of another iteration
@@ -29,8 +29,6 @@ def skip_padding(body: Body) -> Body:
     Requires: unroll loops written out. Ensures: no statement says any more when it is needed; the
     outermost loops are whole, for threads to share.
     """
-    if not any(isinstance(s, Accumulate) and s.needed is not None for s in statements(body)):
-        return body
     result: list[Stmt] = []
     for stmt in body:
         result += (map_bodies(stmt, _needed),) if isinstance(stmt, For) else _needed((stmt,))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 
-from ...expr import Array, Expr, Literal, Load, Local, Var, rewrite
+from ...expr import Array, Expr, Literal, Load, Local, Ramp, Var, rewrite
 from ...index import TRUE, Substitution, all_of, linear, substitute
 from . import (
     Accumulate,
@@ -40,6 +40,26 @@ def mentions(stmt: Stmt) -> frozenset[Expr | Array]:
     found.update(*(e.mentions for e in expressions(stmt)))
     found.update(*(mentions(s) for body in bodies(stmt) for s in body))
     return frozenset(found)
+
+
+@lru_cache(maxsize=1 << 15)
+def traits(stmt: Stmt) -> frozenset[str]:
+    """What passes look for in a statement and its bodies: kinds of loops, "if", "needed" (sums that
+    say when they are), "strided" (vectors whose elements do not lie side by side)."""
+    found: set[str] = set()
+    match stmt:
+        case For():
+            found.add(stmt.kind)
+        case If():
+            found.add("if")
+        case Accumulate() if stmt.needed is not None:
+            found.add("needed")
+    indices = [load.index for load in reads(stmt)]
+    if isinstance(stmt, (Store, Accumulate)):
+        indices.append(stmt.index)
+    if any(isinstance(index, Ramp) and abs(index.stride) > 1 for index in indices):
+        found.add("strided")
+    return frozenset(found).union(*(traits(s) for body in bodies(stmt) for s in body))
 
 
 def map_bodies(stmt: Stmt, change: Callable[[Body], Body]) -> Stmt:
