@@ -44,9 +44,9 @@ from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
 from .loops.cpu.hoist import hoist
 from .loops.cpu.interleave import interleave
-from .loops.cpu.interval import intervals
 from .loops.cpu.parallelize import bind_groups
 from .loops.cpu.prefetch import prefetch
+from .loops.cpu.tighten import tighten_bounds
 from .loops.cpu.transpose import transpose
 from .loops.heuristics import share, tile
 from .loops.ir import Body, Function
@@ -234,7 +234,7 @@ PASSES = (
          after=("padding",), needs=("strided",), on=CPUS),
     Pass("loops", "interleave", on_body(interleave), "it looks for strided vectors",
          after=("vectorize", "transpose"), needs=("strided",), on=CPUS),
-    Pass("loops", "intervals", on_body(intervals), "guards are known when tiles are",
+    Pass("loops", "tighten", on_body(tighten_bounds), "guards are known when tiles are",
          after=("unroll",), needs=("if",), on=CPUS),
     Pass("loops", "prefetch",
          lambda f, at: replace(f, body=prefetch(f.body, at.machine)) if at.kinds == ("row",) else f,

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ..expr import Array, Expr, Load, Var, parts, rewrite
 from ..index import flatten, substitute
-from .cpu.transpose import turnable
+from .cpu.transpose import transposable
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
 from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .merge import merge
@@ -72,7 +72,7 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     elif kinds and kinds[-1] == "vector":
         *others, lane = copies
         others, fill = merge(others, fill)
-        across = turnable(fill, lane, others, lane.extent)
+        across = transposable(fill, lane, others, lane.extent)
         if across is not None:
             blocks, fill = in_blocks(fill, across, lane.extent)
             others = [blocks if v is across else v for v in others]

@@ -1,12 +1,12 @@
-"""Leave out what is not needed, as products with padding are not.
+"""Leave out sums that are not needed: products with padding are 0.
 
 serial i in 4:                                       acc[1] += x[1];  ...
     acc[i*2] += x[i*2] needed if 0 < i          ->   serial i in 3:
     acc[i*2 + 1] += x[i*2 + 1]                           acc[i*2 + 2] += x[i*2 + 2]
     ...                                                  acc[i*2 + 3] += x[i*2 + 3];  ...
 
-The iterations at the ends of a loop are written out where that leaves out much; in between all is
-computed, whether it is needed or not: to ask would take longer.
+Iterations at the ends of a loop are peeled where that leaves out enough sums. In between every sum
+is computed, needed or not: a test would take longer.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..index import FALSE, add, substitute
 from .ir import Accumulate, Body, For, If, Stmt
 from .ir.rebuild import map_bodies, nest, substitute_body, variables
 
-WORTH = 1 / 50  # of a loop's sums, left out, pays for the code of another iteration
+WORTH = 1 / 50  # share of a loop's sums that one peeled iteration must leave out
 
 
 def skip_padding(body: Body) -> Body:
-    """The body without what is not needed, where that is known or worth code of its own.
+    """The body without sums that are known not to be needed; the ends of loops are peeled.
 
-    Requires: unroll loops written out. Ensures: no statement says any more when it is needed; the
-    outermost loops are whole, for threads to share.
+    Requires: no unroll loop is left. Ensures: no sum says any more when it is needed; the outermost
+    loops are whole, for threads to share.
     """
     result: list[Stmt] = []
     for stmt in body:
@@ -51,7 +51,7 @@ def _needed(body: Body) -> Body:
 
 
 def _peeled(loop: For) -> Body:
-    """The loop, with those iterations before and after it that are worth code of their own."""
+    """The loop, with the first and the last iterations peeled that leave out enough sums."""
     extent = loop.var.extent
     asked = _asked(loop.body)
     total = extent * sum(asked.values())

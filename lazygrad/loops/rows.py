@@ -28,7 +28,7 @@ from ..targets import (
 from .contraction import round_up
 from .cost import operations
 from .cpu.traffic import in_conflict
-from .cpu.transpose import turnable
+from .cpu.transpose import transposable
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
 from .ir.rebuild import body_loads, loads, peel, stride, updates_in_place, written
 from .lanes import lanes, lanes_for
@@ -63,7 +63,7 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     outer, lane = _cheapest_lane(loops, body, width)
     if lane is not None and outer <= inner and outer < scalar:
         width = lanes_for(lane.extent, width)
-        other = turnable(body, lane, loops, width)
+        other = transposable(body, lane, loops, width)
         if other is not None:
             rows = width * _blocks_together(body, other, lane, width)
             reason = f"{rows} x {width} blocks of {other.name}, {lane.name}, transposed"

@@ -10,7 +10,7 @@ import pytest
 from lazygrad.dtypes import DType, float16, float32, float64, int8
 from lazygrad.expr import Array, Load, Op, Ramp, Var, Zip
 from lazygrad.index import add, less, mul
-from lazygrad.loops.cpu.transpose import transpose, turnable
+from lazygrad.loops.cpu.transpose import transposable, transpose
 from lazygrad.loops.ir import Body, For, Function, Let, Store, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
@@ -103,10 +103,10 @@ def test_guarded_loads_stay() -> None:
 def test_the_loop_to_take_blocks_of_is_contiguous_where_the_lanes_are_not() -> None:
     i, j = Var("i", 16), Var("j", 16)
     across = (Store(OUT, add(mul(i, 16), j), Load(X, add(mul(j, 16), i))),)
-    assert turnable(across, j, [i], 8) is i
-    assert turnable(across, j, [i], 32) is None  # it is too short
+    assert transposable(across, j, [i], 8) is i
+    assert transposable(across, j, [i], 32) is None  # it is too short
     along = (Store(OUT, add(mul(i, 16), j), Load(X, add(mul(i, 16), j))),)
-    assert turnable(along, j, [i], 8) is None  # nothing jumps
+    assert transposable(along, j, [i], 8) is None  # nothing jumps
 
 
 def test_zip_picks_as_it_says() -> None:
@@ -123,5 +123,5 @@ def test_what_is_updated_in_place_is_not_done_twice() -> None:
     i, j = Var("i", 12), Var("j", 16)
     value = Op("add", (Load(OUT, add(mul(i, 16), j)), Load(X, add(mul(j, 12), i))))
     update = (Store(OUT, add(mul(i, 16), j), value),)
-    assert turnable(update, j, [i], 8) is None  # blocks of 8 would overlap
-    assert turnable(update, j, [i], 4) is i
+    assert transposable(update, j, [i], 8) is None  # blocks of 8 would overlap
+    assert transposable(update, j, [i], 4) is i

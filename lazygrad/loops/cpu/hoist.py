@@ -1,4 +1,4 @@
-"""Move what every iteration of a loop would pack alike out of the loop.
+"""Loop-invariant packing: fill a panel before a loop whose iterations would all fill it alike.
 
 serial i:                                      local panel
     local panel                                serial k: panel[k] = b[k*N]
@@ -14,8 +14,7 @@ from ..ir.rebuild import body_loads, mentions, rewrite_body, written
 
 
 def hoist(body: Body) -> Body:
-    """Take local arrays, and the loops that fill them, out of the serial loops on which what they
-    are filled with does not depend.
+    """Move local arrays and the loops that fill them out of serial loops that do not change them.
 
     Requires: no unroll loops around local arrays. Ensures: the same values, fewer stores.
     """

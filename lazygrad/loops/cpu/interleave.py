@@ -1,4 +1,4 @@
-"""Store two vectors whose elements lie between one another's as two whole ones.
+"""Combine two interleaved strided stores into two contiguous vector stores.
 
     out[ramp(i, 2, 4)] = x                x0 = x;  x1 = y
     out[ramp(i + 1, 2, 4)] = y    ->      out[ramp(i, 1, 4)] = zip of the lower halves
@@ -20,16 +20,16 @@ Family = tuple[Array, int, bool, tuple[tuple[Expr, int], ...]]  # stores that di
 
 
 def interleave(body: Body) -> Body:
-    """Join what pairs of stores there are.
+    """Combine every pair of stores of stride 2 that fill each other's gaps.
 
-    Requires: vectors and unrolled copies are written out. Ensures: the same values.
+    Requires: no vector or unroll loop is left. Ensures: the same values.
     """
     names = names_in(body, Local)
     return map_runs(body, (Store, Accumulate, Let, Alloc), lambda run: _joined(run, names))
 
 
 def _joined(stmts: list[Stmt], names: Names) -> list[Stmt]:
-    """A sequence of statements, its pairs of stores joined where the second one stands."""
+    """A sequence of statements; two stores of a pair become contiguous at the second's place."""
     pairs = _pairs(stmts)
     firsts = {first for first, _ in pairs.values()}
     values: dict[int, tuple[Store, Local]] = {}
@@ -49,7 +49,7 @@ def _joined(stmts: list[Stmt], names: Names) -> list[Stmt]:
 
 
 def _zipped(lower: tuple[Store, Local], upper: tuple[Store, Local]) -> Iterator[Stmt]:
-    """Two stores of what two others store between one another."""
+    """The two contiguous stores for a pair, given each store with its value."""
     (store, x), (other, y) = lower, upper
     assert isinstance(store.index, Ramp)
     n = x.lanes
@@ -62,8 +62,8 @@ def _zipped(lower: tuple[Store, Local], upper: tuple[Store, Local]) -> Iterator[
 
 
 def _pairs(stmts: list[Stmt]) -> dict[int, tuple[int, bool]]:
-    """Stores that can be joined: the place of the second one, that of the first one, and whether
-    the first one is the lower."""
+    """The pairs: the second store's number -> the first store's number, and whether the first
+    store has the lower address."""
     pairs: dict[int, tuple[int, bool]] = {}
     waiting: dict[Family, tuple[int, int]] = {}
     for n, stmt in enumerate(stmts):
@@ -81,8 +81,8 @@ def _pairs(stmts: list[Stmt]) -> dict[int, tuple[int, bool]]:
 
 
 def _family(stmt: Stmt) -> tuple[Family | None, int]:
-    """What the stores of a pair have in common, and where this one begins; None for what is in no
-    pair."""
+    """What the two stores of a pair have in common, and the constant by which this one differs;
+    None for a statement that cannot be in a pair."""
     if not isinstance(stmt, Store) or stmt.array.scope == "register":
         return None, 0
     index, guard = stmt.index, stmt.guard

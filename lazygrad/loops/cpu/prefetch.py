@@ -1,4 +1,4 @@
-"""Ask for the next row's memory while the processor is busy with a row that it has.
+"""Prefetch the next row while the current one is computed.
 
     serial i in 4096:
         serial k in 64: m max= x[i*1024 + k*16 :16]
@@ -27,12 +27,12 @@ from ..ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store
 from ..ir.rebuild import reads, stride
 
 SHORT = 2048  # bytes of a row; of shorter ones several are in a page, where processors guess well
-L2_SHARE = 1 / 4  # of the second cache for a row; the next one comes beside it
+L2_SHARE = 1 / 4  # of L2 for a row; the next row needs as much
 
 
 @dataclass(frozen=True)
 class _Stretch:
-    """What a row has of an array: consecutive elements, from `start` on."""
+    """The consecutive elements of an array that one row reads or writes, from `start` on."""
 
     array: Array
     start: Expr
@@ -47,8 +47,8 @@ class _Stretch:
 def prefetch(body: Body, machine: Machine) -> Body:
     """The body with prefetches in loops over rows that go through each row several times.
 
-    Ensures: the same statements otherwise. Left alone are rows that the second cache does not hold,
-    and rows that are there already, since it holds all.
+    Ensures: the same statements otherwise. Rows that do not fit in L2 get no prefetches, nor do
+    rows of a matrix that fits in L2 as a whole.
     """
     return tuple(_in_statement(stmt, machine) for stmt in body)
 
@@ -70,7 +70,7 @@ def _in_statement(stmt: Stmt, machine: Machine) -> Stmt:
 
 
 def _is_pass(loop: For) -> bool:
-    """Whether a loop is a pass through a row, and nothing else."""
+    """Whether a loop goes through a row once: a constant extent, no loops inside."""
     return isinstance(loop.extent, int) and not any(isinstance(s, For) for s in loop.body)
 
 
@@ -82,7 +82,7 @@ def _work(loop: For) -> int:
 
 
 def _stretches(row: Var, passes: list[For]) -> list[_Stretch]:
-    """What a row has of each array that lies in memory; the longest where several loops tell."""
+    """The stretches that a row accesses in global arrays; of each array the longest."""
     found: dict[Array, _Stretch] = {}
     for loop in passes:
         for array, index, lanes in _places(loop.body):
@@ -98,7 +98,7 @@ def _stretches(row: Var, passes: list[For]) -> list[_Stretch]:
 
 
 def _places(body: Body) -> Iterator[tuple[Array, Expr, int]]:
-    """What straight code reads and writes: arrays, first elements, and how many of them."""
+    """The contiguous accesses of straight code: array, index of the first element, count."""
     for stmt in body:
         places = [(x.array, x.index) for x in reads(stmt)]
         if isinstance(stmt, (Store, Accumulate)):
@@ -112,7 +112,7 @@ def _places(body: Body) -> Iterator[tuple[Array, Expr, int]]:
 
 
 def _ask(stretch: _Stretch, loop: For) -> Iterator[Prefetch]:
-    """The next row's share of an iteration, line by line."""
+    """The prefetches of one iteration: its share of the next row, one for each cache line."""
     assert isinstance(loop.extent, int)
     share = -(-stretch.count // loop.extent)
     line = LINE // stretch.array.dtype.itemsize

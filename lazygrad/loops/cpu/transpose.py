@@ -1,4 +1,4 @@
-"""Read square blocks along their rows, and turn them in registers.
+"""Load square blocks along their rows, and transpose them in registers.
 
     out[ramp(0, 1, 4)] = x[ramp(0, S, 4)]         row0 = x[ramp(0, 1, 4)]
     out[ramp(4, 1, 4)] = x[ramp(1, S, 4)]   ->    row1 = x[ramp(S, 1, 4)] ...
@@ -29,10 +29,12 @@ REGISTER_PART = 16  # bytes of a vector within which shuffles are cheapest
 Family = tuple[Array, int, int, tuple[tuple[Expr, int], ...]]  # loads that differ by a constant
 
 
-def turnable(body: Body, lane: Var, loops: list[Var], lanes: int) -> Var | None:
-    """The loop along which to take `lanes` iterations together, so that `transpose` can turn
-    blocks: one that is contiguous in all loads that are not so along `lane`. None if there is no
-    such loop, or no need of one."""
+def transposable(body: Body, lane: Var, loops: list[Var], lanes: int) -> Var | None:
+    """The loop to unroll by `lanes`, so that `transpose` finds square blocks to transpose.
+
+    Along it all those loads are contiguous that are strided along `lane`, the vector loop. None
+    where no load is strided, or no loop is contiguous in all of these.
+    """
     if not all(isinstance(stmt, (Alloc, Store)) for stmt in body):
         return None
     apart = [
@@ -51,23 +53,23 @@ def turnable(body: Body, lane: Var, loops: list[Var], lanes: int) -> Var | None:
 
 
 def transpose(body: Body) -> Body:
-    """Turn what blocks there are.
+    """Replace strided loads that form square blocks by contiguous loads and shuffles.
 
-    Requires: vectors and unrolled copies are written out. Ensures: the same values.
+    Requires: no vector or unroll loop is left. Ensures: the same values.
     """
     names = names_in(body, Local)
-    return map_runs(body, (Store, Accumulate, Let), lambda run: _turn(run, names))
+    return map_runs(body, (Store, Accumulate, Let), lambda run: _transposed(run, names))
 
 
-def _turn(stmts: list[Stmt], names: Names) -> list[Stmt]:
-    """A sequence of statements with each whole block of loads turned before its first use."""
+def _transposed(stmts: list[Stmt], names: Names) -> list[Stmt]:
+    """A sequence of statements with each whole block transposed before its first use."""
     changed = written(stmts)
     families: dict[Family, dict[int, Load]] = {}
     for load in (load for stmt in stmts for load in reads(stmt)):
         found = _family(load)
         if found is not None and load.array not in changed:
             families.setdefault(found[0], {})[found[1]] = load
-    turned: dict[Expr, Expr] = {}
+    columns_of: dict[Expr, Expr] = {}
     before: dict[Load, list[Stmt]] = {}
     for (_, step, lanes, _), members in families.items():
         at = min(members)
@@ -75,10 +77,10 @@ def _turn(stmts: list[Stmt], names: Names) -> list[Stmt]:
             block = [members[n] for n in range(at, at + lanes) if n in members]
             if len(block) == lanes:
                 lets, columns = _block(block, step, names)
-                turned.update(zip(block, columns, strict=True))
+                columns_of.update(zip(block, columns, strict=True))
                 before.update(dict.fromkeys(block, lets))
             at = min((n for n in members if n >= at + lanes), default=max(members) + 1)
-    if not turned:
+    if not columns_of:
         return stmts
     result: list[Stmt] = []
     done: set[int] = set()
@@ -88,12 +90,13 @@ def _turn(stmts: list[Stmt], names: Names) -> list[Stmt]:
             if lets and id(lets) not in done:
                 done.add(id(lets))
                 result += lets
-        result += map_expressions((stmt,), lambda e: rewrite(e, turned.get))
+        result += map_expressions((stmt,), lambda e: rewrite(e, columns_of.get))
     return result
 
 
 def _family(load: Load) -> tuple[Family, int] | None:
-    """What the loads of a block have in common, and this one's place; None if it is in no block."""
+    """What the loads of a block have in common, and the constant by which this one differs; None
+    for a load that cannot be in a block."""
     index = load.index
     if load.guard is not None or load.array.scope == "register" or not isinstance(index, Ramp):
         return None
@@ -107,7 +110,7 @@ def _family(load: Load) -> tuple[Family, int] | None:
 
 
 def _block(block: list[Load], step: int, names: Names) -> tuple[list[Stmt], list[Local]]:
-    """Statements that load a block along its rows and turn it, and the names of its columns."""
+    """Statements that load a block along its rows and transpose it, and its columns' locals."""
     first, n = block[0], len(block)
     dtype = first.dtype
     assert isinstance(first.index, Ramp)

@@ -279,8 +279,8 @@ class _Slices:
         return add(flatten((c, *self.tile), shape), (POINTS * k + l) * self._step(channels))
 
     def _step(self, channels: int) -> int:
-        """How far one of a tile's sixteen numbers lies from the next: a line more than need be, or
-        all might compete for the same places of a cache."""
+        """How far one of a tile's sixteen numbers lies from the next: a cache line more than their
+        count, or all sixteen might be in conflict for the same cache sets."""
         return channels * self.tiles + LINE // self.node.dtype.itemsize
 
 

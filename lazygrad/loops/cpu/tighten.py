@@ -1,10 +1,10 @@
-"""Run a loop over the indices that its only test lets through.
+"""Tighten a loop's bounds to the iterations that its only test lets through.
 
 serial k in 5:                              serial k in min(5, 28 - i) - max(0, 4 - i):
     if 4 <= i + k < 28: acc += x[i + k]  ->     acc += x[i + k + max(0, 4 - i)]
 
-Nothing is asked inside, and what the loop keeps in registers stays there: where paths meet, a
-compiler stores and reloads it.
+The loop then has no branch, so that its sums stay in registers: where two paths meet, a compiler
+stores and reloads them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from ..ir import Body, For, If, Stmt
 from ..ir.rebuild import loads, rewrite_body, substitute_body, variables
 
 
-def intervals(body: Body) -> Body:
-    """The body with every serial loop around a single If that decides by the loop's index running
-    over the interval that passes; what else the If tests is tested before the loop, or stays.
+def tighten_bounds(body: Body) -> Body:
+    """Replace each serial loop around a single If by a loop over the iterations that pass the test.
 
-    Ensures: the same statements, in the same order.
+    Conditions on the loop's index become bounds; conditions that do not depend on it are tested
+    once, before the loop; all others stay in the If.
+
+    Requires: constant extents. Ensures: the same statements run, in the same order.
     """
 
     def shortened(stmt: Stmt) -> Body | None:

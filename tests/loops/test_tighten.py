@@ -10,7 +10,7 @@ import pytest
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Expr, Literal, Load, Op, Var
 from lazygrad.index import add, all_of, at_least, equal, less, mod, mul, sub
-from lazygrad.loops.cpu.interval import intervals
+from lazygrad.loops.cpu.tighten import tighten_bounds
 from lazygrad.loops.ir import Accumulate, Body, For, Function, If, Store, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import variables
@@ -54,7 +54,7 @@ def asked(body: Body) -> list[If]:
 )
 def test_the_indices_that_pass(condition: Expr) -> None:
     body = sums(condition)
-    short = intervals(body)
+    short = tighten_bounds(body)
     np.testing.assert_array_equal(values(short), values(body))
     assert all(K not in variables(test.condition) for test in asked(short))
 
@@ -63,7 +63,7 @@ def test_the_indices_that_pass(condition: Expr) -> None:
     "condition",
     [
         less(mul(K, 2), I),  # two steps at a time
-        equal(mod(K, 2), 0),  # no interval
+        equal(mod(K, 2), 0),  # no bound
         Op("or", (less(K, 1), at_least(K, 4))),
         all_of([less(mod(add(I, K), 3), 2), at_least(K, 1)]),  # in part
     ],
@@ -71,27 +71,27 @@ def test_the_indices_that_pass(condition: Expr) -> None:
 )
 def test_other_conditions_are_tested_inside(condition: Expr) -> None:
     body = sums(condition)
-    short = intervals(body)
+    short = tighten_bounds(body)
     np.testing.assert_array_equal(values(short), values(body))
     assert any(K in variables(test.condition) for test in asked(short))
 
 
 def test_only_serial_loops_are_shortened() -> None:
     body = sums(less(K, 3), "parallel")
-    assert intervals(body) == body
+    assert tighten_bounds(body) == body
 
 
 def test_a_loop_that_does_more_than_ask_stays() -> None:
     store = Store(OUT, I, Literal(1.0, float32))
     body = (For(K, 5, "serial", (If(less(K, 3), (store,)), store)),)
-    assert intervals(body) == body
+    assert tighten_bounds(body) == body
 
 
 def test_two_sides_stay() -> None:
     store = Store(OUT, K, Literal(1.0, float32))
     other = Store(OUT, K, Literal(2.0, float32))
     body = (For(K, 5, "serial", (If(less(K, 3), (store,), (other,)),)),)
-    assert intervals(body) == body
+    assert tighten_bounds(body) == body
 
 
 def test_a_condition_that_the_loop_may_change_is_asked_each_time() -> None:
@@ -99,4 +99,4 @@ def test_a_condition_that_the_loop_may_change_is_asked_each_time() -> None:
     more = Accumulate(OUT, Literal(0), "sum", Literal(1.0, float32))
     again = Op("lt", (Load(OUT, Literal(0)), Literal(3.0, float32)))
     body = (For(K, 5, "serial", (If(again, (more,)),)),)
-    assert intervals(body) == body
+    assert tighten_bounds(body) == body
