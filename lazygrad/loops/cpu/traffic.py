@@ -83,9 +83,14 @@ def in_conflict(e: Expr, var: Var) -> bool:
 def window(e: Expr, packed: bool, extents: Mapping[Var, int]) -> int:
     """How many bytes e has in loops of these extents: where windows overlap, and it is not packed,
     elements count once."""
+    return _window(e, packed, tuple([extents.get(v) for v, _ in _steps(e)]))
+
+
+@lru_cache(maxsize=1 << 12)
+def _window(e: Expr, packed: bool, extents: tuple[int | None, ...]) -> int:
+    """As `window`, with an extent for each of e's variables, the one with the least step first."""
     found: list[tuple[int, int]] = []  # (step, elements so far apart)
-    for v, step in _steps(e):
-        n = extents.get(v)
+    for (_, step), n in zip(_steps(e), extents, strict=True):
         if n is None:
             continue
         if found and found[-1][0] and step % found[-1][0] == 0 and not packed:

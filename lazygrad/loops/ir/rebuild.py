@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 from ...expr import Array, Expr, Literal, Load, Local, Ramp, Var, rewrite
 from ...index import TRUE, Substitution, all_of, linear, substitute
@@ -23,43 +24,56 @@ from . import (
     statements,
 )
 
+T = TypeVar("T")
 
-@lru_cache(maxsize=1 << 16)
-def mentions(stmt: Stmt) -> frozenset[Expr | Array]:
-    """The variables, locals and arrays that occur in a statement and in its bodies."""
-    found: set[Expr | Array] = set()
+
+def _with_bodies(own: Callable[[Stmt], Iterable[T]]) -> Callable[[Stmt], frozenset[T]]:
+    """A query of a statement and all in its bodies, from one of the statement itself. Each
+    statement is looked at once, whatever it becomes a part of."""
+
+    @lru_cache(maxsize=1 << 16)
+    def query(stmt: Stmt) -> frozenset[T]:
+        return frozenset(own(stmt)).union(*(query(s) for body in bodies(stmt) for s in body))
+
+    return query
+
+
+def _own_mentions(stmt: Stmt) -> Iterable[Expr | Array]:
     match stmt:
         case For():
-            found.add(stmt.var)
+            yield stmt.var
         case Alloc() | Store() | Accumulate() | Prefetch():
-            found.add(stmt.array)
+            yield stmt.array
         case Let():
-            found.add(stmt.local)
+            yield stmt.local
     if isinstance(stmt, Accumulate) and stmt.needed is not None:
-        found |= stmt.needed.mentions
-    found.update(*(e.mentions for e in expressions(stmt)))
-    found.update(*(mentions(s) for body in bodies(stmt) for s in body))
-    return frozenset(found)
+        yield from stmt.needed.mentions
+    for e in expressions(stmt):
+        yield from e.mentions
 
 
-@lru_cache(maxsize=1 << 15)
-def traits(stmt: Stmt) -> frozenset[str]:
-    """What passes look for in a statement and its bodies: kinds of loops, "if", "needed" (sums that
-    say when they are), "strided" (vectors whose elements do not lie side by side)."""
-    found: set[str] = set()
+mentions = _with_bodies(_own_mentions)
+"""The variables, locals and arrays that occur in a statement and in its bodies."""
+
+
+def _own_traits(stmt: Stmt) -> Iterable[str]:
     match stmt:
         case For():
-            found.add(stmt.kind)
+            yield stmt.kind
         case If():
-            found.add("if")
+            yield "if"
         case Accumulate() if stmt.needed is not None:
-            found.add("needed")
+            yield "needed"
     indices = [load.index for load in reads(stmt)]
     if isinstance(stmt, (Store, Accumulate)):
         indices.append(stmt.index)
     if any(isinstance(index, Ramp) and abs(index.stride) > 1 for index in indices):
-        found.add("strided")
-    return frozenset(found).union(*(traits(s) for body in bodies(stmt) for s in body))
+        yield "strided"
+
+
+traits = _with_bodies(_own_traits)
+"""What passes look for in a statement and its bodies: kinds of loops, "if", "needed" (sums that say
+when they are), "strided" (vectors whose elements do not lie side by side)."""
 
 
 def map_bodies(stmt: Stmt, change: Callable[[Body], Body]) -> Stmt:
@@ -236,12 +250,7 @@ def written(body: Sequence[Stmt]) -> set[Array]:
     return set[Array]().union(*map(_written, body))
 
 
-@lru_cache(maxsize=1 << 15)
-def _written(stmt: Stmt) -> frozenset[Array]:
-    """The arrays that a statement and its bodies write."""
-    if isinstance(stmt, (Store, Accumulate)):
-        return frozenset((stmt.array,))
-    return frozenset().union(*(_written(s) for body in bodies(stmt) for s in body))
+_written = _with_bodies(lambda s: (s.array,) if isinstance(s, (Store, Accumulate)) else ())
 
 
 def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Expr]) -> Body:
