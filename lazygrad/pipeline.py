@@ -110,8 +110,7 @@ class Pass:
         return self.core or self.must
 
     def has_work(self, present: Counter[Any]) -> bool:
-        """Whether a graph or schedule with these nodes and kernels, or loops with these traits, have
-        what the pass needs.
+        """Whether what has these nodes, kernels or traits has what the pass needs.
 
         needs=(SUM, SUM)  ->  at least two reductions or folds
         """
