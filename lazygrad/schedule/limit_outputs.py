@@ -34,6 +34,8 @@ def limit_outputs(schedule: Schedule) -> Schedule:
                 last = user
             if last is not node and (last not in writer or writer[last].outputs == (last,)):
                 limited[node] = last
+    if not limited:
+        return schedule
     copies = {id(writer[last]) for last in limited.values() if last in writer}
     kernels = [_limited(kernel, limited) for kernel in schedule.kernels if id(kernel) not in copies]
     return replace(schedule, kernels=tuple(kernels))
