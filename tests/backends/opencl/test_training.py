@@ -84,7 +84,8 @@ class Training:
             for name, x in getattr(layer, "__dict__", {}).items():
                 if isinstance(x, Tensor) and x.dtype.is_float:
                     wanted = x.detach().cast(dtype).realize()
-                    setattr(layer, name, wanted.requires_grad_(x.requires_grad))
+                    is_parameter = isinstance(x, nn.Parameter)
+                    setattr(layer, name, nn.Parameter(wanted) if is_parameter else wanted)
         optimizer = nn.optim.Adam(nn.state.get_parameters(layers), lr=RATE)
         self.parts = [layers, optimizer]
 
