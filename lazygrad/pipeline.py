@@ -53,6 +53,7 @@ from .loops.ir import Body, Function
 from .loops.ir.rebuild import traits
 from .loops.limit import limit
 from .loops.lower import Lowered, lower
+from .loops.lower.limits import note_limits
 from .loops.lower.name import named
 from .loops.lower.overwrite import overwrite
 from .loops.lower.rebase import rebase
@@ -202,6 +203,8 @@ PASSES = (
 
     Pass("kernel", "lower", lambda made, at: lower_kernel(made, at),
          "first: from here on loops", core=True),
+    Pass("kernel", "limits", lambda made, at: note_limits(made),
+         "while each output and input is an argument", after=("lower",)),
     Pass("kernel", "overwrite", lambda made, at: overwrite_arguments(made),
          "an output in the memory of an input is one argument, or compilers would be misled",
          after=("lower",), must=True),

@@ -271,6 +271,8 @@ class AtBound:
         leaves: list[Buffer] = []
         for place, node in enumerate(nodes):
             shape = at(self._lines[node], bound)
+            if any(n < 0 for n in shape):
+                raise FixedError("a size that shrinks while another one grows")
             new: Node
             if place in family.leaves:
                 new = Buffer(Slot(math.prod(shape), node.dtype, device), shape)

@@ -43,6 +43,8 @@ def limit_outputs(schedule: Schedule) -> Schedule:
 
 def _limited(kernel: Kernel, limited: Mapping[Node, Node]) -> Kernel:
     """A kernel that stores, and reads, the limited nodes."""
+    if limited.keys().isdisjoint((*kernel.outputs, *kernel.inputs)):
+        return kernel
     own = {m.node for m in kernel.all_members}
 
     def members(before: tuple[Member, ...]) -> tuple[Member, ...]:

@@ -152,20 +152,20 @@ class Function:
     """A kernel: `arguments` are its global arrays, the first `outputs` of them written.
 
     `comment` says what it computes, for people; `reasons` why it was transformed so; `plan`
-    are the schedule primitives that did it (primitives.py). `flops` and
-    `bytes` are what one run does and moves at least, for the reports.
+    are the schedule primitives that did it (primitives.py). `flops` and `bytes` are what one run
+    does and moves at least, for the reports. `limits` say which elements of outputs are needed.
     """
 
     name: str
     arguments: tuple[Array, ...]
     outputs: int
     body: Body
-    limits: tuple[Limit, ...] = ()
     comment: str = field(default="", compare=False)
     reasons: tuple[str, ...] = field(default=(), compare=False)
     plan: tuple[str, ...] = field(default=(), compare=False)
     flops: int = field(default=0, compare=False)
     bytes: int = field(default=0, compare=False)
+    limits: tuple[Limit, ...] = ()
 
 
 def bodies(stmt: Stmt) -> tuple[Body, ...]:

@@ -14,12 +14,10 @@ from ...expr import Array
 from ...graph.ir import Node
 from ...schedule.ir import Kernel
 from ..ir import Function
-from .limits import limits
 from .rows import Lowering
 from .scan import lower_scan
 from .share import share_loops
 from .sort import lower_sort
-from .value import Values
 from .winograd import lower_filter, lower_winograd
 
 _NOTHING = Function("", (), 0, ())
@@ -77,5 +75,4 @@ def lower(
         return lower_winograd(kernel, name, cores)
     lowering = Lowering(kernel, skip_padding and kernel.kind == "contraction")
     body = lowering.scatter() if kernel.kind == "scatter" else lowering.rows()
-    ends = limits(kernel, lowering.arrays, Values(lowering.read_argument))
-    return Function(name, lowering.arguments(), len(kernel.outputs), body, ends)
+    return Function(name, lowering.arguments(), len(kernel.outputs), body)

@@ -6,8 +6,10 @@ out0[i, j] = relu(within(sum(x * w), i < n))   ->   out0 is needed below n along
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from ...expr import Array, Expr, Var
+from ...dtypes import int64
+from ...expr import Expr, Literal, Load
 from ...graph.ir import (
     Bitcast,
     Cast,
@@ -21,26 +23,38 @@ from ...graph.ir import (
 )
 from ...index import conjuncts, strides, upper_limit
 from ...schedule.access import MultiIndex, movement_index, reduce_index, reduced_variables
-from ...schedule.ir import Kernel, axis_variables
+from ...schedule.ir import axis_variables
 from ..ir import Limit
 from ..ir.rebuild import variables
+from . import Lowered
 from .value import Values
 
 
-def limits(kernel: Kernel, arrays: dict[Node, Array], values: Values) -> tuple[Limit, ...]:
-    """The limits of the outputs that lie in row-major order."""
+def note_limits(made: Lowered) -> Lowered:
+    """The function with the limits of its outputs that lie in row-major order.
+
+    Requires: a lowered kernel, whose arguments are its outputs and inputs.
+    """
+    kernel = made.kernel
+    counts = {x for x in kernel.inputs if x.shape == () and x.dtype == int64}
+    if not counts or kernel.parts:
+        return made
+    arrays = dict(zip(made.nodes, made.arrays, strict=True))
+
+    def read(node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
+        return Load(arrays[node], Literal(0), guard) if node in counts else None
+
+    values = Values(read)
     found: list[Limit] = []
     for node in kernel.outputs:
-        if node in kernel.layouts:
-            continue
-        axes = axis_variables(node.shape)
-        steps = strides(node.shape)
-        for condition in _insides(node, axes, set(kernel.inputs), values):
-            for axis, step in zip(axes, steps, strict=True):
-                end = upper_limit(condition, axis) if isinstance(axis, Var) else None
+        axes = () if node in kernel.layouts else axis_variables(node.shape)
+        for condition in _insides(node, axes, set(kernel.inputs), values) if axes else ():
+            for axis, step in zip(axes, strides(node.shape), strict=True):
+                end = upper_limit(condition, axis)
                 if end is not None and not variables(end):
                     found.append(Limit(arrays[node], step, axis.extent, end))
-    return tuple(dict.fromkeys(found))
+    function = replace(made.function, limits=tuple(dict.fromkeys(found)))
+    return replace(made, function=function)
 
 
 def _insides(node: Node, index: MultiIndex, boundary: set[Node], values: Values) -> Iterator[Expr]:
