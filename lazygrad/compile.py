@@ -294,7 +294,7 @@ def compile_graph(
     devices = [output.device or Device.DEFAULT for output in outputs]
     parts, placed = place([(_bare(n), d) for n, d in zip(graph, devices, strict=True)])
     given = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
-    linker = Linker(leaves)
+    linker = Linker(leaves, partial(plain_launch, stages))
     for part in parts:
         device = Device.get(part.device)
         wanted = [node for node in part.outputs if node.size]
@@ -426,11 +426,20 @@ def _finished(
     loops = None if stages.are_watched else _functions.get(key)
     if loops is None:
         loops = _optimized(function, at, stages)
-        if loops is None:  # without the key: the next process tries again
-            made = stages.through(passes("loops", at.machine.target, 0), function, at)
-            return Launch(made, (), plain=function)
+        if loops is None:
+            return plain_launch(stages, Launch(function, ()), at.machine)
         _keep(_functions, key, loops)
     return Launch(loops, (), key=key, plain=function)
+
+
+def plain_launch(stages: Stages, launch: Launch, machine: Machine) -> Launch:
+    """The launch of a kernel's loops as they were lowered, after the core passes alone. It has no
+    key: the next process tries the others again."""
+    lowered = launch.plain or launch.function
+    target = machine.target
+    made = stages.through(passes("loops", target, 0), lowered, At(machine))
+    stages.saw("code", made, lowered, final=target)
+    return replace(launch, function=made, key="", plain=lowered)
 
 
 def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
@@ -441,7 +450,7 @@ def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
             name = each.name
             if not each.needs or each.has_work(present_in(made)):
                 made = stages.run(name, each.function, made, at)
-        stages.saw("code", made, function, final=True)
+        stages.saw("code", made, function, final=target)
     except CompilerError as error:
         stages.go_on_after(name, error)
         return None

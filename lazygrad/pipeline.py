@@ -51,6 +51,10 @@ from .loops.cpu.transpose import transpose
 from .loops.heuristics import share, tile
 from .loops.ir import Body, Function
 from .loops.ir.rebuild import traits
+from .loops.legal import legalise_operations
+from .loops.legal.indices import narrow_indices
+from .loops.legal.memory import legalise_memory
+from .loops.legal.vectors import split_vectors
 from .loops.limit import limit
 from .loops.lower import Lowered, lower
 from .loops.lower.limits import note_limits
@@ -252,8 +256,21 @@ PASSES = (
     Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',
          after=("parallelize",), on=(OPENCL_CPU,)),
     Pass("loops", "check", lambda f, at: check_accesses(f) if REPORT in f.arguments else f,
-         "CHECK=bounds: last, for it tests what code is written for", after=("unroll",),
+         "CHECK=bounds: loops are final, and still have all accesses", after=("unroll",),
          core=True),
+
+    Pass("loops", "stores", lambda f, at: legalise_memory(f, at.machine.native),
+         "sums in place: passes before it look for them", after=("check",), core=True),
+    Pass("loops", "split_vectors",
+         lambda f, at: replace(f, body=split_vectors(f.body, at.machine.native.lanes)),
+         "a vector of any width is one until here", after=("stores",), on=(GPU, OPENCL_CPU),
+         core=True),
+    Pass("loops", "narrow_indices", on_body(narrow_indices),
+         "lanes have indices of their own by now", after=("split_vectors",),
+         on=(GPU, OPENCL_CPU), core=True),
+    Pass("loops", "operations", lambda f, at: legalise_operations(f, at.machine),
+         "last: passes before it read bounds from divisions, and work on few operations",
+         after=("narrow_indices",), core=True),
 )
 # fmt: on
 

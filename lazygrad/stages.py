@@ -22,6 +22,7 @@ from .graph.ir import Node
 from .graph.verify import verify as verify_graph
 from .loops.ir import Function
 from .loops.ir.verify import verify as verify_loops
+from .loops.legal.final import verify_legal
 from .loops.lower import Lowered
 from .loops.plans import steps
 from .origin import kernel_origins, title
@@ -29,7 +30,7 @@ from .pipeline import Pass, present_in
 from .runtime import timings
 from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
-from .targets import At
+from .targets import At, Target
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -148,16 +149,16 @@ class Stages:
                 stacklevel=2,
             )
 
-    def saw(self, stage: str, value: Any, before: Any = None, final: bool = False) -> None:
+    def saw(self, stage: str, value: Any, before: Any = None, final: Target | None = None) -> None:
         """Verify a stage, if that is wanted, and show it if it differs from the one before.
-        `final`: code is written for it next."""
+        `final`: the target that code is written for next."""
         shown = value.function if isinstance(value, Lowered) else value
         if self.are_checked:
             try:
                 _verify(shown, final)
             except CompilerError as error:
                 raise fault(stage, error, value if before is None else before) from error
-        if not self.watchers or final or value is before or value == before:
+        if not self.watchers or final is not None or value is before or value == before:
             return
         for name, each in _in_steps(stage, value, before):
             for watcher in self.watchers:
@@ -199,12 +200,14 @@ def _asked(value: Any) -> str:
     return "".join(f"{line}; " for line in lines)
 
 
-def _verify(value: Any, final: bool) -> None:
+def _verify(value: Any, final: Target | None) -> None:
     match value:
         case Schedule():
             verify_schedule(value)
         case Function():
-            verify_loops(value, final=final)
+            verify_loops(value, final=final is not None)
+            if final is not None:
+                verify_legal(value, final)
         case list() if value and all(isinstance(n, Node) for n in value):
             verify_graph(value)
 

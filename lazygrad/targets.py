@@ -1,4 +1,4 @@
-"""What code is compiled for: the kinds of target, and the facts of a machine."""
+"""The kinds of target, the facts of a machine, and the thresholds of passes."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ class Target(Enum):
 
 
 @dataclass(frozen=True)
+class Native:
+    """What a machine computes by instructions of its own, where machines differ; legalisation
+    replaces the rest.
+
+    `fma`: x * y + z, rounded once. `half`: conversions from and to float16. `half_arithmetic`: sums
+    and products of float16. `lanes`: the widths of its vectors, widest first; empty where every
+    width is one of them.
+    """
+
+    fma: bool = True
+    half: bool = True
+    half_arithmetic: bool = False
+    lanes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Machine:
     """Named facts that passes decide by. Sizes are in bytes.
 
@@ -38,7 +54,7 @@ class Machine:
     registers: int
     l1_bytes: int
     l2_bytes: int
-    fma: bool
+    native: Native
     fma_rate: int = 2  # vectors that a core multiplies and adds in a cycle
     group_limit: int = 1
     local_bytes: int = 0

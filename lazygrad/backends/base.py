@@ -1,4 +1,4 @@
-"""What the rest of lazygrad asks of a backend: a device that compiles and runs kernels.
+"""The protocol of a backend: a device compiles and runs kernels.
 
 A backend is a folder. Its `codegen` is pure (loops in, text out, tested with no device), its
 `device` has memory, compiles and launches. Nothing outside backends/ knows more than this protocol.
@@ -7,13 +7,14 @@ A backend is a folder. Its `codegen` is pure (loops in, text out, tested with no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..cache import source_digest
 from ..errors import CompilerError
-from ..loops.ir import Function
+from ..loops.ir import Function, digest
 from ..origin import Origin
 from ..targets import Machine
 
@@ -26,13 +27,12 @@ from its beginning. The last axis counts bytes."""
 class Launch:
     """One kernel of a program: a function and, for each of its arguments, the slot it uses.
 
-    `function` has the loops that code is written for. Where the device has code under `key`
-    already, its body may be empty. `key` tells the code from all other on the same device; without
-    one the function tells it.
+    `function` has legalised loops; its body may be empty where the device has code under `key`.
+    `key` tells the code from all other on the same device; without one the function tells it.
     `barrier`: whether it must wait for the launches before it (else it may run beside them).
     `offsets`: how many bytes into its slot's memory each argument begins, where one does and the
-    target is a CPU. `plain`: the function as it was lowered, which is slow and simple. `origins`:
-    what the program asked for, where that is known.
+    target is a CPU. `plain`: the function as it was lowered: slow, simple, and not legalised.
+    `origins`: what the program asked for, where that is known.
     """
 
     function: Function
@@ -44,17 +44,17 @@ class Launch:
     origins: tuple[Origin, ...] = field(default=(), compare=False)
 
     @property
+    def code_key(self) -> str:
+        """The key; a digest of the loops where there is none."""
+        return self.key or f"{source_digest()} {digest(self.function)}"
+
+    @property
     def loops(self) -> Function:
-        """The loops to write code for. Raises CompilerError where they were left out because there
-        was code, and that has been removed since."""
+        """The loops to write code for. Raises CompilerError where they were left out since there
+        was cached code, and the code has been removed."""
         if self.key and not self.function.body and (self.plain is None or self.plain.body):
             raise CompilerError(f"{self.function.name}: its code is not in the cache any more")
         return self.function
-
-    @property
-    def as_lowered(self) -> Launch:
-        """The launch with its plain loops, for a kernel that no other code can be written for."""
-        return replace(self, function=self.plain or self.function, key="")
 
 
 class Program(Protocol):
@@ -90,7 +90,7 @@ class Device(Protocol):
 
     @property
     def machine(self) -> Machine:
-        """Facts that passes decide by."""
+        """The facts that passes decide by."""
 
     def allocate(self, nbytes: int) -> Any:
         """Memory for nbytes, aligned for vectors. Raises OutOfMemoryError with the sizes."""
@@ -105,11 +105,11 @@ class Device(Protocol):
         """Copy what is inside of a box from memory to memory of other sizes."""
 
     def cached(self, key: str) -> bool:
-        """Whether there is code under a key, in memory or on disk. Then there is until the next
-        `compile`, and the loops that it was written for need not be made."""
+        """Whether there is code under a key, in memory or on disk. It stays until the next
+        `compile`, so the kernel's loops need not be made."""
 
     def compile(self, launches: Sequence[Launch], timing: bool = False) -> Program:
-        """Machine code for the launches: what is under their keys, or else new code."""
+        """A program of the launches. Code that is cached under a launch's key is used."""
 
     def held(self) -> int:
         """Bytes of the device's memory that are in use."""

@@ -64,9 +64,9 @@ class DeviceBuffer:
 
 
 realized: WeakKeyDictionary[Node, DeviceBuffer] = WeakKeyDictionary()
-"""What has been computed and is still alive: a node that is a key is a leaf of the next graph."""
+"""The memory of computed nodes that are still alive; such a node is a leaf of the next graph."""
 
 interceptor: ContextVar[Callable[[Sequence[Node]], list[DeviceBuffer]] | None] = ContextVar(
     "interceptor", default=None
 )
-"""Who answers `compile.realize` instead, while `jit` captures a function."""
+"""The function that `compile.realize` calls in its place while `jit` captures; else None."""

@@ -1,4 +1,4 @@
-"""Devices by name: which there are, which is the default, and the opened ones.
+"""Devices by name: the valid names, the default, and the opened devices.
 
 Device.DEFAULT              "CPU", or what BACKEND says; may be set
 Device.canonical("gpu:1")   "GPU:1"

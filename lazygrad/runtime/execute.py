@@ -70,7 +70,7 @@ Step = Callable[[Memories], None]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Output:
-    """Where among the memories an output is, and what it is."""
+    """An output: its place among the memories, its size and dtype."""
 
     place: int
     size: int
@@ -93,7 +93,7 @@ class Allocation:
 
 
 class Plan:
-    """What is left to do when a graph has been compiled: allocate, run, hand out.
+    """A compiled graph: the memory to allocate, the steps to run, the places of the outputs.
 
     It holds no graph and no data: it serves every graph of the same structure.
     """
@@ -145,8 +145,8 @@ class Plan:
     def attempt(
         self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
     ) -> tuple[Memories, IndexError | None]:
-        """As `execute`; an IndexError is not raised but the second result, for who has to set
-        what the run has computed all the same: it may have overwritten what was there."""
+        """As `execute`, but an IndexError is the second result. For callers that must set the
+        outputs after a failed check, too: the run may have overwritten the old values."""
         if self.flags is not None:
             memories.extend(self.flags.memories())
         for allocate in self.allocations:

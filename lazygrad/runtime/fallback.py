@@ -1,5 +1,4 @@
-"""Machine code for launches, though a fault of the compiler stops some of them: those get plain
-loops."""
+"""Compile launches. One that a fault of the compiler stops is compiled from plain loops."""
 
 from __future__ import annotations
 
@@ -8,6 +7,10 @@ from typing import Any, Protocol
 
 from ..backends.base import Device, Launch, Program
 from ..errors import CompilerError, DeviceError
+from ..targets import Machine
+
+Plain = Callable[[Launch, Machine], Launch]
+"""What makes of a launch the one with plain loops."""
 
 
 class Observer(Protocol):
@@ -22,7 +25,7 @@ class Observer(Protocol):
 
 
 def compile_all(
-    device: Device, launches: Sequence[Launch], timing: bool, stages: Observer
+    device: Device, launches: Sequence[Launch], timing: bool, plain: Plain, stages: Observer
 ) -> tuple[Program, Sequence[Launch]]:
     """The launches as a program, and as they are in it.
 
@@ -32,7 +35,9 @@ def compile_all(
         return stages.run("program", device.compile, launches, timing), launches
     except CompilerError as error:
         stages.go_on_after("program", error)
-    launches = [each if _compiles(device, each) else each.as_lowered for each in launches]
+    launches = [
+        each if _compiles(device, each) else plain(each, device.machine) for each in launches
+    ]
     return stages.run("program", device.compile, launches, timing), launches
 
 

@@ -1,4 +1,4 @@
-"""Put what was compiled for each device together into a plan."""
+"""Link the compiled parts of a graph, one a device, into a plan."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from ..schedule.place import Located, Part
 from .accesses import CheckAccesses
 from .device import Device as Devices
 from .execute import Allocation, Output, Plan, Run, Step, Transfer
-from .fallback import Observer, compile_all
+from .fallback import Observer, Plain, compile_all
 from .flags import Check
 from .report import report_compiled
 from .values import CheckValues
 
 
 class Linker:
-    """Collects the parts of a plan. Memories are numbered: the leaves, then what is allocated."""
+    """Collects the parts of a plan. Memories are numbered: the leaves, then what is allocated.
+    `plain` makes launches with plain loops, for kernels that other code cannot be made for."""
 
-    def __init__(self, leaves: Sequence[Buffer]) -> None:
+    def __init__(self, leaves: Sequence[Buffer], plain: Plain) -> None:
+        self._plain = plain
         self._leaves = len(leaves)
         self._place: dict[Located, int] = {
             (leaf, leaf.storage.device): n for n, leaf in enumerate(leaves)
@@ -195,7 +197,7 @@ class Linker:
         ]
         timed = config.DEBUG >= 2 or stages.are_watched
         start = perf_counter()
-        program, launches = compile_all(device, launches, timed, stages)
+        program, launches = compile_all(device, launches, timed, self._plain, stages)
         if config.DEBUG:
             report_compiled(launches, program, perf_counter() - start)
         return Run(device, program, tuple(launches), places)

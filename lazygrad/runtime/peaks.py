@@ -17,6 +17,7 @@ from ..dtypes import float32
 from ..expr import Array, Broadcast, Expr, Literal, Load, Local, Op, Ramp, Var
 from ..index import add, mul
 from ..loops.ir import Accumulate, Alloc, Body, For, Function, Let, Store
+from ..loops.legal import legalise
 from ..targets import Machine, Target
 from .device import Device as Devices
 
@@ -56,7 +57,7 @@ def _seconds(function: Function, device: Device) -> float:
     for array in arrays:
         array.fill(1e-9)  # else the pages are not there
     memories = [device.upload(array) for array in arrays]
-    launch = Launch(function, tuple(range(len(memories))))
+    launch = Launch(legalise(function, device.machine), tuple(range(len(memories))))
     program = device.compile([launch], timing=True)
     times = []
     for _ in range(RUNS):

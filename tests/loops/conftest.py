@@ -20,15 +20,16 @@ from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Kernel
-from lazygrad.targets import Machine, Target
+from lazygrad.targets import Machine, Native, Target
 
 CPU = Machine(
     name="a CPU", target=Target.CPU, cores=2, vector_bytes=32, registers=16, l1_bytes=32 << 10,
-    l2_bytes=256 << 10, fma=True,
+    l2_bytes=256 << 10, native=Native(),
 )  # fmt: skip
 GPU = Machine(
     name="a GPU", target=Target.GPU, cores=4, vector_bytes=16, registers=64, l1_bytes=32 << 10,
-    l2_bytes=256 << 10, fma=True, group_limit=64, local_bytes=48 << 10,
+    l2_bytes=256 << 10, native=Native(half=False, lanes=(4, 2, 1)), group_limit=64,
+    local_bytes=48 << 10,
 )  # fmt: skip
 
 
@@ -52,7 +53,8 @@ class Sample:
         arrays = {}
         for n, (array, value) in enumerate(zip(function.arguments, values, strict=True)):
             is_output = n < len(self.kernel.outputs)
-            arrays[array.name] = np.zeros_like(value).ravel() if is_output else value.ravel()
+            held = np.zeros_like(value) if is_output else value
+            arrays[array.name] = held.ravel().view(array.dtype.numpy)
         evaluate(function, arrays)
         for array, value in zip(function.arguments[: function.outputs], values, strict=False):
             found, wanted = arrays[array.name].astype(np.float64), value.ravel().astype(np.float64)

@@ -27,13 +27,13 @@ from lazygrad.loops.lower import lower
 from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.split import split_divided
 from lazygrad.schedule.fuse import fuse
-from lazygrad.targets import Machine, Target
+from lazygrad.targets import Machine, Native, Target
 
 from .conftest import Sample
 
 SMALL = Machine(  # vectors of four
     name="small", target=Target.CPU, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
-    l2_bytes=256 << 10, fma=True,
+    l2_bytes=256 << 10, native=Native(),
 )  # fmt: skip
 NAMES = ["matmul", "matmul transposed", "batched matmul", "convolution"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,20 +26,23 @@ from lazygrad.expr import (
     Zip,
 )
 from lazygrad.index import add, mul
-from lazygrad.loops.ir import Accumulate, For, Function, Let, Stmt, Store, expressions
+from lazygrad.loops.ir import Accumulate, For, Function, Let, Stmt, Store, expressions, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
-from lazygrad.loops.legal import c_passes, cpu_passes, legalise
-from lazygrad.loops.legal.final import LLVM, C, verify_final
-from lazygrad.loops.legal.rules import Native
+from lazygrad.loops.legal import legalise
+from lazygrad.loops.legal.final import LLVM, verify_legal
+from lazygrad.targets import Machine, Native, Target
+from tests.loops.passes import legal, transform
+
+from .conftest import CPU, GPU, Sample
 
 N = 64
-TARGETS = {
-    "all": Native(),
-    "no_fma": Native(fma=False),
-    "no_half": Native(fma=False, half=False),
-    "c": Native(half=False, lanes=(4, 2, 1)),
-    "scalar_c": Native(half=False, lanes=(1,)),
+MACHINES = {
+    "all": replace(CPU, native=Native()),
+    "no_fma": replace(CPU, native=Native(fma=False)),
+    "no_half": replace(CPU, native=Native(fma=False, half=False)),
+    "c": replace(GPU, native=Native(half=False, lanes=(4, 2, 1))),
+    "scalar_c": replace(GPU, native=Native(half=False, lanes=(1,))),
 }
 INEXACT = {op for op, known in OPERATIONS.items() if known.is_approximate}
 
@@ -85,21 +90,30 @@ def outputs(function: Function, given: dict[str, np.ndarray]) -> list[np.ndarray
     return [arrays[argument.name] for argument in function.arguments[: function.outputs]]
 
 
-def check(function: Function, native: Native, given: dict[str, np.ndarray], ulps: int = 0) -> None:
+def check(
+    function: Function, machine: Machine, given: dict[str, np.ndarray], ulps: int = 0
+) -> None:
     """The legalised function is legal, and gives what the function gives."""
-    legal = legalise(function, c_passes(native) if native.lanes else cpu_passes(native))
-    verify(legal, final=True)
-    verify_final(legal, C if native.lanes else LLVM)
-    for got, want in zip(outputs(legal, given), outputs(function, given), strict=True):
+    made = legal(function, machine)
+    verify(made, final=True)
+    verify_legal(made, machine.target)
+    for got, want in zip(outputs(made, given), outputs(function, given), strict=True):
         got = got.view(want.dtype)
         if want.dtype.kind not in "iub":
             got, want = got.astype(np.float64), want.astype(np.float64)
         np.testing.assert_allclose(got, want, rtol=ulps * 2.0**-22, atol=0)
 
 
-@pytest.mark.parametrize("native", TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("machine", [CPU, GPU], ids=lambda machine: machine.name)
+def test_kernels_mean_the_same(any_sample: Sample, machine: Machine) -> None:
+    made = transform(any_sample.function, any_sample.kernel.kinds, machine)
+    verify_legal(legal(made, machine), machine.target)
+    any_sample.agrees(legal(made, machine))
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
 @pytest.mark.parametrize("dtype", ALL, ids=str)
-def test_operations_mean_the_same(dtype: DType, native: Native) -> None:
+def test_operations_mean_the_same(dtype: DType, machine: Machine) -> None:
     x, y, z = (Load(Array(name, dtype, N), at(N)) for name in "xyz")
     condition = Load(Array("c", bool_, N), at(N))
     given = {name: samples(dtype, n) for n, name in enumerate("xyz")} | {"c": samples(bool_, 3)}
@@ -108,12 +122,12 @@ def test_operations_mean_the_same(dtype: DType, native: Native) -> None:
         for op, known in OPERATIONS.items()
         if known.accepts(dtype) and op not in INEXACT | {"where"}
     ]
-    if dtype in (float32, float64) and not native.fma:
+    if dtype in (float32, float64) and not machine.native.fma:
         exact.remove("fma")  # NumPy rounds the product of float64 twice
     values = [Op(op, (x, y, z)[: OPERATIONS[op].arity]) for op in exact] + [
         Op("where", (condition, x, y))
     ]
-    check(function_of(*values, lanes=N), native, given)
+    check(function_of(*values, lanes=N), machine, given)
 
 
 @pytest.mark.parametrize("dtype", [float16, float32, float64], ids=str)
@@ -121,36 +135,41 @@ def test_functions_mean_the_same(dtype: DType) -> None:
     x, y = (Load(Array(name, dtype, N), at(N)) for name in "xy")
     given = {"x": samples(dtype, 0) / 4, "y": samples(dtype, 1) / 4}
     values = [Op(op, (x, y)[: OPERATIONS[op].arity]) for op in sorted(INEXACT)]
-    check(function_of(*values, lanes=N), Native(), given, ulps=16 if dtype != float16 else 1 << 14)
+    check(
+        function_of(*values, lanes=N),
+        MACHINES["all"],
+        given,
+        ulps=16 if dtype != float16 else 1 << 14,
+    )
 
 
-@pytest.mark.parametrize("native", TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
 @pytest.mark.parametrize("dtype", ALL, ids=str)
-def test_casts_mean_the_same(dtype: DType, native: Native) -> None:
+def test_casts_mean_the_same(dtype: DType, machine: Machine) -> None:
     given = {f"x{n}": samples(source, n) for n, source in enumerate(ALL)}
     for name, x in given.items():  # what not every dtype holds has no meaning
         wide = x.astype(np.float64)
         given[name] = np.where((wide >= 0) & (wide <= 100), wide, 7).astype(x.dtype)
     loads = [Load(Array(f"x{n}", source, N), at(N)) for n, source in enumerate(ALL)]
-    check(function_of(*(Cast(x, dtype) for x in loads), lanes=N), native, given)
+    check(function_of(*(Cast(x, dtype) for x in loads), lanes=N), machine, given)
 
 
-@pytest.mark.parametrize("native", [TARGETS["all"], TARGETS["c"]], ids=["cpu", "c"])
+@pytest.mark.parametrize("machine", [MACHINES["all"], MACHINES["c"]], ids=["cpu", "c"])
 @pytest.mark.parametrize("dtype", [bool_, int64, float16, float32], ids=str)
 @pytest.mark.parametrize("lanes", [1, 7, 8])
-def test_reductions_mean_the_same(dtype: DType, lanes: int, native: Native) -> None:
+def test_reductions_mean_the_same(dtype: DType, lanes: int, machine: Machine) -> None:
     x = Load(Array("x", dtype, N), at(lanes))
     values = [ReduceLanes(op, x) for op in ("sum", "prod", "max", "min")]
-    check(function_of(*values), native, {"x": samples(dtype, 0)})
+    check(function_of(*values), machine, {"x": samples(dtype, 0)})
 
 
-@pytest.mark.parametrize("native", [TARGETS["all"], TARGETS["c"]], ids=["cpu", "c"])
+@pytest.mark.parametrize("machine", [MACHINES["all"], MACHINES["c"]], ids=["cpu", "c"])
 @pytest.mark.parametrize("dtype", [bool_, uint8, int32, float16, float32], ids=str)
-def test_sums_in_place_mean_the_same(dtype: DType, native: Native) -> None:
+def test_sums_in_place_mean_the_same(dtype: DType, machine: Machine) -> None:
     out, x = Array("out", dtype, N), Load(Array("x", dtype, N), at(8))
     body: list[Stmt] = [Store(out, at(8), x)]
     body += [Accumulate(out, at(8), op, Op("mul", (x, x))) for op in ("sum", "prod", "max", "min")]
-    check(Function("f", (out, x.array), 1, tuple(body)), native, {"x": samples(dtype, 0)})
+    check(Function("f", (out, x.array), 1, tuple(body)), machine, {"x": samples(dtype, 0)})
 
 
 def test_vectors_are_split_whatever_their_access() -> None:
@@ -178,14 +197,14 @@ def test_vectors_are_split_whatever_their_access() -> None:
     function = Function("f", (*outs, x, where_to), len(outs), (loop,))
     given = {"x": samples(float32, 0), "places": samples(int64, 1)}
     for target in ("c", "scalar_c"):
-        check(function, TARGETS[target], given)
+        check(function, MACHINES[target], given)
 
 
 def test_a_vector_moved_within_its_array_is_read_before_it_is_written() -> None:
     out, x = Array("out", float32, N), Array("x", float32, N)
     at = Ramp(Literal(0), 1, 8)
     body = (Store(out, at, Load(x, at)), Store(out, Ramp(Literal(1), 1, 8), Load(out, at)))
-    check(Function("f", (out, x), 1, body), TARGETS["c"], {"x": samples(float32, 0)})
+    check(Function("f", (out, x), 1, body), MACHINES["c"], {"x": samples(float32, 0)})
 
 
 def test_indices_of_32_bits_keep_their_bounds_under_names() -> None:
@@ -193,16 +212,31 @@ def test_indices_of_32_bits_keep_their_bounds_under_names() -> None:
     i, row = Var("i", 4), Local("row", int64)
     body = (Let(row, mul(i, 8)), Store(out, i, Load(x, Op("add", (row, Literal(1))))))
     function = Function("f", (out, x), 1, (For(i, 4, "serial", body),))
-    (loop,) = legalise(function, c_passes(TARGETS["c"])).body
+    (loop,) = legal(function, MACHINES["c"]).body
     assert isinstance(loop, For)
     assert [str(e) for stmt in loop.body for e in expressions(stmt)] == [
         "(int32(i) * 8:int32)", "int32(i)", "x[(row + 1:int32)]"
     ]  # fmt: skip
-    check(function, TARGETS["c"], {"x": samples(float32, 0)})
+    check(function, MACHINES["c"], {"x": samples(float32, 0)})
 
 
-def text(value: Expr, native: Native = TARGETS["all"]) -> str:
-    (store,) = legalise(function_of(value), cpu_passes(native)).body
+@pytest.mark.parametrize("machine", [CPU, GPU], ids=lambda machine: machine.name)
+def test_loops_by_hand_take_the_pipeline_s_way(any_sample: Sample, machine: Machine) -> None:
+    assert legalise(any_sample.function, machine) == legal(any_sample.function, machine)
+
+
+def test_lanes_that_are_never_stored_go() -> None:
+    """Nothing is written outside of an array, not even where that is never reached."""
+    out, x, lanes = Array("out", float32, 3), Array("x", float32, 3), Ramp(Literal(0), 1, 4)
+    inside = Op("lt", (lanes, Literal(3)))
+    function = Function("f", (out, x), 1, (Store(out, lanes, Load(x, lanes, inside), inside),))
+    made = legal(function, MACHINES["c"])
+    verify(made, final=True)
+    assert len([s for s in statements(made.body) if isinstance(s, Store)]) == 3
+
+
+def text(value: Expr, machine: Machine = MACHINES["all"]) -> str:
+    (store,) = legal(function_of(value), machine).body
     assert isinstance(store, Store)
     return str(store.value)
 
@@ -229,7 +263,7 @@ def test_text_of_rules(value: Expr, legal: str) -> None:
 def test_without_fma_sums_of_products_are_two_operations() -> None:
     value = Op("erf", (x_of(float32),))
     assert "fma" in text(value)
-    assert text(value, TARGETS["no_fma"]).count("fma") < text(value).count("fma")
+    assert text(value, MACHINES["no_fma"]).count("fma") < text(value).count("fma")
 
 
 def test_a_square_is_one_multiplication() -> None:
@@ -239,7 +273,7 @@ def test_a_square_is_one_multiplication() -> None:
 
 def test_what_no_code_is_written_for_is_told() -> None:
     with pytest.raises(CompilerError, match="verify: f: exp"):
-        verify_final(function_of(Op("exp", (x_of(float32),))), LLVM)
+        verify_legal(function_of(Op("exp", (x_of(float32),))), Target.CPU)
 
 
 def test_comparisons_are_those_of_the_language() -> None:

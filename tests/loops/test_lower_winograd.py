@@ -18,12 +18,12 @@ from lazygrad.loops.lower import lower
 from lazygrad.loops.lower.winograd import LEAST
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Blocked, Kernel
-from lazygrad.targets import Machine, Target
+from lazygrad.targets import Machine, Native, Target
 from tests.loops.passes import transform
 
 WIDE = Machine(
     name="a CPU", target=Target.CPU, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
-    l2_bytes=256 << 10, fma=True,
+    l2_bytes=256 << 10, native=Native(),
 )  # fmt: skip
 
 

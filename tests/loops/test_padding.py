@@ -25,13 +25,13 @@ from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
-from lazygrad.targets import Machine, Target
+from lazygrad.targets import Machine, Native, Target
 
 from .conftest import Sample
 
 SMALL = Machine(
     name="a CPU", target=Target.CPU, cores=2, vector_bytes=16, registers=16, l1_bytes=32 << 10,
-    l2_bytes=256 << 10, fma=True,
+    l2_bytes=256 << 10, native=Native(),
 )  # fmt: skip
 N, I, K = Var("n", 2), Var("i", 8), Var("k", 3)
 OUT, X = Array("out", float32, 8), Array("x", float32, 24)

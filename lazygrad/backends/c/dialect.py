@@ -1,4 +1,4 @@
-"""What the C dialects of GPUs differ in: a row of strings for each, and OpenCL C's row.
+"""The table of C dialects: one row of strings a dialect, and OpenCL C's row.
 
 In a row's templates {type} is a C type, {element} that of its lanes, {n} their number, {x} and the
 like are operands, and {space} is a pointer's address space.
@@ -15,7 +15,7 @@ import numpy as np
 from ...dtypes import DType, bool_, float16, float64
 from ...errors import DTypeError
 from ...expr import Literal
-from ...loops.legal.rules import Native
+from ...targets import Machine
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Dialect:
     - `types`: the C type of each dtype, in registers and in memory; 16-bit floats as their bits.
     - `widths`: of vectors, widest first; (1,) where there are none.
     - `mask`: the type of the lanes of compared vectors; "char" is 0 or -1, "bool" a bool.
-    - `functions`: the name of an operation's function, for floats; what has none is expanded.
-    - `helpers`: the text of a helper function that this dialect has a better way for.
+    - `functions`: the name of an operation's function, for floats; others are expanded.
+    - `helpers`: helper functions as text, in place of those that are printed from rules.
     - `suffixes`: of integer literals by type; `bitcasts`: by (from, to), else `bitcast`.
-    - `lines`: what stands before all else; `extensions`: what else does, where a pattern occurs.
+    - `lines`: the first lines of a source; `extensions`: more of them, where a pattern occurs.
     """
 
     name: str
@@ -62,23 +62,6 @@ class Dialect:
     lines: tuple[str, ...] = ()
     last_parameters: tuple[str, ...] = ()
     extensions: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What codegen must know of a device. The defaults are those of a usual GPU.
-
-    `float16`: arithmetic (cl_khr_fp16), not only storage; `contract`: the compiler is to fuse the
-    sums of products, since fma() is a function call (as on CPUs); `group_limit`: the most items of
-    a work-group; `local_bytes`: the most local memory of one.
-    """
-
-    name: str = "the device"
-    float64: bool = True
-    float16: bool = False
-    contract: bool = False
-    group_limit: int = 256
-    local_bytes: int = 48 << 10
 
 
 FUNCTIONS = {
@@ -154,24 +137,20 @@ OPENCL = Dialect(
 
 @dataclass(frozen=True)
 class Types:
-    """The types of a dialect on a device."""
+    """The types of a dialect on a machine."""
 
     dialect: Dialect
-    facts: Facts
-
-    @property
-    def native(self) -> Native:
-        """What legalisation has to leave."""
-        has_half = self.facts.float16
-        return Native(half=has_half, half_arithmetic=has_half, lanes=self.dialect.widths)
+    machine: Machine
 
     def element(self, dtype: DType) -> str:
-        """The C type of one element. Raises DTypeError where the device has none."""
-        if dtype == float64 and not self.facts.float64:
+        """The C type of one element. Raises DTypeError where the machine has none."""
+        if dtype == float64 and not self.machine.float64:
             raise DTypeError(
-                f"float64: {self.facts.name} has no double precision (cl_khr_fp64); use float32"
+                f"float64: {self.machine.name} has no double precision (cl_khr_fp64); use float32"
             )
-        return "half" if dtype == float16 and self.facts.float16 else self.dialect.types[dtype.name]
+        if dtype == float16 and self.machine.native.half_arithmetic:
+            return "half"
+        return self.dialect.types[dtype.name]
 
     def type(self, dtype: DType, lanes: int = 1) -> str:
         """The C type of so many lanes."""

@@ -1,4 +1,4 @@
-"""Which barriers must make writes to global memory visible, and not only those to local memory."""
+"""Find the barriers that order accesses to global memory, besides those to local memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ Span = tuple[int, int]  # the loop steps in which something happens: positions f
 
 
 def global_fences(body: Body) -> Iterator[bool]:
-    """For each barrier, in the order of the text: whether global memory is written on one side of
-    it and used on the other. What shares a loop with the barrier is on both sides."""
+    """For each barrier, in the order of the text: whether global memory is written before it and
+    used after it, or used before and written after. In a loop with the barrier, an access is both
+    before and after it."""
     barriers: list[Span] = []
     uses: dict[Array, list[tuple[int, bool]]] = {}  # position, whether it is a write
     _collect(body, 0, None, barriers, uses)
@@ -34,7 +35,7 @@ def _collect(
     barriers: list[Span],
     uses: dict[Array, list[tuple[int, bool]]],
 ) -> int:
-    """Notes the body's barriers and uses from `position` on; the position after it."""
+    """Add the body's barriers and uses, which begin at `position`. Returns the position after."""
     for stmt in body:
         position += 1
         if isinstance(stmt, Barrier):

@@ -62,12 +62,12 @@ class Functions:
         inner.named = {x: x.name for x in operands}
         for x in operands:
             body.declare(x.name)
-        result = INSIDE.legalise(whole, types.native, {})
+        result = INSIDE.legalise(whole, types.machine.native, {})
         inner.begin(result)
         returned = inner.print_as(result)
         parameters = ", ".join(f"{types.type(x.dtype, x.lanes)} {x.name}" for x in operands)
         head = f"{types.dialect.function.format(type=type_)} {name}({parameters}) {{"
-        rule = OUTLINED.rule_for(whole, types.native)
+        rule = OUTLINED.rule_for(whole, types.machine.native)
         about = "" if rule is None else inspect.cleandoc(rule.__doc__ or "")
         lines = [f"// {line}" for line in about.splitlines()]
         if body.lines:

@@ -1,4 +1,4 @@
-"""Which work-item runs which iterations: from workgroup and workitem loops to a launch's sizes.
+"""Map workgroup and workitem loops to the groups and items of a launch.
 
 A nest is a workgroup (workitem) loop with the loops of its kind that stand directly inside it; only
 Lets and Allocs may stand between. The iterations of a workgroup nest are the launch's groups,
@@ -8,11 +8,11 @@ shares its iterations among them:
 - The grid is that of a pinned nest, one that holds a barrier or uses private arrays that live
   outside it: each item must keep to its iteration. Without one it is the largest nest's, and at
   most group_limit items.
-- A nest of the grid's extents has one iteration an item. Any other goes round: item, item + items,
-  item + 2 * items and so on, through the nest's iterations in order.
+- A nest of the grid's extents has one iteration an item. Of any other nest an item runs every
+  `items`-th iteration: item, item + items, item + 2 * items and so on.
 
 So statements inside a workitem nest run once an iteration. Those outside run in every item, on its
-private arrays; but what they write to memory that others see, one item writes.
+private arrays; their stores to memory that items share are done by one item.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ...loops.ir import (
 from ...loops.ir.rebuild import reads
 
 DEEPEST = 64  # items in dimension 2, and
-HIGHEST = 65535  # groups in dimensions 1 and 2: what CUDA hardware allows
+HIGHEST = 65535  # groups in dimensions 1 and 2: the limit of CUDA hardware
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a function's loops meet a launch.
+    """The groups and items of a function's launch.
 
     `prefix` are the Lets and Allocs before the workgroup nest, or before the body of a function
     that has none: its launch has one group.

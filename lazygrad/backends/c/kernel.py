@@ -20,14 +20,14 @@ rounded. Products and sums are fused only where the loop IR says so.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from ...dtypes import int32, int64
 from ...errors import CompilerError
-from ...expr import Array, Expr, Literal, Op, rewrite
+from ...expr import Array, Expr
 from ...loops.ir import (
     Alloc,
     Barrier,
@@ -41,32 +41,27 @@ from ...loops.ir import (
     expressions,
     statements,
 )
-from ...loops.ir.rebuild import loads, map_expressions
-from ...loops.legal import c_passes, legalise
-from .dialect import OPENCL, Dialect, Facts, Types
+from ...loops.ir.rebuild import loads
+from ...targets import Machine
+from .dialect import OPENCL, Dialect, Types
 from .fences import global_fences
 from .functions import Functions
-from .items import Nest, Plan, launch, nest_of, plan_launch
+from .items import Nest, Plan, nest_of, plan_launch
 from .printer import Place, Printer, constant_place, first_lane, is_int
 from .scratch import ALIGNMENT, WORD, local_arrays, padded_bytes, scratch_bytes
 from .text import Text
 
-__all__ = ["Facts", "codegen", "kernel_name", "launch"]
 
-
-def codegen(function: Function, facts: Facts | None = None, dialect: Dialect = OPENCL) -> str:
+def codegen(function: Function, machine: Machine, dialect: Dialect = OPENCL) -> str:
     """The source of a kernel named kernel_name(function), in a dialect of C.
 
     Its parameters are the function's arguments, then the scratch buffer where it needs one
     (scratch.py).
 
-    Requires: arguments do not overlap in memory.
-    Raises DTypeError for a dtype that the device lacks, CompilerError for loops without a launch.
+    Requires: a function legalised for the machine, whose arguments do not overlap in memory.
+    Raises DTypeError for a dtype that the machine lacks, CompilerError for loops without a launch.
     """
-    types = Types(dialect, facts or Facts())
-    upright = replace(function, body=map_expressions(function.body, _upright))
-    legal = legalise(upright, c_passes(types.native))
-    return _Kernel(function, legal, types).source()
+    return _Kernel(function, Types(dialect, machine)).source()
 
 
 def kernel_name(function: Function) -> str:
@@ -75,20 +70,19 @@ def kernel_name(function: Function) -> str:
 
 
 class _Kernel:
-    def __init__(self, original: Function, function: Function, types: Types) -> None:
-        self.original = original
+    def __init__(self, function: Function, types: Types) -> None:
         self.function = function
         self.types = types
         self.dialect = types.dialect
         self.text = Text()
         self.functions = Functions()
         self.printer = Printer(types, self.text, self.functions)
-        self.plan: Plan = plan_launch(function, types.facts.group_limit)
+        self.plan: Plan = plan_launch(function, types.machine.group_limit)
         self.units = variable_units(function.body)
         self.vectors = _arrays_with_vectors(function.body)
         self.written = {s.array for s in statements(function.body) if isinstance(s, Store)}
         self.written |= set(function.arguments[: function.outputs])
-        self.scratch = scratch_bytes(function, types.facts)
+        self.scratch = scratch_bytes(function, types.machine)
         self.fences = global_fences(function.body)
         self.in_items = False  # inside a workitem nest
 
@@ -121,15 +115,14 @@ class _Kernel:
         restrict = self.dialect.restrict
         template, space = self.dialect.parameter, self.dialect.global_space
         lines: list[tuple[str, str]] = []
-        pairs = zip(self.function.arguments, self.original.arguments, strict=True)
-        for n, (array, original) in enumerate(pairs):
+        for n, array in enumerate(self.function.arguments):
             place = Place(array, self.text.declare(array.name), space)
             self.printer.places[array] = place
             parameter = template.format(
                 space=space, const="" if array in self.written else "const ", n=n,
                 type=self.types.element(array.dtype), restrict=restrict, name=place.name,
             )  # fmt: skip
-            lines.append((parameter, f"{original.dtype}[{array.size}]"))
+            lines.append((parameter, f"{array.dtype}[{array.size}]"))
         if self.scratch:
             parameter = template.format(
                 space=space, const="", n=len(lines), type="char", restrict="", name="scratch"
@@ -143,12 +136,12 @@ class _Kernel:
         ]
 
     def _local_arrays(self) -> None:
-        """They stand at the top of the kernel, wherever their Allocs do."""
+        """Declare the local arrays at the top of the kernel: OpenCL allows them nowhere else."""
         if self.scratch:
             shape = self.plan.group_shape
+            counts = [in_dimension(self.dialect.group_count, d) for d in range(len(shape))]
             group = " + ".join(
-                "".join([self._group_id(d), *(f" * {self._group_count(n)}" for n in range(d))])
-                for d in reversed(range(len(shape)))
+                " * ".join([self._group_id(d), *counts[:d]]) for d in reversed(range(len(shape)))
             )
             self.text.line(f"scratch += ({group}) * {self.scratch};")
         offset = 0
@@ -168,13 +161,10 @@ class _Kernel:
         return self.dialect.aligned.format(bytes=ALIGNMENT) if array in self.vectors else ""
 
     def _group_id(self, dimension: int) -> str:
-        return self.dialect.group_id.format(d=dimension, axis="xyz"[dimension])
-
-    def _group_count(self, dimension: int) -> str:
-        return self.dialect.group_count.format(d=dimension, axis="xyz"[dimension])
+        return in_dimension(self.dialect.group_id, dimension)
 
     def _item_id(self, dimension: int) -> str:
-        return self.dialect.item_id.format(d=dimension, axis="xyz"[dimension])
+        return in_dimension(self.dialect.item_id, dimension)
 
     # ------------------------------------------------------------------------- groups and items
 
@@ -188,7 +178,7 @@ class _Kernel:
             self._nest_body(plan.groups)
 
     def _group_ids(self, nest: Nest, shape: tuple[int, ...]) -> None:
-        """Each loop's group id; loops that share the last dimension are taken apart."""
+        """Declare each loop's variable as a group id. Loops beyond the third share dimension 2."""
         inner = list(reversed(nest.loops))
         last = len(shape) - 1
         self._take_apart(inner[last:], self._group_id(last), "group")
@@ -196,7 +186,7 @@ class _Kernel:
             self._declare_variable(inner[dimension], self._group_id(dimension))
 
     def _take_apart(self, loops: list[For], position: str, name: str) -> None:
-        """Declares the variables of loops, inner to outer, from a position in all of them."""
+        """Declare the variables of loops, inner to outer, by dividing a position in their nest."""
         if len(loops) > 1 and not position.isidentifier():
             name = self.text.declare(name)
             self.text.line(f"const int {name} = {position};")
@@ -231,58 +221,46 @@ class _Kernel:
         return " + ".join(reversed(terms))
 
     def _workitem(self, loop: For, last: bool) -> None:
-        """A workitem nest: each item runs its share of the iterations."""
+        """Write a workitem nest, of which each item runs its share of the iterations."""
         nest, grid = nest_of(loop), self.plan.grid
         if nest.size != grid.items and any(isinstance(s, Barrier) for s in statements(nest.body)):
             raise CompilerError(
                 f"opencl: {self.function.name}: a barrier in {nest.size} of {grid.items} items"
             )
         self.in_items = True
-        inner, shape = list(reversed(nest.loops)), grid.shape
+        inner, shape, item, items = list(reversed(nest.loops)), grid.shape, "item", grid.items
+        by_id: list[For] = []  # whose variables are the item's ids
         if grid.matches(nest):
-            with self._block_unless(last):
-                for dimension, each in reversed(list(enumerate(inner))):
-                    self._declare_variable(each, self._item_id(dimension))
-                self._nest_body(nest)
-        elif len(inner) == len(shape) and nest.extents[1:] == shape[-2::-1] and len(shape) > 1:
-            with self._share(inner[-1], self._item_id(len(shape) - 1), shape[-1]):
-                for dimension, each in reversed(list(enumerate(inner[:-1]))):
-                    self._declare_variable(each, self._item_id(dimension))
-                self._nest_body(nest)
-        elif len(inner) == 1:
-            with self._share(loop, "item", grid.items):
-                self._nest_body(nest)
-        else:
-            self._flat_share(nest)
+            by_id = inner
+        elif len(inner) == len(shape) > 1 and nest.extents[1:] == shape[-2::-1]:
+            by_id, item, items = inner[:-1], self._item_id(len(shape) - 1), shape[-1]
+        shared = inner[len(by_id) :]
+        with self._share(shared, item, items) if shared else self._block_unless(last):
+            for dimension, each in reversed(list(enumerate(by_id))):
+                self._declare_variable(each, self._item_id(dimension))
+            self._nest_body(nest)
         self.in_items = False
 
     @contextmanager
-    def _share(self, loop: For, item: str, items: int) -> Iterator[None]:
-        """The iterations item, item + items, ... of one loop."""
-        extent = int(loop.extent)  # type: ignore[arg-type]
-        if extent > items:
-            with self._for(loop, item, items):
+    def _share(self, loops: list[For], item: str, items: int) -> Iterator[None]:
+        """The iterations item, item + items, ... of nested loops, given inner to outer."""
+        extents: list[int] = [int(loop.extent) for loop in loops]  # type: ignore[arg-type]
+        count, name = math.prod(extents), item
+        if count > items and len(loops) == 1:
+            with self._for(loops[0], item, items):
                 yield
             return
-        with self.text.block(f"if ({item} < {extent})" if extent < items else ""):
-            self._declare_variable(loop, item)
-            yield
-
-    def _flat_share(self, nest: Nest) -> None:
-        """A nest shared by its iterations' numbers."""
-        items, inner = self.plan.grid.items, list(reversed(nest.loops))
-        if nest.size > items:
+        head = f"if ({item} < {count})" if count < items else ""
+        if count > items:
             name = self.text.declare("n")
-            head = f"for (int {name} = item; {name} < {nest.size}; {name} += {items})"
-        else:
-            name, head = "item", f"if (item < {nest.size})" if nest.size < items else ""
+            head = f"for (int {name} = {item}; {name} < {count}; {name} += {items})"
         with self.text.block(head):
-            self._take_apart(inner, name, name)
-            self._nest_body(nest)
+            self._take_apart(loops, name, name)
+            yield
 
     @contextmanager
     def _block_unless(self, last: bool) -> Iterator[None]:
-        """Braces around what is not the last of its body, so that its names end with it."""
+        """Braces, unless a statement is the last of its body: its names end with them."""
         if last:
             yield
         else:
@@ -370,6 +348,11 @@ class _Kernel:
 # --------------------------------------------------------------------------- small parts
 
 
+def in_dimension(template: str, d: int) -> str:
+    """A dialect's text for a group's or an item's id."""
+    return template.format(d=d, axis="xyz"[d])
+
+
 def _accesses(body: Body) -> Iterator[tuple[Array, Expr]]:
     """Each access: the array and the index."""
     for stmt in statements(body):
@@ -396,18 +379,6 @@ def variable_units(body: Body) -> dict[Array, int]:
         fits = fits and start % unit == 0 == array.size % unit  # type: ignore[operator]
         units[array] = unit if fits and units.get(array, unit) == unit else 0
     return units
-
-
-def _upright(e: Expr) -> Expr:
-    """-x < c  ->  -c < x: easier to read, and right for the x whose negative wraps too."""
-
-    def change(part: Expr) -> Expr | None:
-        match part:
-            case Op(op="lt", args=(Op(op="mul", args=(x, Literal(value=-1))), Literal(value=c))):
-                return Op("lt", (Literal(-c), x)) if x.dtype == int64 else None
-        return None
-
-    return rewrite(e, change)
 
 
 def _ascii(line: str) -> str:

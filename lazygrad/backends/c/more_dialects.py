@@ -1,5 +1,5 @@
 """CUDA C++ and the Metal Shading Language, as rows of the table. No device runs them yet: their
-text is for reading, and for programs of one's own.
+text can be read, and taken along into other programs.
 
 CUDA is to be compiled with -fmad=false, Metal without fast math: sums of products are fused where
 the loops say so, and nowhere else.

@@ -1,4 +1,4 @@
-"""Legalised expressions as C expressions; what is used twice or is long gets a name first."""
+"""Print legalised expressions in C. A value that is used twice, or is long as text, has a name."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from ...expr import (
 )
 from ...index import linear
 from ...loops.legal import OUTLINED
+from ...targets import Target
 from .dialect import Types
 from .functions import Functions
 from .text import (
@@ -106,8 +107,7 @@ class Printer:
     def begin(self, *roots: Expr) -> None:
         """Forget the last statement's expressions, and count the uses of the next one's.
 
-        A statement is as far as values are kept: the next may have stored to what they were loaded
-        from.
+        Named values serve one statement: it may store to an array that they were loaded from.
         """
         self._memo, self._uses, self._roots = {}, {}, roots
         stack = list(roots)
@@ -134,8 +134,8 @@ class Printer:
         return memo[e]
 
     def _parts(self, e: Expr) -> tuple[Expr, ...]:
-        """What must be printed before e: of the index of a vector access, its first lane alone; of
-        an access to variables, nothing."""
+        """The operands to print before e. Of a vector access's index that is the first lane; an
+        access to variables has no index to print."""
         if not isinstance(e, Load):
             return e.operands
         guard = () if e.guard is None else (e.guard,)
@@ -270,19 +270,19 @@ class Printer:
     def _is_function(self, e: Op) -> bool:
         """Whether an operation is a helper function."""
         if e.op == "fma":
-            return self.types.facts.contract
+            return self.types.machine.target is Target.OPENCL_CPU  # fma() is slow there
         if e.args[-1].dtype.is_float and e.op not in _SIGNS and e.op not in self.dialect.functions:
             return e.op not in ("neg", "where")
-        return OUTLINED.rule_for(e, self.types.native) is not None
+        return OUTLINED.rule_for(e, self.types.machine.native) is not None
 
     def _promoted(self, e: Op, term: Term) -> Term:
-        """A result that C has made an int of, in its own type again."""
+        """A small integer's result, cast back from C's int."""
         is_small = e.lanes == 1 and e.dtype.is_int and e.dtype.itemsize < 4
         return cast(self.types.element(e.dtype), term) if is_small else term
 
     def _plain(self, e: Op, operands: Sequence[Term]) -> list[Term]:
-        """Operands of a sign: scalars beside a vector and small numbers stay as they are, and ints
-        beside a long, where C does not need to be told."""
+        """Operands of an operator, without the casts and vectors that C adds by itself: a scalar
+        beside a vector, a small number, an int beside a long."""
         result = []
         for x, other, term in zip(e.args, reversed(e.args), operands, strict=True):
             scalar = x.x if isinstance(x, Broadcast) else x
@@ -335,7 +335,7 @@ class Printer:
     def conversion(self, e: Cast, x: Term) -> Term:
         if isinstance(e.x, Var) and e.dtype == int32 and is_int(e.x):
             return self.named[e.x], ATOM
-        if not self.is_native and OUTLINED.rule_for(e, self.types.native) is not None:
+        if not self.is_native and OUTLINED.rule_for(e, self.types.machine.native) is not None:
             return call(self.functions.of(self, e), x)
         if e.x.dtype != bool_ and self.types.element(e.x.dtype) == self.types.element(e.dtype):
             return x
@@ -381,8 +381,8 @@ class Printer:
         ]
 
     def access(self, place: Place, index: Expr, at: Term | None, value: Term | None = None) -> Term:
-        """What is at an index, of whose first lane `at` is the text; or the statement that writes
-        `value` there."""
+        """The element or vector at an index, or the statement that stores `value` there. `at` is
+        the text of the index's first lane."""
         dtype, lanes = place.array.dtype, index.lanes
         assign = "" if value is None else f" = {value[0]};"
         if place.unit:
@@ -404,7 +404,7 @@ class Printer:
 
 
 def first_lane(index: Expr) -> Expr:
-    """Where a vector of consecutive elements begins."""
+    """The index of the first of consecutive elements."""
     return index.base if isinstance(index, Ramp) else index
 
 

@@ -1,4 +1,4 @@
-"""Where a group's local arrays are: in local memory, or in a scratch buffer where they do not fit.
+"""Place the local arrays of a group: in local memory, or in a scratch buffer if that is too small.
 
 An OpenCL CPU runs the loops of a CPU, whose packed panels are as large as caches, in groups of one
 item. Its local memory is ordinary memory, only less of it; so panels that do not fit go to global
@@ -12,8 +12,8 @@ import math
 from ...errors import CompilerError
 from ...expr import Array
 from ...loops.ir import Alloc, Function, statements
+from ...targets import Machine
 from ..base import show_bytes
-from .dialect import Facts
 from .items import plan_launch
 
 WORD = 4
@@ -31,24 +31,24 @@ def padded_bytes(array: Array, unit: int) -> int:
     return -(-max(array.size, 1) * array.dtype.itemsize // unit) * unit
 
 
-def scratch_bytes(function: Function, facts: Facts) -> int:
+def scratch_bytes(function: Function, machine: Machine) -> int:
     """The bytes of scratch that a group needs; 0 where local memory is enough.
 
     Raises CompilerError where it is not, and the group has several items.
     """
     arrays = local_arrays(function)
     size = sum(padded_bytes(array, WORD) for array in arrays)
-    if size <= facts.local_bytes:
+    if size <= machine.local_bytes:
         return 0
-    if plan_launch(function, facts.group_limit).grid.items > 1:
+    if plan_launch(function, machine.group_limit).grid.items > 1:
         raise CompilerError(
             f"opencl: {function.name}: its local arrays take {show_bytes(size)}, "
-            f"a work-group has {show_bytes(facts.local_bytes)}"
+            f"a work-group has {show_bytes(machine.local_bytes)}"
         )
     return sum(padded_bytes(array, ALIGNMENT) for array in arrays)
 
 
-def scratch_total(function: Function, facts: Facts) -> int:
+def scratch_total(function: Function, machine: Machine) -> int:
     """The bytes of scratch that a launch of the function needs, for all its groups."""
-    groups = math.prod(plan_launch(function, facts.group_limit).group_shape)
-    return groups * scratch_bytes(function, facts)
+    groups = math.prod(plan_launch(function, machine.group_limit).group_shape)
+    return groups * scratch_bytes(function, machine)

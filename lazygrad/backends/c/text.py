@@ -1,4 +1,4 @@
-"""Where generated text goes: indented lines, and C names that clash with nothing.
+"""C as text: indented lines, names that clash with nothing, terms with few parentheses.
 
 A Term is a C expression with its binding strength, so that parentheses stand only where C needs
 them: `binary("*", MULTIPLY, ("a + b", ADD), ("c", ATOM))  ->  ("(a + b) * c", MULTIPLY)`.

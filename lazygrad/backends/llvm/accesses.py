@@ -8,6 +8,7 @@ constants, which the processor's addressing modes take.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...expr import Array, Expr, Load
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def index_parts(index: Expr) -> tuple[Expr, ...]:
-    """What must be known to address an index: the atoms of its base, else the index vector."""
+    """The expressions that an address is computed from: the atoms of the index's base, or the
+    index vector."""
     ramp = as_ramp(index)
     return (index,) if ramp is None else tuple(atom for atom, _ in linear(ramp[0])[1])
 
@@ -105,17 +107,12 @@ def _load_one(v: Values, array: Array, index: Expr, lanes: int, guard: Expr | No
     """One element in every lane where the guard holds."""
     kind, scalar = value_type(array.dtype, lanes), value_type(array.dtype)
     if guard is None or guard.lanes == 1:
-        return _all_lanes(v, kind, scalar, _load_block(v, array, index, 1, guard), lanes)
+        return arithmetic.spread(v, scalar, _load_block(v, array, index, 1, guard), lanes)
     bits, mask = vector_of("i1", lanes), v.known[guard]
     some = v.call("some", "i1", f"llvm.vector.reduce.or.v{lanes}i1", (bits, mask))
     pointer = _safe(v, address(v, array, index), some, array.dtype.itemsize)
-    every = _all_lanes(v, kind, scalar, _read(v, array, pointer, 1), lanes)
+    every = arithmetic.spread(v, scalar, _read(v, array, pointer, 1), lanes)
     return v.write(array.name, f"select {bits} {mask}, {kind} {every}, {kind} zeroinitializer")
-
-
-def _all_lanes(v: Values, kind: str, scalar: str, x: str, lanes: int) -> str:
-    first = v.write("one", f"insertelement {kind} poison, {scalar} {x}, i64 0")
-    return arithmetic.shuffle(v, kind, first, "poison", [0] * lanes)
 
 
 def _reversed(v: Values, kind: str, x: str, lanes: int) -> str:
@@ -248,8 +245,7 @@ def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None)
         v.value(guard)
     ramp = as_ramp(index)
     if guard is not None and guard.lanes == 1 and not is_private(array, index):
-        with v.branch(v.known[guard]):
-            _store_lanes(v, array, index, ramp, text, lanes, None)
+        v.fork(v.known[guard], lambda: _store_lanes(v, array, index, ramp, text, lanes, None))
     else:
         _store_lanes(v, array, index, ramp, text, lanes, guard)
     v.wrote(array.name)
@@ -304,8 +300,7 @@ def _store_elements(
         if on is None:
             v.line(line)
         else:
-            with v.branch(on):
-                v.line(line)
+            v.fork(on, partial(v.line, line))
 
 
 def prefetch(v: Values, array: Array, index: Expr) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...dtypes import DType, bool_
 from ...expr import Cast, Op
 from ...index import UNBOUNDED, bounds
-from .notation import suffix, value_type
+from .notation import suffix, value_type, vector_of
 from .writer import Writer
 
 _LOGIC = {"and": "and", "or": "or", "xor": "xor"}
@@ -99,3 +99,10 @@ def shuffle(w: Writer, kind: str, x: str, y: str, lanes: Sequence[int]) -> str:
         "<" + ", ".join(f"i32 {lane}" for lane in lanes) + ">" if any(lanes) else "zeroinitializer"
     )
     return w.write("lanes", f"shufflevector {kind} {x}, {kind} {y}, <{len(lanes)} x i32> {mask}")
+
+
+def spread(w: Writer, scalar: str, x: str, lanes: int) -> str:
+    """A scalar in every lane."""
+    kind = vector_of(scalar, lanes)
+    first = w.write("one", f"insertelement {kind} poison, {scalar} {x}, i64 0")
+    return shuffle(w, kind, first, "poison", [0] * lanes)

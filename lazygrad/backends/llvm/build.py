@@ -31,14 +31,6 @@ PASSES = "sroa,instcombine O2"  # changes whenever the same text is compiled in 
 HELPER_WORTH = 200_000
 
 
-@dataclass(frozen=True, eq=False)
-class Code:
-    """Machine code in this process: addresses by function name, alive as long as this object."""
-
-    addresses: dict[str, int]
-    engine: Any
-
-
 @dataclass(frozen=True)
 class Source:
     """A function's LLVM IR, and what running it takes: bytes of scratch memory for each thread,
@@ -51,12 +43,13 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """One compiled function: its address, what running it takes, and the code it is part of."""
+    """One compiled function: its address, and what running it takes. `engine` is the LLVM object
+    that keeps its code in memory."""
 
     address: int
     scratch: int
     parallel: bool
-    code: Code
+    engine: Any
 
 
 _kernels: WeakValueDictionary[str, Kernel] = WeakValueDictionary()  # by key
@@ -64,7 +57,7 @@ _HEAD = struct.Struct("<Q?")  # of an entry in the cache: scratch, parallel
 _llvm_lock = threading.Lock()  # a code generator serves one thread at a time
 
 
-_entries: dict[str, Kernel | bytes] = {}  # found by `has`, until the next Build takes them
+_entries: dict[str, Kernel | bytes] = {}  # found by `has` since the last Build
 
 
 @cache
@@ -84,7 +77,7 @@ def has(key: str, target: Target) -> bool:
 
 @cache
 def _fingerprint(target: Target) -> str:
-    """What machine code depends on besides the text."""
+    """What machine code depends on besides its text: the compiler and the processor."""
     import llvmlite
     import llvmlite.binding as llvm
 
@@ -101,8 +94,12 @@ def to_assembly(text: str, target: Target) -> str:
         return str(machine.emit_assembly(worker.optimized(text, machine)))
 
 
-def load_text(text: str, names: Sequence[str], target: Target) -> Code:
-    """Machine code for IR text, with the addresses of the named functions."""
+Loaded = tuple[dict[str, int], Any]
+"""The addresses of functions by name, and what keeps their code in memory."""
+
+
+def load_text(text: str, names: Sequence[str], target: Target) -> Loaded:
+    """Machine code for IR text, and where the named functions are."""
     key = _fingerprint(target) + text
     data = _cache().get(key)
     if data is None:
@@ -118,8 +115,8 @@ def _to_object(text: str, target: Target) -> bytes:
         return worker.to_object(text, target.triple, target.cpu, target.features)
 
 
-def _load(objects: Sequence[bytes], names: Sequence[str], target: Target) -> Code:
-    """Object files made part of this process; `names` are the functions whose addresses to tell."""
+def _load(objects: Sequence[bytes], names: Sequence[str], target: Target) -> Loaded:
+    """Object files made part of this process, and where the named functions are."""
     import llvmlite.binding as llvm
 
     with _llvm_lock:
@@ -132,12 +129,12 @@ def _load(objects: Sequence[bytes], names: Sequence[str], target: Target) -> Cod
         for data in objects:
             engine.add_object_file(llvm.ObjectFileRef.from_data(data))
         engine.finalize_object()
-        return Code({name: engine.get_function_address(name) for name in names}, engine)
+        return {name: engine.get_function_address(name) for name in names}, engine
 
 
 @dataclass(eq=False)
 class _Task:
-    """A function on its way; `unique` is a name that no other function has."""
+    """A function to compile or to load; `unique` is a name that no other function has."""
 
     name: str
     key: str
@@ -149,7 +146,7 @@ class _Task:
 
 
 class Build:
-    """Functions on their way to machine code: `add` each, then `finish`.
+    """Compiles functions: `add` each, then `finish`.
 
     Equal keys must mean equal functions, in all processes that use the cache.
 
@@ -226,10 +223,10 @@ class Build:
         tasks = list(self._tasks.values())
         if tasks:
             names = [task.unique for task in tasks]
-            code = _load([task.data for task in tasks], names, self._target)
+            addresses, engine = _load([task.data for task in tasks], names, self._target)
             for task in tasks:
-                address, source = code.addresses[task.unique], task.source
-                kernel = Kernel(address, source.scratch, source.parallel, code)
+                source = task.source
+                kernel = Kernel(addresses[task.unique], source.scratch, source.parallel, engine)
                 self._found[task.key] = _kernels[task.key] = kernel
 
 

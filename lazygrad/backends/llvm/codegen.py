@@ -16,6 +16,8 @@ schedule them and to allocate registers.
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...errors import CompilerError
 from ...expr import Array, Literal
 from ...index import bounds
@@ -33,8 +35,6 @@ from ...loops.ir import (
     statements,
 )
 from ...loops.ir.rebuild import written
-from ...loops.legal import cpu_passes, legalise
-from ...loops.legal.rules import Native
 from . import accesses
 from .notation import value_type
 from .target import Target
@@ -46,11 +46,10 @@ ALIGNMENT = 64  # of private arrays: a cache line, and the widest vector
 def codegen(function: Function, target: Target) -> str:
     """LLVM IR for a function.
 
-    Requires: a verified function with serial and parallel loops only, whose arguments do not
+    Requires: a legalised function with serial and parallel loops only, whose arguments do not
     overlap in memory. Raises CompilerError for what it cannot express.
     """
-    native = Native(fma=target.fma, half=target.half)
-    return _Kernel(legalise(function, cpu_passes(native)), target).text()
+    return _Kernel(function, target).text()
 
 
 def scratch_bytes(function: Function) -> int:
@@ -73,7 +72,7 @@ def _layout(function: Function) -> tuple[dict[Array, int], int]:
 
 
 class _Kernel:
-    """One function on its way to text."""
+    """Writes one function."""
 
     def __init__(self, function: Function, target: Target) -> None:
         self.function = function
@@ -146,8 +145,9 @@ class _Kernel:
                 v.define(local, v.value(value), v.level)
             case Store():
                 accesses.store(v, stmt.array, stmt.index, stmt.value, stmt.guard)
-            case If():
-                self.choice(stmt)
+            case If(condition, then, otherwise):
+                sides = (then, otherwise) if otherwise else (then,)
+                v.fork(v.value(condition), *(partial(self.body, side) for side in sides))
             case Barrier():
                 pass
             case Prefetch():
@@ -158,7 +158,7 @@ class _Kernel:
     def alloc(self, array: Array) -> None:
         v = self.values
         if array.name in v.bases:
-            v.forget_readers(array.name)
+            v.wrote(array.name)
             return
         v.bases[array.name] = name = "%" + v.fresh(array.name)
         kind = f"[{array.size} x {value_type(array.dtype)}]"
@@ -205,25 +205,6 @@ class _Kernel:
         first = v.write("first", f"udiv i64 {start}, %threads")
         stop = v.write("stop", f"add i64 {start}, {last}")
         return first, v.write("last", f"udiv i64 {stop}, %threads"), True
-
-    def choice(self, stmt: If) -> None:
-        v = self.values
-        condition = v.value(stmt.condition)
-        then, done = v.fresh("then"), v.fresh("done")
-        otherwise = v.fresh("else") if stmt.otherwise else done
-        v.open(then, conditional=True)
-        self.body(stmt.body)
-        sides = [(then, v.close())]
-        if stmt.otherwise:
-            v.open(otherwise, conditional=True)
-            self.body(stmt.otherwise)
-            sides.append((otherwise, v.close()))
-        v.line(f"br i1 {condition}, label %{then}, label %{otherwise}")
-        for label, side in sides:
-            v.label(label)
-            v.sink.lines += side.lines
-            v.line(f"br label %{done}")
-        v.label(done)
 
 
 def _written(body: Body) -> set[str]:

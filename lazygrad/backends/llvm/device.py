@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 
 from ... import config
-from ...cache import source_digest
-from ...loops.ir import For, Function, digest, statements
+from ...loops.ir import For, Function, statements
 from ...progress import counted
-from ...targets import Machine
+from ...targets import Machine, Native
 from ...targets import Target as Kind
 from ..base import Box, Launch, joined
 from .build import Build, Source, has, to_assembly
 from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
-from .memory import ALIGNMENT, Memory, Pool, total_bytes
+from .memory import ALIGNMENT, HostMemory, host_pool
 from .target import Target, cache_bytes, host
 from .threads import team
 
@@ -46,29 +45,29 @@ class CPU:
             width = f"{8 * self.target.vector_bytes} bits a vector"
             threads = f"{config.THREADS} thread{'s' * (config.THREADS > 1)}"
             print(f"lazygrad: CPU is {self.target.name}, {width}, {threads}", file=sys.stderr)
-        self.pool = Pool(total_bytes() // 4)
+        self.pool = host_pool()
 
     @property
     def machine(self) -> Machine:
         """Facts for the loop passes; `cores` is how many threads compute."""
         return machine(self.target, config.THREADS)
 
-    def allocate(self, nbytes: int) -> Memory:
+    def allocate(self, nbytes: int) -> HostMemory:
         """Memory for nbytes, aligned to 64, of undefined contents. Raises OutOfMemoryError."""
-        return self.pool.allocate(nbytes)
+        return self.pool.take(nbytes)
 
-    def upload(self, array: np.ndarray[Any, Any]) -> Memory:
+    def upload(self, array: np.ndarray[Any, Any]) -> HostMemory:
         """The array's own memory where it is aligned and in order, else a copy."""
         array = np.ascontiguousarray(array)
         address = array.ctypes.data
         shares = address % (ALIGNMENT if array.nbytes < COPIED_BYTES else NUMPY_ALIGNMENT) == 0
         if shares and array.nbytes:
-            return Memory(address, array.nbytes, array)
-        memory = self.pool.allocate(array.nbytes)
+            return HostMemory.shared(address, array.nbytes, array)
+        memory = self.pool.take(array.nbytes)
         ctypes.memmove(memory.address, address, array.nbytes)
         return memory
 
-    def download(self, memory: Memory, array: np.ndarray[Any, Any]) -> None:
+    def download(self, memory: HostMemory, array: np.ndarray[Any, Any]) -> None:
         """Copy the first array.nbytes bytes of memory into a contiguous array."""
         ctypes.memmove(array.ctypes.data, memory.address, array.nbytes)
 
@@ -106,7 +105,7 @@ def machine(target: Target, threads: int) -> Machine:
         registers=target.registers,
         l1_bytes=cache_bytes(1),
         l2_bytes=cache_bytes(2),
-        fma=target.fma,
+        native=Native(fma=target.fma, half=target.half),
         fma_rate=target.fma_rate,
     )
 
@@ -116,8 +115,7 @@ class CPUProgram:
 
     def __init__(self, device: CPU, launches: Sequence[Launch], timing: bool) -> None:
         self._target = device.target
-        keys = [_key(launch) for launch in launches]
-        self._keys = keys
+        keys = self._keys = [launch.code_key for launch in launches]
         self._sources = dict(zip(keys, launches, strict=True))
         build = Build(device.target)
         for key, launch in counted("code of kernel", self._sources.items()):
@@ -132,7 +130,7 @@ class CPUProgram:
         offsets = [b for launch in launches for b in launch.offsets or [0] * len(launch.slots)]
         self._slots = np.array([slots, offsets], np.int64).T.copy()
         self._arguments = np.zeros(len(slots) + 1, np.uint64)
-        self._times = np.zeros(len(launches), np.int64)
+        self._times = np.zeros((len(launches) + 1, 2), np.int64)  # seconds, nanoseconds
         functions = [launch.function for launch in launches]
         shared = who_runs(functions, [kernel.parallel for kernel in self._kernels])
         self._is_shared = any(shared)
@@ -158,7 +156,7 @@ class CPUProgram:
             position += 8 * len(launch.slots)
         return table
 
-    def run(self, memories: Sequence[Memory]) -> None:
+    def run(self, memories: Sequence[HostMemory]) -> None:
         """Run every launch; slot n is memories[n]; more memories than slots may be given.
 
         Returns when all is done.
@@ -171,7 +169,7 @@ class CPUProgram:
 
     def times(self) -> list[float]:
         """Seconds that each launch of the last run took, for a program compiled with timing."""
-        return [float(t) * 1e-9 for t in self._times]
+        return [float(t) * 1e-9 for t in np.diff(self._times @ (1_000_000_000, 1))]
 
     def threads(self) -> list[int]:
         """How many threads run each launch."""
@@ -190,23 +188,17 @@ class CPUProgram:
         return joined(self.codes())
 
 
-def _key(launch: Launch) -> str:
-    """What tells a launch's code from any other on the same machine."""
-    return launch.key or f"{source_digest()} {digest(launch.function)}"
-
-
 def _source(launch: Launch, target: Target) -> Source:
-    """The launch's LLVM IR and what running it takes."""
+    """The launch's LLVM IR, its scratch memory, and whether it has a parallel loop."""
     loops = launch.loops
     parallel = any(isinstance(s, For) and s.kind == "parallel" for s in statements(loops.body))
     return Source(codegen(loops, target), scratch_bytes(loops), parallel)
 
 
 def barriers_before(barriers: Sequence[bool], shared: Sequence[bool]) -> list[bool]:
-    """Before which launches all threads wait for one another.
+    """Decide before which launches all threads wait for one another.
 
-    No barrier is needed where only thread 0 has worked and is to go on; but then the next
-    launch that others take part in must.
+    After launches of thread 0 alone, its next launch needs no barrier; the next shared one does.
     """
     result: list[bool] = []
     ran, owed = "nothing", False  # since the last barrier
@@ -219,7 +211,7 @@ def barriers_before(barriers: Sequence[bool], shared: Sequence[bool]) -> list[bo
     return result
 
 
-# Rough rates of one core, to tell work that is worth sharing; and what sharing costs.
+# Rough rates of one core, and the seconds of work that are worth a barrier or a wake-up.
 FLOPS_PER_SECOND = 20e9
 BYTES_PER_SECOND = 10e9
 WORTH_A_BARRIER = 4e-6  # seconds of one launch
@@ -231,7 +223,8 @@ def _seconds(function: Function) -> float:
 
 
 def who_runs(functions: Sequence[Function], parallel: Sequence[bool]) -> list[bool]:
-    """Which functions all threads share, of those that they can; the others are thread 0's."""
+    """Decide which functions all threads run; thread 0 runs the others. `parallel` says which ones
+    have a parallel loop."""
     shared: list[bool] = []
     total = 0.0
     for function, can_share in zip(functions, parallel, strict=True):

@@ -7,31 +7,36 @@ caller is thread 0; the others wait between programs, at first spinning, then as
 Words below are 8 bytes. Three blocks of memory are shared between this code and Python:
 
     program    count of launches | launches | count of arguments | arguments
-               | of each its slot, and the bytes into that where it begins | times or 0 | clock
+               | of each argument the slot, and its first byte in the slot's memory
+               | 0, or times: the clock before the first launch and after each | clock
     launch     kernel | its arguments | 1: shared by all threads | 1: a barrier before
-    control    what the team shares, at the offsets below, a cache line each so that threads that
-               wait for one word do not disturb those who write another
+    control    what the team shares, at the words below. Words that threads wait for have cache
+               lines of their own: a write to another word does not disturb the wait.
+
+The text below is LLVM IR but for two short forms: `%x = at %p[n]` is the address of word n, and
+`%x = word T %p[n]` its value, of type T.
 """
 
 from __future__ import annotations
 
+import re
 from string import Template
 
 PROGRAM_WORDS = 7
 LAUNCH_WORDS = 4
 
-# Offsets in the control block, in bytes.
+# Words of the control block.
 GENERATION = 0  # counts programs; a change wakes the workers
-PROGRAM = 64  # the program to run; 0 tells the workers to end
-THREADS = 72
-SCRATCH = 80  # thread 0's scratch block
-SCRATCH_STEP = 88  # from one thread's scratch block to the next
-BASE = 96  # what `arrived` was when the program began
-ARRIVED = 128  # counts arrivals at barriers, over all programs
-SLEEPERS = 192
-MUTEX = 256
-CONDITION = 384
-CONTROL_BYTES = 512
+PROGRAM = 8  # the program to run; 0 tells the workers to end
+THREADS = 9
+SCRATCH = 10  # thread 0's scratch block
+SCRATCH_STEP = 11  # bytes from one thread's scratch block to the next
+BASE = 12  # what `arrived` was when the program began
+ARRIVED = 16  # counts arrivals at barriers, over all programs
+SLEEPERS = 24
+MUTEX = 32
+CONDITION = 48
+CONTROL_WORDS = 64
 
 # A pause is 40 to 140 cycles. Who waits looks again after each, and after some time also lets
 # others run, among whom may be the one waited for; who waits long for a program goes to sleep.
@@ -50,12 +55,9 @@ _TEXT = Template("""\
 ; This thread's argument pointers, from the memories that the caller gives by slot.
 define internal void @fill(ptr %program, ptr %memories) {
 entry:
-  %count.at = getelementptr i64, ptr %program, i64 2
-  %count = load i64, ptr %count.at
-  %arguments.at = getelementptr i64, ptr %program, i64 3
-  %arguments = load ptr, ptr %arguments.at
-  %slots.at = getelementptr i64, ptr %program, i64 4
-  %slots = load ptr, ptr %slots.at
+  %count = word i64 %program[2]
+  %arguments = word ptr %program[3]
+  %slots = word ptr %program[4]
   br label %head
 head:
   %n = phi i64 [ 0, %entry ], [ %n.next, %loop ]
@@ -64,8 +66,7 @@ head:
 loop:
   %slot.at = getelementptr [2 x i64], ptr %slots, i64 %n
   %slot = load i64, ptr %slot.at
-  %offset.at = getelementptr i64, ptr %slot.at, i64 1
-  %offset = load i64, ptr %offset.at
+  %offset = word i64 %slot.at[1]
   %memory.at = getelementptr ptr, ptr %memories, i64 %slot
   %memory = load ptr, ptr %memory.at
   %argument = getelementptr i8, ptr %memory, i64 %offset
@@ -77,18 +78,24 @@ done:
   ret void
 }
 
-; Wait until all threads are at barrier number `barrier` of this program.
-define internal void @barrier(ptr %control, i64 %threads, i64 %barrier) {
+; Wait until all threads have come here. Of the arrivals since the program began, each barrier
+; takes one a thread, so their count tells which barrier this is.
+define internal void @barrier(ptr %control, i64 %threads) {
 entry:
-  %arrived.at = getelementptr i8, ptr %control, i64 $ARRIVED
-  %base.at = getelementptr i8, ptr %control, i64 $BASE
-  %base = load i64, ptr %base.at
-  %wanted = mul i64 %threads, %barrier
-  %target = add i64 %base, %wanted
+  %alone = icmp eq i64 %threads, 1
+  br i1 %alone, label %done, label %arrive
+arrive:
+  %arrived.at = at %control[$ARRIVED]
+  %base = word i64 %control[$BASE]
   %before = atomicrmw add ptr %arrived.at, i64 1 seq_cst
+  %since = sub i64 %before, %base
+  %passed = udiv i64 %since, %threads
+  %barriers = add i64 %passed, 1
+  %wanted = mul i64 %barriers, %threads
+  %target = add i64 %base, %wanted
   br label %look
 look:
-  %spins = phi i64 [ 0, %entry ], [ %spins.next, %spin ]
+  %spins = phi i64 [ 0, %arrive ], [ %spins.next, %spin ]
   %arrived = load atomic i64, ptr %arrived.at acquire, align 8
   %all = icmp uge i64 %arrived, %target
   br i1 %all, label %done, label %wait
@@ -106,107 +113,67 @@ done:
   ret void
 }
 
-define internal i64 @now(i32 %clock) {
-  %time = alloca [2 x i64], align 16
+; With times wanted: note the clock once all threads have come here.
+define internal void @note(ptr %control, ptr %program, i64 %thread, i64 %threads, i64 %n) {
+entry:
+  %times = word ptr %program[5]
+  %timed = icmp ne ptr %times, null
+  br i1 %timed, label %wait, label %done
+wait:
+  call void @barrier(ptr %control, i64 %threads)
+  %first = icmp eq i64 %thread, 0
+  br i1 %first, label %look, label %done
+look:
+  %clock = word i32 %program[6]
+  %time = getelementptr [2 x i64], ptr %times, i64 %n
   %ignored = call i32 @clock_gettime(i32 %clock, ptr %time)
-  %seconds = load i64, ptr %time
-  %rest.at = getelementptr i64, ptr %time, i64 1
-  %rest = load i64, ptr %rest.at
-  %whole = mul i64 %seconds, 1000000000
-  %nanoseconds = add i64 %whole, %rest
-  ret i64 %nanoseconds
+  br label %done
+done:
+  ret void
 }
 
-; One thread's way through the launches. With times wanted, barriers are before and after each.
+; One thread's way through the launches.
 define internal void @walk(ptr %control, ptr %program, i64 %thread, i64 %threads) {
 entry:
-  %count = load i64, ptr %program
-  %launches.at = getelementptr i64, ptr %program, i64 1
-  %launches = load ptr, ptr %launches.at
-  %times.at = getelementptr i64, ptr %program, i64 5
-  %times = load ptr, ptr %times.at
-  %clock.at = getelementptr i64, ptr %program, i64 6
-  %clock = load i32, ptr %clock.at
-  %scratch.at = getelementptr i8, ptr %control, i64 $SCRATCH
-  %scratch.0 = load ptr, ptr %scratch.at
-  %step.at = getelementptr i8, ptr %control, i64 $SCRATCH_STEP
-  %step = load i64, ptr %step.at
+  %count = word i64 %program[0]
+  %launches = word ptr %program[1]
+  %scratch.0 = word ptr %control[$SCRATCH]
+  %step = word i64 %control[$SCRATCH_STEP]
   %offset = mul i64 %step, %thread
   %scratch = getelementptr i8, ptr %scratch.0, i64 %offset
-  %timed = icmp ne ptr %times, null
-  %alone = icmp eq i64 %threads, 1
   %first = icmp eq i64 %thread, 0
-  br i1 %timed, label %start, label %head
-start:
-  br i1 %alone, label %begin, label %assemble
-assemble:
-  call void @barrier(ptr %control, i64 %threads, i64 1)
-  br label %begin
-begin:
-  %barriers.begun = phi i64 [ 0, %start ], [ 1, %assemble ]
-  %began = call i64 @now(i32 %clock)
+  call void @note(ptr %control, ptr %program, i64 %thread, i64 %threads, i64 0)
   br label %head
 head:
-  %n = phi i64 [ 0, %entry ], [ 0, %begin ], [ %n.next, %next ]
-  %barriers = phi i64 [ 0, %entry ], [ %barriers.begun, %begin ], [ %barriers.then, %next ]
-  %time = phi i64 [ 0, %entry ], [ %began, %begin ], [ %time.then, %next ]
+  %n = phi i64 [ 0, %entry ], [ %n.next, %next ]
   %more = icmp slt i64 %n, %count
   br i1 %more, label %launch, label %end
 launch:
   %row = mul i64 %n, $LAUNCH_WORDS
-  %kernel.at = getelementptr i64, ptr %launches, i64 %row
-  %kernel = load ptr, ptr %kernel.at
-  %arguments.at = getelementptr i64, ptr %kernel.at, i64 1
-  %arguments = load ptr, ptr %arguments.at
-  %shared.at = getelementptr i64, ptr %kernel.at, i64 2
-  %shared.word = load i64, ptr %shared.at
-  %shared.flag = icmp ne i64 %shared.word, 0
-  %wait.at = getelementptr i64, ptr %kernel.at, i64 3
-  %wait.word = load i64, ptr %wait.at
-  %wait.flag = icmp ne i64 %wait.word, 0
-  %wait = select i1 %alone, i1 false, i1 %wait.flag
-  br i1 %wait, label %barrier, label %go
-barrier:
-  %barriers.one = add i64 %barriers, 1
-  call void @barrier(ptr %control, i64 %threads, i64 %barriers.one)
+  %launch.at = at %launches[%row]
+  %kernel = word ptr %launch.at[0]
+  %arguments = word ptr %launch.at[1]
+  %shared.word = word i64 %launch.at[2]
+  %shared = icmp ne i64 %shared.word, 0
+  %waits.word = word i64 %launch.at[3]
+  %waits = icmp ne i64 %waits.word, 0
+  br i1 %waits, label %wait, label %go
+wait:
+  call void @barrier(ptr %control, i64 %threads)
   br label %go
 go:
-  %barriers.now = phi i64 [ %barriers, %launch ], [ %barriers.one, %barrier ]
-  %mine = or i1 %shared.flag, %first
-  br i1 %mine, label %run, label %ran
+  %mine = or i1 %shared, %first
+  br i1 %mine, label %run, label %next
 run:
-  %members = select i1 %shared.flag, i64 %threads, i64 1
+  %members = select i1 %shared, i64 %threads, i64 1
   call void %kernel(ptr %arguments, i64 %thread, i64 %members, ptr %scratch)
-  br label %ran
-ran:
-  br i1 %timed, label %measure, label %next
-measure:
-  %barriers.two = add i64 %barriers.now, 1
-  br i1 %alone, label %stop, label %gather
-gather:
-  call void @barrier(ptr %control, i64 %threads, i64 %barriers.two)
-  br label %stop
-stop:
-  br i1 %first, label %note, label %next
-note:
-  %ended = call i64 @now(i32 %clock)
-  %taken = sub i64 %ended, %time
-  %taken.at = getelementptr i64, ptr %times, i64 %n
-  store i64 %taken, ptr %taken.at
   br label %next
 next:
-  %barriers.then = phi i64
-    [ %barriers.now, %ran ], [ %barriers.two, %stop ], [ %barriers.two, %note ]
-  %time.then = phi i64 [ %time, %ran ], [ %time, %stop ], [ %ended, %note ]
   %n.next = add i64 %n, 1
+  call void @note(ptr %control, ptr %program, i64 %thread, i64 %threads, i64 %n.next)
   br label %head
 end:
-  br i1 %alone, label %out, label %last
-last:
-  %barriers.last = add i64 %barriers, 1
-  call void @barrier(ptr %control, i64 %threads, i64 %barriers.last)
-  br label %out
-out:
+  call void @barrier(ptr %control, i64 %threads)
   ret void
 }
 
@@ -217,13 +184,13 @@ entry:
   %alone = icmp eq i64 %threads, 1
   br i1 %alone, label %go, label %announce
 announce:
-  %program.at = getelementptr i8, ptr %control, i64 $PROGRAM
+  %program.at = at %control[$PROGRAM]
   store ptr %program, ptr %program.at
-  %threads.at = getelementptr i8, ptr %control, i64 $THREADS
+  %threads.at = at %control[$THREADS]
   store i64 %threads, ptr %threads.at
-  %arrived.at = getelementptr i8, ptr %control, i64 $ARRIVED
+  %arrived.at = at %control[$ARRIVED]
   %arrived = load atomic i64, ptr %arrived.at acquire, align 8
-  %base.at = getelementptr i8, ptr %control, i64 $BASE
+  %base.at = at %control[$BASE]
   store i64 %arrived, ptr %base.at
   call void @wake(ptr %control)
   br label %go
@@ -235,15 +202,15 @@ go:
 ; Begin a new generation, and wake those who sleep.
 define internal void @wake(ptr %control) {
 entry:
-  %generation.at = getelementptr i8, ptr %control, i64 $GENERATION
+  %generation.at = at %control[$GENERATION]
   %before = atomicrmw add ptr %generation.at, i64 1 seq_cst
-  %sleepers.at = getelementptr i8, ptr %control, i64 $SLEEPERS
+  %sleepers.at = at %control[$SLEEPERS]
   %sleepers = load atomic i64, ptr %sleepers.at seq_cst, align 8
   %some = icmp ne i64 %sleepers, 0
   br i1 %some, label %call, label %done
 call:
-  %mutex = getelementptr i8, ptr %control, i64 $MUTEX
-  %condition = getelementptr i8, ptr %control, i64 $CONDITION
+  %mutex = at %control[$MUTEX]
+  %condition = at %control[$CONDITION]
   %a = call i32 @pthread_mutex_lock(ptr %mutex)
   %b = call i32 @pthread_cond_broadcast(ptr %condition)
   %c = call i32 @pthread_mutex_unlock(ptr %mutex)
@@ -256,12 +223,12 @@ done:
 ; generation before the first that this thread takes part in.
 define void @work(ptr %control, i64 %thread, i64 %first) {
 entry:
-  %generation.at = getelementptr i8, ptr %control, i64 $GENERATION
-  %program.at = getelementptr i8, ptr %control, i64 $PROGRAM
-  %threads.at = getelementptr i8, ptr %control, i64 $THREADS
-  %sleepers.at = getelementptr i8, ptr %control, i64 $SLEEPERS
-  %mutex = getelementptr i8, ptr %control, i64 $MUTEX
-  %condition = getelementptr i8, ptr %control, i64 $CONDITION
+  %generation.at = at %control[$GENERATION]
+  %program.at = at %control[$PROGRAM]
+  %threads.at = at %control[$THREADS]
+  %sleepers.at = at %control[$SLEEPERS]
+  %mutex = at %control[$MUTEX]
+  %condition = at %control[$CONDITION]
   br label %idle
 idle:
   %seen = phi i64 [ %first, %entry ], [ %seen.next, %go ]
@@ -312,8 +279,8 @@ out:
 
 ; Prepare a control block of zeros.
 define void @prepare(ptr %control) {
-  %mutex = getelementptr i8, ptr %control, i64 $MUTEX
-  %condition = getelementptr i8, ptr %control, i64 $CONDITION
+  %mutex = at %control[$MUTEX]
+  %condition = at %control[$CONDITION]
   %a = call i32 @pthread_mutex_init(ptr %mutex, ptr null)
   %b = call i32 @pthread_cond_init(ptr %condition, ptr null)
   ret void
@@ -321,7 +288,7 @@ define void @prepare(ptr %control) {
 
 ; Tell the workers to end.
 define void @dismiss(ptr %control) {
-  %program.at = getelementptr i8, ptr %control, i64 $PROGRAM
+  %program.at = at %control[$PROGRAM]
   store ptr null, ptr %program.at
   call void @wake(ptr %control)
   ret void
@@ -346,4 +313,8 @@ def driver(triple: str) -> str:
         kind = "x86"
     else:
         kind = "arm" if triple.startswith(("aarch64", "arm64")) else "other"
-    return _TEXT.substitute(globals(), PAUSE=_PAUSE[kind])
+    text = _TEXT.substitute(globals(), PAUSE=_PAUSE[kind])
+    address = r"\1\2 = getelementptr i64, ptr \3, i64 \4"
+    text = re.sub(r"( +)(%\S+) = at (%\S+)\[(\S+)\]", address, text)
+    value = r"\1\2.at = getelementptr i64, ptr \4, i64 \5\n\1\2 = load \3, ptr \2.at"
+    return re.sub(r"( +)(%\S+) = word (\S+) (%\S+)\[(\S+)\]", value, text)

@@ -1,4 +1,4 @@
-"""What code is generated for: an instruction set, named by facts and not by a processor's name."""
+"""Instruction sets as facts, and that of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The team of threads that runs programs: the caller and workers that wait for the next program."""
+"""The threads that run programs: the caller, and workers that wait for the next program."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import os
 import threading
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from . import driver
-from .build import Code, load_text
-from .memory import Memory, Pool
+from .build import load_text
+from .memory import allocate
 from .target import Target, host
 
 
@@ -30,14 +31,13 @@ class Team:
     """
 
     def __init__(self, target: Target) -> None:
-        self._code: Code = load_text(driver.driver(target.triple), driver.FUNCTIONS, target)
-        address = self._code.addresses
+        text = driver.driver(target.triple)
+        address, self._engine = load_text(text, driver.FUNCTIONS, target)
         self._run = _native(address["run"], 3)
         self._work = _native(address["work"], 2)
         self._prepare = _native(address["prepare"], 0)
         self._dismiss = _native(address["dismiss"], 0)
-        self._pool = Pool(0)
-        self._control = self._pool.allocate(driver.CONTROL_BYTES)
+        self._control, self._control_owner = allocate(8 * driver.CONTROL_WORDS)
         self.reset()
         atexit.register(self.stop)
         if hasattr(os, "register_at_fork"):
@@ -47,10 +47,10 @@ class Team:
         """No workers, and a fresh control block: as at the start, and after a fork."""
         self.lock = threading.Lock()
         self._workers: list[threading.Thread] = []
-        self._scratch: Memory | None = None
+        self._scratch: Any = None  # which keeps the threads' blocks alive
         self._scratch_step = self._scratch_threads = 0
-        ctypes.memset(self._control.address, 0, driver.CONTROL_BYTES)
-        self._prepare(self._control.address)
+        ctypes.memset(self._control, 0, 8 * driver.CONTROL_WORDS)
+        self._prepare(self._control)
 
     def run(self, program: int, memories: int, threads: int, scratch: int) -> None:
         """Run the program at that address, with that many threads, each with its scratch block.
@@ -62,7 +62,7 @@ class Team:
             self._start(threads)
         if scratch and (scratch > self._scratch_step or threads > self._scratch_threads):
             self._make_scratch(scratch, threads)
-        self._run(self._control.address, program, memories, threads)
+        self._run(self._control, program, memories, threads)
 
     def stop(self) -> None:
         """End the workers."""
@@ -71,7 +71,7 @@ class Team:
 
     def _stop(self) -> None:
         if self._workers:
-            self._dismiss(self._control.address)
+            self._dismiss(self._control)
             for worker in self._workers:
                 if worker.ident is not None:
                     worker.join()
@@ -79,11 +79,11 @@ class Team:
 
     def _start(self, threads: int) -> None:
         self._stop()
-        generation = self._word(driver.GENERATION)
+        generation = self._word(driver.GENERATION).value
         for thread in range(1, threads):
             worker = threading.Thread(
                 target=self._work,
-                args=(self._control.address, thread, generation),
+                args=(self._control, thread, generation),
                 name=f"lazygrad-{thread}",
                 daemon=True,
             )
@@ -94,16 +94,14 @@ class Team:
         # An odd number of lines more, so that the threads' blocks fall on different cache sets.
         step = max(-(-nbytes // 4096) * 4096 + 64, self._scratch_step)
         threads = max(threads, self._scratch_threads)
-        scratch = self._pool.allocate(step * threads)
-        self._set_word(driver.SCRATCH, scratch.address)
-        self._set_word(driver.SCRATCH_STEP, step)
+        address, scratch = allocate(step * threads)
+        self._word(driver.SCRATCH).value = address
+        self._word(driver.SCRATCH_STEP).value = step
         self._scratch, self._scratch_step, self._scratch_threads = scratch, step, threads
 
-    def _word(self, offset: int) -> int:
-        return ctypes.c_int64.from_address(self._control.address + offset).value
-
-    def _set_word(self, offset: int, value: int) -> None:
-        ctypes.c_int64.from_address(self._control.address + offset).value = value
+    def _word(self, n: int) -> ctypes.c_int64:
+        """A word of the control block."""
+        return ctypes.c_int64.from_address(self._control + 8 * n)
 
 
 def _native(address: int, numbers: int) -> Callable[..., None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from ...dtypes import int32
 from ...expr import (
@@ -66,10 +67,6 @@ class Values(Writer):
         """e in so many lanes."""
         return e if e.lanes == lanes else Broadcast(e, lanes)
 
-    def wrote(self, array: str) -> None:
-        """Note that an array was written to: what was loaded from it must be loaded again."""
-        self.forget_readers(array)
-
     def _what_it_needs(self, e: Expr) -> tuple[Expr, ...]:
         """The expressions whose values must be known before e is written."""
         if isinstance(e, Load):
@@ -79,14 +76,17 @@ class Values(Writer):
             return (e.condition,)
         if not isinstance(e, Op):
             return e.operands
-        return tuple(self.wide(x, e.lanes) for x in e.operands)
+        lanes = e.lanes
+        return e.args if lanes == 1 else tuple([self.wide(x, lanes) for x in e.args])
 
     def _write_expression(self, e: Expr, needs: tuple[Expr, ...]) -> None:
         stays = self.level > 0 and self._stays(e)
         level = self.level if stays else self.outermost(needs)
-        self.at(level)
+        if level != self.sink_level:
+            self.at(level)
         text = self._text(e, needs)
-        self.at(self.level)
+        if self.level != self.sink_level:
+            self.at(self.level)
         self.define(e, text, level)
         reads = self._reads.get(e)
         if reads is None:
@@ -119,8 +119,10 @@ class Values(Writer):
                 return accesses.load(self, e)
             case Literal():
                 return literal(e.value, e.dtype)
+            case Broadcast(x=Literal()):
+                return splat(value_type(e.dtype), known[e.x], e.lanes)
             case Broadcast():
-                return self._splat(e)
+                return arithmetic.spread(self, value_type(e.dtype), known[e.x], e.lanes)
             case Ramp():
                 return self._ramp(e, "i64")
             case Cast(x=Ramp() as ramp) if e.dtype == int32:
@@ -140,44 +142,15 @@ class Values(Writer):
                 kind, picks = value_type(e.dtype, e.x.lanes), range(e.start, e.start + e.count)
                 return arithmetic.shuffle(self, kind, known[e.x], "poison", picks)
             case Choose():
-                return self._choose(e, known[e.condition])
+                x, y = partial(self.value, e.x), partial(self.value, e.y)
+                ends = ", ".join(self.fork(known[e.condition], x, y))
+                return self.write("chosen", f"phi {value_type(e.dtype, e.lanes)} {ends}")
             case Zip():
                 kind = value_type(e.dtype, e.lanes)
                 return arithmetic.shuffle(self, kind, known[e.x], known[e.y], e.picks)
             case Var() | Local():
                 raise KeyError(f"{e} is not defined here")
         raise TypeError(type(e).__name__)
-
-    def _choose(self, e: Choose, condition: str) -> str:
-        """One of two values, by a branch."""
-        sides: list[tuple[str, str]] = []
-        done, scopes = self.fresh("done"), []
-        for side in (e.x, e.y):
-            label = self.fresh("side")
-            self.open(label, conditional=True)
-            text = self.value(side)
-            scopes.append((label, scope := self.close()))
-            sides.append((text, scope.block))
-        self.line(f"br i1 {condition}, label %{scopes[0][0]}, label %{scopes[1][0]}")
-        for label, scope in scopes:
-            self.label(label)
-            self.sink.lines += scope.lines
-            self.line(f"br label %{done}")
-        self.label(done)
-        pairs = ", ".join(f"[ {text}, %{block} ]" for text, block in sides)
-        return self.write("chosen", f"phi {value_type(e.dtype, e.lanes)} {pairs}")
-
-    def _splat(self, e: Broadcast) -> str:
-        x, scalar = self.known[e.x], value_type(e.dtype)
-        if isinstance(e.x, Literal):
-            return splat(scalar, x, e.lanes)
-        return self._every_lane(x, scalar, e)
-
-    def _every_lane(self, x: str, scalar: str, e: Expr) -> str:
-        """A scalar in as many lanes as e has."""
-        kind = vector_of(scalar, e.lanes)
-        first = self.write("one", f"insertelement {kind} poison, {scalar} {x}, i64 0")
-        return arithmetic.shuffle(self, kind, first, "poison", [0] * e.lanes)
 
     def _ramp(self, e: Ramp, scalar: str) -> str:
         """base, base + stride, ... as 32-bit or 64-bit integers, which are known to hold them."""
@@ -190,7 +163,5 @@ class Values(Writer):
         base = self.known[e.base]
         if scalar == "i32":
             base = self.write("base", f"trunc i64 {base} to i32")
-        return self.write(
-            "ramp",
-            f"add nsw {vector_of(scalar, e.lanes)} {self._every_lane(base, scalar, e)}, {steps}",
-        )
+        every, kind = arithmetic.spread(self, scalar, base, e.lanes), vector_of(scalar, e.lanes)
+        return self.write("ramp", f"add nsw {kind} {every}, {steps}")

@@ -1,15 +1,14 @@
-"""Where generated text goes: nested scopes, fresh names, and each value written once.
+"""LLVM IR as text: nested scopes, fresh names, and each value written once.
 
 A scope is a stretch of code that runs together: the function, a loop's body, one side of an If.
-A value is written in the outermost scope in which all that it is computed from is known, which
-moves what a loop does not change out of it. The text of an inner scope is appended to the outer one
-when it closes, so whatever was written outwards meanwhile stands before it.
+A value is written in the outermost scope in which its operands are known, so that a value which a
+loop does not change stands before the loop. The text of an inner scope is appended to the outer
+scope when it closes, after the lines that were written to the outer scope meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 
 class Scope:
@@ -79,17 +78,18 @@ class Writer:
         self, hint: str, result: str, function: str, *arguments: tuple[str, str], flags: str = ""
     ) -> str:
         """A call of an intrinsic or a library's function, which is declared too."""
-        types = ", ".join(kind for kind, _ in arguments)
-        self.declarations.add(f"declare {result} @{function}({types})")
-        given = ", ".join(f"{kind} {text}" for kind, text in arguments)
-        return self.write(hint, f"call {flags}{result} @{function}({given})")
+        callee = self._declared(result, function, arguments)
+        return self.write(hint, f"call {flags}{callee}")
 
     def run(self, function: str, *arguments: tuple[str, str]) -> None:
         """A call that gives no value."""
+        self.line(f"call {self._declared('void', function, arguments)}")
+
+    def _declared(self, result: str, function: str, arguments: Sequence[tuple[str, str]]) -> str:
         types = ", ".join(kind for kind, _ in arguments)
-        self.declarations.add(f"declare void @{function}({types})")
+        self.declarations.add(f"declare {result} @{function}({types})")
         given = ", ".join(f"{kind} {text}" for kind, text in arguments)
-        self.line(f"call void @{function}({given})")
+        return f"{result} @{function}({given})"
 
     # ------------------------------------------------------------------ scopes
 
@@ -111,18 +111,24 @@ class Writer:
         self.at(self.level)
         return scope
 
-    @contextmanager
-    def branch(self, condition: str) -> Iterator[None]:
-        """What is written inside runs only where the condition (an i1) holds."""
-        then, done = self.fresh("then"), self.fresh("done")
-        self.open(then, conditional=True)
-        yield
-        inner = self.close()
-        self.line(f"br i1 {condition}, label %{then}, label %{done}")
-        self.label(then)
-        self.sink.lines += inner.lines
-        self.line(f"br label %{done}")
+    def fork(self, condition: str, *sides: Callable[[], str | None]) -> list[str]:
+        """Code that runs where the condition (an i1) holds, written by the first side; the second,
+        if there is one, writes what runs elsewhere. Returns each side's value and last block, as a
+        phi takes them."""
+        labels = [self.fresh(hint) for hint, _ in zip(("then", "else"), sides, strict=False)]
+        done, scopes, ends = self.fresh("done"), [], []
+        for label, side in zip(labels, sides, strict=True):
+            self.open(label, conditional=True)
+            text = side()
+            scopes.append(self.close())
+            ends.append(f"[ {text}, %{scopes[-1].block} ]")
+        self.line(f"br i1 {condition}, label %{labels[0]}, label %{[*labels, done][1]}")
+        for label, scope in zip(labels, scopes, strict=True):
+            self.label(label)
+            self.sink.lines += scope.lines
+            self.line(f"br label %{done}")
         self.label(done)
+        return ends
 
     def outermost(self, keys: Iterable[Hashable]) -> int:
         """The outermost scope that may hold what is computed from these values."""
@@ -142,7 +148,7 @@ class Writer:
         self.levels[key] = level
         self.scopes[level].defined.append(key)
 
-    def forget_readers(self, array: str) -> None:
+    def wrote(self, array: str) -> None:
         """Note that an array is written: what was loaded from it is no longer its contents."""
         for key in self.readers.pop(array, ()):
             self.known.pop(key, None)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import DeviceError
-from ...targets import Machine, Target
+from ...targets import Machine, Native, Target
 from ..base import Box, Launch
-from ..c.dialect import Facts
+from ..c.dialect import OPENCL
+from ..pool import Memory, Pool
 from .platforms import choose_device, describe, import_pyopencl, is_cpu
-from .pool import Memory, Pool
 from .program import Builder, OpenCLProgram
 
 UPLOADS_UNDER_WAY = 256 << 20  # bytes of host arrays kept alive for uploads that have not ended
@@ -39,14 +39,13 @@ class OpenCLDevice:
             raise DeviceError(f"{name}: {describe(device)} cannot be used: {error}") from None
         self._is_profiled = False
         self.machine = machine_of(cl, device)
-        self.facts = facts_of(device, self.machine)
-        self._builder = Builder(cl, self._context, device, self.facts)
+        self._builder = Builder(cl, self._context, device, self.machine)
         self._scratch: Memory | None = None
         self._uploads: deque[tuple[Any, int]] = deque()  # event, bytes
         self._upload_bytes = 0
         capacity = int(device.global_mem_size)
         largest = int(device.max_mem_alloc_size)
-        self.pool = Pool(name, self._new_buffer, largest, capacity, capacity // KEPT_SHARE)
+        self.pool = Pool(name, self._new_buffer, largest, capacity, capacity // KEPT_SHARE, Memory)
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory for nbytes, its contents undefined. Raises OutOfMemoryError with the sizes."""
@@ -114,7 +113,7 @@ class OpenCLDevice:
         return self._scratch
 
     def _guarded(self, wait: Any, *args: Any) -> None:
-        """Waiting is where a device reports what went wrong in kernels before."""
+        """Wait. Raises DeviceError where the device reports a fault of an earlier kernel."""
         try:
             wait(*args)
         except self._cl.Error as error:
@@ -153,7 +152,8 @@ def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def machine_of(cl: Any, device: Any) -> Machine:
-    """The facts that loop passes decide by."""
+    """The facts that passes decide by, and code is written by."""
+    has_half = "cl_khr_fp16" in device.extensions.split()
     on_cpu = is_cpu(cl, device)
     return Machine(
         name=f"{describe(device)}{', a CPU' if on_cpu else ''}",
@@ -164,21 +164,8 @@ def machine_of(cl: Any, device: Any) -> Machine:
         registers=16 if on_cpu else 255,
         l1_bytes=32 << 10 if on_cpu else int(device.local_mem_size),
         l2_bytes=int(device.global_mem_cache_size),
-        fma=bool(device.single_fp_config & cl.device_fp_config.FMA),
+        native=Native(half=has_half, half_arithmetic=has_half, lanes=OPENCL.widths),
         group_limit=min(int(device.max_work_group_size), 1024),
         local_bytes=int(device.local_mem_size),
         float64="cl_khr_fp64" in device.extensions,
-    )
-
-
-def facts_of(device: Any, machine: Machine) -> Facts:
-    """The facts that codegen writes by."""
-    extensions = device.extensions.split()
-    return Facts(
-        name=device.name.strip(),
-        float64=machine.float64,
-        contract=not machine.gpu,
-        float16="cl_khr_fp16" in extensions,
-        group_limit=machine.group_limit,
-        local_bytes=machine.local_bytes,
     )

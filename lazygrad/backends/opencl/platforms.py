@@ -1,4 +1,4 @@
-"""Which OpenCL device "GPU", "GPU:1" and so on mean.
+"""The OpenCL devices that "GPU", "GPU:1" and so on name.
 
 PYOPENCL_CTX chooses, in pyopencl's own way. Without it they are the GPUs of all platforms, in the
 platforms' order; where there is no GPU, the OpenCL devices that are CPUs.

@@ -6,28 +6,28 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...cache import DiskCache, source_digest
+from ...cache import DiskCache
 from ...errors import CompilerError
-from ...loops.ir import Function, digest
+from ...loops.ir import Function
 from ...progress import counted
+from ...targets import Machine
 from ..base import Launch, joined
-from ..c.dialect import Facts
 from ..c.items import launch as launch_sizes
 from ..c.kernel import codegen, kernel_name
 from ..c.scratch import scratch_total
+from ..pool import Memory
 from .platforms import describe
-from .pool import Memory
 
 KEPT_BUILDS = 1024  # programs kept in memory for launches with the same source
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A launch in OpenCL C, and what enqueueing it takes; `scratch` is in bytes, for all groups."""
+    """A launch in OpenCL C, with its sizes; `scratch` is in bytes, for all groups."""
 
     name: str
     text: str
@@ -36,13 +36,13 @@ class Code:
     scratch: int
 
 
-def generate(function: Function, facts: Facts) -> Code:
+def generate(function: Function, machine: Machine) -> Code:
     """The code of a function."""
     return Code(
         kernel_name(function),
-        codegen(function, facts),
-        *launch_sizes(function, facts.group_limit),
-        scratch_total(function, facts),
+        codegen(function, machine),
+        *launch_sizes(function, machine.group_limit),
+        scratch_total(function, machine),
     )
 
 
@@ -50,7 +50,7 @@ class Builder:
     """Writes and builds sources for one device. On disk are sources by the keys of launches, and
     binaries by source, device and driver."""
 
-    def __init__(self, cl: Any, context: Any, device: Any, facts: Facts) -> None:
+    def __init__(self, cl: Any, context: Any, device: Any, machine: Machine) -> None:
         self.cl = cl
         self.context = context
         self.device = device
@@ -62,8 +62,8 @@ class Builder:
         # binary it would compile everything once more, for any group size.
         self.keeps_binaries = "Portable Computing Language" not in device.platform.name
         self._built: dict[str, Any] = {}
-        self._facts = facts
-        self._about = json.dumps(asdict(facts))
+        self._machine = machine
+        self._about = str(machine)
         self._codes: dict[str, Code] = {}  # by key
 
     def known(self, key: str) -> Code | None:
@@ -77,11 +77,11 @@ class Builder:
         return code
 
     def code(self, launch: Launch) -> Code:
-        """The code of a launch: what is known under its key, or else new code."""
-        key = launch.key or f"{source_digest()} {digest(launch.function)}"
+        """The code of a launch: cached under its key, or new."""
+        key = launch.code_key
         code = self.known(key)
         if code is None:
-            code = generate(launch.loops, self._facts)
+            code = generate(launch.loops, self._machine)
             fields = (code.name, code.text, code.global_size, code.local_size, code.scratch)
             self.cache.put(self._about + key, json.dumps(fields).encode())
             while len(self._codes) >= KEPT_BUILDS:
@@ -149,7 +149,7 @@ class Call:
     serials: list[int]  # of the blocks that the arguments are set to
 
     def set_arguments(self, memories: Sequence[Memory], scratch: Memory | None) -> None:
-        """Set those that are not what they were in the last run."""
+        """Set the arguments whose blocks differ from those of the last run."""
         blocks = [memories[slot].block for slot in self.slots]
         if self.scratch and scratch is not None:
             blocks.append(scratch.block)

@@ -1,4 +1,5 @@
 """Legalisation: loops in the operations of their target, so that code generators only print.
+Its passes are the last rows of level "loops" in pipeline.py.
 
 rules       what a rule is, and the driver
 memory      sums in place as stores; bools as bytes
@@ -8,20 +9,19 @@ integers    division, shifts, bools, overflow
 floats      16 bits, division, conversions, nan in maxima
 functions   exp, log, sin, ... as polynomials
 lanes       reductions of lanes as trees
-final       what is left, for each target
+final       the operations that are left, for each target
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from ...expr import Expr
+from ...targets import Machine, Target
 from ..ir import Function, Store, statements
 from ..ir.rebuild import loads, map_expressions
 from . import floats, functions, indices, integers, lanes, memory, vectors
-from .rules import Native, Rules
+from .rules import Rules
 
 _ALL = Rules(floats.NARROW, memory.BOOLS, indices.INDICES, integers.BOOLS, integers.CONSTANTS)
 
@@ -31,65 +31,42 @@ CPU = Rules(
 )  # fmt: skip
 """The rules for LLVM IR, which has maxima that pass nan on and integers that wrap."""
 
-C_ADDRESSES = Rules(_ALL, floats.CONVERSIONS)
-"""The rules for what memory is addressed by in C: what its overflow means does not matter."""
+C_ADDRESSES = Rules(_ALL, integers.SIDES, floats.CONVERSIONS)
+"""The rules for indices in C. One that overflows is outside its array, and its guard is false."""
 
 C = Rules(C_ADDRESSES, integers.OVERFLOW)
 """The rules for C, whose signed integers must not overflow."""
 
 OUTLINED = Rules(
     floats.HALVES, integers.DIVISION, integers.SHIFTS, floats.DIVISION, floats.MAXIMA,
-    floats.TRUNCATION, functions.TURNS,
+    floats.TRUNCATION, functions.ANGLES,
 )  # fmt: skip
-"""The rules that C has as functions: people read `max(x, y)` more easily than what it comes to."""
+"""The rules that C has as helper functions: `max(x, y)` is easier to read than its expansion."""
 
 INSIDE = Rules(C, OUTLINED, functions.ERF)
 """The rules for the inside of those functions."""
 
-Pass = tuple[str, Callable[[Function], Function]]
+
+def legalise(function: Function, machine: Machine) -> Function:
+    """Every pass of this folder in the pipeline's order, for loops that are written by hand."""
+    function = memory.legalise_memory(function, machine.native)
+    if machine.target is not Target.CPU:
+        body = vectors.split_vectors(function.body, machine.native.lanes)
+        function = replace(function, body=indices.narrow_indices(body))
+    return legalise_operations(function, machine)
 
 
-def cpu_passes(native: Native) -> list[Pass]:
-    """The passes for a CPU in order, by name.
+def legalise_operations(function: Function, machine: Machine) -> Function:
+    """Rewrite every expression to operations that the machine has.
 
-    Requires: no vector or unrolled loop is left. Ensures: the operations that code is printed from.
+    Requires: stores instead of sums in place; for C, vectors of the machine's widths. Ensures: what
+    `verify_legal` allows.
+
+        out[i] = exp(x[i]) // 2   ->   the same by multiplications, additions and shifts
     """
-    return [
-        ("stores", partial(memory.legalise_memory, native=native)),
-        ("operations", partial(legalise_operations, rules=CPU, native=native)),
-    ]
-
-
-def c_passes(native: Native) -> list[Pass]:
-    """The passes for a C dialect in order, by name."""
-    return [
-        ("stores", partial(memory.legalise_memory, native=native)),
-        ("vectors", partial(vectors.split_vectors, native=native)),
-        # after vectors: lanes have indices of their own; before operations: division has bounds
-        ("indices", partial(indices.narrow_indices, native=native)),
-        ("operations", partial(legalise_c_operations, native=native)),
-    ]
-
-
-def legalise(function: Function, passes: list[Pass]) -> Function:
-    """The function after the passes."""
-    for _, run in passes:
-        function = run(function)
-    return function
-
-
-def legalise_operations(function: Function, rules: Rules, native: Native) -> Function:
-    """Rewrite every expression by the rules.
-
-    Requires: what a rule's left side says. Ensures: only operations that the target has.
-    """
-    memo: dict[Expr, Expr] = {}
-    body = map_expressions(function.body, lambda e: rules.legalise(e, native, memo))
-    return replace(function, body=body)
-
-
-def legalise_c_operations(function: Function, native: Native) -> Function:
-    """As `legalise_operations`, for C; addresses by rules of their own."""
+    if machine.target is Target.CPU:
+        return _legalise_for_llvm(function, machine)
+    native = machine.native
     memo: dict[Expr, Expr] = {}
     of_addresses: dict[Expr, Expr] = {}
     written = {stmt.index for stmt in statements(function.body) if isinstance(stmt, Store)}
@@ -104,3 +81,9 @@ def legalise_c_operations(function: Function, native: Native) -> Function:
         return C.legalise(e, native, memo)
 
     return replace(function, body=map_expressions(function.body, change))
+
+
+def _legalise_for_llvm(function: Function, machine: Machine) -> Function:
+    memo: dict[Expr, Expr] = {}
+    body = map_expressions(function.body, lambda e: CPU.legalise(e, machine.native, memo))
+    return replace(function, body=body)

@@ -1,4 +1,4 @@
-"""What is left after legalisation: the operations that a code generator prints one to one."""
+"""The operations of legalised loops, which a code generator prints one to one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ...errors import CompilerError
 from ...expr import Expr, Load, Op, ReduceLanes, walk
+from ...targets import Target
 from ..ir import Accumulate, Function, expressions, statements
 from .rules import kind_of
 
@@ -36,9 +37,10 @@ C: Subset = {  # operators, built-in functions, and the functions that are print
 }  # fmt: skip
 
 
-def verify_final(function: Function, subset: Subset) -> None:
-    """Check that a function has no sums in place, no loads of bools, and no operation that is not
-    in the subset. Raises CompilerError, naming the function and the fault."""
+def verify_legal(function: Function, target: Target) -> None:
+    """Check that a function has no sums in place, no loads of bools, and only operations that code
+    for the target is printed from. Raises CompilerError, naming the function and the fault."""
+    subset = LLVM if target is Target.CPU else C
     memo: dict[Expr, None] = {}
 
     def visit(e: Expr, _: object) -> None:

@@ -18,8 +18,9 @@ from ...dtypes import (
     uint64,
 )
 from ...expr import EVERY_OPERATION, OPERATIONS, Bitcast, Cast, Expr, Literal, Op
+from ...targets import Native
 from .functions import FORMATS
-from .rules import Native, Rules, cast, lit, op, where
+from .rules import Rules, cast, lit, op, where
 
 NARROW, HALVES, DIVISION, CONVERSIONS = Rules(), Rules(), Rules(), Rules()
 TRUNCATION, MAXIMA = Rules(), Rules()

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from ...dtypes import DType, float32, float64, uint32, uint64
 from ...expr import Bitcast, Cast, Choose, Expr, Lanes, Literal, Op, Pack, ReduceLanes
-from .rules import Native, Rules, scalar_of
+from ...targets import Native
+from .rules import Rules, scalar_of
 
 
 @dataclass(frozen=True)
@@ -352,7 +353,7 @@ def pow(m: Real, x: Expr, y: Expr) -> Expr:
 
 # --------------------------------------------------------------------------- rules
 
-FUNCTIONS, ERF, TURNS = Rules(), Rules(), Rules()
+FUNCTIONS, ERF, ANGLES = Rules(), Rules(), Rules()
 _EVERYWHERE: dict[str, Callable[..., Expr]] = {
     "exp": exp, "log": log, "tanh": tanh, "erf": erf,
 }  # fmt: skip
@@ -385,7 +386,7 @@ def expand_power(e: Op, native: Native) -> Expr | None:
     return pow(Real(e.dtype, native.fma), x, y) if e.dtype == float32 else None
 
 
-@TURNS.rule("sin", "cos", kinds="f")
+@ANGLES.rule("sin", "cos", kinds="f")
 def part_large_lanes(e: Op, native: Native) -> Expr | None:
     """sin(x)  ->  sin(x) if abs(x) <= 2**20 in all lanes else the sine of each lane: some drivers
     lose a small lane's digits beside a large one"""

@@ -26,8 +26,9 @@ from ...expr import (
     rewrite,
 )
 from ...index import bounds
-from ..ir import Body, For, Function, If, Let, Stmt, Store
-from .rules import Native, Rules
+from ...targets import Native
+from ..ir import Body, For, If, Let, Stmt, Store
+from .rules import Rules
 
 INDICES = Rules()
 _MOVES_INTO = frozenset(("add", "sub", "mul", "quotient", "remainder", "shr", "and", "min", "max"))
@@ -72,7 +73,7 @@ def _fits(x: Expr) -> bool:
 _STAYS = frozenset(("add", "sub", "mul", "floordiv", "mod", "min", "max", "and", "shr", "where"))
 
 
-def narrow_indices(function: Function, native: Native) -> Function:
+def narrow_indices(body: Body) -> Body:
     """Compute index expressions in int32 where the bounds of every part allow it.
 
     Requires: vectors of the target's widths. Ensures: equal values, an index may be an int32.
@@ -80,7 +81,7 @@ def narrow_indices(function: Function, native: Native) -> Function:
         x[i * 4 + j]   ->   x[int32(i) * 4 + int32(j)]
         int64 row = i * 8   ->   int32 row = int32(i) * 8
     """
-    return replace(function, body=_Narrower().body(function.body))
+    return _Narrower().body(body)
 
 
 class _Narrower:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from ...dtypes import DType, bool_, uint8, uint16, uint32, uint64
 from ...expr import OPERATIONS, Expr, Literal, Op
 from ...index import bounds, may_wrap
-from .rules import Native, Rules, cast, either, is_equal, lit, op, scalar_of, where
+from ...targets import Native
+from .rules import Rules, cast, either, is_equal, lit, op, scalar_of, where
 
 CONSTANTS, DIVISION, SHIFTS, BOOLS = Rules(), Rules(), Rules(), Rules()
-SIGNS, OVERFLOW = Rules(), Rules()
+SIGNS, OVERFLOW, SIDES = Rules(), Rules(), Rules()
 _UNSIGNED = {1: uint8, 2: uint16, 4: uint32, 8: uint64}
 
 
@@ -147,6 +148,15 @@ def invert_by_xor(e: Op, native: Native) -> Expr | None:
     """~x  ->  x ^ -1"""
     ones = True if e.dtype == bool_ else -1 if e.dtype.kind == "int" else int(e.dtype.max)
     return op("xor", e.args[0], lit(ones, e))
+
+
+@SIDES.rule("lt", kinds="i")
+def negate_both_sides(e: Op, native: Native) -> Expr | None:
+    """-x < c  ->  -c < x  where -x does not overflow"""
+    match e.args:
+        case Op(op="mul", args=(x, Literal(value=-1))) as left, Literal(value=c):
+            return None if may_wrap(left) else op("lt", lit(-c, x), x)
+    return None
 
 
 @OVERFLOW.rule("add", "sub", "mul", "shl", kinds="i")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ...dtypes import bool_
 from ...expr import COMBINE, Expr, Lanes, Op, ReduceLanes
-from .rules import Native, Rules
+from ...targets import Native
+from .rules import Rules
 
 REDUCTIONS = Rules()
 

@@ -1,14 +1,16 @@
-"""What is in memory: sums in place as stores, bools as bytes."""
+"""Memory: sums in place become stores, bools become bytes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from ...dtypes import bool_, uint8
-from ...expr import COMBINE, Array, Bitcast, Cast, Expr, Literal, Load, Op, Ramp
+from ...expr import COMBINE, Array, Bitcast, Cast, Expr, Literal, Load, Op, Ramp, rewrite
 from ...index import bounds
-from ..ir import Accumulate, Alloc, Body, For, Function, If, Prefetch, Stmt, Store
-from .rules import Native, Rules, retyped
+from ...targets import Native
+from ..ir import Accumulate, Alloc, Body, For, Function, If, Prefetch, Stmt, Store, statements
+from ..ir.rebuild import map_expressions
+from .rules import Rules, retyped
 
 BOOLS = Rules()
 
@@ -20,7 +22,8 @@ def is_inside(array: Array, index: Expr, count: int = 1) -> bool:
 
 
 def is_private(array: Array, index: Expr, count: int = 1) -> bool:
-    """Whether elements may be read and written back whatever a guard says: no one else sees."""
+    """Whether elements may be read and written back where a guard is false: no other thread or item
+    accesses them."""
     return array.scope != "global" and is_inside(array, index, count)
 
 
@@ -45,26 +48,32 @@ def _in_memory(array: Array) -> Array:
     return retyped(array, uint8) if array.dtype == bool_ else array
 
 
-@BOOLS.rule(Load)
-def load_bytes(e: Load, native: Native) -> Expr | None:
-    """x[i]  ->  bytes of x[i] != 0  of an array of bools"""
-    if e.dtype != bool_:
-        return None
-    return Op("ne", (Load(_in_memory(e.array), e.index, e.guard), Literal(0, uint8)))
-
-
 @BOOLS.rule(Bitcast)
 def read_bools_as_bytes(e: Bitcast, native: Native) -> Expr | None:
     """bits_uint8(x)  ->  uint8(x)  of a bool,   bits_bool(x)  ->  x != 0"""
     return Cast(e.x, e.dtype) if bool_ in (e.dtype, e.x.dtype) else None
 
 
+def _load_bytes(e: Expr) -> Expr | None:
+    """x[i]  ->  bytes of x[i] != 0  of an array of bools"""
+    if not isinstance(e, Load) or e.dtype != bool_:
+        return None
+    return Op("ne", (Load(_in_memory(e.array), e.index, e.guard), Literal(0, uint8)))
+
+
 def legalise_memory(function: Function, native: Native) -> Function:
     """Turn Accumulate into Store, and arrays of bools into arrays of bytes, which are 0 or 1.
 
-    Requires: no Accumulate that may be left out. Ensures: no Accumulate; only loads of bools are
-    left for the rule `load_bytes`.
+    Requires: no Accumulate that may be left out. Ensures: no Accumulate, no array of bools.
+
+        acc[i] += x[i] * y[i]   ->   acc[i] = fma(x[i], y[i], acc[i])
+        out[i] = p[i]           ->   out[i] = uint8(p[i] != 0)          of bools
     """
+    inside = list(statements(function.body))
+    arrays = [*function.arguments, *(s.array for s in inside if isinstance(s, Alloc))]
+    has_bools = any(array.dtype == bool_ for array in arrays)
+    if not has_bools and not any(isinstance(s, Accumulate) for s in inside):
+        return function
 
     def of_body(body: Body) -> Body:
         return tuple(map(of_statement, body))
@@ -83,5 +92,8 @@ def legalise_memory(function: Function, native: Native) -> Function:
                 return replace(stmt, array=_in_memory(array))
         return stmt
 
-    arguments = tuple(map(_in_memory, function.arguments))
-    return replace(function, arguments=arguments, body=of_body(function.body))
+    body = of_body(function.body)
+    if has_bools:
+        memo: dict[Expr, Expr] = {}
+        body = map_expressions(body, lambda e: rewrite(e, _load_bytes, memo))
+    return replace(function, arguments=tuple(map(_in_memory, function.arguments)), body=body)

@@ -7,7 +7,6 @@ the machine does: `int32(x)` of a float in the rule for `int32(x)` is the machin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -15,22 +14,7 @@ from ...dtypes import DType, is_low_precision
 from ...expr import Array, Broadcast, Cast, Expr, Literal, Op
 from ...index import bounds
 from ...rewrite import bottom_up
-
-
-@dataclass(frozen=True)
-class Native:
-    """What a target computes without help.
-
-    `fma`: x * y + z is one instruction. `half`: float16 is converted by an instruction.
-    `half_arithmetic`: and computed with. `lanes`: the widths of its vectors, widest first; empty
-    where every width is one.
-    """
-
-    fma: bool = True
-    half: bool = True
-    half_arithmetic: bool = False
-    lanes: tuple[int, ...] = ()
-
+from ...targets import Native
 
 KINDS = {"bool": "b", "int": "i", "uint": "u", "float": "f"}
 """A letter for each kind of dtype; "h" is one of the floats of 16 bits."""
@@ -47,7 +31,7 @@ Key = tuple[str | type, DType]  # an operation or a class, and the dtype of its 
 
 
 class Rules:
-    """Rules, found by what they are for."""
+    """Rules, by the operations and classes of expressions that they rewrite."""
 
     def __init__(self, *parts: Rules) -> None:
         """The rules of all parts, in order: the first that applies is taken."""
@@ -115,7 +99,7 @@ def lit(value: float, like: Expr) -> Expr:
 
 
 def where(condition: Expr, x: Expr, y: Expr) -> Expr:
-    """x or y; the one of them that it must be where the condition is a constant."""
+    """x or y; where the condition is a constant, the one that it chooses."""
     if isinstance(condition, Literal):
         return x if condition.value else y
     return Op("where", (condition, x, y))
@@ -139,7 +123,7 @@ def either(x: Expr, y: Expr) -> Expr:
 
 
 def scalar_of(e: Expr) -> Expr:
-    """The scalar that is in every lane, where e says so; else e."""
+    """The scalar of a Broadcast; any other e as it is."""
     return e.x if isinstance(e, Broadcast) else e
 
 

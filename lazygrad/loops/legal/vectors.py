@@ -24,13 +24,14 @@ from ...expr import (
     Ramp,
     ReduceLanes,
     Zip,
+    rewrite,
     walk,
 )
-from ...index import add, conjuncts, mul, substitute
-from ..ir import Body, For, Function, If, Let, Prefetch, Stmt, Store
+from ...index import FALSE, TRUE, add, conjuncts, mul, normalize, substitute
+from ...targets import Native
+from ..ir import Body, For, If, Let, Prefetch, Stmt, Store
 from ..ir.rebuild import loads, map_expressions
 from .lanes import combine_as_tree
-from .rules import Native
 
 
 @lru_cache(maxsize=1 << 16)
@@ -66,14 +67,14 @@ def pieces(lanes: int, widths: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def split_vectors(function: Function, native: Native) -> Function:
+def split_vectors(body: Body, widths: tuple[int, ...]) -> Body:
     """Split vectors into pieces, accesses that are not of consecutive elements into lanes, and put
     stores with a scalar guard under an If.
 
-    Requires: no Accumulate. Ensures: vectors of the target's widths only; they are loaded and
+    Requires: no Accumulate. Ensures: vectors of these widths only; they are loaded and
     stored where elements are consecutive, without a guard; the lanes of others are packed.
     """
-    return replace(function, body=_Splitter(native.lanes).body(function.body))
+    return _Splitter(widths).body(body)
 
 
 class _Splitter:
@@ -93,6 +94,8 @@ class _Splitter:
             case For(extent=extent):
                 extent = self.piece(extent) if isinstance(extent, Expr) else extent
                 yield replace(stmt, extent=extent, body=self.body(stmt.body))
+            case If(Literal(value=holds), then, otherwise):
+                yield from self.body(then if holds else otherwise)
             case If(condition, then, otherwise):
                 inside = _assuming(then, condition)
                 yield If(self.piece(condition), self.body(inside), self.body(otherwise))
@@ -135,12 +138,14 @@ class _Splitter:
             yield from self.statement(Let(local, value))
             value = local
         for start, width in split:
-            on = None if guard is None else self.piece(guard, start, width)
+            on = TRUE if guard is None else rewrite(self.piece(guard, start, width), normalize)
+            if on is FALSE:
+                continue
             at = self.piece(index, start, width)
             part = self.piece(value, start, width)
             part = Broadcast(part, width) if part.lanes < width else part
             store = Store(array, at, part)
-            yield store if on is None else If(on, (store,))
+            yield store if on is TRUE else If(on, (store,))
 
     # ------------------------------------------------------------------ expressions
 

@@ -12,6 +12,7 @@ from lazygrad.backends.base import Launch
 from lazygrad.backends.llvm.device import CPU
 from lazygrad.loops.ir import Function
 from lazygrad.loops.ir.verify import verify
+from tests.loops.passes import legal
 
 Arrays = dict[str, np.ndarray]
 Runner = Callable[..., Arrays]
@@ -36,7 +37,7 @@ def run(cpu: CPU) -> Runner:
         verify(function, final=True)
         copies = {name: array.copy() for name, array in arrays.items()}
         memories = [cpu.upload(copies[argument.name]) for argument in function.arguments]
-        program = cpu.compile([Launch(function, tuple(range(len(memories))))])
+        program = cpu.compile([Launch(legal(function, cpu.machine), tuple(range(len(memories))))])
         program.run(memories)
         for argument, memory in zip(function.arguments, memories, strict=True):
             cpu.download(memory, copies[argument.name])

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from lazygrad.backends.base import Launch
-from lazygrad.backends.llvm.memory import Memory
+from lazygrad.backends.llvm.memory import HostMemory
 from lazygrad.dtypes import DType, bool_, float16, float32, float64, int8, int32, int64
 from lazygrad.expr import Array, Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var
 from lazygrad.index import add, at_least, less, mul, sub
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Let, Store
 from lazygrad.loops.ir.evaluate import evaluate
+from tests.loops.passes import legal
 
 if TYPE_CHECKING:
     from lazygrad.backends.llvm.device import CPU
@@ -150,12 +151,14 @@ def test_nothing_outside_is_touched(at_end: bool, stride: int, guarded: bool, cp
         guard = Op("and", (Op("le", (Literal(0), index)), Op("lt", (index, Literal(size)))))
     i = Var("i", 1)
     store = Store(out, Ramp(i, 1, LANES), Load(x, index, guard))
-    program = cpu.compile([Launch(Function("edge", (out, x), 1, (store,)), (0, 1))])
+    program = cpu.compile(
+        [Launch(legal(Function("edge", (out, x), 1, (store,)), cpu.machine), (0, 1))]
+    )
     array, pages = in_a_page(size, at_end)
     array[:] = np.arange(size)
     result = np.zeros(LANES, np.float32)
     memory = cpu.upload(result)
-    program.run([memory, Memory(array.ctypes.data, array.nbytes, pages)])
+    program.run([memory, HostMemory.shared(array.ctypes.data, array.nbytes, pages)])
     cpu.download(memory, result)
     places = start + stride * np.arange(LANES)
     np.testing.assert_array_equal(result, np.where((places >= 0) & (places < size), places, 0))
@@ -249,7 +252,9 @@ def test_every_iteration_runs_once_whatever_the_threads(cpu: CPU) -> None:
         i = Var("i", extent)
         out = Array("out", int64, extent)
         body = (For(i, extent, "parallel", (Accumulate(out, i, "sum", add(i, 1)),)),)
-        program = cpu.compile([Launch(Function("count", (out,), 1, body), (0,))])
+        program = cpu.compile(
+            [Launch(legal(Function("count", (out,), 1, body), cpu.machine), (0,))]
+        )
         for threads in (1, 2, 3, 5):
             with config.override(THREADS=threads):
                 result = np.zeros(extent, np.int64)

@@ -14,10 +14,12 @@ from lazygrad.backends.llvm import build
 from lazygrad.backends.llvm.build import Build, Source
 from lazygrad.backends.llvm.build import _Task as Task
 from lazygrad.backends.llvm.codegen import codegen
+from lazygrad.backends.llvm.device import CPU
 from lazygrad.backends.llvm.target import host
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Op, Var
 from lazygrad.loops.ir import Accumulate, For, Function
+from tests.loops.passes import legal
 
 
 def texts(count: int, offset: int = 0) -> list[tuple[str, str]]:
@@ -27,7 +29,7 @@ def texts(count: int, offset: int = 0) -> list[tuple[str, str]]:
     for n in range(count):
         value = Op("add", (Literal(float(n + offset), float32), Literal(1.0, float32)))
         loop = For(i, 64, "parallel", (Accumulate(x, i, "sum", value),))
-        result.append(("f", codegen(Function("f", (x,), 1, (loop,)), host())))
+        result.append(("f", codegen(legal(Function("f", (x,), 1, (loop,)), CPU().machine), host())))
     return result
 
 

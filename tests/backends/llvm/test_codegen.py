@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from lazygrad.backends.llvm import codegen as module
 from lazygrad.backends.llvm import worker
-from lazygrad.backends.llvm.codegen import codegen, scratch_bytes
+from lazygrad.backends.llvm.codegen import scratch_bytes
+from lazygrad.backends.llvm.device import machine
 from lazygrad.backends.llvm.target import AVX2, AVX512, NEON, SSE2, Target
 from lazygrad.dtypes import bool_, float16, float32, int32, int64
 from lazygrad.errors import CompilerError
@@ -29,8 +31,14 @@ from lazygrad.expr import (
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Let, Prefetch, Store
 from lazygrad.loops.ir.verify import verify
+from tests.loops.passes import legal
 
 TARGETS = [SSE2, AVX2, AVX512, NEON]
+
+
+def codegen(function: Function, target: Target) -> str:
+    """The text of a function, legalised."""
+    return module.codegen(legal(function, machine(target, 1)), target)
 
 
 def scaled_sum(lanes: int) -> Function:
@@ -125,8 +133,8 @@ def assembly(function: Function, target: Target) -> str:
     llvm = pytest.importorskip("llvmlite.binding")
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    machine = worker.target_machine(target.triple, target.cpu, target.features)
-    return machine.emit_assembly(worker.optimized(codegen(function, target), machine))
+    generator = worker.target_machine(target.triple, target.cpu, target.features)
+    return generator.emit_assembly(worker.optimized(codegen(function, target), generator))
 
 
 @pytest.mark.parametrize(

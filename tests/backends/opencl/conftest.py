@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from lazygrad.backends.c import kernel as kernel_module
+from lazygrad.backends.c.dialect import OPENCL, Dialect
 from lazygrad.dtypes import float16, float32, int64
 from lazygrad.expr import Array, Cast, Expr, Literal, Load, Local, Op, Ramp, ReduceLanes, Var
 from lazygrad.index import add, floordiv, less, mod, mul
@@ -23,6 +25,19 @@ from lazygrad.loops.ir import (
     Stmt,
     Store,
 )
+from lazygrad.targets import Machine, Native, Target
+from tests.loops.passes import legal
+
+GPU = Machine(
+    name="a GPU", target=Target.GPU, cores=4, vector_bytes=16, registers=64, l1_bytes=32 << 10,
+    l2_bytes=256 << 10, native=Native(half=False, lanes=OPENCL.widths), group_limit=256,
+    local_bytes=48 << 10,
+)  # fmt: skip
+
+
+def codegen(function: Function, machine: Machine = GPU, dialect: Dialect = OPENCL) -> str:
+    """The text of a function, legalised."""
+    return kernel_module.codegen(legal(function, machine), machine, dialect)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from lazygrad.backends.c.kernel import Facts, codegen, kernel_name, launch
+from lazygrad.backends.c.items import launch
+from lazygrad.backends.c.kernel import kernel_name
 from lazygrad.dtypes import DType, bool_, float16, float32, float64, int32, int64
 from lazygrad.errors import CompilerError, DTypeError
 from lazygrad.expr import Array, Cast, Expr, Literal, Load, Local, Op, Ramp, Var
@@ -25,6 +26,9 @@ from lazygrad.loops.ir import (
     Stmt,
     Store,
 )
+from lazygrad.targets import Machine, Native, Target
+
+from .conftest import GPU, codegen
 
 
 def store_of(value: Expr, index: Expr | None = None, extent: int = 8) -> Function:
@@ -42,9 +46,9 @@ def all_parts(e: Expr) -> list[Expr]:
     return [e, *(part for x in e.operands for part in all_parts(x))]
 
 
-def last_line(function: Function, facts: Facts | None = None) -> str:
+def last_line(function: Function, machine: Machine = GPU) -> str:
     """The innermost statement of a kernel."""
-    lines = [line.strip() for line in codegen(function, facts).splitlines()]
+    lines = [line.strip() for line in codegen(function, machine).splitlines()]
     return [line for line in lines if line.endswith(";")][-1]
 
 
@@ -159,7 +163,7 @@ def test_half_without_arithmetic_is_computed_in_float_and_rounded() -> None:
     x = x_of(float16, I)
     function = store_of(Op("add", (x, Literal(1.0, float16))))
     assert last_line(function) == "out[i] = float16_of_float32(float32_of_float16(x[i]) + 1.0f);"
-    with_arithmetic = Facts(float16=True)
+    with_arithmetic = replace(GPU, native=Native(half_arithmetic=True, lanes=(4, 2, 1)))
     assert last_line(function, with_arithmetic) == "out[i] = x[i] + (half)1.0f;"
     assert "cl_khr_fp16 : enable" in codegen(function, with_arithmetic)
 
@@ -173,7 +177,7 @@ def test_sums_of_products_are_fused_even_where_fma_is_slow() -> None:
     )
     function = Function("f", (x.array,), 0, body)
     assert last_line(function) == "total = fma(x[i], x[i], total);"
-    contracted = codegen(function, Facts(contract=True))
+    contracted = codegen(function, replace(GPU, target=Target.OPENCL_CPU))
     assert "total = multiply_add_float(x[i], x[i], total);" in contracted
     assert contracted.startswith("#pragma OPENCL FP_CONTRACT OFF")  # all else stays as written
     assert contracted.count("FP_CONTRACT ON") == 1
@@ -368,4 +372,4 @@ def test_float64_needs_the_device_to_have_it() -> None:
     function = store_of(Cast(x_of(float32, I), float64))
     assert "cl_khr_fp64 : enable" in codegen(function)
     with pytest.raises(DTypeError, match="float64: a phone has no double precision"):
-        codegen(function, Facts(name="a phone", float64=False))
+        codegen(function, replace(GPU, name="a phone", float64=False))

@@ -18,6 +18,7 @@ from lazygrad.errors import CompilerError, OutOfMemoryError
 from lazygrad.expr import Array, Cast, Literal, Load, Op, Var
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import Alloc, For, Function, Store
+from tests.loops.passes import legal
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_kernel_computes_what_it_should(kernel_case, device) -> None:
     function = kernel_case.function
     made = kernel_case.make(np.random.default_rng(0))
     memories = [device.upload(array) for array in made]
-    program = device.compile([Launch(function, tuple(range(len(made))))])
+    program = device.compile([Launch(legal(function, device.machine), tuple(range(len(made))))])
     program.run(memories)
     expected = kernel_case.expected(*(array.copy() for array in made))
     for memory, array, right in zip(memories, made, expected, strict=False):
@@ -87,7 +88,7 @@ def test_many_uploads_do_not_wait_and_all_arrive(device: OpenCLDevice) -> None:
 
 
 def test_too_much_memory_is_refused_with_sizes(device: OpenCLDevice) -> None:
-    with pytest.raises(OutOfMemoryError, match=r"GPU: 1024\.0 TiB asked for in one piece, the"):
+    with pytest.raises(OutOfMemoryError, match=r"GPU: .*1024\.0 TiB asked for, .*; one piece"):
         device.allocate(1 << 50)
 
 
@@ -171,7 +172,9 @@ def test_groups_of_one_item_have_local_arrays_of_any_size(device: OpenCLDevice) 
     body = (Alloc(big), Alloc(small), For(i, size, "serial", writes))
     body = (*body, Store(out, number, Load(big, Literal(1000))))
     groups = For(g, 2, "workgroup", (For(h, 3, "workgroup", body),))
-    program = device.compile([Launch(Function("big", (out,), 1, (groups,)), (0,))])
+    program = device.compile(
+        [Launch(legal(Function("big", (out,), 1, (groups,)), device.machine), (0,))]
+    )
     memory = device.allocate(24)
     program.run([memory])
     assert downloaded(device, memory, 6).tolist() == [1000, 1001, 1002, 1003, 1004, 1005]
@@ -207,14 +210,14 @@ SOURCE = "__kernel void one(__global float *x) { x[0] = 1.0f; }"
 @pytest.fixture
 def builder(device: OpenCLDevice, cache: Path) -> Builder:
     """A builder with nothing built, that keeps binaries whatever the platform."""
-    builder = Builder(device._cl, device._context, device._device, device.facts)
+    builder = Builder(device._cl, device._context, device._device, device.machine)
     builder.keeps_binaries = True
     return builder
 
 
 def again(builder: Builder) -> Builder:
     """As in a later process."""
-    later = Builder(builder.cl, builder.context, builder.device, builder._facts)
+    later = Builder(builder.cl, builder.context, builder.device, builder._machine)
     later.keeps_binaries = True
     return later
 

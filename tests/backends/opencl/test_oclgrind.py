@@ -33,6 +33,7 @@ import conftest
 from lazygrad.backends.base import Launch
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.loops.ir import Barrier
+from tests.loops.passes import legal
 
 case = conftest.KERNELS["transpose_through_local_memory"]
 function = case.function
@@ -49,7 +50,7 @@ else:
     arrays[1] = arrays[1].reshape(-1)[:100]
 device = OpenCLDevice("GPU")
 memories = [device.upload(array) for array in arrays]
-device.compile([Launch(function, (0, 1))]).run(memories)
+device.compile([Launch(legal(function, device.machine), (0, 1))]).run(memories)
 device.synchronize()
 """
 

@@ -39,6 +39,7 @@ from lazygrad.graph import evaluate as oracle
 from lazygrad.graph import ir
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Stmt, Store
+from tests.loops.passes import legal
 
 N = 120  # elements; a multiple of 1 and of 15
 # 15 lanes are made of vectors of 8, 4 and 2 lanes and one scalar: quick runs test those alone.
@@ -73,7 +74,9 @@ def run(device: Device, function: Function, inputs: Sequence[np.ndarray]) -> lis
         np.zeros(array.size, array.dtype.numpy) for array in function.arguments[: function.outputs]
     ]
     memories = [device.upload(array) for array in (*outputs, *inputs)]
-    device.compile([Launch(function, tuple(range(len(memories))))]).run(memories)
+    device.compile([Launch(legal(function, device.machine), tuple(range(len(memories))))]).run(
+        memories
+    )
     for memory, output in zip(memories, outputs, strict=False):
         device.download(memory, output)
     return outputs

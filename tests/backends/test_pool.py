@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lazygrad.backends.base import show_bytes
-from lazygrad.backends.opencl.pool import Pool, size_class
+from lazygrad.backends.pool import Memory, Pool, size_class
 from lazygrad.errors import OutOfMemoryError
 
 MIB = 1 << 20
@@ -25,8 +25,10 @@ class Counter:
         return object()
 
 
-def make_pool(allocate: Counter, capacity: int = 100 * MIB, kept: int = 10 * MIB) -> Pool:
-    return Pool("GPU", allocate, largest=50 * MIB, capacity=capacity, kept_limit=kept)
+def make_pool(allocate: Counter, capacity: int = 100 * MIB, kept: int = 10 * MIB) -> Pool[Memory]:
+    return Pool(
+        "GPU", allocate, largest=50 * MIB, capacity=capacity, kept_limit=kept, memory=Memory
+    )
 
 
 def test_size_classes_hold_the_request_and_waste_an_eighth_at_most() -> None:
@@ -77,12 +79,12 @@ def test_bookkeeping_does_not_grow_with_use() -> None:
     pool = make_pool(Counter())
     for _ in range(1000):
         pool.take(1000)
-    assert len(pool._order) == 1
+    assert [len(blocks) for blocks in pool._free.values()] == [1]
 
 
 def test_a_request_above_the_largest_piece_is_refused_at_once() -> None:
     allocate = Counter()
-    with pytest.raises(OutOfMemoryError, match=r"GPU: 60\.0 MiB asked for in one piece, .* 50\.0"):
+    with pytest.raises(OutOfMemoryError, match=r"60\.0 MiB asked for, .*; one piece .* 50\.0"):
         make_pool(allocate).take(60 * MIB)
     assert allocate.calls == 0
 
@@ -128,3 +130,9 @@ def test_clear_lets_go_of_what_is_kept() -> None:
 )
 def test_sizes_are_told_in_units_that_fit(nbytes: int, text: str) -> None:
     assert show_bytes(nbytes) == text
+
+
+def test_a_block_above_the_limit_is_not_kept() -> None:
+    pool = make_pool(Counter(), kept=MIB)
+    pool.take(2 * MIB)
+    assert (pool.used, pool.kept) == (0, 0)

@@ -1,0 +1,160 @@
+"""A device's memory: blocks that are kept for reuse when they are freed, within bounds."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+from ..errors import OutOfMemoryError
+from .base import show_bytes
+
+SMALLEST = 512  # bytes; also the granularity of sizes
+STEPS = 8  # size classes from one power of two to the next, so at most 1/8 is wasted
+
+M = TypeVar("M", bound="Memory")
+_serials = count()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """An allocation: `buffer` is the device's handle. No two blocks have one serial number, whereas
+    a handle's address may come back."""
+
+    buffer: Any
+    nbytes: int
+    serial: int
+
+
+class Memory:
+    """At least `nbytes` bytes of a block, which goes back to its pool when nothing refers to this.
+
+    Without a pool the block is someone else's memory.
+    """
+
+    __slots__ = ("__weakref__", "_pool", "block", "nbytes")
+
+    def __init__(self, block: Block, nbytes: int, pool: Pool[Any] | None = None) -> None:
+        self.block = block
+        self.nbytes = nbytes
+        self._pool = pool
+
+    def __del__(self) -> None:
+        if self._pool is not None:
+            self._pool.give(self.block)
+
+
+@lru_cache(maxsize=4096)
+def size_class(nbytes: int) -> int:
+    """The size of the block for a request: the next of STEPS sizes between powers of two."""
+    step = max(SMALLEST, 1 << max(nbytes - 1, 1).bit_length() - 1 >> STEPS.bit_length() - 1)
+    return max(SMALLEST, -(-nbytes // step) * step)
+
+
+class Pool(Generic[M]):
+    """Blocks by size class. At most `kept_limit` bytes of freed blocks are kept.
+
+    `allocate(nbytes)` gives a buffer, or raises MemoryError; `largest` and `capacity` are the bytes
+    that the device allows in one piece and in all; `memory` makes the handle of a block.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        allocate: Callable[[int], Any],
+        largest: int,
+        capacity: int,
+        kept_limit: int,
+        memory: Callable[[Block, int, Pool[Any]], M],
+    ) -> None:
+        self.device = device
+        self.largest = largest
+        self.capacity = capacity
+        self.kept_limit = kept_limit
+        self.used = 0  # bytes of blocks that a Memory has
+        self.kept = 0  # bytes of freed blocks
+        self._allocate = allocate
+        self._memory = memory
+        self._free: dict[int, list[Block]] = {}  # by size; the size that was freed last is last
+        self._given: deque[Block] = deque()
+        self._lock = threading.Lock()
+
+    def take(self, nbytes: int) -> M:
+        """Memory for nbytes, its contents undefined. Raises OutOfMemoryError with the sizes."""
+        size = size_class(nbytes)
+        if size > self.largest:
+            if nbytes > self.largest:
+                raise self._refusal(nbytes, f"; one piece has at most {show_bytes(self.largest)}")
+            size = self.largest
+        with self._lock:
+            if self._given:
+                self._settle()
+            blocks = self._free.get(size)
+            if blocks:
+                block = blocks.pop()
+                self.kept -= size
+            else:
+                block = self._new(size, nbytes)
+            self.used += size
+        return self._memory(block, nbytes, self)
+
+    def give(self, block: Block) -> None:
+        """Take a block back. May be called at any time, by the garbage collector too."""
+        self._given.append(block)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._settle()
+            finally:
+                self._lock.release()
+
+    def clear(self) -> None:
+        """Let go of all freed blocks."""
+        with self._lock:
+            self._settle()
+            self._shrink(0)
+
+    def _new(self, size: int, nbytes: int) -> Block:
+        reason = ""
+        if self.used + self.kept + size > self.capacity:
+            self._shrink(0)
+        if self.used + size <= self.capacity:
+            for _ in range(2):
+                try:
+                    return Block(self._allocate(size), size, next(_serials))
+                except MemoryError as error:
+                    reason = f"; {error}"
+                    self._shrink(0)
+        raise self._refusal(nbytes, reason)
+
+    def _settle(self) -> None:
+        """Sort in the blocks that were given back."""
+        while self._given:
+            block = self._given.popleft()
+            size = block.nbytes
+            self.used -= size
+            if size <= self.kept_limit:
+                self.kept += size
+                blocks = self._free[size] = self._free.pop(size, [])
+                blocks.append(block)
+        if self.kept > self.kept_limit:
+            self._shrink(self.kept_limit)
+
+    def _shrink(self, limit: int) -> None:
+        """Let go of the sizes that were freed longest ago."""
+        while self.kept > limit:
+            size, blocks = next(iter(self._free.items()))
+            if blocks:
+                blocks.pop(0)
+                self.kept -= size
+            else:
+                del self._free[size]
+
+    def _refusal(self, nbytes: int, reason: str) -> OutOfMemoryError:
+        return OutOfMemoryError(
+            f"{self.device}: out of memory: {show_bytes(nbytes)} asked for, "
+            f"{show_bytes(self.used)} of {show_bytes(self.capacity)} held by tensors{reason}"
+        )
