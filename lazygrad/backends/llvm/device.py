@@ -71,7 +71,7 @@ class CPU:
         """Copy the first array.nbytes bytes of memory into a contiguous array."""
         ctypes.memmove(array.ctypes.data, memory.address, array.nbytes)
 
-    def copy_box(self, source: Memory, target: Memory, box: Box) -> None:
+    def copy_box(self, source: HostMemory, target: HostMemory, box: Box) -> None:
         """Copy what is inside of a box from memory to memory of other sizes."""
         froms, tos, copied = zip(*box, strict=True)
         inside = tuple(map(slice, copied))
