@@ -88,7 +88,7 @@ class CPU:
 
     def held(self) -> int:
         """Bytes that the pool has given out."""
-        return self.pool.held
+        return self.pool.used
 
     def synchronize(self) -> None:
         """Nothing is pending: programs have run when `run` returns."""
