@@ -12,10 +12,12 @@ PYTEST := $(IN_VENV) -m pytest --numprocesses auto --maxprocesses 4 --dist loadf
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist test slow parity core operations lint format bench clean
+.PHONY: help mnist gpt rnn test slow parity core operations lint format bench clean
 
 help:
 	@echo "make mnist    train a network on MNIST (ARGS=\"--model mlp\" and more: see examples/mnist.py)"
+	@echo "make gpt      train a GPT on Tiny Shakespeare and draw a sample (ARGS=\"--steps 100\")"
+	@echo "make rnn      train a GRU on the words in it and invent new ones"
 	@echo "make test     the test suite, without the slow and the PyTorch tests (ARGS=\"-k name\")"
 	@echo "make slow     the slow tests: training to the accuracy that is claimed"
 	@echo "make parity   the tests that compare with PyTorch"
@@ -25,8 +27,8 @@ help:
 	@echo "make bench    the benchmarks"
 	@echo "make clean    remove .venv and what tools left behind"
 
-mnist: $(VENV)/run.stamp
-	$(IN_VENV) examples/mnist.py $(ARGS)
+mnist gpt rnn: $(VENV)/run.stamp
+	$(IN_VENV) examples/$@.py $(ARGS)
 
 test: $(VENV)/dev.stamp
 	$(PYTEST) -m "not slow and not parity" $(ARGS)

@@ -1,4 +1,4 @@
-"""Data sets of small pictures: MNIST, Fashion-MNIST and scikit-learn's digits.
+"""Data sets: MNIST, Fashion-MNIST, CIFAR-10, scikit-learn's digits, and Tiny Shakespeare's text.
 
     images, labels, test_images, test_labels = mnist()     # uint8 (60000, 1, 28, 28), (60000,), ...
 
@@ -162,6 +162,13 @@ def cifar(device: str | None = None) -> Split:
     from .cifar import cifar as read
 
     return read(device)
+
+
+def tinyshakespeare() -> str:
+    """Tiny Shakespeare, as `nn/tinyshakespeare.py` reads it. Raises as `mnist` does."""
+    from .tinyshakespeare import tinyshakespeare as read
+
+    return read()
 
 
 def digits(device: str | None = None) -> Split:

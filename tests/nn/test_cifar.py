@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from lazygrad.nn import cifar
 
 def archive(folder: Path) -> Path:
     """An archive like the published one, with two pictures in each file."""
-    path = folder / cifar.NAME
+    path = folder / cifar.FILE.name
     with tarfile.open(path, "w:gz") as made:
         for n, name in enumerate([*cifar.TRAIN, *cifar.TEST]):
             records = np.full((2, 3073), n, np.uint8)
@@ -32,7 +34,8 @@ def test_pictures_and_labels_are_read(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(config, "LAZYGRAD_DATA", tmp_path)
     with pytest.raises(DatasetError, match="is not the published file"):
         nn.datasets.cifar()
-    monkeypatch.setattr(cifar, "MD5", cifar._sum(path))
+    checksum = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    monkeypatch.setattr(cifar, "FILE", replace(cifar.FILE, checksum=checksum))
     x, y, test_x, test_y = nn.datasets.cifar()
     assert (x.shape, test_x.shape) == ((10, 3, 32, 32), (2, 3, 32, 32))
     assert y.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
@@ -43,6 +46,6 @@ def test_pictures_and_labels_are_read(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_cannot_be_downloaded_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "LAZYGRAD_DATA", None)
     monkeypatch.setattr(config, "LAZYGRAD_CACHE", tmp_path)
-    monkeypatch.setattr(cifar, "URL", f"file://{tmp_path}/absent")
+    monkeypatch.setattr(cifar, "FILE", replace(cifar.FILE, url=f"file://{tmp_path}/absent"))
     with pytest.raises(DownloadError, match="could not be downloaded"):
         nn.datasets.cifar()
