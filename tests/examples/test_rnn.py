@@ -38,7 +38,7 @@ def rnn() -> Any:
 def test_words_are_learnt_and_invented(tmp_path: Path) -> None:
     file = tmp_path / "text.txt"
     file.write_text(" ".join(f"{a}o{end}" for a in "abcdefgh" for end in ("ness", "ly")))
-    done = run("--width", "16", "--steps", "40", "--sample", "7", "--text", str(file))
+    done = run("--width", "32", "--steps", "120", "--sample", "7", "--text", str(file))
     assert done.returncode == 0, done.stderr
     first = re.search(r"loss=(\d+\.\d+)", done.stderr)
     assert first, done.stderr
