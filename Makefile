@@ -27,8 +27,14 @@ help:
 	@echo "make bench    the benchmarks"
 	@echo "make clean    remove .venv and what tools left behind"
 
-mnist gpt rnn: $(VENV)/run.stamp
-	$(IN_VENV) examples/$@.py $(ARGS)
+mnist: $(VENV)/run.stamp
+	$(IN_VENV) examples/mnist.py $(ARGS)
+
+gpt: $(VENV)/run.stamp
+	$(IN_VENV) examples/gpt.py $(ARGS)
+
+rnn: $(VENV)/run.stamp
+	$(IN_VENV) examples/rnn.py $(ARGS)
 
 test: $(VENV)/dev.stamp
 	$(PYTEST) -m "not slow and not parity" $(ARGS)

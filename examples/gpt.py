@@ -1,11 +1,16 @@
 """A GPT that writes like Shakespeare, a character at a time (Radford et al. 2018).
 
-python examples/gpt.py                  1,000 steps: some minutes on two cores
+python examples/gpt.py                  1,000 steps: four minutes on two cores
 python examples/gpt.py --steps 100      a first look
 python examples/gpt.py --text FILE      any other text
 
 It prints a progress bar with the loss, the loss on the tenth of the text that it was not trained
 on, and a sample of new text. The loss is the mean of -log(probability of the next character).
+
+1,115,394 characters, 65 different; 818,241 weights
+held-out loss: 1.7824
+JULIET:
+As them upany gold chut thou a master,
 """
 
 from __future__ import annotations

@@ -1,11 +1,17 @@
 """A GRU that invents words like Shakespeare's, a letter at a time (Cho et al. 2014).
 
-python examples/rnn.py                  2,000 steps: a minute or two on two cores
+python examples/rnn.py                  2,000 steps: half a minute on two cores
 python examples/rnn.py --steps 200      a first look
 python examples/rnn.py --text FILE      the words of any other text
 
 It prints a progress bar with the loss, the loss on the tenth of the words that it was not trained
 on, and invented words. The loss is the mean of -log(probability of the next letter).
+
+11,442 different words; 106,011 weights
+held-out loss: 1.8908
+companises
+burning (is a word)
+heeping
 """
 
 from __future__ import annotations
