@@ -176,7 +176,8 @@ def _for_sizes(
     def compiled(
         at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
     ) -> Plan:
-        name = structure(at_bound)[0], bound, tuple(kept.items()), settings
+        kinds = [(slot.shape, slot.dtype) for slot in slots]  # in the order of the plan's leaves
+        name = structure(at_bound)[0], *kinds, bound, tuple(kept.items()), settings
         return _loaded_or_compiled(name, at_bound, slots, kept, ())
 
     return _sizes(key, settings, list(walked.number), outputs, donations, compiled)

@@ -141,6 +141,11 @@ def _same(rng: np.random.Generator, cls: Any) -> Case:
         yield (ir.Neg(x if cls is ir.Buffer else cls(x)),)
 
 
+@case(ir.Within)
+def _within(rng: np.random.Generator, cls: Any) -> Case:
+    yield (cls(random_buffer(rng, (3, 4), float32), ir.Const(True, bool_, (3, 4))),)
+
+
 @case(ir.Overwritten)
 def _overwritten(rng: np.random.Generator, cls: Any) -> Case:
     yield (cls(random_buffer(rng, (3, 4), float32), random_buffer(rng, (3, 4), float32)),)

@@ -162,6 +162,9 @@ class Watcher:
     def watcher(self) -> Watcher:
         return self
 
+    def took(self, stage: str, begin: float, end: float) -> None:
+        pass
+
     def saw(self, stage: str, value: Any) -> None:
         if isinstance(value, list):
             self.nodes += [(stage, node) for node in topological(value)]

@@ -259,9 +259,12 @@ class AtBound:
 
         Raises FixedError where an operation cannot do with undefined elements beyond n.
         """
-        devices = {str(nodes[place].device) for place in family.leaves}
+        devices = {node.device for node in nodes if node.device is not None}
         if len(devices) != 1:
-            raise FixedError("its inputs are not on one device")
+            raise FixedError("not all is on one device")
+        lines = [n for shape in family.shapes for n in shape if isinstance(n, Line)]
+        if any(line.slope < 0 for line in lines):
+            raise FixedError("a size shrinks where another one grows")
         (device,) = devices
         self.bound = bound
         self._count = Buffer(Slot(1, int64, device), ())
@@ -271,8 +274,6 @@ class AtBound:
         leaves: list[Buffer] = []
         for place, node in enumerate(nodes):
             shape = at(self._lines[node], bound)
-            if any(n < 0 for n in shape):
-                raise FixedError("a size that shrinks while another one grows")
             new: Node
             if place in family.leaves:
                 new = Buffer(Slot(math.prod(shape), node.dtype, device), shape)
@@ -355,8 +356,8 @@ class AtBound:
         return n if dtype == int64 else Cast(n, dtype)
 
     def _below(self, index: Node, line: int | Line) -> Node:
-        """Whether indices are less than an integer of the family."""
-        return Less(index, build.broadcast_to(self._value(line, index.dtype), index.shape))
+        """Whether indices, int64, are less than an integer of the family."""
+        return Less(index, build.broadcast_to(self._value(line), index.shape))
 
     def _mask(self, x: Node, axis: int, line: int | Line, value: Number) -> Node:
         """x, with a value in the place of what is not below a line along an axis."""
@@ -432,7 +433,7 @@ class AtBound:
 
     def _gather(self, node: Gather) -> Node:
         """Indices between n and the bound are outside, too."""
-        indices = [self._made[index] for index in node.indices]
+        indices = [_wide(self._made[index]) for index in node.indices]
         for axis, line in enumerate(self._lines[node.x]):
             index = indices[axis]
             if _varies(line) and not _only_counts(index):
@@ -444,8 +445,11 @@ class AtBound:
         x, first = self._made[node.x], node.indices[0]
         if _varies(self._lines[node.x]):
             raise FixedError("elements are put into a tensor of a size that varies")
-        outside = self._within(first, x.shape[0])
-        rest = [self._made[index] for index in node.indices[1:]]
+        outside = _wide(self._made[first])
+        for axis, line in enumerate(self._lines[first]):
+            if _varies(line):
+                outside = self._mask(outside, axis, line, x.shape[0])
+        rest = [_wide(self._made[index]) for index in node.indices[1:]]
         return Scatter(x, (outside, *rest), self._made[node.values], node.op)
 
     def _sort(self, node: Sort) -> Node:
@@ -460,6 +464,11 @@ def _varies(value: Any) -> bool:
     if isinstance(value, tuple):
         return any(map(_varies, value))
     return isinstance(value, (Line, Argument))
+
+
+def _wide(index: Node) -> Node:
+    """Indices as int64, which holds every size."""
+    return index if index.dtype == int64 else Cast(index, int64)
 
 
 def _position(shape: Shape, axis: int) -> Node:

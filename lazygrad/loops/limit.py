@@ -63,6 +63,12 @@ class _Reach:
 Scope = frozenset[Var]
 
 
+def reach_of(stmt: Store | Accumulate) -> int:
+    """How many neighbouring elements a statement writes at most."""
+    index = stmt.index
+    return 1 + (index.lanes - 1) * abs(index.stride) if isinstance(index, Ramp) else index.lanes
+
+
 class _Limited:
     def __init__(self, limits: list[Limit], loads: Counter[Array], cores: int) -> None:
         self.limits, self.loads, self.cores = limits, loads, cores
@@ -126,20 +132,25 @@ class _Limited:
         constant, terms = linear(index)
         if constant < 0 or any(n < 0 for _, n in terms):
             return None
+        width = 1 if stmt.guard is not None else max(reach_of(stmt), stmt.value.lanes)
         for limit in self.limits:
             if limit.array is not stmt.array or limit in done:
                 continue
             step, span = limit.step, limit.step * limit.size
-            own = [(term, n) for term, n in terms if n % span]  # the others walk other axes
-            own = [(term, n) for term, n in own if n >= step]
+            small = sum(bounds(term)[1] * n for term, n in terms if n < step)
+            if step > 1 and constant % step + small + width > step:
+                continue  # it may reach the next index along the axis
+            own = [(term, n) for term, n in terms if n >= step and n % span]
             if any(n % step or n > span for _, n in own):
                 continue
             known = [(mul(term, n // step)) for term, n in own if variables(term) <= scope]
             total, start = add(*known), constant % span // step
             if not any(var in variables(term) for term in known):
                 continue
-            if bounds(total)[1] + start >= limit.size:  # it walks other axes, too
-                if len(known) < len(own):
+            last = bounds(total)[1] + start + (width - 1 if step == 1 else 0)
+            if last >= limit.size:  # it walks other axes, too
+                aligned = [constant, span, *(n for _, n in terms)]
+                if len(known) < len(own) or any(n % width for n in aligned):
                     continue
                 total, start = mod(add(total, start), limit.size), 0
             return _Reach(limit, total, start)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..graph.ir import Buffer, Node, Within, topological
-from .ir import Kernel, Member, Schedule
+from .ir import ONE_NODE, Kernel, Member, Schedule
 
 
 def limit_outputs(schedule: Schedule) -> Schedule:
@@ -25,7 +25,9 @@ def limit_outputs(schedule: Schedule) -> Schedule:
     writer = {node: kernel for kernel in schedule.kernels for node in kernel.outputs}
     limited: dict[Node, Node] = {}
     for kernel in schedule.kernels:
-        for node in kernel.outputs if not kernel.parts else ():
+        if kernel.parts or kernel.kind in ONE_NODE:
+            continue
+        for node in kernel.outputs:
             last = node
             while last not in schedule.outputs and len(users[last]) == 1:
                 (user,) = users[last]

@@ -124,6 +124,7 @@ def test_exponents_and_what_rules_look_for_are_known():
             assert varying(key, list(walked.number)) == (key, [])
 
 
+@pytest.mark.usefixtures("own_plans")
 def test_integers_are_known(compiled):
     x = Tensor(np.arange(6)).realize()
     for c in range(2, 5):

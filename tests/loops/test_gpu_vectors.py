@@ -9,7 +9,7 @@ import pytest
 from lazygrad.dtypes import float16, float32, float64, uint8
 from lazygrad.expr import Array, Load, Var
 from lazygrad.index import add, all_of, floordiv, less, mul
-from lazygrad.loops.gpu.vectors import bind_vectors, take_vectors, vector_width
+from lazygrad.loops.gpu.vectors import bind_vectors, vector_width
 from lazygrad.loops.ir import Function, Store, show
 from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.primitives import Schedule
@@ -64,10 +64,10 @@ def test_loops_that_do_not_divide_are_no_vectors() -> None:
 
 
 def test_guards_are_those_of_the_first_lane() -> None:
-    lane, blocks = Var("lane", 4), Var("b", 16)
-    body = take_vectors(copy(I, I, less(I, 60)), I, mul(blocks, 4), lane)
-    text = show(Function("f", (), 0, body))
-    assert "out[((b * 4) + lane)] = x[((b * 4) + lane) if (b < 15)]" in text
+    s = Schedule(nest([I], copy(I, I, less(I, 60))))
+    assert bind_vectors(s) == 4
+    text = show(Function("f", (), 0, s.done()))
+    assert "out[((i_o * 4) + lane)] = x[((i_o * 4) + lane) if (i_o < 15)]" in text
 
 
 def test_a_map_in_vectors() -> None:

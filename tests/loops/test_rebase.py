@@ -78,6 +78,7 @@ def test_computed_places_may_be_anywhere() -> None:
     assert rebase(function) == (function, (0, 0))
 
 
+@pytest.mark.usefixtures("own_plans")
 def test_parts_of_a_tensor_share_their_code() -> None:
     values = np.random.default_rng(0).standard_normal((6, 48)).astype(np.float32)
     rows = Tensor(values).realize()

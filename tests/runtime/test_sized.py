@@ -9,6 +9,7 @@ import pytest
 
 import lazygrad
 from lazygrad import Tensor, Variable, compile, config, nn
+from lazygrad.errors import DeviceError
 from lazygrad.runtime.sized import OFTEN, SMALLEST_BOUND, SizedPlan, bound_of, merged
 
 SIZES = (7, 8, 13, SMALLEST_BOUND - 1, SMALLEST_BOUND, SMALLEST_BOUND + 1, 200)
@@ -325,3 +326,28 @@ def test_what_keeps_a_size_is_told(capsys):
         for n in (4, 5):
             Tensor(np.ones((2, n), np.float32)).reshape(2 * n).exp().realize()
     assert "each size is compiled by itself: a reshape that merges" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sizes", [(4, 5, 6), (100, 130), (127, 128, 129)])
+def test_what_once_went_wrong(sizes):
+    whole = Tensor(np.arange(600, dtype=np.float32)).realize()
+    for n in sizes:
+        x = np.arange(n, dtype=np.float32)
+        assert Tensor(x).argsort(descending=True).tolist() == list(range(n))[::-1]
+        assert (whole[:n].sum() + whole[n:].sum()).item() == 179700
+        row = np.arange(n * (n + 1), dtype=np.float32).reshape(n, n + 1)
+        assert np.array_equal((Tensor(row) * 2).numpy(), row * 2)
+        into = Tensor.zeros(256).scatter_add(0, Tensor(np.full(n, 7, np.uint8)), Tensor(x + 1))
+        assert into.nonzero().tolist() == [[7]]
+        assert Tensor(x).gather(0, Tensor(np.array([3], np.int8))).tolist() == [3]
+        parts = Tensor.cat(*[Tensor([float(k)]) for k in range(9)], Tensor(x))
+        assert parts.tolist() == [*range(9), *x]
+
+
+def test_copies_to_another_device():
+    for n in (4, 5, 6):
+        try:
+            copy = Tensor(np.ones((n, 3), np.float32)).to("GPU")
+            assert copy.numpy().tolist() == [[1] * 3] * n
+        except DeviceError:
+            pytest.skip("no OpenCL device")
