@@ -241,6 +241,14 @@ def is_users(file: str) -> bool:
     return not _is_inside(file) and "-packages" not in file
 
 
+def stack_level() -> int:
+    """The `stacklevel` by which `warnings.warn` in the caller names the program's line."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and not is_users(frame.f_code.co_filename):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 @cache
 def _is_inside(file: str) -> bool:
     """Whether a file belongs to this package, or to Python itself."""

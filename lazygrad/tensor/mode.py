@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from ..origin import is_users
+from ..origin import stack_level
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -127,13 +126,5 @@ def tell_of_evaluation() -> None:
             f"{_evaluated[0]} behaves as in evaluation while an optimizer trains; write "
             "Tensor.train() before the training, or `with Tensor.train():` around each step, or "
             "model.train() of an nn.Module (or Tensor.training = False, if that is what is wanted)",
-            stacklevel=_to_program(),
+            stacklevel=stack_level(),
         )
-
-
-def _to_program() -> int:
-    """The stack level of the program's line, for a warning that the caller gives."""
-    frame, level = sys._getframe(2), 2
-    while frame.f_back is not None and not is_users(frame.f_code.co_filename):
-        frame, level = frame.f_back, level + 1
-    return level

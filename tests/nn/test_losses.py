@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor, nn
+from lazygrad.nn import functional as F
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((4, 3)).astype(np.float32)
@@ -58,3 +59,10 @@ def test_binary_losses() -> None:
 def test_an_unknown_reduction_is_refused() -> None:
     with pytest.raises(ValueError, match="mse_loss: reduction 'max' is none of"):
         nn.MSELoss("max")(Tensor(X), Tensor(X))
+
+
+@pytest.mark.parametrize("loss", [F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss])
+def test_a_target_that_is_broadcast_is_told_of(loss):
+    with pytest.warns(UserWarning, match=r"\(4, 1\) and target \(4,\) differ") as told:
+        loss(Tensor.ones(4, 1), Tensor.ones(4))
+    assert told[0].filename == __file__

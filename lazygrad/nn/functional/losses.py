@@ -7,8 +7,10 @@ in two flags, and are taken, too.
 from __future__ import annotations
 
 import math
+import warnings
 
 from ...errors import ShapeError
+from ...origin import stack_level
 from ...tensor import Tensor
 
 
@@ -27,14 +29,20 @@ def reduction_of(reduction: str, size_average: bool | str | None, reduce: bool |
 
 
 def _broadcast(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in one shape, as PyTorch's losses of distances take them."""
+    """Both in one shape, as PyTorch's losses of distances take them, warned of as there."""
     if input.shape == target.shape:
         return input, target
+    shapes = f"{name}: input {input.shape} and target {target.shape} differ"
     try:
-        both = input + target * 0
-        return input.expand(both.shape), target.expand(both.shape)
+        both = (input + target * 0).shape
     except ShapeError:
-        raise ShapeError(f"{name}: input {input.shape} and target {target.shape} differ") from None
+        raise ShapeError(shapes) from None
+    warnings.warn(
+        f"{shapes}, and are broadcast to {both}: each element is compared with several; "
+        "reshape or squeeze one of them if that is not wanted",
+        stacklevel=stack_level(),
+    )
+    return input.expand(both), target.expand(both)
 
 
 def _weighted_mean(name: str, loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:

@@ -54,10 +54,11 @@ class Optimizer:
                 f"{name}: params is a list of tensors, not a {type(params).__name__}; "
                 "write its .parameters()"
             )
-        if not isinstance(params, Iterable):
+        listed: object = params
+        if not isinstance(listed, Iterable):
+            remedy = "call it" if callable(listed) else "write nn.state.get_parameters(it)"
             raise TypeError(
-                f"{name}: params is a list of tensors, not a {type(params).__name__}; "
-                "write nn.state.get_parameters(it)"
+                f"{name}: params is a list of tensors, not a {type(listed).__name__}; {remedy}"
             )
         self.defaults = dict(defaults)
         self.param_groups: list[ParamGroup] = []
