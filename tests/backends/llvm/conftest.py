@@ -18,7 +18,7 @@ Arrays = dict[str, np.ndarray]
 Runner = Callable[..., Arrays]
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with config.override(LAZYGRAD_CACHE=tmp_path_factory.mktemp("cache")):
         yield
