@@ -134,11 +134,11 @@ class _Form:
 
 
 class _Compiled:
-    """A family, and its plans by their bounds."""
+    """A family, and its plans by device and bound."""
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self.plans: dict[int, Plan | None] = {}
+        self.plans: dict[tuple[Any, int], Plan | None] = {}
 
 
 class VaryingSizes:
@@ -165,6 +165,8 @@ class VaryingSizes:
 
         `key` is the graph's (structure.Structure), `nodes` in the order in which it has them.
         """
+        if not all(node.size for node in nodes):
+            return None  # empty tensors take no time, and copy nothing
         sample = Sample(key, nodes)
         found = self._forms.get((sample.form, settings))
         if found is None:
@@ -198,14 +200,15 @@ class VaryingSizes:
         donated: Mapping[int, int],
         compiled: Compile,
     ) -> Plan | None:
-        bound = bound_of(n)
-        known = each.plans.get(bound)
-        if bound not in each.plans or (known and config.ORIGINS > known.has_origins):
-            each.plans[bound] = _compile(each.family, bound, nodes, outputs, donated, compiled)
-        plan = each.plans[bound]
+        bound, family = bound_of(n), each.family
+        device = next((str(node.device) for node in nodes if node.device), Device.DEFAULT)
+        place = Device.get(device), bound
+        known = each.plans.get(place)
+        if place not in each.plans or (known and config.ORIGINS > known.has_origins):
+            each.plans[place] = _compile(family, bound, nodes, outputs, donated, compiled)
+        plan = each.plans[place]
         if plan is None:
             return None
-        family, device = each.family, str(nodes[each.family.leaves[0]].device)
 
         def resized(place: int) -> Resized | None:
             shape, dtype = nodes[place].shape, nodes[place].dtype

@@ -351,3 +351,9 @@ def test_copies_to_another_device():
             assert copy.numpy().tolist() == [[1] * 3] * n
         except DeviceError:
             pytest.skip("no OpenCL device")
+
+
+def test_empty_tensors_have_no_family():
+    for shape in ((0, 3), (2, 0), (5, 3), (0, 1), (1, 0)):
+        out = Tensor(np.ones(shape, np.float32)).tanh()
+        assert out.numpy().shape == shape
