@@ -196,10 +196,9 @@ def test_what_is_out_of_range_raises(index: Any) -> None:
         torch.tensor(X)[index]
 
 
-def test_a_single_bool_is_no_index() -> None:
-    for index in (True, np.True_, np.array(True), Tensor(True)):
-        with pytest.raises(IndexError, match="a single bool is no index"):
-            Tensor(X)[index]
+@pytest.mark.parametrize("index", [True, False])
+def test_a_single_bool_is_a_mask_of_no_axis(index: bool, agree: Any) -> None:
+    agree(lambda x: x[index], None, X)
 
 
 def test_a_scatter_into_one_element_reads_its_values_first(agree: Any) -> None:
