@@ -79,13 +79,8 @@ def _keys(compilations: Sequence[Compilation]) -> list[object]:
 def _compilation(event: Compilation, before: Sequence[Compilation]) -> Iterator[str]:
     for why in why_compiled(event, before):
         yield f"  {why}"
-    loop = turns(event.nodes)
-    if loop is not None:
-        count, origin = loop
-        yield (
-            f"  a loop of {count} turns is one graph, each turn reading the one before: {origin}; "
-            "with realize() in the loop a turn is compiled once"
-        )
+    if loop := turns(event.nodes):
+        yield f"  {loop}"
     for part in event.parts:
         if part.schedule is not None and part.schedule.kernels:
             yield from _part(part)

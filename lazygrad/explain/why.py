@@ -4,7 +4,8 @@ A message, and what it tells of:
 
     x is float32(33, 10), the nearest before float32(32, 10)    a shape that changes
     a constant is 0.2, the nearest before 0.1                   a number of Python's that changes
-    the graph has grown from 20 to 30 operations                a chain that grows
+    the graph has grown from 20 to 30 operations                a chain that grows, or a gradient
+                                                                that goes through it
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..decisions import Capture, Compilation
-from ..graph.ir import Buffer, Const, Node
+from ..graph.gradient import cotangents
+from ..graph.ir import Buffer, Const, Movement, Node
 from ..graph.structure import Key
 from ..origin import Origin, name_of, origins
 
@@ -37,7 +39,7 @@ def why_compiled(new: Compilation, before: Sequence[Compilation]) -> list[str]:
     entries, rest = _entries(new.key), new.key[1:]
     grown = next((c for c in reversed(before) if _has_grown(new, c)), None)
     if grown is not None:
-        return [_growth(new, grown)]
+        return [_growth(new, grown, before)]
     earlier = [key for key in new.earlier if key[1:] == rest]
     own = _nearest(entries, [each.key for each in before if each.key[1:] == rest])
     nearest = own or _nearest(entries, earlier)
@@ -155,18 +157,55 @@ def _has_grown(new: Compilation, old: Compilation) -> bool:
 
 def _carried(new: Compilation, old: Compilation) -> list[Node]:
     """What an earlier call has made and a later one computes again, the last of it."""
-    shared = {x for x in old.nodes if x.inputs}.intersection(new.nodes)
-    below = {x for node in shared for x in node.inputs}
-    leaves = {node for node in new.nodes if not node.inputs}
-    return [x for x in new.nodes if x in shared and x not in below and x not in leaves]
+    return _last(list(_computed(new) & _computed(old)))
 
 
-def _growth(new: Compilation, old: Compilation) -> str:
-    lines = _places(_carried(new, old))
+def _computed(graph: Compilation) -> set[Node]:
+    """What a graph computes from values in memory. Constants alone tell nothing: any call may have
+    made the same."""
+    leaves, found = _leaves(graph), set[Node]()
+    for node in graph.nodes:
+        if node not in leaves and any(x in leaves or x in found for x in node.inputs):
+            found.add(node)
+    return found
+
+
+def _leaves(graph: Compilation) -> set[Node]:
+    """The nodes whose values are in memory already."""
+    pairs = zip(graph.nodes, _entries(graph.key), strict=True)
+    return {node for node, entry in pairs if entry[0] is Buffer}
+
+
+def _last(nodes: Sequence[Node]) -> list[Node]:
+    """Those that none of the others reads."""
+    below = {x for node in nodes for x in node.inputs}
+    return [node for node in nodes if node not in below]
+
+
+def _growth(new: Compilation, old: Compilation, before: Sequence[Compilation]) -> str:
+    grown = f"the graph has grown from {len(old.nodes)} to {len(new.nodes)} operations: "
+    if passed := _passed(new, before):
+        return (
+            f"{grown}backward() goes on through what {_places(_last(passed))} made in the call "
+            "before; detach() ends it there"
+        )
     return (
-        f"the graph has grown from {len(old.nodes)} to {len(new.nodes)} operations: what {lines} "
-        "made in the call before is computed again; realize() there keeps its value"
+        f"{grown}what {_places(_carried(new, old))} made in the call before is computed again; "
+        "realize() there keeps its value"
     )
+
+
+def _passed(new: Compilation, before: Sequence[Compilation]) -> list[Node]:
+    """What earlier calls have computed and the backward pass of a later one goes through, after it
+    has gone through the same lines of the later call. Parameters, and what is computed from them
+    alone, are in both calls the same and pass once."""
+    earlier = {node for graph in before for node in _computed(graph)}
+    older = {node for graph in before for node in graph.nodes}
+    made = (cotangents[g]() for g in new.nodes if g in cotangents and g not in older)
+    passed = [x for x in made if x is not None and not isinstance(x, Movement) and origins(x)]
+    found = [(x, _turn(x, origins(x)[0])) for x in passed]
+    own = {turn for x, turn in found if x not in earlier}
+    return [x for x, turn in found if x in earlier and turn in own]
 
 
 def _places(nodes: Sequence[Node]) -> str:
@@ -175,9 +214,9 @@ def _places(nodes: Sequence[Node]) -> str:
     return " and ".join(list(known)[:2]) or "a line that is not known"
 
 
-def turns(nodes: Sequence[Node]) -> tuple[int, Origin] | None:
-    """How often a line of a loop stands in one graph, each time reading the time before; None where
-    none does so many times. `nodes` are in topological order."""
+def turns(nodes: Sequence[Node]) -> str | None:
+    """What is told of a line of a loop that stands in one graph often, each time reading the time
+    before; None where there is none. `nodes` are in topological order."""
     lines: Counter[Any] = Counter()
     for node in nodes:
         if node.inputs and (known := origins(node)):
@@ -188,7 +227,18 @@ def turns(nodes: Sequence[Node]) -> tuple[int, Origin] | None:
             depth, origin = _depth(nodes, line)
             if depth >= MANY_TURNS and origin is not None:
                 found.append((depth, origin))
-    return max(found, key=lambda each: each[0], default=None)
+    if not found:
+        return None
+    count, origin = max(found, key=lambda each: (not each[1].gradient, each[0]))
+    loop = f"a loop of {count} turns is one graph, "
+    if any(each.gradient for _, each in found):
+        return (
+            f"{loop}and backward() goes through all: {origin}; detach() in the loop ends it there"
+        )
+    return (
+        f"{loop}each turn reading the one before: {origin}; "
+        "with realize() in the loop a turn is compiled once"
+    )
 
 
 def _turn(node: Node, origin: Origin) -> Any:

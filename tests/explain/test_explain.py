@@ -164,6 +164,44 @@ def test_a_loop_that_is_one_graph_is_told_of() -> None:
     assert line.endswith("with realize() in the loop a turn is compiled once")
 
 
+@pytest.mark.parametrize("keep", [Tensor.detach, Tensor.realize, lambda state: state])
+def test_a_gradient_through_earlier_calls_is_told_of(keep: Callable[[Tensor], Tensor]) -> None:
+    """A state that is carried on: what ends its gradient is detach(). A detached one is computed
+    again, as its weights are; realize() keeps its value."""
+    w, state = floats(5, 5).requires_grad_(), floats(2, 5)
+
+    def step(x: Tensor) -> Tensor:
+        nonlocal state
+        state = (x + state @ w).tanh()
+        w.grad = None
+        state.sum().backward()
+        state = keep(state)
+        assert w.grad is not None
+        return w.grad
+
+    line = one(explain(step, floats(2, 5)), "the graph has grown from")
+    assert "state = (x + state @ w).tanh()" in line
+    is_ended = keep is Tensor.detach
+    assert is_ended == line.endswith("is computed again; realize() there keeps its value")
+    assert is_ended != ("backward() goes on" in line and line.endswith("detach() ends it there"))
+
+
+def test_a_gradient_through_a_loop_is_told_of() -> None:
+    w = floats(5, 5).requires_grad_()
+
+    def step(x: Tensor) -> Tensor:
+        h = x
+        for _ in range(12):
+            h = (h @ w).tanh()
+        (grad,) = h.sum().gradient(w)
+        return grad
+
+    line = one(explain(step, floats(2, 5)), "a loop of 12 turns is one graph")
+    assert "backward() goes through all: " in line
+    assert "h = (h @ w).tanh()" in line
+    assert line.endswith("detach() in the loop ends it there")
+
+
 # --------------------------------------------------------------------------- captured functions
 
 
