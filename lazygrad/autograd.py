@@ -40,6 +40,9 @@ def grad(
     An input that no output depends on raises RuntimeError, or gives None with `allow_unused`, zeros
     with `materialize_grads`. The results can be differentiated again with `create_graph`. The graph
     is kept in any case: `retain_graph` says nothing here.
+
+        x = Tensor([1.0, 2.0], requires_grad=True)
+        lazygrad.autograd.grad((x * x).sum(), x)[0].tolist() == [2.0, 4.0]
     """
     results, targets = _listed(outputs), _listed(inputs)
     seeds = _listed(grad_outputs) if grad_outputs is not None else [None] * len(results)
@@ -69,7 +72,11 @@ def backward(
     retain_graph: bool = False,
     create_graph: bool = False,
 ) -> None:
-    """`backward()` of each tensor, with its gradient from `grad_tensors`."""
+    """`backward()` of each tensor, with its gradient from `grad_tensors`.
+
+    x = Tensor([3.0], requires_grad=True)
+    lazygrad.autograd.backward([x * x, x * 2]);  x.grad.tolist() == [8.0]
+    """
     results = _listed(tensors)
     seeds = _listed(grad_tensors) if grad_tensors is not None else [None] * len(results)
     for at, (result, seed) in enumerate(zip(results, seeds, strict=True)):
@@ -106,8 +113,7 @@ class Function:
             def forward(ctx, x): return x * 2
             @staticmethod
             def backward(ctx, g): return g * 2
-
-        Double.apply(x)
+        Double.apply(Tensor([3.0])).tolist() == [6.0]
 
     `backward` gets the gradient of each output and gives one for each argument, None for those that
     are no tensors. A subclass with `setup_context(ctx, inputs, output)` has a `forward` without
@@ -167,7 +173,10 @@ class Function:
 
 
 class functional:
-    """`torch.autograd.functional`: derivatives of a function at given inputs."""
+    """`torch.autograd.functional`: derivatives of a function at given inputs.
+
+    functional.jacobian(lambda x: x * x, Tensor([3.0])).tolist() == [[6.0]]
+    """
 
     @staticmethod
     def jacobian(func: Callable[..., Any], inputs: Any, **options: Any) -> Any:

@@ -161,7 +161,11 @@ def to_dtype(spec: object) -> DType:
 
 def set_default_dtype(dtype: object) -> None:
     """Let Python's floats become this dtype of floats; it was float32. Raises DTypeError for any
-    other."""
+    other.
+
+    lazygrad.set_default_dtype(lazygrad.float64);  lazygrad.tensor(1.0).itemsize == 8
+    lazygrad.set_default_dtype(lazygrad.float32);  lazygrad.tensor(1.0).itemsize == 4
+    """
     global default_float
     chosen = to_dtype(dtype)
     if not chosen.is_float:
@@ -170,7 +174,10 @@ def set_default_dtype(dtype: object) -> None:
 
 
 def get_default_dtype() -> DType:
-    """What Python's floats become."""
+    """What Python's floats become.
+
+    lazygrad.get_default_dtype() == lazygrad.float32
+    """
     return default_float
 
 

@@ -42,7 +42,8 @@ def functional_call(
 
         layer = nn.Linear(2, 1)
         loss = lambda weights, x: functional_call(layer, weights, x).sum()
-        grad(loss)(dict(layer.named_parameters()), x)["weight"]
+        gradients = grad(loss)(dict(layer.named_parameters()), Tensor.ones(3, 2))
+        gradients["weight"].tolist() == [[3.0, 3.0]]
 
     Raises KeyError for a name that the module does not have, ShapeError for another shape.
     """

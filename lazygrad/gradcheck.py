@@ -42,6 +42,8 @@ def gradcheck(
 
     Raises GradcheckError, naming the input, the element and both numbers, or returns False where
     `raise_exception` is False. Raises ValueError where no input requires gradient.
+
+        gradcheck(lambda x: x * x, Tensor([3.0], requires_grad=True)) is True
     """
     found = _first_fault(function, _arguments(inputs), eps, atol, rtol)
     if found and raise_exception:
@@ -62,6 +64,8 @@ def gradgradcheck(
 
     Arguments and errors are as of `gradcheck`. The gradients are those of the outputs weighted by
     `grad_outputs`, one tensor an output; by default random numbers, the same in each call.
+
+        gradgradcheck(lambda x: x * x, Tensor([3.0], requires_grad=True)) is True
     """
     given = _as_float64(_arguments(inputs))
     targets = _checked(given)

@@ -27,6 +27,9 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     """Write tensors, NumPy arrays, numbers, texts and None, in nested lists, tuples and
     dictionaries, to a file. What is there stays whole until the new file is.
 
+        lazygrad.save({"step": 3}, "run.safetensors")
+        lazygrad.load("run.safetensors") == {"step": 3}
+
     Raises TypeError for anything else: of a module or an optimizer, save its `state_dict()`.
     """
     tensors: dict[str, Tensor] = {}
@@ -37,6 +40,9 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str], map_location: Any = None, weights_only: bool = True) -> Any:
     """What `save` wrote, with the tensors on the device `map_location`. Also reads files that
     `torch.save` wrote, and any other safetensors file, as a dictionary.
+
+        lazygrad.save([Tensor([1.0])], "run.safetensors")
+        lazygrad.load("run.safetensors")[0].tolist() == [1.0]
 
     No code in a file is run, whatever `weights_only` says. Raises FileNotFoundError; ValueError,
     naming the file, where it is damaged.

@@ -72,7 +72,7 @@ class Generator(Stream):
     """A stream of random numbers of its own, apart from `manual_seed`'s.
 
     g = lazygrad.Generator().manual_seed(0)
-    lazygrad.rand(2, generator=g)
+    lazygrad.rand(2, generator=g).shape == (2,)
     """
 
     def __init__(self, device: str | None = None) -> None:
@@ -232,7 +232,10 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors, all expanded to their common shape."""
+    """The tensors, all expanded to their common shape.
+
+    [x.shape for x in lazygrad.broadcast_tensors(Tensor([[1], [2]]), Tensor([3]))] == [(2, 1)] * 2
+    """
     shape = broadcast_shape("broadcast_tensors", *(x.shape for x in tensors))
     return tuple(x.expand(shape) for x in tensors)
 

@@ -87,7 +87,10 @@ def _solved(A: Tensor, B: Tensor) -> Tensor:
 def solve_triangular(
     A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Tensor:
-    """`solve`, of the upper or lower triangle of A; with `unitriangular` its diagonal is ones."""
+    """`solve`, of the upper or lower triangle of A; with `unitriangular` its diagonal is ones.
+
+    linalg.solve_triangular(Tensor([[2.0]]), Tensor([[4.0]]), upper=True).tolist() == [[2.0]]
+    """
     x = matrices("solve_triangular", A, square=True)
     if unitriangular:
         x = (x.triu(1) if upper else x.tril(-1)) + _eye(x)
@@ -216,7 +219,10 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 
 
 def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
-    """X with tensordot(A, X, X.ndim) = B; `dims` of A are moved to its end first."""
+    """X with tensordot(A, X, X.ndim) = B; `dims` of A are moved to its end first.
+
+    linalg.tensorsolve(Tensor([[2.0, 0.0], [0.0, 1.0]]), Tensor([4.0, 3.0])).tolist() == [2.0, 3.0]
+    """
     if dims is not None:
         A = A.movedim(tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))
     shape = A.shape[B.ndim :]

@@ -72,6 +72,8 @@ class Tensor(Protocols):
         "graph" is what was asked for; "gradients" the same where gradients are among it;
         "kernels" the fused kernels; the names of passes ("simplify", "fuse") what they make.
         Nothing is computed. Raises ValueError, with the stages that there are, for another name.
+
+            Tensor([-1.0]).relu().graph("fuse").save("graph.html").name == "graph.html"
         """
         from ..pictures import graph_of  # here: needed by few, and `import lazygrad` is to be quick
 
@@ -86,12 +88,22 @@ class Tensor(Protocols):
     @classmethod
     def train(cls, mode: bool = True) -> Mode:
         """Set `Tensor.training`; `with Tensor.train():` sets it inside the block, and
-        `@Tensor.train()` inside the function."""
+        `@Tensor.train()` inside the function.
+
+            with Tensor.train():
+                mode = Tensor.training
+            mode is True
+        """
         return Mode(mode)
 
     @classmethod
     def test(cls, mode: bool = True) -> Mode:
-        """`Tensor.train(False)`: evaluation, as a context or from now on."""
+        """`Tensor.train(False)`: evaluation, as a context or from now on.
+
+        with Tensor.test():
+            mode = Tensor.training
+        mode is False
+        """
         return Mode(not mode)
 
 

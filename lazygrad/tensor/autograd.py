@@ -37,19 +37,34 @@ class _GradientMode(ContextDecorator):
 
 
 class no_grad(_GradientMode):
-    """`with no_grad():` or `@no_grad()`: results require no gradient, and record none."""
+    """`with no_grad():` or `@no_grad()`: results require no gradient, and record none.
+
+    with Tensor.no_grad():
+        y = Tensor([1.0], requires_grad=True) * 2
+    y.requires_grad is False
+    """
 
     _enabled = False
 
 
 class enable_grad(_GradientMode):
-    """Records gradients again, inside a `no_grad` block."""
+    """Records gradients again, inside a `no_grad` block.
+
+    with Tensor.no_grad(), Tensor.enable_grad():
+        y = Tensor([1.0], requires_grad=True) * 2
+    y.requires_grad is True
+    """
 
     _enabled = True
 
 
 class set_grad_enabled(_GradientMode):
-    """Whether gradients are recorded, from now on; as a context, until the end of the block."""
+    """Whether gradients are recorded, from now on; as a context, until the end of the block.
+
+    with lazygrad.set_grad_enabled(False):
+        y = Tensor([1.0], requires_grad=True) * 2
+    y.requires_grad is False
+    """
 
     def __init__(self, mode: bool) -> None:
         super().__init__()
@@ -64,7 +79,10 @@ class set_grad_enabled(_GradientMode):
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations record gradients: False inside `no_grad`."""
+    """Whether operations record gradients: False inside `no_grad`.
+
+    lazygrad.is_grad_enabled() is True
+    """
     return grad_enabled.get()
 
 
@@ -168,13 +186,18 @@ class Autograd(Creation):
             raise RuntimeError("register_hook: this tensor requires no gradient")
         place = id(self)
         if place not in _hooks:
-            _hooks[place] = ref(self, lambda _: _hooks.pop(place, None)), []
+            forget = _hooks.pop  # when Python ends, `_hooks` may be gone before this tensor
+            _hooks[place] = ref(self, lambda _: forget(place, None)), []
         hooks = _hooks[place][1]
         hooks.append(hook)
         return RemovableHook(hooks, hook)
 
     def retain_grad(self) -> None:
-        """Let backward passes fill `.grad` of this result of an operation, as of a variable."""
+        """Let backward passes fill `.grad` of this result of an operation, as of a variable.
+
+        y = Tensor([1.0], requires_grad=True) * 2;  y.retain_grad()
+        (y * 3).sum().backward();  y.grad.tolist() == [3.0]
+        """
         if self.is_leaf:
             if not self._requires_grad:
                 raise RuntimeError("retain_grad: this tensor requires no gradient")

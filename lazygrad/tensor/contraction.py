@@ -256,6 +256,8 @@ class Contraction(Random):
         to; a float one is added; a query that may attend to nothing gets zeros. `is_causal` lets
         position i attend to 0 to i only. The scale is 1 / sqrt(E) unless given. With `enable_gqa`
         the heads (axis -3) of key and value serve as many of the query's each as they divide.
+
+            x = Tensor.ones(1, 2, 4);  x.scaled_dot_product_attention(x, x).shape == (1, 2, 4)
         """
         if attn_mask is not None and is_causal:
             raise ValueError("scaled_dot_product_attention: give attn_mask or is_causal, not both")

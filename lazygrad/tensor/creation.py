@@ -162,8 +162,8 @@ class Creation(TensorCore):
     def from_blob(
         cls, ptr: int, shape: int | Sequence[int], dtype: Any = None, device: str | None = None
     ) -> Self:
-        """The values at an address in this process's memory, of a shape and dtype, read now. Who
-        calls says that they are there."""
+        """A copy of the values at an address in this process's memory, of a shape and dtype. The
+        address is not checked: one that holds no such values ends the process."""
         sizes, kind = shape_of("from_blob", shape), to_dtype(dtype or float)
         count = math.prod(sizes) * kind.itemsize
         values = np.frombuffer(string_at(ptr, count), kind.numpy).reshape(sizes)

@@ -51,7 +51,9 @@ atleast_3d: Tensor([[1.0, 2.0]]).atleast_3d().shape == (1, 2, 1)
 avg_pool1d: Tensor([[[1.0, 3.0, 5.0, 7.0]]]).avg_pool1d(2).tolist() == [[[2.0, 6.0]]]
 avg_pool2d: Tensor([[[[1.0, 2.0], [3.0, 6.0]]]]).avg_pool2d(2).tolist() == [[[[3.0]]]]
 avg_pool3d: Tensor.ones(1, 1, 2, 2, 2).avg_pool3d(2).tolist() == [[[[[1.0]]]]]
+backward: x = Tensor([3.0], requires_grad=True); (x * x).sum().backward(); x.grad.item() == 6.0
 baddbmm: Tensor.ones(3, 1, 1).baddbmm(Tensor.ones(3, 1, 2), Tensor.ones(3, 2, 1)).shape == (3, 1, 1)
+batchnorm: Tensor([[3.0]]).batchnorm(None, None, Tensor([1.0]), Tensor([0.5])).tolist() == [[1.0]]
 bernoulli: Tensor([0.0, 1.0]).bernoulli().tolist() == [0.0, 1.0]
 bernoulli_: Tensor.zeros(2).bernoulli_(1.0).tolist() == [1.0, 1.0]
 bfloat16: str(Tensor([1.0]).bfloat16().dtype) == "bfloat16"
@@ -86,6 +88,8 @@ conv1d: Tensor([[[1.0, 2.0, 3.0]]]).conv1d(Tensor([[[1.0, 1.0]]])).tolist() == [
 conv2d: Tensor.ones(1, 1, 3, 3).conv2d(Tensor.ones(8, 1, 2, 2)).shape == (1, 8, 2, 2)
 conv3d: Tensor.ones(1, 1, 2, 2, 2).conv3d(Tensor.ones(1, 1, 2, 2, 2)).tolist() == [[[[[8.0]]]]]
 conv_transpose1d: Tensor.ones(1, 1, 2).conv_transpose1d(Tensor.ones(1, 8, 2)).shape == (1, 8, 3)
+conv_transpose2d: x = Tensor.ones(1, 1, 2, 2); x.conv_transpose2d(x).shape == (1, 1, 3, 3)
+conv_transpose3d: x = Tensor.ones(1, 1, 2, 2, 2); x.conv_transpose3d(x).shape == (1, 1, 3, 3, 3)
 copy_: Tensor([1.0, 2.0]).copy_(3.0).tolist() == [3.0, 3.0]
 copysign: Tensor([1.0, 2.0]).copysign(-3.0).tolist() == [-1.0, -2.0]
 corrcoef: Tensor([[1.0, 2.0], [2.0, 4.0]]).corrcoef().round().tolist() == [[1.0, 1.0], [1.0, 1.0]]
@@ -152,7 +156,10 @@ fmax: Tensor([1.0]).fmax(float("nan")).tolist() == [1.0]
 fmin: Tensor([1.0]).fmin(float("nan")).tolist() == [1.0]
 fmod: Tensor([7, -7]).fmod(3).tolist() == [1, -1]
 frac: Tensor([1.5, -1.5]).frac().tolist() == [0.5, -0.5]
+from_blob: a = numpy.array([1, 2]); Tensor.from_blob(a.ctypes.data, 2, "int64").tolist() == [1, 2]
+from_dlpack: Tensor.from_dlpack(numpy.array([1, 2])).tolist() == [1, 2]
 from_numpy: Tensor.from_numpy(numpy.arange(3)).tolist() == [0, 1, 2]
+from_url: Tensor.from_url("data:,AB").tolist() == [65, 66]
 full: Tensor.full((2,), 7).tolist() == [7, 7]
 full_like: Tensor([1, 2]).full_like(7).tolist() == [7, 7]
 gather: Tensor([[1, 2], [3, 4]]).gather(1, Tensor([[1], [0]])).tolist() == [[2], [3]]
@@ -283,6 +290,7 @@ new_tensor: str(Tensor([1.0]).new_tensor([1, 2]).dtype) == "float32"
 new_zeros: Tensor([2]).new_zeros(3).tolist() == [0, 0, 0]
 newton_schulz: Tensor([[5.0]]).newton_schulz(20, (1.5, -0.5)).round().tolist() == [[1.0]]
 nll_loss: Tensor([[-1.0, -2.0]]).nll_loss(Tensor([1])).item() == 2.0
+node: Tensor([1.0, 2.0]).node.shape == (2,)
 nonzero: Tensor([0, 3, 0, 5]).nonzero().tolist() == [[1], [3]]
 norm: Tensor([3.0, 4.0]).norm().item() == 5.0
 normal: Tensor.normal(2, 3, mean=5.0).shape == (2, 3)
@@ -416,20 +424,20 @@ zero_: Tensor([1, 2]).zero_().tolist() == [0, 0]
 zeros: Tensor.zeros(2, 3).shape == (2, 3)
 zeros_like: Tensor([5, 6]).zeros_like().tolist() == [0, 0]
 """
-"""A line is the name of a method, and a condition that holds."""
+"""A line is the name of a method, and a program in which each comparison holds."""
 
 
 def examples() -> dict[str, str]:
-    """The condition of each method, by name."""
+    """The example of each method, by name."""
     return dict(line.split(": ", 1) for line in EXAMPLES.splitlines())
 
 
 def add_examples(cls: type) -> None:
     """Let the docstring of each method end with its example."""
-    for name, condition in examples().items():
+    for name, example in examples().items():
         method: Any = getattr(cls, name)
         told = getattr(method, "__func__", method)
         text = told.__doc__
-        if text is not None and condition not in text:
+        if text is not None and example not in text:
             text = cleandoc(text) if "\n" in text else text
-            told.__doc__ = f"{text}\n\n{condition}"
+            told.__doc__ = f"{text}\n\n{example}"

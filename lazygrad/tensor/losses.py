@@ -109,7 +109,10 @@ class Losses(Resampling):
         reduction: str = "mean",
         pos_weight: TensorCore | None = None,
     ) -> Self:
-        """`binary_crossentropy` of sigmoid(x), from x itself."""
+        """`binary_crossentropy` of sigmoid(x), from x itself.
+
+        Tensor([200.0]).binary_cross_entropy_with_logits(Tensor([1.0])).item() == 0.0
+        """
         name = "binary_crossentropy_logits"
         t = self._target(name, target)
         made = -(1 - t) * (-self).logsigmoid()
@@ -186,7 +189,10 @@ class Losses(Resampling):
         reduction: str = "mean",
     ) -> Self:
         """`cross_entropy` with class indices (N, ...) for targets, of scores (N, ..., C): the
-        classes are the last axis, as in tinygrad."""
+        classes are the last axis, as in tinygrad.
+
+        Tensor([[100.0, 0.0]]).sparse_categorical_crossentropy(Tensor([0])).item() == 0.0
+        """
         scores = self.movedim(-1, 1) if self.ndim > 2 else self
         return scores.cross_entropy(target, None, ignore_index, reduction, label_smoothing)
 

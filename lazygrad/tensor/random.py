@@ -102,7 +102,11 @@ class Random(Sets):
 
     @classmethod
     def manual_seed(cls, seed: int = 0) -> None:
-        """Start the random numbers anew from a seed (its low 64 bits count)."""
+        """Start the random numbers anew from a seed (its low 64 bits count).
+
+        Tensor.manual_seed(3);  x = Tensor.rand(2).tolist()
+        Tensor.manual_seed(3);  Tensor.rand(2).tolist() == x
+        """
         _default.begin(seed)
 
     @classmethod
@@ -115,6 +119,9 @@ class Random(Sets):
     @classmethod
     def set_rng_state(cls, state: Any, device: str | None = None) -> None:
         """Go on with the random numbers from where `get_rng_state` was called.
+
+            state = Tensor.get_rng_state();  x = Tensor.rand(2).tolist()
+            Tensor.set_rng_state(state);  Tensor.rand(2).tolist() == x
 
         Raises ShapeError or DTypeError for what is no such state.
         """

@@ -61,6 +61,7 @@ class custom_vjp:
         @custom_vjp
         def clipped(x): return x
         clipped.defvjp(lambda x: (x, None), lambda kept, g: (g.clamp(-1, 1),))
+        grad(lambda x: clipped(x).sum() * 5)(Tensor([2.0])).tolist() == [1.0]
 
     `forward(*args)` gives (results, what to keep); `backward(kept, g)` gives a tuple with the
     cotangent of each argument, None for none, from the results'. Both are ordinary tensor code, so

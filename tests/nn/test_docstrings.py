@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,6 +16,7 @@ from lazygrad.graph.ir import Node
 from lazygrad.runtime.buffer import DeviceBuffer
 from lazygrad.runtime.device import Device
 from lazygrad.utils import data
+from tests.docstrings import examples, run
 
 MODULES = [nn, nn.functional, nn.init, nn.optim, nn.lr_scheduler, nn.utils, nn.utils.rnn, data]
 OURS = ("lazygrad.nn", "lazygrad.utils")
@@ -36,24 +36,8 @@ def _public(module: Any) -> dict[str, Any]:
 PUBLIC = {name: value for module in MODULES for name, value in _public(module).items()}
 
 
-def _equations(text: str) -> list[str]:
-    """The lines of a docstring that are comparisons in Python."""
-    found = []
-    for line in text.splitlines():
-        if " == " in line:
-            try:
-                tree = ast.parse(line.strip(), mode="eval")
-            except SyntaxError:
-                continue
-            if isinstance(tree.body, ast.Compare):
-                found.append(line.strip())
-    return found
-
-
 EQUATIONS = {
-    (name, line)
-    for name, value in PUBLIC.items()
-    for line in _equations(inspect.getdoc(value) or "")
+    (name, line) for name, value in PUBLIC.items() for line in examples(inspect.getdoc(value) or "")
 }
 
 
@@ -78,7 +62,7 @@ def test_equations_hold(name: str, line: str) -> None:
     names: dict[str, Any] = {"Tensor": Tensor, "lazygrad": lazygrad, "nn": nn}
     for module in (nn, nn.functional, nn.init, nn.utils, nn.utils.rnn, data):
         names |= {key: value for key, value in vars(module).items() if not key.startswith("_")}
-    assert eval(line, names), f"{name}: {line}"
+    run(line, names)
 
 
 def test_there_are_equations() -> None:

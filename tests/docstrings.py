@@ -1,0 +1,47 @@
+"""The examples in docstrings: programs in which every comparison has to hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+from textwrap import dedent
+from typing import Any
+
+
+def _is_comparison(statement: ast.stmt) -> bool:
+    """Whether a statement says that two values are equal, or are one object."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Compare)
+        and all(isinstance(op, (ast.Eq, ast.Is)) for op in statement.value.ops)
+    )
+
+
+def _has_comparison(code: str) -> bool:
+    try:
+        return any(map(_is_comparison, ast.parse(code).body))
+    except SyntaxError:
+        return False
+
+
+def examples(text: str) -> list[str]:
+    """The programs in a docstring: a paragraph that is Python with a comparison, or else the lines
+    of a paragraph that are."""
+    found = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        block = dedent(paragraph)
+        if _has_comparison(block):
+            found.append(block.strip())
+        else:
+            found += [line.strip() for line in block.splitlines() if _has_comparison(line.strip())]
+    return found
+
+
+def run(example: str, names: dict[str, Any]) -> None:
+    """Run an example. Raises AssertionError where a comparison does not hold."""
+    for statement in ast.parse(example).body:
+        code = ast.unparse(statement)
+        if _is_comparison(statement):
+            assert eval(code, names), code
+        else:
+            exec(code, names)
