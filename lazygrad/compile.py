@@ -38,8 +38,6 @@ from types import ModuleType
 from typing import Any, NoReturn
 from weakref import ref
 
-import numpy as np
-
 from . import config
 from .backends.base import Device as BackendDevice
 from .backends.base import Launch
@@ -67,7 +65,7 @@ from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
 from .runtime.report import report_passes
-from .runtime.sized import SizedPlan, VaryingSizes
+from .runtime.sized import VaryingSizes
 from .runtime.tune import fastest, remembered
 from .schedule.ir import Kernel, MemoryPlan, Schedule
 from .schedule.join import Piece, pieces
@@ -135,8 +133,7 @@ def plan_for(
     )  # fmt: skip
     rest = (*donations.items(), Device.DEFAULT, *settings, *watched)
     plan = _plans.get((key, *rest))
-    is_often = isinstance(plan, SizedPlan) and plan.is_often
-    if is_often:  # it has served
+    if is_outgrown := plan is not None and plan.is_outgrown:
         del _plans[key, *rest]
         plan = None
     arguments: list[Const] = []
@@ -151,7 +148,7 @@ def plan_for(
         plan = None
     if plan is None or config.ORIGINS > plan.has_origins:
         plan = None
-        if config.SIZES and config.OPT and not (watched or arguments or is_often):
+        if config.SIZES and config.OPT and not (watched or arguments or is_outgrown):
             plan = _for_sizes(key, rest, walked, outputs, leaves, donations)
         if plan is None:
             plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
@@ -175,10 +172,14 @@ def _for_sizes(
 
     def compiled(
         at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
-    ) -> Plan:
+    ) -> Plan | None:
         kinds = [(slot.shape, slot.dtype) for slot in slots]  # in the order of the plan's leaves
         name = structure(at_bound)[0], *kinds, bound, tuple(kept.items()), settings
-        return _loaded_or_compiled(name, at_bound, slots, kept, ())
+        try:
+            return _loaded_or_compiled(name, at_bound, slots, kept, ())
+        except CompilerError as error:  # the graph's own plan is another way
+            Stages().go_on_after("sizes", error)
+            return None
 
     return _sizes(key, settings, list(walked.number), outputs, donations, compiled)
 
@@ -191,8 +192,7 @@ def _only_device(leaves: Sequence[Node]) -> str | None:
 
 def _argument(constant: Const, device: str) -> Buffer:
     """A leaf with the value of a constant."""
-    value = np.array(constant.value, constant.dtype.numpy)
-    return Buffer(DeviceBuffer.from_numpy(value, device), ())
+    return Buffer(DeviceBuffer.of_number(constant.value, constant.dtype, device), ())
 
 
 def _loaded_or_compiled(

@@ -30,8 +30,15 @@ class Variable:
             raise ValueError(f"Variable {name}: no bounds: {min} to {max}")
         self.name, self.min, self.max = name, int(min), int(max)
 
-    vmin = property(lambda self: self.min)
-    vmax = property(lambda self: self.max)
+    @property
+    def vmin(self) -> int:
+        """The least value."""
+        return self.min
+
+    @property
+    def vmax(self) -> int:
+        """The largest value."""
+        return self.max
 
     def bind(self, value: int) -> BoundVariable:
         """The variable with a value: an integer, wherever a size or an index may stand.

@@ -100,6 +100,12 @@ def resize_axis(x: Node, axis: int, size: int) -> Node:
     return pad_axis(x, axis, 0, size - x.shape[axis])
 
 
+def walk(shape: Shape, axis: int) -> Node:
+    """The index of each element of a shape along an axis, int64."""
+    one = [n if i == axis else 1 for i, n in enumerate(shape)]
+    return expand(reshape(Iota(shape[axis]), one), shape)
+
+
 def joined(parts: Sequence[Node], axis: int) -> Node:
     """The parts side by side along an axis. A few are selected by position, where they are read;
     more are put into memory, each where it belongs."""

@@ -10,7 +10,6 @@ from ..errors import JitError, OutOfMemoryError
 from ..graph.ir import Buffer, Shape
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.execute import Plan
-from ..runtime.sized import SizedPlan
 from ..tensor import Tensor
 from ..tensor.core import TensorCore, view_of
 from ..tensor.realize import written
@@ -137,7 +136,7 @@ class Replay:
 
         Raises Mismatch, before anything is done, where the function must be captured anew.
         """
-        if isinstance(self.plan, SizedPlan) and self.plan.is_often:
+        if self.plan.is_outgrown:
             raise Mismatch
         changes = self.guard.verify(self.known)
         if changes:

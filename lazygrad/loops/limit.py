@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from ..expr import Array, Expr, Load, Ramp, Var, parts
+from ..expr import Array, Expr, Ramp, Var
 from ..index import add, bounds, floordiv, less, linear, minimum, mod, mul, sub
-from .ir import Accumulate, Body, For, Function, If, Limit, Store, expressions, statements
-from .ir.rebuild import map_bodies, substitute_body, variables
+from .ir import Accumulate, Body, For, Function, If, Limit, Store, statements
+from .ir.rebuild import map_bodies, reads, substitute_body, variables
 
 
 def limit(function: Function, cores: int) -> Function:
@@ -40,10 +40,10 @@ def _is_known(limit: Limit, function: Function) -> bool:
 
 def _loads(body: Body) -> Counter[Array]:
     """How many loads a body has of each array."""
-    found: Counter[Array] = Counter()
-    for stmt in statements(body):
-        found.update(e.array for e in parts(*expressions(stmt)) if isinstance(e, Load))
-    return found
+    return Counter(load.array for stmt in statements(body) for load in reads(stmt))
+
+
+Scope = frozenset[Var]  # of the loops around a statement
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,7 @@ class _Reach:
         return less(add(self.index, self.start), self.limit.end)
 
 
-Scope = frozenset[Var]
-
-
-def reach_of(stmt: Store | Accumulate) -> int:
+def _width(stmt: Store | Accumulate) -> int:
     """How many neighbouring elements a statement writes at most."""
     index = stmt.index
     return 1 + (index.lanes - 1) * abs(index.stride) if isinstance(index, Ramp) else index.lanes
@@ -132,7 +129,7 @@ class _Limited:
         constant, terms = linear(index)
         if constant < 0 or any(n < 0 for _, n in terms):
             return None
-        width = 1 if stmt.guard is not None else max(reach_of(stmt), stmt.value.lanes)
+        width = 1 if stmt.guard is not None else max(_width(stmt), stmt.value.lanes)
         for limit in self.limits:
             if limit.array is not stmt.array or limit in done:
                 continue
@@ -143,7 +140,7 @@ class _Limited:
             own = [(term, n) for term, n in terms if n >= step and n % span]
             if any(n % step or n > span for _, n in own):
                 continue
-            known = [(mul(term, n // step)) for term, n in own if variables(term) <= scope]
+            known = [mul(term, n // step) for term, n in own if variables(term) <= scope]
             total, start = add(*known), constant % span // step
             if not any(var in variables(term) for term in known):
                 continue

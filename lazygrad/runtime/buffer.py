@@ -51,6 +51,11 @@ class DeviceBuffer:
         memory = Device.get(device).upload(array)
         return cls(array.size, to_dtype(array.dtype), device, memory, is_shared=True)
 
+    @classmethod
+    def of_number(cls, value: bool | int | float, dtype: DType, device: str) -> DeviceBuffer:
+        """One element."""
+        return cls.from_numpy(np.array(value, dtype.numpy), device)
+
     def numpy(self) -> Array:
         """The elements in one dimension: on the CPU a view that keeps the memory alive, else a
         copy, for which the device's work is waited for; then an index that was out of range there

@@ -184,6 +184,11 @@ class Plan:
         ]
 
     @property
+    def is_outgrown(self) -> bool:
+        """Whether the graph is worth a better plan by now."""
+        return False
+
+    @property
     def checks(self) -> tuple[Check, ...]:
         """What it checks of indices."""
         return () if self.flags is None else self.flags.checks

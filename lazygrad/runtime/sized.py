@@ -1,19 +1,19 @@
-"""Plans that serve every size of an axis up to a bound (graph/sizes.py)."""
+"""Plans that serve every size of an axis up to a bound (graph/sizes.py, graph/at_bound.py)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
+from typing import Any, cast
 
 from .. import config
-from ..dtypes import DType
+from ..dtypes import DType, int64
 from ..errors import ShapeError
+from ..graph.at_bound import AtBound
 from ..graph.ir import Buffer, Const, Node, Shape, Source
-from ..graph.sizes import AtBound, Family, FixedError, Line, Sample, at
+from ..graph.sizes import Family, FixedError, Sample, at, varies
 from ..graph.structure import Key
 from .buffer import DeviceBuffer
 from .device import Device
@@ -27,8 +27,9 @@ STEP = 2  # from one bound to the next
 MAX_BYTES = 64 << 20  # of what a graph reads and writes at its bound: larger ones have own plans
 OFTEN = 64  # runs, from which on a size has a plan of its own
 
-Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Hashable], Plan]
-"""Outputs over slots, the slots, what is donated, and a name for it on disk -> a plan."""
+Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Hashable], Plan | None]
+"""Outputs over slots, the slots, what is donated, and a name for it on disk -> a plan, if it can be
+made."""
 
 
 class Resized:
@@ -107,7 +108,7 @@ class SizedPlan(Plan):
         self.runs = 0
 
     @property
-    def is_often(self) -> bool:
+    def is_outgrown(self) -> bool:
         """Whether this size is worth a plan of its own."""
         return self.runs >= OFTEN
 
@@ -173,22 +174,15 @@ class VaryingSizes:
             while len(self._forms) >= MAX_FORMS:
                 self._forms.pop(next(iter(self._forms)))
             found = self._forms[sample.form, settings] = _Form()
-        for each in found.families:
+        families = found.families
+        if all(each.family.size_of(sample) is None for each in families):
+            families = found.families = [*families, *_families(found.samples, sample)]
+            found.samples = [*found.samples[-(MAX_SAMPLES - 1) :], sample]
+        for each in families:
             n = each.family.size_of(sample)
-            if n is not None:
-                return self._plan(each, n, nodes, outputs, donated, compiled)
-        for other in found.samples:
-            try:
-                family = _Compiled(Family(other, sample))
-            except FixedError:
-                continue
-            n = family.family.size_of(sample)
-            assert n is not None
-            plan = self._plan(family, n, nodes, outputs, donated, compiled)
-            if plan is not None:
-                found.families.append(family)
+            plan = n and self._plan(each, n, nodes, outputs, donated, compiled)
+            if plan:
                 return plan
-        found.samples = [*found.samples[-(MAX_SAMPLES - 1) :], sample]
         return None
 
     def _plan(
@@ -216,17 +210,18 @@ class VaryingSizes:
             return None if larger == shape else Resized(shape, larger, dtype, device)
 
         numbers = {node: number for number, node in enumerate(nodes)}
-        values = [_argument(nodes[place]) for place in family.arguments]
-        extra = [
-            DeviceBuffer.from_numpy(value, device) for value in (*values, np.array(n, np.int64))
-        ]
+        constants = [cast("Const", nodes[place]) for place in family.arguments]
+        extra = [DeviceBuffer.of_number(x.value, x.dtype, device) for x in constants]
+        extra.append(DeviceBuffer.of_number(n, int64, device))
         leaves = [resized(place) for place in family.leaves]
         return SizedPlan(plan, leaves, [resized(numbers[x]) for x in outputs], extra)
 
 
-def _argument(node: Node) -> np.ndarray[Any, Any]:
-    assert isinstance(node, Const)
-    return np.array(node.value, node.dtype.numpy)
+def _families(samples: Sequence[Sample], sample: Sample) -> Iterator[_Compiled]:
+    """The families of a graph and one of some others."""
+    for other in samples:
+        with suppress(FixedError):
+            yield _Compiled(Family(other, sample))
 
 
 def bound_of(n: int) -> int:
@@ -259,8 +254,8 @@ def _compile(
     kept = {
         n: leaf
         for n, leaf in donated.items()
-        if not _has_line(family.shapes[family.leaves[leaf]])
-        and not _has_line(family.shapes[places[outputs[n]]])
+        if not varies(family.shapes[family.leaves[leaf]])
+        and not varies(family.shapes[places[outputs[n]]])
     }
     return compiled(made.outputs, made.slots, kept, bound)
 
@@ -268,13 +263,9 @@ def _compile(
 def _check_worth(family: Family, bound: int, nodes: Sequence[Node], ends: Collection[int]) -> None:
     """Raise FixedError where inputs and outputs take more memory at the bound than pays, or cannot
     be copied there in one piece."""
-    shapes = [(nodes[p], at(family.shapes[p], bound)) for p in ends if _has_line(family.shapes[p])]
+    shapes = [(nodes[p], at(family.shapes[p], bound)) for p in ends if varies(family.shapes[p])]
     nbytes = sum(math.prod(shape) * node.dtype.itemsize for node, shape in shapes)
     if nbytes > MAX_BYTES:
         raise FixedError(f"{nbytes} bytes for a size of {bound}")
     if any(len(merged(node.shape, shape)) > 3 for node, shape in shapes):
         raise FixedError("more than two axes of one tensor vary")
-
-
-def _has_line(shape: Sequence[Any]) -> bool:
-    return any(isinstance(n, Line) for n in shape)

@@ -11,7 +11,7 @@ import numpy as np
 from ..dtypes import bool_, int64
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph import build
-from ..graph.ir import Const, Gather, Iota, Node, Scatter, Shape, Sort, identity
+from ..graph.ir import Const, Gather, Node, Scatter, Sort, identity
 from .arguments import normalized_axis
 from .core import Operand, TensorCore
 from .indexing import Indexing
@@ -22,14 +22,6 @@ from .results import Found
 
 _REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod", "amax": "max",
                "amin": "min", "mean": "sum"}  # fmt: skip
-
-
-def _walk(shape: Shape, axis: int) -> Node:
-    """Each element's own position along `axis`."""
-    n, rank = shape[axis], len(shape)
-    return broadcast_node(
-        "gather", build.reshape(Iota(n), tuple(n if i == axis else 1 for i in range(rank))), shape
-    )
 
 
 class Gathering(Indexing):
@@ -51,7 +43,7 @@ class Gathering(Indexing):
                 raise ShapeError(f"{name}: index {index.shape} exceeds {self.shape} on axis {i}")
         n = self.shape[axis]
         node = checked(name, index._node, 0, n, f"axis {axis} of size {n} ({self.shape})")
-        return tuple(node if i == axis else _walk(index.shape, i) for i in range(index.ndim))
+        return tuple(node if i == axis else build.walk(index.shape, i) for i in range(index.ndim))
 
     def _embedding(self, index: Operand) -> Self:
         """Rows by their numbers, which do not count from the end."""
@@ -384,7 +376,7 @@ class Gathering(Indexing):
         if not self.shape:
             return Found(self.clone(), self._from_node(Const(0, int64)))
         best = x._scan(f"cum{op}", op, place)
-        own = self._from_node(_walk(self.shape, place))
+        own = self._from_node(build.walk(self.shape, place))
         index = (x.eq(best) | x.isnan()).where(own, 0)._scan(f"cum{op}", "max", place)
         declared[index._node] = 0, max(self.shape[place] - 1, 0)
         return Found(self.gather(place, index), index)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from lazygrad.graph.at_bound import AtBound, check_reshape
 from lazygrad.graph.build import expand, reshape
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Reshape, Slice
-from lazygrad.graph.sizes import AtBound, Family, FixedError, Line, Sample, check_reshape
+from lazygrad.graph.sizes import Family, FixedError, Line, Sample
 from lazygrad.graph.structure import Structure
 from lazygrad.rewrite import Rules, rewrite
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import lazygrad
-from lazygrad import Tensor, Variable, compile, config, nn
-from lazygrad.errors import DeviceError
+from lazygrad import Tensor, Variable, compile, config, nn, stages
+from lazygrad.errors import CompilerError, CompilerWarning, DeviceError
+from lazygrad.graph.ir import Within, topological
 from lazygrad.runtime.sized import OFTEN, SMALLEST_BOUND, SizedPlan, bound_of, merged
 
 SIZES = (7, 8, 13, SMALLEST_BOUND - 1, SMALLEST_BOUND, SMALLEST_BOUND + 1, 200)
@@ -238,12 +239,38 @@ def test_an_index_out_of_range_raises_whatever_the_size():
 
 
 def test_undefined_elements_never_reach_a_result():
-    """What lies beyond the size is nan here, in a tensor that was a larger one's memory."""
+    """What lies beyond the size is nan here: memory of the bound's size held a tensor of nan."""
     for n in (40, 41, 42):
-        Tensor(np.full(4 * SMALLEST_BOUND, np.nan, np.float32)).exp().numpy()
+        nans = [Tensor(np.full(SMALLEST_BOUND, np.nan, np.float32)).exp() for _ in range(8)]
+        Tensor.realize(*nans)
+        del nans
         x = Tensor(np.ones(n, np.float32)).exp()
         out = flat(x.sum(), x.max(), (x * 2).mean(), x.softmax(0).sum(), x @ x)
         assert np.isfinite(out.numpy()).all()
+
+
+def test_a_fault_at_the_bound_leads_to_a_plan_for_the_size(monkeypatch):
+    whole = compile.compile_graph
+
+    def faulty(outputs, *rest):
+        if any(isinstance(node, Within) for node in topological(outputs)):
+            raise CompilerError("a fault")
+        return whole(outputs, *rest)
+
+    monkeypatch.setattr(compile, "compile_graph", faulty)
+    monkeypatch.setattr(compile.saved, "load", lambda key: None)
+    monkeypatch.setattr(stages, "strict", False)
+    monkeypatch.setattr(stages, "_told", set())
+    ones = [np.ones((n, 11), np.float32) for n in (4, 5, 6)]
+    Tensor(ones[0]).cosh().realize()
+    with pytest.warns(CompilerWarning, match="a fault"):
+        Tensor(ones[1]).cosh().realize()
+    for x in ones:
+        np.testing.assert_allclose(Tensor(x).cosh().numpy(), np.cosh(x), rtol=1e-6)
+    monkeypatch.setattr(stages, "strict", True)
+    Tensor(ones[0]).sinh().realize()
+    with pytest.raises(CompilerError, match="a fault"):
+        Tensor(ones[1]).sinh().realize()
 
 
 def test_a_recurrent_state_and_a_cache_that_grows():

@@ -11,8 +11,6 @@ from dataclasses import replace
 from ...dtypes import int64
 from ...expr import Expr, Literal, Load
 from ...graph.ir import (
-    Bitcast,
-    Cast,
     Contiguous,
     Elementwise,
     Movement,
@@ -47,8 +45,10 @@ def note_limits(made: Lowered) -> Lowered:
     values = Values(read)
     found: list[Limit] = []
     for node in kernel.outputs:
-        axes = () if node in kernel.layouts else axis_variables(node.shape)
-        for condition in _insides(node, axes, set(kernel.inputs), values) if axes else ():
+        if node in kernel.layouts:
+            continue
+        axes = axis_variables(node.shape)
+        for condition in _insides(node, axes, set(kernel.inputs), values):
             for axis, step in zip(axes, strides(node.shape), strict=True):
                 end = upper_limit(condition, axis)
                 if end is not None and not variables(end):
@@ -72,7 +72,7 @@ def _insides(node: Node, index: MultiIndex, boundary: set[Node], values: Values)
                 stack.append((x.x, at))
             case Where():  # it may choose what is defined
                 pass
-            case Elementwise() | Cast() | Bitcast() | Contiguous():
+            case Elementwise() | Contiguous():
                 stack += [(each, at) for each in x.inputs]
             case Reduce():
                 stack.append((x.x, reduce_index(x, at, reduced_variables(x))))

@@ -1,0 +1,313 @@
+"""One graph for all sizes of a family: the graph at a bound.
+
+    relu(x[n, 64] @ w)   ->   relu(x[128, 64] @ w), and a count n
+
+It is built with the bound N in the place of n. Its leaves and its outputs hold N elements where n
+are meant; those beyond n are undefined. An operation that would mix them with others (a sum,
+padding at the end) reads a neutral value in their place: it compares an index with the count n,
+which is a leaf.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..dtypes import DType, int64
+from ..origin import inherit
+from . import build
+from .ir import (
+    Add,
+    And,
+    Buffer,
+    Cast,
+    Const,
+    Expand,
+    Fold,
+    Gather,
+    InRange,
+    Iota,
+    Join,
+    Less,
+    Mul,
+    Node,
+    Pad,
+    Permute,
+    RandomBits,
+    Reduce,
+    Reshape,
+    Scatter,
+    Shape,
+    Slice,
+    Sort,
+    Where,
+    Window,
+    Within,
+    identity,
+)
+from .sizes import Argument, Family, Fields, FixedError, Line, Lines, at, varies
+from .structure import Slot
+
+Number = bool | int | float
+
+STORED = (Fold, Gather, Reduce)  # what kernels are made around: they end at n
+
+
+class AtBound:
+    """A family's graph at a bound.
+
+    `outputs` are those of the graph it was made from. `slots` are its leaves, in order, then those
+    of the arguments, and last the count n, an int64.
+    """
+
+    def __init__(
+        self, family: Family, nodes: Sequence[Node], outputs: Sequence[Node], bound: int
+    ) -> None:
+        """`nodes` are those of any graph of the family, in order.
+
+        Raises FixedError where an operation cannot do with undefined elements beyond n.
+        """
+        devices = {node.device for node in nodes if node.device is not None}
+        if len(devices) != 1:
+            raise FixedError("not all is on one device")
+        lines = [n for shape in family.shapes for n in shape if isinstance(n, Line)]
+        if any(line.slope < 0 for line in lines):
+            raise FixedError("a size shrinks where another one grows")
+        (device,) = devices
+        self.bound = bound
+        self._count = Buffer(Slot(1, int64, device), ())
+        self._arguments = [Buffer(Slot(1, nodes[n].dtype, device), ()) for n in family.arguments]
+        self._lines = dict(zip(nodes, family.shapes, strict=True))
+        self._made: dict[Node, Node] = {}
+        leaves: list[Buffer] = []
+        for place, node in enumerate(nodes):
+            shape = at(self._lines[node], bound)
+            new: Node
+            if place in family.leaves:
+                new = Buffer(Slot(math.prod(shape), node.dtype, device), shape)
+                leaves.append(new)
+            else:
+                new = self._at_bound(node, family.fields[place])
+            if new.shape != shape:
+                raise FixedError(f"{node.name} has another shape at {bound}: {new.shape}")
+            inherit(new, node)
+            self._made[node] = self._limited(node, new) if isinstance(new, STORED) else new
+        self.outputs = [self._limited(output, self._made[output]) for output in outputs]
+        self.slots: list[Buffer] = [*leaves, *self._arguments, self._count]
+
+    def _limited(self, node: Node, new: Node) -> Node:
+        """A node that is undefined beyond n, for its kernel to stop there. (What is computed of it
+        by elementwise operations is undefined there, too.)"""
+        if isinstance(new, (Buffer, Within)):
+            return new
+        for axis, line in enumerate(self._lines[node]):
+            if varies(line):
+                new = Within(new, self._below(build.walk(new.shape, axis), line))
+        return new
+
+    def _at_bound(self, node: Node, fields: Fields) -> Node:
+        """A node at the bound. Its inputs are there already; `fields` are its own, with lines."""
+        inputs = [self._made[x] for x in node.inputs]
+        lines = self._lines[node]
+        if not any(map(varies, (fields, lines, *(self._lines[x] for x in node.inputs)))):
+            return node.with_inputs(inputs) if inputs else node
+        shape: Shape = at(lines, self.bound)
+        match node:
+            case Const():
+                return self._const(node, fields[0], shape)
+            case Iota():
+                return Iota(shape[0], node.dtype)
+            case Reshape():
+                check_reshape(self._lines[node.x], lines)
+                return build.reshape(inputs[0], shape)
+            case Expand():
+                return build.expand(inputs[0], shape)
+            case Pad():
+                return self._pad(node, fields[0])
+            case Slice():
+                return self._slice(node, fields[0], shape)
+            case Join() if any(varies(self._lines[x][node.axis]) for x in node.inputs[:-1]):
+                raise FixedError("more than a few tensors are joined, of sizes that vary")
+            case Reduce():
+                return self._reduce(node)
+            case Fold():
+                x = self._within(node.x, 0, (node.axis,))
+                return Fold(x, node.axis, shape[node.axis], node.stride, node.dilation)
+            case Gather():
+                return self._gather(node)
+            case Scatter():
+                return self._scatter(node)
+            case InRange():
+                return node.with_inputs([self._within(node.x, 0)])
+            case Sort() if varies(self._lines[node.x][node.axis]):
+                return self._sort(node)
+            case RandomBits():  # words are counted in row-major order
+                check_reshape(lines[1:], (Line(1, 0),))
+                return RandomBits(inputs[0], shape[1:])
+            case Window() if varies(self._lines[node.x][node.axis]) and node.stride != 1:
+                raise FixedError("windows that are more than one element apart")
+        if varies(fields):
+            raise FixedError(f"a size stands in {node.name}")
+        return node.with_inputs(inputs)
+
+    # ------------------------------------------------------------------ what lies beyond n
+
+    def _value(self, line: int | Line, dtype: DType = int64) -> Node:
+        """An integer of the family as a value."""
+        if isinstance(line, int):
+            return Const(line, dtype)
+        n: Node = self._count
+        if line.slope != 1:
+            n = Mul(n, Const(line.slope, int64))
+        if line.start:
+            n = Add(n, Const(line.start, int64))
+        return n if dtype == int64 else Cast(n, dtype)
+
+    def _below(self, index: Node, line: int | Line) -> Node:
+        """Whether indices, int64, are less than an integer of the family."""
+        return Less(index, build.broadcast_to(self._value(line), index.shape))
+
+    def _mask(self, x: Node, axis: int, line: int | Line, value: Number) -> Node:
+        """x, with a value in the place of what is not below a line along an axis."""
+        inside = self._below(build.walk(x.shape, axis), line)
+        return Where(inside, x, build.full_like(x, value))
+
+    def _within(self, node: Node, value: Number, axes: Sequence[int] | None = None) -> Node:
+        """A node with a value in the place of what lies beyond n along some axes, or along all."""
+        x = self._made[node]
+        for axis, line in enumerate(self._lines[node]):
+            if isinstance(line, Line) and (axes is None or axis in axes):
+                x = self._mask(x, axis, line, value)
+        return x
+
+    # ------------------------------------------------------------------ nodes
+
+    def _const(self, node: Const, value: Any, shape: Shape) -> Node:
+        if isinstance(value, Argument):
+            return build.broadcast_to(self._arguments[value.number], shape)
+        if not isinstance(value, Line):
+            return Const(value, node.dtype, shape)
+        if not node.dtype.is_int:
+            raise FixedError(f"a size stands in a constant of {node.dtype}")
+        return build.broadcast_to(self._value(value, node.dtype), shape)
+
+    def _pad(self, node: Pad, padding: Any) -> Node:
+        x, lines = self._made[node.x], self._lines[node.x]
+        fixed = [(0, 0)] * len(padding)
+        for axis, (before, after) in enumerate(padding):
+            total = at(before, self.bound) + x.shape[axis] + at(after, self.bound)
+            if isinstance(before, Line):
+                x = self._shifted(x, axis, lines[axis], before, total, node.value)
+            else:
+                if varies(lines[axis]) and after != 0:
+                    x = self._mask(x, axis, lines[axis], node.value)
+                fixed[axis] = before, at(after, self.bound)
+        if any(after < 0 for _, after in fixed):
+            raise FixedError("padding up to a fixed size")
+        return build.pad(x, fixed, node.value)
+
+    def _shifted(
+        self, x: Node, axis: int, end: int | Line, start: Line, total: int, value: Number
+    ) -> Node:
+        """An axis of `total` elements: from `start` on those of x before `end`, else a value."""
+        shape = (*x.shape[:axis], total, *x.shape[axis + 1 :])
+        before = build.broadcast_to(self._value(start), shape)
+        index = Add(build.walk(shape, axis), Mul(before, build.full_like(before, -1)))
+        inside = And(Less(build.full_like(index, -1), index), self._below(index, end))
+        found = _picked(x, axis, index)
+        return Where(inside, found, build.full_like(found, value))
+
+    def _slice(self, node: Slice, starts: Any, shape: Shape) -> Node:
+        x, fixed, steps = self._made[node.x], list(starts), list(node.steps)
+        for axis, start in enumerate(starts):
+            if not isinstance(start, Line):
+                continue
+            picked = (*x.shape[:axis], shape[axis], *x.shape[axis + 1 :])
+            index = build.walk(picked, axis)
+            if steps[axis] != 1:
+                index = Mul(index, build.full_like(index, steps[axis]))
+            index = Add(index, build.broadcast_to(self._value(start), picked))
+            x = _picked(x, axis, index)
+            fixed[axis], steps[axis] = 0, 1
+        return Slice(x, tuple(fixed), shape, tuple(steps))
+
+    def _reduce(self, node: Reduce) -> Node:
+        axes = [axis for axis in node.axes if varies(self._lines[node.x][axis])]
+        if node.op == "sum" and isinstance(node.x, Mul):  # a product stays one
+            x: Node = Mul(*(self._within(factor, 0, axes) for factor in node.x.inputs))
+        else:
+            x = self._within(node.x, identity(node.op, node.dtype), axes)
+        return Reduce(x, node.op, node.axes, node.ties)
+
+    def _gather(self, node: Gather) -> Node:
+        """Indices between n and the bound are outside, too."""
+        indices = [_wide(self._made[index]) for index in node.indices]
+        for axis, line in enumerate(self._lines[node.x]):
+            index = indices[axis]
+            if varies(line) and self._lines[_walked(node.indices[axis])] != (line,):
+                outside = build.full_like(index, at(line, self.bound))
+                indices[axis] = Where(self._below(index, line), index, outside)
+        return Gather(self._made[node.x], tuple(indices))
+
+    def _scatter(self, node: Scatter) -> Node:
+        x, first = self._made[node.x], node.indices[0]
+        if varies(self._lines[node.x]):
+            raise FixedError("elements are put into a tensor of a size that varies")
+        outside = _wide(self._made[first])
+        for axis, line in enumerate(self._lines[first]):
+            if varies(line):
+                outside = self._mask(outside, axis, line, x.shape[0])
+        rest = [_wide(self._made[index]) for index in node.indices[1:]]
+        return Scatter(x, (outside, *rest), self._made[node.values], node.op)
+
+    def _sort(self, node: Sort) -> Node:
+        """What lies beyond n comes last; equal elements stay in their order."""
+        dtype = node.x.dtype
+        last = dtype.min if node.descending else float("nan") if dtype.is_float else dtype.max
+        x = self._within(node.x, last, (node.axis,))
+        return Sort(x, node.axis, node.descending, node.count)
+
+
+def _wide(index: Node) -> Node:
+    """Indices as int64, which holds every size."""
+    return index if index.dtype == int64 else Cast(index, int64)
+
+
+def _picked(x: Node, axis: int, index: Node) -> Node:
+    """x with computed indices along one axis."""
+    shape = index.shape
+    places = [index if i == axis else build.walk(shape, i) for i in range(len(shape))]
+    return Gather(x, tuple(places))
+
+
+def _walked(index: Node) -> Node:
+    """The Iota that an index repeats along other axes, if it merely walks along one."""
+    while isinstance(index, (Reshape, Expand, Permute)):
+        index = index.x
+    return index
+
+
+def check_reshape(old: Lines, new: Lines) -> None:
+    """Raise FixedError where an element's place in memory depends on n.
+
+    In row-major order an element's place depends on the sizes of all axes but the first. So it is
+    with axes that are merged or split: of these, the first alone may vary, before and after.
+
+        (n, 4, 8) -> (n, 32)    (2, n, 4) -> (2, 4n)    (n, n) -> (n, 1, n)    not (2, n) -> (2n,)
+    """
+    olds, news = [n for n in old if n != 1], [n for n in new if n != 1]
+    while olds or news:
+        before, after = [olds.pop(0)] if olds else [], [news.pop(0)] if news else []
+        while (sizes := (_sizes(before), _sizes(after)))[0] != sizes[1]:
+            rest, group = (olds, before) if sizes[0] < sizes[1] else (news, after)
+            if not rest:
+                raise FixedError(f"a reshape of {old} to {new}")
+            group.append(rest.pop(0))
+        if varies((*before[1:], *after[1:])):
+            raise FixedError(f"a reshape that merges a size that varies: {old} to {new}")
+
+
+def _sizes(group: Sequence[int | Line]) -> tuple[int, ...]:
+    """How many elements axes have together, at two sizes: enough to tell different ones."""
+    return tuple(math.prod(at(tuple(group), n)) for n in (1009, 1013))
