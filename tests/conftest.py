@@ -4,6 +4,7 @@ random examples that are the same in every run.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -16,6 +17,7 @@ from hypothesis import settings
 from lazygrad import config, stages
 from lazygrad.dtypes import DType, to_dtype
 from lazygrad.graph.ir import Buffer, Node, Sub
+from lazygrad.tensor.realize import forget
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -84,6 +86,12 @@ def deep(leaf: Leaf) -> tuple[Node, Node]:
     return x, y
 
 
+@pytest.fixture(autouse=True)
+def nothing_goes_along() -> None:
+    """What earlier tests wrote and did not compute is not computed along with this one's."""
+    forget()
+
+
 @pytest.fixture
 def own_plans() -> Iterator[None]:
     """Each size of an input is compiled by itself, for tests that look at plans."""
@@ -94,10 +102,13 @@ def own_plans() -> Iterator[None]:
 @pytest.fixture
 def count_calls() -> Callable[[Callable[[], object]], int]:
     """`count_calls(work)`: how many functions `work()` calls, of Python's and of C's: a measure of
-    time that a busy machine does not change."""
+    time that a busy machine does not change. Garbage of earlier tests is not freed meanwhile: each
+    node that goes calls functions, too."""
 
     def count(work: Callable[[], object]) -> int:
         calls = 0
+        gc.collect()
+        gc.disable()
 
         def called(frame: FrameType, event: str, argument: object) -> None:
             nonlocal calls
@@ -109,6 +120,7 @@ def count_calls() -> Callable[[Callable[[], object]], int]:
             work()
         finally:
             sys.setprofile(before)
+            gc.enable()
         return calls
 
     return count

@@ -116,7 +116,7 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
             else:
                 wanted += _compute_along(wanted, pending)
         except (IndexError, NonFiniteError):
-            _forget()
+            forget()
             raise
     for tensor in wanted:
         node = tensor._node
@@ -129,7 +129,7 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
         _part_views()
 
 
-def _forget() -> None:
+def forget() -> None:
     """Let nothing go along that waits to: where an index in it is out of range, or CHECK=nan finds
     a nan, every other computation would fail too. It is computed, and fails, when it is asked for
     itself."""
