@@ -25,6 +25,15 @@ def _listed(tensors: Any) -> list[Any]:
     return list(tensors) if isinstance(tensors, (tuple, list)) else [tensors]
 
 
+def _seeds(name: str, given: Any, outputs: Sequence[Tensor]) -> list[Any]:
+    """The gradient of each output, None where none is given. Raises ValueError for another number
+    of them."""
+    seeds = [None] * len(outputs) if given is None else _listed(given)
+    if len(seeds) != len(outputs):
+        raise ValueError(f"{name}: {len(seeds)} gradients for {len(outputs)} outputs")
+    return seeds
+
+
 def grad(
     outputs: Tensors,
     inputs: Tensors,
@@ -45,9 +54,7 @@ def grad(
         lazygrad.autograd.grad((x * x).sum(), x)[0].tolist() == [2.0, 4.0]
     """
     results, targets = _listed(outputs), _listed(inputs)
-    seeds = _listed(grad_outputs) if grad_outputs is not None else [None] * len(results)
-    if len(seeds) != len(results):
-        raise ValueError(f"grad: {len(seeds)} grad_outputs for {len(results)} outputs")
+    seeds = _seeds("grad", grad_outputs, results)
     totals: list[Tensor | None] = [None] * len(targets)
     for result, seed in zip(results, seeds, strict=True):
         for place, node in enumerate(result._gradients("grad", targets, seed)):
@@ -78,7 +85,7 @@ def backward(
     lazygrad.autograd.backward([x * x, x * 2]);  x.grad.tolist() == [8.0]
     """
     results = _listed(tensors)
-    seeds = _listed(grad_tensors) if grad_tensors is not None else [None] * len(results)
+    seeds = _seeds("backward", grad_tensors, results)
     for at, (result, seed) in enumerate(zip(results, seeds, strict=True)):
         keep = retain_graph or at + 1 < len(results)
         result.backward(seed, create_graph=create_graph, retain_graph=keep)

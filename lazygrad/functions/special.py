@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ..dtypes import float64
+from ..dtypes import float64, get_default_dtype
 from ..tensor import Tensor
+from ..tensor.operands import result_dtype
 from ..tensor.special import hurwitz_zeta
 from .forms import polygamma
 from .methods import (
@@ -32,14 +33,25 @@ from .methods import (
 expit, gammaln, psi, multigammaln = sigmoid, lgamma, digamma, mvlgamma
 
 
+def _both(name: str, x: Tensor | float, y: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Both arguments as tensors. Raises TypeError where neither is one."""
+    if isinstance(x, Tensor):
+        return x, x._as_tensor(name, y)
+    if isinstance(y, Tensor):
+        return y._as_tensor(name, x), y
+    raise TypeError(f"{name}: one of the two is a tensor, not {x!r:.60} and {y!r:.60}")
+
+
 def entr(input: Tensor) -> Tensor:
     """-x log x; 0 at 0, -inf below.
 
     lazygrad.special.entr(Tensor([0.0, 1.0])).tolist() == [0.0, 0.0]
     """
-    inside = input.gt(0)
-    value = -input * inside.where(input, 1.0).log()
-    return (inside | input.isnan()).where(value, input.eq(0).where(0.0, -math.inf))
+    x = input._real("entr")
+    inside = x.gt(0)
+    value = -x * inside.where(x, 1.0).log()
+    outside = x.eq(0).where(0.0, -math.inf).cast(x.dtype)
+    return (inside | x.isnan()).where(value, outside)
 
 
 def xlog1py(input: Tensor | float, other: Tensor | float) -> Tensor:
@@ -47,9 +59,7 @@ def xlog1py(input: Tensor | float, other: Tensor | float) -> Tensor:
 
     lazygrad.special.xlog1py(Tensor([0.0]), Tensor([5.0])).tolist() == [0.0]
     """
-    like = input if isinstance(input, Tensor) else other
-    assert isinstance(like, Tensor)
-    x, y = (like._as_tensor("xlog1py", value) for value in (input, other))
+    x, y = _both("xlog1py", input, other)
     zero = x.eq(0) & y.isnan().logical_not()
     return zero.where(0.0, x * zero.where(0.0, y).log1p())
 
@@ -67,7 +77,8 @@ def log_ndtr(input: Tensor) -> Tensor:
 
     lazygrad.special.log_ndtr(Tensor([100.0])).tolist() == [0.0]
     """
-    x = input.cast(float64)
+    given = input._real("log_ndtr")
+    x = given.cast(float64)
     far = x.lt(-20.0)
     inner, outer = far.where(-20.0, x), far.where(x, -20.0)
     square = 1 / (outer * outer)
@@ -77,7 +88,7 @@ def log_ndtr(input: Tensor) -> Tensor:
     low = positive.where(0.0, inner)
     upper = (positive.where(inner, 0.0) * math.sqrt(0.5)).erfc() * 0.5  # 1 - ndtr
     main = positive.where((-upper).log1p(), ((low * -math.sqrt(0.5)).erfc() * 0.5).log())
-    return far.where(tail, main).cast(input.dtype if input.is_floating_point() else "float32")
+    return far.where(tail, main).cast(given.dtype)
 
 
 def ndtri(input: Tensor) -> Tensor:
@@ -85,9 +96,9 @@ def ndtri(input: Tensor) -> Tensor:
 
     lazygrad.special.ndtri(Tensor([0.5])).tolist() == [0.0]
     """
-    x = input.cast(float64)
-    made = (x * 2 - 1).erfinv() * math.sqrt(2.0)
-    return made.cast(input.dtype if input.is_floating_point() else "float32")
+    given = input._real("ndtri")
+    made = (given.cast(float64) * 2 - 1).erfinv() * math.sqrt(2.0)
+    return made.cast(given.dtype)
 
 
 def zeta(input: Tensor | float, other: Tensor | float) -> Tensor:
@@ -95,14 +106,14 @@ def zeta(input: Tensor | float, other: Tensor | float) -> Tensor:
 
     lazygrad.special.zeta(Tensor([1.0]), Tensor([2.0])).tolist() == [float("inf")]
     """
-    like = input if isinstance(input, Tensor) else other
-    assert isinstance(like, Tensor)
-    s, q = (like._as_tensor("zeta", value).cast(float64) for value in (input, other))
+    a, b = _both("zeta", input, other)
+    s, q = a.cast(float64), b.cast(float64)
     value = hurwitz_zeta(s, q)
     pole = s.eq(1) | (q.le(0) & q.floor().eq(q))
     undefined = s.lt(1) | (q.le(0) & s.floor().ne(s))
+    dtype = result_dtype((input, other))
     made = pole.where(math.inf, undefined.where(math.nan, value))
-    return made.cast(like.dtype if like.is_floating_point() else "float32")
+    return made.cast(dtype if dtype.is_float else get_default_dtype())
 
 
 def i0e(input: Tensor) -> Tensor:

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from ..dtypes import DType
 from ..tensor import Tensor
+from ..tensor.core import names_dtype
 from ..tensor.mode import chosen_mode, module_mode
+from ..tensor.sharing import fresh
 from .hooks import Hooks, RemovableHandle
 from .parameter import Buffer, Parameter, TransientBuffer, registered
 
@@ -432,7 +434,9 @@ class Module:
 
     def extra_repr(self) -> str:
         """What stands in the brackets of the module's text: a subclass says its settings."""
-        return self._extra_repr.format_map(_Attributes(self))
+        from .text import settings_text
+
+        return settings_text(self, self._extra_repr)
 
     def __repr__(self) -> str:
         from .text import module_text
@@ -446,17 +450,6 @@ def _mode_of(module: Module) -> bool | None:
     told = module._told_training
     mode = chosen_mode() if told is None else told
     return True if mode is None and module._trains_by_default else mode
-
-
-class _Attributes(dict[str, Any]):
-    """The attributes of a module, its class's among them, by name."""
-
-    def __init__(self, module: Module) -> None:
-        super().__init__()
-        self._module = module
-
-    def __missing__(self, name: str) -> Any:
-        return getattr(self._module, name)
 
 
 class Layer(Module):
@@ -481,8 +474,6 @@ class UnaryLayer(Layer):
 
 
 def _variable(value: Tensor) -> Any:
-    from ..tensor.sharing import fresh
-
     return fresh(value._node)
 
 
@@ -490,12 +481,10 @@ def _placement(
     *args: Any, device: Any = None, dtype: Any = None, **_: Any
 ) -> tuple[str | None, Any]:
     """The device and the dtype that arguments of `to` name."""
-    from ..tensor.core import _names_dtype
-
     for given in args:
         if isinstance(given, Tensor):
             device, dtype = given.device, given.dtype
-        elif isinstance(given, str) and not _names_dtype(given):
+        elif isinstance(given, str) and not names_dtype(given):
             device = given
         elif isinstance(given, (DType, str, type)):
             dtype = given

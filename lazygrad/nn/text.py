@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 from .containers import ModuleList
 from .module import Module
+
+
+class _Attributes(dict[str, Any]):
+    """The attributes of a module, its class's among them, by name."""
+
+    def __init__(self, module: Module) -> None:
+        super().__init__()
+        self._module = module
+
+    def __missing__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def settings_text(module: Module, template: str) -> str:
+    """A template such as "p={p}", filled in with the module's attributes."""
+    return template.format_map(_Attributes(module))
 
 
 def module_text(module: Module) -> str:

@@ -325,7 +325,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         moved = self.clone() if copy else self
         if isinstance(target, TensorCore):
             target, dtype = target.device, target.dtype
-        if isinstance(target, str) and not _names_dtype(target):
+        if isinstance(target, str) and not names_dtype(target):
             device = Device.canonical(target)
             if device != self.device:
                 moved = self._derived(Copy(self._node, device))
@@ -426,7 +426,7 @@ def _unpickled(
     return made
 
 
-def _names_dtype(name: str) -> bool:
+def names_dtype(name: str) -> bool:
     try:
         to_dtype(name)
     except DTypeError:

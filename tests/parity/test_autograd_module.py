@@ -39,6 +39,14 @@ def test_grad(library: Any) -> None:
     assert x.grad.tolist() == [4.0, 5.0]
 
 
+def test_each_output_has_one_gradient() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    for differentiate in (lambda: lazygrad.autograd.grad(x * x, x, (x, x)),
+                          lambda: lazygrad.autograd.backward(x * x, (x, x))):  # fmt: skip
+        with pytest.raises(ValueError, match="2 gradients for 1 outputs"):
+            differentiate()
+
+
 @BOTH
 def test_gradients_are_checked(library: Any) -> None:
     x = library.tensor([0.5, 2.0], dtype=library.float64, requires_grad=True)

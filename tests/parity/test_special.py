@@ -97,3 +97,22 @@ def test_parts_of_another_shape_are_refused() -> None:
         x.diagonal_scatter(Tensor.ones(2))
     assert x.slice_scatter(Tensor.ones(3, 2), 1, 1, 3).sum().item() == 6
     assert x.sum().item() == 0
+
+
+def test_results_of_integers_and_of_two_dtypes_are_floats_as_in_pytorch() -> None:
+    """Also of numbers beside a tensor, in either place."""
+    for dtype in ("float16", "int64"):
+        x, u = Tensor([1, 2], dtype), torch.tensor([1, 2], dtype=getattr(torch, dtype))
+        for name in ("log_ndtr", "ndtri", "entr"):
+            made = getattr(torch.special, name)(u) if dtype != "float16" else u
+            assert str(getattr(lazygrad.special, name)(x).dtype) == str(made.dtype)[6:]
+    wide, other = Tensor([2.5], "float64"), torch.tensor([2.5], dtype=torch.float64)
+    for name in ("xlog1py", "zeta"):
+        ours, theirs = getattr(lazygrad.special, name), getattr(torch.special, name)
+        for a, b in ((x, wide), (wide, x), (x, 2.5), (2.5, x)):
+            c, d = ({id(x): u, id(wide): other}.get(id(value), value) for value in (a, b))
+            made, expected = ours(a, b), theirs(c, d)
+            assert str(made.dtype) == str(expected.dtype)[6:], name
+            np.testing.assert_allclose(made.numpy(), expected.numpy(), rtol=1e-6)
+        with pytest.raises(TypeError, match=f"{name}: one of the two is a tensor"):
+            ours(1.0, 2.0)

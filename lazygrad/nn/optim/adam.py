@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from ...tensor import Tensor
 from .group import ParamGroup
-from .optimizer import Optimizer, Params, Ways, buffer_of
+from .optimizer import Optimizer, Params, Ways, buffer_of, trust_ratio
 
 
 class Adam(Optimizer):
@@ -153,7 +153,5 @@ class LAMB(Adam):
         mean, square = self._means(grad, state, numbers, settings)
         step = mean * numbers["rate"] / (square.sqrt() / numbers["root"] + settings["eps"])
         step = step + p * settings["weight_decay"]
-        own, wanted = p.norm(), step.norm()
-        usable = (own > 0) & (wanted > 0)
-        trust = usable.where(own / usable.where(wanted, 1), 1)
-        return p - step * trust * numbers["lr"], {"exp_avg": mean, "exp_avg_sq": square}
+        step = step * trust_ratio(p, step)
+        return p - step * numbers["lr"], {"exp_avg": mean, "exp_avg_sq": square}

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from ...tensor import Tensor
 from .group import ParamGroup
-from .optimizer import Optimizer, Params, Ways, buffer_of
+from .optimizer import Optimizer, Params, Ways, buffer_of, with_momentum
 
 
 class RMSprop(Optimizer):
@@ -59,10 +59,8 @@ class RMSprop(Optimizer):
             mean = kept["grad_avg"] = state["grad_avg"] * alpha + grad * (1 - alpha)
             spread = spread - mean * mean
         move = grad / (spread.sqrt() + settings["eps"])
-        if "momentum_buffer" in state:
-            move = state["momentum_buffer"] * numbers["momentum"] + move
-            kept["momentum_buffer"] = move
-        return p - move * numbers["lr"], kept
+        move, velocity = with_momentum(move, state, numbers.get("momentum"))
+        return p - move * numbers["lr"], {**kept, **velocity}
 
 
 class Adagrad(Optimizer):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...tensor import Tensor
-from .optimizer import Optimizer, Params, buffer_of
+from .optimizer import Optimizer, Params, buffer_of, trust_ratio, with_momentum
 
 
 class LARS(Optimizer):
@@ -49,18 +49,11 @@ class LARS(Optimizer):
         rate: Any = numbers["lr"]
         decay = settings["weight_decay"]
         if settings["tcoef"]:
-            own, wanted = p.norm(), grad.norm()
-            usable = (own > 0) & (wanted > 0)
-            trust = settings["tcoef"] * own / usable.where(wanted + decay * own, 1)
-            rate = usable.where(trust, 1) * rate
+            rate = trust_ratio(p, grad, settings["tcoef"], decay) * rate
         if settings["pre_wd"] and decay:
             grad = grad + decay * p
         step = grad * rate if settings["classic"] else grad
-        kept = {}
-        if state:
-            momentum = settings["momentum"]
-            velocity = kept["momentum_buffer"] = state["momentum_buffer"] * momentum + step
-            step = step + velocity * momentum if settings["nesterov"] else velocity
+        step, kept = with_momentum(step, state, settings["momentum"], settings["nesterov"])
         if not settings["classic"]:
             step = step * rate
         if not settings["pre_wd"] and decay:

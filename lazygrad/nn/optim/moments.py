@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from ...tensor import Tensor
 from .adam import Adam
 from .group import ParamGroup
-from .optimizer import Optimizer, Params, Ways, buffer_of, number_of
+from .optimizer import Optimizer, Params, Ways, buffer_of, number_of, with_momentum
 
 
 class NAdam(Adam):
@@ -257,15 +257,14 @@ class Muon(Optimizer):
         settings: Mapping[str, Any],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         momentum, lr = numbers["momentum"], numbers["lr"]
-        velocity = state["momentum_buffer"] * momentum + grad * (1 - momentum)
-        step = grad * (1 - momentum) + velocity * momentum if settings["nesterov"] else velocity
+        step, kept = with_momentum(grad * (1 - momentum), state, momentum, settings["nesterov"])
         rows, columns = p.shape
         scale = math.sqrt(max(1, rows / columns))
         if settings["adjust_lr_fn"] == "match_rms_adamw":
             scale = 0.2 * math.sqrt(max(rows, columns))
         p = p * (1 - lr * settings["weight_decay"])
         step = _orthogonalized(step, settings).cast(p.dtype)
-        return p - step * (lr * scale), {"momentum_buffer": velocity}
+        return p - step * (lr * scale), kept
 
 
 def _orthogonalized(x: Tensor, settings: Mapping[str, Any]) -> Tensor:

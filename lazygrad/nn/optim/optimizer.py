@@ -362,6 +362,25 @@ def _beside(number: Tensor, p: Tensor) -> Tensor:
     return number.to(p.device).cast(_wide(p).dtype)
 
 
+def with_momentum(
+    step: Tensor, state: Mapping[str, Tensor], momentum: Any, nesterov: bool = False
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """(velocity, the state to keep): velocity = momentum * velocity + step, and Nesterov's form
+    steps by step + momentum * velocity. Without a "momentum_buffer", the step as it is."""
+    if "momentum_buffer" not in state:
+        return step, {}
+    velocity = state["momentum_buffer"] * momentum + step
+    return step + velocity * momentum if nesterov else velocity, {"momentum_buffer": velocity}
+
+
+def trust_ratio(p: Tensor, step: Tensor, factor: float = 1.0, weight_decay: float = 0.0) -> Tensor:
+    """factor * |p| / (|step| + weight_decay * |p|), or 1 where |p| or |step| is 0."""
+    own, wanted = p.norm(), step.norm()
+    usable = (own > 0) & (wanted > 0)
+    size = wanted + weight_decay * own if weight_decay else wanted
+    return usable.where(factor * own / usable.where(size, 1), 1)
+
+
 def buffer_of(p: Tensor, value: float = 0.0) -> Tensor:
     """A buffer of a parameter's shape, dtype and device, of one value. It is in memory, not a
     constant of the graph: so the first step is the same program as those after it."""

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from ...tensor import Tensor
 from .group import ParamGroup
-from .optimizer import Optimizer, Params, Ways, buffer_of
+from .optimizer import Optimizer, Params, Ways, buffer_of, with_momentum
 
 
 class SGD(Optimizer):
@@ -59,10 +59,7 @@ class SGD(Optimizer):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         if settings["weight_decay"]:
             grad = grad + p * settings["weight_decay"]
-        kept = {}
-        if state:
-            momentum = numbers["momentum"]
-            share = grad * numbers["share"] if "share" in numbers else grad
-            velocity = kept["momentum_buffer"] = state["momentum_buffer"] * momentum + share
-            grad = grad + velocity * momentum if settings["nesterov"] else velocity
-        return p - grad * numbers["lr"], kept
+        if state and "share" in numbers:
+            grad = grad * numbers["share"]
+        step, kept = with_momentum(grad, state, numbers.get("momentum"), settings["nesterov"])
+        return p - step * numbers["lr"], kept
