@@ -65,7 +65,7 @@ from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
 from .runtime.report import report_passes
-from .runtime.sized import VaryingSizes
+from .runtime.sized import SizedPlan, VaryingSizes
 from .runtime.tune import fastest, remembered
 from .schedule.ir import Kernel, MemoryPlan, Schedule
 from .schedule.join import Piece, pieces
@@ -73,7 +73,7 @@ from .schedule.place import place
 from .stages import Stages, watching
 from .targets import TUNE_PLANS, At, Machine, Target
 
-MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
+MAX_PLANS = 1024  # plans kept; the oldest of those for varying sizes are dropped first
 MAX_LAUNCHES = 4096  # and functions of kernels
 _plans: dict[Key, Plan] = {}
 _varying = VaryingConstants()
@@ -132,28 +132,29 @@ def plan_for(
         config.SIZES,
     )  # fmt: skip
     rest = (*donations.items(), Device.DEFAULT, *settings, *watched)
-    plan = _plans.get((key, *rest))
-    if is_outgrown := plan is not None and plan.is_outgrown:
-        del _plans[key, *rest]
-        plan = None
+    plan, raw = _plans.get((key, *rest)), key
     arguments: list[Const] = []
     may_vary = may_vary and config.OPT > 0 and not watched
     if plan is None and may_vary and (device := _only_device(leaves)):
         key, arguments = _varying(key, list(walked.number))
         leaves = [*leaves, *(_argument(constant, device) for constant in arguments)]
-        plan = _plans.get((key, *rest))
+        plan = _plans.get((key, *rest)) if arguments else None
+    if is_outgrown := plan is not None and plan.is_outgrown:
+        del _plans[key, *rest]
+        plan = None
     record = looking.get()
     if record is not None:
         record.asked((key, *rest), walked.number, plan is not None, _plans)
         plan = None
     if plan is None or config.ORIGINS > plan.has_origins:
         plan = None
-        if config.SIZES and config.OPT and not (watched or arguments or is_outgrown):
-            plan = _for_sizes(key, rest, walked, outputs, leaves, donations)
+        if config.SIZES and config.OPT and not (watched or is_outgrown):
+            plan = _for_sizes(raw, rest, walked, outputs, donations, arguments)
         if plan is None:
             plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
-        while len(_plans) >= MAX_PLANS:
-            _plans.pop(next(iter(_plans)))
+        if len(_plans) >= MAX_PLANS:
+            remade = (old for old, each in _plans.items() if isinstance(each, SizedPlan))
+            _plans.pop(next(remade, next(iter(_plans))))
         _plans[key, *rest] = plan
     if plan.flags is not None and not plan.flags.sources:
         plan.flags.sources = sources_of(outputs, leaves)
@@ -165,10 +166,11 @@ def _for_sizes(
     settings: Hashable,
     walked: Structure,
     outputs: Sequence[Node],
-    leaves: Sequence[Node],
     donations: Mapping[int, int],
+    arguments: Sequence[Const],
 ) -> Plan | None:
-    """A plan that serves other sizes, too; None for a graph that differs from none in a size."""
+    """A plan that serves other sizes, too; None for a graph that differs from none in a size.
+    `key` has the values of the arguments."""
 
     def compiled(
         at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
@@ -181,7 +183,8 @@ def _for_sizes(
             Stages().go_on_after("sizes", error)
             return None
 
-    return _sizes(key, settings, list(walked.number), outputs, donations, compiled)
+    places = [walked.number[constant] for constant in arguments]
+    return _sizes(key, settings, list(walked.number), outputs, donations, places, compiled)
 
 
 def _only_device(leaves: Sequence[Node]) -> str | None:

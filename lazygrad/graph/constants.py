@@ -19,7 +19,7 @@ from collections.abc import Hashable, Sequence
 from .ir import Cast, Const, Iota, Movement, Node, Pow
 from .structure import Key
 
-MAX_FORMS = 1024  # remembered; those met first are forgotten
+MAX_FORMS = 1024  # remembered; those met longest ago are forgotten
 
 
 class VaryingConstants:
@@ -42,13 +42,11 @@ class VaryingConstants:
         for place in places:
             form[place] = _masked(nodes[place])
         values = [key[place] for place in places]
-        known = self._forms.get(tuple(form))
-        if known is None:
-            while len(self._forms) >= MAX_FORMS:
-                self._forms.pop(next(iter(self._forms)))
-            self._forms[tuple(form)] = values, set()
-            return key, []
-        first, varying = known
+        masked = tuple(form)
+        first, varying = self._forms.pop(masked, (values, set()))
+        if len(self._forms) >= MAX_FORMS:
+            self._forms.pop(next(iter(self._forms)))
+        self._forms[masked] = first, varying
         varying.update(n for n, value in enumerate(values) if value != first[n])
         for n, place in enumerate(places):
             if n not in varying:

@@ -13,7 +13,7 @@ The graph that serves them all is made in at_bound.py.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -108,8 +108,9 @@ def _skeleton(value: Any) -> Hashable:
 class Family:
     """Graphs that differ in the size n of one axis."""
 
-    def __init__(self, first: Sample, second: Sample) -> None:
-        """The family of two graphs of one form.
+    def __init__(self, first: Sample, second: Sample, varying: Container[int] = ()) -> None:
+        """The family of two graphs of one form. Constants at the places `varying` are arguments,
+        even if they are equal in both.
 
         Raises FixedError where no size explains what differs.
         """
@@ -125,7 +126,7 @@ class Family:
         self._ends = n, m
         self.arguments: list[int] = []  # the places of constants
         self.fields = [
-            self._constant(place, a, b)
+            self._constant(place, a, b, place in varying)
             if place in first.free and place in second.free
             else self._line(a, b)
             for place, (a, b) in enumerate(zip(first.fields, second.fields, strict=True))
@@ -134,9 +135,9 @@ class Family:
             self._line(a, b) for a, b in zip(first.shapes, second.shapes, strict=True)
         ]
 
-    def _constant(self, place: int, first: Fields, second: Fields) -> Fields:
+    def _constant(self, place: int, first: Fields, second: Fields, is_varying: bool) -> Fields:
         (a, shape), (b, other) = first, second
-        if _same(a, b):
+        if _same(a, b) and not is_varying:
             return a, self._line(shape, other)
         self.arguments.append(place)
         return Argument(len(self.arguments) - 1), self._line(shape, other)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
@@ -90,10 +90,11 @@ class SizedPlan(Plan):
         inner: Plan,
         leaves: Sequence[Resized | None],
         outputs: Sequence[Resized | None],
-        extra: Sequence[DeviceBuffer],
+        extra: Sequence[DeviceBuffer | int],
     ) -> None:
-        """`extra` are the leaves after the graph's own: arguments, and n. There is no Resized for a
-        tensor that is the same at every size."""
+        """`extra` are the leaves after the graph's own: arguments, and n. An argument that is given
+        in each run is its number among those given. There is no Resized for a tensor that is the
+        same at every size."""
         own = [
             replace(output, size=resized.size) if resized else output
             for output, resized in zip(inner.outputs, outputs, strict=True)
@@ -119,7 +120,8 @@ class SizedPlan(Plan):
         self.runs += 1
         for n, resized in self._enlarged:
             memories[n] = resized.enlarged(memories[n])
-        memories.extend(buffer.memory for buffer in self._extra)
+        given, memories[self.leaves :] = memories[self.leaves :], ()
+        memories.extend(given[x] if isinstance(x, int) else x.memory for x in self._extra)
         found, error = self._inner.attempt(memories, sources)
         for n, resized in self._cut:
             found[n] = resized.cut(found[n])
@@ -133,6 +135,19 @@ class _Form:
         self.samples: list[Sample] = []
         self.families: list[_Compiled] = []
 
+    def serving(self, sample: Sample, varying: Sequence[int]) -> list[tuple[_Compiled, int]]:
+        """The families that a graph is of and whose arguments the varying constants are, and its
+        size in each."""
+        every = [(e, e.family.size_of(sample)) for e in self.families if e.takes(varying)]
+        return [(each, n) for each, n in every if n is not None]
+
+    def add(self, sample: Sample, varying: Sequence[int]) -> None:
+        """Add a graph, and its families with the ones before."""
+        for other in self.samples:
+            with suppress(FixedError):
+                self.families.append(_Compiled(Family(other, sample, varying)))
+        self.samples = [*self.samples[-(MAX_SAMPLES - 1) :], sample]
+
 
 class _Compiled:
     """A family, and its plans by device and bound."""
@@ -140,6 +155,10 @@ class _Compiled:
     def __init__(self, family: Family) -> None:
         self.family = family
         self.plans: dict[tuple[Any, int], Plan | None] = {}
+
+    def takes(self, varying: Iterable[int]) -> bool:
+        """Whether the constants at these places are arguments."""
+        return set(varying).issubset(self.family.arguments)
 
 
 class VaryingSizes:
@@ -159,12 +178,14 @@ class VaryingSizes:
         nodes: Sequence[Node],
         outputs: Sequence[Node],
         donated: Mapping[int, int],
+        varying: Sequence[int],
         compiled: Compile,
     ) -> Plan | None:
         """A plan for a graph that differs from an earlier one in a size; None for the first one,
         and where a size does not vary alone.
 
         `key` is the graph's (structure.Structure), `nodes` in the order in which it has them.
+        `varying` are the places of constants that each run of the plan is given after the leaves.
         """
         if not all(node.size for node in nodes):
             return None  # empty tensors take no time, and copy nothing
@@ -174,13 +195,12 @@ class VaryingSizes:
             while len(self._forms) >= MAX_FORMS:
                 self._forms.pop(next(iter(self._forms)))
             found = self._forms[sample.form, settings] = _Form()
-        families = found.families
-        if all(each.family.size_of(sample) is None for each in families):
-            families = found.families = [*families, *_families(found.samples, sample)]
-            found.samples = [*found.samples[-(MAX_SAMPLES - 1) :], sample]
-        for each in families:
-            n = each.family.size_of(sample)
-            plan = n and self._plan(each, n, nodes, outputs, donated, compiled)
+        serving = found.serving(sample, varying)
+        if not serving:
+            found.add(sample, varying)
+            serving = found.serving(sample, varying)
+        for each, n in serving:
+            plan = self._plan(each, n, nodes, outputs, donated, varying, compiled)
             if plan:
                 return plan
         return None
@@ -192,6 +212,7 @@ class VaryingSizes:
         nodes: Sequence[Node],
         outputs: Sequence[Node],
         donated: Mapping[int, int],
+        varying: Sequence[int],
         compiled: Compile,
     ) -> Plan | None:
         bound, family = bound_of(n), each.family
@@ -210,18 +231,16 @@ class VaryingSizes:
             return None if larger == shape else Resized(shape, larger, dtype, device)
 
         numbers = {node: number for number, node in enumerate(nodes)}
-        constants = [cast("Const", nodes[place]) for place in family.arguments]
-        extra = [DeviceBuffer.of_number(x.value, x.dtype, device) for x in constants]
-        extra.append(DeviceBuffer.of_number(n, int64, device))
+
+        def argument(place: int) -> DeviceBuffer | int:
+            if place in varying:
+                return varying.index(place)
+            constant = cast("Const", nodes[place])
+            return DeviceBuffer.of_number(constant.value, constant.dtype, device)
+
+        extra = [*map(argument, family.arguments), DeviceBuffer.of_number(n, int64, device)]
         leaves = [resized(place) for place in family.leaves]
         return SizedPlan(plan, leaves, [resized(numbers[x]) for x in outputs], extra)
-
-
-def _families(samples: Sequence[Sample], sample: Sample) -> Iterator[_Compiled]:
-    """The families of a graph and one of some others."""
-    for other in samples:
-        with suppress(FixedError):
-            yield _Compiled(Family(other, sample))
 
 
 def bound_of(n: int) -> int:

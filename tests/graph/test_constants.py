@@ -32,6 +32,7 @@ def compiled(monkeypatch) -> Callable[[], int]:
         nonlocal count
         lazygrad.compile._plans.clear()
         lazygrad.compile._varying.clear()
+        lazygrad.compile._sizes.clear()
         before, count = count, 0
         return before
 

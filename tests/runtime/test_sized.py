@@ -167,6 +167,7 @@ def compiled(monkeypatch) -> list[int]:
     monkeypatch.setattr(compile, "compile_graph", lambda *a: (found.append(1), whole(*a))[1])
     monkeypatch.setattr(compile.saved, "load", lambda key: None)
     compile._plans.clear()
+    compile._varying.clear()
     compile._sizes.clear()
     return found
 
@@ -201,6 +202,33 @@ def test_a_size_that_comes_often_has_code_of_its_own(compiled):
     for _ in range(OFTEN):
         assert step(6).numpy().tolist() == [[3.0] * 3] * 6
     assert len(compiled) == 3
+
+
+def test_a_size_and_a_constant_that_vary_together_compile_twice(compiled):
+    r = np.random.default_rng(0)
+    for step in range(60):
+        x, c = normal(r, int(r.integers(17, 33)), 8).realize(), 1.37 * 0.9**step
+        wanted = np.tanh(x.numpy() * np.float32(c) + np.float32(0.25)).sum(0)
+        np.testing.assert_allclose(((x * c + 0.25).tanh().sum(0)).numpy(), wanted, atol=1e-4)
+    assert len(compiled) == 2
+    with_constants = {key for key, plan in compile._plans.items() if isinstance(plan, SizedPlan)}
+    assert len(with_constants) <= 2 * 16  # of 16 sizes; a third value finds the second one's plan
+
+
+def test_a_constant_that_stays_while_sizes_vary_and_then_varies(compiled):
+    for c in (0.3, 0.4, 0.6, 0.3, 0.4):
+        for n in (4, 5, 6):
+            assert (Tensor([1.0] * n) * c).tolist() == [np.float32(c)] * n
+    assert len(compiled) == 3  # one size, any size, any size and constant
+
+
+def test_plans_for_one_size_each_push_no_other_out(compiled, monkeypatch):
+    monkeypatch.setattr(compile, "MAX_PLANS", 8)
+    for n in range(2, 40):
+        (Tensor(np.ones((3, n), np.float32)) + 1).realize()
+        (Tensor([[1.0, 2.0]]) @ Tensor([[3.0], [4.0]])).realize()
+    assert len(compiled) == 3
+    assert len(compile._plans) == 8
 
 
 def test_a_captured_function_whose_size_comes_often_is_captured_for_it(compiled):
