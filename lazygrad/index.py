@@ -354,9 +354,10 @@ def equal(x: Index, y: Index) -> Expr:
     return Op("eq", (_from_linear(0, terms), Literal(-constant)))
 
 
-def all_of(conditions: Iterable[Expr]) -> Expr | None:
-    """The conjunction; None where nothing is left to test, FALSE where it cannot hold."""
-    distinct = list(dict.fromkeys(c for c in conditions if c is not TRUE))
+def all_of(conditions: Iterable[Expr | None]) -> Expr | None:
+    """The conjunction; None where nothing is left to test, FALSE where it cannot hold. None among
+    the conditions stands for no condition."""
+    distinct = list(dict.fromkeys(c for c in conditions if c is not None and c is not TRUE))
     if FALSE in distinct:
         return FALSE
     result: Expr | None = None

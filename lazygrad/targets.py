@@ -83,7 +83,7 @@ class Machine:
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
     """What is worth it, where that differs by target; what concerns one of them stands below.
-    Origin: benchmarks on two cores with AVX-512, and on one H200 GPU."""
+    Origin: benchmarks on two cores with AVX-512. A GPU's numbers are chosen, not measured."""
 
     serial_work: int = 1 << 13
     """Operations and bytes of a kernel below which one thread does it sooner than several."""
@@ -240,7 +240,8 @@ TUNE_SECONDS = 0.02
 """For one plan in a turn."""
 
 # --------------------------------------------------------------------------- choices on a GPU
-# Measured on one H200 GPU, unless it says otherwise.
+# Chosen by the facts of NVIDIA's hardware: warps of 32 items, lines of 128 bytes, 32 banks of local
+# memory. None has been measured on a GPU yet.
 
 GROUP_ITEMS = 256
 """Work-items of a group."""

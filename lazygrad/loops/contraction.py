@@ -92,8 +92,7 @@ def _decided(term: Accumulate, inner: Sequence[Var]) -> tuple[Accumulate, set[Va
             first |= summed
         else:
             left.append(condition)
-    old = () if term.guard is None else (term.guard,)
-    return replace(term, guard=all_of((*old, *decided)), needed=all_of(left)), first
+    return replace(term, guard=all_of((term.guard, *decided)), needed=all_of(left)), first
 
 
 def _sum(inner: Sequence[Var], term: Accumulate, fixed: frozenset[Var]) -> Body:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..expr import Expr, Literal, Load, Op, Var, rewrite
 from ..index import all_of
 from .ir import Accumulate, Body, For, If, Stmt, statements
-from .ir.rebuild import map_bodies, variables
+from .ir.rebuild import load_under, map_bodies, variables
 from .product import factors_of
 
 
@@ -50,10 +50,7 @@ def guarded(e: Expr, condition: Expr | None) -> Expr:
 
 def _loads_under(e: Expr, condition: Expr) -> Expr:
     def change(x: Expr) -> Expr | None:
-        if isinstance(x, Load):
-            old = () if x.guard is None else (x.guard,)
-            return Load(x.array, x.index, all_of((*old, condition)))
-        return None
+        return load_under(x, condition) if isinstance(x, Load) else None
 
     return rewrite(e, change)
 

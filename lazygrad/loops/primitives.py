@@ -31,6 +31,7 @@ from .ir.rebuild import (
     apart,
     map_bodies,
     nest,
+    nest_all,
     peel,
     rename_array,
     substitute_body,
@@ -201,24 +202,18 @@ def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
             inside = substitute_body(masked(inside, far, less(far, extent)), {far: index})
         else:
             inside = substitute_body(loop.body, {loop.var: index})
-        whole = _nest(parts, inside)
+        whole = nest_all(parts, inside)
         if tail == "short" and (varies or extent % block):
             left = minimum(sub(add(loop.extent), start), Literal(block))
             whole = (For(parts[0], left, "serial", inside),)
         if (extent % block == 0 and not varies) or tail in ("overlap", "short", "mask"):
             return (For(blocks, blocks.extent, loop.kind, whole),)
-        last = _nest(parts, (If(less(index, extent), inside),))
+        last = nest_all(parts, (If(less(index, extent), inside),))
         if tail == "peel" and extent > block:
             last = (If(less(blocks, extent // block), whole, last),)
         return (For(blocks, blocks.extent, loop.kind, last),)
 
     return at_loop(body, var, change)
-
-
-def _nest(loops: Sequence[Var], body: Body) -> Body:
-    for var in reversed(loops):
-        body = (For(var, var.extent, "serial", body),)
-    return body
 
 
 @primitive

@@ -178,11 +178,11 @@ def _guarded(branch: If, var: Var) -> Body:
     def visit(stmt: Stmt) -> Stmt:
         match stmt:
             case Store() | Accumulate():
-                guards = () if stmt.guard is None else (of_loads(stmt.guard),)
-                if not (stmt.array in own and stmt.array.scope == "register"):
-                    guards = (*guards, condition)
+                is_own = stmt.array in own and stmt.array.scope == "register"
+                guard = None if stmt.guard is None else of_loads(stmt.guard)
+                guard = all_of((guard, None if is_own else condition))
                 value, index = of_loads(stmt.value), of_loads(stmt.index)
-                return replace(stmt, value=value, index=index, guard=all_of(guards))
+                return replace(stmt, value=value, index=index, guard=guard)
             case Let():
                 return replace(stmt, value=of_loads(stmt.value))
         return map_bodies(stmt, lambda body: tuple(map(visit, body)))

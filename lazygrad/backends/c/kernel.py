@@ -41,7 +41,7 @@ from ...loops.ir import (
     expressions,
     statements,
 )
-from ...loops.ir.rebuild import loads
+from ...loops.ir.rebuild import loads, written
 from ...targets import Machine
 from .dialect import OPENCL, Dialect, Types
 from .fences import global_fences
@@ -80,8 +80,7 @@ class _Kernel:
         self.plan: Plan = plan_launch(function, types.machine.group_limit)
         self.units = variable_units(function.body)
         self.vectors = _arrays_with_vectors(function.body)
-        self.written = {s.array for s in statements(function.body) if isinstance(s, Store)}
-        self.written |= set(function.arguments[: function.outputs])
+        self.written = written(function.body) | set(function.arguments[: function.outputs])
         self.scratch = scratch_bytes(function, types.machine)
         self.fences = global_fences(function.body)
         self.in_items = False  # inside a workitem nest

@@ -33,9 +33,9 @@ from ...targets import (
     WARP,
     Machine,
 )
-from ..contraction import Contraction, extent_of, operand_stride
+from ..contraction import Contraction, by_factor, extent_of, operand_stride
 from ..ir import Store, statements
-from ..ir.rebuild import stride, variables
+from ..ir.rebuild import stride
 from ..pack import stage
 from ..primitives import Schedule, fuse, reorder, split
 from ..sink import sink
@@ -140,10 +140,7 @@ def _in_registers(s: Schedule, operand: str) -> None:
 def _sides(c: Contraction) -> tuple[list[Var], list[Var], list[Var]]:
     """The output's loops: those of both factors, the rows, the columns. What is contiguous in the
     output is the last of the columns."""
-    in_a, in_b = variables(c.a), variables(c.b)
-    both = [v for v in c.outer if v in in_a and v in in_b]
-    rows = [v for v in c.outer if v in in_a and v not in in_b]
-    columns = [v for v in c.outer if v not in in_a]
+    both, rows, columns = by_factor(c.outer, c.b, c.a)
     stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope == "global"]
     if any(stride(s.index, v) == 1 for s in stores for v in rows):
         rows, columns = columns, rows

@@ -21,7 +21,16 @@ from ...index import add, flatten, less, mul, sub
 from ...targets import COLUMNS_TOGETHER, SHORT_TREE
 from ..contraction import extent_of
 from ..ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
-from ..ir.rebuild import body_loads, nest, peel, stride, substitute_body, variables
+from ..ir.rebuild import (
+    body_loads,
+    nest,
+    nest_all,
+    peel,
+    stride,
+    substitute_body,
+    variables,
+    written,
+)
 from ..lanes import split_lanes
 from ..merge import merge, merge_all
 from ..primitives import Schedule, at_loop, digits_of, fuse, primitive
@@ -210,9 +219,7 @@ class _Sharing:
 
     def _each_item(self, body: Body) -> list[Stmt]:
         loops = [v for v in self.order if v.extent > 1] or [self.helper]
-        for var in reversed(loops):
-            body = (For(var, var.extent, "workitem", body),)
-        return list(body)
+        return list(nest_all(loops, body, "workitem"))
 
     def _total(self, array: Array, op: str) -> list[Stmt]:
         """acc of every item  ->  the total of its row, in every item: a tree of two levels.
@@ -268,21 +275,10 @@ def _runs(body: Sequence[Stmt]) -> list[list[Stmt]]:
     """
     runs: list[list[Stmt]] = [[]]
     for stmt in body:
-        if isinstance(stmt, If) and not _written((stmt,)).isdisjoint(_used(runs[-1])):
-            runs.append([])
+        if isinstance(stmt, If):
+            changed = {array for array in written((stmt,)) if array.scope == "global"}
+            used = written(runs[-1]) | {load.array for load in body_loads(runs[-1])}
+            if not changed.isdisjoint(used):
+                runs.append([])
         runs[-1].append(stmt)
     return runs
-
-
-def _written(body: Sequence[Stmt]) -> set[Array]:
-    """The global arrays that statements write."""
-    return {
-        s.array
-        for s in statements(tuple(body))
-        if isinstance(s, Store | Accumulate) and s.array.scope == "global"
-    }
-
-
-def _used(body: Sequence[Stmt]) -> set[Array]:
-    """The global arrays that statements read or write."""
-    return _written(body) | {load.array for load in body_loads(tuple(body))}

@@ -17,8 +17,8 @@ from ...errors import ScheduleError
 from ...expr import Array, Expr, Load, Var, parts, rewrite
 from ...index import add, all_of, flatten, mul, substitute
 from ..contraction import extent_of, operand_stride
-from ..ir import Alloc, Body, For, If, Stmt, Store, bodies, expressions, statements
-from ..ir.rebuild import body_loads, map_expressions, peel, variables
+from ..ir import Alloc, Body, For, If, Store, bodies, expressions, statements
+from ..ir.rebuild import body_loads, map_expressions, nest_all, peel, variables
 from ..mask import guarded
 from ..primitives import Schedule, at_loop, bind, fuse, loops_of, primitive, reorder, split
 from ..product import factors
@@ -69,16 +69,9 @@ def stage_local(body: Body, operand: str, name: str, place: str, padding: int, *
         inside = map_expressions(
             loop.body, lambda e: rewrite(e, lambda x: loaded if x is found else None)
         )
-        return (replace(loop, body=(Alloc(tile), *serial(own, fill), *inside)),)
+        return (replace(loop, body=(Alloc(tile), *nest_all(own, (fill,)), *inside)),)
 
     return at_loop(body, place, change)
-
-
-def serial(loops: Sequence[Var], stmt: Stmt) -> Body:
-    """A statement in serial loops, those of one iteration too."""
-    for var in reversed(loops):
-        stmt = For(var, var.extent, "serial", (stmt,))
-    return (stmt,)
 
 
 def _operand(body: Body, operand: str) -> Expr:

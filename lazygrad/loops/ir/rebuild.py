@@ -177,9 +177,13 @@ def substitute_body(body: Body, values: Mapping[Expr, Expr]) -> Body:
 
 def nest(loops: Sequence[Var], body: Body, kind: str = "serial") -> Body:
     """The body inside loops, the first outermost; loops of one iteration are left out."""
+    return nest_all([var for var in loops if var.extent != 1], body, kind)
+
+
+def nest_all(loops: Sequence[Var], body: Body, kind: str = "serial") -> Body:
+    """As `nest`, with a loop for each variable, those of one iteration too."""
     for var in reversed(loops):
-        if var.extent != 1:
-            body = (For(var, var.extent, kind, body),)
+        body = (For(var, var.extent, kind, body),)
     return body
 
 
@@ -226,11 +230,15 @@ def guard_loads(e: Expr, var: Var, condition: Expr) -> Expr:
 
     def change(x: Expr) -> Expr | None:
         if isinstance(x, Load) and x.array.scope != "register" and var in variables(x.index):
-            old = () if x.guard is None else (x.guard,)
-            return Load(x.array, x.index, all_of((*old, condition)))
+            return load_under(x, condition)
         return None
 
     return rewrite(e, change)
+
+
+def load_under(load: Load, condition: Expr) -> Load:
+    """The load, done only where the condition holds too; elsewhere its value is 0."""
+    return Load(load.array, load.index, all_of((load.guard, condition)))
 
 
 def body_loads(body: Sequence[Stmt]) -> list[Load]:

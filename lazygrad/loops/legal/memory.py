@@ -8,8 +8,8 @@ from ...dtypes import bool_, uint8
 from ...expr import COMBINE, Array, Bitcast, Cast, Expr, Literal, Load, Op, Ramp, rewrite
 from ...index import bounds
 from ...targets import Native
-from ..ir import Accumulate, Alloc, Body, For, Function, If, Prefetch, Stmt, Store, statements
-from ..ir.rebuild import map_expressions
+from ..ir import Accumulate, Alloc, Body, Function, Prefetch, Stmt, Store, statements
+from ..ir.rebuild import map_bodies, map_expressions
 from .rules import Rules, retyped
 
 BOOLS = Rules()
@@ -80,17 +80,13 @@ def legalise_memory(function: Function, native: Native) -> Function:
 
     def of_statement(stmt: Stmt) -> Stmt:
         match stmt:
-            case For():
-                return replace(stmt, body=of_body(stmt.body))
-            case If():
-                return replace(stmt, body=of_body(stmt.body), otherwise=of_body(stmt.otherwise))
             case Accumulate():
                 return of_statement(store_sums(stmt, native))
             case Store(array=array, value=value) if array.dtype == bool_:
                 return replace(stmt, array=_in_memory(array), value=Cast(value, uint8))
             case Alloc(array) | Prefetch(array) if array.dtype == bool_:
                 return replace(stmt, array=_in_memory(array))
-        return stmt
+        return map_bodies(stmt, of_body)
 
     body = of_body(function.body)
     if has_bools:
