@@ -8,6 +8,7 @@ o.graph("kernels")                    # what the compiler makes of it
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ from .dump.report import Report, report_data
 from .dump.roles import role_of
 from .graph.evaluate import evaluate
 from .graph.gradient import gradient
-from .graph.ir import Const, Node, topological
+from .graph.ir import Buffer, Const, Detach, Node, RandomBits, topological
 
 ELEMENTS = 1 << 18  # of all nodes together, up to which values and gradients are computed
 WRITTEN = 4  # elements of a value that are written out
@@ -44,29 +45,34 @@ def draw(*outputs: Tensor, **named: Tensor) -> Drawing:
     """A picture of how tensors are computed: each node with its name, value and gradient.
 
     `outputs` are what is drawn. `named` are names for tensors on the way: `draw(o, x1=x1, w1=w1)`;
-    without outputs, they are what is drawn. A gradient is that of the sum of all elements of the
-    outputs. Nodes of many elements have the mean and the extremes of their values; graphs of more
-    than 2**18 elements have shapes alone. What is too much for one picture is folded.
+    without outputs, they are what is drawn. A tensor of random numbers, such as the weight of a
+    new layer, is one box. A gradient is that of the sum of all elements of the outputs. Nodes of
+    many elements have the mean and the extremes of their values; graphs of more than 2**18
+    elements have shapes alone. What is too much for one picture is folded.
 
-    Raises TypeError without a tensor.
+    Raises TypeError without a tensor. Warns of each named tensor that is no part of the picture.
     """
     drawn = outputs or tuple(named.values())
     if not drawn or not all(hasattr(t, "_nodes") for t in (*drawn, *named.values())):
         raise TypeError("draw: give at least one tensor: draw(o), or draw(o, x=x)")
     nodes = [_expression(t) for t in drawn]
     names = {node: name for name, tensor in named.items() for node in tensor._nodes()}
-    for node in [node for node in names if node.name == "detach"]:
-        names.setdefault(node.inputs[0], names[node])  # a variable, and what it is made of
-    order = topological(nodes)
+    random = _random_tensors(nodes)
+    for node in [node for node in names if isinstance(node, Detach) and node not in random]:
+        names.setdefault(node.x, names[node])  # a variable, and what it is made of
+    order = topological(nodes, lambda node: () if node in random else node.inputs)
+    for name in named.keys() - {names[node] for node in order if node in names}:
+        warnings.warn(f"draw: {name} is no part of what is drawn", stacklevel=2)
     notes: Mapping[Node, list[str]] = {}
     if sum(node.size for node in order) <= ELEMENTS:
         notes = _notes(order, nodes)
     record = Record("draw", Path("draw"), 0.0, Sources())
     record.names.update(names)
+    record.random = random
     record.graph("graph", nodes)
     for node, lines in notes.items():
         record.nodes[record.node(node)]["notes"] = lines
-    dot, _ = graph_picture(nodes, role_of(nodes), names, notes)
+    dot, _ = graph_picture(nodes, role_of(nodes), names, notes, random)
     data = report_data(record.sources, [record.json()], stage="graph")
     return Drawing(f"{len(order)} nodes", data, dot)
 
@@ -105,6 +111,23 @@ def _expression(tensor: Tensor) -> Node:
     return tensor.node if tensor._history is None else tensor._history
 
 
+def _random_tensors(outputs: Sequence[Node]) -> set[Node]:
+    """Random bits, and what randn and the like made of them and is not computed yet: of random bits
+    and constants alone, and of a Detach at the end, which makes it equal to no other."""
+    found: set[Node] = set()
+    constant: set[Node] = set()
+    drawn: set[Node] = set()  # random bits, and what is made of them and constants
+    for node in topological(outputs):
+        if isinstance(node, RandomBits):
+            drawn.add(node)
+            found.add(node)
+        elif not isinstance(node, Buffer) and constant.issuperset(node.inputs):
+            constant.add(node)
+        elif node.inputs and all(x in drawn or x in constant for x in node.inputs):
+            (found if isinstance(node, Detach) else drawn).add(node)
+    return found
+
+
 def _notes(order: Sequence[Node], outputs: Sequence[Node]) -> dict[Node, list[str]]:
     """The value of each node, and its gradient if it has one."""
     values = dict(zip(order, evaluate(order), strict=True))
@@ -121,8 +144,8 @@ def _notes(order: Sequence[Node], outputs: Sequence[Node]) -> dict[Node, list[st
             found[node] = found[node] + array if node in found else array
     for node, array in found.items():
         notes[node].append(f"gradient {_number_text(array)}")
-        if node.name == "detach":  # it is drawn as what it is made of
-            notes[node.inputs[0]] = notes[node]
+        if isinstance(node, Detach) and node.x in notes:  # it is drawn as what it is made of
+            notes[node.x] = notes[node]
     return notes
 
 
@@ -135,5 +158,5 @@ def _number_text(array: np.ndarray[Any, Any]) -> str:
         return f"[{', '.join(f'{x:.4g}' for x in flat)}]"
     if not flat.size:
         return "no elements"
-    numbers = flat.astype(np.float64)
+    numbers = flat.astype(np.float64) + 0.0  # -0 becomes 0
     return f"mean {numbers.mean():.4g}, {numbers.min():.4g} to {numbers.max():.4g}"

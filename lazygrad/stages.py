@@ -171,7 +171,7 @@ def _in_steps(stage: str, value: Any, before: Any) -> Iterable[tuple[str, Any]]:
     if not (planned and value.plan and not before.plan):
         return ((stage, value),)
     shown = steps(before, value.plan)
-    return ((line.split()[0], _with_line(made, line)) for line, made in shown if line)
+    return ((line, _with_line(made, line)) for line, made in shown if line)
 
 
 def _with_line(made: Function, line: str) -> Function:

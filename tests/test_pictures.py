@@ -134,3 +134,29 @@ def test_view_names_a_program_that_is_not_there(tmp_path: Path, capsys):
     with pytest.raises(SystemExit):
         main([str(tmp_path / "absent.py")])
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_random_weights_and_random_bits_are_one_box_each():
+    layer = lazygrad.nn.Linear(3, 2)
+    x = Tensor(np.ones((4, 3), np.float32))
+    y = lazygrad.nn.functional.dropout(layer(x), 0.5)
+    drawing = lazygrad.draw(y, x=x, w=layer.weight, b=layer.bias)
+    random = [node for node in nodes(drawing) if node["op"] == "random"]
+    assert [node.get("name") for node in random] == [None, "w", "b"]  # None: the bits of dropout
+    assert all(node["in"] == [] and node["role"] == "input" for node in random)
+    assert "randombits" not in {node["op"] for node in nodes(drawing)}
+    assert drawing.dot.count("shape=cylinder") == 4
+    assert random[2]["notes"][0] == f"value [{', '.join(f'{v:.4g}' for v in layer.bias.tolist())}]"
+
+
+def test_a_detached_layer_is_still_drawn():
+    layer = lazygrad.nn.Linear(3, 2)
+    drawing = lazygrad.draw(layer(Tensor(np.ones((4, 3), np.float32))).detach() * 2)
+    assert "sum over axis 2" in {node["text"] for node in nodes(drawing)}
+
+
+def test_a_name_of_no_part_of_the_picture_is_warned_of(neuron):
+    with pytest.warns(UserWarning, match="draw: other is no part of what is drawn") as told:
+        lazygrad.draw(neuron["o"], x=neuron["x"], other=Tensor([1.0, 2.0]))
+    assert len(told) == 1
+    assert told[0].filename == __file__

@@ -192,3 +192,45 @@ def test_ten_thousand_nodes_open_folded(browser, tmp_path):
     page.wait_for_selector(".picture .box")
     assert 2 <= page.locator(".picture .box").count() < 200
     page.close()
+
+
+def test_a_picture_that_was_not_moved_is_fitted_anew_when_its_pane_changes(page):
+    def spread() -> tuple[float, float]:
+        """The room to the left and to the right of the boxes."""
+        return page.evaluate("""() => {
+          const pane = document.querySelector(".picture").getBoundingClientRect();
+          const boxes = [...document.querySelectorAll(".picture .box rect")]
+            .map((box) => box.getBoundingClientRect());
+          const left = Math.min(...boxes.map((box) => box.left)) - pane.left;
+          return [left, pane.right - Math.max(...boxes.map((box) => box.right))];
+        }""")
+
+    open_step(page)
+    page.set_viewport_size({"width": 1100, "height": 700})
+    page.wait_for_timeout(100)
+    left, right = spread()
+    assert left == pytest.approx(right, abs=2)
+    page.locator(".picture").hover()
+    page.mouse.wheel(0, -400)
+    before = page.locator(".picture > svg > g").get_attribute("transform")
+    page.set_viewport_size({"width": 1000, "height": 700})
+    page.wait_for_timeout(100)
+    after = page.locator(".picture > svg > g").get_attribute("transform")
+    assert before.split("scale")[1] == after.split("scale")[1]  # what was zoomed stays so
+    assert before != after
+
+
+def test_the_lines_of_a_plan_are_told_apart(page):
+    open_step(page, "&kernel=0")
+    labels = page.locator("[data-tabs=loops] button").all_inner_texts()
+    assert len(labels) == len(set(labels))
+    assert any(re.fullmatch(r"split i\d+ .*", label) for label in labels)
+
+
+def test_an_address_of_no_compilation_says_so(page):
+    page.evaluate("location.hash = 'c=99'")
+    page.wait_for_selector(".absent")
+    assert page.locator(".absent").inner_text() == "This report has no compilation 99."
+    page.evaluate("location.hash = 'c=0&line=9:9'")
+    page.wait_for_selector(".columns")
+    assert page.locator(".absent").count() == 0

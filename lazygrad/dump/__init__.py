@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import config
 from ..errors import ConfigError
-from ..origin import title
 
 if TYPE_CHECKING:
     from .folder import Folder
@@ -38,7 +37,8 @@ class Watcher(Protocol):
         """The pass `stage` ran from `begin` to `end`, by `perf_counter`."""
 
     def saw(self, stage: str, value: Any) -> None:
-        """`value` is what the pass `stage` made, if it changed anything."""
+        """`value` is what the pass `stage` made, if it changed anything. Of loops that a plan made,
+        each line of the plan is a stage: "split i0 peel i0_o i0_i:16"."""
 
     def finish(self) -> None:
         """The compilation has ended, well or not."""
@@ -96,4 +96,4 @@ def open_folder(path: Path) -> Folder:
     return Folder(path)
 
 
-__all__ = ["Place", "Watcher", "dump", "folder_at", "open_folder", "places", "title"]
+__all__ = ["Place", "Watcher", "dump", "folder_at", "open_folder", "places"]

@@ -25,10 +25,10 @@ from ..graph.ir import Movement, Node, topological
 from ..graph.show import show as show_graph
 from ..loops.ir import Function
 from ..loops.lower import Lowered
+from ..origin import title
 from ..runtime.execute import Plan
 from ..schedule.ir import MemoryPlan, Schedule
 from ..schedule.show import show as show_schedule
-from . import title
 from .graphs import TOO_LARGE, graph_picture
 from .record import Record, renamed
 from .report import Report
@@ -191,7 +191,7 @@ class Compilation:
             return
         folder = self.path / "loops" / f"{len(self._loops) - 1:02d}-{name}"
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{len(passes)}-{stage}.txt"
+        path = folder / f"{len(passes)}-{stage.split()[0]}.txt"  # of a plan's line, the verb
         path.write_text(renamed(shown, self._local), encoding="utf-8")
 
     def _saw_program(self, program: Any) -> None:

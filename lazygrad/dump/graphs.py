@@ -7,7 +7,7 @@ part of its user's formula.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from textwrap import wrap
 
 from ..graph import ir
@@ -27,10 +27,12 @@ def graph_picture(
     role: Mapping[Node, str] | None = None,
     names: Mapping[Node, str] | None = None,
     notes: Mapping[Node, Sequence[str]] | None = None,
+    random: Collection[Node] = (),
 ) -> tuple[str, int]:
     """A graph as Graphviz source, and how many boxes it has; `role` colours the operations,
-    `names` are what nodes are called, and `notes` are lines to add to boxes."""
-    told = role or {}, names or {}, notes or {}
+    `names` are what nodes are called, `notes` are lines to add to boxes, and `random`
+    are tensors of random numbers, drawn without what makes these."""
+    told = role or {}, names or {}, notes or {}, random
     source, boxes = _Picture(outputs, *told, in_short=False).draw()
     if boxes > LARGE:
         source, boxes = _Picture(outputs, *told, in_short=True).draw()
@@ -44,24 +46,32 @@ class _Picture:
         role: Mapping[Node, str],
         names: Mapping[Node, str],
         notes: Mapping[Node, Sequence[str]],
+        random: Collection[Node],
         in_short: bool,
     ) -> None:
         self.names = names
         self.notes = notes
-        self.order = topological(outputs)
+        self.random = random
+        self.order = topological(outputs, self._inputs)
         self.role = role
         self.in_short = in_short
         self.output_numbers: dict[Node, list[int]] = {}
         for number, node in enumerate(outputs):
-            while isinstance(node, ir.Detach):
+            while isinstance(node, ir.Detach) and node not in random:
                 node = node.x
             self.output_numbers.setdefault(node, []).append(number)
         self.users: dict[Node, list[Node]] = {}
         for node in self.order:
-            for x in node.inputs:
+            for x in self._inputs(node):
                 self.users.setdefault(x, []).append(node)
         self.constant = self._constants()
         self.hidden = {n for n in self.order if self._is_hidden(n)}
+
+    def _is_leaf(self, node: Node) -> bool:
+        return isinstance(node, ir.Buffer) or node in self.random
+
+    def _inputs(self, node: Node) -> Sequence[Node]:
+        return () if self._is_leaf(node) else node.inputs
 
     def _constants(self) -> set[Node]:
         """Constants, and views of them."""
@@ -75,7 +85,7 @@ class _Picture:
 
     def _is_hidden(self, node: Node) -> bool:
         """Whether a node is drawn as part of its users."""
-        if node in self.output_numbers or isinstance(node, ir.Buffer):
+        if node in self.output_numbers or self._is_leaf(node):
             return False
         if node in self.names and not isinstance(node, ir.Detach):
             return False
@@ -101,14 +111,14 @@ class _Picture:
             kind = self._kind(node)
             kinds.add(kind)
             lines = self._lines(node, inputs)
-            if node in self.names and not isinstance(node, ir.Buffer):
+            if node in self.names and not self._is_leaf(node):
                 lines[0] = f"{self.names[node]} = {lines[0]}"
             lines += self.notes.get(node, ())
-            inputs += isinstance(node, ir.Buffer)
+            inputs += self._is_leaf(node)
             numbers = self.output_numbers.get(node, [])
             if numbers:
                 lines.append(f"output {', '.join(map(str, numbers))}")
-            shape = "cylinder" if isinstance(node, ir.Buffer) else "box"
+            shape = "cylinder" if self._is_leaf(node) else "box"
             dot.box(names[node], kind, lines, bool(numbers), shape, repr(node))
             for x in dict.fromkeys(self._visible_inputs(node)):
                 dot.arrow(names[x], names[node], is_faint=kind == "movement")
@@ -125,7 +135,7 @@ class _Picture:
         ]
 
     def _kind(self, node: Node) -> str:
-        if isinstance(node, ir.Buffer):
+        if self._is_leaf(node):
             return "input"
         return "movement" if isinstance(node, _VIEWS) else self.role.get(node, "forward")
 
@@ -133,7 +143,7 @@ class _Picture:
         """The boxes that a node's arrows come from: hidden ones are looked through."""
         found: list[Node] = []
         seen: set[Node] = set()
-        stack = list(reversed(node.inputs))
+        stack = list(reversed(self._inputs(node)))
         while stack:
             x = stack.pop()
             if x in seen or (x in self.constant and x in self.hidden):
@@ -147,10 +157,11 @@ class _Picture:
 
     def _lines(self, node: Node, inputs: int) -> list[str]:
         """The text of a box."""
-        if isinstance(node, ir.Buffer):
+        if self._is_leaf(node):
             place = "" if node.device == "CPU" else f"  {node.device}"
+            kind = "random" if node in self.random else "input"
             return [
-                self.names.get(node, f"input {inputs}"),
+                self.names.get(node, f"{kind} {inputs}"),
                 type_text(node),
                 f"{bytes_text(node.nbytes)}{place}",
             ]

@@ -11,8 +11,6 @@ SCRIPTS = (
     "elements", "data", "code", "fold", "layout", "canvas", "graphs", "sources", "kernels",
     "timeline", "overview", "main",
 )  # fmt: skip
-
-
 PICTURE_SCRIPTS = ("elements", "data", "code", "fold", "layout", "canvas", "graphs", "single")
 
 
@@ -36,5 +34,6 @@ def _template(name: str, scripts: Sequence[str]) -> str:
     """A page without data."""
     style = (PARTS / "report.css").read_text(encoding="utf-8")
     texts = [(PARTS / f"{script}.js").read_text(encoding="utf-8") for script in scripts]
-    html = (PARTS / f"{name}.html").read_text(encoding="utf-8")
-    return html.replace("@STYLE@", style, 1).replace("@SCRIPTS@", "\n".join(texts), 1)
+    page, body = ((PARTS / f"{n}.html").read_text(encoding="utf-8") for n in ("page", name))
+    filled = page.replace("@STYLE@", style, 1).replace("@BODY@", body.strip(), 1)
+    return filled.replace("@SCRIPTS@", "\n".join(texts), 1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ class Record:
         self.name = name
         self.sources = sources
         self.names: dict[Node, str] = {}  # of leaves, in all stages
+        self.random: Collection[Node] = ()  # tensors that are shown without what draws them
         self.names_of_schedule: dict[Node, str] = {}  # of all that the latest schedule stores
         self.roles: dict[Node, str] = {}
         self.nodes: list[Json] = []
@@ -144,24 +145,29 @@ class Record:
         """The number of a node; it and what it is made of are added if need be."""
         if node not in self._number:
             known = self._number
-            for each in topological([node], lambda n: () if n in known else n.inputs):
+            for each in topological([node], lambda n: () if n in known else self._inputs(n)):
                 if each not in known:
                     known[each] = len(self.nodes)
                     self.nodes.append(self._described(each))
         return self._number[node]
 
+    def _inputs(self, node: Node) -> Sequence[Node]:
+        return () if node in self.random else node.inputs
+
     def _described(self, node: Node) -> Json:
+        is_random = node in self.random
         if isinstance(node, ir.Const) or (
             isinstance(node, (*VIEWS, ir.Detach, ir.Cast)) and node.inputs[0] in self._constant
         ):
             self._constant.add(node)
-        role = self.roles.get(node, "forward") if node.inputs else _leaf_role(node)
+        is_input = is_random or isinstance(node, ir.Buffer)
+        role = "input" if is_input else self.roles.get(node, "forward")
         described: Json = {
-            "op": node.name,
-            "text": self._text(node),
+            "op": "random" if is_random else node.name,
+            "text": "random" if is_random else self._text(node),
             "type": type_text(node),
             "bytes": node.nbytes,
-            "in": [self._number[x] for x in node.inputs],
+            "in": [self._number[x] for x in self._inputs(node)],
             "role": "constant" if node in self._constant else role,
             "at": [self.sources.number(origin) for origin in origins(node)],
         }
@@ -291,10 +297,6 @@ def _operation(node: Node) -> str:
         case ir.Permute(_, order):
             return f"permute {', '.join(map(str, order))}"
     return operation_text(node)
-
-
-def _leaf_role(node: Node) -> str:
-    return "input" if isinstance(node, ir.Buffer) else "forward"
 
 
 def renamed(shown: str, names: Mapping[str, str]) -> str:

@@ -13,9 +13,9 @@ import numpy as np
 
 from .. import config
 from ..compile import plan_for, storage_of
-from ..dump import title
 from ..errors import JitError
 from ..graph.ir import Node
+from ..origin import title
 from ..runtime.report import report_traced
 from ..tensor import Tensor
 from ..tensor.core import TensorCore, grad_enabled

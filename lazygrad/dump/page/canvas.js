@@ -10,6 +10,8 @@ class Canvas {
     this.element = element("div", { class: `picture${isSmall ? " small" : ""}` }, this.picture);
     this.at = { x: 0, y: 0, scale: 1 };
     this.size = { width: 1, height: 1 };
+    this.room = { width: 0, height: 0 }; // of the element, when it was last seen
+    this.fitted = READABLE; // the least scale that fit() was asked for; null once it was moved
     this.pointers = new Map();
     this.picture.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.picture.addEventListener("pointerdown", (event) => this.press(event));
@@ -17,6 +19,16 @@ class Canvas {
     for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
       this.picture.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
     }
+  }
+
+  /** The element has another size: fit again, or keep the middle of a picture that was moved. */
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    if (!width || !height) return;
+    const wider = (width - this.room.width) / 2, higher = (height - this.room.height) / 2;
+    this.room = { width, height };
+    if (this.fitted !== null) this.fit(this.fitted);
+    else this.move({ ...this.at, x: this.at.x + wider, y: this.at.y + higher });
   }
 
   /** Show all of the picture, or as much of its top as can be read. */
@@ -28,10 +40,12 @@ class Canvas {
     const x = (width - this.size.width * scale) / 2;
     const y = Math.max(12, (height - this.size.height * scale) / 2);
     this.move({ x, y: this.size.height * scale > height ? 12 : y, scale });
+    this.fitted = least;
   }
 
   move(at) {
     this.at = at;
+    this.fitted = null;
     this.layer.setAttribute("transform", `translate(${at.x} ${at.y}) scale(${at.scale})`);
   }
 

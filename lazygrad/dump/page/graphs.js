@@ -17,14 +17,14 @@ class GraphView {
     this.element = this.canvas.element;
     this.root = folded(boxes, edges, room);
     this.matches = [];
-    new ResizeObserver(() => this.isFitted || this.fit()).observe(this.element);
+    new ResizeObserver(() => this.resize()).observe(this.element);
   }
 
-  fit(least) {
+  /** Large graphs are laid out when they are first seen. */
+  resize() {
     if (!this.element.clientWidth) return;
     if (!this.isDrawn) this.draw();
-    this.isFitted = true;
-    this.canvas.fit(least);
+    this.canvas.resize();
   }
 
   // ------------------------------------------------------------------ layout
@@ -213,7 +213,6 @@ class GraphView {
   show(box) {
     reveal(box);
     this.draw();
-    this.isFitted = true;
     this.canvas.center(box);
   }
 }
@@ -257,7 +256,7 @@ function nodeGraph(compilation, outputs, fold, isSmall, within) {
     const name = node.name ? `${node.name} = ` : "";
     boxes.set(n, {
       node: n,
-      lines: [cut(node.role === "input" ? (node.name ?? "input") : name + node.text), node.type, ...(node.notes ?? [])],
+      lines: [cut(node.role === "input" ? (node.name ?? (node.op === "random" ? "random" : "input")) : name + node.text), node.type, ...(node.notes ?? [])],
       hint: `${name}${node.text}\n${node.type}`,
       fill: node.isView ? "view" : node.role,
       isOutput: last.has(n),

@@ -177,7 +177,7 @@ function gradientsOf(compilation, n) {
 // -------------------------------------------------------------------- a line
 
 function lineDetail(compilation, key) {
-  const line = compilation.lines.get(key) ?? { nodes: new Set(), kernels: new Set(), seconds: 0 };
+  const line = compilation.lines.get(key);
   const [file, number] = key.split(":").map(Number);
   const { path, text } = compilation.about.files[file];
   const kernels = byTime([...line.kernels].map((k) => compilation.kernels[k]));

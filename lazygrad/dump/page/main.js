@@ -36,7 +36,8 @@ function showState() {
   document.getElementById("compilations").value = state.c ?? "";
   if (state.c === null) {
     shown = null;
-    VIEW.replaceChildren(overview(COMPILATIONS, ABOUT));
+    const absent = new URLSearchParams(location.hash.slice(1)).get("c");
+    VIEW.replaceChildren(overview(COMPILATIONS, ABOUT, absent));
     return;
   }
   if (shown?.compilation.number !== state.c) {
@@ -100,7 +101,7 @@ class CompilationView {
       element("button", { onclick: () => graph.setAllOpen(true), title: "open all" }, "open"),
       element("button", { onclick: () => graph.canvas.zoom(1.4), title: "larger (+)" }, "+"),
       element("button", { onclick: () => graph.canvas.zoom(1 / 1.4), title: "smaller (−)" }, "−"),
-      element("button", { onclick: () => graph.fit(0), title: "all of it (0)" }, "fit"),
+      element("button", { onclick: () => graph.canvas.fit(0), title: "all of it (0)" }, "fit"),
     ] : [];
     this.bar.replaceChildren(...tabs, ...tools.filter(Boolean));
     search();
@@ -112,7 +113,7 @@ class CompilationView {
       return kernelDetail(compilation, compilation.kernels[state.kernel]);
     }
     if (state.node !== null && compilation.nodes[state.node]) return nodeDetail(compilation, state.node);
-    if (state.line !== null) return lineDetail(compilation, state.line);
+    if (compilation.lines.has(state.line)) return lineDetail(compilation, state.line);
     return summary(compilation);
   }
 
@@ -232,7 +233,7 @@ const KEYS = {
   f: ["fused kernels", () => choose({ stage: "kernels" })],
   "+": ["larger", () => shown?.graph?.canvas.zoom(1.4)],
   "-": ["smaller", () => shown?.graph?.canvas.zoom(1 / 1.4)],
-  0: ["all of the picture", () => shown?.graph?.fit(0)],
+  0: ["all of the picture", () => shown?.graph?.canvas.fit(0)],
   t: ["light or dark", turnTheme],
   Escape: ["choose nothing", () => state.c !== null && choose({ kernel: null, node: null, line: null })],
   "?": ["these keys", showKeys],

@@ -1,6 +1,7 @@
-/* The first page: what was compiled, what ran, where the time went. */
+/* The first page: what was compiled, what ran, where the time went. `absent` is a compilation that
+   the address asks for and the report does not have. */
 
-function overview(compilations, about) {
+function overview(compilations, about, absent) {
   const ran = sum(compilations.map((each) => each.runSeconds));
   const compiled = sum(compilations.map((each) => each.compileSeconds));
   const peak = Math.max(0, ...compilations.flatMap(({ runs }) => runs.samples.map(([, , held]) => held + 0)));
@@ -10,6 +11,7 @@ function overview(compilations, about) {
   const machines = Object.entries(about.machines).map(([name, machine]) =>
     `${name}: ${machine.name}, ${counted(machine.threads, "thread")}`);
   return element("div", { class: "overview" },
+    absent ? element("p", { class: "absent", role: "alert" }, `This report has no compilation ${absent}.`) : null,
     element("h1", {}, about.program),
     element("div", { class: "faint" }, [about.date.replace("T", " "), ...machines].join("  ·  ")),
     element("div", { class: "cards" },

@@ -186,7 +186,7 @@ function memoryView(compilation, stage) {
   const canvas = new Canvas();
   canvas.layer.append(svgElement("g", { class: "box" }, labels, numbers), ...layer);
   canvas.size = { width: 90 + kernels * wide, height };
-  new ResizeObserver(() => canvas.fit()).observe(canvas.element);
+  new ResizeObserver(() => canvas.resize()).observe(canvas.element);
   const total = sum(stage.slots);
   return [element("p", { class: "detail faint" },
     `${counted(stage.slots.length, "slot")} of ${bytesText(total)} together; at most ${bytesText(stage.least)} are alive at once. ` +
