@@ -58,8 +58,8 @@ def draw(*outputs: Tensor, **named: Tensor) -> Drawing:
     nodes = [_expression(t) for t in drawn]
     names = {node: name for name, tensor in named.items() for node in tensor._nodes()}
     random = _random_tensors(nodes)
-    for node in [node for node in names if isinstance(node, Detach) and node not in random]:
-        names.setdefault(node.x, names[node])  # a variable, and what it is made of
+    for own in [node for node in names if isinstance(node, Detach) and node not in random]:
+        names.setdefault(own.x, names[own])  # a variable, and what it is made of
     order = topological(nodes, lambda node: () if node in random else node.inputs)
     for name in named.keys() - {names[node] for node in order if node in names}:
         warnings.warn(f"draw: {name} is no part of what is drawn", stacklevel=2)
