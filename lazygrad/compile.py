@@ -230,7 +230,7 @@ def _made(
         on_disk = config.OPT > 0 and not (looked_at or config.TUNE)
         plan = saved.load(key) if on_disk else None
         if plan is None:
-            slots, abstract = _over_slots(outputs, leaves, arguments)
+            slots, abstract = _over_slots(outputs, leaves, arguments, stages.are_watched)
             with compiling(title.get() or ""), without_collections():
                 plan = compile_graph(abstract, slots, donations, stages)
             stages.saw("plan", plan)
@@ -255,25 +255,29 @@ def without_collections() -> Iterator[None]:
 
 
 def _over_slots(
-    outputs: Sequence[Node], leaves: Sequence[Node], arguments: Sequence[Const]
+    outputs: Sequence[Node], leaves: Sequence[Node], arguments: Sequence[Const], is_shown: bool
 ) -> tuple[list[Buffer], list[Node]]:
     """Slots for the leaves, and the graph over the slots in place of the leaves. What the compiler
-    keeps of this graph holds no memory of a tensor."""
+    keeps of this graph holds no memory of a tensor. `is_shown`: pictures are made of it."""
     slots = [Buffer(Slot.of(x), x.shape) for x in leaves]
     own = len(leaves) - len(arguments)
     slot_of: dict[Node, Node] = dict(zip(leaves[:own], slots, strict=False))
     abstract = rewrite(outputs, Rules(), slot_of)
-    order = topological(outputs, lambda node: () if node in slot_of else node.inputs)
-    pairs = zip(order, topological(abstract), strict=True)
-    made = dict(pairs)
-    for old, new in made.items():  # for pictures
-        of = cotangents[old]() if old in cotangents else None
-        if of in made:
-            cotangents[new] = ref(made[of])
+    if is_shown:
+        order = topological(outputs, lambda node: () if node in slot_of else node.inputs)
+        _pass_on_cotangents(dict(zip(order, topological(abstract), strict=True)))
     if arguments:  # only now: what is computed already may be made of the same constants
         given = zip(arguments, slots[own:], strict=True)
         abstract = rewrite(abstract, Rules(), {x: broadcast_to(s, x.shape) for x, s in given})
     return slots, abstract
+
+
+def _pass_on_cotangents(made: Mapping[Node, Node]) -> None:
+    """Note the gradients among nodes that were made for others."""
+    for old, new in made.items():
+        of = cotangents[old]() if old in cotangents else None
+        if of is not None and of in made:
+            cotangents[new] = ref(made[of])
 
 
 def compile_graph(
@@ -285,14 +289,8 @@ def compile_graph(
     """Run every pass in order, from a graph to a plan. `donated` is as in `plan_for`, with numbers
     of leaves."""
     stages.saw("graph", list(outputs))
-    checks = checks_of(outputs)
-    before = [Buffer(_flag_slot(check), ()) for check in checks]
-    bare, flags = separate_checks(outputs, checks, before)
-    outputs, leaves = [*bare, *flags], [*leaves, *before]
-    donated = {
-        **donated,
-        **{len(bare) + n: len(leaves) - len(flags) + n for n in range(len(flags))},
-    }
+    if checks := checks_of(outputs):
+        outputs, leaves, donated = _with_flags(outputs, leaves, donated, checks)
     graph = stages.through(passes("graph", None, config.OPT), outputs)
     # The device of an output as it was asked for: simplified to a constant, it has none.
     devices = [output.device or Device.DEFAULT for output in outputs]
@@ -318,8 +316,20 @@ def compile_graph(
     return linker.plan(placed, checks)
 
 
-def _flag_slot(check: InRange) -> Slot:
-    return Slot(1, flag_dtype(check), check.device or Device.DEFAULT)
+def _with_flags(
+    outputs: Sequence[Node],
+    leaves: Sequence[Buffer],
+    donated: Mapping[int, int],
+    checks: Sequence[InRange],
+) -> tuple[list[Node], list[Buffer], dict[int, int]]:
+    """The arguments of `compile_graph` with a flag for each check: an output in the memory of a
+    leaf, the flag of the previous run."""
+    before = [
+        Buffer(Slot(1, flag_dtype(check), check.device or Device.DEFAULT), ()) for check in checks
+    ]
+    bare, flags = separate_checks(outputs, checks, before)
+    taken = {len(bare) + n: len(leaves) + n for n in range(len(flags))}
+    return [*bare, *flags], [*leaves, *before], {**donated, **taken}
 
 
 def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> Schedule:
@@ -361,16 +371,33 @@ def compile_piece(
 def compile_kernel(
     kernel: Kernel, memory: MemoryPlan, device: BackendDevice, stages: Stages
 ) -> Launch:
-    """The launch of a kernel, without slots, which the linker numbers. Kernels that differ only in
-    the memory they work on share one function."""
+    """The launch of a kernel, without slots, which the linker numbers."""
     overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
-    if stages.are_watched or kernel.parts or not config.OPT:
+    if not config.OPT:
+        lowered = _lowered(kernel, overwritten, At(device.machine), stages)
+        return plain_launch(stages, Launch(lowered.function, ()), device.machine)
+    if stages.are_watched or kernel.parts:
         return _new_launch(kernel, overwritten, device, stages)
+    return _shared_launch(kernel, overwritten, device, stages)
+
+
+def _lowered(kernel: Kernel, overwritten: Mapping[Node, Node], at: At, stages: Stages) -> Lowered:
+    """A kernel as plain loops. `overwritten` names for an output the input whose memory it takes;
+    the other inputs may begin inside their memory."""
+    made: Lowered = _through("kernel", Lowered(kernel, overwritten), at, stages)
+    return made
+
+
+def _shared_launch(
+    kernel: Kernel, overwritten: Mapping[Node, Node], device: BackendDevice, stages: Stages
+) -> Launch:
+    """The launch of a kernel. Kernels that differ only in the memory they work on share one
+    function."""
     begins = device.machine.target is Target.CPU  # there an argument may begin inside a memory
     form = canonical(kernel, set(overwritten.values()) if begins else None)
     numbers = {node: n for n, node in enumerate(kernel.inputs)}
     places = tuple((kernel.outputs.index(n), numbers[x]) for n, x in overwritten.items())
-    settings = (config.TUNE, config.CHECK, config.DEBUG >= 3)
+    settings = (config.TUNE, config.CHECK, config.DEBUG >= 3, config.ORIGINS)
     key = (form.key, places, device.name, device.machine, *settings)
     launch = _launches.get(key)
     if launch is None or not (launch.function.body or device.cached(launch.key)):
@@ -386,12 +413,11 @@ def compile_kernel(
 def _new_launch(
     kernel: Kernel, overwritten: Mapping[Node, Node], device: BackendDevice, stages: Stages
 ) -> Launch:
-    """The launch of a kernel, compiled. `overwritten` names for an output the input whose memory it
-    takes; the other inputs may begin inside their memory."""
+    """The launch of a kernel, compiled for speed."""
     at = At(device.machine, kinds=kernel.kinds)
-    lowered: Lowered = _through("kernel", Lowered(kernel, overwritten), at, stages)
+    lowered = _lowered(kernel, overwritten, at, stages)
     function = lowered.function
-    if config.TUNE and config.OPT:
+    if config.TUNE:
         at = replace(at, plan=_tuned(function, at, device, stages.unwatched()))
     launch = _finished(function, _key(function, at), at, device, stages)
     return replace(launch, offsets=lowered.offsets)
@@ -415,8 +441,7 @@ def _tuned(function: Function, at: At, device: BackendDevice, quiet: Stages) -> 
 
 def _key(function: Function, at: At) -> str:
     """The key of a lowered function's code, among all code of its device."""
-    settings = f"{at.kinds} {at.machine} {at.plan} {config.OPT}"
-    return f"{digest(function)} {settings} {source_digest()}"
+    return f"{digest(function)} {at.kinds} {at.machine} {at.plan} {source_digest()}"
 
 
 def _finished(
@@ -433,6 +458,7 @@ def _finished(
         if loops is None:
             return plain_launch(stages, Launch(function, ()), at.machine)
         _keep(_functions, key, loops)
+    loops = replace(loops, comment=function.comment)
     return Launch(loops, (), key=key, plain=function)
 
 
@@ -450,7 +476,7 @@ def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
     """The function after the loop passes; None where one fails."""
     target, made, name = at.machine.target, function, ""
     try:
-        for each in passes("loops", target, config.OPT):
+        for each in passes("loops", target, 1):
             name = each.name
             if not each.needs or each.has_work(present_in(made)):
                 made = stages.run(name, each.function, made, at)

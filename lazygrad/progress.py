@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event, Thread
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from . import config
 
@@ -25,14 +25,18 @@ ERASE = "\r\x1b[K"
 _doing: list[str] = []  # what the compilation that is told of is doing; empty while there is none
 
 
-@contextmanager
-def compiling(name: str = "") -> Iterator[None]:
+def compiling(name: str = "") -> AbstractContextManager[None]:
     """Show the line while the block runs, which compiles what is called `name`. Inside another such
     block it is that one's line."""
     stream = sys.stderr
     if _doing or config.DEBUG or stream is None or not stream.isatty():
-        yield
-        return
+        return nullcontext()
+    return _line(stream, name)
+
+
+@contextmanager
+def _line(stream: TextIO, name: str) -> Iterator[None]:
+    """A line on a terminal, written by a thread of its own."""
     _doing.append("graph")
     about = f"{name}, " if name else ""
     ended = Event()

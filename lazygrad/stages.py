@@ -96,6 +96,12 @@ class Stages:
             raise
         except Exception as error:
             raise fault(stage, error, value) from error
+        if self.are_watched or self.are_checked:
+            self._look(stage, result, value, begin)
+        return result
+
+    def _look(self, stage: str, result: Any, value: Any, begin: float) -> None:
+        """Show and check the result of a pass that began at a time, and count its seconds."""
         end = perf_counter()
         for watcher in self.watchers:
             watcher.took(stage, begin, end)
@@ -103,7 +109,6 @@ class Stages:
         if config.DEBUG:
             timings.passes[stage] += end - begin
             timings.passes["verify"] += perf_counter() - end
-        return result
 
     def try_to(
         self,

@@ -259,7 +259,14 @@ def test_costs_are_counted():
     function = named_function(kernel)
     assert function.flops == 2 * 64
     assert function.bytes == 4 * (64 + 64 + 8)
-    assert "out0 = sum(in0 * in1, axis 1)" in function.comment
+
+
+def test_a_function_has_formulas_where_somebody_looks():
+    x, y = buffer(8, 8), buffer(8, 8)
+    (kernel,) = fuse([Reduce(Mul(x, y), "sum", (1,))], 1).kernels
+    assert not named_function(kernel).comment
+    with config.override(ORIGINS=1):
+        assert "out0 = sum(in0 * in1, axis 1)" in named_function(kernel).comment
 
 
 def test_launches_wait_only_for_what_they_need():

@@ -260,7 +260,7 @@ def boxes(source: str) -> dict[str, str]:
 
 def test_launches_of_one_function_tell_what_each_of_them_reads() -> None:
     rows = Tensor(np.ones((3, 64), np.float32)).realize()
-    with config.override(SIZES=0):  # else the row's number is an argument
+    with config.override(ORIGINS=1, SIZES=0):  # else the row's number is an argument
         plans = [plan_for([(rows[n] * 2).contiguous().node])[0] for n in range(3)]
     launches = [run.launches[0] for plan in plans for run in plan.programs()]
     assert len(launches) == 3

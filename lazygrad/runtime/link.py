@@ -1,28 +1,46 @@
-"""Link the compiled parts of a graph, one a device, into a plan."""
+"""Link the compiled parts of a graph, one a device, into a plan.
+
+A kernel whose code a fault of the compiler stops is compiled from plain loops.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
+from typing import Any, Protocol
 
 from .. import config
-from ..backends.base import Device, Launch
+from ..backends.base import Device, Launch, Program
 from ..dtypes import DType
-from ..errors import CompilerError
+from ..errors import CompilerError, DeviceError
 from ..graph.ir import Buffer, InRange, Node
 from ..loops.check_accesses import REPORT
 from ..origin import kernel_origins
 from ..schedule.ir import MemoryPlan, Schedule
 from ..schedule.join import Piece
 from ..schedule.place import Located, Part
+from ..targets import Machine
 from .accesses import CheckAccesses
 from .device import Device as Devices
 from .execute import Allocation, Output, Plan, Run, Step, Transfer
-from .fallback import Observer, Plain, compile_all
 from .flags import Check
 from .report import report_compiled
 from .values import CheckValues
+
+Plain = Callable[[Launch, Machine], Launch]
+"""What makes of a launch the one with plain loops."""
+
+
+class Observer(Protocol):
+    """Runs and shows a pass, and may go on after its fault (lazygrad.stages.Stages)."""
+
+    @property
+    def are_watched(self) -> bool: ...
+
+    def run(self, stage: str, work: Callable[..., Any], value: Any, *rest: Any) -> Any: ...
+
+    def go_on_after(self, stage: str, error: CompilerError) -> None: ...
 
 
 class Linker:
@@ -197,7 +215,35 @@ class Linker:
         ]
         timed = config.DEBUG >= 2 or stages.are_watched
         start = perf_counter()
-        program, launches = compile_all(device, launches, timed, self._plain, stages)
+        program, launches = _compile_all(device, launches, timed, self._plain, stages)
         if config.DEBUG:
             report_compiled(launches, program, perf_counter() - start)
         return Run(device, program, tuple(launches), places)
+
+
+def _compile_all(
+    device: Device, launches: Sequence[Launch], timing: bool, plain: Plain, stages: Observer
+) -> tuple[Program, Sequence[Launch]]:
+    """The launches as a program, and as they are in it.
+
+    Raises CompilerError where plain loops fail, too.
+    """
+    try:
+        return stages.run("program", device.compile, launches, timing), launches
+    except CompilerError as error:
+        stages.go_on_after("program", error)
+    launches = [
+        each if _compiles(device, each) else plain(each, device.machine) for each in launches
+    ]
+    return stages.run("program", device.compile, launches, timing), launches
+
+
+def _compiles(device: Device, launch: Launch) -> bool:
+    """Whether there is code for a launch by itself."""
+    try:
+        device.compile([launch])
+    except (MemoryError, DeviceError):
+        raise
+    except Exception:  # whatever it is: a pass, code generation or the driver at fault
+        return False
+    return True

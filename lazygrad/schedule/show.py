@@ -19,6 +19,7 @@ from ..graph.ir import (
     topological,
 )
 from ..graph.show import formula, type_text
+from ..origin import origins
 from .asked import asked
 from .ir import Kernel, Schedule
 
@@ -35,22 +36,27 @@ def kernel_nodes(kernel: Kernel) -> list[Node]:
     return [n for n in order if n not in outside and not isinstance(n, Buffer)]
 
 
+def _loud(kernel: Kernel) -> list[Node]:
+    """The nodes that a kernel is named by."""
+    return [node for node in kernel_nodes(kernel) if not isinstance(node, _SILENT)]
+
+
 def title(kernel: Kernel) -> str:
     """What a kernel computes, in a few words that can be part of a function's name: what the
     program asked for, where that is known (`asked.py`), else the operations.
 
     softmax over (128, 10)  ->  "softmax", or "max_exp_sum_div_128x10"
     """
-    loud = [node for node in kernel_nodes(kernel) if not isinstance(node, _SILENT)]
-    if loud and (name := asked(kernel, loud)) is not None:
+    loud = _loud(kernel)
+    if any(map(origins, loud)) and (name := asked(kernel, loud)) is not None:
         return name
     words: dict[str, None] = {}
     for part in kernel.parts or (kernel,):
         is_contraction = part.kind == "contraction"
-        for node in kernel_nodes(part):
+        for node in _loud(part):
             if isinstance(node, Reduce):
                 words["dot" if is_contraction and node.op == "sum" else node.op] = None
-            elif not isinstance(node, (*_SILENT, Mul) if is_contraction else _SILENT):
+            elif not (is_contraction and isinstance(node, Mul)):
                 words[node.name] = None
     shown = list(words) or [_MOVES.get(type(kernel.members[-1].node), "copy")]
     if len(shown) > 4:  # the last says most about the result

@@ -30,7 +30,6 @@ from ..graph.ir import (
     Winograd,
     topological,
 )
-from ..graph.ir.cost import arithmetic
 from ..graph.product import factors, reuse
 from ..looking import looking
 from .ir import KIND_OF
@@ -103,7 +102,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
 
 def _code(node: Node) -> int:
     """How many nodes' worth of code a node is in a kernel."""
-    return max(1, int(arithmetic(node) / NODE_COST))
+    return max(1, int(node.cost / NODE_COST))
 
 
 def _reads_its_base(node: Scatter) -> bool:
@@ -143,7 +142,7 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
         elif isinstance(node, Expand) and node.x.size * 8 <= node.size:
             costs[node] = BROADCAST
         else:
-            own = 0.0 if isinstance(node, Movement) else arithmetic(node)
+            own = 0.0 if isinstance(node, Movement) else node.cost
             own = GUARD if isinstance(node, Pad) else own
             costs[node] = min(own + sum(costs[x] for x in node.inputs), 1e6)
     return costs

@@ -42,7 +42,6 @@ from ..graph.ir import (
     Scatter,
     Sort,
 )
-from ..graph.ir.cost import arithmetic
 from ..graph.structure import Structure
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .donate import accepted, moved
@@ -427,7 +426,7 @@ def _work(node: Node) -> float:
     if isinstance(node, (Reduce, Fold)):
         return float(node.x.size)
     if isinstance(node, (Elementwise, RandomBits)):
-        return node.size * arithmetic(node)
+        return node.size * node.cost
     if isinstance(node, Gather):
         return 4.0 * node.size
     if isinstance(node, Scatter):

@@ -72,6 +72,10 @@ class Arithmetic(Elementwise):
 
     operation: ClassVar[Operation]
 
+    @property
+    def cost(self) -> float:
+        return self.operation.cost
+
     def _check(self) -> None:
         first = self.inputs[0]
         for other in self.inputs[1:]:

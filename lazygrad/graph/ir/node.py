@@ -68,6 +68,11 @@ class Node(Interned):
         return self.size * self.dtype.itemsize
 
     @property
+    def cost(self) -> float:
+        """The arithmetic of one element, given the inputs; that of an addition is 1."""
+        return 1.0
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """The fields that are not nodes, by name: what a printed node shows in brackets."""
         return {

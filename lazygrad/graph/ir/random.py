@@ -18,6 +18,7 @@ T = TypeVar("T")
 Pair = tuple[T, T]
 
 _PARITY = 0x1BD11BDA  # Skein's key schedule constant for 32-bit words
+_CIPHER_COST = 110.0  # the arithmetic of the cipher for one element
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
@@ -37,6 +38,10 @@ class RandomBits(Node):
         if self.state.dtype != uint32:
             raise DTypeError(f"randombits: a state is of uint32, not {self.state.dtype}")
         return (2, *self.shape_), uint32
+
+    @property
+    def cost(self) -> float:
+        return _CIPHER_COST
 
     @property
     def attributes(self) -> dict[str, Any]:
