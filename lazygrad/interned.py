@@ -53,12 +53,12 @@ set_derived = object.__setattr__  # for `_derive` alone: afterwards nothing can 
 class Unique(type):
     """Metaclass of classes whose call gives the one live object with those fields.
 
-    `__match_args__` are a class's fields, in order, as a dataclass has them; `_defaults` are the
-    values of the last ones where they are left out.
+    `__match_args__` are a class's fields, in order, as a dataclass has them; `_defaults` has the
+    values of fields that may be left out.
     """
 
     __match_args__: tuple[str, ...]
-    _defaults: tuple[Any, ...] = ()
+    _defaults: dict[str, Any] = {}  # noqa: RUF012  never changed
 
     def __new__(
         metaclass: type[Any], name: str, bases: tuple[type, ...], namespace: dict[str, Any]
@@ -66,8 +66,9 @@ class Unique(type):
         annotations: dict[str, str] = namespace.get("__annotations__", {})
         if "_defaults" not in namespace:  # a dataclass with slots is made twice
             own = (f for f, kind in annotations.items() if not kind.startswith("ClassVar"))
-            if defaults := tuple(namespace[f] for f in own if f in namespace):
-                namespace["_defaults"] = defaults
+            namespace["_defaults"] = _inherited(bases) | {
+                field: namespace[field] for field in own if field in namespace
+            }
         return super().__new__(metaclass, name, bases, namespace)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -96,19 +97,21 @@ class Unique(type):
 
     def _complete(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Every field's value, in order: the key must not depend on how the fields were written."""
-        names, defaults = cls.__match_args__, cls._defaults
-        missing = len(names) - len(args)
-        if not kwargs and 0 < missing <= len(defaults):
-            return args + defaults[-missing:]
-        given = dict(zip(names, args, strict=False))
-        left_out = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
-        values = {**left_out, **given, **kwargs}
-        if missing < 0 or given.keys() & kwargs.keys() or values.keys() != set(names):
-            raise TypeError(
-                f"{cls.__name__}({', '.join(names)}) cannot be made of {len(args)} values"
-                + (f" and {', '.join(kwargs)}" if kwargs else "")
-            )
-        return tuple([values[name] for name in names])
+        names = cls.__match_args__
+        left = names[len(args) :]
+        values = cls._defaults | kwargs if kwargs else cls._defaults
+        found = args + tuple([values[name] for name in left if name in values])
+        if len(found) == len(names) and (not kwargs or kwargs.keys() <= set(left)):
+            return found
+        raise TypeError(
+            f"{cls.__name__}({', '.join(names)}) cannot be made of {len(args)} values"
+            + (f" and {', '.join(kwargs)}" if kwargs else "")
+        )
+
+
+def _inherited(bases: tuple[type, ...]) -> dict[str, Any]:
+    """The values that the fields of a base have where they are left out."""
+    return next((base._defaults for base in bases if isinstance(base, Unique)), {})
 
 
 class _Interning(Unique):
@@ -133,7 +136,9 @@ class _Interning(Unique):
             )
             namespace["__slots__"] = own
             if own:
-                namespace["_defaults"] = tuple(namespace.pop(f) for f in own if f in namespace)
+                namespace["_defaults"] = _inherited(bases) | {
+                    field: namespace.pop(field) for field in own if field in namespace
+                }
         namespace["_fields"] = namespace["__match_args__"] = inherited + own
         cls: _Interning = super().__new__(metaclass, name, bases, namespace)
         return cls
@@ -151,7 +156,6 @@ class Interned(metaclass=_Interning):
 
     __slots__ = ("__weakref__",)
     _fields: ClassVar[tuple[str, ...]]
-    _defaults: ClassVar[tuple[Any, ...]] = ()  # of the last fields, those that may be left out
 
     @classmethod
     def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -78,19 +78,21 @@ class Rules(Generic[N]):
 def bottom_up(
     root: K, made: dict[K, V], needs: Callable[[K], Iterable[K]], make: Callable[[K], V]
 ) -> V:
-    """made[root], after `made` has all that root needs, directly or not: each once, parts first.
+    """Fill `made` with the value of everything that `root` needs, parts first; returns made[root].
 
-    `needs` is asked again, after what it named is made, until all is there; then `make` is called,
-    unless `needs` has put into `made` what a thing is at sight. Graphs and expressions are
-    rewritten by this loop, and evaluated. Depth is no limit.
+    `needs(x)` names the parts of x. It is asked again once they are made, and may then name more.
+    When all are made, made[x] = make(x), unless `needs` has set made[x] itself. Graphs and
+    expressions are rewritten and evaluated by this loop. It does not recurse: depth is no limit.
     """
     stack = [root]
     while stack:
         top = stack[-1]
         if top not in made:
-            missing = [x for x in needs(top) if x not in made]
-            if missing:
-                stack += missing
+            depth = len(stack)
+            for x in needs(top):
+                if x not in made:
+                    stack.append(x)
+            if len(stack) > depth:
                 continue
             if top not in made:
                 made[top] = make(top)

@@ -48,6 +48,7 @@ def test_fields_are_inherited_first() -> None:
         case Titled(width, height, title):
             assert (width, height, title) == (2.0, 3.0, "x")
     assert Plain(4.0).height == 1.0
+    assert Titled(4.0).height == 1.0
 
 
 @pytest.mark.parametrize(
