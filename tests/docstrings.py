@@ -17,7 +17,8 @@ def _is_comparison(statement: ast.stmt) -> bool:
     )
 
 
-def _has_comparison(code: str) -> bool:
+def is_example(code: str) -> bool:
+    """Whether code is an example: it has a comparison that a test can check."""
     try:
         return any(map(_is_comparison, ast.parse(code).body))
     except SyntaxError:
@@ -30,10 +31,10 @@ def examples(text: str) -> list[str]:
     found = []
     for paragraph in re.split(r"\n\s*\n", text):
         block = dedent(paragraph)
-        if _has_comparison(block):
+        if is_example(block):
             found.append(block.strip())
         else:
-            found += [line.strip() for line in block.splitlines() if _has_comparison(line.strip())]
+            found += [line.strip() for line in block.splitlines() if is_example(line.strip())]
     return found
 
 

@@ -1,0 +1,82 @@
+"""The site of the book: the reference has every public name once, and links are those of pages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from docs.site import reference
+from docs.site.links import ROOT, for_site, site_path
+from docs.site.reference import LISTS, PAGES, Entry, Reference
+from docs.site.sources import highlighted, pages
+
+
+@pytest.fixture(scope="module")
+def book() -> Reference:
+    return Reference()
+
+
+def test_every_public_name_is_on_one_page(book: Reference) -> None:
+    assert {name for entry in book.entries for name in entry.names} == set(reference.public())
+    for entry, places in reference.assigned(book.entries).items():
+        assert len(places) == 1, f"{entry.names[0]} of {entry.place[0]} is on {places}"
+
+
+def test_every_list_has_names(book: Reference) -> None:
+    names = {name for entry in book.entries for name in entry.names}
+    for page in PAGES.glob("*.md"):
+        for found in LISTS.finditer(page.read_text()):
+            for selector in found[1].split():
+                in_file = (reference.entry_is_in(entry)(selector) for entry in book.entries)
+                assert selector in names or any(in_file), f"{page.name}: {selector} is nothing"
+
+
+def test_a_page_has_signatures_docstrings_examples_and_links(book: Reference) -> None:
+    text = book.lists_in("<!-- names: tensor.reduce -->", PAGES / "reductions.md")
+    assert text == "", "a list is found by its text and its page"
+    page = PAGES / "reductions.md"
+    text = book.lists_in(page.read_text(), page)
+    told = text.partition("### `Tensor.argmax` { #Tensor-argmax }")[2].partition("\n### ")[0]
+    assert "Tensor.argmax(axis: int | None = None, keepdim: bool = False) -> Tensor" in told
+    assert "```python\nTensor([[1, 5], [3, 2]]).argmax(1).tolist() == [1, 0]\n```" in told
+    assert "Also `lazygrad.argmax`" in told
+    assert re.search(r"\d+ of \d+ samples agree; also in bfloat16", told)
+    assert re.search(r"\]\(\.\./code/lazygrad/tensor/reduce\.py\.html#L\d+\)", told)
+
+
+def test_links_between_names_lead_to_entries(book: Reference) -> None:
+    anchors = {(book.pages[entry][0].name, entry.anchor) for entry in book.pages}
+    assert len(anchors) == len(book.pages), "two entries have one anchor"
+    for page in sorted(PAGES.glob("*.md")):
+        for found in re.finditer(
+            r"\]\(([\w-]+\.md)#([\w-]+)\)", book.lists_in(page.read_text(), page)
+        ):
+            assert (found[1], found[2]) in anchors, f"{page.name}: {found[0]}"
+
+
+def test_signs_of_mathematics_are_text(book: Reference) -> None:
+    assert book._prose(Entry(("f",), None), "e ** x, of `a * b`.") == r"e \*\* x, of `a * b`."
+
+
+def test_links_to_code_lead_to_pages_of_the_site() -> None:
+    text = "[p](../lazygrad/pipeline.py#L3) [c](../CONTRIBUTING.md) [d](../lazygrad/loops) [x](https://a.b)"
+    assert for_site(text, "docs/why.md") == (
+        "[p](code/lazygrad/pipeline.py.html#L3) [c](project/CONTRIBUTING.md)"
+        " [d](code/lazygrad/loops/index.html) [x](https://a.b)"
+    )
+    fence = "```python\nx[0](y)\n```\n[r](docs/why.md)"
+    assert for_site(fence, "README.md") == "```python\nx[0](y)\n```\n[r](../why.md)"
+
+
+def test_every_file_of_the_package_has_a_page() -> None:
+    written = {path for path, _ in pages()}
+    for file in (ROOT / "lazygrad").rglob("*.py"):
+        assert site_path(file.relative_to(ROOT).as_posix()) in written
+
+
+def test_python_is_highlighted() -> None:
+    assert highlighted('def f(x):  # "no"\n    return "a<b"') == (
+        '<i class=k>def</i> <i class=d>f</i>(x):  <i class=c># "no"</i>\n'
+        '    <i class=k>return</i> <i class=s>"a&lt;b"</i>'
+    )
