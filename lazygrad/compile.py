@@ -144,12 +144,14 @@ def plan_for(
         plan = None
     record = looking.get()
     if record is not None:
-        record.asked((key, *rest), walked.number, plan is not None, _plans)
+        record.asked(title.get() or asker(), (key, *rest), walked.number, _plans)
         plan = None
     if plan is None or config.ORIGINS > plan.has_origins:
         plan = None
         if config.SIZES and config.OPT and not (watched or is_outgrown):
             plan = _for_sizes(raw, rest, walked, outputs, donations, arguments)
+        if plan is not None and record is not None and record.has_to_show_again():
+            _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
         if plan is None:
             plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
         if len(_plans) >= MAX_PLANS:

@@ -6,12 +6,18 @@ nothing is noted. Caches are passed over while somebody looks, so that there is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from .graph.ir import Node
 from .graph.structure import Key
+
+
+class Plan(Protocol):
+    """What is needed of a plan."""
+
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +59,17 @@ class Part:
 
 @dataclass(eq=False)
 class Compilation:
-    """A graph that was compiled. `earlier` are the keys that had plans already."""
+    """A graph that was compiled for `name`, the function or line that asked for its values.
+    `earlier` are the keys that had plans already, each with the name that it was compiled for."""
 
     key: Key
     nodes: list[Node]
     was_known: bool
-    earlier: list[Key]
+    earlier: list[tuple[Key, str]]
+    name: str = ""
     parts: list[Part] = field(default_factory=list)
-    seconds: float = 0.0
+    serves_sizes: bool = False
+    """Whether its plan serves other sizes of an axis, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +105,10 @@ class Record:
         """What follows belongs to the next call."""
         self.calls.append([])
 
-    def asked(self, key: Key, nodes: Iterable[Node], was_known: bool, plans: Iterable[Key]) -> None:
-        """A graph is to be computed; there are plans for others."""
-        self.calls[-1].append(Compilation(key, list(nodes), was_known, list(plans)))
+    def asked(self, name: str, key: Key, nodes: Iterable[Node], plans: Mapping[Key, Plan]) -> None:
+        """`name` asks for a graph to be computed; there are plans for others, perhaps for it."""
+        earlier = [(known, plan.title) for known, plan in plans.items()]
+        self.calls[-1].append(Compilation(key, list(nodes), key in plans, earlier, name))
 
     def begin_part(self, device: str) -> Part:
         """The compilation goes on to what one device computes."""
@@ -110,6 +120,15 @@ class Record:
     def compilation(self) -> Compilation:
         """The one that is under way."""
         return next(e for e in reversed(self.calls[-1]) if isinstance(e, Compilation))
+
+    def has_to_show_again(self) -> bool:
+        """The compilation under way is served by a plan for all sizes. Whether nothing is to be
+        seen of it, as the plan was made before the first call."""
+        self.compilation.serves_sizes = True
+        if len(self.calls) > 1 or self.compilation.parts:
+            return False
+        self.compilation.was_known = True
+        return True
 
     def captured(self, capture: Capture) -> None:
         """A function is captured."""

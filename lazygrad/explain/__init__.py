@@ -2,18 +2,21 @@
 
 print(lazygrad.explain(step, x, y))
 
-why      why a call was compiled again; graphs that grow from call to call
-peak     what stands in memory when most does
-text     all of it as lines
+why       why a call was compiled again; graphs that grow from call to call
+peak      what stands in memory when most does
+summary   what matters most, in a screen of lines
+details   all of it
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .. import config
 from ..looking import looking
+from ..origin import title
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -21,9 +24,10 @@ if TYPE_CHECKING:
 
 
 class Explanation:
-    """What happened in some calls of a function; printing it shows it.
+    """What happened in some calls of a function; printing it shows what matters most.
 
-    `calls` has for each call its events in order (decisions.py): captures, compilations, replays.
+    `details()` is all of it. `calls` has for each call its events in order (decisions.py):
+    captures, compilations, replays.
     """
 
     def __init__(self, name: str, record: Record) -> None:
@@ -38,11 +42,21 @@ class Explanation:
         return [event for call in self.calls for event in call if isinstance(event, Compilation)]
 
     def __str__(self) -> str:
-        from .text import explained
+        from .summary import summary
 
-        return explained(self.name, self.calls)
+        return summary(self.name, self.calls)
 
     __repr__ = __str__
+
+    def details(self) -> str:
+        """Each kernel with its lines of the program, what is part of it and why, why it is apart
+        from those that it reads, what is stored rather than computed again, and the memory.
+
+            print(lazygrad.explain(lambda x: x.softmax(1), Tensor.ones(64, 10)).details())
+        """
+        from .details import details
+
+        return details(self.name, self.calls)
 
 
 def explain(function: Callable[..., Any], *args: Any, calls: int = 2, **kwargs: Any) -> Explanation:
@@ -52,23 +66,40 @@ def explain(function: Callable[..., Any], *args: Any, calls: int = 2, **kwargs: 
     computed each time. What it does besides, it does: a training step trains. The first call
     shows the kernels, though they may have been compiled before; the second call shows whether the
     function is compiled again, and why. A function that `jit` has captured is captured once more.
+    Work is counted, not measured: DEBUG=2 measures it.
 
         print(lazygrad.explain(lambda x: x.softmax(1), Tensor.ones(64, 10)))
     """
     from ..decisions import Record
 
     record = Record()
+    name = getattr(function, "__name__", type(function).__name__)
+    place = f"{name}{_line(function)}"
     token = looking.set(record)
     try:
         with config.override(ORIGINS=1):
             for _ in range(calls):
                 record.begin_call()
-                tensors = list(_tensors(function(*args, **kwargs)))
-                if tensors:
-                    tensors[0].realize(*tensors[1:])
+                _realize(list(_tensors(function(*args, **kwargs))), place)
     finally:
         looking.reset(token)
-    return Explanation(getattr(function, "__name__", type(function).__name__), record)
+    return Explanation(name, record)
+
+
+def _line(function: Callable[..., Any]) -> str:
+    """Where a function begins: ` (train.py:14)`; "" where that is not known."""
+    code = getattr(function, "__code__", None)
+    return "" if code is None else f" ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
+
+
+def _realize(tensors: list[Tensor], place: str) -> None:
+    """Compute what a function has returned; `place` asks for it."""
+    token = title.set(place)
+    try:
+        if tensors:
+            tensors[0].realize(*tensors[1:])
+    finally:
+        title.reset(token)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -1,6 +1,7 @@
 """Why a call was compiled again: what is new against the nearest that was compiled before.
 
-A message, and what it tells of:
+The nearest is one of the same function or line; of others only where it is much like it. A message,
+and what it tells of:
 
     x is float32(33, 10), the nearest before float32(32, 10)    a shape that changes
     a constant is 0.2, the nearest before 0.1                   a number of Python's that changes
@@ -22,6 +23,7 @@ from ..graph.structure import Key
 from ..origin import Origin, name_of, origins
 
 MAX_DIFFERENCES = 3  # that are told of
+MAX_OPERATIONS = 4  # of one graph and not of another, that are told of
 ALIKE = 0.8  # the part of its operations that a graph shares with one it is compared with
 GROWING = 2  # sizes of an axis before the one that is told of
 MANY_TURNS = 8  # of a loop in one graph, from which it is told of
@@ -36,32 +38,46 @@ def why_compiled(new: Compilation, before: Sequence[Compilation]) -> list[str]:
     """Why there was no plan for a graph; `before` are those that earlier calls have compiled."""
     if new.was_known:
         return ["compiled before: shown here once more"]
-    entries, rest = _entries(new.key), new.key[1:]
     grown = next((c for c in reversed(before) if _has_grown(new, c)), None)
     if grown is not None:
         return [_growth(new, grown, before)]
-    earlier = [key for key in new.earlier if key[1:] == rest]
-    own = _nearest(entries, [each.key for each in before if each.key[1:] == rest])
-    nearest = own or _nearest(entries, earlier)
-    if nearest is None:
-        if any(_entries(key) == entries for key in new.earlier):
+    entries = _entries(new.key)
+    near = _nearest(new, entries, before)
+    if near is None:
+        if any(_entries(key) == entries for key, _ in new.earlier):
             return ["compiled again with other settings, or on another device"]
-        return ["compiled for the first time: no earlier graph is like it"]
-    told = list(_differences(new.nodes, entries, nearest))
-    if not told:
-        return [f"compiled: {len(entries)} operations, the nearest before has {len(nearest)}"]
+        return ["compiled for the first time"]
+    told, hint = list(_differences(new.nodes, entries, near)), _hint(entries, near)
     more = [f"and {len(told) - MAX_DIFFERENCES} more"] if len(told) > MAX_DIFFERENCES else []
-    lines = ["compiled: " + "; ".join([*told[:MAX_DIFFERENCES], *more])]
-    grown_axis = _growing_axis(new.nodes, entries, [_entries(key) for key in earlier])
-    return [*lines, grown_axis] if grown_axis else lines
+    lines = [f"compiled: {'; '.join([*told[:MAX_DIFFERENCES], *more])}"]
+    if new.serves_sizes:
+        return [*lines, "the kernels are for every size: a further one compiles nothing"]
+    earlier = [_entries(key) for key, _ in _comparable(new, before)]
+    grown_axis = _growing_axis(new.nodes, entries, earlier)
+    return [*lines, f"hint: {grown_axis or hint}"] if grown_axis or hint else lines
 
 
-def _nearest(entries: Sequence[Entry], keys: Sequence[Key]) -> tuple[Entry, ...] | None:
-    """The graph most like this one, the latest of several; None where none is much like it."""
-    found = max(reversed(keys), key=lambda key: _alike(entries, _entries(key)), default=None)
-    if found is None or _alike(entries, _entries(found)) < ALIKE:
-        return None
-    return _entries(found)
+def _comparable(new: Compilation, before: Sequence[Compilation]) -> list[tuple[Key, str]]:
+    """The graphs compiled with the same settings, earliest first, each with its name; those of
+    `before` last."""
+    every = [*new.earlier, *((each.key, each.name) for each in before)]
+    return [(key, name) for key, name in every if key[1:] == new.key[1:]]
+
+
+def _nearest(
+    new: Compilation, entries: Sequence[Entry], before: Sequence[Compilation]
+) -> tuple[Entry, ...] | None:
+    """The graph most like this one, the latest of several: of the same function or line, or of any
+    that is much like it. None where there is none."""
+    others = _comparable(new, before)
+    own = [(key, name) for key, name in others if name == new.name]
+    of_line = own if ":" in new.name else []  # other functions may have a name that is no line
+    for least, among in (ALIKE, own), (ALIKE, others), (0.0, of_line):
+        rated = [(_alike(entries, _entries(key)), key) for key, _ in reversed(among)]
+        found = max(rated, key=lambda each: each[0], default=None)
+        if found is not None and found[0] > least:
+            return _entries(found[1])
+    return None
 
 
 def _growing_axis(
@@ -109,27 +125,84 @@ def _alike(a: Sequence[Entry], b: Sequence[Entry]) -> float:
 def _differences(
     nodes: Sequence[Node], new: Sequence[Entry], old: Sequence[Entry]
 ) -> Iterator[str]:
-    """What tells two graphs of the same operations apart: inputs, else constants, else the rest."""
-    inputs = {entry[1]: entry for entry in old if entry[0] is Buffer}
-    others = [(n, a) for n, a in enumerate(new) if a[0] is Buffer and inputs.get(a[1], a) != a]
-    for n, a in others:
-        what = name_of(nodes[n]) or f"input {a[1]}"
-        yield f"{what} is {_buffer_text(a)}, the nearest before {_buffer_text(inputs[a[1]])}"
-    if others or len(new) != len(old):
+    """What tells two graphs apart: inputs, else constants, else the rest; or their operations."""
+    if [entry[0] for entry in new] == [entry[0] for entry in old]:
+        yield from _fields(nodes, new, old)
+    elif _alike(new, old) < ALIKE or not (told := list(_inputs(nodes, new, old))):
+        yield _operations(new, old)
+    else:
+        yield from told
+
+
+def _inputs(nodes: Sequence[Node], new: Sequence[Entry], old: Sequence[Entry]) -> Iterator[str]:
+    """The inputs that differ, if both graphs have as many."""
+    own = [(n, entry) for n, entry in enumerate(new) if entry[0] is Buffer]
+    others = [entry for entry in old if entry[0] is Buffer]
+    if len(own) != len(others):
         return
+    for (n, a), b in zip(own, others, strict=True):
+        if a != b:
+            what = name_of(nodes[n]) or f"input {a[1]}"
+            yield f"{what} is {_buffer_text(a)}, the nearest before {_buffer_text(b)}"
+
+
+def _fields(nodes: Sequence[Node], new: Sequence[Entry], old: Sequence[Entry]) -> Iterator[str]:
+    """What differs between graphs of the same operations."""
+    told = list(_inputs(nodes, new, old))
     pairs = [(n, a, b) for n, (a, b) in enumerate(zip(new, old, strict=True)) if a != b]
-    constants = [(n, b) for n, a, b in pairs if a[0] is Const]
-    for n, b in constants:
-        new_value = f"{_constant(nodes[n])}{_at(nodes[n])}"
-        yield f"a constant is {new_value}, the nearest before {_value_text(b)}"
-    if not constants:
-        for n, a, b in pairs:
-            yield f"{nodes[n].name}{_at(nodes[n])} has {a[1]}, the nearest before {b[1]}"
+    if not told:
+        told = [
+            f"a constant is {_constant(nodes[n])}{_at(nodes[n])}, the nearest before "
+            f"{_value_text(b)}"
+            for n, a, b in pairs
+            if _is_number(a, b)
+        ]
+    if not told:
+        told = [
+            f"{nodes[n].name}{_at(nodes[n])} has {_field_text(a)}, the nearest before "
+            f"{_field_text(b)}"
+            for n, a, b in pairs[:1]
+        ]
+    yield from told
+
+
+def _is_number(a: Entry, b: Entry) -> bool:
+    """Whether two entries are constants of different values."""
+    return a[0] is Const and a[1][0] != b[1][0]
+
+
+def _operations(new: Sequence[Entry], old: Sequence[Entry]) -> str:
+    """28 operations, the nearest before has 26: 2 exp, 1 cast more; 1 log less"""
+    own, others = (Counter(entry[0].__name__.lower() for entry in each) for each in (new, old))
+    words = [
+        f"{', '.join(f'{count} {op}' for op, count in (a - b).most_common(MAX_OPERATIONS))} {which}"
+        for a, b, which in ((own, others, "more"), (others, own, "less"))
+        if a - b
+    ]
+    told = f": {'; '.join(words)}" if words else ", in another order"
+    return f"{len(new)} operations, the nearest before has {len(old)}{told}"
+
+
+def _hint(new: Sequence[Entry], old: Sequence[Entry]) -> str:
+    """What spares compiling again, where something does."""
+    if [entry[0] for entry in new] != [entry[0] for entry in old]:
+        return ""
+    pairs = [(a, b) for a, b in zip(new, old, strict=True) if a != b]
+    if any(a[0] is Buffer for a, _ in pairs):
+        return "a graph is compiled for the shapes and dtypes that it meets; use the same, or pad"
+    is_number = any(_is_number(a, b) for a, b in pairs)
+    return "a number that changes may be a tensor: Tensor(0.1)" if is_number else ""
 
 
 def _buffer_text(entry: Entry) -> str:
     _, _, shape, dtype, device = entry
     return f"{dtype}({', '.join(map(str, shape))}) on {device}"
+
+
+def _field_text(entry: Entry) -> str:
+    """What describes a node, besides its inputs."""
+    shape = entry[1][2] if entry[0] is Const else entry[1]
+    return str(shape)
 
 
 def _constant(node: Node) -> str:
@@ -327,4 +400,5 @@ def _is_tensor(described: Any) -> bool:
 
 def _tensor_text(described: Any) -> str:
     shape, dtype, device, *_ = described
-    return f"{dtype}({', '.join(map(str, shape))}) on {device}"
+    place = f" on {device}" if device else ""
+    return f"{dtype}({', '.join(map(str, shape))}){place}"

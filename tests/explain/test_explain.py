@@ -12,6 +12,7 @@ from lazygrad.decisions import Capture, Compilation, Replay
 from lazygrad.explain import Explanation, explain
 from lazygrad.explain.peak import peak_of
 from lazygrad.graph.ir import Buffer
+from lazygrad.helpers import Context
 from lazygrad.looking import looking
 
 
@@ -20,13 +21,13 @@ def floats(*shape: int) -> Tensor:
 
 
 def lines(explanation: Explanation) -> list[str]:
-    return [line.strip() for line in str(explanation).splitlines()]
+    return [line.strip() for line in explanation.details().splitlines()]
 
 
 def one(explanation: Explanation, *words: str) -> str:
     """The one line that has all these words."""
     found = [line for line in lines(explanation) if all(word in line for word in words)]
-    assert len(found) == 1, f"{words} in {len(found)} lines of\n{explanation}"
+    assert len(found) == 1, f"{words} in {len(found)} lines of\n{explanation.details()}"
     return found[0]
 
 
@@ -132,9 +133,10 @@ def test_an_axis_that_grows_is_told_of() -> None:
         cache = cache.cat(new).realize()
         return cache
 
-    found = explain(append, floats(1, 6), calls=4)
+    with Context(SIZES=0):
+        found = explain(append, floats(1, 6), calls=4)
     (line,) = {x for x in lines(found) if "(1, 2, 3, 4)" in x}
-    assert line.startswith("axis 0 of ")
+    assert line.startswith("hint: axis 0 of ")
     assert line.endswith("compiled anew; write into a tensor of the largest size instead")
 
 
@@ -200,6 +202,76 @@ def test_a_gradient_through_a_loop_is_told_of() -> None:
     assert "backward() goes through all: " in line
     assert "h = (h @ w).tanh()" in line
     assert line.endswith("detach() in the loop ends it there")
+
+
+def test_a_graph_is_compared_with_those_of_the_same_function() -> None:
+    """The nearest earlier graph of the line that asked, not one that happens to be alike."""
+
+    def doubled(x: Tensor) -> Tensor:
+        return (x * 2).exp().sum().realize()
+
+    def tripled(x: Tensor) -> Tensor:
+        return (x * 3).exp().sum().realize()
+
+    doubled(floats(31))
+    tripled(floats(37))
+    found = explain(doubled, floats(37), calls=1)
+    assert "x is float32(37) on CPU, the nearest before float32(31) on CPU" in str(found)
+
+
+def test_a_graph_of_other_operations_says_which() -> None:
+    calls = 0
+
+    def step(x: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        y = (x + calls).sin().cos()
+        return (y.exp().tanh() if calls > 1 else y.log()).sum()
+
+    line = one(explain(step, floats(41)), "the nearest before has")
+    assert line.startswith("step (test_explain.py:")
+    assert line.endswith("8 operations, the nearest before has 7: 1 exp, 1 tanh more; 1 log less")
+
+
+def test_a_size_that_varies_is_no_reason_to_compile() -> None:
+    """The second size brings kernels for every size: then nothing more is compiled."""
+    calls = iter([floats(n, 43) for n in (5, 7, 9, 11)])
+    text = str(explain(lambda: (next(calls) * 3).tanh().sum(1), calls=4))
+    assert text.count("the kernels are for every size") == 1
+    assert "calls 3 to 4: nothing is compiled again" in text
+
+
+# --------------------------------------------------------------------------- the first screen
+
+
+def test_the_first_screen_has_what_matters(step: Callable[[Tensor, Tensor], Tensor]) -> None:
+    model = nn.Sequential(*(nn.Linear(32, 32) for _ in range(8)))
+    optimizer = nn.optim.Adam(model.parameters())
+
+    def train(x: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        loss = (model(x) ** 2).mean().backward()
+        optimizer.step()
+        return loss
+
+    text = str(explain(train, floats(64, 32), calls=3)).splitlines()
+    assert len(text) <= 40
+    assert text[1] == "call 1 compiles 1 graph"
+    assert "calls 2 to 3: nothing is compiled again" in text
+    assert any("hint: lazygrad.jit around train" in line for line in text)
+    assert any("(Linear)" in line for line in text)
+    assert any("others, with" in line for line in text)
+
+
+def test_kernels_with_most_work_come_first() -> None:
+    def work(x: Tensor) -> tuple[Tensor, Tensor]:
+        return (x[0, :4] + 1).contiguous(), x @ x
+
+    text = str(explain(work, floats(67, 67), calls=1)).splitlines()
+    head = text.index("2 kernels, those with most work first")
+    assert "matmul" in text[head + 1]
+    assert "601.5 kFLOP" in text[head + 1]  # 2 * 67**3
+    assert "matmul" not in text[head + 2]
 
 
 # --------------------------------------------------------------------------- captured functions

@@ -1,9 +1,9 @@
-"""An explanation as lines. In short:
+"""An explanation in full. In short:
 
     step: 2 calls
     call 1
       step is captured for the first time
-      compiled for the first time: no earlier graph is like it
+      step: compiled for the first time
       on CPU: 2 kernels, 1.2 MB in memory at the peak
       kernel 1  dot_relu_128x64  contraction, 2.1 MFLOP, 98.3 kB
           train.py:14  x @ w
@@ -14,7 +14,7 @@
       at the peak, in kernel 2, memory holds
     call 2: replayed, nothing is compiled
 
-(The lines of each section follow its head.)
+(The lines of each section follow its head.) Kernels are numbered through all graphs.
 """
 
 from __future__ import annotations
@@ -32,86 +32,111 @@ from ..schedule.show import kernel_nodes, title
 from .peak import peak_of
 from .why import turns, why_captured, why_compiled
 
-MAX_KERNELS = 40  # of one program that are shown
 MAX_LINES = 4  # of the program that a kernel is shown with
 MAX_SOURCE = 64  # characters of a line of the program that are shown
 MAX_CHOICES = 8  # of what is kept in memory, and of what is computed again
 MAX_HELD = 8  # buffers at the peak
 
 
-_WHY_NOTHING = {False: "no values are asked for", True: "the values are there already"}
+Numbered = tuple[int, Part, dict[Node, int]]
+"""The number of a part's first kernel, the part, and the number of the kernel that makes a node."""
 
 
-def explained(name: str, calls: Sequence[Sequence[Event]]) -> str:
-    """All calls of a function. Of later calls it shows why they compiled anything, not the kernels
-    once more."""
-    lines = [f"{name}: {len(calls)} call{'s' * (len(calls) != 1)}"]
+def details(name: str, calls: Sequence[Sequence[Event]]) -> str:
+    """All calls of a function. Of later calls it shows kernels that earlier ones do not have."""
+    lines = [f"{name}: {counted(len(calls), 'call')}"]
     before: list[Compilation] = []
+    found = {id(part): (first, part, of) for first, part, of in numbered(calls)}
     for number, events in enumerate(calls, start=1):
-        lines += _call(number, events, before)
+        told = [line for event in events for line in _event(event, before, found)]
+        head = "" if told else uneventful(events, before)
+        lines += [f"call {number}{head}", *told]
         before += [event for event in events if isinstance(event, Compilation)]
     return "\n".join(lines)
 
 
-def _call(number: int, events: Sequence[Event], before: Sequence[Compilation]) -> Iterator[str]:
+def uneventful(events: Sequence[Event], before: Sequence[Compilation]) -> str:
+    """What is told of a call in which no graph or function is seen for the first time."""
     if not events:
-        yield f"call {number}: nothing is computed: {_WHY_NOTHING[bool(before)]}"
-    elif all(isinstance(event, Replay) for event in events):
-        yield f"call {number}: replayed, nothing is compiled"
-    elif number > 1 and all(isinstance(e, Compilation) and e.key in _keys(before) for e in events):
-        yield f"call {number}: nothing is compiled again"
-    else:
-        yield f"call {number}"
-        for event in events:
-            match event:
-                case Capture():
-                    yield f"  {event.name} is {why_captured(event)}"
-                case Replay():
-                    yield f"  {event.name} is replayed"
-                case Compilation() if event.key not in _keys(before):
-                    yield from _compilation(event, before)
+        why = "the values are there already" if before else "no values are asked for"
+        return f": nothing is computed: {why}"
+    if all(isinstance(event, Replay) for event in events):
+        return ": replayed, nothing is compiled"
+    return ": nothing is compiled again"
 
 
-def _keys(compilations: Sequence[Compilation]) -> list[object]:
-    return [each.key for each in compilations]
+def numbered(calls: Sequence[Sequence[Event]]) -> list[Numbered]:
+    """What devices compute, of each graph once, and numbers for all kernels."""
+    before: list[Compilation] = []
+    found: list[Numbered] = []
+    first = 1
+    for event in (event for events in calls for event in events):
+        if not isinstance(event, Compilation) or not was_compiled(event, before):
+            continue
+        before.append(event)
+        for part in event.parts:
+            if part.schedule is not None and part.schedule.kernels:
+                kernels = part.schedule.kernels
+                number_of = {n: k for k, each in enumerate(kernels, first) for n in _members(each)}
+                found.append((first, part, number_of))
+                first += len(kernels)
+    return found
 
 
-def _compilation(event: Compilation, before: Sequence[Compilation]) -> Iterator[str]:
-    for why in why_compiled(event, before):
-        yield f"  {why}"
-    if loop := turns(event.nodes):
-        yield f"  {loop}"
-    for part in event.parts:
-        if part.schedule is not None and part.schedule.kernels:
-            yield from _part(part)
+def was_compiled(event: Event, before: Sequence[Compilation]) -> bool:
+    """Whether an event shows a graph that none of `before` has, and no earlier plan served it."""
+    if not isinstance(event, Compilation) or not event.parts:
+        return False
+    return event.key not in [each.key for each in before]
+
+
+def _event(
+    event: Event, before: Sequence[Compilation], found: dict[int, Numbered]
+) -> Iterator[str]:
+    match event:
+        case Capture():
+            yield f"  {event.name} is {why_captured(event)}"
+        case Compilation() if was_compiled(event, before):
+            first, *rest = why_compiled(event, before)
+            yield f"  {event.name}: {first}"
+            yield from (f"  {why}" for why in rest)
+            if loop := turns(event.nodes):
+                yield f"  {loop}"
+            for part in event.parts:
+                if id(part) in found:
+                    yield from _part(*found[id(part)])
 
 
 # --------------------------------------------------------------------------- one device
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(first: int, part: Part, number_of: dict[Node, int]) -> Iterator[str]:
     kernels: Sequence[Kernel] = part.schedule.kernels
     peak = peak_of(part.schedule, part.plan)
-    count = f"{len(kernels)} kernel{'s' * (len(kernels) != 1)}"
+    count = counted(len(kernels), "kernel")
     yield f"  on {part.device}: {count}, {bytes_text(peak.nbytes)} in memory at the peak"
-    number_of = {n: k for k, kernel in enumerate(kernels, 1) for n in _members(kernel)}
-    launches = iter(part.launches)
-    for k, kernel in enumerate(kernels, start=1):
-        functions = [next(launches).function for _ in pieces(kernel)]
-        if k <= MAX_KERNELS:
-            flops, nbytes = sum(f.flops for f in functions), sum(f.bytes for f in functions)
-            work = f"{kernel.kind}, {_flops_text(flops)}, {bytes_text(nbytes)}"
-            yield f"  kernel {k}  {title(kernel)}  {work}"
-            yield from _kernel(k, kernel, part, number_of)
-    if len(kernels) > MAX_KERNELS:
-        yield f"  and {len(kernels) - MAX_KERNELS} more kernels"
+    each = zip(kernels, work(part), strict=True)
+    for k, (kernel, (flops, nbytes)) in enumerate(each, start=first):
+        told = f"{kernel.kind}, {flops_text(flops)}, {bytes_text(nbytes)}"
+        yield f"  kernel {k}  {title(kernel)}  {told}"
+        yield from _kernel(k, kernel, part, number_of)
     yield from _choices(part, number_of)
-    yield f"  at the peak, in kernel {peak.kernel + 1}, memory holds"
+    yield f"  at the peak, in kernel {first + peak.kernel}, memory holds"
     for node in peak.nodes[:MAX_HELD]:
-        yield f"      {bytes_text(node.nbytes):>8}  {_described(node, number_of)}"
+        yield f"      {bytes_text(node.nbytes):>8}  {described(node, number_of)}"
     rest = peak.nodes[MAX_HELD:]
     if rest:
         yield f"      {bytes_text(sum(n.nbytes for n in rest)):>8}  in {len(rest)} others"
+
+
+def work(part: Part) -> list[tuple[int, int]]:
+    """The operations of each kernel, and the bytes that it reads and writes."""
+    launches = iter(part.launches)
+    found = []
+    for kernel in part.schedule.kernels:
+        functions = [next(launches).function for _ in pieces(kernel)]
+        found.append((sum(f.flops for f in functions), sum(f.bytes for f in functions)))
+    return found
 
 
 def _members(kernel: Kernel) -> list[Node]:
@@ -157,9 +182,10 @@ def _lines(kernel: Kernel) -> list[str]:
 
 
 def _line(origin: Origin) -> str:
-    """train.py:14  x @ w  in layers.0 (Linear), without the text of a long line"""
+    """train.py:14  x @ w  in layers.0 (Linear), with the beginning of a longer line"""
     source = origin.source
-    return str(origin).replace(source, "…") if len(source) > MAX_SOURCE else str(origin)
+    beginning = f"{source[: MAX_SOURCE - 1]}…" if len(source) > MAX_SOURCE else source
+    return str(origin).replace(source, beginning)
 
 
 def _word(node: Node, kernel: Kernel) -> str:
@@ -190,12 +216,12 @@ def _choices(part: Part, number_of: dict[Node, int]) -> Iterator[str]:
             cost, instead = both if is_stored else both[::-1]
             why = f"; {choice.why}" if cost > instead else ""
             costs = f"{cost:.3g} instead of {instead:.3g}{why}"
-            yield f"      {_described(node, number_of)}: {costs}"
+            yield f"      {described(node, number_of)}: {costs}"
         if len(mine) > MAX_CHOICES:
             yield f"      and {len(mine) - MAX_CHOICES} more"
 
 
-def _described(node: Node, number_of: dict[Node, int]) -> str:
+def described(node: Node, number_of: dict[Node, int]) -> str:
     """float32(128, 64)  where  of kernel 1  (train.py:14  x @ w)"""
     if isinstance(node, Buffer):
         return f"{type_text(node)}  {name_of(node) or 'an input'}"
@@ -205,7 +231,13 @@ def _described(node: Node, number_of: dict[Node, int]) -> str:
     return f"{type_text(node)}  {node.name}{made}{line}"
 
 
-def _flops_text(flops: int) -> str:
+def counted(n: int, thing: str) -> str:
+    """`1 kernel`, `2 kernels`"""
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
+def flops_text(flops: int) -> str:
+    """`715.8 kFLOP`"""
     size = float(flops)
     for unit in ("FLOP", "kFLOP", "MFLOP"):
         if size < 1000:
