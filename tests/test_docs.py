@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 
@@ -34,7 +35,7 @@ def executed(page: Path) -> str:
     The `python` blocks of a page are one program; an `output` block is what the one before it
     printed, to the letter, on a CPU.
     """
-    names: dict[str, Any] = {"__name__": "__main__"}
+    names = vars(sys.modules["__main__"])
     text, printed = page.read_text(), ""
     result, at = [], 0
     for language, line, code in blocks(text):
@@ -59,6 +60,7 @@ def test_programs_run(
     refresh = request.config.getoption("--refresh-golden")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Device, "DEFAULT", "CPU")
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))  # the page is the program
     text = page.read_text()
     now = executed(page)
     if refresh and now != text:
