@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from lazygrad.config import SETTINGS
 from lazygrad.runtime.device import Device
 
 ROOT = Path(__file__).parent.parent
@@ -91,3 +92,9 @@ def test_make_has_the_targets(page: Path) -> None:
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     for target in re.findall(r"(?:^|`|[A-Z]=\S+ )make (\w+)", page.read_text(), flags=re.MULTILINE):
         assert target in targets, f"{name_of(page)} says make {target}"
+
+
+def test_every_setting_has_a_row() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .+? \| .+? \| .+ \|$", page, flags=re.MULTILINE)
+    assert sorted(rows) == sorted(SETTINGS)
