@@ -55,7 +55,7 @@ from .loops.ir import Function, digest
 from .loops.lower import Lowered
 from .loops.lower.canonical import canonical
 from .loops.lower.name import renamed
-from .origin import asker, kernel_origins, title
+from .origin import asker, kernel_origins, origins, title
 from .pipeline import passes, present_in
 from .progress import compiling, counted
 from .rewrite import Rules, rewrite
@@ -131,7 +131,7 @@ def plan_for(
         config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.CHECK, config.OPT,
         config.SIZES,
     )  # fmt: skip
-    rest = (*donations.items(), Device.DEFAULT, *settings, *watched)
+    rest = (*donations.items(), Device.DEFAULT, *settings, *watched, lines_of(outputs))
     plan, raw = _plans.get((key, *rest)), key
     arguments: list[Const] = []
     may_vary = may_vary and config.OPT > 0 and not watched
@@ -161,6 +161,13 @@ def plan_for(
     if plan.flags is not None and not plan.flags.sources:
         plan.flags.sources = sources_of(outputs, leaves)
     return plan, leaves
+
+
+def lines_of(outputs: Sequence[Node]) -> Hashable:
+    """The lines that asked for the outputs, where somebody looks: kernels are told of by their
+    lines, so that a line has a plan of its own."""
+    known = [origins(output)[:1] for output in outputs] if config.ORIGINS else []
+    return tuple([(origin.file, origin.line) for each in known for origin in each])
 
 
 def _for_sizes(

@@ -108,7 +108,8 @@ class Record:
     def asked(self, name: str, key: Key, nodes: Iterable[Node], plans: Mapping[Key, Plan]) -> None:
         """`name` asks for a graph to be computed; there are plans for others, perhaps for it."""
         earlier = [(known, plan.title) for known, plan in plans.items()]
-        self.calls[-1].append(Compilation(key, list(nodes), key in plans, earlier, name))
+        was_known = any(known[:-1] == key[:-1] for known in plans)  # from whatever line
+        self.calls[-1].append(Compilation(key, list(nodes), was_known, earlier, name))
 
     def begin_part(self, device: str) -> Part:
         """The compilation goes on to what one device computes."""

@@ -66,6 +66,18 @@ def test_every_stage_is_written_in_order(tmp_path, softmax):
     assert len(list((folder / "code").iterdir())) >= 1
 
 
+@pytest.mark.parametrize("device", ["CPU", "GPU"])
+def test_comments_of_code_have_the_names_of_the_program(tmp_path, device):
+    image = Tensor(np.ones((3, 5), np.float32), device=device)
+    weight = Tensor(np.ones((5, 4), np.float32), device=device).realize()
+    with lazygrad.dump(tmp_path):
+        (image @ weight).relu().realize()
+    (code,) = (path for path in tmp_path.rglob("program.*") if path.suffix in (".llvm", ".opencl"))
+    comments = [line for line in code.read_text().splitlines() if re.match(r";|//", line)]
+    assert "in0 is image, in1 is weight" in comments[0]
+    assert "reshape(image, (3, 1, 5))" in comments[1]
+
+
 def test_each_compilation_has_a_folder_whoever_wrote_before(tmp_path):
     for n in range(2):
         with lazygrad.dump(tmp_path):

@@ -106,6 +106,23 @@ def test_a_leaf_has_the_name_of_its_variable() -> None:
     assert names(y.node) == {"vector", "weights.scale"}
 
 
+@pytest.mark.parametrize("computed", [False, True])
+def test_what_was_computed_before_anybody_looked_has_a_name(computed: bool) -> None:
+    """Also where it is the copy of a view, which no leaf stands for, or part of a list."""
+    with config.override(ORIGINS=0):
+        full = Tensor.full((2, 3), 0.5).contiguous().realize()
+        scales = [full * 2, (full + 1).realize()]
+        if computed:
+            scales[0].realize()
+    made = {"full", "scales.1"} if not computed else {"scales.0", "scales.1"}
+    assert names((scales[0] * scales[1]).node) >= made
+
+
+def test_a_temporary_has_no_name() -> None:
+    other = Tensor([1.0, 2.0])
+    assert names((Tensor([3.0, 4.0]) * other).node) == {"other"}
+
+
 def test_a_parameter_has_its_name_in_the_state_dict() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -219,6 +236,17 @@ def test_equal_loops_of_two_names_are_compiled_once(monkeypatch: pytest.MonkeyPa
     z = y.clamp_min(0.25)
     assert only(z.node).operation == "clamp_min"
     z.realize()
+
+
+def test_a_second_line_has_kernels_of_its_own_name(capfd: pytest.CaptureFixture[str]) -> None:
+    """Two lines ask for the same computation of other values: neither is named by the other."""
+    x, y = Tensor([1.5, 2.0]).realize(), Tensor([3.5, 5.0]).realize()
+    with config.override(DEBUG=2):
+        (x * 7).cos().realize()
+        (y * 7).cos().realize()
+    told = capfd.readouterr().err
+    assert re.search(r"  test_origin.py:\d+  \(x \* 7\).cos\(\).realize\(\)", told)
+    assert re.search(r"  test_origin.py:\d+  \(y \* 7\).cos\(\).realize\(\)", told)
 
 
 def test_a_line_of_debug_2_ends_with_what_asked_for_the_kernel(

@@ -15,7 +15,7 @@ out/003-step/00-kernels.txt .dot .svg   the fused kernels, in short
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ class Compilation:
         self._function = ""  # whose loops are shown; "" where they are as an earlier kernel's
         self._loops: dict[str, list[str]] = {}  # by function
         self._local: dict[str, str] = {}  # what its arguments are called outside of it
+        self._called: dict[str, dict[str, str]] = {}  # the same, by function
         self._named: list[str] = []  # functions in the order of launches
         self._seen: Any = None  # the latest graph
         self._schedule: Schedule | None = None
@@ -174,6 +175,7 @@ class Compilation:
         pairs = zip(made.arrays, made.nodes, strict=True)
         known = self.record.names_of_schedule
         self._local = {array.name: known[node] for array, node in pairs if node in known}
+        self._called.setdefault(name, self._local)
         self._saw_loops("lower", made.function)
 
     def _saw_loops(self, stage: str, function: Function) -> None:
@@ -202,7 +204,9 @@ class Compilation:
         number = f"-{self._programs}" if self._programs else ""
         self._programs += 1
         codes = program.codes()
-        for kind, code in joined(codes).items():
+        pairs = zip(codes, self._named, strict=False)
+        commented = [_commented(code, self._called.get(name, {})) for code, name in pairs]
+        for kind, code in joined(commented).items():
             (folder / f"program{number}.{kind}").write_text(code, encoding="utf-8")
         self.record.codes(codes, self._named)
         self._named = []
@@ -233,6 +237,29 @@ class Compilation:
         path.with_suffix(".dot").write_text(dot, encoding="utf-8")
         if boxes <= limit and (svg := to_svg(dot)) is not None:
             path.with_suffix(".svg").write_text(svg, encoding="utf-8")
+
+
+COMMENTS = {"llvm": ";", "opencl": "//"}
+
+
+def _commented(code: dict[str, str], called: Mapping[str, str]) -> dict[str, str]:
+    """The code of a function, by kind, with comments that have values by their names; which
+    argument each of them is, the first line says.
+
+        ; out0 = in0 + in1   ->   ; in0 is x, in1 is weight, out0 is y
+                                  ; y = x + weight
+    """
+    others = {argument: name for argument, name in called.items() if argument != name}
+    if not others:
+        return code
+    found = dict(code)
+    for kind, mark in COMMENTS.items():
+        if kind in code:
+            lines = code[kind].split("\n")
+            told = [renamed(line, others) if line.startswith(mark) else line for line in lines]
+            legend = ", ".join(f"{argument} is {name}" for argument, name in others.items())
+            found[kind] = "\n".join([f"{mark} {legend}", *told])
+    return found
 
 
 def _new_folder(root: Path, name: str) -> Path:

@@ -61,7 +61,7 @@ def _comparable(new: Compilation, before: Sequence[Compilation]) -> list[tuple[K
     """The graphs compiled with the same settings, earliest first, each with its name; those of
     `before` last."""
     every = [*new.earlier, *((each.key, each.name) for each in before)]
-    return [(key, name) for key, name in every if key[1:] == new.key[1:]]
+    return [(key, name) for key, name in every if key[1:-1] == new.key[1:-1]]
 
 
 def _nearest(

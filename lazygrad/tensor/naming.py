@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
-from ..graph.ir import Node
+from ..graph.ir import Buffer, Node
 from ..origin import is_users, record, set_label, variables
+from ..runtime.buffer import realized
 from .sharing import Sharing, owners
 
 MAX_WALKS = 4  # of one object: it may get tensors later
@@ -22,35 +23,71 @@ MAX_PARTS = 5000  # that are looked at in one walk
 MAX_ITEMS = 1000  # of a list that is looked into
 
 _names: dict[int, tuple[ref[Any], str]] = {}  # by the tensor's id
+_held: WeakKeyDictionary[Node, ref[Any]] = WeakKeyDictionary()  # tensors with names, by value
 _walks: dict[int, tuple[ref[Any], int]] = {}  # how often an object was walked, by id
 
 
 def recorded(node: Node, is_new: bool = True) -> None:
     """Note which line asks for a node, and give names to the leaves that it reads."""
     for met in record(node, is_new):
-        if not hasattr(met, "label") and (tensor := _tensor_of(met)) is not None:
+        if hasattr(met, "label"):
+            continue
+        tensor = _tensor_of(met)
+        is_read = is_new and (isinstance(met, Buffer) or met in realized)
+        if tensor is not None or is_read:  # else it is being made, and nothing can hold it yet
             _label(met, tensor)
 
 
-def _label(leaf: Node, tensor: Sharing) -> None:
+def _label(leaf: Node, tensor: Sharing | None) -> None:
     """Name a leaf by the tensor that it stands for. Where objects are being made, they are not yet
     where they will be: nothing has a name then."""
-    if _known(tensor) is None:
+    if tensor is None or _known(tensor) is None:
         frames = list(_users_frames(sys._getframe(1)))
         if any(frame.f_code.co_name == "__init__" for frame in frames):
             return
-        _search(tensor, frames)
-    set_label(leaf, _known(tensor))
+        tensor = _search(leaf, tensor, frames)
+    set_label(leaf, None if tensor is None else _known(tensor))
 
 
-def _search(tensor: Sharing, frames: list[FrameType]) -> None:
+def _search(leaf: Node, tensor: Sharing | None, frames: list[FrameType]) -> Sharing | None:
     """Note the name of a tensor in the program that is running, if it has one: first that in the
-    outermost object of which a method is running."""
+    outermost object of which a method is running. Returns the tensor; where none is given, the one
+    whose value the leaf is."""
+    for holder, name in _places(leaf, tensor, frames):
+        if isinstance(holder, Sharing):
+            _note(holder, name)
+        else:
+            _walk(holder, name)
+        found = tensor if tensor is not None else _held[leaf]() if leaf in _held else None
+        if found is not None and _known(found) is not None:
+            return found
+    return tensor
+
+
+def _places(
+    leaf: Node, tensor: Sharing | None, frames: list[FrameType]
+) -> Iterator[tuple[Any, str]]:
+    """Where a tensor's name is looked for, in order: objects, with what the names of their parts
+    begin with, and the innermost variable that is the tensor."""
     for frame in reversed(frames):
         if (own := variables(frame).get("self")) is not None:
-            _walk(own, "")
-    if _known(tensor) is None:
-        _search_variables(tensor, frames)
+            yield own, ""
+    inner = [frame for frame in frames if is_users(frame.f_code.co_filename)]
+    scopes = [*map(variables, inner), *(frame.f_globals for frame in inner[:1])]
+    for scope in scopes:
+        for name, value in list(scope.items()):
+            is_it = value is tensor or (isinstance(value, Sharing) and _own(value) is leaf)
+            if value is not None and is_it and name.isidentifier() and name.strip("_"):
+                yield value, name
+    for scope in scopes:
+        for name, value in list(scope.items()):
+            if not isinstance(value, Sharing):
+                yield value, name if isinstance(value, (list, tuple, dict)) else ""
+
+
+def _own(tensor: Sharing) -> Node | None:
+    """The node of a tensor, if it has one by now."""
+    return getattr(tensor, "_own", None)
 
 
 def _tensor_of(leaf: Node) -> Sharing | None:
@@ -69,6 +106,8 @@ def _known(tensor: Sharing) -> str | None:
 def _note(tensor: Sharing, name: str) -> None:
     if _known(tensor) is None:
         key = id(tensor)
+        if (node := _own(tensor)) is not None:
+            _held[node] = ref(tensor)
         _names[key] = ref(tensor, lambda _: _names.pop(key, None)), name
 
 
@@ -85,22 +124,6 @@ def _users_frames(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 _LAYERS = f"{__name__.partition('.')[0]}.nn."
-
-
-def _search_variables(tensor: Sharing, frames: list[FrameType]) -> None:
-    """Note the name of the innermost variable that is the tensor, or holds it."""
-    own = [frame for frame in frames if is_users(frame.f_code.co_filename)]
-    scopes = [*map(variables, own), *(frame.f_globals for frame in own[:1])]
-    for scope in scopes:
-        for name, value in scope.items():
-            if value is tensor and name.isidentifier() and name.strip("_"):
-                _note(tensor, name)
-                return
-    for scope in scopes:
-        for name, value in list(scope.items()):
-            _walk(value, name if isinstance(value, (list, tuple, dict)) else "")
-            if _known(tensor) is not None:
-                return
 
 
 def _walk(holder: Any, prefix: str) -> None:
