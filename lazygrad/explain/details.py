@@ -7,9 +7,9 @@
       on CPU: 2 kernels, 1.2 MB in memory at the peak
       kernel 1  dot_relu_128x64  contraction, 2.1 MFLOP, 98.3 kB
           train.py:14  x @ w
-          + where: reads what the kernel computes, at the same position
+          + where: reads the results of the kernel element by element
       kernel 2  ...
-          max is not in kernel 1: an element needs several positions of that; 32.8 kB ...
+          max is not in kernel 1: each of its elements reads several elements of that; 32.8 kB ...
       stored, which costs less than computing it again (in vector instructions)
       at the peak, in kernel 2, memory holds
     call 2: replayed, nothing is compiled

@@ -38,7 +38,7 @@ from .store import MIN_REUSE, choose_stored
 SMALL = 1 << 15  # elements of work that one thread does sooner than it is shared
 MAX_MEMBERS = 24
 MAX_INPUTS = 48
-_MANY = "an element needs several positions of that"
+_MANY = "each of its elements reads several elements of that"
 _ELEMENTWISE_AFTER = ("map", "row", "contraction", "winograd")
 
 
@@ -131,9 +131,9 @@ class _Fuser:
         if last is not None:
             self._refusal = self._join_source(node, kind, last, reads)
             if not self._refusal:
-                return "reads what the kernel computes, at the same position"
+                return "reads the results of the kernel element by element"
             if self._begin_end(node, kind, last, reads):
-                return "sums over all positions of the kernel, at its end"
+                return "sums over all elements of the kernel, at its end"
         if self._join_sibling(node, kind, last, reads):
             return "reads what the kernel reads, over the same elements"
         if self._join_map(node, last, reads):

@@ -41,9 +41,9 @@ def test_it_says_what_is_fused_and_what_is_not() -> None:
     found = explain(attend, floats(71, 71))
     assert isinstance(found, Explanation)
     assert "on CPU: 2 kernels" in one(found, "on CPU:")
-    assert one(found, "where: reads what the kernel computes, at the same position").startswith("+")
+    assert one(found, "where: reads the results of the kernel element by element").startswith("+")
     refused = one(found, "max is not in kernel 1")
-    assert "an element needs several positions of that" in refused
+    assert "each of its elements reads several elements of that" in refused
     assert "20.2 kB are written and read between them" in refused  # 71 * 71 * 4 bytes
     assert one(found, "kernel 1  matmul_relu").endswith("contraction, 715.8 kFLOP, 40.3 kB")
     assert any(
