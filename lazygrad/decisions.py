@@ -60,7 +60,8 @@ class Part:
 @dataclass(eq=False)
 class Compilation:
     """A graph that was compiled for `name`, the function or line that asked for its values.
-    `earlier` are the keys that had plans already, each with the name that it was compiled for."""
+    `earlier` are the keys that had plans already, each with the name that it was compiled for.
+    `kept` are nodes whose values were not asked for, and are kept for later computations."""
 
     key: Key
     nodes: list[Node]
@@ -68,6 +69,7 @@ class Compilation:
     earlier: list[tuple[Key, str]]
     name: str = ""
     parts: list[Part] = field(default_factory=list)
+    kept: list[Node] = field(default_factory=list)
     serves_sizes: bool = False
     """Whether its plan serves other sizes of an axis, too."""
 

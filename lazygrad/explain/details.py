@@ -12,6 +12,7 @@
           max is not in kernel 1: each of its elements reads several elements of that; 32.8 kB ...
       stored, which costs less than computing it again (in vector instructions)
       at the peak, in kernel 2, memory holds
+      kept for later computations, which cost more without
     call 2: replayed, nothing is compiled
 
 (The lines of each section follow its head.) Kernels are numbered through all graphs.
@@ -105,6 +106,17 @@ def _event(
             for part in event.parts:
                 if id(part) in found:
                     yield from _part(*found[id(part)])
+            yield from _kept(event.kept)
+
+
+def _kept(nodes: Sequence[Node]) -> Iterator[str]:
+    """What was not asked for, and is kept."""
+    if nodes:
+        yield "  kept for later computations, which cost more without"
+    for node in nodes[:MAX_HELD]:
+        yield f"      {bytes_text(node.nbytes):>8}  {described(node, {})}"
+    if len(nodes) > MAX_HELD:
+        yield f"      and {len(nodes) - MAX_HELD} more"
 
 
 # --------------------------------------------------------------------------- one device

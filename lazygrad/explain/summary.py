@@ -118,6 +118,10 @@ def _reasons(events: Sequence[Event], before: Sequence[Compilation]) -> Iterator
                 first, *rest = why_compiled(event, before)
                 loop = turns(event.nodes)
                 more = [*rest, *([loop] if loop else [])]
+                if event.kept:
+                    size = bytes_text(sum(node.nbytes for node in event.kept))
+                    values = counted(len(event.kept), "value")
+                    more.append(f"keeps {values} for later computations, {size}")
                 yield [f"  {event.name}: {first}", *(f"    {line}" for line in more)]
 
 

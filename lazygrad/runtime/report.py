@@ -10,11 +10,13 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from .. import config
-from ..origin import title
+from ..graph.show import type_text
+from ..origin import origins, title
 from .timings import note_kernel, passes_text, seconds_text
 
 if TYPE_CHECKING:  # not needed to run, and backends.base takes long to import
     from ..backends.base import Launch, Program
+    from ..graph.ir import Node
     from .execute import Run
 
 _runs = count(1)
@@ -42,6 +44,13 @@ def report_compiled(launches: Sequence[Launch], program: Program, seconds: float
 def report_fixed(axis: str, reason: str) -> None:
     """Tell why graphs that differ in a size do not share a plan."""
     _tell(f"{axis} varies, and each size is compiled by itself: {reason}")
+
+
+def report_kept(nodes: Sequence[Node]) -> None:
+    """Tell which values are kept for later computations."""
+    for node in nodes:
+        made = "".join(f"  {origin}" for origin in origins(node)[:1])
+        _tell(f"kept for later computations: {type_text(node)} {node.name}{made}")
 
 
 def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int, asker: str) -> None:

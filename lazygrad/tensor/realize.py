@@ -21,41 +21,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log2
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..errors import ConfigError, DeviceError, NonFiniteError, OutOfMemoryError
-from ..graph.ir import (
-    Buffer,
-    Detach,
-    Elementwise,
-    Expand,
-    Fold,
-    Gather,
-    Node,
-    Permute,
-    RandomBits,
-    Reduce,
-    Reshape,
-    Scatter,
-    Sort,
-)
+from ..graph.ir import Buffer, Detach, Expand, Node, Permute, Reshape
 from ..graph.structure import Structure
+from ..looking import looking
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .donate import accepted, moved
+from .keep import KEEPING, kept, note_passed, total_work, work
 
 if TYPE_CHECKING:
     from .core import TensorCore
 
-KEEPING = 40.0  # instructions an element: to write it to memory now, and to read it later
-DEAR = 100.0  # instructions an element from which a value that nobody holds is kept for backward()
 LITTLE = 8.0  # what is computed along costs at most this part of what it would cost alone
 MAX_LIVE = 512  # live tensors that are remembered, the newest
 MAX_LOOKS = 4  # computations of which a live tensor is asked whether it could go along
 MAX_BEYOND = 2000  # nodes outside a computation that are looked at for what could go along
-MAX_CHOICES = 1024  # graphs of which is remembered what of them is kept
 
 live: deque[ref[Any]] = deque(maxlen=1 << 14)
 """Every result of an operation since values were asked for last."""
@@ -89,8 +73,6 @@ class Differentiated:
 
 
 _older: list[tuple[ref[TensorCore], int]] = []  # live ones, and how often they were looked at
-_passed: deque[ref[Node]] = deque(maxlen=MAX_LIVE)  # nodes of live tensors computed and not kept
-_choices: dict[object, tuple[int, ...]] = {}
 
 
 def note_backward(tensor: TensorCore, gradients: Iterable[TensorCore], is_retained: bool) -> None:
@@ -212,12 +194,20 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
             roots += read.get(node, [node])
     sources = [_source(node) for nodes in read.values() for node in nodes]
     held.update(node for node in sources if node in walked.number)
-    kept = _kept(walked, pending, held, roots)
-    _compute(pending + kept, wanted, walked)
+    done = [entry.node for entry in differentiated if entry.is_done]
+    also = kept(walked, pending, held, roots, done)
+    try:
+        _compute(pending + also, wanted, walked)
+    except OutOfMemoryError:
+        if not also:
+            raise
+        also = []
+        _compute(pending, wanted, walked)
+    if also and (record := looking.get()) is not None:
+        record.compilation.kept = also
     _release()
-    left = [n for n in others & held if n.device is not None and n not in realized]
-    _passed.extend(ref(node) for node in left)
-    return [t for node in pending + kept for t, _ in waiting.get(node, ())]
+    note_passed(n for n in others & held if n.device is not None and n not in realized)
+    return [t for node in pending + also for t, _ in waiting.get(node, ())]
 
 
 def _release() -> None:
@@ -279,8 +269,8 @@ def _along(
         if not inside:
             continue
         little = 1.0 if node in losses else LITTLE
-        limit = little * (sum(map(_work, outside)) + KEEPING * node.size)
-        if _total_work(inside, frozenset(), frozenset(), limit) > limit:
+        limit = little * (sum(map(work, outside)) + KEEPING * node.size)
+        if total_work(inside, (), (), limit) > limit:
             along.append(node)
         else:
             read[node] = inside
@@ -322,115 +312,3 @@ def _beyond(
                 seen.add(x)
                 stack.append(x)
     return outside, inside
-
-
-# --------------------------------------------------------------------------- what is kept
-
-
-def _kept(
-    walked: Structure, pending: Sequence[Node], held: Collection[Node], roots: Sequence[Node]
-) -> list[Node]:
-    """The nodes that are kept besides the pending ones: of the held ones and, for the backward
-    pass, of what the roots are made of, those that cost more to compute again."""
-    number = walked.number
-    passed = {node for reference in _passed if (node := reference()) is not None}
-    # passed before, and held no more: a chain that grows from one computation to the next
-    growing = [number[node] for node in passed if node in number and node not in held]
-    places = sorted(number[node] for node in held)
-    at = sorted({number[root] for root in roots if root in number})
-    if not places and not at:
-        return []
-    # what backward() has been through already needs nothing for it
-    done = [entry.node for entry in differentiated if entry.is_done] if at else []
-    done_at = [number.get(node, -1) for node in done]
-    nodes = list(number)
-    key = (walked.key(pending), *map(tuple, (places, sorted(growing), at, done_at)))
-    chosen = _choices.get(key)
-    if chosen is None or -1 in done_at:
-        before = set(_below(done))
-        dear = [n for n in _below([nodes[n] for n in at if nodes[n] not in before]) if _is_sum(n)]
-        candidates = {**dict.fromkeys(dear, DEAR), **dict.fromkeys(held, KEEPING)}
-        grown = {nodes[n] for n in growing}
-        chosen = _choose(nodes, {*pending, *walked.leaves}, candidates, grown)
-        while len(_choices) >= MAX_CHOICES:
-            _choices.pop(next(iter(_choices)))
-        _choices[key] = chosen
-    return [nodes[n] for n in chosen]
-
-
-def _choose(
-    nodes: Sequence[Node],
-    memory: set[Node],
-    candidates: Mapping[Node, float],
-    growing: Collection[Node],
-) -> tuple[int, ...]:
-    """The places of the nodes that are kept, where `memory` has those that are there anyway.
-
-    `candidates` says for a node how many instructions an element are worth keeping it.
-    """
-    chosen = []
-    for n, node in enumerate(nodes):
-        worth = candidates.get(node)
-        if worth is None or node in memory:
-            continue
-        limit = worth * node.size
-        if _total_work([node], memory, growing, limit) > limit:
-            chosen.append(n)
-            memory.add(node)
-    return tuple(chosen)
-
-
-def _below(roots: Sequence[Node]) -> list[Node]:
-    """The roots and what they are computed from, as far as gradients flow."""
-    seen = dict.fromkeys(roots)
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, Detach):
-            continue
-        for x in node.inputs:
-            if x not in seen and not isinstance(x, Buffer) and x not in realized:
-                seen[x] = None
-                stack.append(x)
-    return list(seen)
-
-
-def _is_sum(node: Node) -> bool:
-    """Whether a node has memory in any schedule, so that keeping it stores nothing more."""
-    return isinstance(node, (Reduce, Fold, Scatter, Sort))
-
-
-def _total_work(
-    nodes: Sequence[Node], memory: Collection[Node], growing: Collection[Node], limit: float
-) -> float:
-    """What it costs to compute the nodes from memory; any number above `limit` if it is above.
-    What is `growing` costs more than anything."""
-    total = 0.0
-    seen = set(nodes)
-    stack = list(nodes)
-    while stack and total <= limit:
-        node = stack.pop()
-        if node in growing:
-            return float("inf")
-        total += _work(node)
-        for x in node.inputs:
-            if x not in seen and x not in memory and not isinstance(x, Buffer):
-                seen.add(x)
-                if x not in realized:
-                    stack.append(x)
-    return total
-
-
-def _work(node: Node) -> float:
-    """What a node costs, given its inputs."""
-    if isinstance(node, (Reduce, Fold)):
-        return float(node.x.size)
-    if isinstance(node, (Elementwise, RandomBits)):
-        return node.size * node.cost
-    if isinstance(node, Gather):
-        return 4.0 * node.size
-    if isinstance(node, Scatter):
-        return node.size + 4.0 * node.values.size
-    if isinstance(node, Sort):
-        return 8.0 * node.x.size * log2(node.x.size + 2)
-    return 0.0

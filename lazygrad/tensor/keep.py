@@ -1,0 +1,293 @@
+"""Which values a computation keeps, besides those that are asked for.
+
+Candidates are the values that live tensors stand for, and parts of them. Later computations may
+read them again, so it is a choice between memory and work:
+
+    h = x @ w                           kept at once: computing it again costs more than keeping it
+    x = (x - x.mean(0)) / x.std(0)      the mean and the deviation are kept; what each batch reads
+                                        of x is computed in the batch's own kernels
+    x = avg_pool2d(x, 3)                kept when it has been computed again so often that computing
+                                        and writing it once would have cost no more
+    mask = Tensor.ones(n, n).tril()     never kept: computing it costs no more than reading it
+
+Costs are counted in arithmetic instructions, as the scheduler counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import log2
+from weakref import WeakKeyDictionary
+
+from .. import config
+from ..graph.ir import (
+    Buffer,
+    Detach,
+    Elementwise,
+    Fold,
+    Gather,
+    Node,
+    RandomBits,
+    Reduce,
+    Scan,
+    Scatter,
+    Sort,
+)
+from ..graph.structure import Structure
+from ..runtime.buffer import realized
+from ..runtime.report import report_kept
+
+KEEPING = 40.0  # instructions an element: to write it to memory now, and to read it later
+DEAR = 100.0  # instructions an element from which a value that nobody holds is kept
+BYTE = 5.0  # instructions for each byte that is read from memory, or written
+MAX_PASSED = 512  # nodes that are remembered, the newest
+MAX_CHOICES = 1024  # graphs of which is remembered what of them is kept
+
+_passed: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
+"""Nodes of live tensors that computations passed and did not keep; and the work that keeping them
+would have spared, so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rent:
+    """What a value that is not kept costs in one computation, and what keeping it costs once."""
+
+    place: int  # of its node
+    again: float  # to compute what is read of it, beyond reading that from memory
+    keeping: float  # to compute and write all of it
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The places of nodes that are kept, and the rents of some that are not."""
+
+    places: tuple[int, ...]
+    rents: tuple[Rent, ...] = ()
+
+
+_choices: dict[object, Choice] = {}
+
+
+def kept(
+    walked: Structure,
+    pending: Sequence[Node],
+    held: Collection[Node],
+    roots: Sequence[Node],
+    done: Sequence[Node],
+) -> list[Node]:
+    """The nodes that are kept besides the pending ones.
+
+    Candidates are the nodes that live tensors hold, sums in them, and sums in the `roots` of later
+    backward passes, except for what is in the roots `done`, whose backward pass is computed.
+    """
+    number = walked.number
+    places = sorted(number[node] for node in held)
+    at = sorted({number[root] for root in roots if root in number})
+    if not places and not at:
+        return []
+    passed = [node for node in _passed if node in number]
+    # passed before, and held no more: a chain that grows from one computation to the next
+    growing = sorted(number[node] for node in passed if node not in held)
+    again = sorted(number[node] for node in passed if node in held)
+    done = done if at else ()
+    done_at = [number.get(node, -1) for node in done]
+    nodes = list(number)
+    key = (walked.key(pending), *map(tuple, (places, growing, again, at, done_at)))
+    choice = _choices.get(key)
+    is_new = choice is None
+    if choice is None or -1 in done_at:
+        before = set(_differentiable(done))
+        wanted = [nodes[n] for n in at if nodes[n] not in before]
+        dear = [node for node in _differentiable(wanted) if _is_sum(node)]
+        grown = {nodes[n] for n in growing}
+        choice = _choose(walked, pending, held, dear, grown, {nodes[n] for n in again})
+        while len(_choices) >= MAX_CHOICES:
+            _choices.pop(next(iter(_choices)))
+        _choices[key] = choice
+    bought = _bought(nodes, choice.rents)
+    found = [nodes[n] for n in choice.places] + bought
+    if config.DEBUG and (told := found if is_new else bought):
+        report_kept(told)
+    return found
+
+
+def note_passed(nodes: Iterable[Node]) -> None:
+    """Remember nodes of live tensors that a computation passed and did not keep."""
+    for node in nodes:
+        _passed[node] = _passed.pop(node, 0.0)  # the newest come last
+    while len(_passed) > MAX_PASSED:
+        del _passed[next(iter(_passed))]
+
+
+def _bought(nodes: Sequence[Node], rents: Sequence[Rent]) -> list[Node]:
+    """The first node whose rents amount to what keeping it costs. The rent of the computation that
+    passed it first is taken to be that of the second."""
+    for rent in rents:
+        node = nodes[rent.place]
+        spent = _passed[node] = (_passed.get(node) or rent.again) + rent.again
+        if spent >= rent.keeping:
+            return [node]
+    return []
+
+
+# --------------------------------------------------------------------------- what is worth it
+
+
+def _choose(
+    walked: Structure,
+    pending: Sequence[Node],
+    held: Collection[Node],
+    dear: Iterable[Node],
+    growing: Collection[Node],
+    again: Collection[Node],
+) -> Choice:
+    """What is kept of the `held` nodes, of the sums in those, and of the `dear` ones; and the rents
+    of those held nodes that computations have passed `again`."""
+    nodes, memory = list(walked.number), {*pending, *walked.leaves}
+    detached = dict.fromkeys(x for node in pending for x in _detached(node) if x in held)
+    memory.update(detached)  # in the memory of a pending node
+    candidates = {**dict.fromkeys(dear, DEAR), **dict.fromkeys(held, KEEPING)}
+    chosen = _worth(nodes, memory, candidates, growing)
+    left = [node for node in held if node not in memory]
+    sums = [node for node in _reached(left, memory.__contains__) if _is_sum(node)]
+    chosen += _worth(nodes, memory, dict.fromkeys(sums, DEAR), growing)
+    places = (*(walked.number[x] for x in detached), *chosen)
+    return Choice(places, tuple(_rents(nodes, memory, again)))
+
+
+def _worth(
+    nodes: Sequence[Node],
+    memory: set[Node],
+    candidates: Mapping[Node, float],
+    growing: Collection[Node],
+) -> list[int]:
+    """The places of the candidates that are kept. They are added to `memory`, which has the nodes
+    that are there anyway.
+
+    `candidates` says for a node how many instructions an element are worth keeping it.
+    """
+    chosen = []
+    for n, node in enumerate(nodes):
+        worth = candidates.get(node)
+        if worth is None or node in memory:
+            continue
+        limit = worth * node.size
+        if total_work([node], memory, growing, limit) > limit:
+            chosen.append(n)
+            memory.add(node)
+    return chosen
+
+
+def _rents(
+    nodes: Sequence[Node], memory: Container[Node], candidates: Container[Node]
+) -> Iterator[Rent]:
+    """The rents of the candidates that are not in memory, where there is something to spare."""
+    wanted = [n for n, node in enumerate(nodes) if node in candidates and node not in memory]
+    read, computed = _counts(nodes, memory) if wanted else ({}, {})
+    for place in wanted:
+        node = nodes[place]
+        again, keeping = -BYTE * node.dtype.itemsize * read[node], BYTE * node.nbytes
+        for x in _reached([node], memory.__contains__):
+            if x in memory or _is_leaf(x):
+                again += BYTE * x.dtype.itemsize * read[x]
+                keeping += BYTE * x.nbytes
+            else:
+                again += work(x) * computed[x] / max(1, x.size)
+                keeping += work(x)
+        if again > 0:
+            yield Rent(place, again, keeping)
+
+
+def _counts(
+    nodes: Sequence[Node], memory: Container[Node]
+) -> tuple[dict[Node, int], dict[Node, int]]:
+    """How many elements of each node a computation reads, and how many it computes: all of a sum,
+    and of what is written to memory."""
+    read, computed = dict.fromkeys(nodes, 0), dict.fromkeys(nodes, 0)
+    for node in reversed(nodes):  # what reads a node comes first
+        if _is_leaf(node):
+            continue
+        is_sum = _is_sum(node)
+        computed[node] = node.size if is_sum or node in memory else read[node]
+        for x in node.inputs:
+            read[x] = max(read[x], x.size if is_sum else min(x.size, computed[node]))
+    return read, computed
+
+
+# --------------------------------------------------------------------------- parts of the graph
+
+
+def _detached(node: Node) -> Iterator[Node]:
+    """What a node is without gradient, with the same elements."""
+    while isinstance(node, Detach):
+        node = node.x
+        yield node
+
+
+def _differentiable(roots: Sequence[Node]) -> list[Node]:
+    """The roots and what they are computed from, as far as gradients flow."""
+    return _reached(roots, lambda node: isinstance(node, Detach))
+
+
+def _reached(roots: Iterable[Node], is_end: Callable[[Node], bool]) -> list[Node]:
+    """The roots and what they are computed from, up to leaves and other ends, which are among
+    them."""
+    seen = dict.fromkeys(roots)
+    stack = list(seen)
+    while stack:
+        for x in stack.pop().inputs:
+            if x not in seen:
+                seen[x] = None
+                if not (_is_leaf(x) or is_end(x)):
+                    stack.append(x)
+    return list(seen)
+
+
+def _is_leaf(node: Node) -> bool:
+    """Whether a node's value is there already."""
+    return isinstance(node, Buffer) or node in realized
+
+
+def _is_sum(node: Node) -> bool:
+    """Whether a node has memory in any schedule, so that keeping it stores nothing more."""
+    return isinstance(node, (Reduce, Scan, Fold, Scatter, Sort))
+
+
+# --------------------------------------------------------------------------- costs
+
+
+def total_work(
+    nodes: Iterable[Node], memory: Container[Node], growing: Container[Node], limit: float
+) -> float:
+    """What it costs to compute the nodes from memory; any number above `limit` if it is above.
+    What is `growing` costs more than anything."""
+    total = 0.0
+    seen = set(nodes)
+    stack = list(seen)
+    while stack and total <= limit:
+        node = stack.pop()
+        if node in growing:
+            return float("inf")
+        total += work(node)
+        for x in node.inputs:
+            if x not in seen and x not in memory and not isinstance(x, Buffer):
+                seen.add(x)
+                if x not in realized:
+                    stack.append(x)
+    return total
+
+
+def work(node: Node) -> float:
+    """What a node costs, given its inputs."""
+    if isinstance(node, (Reduce, Scan, Fold)):
+        return float(node.x.size)
+    if isinstance(node, (Elementwise, RandomBits)):
+        return node.size * node.cost
+    if isinstance(node, Gather):
+        return 4.0 * node.size
+    if isinstance(node, Scatter):
+        return node.size + 4.0 * node.values.size
+    if isinstance(node, Sort):
+        return 8.0 * node.x.size * log2(node.x.size + 2)
+    return 0.0

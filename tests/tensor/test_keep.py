@@ -1,0 +1,203 @@
+"""What is kept of values that live on, counted in operations: nothing is computed in every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lazygrad
+from lazygrad import Tensor, config, nn
+from lazygrad.errors import OutOfMemoryError
+from lazygrad.runtime import counters
+from lazygrad.tensor import keep
+from lazygrad.tensor import realize as realization
+from lazygrad.utils.data import DataLoader, TensorDataset
+
+ROWS = 2000
+VALUES = np.random.default_rng(0).standard_normal((ROWS, 16)).astype(np.float32)
+NORMAL = (VALUES - VALUES.mean(0)) / VALUES.std(0, ddof=1)
+
+
+@pytest.fixture
+def computed() -> None:
+    """The compiler itself, in place of the oracle that the other files of this folder use."""
+
+
+@pytest.fixture(autouse=True)
+def _counting() -> Iterator[None]:
+    realization.live.clear()  # what other tests hold is theirs
+    counters.reset()
+    yield
+    counters.runs = None
+
+
+def operations(step: Callable[[int], Any], times: int = 5) -> list[int]:
+    """The arithmetic operations of each step."""
+    found = []
+    for i in range(times):
+        counters.reset()
+        step(i)
+        found.append(counters.total().operations)
+    return found
+
+
+def normalized() -> Tensor:
+    x = Tensor(VALUES)
+    return (x - x.mean(0)) / x.std(0)
+
+
+def sliced(x: Tensor, i: int) -> Tensor:
+    return x[8 * i : 8 * i + 8]
+
+
+def gathered(x: Tensor, i: int) -> Tensor:
+    return x[Tensor(np.arange(8) + 8 * i)]
+
+
+@pytest.mark.parametrize("part", [sliced, gathered])
+def test_a_data_set_is_normalized_once(part: Callable[[Tensor, int], Tensor]) -> None:
+    x = normalized()
+
+    def step(i: int) -> None:
+        np.testing.assert_allclose(part(x, i).numpy(), NORMAL[8 * i : 8 * i + 8], atol=1e-5)
+
+    first, *rest = operations(step)
+    assert first > 2 * VALUES.size
+    assert max(rest) < VALUES.size / 8  # only what the batch reads
+    assert not x.is_realized  # the mean and the deviation are
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_training_on_a_data_set_that_was_normalized(captured: bool) -> None:
+    def train(is_realized: bool) -> tuple[list[int], list[float]]:
+        lazygrad.manual_seed(0)
+        x, y = normalized(), Tensor(VALUES[:, :1]).square()
+        if is_realized:
+            Tensor.realize(x, y)
+        model = nn.Linear(16, 1)
+        optimizer = nn.optim.SGD(model.parameters(), lr=0.1)
+        losses = []
+
+        def learn(rows: Tensor) -> Tensor:
+            optimizer.zero_grad()
+            loss = (model(x[rows]) - y[rows]).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        learn = lazygrad.jit(learn) if captured else learn
+        work = operations(lambda i: losses.append(learn(Tensor(np.arange(8) + 8 * i)).item()))
+        return work, losses
+
+    lazy, losses = train(False)
+    plain, wanted = train(True)
+    np.testing.assert_allclose(losses, wanted, rtol=1e-4)
+    assert max(lazy[1:]) < max(plain[1:]) + VALUES.size / 8
+
+
+def test_a_captured_function_is_given_a_value_that_is_not_computed() -> None:
+    x = normalized()
+    mean = lazygrad.jit(lambda x, i: x[i].mean())
+    first, *rest = operations(lambda i: mean(x, Tensor([i, i + 1])).item())
+    assert first > VALUES.size > 100 * max(rest)
+
+
+def test_a_loader_computes_a_data_set_once() -> None:
+    x = normalized()
+    loader = DataLoader(TensorDataset(x, Tensor(np.arange(ROWS))), batch_size=8)
+    batches = iter(loader)
+
+    def step(i: int) -> None:
+        rows, places = next(batches)
+        assert places.tolist() == list(range(8 * i, 8 * i + 8))
+        np.testing.assert_allclose(rows.numpy(), NORMAL[8 * i : 8 * i + 8], atol=1e-5)
+
+    first, *rest = operations(step)
+    assert first > VALUES.size
+    assert max(rest) == 0
+    assert x.is_realized
+
+
+@pytest.mark.parametrize("part", [sliced, gathered])
+@pytest.mark.parametrize(
+    "made",
+    [lambda x: x.cumsum(0), lambda x: x.softmax(1), lambda x: nn.functional.avg_pool1d(x, 3, 1)],
+)
+def test_what_each_step_computes_again_is_kept(
+    made: Callable[[Tensor], Tensor], part: Callable[[Tensor, int], Tensor]
+) -> None:
+    x = made(Tensor(VALUES))
+    work = operations(lambda i: part(x, i).exp().sum().item(), 8)
+    assert x.is_realized
+    assert work[0] > VALUES.size
+    assert max(work[4:]) < VALUES.size / 8
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Tensor.arange(4_000_000).reshape(2000, 2000),
+        lambda: Tensor.ones(2000, 2000).tril(),
+        lambda: Tensor([[2.0]]).expand(2000, 2000),
+        lambda: Tensor.full((2000, 2000), 3.0) * Tensor(np.ones(2000, np.float32)),
+    ],
+)
+def test_what_is_cheap_to_compute_is_never_kept(made: Callable[[], Tensor]) -> None:
+    x, w = made(), Tensor(np.ones((8, 2000), np.float32))
+    for i in range(12):
+        (sliced(x, i) * w).sum().item()
+        (x[:1000] * 2).sum().item()
+    assert not x.is_realized
+
+
+def test_what_is_kept_goes_with_what_it_was_kept_for() -> None:
+    x = normalized()
+    sliced(x, 0).numpy()
+    kept = list(realization.realized)
+    assert any(node.name == "reduce" for node in kept)
+    del x, kept
+    assert not any(node.name == "reduce" and node.shape == (16,) for node in realization.realized)
+
+
+def test_a_value_whose_detached_view_is_read_is_computed() -> None:
+    x = Tensor(VALUES) * 2
+    work = operations(lambda _: x.detach().numpy(), 2)
+    assert work == [VALUES.size, 0]
+    assert x.is_realized
+
+
+def test_without_the_memory_to_keep_a_value_it_is_computed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compute = realization._compute
+
+    def limited(nodes: Any, *rest: Any) -> None:
+        if sum(node.nbytes for node in nodes) > VALUES.nbytes / 2:
+            raise OutOfMemoryError("too much")
+        compute(nodes, *rest)
+
+    monkeypatch.setattr(realization, "_compute", limited)
+    x = Tensor(VALUES) @ Tensor(np.eye(16, dtype=np.float32)) @ Tensor(np.eye(16, dtype=np.float32))
+    for i in range(3):
+        np.testing.assert_allclose(sliced(x, i).numpy(), VALUES[8 * i : 8 * i + 8], rtol=1e-6)
+    assert not x.is_realized
+
+
+def test_it_is_told_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    keep._choices.clear()  # of a graph that was met it is told no more
+    with config.override(DEBUG=1):
+        x = normalized()
+        sliced(x, 0).numpy()
+        sliced(x, 0).numpy()
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kept")]
+    assert len(told) == 2  # once each
+    assert "test_keep.py" in told[0]
+    with config.override(ORIGINS=1):
+        x = normalized()
+    explanation = lazygrad.explain(lambda: sliced(x, 1).exp())
+    assert "keeps 2 values for later computations, 128 B" in str(explanation)
+    text = explanation.details()
+    assert "x.mean(0)" in text.partition("kept for later computations")[2]
