@@ -20,7 +20,7 @@ The map of the package, in the order of the pipeline:
     runtime/         buffers, plans, execution
     jit/             capture a function once, replay it as one call
     functions/       the functions at the top level: lazygrad.exp(x), lazygrad.zeros(2), ...
-    linalg/          linear algebra
+    linalg/          linear algebra;  fft.py: frequencies
     explain/         why a function is slow: what was fused, compiled again, held in memory
     decisions.py     what the compiler decides, noted for explain
     gradcheck.py     derivatives beside finite differences
@@ -75,10 +75,11 @@ from .jit import TinyJit, jit
 from .runtime.device import Device
 from .runtime.timings import kernel_table
 from .tensor import Tensor
+from .tensor.results import Size
 from .variable import Variable
 
 if TYPE_CHECKING:
-    from . import amp, autograd, cuda, func, linalg, nn, optim, transforms, utils
+    from . import amp, autograd, cuda, fft, func, linalg, nn, optim, transforms, utils
     from .functions import special
     from .helpers import GlobalCounters
     from .linalg import (
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
         det,
         inverse,
         logdet,
+        lu_unpack,
         matrix_exp,
         matrix_power,
         slogdet,
@@ -101,7 +103,6 @@ if not TYPE_CHECKING:
 
 bool, half, float, double = dtypes.bool_, float16, float32, float64
 short, int, long = int16, int32, int64
-Size = tuple  # type: ignore[type-arg]
 
 __version__ = "0.1.0"
 
@@ -129,6 +130,7 @@ __all__ = [
     "dtypes",
     "dump",
     "explain",
+    "fft",
     "float",
     "float16",
     "float32",
@@ -149,6 +151,7 @@ __all__ = [
     "load",
     "logdet",
     "long",
+    "lu_unpack",
     "matrix_exp",
     "matrix_power",
     "nn",
@@ -171,16 +174,16 @@ __all__ += functions.__all__
 
 _MODULES = {
     **{name: f".{name}" for name in ("amp", "autograd", "backends", "compile", "cuda", "engine",
-                                     "func", "helpers", "linalg", "nn", "optim", "transforms",
-                                     "utils")},
+                                     "fft", "func", "helpers", "linalg", "nn", "optim",
+                                     "transforms", "utils")},
     "special": ".functions.special", "mps": ".cuda", "xpu": ".cuda",
 }  # fmt: skip
 """What is imported when it is first used: some by the name that PyTorch has for it."""
 _ELSEWHERE = {
     "draw": ".pictures", "save": ".serialization", "load": ".serialization", "autocast": ".amp",
     "GlobalCounters": ".helpers", "GradScaler": ".amp", "vmap": ".transforms",
-    **dict.fromkeys(("cholesky", "det", "inverse", "logdet", "matrix_exp", "matrix_power",
-                     "slogdet", "vander"), ".linalg"),
+    **dict.fromkeys(("cholesky", "det", "inverse", "logdet", "lu_unpack", "matrix_exp",
+                     "matrix_power", "slogdet", "vander"), ".linalg"),
 }  # fmt: skip
 """Public names of modules that are not imported yet."""
 
@@ -191,6 +194,6 @@ def __getattr__(name: str) -> Any:
         return import_module(_MODULES[name], __name__)
     if name in _ELSEWHERE:
         return getattr(import_module(_ELSEWHERE[name], __name__), name)
-    from .absent import PACKAGE, message
+    from .absent import PACKAGE, absent_from
 
-    raise AttributeError(message("module 'lazygrad'", name, PACKAGE), name=name)
+    return absent_from(__name__, PACKAGE)(name)

@@ -12,7 +12,7 @@ from types import ModuleType
 from .runtime.device import Device, DeviceName
 
 
-class _Package(ModuleType):
+class DeviceModule(ModuleType):
     """This module, which stands for its class."""
 
     def __call__(self, type: str, index: int | None = None) -> DeviceName:
@@ -23,6 +23,6 @@ class _Package(ModuleType):
         return isinstance(value, DeviceName)
 
 
-sys.modules[__name__].__class__ = _Package
+sys.modules[__name__].__class__ = DeviceModule
 
 __all__ = ["Device", "DeviceName"]

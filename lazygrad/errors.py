@@ -41,6 +41,10 @@ class RangeError(IndexError, RuntimeError):
     """A place that is outside an axis; the text says how far the axis reaches."""
 
 
+class DivisionError(ZeroDivisionError, RuntimeError):
+    """An integer divided by a 0 that is known when the line runs."""
+
+
 class DeviceError(RuntimeError):
     """A device that is unknown, absent, or mixed with another in one operation."""
 

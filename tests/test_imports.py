@@ -45,6 +45,7 @@ LAYERS = [
     "tensor",
     "functions",
     "linalg",
+    "fft",
     "transforms",
     "gradcheck",
     "explain",

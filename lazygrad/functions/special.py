@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
+from ..absent import absent_from
 from ..dtypes import float64, get_default_dtype
 from ..tensor import Tensor
 from ..tensor.operands import result_dtype
@@ -145,3 +147,6 @@ __all__ = [
     "i1", "i1e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr",
     "ndtri", "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = absent_from("lazygrad.special")

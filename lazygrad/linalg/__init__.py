@@ -8,11 +8,16 @@ refused, as everything that reads values. float16 and bfloat16 are computed in f
     host       from LAPACK to a node with a gradient
     solving    inv, solve, det, slogdet, pinv, lstsq, ...
     factoring  cholesky, qr, eigh, svd, ...
+    lu         lu, lu_factor, lu_solve
     norms      norm, vector_norm, matrix_norm, cond, matrix_rank
     products   cross, multi_dot, matrix_power, matrix_exp, ...
 """
 
+from typing import TYPE_CHECKING
+
+from ..absent import LINALG, absent_from
 from .factoring import cholesky, eigh, eigvalsh, qr, svd, svdvals
+from .lu import lu, lu_factor, lu_factor_ex, lu_solve, lu_unpack
 from .norms import cond, matrix_norm, matrix_rank, norm, vector_norm
 from .products import (
     cross,
@@ -50,6 +55,11 @@ __all__ = [
     "inverse",
     "logdet",
     "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
+    "lu_unpack",
     "matmul",
     "matrix_exp",
     "matrix_norm",
@@ -70,3 +80,6 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__, LINALG)

@@ -7,6 +7,9 @@ attributes is a model, too: `state` finds what is in it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ..absent import absent_from as _absent_from
 from . import amp, datasets, functional, init, lr_scheduler, optim, state, utils
 from .activations import (
     CELU,
@@ -111,6 +114,7 @@ from .losses import (
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
+from .messages import say_own_names as _say_own_names
 from .module import (
     Module,
 )
@@ -239,3 +243,8 @@ __all__ = [
     "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "amp", "datasets", "functional", "init",
     "lr_scheduler", "optim", "state", "utils",
 ]  # fmt: skip
+
+_say_own_names(globals()[name] for name in __all__ if isinstance(globals()[name], type))
+
+if not TYPE_CHECKING:
+    __getattr__ = _absent_from(__name__)

@@ -8,9 +8,11 @@ Each function gives a tensor other values, without gradient, and returns it.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..absent import absent_from
 from ..tensor import Tensor
 
 _GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
@@ -176,3 +178,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
     order = Tensor.rand(rows, columns, device=tensor.device).argsort(0).argsort(0)
     normal_(tensor, 0.0, std)
     return tensor.assign((order < math.ceil(sparsity * rows)).where(0, tensor.detach()))
+
+
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

@@ -50,11 +50,19 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What `forward` returns, with the hooks; in the mode of this module."""
         hooks, mode = self._module_hooks, _mode_of(self)
-        if mode is not chosen_mode():
-            assert mode is not None
-            with module_mode(mode):
-                return hooks.call(self, args, kwargs) if hooks else self.forward(*args, **kwargs)
-        return hooks.call(self, args, kwargs) if hooks else self.forward(*args, **kwargs)
+        try:
+            if mode is not chosen_mode():
+                assert mode is not None
+                with module_mode(mode):
+                    return (
+                        hooks.call(self, args, kwargs) if hooks else self.forward(*args, **kwargs)
+                    )
+            return hooks.call(self, args, kwargs) if hooks else self.forward(*args, **kwargs)
+        except AttributeError as error:
+            from .messages import refuse_argument
+
+            refuse_argument(self, error, (*args, *kwargs.values()))
+            raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes: every subclass that is called says it."""
@@ -232,8 +240,15 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters of this and, with `recurse`, of all modules in it, with their names."""
-        return self._named_tensors(Parameter, prefix, recurse, remove_duplicate)
+        """The parameters of this and, with `recurse`, of all modules in it, with their names.
+
+        Warns of modules and parameters in plain lists, which are not among them.
+        """
+        yield from self._named_tensors(Parameter, prefix, recurse, remove_duplicate)
+        if recurse:
+            from .messages import warn_of_lists
+
+            warn_of_lists(self)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """The parameters of this and, with `recurse`, of all modules in it, each once."""

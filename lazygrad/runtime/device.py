@@ -92,6 +92,16 @@ class Devices:
         number = int(found[2] or 0)
         return f"{found[1]}:{number}" if number else found[1]
 
+    def present(self, name: str) -> str:
+        """The canonical name of a device that is there: a GPU is opened for it.
+
+        Raises DeviceError where it is unknown, absent or cannot be used.
+        """
+        name = self.canonical(name)
+        if name != "CPU":
+            self.get(name)
+        return name
+
     def get(self, name: str) -> BackendDevice:
         """The opened device. Raises DeviceError where it is unknown, absent or cannot be used."""
         device = self._opened.get(name)

@@ -31,12 +31,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from inspect import CO_VARARGS, unwrap
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..absent import TENSOR, message
+from ..absent import TENSOR, AbsentError
 from .autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .core import grad_enabled
 from .docs import add_examples
@@ -83,7 +83,7 @@ class Tensor(Protocols):
 
         def __getattr__(self, name: str) -> Any:
             """Raises AttributeError, with what to write instead where that is known."""
-            raise AttributeError(message("Tensor", name, TENSOR), name=name, obj=self)
+            raise AbsentError("Tensor", name, TENSOR, partial(dir, type(self)))
 
     @classmethod
     def train(cls, mode: bool = True) -> Mode:
@@ -168,7 +168,7 @@ def _say_tensor(cls: type) -> None:
                     function = getattr(function, "__wrapped__", None)
 
 
-class _Package(ModuleType):
+class TensorModule(ModuleType):
     """`lazygrad.tensor`, which is this package, and PyTorch's function of that name."""
 
     def __call__(self, *args: Any, **named: Any) -> Tensor:
@@ -176,7 +176,7 @@ class _Package(ModuleType):
         return Tensor(*args, **named)
 
 
-sys.modules[__name__].__class__ = _Package
+sys.modules[__name__].__class__ = TensorModule
 add_forms(Tensor)
 _accept_both_spellings(Tensor)
 _say_tensor(Tensor)

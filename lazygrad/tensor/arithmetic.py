@@ -6,6 +6,7 @@ from ..dtypes import DType, bool_, float32, int64, is_low_precision
 from ..graph import ir
 from ..graph.ir import Node
 from .operands import broadcast_node, broadcast_shape, cast_node
+from .ranges import verify_divisor
 
 
 def alike(name: str, a: Node, b: Node, dtype: DType) -> tuple[Node, Node]:
@@ -20,8 +21,22 @@ def alike(name: str, a: Node, b: Node, dtype: DType) -> tuple[Node, Node]:
     return a, b
 
 
+def floor_quotient(a: Node, b: Node) -> Node:
+    """a / b rounded down. Raises DivisionError for an integer over a known 0; one over a 0 that
+    comes to light later gives 0."""
+    verify_divisor("floor_divide", b)
+    return ir.FloorDiv(a, b)
+
+
+def remainder(a: Node, b: Node) -> Node:
+    """a - b * floor(a / b), with the sign of b. Raises as `floor_quotient`."""
+    verify_divisor("remainder", b)
+    return ir.Mod(a, b)
+
+
 def truncated_quotient(a: Node, b: Node) -> Node:
-    """a / b rounded towards zero."""
+    """a / b rounded towards zero. Raises as `floor_quotient`."""
+    verify_divisor("div", b)
     if a.dtype.is_float:
         wide = float32 if is_low_precision(a.dtype) else a.dtype  # rounded once, behind the comma
         return cast_node(ir.Trunc(ir.Div(cast_node(a, wide), cast_node(b, wide))), a.dtype)
@@ -35,7 +50,8 @@ def truncated_quotient(a: Node, b: Node) -> Node:
 
 
 def fmod(a: Node, b: Node) -> Node:
-    """The remainder of the absolute values, with the sign of a."""
+    """The remainder of the absolute values, with the sign of a. Raises as `floor_quotient`."""
+    verify_divisor("fmod", b)
     if a.dtype.kind in ("uint", "bool"):
         return ir.Mod(a, b)
     zero = ir.Const(0, a.dtype, a.shape)

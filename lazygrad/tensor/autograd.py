@@ -18,7 +18,7 @@ from .operands import cast_node
 from .realize import note_backward
 
 
-class _GradientMode(ContextDecorator):
+class GradientMode(ContextDecorator):
     """Sets whether operations record gradients, inside a `with` block or a decorated function."""
 
     _enabled = True
@@ -36,7 +36,7 @@ class _GradientMode(ContextDecorator):
         grad_enabled.reset(self._before.pop())
 
 
-class no_grad(_GradientMode):
+class no_grad(GradientMode):
     """`with no_grad():` or `@no_grad()`: results require no gradient, and record none.
 
     with Tensor.no_grad():
@@ -47,7 +47,7 @@ class no_grad(_GradientMode):
     _enabled = False
 
 
-class enable_grad(_GradientMode):
+class enable_grad(GradientMode):
     """Records gradients again, inside a `no_grad` block.
 
     with Tensor.no_grad(), Tensor.enable_grad():
@@ -58,7 +58,7 @@ class enable_grad(_GradientMode):
     _enabled = True
 
 
-class set_grad_enabled(_GradientMode):
+class set_grad_enabled(GradientMode):
     """Whether gradients are recorded, from now on; as a context, until the end of the block.
 
     with lazygrad.set_grad_enabled(False):

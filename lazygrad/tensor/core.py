@@ -1,7 +1,7 @@
 """What every tensor is: a graph node, perhaps computed already, and its place in autograd.
 
 - `node` is the expression that new operations build on. Nothing is computed before `realize()`,
-  `numpy()`, `item()`, `tolist()`, `bool()` or NumPy's `asarray` ask for values.
+  `numpy()`, `item()`, `tolist()`, `bool()`, `print` or NumPy's `asarray` ask for values.
 - A realized tensor that requires no gradient enters new operations as a leaf, so
   `x = step(x).realize()` in a loop never grows a chain. One that requires gradient keeps its
   expression for `backward()`; its storage is found again through `runtime.buffer.realized`.
@@ -22,6 +22,7 @@ from ..graph.ir import Buffer, Cast, Contiguous, Copy, Custom, Detach, Node, Sha
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from ..runtime.device import Device, DeviceName, named
 from .arguments import normalized_axis
+from .examples import examples
 from .mode import HasMode
 from .realize import realize_all
 from .sharing import Sharing, fresh, grad_enabled, owners
@@ -171,7 +172,9 @@ class TensorCore(Sharing, metaclass=HasMode):
     def numpy(self) -> Array:
         """The values as a NumPy array; on the CPU a view of them, so it cannot be written to.
 
-        `numpy.array(tensor)` gives a copy of its own. bfloat16 comes as `ml_dtypes.bfloat16`.
+        Writing to it is NumPy's ValueError "assignment destination is read-only", where PyTorch
+        writes through: `numpy.array(tensor)` gives a copy of its own. bfloat16 comes as
+        `ml_dtypes.bfloat16`.
         """
         storage = self.storage
         if storage is None:
@@ -226,7 +229,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         return self.shape[0]
 
     def __format__(self, spec: str) -> str:
-        if self.numel() == 1 and spec:
+        if self.numel() == 1 and (spec or not (self.shape or _without_values())):
             return format(self.item(), spec)
         try:
             return format(repr(self), spec)
@@ -239,14 +242,18 @@ class TensorCore(Sharing, metaclass=HasMode):
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
+        """The values, which are computed for it, with shape, dtype and device.
+
+        Inside of a function that `jit` captures or `vmap` maps there are none yet: then "lazy"
+        stands in their place, and nothing is computed.
+        """
         notes = f"shape={self.shape}, dtype={self.dtype}, device={self.device}"
         if self._requires_grad:
             notes += ", requires_grad=True"
-        storage = self.storage
-        if storage is None:
-            return f"Tensor(lazy, {notes}; numpy() computes it)"
+        if _without_values():
+            return f"Tensor(lazy, {notes})"
         lines = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=64)
-        return f"Tensor({lines}, realized, {notes})"
+        return f"Tensor({lines}, {notes})"
 
     @classmethod
     def _from_data(cls, data: Any, dtype: Any, device: str | None) -> Self:
@@ -326,7 +333,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         if isinstance(target, TensorCore):
             target, dtype = target.device, target.dtype
         if isinstance(target, str) and not names_dtype(target):
-            device = Device.canonical(target)
+            device = Device.present(target)
             if device != self.device:
                 moved = self._derived(Copy(self._node, device))
         elif target is not None:
@@ -424,6 +431,11 @@ def _unpickled(
     made = cls._from_data(values, values.dtype, device).requires_grad_(requires_grad)
     made._grad = grad
     return made
+
+
+def _without_values() -> bool:
+    """Whether this is inside of a function that is captured or mapped: tensors have no values."""
+    return interceptor.get() is not None or examples.get() is not None
 
 
 def names_dtype(name: str) -> bool:

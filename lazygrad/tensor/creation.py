@@ -59,7 +59,7 @@ class Creation(TensorCore):
     @classmethod
     def _from_data(cls, data: Any, dtype: Any = None, device: str | None = None) -> Self:
         target = None if dtype is None else to_dtype(dtype)
-        place = Device.DEFAULT if device is None else Device.canonical(device)
+        place = Device.DEFAULT if device is None else Device.present(device)
         if isinstance(data, (bytes, bytearray, memoryview)):
             data = np.frombuffer(data, np.uint8 if target is None else target.numpy)
         elif isinstance(data, Path):
@@ -84,7 +84,7 @@ class Creation(TensorCore):
         is a copy. So do not write to the array afterwards: the tensor may see it or not. Writing to
         the tensor never changes the array, unlike PyTorch's `from_numpy`.
         """
-        place = Device.DEFAULT if device is None else Device.canonical(device)
+        place = Device.DEFAULT if device is None else Device.present(device)
         array = supported(array, None)
         return cls._from_storage(DeviceBuffer.from_numpy(array, place), array.shape)
 
@@ -92,7 +92,7 @@ class Creation(TensorCore):
 
     @classmethod
     def _constant(cls, node: Node, device: str | None, requires_grad: bool) -> Self:
-        if device is not None and (place := Device.canonical(device)) != Device.DEFAULT:
+        if device is not None and (place := Device.present(device)) != Device.DEFAULT:
             node = Copy(node, place)
         return cls._variable_of(node, requires_grad)
 

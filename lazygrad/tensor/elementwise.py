@@ -152,12 +152,13 @@ class Elementwise(Autograd):
         )
 
     def floor_divide(self, y: Operand) -> Self:
-        """floor(x / y); 0 where an integer is divided by 0."""
-        return self._binary("floor_divide", ir.FloorDiv, y)
+        """floor(x / y). An integer divided by 0 raises DivisionError where the 0 is known when the
+        line runs, and is 0 where it comes to light later."""
+        return self._binary("floor_divide", arithmetic.floor_quotient, y)
 
     def remainder(self, y: Operand) -> Self:
-        """x - y * floor(x / y), with the sign of y; 0 where an integer is divided by 0."""
-        return self._binary("remainder", ir.Mod, y)
+        """x - y * floor(x / y), with the sign of y; of an integer by 0 as `floor_divide`."""
+        return self._binary("remainder", arithmetic.remainder, y)
 
     mod = remainder
 

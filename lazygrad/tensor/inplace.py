@@ -16,7 +16,8 @@ from ..graph.ir import Detach
 from .core import Number, Operand, TensorCore
 from .numeric import Numeric
 from .operands import broadcast_node, check_fits, number
-from .random import takes_generator, verify_probabilities
+from .random import takes_generator
+from .ranges import verify_probabilities
 
 FORMS = [
     "abs", "absolute", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv",

@@ -10,7 +10,7 @@ from ..graph.ir import Equal, Iota
 from .core import TensorCore
 from .operands import broadcast_node, broadcast_shape, class_numbers
 from .precision import rounded_once
-from .ranges import checked
+from .ranges import checked, verify_probabilities
 from .resampling import Resampling
 
 
@@ -84,8 +84,11 @@ class Losses(Resampling):
         self, target: TensorCore, weight: TensorCore | None = None, reduction: str = "mean"
     ) -> Self:
         """-(t log(x) + (1 - t) log(1 - x)) for probabilities x; logarithms not below -100, and
-        their slopes not above 1e12."""
+        their slopes not above 1e12. Raises ArgumentError for known values that are no
+        probabilities; others give nan."""
         t = self._target("binary_crossentropy", target)
+        verify_probabilities("binary_crossentropy", self._node)
+        verify_probabilities("binary_crossentropy", t._node)
         likely, unlikely = (
             (p + 1e-12).log()._with_value(p.detach().log().maximum(-100)) for p in (self, 1 - self)
         )
@@ -240,8 +243,14 @@ class Losses(Resampling):
         if not target.dtype.is_int:
             raise DTypeError(f"{name}: targets are class indices, not {target.dtype}")
         if target.shape != expected:
+            remedy = ""
+            if target.shape == self.shape and name == "cross_entropy":
+                remedy = (
+                    "; a probability for each class is a float: write target.float(), or "
+                    f"target.argmax({axis}) for the class numbers of a one-hot target"
+                )
             raise ShapeError(
-                f"{name}: target {target.shape} for input {self.shape} should be {expected}"
+                f"{name}: target {target.shape} for input {self.shape} should be {expected}{remedy}"
             )
         count, rank = self.shape[axis], self.ndim
         along = tuple(count if i == axis else 1 for i in range(rank))

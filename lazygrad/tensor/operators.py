@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Self
 
-from ..graph.ir import Add, And, Div, FloorDiv, Mod, Mul, Or, Shl, Shr, Xor
+from ..graph.ir import Add, And, Div, Mul, Or, Shl, Shr, Xor
+from .arithmetic import floor_quotient, remainder
 from .core import Operand
 from .elementwise import Elementwise
 from .operands import is_operand
@@ -86,16 +87,16 @@ class Operators(Elementwise):
         return self._binary("div", Div, y, reverse=True, real=True)
 
     def __floordiv__(self, y: Operand) -> Self:
-        return self._binary("floor_divide", FloorDiv, y)
+        return self._binary("floor_divide", floor_quotient, y)
 
     def __rfloordiv__(self, y: Operand) -> Self:
-        return self._binary("floor_divide", FloorDiv, y, reverse=True)
+        return self._binary("floor_divide", floor_quotient, y, reverse=True)
 
     def __mod__(self, y: Operand) -> Self:
-        return self._binary("remainder", Mod, y)
+        return self._binary("remainder", remainder, y)
 
     def __rmod__(self, y: Operand) -> Self:
-        return self._binary("remainder", Mod, y, reverse=True)
+        return self._binary("remainder", remainder, y, reverse=True)
 
     def __pow__(self, y: Operand) -> Self:
         return self.pow(y)

@@ -33,7 +33,7 @@ from .examples import examples
 from .mode import note_evaluation
 from .operands import cast_node
 from .precision import rounded_once
-from .ranges import known_values
+from .ranges import known_values, verify_probabilities
 from .sets import Sets
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -135,7 +135,7 @@ class Random(Sets):
     @classmethod
     def _random_state(cls, device: str | None) -> tuple[str, TensorCore]:
         """The device's name, and the state for it of the stream that is drawn from."""
-        place = Device.DEFAULT if device is None else Device.canonical(device)
+        place = Device.DEFAULT if device is None else Device.present(device)
         return place, _chosen.get().state(cls, place)
 
     @classmethod
@@ -405,14 +405,6 @@ def _fraction(x: Node, y: Node, dtype: DType) -> Node:
         return ir.Mul(ir.Add(ir.Mul(high, constant(2.0**26)), low), constant(2.0**-53))
     digits = {dtypes.float16: 11, dtypes.bfloat16: 8, float32: 24}[dtype]
     return ir.Mul(ir.Cast(high_bits(x, digits), dtype), constant(2.0**-digits))
-
-
-def verify_probabilities(name: str, node: Node) -> None:
-    """Raise ArgumentError if known values are not all from 0 to 1."""
-    values = known_values(node)
-    if values is not None and not ((values >= 0) & (values <= 1)).all():
-        outside = values[~((values >= 0) & (values <= 1))][0]
-        raise ArgumentError(f"{name}: {outside} is no probability from 0 to 1")
 
 
 def _verify_weights(node: Node) -> None:

@@ -1,4 +1,5 @@
-"""Which integers an index may hold, and how one that is out of range is found.
+"""Which integers an index may hold, and how one that is out of range is found; and what else is
+known of values when a line runs: divisors, probabilities.
 
 known values     in the host's memory: looked at now, so that the line that is wrong raises
 a proven range   positions, what sorts and argmax give, sums and remainders of such: nothing
@@ -17,7 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .. import config
-from ..errors import RangeError
+from ..errors import ArgumentError, DivisionError, RangeError
 from ..graph import ir
 from ..graph.ir import InRange, Node, Source
 from ..runtime.buffer import DeviceBuffer, realized
@@ -66,6 +67,22 @@ def checked(
         ignored = None
     check = InRange(base, max(low, least), high, ignored, _caller(operation))
     return _beneath(index, base, check)
+
+
+def verify_probabilities(name: str, node: Node) -> None:
+    """Raise ArgumentError if known values are not all from 0 to 1."""
+    values = known_values(node)
+    if values is not None and not ((values >= 0) & (values <= 1)).all():
+        outside = values[~((values >= 0) & (values <= 1))][0]
+        raise ArgumentError(f"{name}: {outside} is no probability from 0 to 1")
+
+
+def verify_divisor(name: str, divisor: Node) -> None:
+    """Raise DivisionError where known values of an integer divisor have a 0 among them."""
+    if divisor.dtype.is_int and divisor.size:
+        values = known_values(_base(divisor))
+        if values is not None and not values.all():
+            raise DivisionError(f"{name}: an integer divided by 0")
 
 
 def _base(index: Node) -> Node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -58,10 +58,10 @@ class Resampling(Pooling):
             sizes = per_axis("interpolate", "size", size, spatial)
         else:
             one = isinstance(scale_factor, (int, float))
-            factors = [scale_factor] * spatial if one else list(scale_factor)  # type: ignore
-            sizes = tuple(int(n * f) for n, f in zip(self.shape[2:], factors, strict=True))  # type: ignore
+            factors: list[Any] = [scale_factor] * spatial if one else list(scale_factor)  # type: ignore[arg-type]
+            sizes = tuple(int(n * f) for n, f in zip(self.shape[2:], factors, strict=True))
             if not recompute_scale_factor:
-                scales = [1 / f for f in factors]  # type: ignore[operator]
+                scales = [1 / f for f in factors]
         if min(sizes, default=1) < 1 or 0 in self.shape[2:]:
             raise ShapeError(f"interpolate: input {self.shape} to a size of {sizes}")
         if mode == "area":

@@ -25,6 +25,7 @@ from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .blocks import put_block
 from .donate import offer
 from .realize import live, shared, written
+from .results import Size
 from .views import (
     HELD_ONCE,
     Path,
@@ -189,9 +190,9 @@ class Sharing:
         owners[node] = ref(self)
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> Size:
         """The size of each axis."""
-        return self._node.shape
+        return Size(self._node.shape)
 
     def _nodes(self) -> list[Node]:
         """Every node that stands for this tensor in expressions built so far."""

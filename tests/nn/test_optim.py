@@ -256,7 +256,7 @@ def test_parameters_stay_variables() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: optim.SGD([], lr=0.1), "no parameter requires gradient"),
+        (lambda p: optim.SGD([], lr=0.1), "an empty list of parameters"),
         (lambda p: optim.SGD([Tensor([1])]), "no parameter requires gradient"),
         (lambda p: optim.Adam([p], lr=-1.0), "learning rate is not negative"),
         (lambda p: optim.Adam([p], lr=float("nan")), "learning rate"),

@@ -70,6 +70,20 @@ CASES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         lambda m, a: [m.eigh(symmetric(a)).eigenvectors ** 2, m.eigh(symmetric(a))[0]],
         [SQUARE],
     ),
+    "lu": (lambda m, a: m.lu(a), [SQUARE]),
+    "lu of tall": (lambda m, a: m.lu(a), [TALL]),
+    "lu of wide": (lambda m, a: m.lu(a), [WIDE]),
+    "lu_factor": (lambda m, a: m.lu_factor(a).LU, [SQUARE]),
+    "lu_factor of tall": (lambda m, a: m.lu_factor(a).LU, [TALL]),
+    "lu_factor of wide": (lambda m, a: m.lu_factor(a).LU, [WIDE]),
+    "lu_solve": (
+        lambda m, a, b: [
+            m.lu_solve(*m.lu_factor(a), b, left=left, adjoint=adjoint)
+            for left in (True, False)
+            for adjoint in (True, False)
+        ],
+        [SQUARE, square(2, 4, 4)],
+    ),
     "svdvals": (lambda m, a: m.svdvals(a), [TALL]),
     "svd": (
         lambda m, a: [
@@ -180,3 +194,34 @@ def test_decompositions_are_refused_inside_a_captured_function() -> None:
     step = lazygrad.jit(lambda x: linalg.inv(x) * 2)
     with pytest.raises(RuntimeError, match="jit"):
         step(Tensor(SQUARE[0]))
+
+
+def test_lu_exchanges_the_rows_that_pytorch_exchanges() -> None:
+    for shape in ((1, 1), (3, 70, 50), (40, 80), (2, 1, 5, 3), (0, 2, 2)):
+        a = RNG.standard_normal(shape)
+        ours, theirs = linalg.lu_factor(Tensor(a)), torch.linalg.lu_factor(torch.tensor(a))
+        assert ours.pivots.dtype == lazygrad.int32
+        assert ours.pivots.tolist() == theirs.pivots.tolist()
+        np.testing.assert_allclose(ours.LU.numpy(), theirs.LU.numpy(), atol=1e-11)
+        for part, expected in zip(lazygrad.lu_unpack(*ours), torch.lu_unpack(*theirs), strict=True):
+            np.testing.assert_allclose(part.numpy(), expected.numpy(), atol=1e-11)
+
+
+def test_lu_of_singular_matrices_and_without_exchanges() -> None:
+    singular = np.ones((2, 3, 3))
+    assert linalg.lu_factor_ex(Tensor(singular)).info.tolist() == [2, 2]
+    assert torch.linalg.lu_factor_ex(torch.tensor(singular)).info.tolist() == [2, 2]
+    with pytest.raises(RuntimeError):
+        torch.linalg.lu_factor_ex(torch.tensor(singular), check_errors=True)
+    with pytest.raises(np.linalg.LinAlgError, match="pivot 2 is 0"):
+        linalg.lu_factor_ex(Tensor(singular), check_errors=True)
+    order, lower, upper = linalg.lu(Tensor(POSITIVE), pivot=False)
+    assert order.shape == (0,)
+    np.testing.assert_allclose((lower @ upper).numpy(), POSITIVE, atol=1e-12)
+    with pytest.raises(ValueError, match=r"lu_solve: \(2, 4, 4\) and \(3, 4\) do not fit"):
+        linalg.lu_solve(*linalg.lu_factor(Tensor(SQUARE)), Tensor(B[0].T))
+
+
+def test_general_eigenvalues_say_why_they_are_not_there() -> None:
+    with pytest.raises(AttributeError, match=r"are complex; linalg\.eigh"):
+        linalg.eigvals(Tensor(SQUARE))

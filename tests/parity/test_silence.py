@@ -208,3 +208,41 @@ def test_vmap_calls_lapack_for_each_example() -> None:
     logs = vmap(grad(lambda x: lazygrad.linalg.slogdet(x)[1]))(ours)
     expected = torch.linalg.inv(theirs).mT
     np.testing.assert_allclose(logs.numpy(), expected.numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", [
+    lambda a, zero: a // zero,
+    lambda a, zero: a % zero,
+    lambda a, zero: a.fmod(zero),
+    lambda a, zero: a.div(zero, rounding_mode="trunc"),
+    lambda a, zero: a.div(zero, rounding_mode="floor"),
+    lambda a, zero: 7 // (a * 0 if isinstance(a, torch.Tensor) else Tensor([0, 0])),
+])  # fmt: skip
+def test_an_integer_divided_by_a_known_zero_raises(make: Callable[[Any, Any], Any]) -> None:
+    for library in (lazygrad, torch):
+        a = library.tensor([1, 2])
+        for zero in (0, library.tensor([1, 0]), library.tensor(0)):
+            with pytest.raises(RuntimeError, match=r"ZeroDivision|divided by 0"):
+                make(a, zero)
+    with pytest.raises(ZeroDivisionError):
+        make(Tensor([1, 2]), 0)
+
+
+def test_floats_are_divided_by_zero_and_integers_by_what_is_known_later() -> None:
+    assert (Tensor([1.0]) // 0).tolist() == [np.inf]
+    assert (Tensor([1]) // 0.0).tolist() == [np.inf]
+    assert (Tensor([4, 5]) // Tensor([2, 1])).tolist() == [2, 5]
+    assert (Tensor([], dtype="int64") // 0).tolist() == []
+    later = Tensor([1, 2]) - 1
+    assert (Tensor([4, 5]) // later).tolist() == [0, 5]
+    assert lazygrad.jit(lambda a, b: a // b)(Tensor([4]), Tensor([0])).tolist() == [0]
+
+
+def test_known_values_that_are_no_probabilities_are_refused() -> None:
+    half = [0.5, 0.5]
+    for values, target in (([1.5, 0.5], half), (half, [0.0, -1.0]), ([np.nan, 0.5], half)):
+        for library in (lazygrad, torch):
+            x, t = library.tensor(values), library.tensor(target)
+            with pytest.raises(RuntimeError, match=r"no probability|between 0 and 1"):
+                library.nn.functional.binary_cross_entropy(x, t)
+    assert nn.functional.binary_cross_entropy(Tensor([1.5]) * 1, Tensor([1.0])).isnan().item()

@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from lazygrad import Tensor, dtypes
+from lazygrad import Size, Tensor, dtypes, jit, vmap
 from lazygrad.errors import DeviceError, DTypeError, ShapeError
 from lazygrad.graph.ir import Buffer, Detach
 from lazygrad.runtime.device import Device
@@ -22,7 +22,7 @@ def test_nothing_is_computed_before_values_are_asked_for(computed: Any) -> None:
     x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     y = (x @ x + 1).relu().sum()
     y.backward()
-    repr(y), y.shape, y.dtype, y.device, x.grad.shape, len(x), y.is_realized
+    y.shape, y.dtype, y.device, x.grad.shape, len(x), y.is_realized
     assert not computed
     assert y.item() == 58.0
     assert len(computed) == 1
@@ -59,20 +59,42 @@ def test_realize_computes_several_together(computed: Any) -> None:
     assert len(computed) == 1
 
 
-def test_repr_says_whether_a_tensor_is_realized(computed: Any) -> None:
+def test_printing_computes_once_and_shows_values(computed: Any) -> None:
     x = Tensor([1.0, 2.0]) + 1
-    assert repr(x) == (
-        f"Tensor(lazy, shape=(2,), dtype=float32, device={Device.DEFAULT}; numpy() computes it)"
-    )
-    x.realize()
-    assert repr(x) == (
-        f"Tensor([2., 3.], realized, shape=(2,), dtype=float32, device={Device.DEFAULT})"
-    )
-    big = Tensor.arange(100.0).realize()
-    assert repr(big) == (
-        "Tensor([ 0.,  1.,  2., ..., 97., 98., 99.], realized, shape=(100,), dtype=float32, "
-        f"device={Device.DEFAULT})"
-    )
+    notes = f"dtype=float32, device={Device.DEFAULT}"
+    assert repr(x) == str(x) == f"{x}" == f"Tensor([2., 3.], shape=(2,), {notes})"
+    assert len(computed) == 1
+    big = Tensor.arange(100.0)
+    assert repr(big) == f"Tensor([ 0.,  1.,  2., ..., 97., 98., 99.], shape=(100,), {notes})"
+    loss = Tensor([1.5], requires_grad=True).sum()
+    assert repr(loss) == f"Tensor(1.5, shape=(), {notes}, requires_grad=True)"
+    assert (f"{loss}", f"{loss:.3f}", "%.2f" % loss) == ("1.5", "1.500", "1.50")  # noqa: UP031
+    loss.backward()
+
+
+def test_printing_in_a_captured_function_computes_nothing_and_is_no_part_of_it() -> None:
+    seen = []
+
+    @jit
+    def step(x: Tensor) -> Tensor:
+        loss = (x * 2).sum()
+        seen.append((repr(x), f"{loss}"))
+        return loss
+
+    values = [step(Tensor([1.0, number])).item() for number in (2.0, 3.0, 4.0)]
+    assert values == [6.0, 8.0, 10.0]
+    assert all("lazy" in text for pair in seen for text in pair)
+    vmap(lambda x: seen.append((repr(x), f"{x}")) or x)(Tensor([1.0, 2.0]))
+    assert "lazy" in seen[-1][0]
+
+
+def test_a_shape_counts_its_elements() -> None:
+    shape = Tensor.zeros(2, 3, 4).shape
+    assert (shape.numel(), shape[1:].numel(), Size((*shape, 2)).numel()) == (24, 12, 48)
+    assert shape == (2, 3, 4)
+    assert shape == Size([2, 3, 4])
+    assert repr(shape) == "(2, 3, 4)"
+    assert shape[-1] == 4
 
 
 def test_a_loop_of_realized_steps_grows_no_chain(size: Any) -> None:

@@ -9,6 +9,9 @@ What is other in training takes `training` as an argument here; `Tensor.training
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ...absent import absent_from
 from .activations import (
     alpha_dropout,
     celu,
@@ -288,3 +291,6 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

@@ -18,6 +18,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from ...absent import absent_from
+from ..messages import say_own_names
 from . import swa_utils
 from .adafactor import Adafactor
 from .adam import LAMB, Adam, AdamW
@@ -37,9 +39,11 @@ __all__ = [
 ]  # fmt: skip
 
 
+say_own_names(globals()[name] for name in __all__ if isinstance(globals()[name], type))
+
+
 def __getattr__(name: str) -> Any:
     """`optim.lr_scheduler`, where PyTorch has it, is `nn.lr_scheduler`."""
     if name == "lr_scheduler":
         return import_module("..lr_scheduler", __name__)
-    hint = ": there are no sparse gradients; write Adam" if name == "SparseAdam" else ""
-    raise AttributeError(f"module 'lazygrad.nn.optim' has no attribute {name!r}{hint}")
+    return absent_from(__name__)(name)

@@ -71,7 +71,12 @@ class Optimizer:
         for group in given if are_groups else [{"params": given}]:
             self.add_param_group(group)
         if not self.params:
-            raise ValueError(f"{name}: no parameter requires gradient")
+            raise ValueError(
+                f"{name}: no parameter requires gradient"
+                if given
+                else f"{name}: an empty list of parameters; the layers of a module are its "
+                "attributes, or in an nn.ModuleList, not in a plain list"
+            )
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Move more parameters: {"params": parameters, and settings other than the defaults}.
