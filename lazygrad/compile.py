@@ -35,7 +35,7 @@ from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 from weakref import ref
 
 from . import config
@@ -506,12 +506,10 @@ def _keep(memo: dict[Any, Any], key: Any, value: Any) -> None:
 class _Package(ModuleType):
     """This module, with an answer for those who look for `torch.compile`."""
 
-    def __call__(self, *args: Any, **named: Any) -> NoReturn:
-        """Raises TypeError: says what to write."""
-        raise TypeError(
-            "lazygrad.compile: every expression is compiled when its values are asked for; to "
-            "capture a function and replay it, as torch.compile, write lazygrad.jit(function)"
-        )
+    def __call__(self, model: Any = None, **options: Any) -> Any:
+        """The model or function as it is, or a decorator that returns it: every expression is
+        compiled when its values are asked for. `lazygrad.jit` replays a function as one call."""
+        return model if model is not None else lambda model: model
 
 
 sys.modules[__name__].__class__ = _Package

@@ -85,8 +85,6 @@ def test_errors_say_what_to_write() -> None:
         nn.optim.SGD(nn.Linear(2, 3))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"a Plain; write nn\.state\.get_parameters"):
         nn.optim.SGD(Plain())  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"write lazygrad\.jit\(function\)"):
-        lazygrad.compile(Tensor.relu)
 
 
 NEAR = [
@@ -212,3 +210,18 @@ def test_a_device_that_is_absent_is_told_of_at_once() -> None:
                 lambda: Tensor([1.0], device="GPU:77")):  # fmt: skip
         with pytest.raises(RuntimeError, match="GPU"):
             ask()
+
+
+def test_what_is_compiled_anyway_comes_back_from_compile() -> None:
+    net = nn.Linear(2, 2)
+    assert lazygrad.compile(net, mode="max-autotune") is net
+
+    @lazygrad.compile
+    def double(x: Tensor) -> Tensor:
+        return x * 2
+
+    @lazygrad.compile(fullgraph=True)
+    def triple(x: Tensor) -> Tensor:
+        return x * 3
+
+    assert (double(Tensor([1.0])) + triple(Tensor([1.0]))).item() == 5.0
