@@ -12,17 +12,14 @@ realize                tensors call it: computes nodes, and returns the memory o
         part           passes over its nodes
         schedule       which operations share a kernel; which memory they work on
         pieces         a joined tensor is launched once for each part
-        compile_kernel each kernel:
-            canonical  kernels that are equal but for their memory are compiled once
+        compile_piece  each kernel (launches.py):
             kernel     plain loops, named by what they compute
-            cached     whether the device has code for them already; if not:
-            loops      the loops as the target wants them
+            loops      the loops as the target wants them, if the device has no code for them yet
         Linker         machine code, and the plan
     saved.save         the plan, to disk
     Plan.run           runs it
 
-A pass that only makes code faster is left out where it fails, with a warning. A kernel whose loop
-passes fail, or that no code can be written for, gets the loops that `lower` made.
+A pass that only makes code faster is left out where it fails, with a warning.
 """
 
 from __future__ import annotations
@@ -31,7 +28,6 @@ import gc
 import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from types import ModuleType
@@ -39,9 +35,6 @@ from typing import Any
 from weakref import ref
 
 from . import config
-from .backends.base import Device as BackendDevice
-from .backends.base import Launch
-from .cache import source_digest
 from .errors import CompilerError
 from .graph.build import broadcast_to
 from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
@@ -49,14 +42,10 @@ from .graph.constants import VaryingConstants
 from .graph.gradient import cotangents
 from .graph.ir import Buffer, Const, Contiguous, Detach, InRange, Node, Reshape, topological
 from .graph.structure import Key, Slot, Structure, structure
+from .launches import compile_piece, plain_launch
 from .looking import looking
-from .loops.heuristics import best_plans, is_plan_for
-from .loops.ir import Function, digest
-from .loops.lower import Lowered
-from .loops.lower.canonical import canonical
-from .loops.lower.name import renamed
-from .origin import asker, kernel_origins, origins, title
-from .pipeline import passes, present_in
+from .origin import asker, origins, title
+from .pipeline import passes
 from .progress import compiling, counted
 from .rewrite import Rules, rewrite
 from .runtime import saved, timings
@@ -66,20 +55,16 @@ from .runtime.execute import Plan
 from .runtime.link import Linker
 from .runtime.report import report_passes
 from .runtime.sized import SizedPlan, VaryingSizes
-from .runtime.tune import fastest, remembered
-from .schedule.ir import Kernel, MemoryPlan, Schedule
-from .schedule.join import Piece, pieces
+from .schedule.ir import Schedule
+from .schedule.join import pieces
 from .schedule.place import place
 from .stages import Stages, watching
-from .targets import TUNE_PLANS, At, Machine, Target
+from .targets import At, Machine
 
 MAX_PLANS = 1024  # plans kept; the oldest of those for varying sizes are dropped first
-MAX_LAUNCHES = 4096  # and functions of kernels
 _plans: dict[Key, Plan] = {}
 _varying = VaryingConstants()
 _sizes = VaryingSizes()
-_launches: dict[Key, Launch] = {}
-_functions: dict[str, Function] = {}  # by key
 
 
 def realize(
@@ -314,7 +299,7 @@ def compile_graph(
         schedule = make_schedule(wanted, device.machine, stages)
         renamed = dict(zip(wanted, schedule.outputs, strict=True))
         taken = {renamed[node]: leaf for node, leaf in given.items() if node in renamed}
-        memory = _through("memory", schedule, At(device.machine, taken), stages)
+        memory = stages.level("memory", schedule, At(device.machine, taken))
         launched = [piece for kernel in schedule.kernels for piece in pieces(kernel)]
         launches = [
             compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)
@@ -347,13 +332,8 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
     The schedule's outputs are the given ones, in order, perhaps rewritten.
     """
     at = At(machine)
-    made: Schedule = _through("schedule", _through("part", outputs, at, stages), at, stages)
+    made: Schedule = stages.level("schedule", stages.level("part", outputs, at), at)
     return made
-
-
-def _through(level: str, value: Any, at: At, stages: Stages) -> Any:
-    """The value after the passes of a level for a machine."""
-    return stages.through(passes(level, at.machine.target, config.OPT), value, at)
 
 
 def _bare(output: Node) -> Node:
@@ -361,146 +341,6 @@ def _bare(output: Node) -> Node:
     while isinstance(output, (Reshape, Contiguous, Detach)):
         output = output.x
     return output
-
-
-def compile_piece(
-    piece: Piece, memory: MemoryPlan, device: BackendDevice, stages: Stages
-) -> Launch:
-    """The launch of a piece, whose output begins at the piece's offset in memory."""
-    launch = compile_kernel(piece.kernel, memory, device, stages)
-    if config.ORIGINS:
-        function = renamed(launch.function, piece.kernel)
-        launch = replace(launch, function=function, origins=kernel_origins(piece.kernel))
-    if not piece.start:
-        return launch
-    first, *rest = launch.offsets or (0,) * len(launch.function.arguments)
-    return replace(launch, offsets=(first + piece.start, *rest))
-
-
-def compile_kernel(
-    kernel: Kernel, memory: MemoryPlan, device: BackendDevice, stages: Stages
-) -> Launch:
-    """The launch of a kernel, without slots, which the linker numbers."""
-    overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
-    if not config.OPT:
-        lowered = _lowered(kernel, overwritten, At(device.machine), stages)
-        return plain_launch(stages, Launch(lowered.function, ()), device.machine)
-    if stages.are_watched or kernel.parts:
-        return _new_launch(kernel, overwritten, device, stages)
-    return _shared_launch(kernel, overwritten, device, stages)
-
-
-def _lowered(kernel: Kernel, overwritten: Mapping[Node, Node], at: At, stages: Stages) -> Lowered:
-    """A kernel as plain loops. `overwritten` names for an output the input whose memory it takes;
-    the other inputs may begin inside their memory."""
-    made: Lowered = _through("kernel", Lowered(kernel, overwritten), at, stages)
-    return made
-
-
-def _shared_launch(
-    kernel: Kernel, overwritten: Mapping[Node, Node], device: BackendDevice, stages: Stages
-) -> Launch:
-    """The launch of a kernel. Kernels that differ only in the memory they work on share one
-    function."""
-    begins = device.machine.target is Target.CPU  # there an argument may begin inside a memory
-    form = canonical(kernel, set(overwritten.values()) if begins else None)
-    numbers = {node: n for n, node in enumerate(kernel.inputs)}
-    places = tuple((kernel.outputs.index(n), numbers[x]) for n, x in overwritten.items())
-    settings = (config.TUNE, config.CHECK, config.DEBUG >= 3, config.ORIGINS)
-    key = (form.key, places, device.name, device.machine, *settings)
-    launch = _launches.get(key)
-    if launch is None or not (launch.function.body or device.cached(launch.key)):
-        shifted = form.shifted()
-        new = {shifted.outputs[n]: shifted.inputs[x] for n, x in places}
-        launch = _new_launch(shifted, new, device, stages)
-        if launch.key:  # no pass was left out
-            _keep(_launches, key, launch)
-    kept = [x for x in kernel.inputs if x not in overwritten.values()]
-    return replace(launch, offsets=form.offsets(launch.offsets, kept))
-
-
-def _new_launch(
-    kernel: Kernel, overwritten: Mapping[Node, Node], device: BackendDevice, stages: Stages
-) -> Launch:
-    """The launch of a kernel, compiled for speed."""
-    at = At(device.machine, kinds=kernel.kinds)
-    lowered = _lowered(kernel, overwritten, at, stages)
-    function = lowered.function
-    if config.TUNE:
-        at = replace(at, plan=_tuned(function, at, device, stages.unwatched()))
-    launch = _finished(function, _key(function, at), at, device, stages)
-    return replace(launch, offsets=lowered.offsets)
-
-
-def _tuned(function: Function, at: At, device: BackendDevice, quiet: Stages) -> str:
-    """The plan of a lowered function that takes the least time, where there are several: found on
-    disk, or measured."""
-    key = f"{digest(function)} {at.kinds} {at.machine}"
-    known = remembered(key)
-    if known is not None and is_plan_for(function, known):
-        return known
-
-    def finished(plan: str) -> Launch:
-        way = replace(at, plan=plan)
-        return _finished(function, _key(function, way), way, device, quiet)
-
-    plans = best_plans(function, at, TUNE_PLANS)
-    return fastest(key, plans, finished, device) if len(plans) > 1 else ""
-
-
-def _key(function: Function, at: At) -> str:
-    """The key of a lowered function's code, among all code of its device."""
-    return f"{digest(function)} {at.kinds} {at.machine} {at.plan} {source_digest()}"
-
-
-def _finished(
-    function: Function, key: str, at: At, device: BackendDevice, stages: Stages
-) -> Launch:
-    """The launch of a lowered function after the loop passes. If its code exists and nobody wants
-    to see the loops, the passes do not run and the launch has no loops."""
-    told = stages.are_watched or "bounds" in config.CHECK or config.DEBUG >= 3
-    if not told and device.cached(key):
-        return Launch(replace(function, body=()), (), key=key, plain=function)
-    loops = None if stages.are_watched else _functions.get(key)
-    if loops is None:
-        loops = _optimized(function, at, stages)
-        if loops is None:
-            return plain_launch(stages, Launch(function, ()), at.machine)
-        _keep(_functions, key, loops)
-    loops = replace(loops, comment=function.comment)
-    return Launch(loops, (), key=key, plain=function)
-
-
-def plain_launch(stages: Stages, launch: Launch, machine: Machine) -> Launch:
-    """The launch of a kernel's loops as they were lowered, after the core passes alone. It has no
-    key: the next process tries the others again."""
-    lowered = launch.plain or launch.function
-    target = machine.target
-    made = stages.through(passes("loops", target, 0), lowered, At(machine))
-    stages.saw("code", made, lowered, final=target)
-    return replace(launch, function=made, key="", plain=lowered)
-
-
-def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
-    """The function after the loop passes; None where one fails."""
-    target, made, name = at.machine.target, function, ""
-    try:
-        for each in passes("loops", target, 1):
-            name = each.name
-            if not each.needs or each.has_work(present_in(made)):
-                made = stages.run(name, each.function, made, at)
-        stages.saw("code", made, function, final=target)
-    except CompilerError as error:
-        stages.go_on_after(name, error)
-        return None
-    return made
-
-
-def _keep(memo: dict[Any, Any], key: Any, value: Any) -> None:
-    """Remember a value; the oldest values are dropped."""
-    while len(memo) >= MAX_LAUNCHES:
-        memo.pop(next(iter(memo)))
-    memo[key] = value
 
 
 class _Package(ModuleType):

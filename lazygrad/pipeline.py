@@ -74,8 +74,7 @@ from .schedule.materialize import materialize
 from .schedule.memory import plan_memory
 from .schedule.scan import split_scans
 from .schedule.separate import own_memory, separate
-from .schedule.split import split_reductions
-from .schedule.split_groups import split_for_groups
+from .schedule.split import split_for_groups, split_reductions
 from .schedule.widen import widen_scatters
 from .schedule.winograd import use_winograd
 from .targets import At, Machine, Target

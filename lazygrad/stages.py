@@ -26,7 +26,7 @@ from .loops.legal.final import verify_legal
 from .loops.lower import Lowered
 from .loops.plans import steps
 from .origin import kernel_origins, title
-from .pipeline import Pass, present_in
+from .pipeline import Pass, passes, present_in
 from .runtime import timings
 from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
@@ -139,6 +139,10 @@ class Stages:
             if value != before:
                 present = None
         return value
+
+    def level(self, level: str, value: Any, at: At) -> Any:
+        """The value after the passes of a level for a machine."""
+        return self.through(passes(level, at.machine.target, config.OPT), value, at)
 
     def go_on_after(self, stage: str, error: CompilerError) -> None:
         """Warn, once a pass, of a fault that a slower way leads around. Raises it if `strict`."""

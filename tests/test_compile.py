@@ -21,6 +21,7 @@ import pytest
 import lazygrad.backends.llvm.build
 import lazygrad.backends.llvm.device
 import lazygrad.compile
+import lazygrad.launches
 from lazygrad import Tensor, config, jit, pipeline, stages
 from lazygrad.compile import plan_for, realize
 from lazygrad.dtypes import float32, int64
@@ -189,7 +190,7 @@ def test_code_on_disk_needs_no_passes(monkeypatch, tmp_path):
     from lazygrad.backends.llvm import build
 
     ran = []
-    optimized, digest = lazygrad.compile._optimized, lazygrad.compile.source_digest()
+    optimized, digest = lazygrad.launches._optimized, lazygrad.launches.source_digest()
 
     def counting(function, *rest):
         ran.append(function.name)
@@ -198,21 +199,21 @@ def test_code_on_disk_needs_no_passes(monkeypatch, tmp_path):
     def compile_anew():
         for cache in (
             lazygrad.compile._plans,
-            lazygrad.compile._launches,
-            lazygrad.compile._functions,
+            lazygrad.launches._launches,
+            lazygrad.launches._functions,
             build._kernels,
         ):
             cache.clear()
         with config.override(DEBUG=0, LAZYGRAD_CACHE=tmp_path):
             plan_for([node])
 
-    monkeypatch.setattr(lazygrad.compile, "_optimized", counting)
+    monkeypatch.setattr(lazygrad.launches, "_optimized", counting)
     x = DeviceBuffer.from_numpy(np.ones((7, 313), np.float32), "CPU")
     node = Mul(Buffer(x, (7, 313)), Const(3.0, float32, (7, 313)))
     compile_anew()
     compile_anew()
     assert len(ran) == 1
-    monkeypatch.setattr(lazygrad.compile, "source_digest", lambda: digest + " of other source")
+    monkeypatch.setattr(lazygrad.launches, "source_digest", lambda: digest + " of other source")
     compile_anew()
     assert len(ran) == 2
 
@@ -392,8 +393,9 @@ def lenient(monkeypatch, tmp_path):
     """As for users: faults are passed over where that is possible; nothing is known from before."""
     monkeypatch.setattr(stages, "strict", False)
     monkeypatch.setattr(stages, "_told", set())
-    for name in ("_plans", "_functions", "_launches"):
-        monkeypatch.setattr(lazygrad.compile, name, {})
+    monkeypatch.setattr(lazygrad.compile, "_plans", {})
+    for name in ("_functions", "_launches"):
+        monkeypatch.setattr(lazygrad.launches, name, {})
     monkeypatch.setattr(lazygrad.backends.llvm.build, "_kernels", WeakValueDictionary())
     opencl = getattr(Device["GPU"], "_builder", None)
     if opencl is not None:

@@ -14,6 +14,7 @@ import pytest
 
 import lazygrad
 import lazygrad.compile
+import lazygrad.launches
 from lazygrad import Tensor, config, nn, stages
 from lazygrad.pipeline import LEVELS, PASSES, Pass, passes, present_in
 from lazygrad.schedule.ir import Schedule
@@ -73,8 +74,9 @@ PROGRAMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @pytest.fixture(autouse=True)
 def nothing_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("_plans", "_functions", "_launches"):
-        monkeypatch.setattr(lazygrad.compile, name, {})
+    monkeypatch.setattr(lazygrad.compile, "_plans", {})
+    for name in ("_functions", "_launches"):
+        monkeypatch.setattr(lazygrad.launches, name, {})
     with config.override(LAZYGRAD_CACHE=tmp_path):
         yield
 
@@ -185,8 +187,8 @@ def test_a_loop_pass_without_what_it_needs_changes_nothing(
 
     monkeypatch.setattr(stages.Stages, "run", checked)
     monkeypatch.setattr(Pass, "has_work", lambda *_: True)
-    monkeypatch.setattr(lazygrad.compile, "source_digest", lambda: f"idle passes of {name}")
-    for memo in ("_plans", "_launches"):
-        monkeypatch.setattr(lazygrad.compile, memo, {})
+    monkeypatch.setattr(lazygrad.launches, "source_digest", lambda: f"idle passes of {name}")
+    monkeypatch.setattr(lazygrad.compile, "_plans", {})
+    monkeypatch.setattr(lazygrad.launches, "_launches", {})
     PROGRAMS[name](floats(7, 10), floats(10, 12)).realize()
     assert idle

@@ -39,6 +39,7 @@ LAYERS = [
     "dump",
     "pipeline",
     "stages",
+    "launches",
     "compile",
     "variable",
     "pictures",

@@ -24,7 +24,8 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compilations that take as long as it takes to be told of."""
-    inner = compiler.compile_kernel
+    launches = import_module("lazygrad.launches")
+    inner = launches.compile_kernel
 
     def compile_kernel(*args: Any) -> Any:
         import time
@@ -32,7 +33,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.05)
         return inner(*args)
 
-    monkeypatch.setattr(compiler, "compile_kernel", compile_kernel)
+    monkeypatch.setattr(launches, "compile_kernel", compile_kernel)
     monkeypatch.setattr(progress, "EVERY", 0.005)
 
 

@@ -39,9 +39,7 @@ def evaluate(
     Values are let go once nothing needs them.
     """
     order = ir.topological(outputs)
-    uses: dict[Node, int] = {}
-    for used in (*outputs, *(x for node in order for x in node.inputs)):
-        uses[used] = uses.get(used, 0) + 1
+    uses = ir.use_counts(outputs, order)
     values: dict[Node, Array] = {}
     with np.errstate(all="ignore"):
         for node in order:

@@ -23,6 +23,7 @@ from .ir import (
     Reshape,
     Slice,
     topological,
+    use_counts,
 )
 from .product import is_contraction
 from .simplify import RULES
@@ -130,14 +131,6 @@ def _remainders(x: Node, axis: int) -> int:
             case _:
                 return 1
         x = x.x
-
-
-def use_counts(outputs: Sequence[Node], order: Sequence[Node]) -> dict[Node, int]:
-    """How often each node of a topological order is an output or an input."""
-    uses: dict[Node, int] = {}
-    for used in (*outputs, *(x for node in order for x in node.inputs)):
-        uses[used] = uses.get(used, 0) + 1
-    return uses
 
 
 def _views(x: Node, uses: dict[Node, int]) -> tuple[list[View], Node]:

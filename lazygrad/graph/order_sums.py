@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 from ..rewrite import Rules, rewrite
 from . import build
-from .ir import Fold, Node, Permute, Reduce, topological
-from .merge_sums import use_counts
+from .ir import Fold, Node, Permute, Reduce, topological, use_counts
 
 
 def share_reductions(outputs: Sequence[Node]) -> list[Node]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from . import ir
 from .ir import Node, topological
@@ -33,13 +32,8 @@ def show(outputs: Sequence[Node], names: Mapping[Node, str] | None = None) -> st
 
 def operation_text(node: Node) -> str:
     """An operation with its attributes in brackets: `reduce[op=sum, axes=(1,)]`."""
-    notes = ", ".join(f"{name.rstrip('_')}={value}" for name, value in attributes(node).items())
+    notes = ", ".join(f"{name.rstrip('_')}={value}" for name, value in node.attributes.items())
     return f"{node.name}[{notes}]" if notes else node.name
-
-
-def attributes(node: Node) -> dict[str, Any]:
-    """What a reader wants to know of a node beside its inputs, shape and dtype."""
-    return node.attributes
 
 
 def type_text(node: Node) -> str:
@@ -103,7 +97,7 @@ def _applied(node: Node, inputs: Sequence[str], movement: bool) -> str:
     if isinstance(node, (ir.Reshape, ir.Expand)):
         arguments.append(str(node.shape))
     else:
-        arguments += [f"{field.rstrip('_')}={value}" for field, value in attributes(node).items()]
+        arguments += [f"{field.rstrip('_')}={value}" for field, value in node.attributes.items()]
     return f"{node.name}({', '.join(arguments)})"
 
 

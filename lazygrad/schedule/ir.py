@@ -166,6 +166,14 @@ def outputs_of(schedule: Schedule) -> list[Node]:
     return [n for n in dict.fromkeys(schedule.outputs) if n in written]
 
 
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+def aligned(nbytes: int) -> int:
+    """The size rounded up to whole cache lines."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class MemoryPlan:
     """Where a schedule's stored nodes are kept.

@@ -20,9 +20,8 @@ from itertools import groupby
 from ..graph.ir import Contiguous, Detach, Node, Reshape, Scatter, topological
 from ..index import flatten
 from .access import accesses
-from .ir import Kernel, MemoryPlan, Schedule, axis_variables, outputs_of
+from .ir import Kernel, MemoryPlan, Schedule, aligned, axis_variables, outputs_of
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 MAX_TRIES = 64  # larger slots that a node is offered: placing stays linear however many live
 _IN_PLACE_KINDS = ("map", "row", "scatter")
 
@@ -63,11 +62,6 @@ def plan_memory(
     slots, slot_of = _place(own, list(dict.fromkeys(blocks.values())))
     by_node = {n: slot_of[id(block)] for n, block in blocks.items()}
     return MemoryPlan(slots, len(own), by_node, in_place, _least(blocks.values(), last))
-
-
-def aligned(nbytes: int) -> int:
-    """The size rounded up to whole cache lines."""
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 # --------------------------------------------------------------------------- in place

@@ -25,9 +25,7 @@ from ..graph.ir import (
     topological,
 )
 from ..index import flatten
-from .ir import KIND_OF, Kernel, Member, MemoryPlan, Schedule, axis_variables, outputs_of
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+from .ir import KIND_OF, Kernel, Member, MemoryPlan, Schedule, aligned, axis_variables, outputs_of
 
 
 def separate(outputs: Sequence[Node]) -> Schedule:
@@ -80,5 +78,5 @@ def own_memory(schedule: Schedule) -> MemoryPlan:
     outputs = outputs_of(schedule)
     written = [node for kernel in schedule.kernels for node in kernel.outputs]
     slot_of = {node: n for n, node in enumerate(dict.fromkeys([*outputs, *written]))}
-    slots = tuple(-(-node.nbytes // ALIGNMENT) * ALIGNMENT for node in slot_of)
+    slots = tuple(aligned(node.nbytes) for node in slot_of)
     return MemoryPlan(slots, len(outputs), slot_of, {}, sum(slots))

@@ -1,12 +1,20 @@
-"""Split a reduction with few results into two, so that all cores take part in it.
+"""Split a reduction with few results into two stages, so that all cores take part in it.
 
     sum(x), 1 << 20 elements  ->  sum(sum(reshape(x, (64, 1 << 14)), axis 1))
 
-The parts depend on the shape alone, so the result does not depend on the number of threads.
-
-An output over the same elements is computed in the same rows, so that both may be one kernel:
+The number of parts depends on the shape alone, so the result does not depend on the number of
+threads. An output over the same elements is computed in the same rows, so that one kernel can
+compute both:
 
     x + 1, sum(x)  ->  reshape(reshape(x, (64, 1 << 14)) + 1, (1 << 20,)), and the sum as above
+
+A GPU needs more parts. A work-group computes a few results, or a block of results, so fewer
+work-groups than cores leave cores idle, however long the sums are. No barrier reaches across
+work-groups, so a second kernel adds up the partial sums. The gradient of a convolution's weight has
+the longest sums:
+
+    sum over n, y, x of g[n, o, y, x] * a[n, c, y + i, x + j]
+    ->  sum over p of (sum over n in part p, y, x of ...)
 """
 
 from __future__ import annotations
@@ -14,6 +22,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from ..graph.build import move_axis, reshape
 from ..graph.ir import (
@@ -27,14 +36,17 @@ from ..graph.ir import (
     identity,
     topological,
 )
+from ..graph.product import reuse
 from ..rewrite import Rules, rewrite
+from ..targets import Machine
 
 PARTS = 64  # results below which a reduction is split, and into about so many
 MIN_ELEMENTS = 1 << 16  # elements below which one thread does it sooner
+REUSE = 8  # reads of each element of both factors, from which a sum is computed in blocks
 
 
 def split_reductions(outputs: Sequence[Node]) -> list[Node]:
-    """Give every large reduction with few results a first stage of PARTS partial results.
+    """Split every large reduction with few results into about PARTS partial results.
 
     Requires: a simplified graph. Ensures: equal values, sums in another order.
     """
@@ -67,11 +79,15 @@ def reduce_in_parts(node: Reduce) -> Node | None:
     if missing:
         padding = tuple((0, missing if a == axis else 0) for a in range(len(x.shape)))
         x = Pad(x, padding, identity(node.op, node.dtype))
-    shape = [*x.shape[:axis], parts, length, *x.shape[axis + 1 :]]
-    x = move_axis(reshape(x, shape), axis, 0)
     axes = (0,) if node.size == 1 else node.axes
-    first = Reduce(x, node.op, tuple(a + 1 for a in axes))
-    return reshape(Reduce(first, node.op, (0,)), node.shape)
+    return reshape(_in_two_stages(x, node.op, axes, axis, parts), node.shape)
+
+
+def _in_two_stages(x: Node, op: str, axes: Sequence[int], axis: int, parts: int) -> Node:
+    """reduce(x)  ->  reduce(reduce(x with `axis` in parts)), where the parts have equal lengths"""
+    shape = [*x.shape[:axis], parts, x.shape[axis] // parts, *x.shape[axis + 1 :]]
+    x = move_axis(reshape(x, shape), axis, 0)
+    return Reduce(Reduce(x, op, tuple(a + 1 for a in axes)), op, (0,))
 
 
 def _with_rows(outputs: Sequence[Node]) -> list[Node]:
@@ -108,3 +124,42 @@ def _in_rows(node: Node, shape: Shape, users: Mapping[Node, int]) -> Node:
         case Elementwise():
             return node.with_inputs([inside(x) for x in node.inputs])
     return reshape(node, shape)
+
+
+# --------------------------------------------------------------------------- for a GPU
+
+
+def split_for_groups(outputs: Sequence[Node], machine: Machine) -> list[Node]:
+    """Split every long reduction with too few results for a GPU's cores.
+
+    Requires: a simplified graph. Ensures: equal values, sums in another order. The number of parts
+    depends on the shape and the number of cores alone.
+    """
+    rules = Rules[Node]()
+    rules.rule(Reduce)(partial(reduce_in_groups, machine=machine))
+    return rewrite(outputs, rules)
+
+
+def reduce_in_groups(node: Reduce, machine: Machine) -> Node | None:
+    """reduce(x)  ->  reduce(reduce(x in parts)), for long sums with few results"""
+    x = node.x
+    if node.size == 0 or node.dtype.itemsize < 4:  # partial sums in 16 bits would be too rough
+        return None
+    is_block = reuse(node) >= REUSE
+    worth = machine.thresholds
+    results, least = (
+        (worth.block_results, worth.block_terms)
+        if is_block
+        else (worth.groups_per_core, worth.row_terms)
+    )
+    terms = x.size // node.size
+    parts = min(machine.cores * results // node.size, terms // least)
+    count, axis = max(((_divisor(x.shape[a], parts), a) for a in node.axes), default=(1, 0))
+    if count < 2:
+        return None
+    return _in_two_stages(x, node.op, node.axes, axis, count)
+
+
+def _divisor(size: int, limit: int) -> int:
+    """The largest divisor of a size that is at most the limit; 1 at least."""
+    return max((d for d in range(2, min(size, limit) + 1) if size % d == 0), default=1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lazygrad.compile
+import lazygrad.launches
 import lazygrad.pipeline
 from lazygrad import Tensor
 from lazygrad.compile import realize
@@ -50,7 +51,7 @@ def lowered(monkeypatch) -> Callable[[], int]:
     def ask() -> int:
         nonlocal count
         lazygrad.compile._plans.clear()
-        lazygrad.compile._launches.clear()
+        lazygrad.launches._launches.clear()
         before, count = count, 0
         return before
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import lazygrad.compile
+import lazygrad.launches
 from lazygrad import Tensor, TinyJit, config, pipeline, stages
 from lazygrad.backends.llvm import build
 from lazygrad.errors import CompilerWarning
@@ -38,8 +39,8 @@ def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], in
         nonlocal count
         for cache in (
             lazygrad.compile._plans,
-            lazygrad.compile._launches,
-            lazygrad.compile._functions,
+            lazygrad.launches._launches,
+            lazygrad.launches._functions,
             build._kernels,
         ):
             cache.clear()

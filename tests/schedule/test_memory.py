@@ -10,8 +10,16 @@ import pytest
 from lazygrad.dtypes import float32, float64, int32
 from lazygrad.graph.ir import Add, Bitcast, Cast, Neg, Node, Pad, Permute, Reduce, Slice
 from lazygrad.index import flatten
-from lazygrad.schedule.ir import Kernel, Member, MemoryPlan, Schedule, axis_variables
-from lazygrad.schedule.memory import ALIGNMENT, aligned, plan_memory
+from lazygrad.schedule.ir import (
+    ALIGNMENT,
+    Kernel,
+    Member,
+    MemoryPlan,
+    Schedule,
+    aligned,
+    axis_variables,
+)
+from lazygrad.schedule.memory import plan_memory
 
 
 def kernel(*nodes: Node, inputs: Sequence[Node] = (), kind: str = "map") -> Kernel:

@@ -12,7 +12,7 @@ from lazygrad.dtypes import float16, float32
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Node, Reduce, topological
 from lazygrad.graph.simplify import simplify
-from lazygrad.schedule.split_groups import split_for_groups
+from lazygrad.schedule.split import split_for_groups
 from lazygrad.targets import Machine, Native, Target
 
 TWO_CORES = Machine("a GPU", Target.GPU, 2, 16, 64, 32 << 10, 1 << 20, native=Native())

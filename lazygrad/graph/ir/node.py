@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, dataclass_transform
 
@@ -123,3 +124,8 @@ def topological(
                 order.append(current)
                 stack.pop()
     return order
+
+
+def use_counts(outputs: Iterable[Node], order: Iterable[Node]) -> Counter[Node]:
+    """How often each node of a topological order is an output, or an input of another."""
+    return Counter((*outputs, *(x for node in order for x in node.inputs)))

@@ -1,0 +1,174 @@
+"""From a kernel of the schedule to its launch: plain loops, then the loop passes.
+
+    compile_piece          the launch, with the offset of its output
+        lowered            plain loops: the passes of the level "kernel"
+        plain_launch       with OPT=0: these loops after the core passes alone
+        _shared_launch     else: kernels that are equal but for their memory are compiled once
+            _finished      no loop pass runs where the device has the code already
+                _optimized the passes of the level "loops"
+
+A kernel whose loop passes fail, or that no code can be written for, gets its plain loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from . import config
+from .backends.base import Device, Launch
+from .cache import source_digest
+from .errors import CompilerError
+from .graph.ir import Node
+from .graph.structure import Key
+from .loops.heuristics import best_plans, is_plan_for
+from .loops.ir import Function, digest
+from .loops.lower import Lowered
+from .loops.lower.canonical import canonical
+from .loops.lower.name import renamed
+from .origin import kernel_origins
+from .pipeline import passes, present_in
+from .runtime.tune import fastest, remembered
+from .schedule.ir import Kernel, MemoryPlan
+from .schedule.join import Piece
+from .stages import Stages
+from .targets import TUNE_PLANS, At, Machine, Target
+
+MAX_KEPT = 4096  # launches, and functions, that are kept; those made longest ago are dropped
+_launches: dict[Key, Launch] = {}
+_functions: dict[str, Function] = {}  # by key
+
+
+def compile_piece(piece: Piece, memory: MemoryPlan, device: Device, stages: Stages) -> Launch:
+    """The launch of a piece, whose output begins at the piece's offset in memory."""
+    launch = compile_kernel(piece.kernel, memory, device, stages)
+    if config.ORIGINS:
+        function = renamed(launch.function, piece.kernel)
+        launch = replace(launch, function=function, origins=kernel_origins(piece.kernel))
+    if not piece.start:
+        return launch
+    first, *rest = launch.offsets or (0,) * len(launch.function.arguments)
+    return replace(launch, offsets=(first + piece.start, *rest))
+
+
+def compile_kernel(kernel: Kernel, memory: MemoryPlan, device: Device, stages: Stages) -> Launch:
+    """The launch of a kernel, without slots, which the linker numbers."""
+    overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
+    if not config.OPT:
+        made = lowered(kernel, overwritten, At(device.machine), stages)
+        return plain_launch(stages, Launch(made.function, ()), device.machine)
+    if stages.are_watched or kernel.parts:
+        return _new_launch(kernel, overwritten, device, stages)
+    return _shared_launch(kernel, overwritten, device, stages)
+
+
+def lowered(kernel: Kernel, overwritten: Mapping[Node, Node], at: At, stages: Stages) -> Lowered:
+    """A kernel as plain loops. `overwritten` names for an output the input whose memory it takes;
+    the other inputs may begin inside their memory."""
+    made: Lowered = stages.level("kernel", Lowered(kernel, overwritten), at)
+    return made
+
+
+def _shared_launch(
+    kernel: Kernel, overwritten: Mapping[Node, Node], device: Device, stages: Stages
+) -> Launch:
+    """The launch of a kernel. Kernels that differ only in the memory they work on share one
+    function."""
+    begins = device.machine.target is Target.CPU  # there an argument may begin inside a memory
+    form = canonical(kernel, set(overwritten.values()) if begins else None)
+    numbers = {node: n for n, node in enumerate(kernel.inputs)}
+    places = tuple((kernel.outputs.index(n), numbers[x]) for n, x in overwritten.items())
+    settings = (config.TUNE, config.CHECK, config.DEBUG >= 3, config.ORIGINS)
+    key = (form.key, places, device.name, device.machine, *settings)
+    launch = _launches.get(key)
+    if launch is None or not (launch.function.body or device.cached(launch.key)):
+        shifted = form.shifted()
+        new = {shifted.outputs[n]: shifted.inputs[x] for n, x in places}
+        launch = _new_launch(shifted, new, device, stages)
+        if launch.key:  # no pass was left out
+            _keep(_launches, key, launch)
+    kept = [x for x in kernel.inputs if x not in overwritten.values()]
+    return replace(launch, offsets=form.offsets(launch.offsets, kept))
+
+
+def _new_launch(
+    kernel: Kernel, overwritten: Mapping[Node, Node], device: Device, stages: Stages
+) -> Launch:
+    """The launch of a kernel, compiled for speed."""
+    at = At(device.machine, kinds=kernel.kinds)
+    made = lowered(kernel, overwritten, at, stages)
+    function = made.function
+    if config.TUNE:
+        at = replace(at, plan=_tuned(function, at, device, stages.unwatched()))
+    launch = _finished(function, _key(function, at), at, device, stages)
+    return replace(launch, offsets=made.offsets)
+
+
+def _tuned(function: Function, at: At, device: Device, quiet: Stages) -> str:
+    """The plan of a lowered function that takes the least time, where there are several: found on
+    disk, or measured."""
+    key = f"{digest(function)} {at.kinds} {at.machine}"
+    known = remembered(key)
+    if known is not None and is_plan_for(function, known):
+        return known
+
+    def finished(plan: str) -> Launch:
+        way = replace(at, plan=plan)
+        return _finished(function, _key(function, way), way, device, quiet)
+
+    plans = best_plans(function, at, TUNE_PLANS)
+    return fastest(key, plans, finished, device) if len(plans) > 1 else ""
+
+
+def _key(function: Function, at: At) -> str:
+    """The key of a lowered function's code, among all code of its device."""
+    return f"{digest(function)} {at.kinds} {at.machine} {at.plan} {source_digest()}"
+
+
+def _finished(function: Function, key: str, at: At, device: Device, stages: Stages) -> Launch:
+    """The launch of a lowered function after the loop passes. If its code exists and nobody wants
+    to see the loops, the passes do not run and the launch has no loops."""
+    told = stages.are_watched or "bounds" in config.CHECK or config.DEBUG >= 3
+    if not told and device.cached(key):
+        return Launch(replace(function, body=()), (), key=key, plain=function)
+    loops = None if stages.are_watched else _functions.get(key)
+    if loops is None:
+        loops = _optimized(function, at, stages)
+        if loops is None:
+            return plain_launch(stages, Launch(function, ()), at.machine)
+        _keep(_functions, key, loops)
+    loops = replace(loops, comment=function.comment)
+    return Launch(loops, (), key=key, plain=function)
+
+
+def plain_launch(stages: Stages, launch: Launch, machine: Machine) -> Launch:
+    """The launch of a kernel's loops as they were lowered, after the core passes alone. It has no
+    key: the next process tries the others again."""
+    plain = launch.plain or launch.function
+    target = machine.target
+    made = stages.through(passes("loops", target, 0), plain, At(machine))
+    stages.saw("code", made, plain, final=target)
+    return replace(launch, function=made, key="", plain=plain)
+
+
+def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
+    """The function after the loop passes; None where one fails."""
+    target, made, name = at.machine.target, function, ""
+    try:
+        for each in passes("loops", target, 1):
+            name = each.name
+            if not each.needs or each.has_work(present_in(made)):
+                made = stages.run(name, each.function, made, at)
+        stages.saw("code", made, function, final=target)
+    except CompilerError as error:
+        stages.go_on_after(name, error)
+        return None
+    return made
+
+
+def _keep(memo: dict[Any, Any], key: Any, value: Any) -> None:
+    """Remember a value; the oldest values are dropped."""
+    while len(memo) >= MAX_KEPT:
+        memo.pop(next(iter(memo)))
+    memo[key] = value
