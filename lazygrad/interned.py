@@ -18,9 +18,9 @@ A subclass annotates its fields; those that it inherits come first:
 `is`, hashed by identity, and found in any dictionary without a walk through what they hold. They
 live as long as something refers to them.
 
-This is a dataclass (frozen, slots) but for the one object a value, and for the time: dataclasses
-write and compile source for each class, which for the graph's 50 takes longer than all the rest of
-`import lazygrad`. Dataclasses that are loaded when something is compiled are interned too, by the
+A frozen dataclass with slots would do, except that equal values are one object here, and that a
+dataclass compiles source text for each class: for the 50 classes of the graph that takes longer
+than the rest of `import lazygrad`. Dataclasses that are loaded only to compile are interned by the
 metaclass `Unique`.
 """
 
@@ -37,7 +37,7 @@ class _Reference(ref["Interned"]):
     key: tuple[Any, ...]
 
 
-# A WeakValueDictionary in effect, but for the calls of Python functions that one costs a look-up.
+# In effect a WeakValueDictionary, whose look-ups would call Python functions.
 _interned: dict[tuple[Any, ...], _Reference] = {}
 
 

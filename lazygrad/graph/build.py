@@ -23,7 +23,7 @@ from .ir import (
     Where,
 )
 
-FEW_PARTS = 8  # of a joined tensor: so many conditions cost less than memory does
+FEW_PARTS = 8  # of a joined tensor: selecting from so many costs less than storing them
 
 
 def full_like(x: Node, value: bool | int | float) -> Const:
@@ -37,7 +37,7 @@ def zeros_like(x: Node) -> Const:
 
 
 def in_float32(function: Callable[[Node], Node], x: Node) -> Node:
-    """function(x); of 16-bit floats computed in float32, and rounded once."""
+    """function(x); for 16-bit floats computed in float32, and rounded once."""
     return Cast(function(Cast(x, float32)), x.dtype) if is_low_precision(x.dtype) else function(x)
 
 
@@ -107,8 +107,8 @@ def walk(shape: Shape, axis: int) -> Node:
 
 
 def joined(parts: Sequence[Node], axis: int) -> Node:
-    """The parts side by side along an axis. A few are selected by position, where they are read;
-    more are put into memory, each where it belongs."""
+    """The parts side by side along an axis. Few parts are selected by position where the result is
+    read; more parts are written to memory."""
     return selected(parts, axis) if len(parts) <= FEW_PARTS else Join(tuple(parts), axis)
 
 
@@ -161,7 +161,8 @@ def unreduce(x: Node, shape: Shape, axes: Sequence[int]) -> Node:
 
 
 def same_axis(old: Shape, new: Shape, axis: int) -> int | None:
-    """The axis of `old` that an axis of `new`, a reshape of it, is: neither split nor merged."""
+    """The axis of `old` that a reshape to `new` leaves whole as this axis; None if it splits or
+    merges axes there."""
     before, product = math.prod(new[:axis]), 1
     for place, n in enumerate(old):
         if product == before and n == new[axis]:
@@ -176,7 +177,8 @@ AxisGroup = tuple[tuple[int, ...], tuple[int, ...]]
 def reshape_groups(old: Shape, new: Shape) -> list[AxisGroup] | None:
     """The finest split of a reshape into independent ones: pairs of axes of old and of new.
 
-    Axes of size 1 belong to no group. None for shapes without elements, where nothing is decided.
+    Axes of size 1 belong to no group. None for shapes without elements, whose axes correspond in no
+    one way.
 
         (6, 1, 4, 5) -> (2, 3, 20):   [((0,), (0, 1)), ((2, 3), (2,))]
     """

@@ -3,8 +3,8 @@
     y = log(sum(x * w, axis 1))
     Elements(y, 2, {x: ..., w: ...})    y[2], the sum at 2, the products of row 2, x and w there
 
-`evaluate` gives whole values, this only what one element needs: of a product of two matrices a row
-and a column. Places are counted in row-major order.
+`evaluate` computes whole values, `Elements` only those that one element needs: for a product of two
+matrices, a row and a column. A place is the number of an element in row-major order.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .ir import Node, topological
 
 Array = np.ndarray[Any, Any]
 Read = tuple[Node, Array | None]
-"""An input of a node and the places that are read of it; None is all. -1 is in the padding."""
+"""An input of a node and the places read in it: None for all of them, -1 for padding."""
 
-MAX_PLACES = 1 << 24  # of one node, beyond which it takes too long
+MAX_PLACES = 1 << 24  # read in one node: more would take too long
 
 
 class TooManyError(Exception):
@@ -58,15 +58,15 @@ class Elements:
         return self._values[self.node][0]
 
     def at(self, node: Node, place: int) -> Any:
-        """An element that is among those that are needed."""
+        """The value of a node at a place that the element needs."""
         return self._read((node, np.array([place])))[0]
 
     def cause(
         self, is_bad: Callable[[Array], Array], start: tuple[Node, int] | None = None
     ) -> tuple[Node, int] | None:
-        """The node, and its place, that a bad element begins with: it is bad there, and nothing
-        that it reads is. None where that is a constant. The way there begins at `start`, by default
-        at the element itself."""
+        """Where a bad element comes from: a node and a place with a bad value, computed from values
+        that are not bad. None where that is a constant. The search begins at `start`, by default at
+        the element itself."""
         node, place = start or (self.node, self.place)
         while True:
             found = next(self._bad_inputs(node, place, is_bad), None)
@@ -77,11 +77,11 @@ class Elements:
             return None if is_constant else (node, place)
 
     def inputs(self, node: Node, place: int) -> list[tuple[Node, Array]]:
-        """What an element of a node reads: inputs, and their values there."""
+        """The inputs that an element of a node reads, each with the values read."""
         return [(x, self._read((x, at))) for x, at in self._chosen(node, place)]
 
     def _chosen(self, node: Node, place: int) -> list[tuple[Node, Array]]:
-        """The places of its inputs that an element depends on, those in padding left out."""
+        """The inputs and places that an element depends on, padding left out."""
         read = reads(node, np.array([place]))
         if isinstance(node, ir.Where):
             is_x = bool(self._read(read[0])[0])
@@ -106,7 +106,7 @@ class Elements:
         self._places[node] = np.union1d(self._places.get(node, inside), inside)
 
     def _read(self, read: Read) -> Array:
-        """The values that are read; of padding any."""
+        """The values that are read; any value for padding."""
         x, places = read
         if x in self.known:
             known = self.known[x].reshape(-1)
@@ -128,8 +128,8 @@ def _all(node: Node) -> Array:
 
 
 def reads(node: Node, places: Array) -> list[Read]:
-    """What a node reads for some of its places. The first axis counts these; a reduction reads
-    several elements for each."""
+    """The reads of a node at some of its places. Each read has one row a place; a reduction reads
+    several elements in each row."""
     match node:
         case ir.Elementwise() | ir.Reshape() | ir.Contiguous() | ir.Detach() | ir.Copy():
             return [(x, places) for x in node.inputs]
@@ -177,7 +177,7 @@ def _flat(x: Node, index: Sequence[Array]) -> Array:
 
 
 def _reduced(x: Node, axes: Sequence[int], node: Node, places: Array) -> Array:
-    """For each place of a reduction, a row of those of x that it combines."""
+    """For each place of a reduction, a row of the places of x that it combines."""
     sizes = [x.shape[axis] for axis in axes]
     if len(places) * prod(sizes) > MAX_PLACES:
         raise TooManyError
@@ -194,7 +194,7 @@ def _reduced(x: Node, axes: Sequence[int], node: Node, places: Array) -> Array:
 
 
 def _value(node: Node, places: Array, inputs: Sequence[Array]) -> Any:
-    """The values of a node at some places, from what `reads` says that they read."""
+    """The values of a node at some places, given the values of its `reads`."""
     match node:
         case ir.Const() | ir.Iota():
             whole = evaluate_node(node, [])
@@ -219,12 +219,12 @@ def _value(node: Node, places: Array, inputs: Sequence[Array]) -> Any:
 
 
 def _is_inside(node: Node, places: Array) -> list[Array]:
-    """Which places read each input, not what is outside of it."""
+    """For each input, which places read it rather than padding."""
     return [np.asarray(at) >= 0 for _, at in reads(node, places)]
 
 
 class _Storage:
-    """Of a Buffer that stands for an array: its dtype and size."""
+    """The storage of a Buffer that stands for an array: dtype and size alone."""
 
     def __init__(self, dtype: DType, shape: Sequence[int]) -> None:
         self.size, self.dtype, self.device = prod(shape), dtype, "CPU"

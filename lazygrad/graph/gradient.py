@@ -42,10 +42,10 @@ def gradient(
     """The derivative of `loss` with respect to each node of `wrt`, as a node of that one's shape.
 
     `cotangent` is the derivative of the final value with respect to `loss`; it has the loss's shape
-    and dtype, and is ones by default: the derivative of the sum of the loss's elements. A target
-    that the loss does not depend on gives None. Integers and bools carry no gradient, and none
-    passes a Detach; what arrives at a Detach that is itself a target is its gradient. A hook is
-    given the whole gradient of its node, and what it returns is used instead.
+    and dtype, and is ones by default: the derivative of the sum of the loss's elements. The
+    gradient of a target that the loss does not depend on is None. No gradient flows through
+    integers and bools, or through a Detach; a Detach may be a target itself. A hook is called with
+    the whole gradient of its node, and returns the gradient to use instead.
 
         gradient(Mul(x, y), [x, y])  ->  [Mul(ones, y), Mul(ones, x)]
 
@@ -97,8 +97,8 @@ def _name(cotangent: Node, name: str) -> None:
 
 
 def _total(parts: list[Node]) -> Node:
-    """The sum of a node's cotangents. Those of slices beside one another are joined: where a
-    sequence is taken apart, a sum would read as many zeros as there are steps, at every step."""
+    """The sum of a node's cotangents. The cotangents of neighbouring slices are joined: a sum of
+    those of n slices would add n - 1 zeros to each element."""
     along: dict[int, list[Pad]] = {}
     rest: list[Node] = []
     for part in parts:
@@ -118,7 +118,7 @@ def _total(parts: list[Node]) -> Node:
 
 
 def _side_by_side(pads: list[Pad], axis: int) -> Node | None:
-    """Padded parts that do not overlap as one node of selections; else None."""
+    """The padded parts joined to one node, if they do not overlap; else None."""
     if len(pads) == 1:
         return None
     pieces: list[Node] = []
@@ -147,8 +147,8 @@ def _differentiable_inputs(node: Node) -> Sequence[Node]:
 
 
 def _between(loss: Node, targets: set[Node]) -> dict[Node, bool]:
-    """The nodes on the ways from the targets to the loss, both included, inputs first; and whether
-    the way to a target goes on from each.
+    """The nodes on the paths from the targets to the loss, both included, inputs first; and for
+    each, whether a path to a target goes on below it.
     """
     found: dict[Node, bool] = {}
     for node in topological([loss], _differentiable_inputs):
@@ -170,13 +170,13 @@ def _rounds_often(node: Node) -> bool:
 
 
 def _in_float32(rule: VJP, g: Node, node: Node) -> Cotangents:
-    """The rule of a node of 16-bit floats on float32 copies of its inputs, itself and g, and the
-    results rounded: once, where a rule of several operations would round after each."""
+    """The rule of a node of 16-bit floats, applied to float32 copies of the node, its inputs and g.
+    The results are rounded once, not after each operation of the rule."""
     wide = [Cast(x, float32) if is_low_precision(x.dtype) else x for x in node.inputs]
     copy = node.with_inputs(wide)
     given = Cast(g, float32)
     made = rule(given, copy)
-    # what the rule makes of the copy's value is made of the node's, which is computed anyhow
+    # the rule reads the copy's value: replace it by the node's own, which is computed anyhow
     known: dict[Node, Node] = {x: x for x in (*wide, given)}
     known[copy] = Cast(node, float32)
     parts = [part for part in made if part is not None]

@@ -41,7 +41,7 @@ def normalize(outputs: Sequence[Node]) -> list[Node]:
     those that read such nodes, by constants.
 
     Requires: gradients have been taken. Ensures: no Custom, Detach or Overwritten; each Pow is C's
-    pow; only Const and Buffer nodes have size 0, and nothing but an output is one.
+    pow; a node of size 0 is a Const or a Buffer, and an output.
     """
     order = topological(outputs)
     if all(node.size and not isinstance(node, REPLACED) for node in order):

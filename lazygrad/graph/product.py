@@ -2,9 +2,9 @@
 
     sum over k of a[i, k] * b[k, j]      Reduce(Mul(Expand(a), Expand(b)), "sum")
 
-Where a tensor had one operation, the graph has a sum, a product and movement. All passes that treat
-sums of products in their own way ask here, until `fuse` gives the node a kernel of kind
-"contraction": from then on the kernel's kind tells.
+`a @ b` is one operation of tensors; in the graph it is movement, a multiplication and a sum. The
+passes that treat sums of products specially ask here. After `fuse` the kernel's kind tells, which
+is "contraction".
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Factor:
 
 
 def product(node: Node) -> Mul | None:
-    """The multiplication whose values a node sums, below movement and casts; None for any other
-    node."""
+    """The multiplication whose results a node sums, seen through movement and casts; None for other
+    nodes."""
     if not isinstance(node, (Reduce, Fold)) or (isinstance(node, Reduce) and node.op != "sum"):
         return None
     x = node.x

@@ -1,4 +1,4 @@
-"""Rules for elementwise nodes. Exact for floats, with nan, infinities and -0.0, but for Pow.
+"""Rules for elementwise nodes. All but those for Pow are exact, with nan, infinities and -0.0.
 
 Constants stand on the right of commutative operations, so that rules look for them only there.
 A rule belongs here if its result lets other rules apply or spares a read of memory. Within one
@@ -51,7 +51,7 @@ from .ir import (
 RULES = Rules[Node]()
 rule = RULES.rule
 
-# The digits of a float in bits, the leading one included, and its smallest normal number.
+# Significant bits of a float, the implicit one included, and its smallest normal number.
 PRECISION = {float16: 11, bfloat16: 8, float32: 24, float64: 53}
 SMALLEST_NORMAL = {float16: 2.0**-14, bfloat16: 2.0**-126, float32: 2.0**-126, float64: 2.0**-1022}
 
@@ -74,8 +74,8 @@ def is_positive_zero(value: float) -> bool:
 
 @rule(Elementwise)
 def fold_constants(node: Elementwise) -> Node | None:
-    """op(constants)  ->  a constant, computed as evaluate does; not functions whose last digit is
-    each device's own: folded and computed they would differ
+    """op(constants)  ->  a constant, as `evaluate` computes it. Functions such as
+    exp are not folded, since their last digit differs between devices.
     """
     if isinstance(node, ir.Arithmetic) and node.operation.is_approximate:
         return None
@@ -147,8 +147,8 @@ ABSORBING: dict[type[Node], Callable[[DType], Number | None]] = {
     Maximum: lambda dtype: identity("min", dtype),
     Minimum: lambda dtype: identity("max", dtype),
 }
-"""By operation, the y for which x op y is y, whatever x is; None and for floats, where nan is nan
-whatever y is, there is none."""
+"""By operation, the y for which x op y is y, whatever x is; None where there is none. Floats have
+none, since nan op y is nan."""
 
 
 @rule(*NEUTRAL)

@@ -1,8 +1,8 @@
-"""Rules for movement: chains of it become one node, or none.
+"""Rules for movement: a chain of movement nodes becomes one node, or none.
 
-The kinds of movement keep an order, so that equal views are equal nodes and like meets like:
-Slice sinks below Pad, both below Permute, that below a Reshape which only adds or drops axes of
-size 1; Expand rises above them all.
+The kinds of movement are put into one order. From the leaf upwards: Slice, Pad, Permute, a Reshape
+that only adds or drops axes of size 1, Expand. So equal views are equal nodes, and two nodes of a
+kind become neighbours, which merge.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .ir import (
 )
 
 RULES = Rules[Node]()
-FEW = 16  # finding the first of FEW times as many elements costs less than sorting all
+FEW = 16  # finding the first 1 / FEW of the elements costs less than sorting them all
 rule = RULES.rule
 
 
@@ -219,7 +219,7 @@ def slice_slice(node: Slice) -> Node | None:
 
 @rule(Slice)
 def slice_of_sort(node: Slice) -> Node | None:
-    """slice(sort(x))  ->  sort(x) of a few: the first along the sorted axis"""
+    """slice(sort(x))  ->  sort(x, count), where the first few along the sorted axis are taken"""
     match node.x:
         case Sort(x, axis, descending, None):
             whole = slice_parts(node)

@@ -1,4 +1,4 @@
-"""The structure of a graph, with the buffers it reads abstracted: the key of schedule caches."""
+"""The structure of a graph, with the buffers it reads abstracted: the key of cached plans."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Vector-Jacobian products: the derivative of every operation.
 
 A rule takes the cotangent g of a node (the derivative of the final value with respect to it) and
-the node, and returns one cotangent for each of its inputs, None where none flows. It is made of
-ordinary nodes, so gradients of gradients work. Where an operation has no derivative, or many, the
-rule gives what PyTorch gives.
+the node, and returns one cotangent for each input, or None for an input without a gradient.
+Cotangents are ordinary nodes, so gradients of gradients work. Where an operation has no derivative,
+or many, the rule gives what PyTorch gives.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ F = TypeVar("F", bound=VJP)
 
 VJP_RULES: dict[type[Node], VJP] = {}
 
-# Leaves; what gives integers or bools; what stops gradients; and a change of type without meaning.
+# Leaves, operations whose results are integers or bools, Detach and Bitcast.
 NO_GRADIENT: frozenset[type[Node]] = frozenset(
     {
         ir.Buffer, ir.Const, ir.Iota, ir.Not, ir.Less, ir.LessEqual, ir.Equal, ir.NotEqual,
@@ -216,7 +216,7 @@ def vjp_overwritten(g: Node, out: ir.Overwritten) -> Cotangents:
 
 @vjp(ir.Custom)
 def vjp_custom(g: Node, out: ir.Custom) -> Cotangents:
-    """z = value, by whatever way:   dx = rule(g, z), as the user defined it"""
+    """z = value, computed in any way:   dx = rule(g, z), as the user defined it"""
     return None, *out.rule(g, out)
 
 
@@ -233,8 +233,8 @@ def vjp_cast(g: Node, out: ir.Cast) -> Cotangents:
 def vjp_reduce(g: Node, out: ir.Reduce) -> Cotangents:
     """sum:   dx = g, repeated
     prod:   dx_i = g * product of all x_j but x_i
-    max, min:   dx = g to the element found, which may be a nan; where several are, as `out.ties`
-    says: in equal parts, or to the first
+    max, min:   dx = g at the element found, which may be nan; of several, `out.ties`
+    says whether g goes to all in equal parts or to the first
     """
     x = out.x
     repeated = unreduce(g, x.shape, out.axes)
@@ -251,8 +251,8 @@ def vjp_reduce(g: Node, out: ir.Reduce) -> Cotangents:
 
 @vjp(ir.Scan)
 def vjp_scan(g: Node, out: ir.Scan) -> Cotangents:
-    """y_i = sum of x_j for j <= i:   dx_j = sum of g_i for i >= j.  A product's is that of the
-    products that it consists of: y_i / x_j is no number where x_j = 0."""
+    """y_i = sum of x_j for j <= i:   dx_j = sum of g_i for i >= j.  The derivative of a running
+    product is taken through its multiplications, since y_i / x_j is undefined where x_j = 0."""
     if out.op == "prod":
         return (_of_products(g, out),)
     n = out.shape[out.axis]
@@ -282,10 +282,10 @@ def _to_first(g: Node, found: Node, axes: tuple[int, ...]) -> Node:
 
 
 def _product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
-    """For each element, the product of the others along `axes`.
+    """For each element, the product of all other elements along `axes`.
 
-    Products of what comes before and what comes after, by doubling: no division, so that zeros
-    are right, in every higher derivative too; n log n multiplications.
+    It is the product of all elements before times that of all after, each by doubling: n log n
+    multiplications, and no division, which would fail for zeros.
     """
     kept = [axis for axis in range(len(x.shape)) if axis not in axes]
     order = (*kept, *axes)
@@ -336,15 +336,15 @@ def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
 def vjp_expand(g: Node, out: ir.Expand) -> Cotangents:
     """dx = g summed over the repeated axes
 
-    Where g is a sum of outer products, as for a weight that serves many steps of a sequence, the
-    steps' operands are joined: then it is one contraction, where the sum of all would be none.
+    Where g is a sum of outer products, as for a weight that all steps of a sequence read, their
+    operands are joined, so that one contraction computes the sum.
     """
     return (build.sum_to(_one_product(g, out.x.shape) or g, out.x.shape),)
 
 
 def _one_product(total: Node, shape: ir.Shape) -> Node | None:
-    """What sums to `shape` as a sum of two or more outer products does: one, of their operands
-    joined along an axis that is summed. None for anything else."""
+    """For a sum of two or more outer products: one outer product with the same sum to `shape`. Its
+    operands are theirs, joined along an axis that is summed. None for other nodes."""
     pairs: dict[tuple[Node, Node], None] = {}
     pending = [total]
     while pending:
@@ -393,7 +393,7 @@ def vjp_slice(g: Node, out: ir.Slice) -> Cotangents:
 
 @vjp(ir.Join)
 def vjp_join(g: Node, out: ir.Join) -> Cotangents:
-    """each part's own piece of g"""
+    """each part's dx = its slice of g"""
     places = zip(out.starts, out.parts, strict=True)
     return tuple(build.slice_axis(g, out.axis, n, x.shape[out.axis]) for n, x in places)
 
@@ -445,7 +445,7 @@ def _scatter_set(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
 
 
 def _scatter_extreme(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
-    """g to the element found, in equal parts where there are several"""
+    """dx, dv = g at the element found; of several, each gets an equal part"""
     indices = out.indices
     x_found = Equal(out.x, out)
     v_found = Equal(out.values, Gather(out, indices))
@@ -459,8 +459,8 @@ def _scatter_extreme(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
 def _scatter_prod(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
     """dx = g * product of its v;   dv_i = g * x * product of the other v of the same place
 
-    The product of the others is product/v_i, or without zeros: 0 if another is 0, else the product
-    of those that are not 0.
+    The product of the others is 0 if another value is 0; else it is the product of all values that
+    are not 0, divided by v_i if that is one of them.
     """
     indices, v = out.indices, out.values
     zero, one = zeros_like(v), full_like(v, 1)

@@ -59,7 +59,7 @@ MultiIndex = tuple[Expr, ...]
 
 
 def movement_index(node: Node, index: MultiIndex) -> tuple[MultiIndex, tuple[Expr, ...]]:
-    """For a movement node: the index into its input, and the conditions for reading it at all."""
+    """The index into a movement node's input, and the conditions under which that is read."""
     match node:
         case Reshape(x, shape):
             return _reshape_index(x.shape, shape, index), ()
@@ -80,7 +80,7 @@ def movement_index(node: Node, index: MultiIndex) -> tuple[MultiIndex, tuple[Exp
     raise TypeError(f"{node.name} is no movement")
 
 
-# Repeated layers and steps read at the same indices again and again, in every pass.
+# Cached, since repeated layers and time steps ask for the same indices in every pass.
 
 
 @lru_cache(maxsize=1 << 14)
@@ -127,7 +127,8 @@ def reduce_index(node: Reduce, index: MultiIndex, inner: MultiIndex) -> MultiInd
 
 
 def fold_index(node: Fold, index: MultiIndex, k: Expr) -> tuple[MultiIndex, tuple[Expr, ...]]:
-    """The index into a fold's input for window position k, and when there is such an element."""
+    """The index into a fold's input for window position k, and the conditions under which that
+    element exists."""
     offset = sub(index[node.axis], mul(k, node.dilation))
     guards = [at_least(offset, 0)]
     if node.stride > 1:
@@ -150,7 +151,8 @@ def reduced_variables(node: Node) -> tuple[Var, ...]:
 
 
 class Access:
-    """One read of a node that is in memory, from the element of a member."""
+    """One read of a node in memory: which element, and under which condition (None: always). Both
+    are in terms of the axes of the node that is computed."""
 
     __slots__ = ("guard", "index", "node")
 
@@ -159,9 +161,8 @@ class Access:
 
 
 def accesses(root: Node, is_boundary: Callable[[Node], bool]) -> list[Access]:
-    """Every read of a boundary node that computing root[a0, a1, ...] makes (r0, ... reduced).
-
-    Iterative; each inlined node is visited once for each distinct index it is read at.
+    """Every read of a boundary node in the computation of root[a0, a1, ...]; r0, r1, ... are the
+    reduced axes. Each inlined node is visited once for each distinct index. Depth is no limit.
     """
     index: MultiIndex = axis_variables(root.shape)
     found: list[Access] = []
@@ -204,7 +205,7 @@ def _inputs(
             for word in range(3):
                 yield state, (Literal(word),), guards
         case Join() | Scatter() | Sort() | Scan() | Winograd() | WinogradFilter():
-            # Read in an order of their own: every input is looked at as a whole.
+            # They read in an order of their own: each input counts as read as a whole.
             for x in node.inputs:
                 yield x, axis_variables(x.shape, "s"), guards
         case _:
@@ -213,7 +214,8 @@ def _inputs(
 
 
 def gather_axis(node: Gather, axis: int, index: MultiIndex) -> Expr:
-    """The index along one axis: an expression where it is merely walked, else an unknown one."""
+    """The index along one axis: an index expression if it is arithmetic on Iota, else a symbol of
+    its own."""
     walked = iota_index(node.indices[axis], index)
     if walked is not None:
         return walked
@@ -239,8 +241,8 @@ def iota_index(node: Node, index: MultiIndex) -> Expr | None:
 
 
 def walked_axes(node: Scatter, loops: Sequence[Var]) -> dict[int, Var]:
-    """The axes that a scatter merely walks, each with the one of the values' loops that walks it:
-    x[rows[i], j] += v[i, j] walks j. Different positions along them never meet."""
+    """The axes that a scatter indexes by a loop variable alone, with that variable: for x[rows[i],
+    j] += v[i, j] axis 1 with j. Different iterations of such a loop write different elements."""
     walked: dict[int, Var] = {}
     for axis, i in enumerate(node.indices):
         at = iota_index(i, tuple(loops))

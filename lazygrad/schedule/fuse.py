@@ -5,9 +5,9 @@
     p - lr * m, m          ->  one map with two outputs
     mean(log(sum(exp(x)))) ->  where that is little work: one row kernel, its end the mean
 
-Nodes are visited in topological order; each joins the last kernel that it reads from, another one
-over the same elements, or starts its own. A kernel only ever reads kernels that started before
-it, so the order in which they started is an order to run them in, and no cycle can arise.
+Nodes are visited in topological order. Each joins the last kernel that it reads from, or a kernel
+over the same elements, or starts a kernel of its own. A kernel reads only kernels that started
+before it, so kernels can run in the order in which they started, and no cycle can arise.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .access import Access, MultiIndex, accesses, is_bijection, reduced_variable
 from .ir import KIND_OF, ONE_NODE, Kernel, Member, Schedule, axis_variables
 from .store import MIN_REUSE, choose_stored
 
-SMALL = 1 << 15  # elements of work that one thread does sooner than it is shared
+SMALL = 1 << 15  # elements of work that one thread does before others are awake to share it
 MAX_MEMBERS = 24
 MAX_INPUTS = 48
 _MANY = "each of its elements reads several elements of that"
@@ -398,7 +398,7 @@ def _domains(node: Node, kind: str) -> list[tuple[object, ...]]:
 
 def _reuses_both_factors(node: Node, reads: Sequence[Access]) -> bool:
     """Whether a sum of products reads each element of both factors for MIN_REUSE outputs or more.
-    The index expressions are exact here: elements that windows of one output share do not count."""
+    Index expressions tell this exactly: an element that windows of one output share counts once."""
     if product(node) is None or len(reads) != 2 or node.dtype.kind == "bool":
         return False
     axes = axis_variables(node.shape)

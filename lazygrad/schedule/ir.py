@@ -23,12 +23,12 @@ Semantics:
   has many elements of them, in memory as long as one row.
 - A stored node that is no output of the schedule may have a layout of the compiler's choosing
   (`Blocked`); everything else is row-major.
-- A chain consists of parts, kernels that run one after another for each of `outer` equal slices of
-  what they pass on to one another. That is not stored but in memory as large as a slice, unless
-  another kernel reads it too.
+- A chain consists of parts: kernels that run one after another, once for each of `outer` equal
+  slices of the intermediates between them. An intermediate has memory for one slice, unless a
+  kernel outside of the chain reads it.
 - kinds: "map" has no reduction and no inner loops; "row" is the general form; "contraction" is a
-  sum of products in which both factors are used again and again, with elementwise members on its
-  result; "winograd" is a convolution by tiles, with elementwise members on its result too, and
+  sum of products that reads each element of both factors several times, with elementwise members on
+  its result; "winograd" is a convolution by tiles, with elementwise members on its result too, and
   "filter" the transform of its filters; "join" computes each part into its place; it, "scatter",
   "sort" and "scan" (cumulative sums) are one node each; "chain" is above.
 """
@@ -65,7 +65,7 @@ KIND_OF: dict[type[Node], str] = {
 """The kind of kernel that a node starts, by its class; "map" for all other classes. (A sum of
 products may start a "contraction" instead.)"""
 
-# Some are lowered to loop nests of other kinds, one or several.
+# Kernels of these kinds are lowered to loop nests of other kinds.
 _NESTS = {
     "filter": ("map",),
     "winograd": ("transform", "contraction", "map", "total", "contraction"),
@@ -179,10 +179,9 @@ class MemoryPlan:
     """Where a schedule's stored nodes are kept.
 
     `slots` are sizes in bytes; the first `outputs` of them are those of the schedule's outputs, in
-    the order in which `outputs_of` has them. `slot_of` has each stored node but those that lie in a
-    donated buffer, which they or others before them take. `in_place` names for a node the input
-    whose memory it takes over.
-    `least` is what any plan needs: the most bytes that are alive at once.
+    the order in which `outputs_of` has them. `slot_of` names the slot of each stored node; a node
+    in the memory of a donated buffer has none. `in_place` names for a node the input whose memory
+    it takes over. `least` is the most bytes that are alive at once, which no plan can do without.
     """
 
     slots: tuple[int, ...]

@@ -34,7 +34,7 @@ def select_joined(outputs: Sequence[Node]) -> list[Node]:
     return rewrite(outputs, rules)
 
 
-CONSTANTS = 16  # one function selects from so many
+CONSTANTS = 16  # neighbouring constants that one function writes
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,7 +48,7 @@ class Piece:
 
 
 def pieces(kernel: Kernel) -> list[Piece]:
-    """What a kernel of a schedule is launched as: itself, or a map for each part of a join."""
+    """The launches of a kernel: the kernel itself, or a map for each part of a join."""
     if kernel.kind != "join":
         return [Piece(kernel)]
     (member,) = kernel.members
@@ -63,7 +63,7 @@ def pieces(kernel: Kernel) -> list[Piece]:
 
 
 def _with_constants_together(join: Join) -> list[Node]:
-    """The parts; neighbouring constants are one part, for each would need a function of its own."""
+    """The parts of a join. Neighbouring constants are one part: each would need its own function."""
     parts: list[Node] = []
     for is_constant, run in groupby(join.parts, lambda part: isinstance(part, Const)):
         same = list(run)

@@ -67,8 +67,8 @@ def _reads(member: Member, node: Node, boundary: set[Node]) -> bool:
 
 
 def _position(node: Node, kernel: Kernel, boundary: set[Node]) -> Expr | None:
-    """The outer position of each element of a node, if several members read it, each of them at
-    its own position, and one of them element by element. None if that is not so."""
+    """The outer position of each element of a node, if several members read it, each of them at its
+    own position, and one of them element by element; else None."""
     axes = axis_variables(node.shape)
     stops = {*boundary, node}.__contains__
     reads = [

@@ -22,7 +22,7 @@ from ..index import flatten
 from .access import accesses
 from .ir import Kernel, MemoryPlan, Schedule, aligned, axis_variables, outputs_of
 
-MAX_TRIES = 64  # larger slots that a node is offered: placing stays linear however many live
+MAX_TRIES = 64  # larger slots that are tried for a node, so that placing stays linear
 _IN_PLACE_KINDS = ("map", "row", "scatter")
 
 
@@ -157,8 +157,9 @@ def _place(
 ) -> tuple[tuple[int, ...], dict[int, int]]:
     """Sizes of the slots, and each block's slot (by id). The first slots are the outputs' own.
 
-    The largest block first, each into the smallest slot that is free for all its life. Slots as
-    large as a block that are no outputs' have held only blocks as large, born before it.
+    The largest block first, each into the smallest slot that is free for all its life. A slot of
+    exactly a block's size, if it is no output's, has held only blocks of that size that were born
+    earlier: the one that is free first is taken.
     """
     sizes = [block.nbytes for block in own]
     slot_of = {id(block): slot for slot, block in enumerate(own)}

@@ -44,8 +44,8 @@ Stretch = tuple[int, str]  # how many copies between devices come before, and th
 def place(outputs: Sequence[Located]) -> tuple[list[Part], list[Located]]:
     """The parts in order, and each output as its part has it.
 
-    An output's device is where it is wanted: it counts for nodes that fit any device, which are
-    computed wherever they are needed. Ensures: no part has a Copy, or nodes of two devices.
+    The device of an output is where its value is wanted. A node that fits any device, such as a
+    constant, is computed where it is needed. Ensures: no part has a Copy, or nodes of two devices.
     """
     order = topological(node for node, _ in outputs)
     if not any(isinstance(node, Copy) for node in order):

@@ -28,7 +28,7 @@ def split_scans(outputs: Sequence[Node], rows: int) -> list[Node]:
     def scan_of_few_rows(node: Scan) -> Node | None:
         """cumsum(x)  ->  a scan of blocks and of their totals"""
         if node.op != "sum" or node.size >= rows * node.shape[node.axis]:
-            return None  # products in order: 0 times what overflows later is 0
+            return None  # products stay in order: in another order 0 * inf may arise, which is nan
         last = len(node.shape) - 1
         made = scan_in_blocks(move_axis(node.x, node.axis, last), "sum")
         return move_axis(made, last, node.axis)

@@ -39,14 +39,14 @@ BROADCAST = 2.0  # loading an element that stays in a register or in L1
 GUARD = 3.0  # testing whether an index lies inside
 MIN_REUSE = 3  # a contraction uses each element of both factors at least so often
 KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
-NODE_COST = 4.0  # a node that costs more is as much more code, and counts as more nodes
-FEW = 4  # values of a scatter are few that are at most such a part of what it changes
-MAX_USES = 8  # a node that so many kernels would compute again is stored
+NODE_COST = 4.0  # a node that costs more is more code: it counts as cost / NODE_COST nodes
+FEW = 4  # a scatter has few values if they are at most 1 / FEW of the elements it writes into
+MAX_USES = 8  # a node that more kernels would compute again is stored
 
 _MUST_STORE: tuple[type[Node], ...] = (*KIND_OF, Contiguous)
 _LEAVES = (Buffer, Const, Iota)
 
-Use = tuple[Node, int]  # the kernel's node that evaluates it, and at which of its index maps
+Use = tuple[Node, int]  # the stored node whose kernel evaluates it, and which index map
 
 
 def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
@@ -79,7 +79,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
                 stored.add(node)
             continue
         mine = uses[node]
-        # such as a mask of positions: inside a part of a joined tensor it is constant
+        # for example a mask of positions, which is constant inside each part of a joined tensor
         is_cheap = node in counted and costs[node] < MEMORY
         if node in must or (not is_cheap and _costs_more_inline(node, mine, costs[node], inlined)):
             stored.add(node)

@@ -72,7 +72,7 @@ class Convolution:
 
     @property
     def pays(self) -> bool:
-        """Whether there are channels and tiles enough, of which none is cut off."""
+        """Whether there are enough channels and tiles, and no tile is cut off."""
         n, channels, *sizes = self.x.shape
         height, width = (size - TAPS + 1 for size in sizes)
         if height % TILE or width % TILE or self.x.dtype != float32:
@@ -108,7 +108,7 @@ def _matched(
     image: Access, weight: Access, kept: Sequence[Var], summed: Sequence[Var]
 ) -> Convolution | None:
     """The convolution, if one factor has the images and the other the weights; else None."""
-    axes = {}  # of the images: by a variable that is an index, or by the two that are added
+    axes = {}  # of the image, by the variables in its index
     windows: list[tuple[Var, Var]] = []
     x = image.node
     for axis, index in enumerate(image.index):

@@ -1,4 +1,4 @@
-"""Operations on elements that stand at one place: one row of a table for each, its class.
+"""Elementwise operations: a table that has a class for each row.
 
 What the compiler knows of an operation is written here once, in `operation`, and read by graphs,
 loops, evaluators, verifiers, printers, cost models and code generators. Apart from it stand only
@@ -30,11 +30,11 @@ class Operation:
     - `sign`: how it is written, before one operand or between two; where "", as a call.
     - `takes`: the dtypes that it is defined for: "any", "float", or "bits" (bool and integers).
     - `is_comparison`: its value is a bool.
-    - `of_bools`: the operation on bits that it is for bools, if it is one.
+    - `of_bools`: the bitwise operation that it equals on bools; "" for none.
     - `cost`: the time of one, where that of an addition is 1.
     - `flops`: how many floating-point operations it counts as.
     - `is_exact`: on 16-bit floats its value needs no rounding.
-    - `is_approximate`: it is a series, whose last digit is each device's own.
+    - `is_approximate`: it is computed from a series, and its last digit differs between devices.
     """
 
     name: str
@@ -233,8 +233,8 @@ class Erf(Unary):
 
 
 class Pow(Binary):
-    """x ** y of floats, as C's pow; a constant y of 1/2 means the root, of -1/2 one over the root,
-    which differ from C's at -0.0 and -inf, as they do in PyTorch."""
+    """x ** y of floats, as C's pow. A constant y of 1/2 means the square root, of -1/2 one over the
+    root, as in PyTorch: these differ from pow at -0.0 and -inf."""
 
     operation = _series("pow", np.power, cost=60, arity=2, sign="**")
 
@@ -311,7 +311,7 @@ def _shifted_right(x: Array, y: Array) -> Array:
 
 
 def _shift_count(x: Array, y: Array) -> tuple[Array, Array]:
-    """Where a shift by y leaves something of x, and y there, else 0. A count below 0 does not."""
+    """Whether a shift by y leaves bits of x, for 0 <= y < width; and y if so, else 0."""
     bits = 1 if x.dtype == bool else 8 * x.dtype.itemsize
     inside = np.asarray((y >= 0) & (y < bits))
     return inside, np.where(inside, y, 0).astype(y.dtype)
@@ -389,9 +389,9 @@ OPERATIONS: dict[str, Operation] = {
 class Cast(Elementwise):
     """x in another dtype: to bool is x != 0, float to integer truncates, integers wrap.
 
-    A float that the integer cannot hold goes by way of int32 (of int64 for uint32 and 64 bits):
-    what is beyond that, and nan, is its smallest value. uint64 holds floats up to 2**64, and 0
-    beyond.
+    A float outside the range of an integer type is converted to int32 first (to int64 for uint32
+    and 64 bits). Outside the range of that type, and for nan, it gives the smallest value of it. To
+    uint64, floats of 2**64 and more give 0.
     """
 
     x: Node

@@ -23,7 +23,7 @@ def _check_indices(name: str, x: Node, indices: tuple[Node, ...]) -> Shape:
 
 
 class Source(NamedTuple):
-    """Where a program asked for what a node does: the operation, and the line that called it."""
+    """The operation that made a node, and the program's line that called it."""
 
     operation: str
     file: str
@@ -36,11 +36,11 @@ class Source(NamedTuple):
 
 
 class InRange(Node):
-    """x, integers each of which is in low .. high - 1, or is `ignored`. Computing a graph with
-    another one raises IndexError, when the program reads values.
+    """x, integers that must be in low .. high - 1, or equal to `ignored`. Where one is not,
+    IndexError is raised when the program reads values.
 
-    `source` is for that message, and no part of what the node is: two lines that ask the same of
-    one index share a node, the first one's.
+    `source` is the line that the error names. It is no part of the node's key: two lines that check
+    an index alike share the node of the first.
     """
 
     x: Node
@@ -63,8 +63,8 @@ class InRange(Node):
 
 class Gather(Node):
     """out[i] = x[indices[0][i], indices[1][i], ...]: one index node an axis of x, all of the
-    output's shape. An axis that is merely walked has an Iota (expanded) for its index, which the
-    lowering turns back into a plain loop. An index outside its axis gives 0.
+    output's shape. Where an axis is read in order, its index is an expanded Iota, of which lowering
+    makes a plain loop. An index outside its axis gives 0.
     """
 
     x: Node
@@ -108,7 +108,7 @@ class Scatter(Node):
 class Sort(Node):
     """The indices (int64) that sort x along axis, stable; nan counts as the largest.
 
-    `count`: only so many of them, the first; None is all.
+    `count`: how many of the indices, from the first on; None for all.
     """
 
     x: Node

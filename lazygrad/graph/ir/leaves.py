@@ -21,7 +21,7 @@ class Storage(Protocol):
 
 
 class Buffer(Node):
-    """The elements of a realized storage, in row-major order. Identity is the storage's."""
+    """The elements of a storage, in row-major order. Two Buffers are one if storage and shape are."""
 
     storage: Storage
     shape_: Shape

@@ -1,4 +1,4 @@
-"""Where, and whether, a node has memory or a gradient of its own."""
+"""Marks: a value on another device, in memory of its own, or with a gradient of its own."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Detach(Node):
 
 
 class Overwritten(Node):
-    """The elements of `value`, which x's were overwritten with while no gradient was recorded: a
-    gradient flows to x as if they had stayed. Simplify removes it."""
+    """The elements of `value`, written over those of x while no gradient was recorded: gradients
+    flow to x as if nothing were written. Simplify removes it."""
 
     x: Node
     value: Node
@@ -70,8 +70,8 @@ class Overwritten(Node):
 
 
 class Custom(Node):
-    """The elements of `value`, with a gradient of its own: `rule(g, node)` gives the cotangents of
-    the primals, of which it was computed in whatever way. No gradient flows to `value`. Simplify
+    """The elements of `value`, computed from the primals in any way, with a derivative of its own:
+    `rule(g, node)` gives the cotangents of the primals. No gradient flows to `value`. Simplify
     removes it."""
 
     value: Node
@@ -90,4 +90,4 @@ class Custom(Node):
 
 
 Rule = Callable[[Node, Custom], tuple[Node | None, ...]]
-"""From a node's cotangent, and the node, to the cotangents of its primals."""
+"""rule(g, node): the cotangents of the node's primals, given its own cotangent g."""
