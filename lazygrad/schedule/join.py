@@ -63,7 +63,7 @@ def pieces(kernel: Kernel) -> list[Piece]:
 
 
 def _with_constants_together(join: Join) -> list[Node]:
-    """The parts of a join. Neighbouring constants are one part: each would need its own function."""
+    """The parts of a join. Neighbouring constants are one part, or each would need a function."""
     parts: list[Node] = []
     for is_constant, run in groupby(join.parts, lambda part: isinstance(part, Const)):
         same = list(run)

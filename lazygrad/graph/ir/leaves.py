@@ -21,7 +21,7 @@ class Storage(Protocol):
 
 
 class Buffer(Node):
-    """The elements of a storage, in row-major order. Two Buffers are one if storage and shape are."""
+    """The elements of a storage, in row-major order. One for each storage and shape."""
 
     storage: Storage
     shape_: Shape
