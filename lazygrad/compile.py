@@ -174,7 +174,7 @@ def _for_sizes(
         try:
             return _loaded_or_compiled(name, at_bound, slots, kept, ())
         except CompilerError as error:  # the graph's own plan is another way
-            Stages().go_on_after("sizes", error)
+            Stages().go_on_after(error)
             return None
 
     places = [walked.number[constant] for constant in arguments]

@@ -28,7 +28,7 @@ from .loops.lower import Lowered
 from .loops.lower.canonical import canonical
 from .loops.lower.name import renamed
 from .origin import kernel_origins
-from .pipeline import passes, present_in
+from .pipeline import passes
 from .runtime.tune import fastest, remembered
 from .schedule.ir import Kernel, MemoryPlan
 from .schedule.join import Piece
@@ -154,15 +154,11 @@ def plain_launch(stages: Stages, launch: Launch, machine: Machine) -> Launch:
 
 def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
     """The function after the loop passes; None where one fails."""
-    target, made, name = at.machine.target, function, ""
     try:
-        for each in passes("loops", target, 1):
-            name = each.name
-            if not each.needs or each.has_work(present_in(made)):
-                made = stages.run(name, each.function, made, at)
-        stages.saw("code", made, function, final=target)
+        made: Function = stages.level("loops", function, at)
+        stages.saw("code", made, function, final=at.machine.target)
     except CompilerError as error:
-        stages.go_on_after(name, error)
+        stages.go_on_after(error)
         return None
     return made
 

@@ -110,8 +110,9 @@ class Pass:
 
     @property
     def needed(self) -> bool:
-        """Whether nothing goes on where it fails."""
-        return self.core or self.must
+        """Whether its level fails with it. A loop pass alone is not left out: others rely on what
+        it ensures. The kernel gets plain loops instead."""
+        return self.core or self.must or self.level == "loops"
 
     def has_work(self, present: Counter[Any]) -> bool:
         """Whether what has these nodes, kernels or traits has what the pass needs.

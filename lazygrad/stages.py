@@ -110,21 +110,6 @@ class Stages:
             timings.passes[stage] += end - begin
             timings.passes["verify"] += perf_counter() - end
 
-    def try_to(
-        self,
-        stage: str,
-        work: Callable[Concatenate[A, P], A],
-        value: A,
-        *rest: P.args,
-        **named: P.kwargs,
-    ) -> A:
-        """As `run`, of a pass that only makes code faster: where it fails, value as it was."""
-        try:
-            return self.run(stage, work, value, *rest, **named)
-        except CompilerError as error:
-            self.go_on_after(stage, error)
-            return value
-
     def through(self, passes: Iterable[Pass], value: Any, at: At | None = None) -> Any:
         """The value after each of the passes in turn that have work to do; those that only make
         code faster are left out where they fail."""
@@ -134,8 +119,13 @@ class Stages:
                 present = present_in(value) if present is None else present
                 if not each.has_work(present):
                     continue
-            run = self.run if each.needed else self.try_to
-            before, value = value, run(each.name, each.function, value, at)
+            before = value
+            try:
+                value = self.run(each.name, each.function, value, at)
+            except CompilerError as error:
+                if each.needed:
+                    raise
+                self.go_on_after(error)
             if value != before:
                 present = None
         return value
@@ -144,13 +134,14 @@ class Stages:
         """The value after the passes of a level for a machine."""
         return self.through(passes(level, at.machine.target, config.OPT), value, at)
 
-    def go_on_after(self, stage: str, error: CompilerError) -> None:
+    def go_on_after(self, error: CompilerError) -> None:
         """Warn, once a pass, of a fault that a slower way leads around. Raises it if `strict`."""
         if strict:
             raise error
         self.has_left_out = True
-        if stage not in _told:
-            _told.add(stage)
+        name = str(error).partition(":")[0]  # "pass unroll"
+        if name not in _told:
+            _told.add(name)
             warnings.warn(
                 f"{error}. The pass is left out: results are right, but computed more slowly. "
                 "This is a fault of lazygrad; please report it, with that file",

@@ -40,7 +40,7 @@ class Observer(Protocol):
 
     def run(self, stage: str, work: Callable[..., Any], value: Any, *rest: Any) -> Any: ...
 
-    def go_on_after(self, stage: str, error: CompilerError) -> None: ...
+    def go_on_after(self, error: CompilerError) -> None: ...
 
 
 class Linker:
@@ -231,7 +231,7 @@ def _compile_all(
     try:
         return stages.run("program", device.compile, launches, timing), launches
     except CompilerError as error:
-        stages.go_on_after("program", error)
+        stages.go_on_after(error)
     launches = [
         each if _compiles(device, each) else plain(each, device.machine) for each in launches
     ]

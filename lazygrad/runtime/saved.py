@@ -112,7 +112,6 @@ def _function_record(launch: Launch) -> dict[str, Any]:
         "name": function.name,
         "arguments": [(a.name, a.dtype.name, a.size) for a in function.arguments],
         "outputs": function.outputs,
-        "comment": function.comment,
         "flops": function.flops,
         "bytes": function.bytes,
     }
@@ -165,7 +164,6 @@ def _function(record: dict[str, Any]) -> Function:
         arguments,
         record["outputs"],
         (),
-        comment=record["comment"],
         flops=record["flops"],
         bytes=record["bytes"],
     )
