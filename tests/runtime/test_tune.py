@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lazygrad import Tensor, config
-from lazygrad import compile as compiler
+from lazygrad import Tensor, config, launches
 from lazygrad.backends.base import Launch
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array
@@ -87,8 +86,8 @@ def test_a_plan_on_disk_is_carried_out_if_it_can_be(
         chosen.append(plans[0])
         return plans[0]
 
-    monkeypatch.setattr(compiler, "remembered", lambda key: plan)
-    monkeypatch.setattr(compiler, "fastest", first)
+    monkeypatch.setattr(launches, "remembered", lambda key: plan)
+    monkeypatch.setattr(launches, "fastest", first)
     a, b = (Tensor(np.ones((size, size), np.float32), device="CPU").realize() for _ in range(2))
     with config.override(TUNE=1):
         np.testing.assert_array_equal((a @ b).numpy(), np.full((size, size), size))
