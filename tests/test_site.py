@@ -80,3 +80,11 @@ def test_python_is_highlighted() -> None:
         '<i class=k>def</i> <i class=d>f</i>(x):  <i class=c># "no"</i>\n'
         '    <i class=k>return</i> <i class=s>"a&lt;b"</i>'
     )
+
+
+def test_a_setting_has_the_text_below_it(book: Reference) -> None:
+    setting = book.by_name["config.BACKEND"]
+    assert setting.doc.startswith("Where tensors live")
+    assert "class errors.ShapeError(ValueError, RuntimeError)" in book._entry(
+        book.by_name["errors.ShapeError"]
+    )

@@ -11,13 +11,15 @@ in place, `exp_`, stands with the one that is not.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -72,14 +74,32 @@ class Entry:
 
     @property
     def doc(self) -> str:
-        """The docstring; "" where the value has none of its own, only its class."""
+        """The docstring, or the text below the assignment in the module; "" where there is none."""
         value = getattr(self.value, "__func__", self.value)
-        own = callable(self.inner) or "__doc__" in getattr(self.inner, "__dict__", {})
-        return (own and inspect.getdoc(value)) or ""
+        if callable(self.inner) or "__doc__" in getattr(self.inner, "__dict__", {}):
+            return inspect.getdoc(value) or ""
+        module, _, name = self.names[0].rpartition(".")
+        return _texts_below(MODULES.get(module, "")).get(name, "")
 
     @property
     def anchor(self) -> str:
         return self.names[0].removeprefix("lazygrad.").replace(".", "-")
+
+
+@cache
+def _texts_below(path: str) -> dict[str, str]:
+    """By name: the string that stands below an assignment in a module."""
+    file = import_module(f"lazygrad.{path}").__file__ if path and path != "lazygrad" else None
+    body = ast.parse(Path(file).read_text()).body if file else []
+    found = {}
+    for statement, below in pairwise(body):
+        match statement, below:
+            case (
+                ast.AnnAssign(target=ast.Name(name)) | ast.Assign(targets=[ast.Name(name)]),
+                ast.Expr(ast.Constant(str(text))),
+            ):
+                found[name] = inspect.cleandoc(text)
+    return found
 
 
 def _line_of_class(file: Path, name: str) -> int:
@@ -272,6 +292,9 @@ def _signature(entry: Entry) -> str:
     name = entry.names[0]
     if isinstance(entry.value, property):
         return f"```python\n{name}\n```"
+    if inspect.isclass(entry.inner) and issubclass(entry.inner, BaseException):
+        bases = ", ".join(base.__name__ for base in entry.inner.__bases__)
+        return f"```python\nclass {name}({bases})\n```"
     if callable(entry.inner):
         return f"```python\n{name}{_arguments(entry.inner)}\n```"
     return f"```python\n{name} = {_datum(entry)}\n```"
@@ -287,6 +310,8 @@ def _arguments(function: Any) -> str:
     if parameters and parameters[0].name in ("self", "cls"):
         parameters = parameters[1:]
     signature = signature.replace(parameters=parameters)
+    if inspect.isclass(function):
+        signature = signature.replace(return_annotation=inspect.Signature.empty)
     text = str(signature)
     if len(text) > 70 and len(parameters) > 1:  # an argument a line
         lines = [f"    {argument},\n" for argument in _argument_texts(signature)]

@@ -62,79 +62,118 @@ class _Along(_Activation):
 
 
 class Sigmoid(_Activation):
-    """`Tensor.sigmoid`."""
+    """`Tensor.sigmoid`.
+
+    Sigmoid()(Tensor([0.0])).tolist() == [0.5]
+    """
 
     _method = "sigmoid"
 
 
 class LogSigmoid(_Activation):
-    """`Tensor.logsigmoid`."""
+    """`Tensor.logsigmoid`.
+
+    LogSigmoid()(Tensor([200.0])).item() == 0.0
+    """
 
     _method = "logsigmoid"
 
 
 class Tanh(_Activation):
-    """`Tensor.tanh`."""
+    """`Tensor.tanh`.
+
+    Tanh()(Tensor([0.0, 100.0])).tolist() == [0.0, 1.0]
+    """
 
     _method = "tanh"
 
 
 class Softsign(_Activation):
-    """`Tensor.softsign`."""
+    """`Tensor.softsign`.
+
+    Softsign()(Tensor([-1.0, 3.0])).tolist() == [-0.5, 0.75]
+    """
 
     _method = "softsign"
 
 
 class Tanhshrink(_Activation):
-    """`Tensor.tanhshrink`."""
+    """`Tensor.tanhshrink`.
+
+    Tanhshrink()(Tensor([0.0, 100.0])).tolist() == [0.0, 99.0]
+    """
 
     _method = "tanhshrink"
 
 
 class ReLU(_InPlace):
-    """`Tensor.relu`."""
+    """`Tensor.relu`.
+
+    ReLU()(Tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
+    """
 
     _method = "relu"
 
 
 class ReLU6(_InPlace):
-    """`Tensor.relu6`."""
+    """`Tensor.relu6`.
+
+    ReLU6()(Tensor([-1.0, 2.0, 8.0])).tolist() == [0.0, 2.0, 6.0]
+    """
 
     _method = "relu6"
 
 
 class SELU(_InPlace):
-    """`Tensor.selu`."""
+    """`Tensor.selu`.
+
+    SELU()(Tensor([0.0])).tolist() == [0.0]
+    """
 
     _method = "selu"
 
 
 class SiLU(_InPlace):
-    """`Tensor.silu`."""
+    """`Tensor.silu`.
+
+    SiLU()(Tensor([0.0, 100.0])).tolist() == [0.0, 100.0]
+    """
 
     _method = "silu"
 
 
 class Mish(_InPlace):
-    """`Tensor.mish`."""
+    """`Tensor.mish`.
+
+    Mish()(Tensor([0.0, 100.0])).tolist() == [0.0, 100.0]
+    """
 
     _method = "mish"
 
 
 class Hardsigmoid(_InPlace):
-    """`Tensor.hardsigmoid`."""
+    """`Tensor.hardsigmoid`.
+
+    Hardsigmoid()(Tensor([-3.0, 0.0, 3.0])).tolist() == [0.0, 0.5, 1.0]
+    """
 
     _method = "hardsigmoid"
 
 
 class Hardswish(_InPlace):
-    """`Tensor.hardswish`."""
+    """`Tensor.hardswish`.
+
+    Hardswish()(Tensor([-3.0, 0.0, 3.0])).tolist() == [0.0, 0.0, 3.0]
+    """
 
     _method = "hardswish"
 
 
 class LeakyReLU(_Activation):
-    """`Tensor.leaky_relu`."""
+    """`Tensor.leaky_relu`.
+
+    LeakyReLU(0.5)(Tensor([-2.0, 2.0])).tolist() == [-1.0, 2.0]
+    """
 
     _method = "leaky_relu"
     _options = ("negative_slope",)
@@ -146,7 +185,10 @@ class LeakyReLU(_Activation):
 
 
 class ELU(_Activation):
-    """`Tensor.elu`."""
+    """`Tensor.elu`.
+
+    ELU()(Tensor([-100.0, 2.0])).tolist() == [-1.0, 2.0]
+    """
 
     _method = "elu"
     _options = ("alpha",)
@@ -158,7 +200,10 @@ class ELU(_Activation):
 
 
 class CELU(_Activation):
-    """`Tensor.celu`."""
+    """`Tensor.celu`.
+
+    CELU(2.0)(Tensor([-1000.0, 2.0])).tolist() == [-2.0, 2.0]
+    """
 
     _method = "celu"
     _options = ("alpha",)
@@ -170,7 +215,10 @@ class CELU(_Activation):
 
 
 class GELU(_Activation):
-    """`Tensor.gelu`."""
+    """`Tensor.gelu`.
+
+    GELU()(Tensor([0.0, 100.0])).tolist() == [0.0, 100.0]
+    """
 
     _method = "gelu"
     _options = ("approximate",)
@@ -182,7 +230,10 @@ class GELU(_Activation):
 
 
 class Hardtanh(_Activation):
-    """`Tensor.hardtanh`."""
+    """`Tensor.hardtanh`.
+
+    Hardtanh(-2.0, 2.0)(Tensor([-3.0, 1.0, 3.0])).tolist() == [-2.0, 1.0, 2.0]
+    """
 
     _method = "hardtanh"
     _options = ("min_val", "max_val")
@@ -194,7 +245,10 @@ class Hardtanh(_Activation):
 
 
 class Softplus(_Activation):
-    """`Tensor.softplus`."""
+    """`Tensor.softplus`.
+
+    Softplus()(Tensor([100.0])).tolist() == [100.0]
+    """
 
     _method = "softplus"
     _options = ("beta", "threshold")
@@ -206,7 +260,10 @@ class Softplus(_Activation):
 
 
 class Softshrink(_Activation):
-    """`Tensor.softshrink`."""
+    """`Tensor.softshrink`.
+
+    Softshrink(0.5)(Tensor([-2.0, 0.25, 2.0])).tolist() == [-1.5, 0.0, 1.5]
+    """
 
     _method = "softshrink"
     _options = ("lambd",)
@@ -218,7 +275,10 @@ class Softshrink(_Activation):
 
 
 class Hardshrink(_Activation):
-    """`Tensor.hardshrink`."""
+    """`Tensor.hardshrink`.
+
+    Hardshrink(0.5)(Tensor([-2.0, 0.25, 2.0])).tolist() == [-2.0, 0.0, 2.0]
+    """
 
     _method = "hardshrink"
     _options = ("lambd",)
@@ -230,7 +290,10 @@ class Hardshrink(_Activation):
 
 
 class Threshold(_Activation):
-    """`Tensor.threshold`."""
+    """`Tensor.threshold`.
+
+    Threshold(1.0, -1.0)(Tensor([0.5, 2.0])).tolist() == [-1.0, 2.0]
+    """
 
     _method = "threshold"
     _options = ("threshold", "value")
@@ -242,25 +305,37 @@ class Threshold(_Activation):
 
 
 class Softmax(_Along):
-    """`Tensor.softmax`."""
+    """`Tensor.softmax`.
+
+    Softmax(dim=1)(Tensor([[3.0, 3.0]])).tolist() == [[0.5, 0.5]]
+    """
 
     _method = "softmax"
 
 
 class LogSoftmax(_Along):
-    """`Tensor.log_softmax`."""
+    """`Tensor.log_softmax`.
+
+    LogSoftmax(dim=1)(Tensor([[100.0, -100.0]])).tolist() == [[0.0, -200.0]]
+    """
 
     _method = "log_softmax"
 
 
 class Softmin(_Along):
-    """`Tensor.softmin`."""
+    """`Tensor.softmin`.
+
+    Softmin(dim=1)(Tensor([[3.0, 3.0]])).tolist() == [[0.5, 0.5]]
+    """
 
     _method = "softmin"
 
 
 class GLU(_Along):
-    """`Tensor.glu`."""
+    """`Tensor.glu`.
+
+    GLU()(Tensor([[3.0, 0.0]])).tolist() == [[1.5]]
+    """
 
     _method = "glu"
 
@@ -269,7 +344,10 @@ class GLU(_Along):
 
 
 class Softmax2d(UnaryLayer):
-    """`Tensor.softmax` over the channels of (batch, channels, height, width), or without batch."""
+    """`Tensor.softmax` over the channels of (batch, channels, height, width), or without batch.
+
+    Softmax2d()(Tensor.ones(1, 2, 1, 1)).flatten().tolist() == [0.5, 0.5]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim not in (3, 4):
@@ -278,7 +356,10 @@ class Softmax2d(UnaryLayer):
 
 
 class PReLU(UnaryLayer):
-    """`Tensor.prelu`, with one learned slope or one a channel."""
+    """`Tensor.prelu`, with one learned slope or one a channel.
+
+    PReLU(init=0.5)(Tensor([-2.0, 2.0])).tolist() == [-1.0, 2.0]
+    """
 
     _extra_repr = "num_parameters={num_parameters}"
 
@@ -301,7 +382,10 @@ class PReLU(UnaryLayer):
 
 class RReLU(UnaryLayer):
     """A leaky rectifier whose slope is drawn anew for each element in training, uniform in
-    [lower, upper), and is their mean in evaluation (Xu et al. 2015)."""
+    [lower, upper), and is their mean in evaluation (Xu et al. 2015).
+
+        RReLU(0.5, 0.5).eval()(Tensor([-2.0, 2.0])).tolist() == [-1.0, 2.0]
+    """
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
         super().__init__()

@@ -172,6 +172,8 @@ class Sequential(_List[Callable[[Tensor], Tensor]]):
 
     model = Sequential(nn.Linear(4, 8), Tensor.relu, nn.Linear(8, 2))
     model = Sequential(OrderedDict(hidden=nn.Linear(4, 8), out=nn.Linear(8, 2)))
+
+        Sequential(nn.Linear(3, 4), nn.ReLU())(Tensor.ones(2, 3)).shape == (2, 4)
     """
 
     def __init__(
@@ -206,7 +208,10 @@ class Sequential(_List[Callable[[Tensor], Tensor]]):
 
 
 class ModuleList(_List[Module]):
-    """Modules in a list, which are registered; it is not called."""
+    """Modules in a list, which are registered; it is not called.
+
+    [layer(Tensor.ones(1, 2)).shape for layer in ModuleList([nn.Linear(2, 3)])] == [(1, 3)]
+    """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
@@ -214,7 +219,10 @@ class ModuleList(_List[Module]):
 
 
 class ModuleDict(_Dict[Module]):
-    """Modules by name, which are registered; it is not called."""
+    """Modules by name, which are registered; it is not called.
+
+    ModuleDict({"act": nn.ReLU()})["act"](Tensor([-1.0])).tolist() == [0.0]
+    """
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         super().__init__()
@@ -241,7 +249,10 @@ class _Parameters(_Entries[Any]):
 
 
 class ParameterList(_Parameters, _List[Any]):
-    """Parameters in a list, which are registered; plain tensors become parameters."""
+    """Parameters in a list, which are registered; plain tensors become parameters.
+
+    [p.shape for p in ParameterList([nn.Parameter(Tensor.ones(2))])] == [(2,)]
+    """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -249,7 +260,10 @@ class ParameterList(_Parameters, _List[Any]):
 
 
 class ParameterDict(_Parameters, _Dict[Any]):
-    """Parameters by name, which are registered; plain tensors become parameters."""
+    """Parameters by name, which are registered; plain tensors become parameters.
+
+    ParameterDict({"w": nn.Parameter(Tensor.ones(2))})["w"].requires_grad is True
+    """
 
     def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
         super().__init__()

@@ -143,19 +143,28 @@ class _Conv(_Convolution):
 
 
 class Conv1d(_Conv):
-    """`functional.conv1d` with a weight (out_channels, in_channels / groups, length)."""
+    """`functional.conv1d` with a weight (out_channels, in_channels / groups, length).
+
+    Conv1d(3, 8, 3)(Tensor.ones(1, 3, 10)).shape == (1, 8, 8)
+    """
 
     _spatial = 1
 
 
 class Conv2d(_Conv):
-    """`functional.conv2d` with a weight (out_channels, in_channels / groups, height, width)."""
+    """`functional.conv2d` with a weight (out_channels, in_channels / groups, height, width).
+
+    Conv2d(3, 8, 3, padding=1)(Tensor.ones(1, 3, 6, 5)).shape == (1, 8, 6, 5)
+    """
 
     _spatial = 2
 
 
 class Conv3d(_Conv):
-    """`functional.conv3d` with a weight (out_channels, in_channels / groups, KD, KH, KW)."""
+    """`functional.conv3d` with a weight (out_channels, in_channels / groups, KD, KH, KW).
+
+    Conv3d(3, 8, 3)(Tensor.ones(1, 3, 5, 5, 5)).shape == (1, 8, 3, 3, 3)
+    """
 
     _spatial = 3
 
@@ -223,18 +232,27 @@ class _ConvTranspose(_Convolution):
 
 
 class ConvTranspose1d(_ConvTranspose):
-    """`functional.conv_transpose1d`, with a weight (in_channels, out_channels / groups, K)."""
+    """`functional.conv_transpose1d`, with a weight (in_channels, out_channels / groups, K).
+
+    ConvTranspose1d(3, 8, 2, stride=2)(Tensor.ones(1, 3, 5)).shape == (1, 8, 10)
+    """
 
     _spatial = 1
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """`functional.conv_transpose2d`, with a weight (in_channels, out_channels / groups, KH, KW)."""
+    """`functional.conv_transpose2d`, with a weight (in_channels, out_channels / groups, KH, KW).
+
+    ConvTranspose2d(3, 8, 2, stride=2)(Tensor.ones(1, 3, 5, 4)).shape == (1, 8, 10, 8)
+    """
 
     _spatial = 2
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """`functional.conv_transpose3d`, with a weight (in, out_channels / groups, KD, KH, KW)."""
+    """`functional.conv_transpose3d`, with a weight (in, out_channels / groups, KD, KH, KW).
+
+    ConvTranspose3d(3, 8, 2)(Tensor.ones(1, 3, 2, 2, 2)).shape == (1, 8, 3, 3, 3)
+    """
 
     _spatial = 3

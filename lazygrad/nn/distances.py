@@ -12,7 +12,10 @@ from .parameter import Parameter
 
 
 class CosineSimilarity(Layer):
-    """The cosine of the angle of two vectors along an axis."""
+    """The cosine of the angle of two vectors along an axis.
+
+    CosineSimilarity()(Tensor([[1.0, 0.0]]), Tensor([[0.0, 2.0]])).tolist() == [0.0]
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
@@ -26,7 +29,10 @@ class CosineSimilarity(Layer):
 
 
 class PairwiseDistance(Layer):
-    """The p-norm of x1 - x2 + eps along the last axis."""
+    """The p-norm of x1 - x2 + eps along the last axis.
+
+    PairwiseDistance(eps=0.0)(Tensor([[3.0, 4.0]]), Tensor([[0.0, 0.0]])).tolist() == [5.0]
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()
@@ -40,7 +46,10 @@ class PairwiseDistance(Layer):
 
 
 class Bilinear(Layer):
-    """y_o = sum over i, j of x1_i * weight_oij * x2_j + bias_o."""
+    """y_o = sum over i, j of x1_i * weight_oij * x2_j + bias_o.
+
+    Bilinear(3, 4, 2)(Tensor.ones(5, 3), Tensor.ones(5, 4)).shape == (5, 2)
+    """
 
     _extra_repr = (
         "in1_features={in1_features}, in2_features={in2_features}, "
@@ -74,7 +83,10 @@ class Bilinear(Layer):
 
 
 class EmbeddingBag(Layer):
-    """`functional.embedding_bag`: the sum, mean or maximum of the embeddings in each bag."""
+    """`functional.embedding_bag`: the sum, mean or maximum of the embeddings in each bag.
+
+    EmbeddingBag(10, 4)(Tensor([[1, 2, 3], [4, 5, 6]])).shape == (2, 4)
+    """
 
     _extra_repr = "{num_embeddings}, {embedding_dim}, mode={mode!r}"
 

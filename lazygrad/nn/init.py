@@ -24,6 +24,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """What keeps the variance of signals through a nonlinearity: relu's is the root of 2.
 
     `param` is the slope of "leaky_relu", 0.01 unless given. Raises ValueError for another name.
+
+        calculate_gain("tanh") == 5 / 3
     """
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
@@ -36,13 +38,19 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
-    """Uniform in [a, b)."""
+    """Uniform in [a, b).
+
+    uniform_(Tensor.empty(2), 3.0, 3.0).tolist() == [3.0, 3.0]
+    """
     with Tensor.no_grad():
         return tensor.uniform_(a, b)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Normal with a mean and a standard deviation."""
+    """Normal with a mean and a standard deviation.
+
+    normal_(Tensor.empty(2), 3.0, 0.0).tolist() == [3.0, 3.0]
+    """
     with Tensor.no_grad():
         return tensor.normal_(mean, std)
 
@@ -50,7 +58,10 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
 ) -> Tensor:
-    """Normal, between a and b: the inverse of the distribution at uniform numbers."""
+    """Normal, between a and b: the inverse of the distribution at uniform numbers.
+
+    bool((trunc_normal_(Tensor.empty(100), a=-1.0, b=1.0).abs() <= 1).all()) is True
+    """
 
     def below(x: float) -> float:
         return (1 + math.erf(x / math.sqrt(2))) / 2
@@ -63,7 +74,10 @@ def trunc_normal_(
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """One value."""
+    """One value.
+
+    constant_(Tensor.empty(2), 7.0).tolist() == [7.0, 7.0]
+    """
     with Tensor.no_grad():
         return tensor.fill_(val)
 
@@ -77,7 +91,10 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """0."""
+    """0.
+
+    zeros_(Tensor.empty(2)).tolist() == [0.0, 0.0]
+    """
     return constant_(tensor, 0.0)
 
 
@@ -93,7 +110,10 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """Convolutions that give their inputs: 1 in the middle of kernel i of channel i."""
+    """Convolutions that give their inputs: 1 in the middle of kernel i of channel i.
+
+    dirac_(Tensor.empty(1, 1, 3)).tolist() == [[[0.0, 1.0, 0.0]]]
+    """
     if tensor.ndim not in (3, 4, 5):
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
     if tensor.shape[0] % groups:
@@ -118,13 +138,19 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Uniform in [-a, a), with a = gain * sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010)."""
+    """Uniform in [-a, a), with a = gain * sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010).
+
+    bool((xavier_uniform_(Tensor.empty(3, 3)).abs() <= 1).all()) is True
+    """
     bound = gain * math.sqrt(6 / sum(_fans(tensor)))
     return uniform_(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Normal, with std = gain * sqrt(2 / (fan in + fan out)) (Glorot and Bengio 2010)."""
+    """Normal, with std = gain * sqrt(2 / (fan in + fan out)) (Glorot and Bengio 2010).
+
+    xavier_normal_(Tensor.empty(3, 4)).shape == (3, 4)
+    """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans(tensor))))
 
 
@@ -138,7 +164,10 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
 def kaiming_uniform_(
     tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
 ) -> Tensor:
-    """Uniform in [-b, b), with b = gain * sqrt(3 / fan) (He et al. 2015)."""
+    """Uniform in [-b, b), with b = gain * sqrt(3 / fan) (He et al. 2015).
+
+    bool((kaiming_uniform_(Tensor.empty(4, 6)).abs() <= 1).all()) is True
+    """
     if 0 in tensor.shape:
         return tensor
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
@@ -148,7 +177,10 @@ def kaiming_uniform_(
 def kaiming_normal_(
     tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
 ) -> Tensor:
-    """Normal, with std = gain / sqrt(fan) (He et al. 2015)."""
+    """Normal, with std = gain / sqrt(fan) (He et al. 2015).
+
+    kaiming_normal_(Tensor.empty(3, 4)).shape == (3, 4)
+    """
     if 0 in tensor.shape:
         return tensor
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity))
@@ -158,6 +190,9 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Rows, or columns, that are orthonormal, times `gain` (Saxe et al. 2013).
 
     They are those of the QR decomposition of a normal matrix, computed by NumPy.
+
+        q = orthogonal_(Tensor.empty(3, 3))
+        (q @ q.T).allclose(Tensor.eye(3), atol=1e-5) is True
     """
     if tensor.ndim < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
@@ -171,7 +206,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
-    """Normal, but with a share `sparsity` of each column at 0 (Martens 2010)."""
+    """Normal, but with a share `sparsity` of each column at 0 (Martens 2010).
+
+    (sparse_(Tensor.empty(4, 3), 0.5) == 0).sum(0).tolist() == [2, 2, 2]
+    """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     rows, columns = tensor.shape

@@ -170,28 +170,40 @@ class _ChannelDropout(_Dropout):
 
 class Dropout1d(_ChannelDropout):
     """In training, zeroes whole channels of (batch, channels, length), or without batch, with
-    probability p, and scales the others."""
+    probability p, and scales the others.
+
+        Dropout1d(0.5).eval()(Tensor.ones(1, 2, 3)).sum().item() == 6.0
+    """
 
     _spatial = 1
 
 
 class Dropout2d(_ChannelDropout):
     """In training, zeroes whole channels of (batch, channels, height, width), or without batch,
-    with probability p, and scales the others."""
+    with probability p, and scales the others.
+
+        Dropout2d(0.5).eval()(Tensor.ones(1, 2, 3, 3)).sum().item() == 18.0
+    """
 
     _spatial = 2
 
 
 class Dropout3d(_ChannelDropout):
     """In training, zeroes whole channels of (batch, channels, depth, height, width), or without
-    batch, with probability p, and scales the others."""
+    batch, with probability p, and scales the others.
+
+        Dropout3d(0.5).eval()(Tensor.ones(1, 1, 2, 2, 2)).sum().item() == 8.0
+    """
 
     _spatial = 3
 
 
 class AlphaDropout(_Dropout):
     """In training, sets elements to the least value of `selu` with probability p, and scales and
-    shifts all so that mean 0 and variance 1 stay (Klambauer et al. 2017)."""
+    shifts all so that mean 0 and variance 1 stay (Klambauer et al. 2017).
+
+        AlphaDropout(0.5).eval()(Tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
+    """
 
     def _dropped(self, x: Tensor) -> Tensor:
         from .functional import alpha_dropout
@@ -200,7 +212,10 @@ class AlphaDropout(_Dropout):
 
 
 class FeatureAlphaDropout(_Dropout):
-    """`AlphaDropout` of whole channels (axis 1)."""
+    """`AlphaDropout` of whole channels (axis 1).
+
+    FeatureAlphaDropout(0.5).eval()(Tensor([[1.0, 2.0]])).tolist() == [[1.0, 2.0]]
+    """
 
     def _dropped(self, x: Tensor) -> Tensor:
         from .functional import feature_alpha_dropout

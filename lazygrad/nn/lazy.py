@@ -11,9 +11,11 @@ from . import convolution, layers, normalization
 from .module import Layer
 
 
-def _lazy(parent: type[Layer], axis: Callable[[type[Layer], Tensor], int]) -> type[Layer]:
+def _lazy(
+    parent: type[Layer], axis: Callable[[type[Layer], Tensor], int], example: str
+) -> type[Layer]:
     """The class of layers that become a `parent` at the first call; `axis` says which axis of the
-    input has the size that is missing."""
+    input has the size that is missing. The docstring ends with the example, a call."""
 
     class Lazy(Layer):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -44,6 +46,8 @@ def _lazy(parent: type[Layer], axis: Callable[[type[Layer], Tensor], int]) -> ty
     Lazy.__doc__ = f"""`{parent.__name__}` without the size of its input, which the first call says.
 
     Before that call there are no parameters: make the optimizer after it.
+
+        {Lazy.__name__}{example}
     """
     return Lazy
 
@@ -61,16 +65,32 @@ def _second(parent: type[Layer], x: Tensor) -> int:
     return 1 - x.ndim
 
 
-LazyLinear = _lazy(layers.Linear, _last)
-LazyConv1d = _lazy(convolution.Conv1d, _channels)
-LazyConv2d = _lazy(convolution.Conv2d, _channels)
-LazyConv3d = _lazy(convolution.Conv3d, _channels)
-LazyConvTranspose1d = _lazy(convolution.ConvTranspose1d, _channels)
-LazyConvTranspose2d = _lazy(convolution.ConvTranspose2d, _channels)
-LazyConvTranspose3d = _lazy(convolution.ConvTranspose3d, _channels)
-LazyBatchNorm1d = _lazy(normalization.BatchNorm1d, _second)
-LazyBatchNorm2d = _lazy(normalization.BatchNorm2d, _second)
-LazyBatchNorm3d = _lazy(normalization.BatchNorm3d, _second)
+LazyLinear = _lazy(layers.Linear, _last, "(4)(Tensor.ones(2, 3)).shape == (2, 4)")
+LazyConv1d = _lazy(convolution.Conv1d, _channels, "(8, 3)(Tensor.ones(1, 2, 5)).shape == (1, 8, 3)")
+LazyConv2d = _lazy(
+    convolution.Conv2d, _channels, "(8, 3)(Tensor.ones(1, 2, 5, 5)).shape == (1, 8, 3, 3)"
+)
+LazyConv3d = _lazy(
+    convolution.Conv3d, _channels, "(8, 3)(Tensor.ones(1, 2, 3, 3, 3)).shape == (1, 8, 1, 1, 1)"
+)
+LazyConvTranspose1d = _lazy(
+    convolution.ConvTranspose1d, _channels, "(8, 3)(Tensor.ones(1, 2, 5)).shape == (1, 8, 7)"
+)
+LazyConvTranspose2d = _lazy(
+    convolution.ConvTranspose2d, _channels, "(8, 3)(Tensor.ones(1, 2, 5, 5)).shape == (1, 8, 7, 7)"
+)
+LazyConvTranspose3d = _lazy(
+    convolution.ConvTranspose3d,
+    _channels,
+    "(8, 3)(Tensor.ones(1, 2, 1, 1, 1)).shape == (1, 8, 3, 3, 3)",
+)
+LazyBatchNorm1d = _lazy(normalization.BatchNorm1d, _second, "()(Tensor.ones(4, 3)).shape == (4, 3)")
+LazyBatchNorm2d = _lazy(
+    normalization.BatchNorm2d, _second, "()(Tensor.ones(4, 3, 2, 2)).shape == (4, 3, 2, 2)"
+)
+LazyBatchNorm3d = _lazy(
+    normalization.BatchNorm3d, _second, "()(Tensor.ones(4, 3, 2, 2, 2)).shape == (4, 3, 2, 2, 2)"
+)
 
 __all__ = [
     "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d",

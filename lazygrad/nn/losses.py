@@ -45,7 +45,10 @@ class _Loss(Layer):
 
 
 class CrossEntropyLoss(_Loss):
-    """`Tensor.cross_entropy`: of scores and class indices, or class probabilities."""
+    """`Tensor.cross_entropy`: of scores and class indices, or class probabilities.
+
+    CrossEntropyLoss()(Tensor([[100.0, 0.0]]), Tensor([0])).item() == 0.0
+    """
 
     _function = F.cross_entropy
     _settings = ("weight", "ignore_index", "label_smoothing")
@@ -66,7 +69,10 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """`Tensor.nll_loss`: of log-probabilities and class indices."""
+    """`Tensor.nll_loss`: of log-probabilities and class indices.
+
+    NLLLoss()(Tensor([[-2.0, -3.0]]), Tensor([1])).item() == 3.0
+    """
 
     _function = F.nll_loss
     _settings = ("weight", "ignore_index")
@@ -85,11 +91,17 @@ class NLLLoss(_Loss):
 
 
 class NLLLoss2d(NLLLoss):
-    """`NLLLoss`, by its old name for images."""
+    """`NLLLoss`, by its old name for images.
+
+    NLLLoss2d()(Tensor.zeros(1, 3, 2, 2), Tensor.zeros(1, 2, 2).long()).item() == 0.0
+    """
 
 
 class BCELoss(_Loss):
-    """`Tensor.binary_crossentropy`: of probabilities."""
+    """`Tensor.binary_crossentropy`: of probabilities.
+
+    BCELoss()(Tensor([1.0, 0.0]), Tensor([1.0, 0.0])).item() == 0.0
+    """
 
     _function = F.binary_cross_entropy
     _settings = ("weight",)
@@ -106,7 +118,10 @@ class BCELoss(_Loss):
 
 
 class BCEWithLogitsLoss(_Loss):
-    """`Tensor.binary_crossentropy_logits`: of scores."""
+    """`Tensor.binary_crossentropy_logits`: of scores.
+
+    BCEWithLogitsLoss()(Tensor([200.0]), Tensor([1.0])).item() == 0.0
+    """
 
     _function = F.binary_cross_entropy_with_logits
     _settings = ("weight", "pos_weight")
@@ -143,7 +158,10 @@ class L1Loss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """Squared distances near 0, distances beyond beta."""
+    """Squared distances near 0, distances beyond beta.
+
+    SmoothL1Loss()(Tensor([3.0]), Tensor([0.0])).item() == 2.5
+    """
 
     _function = F.smooth_l1_loss
     _settings = ("beta",)
@@ -174,7 +192,10 @@ class HuberLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """`functional.kl_div`: of log-probabilities and probabilities."""
+    """`functional.kl_div`: of log-probabilities and probabilities.
+
+    KLDivLoss(reduction="sum")(Tensor([0.0]), Tensor([1.0])).item() == 0.0
+    """
 
     _function = F.kl_div
     _settings = ("log_target",)
@@ -191,7 +212,10 @@ class KLDivLoss(_Loss):
 
 
 class PoissonNLLLoss(_Loss):
-    """`functional.poisson_nll_loss`: of the logarithm of a rate and a count."""
+    """`functional.poisson_nll_loss`: of the logarithm of a rate and a count.
+
+    PoissonNLLLoss()(Tensor([0.0]), Tensor([3.0])).item() == 1.0
+    """
 
     _function = F.poisson_nll_loss
     _settings = ("log_input", "full", "eps")
@@ -210,7 +234,10 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """`functional.gaussian_nll_loss`: called with a mean, a target and a variance."""
+    """`functional.gaussian_nll_loss`: called with a mean, a target and a variance.
+
+    GaussianNLLLoss()(Tensor([3.0]), Tensor([1.0]), Tensor([1.0])).item() == 2.0
+    """
 
     _function = F.gaussian_nll_loss
     _settings = ("full", "eps")
@@ -221,13 +248,19 @@ class GaussianNLLLoss(_Loss):
 
 
 class SoftMarginLoss(_Loss):
-    """log(1 + exp(-target * x)), for targets of 1 and -1."""
+    """log(1 + exp(-target * x)), for targets of 1 and -1.
+
+    SoftMarginLoss()(Tensor([200.0]), Tensor([1.0])).item() == 0.0
+    """
 
     _function = F.soft_margin_loss
 
 
 class HingeEmbeddingLoss(_Loss):
-    """x where the target is 1, max(0, margin - x) where it is -1."""
+    """x where the target is 1, max(0, margin - x) where it is -1.
+
+    HingeEmbeddingLoss()(Tensor([0.25, 0.25]), Tensor([1, -1])).item() == 0.5
+    """
 
     _function = F.hinge_embedding_loss
     _settings = ("margin",)
@@ -244,13 +277,19 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """`functional.multilabel_margin_loss`: of scores and lists of classes."""
+    """`functional.multilabel_margin_loss`: of scores and lists of classes.
+
+    MultiLabelMarginLoss()(Tensor([[3.0, 0.0]]), Tensor([[0, -1]])).item() == 0.0
+    """
 
     _function = F.multilabel_margin_loss
 
 
 class MultiLabelSoftMarginLoss(_Loss):
-    """The mean over the classes of the binary cross entropy of sigmoid(x)."""
+    """The mean over the classes of the binary cross entropy of sigmoid(x).
+
+    MultiLabelSoftMarginLoss()(Tensor([[200.0]]), Tensor([[1.0]])).item() == 0.0
+    """
 
     _function = F.multilabel_soft_margin_loss
     _settings = ("weight",)
@@ -267,7 +306,10 @@ class MultiLabelSoftMarginLoss(_Loss):
 
 
 class MultiMarginLoss(_Loss):
-    """`functional.multi_margin_loss`: of scores and class indices."""
+    """`functional.multi_margin_loss`: of scores and class indices.
+
+    MultiMarginLoss()(Tensor([[0.0, 0.0]]), Tensor([0])).item() == 0.5
+    """
 
     _function = F.multi_margin_loss
     _settings = ("p", "margin", "weight")
@@ -307,7 +349,10 @@ class MarginRankingLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """`functional.cosine_embedding_loss`: called with two vectors, and 1 or -1: near or far."""
+    """`functional.cosine_embedding_loss`: called with two vectors, and 1 or -1: near or far.
+
+    CosineEmbeddingLoss()(Tensor([[1.0, 0.0]]), Tensor([[0.0, 1.0]]), Tensor([1])).item() == 1.0
+    """
 
     _function = F.cosine_embedding_loss
     _settings = ("margin",)
@@ -324,7 +369,10 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class TripletMarginLoss(_Loss):
-    """`functional.triplet_margin_loss`: called with an anchor, a positive and a negative."""
+    """`functional.triplet_margin_loss`: called with an anchor, a positive and a negative.
+
+    TripletMarginLoss()(*(Tensor([[x]]) for x in (0.0, 0.0, 9.0))).item() == 0.0
+    """
 
     _function = F.triplet_margin_loss
     _settings = ("margin", "p", "eps", "swap")
@@ -344,7 +392,10 @@ class TripletMarginLoss(_Loss):
 
 
 class TripletMarginWithDistanceLoss(_Loss):
-    """`TripletMarginLoss` with a distance of the user's own."""
+    """`TripletMarginLoss` with a distance of the user's own.
+
+    TripletMarginWithDistanceLoss()(*(Tensor([[x]]) for x in (0.0, 0.0, 9.0))).item() == 0.0
+    """
 
     _function = F.triplet_margin_with_distance_loss
     _settings = ("distance_function", "margin", "swap")
@@ -365,6 +416,9 @@ class CTCLoss(_Loss):
     """`functional.ctc_loss`: connectionist temporal classification (Graves et al. 2006).
 
     Called with log-probabilities, targets, and the lengths of both.
+
+        scores = Tensor.zeros(4, 1, 3).log_softmax(2)  # (time, batch, classes)
+        CTCLoss()(scores, Tensor([[1, 2]]), Tensor([4]), Tensor([2])).shape == ()
     """
 
     _function = F.ctc_loss

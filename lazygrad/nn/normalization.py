@@ -66,6 +66,8 @@ class BatchNorm(_Tracking):
     In training the batch's own statistics serve, and the running ones move towards them:
     running += momentum * (batch - running), with the batch's unbiased variance; a momentum of None
     averages over all batches. Elsewhere the running statistics serve.
+
+        BatchNorm(3).train()(Tensor.ones(2, 3, 4)).sum().item() == 0.0
     """
 
     _ranks = range(2, 99)  # how many axes an input may have
@@ -115,25 +117,37 @@ class BatchNorm(_Tracking):
 
 
 class BatchNorm1d(BatchNorm):
-    """`BatchNorm` of (batch, channels) or (batch, channels, length)."""
+    """`BatchNorm` of (batch, channels) or (batch, channels, length).
+
+    BatchNorm1d(3).train()(Tensor.ones(2, 3)).sum().item() == 0.0
+    """
 
     _ranks = range(2, 4)
 
 
 class BatchNorm2d(BatchNorm):
-    """`BatchNorm` of (batch, channels, height, width)."""
+    """`BatchNorm` of (batch, channels, height, width).
+
+    BatchNorm2d(3).train()(Tensor.ones(2, 3, 4, 4)).shape == (2, 3, 4, 4)
+    """
 
     _ranks = range(4, 5)
 
 
 class BatchNorm3d(BatchNorm):
-    """`BatchNorm` of (batch, channels, depth, height, width)."""
+    """`BatchNorm` of (batch, channels, depth, height, width).
+
+    BatchNorm3d(3).train()(Tensor.ones(2, 3, 2, 2, 2)).shape == (2, 3, 2, 2, 2)
+    """
 
     _ranks = range(5, 6)
 
 
 class SyncBatchNorm(BatchNorm):
-    """`BatchNorm`: there is one process, whose batch is the whole batch."""
+    """`BatchNorm`: there is one process, whose batch is the whole batch.
+
+    SyncBatchNorm(3).train()(Tensor.ones(2, 3, 4)).sum().item() == 0.0
+    """
 
 
 class LayerNorm(UnaryLayer):
@@ -170,14 +184,20 @@ class LayerNorm(UnaryLayer):
 
 
 class LayerNorm2d(LayerNorm):
-    """`LayerNorm` of the channels (axis 1) of (batch, channels, height, width)."""
+    """`LayerNorm` of the channels (axis 1) of (batch, channels, height, width).
+
+    LayerNorm2d(3)(Tensor.ones(2, 3, 4, 4)).sum().item() == 0.0
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class RMSNorm(UnaryLayer):
-    """The last axes over their root mean square, then scaled (Zhang and Sennrich 2019)."""
+    """The last axes over their root mean square, then scaled (Zhang and Sennrich 2019).
+
+    RMSNorm(2, eps=0.0)(Tensor([[3.0, -3.0]])).tolist() == [[1.0, -1.0]]
+    """
 
     _extra_repr = "{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
 
@@ -245,6 +265,8 @@ class InstanceNorm(_Tracking):
     """Each sample's channel brought to mean 0 and variance 1 (Ulyanov et al. 2016).
 
     With `track_running_stats`, running statistics are kept, which serve in evaluation.
+
+        InstanceNorm(3)(Tensor.ones(2, 3, 4)).sum().item() == 0.0
     """
 
     _spatial: int | None = None  # how many axes there are after the channels; None for any number
@@ -288,25 +310,37 @@ class InstanceNorm(_Tracking):
 
 
 class InstanceNorm1d(InstanceNorm):
-    """`InstanceNorm` of (batch, channels, length), or without batch."""
+    """`InstanceNorm` of (batch, channels, length), or without batch.
+
+    InstanceNorm1d(3)(Tensor.ones(2, 3, 4)).sum().item() == 0.0
+    """
 
     _spatial = 1
 
 
 class InstanceNorm2d(InstanceNorm):
-    """`InstanceNorm` of (batch, channels, height, width), or without batch."""
+    """`InstanceNorm` of (batch, channels, height, width), or without batch.
+
+    InstanceNorm2d(3)(Tensor.ones(2, 3, 4, 4)).shape == (2, 3, 4, 4)
+    """
 
     _spatial = 2
 
 
 class InstanceNorm3d(InstanceNorm):
-    """`InstanceNorm` of (batch, channels, depth, height, width), or without batch."""
+    """`InstanceNorm` of (batch, channels, depth, height, width), or without batch.
+
+    InstanceNorm3d(3)(Tensor.ones(2, 3, 2, 2, 2)).shape == (2, 3, 2, 2, 2)
+    """
 
     _spatial = 3
 
 
 class LocalResponseNorm(UnaryLayer):
-    """`functional.local_response_norm`: over the squares of neighbouring channels."""
+    """`functional.local_response_norm`: over the squares of neighbouring channels.
+
+    LocalResponseNorm(1, alpha=0.0)(Tensor.ones(1, 2, 3)).sum().item() == 6.0
+    """
 
     _extra_repr = "{size}, alpha={alpha}, beta={beta}, k={k}"
 
@@ -319,7 +353,10 @@ class LocalResponseNorm(UnaryLayer):
 
 
 class CrossMapLRN2d(LocalResponseNorm):
-    """`LocalResponseNorm`, with the arguments of Torch 7."""
+    """`LocalResponseNorm`, with the arguments of Torch 7.
+
+    CrossMapLRN2d(1, alpha=0.0)(Tensor.ones(1, 2, 3, 3)).sum().item() == 18.0
+    """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
         super().__init__(size, alpha, beta, k)

@@ -68,6 +68,8 @@ class Buffer(_Registered):
     """State of a module that is not trained, such as a running mean; `Module.buffers()` lists it.
 
     It is part of `state_dict()`, unless `persistent` is False.
+
+        Buffer(Tensor([1.0])).requires_grad is False
     """
 
     __slots__ = ()

@@ -214,120 +214,183 @@ class _FractionalMaxPool(UnaryLayer):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest elements of windows of (batch, channels, length)."""
+    """The largest elements of windows of (batch, channels, length).
+
+    MaxPool1d(2)(Tensor([[[1.0, 3.0, 2.0, 0.0]]])).tolist() == [[[3.0, 2.0]]]
+    """
 
     _spatial = 1
 
 
 class MaxPool2d(_MaxPool):
-    """The largest elements of windows of (batch, channels, height, width)."""
+    """The largest elements of windows of (batch, channels, height, width).
+
+    MaxPool2d(2)(Tensor.ones(1, 3, 4, 6)).shape == (1, 3, 2, 3)
+    """
 
     _spatial = 2
 
 
 class MaxPool3d(_MaxPool):
-    """The largest elements of windows of (batch, channels, depth, height, width)."""
+    """The largest elements of windows of (batch, channels, depth, height, width).
+
+    MaxPool3d(2)(Tensor.ones(1, 3, 4, 4, 4)).shape == (1, 3, 2, 2, 2)
+    """
 
     _spatial = 3
 
 
 class AvgPool1d(_AvgPool):
-    """The means of windows of (batch, channels, length)."""
+    """The means of windows of (batch, channels, length).
+
+    AvgPool1d(2)(Tensor([[[1.0, 3.0, 2.0, 0.0]]])).tolist() == [[[2.0, 1.0]]]
+    """
 
     _spatial = 1
 
 
 class AvgPool2d(_AvgPool):
-    """The means of windows of (batch, channels, height, width)."""
+    """The means of windows of (batch, channels, height, width).
+
+    AvgPool2d(2)(Tensor.ones(1, 3, 4, 6)).shape == (1, 3, 2, 3)
+    """
 
     _spatial = 2
 
 
 class AvgPool3d(_AvgPool):
-    """The means of windows of (batch, channels, depth, height, width)."""
+    """The means of windows of (batch, channels, depth, height, width).
+
+    AvgPool3d(2)(Tensor.ones(1, 3, 4, 4, 4)).shape == (1, 3, 2, 2, 2)
+    """
 
     _spatial = 3
 
 
 class LPPool1d(_LPPool):
-    """Power means of windows, but for their size of (batch, channels, length)."""
+    """Power means of windows, but for their size of (batch, channels, length).
+
+    LPPool1d(2, 2)(Tensor([[[3.0, 4.0]]])).tolist() == [[[5.0]]]
+    """
 
     _spatial = 1
 
 
 class LPPool2d(_LPPool):
-    """Power means of windows, but for their size of (batch, channels, height, width)."""
+    """Power means of windows, but for their size of (batch, channels, height, width).
+
+    LPPool2d(2, 2)(Tensor.ones(1, 3, 4, 6)).shape == (1, 3, 2, 3)
+    """
 
     _spatial = 2
 
 
 class LPPool3d(_LPPool):
-    """Power means of windows, but for their size of (batch, channels, depth, height, width)."""
+    """Power means of windows, but for their size of (batch, channels, depth, height, width).
+
+    LPPool3d(2, 2)(Tensor.ones(1, 3, 4, 4, 4)).shape == (1, 3, 2, 2, 2)
+    """
 
     _spatial = 3
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """The means of `output_size` parts of (batch, channels, length)."""
+    """The means of `output_size` parts of (batch, channels, length).
+
+    AdaptiveAvgPool1d(1)(Tensor([[[1.0, 3.0]]])).tolist() == [[[2.0]]]
+    """
 
     _spatial = 1
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
-    """The means of `output_size` parts of (batch, channels, height, width)."""
+    """The means of `output_size` parts of (batch, channels, height, width).
+
+    AdaptiveAvgPool2d((1, 2))(Tensor.ones(1, 3, 5, 4)).shape == (1, 3, 1, 2)
+    """
 
     _spatial = 2
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
-    """The means of `output_size` parts of (batch, channels, depth, height, width)."""
+    """The means of `output_size` parts of (batch, channels, depth, height, width).
+
+    AdaptiveAvgPool3d(2)(Tensor.ones(1, 3, 4, 4, 4)).shape == (1, 3, 2, 2, 2)
+    """
 
     _spatial = 3
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
-    """The largest elements of `output_size` parts of (batch, channels, length)."""
+    """The largest elements of `output_size` parts of (batch, channels, length).
+
+    AdaptiveMaxPool1d(1)(Tensor([[[1.0, 3.0]]])).tolist() == [[[3.0]]]
+    """
 
     _spatial = 1
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
-    """The largest elements of `output_size` parts of (batch, channels, height, width)."""
+    """The largest elements of `output_size` parts of (batch, channels, height, width).
+
+    AdaptiveMaxPool2d((1, 2))(Tensor.ones(1, 3, 5, 4)).shape == (1, 3, 1, 2)
+    """
 
     _spatial = 2
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
-    """The largest elements of `output_size` parts of (batch, channels, depth, height, width)."""
+    """The largest elements of `output_size` parts of (batch, channels, depth, height, width).
+
+    AdaptiveMaxPool3d(2)(Tensor.ones(1, 3, 4, 4, 4)).shape == (1, 3, 2, 2, 2)
+    """
 
     _spatial = 3
 
 
 class MaxUnpool1d(_MaxUnpool):
-    """The inverse of `MaxPool1d` of (batch, channels, length)."""
+    """The inverse of `MaxPool1d` of (batch, channels, length).
+
+    values, places = MaxPool1d(2, return_indices=True)(Tensor([[[1.0, 3.0]]]))
+    MaxUnpool1d(2)(values, places).tolist() == [[[0.0, 3.0]]]
+    """
 
     _spatial = 1
 
 
 class MaxUnpool2d(_MaxUnpool):
-    """The inverse of `MaxPool2d` of (batch, channels, height, width)."""
+    """The inverse of `MaxPool2d` of (batch, channels, height, width).
+
+    values, places = MaxPool2d(2, return_indices=True)(Tensor.ones(1, 1, 4, 4))
+    MaxUnpool2d(2)(values, places).sum().item() == 4.0
+    """
 
     _spatial = 2
 
 
 class MaxUnpool3d(_MaxUnpool):
-    """The inverse of `MaxPool3d` of (batch, channels, depth, height, width)."""
+    """The inverse of `MaxPool3d` of (batch, channels, depth, height, width).
+
+    values, places = MaxPool3d(2, return_indices=True)(Tensor.ones(1, 1, 4, 4, 4))
+    MaxUnpool3d(2)(values, places).sum().item() == 8.0
+    """
 
     _spatial = 3
 
 
 class FractionalMaxPool2d(_FractionalMaxPool):
-    """The largest elements of windows at pseudo-random places, over two axes."""
+    """The largest elements of windows at pseudo-random places, over two axes.
+
+    FractionalMaxPool2d(2, output_size=3)(Tensor.ones(1, 1, 5, 5)).shape == (1, 1, 3, 3)
+    """
 
     _spatial = 2
 
 
 class FractionalMaxPool3d(_FractionalMaxPool):
-    """The largest elements of windows at pseudo-random places, over three axes."""
+    """The largest elements of windows at pseudo-random places, over three axes.
+
+    FractionalMaxPool3d(2, output_size=2)(Tensor.ones(1, 1, 4, 4, 4)).shape == (1, 1, 2, 2, 2)
+    """
 
     _spatial = 3

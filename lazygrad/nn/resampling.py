@@ -12,7 +12,10 @@ Sizes = int | Sequence[int]
 
 
 class Upsample(UnaryLayer):
-    """`functional.interpolate` to a size or by a factor."""
+    """`functional.interpolate` to a size or by a factor.
+
+    Upsample(scale_factor=2)(Tensor([[[1.0, 2.0]]])).tolist() == [[[1.0, 1.0, 2.0, 2.0]]]
+    """
 
     def __init__(
         self,
@@ -46,7 +49,10 @@ class Upsample(UnaryLayer):
 
 
 class UpsamplingNearest2d(Upsample):
-    """`Upsample` in mode "nearest"."""
+    """`Upsample` in mode "nearest".
+
+    UpsamplingNearest2d(scale_factor=2)(Tensor.ones(1, 1, 2, 3)).shape == (1, 1, 4, 6)
+    """
 
     def __init__(
         self,
@@ -57,7 +63,10 @@ class UpsamplingNearest2d(Upsample):
 
 
 class UpsamplingBilinear2d(Upsample):
-    """`Upsample` in mode "bilinear", with corners that correspond."""
+    """`Upsample` in mode "bilinear", with corners that correspond.
+
+    UpsamplingBilinear2d(scale_factor=2)(Tensor.ones(1, 1, 2, 3)).shape == (1, 1, 4, 6)
+    """
 
     def __init__(
         self,
@@ -84,7 +93,10 @@ class PixelShuffle(UnaryLayer):
 
 
 class PixelUnshuffle(UnaryLayer):
-    """`Tensor.pixel_unshuffle`: pixels become channels."""
+    """`Tensor.pixel_unshuffle`: pixels become channels.
+
+    PixelUnshuffle(2)(Tensor.ones(1, 1, 4, 6)).shape == (1, 4, 2, 3)
+    """
 
     _extra_repr = "downscale_factor={downscale_factor}"
 
@@ -97,7 +109,11 @@ class PixelUnshuffle(UnaryLayer):
 
 
 class ChannelShuffle(UnaryLayer):
-    """`functional.channel_shuffle`: the first channel of each group, then the second, ..."""
+    """`functional.channel_shuffle`: the first channel of each group, then the second, ...
+
+    x = Tensor([1, 2, 3, 4]).reshape(1, 4, 1)
+    ChannelShuffle(2)(x).flatten().tolist() == [1, 3, 2, 4]
+    """
 
     _extra_repr = "groups={groups}"
 

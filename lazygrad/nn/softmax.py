@@ -23,6 +23,9 @@ class AdaptiveLogSoftmaxWithLoss(Layer):
     each, those in later clusters share one, and a map of in_features / div_value**i values.
 
     Classes are numbered by how often they occur, the most frequent first.
+
+        layer = AdaptiveLogSoftmaxWithLoss(8, 10, cutoffs=[4])
+        layer.log_prob(Tensor.ones(2, 8)).shape == (2, 10)
     """
 
     def __init__(

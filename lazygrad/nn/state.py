@@ -30,6 +30,9 @@ def get_state_dict(model: object, prefix: str = "") -> dict[str, Tensor]:
     """Every tensor in `model` by its name, in the order of attributes and items.
 
     A tensor that is held in two places has two names. `prefix` begins every name, as in "encoder.".
+
+        model = {"layers": [nn.Linear(2, 3)]}
+        list(nn.state.get_state_dict(model)) == ["layers.0.weight", "layers.0.bias"]
     """
     found: dict[str, Tensor] = {}
     # Each entry: a name and the object there, and the ids of the objects that it is part of: one
@@ -70,7 +73,10 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
 
 
 def get_parameters(model: object) -> list[Tensor]:
-    """Every tensor in `model`, each once; running statistics and other constants among them."""
+    """Every tensor in `model`, each once; running statistics and other constants among them.
+
+    [p.shape for p in nn.state.get_parameters(nn.Linear(2, 3))] == [(3, 2), (3,)]
+    """
     return list({id(tensor): tensor for tensor in get_state_dict(model).values()}.values())
 
 
@@ -82,6 +88,10 @@ def load_state_dict(
     Nothing is changed if anything does not fit. Raises ValueError, listing the names, for tensors
     that `state` lacks or that `model` has no place for (unless `strict` is False, which passes
     them over); ShapeError for shapes that differ.
+
+        model = {"w": Tensor([1.0])}
+        nn.state.load_state_dict(model, {"w": Tensor([2.0])})
+        model["w"].tolist() == [2.0]
     """
     own = get_state_dict(model)
     faults = [("missing", sorted(own.keys() - state)), ("unexpected", sorted(state.keys() - own))]
@@ -111,6 +121,9 @@ def safe_save(
 
     The file that was at `path` stays whole until the new one is: it is written beside it, forced
     to disk and put in its place in one step. Raises OSError, naming the file, where that fails.
+
+        nn.state.safe_save({"w": Tensor([1.0])}, "model.safetensors")
+        nn.state.safe_load("model.safetensors")["w"].tolist() == [1.0]
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
@@ -140,6 +153,9 @@ def safe_load(path: str | os.PathLike[str], device: str | None = None) -> dict[s
 
     Raises FileNotFoundError; ValueError, naming the file, where it is damaged; DTypeError for an
     element type that tensors do not have.
+
+        nn.state.safe_save({"w": Tensor([1.0])}, "model.safetensors")
+        nn.state.safe_load("model.safetensors")["w"].shape == (1,)
     """
     from safetensors import SafetensorError, safe_open
 

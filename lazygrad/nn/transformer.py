@@ -93,7 +93,10 @@ class _Block(Layer):
 
 class TransformerEncoderLayer(_Block):
     """Attention and a network of two linear layers, each added to its input and normalised
-    (Vaswani et al. 2017); `norm_first` normalises the inputs of the two instead."""
+    (Vaswani et al. 2017); `norm_first` normalises the inputs of the two instead.
+
+        TransformerEncoderLayer(8, 2, 16)(Tensor.ones(5, 2, 8)).shape == (5, 2, 8)
+    """
 
     self_attn: MultiheadAttention
     norm1: LayerNorm
@@ -144,7 +147,11 @@ class TransformerEncoderLayer(_Block):
 
 
 class TransformerDecoderLayer(_Block):
-    """`TransformerEncoderLayer` with a second attention, to an encoder's outputs, in between."""
+    """`TransformerEncoderLayer` with a second attention, to an encoder's outputs, in between.
+
+    x = Tensor.ones(5, 2, 8)
+    TransformerDecoderLayer(8, 2, 16)(x, x).shape == (5, 2, 8)
+    """
 
     self_attn: MultiheadAttention
     multihead_attn: MultiheadAttention
@@ -207,7 +214,11 @@ class TransformerDecoderLayer(_Block):
 
 
 class TransformerEncoder(Layer):
-    """`num_layers` copies of an encoder layer, one after the other, and a normalisation."""
+    """`num_layers` copies of an encoder layer, one after the other, and a normalisation.
+
+    x = Tensor.ones(5, 2, 8)
+    TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 2)(x).shape == (5, 2, 8)
+    """
 
     def __init__(
         self,
@@ -238,7 +249,11 @@ class TransformerEncoder(Layer):
 
 
 class TransformerDecoder(Layer):
-    """`num_layers` copies of a decoder layer, one after the other, and a normalisation."""
+    """`num_layers` copies of a decoder layer, one after the other, and a normalisation.
+
+    x = Tensor.ones(5, 2, 8)
+    TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16), 2)(x, x).shape == (5, 2, 8)
+    """
 
     def __init__(
         self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Layer | None = None
@@ -277,7 +292,10 @@ class TransformerDecoder(Layer):
 
 
 class Transformer(Layer):
-    """An encoder and a decoder that looks at it (Vaswani et al. 2017)."""
+    """An encoder and a decoder that looks at it (Vaswani et al. 2017).
+
+    Transformer(8, 2, 1, 1, 16)(Tensor.ones(5, 2, 8), Tensor.ones(5, 2, 8)).shape == (5, 2, 8)
+    """
 
     def __init__(
         self,

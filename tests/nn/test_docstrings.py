@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from lazygrad.runtime.device import Device
 from lazygrad.utils import data
 from tests.docstrings import examples, run
 
-MODULES = [nn, nn.functional, nn.init, nn.optim, nn.lr_scheduler, nn.utils, nn.utils.rnn, data]
+MODULES = [nn, nn.functional, nn.init, nn.optim, nn.lr_scheduler, nn.state, nn.utils, nn.utils.rnn,
+           nn.utils.parametrize, nn.utils.parametrizations, data]  # fmt: skip
 OURS = ("lazygrad.nn", "lazygrad.utils")
 
 
@@ -41,6 +43,13 @@ EQUATIONS = {
 }
 
 
+WITHOUT_EXAMPLE = {  # bases, what others make, parts of others, and a reader of PyTorch's files
+    "LRScheduler", "Module", "RNNBase", "RNNCellBase", "Sampler",
+    "PackedSequence", "ParametrizationList", "WorkerInfo",
+    "drop_channels", "pack", "reduction_of", "registered", "torch_load",
+}  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
 def _computed_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     def realize(nodes: Sequence[Node], *_: object) -> list[DeviceBuffer]:
@@ -57,8 +66,18 @@ def test_everything_public_is_told_of() -> None:
     assert [name for name, value in PUBLIC.items() if not inspect.getdoc(value)] == []
 
 
+def test_everything_public_has_an_example() -> None:
+    told = {name for name, _ in EQUATIONS}
+    without = {name.rpartition(".")[2] for name in PUBLIC if name not in told}
+    in_place = {name for name in without if name.endswith("_")}
+    assert without - in_place == WITHOUT_EXAMPLE
+
+
 @pytest.mark.parametrize(("name", "line"), sorted(EQUATIONS))
-def test_equations_hold(name: str, line: str) -> None:
+def test_equations_hold(
+    name: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"Tensor": Tensor, "lazygrad": lazygrad, "nn": nn}
     for module in (nn, nn.functional, nn.init, nn.utils, nn.utils.rnn, data):
         names |= {key: value for key, value in vars(module).items() if not key.startswith("_")}

@@ -123,13 +123,20 @@ def conv_transpose3d(
     groups: int = 1,
     dilation: Sizes = 1,
 ) -> Tensor:
-    """`Tensor.conv_transpose3d`; an input without a batch gives a result without."""
+    """`Tensor.conv_transpose3d`; an input without a batch gives a result without.
+
+    x, weight = Tensor.ones(1, 1, 2, 2, 2), Tensor.ones(1, 8, 1, 1, 1)
+    conv_transpose3d(x, weight).shape == (1, 8, 2, 2, 2)
+    """
     x, is_single = _batched("conv_transpose3d", input, 3)
     made = x.conv_transpose3d(weight, bias, stride, padding, output_padding, groups, dilation)
     return made.squeeze(0) if is_single else made
 
 
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
-    """`conv1d` of (time, batch, channels) with a weight (length, in, out)."""
+    """`conv1d` of (time, batch, channels) with a weight (length, in, out).
+
+    conv_tbc(Tensor.ones(5, 1, 2), Tensor.ones(3, 2, 4), Tensor.zeros(4)).shape == (3, 1, 4)
+    """
     made = input.permute(1, 2, 0).conv1d(weight.permute(2, 1, 0), bias, padding=pad)
     return made.permute(2, 0, 1)

@@ -23,6 +23,9 @@ def ctc_loss(
     Minus the log-probability of all alignments of a target with log-probabilities (time, batch,
     classes), or (time, classes). Targets are (batch, longest), or all behind one another. The mean
     is over the batch, of each loss over the length of its target.
+
+        scores = Tensor.zeros(4, 1, 3).log_softmax(2)  # (time, batch, classes)
+        ctc_loss(scores, Tensor([[1, 2]]), Tensor([4]), Tensor([2])).shape == ()
     """
     x = log_probs.unsqueeze(1) if log_probs.ndim == 2 else log_probs
     steps, batch, classes = x.shape

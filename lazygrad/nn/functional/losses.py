@@ -186,7 +186,10 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """`Tensor.binary_crossentropy_logits`: of scores."""
+    """`Tensor.binary_crossentropy_logits`: of scores.
+
+    binary_cross_entropy_with_logits(Tensor([200.0]), Tensor([1.0])).item() == 0.0
+    """
     way = reduction_of(reduction, size_average, reduce)
     return input.binary_crossentropy_logits(target, weight, way, pos_weight)
 

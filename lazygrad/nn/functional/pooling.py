@@ -156,7 +156,10 @@ def max_pool3d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """`max_pool3d` with indices."""
+    """`max_pool3d` with indices.
+
+    max_pool3d_with_indices(Tensor.ones(1, 1, 2, 2, 2), 2)[1].flatten().tolist() == [0]
+    """
     options = (kernel_size, stride, padding, dilation, ceil_mode, True)
     return max_pool("max_pool3d", 3, input, *options)  # type: ignore[no-any-return]
 
@@ -318,7 +321,10 @@ def adaptive_max_pool3d(input: Tensor, output_size: Output, return_indices: bool
 def adaptive_max_pool3d_with_indices(
     input: Tensor, output_size: Output, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """`adaptive_max_pool3d` with indices."""
+    """`adaptive_max_pool3d` with indices.
+
+    adaptive_max_pool3d_with_indices(Tensor.ones(1, 1, 2, 2, 2), 1)[1].flatten().tolist() == [0]
+    """
     return adaptive_max_pool(3, input, output_size, True)  # type: ignore[no-any-return]
 
 
@@ -376,7 +382,10 @@ def fractional_max_pool2d_with_indices(
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`fractional_max_pool2d` with indices."""
+    """`fractional_max_pool2d` with indices.
+
+    fractional_max_pool2d_with_indices(Tensor.ones(1, 1, 4, 4), 2, 2)[0].shape == (1, 1, 2, 2)
+    """
     options = (kernel_size, output_size, output_ratio, True, _random_samples)
     name = "fractional_max_pool2d"
     return fractional_max_pool(name, 2, input, *options)  # type: ignore[no-any-return]
@@ -406,7 +415,11 @@ def fractional_max_pool3d_with_indices(
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`fractional_max_pool3d` with indices."""
+    """`fractional_max_pool3d` with indices.
+
+    x = Tensor.ones(1, 1, 4, 4, 4)
+    fractional_max_pool3d_with_indices(x, 2, 2)[0].shape == (1, 1, 2, 2, 2)
+    """
     options = (kernel_size, output_size, output_ratio, True, _random_samples)
     name = "fractional_max_pool3d"
     return fractional_max_pool(name, 3, input, *options)  # type: ignore[no-any-return]

@@ -67,14 +67,20 @@ def upsample(
 def upsample_nearest(
     input: Tensor, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None
 ) -> Tensor:
-    """`interpolate` in mode "nearest"."""
+    """`interpolate` in mode "nearest".
+
+    upsample_nearest(Tensor([[[1, 2]]]), scale_factor=2).tolist() == [[[1, 1, 2, 2]]]
+    """
     return interpolate(input, size, scale_factor, "nearest")
 
 
 def upsample_bilinear(
     input: Tensor, size: Sizes | None = None, scale_factor: float | Sequence[float] | None = None
 ) -> Tensor:
-    """`interpolate` in mode "bilinear", with corners that correspond."""
+    """`interpolate` in mode "bilinear", with corners that correspond.
+
+    upsample_bilinear(Tensor.ones(1, 1, 2, 2), scale_factor=2).shape == (1, 1, 4, 4)
+    """
     return interpolate(input, size, scale_factor, "bilinear", True)
 
 

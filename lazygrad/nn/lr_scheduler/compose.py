@@ -27,7 +27,18 @@ class _Composed(LRScheduler):
 
 
 class SequentialLR(_Composed):
-    """One scheduler after the other: the next begins, from the initial rates, at each milestone."""
+    """One scheduler after the other: the next begins, from the initial rates, at each milestone.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.SequentialLR(
+        optimizer,
+        [nn.lr_scheduler.StepLR(optimizer, 9), nn.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)],
+        milestones=[1],
+    )
+    for _ in range(2):
+        scheduler.step()
+    scheduler.get_last_lr() == [0.5]
+    """
 
     def __init__(
         self,
@@ -69,7 +80,18 @@ class SequentialLR(_Composed):
 
 
 class ChainedScheduler(_Composed):
-    """All schedulers at each step, in order."""
+    """All schedulers at each step, in order.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.ChainedScheduler(
+        [
+            nn.lr_scheduler.StepLR(optimizer, 1, gamma=0.5),
+            nn.lr_scheduler.ExponentialLR(optimizer, 0.5),
+        ]
+    )
+    scheduler.step()
+    scheduler.get_last_lr() == [0.25]
+    """
 
     def __init__(
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None

@@ -11,7 +11,14 @@ from .base import LRScheduler, Rates, each_group
 
 class CosineAnnealingLR(LRScheduler):
     """The rate along half a cosine down to `eta_min` in `T_max` steps, and up again in as many
-    (Loshchilov and Hutter 2017, without restarts)."""
+    (Loshchilov and Hutter 2017, without restarts).
+
+        optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+        scheduler = nn.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+        for _ in range(2):
+            scheduler.step()
+        scheduler.get_last_lr() == [0.0]
+    """
 
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
@@ -35,7 +42,14 @@ class CosineAnnealingLR(LRScheduler):
 
 class CosineAnnealingWarmRestarts(LRScheduler):
     """The rate along half a cosine down to `eta_min`, and again from the start: in T_0 steps, and
-    each time in T_mult times as many (Loshchilov and Hutter 2017)."""
+    each time in T_mult times as many (Loshchilov and Hutter 2017).
+
+        optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+        scheduler = nn.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2)
+        for _ in range(2):
+            scheduler.step()
+        scheduler.get_last_lr() == [1.0]
+    """
 
     def __init__(
         self,
@@ -80,6 +94,13 @@ class CyclicLR(LRScheduler):
     The height of a cycle: the same ("triangular"), half that of the one before ("triangular2"),
     times gamma at each step ("exp_range"), or times `scale_fn` of the cycle's number or of the step
     (`scale_mode`, "cycle" or "iterations"). With `cycle_momentum` the momentum goes the other way.
+
+        optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+        scheduler = nn.lr_scheduler.CyclicLR(
+            optimizer, 0.0, 1.0, step_size_up=2, cycle_momentum=False
+        )
+        scheduler.step()
+        scheduler.get_last_lr() == [0.5]
     """
 
     def __init__(
@@ -140,6 +161,14 @@ class OneCycleLR(LRScheduler):
     The way up takes `pct_start` of them; with `three_phase` the way back takes as many, and the
     rest goes on down. Ways are along cosines or lines ("cos", "linear"). With `cycle_momentum` the
     momentum goes the other way. Raises ValueError at a step beyond the last.
+
+        optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+        scheduler = nn.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=1.0, total_steps=10, cycle_momentum=False
+        )
+        for _ in range(2):
+            scheduler.step()
+        scheduler.get_last_lr() == [1.0]
     """
 
     def __init__(

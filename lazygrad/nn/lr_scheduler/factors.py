@@ -11,7 +11,13 @@ Factor = Callable[[int], float]
 
 
 class LambdaLR(LRScheduler):
-    """The initial rate times a function of the epoch: one function, or one a group."""
+    """The initial rate times a function of the epoch: one function, or one a group.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
+    scheduler.step()
+    scheduler.get_last_lr() == [0.5]
+    """
 
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Factor | Sequence[Factor], last_epoch: int = -1
@@ -24,7 +30,14 @@ class LambdaLR(LRScheduler):
 
 
 class MultiplicativeLR(LRScheduler):
-    """The rate times a function of the epoch, at each epoch but the first."""
+    """The rate times a function of the epoch, at each epoch but the first.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 0.5)
+    for _ in range(2):
+        scheduler.step()
+    scheduler.get_last_lr() == [0.25]
+    """
 
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Factor | Sequence[Factor], last_epoch: int = -1
@@ -54,7 +67,14 @@ class _FactorLR(LRScheduler):
 
 
 class StepLR(_FactorLR):
-    """The rate times gamma after each `step_size` steps."""
+    """The rate times gamma after each `step_size` steps.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+    for _ in range(2):
+        scheduler.step()
+    scheduler.get_last_lr() == [0.5]
+    """
 
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
@@ -69,7 +89,14 @@ class StepLR(_FactorLR):
 
 
 class MultiStepLR(_FactorLR):
-    """The rate times gamma at each of the milestones, twice at one that is there twice."""
+    """The rate times gamma at each of the milestones, twice at one that is there twice.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.MultiStepLR(optimizer, milestones=[1, 2], gamma=0.5)
+    for _ in range(2):
+        scheduler.step()
+    scheduler.get_last_lr() == [0.25]
+    """
 
     def __init__(
         self,
@@ -86,7 +113,14 @@ class MultiStepLR(_FactorLR):
 
 
 class ExponentialLR(_FactorLR):
-    """The rate times gamma after each step."""
+    """The rate times gamma after each step.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    for _ in range(2):
+        scheduler.step()
+    scheduler.get_last_lr() == [0.25]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -97,7 +131,14 @@ class ExponentialLR(_FactorLR):
 
 
 class ConstantLR(_FactorLR):
-    """The rate times a factor for `total_iters` steps, and then itself."""
+    """The rate times a factor for `total_iters` steps, and then itself.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=2)
+    for _ in range(2):
+        scheduler.step()
+    scheduler.get_last_lr() == [1.0]
+    """
 
     def __init__(
         self,
@@ -118,7 +159,13 @@ class ConstantLR(_FactorLR):
 
 
 class LinearLR(_FactorLR):
-    """The rate times a factor that goes from start to end in `total_iters` steps: a warm-up."""
+    """The rate times a factor that goes from start to end in `total_iters` steps: a warm-up.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    scheduler.step()
+    scheduler.get_last_lr() == [0.75]
+    """
 
     def __init__(
         self,
@@ -147,7 +194,13 @@ class LinearLR(_FactorLR):
 
 
 class PolynomialLR(_FactorLR):
-    """The rate times (1 - epoch / total_iters) ** power, down to 0."""
+    """The rate times (1 - epoch / total_iters) ** power, down to 0.
+
+    optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+    scheduler = nn.lr_scheduler.PolynomialLR(optimizer, total_iters=4)
+    scheduler.step()
+    scheduler.get_last_lr() == [0.75]
+    """
 
     def __init__(
         self,

@@ -16,6 +16,12 @@ class ReduceLROnPlateau(LRScheduler):
     Better is less ("min") or more ("max") than the best by `threshold`, relative to the best
     ("rel") or not ("abs"). For `cooldown` steps after a change no step counts as a bad one. A
     rate stays at or above `min_lr`, and changes of less than `eps` are not made.
+
+        optimizer = nn.optim.SGD([Tensor([1.0])], lr=1.0)
+        scheduler = nn.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+        for loss in (3.0, 3.0):
+            scheduler.step(loss)
+        optimizer.param_groups[0]["lr"] == 0.5
     """
 
     def __init__(

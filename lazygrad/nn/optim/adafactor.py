@@ -17,6 +17,11 @@ class Adafactor(Optimizer):
     of a row's and a column's means (Shazeer and Stern 2018).
 
     alpha = max(eps[1], rms(p)) * min(lr, 1 / sqrt(t)), over max(1, rms(u) / d).
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.Adafactor([w], lr=0.25).step()
+        round(w.item(), 4) == 0.75
     """
 
     def __init__(

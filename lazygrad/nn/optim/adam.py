@@ -17,6 +17,11 @@ class Adam(Optimizer):
 
     `weight_decay` adds to the gradient, or, `decoupled_weight_decay`, shrinks the parameter by
     lr * weight_decay (Loshchilov and Hutter 2019). `amsgrad` divides by the largest v so far.
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.Adam([w], lr=0.25).step()
+        round(w.item(), 4) == 0.75
     """
 
     def __init__(
@@ -103,7 +108,13 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    w = Tensor([1.0], requires_grad=True)
+    (w * w).sum().backward()
+    nn.optim.AdamW([w], lr=0.25, weight_decay=0.0).step()
+    round(w.item(), 4) == 0.75
+    """
 
     def __init__(
         self,
@@ -126,6 +137,11 @@ class LAMB(Adam):
 
     The step is r = m' / (sqrt(v') + eps) + weight_decay * p, times |p| / |r|, or 1 where either
     norm is 0; p -= lr * step.
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.LAMB([w], lr=0.25).step()
+        round(w.item(), 4) == 0.75
     """
 
     def __init__(

@@ -12,7 +12,13 @@ from .optimizer import Optimizer, Params, Ways, buffer_of, with_momentum
 
 class RMSprop(Optimizer):
     """p -= lr * g / (sqrt(v) + eps), where v is a running mean of g*g; with momentum, that step
-    is accumulated first. `centered` subtracts the running mean of g, squared, from v."""
+    is accumulated first. `centered` subtracts the running mean of g, squared, from v.
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.RMSprop([w], lr=0.25, alpha=0.75).step()
+        round(w.item(), 4) == 0.5
+    """
 
     def __init__(
         self,
@@ -67,6 +73,11 @@ class Adagrad(Optimizer):
     """p -= lr * g / (sqrt(v) + eps), where v is the sum of all g*g (Duchi et al. 2011).
 
     `lr_decay` divides lr by 1 + lr_decay * (steps - 1).
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.Adagrad([w], lr=0.25).step()
+        round(w.item(), 4) == 0.75
     """
 
     def __init__(

@@ -28,6 +28,8 @@ class ParamGroup:
     `state` holds each parameter's buffers by PyTorch's names; `steps` counts the steps of each
     parameter, and is None where there are no buffers. `initial_lr` is the rate that schedules start
     from: no item, and nan in its tensor, before there is a schedule.
+
+        nn.optim.SGD([Tensor([1.0])], lr=0.25).param_groups[0]["lr"] == 0.25
     """
 
     def __init__(self, params: list[Tensor], settings: Mapping[str, Any]) -> None:

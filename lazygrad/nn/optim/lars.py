@@ -15,6 +15,11 @@ class LARS(Optimizer):
     The scale is r = tcoef |p| / (|g| + weight_decay |p|), or 1 where either norm is 0. Then
     v = momentum * v + lr * r * (g + weight_decay * p) and p -= v; with `classic` off, the rate
     multiplies the step after the momentum. Arguments are those of tinygrad.
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.LARS([w], lr=0.25, tcoef=1.0, weight_decay=0.0).step()
+        round(w.item(), 4) == 0.75
     """
 
     _has_step = False

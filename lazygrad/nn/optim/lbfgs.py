@@ -21,6 +21,15 @@ class LBFGS(Optimizer):
     `step(closure)` needs a closure, which computes gradients and returns the loss; it is called up
     to `max_eval` times. Vectors of all parameters are kept by NumPy, in float64 only where the
     parameters are. `line_search_fn` is None or "strong_wolfe".
+
+        w = Tensor([1.0], requires_grad=True)
+        optimizer = nn.optim.LBFGS([w], lr=0.5)
+        def closure():
+            optimizer.zero_grad()
+            loss = (w * w).sum()
+            loss.backward()
+            return loss
+        optimizer.step(closure).item() == 1.0
     """
 
     def __init__(

@@ -16,6 +16,11 @@ class NAdam(Adam):
     """Adam with Nesterov's momentum (Dozat 2016): the step has a share of the gradient itself.
 
     The momentum of step t is beta1 * (1 - 0.96**(t * momentum_decay) / 2).
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.NAdam([w], lr=0.25).step()
+        round(w.item(), 4) == 0.7359
     """
 
     def __init__(
@@ -78,7 +83,13 @@ class NAdam(Adam):
 
 class RAdam(Adam):
     """Adam whose rate is rectified: without the second mean as long as its variance is large (Liu
-    et al. 2020)."""
+    et al. 2020).
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.RAdam([w], lr=0.25).step()
+        round(w.item(), 4) == 0.5
+    """
 
     def __init__(
         self,
@@ -129,7 +140,13 @@ class RAdam(Adam):
 
 
 class Adamax(Adam):
-    """Adam over the infinity norm: v is the largest of beta2 * v and |g| (Kingma and Ba 2015)."""
+    """Adam over the infinity norm: v is the largest of beta2 * v and |g| (Kingma and Ba 2015).
+
+    w = Tensor([1.0], requires_grad=True)
+    (w * w).sum().backward()
+    nn.optim.Adamax([w], lr=0.25).step()
+    round(w.item(), 4) == 0.75
+    """
 
     def __init__(
         self,
@@ -171,6 +188,11 @@ class Lion(Optimizer):
     """p -= lr * sign(beta1 * m + (1 - beta1) * g): all steps have one size (Chen et al. 2023).
 
     m is a running mean of g, with beta2; weight decay shrinks the parameter by lr * weight_decay.
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.Lion([w], lr=0.25, weight_decay=0.0).step()
+        w.tolist() == [0.75]
     """
 
     def __init__(
@@ -214,6 +236,11 @@ class Muon(Optimizer):
 
     `adjust_lr_fn` "original" (or None) scales the rate by sqrt(max(1, rows / columns)),
     "match_rms_adamw" by 0.2 * sqrt(max(rows, columns)). The iteration is in bfloat16, as PyTorch's.
+
+        w = Tensor([[1.0, 0.0], [0.0, 1.0]], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.Muon([w], lr=0.25).step()
+        w.shape == (2, 2)
     """
 
     def __init__(

@@ -36,6 +36,11 @@ class Optimizer:
     variables, as in tinygrad. Plain tensors beside others that require gradient stay, with a
     warning. What a group has begun as a constant (initial weights) is computed
     now, so that the first step is the same program as all others.
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.SGD([w], lr=0.25).step()
+        w.tolist() == [0.5]
     """
 
     _has_step = True  # whether a parameter's saved state names its number of steps
@@ -324,6 +329,11 @@ class OptimizerGroup:
     """Several optimizers as one: each moves its own parameters. As in tinygrad.
 
     OptimizerGroup(Muon(matrices), AdamW(others)).step()
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.OptimizerGroup(nn.optim.SGD([w], lr=0.25)).step()
+        w.tolist() == [0.5]
     """
 
     def __init__(self, *optimizers: Optimizer) -> None:

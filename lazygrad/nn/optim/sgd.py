@@ -14,6 +14,11 @@ class SGD(Optimizer):
     """p -= lr * v, where v = momentum * v + (1 - dampening) * g, and g includes weight_decay * p.
 
     The first v is g. Nesterov's form steps by g + momentum * v instead.
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.SGD([w], lr=0.25).step()
+        w.tolist() == [0.5]
     """
 
     _has_step = False

@@ -12,7 +12,13 @@ from .optimizer import Optimizer, Params, Ways, buffer_of, number_of
 
 class Adadelta(Optimizer):
     """p -= lr * d, with d = g * sqrt(u + eps) / sqrt(v + eps): v and u are running means of g*g and
-    of d*d (Zeiler 2012)."""
+    of d*d (Zeiler 2012).
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.Adadelta([w], lr=0.25).step()
+        (w < 1).item() is True
+    """
 
     def __init__(
         self,
@@ -59,7 +65,13 @@ class Adadelta(Optimizer):
 
 class Rprop(Optimizer):
     """p -= size * sign(g), where each element's size grows by etas[1] while its gradient keeps its
-    sign, and shrinks by etas[0] where it changes (Riedmiller and Braun 1993)."""
+    sign, and shrinks by etas[0] where it changes (Riedmiller and Braun 1993).
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.Rprop([w], lr=0.25).step()
+        w.tolist() == [0.75]
+    """
 
     def __init__(
         self,
@@ -105,6 +117,11 @@ class ASGD(Optimizer):
     (Polyak and Juditsky 1992).
 
     p = p * (1 - lambd * eta) - eta * g, with eta = lr / (1 + lambd * lr * t)**alpha.
+
+        w = Tensor([1.0], requires_grad=True)
+        (w * w).sum().backward()
+        nn.optim.ASGD([w], lr=0.25, lambd=0.0).step()
+        w.tolist() == [0.5]
     """
 
     def __init__(

@@ -20,7 +20,10 @@ def get_total_norm(
     foreach: bool | None = None,
 ) -> Tensor:
     """The common norm of all tensors, of shape (). With `error_if_nonfinite` it is computed now,
-    and raises RuntimeError if it is inf or nan."""
+    and raises RuntimeError if it is inf or nan.
+
+        get_total_norm([Tensor([3.0]), Tensor([4.0])]).item() == 5.0
+    """
     given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not given:
         return Tensor(0.0)
@@ -43,7 +46,13 @@ def clip_grads_with_norm_(
     total_norm: Tensor,
     foreach: bool | None = None,
 ) -> None:
-    """Scale all gradients by max_norm / (total_norm + 1e-6), at most 1."""
+    """Scale all gradients by max_norm / (total_norm + 1e-6), at most 1.
+
+    w = Tensor([3.0, 4.0], requires_grad=True)
+    (w * w / 2).sum().backward()
+    clip_grads_with_norm_([w], 1.0, Tensor(10.0))
+    w.grad.numpy().round(3).tolist() == Tensor([0.3, 0.4]).numpy().round(3).tolist()
+    """
     with Tensor.no_grad():
         factor = (max_norm / (total_norm + 1e-6)).clamp(max=1.0)
         for p, grad in _with_gradient(parameters):
@@ -60,6 +69,10 @@ def clip_grad_norm_(
     """Scale all gradients by one factor so that their common norm is at most `max_norm`.
 
     Returns the norm before, of shape (). The factor is max_norm / (norm + 1e-6), at most 1.
+
+        w = Tensor([3.0, 4.0], requires_grad=True)
+        (w * w / 2).sum().backward()
+        clip_grad_norm_([w], 1.0).item() == 5.0
     """
     moved = _with_gradient(parameters)
     total = get_total_norm([grad for _, grad in moved], norm_type, error_if_nonfinite)
@@ -70,7 +83,13 @@ def clip_grad_norm_(
 def clip_grad_value_(
     parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
 ) -> None:
-    """Bring every element of every gradient into [-clip_value, clip_value]."""
+    """Bring every element of every gradient into [-clip_value, clip_value].
+
+    w = Tensor([3.0, 4.0], requires_grad=True)
+    (w * w / 2).sum().backward()
+    clip_grad_value_([w], 3.5)
+    w.grad.tolist() == [3.0, 3.5]
+    """
     with Tensor.no_grad():
         for p, grad in _with_gradient(parameters):
             p.grad = grad.clamp(-clip_value, clip_value)

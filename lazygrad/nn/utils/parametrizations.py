@@ -9,7 +9,11 @@ from .parametrize import register_parametrization
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
     """Let a weight be g * v / |v|: its norm and its direction are trained apart (Salimans and
-    Kingma 2016). Norms are over all axes but `dim`; over all axes where that is None."""
+    Kingma 2016). Norms are over all axes but `dim`; over all axes where that is None.
+
+        layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 3))
+        layer.parametrizations.weight.original0.shape == (3, 1)
+    """
     return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
 
 
@@ -40,7 +44,11 @@ def spectral_norm(
     dim: int | None = None,
 ) -> Module:
     """Let a weight be divided by its largest singular value (Miyato et al. 2018), which power
-    iteration finds: in training, some more steps at each call."""
+    iteration finds: in training, some more steps at each call.
+
+        layer = nn.utils.parametrizations.spectral_norm(nn.Linear(2, 3))
+        layer(Tensor.ones(1, 2)).shape == (1, 3)
+    """
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")

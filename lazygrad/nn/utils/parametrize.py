@@ -70,6 +70,13 @@ def register_parametrization(
     """Let a parameter or buffer be computed by `parametrization`, after those it has already.
 
     Raises ValueError where there is no such tensor, or where the result has another shape.
+
+        class Positive(nn.Module):
+            def forward(self, x):
+                return x.abs()
+        layer = nn.Linear(1, 1)
+        nn.utils.parametrize.register_parametrization(layer, "weight", Positive())
+        (layer.weight >= 0).item() is True
     """
     if is_parametrized(module, tensor_name):
         held: ParametrizationList = module.parametrizations[tensor_name]  # type: ignore[attr-defined]
@@ -115,7 +122,10 @@ def _computed(name: str) -> property:
 
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
-    """Whether some tensor of a module, or the one with this name, is computed."""
+    """Whether some tensor of a module, or the one with this name, is computed.
+
+    nn.utils.parametrize.is_parametrized(nn.Linear(1, 1)) is False
+    """
     held = vars(module).get("parametrizations")
     if not isinstance(held, ModuleDict):
         return False
@@ -126,7 +136,12 @@ def remove_parametrizations(
     module: Module, tensor_name: str, leave_parametrized: bool = True
 ) -> Module:
     """Make a computed tensor a parameter again: with the value that it has, or the one that it was
-    computed from. Raises ValueError where it is not computed."""
+    computed from. Raises ValueError where it is not computed.
+
+        layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 3))
+        nn.utils.parametrize.remove_parametrizations(layer, "weight")
+        nn.utils.parametrize.is_parametrized(layer) is False
+    """
     if not is_parametrized(module, tensor_name):
         raise ValueError(f"Module {module} does not have a parametrization on {tensor_name}")
     held: ParametrizationList = module.parametrizations[tensor_name]  # type: ignore[attr-defined]

@@ -31,7 +31,11 @@ def pad_sequence(
 def unpad_sequence(
     padded_sequences: Tensor, lengths: Tensor | Sequence[int], batch_first: bool = False
 ) -> list[Tensor]:
-    """The sequences that `pad_sequence` padded."""
+    """The sequences that `pad_sequence` padded.
+
+    found = unpad_sequence(Tensor([[1, 2], [3, 0]]), Tensor([2, 1]), True)
+    [x.tolist() for x in found] == [[1, 2], [3]]
+    """
     batch = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
     sizes = lengths.tolist() if isinstance(lengths, Tensor) else list(lengths)
     return [batch[n, :size] for n, size in enumerate(sizes)]
@@ -56,17 +60,28 @@ def pad_packed_sequence(
     padding_value: float = 0.0,
     total_length: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(the padded batch, the lengths): what `pack_padded_sequence` was made of."""
+    """(the padded batch, the lengths): what `pack_padded_sequence` was made of.
+
+    packed = pack_sequence([Tensor([1, 2]), Tensor([3])])
+    pad_packed_sequence(packed)[0].tolist() == [[1, 3], [2, 0]]
+    """
     padded = sequence.padded(padding_value, total_length)
     return padded.transpose(0, 1) if batch_first else padded, Tensor(sequence.lengths)
 
 
 def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
-    """Sequences (length, ...), the longest first unless `enforce_sorted` is off, packed."""
+    """Sequences (length, ...), the longest first unless `enforce_sorted` is off, packed.
+
+    pack_sequence([Tensor([1, 2]), Tensor([3])]).data.tolist() == [1, 3, 2]
+    """
     lengths = [sequence.shape[0] for sequence in sequences]
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
-    """The sequences that `pack_sequence` packed."""
+    """The sequences that `pack_sequence` packed.
+
+    packed = pack_sequence([Tensor([1, 2]), Tensor([3])])
+    [x.tolist() for x in unpack_sequence(packed)] == [[1, 2], [3]]
+    """
     return unpad_sequence(*pad_packed_sequence(packed_sequences))

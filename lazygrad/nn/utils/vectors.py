@@ -17,7 +17,12 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Give parameters the elements of a vector, in order. Raises ShapeError if it is too short."""
+    """Give parameters the elements of a vector, in order. Raises ShapeError if it is too short.
+
+    w = Tensor([1.0, 2.0])
+    vector_to_parameters(Tensor([3.0, 4.0]), [w])
+    w.tolist() == [3.0, 4.0]
+    """
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected Tensor, but got: {type(vec).__name__}")
     start = 0

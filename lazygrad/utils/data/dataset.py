@@ -18,7 +18,13 @@ T = TypeVar("T")
 
 
 class Dataset(Generic[T_co]):
-    """Samples by their numbers: a subclass has `__getitem__` and, mostly, `__len__`."""
+    """Samples by their numbers: a subclass has `__getitem__` and, mostly, `__len__`.
+
+    class Squares(Dataset):
+        def __getitem__(self, index):
+            return index**2
+    Squares()[3] == 9
+    """
 
     def __getitem__(self, index: Any) -> T_co:
         raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
@@ -28,7 +34,13 @@ class Dataset(Generic[T_co]):
 
 
 class IterableDataset(Dataset[T_co], Iterable[T_co]):
-    """Samples one after the other: a subclass has `__iter__`."""
+    """Samples one after the other: a subclass has `__iter__`.
+
+    class Count(IterableDataset):
+        def __iter__(self):
+            return iter(range(3))
+    [batch.tolist() for batch in DataLoader(Count(), batch_size=2)] == [[0, 1], [2]]
+    """
 
     def __add__(self, other: Dataset[T_co]) -> Any:
         return ChainDataset([self, other])
@@ -38,6 +50,8 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     """Sample i is row i of each tensor. Raises ValueError where the numbers of rows differ.
 
     TensorDataset(Tensor([[1.0], [2.0]]), Tensor([0, 1]))[1]
+
+        [x.item() for x in TensorDataset(Tensor([1, 2]), Tensor([3, 4]))[1]] == [2, 4]
     """
 
     def __init__(self, *tensors: Tensor) -> None:
@@ -70,7 +84,10 @@ def _rows(tensor: Tensor, rows: Any) -> Tensor:
 
 
 class StackDataset(Dataset[Any]):
-    """Sample i is sample i of each data set, as a tuple, or by name."""
+    """Sample i is sample i of each data set, as a tuple, or by name.
+
+    StackDataset(x=[1, 2], y=[3, 4])[0] == {"x": 1, "y": 3}
+    """
 
     def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]) -> None:
         if bool(args) == bool(kwargs):
@@ -137,7 +154,13 @@ class ConcatDataset(Dataset[T_co]):
 
 
 class ChainDataset(IterableDataset[T_co]):
-    """Iterable data sets one after the other."""
+    """Iterable data sets one after the other.
+
+    class Count(IterableDataset):
+        def __iter__(self):
+            return iter(range(2))
+    list(ChainDataset([Count(), Count()])) == [0, 1, 0, 1]
+    """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = datasets
@@ -157,6 +180,8 @@ def random_split(
     """Parts of a data set, drawn at random: of these sizes, or of these shares, which sum to 1.
 
     `generator` is None, a seed, or NumPy's. Raises ValueError for sizes of another sum.
+
+        sorted(len(part) for part in random_split(range(10), [7, 3])) == [3, 7]
     """
     total = len(dataset)  # type: ignore[arg-type]
     sizes: list[int] = [int(n) for n in lengths]

@@ -35,7 +35,10 @@ _worker: ContextVar[WorkerInfo | None] = ContextVar("worker", default=None)
 
 
 def get_worker_info() -> WorkerInfo | None:
-    """What the worker that asks knows of itself; None outside of workers."""
+    """What the worker that asks knows of itself; None outside of workers.
+
+    get_worker_info() is None
+    """
     return _worker.get()
 
 
@@ -84,6 +87,8 @@ class DataLoader(Generic[T_co]):
 
     `generator` is None (`Tensor.manual_seed` decides), a seed, or NumPy's. `pin_memory`,
     `multiprocessing_context` and `persistent_workers` are accepted and mean nothing here.
+
+        [x.tolist() for x in DataLoader([1, 2, 3], batch_size=2)] == [[1, 2], [3]]
     """
 
     def __init__(

@@ -23,7 +23,10 @@ class Sampler(Generic[T_co]):
 
 
 class SequentialSampler(Sampler[int]):
-    """0, 1, 2, ..."""
+    """0, 1, 2, ...
+
+    list(SequentialSampler("abc")) == [0, 1, 2]
+    """
 
     def __init__(self, data_source: Sized) -> None:
         self.data_source = data_source
@@ -37,7 +40,10 @@ class SequentialSampler(Sampler[int]):
 
 class RandomSampler(Sampler[int]):
     """All numbers in a random order, or `num_samples` of them; with `replacement`, each is drawn
-    from all."""
+    from all.
+
+        sorted(RandomSampler("abc")) == [0, 1, 2]
+    """
 
     def __init__(
         self,
@@ -73,7 +79,10 @@ class RandomSampler(Sampler[int]):
 
 
 class SubsetRandomSampler(Sampler[int]):
-    """The given numbers in a random order."""
+    """The given numbers in a random order.
+
+    sorted(SubsetRandomSampler([4, 7])) == [4, 7]
+    """
 
     def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
         self.indices, self.generator = indices, generator
@@ -87,7 +96,10 @@ class SubsetRandomSampler(Sampler[int]):
 
 
 class WeightedRandomSampler(Sampler[int]):
-    """`num_samples` numbers, drawn in proportion to weights."""
+    """`num_samples` numbers, drawn in proportion to weights.
+
+    list(WeightedRandomSampler([0.0, 1.0], 3)) == [1, 1, 1]
+    """
 
     def __init__(
         self,
