@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from ...dtypes import DType, bfloat16, bool_, float16, float32
 from ...expr import Array, Cast, Expr, Literal, Load, Op, Var
-from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter, identity
+from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter, identity, topological
 from ...index import Substitution, all_of, at_least, flatten, less, unflatten
 from ...schedule.access import (
     MultiIndex,
@@ -60,6 +60,7 @@ class Lowering:
             self.arrays[node] = Array(names.new(f"in{n}"), node.dtype, node.size)
         self.names = names
         self.registers: dict[Node, Array] = {}
+        self.read_again = _read_again(kernel)
         self.kept: dict[Node, tuple[Array, list[int]]] = {}  # a row's, and the axes along the row
         self.values = Values(self._read)
 
@@ -187,8 +188,11 @@ class Lowering:
         return self.emit_value(member, index, self.values.inside(member.node, index))
 
     def emit_value(self, member: Member, index: MultiIndex, value: Expr) -> Body:
-        """A member's element to a register, and to memory if it is stored."""
+        """A member's element to a register, if another member reads it, and to memory if it is
+        stored."""
         node = member.node
+        if member.stored and node not in self.read_again:
+            return (Store(self.arrays[node], self.place(node, index), value),)
         register = Array(self.names.new("v"), node.dtype, 1, "register")
         self.registers[node] = register
         body = (Alloc(register), Store(register, Literal(0), value))
@@ -345,6 +349,13 @@ class Lowering:
         init = nest([v for v in base_loops if v not in shared], (base,))
         update = nest([v for v in loops if v not in shared], (combine,))
         return nest(shared, (*init, *update))
+
+
+def _read_again(kernel: Kernel) -> set[Node]:
+    """The members that other members read."""
+    made, inputs = {m.node for m in kernel.all_members}, set(kernel.inputs)
+    read = [x for m in kernel.all_members for x in m.node.inputs]
+    return made & set(topological(read, lambda n: () if n in made or n in inputs else n.inputs))
 
 
 def accumulator_dtype(dtype: DType) -> DType:
