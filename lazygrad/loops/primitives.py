@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
-from itertools import count
+from itertools import count, takewhile
 from math import prod
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -89,9 +89,12 @@ class Schedule:
         return loops_of(self.body)[name]
 
     def outer(self) -> tuple[list[Var], Body]:
-        """The loops of the outermost perfect nest, and what stands inside."""
+        """The serial loops of the outermost perfect nest, and what stands inside."""
         loops, inside = peel(self.body)
-        return [loop.var for loop in loops], inside
+        serial = list(takewhile(lambda loop: loop.kind == "serial", loops))
+        if len(serial) < len(loops):
+            inside = (loops[len(serial)],)
+        return [loop.var for loop in serial], inside
 
     def unroll_sums(self, outside: AbstractSet[str] = frozenset()) -> None:
         """Write out the innermost loops, whole if they are short, else by four; those in
@@ -241,10 +244,12 @@ def fuse(body: Body, name: str, *loops: str) -> Body:
     def change(first: For) -> Body:
         fused, inside = [first.var], first.body
         for other in loops[1:]:
-            if len(inside) != 1 or not isinstance(inside[0], For) or inside[0].var.name != other:
-                raise ScheduleError(f"fuse {' '.join(loops)}: {other} is not the next loop inside")
-            fused.append(inside[0].var)
-            inside = inside[0].body
+            match inside:
+                case (For(var=var, kind=first.kind, body=inside),) if var.name == other:
+                    fused.append(var)
+                case _:
+                    reason = f"{other} is not the next {first.kind} loop inside"
+                    raise ScheduleError(f"fuse {' '.join(loops)}: {reason}")
         joined, inside = merge_all(fused, inside)
         new = Var(name, joined.extent)
         return (For(new, new.extent, first.kind, substitute_body(inside, {joined: new})),)

@@ -12,7 +12,7 @@ import pytest
 from lazygrad import Tensor
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.gpu import schedule_elements, schedule_rows
-from lazygrad.loops.ir import Body, show
+from lazygrad.loops.ir import Body, For, show, statements
 from lazygrad.loops.lower import lower
 from lazygrad.loops.primitives import Schedule
 from lazygrad.schedule.fuse import fuse
@@ -68,6 +68,13 @@ def test_each_item_finds_the_place_of_one_element(sample: Any, gpu: Machine) -> 
 )
 def test_reasons(x: Callable[[], Tensor], text: str, large: Machine) -> None:
     assert reason(x(), large) == text
+
+
+def test_the_items_of_a_map_take_whole_vectors(large: Machine) -> None:
+    (kernel,) = fuse(simplify([(of(64, 64) + 1)._node]), cores=1).kernels
+    body, _ = scheduled(lower(kernel, "kernel").body, large)
+    kinds = [(s.kind, s.extent) for s in statements(body) if isinstance(s, For)]
+    assert kinds == [("workgroup", 4), ("workitem", 256), ("vector", 4)]
 
 
 @pytest.mark.parametrize("name", ["softmax", "map"])

@@ -14,10 +14,12 @@ from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Store, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.primitives import (
     Schedule,
     bind,
+    fuse,
     loops_of,
     reorder,
     split,
@@ -63,6 +65,15 @@ def test_an_exact_split_needs_a_divisor(sample: Any) -> None:
 def test_a_loop_that_is_not_there_is_named(sample: Any) -> None:
     with pytest.raises(ScheduleError, match="no loop i7; there are i0, i1, k0"):
         bind(sample("matmul").function.body, "i7", "parallel")
+
+
+def test_loops_of_two_kinds_are_not_fused() -> None:
+    i, j = Var("i", 4), Var("j", 6)
+    s = Schedule(nest([i, j], (Store(Array("out", float32, 24), add(mul(i, 6), j), Literal(1.0)),)))
+    s.do(bind, "j", "vector")
+    assert s.outer()[0] == [i]
+    with pytest.raises(ScheduleError, match="fuse i j: j is not the next serial loop inside"):
+        s.do(fuse, "n", "i", "j")
 
 
 @pytest.mark.parametrize("order", [("i1", "i0", "c"), ("c", "i1", "i0"), ("i0", "c", "i1")])
