@@ -65,15 +65,16 @@ class Expr(Interned):
     """A scalar or vector value. See the module's grammar.
 
     `mentions` has the variables, locals and arrays that occur in it; `has_loads` says whether any
-    of these is an array.
+    of these is an array. `brief` is its text once that was asked for; None where it is long.
     """
 
-    __slots__ = ("dtype", "has_loads", "lanes", "mentions", "operands")
+    __slots__ = ("brief", "dtype", "has_loads", "lanes", "mentions", "operands")
     dtype: DType
     lanes: int
     operands: tuple[Expr, ...]
     mentions: frozenset[Expr | Array]
     has_loads: bool
+    brief: str | None
 
     def _set(
         self,
@@ -341,12 +342,10 @@ def show_lines(roots: Sequence[Expr], numbers: Iterator[int]) -> tuple[list[str]
 
     Named is what occurs more than once, and what is longer than a line; short ones stay whole.
     """
-    lengths: dict[Expr, int] = {}
-    for root in roots:
-        walk(root, lambda x, ns: min(len(_show(x, ("",) * len(ns))) + sum(ns), LINE + 1), lengths)
-    if sum(lengths[root] for root in roots) <= LINE:
-        return [], [show(root) for root in roots]
-    uses = Counter(x for e in lengths for x in e.operands)
+    short = [text for root in roots if (text := _brief(root)) is not None]
+    if len(short) == len(roots) and sum(map(len, short)) <= LINE:
+        return [], short
+    uses = Counter(x for e in parts(*roots) for x in e.operands)
     lines: list[str] = []
 
     def visit(e: Expr, texts: tuple[str, ...]) -> str:
@@ -359,6 +358,23 @@ def show_lines(roots: Sequence[Expr], numbers: Iterator[int]) -> tuple[list[str]
 
     memo: dict[Expr, str] = {}
     return lines, [walk(root, visit, memo) for root in roots]
+
+
+def _brief(e: Expr) -> str | None:
+    """The text of an expression that fits a line. It is kept, as passes share expressions."""
+    stack = [e]
+    while stack:
+        top = stack[-1]
+        missing = [x for x in top.operands if not hasattr(x, "brief")]
+        if missing and not hasattr(top, "brief"):
+            stack += missing
+            continue
+        stack.pop()
+        if not hasattr(top, "brief"):
+            texts = [x.brief for x in top.operands if x.brief is not None]
+            text = _show(top, tuple(texts)) if len(texts) == len(top.operands) else None
+            set_derived(top, "brief", text if text is not None and len(text) <= LINE else None)
+    return e.brief
 
 
 def _show(e: Expr, texts: tuple[str, ...]) -> str:

@@ -150,6 +150,14 @@ def test_a_plain_object_gives_names_too() -> None:
     assert names(Net()(Tensor([3.0])).node) == {"x", "parts.0", "parts.1"}
 
 
+def test_layers_that_no_object_holds_are_told_apart() -> None:
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    model = [first, Tensor.relu, nn.Linear(2, 2)]
+    weights = {"first.weight", "second.weight", "first.bias", "second.bias"}
+    assert names(second(first(Tensor([[3.0, 1.0]]))).node) >= weights
+    assert names(Tensor([[3.0, 4.0]]).sequential(model).node) >= {"model.2.weight", "model.2.bias"}
+
+
 def test_recording_keeps_nothing_alive() -> None:
     class Scale:
         def __init__(self) -> None:

@@ -71,7 +71,7 @@ def page(browser: Any, folder: Path) -> Iterator[Any]:
 
 def step_number(page: Any) -> int:
     names = page.locator("#compilations option").all_inner_texts()
-    return next(n for n, name in enumerate(names) if name.endswith("-step")) - 1
+    return next(n for n, name in enumerate(names) if name.endswith(" step")) - 1
 
 
 def open_step(page: Any, rest: str = "") -> None:
@@ -227,10 +227,44 @@ def test_the_lines_of_a_plan_are_told_apart(page):
     assert any(re.fullmatch(r"split i\d+ .*", label) for label in labels)
 
 
-def test_an_address_of_no_compilation_says_so(page):
-    page.evaluate("location.hash = 'c=99'")
-    page.wait_for_selector(".absent")
-    assert page.locator(".absent").inner_text() == "This report has no compilation 99."
-    page.evaluate("location.hash = 'c=0&line=9:9'")
+@pytest.mark.parametrize(
+    ("address", "absent"),
+    [
+        ("c=99", "c 99"),
+        ("nonsense", "nonsense"),
+        ("c=0&line=9:9", "line 9:9"),
+        ("c=0&stage=none&kernel=999", "stage none, kernel 999"),
+    ],
+)
+def test_an_address_says_what_it_asks_for_in_vain(page, address, absent):
+    page.evaluate(f"location.hash = '{address}'")
+    note = page.locator("#absent")
+    note.wait_for()
+    assert note.inner_text().endswith(f"what this report does not have: {absent}.")
+    page.evaluate("location.hash = 'c=0'")
     page.wait_for_selector(".columns")
-    assert page.locator(".absent").count() == 0
+    assert not note.is_visible()
+
+
+def test_the_time_in_all_is_explained(page):
+    text = page.locator(".whole").inner_text()
+    assert all(word in text for word in ("in all are", "compiling", "in kernels", "this report"))
+    shares = page.locator(".whole-bar i").evaluate_all("all => all.map((i) => +i.style.flexGrow)")
+    assert sum(shares) == pytest.approx(1, abs=1e-4)
+
+
+def test_tables_fit_a_phone(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    too_wide = "all => all.filter((each) => each.scrollWidth > each.clientWidth + 1).length"
+    assert page.locator(".scroll").evaluate_all(too_wide) == 0
+    open_step(page)
+    page.locator(".switch button").last.click()
+    assert page.locator(".detail .scroll").evaluate_all(too_wide) == 0
+    page.set_viewport_size({"width": 844, "height": 390})  # turned
+    page.locator(".switch button").nth(1).click()
+    page.wait_for_timeout(100)
+    pane, boxes = page.locator(".picture").bounding_box(), page.locator(".picture .box")
+    middles = [box.bounding_box() for box in boxes.all()]
+    left = min(box["x"] for box in middles) - pane["x"]
+    right = pane["x"] + pane["width"] - max(box["x"] + box["width"] for box in middles)
+    assert left == pytest.approx(right, abs=2)

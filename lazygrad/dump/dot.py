@@ -43,7 +43,7 @@ class Dot:
         self._lines = [
             "digraph {",
             f'graph [fontname="{FONT}", fontsize=11, rankdir=TB, nodesep=0.25, ranksep=0.4, '
-            f'bgcolor=white, fontcolor="{TEXT}", compound=true];',
+            f'bgcolor=white, fontcolor="{TEXT}", compound=true, nslimit=1];',
             f'node [fontname="{FONT}", fontsize=10, shape=box, style="rounded,filled", '
             f'fontcolor="{TEXT}", margin="0.12,0.06", height=0.2];',
             'edge [color="#8893a0", arrowsize=0.6];',

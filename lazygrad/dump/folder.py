@@ -94,6 +94,10 @@ class Compilation:
 
     def saw(self, stage: str, value: Any) -> None:
         """Write a stage."""
+        with self.report.at_work():
+            self._saw(stage, value)
+
+    def _saw(self, stage: str, value: Any) -> None:
         match value:
             case Lowered():
                 if stage == "name":
@@ -118,9 +122,10 @@ class Compilation:
         """Hand what was seen to the report."""
         if self._record is None:
             return
-        self._record.phases = self._phases
-        self._record.forget_nodes()
-        self.report.add(self._record, self.runs)
+        with self.report.at_work():
+            self._record.phases = self._phases
+            self._record.forget_nodes()
+            self.report.add(self._record, self.runs)
 
     # ------------------------------------------------------------------ stages
 
@@ -146,10 +151,12 @@ class Compilation:
 
     def _begin(self, nodes: list[Node]) -> None:
         """The first stage: there is a name, and a folder of its own."""
+        name = _name(nodes)
         if self.root is not None:
-            self.path = _new_folder(self.root, _name(nodes))
+            plain = re.sub(r"[^\w-]+", "-", name).strip("-") or "graph"
+            self.path = _new_folder(self.root, plain)
         began = self._began - self.report.began
-        self._record = Record(_name(nodes), self.path, began, self.report.sources)
+        self._record = Record(name, self.path, began, self.report.sources)
         self._record.name_leaves(nodes)
 
     def _saw_schedule(self, stage: str, schedule: Schedule) -> None:
@@ -290,5 +297,5 @@ def _name(nodes: list[Node]) -> str:
         last = nodes[0]
         while isinstance(last, Movement):
             last = last.x
-        given = "-".join(filter(None, [last.name, "x".join(map(str, nodes[0].shape))]))
-    return re.sub(r"[^\w-]+", "-", given).strip("-") or "graph"
+        given = " ".join(filter(None, [last.name, "x".join(map(str, nodes[0].shape))]))
+    return given

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,10 @@ class Record:
         for node in topological(outputs):
             if isinstance(node, ir.Buffer):
                 name = name_of(node)
-                if name is None or name in taken:
+                if name is None:
                     name, inputs = f"in{inputs}", inputs + 1
+                elif name in taken:
+                    name = next(n for k in count(2) if (n := f"{name}_{k}") not in taken)
                 self.names[node] = name
                 taken.add(name)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
@@ -34,6 +35,21 @@ class Report:
         self._next = 0.0  # when the page may be written again, while things are compiled
         self._peaks: dict[str, Peaks] = {}  # by device, measured at the end
         self._is_open = True
+        self._own = 0.0  # seconds that watching and writing have taken
+        self._began_own: float | None = None
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Count the time inside as that of the report, not of the program."""
+        if self._began_own is not None:  # it is counted already
+            yield
+            return
+        self._began_own = perf_counter()
+        try:
+            yield
+        finally:
+            self._own += perf_counter() - self._began_own
+            self._began_own = None
 
     def add(self, record: Record, runs: Runs) -> None:
         """A compilation has ended, well or not."""
@@ -49,8 +65,9 @@ class Report:
             self._is_open = False
             for _, _, runs in self._compilations:
                 runs.is_open = False
-            self._peaks = {name: peaks(Device.get(name)) for name in self._devices()}
-            self.write()
+            with self.at_work():
+                self._peaks = {name: peaks(Device.get(name)) for name in self._devices()}
+                self.write()
 
     def write(self) -> None:
         """Write the page and the trace. A folder that is gone is no reason to stop a program."""
@@ -65,6 +82,7 @@ class Report:
             "program": " ".join([os.path.basename(sys.argv[0]) or "python", *sys.argv[1:]]),
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "seconds": perf_counter() - self.began,
+            "own": self._own + (perf_counter() - (self._began_own or perf_counter())),
             "machines": self._machines(),
         }
         data = f'{{"about": {_compact(about)},\n"compilations": [{compilations}]}}'

@@ -8,7 +8,7 @@ functions that are running. So nothing is to be registered, and nothing is done 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -69,11 +69,13 @@ def _places(
 ) -> Iterator[tuple[Any, str]]:
     """Where a tensor's name is looked for, in order: objects, with what the names of their parts
     begin with, and the innermost variable that is the tensor."""
-    for frame in reversed(frames):
-        if (own := variables(frame).get("self")) is not None:
-            yield own, ""
     inner = [frame for frame in frames if is_users(frame.f_code.co_filename)]
     scopes = [*map(variables, inner), *(frame.f_globals for frame in inner[:1])]
+    objects = [own for f in reversed(frames) if (own := variables(f).get("self")) is not None]
+    if objects and _is_layer(objects[0]):
+        yield from _held_by(objects[0], scopes)
+    for own in objects:
+        yield own, ""
     for scope in scopes:
         for name, value in list(scope.items()):
             is_it = value is tensor or (isinstance(value, Sharing) and _own(value) is leaf)
@@ -82,7 +84,32 @@ def _places(
     for scope in scopes:
         for name, value in list(scope.items()):
             if not isinstance(value, Sharing):
-                yield value, name if isinstance(value, (list, tuple, dict)) else ""
+                is_told = isinstance(value, (list, tuple, dict)) or _has_tensors(value)
+                yield value, name if is_told else ""
+
+
+def _is_layer(value: Any) -> bool:
+    """Whether an object is one of the package's layers, and no optimizer."""
+    kind = type(value)
+    return kind.__module__.startswith(_LAYERS) and not hasattr(kind, "_named_state")
+
+
+def _has_tensors(value: Any) -> bool:
+    """Whether a value is a layer that has tensors itself, not only in other layers."""
+    return _is_layer(value) and any(isinstance(part, Sharing) for _, part in _parts(value))
+
+
+def _held_by(layer: Any, scopes: Sequence[dict[str, Any]]) -> Iterator[tuple[Any, str]]:
+    """A layer that no object of the program holds, by the variable that it is, or whose list or
+    dict has it. A module that only holds others gives the names of its state dict."""
+    for scope in scopes:
+        for name, value in list(scope.items()):
+            if value is layer and name != "self" and _has_tensors(value):
+                yield layer, name
+            elif isinstance(value, (list, tuple, dict)) and len(value) <= MAX_ITEMS:
+                items = value.values() if isinstance(value, dict) else value
+                if any(item is layer for item in items):
+                    yield value, name
 
 
 def _own(tensor: Sharing) -> Node | None:

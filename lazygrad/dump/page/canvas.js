@@ -1,6 +1,6 @@
 /* A picture that can be moved and zoomed: by wheel, drag, two fingers, buttons and keys. */
 
-const READABLE = 0.45; // the scale below which text cannot be read: pictures do not begin smaller
+const READABLE = 0.6; // the scale below which text cannot be read: pictures do not begin smaller
 const LARGEST = 4;
 
 class Canvas {

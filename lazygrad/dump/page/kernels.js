@@ -7,7 +7,7 @@ function kernelTable(entries, total, act) {
     const origin = compilation.originsOf(kernel)[0];
     const row = element("tr", { "data-kernel": kernel.number },
       element("td", { class: "number" }, String(kernel.number)),
-      element("td", { class: "bar", style: `--share:${100 * share}%` }, element("span", { class: "mono" }, kernel.title),
+      element("td", { class: "bar", style: `--share:${100 * share}%` }, element("span", { class: "mono" }, breakable(kernel.title)),
         element("div", { class: "faint" }, origin === undefined ? kernel.kind : originText(compilation.about, origin))),
       element("td", { class: "number" }, secondsText(kernel.total)),
       element("td", { class: "number" }, shareText(share)),
@@ -20,6 +20,11 @@ function kernelTable(entries, total, act) {
   return element("div", { class: "scroll" }, element("table", {},
     element("thead", {}, element("tr", {}, heads.map((head, n) => element("th", { class: classes[n] }, head)))),
     element("tbody", {}, rows)));
+}
+
+/** A name that may be broken after each of its words. */
+function breakable(name) {
+  return name.split("_").flatMap((word, n) => (n ? ["_", element("wbr"), word] : [word]));
 }
 
 function byTime(kernels) {
@@ -39,9 +44,11 @@ function summary(compilation) {
     kernelTable(shown, compilation.runSeconds, (_, kernel) => choose({ kernel: kernel.number })),
     element("h3", {}, "Where compiling went"),
     phaseTable(compilation),
-    element("p", { class: "faint" }, `As text and Graphviz: folder ${compilation.folder}`),
+    element("p", { class: "faint" }, `As text and Graphviz: the folder ${compilation.folder} beside this page`),
   ];
 }
+
+const PHASES = { program: "code generation", verify: "verifying passes" };
 
 /** The passes that took longest. */
 function phaseTable(compilation) {
@@ -51,7 +58,7 @@ function phaseTable(compilation) {
   const all = compilation.compileSeconds || 1;
   return element("div", { class: "scroll" }, element("table", {}, element("tbody", {}, rows.map(([name, seconds]) =>
     element("tr", {},
-      element("td", { class: "bar", style: `--share:${(100 * seconds) / all}%` }, name),
+      element("td", { class: "bar", style: `--share:${(100 * seconds) / all}%` }, PHASES[name] ?? name),
       element("td", { class: "number" }, secondsText(seconds)))))));
 }
 
@@ -62,7 +69,10 @@ function kernelDetail(compilation, kernel) {
   const times = Math.max(1, runs.count);
   const machine = compilation.about.machines[compilation.device] ?? {};
   const stat = (label, value) => element("span", {}, `${label} `, element("b", {}, value));
-  const ofPeak = (amount, peak) => peak && kernel.least > 0 ? `, ${shareText(amount / kernel.least / peak)} of the peak` : "";
+  const ofPeak = (amount, peak, beyond = "") => {
+    const share = amount / kernel.least / peak;
+    return peak && kernel.least > 0 ? `, ${shareText(share)} of the peak${share > 1 ? beyond : ""}` : "";
+  };
   return [
     element("h1", {}, `${kernel.number}  ${kernel.title}`),
     element("div", { class: "stats" },
@@ -70,7 +80,7 @@ function kernelDetail(compilation, kernel) {
       stat("time", `${secondsText(kernel.total / times)} a run, ${secondsText(kernel.least)} at best`),
       stat("share", shareText(compilation.runSeconds ? kernel.total / compilation.runSeconds : 0)),
       stat("GFLOPS", rateText(kernel.flops, kernel.least) + ofPeak(kernel.flops, machine.peak_flops)),
-      stat("GB/s", rateText(kernel.bytes, kernel.least) + ofPeak(kernel.bytes, machine.peak_bytes)),
+      stat("GB/s", rateText(kernel.bytes, kernel.least) + ofPeak(kernel.bytes, machine.peak_bytes, ": from the caches")),
       kernel.launches.length > 1 ? stat("launches", String(kernel.launches.length)) : null),
     originLinks(compilation, compilation.originsOf(kernel)),
     element("h3", {}, "Reads and writes"),

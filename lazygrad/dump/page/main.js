@@ -27,7 +27,8 @@ function stateOfAddress() {
   const number = (name) => (found.has(name) ? Number(found.get(name)) : null);
   const c = number("c");
   if (c === null || !COMPILATIONS[c]) return { c: null };
-  return { c, stage: found.get("stage") ?? "kernels", fold: found.get("fold") ?? "layer",
+  const fold = found.get("fold") in FOLDS ? found.get("fold") : "layer";
+  return { c, stage: found.get("stage") ?? "kernels", fold,
     kernel: number("kernel"), node: number("node"), line: found.get("line") };
 }
 
@@ -36,15 +37,31 @@ function showState() {
   document.getElementById("compilations").value = state.c ?? "";
   if (state.c === null) {
     shown = null;
-    const absent = new URLSearchParams(location.hash.slice(1)).get("c");
-    VIEW.replaceChildren(overview(COMPILATIONS, ABOUT, absent));
-    return;
-  }
-  if (shown?.compilation.number !== state.c) {
+    VIEW.replaceChildren(overview(COMPILATIONS, ABOUT));
+  } else if (shown?.compilation.number !== state.c) {
     shown = new CompilationView(COMPILATIONS[state.c]);
     VIEW.replaceChildren(shown.element);
   }
-  shown.update();
+  const absent = absentParts();
+  const note = document.getElementById("absent");
+  note.hidden = !absent.length;
+  note.textContent = `The address asks for what this report does not have: ${absent.join(", ")}.`;
+  shown?.update();
+}
+
+/** What the address asks for and the report does not have. */
+function absentParts() {
+  const has = (name, value) => {
+    if (name === "c") return COMPILATIONS[value] !== undefined;
+    if (!shown) return false;
+    const { compilation, stages } = shown;
+    const known = { kernel: compilation.kernels, node: compilation.nodes, fold: FOLDS }[name];
+    if (known) return known[value] !== undefined;
+    if (name === "stage") return stages.some((stage) => stage.name === value);
+    return name === "line" && compilation.lines.has(value);
+  };
+  const asked = [...new URLSearchParams(location.hash.replace(/^#\/?/, ""))];
+  return asked.filter(([name, value]) => !has(name, value)).map((pair) => pair.filter(Boolean).join(" "));
 }
 
 // -------------------------------------------------------------------- one compilation
@@ -103,7 +120,7 @@ class CompilationView {
       element("button", { onclick: () => graph.canvas.zoom(1 / 1.4), title: "smaller (−)" }, "−"),
       element("button", { onclick: () => graph.canvas.fit(0), title: "all of it (0)" }, "fit"),
     ] : [];
-    this.bar.replaceChildren(...tabs, ...tools.filter(Boolean));
+    this.bar.replaceChildren(...tabs, element("span", { class: "tools" }, tools));
     search();
   }
 
@@ -267,7 +284,7 @@ function begin() {
   document.title = `${ABOUT.program} – lazygrad`;
   const select = document.getElementById("compilations");
   select.append(element("option", { value: "" }, "overview"), ...COMPILATIONS.map((each) =>
-    element("option", { value: each.number }, each.folder)));
+    element("option", { value: each.number }, `${each.number + 1}  ${each.name}`)));
   select.addEventListener("change", () => (select.value === "" ? (location.hash = "#/") : choose({ c: Number(select.value) })));
   SEARCH.addEventListener("input", () => {
     match = 0;

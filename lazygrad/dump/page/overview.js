@@ -1,7 +1,6 @@
-/* The first page: what was compiled, what ran, where the time went. `absent` is a compilation that
-   the address asks for and the report does not have. */
+/* The first page: what was compiled, what ran, where the time went. */
 
-function overview(compilations, about, absent) {
+function overview(compilations, about) {
   const ran = sum(compilations.map((each) => each.runSeconds));
   const compiled = sum(compilations.map((each) => each.compileSeconds));
   const peak = Math.max(0, ...compilations.flatMap(({ runs }) => runs.samples.map(([, , held]) => held + 0)));
@@ -11,17 +10,31 @@ function overview(compilations, about, absent) {
   const machines = Object.entries(about.machines).map(([name, machine]) =>
     `${name}: ${machine.name}, ${counted(machine.threads, "thread")}`);
   return element("div", { class: "overview" },
-    absent ? element("p", { class: "absent", role: "alert" }, `This report has no compilation ${absent}.`) : null,
     element("h1", {}, about.program),
     element("div", { class: "faint" }, [about.date.replace("T", " "), ...machines].join("  ·  ")),
     element("div", { class: "cards" },
       card(String(compilations.length), "compilations"), card(secondsText(compiled), "compiling"),
       card(secondsText(ran), "in kernels"), card(secondsText(about.seconds), "in all"), card(bytesText(peak), "most memory held")),
-    element("h2", {}, "Compilations"), compilationTable(compilations),
+    wholeTime({ compiling: compiled, "in kernels": ran, "this report": about.own }, about.seconds),
+    element("h2", {}, "Compilations"),
+    element("p", { class: "faint" }, "Each is a graph that became kernels. Choose one to see its lines of Python, its graph, its loops and its code."),
+    compilationTable(compilations),
     element("h2", {}, "Kernels by time"),
     kernelTable(kernels, ran, (compilation, kernel) => choose({ c: compilation.number, kernel: kernel.number })),
     element("h2", {}, "Memory over time"), memoryChart(compilations, about.seconds),
     element("h2", {}, "Timeline"), new Timeline(compilations, about.seconds).element);
+}
+
+/** What the time in all is made of; what is left is Python's. Kernels on a GPU run beside Python. */
+function wholeTime(parts, seconds) {
+  const rest = Math.max(0, seconds - sum(Object.values(parts)));
+  const all = Object.entries({ ...parts, "Python, loading data and the like": rest });
+  const whole = Math.max(1e-12, sum(all.map(([, each]) => each)));
+  return element("div", { class: "whole" },
+    element("div", { class: "whole-bar", "aria-hidden": "true" },
+      all.map(([, each], n) => element("i", { class: `part-${n}`, style: `flex-grow:${each / whole}` }))),
+    element("div", { class: "faint" }, `${secondsText(seconds)} in all are `,
+      all.map(([name, each], n) => [element("span", { class: `key part-${n}` }), `${secondsText(each)} ${name} `])));
 }
 
 function compilationTable(compilations) {
@@ -33,13 +46,13 @@ function compilationTable(compilations) {
     return clickable(element("tr", { "data-compilation": each.number },
       element("td", { class: "bar", style: `--share:${100 * share}%` }, element("span", { class: "mono" }, each.name),
         element("div", { class: "faint" }, firstLine(each))),
-      cells.map((cell, n) => element("td", { class: `number${n === 0 || n === 3 ? " hide-small" : ""}` }, cell))),
+      cells.map((cell, n) => element("td", { class: `number${[0, 2, 3].includes(n) ? " hide-small" : ""}` }, cell))),
       () => choose({ c: each.number }));
   });
   const heads = ["kernels", "compiling", "runs", "best run", "in kernels"];
   return element("div", { class: "scroll" }, element("table", {},
     element("thead", {}, element("tr", {}, element("th", {}, "compilation"),
-      heads.map((head, n) => element("th", { class: `number${n === 0 || n === 3 ? " hide-small" : ""}` }, head)))),
+      heads.map((head, n) => element("th", { class: `number${[0, 2, 3].includes(n) ? " hide-small" : ""}` }, head)))),
     element("tbody", {}, rows)));
 }
 

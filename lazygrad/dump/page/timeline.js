@@ -15,8 +15,10 @@ class Timeline {
     this.height = 26 + this.rows.length * ROW + MEMORY + 12;
     this.picture.style.height = `${this.height}px`;
     this.element = element("div", { class: "detail" },
-      element("p", { class: "faint" }, "Wheel: zoom; drag: move; the first runs of each compilation are shown kernel by kernel. ",
-        "The same is in trace.json, for Perfetto (ui.perfetto.dev)."), this.picture);
+      element("p", { class: "faint" }, "Ctrl and wheel: zoom; drag: move; the first runs of each compilation are shown kernel by kernel. ",
+        "The same is in trace.json, for Perfetto (ui.perfetto.dev). ",
+        element("button", { title: "larger", onclick: () => this.zoom(0.5) }, "+"), " ",
+        element("button", { title: "smaller", onclick: () => this.zoom(2) }, "−")), this.picture);
     this.picture.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.picture.addEventListener("pointermove", (event) => this.move(event));
     this.picture.addEventListener("pointerleave", hideHint);
@@ -97,8 +99,13 @@ class Timeline {
   }
 
   wheel(event) {
+    if (!event.ctrlKey && !event.metaKey) return; // the page is to scroll
     event.preventDefault();
-    const factor = Math.exp(event.deltaY * 0.0016), middle = this.seconds(event);
+    this.zoom(Math.exp(event.deltaY * 0.0016), this.seconds(event));
+  }
+
+  /** Show so many times the seconds; `middle` stays where it is. */
+  zoom(factor, middle = (this.from + this.to) / 2) {
     this.range(middle - (middle - this.from) * factor, middle + (this.to - middle) * factor);
   }
 
