@@ -20,6 +20,7 @@ The map of the package, in the order of the pipeline:
     runtime/         buffers, plans, execution
     jit/             capture a function once, replay it as one call
     functions/       the functions at the top level: lazygrad.exp(x), lazygrad.zeros(2), ...
+    distributions/   random variables
     linalg/          linear algebra;  fft.py: frequencies
     explain/         why a function is slow: what was fused, compiled again, held in memory
     decisions.py     what the compiler decides, noted for explain
@@ -79,7 +80,19 @@ from .tensor.results import Size
 from .variable import Variable
 
 if TYPE_CHECKING:
-    from . import amp, autograd, cuda, fft, func, linalg, nn, optim, transforms, utils
+    from . import (
+        amp,
+        autograd,
+        cuda,
+        distributions,
+        fft,
+        func,
+        linalg,
+        nn,
+        optim,
+        transforms,
+        utils,
+    )
     from .functions import special
     from .helpers import GlobalCounters
     from .linalg import (
@@ -123,6 +136,7 @@ __all__ = [
     "cholesky",
     "cuda",
     "device",
+    "distributions",
     "det",
     "double",
     "draw",
@@ -173,10 +187,11 @@ __all__ += functions.__all__
 
 
 _MODULES = {
-    **{name: f".{name}" for name in ("amp", "autograd", "backends", "compile", "cuda", "engine",
+    **{name: f".{name}" for name in ("amp", "autograd", "backends", "compile", "cuda",
+                                     "distributions", "engine",
                                      "fft", "func", "helpers", "linalg", "nn", "optim",
                                      "transforms", "utils")},
-    "special": ".functions.special", "mps": ".cuda", "xpu": ".cuda",
+    "special": ".functions.special", "mps": ".cuda", "xpu": ".cuda", "accelerator": ".cuda",
 }  # fmt: skip
 """What is imported when it is first used: some by the name that PyTorch has for it."""
 _ELSEWHERE = {

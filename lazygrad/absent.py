@@ -30,10 +30,8 @@ PACKAGE: dict[str, str] = {
     **dict.fromkeys(("distributed", "multiprocessing"), _ONE_PROCESS),
     "as_strided": "strides are the compiler's to choose; write x[...], reshape, expand or unfold",
     "empty_strided": "strides are the compiler's to choose; write empty(shape)",
-    "set_printoptions": "write numpy.set_printoptions, which tensors are printed by",
     "set_num_threads": "set the environment variable THREADS",
     "get_num_threads": "read lazygrad.config.THREADS",
-    "set_default_device": "set lazygrad.Device.DEFAULT",
     "set_default_tensor_type": "write lazygrad.set_default_dtype",
     "use_deterministic_algorithms": "all results are deterministic already",
     "jit_script": "write lazygrad.jit",
@@ -42,7 +40,6 @@ PACKAGE: dict[str, str] = {
     "hub": "there is no hub; nn.state.torch_load reads weights that torch.save wrote",
     "vision": "nn.datasets has MNIST and CIFAR",
     "profiler": "set DEBUG=2, or write lazygrad.explain(function, *args)",
-    "distributions": "write randn, rand, randint, multinomial, bernoulli and arithmetic",
     "typename": "write str(x.dtype)",
     "version": "write lazygrad.__version__",
     "strided": "leave the argument out: every tensor is dense",
@@ -88,6 +85,22 @@ LINALG: dict[str, str] = {
     "householder_product": "write linalg.qr, which gives the product",
 }
 """Of `lazygrad.linalg`."""
+
+AUTOGRAD: dict[str, str] = {
+    **dict.fromkeys(("detect_anomaly", "set_detect_anomaly"), "set CHECK=nan"),
+    "profiler": PACKAGE["profiler"],
+    "graph": "write lazygrad.dump(x) for the graph of x",
+    "forward_ad": "write lazygrad.func.jvp",
+}
+"""Of `lazygrad.autograd`."""
+
+DISTRIBUTIONS: dict[str, str] = dict.fromkeys(
+    ("Beta", "Binomial", "Cauchy", "Chi2", "Dirichlet", "Gamma", "HalfNormal", "InverseGamma",
+     "Kumaraswamy", "MixtureSameFamily", "Multinomial", "NegativeBinomial", "Pareto", "Poisson",
+     "StudentT", "VonMises", "Weibull", "Wishart"),
+    "it is not written yet; draw by numpy.random, write log_prob by lgamma and arithmetic",
+)  # fmt: skip
+"""Of `lazygrad.distributions`."""
 
 FFT: dict[str, str] = dict.fromkeys(
     (f"{prefix}{kind}fft{axes}" for prefix in ("", "i") for kind in ("", "r", "h")
@@ -162,7 +175,7 @@ def _instead(name: str, known: Iterable[str]) -> str:
             return f"it is {module}.{name}"
     from difflib import get_close_matches  # here: it takes time to import, and few need it
 
-    near = get_close_matches(_letters(name), spelled, 1, 0.66)
+    near = get_close_matches(_letters(name), spelled, 1, 0.75)
     return f"did you mean {spelled[near[0]]!r}?" if near else ""
 
 

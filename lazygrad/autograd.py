@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .absent import AUTOGRAD, absent_from
 from .errors import ShapeError
 from .gradcheck import gradcheck, gradgradcheck
 from .graph.ir import Detach
@@ -212,7 +213,13 @@ class functional:
         return derivatives.jvp(func, given, v if isinstance(v, tuple) else (v,))
 
 
+Variable = Tensor
+"""PyTorch's former name of tensors that may require gradient."""
+
 __all__ = [
-    "Function", "backward", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck",
-    "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "Function", "Variable", "backward", "enable_grad", "functional", "grad", "gradcheck",
+    "gradgradcheck",    "is_grad_enabled", "no_grad", "set_grad_enabled",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__, AUTOGRAD)

@@ -55,6 +55,7 @@ LAYERS = [
     "dtype",
     "device",
     "nn",
+    "distributions",
     "amp",
     "optim",
     "helpers",

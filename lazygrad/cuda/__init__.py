@@ -1,4 +1,4 @@
-"""The questions that scripts for PyTorch ask about CUDA: there is none here.
+"""What scripts for PyTorch ask about CUDA, and about any accelerator: there is none here.
 
     device = "cuda" if lazygrad.cuda.is_available() else "cpu"
 
@@ -14,6 +14,10 @@ from . import amp
 def is_available() -> bool:
     """False."""
     return False
+
+
+def current_accelerator(check_available: bool = False) -> None:
+    """None: of `lazygrad.accelerator`, which is this module."""
 
 
 def is_bf16_supported() -> bool:
@@ -43,6 +47,6 @@ def synchronize(device: object = None) -> None:
 
 
 __all__ = [
-    "amp", "device_count", "empty_cache", "is_available", "is_bf16_supported", "manual_seed",
-    "manual_seed_all", "synchronize",
+    "amp", "current_accelerator", "device_count", "empty_cache", "is_available",
+    "is_bf16_supported", "manual_seed", "manual_seed_all", "synchronize",
 ]  # fmt: skip

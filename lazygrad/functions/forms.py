@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 
+from .. import config
 from ..dtypes import DType, get_default_dtype, promote, set_default_dtype, to_dtype
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..runtime.device import Device
+from ..runtime.device import Device, DeviceName, named
 from ..tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from ..tensor.core import PRINTED, print_options
 from ..tensor.operands import broadcast_shape, result_dtype
 from ..tensor.random import Stream, takes_generator
 from .methods import bitwise_not, cat, permute, stack, unique, unsqueeze
@@ -418,6 +421,55 @@ def iinfo(dtype: Any) -> IntegerLimits:
 
 inference_mode = no_grad
 
+
+def set_default_device(device: str | None) -> None:
+    """The device of tensors that name none, as `lazygrad.Device.DEFAULT`; None is BACKEND's.
+
+    lazygrad.set_default_device("cpu")
+    lazygrad.get_default_device() == "CPU"
+    """
+    Device.DEFAULT = config.BACKEND if device is None else device
+
+
+def get_default_device() -> DeviceName:
+    """The device of tensors that name none.
+
+    lazygrad.get_default_device() == lazygrad.zeros(1).device
+    """
+    return named(Device.DEFAULT)
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: int | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """How tensors are printed: digits behind the point, how many values are printed in full, how
+    many at each end of an axis otherwise, how long a line is. `profile` "short", "full" or
+    "default" sets several; `sci_mode` False writes small numbers without an exponent.
+
+        lazygrad.set_printoptions(precision=2)
+        text = str(lazygrad.tensor([0.12345]))
+        lazygrad.set_printoptions(profile="default")
+        text.startswith("Tensor([0.12]")
+    """
+    if profile is not None:
+        profiles: dict[str, dict[str, Any]] = {
+            "default": {},
+            "short": {"precision": 2, "threshold": 64, "edgeitems": 2},
+            "full": {"threshold": sys.maxsize},
+        }
+        print_options.clear()
+        print_options.update(PRINTED, **profiles[profile])
+    suppress = None if sci_mode is None else not sci_mode
+    given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems,
+             "max_line_width": linewidth, "suppress_small": suppress}  # fmt: skip
+    print_options.update((name, value) for name, value in given.items() if value is not None)
+
+
 # --------------------------------------------------------------------------- the array API's names
 
 
@@ -469,9 +521,10 @@ __all__ = [
     "Generator", "as_tensor", "asarray", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
     "bitwise_invert", "block_diag", "broadcast_shapes", "broadcast_tensors", "can_cast",
     "cartesian_prod", "combinations", "e", "enable_grad", "expand_dims", "finfo",
-    "get_default_dtype", "iinfo", "inf", "inference_mode", "is_floating_point",
-    "is_grad_enabled", "is_tensor", "isdtype", "logspace", "matrix_transpose", "nan", "newaxis",
-    "no_grad", "normal", "numel", "permute_dims", "pi", "polygamma", "pow", "promote_types",
-    "randint", "result_type", "scalar_tensor", "seed", "set_default_dtype", "set_grad_enabled",
-    "tensor", "tril_indices", "triu_indices", "unique_values", "vecdot", "where",
+    "get_default_device", "get_default_dtype", "iinfo", "inf", "inference_mode",
+    "is_floating_point", "is_grad_enabled", "is_tensor", "isdtype", "logspace",
+    "matrix_transpose", "nan", "newaxis", "no_grad", "normal", "numel", "permute_dims", "pi",
+    "polygamma", "pow", "promote_types", "randint", "result_type", "scalar_tensor", "seed",
+    "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", "tensor",
+    "tril_indices", "triu_indices", "unique_values", "vecdot", "where",
 ]  # fmt: skip

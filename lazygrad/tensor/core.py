@@ -30,6 +30,11 @@ from .views import Path, contiguous_strides, follow, is_detached
 
 MAX_LOOKED_AT = 256  # nodes of a past, for whether it carries gradient
 
+PRINTED = {"threshold": 64}  # values that are printed in full
+
+print_options: dict[str, Any] = dict(PRINTED)
+"""How tensors are printed: arguments of `numpy.array2string`; `set_printoptions` sets them."""
+
 Array = np.ndarray[Any, Any]
 Number = bool | int | float
 
@@ -252,7 +257,7 @@ class TensorCore(Sharing, metaclass=HasMode):
             notes += ", requires_grad=True"
         if _without_values():
             return f"Tensor(lazy, {notes})"
-        lines = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=64)
+        lines = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", **print_options)
         return f"Tensor({lines}, {notes})"
 
     @classmethod

@@ -96,7 +96,7 @@ NEAR = [
     (nn, "Adam", "it is lazygrad.optim.Adam"),
     (nn, "one_hot", "it is lazygrad.nn.functional.one_hot"),
     (nn.functional, "cross_entropi", "did you mean 'cross_entropy'?"),
-    (lazygrad.optim, "SDG", "did you mean 'SGD'?"),
+    (lazygrad.optim, "AdaDeltta", "did you mean 'Adadelta'?"),
     (lazygrad.linalg, "invv", "did you mean 'inv'?"),
     (nn.init, "kaiming_norml_", "did you mean 'kaiming_normal_'?"),
     (lazygrad.special, "gamaln", "did you mean 'gammaln'?"),
