@@ -158,6 +158,8 @@ class Function:
         def pull(cotangents: Any) -> list[Tensor | None]:
             given = cotangents if isinstance(cotangents, (tuple, list)) else (cotangents,)
             found = _listed(cls.backward(ctx, *given))
+            while len(found) > len(args) and found[-1] is None:  # of defaults, which were not given
+                found.pop()
             if len(found) != len(args):
                 raise RuntimeError(
                     f"{cls.__name__}.backward: {len(found)} gradients for {len(args)} arguments"

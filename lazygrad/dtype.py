@@ -20,6 +20,8 @@ class _Package(ModuleType):
         return isinstance(value, DType)
 
 
+DTypeLike = str | DType
+
 sys.modules[__name__].__class__ = _Package
 
-__all__ = ["DType", "dtypes"]
+__all__ = ["DType", "DTypeLike", "dtypes"]

@@ -82,6 +82,8 @@ class ContextVar:
 
 _CONFIGURED = ("DEBUG", "THREADS", "TUNE", "WINOGRAD", "SIZES", "OPT", "CHECK")
 DEBUG = ContextVar("DEBUG", 0)
+JIT, BEAM, WINO = ContextVar("JIT", 1), ContextVar("BEAM", 0), ContextVar("WINO", 0)
+"""Variables of tinygrad's, for scripts that read them; the compiler has TUNE and WINOGRAD."""
 
 
 class Context(ContextDecorator):
@@ -330,6 +332,15 @@ def is_numpy_ndarray(value: object) -> bool:
     return str(type(value)) == "<class 'numpy.ndarray'>"
 
 
+def argfix(*args: Any) -> tuple[Any, ...]:
+    """The arguments, which may be given as one tuple or list: `f(2, 3)` and `f((2, 3))`."""
+    if args and isinstance(args[0], (tuple, list)):
+        if len(args) > 1:
+            raise ValueError(f"argfix: a {type(args[0]).__name__} and others: {args!r:.60}")
+        return tuple(args[0])
+    return args
+
+
 def polyN(x: Any, coefficients: Sequence[float]) -> Any:
     """c[0] x**n + ... + c[n], of numbers or tensors."""
     return functools.reduce(lambda total, c: total * x + c, coefficients, 0.0)
@@ -339,8 +350,9 @@ OSX, WIN = sys.platform == "darwin", sys.platform == "win32"
 CI = bool(os.getenv("CI"))
 
 __all__ = [
-    "CI", "Context", "ContextVar", "DEBUG", "GlobalCounters", "OSX", "Timing", "WIN",
-    "all_int", "all_same", "argsort", "ceildiv", "colored", "dedup", "fetch", "flatten",
+    "BEAM", "CI", "Context", "ContextVar", "DEBUG", "GlobalCounters", "JIT", "OSX", "Timing", "WIN",
+    "WINO",
+    "all_int", "all_same", "argfix", "argsort", "ceildiv", "colored", "dedup", "fetch", "flatten",
     "fully_flatten", "get_child", "getenv", "is_numpy_ndarray", "lo32", "make_pair", "make_tuple",
     "merge_dicts", "partition", "polyN", "prod", "round_up", "strides_for_shape", "tqdm", "trange",
     "unwrap",

@@ -13,6 +13,7 @@ from lazygrad import Tensor, TinyJit, nn
 from lazygrad.device import Device
 from lazygrad.dtype import DType, dtypes
 from lazygrad.engine.jit import TinyJit as Elsewhere
+from lazygrad.helpers import argfix
 
 
 @pytest.fixture
@@ -33,6 +34,23 @@ def test_modules_are_where_tinygrad_has_them() -> None:
     assert dtypes.is_float(dtypes.bfloat16)
     assert dtypes.is_unsigned(dtypes.uint8)
     assert not dtypes.is_int(dtypes.bool_)
+
+
+def test_adam_takes_the_betas_by_name() -> None:
+    x = Tensor([1.0], requires_grad=True)
+    assert nn.optim.Adam([x], lr=0.1, b1=0.5).defaults["betas"] == (0.5, 0.999)
+    assert nn.optim.AdamW([x], b2=0.9).defaults["betas"] == (0.9, 0.9)
+    with pytest.raises(TypeError, match="SGD: there is no setting 'b1'"):
+        nn.optim.SGD([x], b1=0.5)
+    with pytest.raises(ValueError, match="betas are in"):
+        nn.optim.Adam([x], b1=1.5)
+
+
+def test_arguments_may_be_one_tuple() -> None:
+    assert argfix(2, 3) == argfix((2, 3)) == argfix([2, 3]) == (2, 3)
+    assert argfix() == ()
+    with pytest.raises(ValueError, match="a tuple and others"):
+        argfix((2, 3), 4)
 
 
 def test_sums_and_products_of_several() -> None:

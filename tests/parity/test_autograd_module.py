@@ -39,6 +39,22 @@ def test_grad(library: Any) -> None:
     assert x.grad.tolist() == [4.0, 5.0]
 
 
+@BOTH
+def test_a_function_may_give_no_gradient_for_defaults(library: Any) -> None:
+    class Scale(library.autograd.Function):  # type: ignore[misc, name-defined]
+        @staticmethod
+        def forward(ctx: Any, x: Any, factor: Any = 2.0) -> Any:
+            return x * factor
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            return grad * 2.0, None
+
+    x = library.tensor([1.0, 2.0], requires_grad=True)
+    Scale.apply(x).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
 def test_each_output_has_one_gradient() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True)
     for differentiate in (lambda: lazygrad.autograd.grad(x * x, x, (x, x)),

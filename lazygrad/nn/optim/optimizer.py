@@ -19,8 +19,11 @@ Params: TypeAlias = Iterable[Tensor] | Iterable[Mapping[str, Any]] | Iterable[tu
 
 
 class Ways(TypedDict, total=False):
-    """How PyTorch is to compute a step: accepted, and without meaning, as the compiler decides."""
+    """What other libraries name: `b1` and `b2` are tinygrad's betas; the others say how PyTorch is
+    to compute a step, and have no meaning, as the compiler decides."""
 
+    b1: float
+    b2: float
     foreach: bool | None
     capturable: bool
     differentiable: bool
@@ -49,8 +52,10 @@ class Optimizer:
         self, params: Params, defaults: Mapping[str, Any], ways: Mapping[str, Any] | None = None
     ) -> None:
         name = type(self).__name__
-        for way in ways or {}:
-            if way not in Ways.__annotations__:
+        ways = ways or {}
+        for way in ways:
+            is_beta = way in ("b1", "b2")
+            if way not in Ways.__annotations__ or (is_beta and "betas" not in defaults):
                 raise TypeError(f"{name}: there is no setting {way!r}")
         if isinstance(params, Tensor):
             raise TypeError(f"{name}: params is a list of tensors, not one tensor")
@@ -66,6 +71,9 @@ class Optimizer:
                 f"{name}: params is a list of tensors, not a {type(listed).__name__}; {remedy}"
             )
         self.defaults = dict(defaults)
+        if "betas" in defaults:
+            first, second = defaults["betas"]
+            self.defaults["betas"] = (ways.get("b1", first), ways.get("b2", second))
         self.param_groups: list[ParamGroup] = []
         self._left_out: frozenset[Tensor] = frozenset()
         given: list[Any] = list(params)
