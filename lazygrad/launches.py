@@ -144,7 +144,7 @@ def _finished(function: Function, key: str, at: At, device: Device, stages: Stag
 
 def plain_launch(stages: Stages, launch: Launch, machine: Machine) -> Launch:
     """The launch of a kernel's loops as they were lowered, after the core passes alone. It has no
-    key: the next process tries the others again."""
+    key, so the next process tries the loop passes again."""
     plain = launch.plain or launch.function
     target = machine.target
     made = stages.through(passes("loops", target, 0), plain, At(machine))

@@ -7,8 +7,8 @@
     loops      the loops as the target wants them, where no cache has the kernel's code
 
 compile.py runs them. A pass runs for the targets in `on`, where the graph has what it `needs`.
-With OPT=0 only the core runs: what no code comes about without. The others make code faster; one
-that fails is left out, with a warning.
+With OPT=0 only the core runs: the passes without which there is no code. The others make code
+faster; one that fails is left out, with a warning.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class Pass:
 
     `after` are passes that must come before it. `needs` are classes of nodes, or Kernel: the pass
     has nothing to do in a graph or schedule without one of each; or traits of loops (`traits` in
-    rebuild.py). `core`: it runs with OPT=0 too. `must`: nothing goes on where it fails, though it
-    is not of the core.
+    rebuild.py). `core`: it runs with OPT=0 too. `must`: the compilation fails with it, though it is
+    not of the core.
     """
 
     level: str
@@ -287,8 +287,8 @@ def passes(level: str, target: Target | None, opt: int) -> tuple[Pass, ...]:
 
 
 def rows_that_fill(machine: Machine) -> int:
-    """How many rows of a scan keep all cores busy. The loops of a scan sum in float64, one row
-    after another; elsewhere every scan is split."""
+    """The number of rows from which on a scan keeps all cores busy. A GPU, and a device without
+    float64, in which the loops of a scan sum, split every scan."""
     return -(-machine.cores // 4) if machine.float64 and not machine.gpu else sys.maxsize
 
 
@@ -298,8 +298,8 @@ def lay_out(schedule: Schedule, at: At) -> Schedule:
 
 
 def share_memory(schedule: Schedule, at: At) -> Schedule | MemoryPlan:
-    """Memory that several nodes use. One kernel has nobody to share with; and for CHECK=nan, which
-    reads a kernel's inputs when it has run, no memory is used twice."""
+    """Let nodes share memory, unless there is one kernel only. With CHECK=nan none is shared: it
+    reads the inputs of a kernel after the kernel has run."""
     if "nan" in config.CHECK or (len(schedule.kernels) == 1 and not at.donated):
         return schedule
     return plan_memory(schedule, at.donated, not at.machine.gpu)

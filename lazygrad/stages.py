@@ -1,5 +1,5 @@
-"""Run passes one after another: check what they make, show it to who watches, name who fails, and
-go on without those that can be left out.
+"""Run passes one after another: verify each result, show it to watchers, name a pass that fails,
+and go on without it where that is possible.
 
 A *stage* is the result of a pass: a graph (a list of nodes), a schedule, a function, a program.
 """
@@ -55,7 +55,7 @@ class Stages:
         self.has_left_out = False  # a pass that failed
 
     def unwatched(self) -> Stages:
-        """The same, where nobody is shown what is made."""
+        """The same compilation without watchers."""
         quiet = Stages()
         quiet.watchers = []
         return quiet

@@ -29,7 +29,7 @@ from .report import report_compiled
 from .values import CheckValues
 
 Plain = Callable[[Launch, Machine], Launch]
-"""What makes of a launch the one with plain loops."""
+"""From a launch to the same launch with plain loops."""
 
 
 class Observer(Protocol):
@@ -67,11 +67,10 @@ class Linker:
         launches: Sequence[Launch],
         stages: Observer,
     ) -> None:
-        """Add a part: its launches, which have no slots yet, are those of the pieces of the
-        schedule's kernels, in order.
+        """Add a part. `launches` are those of the `pieces`, in order; they have no slots yet.
 
-        The schedule's outputs are the part's, but for those without elements, in order; they may
-        be other nodes with the same values.
+        The schedule's outputs stand for the part's outputs that have elements, in order: they are
+        these, or other nodes with equal values.
         """
         for arrival, source in part.arrivals.items():
             self._receive(arrival, source, device)
@@ -176,8 +175,9 @@ class Linker:
         memory: MemoryPlan,
         launches: Sequence[Launch],
     ) -> list[Launch]:
-        """Each launch with the places of its arguments; it waits for those before it only if it
-        reads what they write, or writes what they use. (Parts of one join do not meet.)"""
+        """Each launch with the places of its arguments. A launch waits for earlier ones only if it
+        reads what they write, or writes what they use. (Parts of one join write different
+        elements.)"""
         placed = []
         read: set[int] = set()
         written: set[int] = set()
@@ -207,7 +207,7 @@ class Linker:
         return placed
 
     def _compiled(self, device: Device, launches: Sequence[Launch], stages: Observer) -> Run:
-        """The launches as a program; its slots count only what they use."""
+        """The launches as a program, whose slots are only the memories that they use."""
         places = tuple(sorted({place for launch in launches for place in launch.slots}))
         slot = {place: n for n, place in enumerate(places)}
         launches = [

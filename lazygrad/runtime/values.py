@@ -1,8 +1,8 @@
 """Find the first kernel that makes a nan or an infinity of finite numbers (CHECK=nan).
 
 When a kernel has run, its outputs are looked at. Where one holds a nan that no input has, that
-element is computed once more in NumPy, operation by operation, and the error names the one that
-the nan begins with. Infinities likewise. What a program writes as a constant is not told of: a mask
+element is computed once more in NumPy, operation by operation, and the error names the operation
+that the nan comes from. Infinities likewise. Constants that the program wrote are no faults: a mask
 of -inf, padding. A plan whose kernels are checked uses no memory twice, so that the inputs are
 there when they are asked for, and a captured function that fails has set nothing.
 """
@@ -27,7 +27,7 @@ from ..schedule.show import kernel_nodes, title
 from .execute import Memories
 
 Array = np.ndarray[Any, Any]
-MAX_LOOKED_AT = 8  # elements of an output, for one that is no constant's
+MAX_LOOKED_AT = 8  # bad elements of an output that are examined: some may come from constants
 
 
 def _is_not_finite(x: Array) -> Array:
@@ -41,7 +41,7 @@ _KINDS: tuple[Callable[[Array], Array], ...] = (np.isnan, _is_not_finite)
 class CheckValues:
     """Raises NonFiniteError where a kernel has made a nan or an infinity of finite numbers.
 
-    `places` are those of its outputs and inputs among the plan's memories.
+    `places` numbers the kernel's outputs and inputs among the plan's memories.
     """
 
     device: Device

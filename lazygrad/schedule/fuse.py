@@ -299,29 +299,19 @@ class _Fuser:
         if group.kind != "map" or not self._is_worth_rows(node.size, _work(node)):
             return False
         shapes = {n.shape for n in group.members}
-        own = [a for a in reads if a.node in group.members]
-        shape = own[0].node.shape
-        if len(shapes) != 1 or any(a.index != own[0].index for a in own):
+        indices = {a.index for a in reads if a.node in group.members}
+        if len(shapes) != 1 or len(indices) != 1:
             return False
-        index = own[0].index
-        if any(
-            n > 1 and not isinstance(i, Var) for i, n in zip(index, own[0].node.shape, strict=True)
-        ):
+        (shape,), (index,) = shapes, indices
+        axes = [(i, axis) for i, axis in zip(index, axis_variables(shape), strict=True)]
+        axes = [(i, axis) for i, axis in axes if axis.extent > 1]
+        if any(not isinstance(i, Var) or i.extent != axis.extent for i, axis in axes):
             return False
-        variables = [i for i in index if isinstance(i, Var) and i.extent > 1]
-        if len(set(variables)) != len(variables):
-            return False
-        for var, n in zip(index, shape, strict=True):
-            if isinstance(var, Var) and var.extent != n:
-                return False
-        if {v for v in axis_variables(node.shape) if v.extent > 1} - set(variables):
+        back = dict(axes)  # from the reduction's axes to the map's
+        kept = {v for v in axis_variables(node.shape) if v.extent > 1}
+        if len(back) < len(axes) or not back.keys() >= kept:
             return False
         position = flatten(axis_variables(node.shape), node.shape)
-        back: dict[Expr, Expr] = {
-            i: a
-            for i, a in zip(index, axis_variables(shape), strict=True)
-            if isinstance(i, Var) and i.extent > 1
-        }
         member_position = substitute(position, back)
         for member in group.members:
             group.members[member] = member_position

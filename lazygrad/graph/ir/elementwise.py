@@ -400,10 +400,6 @@ class Cast(Elementwise):
     def _infer(self) -> tuple[Shape, DType]:
         return self.x.shape, self.dtype_
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {}
-
 
 class Bitcast(Elementwise):
     """The same bits read as another dtype of the same size."""
@@ -415,10 +411,6 @@ class Bitcast(Elementwise):
         if self.x.dtype.itemsize != self.dtype_.itemsize:
             raise DTypeError(f"bitcast: {self.x.dtype} and {self.dtype_} differ in size")
         return self.x.shape, self.dtype_
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {}
 
 
 # --------------------------------------------------------------------------- undefined values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ...dtypes import DType, int64
@@ -73,10 +72,6 @@ class Gather(Node):
     def _infer(self) -> tuple[Shape, DType]:
         return _check_indices(self.name, self.x, self.indices), self.x.dtype
 
-    def with_inputs(self, inputs: Sequence[Node]) -> Gather:
-        x, *indices = inputs
-        return Gather(x, tuple(indices))
-
 
 class Scatter(Node):
     """x, with x[indices[0][i], ...] combined with values[i] for every i, in row-major order of i.
@@ -99,10 +94,6 @@ class Scatter(Node):
         if self.values.dtype != self.x.dtype:
             raise DTypeError(f"scatter: values {self.values.dtype} into {self.x.dtype}")
         return self.x.shape, self.x.dtype
-
-    def with_inputs(self, inputs: Sequence[Node]) -> Scatter:
-        x, *indices, values = inputs
-        return Scatter(x, tuple(indices), values, self.op)
 
 
 class Sort(Node):

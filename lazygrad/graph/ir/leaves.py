@@ -40,10 +40,6 @@ class Buffer(Node):
     def _infer_device(self) -> str | None:
         return self.storage.device
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {}
-
 
 def _as_element(value: bool | int | float, dtype: DType) -> bool | int | float:
     """A number as Python's kind for a dtype; integers wrap, as NumPy's and C's casts do."""
@@ -75,10 +71,6 @@ class Const(Node):
 
     def _infer(self) -> tuple[Shape, DType]:
         return self.shape_, self.dtype_
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {"value": self.value}
 
 
 class Iota(Node):

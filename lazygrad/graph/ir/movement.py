@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -32,10 +31,6 @@ class Reshape(Movement):
             )
         return self.shape_, self.x.dtype
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {}
-
 
 class Permute(Movement):
     """out.shape[i] = x.shape[order[i]]."""
@@ -59,10 +54,6 @@ class Expand(Movement):
         ):
             raise ShapeError(f"expand: {self.x.shape} cannot be expanded to {self.shape_}")
         return self.shape_, self.x.dtype
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {}
 
 
 class Pad(Movement):
@@ -127,9 +118,6 @@ class Join(Node):
                 raise DTypeError(f"join: dtypes {first.dtype} and {part.dtype} differ")
         size = sum(part.shape[self.axis] for part in self.parts)
         return (*first.shape[: self.axis], size, *first.shape[self.axis + 1 :]), first.dtype
-
-    def with_inputs(self, inputs: Sequence[Node]) -> Join:
-        return Join(tuple(inputs), self.axis)
 
     @property
     def starts(self) -> list[int]:

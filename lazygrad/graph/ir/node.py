@@ -12,6 +12,7 @@ from ...errors import DeviceError
 from ...interned import Interned, set_derived
 
 Shape = tuple[int, ...]
+_NOT_SHOWN = ("shape_", "dtype_", "storage", "token")
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -75,16 +76,23 @@ class Node(Interned):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The fields that are not nodes, by name: what a printed node shows in brackets."""
-        return {
-            name: value for name in self._fields if not holds_nodes(value := getattr(self, name))
-        }
+        """The fields that a printed node shows in brackets, by name: those that are no nodes, and
+        that its shape and dtype do not tell."""
+        shown = [name for name in self._fields if name not in _NOT_SHOWN]
+        return {name: value for name in shown if not holds_nodes(value := getattr(self, name))}
 
     def with_inputs(self, inputs: Sequence[Node]) -> Node:
         """The same operation on other inputs (as many as `self.inputs`)."""
         if len(inputs) != len(self.inputs):
             raise ValueError(f"{self.name}: {len(inputs)} inputs for {len(self.inputs)}")
-        return type(self)(*inputs, *[getattr(self, name) for name in self._fields[len(inputs) :]])
+        rest = iter(inputs)
+
+        def other(value: Any) -> Any:
+            if isinstance(value, Node):
+                return next(rest)
+            return tuple([next(rest) for _ in value]) if holds_nodes(value) else value
+
+        return type(self)(*[other(getattr(self, name)) for name in self._fields])
 
     def __repr__(self) -> str:
         notes = ", ".join(f"{name}={value}" for name, value in self.attributes.items())
@@ -93,6 +101,7 @@ class Node(Interned):
 
 
 def holds_nodes(value: Any) -> bool:
+    """Whether a field's value is a node, or a tuple of nodes."""
     return isinstance(value, Node) or (
         isinstance(value, tuple) and any(isinstance(item, Node) for item in value)
     )

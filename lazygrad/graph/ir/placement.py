@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from ...dtypes import DType
 from ...errors import ShapeError
@@ -51,10 +50,6 @@ class Detach(Node):
     def _infer(self) -> tuple[Shape, DType]:
         return self.x.shape, self.x.dtype
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {}
-
 
 class Overwritten(Node):
     """The elements of `value`, written over those of x while no gradient was recorded: gradients
@@ -83,10 +78,6 @@ class Custom(Node):
 
     def _infer_device(self) -> str | None:
         return self.value.device
-
-    def with_inputs(self, inputs: Sequence[Node]) -> Custom:
-        value, *primals = inputs
-        return Custom(value, tuple(primals), self.rule)
 
 
 Rule = Callable[[Node, Custom], tuple[Node | None, ...]]

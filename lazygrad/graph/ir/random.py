@@ -8,7 +8,7 @@ alone, alike on every device.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...dtypes import DType, uint32
 from ...errors import DTypeError, ShapeError
@@ -42,10 +42,6 @@ class RandomBits(Node):
     @property
     def cost(self) -> float:
         return _CIPHER_COST
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return {}
 
 
 def threefry(key: Pair[T], counter: Pair[T], operate: Callable[[str, T, T | int], T]) -> Pair[T]:
