@@ -102,9 +102,7 @@ class Node(Interned):
 
 def holds_nodes(value: Any) -> bool:
     """Whether a field's value is a node, or a tuple of nodes."""
-    return isinstance(value, Node) or (
-        isinstance(value, tuple) and any(isinstance(item, Node) for item in value)
-    )
+    return isinstance(value[0] if isinstance(value, tuple) and value else value, Node)
 
 
 def topological(
