@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
 from . import config
@@ -54,14 +54,14 @@ from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
 from .runtime.report import report_passes
-from .runtime.sized import SizedPlan, VaryingSizes
+from .runtime.sized import VaryingSizes
 from .schedule.ir import Schedule
 from .schedule.join import pieces
 from .schedule.place import place
 from .stages import Stages, watching
 from .targets import At, Machine
 
-MAX_PLANS = 1024  # plans kept; the oldest of those for varying sizes are dropped first
+MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
 _plans: dict[Key, Plan] = {}
 _varying = VaryingConstants()
 _sizes = VaryingSizes()
@@ -117,32 +117,40 @@ def plan_for(
         config.SIZES,
     )  # fmt: skip
     rest = (*donations.items(), Device.DEFAULT, *settings, *watched, lines_of(outputs))
-    plan, raw = _plans.get((key, *rest)), key
-    arguments: list[Const] = []
-    may_vary = may_vary and config.OPT > 0 and not watched
-    if plan is None and may_vary and (device := _only_device(leaves)):
-        key, arguments = _varying(key, list(walked.number))
-        leaves = [*leaves, *(_argument(constant, device) for constant in arguments)]
-        plan = _plans.get((key, *rest)) if arguments else None
-    if is_outgrown := plan is not None and plan.is_outgrown:
-        del _plans[key, *rest]
-        plan = None
+    plan = _plans.get((key, *rest))
     record = looking.get()
+    by_size = bool(config.SIZES and config.OPT) and not watched
+    if plan is None and by_size and record is None and (known := _sizes.known(key, rest)):
+        if not known[0].is_outgrown:
+            return _for_size(*known, walked, outputs, leaves)
+        by_size = False
+    raw, own = key, leaves
+    arguments: list[Const] = []
+    if plan is None and may_vary and config.OPT and not watched and _only_device(leaves):
+        key, arguments = _varying(key, list(walked.number))
+        leaves = [*leaves, *_arguments(arguments, leaves)]
+        plan = _plans.get((key, *rest)) if arguments else None
     if record is not None:
         record.asked(title.get() or asker(), (key, *rest), walked.number, _plans)
         plan = None
     if plan is None or config.ORIGINS > plan.has_origins:
-        plan = None
-        if config.SIZES and config.OPT and not (watched or is_outgrown):
-            plan = _for_sizes(raw, rest, walked, outputs, donations, arguments)
-        if plan is not None and record is not None and record.has_to_show_again():
-            _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
-        if plan is None:
-            plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
-        if len(_plans) >= MAX_PLANS:
-            remade = (old for old, each in _plans.items() if isinstance(each, SizedPlan))
-            _plans.pop(next(remade, next(iter(_plans))))
+        known = None
+        if by_size:
+            _learn_sizes(raw, rest, walked, outputs, donations, arguments)
+            known = _sizes.known(raw, rest)
+        if known is not None:
+            if record is not None and record.has_to_show_again():
+                _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
+            return _for_size(*known, walked, outputs, own)
+        plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
+        while len(_plans) >= MAX_PLANS:
+            _plans.pop(next(iter(_plans)))
         _plans[key, *rest] = plan
+    return _told(plan, outputs, leaves)
+
+
+def _told(plan: Plan, outputs: Sequence[Node], leaves: list[Node]) -> tuple[Plan, list[Node]]:
+    """A plan that knows who asks for its checks, and its leaves."""
     if plan.flags is not None and not plan.flags.sources:
         plan.flags.sources = sources_of(outputs, leaves)
     return plan, leaves
@@ -155,16 +163,30 @@ def lines_of(outputs: Sequence[Node]) -> Hashable:
     return tuple([(origin.file, origin.line) for each in known for origin in each])
 
 
-def _for_sizes(
+def _for_size(
+    plan: Plan,
+    places: Sequence[int],
+    walked: Structure,
+    outputs: Sequence[Node],
+    leaves: Sequence[Node],
+) -> tuple[Plan, list[Node]]:
+    """A plan that serves other sizes, too, and its leaves; the last ones stand for the constants
+    at these places of the walk."""
+    nodes = list(walked.number) if places else []
+    constants = cast("list[Const]", [nodes[place] for place in places])
+    return _told(plan, outputs, [*leaves, *_arguments(constants, leaves)])
+
+
+def _learn_sizes(
     key: Key,
     settings: Hashable,
     walked: Structure,
     outputs: Sequence[Node],
     donations: Mapping[int, int],
     arguments: Sequence[Const],
-) -> Plan | None:
-    """A plan that serves other sizes, too; None for a graph that differs from none in a size.
-    `key` has the values of the arguments."""
+) -> None:
+    """Compile for all sizes, if a graph differs from an earlier one in a size. `key` has the values
+    of the arguments."""
 
     def compiled(
         at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
@@ -178,7 +200,7 @@ def _for_sizes(
             return None
 
     places = [walked.number[constant] for constant in arguments]
-    return _sizes(key, settings, list(walked.number), outputs, donations, places, compiled)
+    _sizes.learn(key, settings, list(walked.number), outputs, donations, places, compiled)
 
 
 def _only_device(leaves: Sequence[Node]) -> str | None:
@@ -187,9 +209,10 @@ def _only_device(leaves: Sequence[Node]) -> str | None:
     return devices.pop() if len(devices) == 1 else None
 
 
-def _argument(constant: Const, device: str) -> Buffer:
-    """A leaf with the value of a constant."""
-    return Buffer(DeviceBuffer.of_number(constant.value, constant.dtype, device), ())
+def _arguments(constants: Sequence[Const], leaves: Sequence[Node]) -> list[Node]:
+    """Leaves with the values of constants, on the device of the others."""
+    device = _only_device(leaves) or Device.DEFAULT
+    return [Buffer(DeviceBuffer.of_number(x.value, x.dtype, device), ()) for x in constants]
 
 
 def _loaded_or_compiled(

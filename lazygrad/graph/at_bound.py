@@ -17,6 +17,7 @@ from typing import Any
 from ..dtypes import DType, int64
 from ..origin import inherit
 from . import build
+from .growing import Growth
 from .ir import (
     Add,
     And,
@@ -62,9 +63,15 @@ class AtBound:
     """
 
     def __init__(
-        self, family: Family, nodes: Sequence[Node], outputs: Sequence[Node], bound: int
+        self,
+        family: Family,
+        nodes: Sequence[Node],
+        outputs: Sequence[Node],
+        bound: int,
+        growing: Sequence[Growth] = (),
     ) -> None:
-        """`nodes` are those of any graph of the family, in order.
+        """`nodes` are those of any graph of the family, in order. The leaves of `growing` have the
+        shapes of the outputs that grow from them.
 
         Raises FixedError where an operation cannot do with undefined elements beyond n.
         """
@@ -80,13 +87,18 @@ class AtBound:
         self._arguments = [Buffer(Slot(1, nodes[n].dtype, device), ()) for n in family.arguments]
         self._lines = dict(zip(nodes, family.shapes, strict=True))
         self._made: dict[Node, Node] = {}
+        grows = {growth.place: growth for growth in growing}
+        room = {growth.leaf: growth.place for growth in growing}
         leaves: list[Buffer] = []
         for place, node in enumerate(nodes):
             shape = at(self._lines[node], bound)
             new: Node
             if place in family.leaves:
-                new = Buffer(Slot(math.prod(shape), node.dtype, device), shape)
-                leaves.append(new)
+                larger = at(family.shapes[room.get(len(leaves), place)], bound)
+                leaves.append(Buffer(Slot(math.prod(larger), node.dtype, device), larger))
+                new = _first(leaves[-1], shape)
+            elif place in grows:
+                new = self._grown(grows[place], leaves, self._made[nodes[grows[place].new]])
             else:
                 new = self._at_bound(node, family.fields[place])
             if new.shape != shape:
@@ -94,6 +106,8 @@ class AtBound:
             inherit(new, node)
             self._made[node] = self._limited(node, new) if isinstance(new, STORED) else new
         self.outputs = [self._limited(output, self._made[output]) for output in outputs]
+        for growth in growing:  # not limited: its kernel writes the new elements alone
+            self.outputs[growth.output] = self._made[nodes[growth.place]]
         self.slots: list[Buffer] = [*leaves, *self._arguments, self._count]
 
     def _limited(self, node: Node, new: Node) -> Node:
@@ -183,6 +197,13 @@ class AtBound:
 
     # ------------------------------------------------------------------ nodes
 
+    def _grown(self, growth: Growth, leaves: Sequence[Node], new: Node) -> Node:
+        """A leaf with new elements after its own."""
+        places = [build.walk(new.shape, axis) for axis in range(len(new.shape))]
+        start = build.broadcast_to(self._value(growth.size), new.shape)
+        places[growth.axis] = Add(places[growth.axis], start)
+        return Scatter(leaves[growth.leaf], tuple(places), new, "set")
+
     def _const(self, node: Const, value: Any, shape: Shape) -> Node:
         if isinstance(value, Argument):
             return build.broadcast_to(self._arguments[value.number], shape)
@@ -267,6 +288,12 @@ class AtBound:
         last = dtype.min if node.descending else float("nan") if dtype.is_float else dtype.max
         x = self._within(node.x, last, (node.axis,))
         return Sort(x, node.axis, node.descending, node.count)
+
+
+def _first(x: Node, shape: Shape) -> Node:
+    """The first elements along each axis."""
+    zeros, ones = (0,) * len(shape), (1,) * len(shape)
+    return x if x.shape == shape else Slice(x, zeros, shape, ones)
 
 
 def _wide(index: Node) -> Node:

@@ -75,12 +75,12 @@ def _only_moves(node: Node) -> bool:
 
 
 def _may_vary(node: Node) -> bool:
-    return (
-        isinstance(node, Const)
-        and node.dtype.is_float
-        and math.isfinite(node.value)
-        and node.value not in (0, 1, -1)
-    )
+    return isinstance(node, Const) and node.dtype.is_float and may_vary(node.value)
+
+
+def may_vary(value: float) -> bool:
+    """Whether a float may be an argument: no rule matches it."""
+    return math.isfinite(value) and value not in (0, 1, -1)
 
 
 def _masked(node: Node) -> Hashable:

@@ -13,11 +13,12 @@ The graph that serves them all is made in at_bound.py.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Container, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from .constants import free_constants
+from .constants import free_constants, may_vary
 from .ir import Buffer, Const, Expand, Fold, Iota, Node, Pad, RandomBits, Reshape, Slice
 from .structure import Key
 
@@ -58,12 +59,14 @@ class Sample:
 
     def __init__(self, key: Key, nodes: Sequence[Node]) -> None:
         """`key` is the graph's (structure.Structure), `nodes` in the order in which it has them."""
+        self.key = key
         self.leaves = tuple(n for n, entry in enumerate(key[:-1]) if entry[0] is Buffer)  # type: ignore[index]
         are_leaves = set(self.leaves)
         self.fields = [
             (node.shape,) if n in are_leaves else _fields(node) for n, node in enumerate(nodes)
         ]
         self.shapes = [node.shape for node in nodes]
+        self.dtypes = [node.dtype for node in nodes]
         self.free = frozenset(free_constants(nodes))  # the places of possible arguments
         self.form: Key = (*map(_form, key[:-1], self.fields, nodes), key[-1])
 
@@ -114,7 +117,8 @@ class Family:
 
         Raises FixedError where no size explains what differs.
         """
-        self.leaves = first.leaves
+        self.leaves, self.dtypes = first.leaves, first.dtypes
+        self.outputs: tuple[int, ...] = first.key[-1]  # type: ignore[assignment]
         found = [
             (place not in self.leaves, abs(m - n), place, path, n, m)
             for place, (a, b) in enumerate(zip(first.fields, second.fields, strict=True))
@@ -122,7 +126,7 @@ class Family:
         ]
         if not found:
             raise FixedError("no size differs")
-        *_, self.place, self.path, n, m = min(found)  # a leaf's, if possible
+        *_, self.place, _, n, m = min(found)  # a leaf's, if possible
         self._ends = n, m
         self.arguments: list[int] = []  # the places of constants
         self.fields = [
@@ -134,6 +138,19 @@ class Family:
         self.shapes: list[Lines] = [
             self._line(a, b) for a, b in zip(first.shapes, second.shapes, strict=True)
         ]
+        self._key = second.key
+        self._entries = {  # of the key, those that vary
+            place: self._entry(place, a, b)
+            for place, (a, b) in enumerate(zip(first.key, second.key, strict=True))
+            if a != b or place in self.arguments
+        }
+        self._path = _path_to(Line(1, 0), self._entries[self.place])
+        self.lines = {n for shape in self.shapes for n in shape if isinstance(n, Line)}
+
+    @property
+    def lead(self) -> int:
+        """How much larger than n the largest size is that grows with n."""
+        return max([0, *(line.start for line in self.lines if line.slope == 1)])
 
     def _constant(self, place: int, first: Fields, second: Fields, is_varying: bool) -> Fields:
         (a, shape), (b, other) = first, second
@@ -141,6 +158,12 @@ class Family:
             return a, self._line(shape, other)
         self.arguments.append(place)
         return Argument(len(self.arguments) - 1), self._line(shape, other)
+
+    def _entry(self, place: int, first: Any, second: Any) -> Any:
+        if place not in self.arguments:
+            return self._line(first, second)
+        (cls, (_, dtype, shape)), (_, (_, _, other)) = first, second
+        return cls, (Argument(self.arguments.index(place)), dtype, self._line(shape, other))
 
     def _line(self, first: Any, second: Any) -> Any:
         """A value in which lines stand where two values differ."""
@@ -156,15 +179,35 @@ class Family:
             raise FixedError(f"{first} became {second} where the size {n} became {m}")
         return Line(slope, first - slope * n)
 
-    def size_of(self, sample: Sample) -> int | None:
-        """The size n at which a graph of the same form is of the family; None where it is not."""
-        n: Any = sample.fields[self.place]
-        for step in self.path:
-            n = n[step]
-        if not sample.free.issuperset(self.arguments):
+    def size_of(self, key: Key) -> int | None:
+        """The size n at which a graph is of the family, by its key; None where it is not."""
+        if len(key) != len(self._key):
             return None
-        pairs = zip(self.fields, sample.fields, strict=True)
-        return n if all(_fits(line, value, n) for line, value in pairs) else None
+        rest = list(key)
+        for place in self._entries:
+            rest[place] = self._key[place]
+        if tuple(rest) != self._key:  # one comparison of all that does not vary
+            return None
+        n: Any = key[self.place]
+        try:
+            for step in self._path:
+                n = n[step]
+            fits = all(_fits(line, key[place], n) for place, line in self._entries.items())
+        except (TypeError, IndexError, ValueError):  # an entry of another form
+            return None
+        return n if fits and all(line.at(n) > 0 for line in self.lines) else None
+
+
+def _path_to(wanted: Line, value: Any) -> tuple[int, ...]:
+    """Where a line stands in a nested tuple."""
+    stack: list[tuple[tuple[int, ...], Any]] = [((), value)]
+    while stack:
+        path, found = stack.pop()
+        if found == wanted:
+            return path
+        if isinstance(found, tuple):
+            stack += [((*path, step), each) for step, each in enumerate(found)]
+    raise FixedError("no size differs")
 
 
 def _differences(first: Any, second: Any) -> Iterator[tuple[tuple[int, ...], int, int]]:
@@ -189,11 +232,14 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def _fits(line: Any, value: Any, n: int) -> bool:
-    if isinstance(line, tuple):
+    """Whether a value of a key is on its line."""
+    if line.__class__ is tuple:
         return all(_fits(a, b, n) for a, b in zip(line, value, strict=True))
-    if isinstance(line, Line):
-        return _is_integer(value) and line.at(n) == value
-    return isinstance(line, Argument) or _same(line, value)
+    if line.__class__ is Line:
+        return value.__class__ is int and bool(line.slope * n + line.start == value)
+    if line.__class__ is Argument:
+        return may_vary(struct.unpack("<d", value)[0])
+    return bool(line == value)
 
 
 def at(line: Any, n: int) -> Any:

@@ -322,7 +322,7 @@ class Capture:
         tensor = storage.tensor if isinstance(storage, Symbol) else None
         if tensor is None:
             replay.constants.append(storage)
-            replay.memories[place] = storage.memory
+            replay.memories[place] = replay.plan.handle(storage)
             return
         owner = self.trace.grad_of.get(id(tensor))
         number = self.numbers.get(id(tensor))

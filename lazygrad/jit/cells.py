@@ -8,7 +8,7 @@ storage or the memory. Then the tensor gets new ones, and the older value stays 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from sys import getrefcount
 from typing import Any
@@ -157,8 +157,11 @@ class Read:
             self.version = self.cell.version
 
 
-def gather(reads: Sequence[Read], memories: list[Any]) -> None:
-    """The memory of every tensor that is read. Raises Mismatch where one is of another kind."""
+def gather(
+    reads: Sequence[Read], memories: list[Any], handle: Callable[[DeviceBuffer], Any]
+) -> None:
+    """What a plan takes of every tensor that is read (its `handle`). Raises Mismatch where one is
+    of another kind."""
     for read in reads:
         cell = read.cell
         tensor = cell.tensor
@@ -169,24 +172,24 @@ def gather(reads: Sequence[Read], memories: list[Any]) -> None:
         if read.is_taken:
             memories[read.place] = cell.writable()
         elif read.place >= 0:
-            memories[read.place] = cell.storage.memory
+            memories[read.place] = handle(cell.storage)
 
 
-def memory_of(tensor: TensorCore) -> Any:
-    """The memory of a tensor's value, which is computed now if it was not yet."""
+def storage_of(tensor: TensorCore) -> DeviceBuffer:
+    """The storage of a tensor's value, which is computed now if it was not yet."""
     node = tensor._node
     if isinstance(node, Buffer):
-        return node.storage.memory  # type: ignore[attr-defined]
+        return node.storage  # type: ignore[return-value]
     storage = realized.get(node)
     if storage is None:
         storage = tensor.realize().storage
         assert storage is not None
-    return storage.memory
+    return storage
 
 
-def gradient_memory(tensor: TensorCore, kind: Kind) -> Any:
-    """The memory of a tensor's gradient. Raises Mismatch where it has none of this kind."""
+def gradient_of(tensor: TensorCore, kind: Kind) -> DeviceBuffer:
+    """The storage of a tensor's gradient. Raises Mismatch where it has none of this kind."""
     grad = tensor._grad
     if grad is None or kind_of(grad) != kind:
         raise Mismatch
-    return memory_of(grad)
+    return storage_of(grad)

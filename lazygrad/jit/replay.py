@@ -14,7 +14,7 @@ from ..tensor import Tensor
 from ..tensor.core import TensorCore, view_of
 from ..tensor.realize import written
 from ..tensor.views import Path
-from .cells import Cell, GradientCell, Kind, Read, gather, gradient_memory, memory_of
+from .cells import Cell, GradientCell, Kind, Read, gather, gradient_of, storage_of
 from .guard import Changes, Guard, moved
 from .owner import put
 from .structure import Arguments, Mismatch, Replacing
@@ -247,21 +247,21 @@ class Replay:
         for tensor, gradient in self.gradient_is:
             if tensor._grad is not gradient:
                 raise Mismatch
-        memories = self.memories.copy()
-        gather(self.reads, memories)
+        memories, handle = self.memories.copy(), self.plan.handle
+        gather(self.reads, memories, handle)
         for place, n in self.arguments:
-            memories[place] = memory_of(tensors[n])
+            memories[place] = handle(storage_of(tensors[n]))
         for place, n, kind in self.argument_gradients:
-            memories[place] = gradient_memory(tensors[n], kind)
+            memories[place] = handle(gradient_of(tensors[n], kind))
         for place, tensor, kind in self.gradients:
-            memories[place] = gradient_memory(tensor, kind)
+            memories[place] = handle(gradient_of(tensor, kind))
         return memories
 
     def _apply(self, found: Sequence[Any], tensors: Sequence[TensorCore]) -> None:
         """Set what the function sets of tensors."""
         effects, outputs, shapes = self.effects, self.plan.outputs, self.shapes
         for cell, n in effects.cells:
-            if found[n] is cell.storage.memory:
+            if found[n] is cell.storage.held:
                 cell.tensor._version += 1  # for its views
             else:
                 cell.set(found[n])

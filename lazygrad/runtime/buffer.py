@@ -13,6 +13,7 @@ from ..dtypes import DType, to_dtype
 from ..graph.ir import Node
 from .device import Device
 from .flags import look
+from .room import Roomy
 
 Array = np.ndarray[Any, Any]
 
@@ -22,10 +23,11 @@ class DeviceBuffer:
 
     `memory` is the device's own handle; it goes back to the device when nothing refers to it. Its
     elements never change while anything else can see them. `is_shared` says that they are a NumPy
-    array's too, whose owner may write to it.
+    array's too, whose owner may write to it. `held` is the memory, or a Roomy in its place, until
+    somebody asks for the memory.
     """
 
-    __slots__ = ("__weakref__", "device", "dtype", "is_shared", "memory", "size")
+    __slots__ = ("__weakref__", "device", "dtype", "held", "is_shared", "size")
 
     def __init__(
         self, size: int, dtype: DType, device: str, memory: Any, is_shared: bool = False
@@ -33,8 +35,19 @@ class DeviceBuffer:
         self.size = size
         self.dtype = dtype
         self.device = device
-        self.memory = memory
+        self.held = memory
         self.is_shared = is_shared
+
+    @property
+    def memory(self) -> Any:
+        """The device's handle of these elements alone."""
+        if self.held.__class__ is Roomy:
+            self.held = self.held.plain()
+        return self.held
+
+    @memory.setter
+    def memory(self, memory: Any) -> None:
+        self.held = memory
 
     @property
     def nbytes(self) -> int:

@@ -175,13 +175,17 @@ class Plan:
     ) -> list[DeviceBuffer]:
         """The outputs computed from the leaves; an output that is a leaf is that very buffer. See
         `execute`."""
-        found = self.execute([leaf.memory for leaf in leaves], sources)
+        found = self.execute(list(map(self.handle, leaves)), sources)
         return [
             leaves[output.place]
             if output.place < self.leaves
             else DeviceBuffer(output.size, output.dtype, output.device, memory)
             for output, memory in zip(self.outputs, found, strict=True)
         ]
+
+    def handle(self, storage: DeviceBuffer) -> Any:
+        """What `execute` takes of a leaf."""
+        return storage.memory
 
     @property
     def is_outgrown(self) -> bool:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from .. import config
-from ..dtypes import DType, int64
+from ..dtypes import int64
 from ..errors import ShapeError
 from ..graph.at_bound import AtBound
-from ..graph.ir import Buffer, Const, Node, Shape, Source
+from ..graph.growing import Growth, growths
+from ..graph.ir import Buffer, Node, Source
 from ..graph.sizes import Family, FixedError, Sample, at, varies
 from ..graph.structure import Key
 from .buffer import DeviceBuffer
 from .device import Device
 from .execute import Memories, Plan
 from .report import report_fixed
+from .room import Resized, Roomy, merged, resized
 
 MAX_FORMS = 256  # remembered; those met first are forgotten
 MAX_SAMPLES = 4  # graphs of one form that are of no family yet
 SMALLEST_BOUND = 128
 STEP = 2  # from one bound to the next
 MAX_BYTES = 64 << 20  # of what a graph reads and writes at its bound: larger ones have own plans
+MAX_GROWN_BYTES = 4 << 30  # with what grows, which is not copied there in each run
+MAX_SIZED = 1024  # sizes of a family that are remembered
 OFTEN = 64  # runs, from which on a size has a plan of its own
 
 Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Hashable], Plan | None]
@@ -32,99 +36,67 @@ Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Hashabl
 made."""
 
 
-class Resized:
-    """Copies a tensor between memory of its own shape and memory of its shape at a bound."""
-
-    def __init__(self, shape: Shape, bound: Shape, dtype: DType, device: str) -> None:
-        self.size = math.prod(shape)
-        self._nbytes, self._bound_nbytes = (math.prod(s) * dtype.itemsize for s in (shape, bound))
-        self._device = Device.get(device)
-        sizes = merged(shape, bound)
-        self._is_prefix = len(sizes) == 1  # the elements are the first ones of the larger memory
-        *outer, (n, m) = sizes
-        self._sizes = [*outer, (n * dtype.itemsize, m * dtype.itemsize)]
-
-    def enlarged(self, memory: Any) -> Any:
-        """Memory at the bound with the tensor's elements. What else is in it is undefined."""
-        if self._is_prefix and memory.nbytes >= self._bound_nbytes:
-            return memory
-        larger = self._device.allocate(self._bound_nbytes)
-        self._device.copy_box(memory, larger, tuple((n, m, n) for n, m in self._sizes))
-        return larger
-
-    def cut(self, memory: Any) -> Any:
-        """The tensor's own memory, from memory at the bound."""
-        if self._is_prefix:
-            return memory
-        own = self._device.allocate(self._nbytes)
-        self._device.copy_box(memory, own, tuple((m, n, n) for n, m in self._sizes))
-        return own
-
-
-def merged(shape: Shape, bound: Shape) -> list[tuple[int, int]]:
-    """The sizes of the fewest axes, in a shape and in a larger one: neighbours are one axis, unless
-    the second differs.
-
-        (2, 3, 37, 4), (2, 3, 64, 4)   ->   (6, 6), (148, 256)
-    """
-    sizes: list[tuple[int, int]] = []
-    inner = 1
-    for n, m in reversed(list(zip(shape, bound, strict=True))):
-        if n == m:
-            inner *= n
-        else:
-            sizes.append((n * inner, m * inner))
-            inner = 1
-    if inner > 1 or not sizes:
-        sizes.append((inner, inner))
-    return sizes[::-1]
-
-
 class SizedPlan(Plan):
     """A plan at a bound, run for a size n."""
 
-    __slots__ = ("_cut", "_enlarged", "_extra", "_inner", "runs")
+    __slots__ = ("_cut", "_enlarged", "_extra", "_inner", "_rooms", "runs")
 
     def __init__(
         self,
         inner: Plan,
         leaves: Sequence[Resized | None],
         outputs: Sequence[Resized | None],
-        extra: Sequence[DeviceBuffer | int],
+        grown: Mapping[int, int],
+        extra: Sequence[DeviceBuffer],
     ) -> None:
-        """`extra` are the leaves after the graph's own: arguments, and n. An argument that is given
-        in each run is its number among those given. There is no Resized for a tensor that is the
-        same at every size."""
+        """`extra` are the leaves after the graph's own and the arguments: n. There is no Resized
+        for a tensor that is the same at every size. `grown` names the leaves that outputs grow
+        from, by the outputs' numbers."""
+        elsewhere = inner.leaves  # no leaf's place
         own = [
-            replace(output, size=resized.size) if resized else output
-            for output, resized in zip(inner.outputs, outputs, strict=True)
+            replace(output, size=each.size, place=elsewhere) if each else output
+            for output, each in zip(inner.outputs, outputs, strict=True)
         ]
-        taken, peak = tuple(inner.taken), inner.peak_bytes
-        super().__init__(len(leaves), inner.allocations, inner.steps, own, taken, peak)
+        in_place = {n: leaf for n, leaf in grown.items() if leaf in inner.taken}
+        taken = inner.taken.difference(in_place.values())
+        super().__init__(
+            len(leaves), inner.allocations, inner.steps, own, tuple(taken), inner.peak_bytes
+        )
         self.flags, self.title, self.has_origins = inner.flags, inner.title, inner.has_origins
         self._inner = inner
-        self._enlarged = [(n, each) for n, each in enumerate(leaves) if each]
-        self._cut = [(n, each) for n, each in enumerate(outputs) if each]
+        in_room = set(in_place.values())
+        self._enlarged = [(n, x) for n, x in enumerate(leaves) if x and n not in in_room]
+        self._cut = [(n, x) for n, x in enumerate(outputs) if x and n not in in_place]
+        pairs = [(n, leaf, leaves[leaf], outputs[n]) for n, leaf in in_place.items()]
+        self._rooms = [(n, leaf, old, new) for n, leaf, old, new in pairs if old and new]
         self._extra = tuple(extra)
         self.runs = 0
 
     @property
     def is_outgrown(self) -> bool:
-        """Whether this size is worth a plan of its own."""
-        return self.runs >= OFTEN
+        """Whether this size is worth a plan of its own. What grows would have to be copied."""
+        return self.runs >= OFTEN and not self._rooms
+
+    def handle(self, storage: DeviceBuffer) -> Any:
+        """As Plan's: memory may be at the bound."""
+        return storage.held
 
     def attempt(
         self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
     ) -> tuple[Memories, IndexError | None]:
         """As Plan's."""
         self.runs += 1
-        for n, resized in self._enlarged:
-            memories[n] = resized.enlarged(memories[n])
-        given, memories[self.leaves :] = memories[self.leaves :], ()
-        memories.extend(given[x] if isinstance(x, int) else x.memory for x in self._extra)
+        for n, each in self._enlarged:
+            memories[n] = each.enlarged(memories[n])
+        rooms = [old.growing(memories[leaf], new.size) for _, leaf, old, new in self._rooms]
+        for (_, leaf, _, _), room in zip(self._rooms, rooms, strict=True):
+            memories[leaf] = room.memory
+        memories.extend(buffer.memory for buffer in self._extra)
         found, error = self._inner.attempt(memories, sources)
-        for n, resized in self._cut:
-            found[n] = resized.cut(found[n])
+        for n, each in self._cut:
+            found[n] = each.kept(found[n])
+        for (n, _, _, new), room in zip(self._rooms, rooms, strict=True):
+            found[n] = Roomy(room, new)
         return found, error
 
 
@@ -135,43 +107,148 @@ class _Form:
         self.samples: list[Sample] = []
         self.families: list[_Compiled] = []
 
-    def serving(self, sample: Sample, varying: Sequence[int]) -> list[tuple[_Compiled, int]]:
+    def serving(self, key: Key, varying: Sequence[int]) -> list[tuple[_Compiled, int]]:
         """The families that a graph is of and whose arguments the varying constants are, and its
         size in each."""
-        every = [(e, e.family.size_of(sample)) for e in self.families if e.takes(varying)]
+        wanted = set(varying)
+        every = [
+            (each, each.family.size_of(key))
+            for each in self.families
+            if wanted.issubset(each.family.arguments)
+        ]
         return [(each, n) for each, n in every if n is not None]
 
-    def add(self, sample: Sample, varying: Sequence[int]) -> None:
-        """Add a graph, and its families with the ones before."""
+    def add(self, sample: Sample, varying: Sequence[int], device: str) -> list[_Compiled]:
+        """Add a graph; its families with the ones before."""
+        new: list[_Compiled] = []
         for other in self.samples:
             with suppress(FixedError):
-                self.families.append(_Compiled(Family(other, sample, varying)))
+                new.append(_Compiled(Family(other, sample, varying), device))
+        self.families += new
         self.samples = [*self.samples[-(MAX_SAMPLES - 1) :], sample]
+        return new
 
 
 class _Compiled:
-    """A family, and its plans by device and bound."""
+    """A family, its plans by device and bound, and those of its sizes."""
 
-    def __init__(self, family: Family) -> None:
-        self.family = family
+    def __init__(self, family: Family, device: str) -> None:
+        self.family, self.device = family, device
         self.plans: dict[tuple[Any, int], Plan | None] = {}
+        self.sized: dict[tuple[Any, int], SizedPlan] = {}
+        self.growths: list[Growth] = []  # the same at each bound
 
-    def takes(self, varying: Iterable[int]) -> bool:
-        """Whether the constants at these places are arguments."""
-        return set(varying).issubset(self.family.arguments)
+    def known(self, n: int) -> SizedPlan | None:
+        """The plan for a size, where its bound has one that knows as much as is asked for."""
+        place = Device.get(self.device), self.bound_of(n)
+        plan = self.plans.get(place)
+        if plan is None or config.ORIGINS > plan.has_origins:
+            return None
+        found = self.sized.get((plan, n))
+        if found is None:
+            while len(self.sized) >= MAX_SIZED:
+                self.sized.pop(next(iter(self.sized)))
+            found = self.sized[plan, n] = self._at_size(plan, n, place[1])
+        return found
+
+    def compile(
+        self,
+        bound: int,
+        nodes: Sequence[Node],
+        outputs: Sequence[Node],
+        donated: Mapping[int, int],
+        compiled: Compile,
+    ) -> bool:
+        """Compile the plan at a bound; whether there is one."""
+        place = Device.get(self.device), bound
+        plan = self.plans.get(place)
+        if place not in self.plans or (plan and config.ORIGINS > plan.has_origins):
+            plan = self.plans[place] = self._compiled(bound, nodes, outputs, donated, compiled)
+        return plan is not None
+
+    def bound_of(self, n: int) -> int:
+        """The size n at the bound of the plan that serves a size: the largest size that grows with
+        n is a power of two there. So what grew to a bound has the memory that others read."""
+        lead = self.family.lead
+        return bound_of(n + lead) - lead
+
+    def _compiled(
+        self,
+        bound: int,
+        nodes: Sequence[Node],
+        outputs: Sequence[Node],
+        donated: Mapping[int, int],
+        compiled: Compile,
+    ) -> Plan | None:
+        """The plan at a bound; None where there is none, or none that pays."""
+        family = self.family
+        try:
+            self.growths = growths(family, nodes)
+            _check_worth(family, bound, nodes, self.growths)
+            made = AtBound(family, nodes, outputs, bound, self.growths)
+        except (FixedError, ShapeError) as error:  # ShapeError: what has no meaning at the bound
+            if config.DEBUG:
+                node = nodes[family.place]
+                report_fixed(f"a size in {node.name} of shape {node.shape}", str(error))
+            return None
+        kept = {
+            n: leaf
+            for n, leaf in donated.items()
+            if not varies(family.shapes[family.leaves[leaf]])
+            and not varies(family.shapes[family.outputs[n]])
+        }
+        kept.update((growth.output, growth.leaf) for growth in self.growths)
+        return compiled(made.outputs, made.slots, kept, bound)
+
+    def _at_size(self, plan: Plan, n: int, bound: int) -> SizedPlan:
+        family, device = self.family, self.device
+        room = {each.leaf: each.place for each in self.growths}
+        leaves = [
+            _resized(family, place, n, bound, device, room.get(number))
+            for number, place in enumerate(family.leaves)
+        ]
+        outputs = [_resized(family, place, n, bound, device) for place in family.outputs]
+        grown = {each.output: each.leaf for each in self.growths}
+        count = DeviceBuffer.of_number(n, int64, device)
+        leaves += [None] * len(family.arguments)
+        return SizedPlan(plan, leaves, outputs, grown, [count])
+
+
+def _resized(
+    family: Family, place: int, n: int, bound: int, device: str, as_large: int | None = None
+) -> Resized | None:
+    """How the node at a place is copied to the bound and from there; None where it is the same.
+    At the bound it has the shape of another node, if `as_large` names one."""
+    lines = family.shapes[place]
+    if not varies(lines):
+        return None
+    larger = at(family.shapes[place if as_large is None else as_large], bound)
+    return resized(at(lines, n), larger, family.dtypes[place], device)
 
 
 class VaryingSizes:
     """The forms of graphs that were met, and the families among them."""
 
     def __init__(self) -> None:
-        self._forms: dict[Key, _Form] = {}
+        self._forms: dict[tuple[Key, Hashable], _Form] = {}
+        self._families: dict[Hashable, list[_Compiled]] = {}  # by settings and length of the key
 
     def clear(self) -> None:
         """Forget everything."""
         self._forms.clear()
+        self._families.clear()
 
-    def __call__(
+    def known(self, key: Key, settings: Hashable) -> tuple[SizedPlan, list[int]] | None:
+        """The plan that serves a graph of a known family, and which of its nodes are constants
+        that are arguments: the last leaves stand for them. `key` is the graph's."""
+        for each in self._families.get((settings, len(key)), ()):
+            n = each.family.size_of(key)
+            plan = None if n is None else each.known(n)
+            if plan is not None:
+                return plan, each.family.arguments
+        return None
+
+    def learn(
         self,
         key: Key,
         settings: Hashable,
@@ -180,67 +257,39 @@ class VaryingSizes:
         donated: Mapping[int, int],
         varying: Sequence[int],
         compiled: Compile,
-    ) -> Plan | None:
-        """A plan for a graph that differs from an earlier one in a size; None for the first one,
-        and where a size does not vary alone.
+    ) -> None:
+        """Compile for a graph that differs from an earlier one in a size, and for all sizes up to
+        the next bound; nothing for the first one, and where a size does not vary alone.
 
         `key` is the graph's (structure.Structure), `nodes` in the order in which it has them.
-        `varying` are the places of constants that each run of the plan is given after the leaves.
+        Constants at the places `varying` are arguments.
         """
         if not all(node.size for node in nodes):
-            return None  # empty tensors take no time, and copy nothing
+            return  # empty tensors take no time, and copy nothing
         sample = Sample(key, nodes)
         found = self._forms.get((sample.form, settings))
         if found is None:
             while len(self._forms) >= MAX_FORMS:
-                self._forms.pop(next(iter(self._forms)))
+                self._forget(next(iter(self._forms)))
             found = self._forms[sample.form, settings] = _Form()
-        serving = found.serving(sample, varying)
+        serving = found.serving(key, varying)
         if not serving:
-            found.add(sample, varying)
-            serving = found.serving(sample, varying)
+            device = next((str(node.device) for node in nodes if node.device), Device.DEFAULT)
+            new = found.add(sample, varying, device)
+            self._families.setdefault((settings, len(key)), []).extend(new)
+            serving = found.serving(key, varying)
         for each, n in serving:
-            plan = self._plan(each, n, nodes, outputs, donated, varying, compiled)
-            if plan:
-                return plan
-        return None
+            if each.compile(each.bound_of(n), nodes, outputs, donated, compiled):
+                return
 
-    def _plan(
-        self,
-        each: _Compiled,
-        n: int,
-        nodes: Sequence[Node],
-        outputs: Sequence[Node],
-        donated: Mapping[int, int],
-        varying: Sequence[int],
-        compiled: Compile,
-    ) -> Plan | None:
-        bound, family = bound_of(n), each.family
-        device = next((str(node.device) for node in nodes if node.device), Device.DEFAULT)
-        place = Device.get(device), bound
-        known = each.plans.get(place)
-        if place not in each.plans or (known and config.ORIGINS > known.has_origins):
-            each.plans[place] = _compile(family, bound, nodes, outputs, donated, compiled)
-        plan = each.plans[place]
-        if plan is None:
-            return None
-
-        def resized(place: int) -> Resized | None:
-            shape, dtype = nodes[place].shape, nodes[place].dtype
-            larger = at(family.shapes[place], bound)
-            return None if larger == shape else Resized(shape, larger, dtype, device)
-
-        numbers = {node: number for number, node in enumerate(nodes)}
-
-        def argument(place: int) -> DeviceBuffer | int:
-            if place in varying:
-                return varying.index(place)
-            constant = cast("Const", nodes[place])
-            return DeviceBuffer.of_number(constant.value, constant.dtype, device)
-
-        extra = [*map(argument, family.arguments), DeviceBuffer.of_number(n, int64, device)]
-        leaves = [resized(place) for place in family.leaves]
-        return SizedPlan(plan, leaves, [resized(numbers[x]) for x in outputs], extra)
+    def _forget(self, form: tuple[Key, Hashable]) -> None:
+        gone = self._forms.pop(form).families
+        for key, families in list(self._families.items()):
+            left = [each for each in families if each not in gone]
+            if left:
+                self._families[key] = left
+            else:
+                del self._families[key]
 
 
 def bound_of(n: int) -> int:
@@ -251,40 +300,18 @@ def bound_of(n: int) -> int:
     return bound
 
 
-def _compile(
-    family: Family,
-    bound: int,
-    nodes: Sequence[Node],
-    outputs: Sequence[Node],
-    donated: Mapping[int, int],
-    compiled: Compile,
-) -> Plan | None:
-    """The plan at a bound; None where there is none, or none that pays."""
-    places = {node: place for place, node in enumerate(nodes)}
-    ends = {*family.leaves, *(places[output] for output in outputs)}
-    try:
-        _check_worth(family, bound, nodes, ends)
-        made = AtBound(family, nodes, outputs, bound)
-    except (FixedError, ShapeError) as error:  # ShapeError: what has no meaning at the bound
-        if config.DEBUG:
-            node = nodes[family.place]
-            report_fixed(f"a size in {node.name} of shape {node.shape}", str(error))
-        return None
-    kept = {
-        n: leaf
-        for n, leaf in donated.items()
-        if not varies(family.shapes[family.leaves[leaf]])
-        and not varies(family.shapes[places[outputs[n]]])
-    }
-    return compiled(made.outputs, made.slots, kept, bound)
-
-
-def _check_worth(family: Family, bound: int, nodes: Sequence[Node], ends: Collection[int]) -> None:
+def _check_worth(
+    family: Family, bound: int, nodes: Sequence[Node], growing: Collection[Growth]
+) -> None:
     """Raise FixedError where inputs and outputs take more memory at the bound than pays, or cannot
-    be copied there in one piece."""
-    shapes = [(nodes[p], at(family.shapes[p], bound)) for p in ends if varies(family.shapes[p])]
-    nbytes = sum(math.prod(shape) * node.dtype.itemsize for node, shape in shapes)
-    if nbytes > MAX_BYTES:
-        raise FixedError(f"{nbytes} bytes for a size of {bound}")
-    if any(len(merged(node.shape, shape)) > 3 for node, shape in shapes):
+    be copied there in one piece. What grows stays there."""
+    ends = {p for p in (*family.leaves, *family.outputs) if varies(family.shapes[p])}
+    stay = {family.outputs[each.output] for each in growing}
+    stay |= {family.leaves[each.leaf] for each in growing}
+    shapes = {p: at(family.shapes[p], bound) for p in ends}
+    nbytes = {p: math.prod(shape) * nodes[p].dtype.itemsize for p, shape in shapes.items()}
+    copied = sum(nbytes[p] for p in ends - stay)
+    if copied > MAX_BYTES or sum(nbytes.values()) > MAX_GROWN_BYTES:
+        raise FixedError(f"{sum(nbytes.values())} bytes for a size of {bound}")
+    if any(len(merged(nodes[p].shape, shape)) > 3 for p, shape in shapes.items()):
         raise FixedError("more than two axes of one tensor vary")

@@ -211,8 +211,6 @@ def test_a_size_and_a_constant_that_vary_together_compile_twice(compiled):
         wanted = np.tanh(x.numpy() * np.float32(c) + np.float32(0.25)).sum(0)
         np.testing.assert_allclose(((x * c + 0.25).tanh().sum(0)).numpy(), wanted, atol=1e-4)
     assert len(compiled) == 2
-    with_constants = {key for key, plan in compile._plans.items() if isinstance(plan, SizedPlan)}
-    assert len(with_constants) <= 2 * 16  # of 16 sizes; a third value finds the second one's plan
 
 
 def test_a_constant_that_stays_while_sizes_vary_and_then_varies(compiled):
@@ -228,7 +226,6 @@ def test_plans_for_one_size_each_push_no_other_out(compiled, monkeypatch):
         (Tensor(np.ones((3, n), np.float32)) + 1).realize()
         (Tensor([[1.0, 2.0]]) @ Tensor([[3.0], [4.0]])).realize()
     assert len(compiled) == 3
-    assert len(compile._plans) == 8
 
 
 def test_a_captured_function_whose_size_comes_often_is_captured_for_it(compiled):

@@ -1,0 +1,77 @@
+"""Tensors that grow: `cat(old, new)` where the size of old varies.
+
+At a bound, old's memory has room behind its elements. The joined tensor takes that memory over and
+only the new elements are written: a step costs what the new part costs.
+
+    where(i < n, pad(old[n, 64]), pad(new[1, 64]))   ->   scatter(old[128, 64], n + i, new)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .ir import Const, Contiguous, Detach, Expand, Iota, Less, Node, Pad, Reshape, Where
+from .sizes import Family, Line, varies
+
+
+@dataclass(frozen=True)
+class Growth:
+    """An output of a family that is a leaf and, after it along an axis, new elements.
+
+    `output` and `leaf` are numbers among the outputs and the leaves, `place` and `new` places among
+    the nodes: of the joined tensor and of what is new. The leaf's size is `size`.
+    """
+
+    output: int
+    leaf: int
+    place: int
+    new: int
+    axis: int
+    size: Line
+
+
+def growths(family: Family, nodes: Sequence[Node]) -> list[Growth]:
+    """The outputs that grow from a leaf, each from another one. `nodes` are those of any graph of
+    the family, in order."""
+    places = {node: place for place, node in enumerate(nodes)}
+    found: dict[int, Growth] = {}  # by leaf
+    for output, place in enumerate(family.outputs):
+        node = nodes[place]
+        while isinstance(node, (Contiguous, Detach)):
+            node = node.x
+        if isinstance(node, Where):
+            for growth in _growth(family, places, output, node):
+                found.setdefault(growth.leaf, growth)
+    by_place = {growth.place: growth for growth in found.values()}
+    return list(by_place.values())
+
+
+def _growth(family: Family, places: dict[Node, int], output: int, node: Where) -> Iterator[Growth]:
+    """How a selection grows from a leaf, if it does."""
+    match node.inputs:
+        case (Expand(Reshape(Less(Iota(), Const() as count)) as first), Pad() as old, Pad() as new):
+            pass
+        case _:
+            return
+    leaf, added = places[old.x], places[new.x]
+    if leaf not in family.leaves:
+        return
+    changing = [n for n, pair in enumerate(old.padding) if pair != (0, 0)]
+    shape, total = family.shapes[leaf], family.shapes[places[node]]
+    if len(changing) != 1 or [axis for axis, line in enumerate(shape) if varies(line)] != changing:
+        return
+    (axis,) = changing
+    size = shape[axis]
+    fits = (
+        isinstance(size, Line)
+        and size.slope == 1
+        and not varies(family.shapes[added])
+        and family.fields[places[count]][0] == size
+        and first.shape == tuple(n if i == axis else 1 for i, n in enumerate(node.shape))
+        and old.padding[axis][0] == 0
+        and new.padding == tuple((old.x.shape[axis] * (i == axis), 0) for i in range(len(total)))
+    )
+    if fits and isinstance(size, Line):
+        number = family.leaves.index(leaf)
+        yield Growth(output, number, places[node], added, axis, size)

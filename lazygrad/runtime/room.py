@@ -1,0 +1,128 @@
+"""Memory at a bound: a tensor's elements in memory of a larger shape (sized.py)."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from ..dtypes import DType
+from ..graph.ir import Shape
+from .device import Device
+
+CLAIM = Lock()
+
+
+class Room:
+    """Memory that has room behind the elements of the values in it.
+
+    Several values may be in it, each the beginning of the next: what grows keeps its memory, and an
+    older value stays what it was. `filled` is the size of the largest.
+    """
+
+    __slots__ = ("filled", "memory")
+
+    def __init__(self, memory: Any, filled: int) -> None:
+        self.memory, self.filled = memory, filled
+
+    def claim(self, size: int, larger: int) -> bool:
+        """Take the elements behind a value of `size` elements for one of `larger`; whether nobody
+        else has."""
+        with CLAIM:
+            is_free = self.filled == size
+            if is_free:
+                self.filled = larger
+            return is_free
+
+
+class Resized:
+    """A tensor's shape and its shape at a bound; copies between memories of both."""
+
+    def __init__(self, shape: Shape, bound: Shape, dtype: DType, device: str) -> None:
+        self.size, self.bound = math.prod(shape), bound
+        self._nbytes, self._bound_nbytes = (math.prod(s) * dtype.itemsize for s in (shape, bound))
+        self._device = Device.get(device)
+        sizes = merged(shape, bound)
+        self._is_prefix = len(sizes) == 1  # the elements are the first ones of the larger memory
+        *outer, (n, m) = sizes
+        self._sizes = [*outer, (n * dtype.itemsize, m * dtype.itemsize)]
+
+    def enlarged(self, memory: Any) -> Any:
+        """Memory at the bound with the tensor's elements. What else is in it is undefined."""
+        if memory.__class__ is Roomy:
+            if memory.resized.bound == self.bound:
+                return memory.room.memory
+            memory = memory.plain()
+        if self._is_prefix and memory.nbytes >= self._bound_nbytes:
+            return memory
+        return self._copied(memory)
+
+    def growing(self, memory: Any, larger: int) -> Room:
+        """Room at the bound with the tensor's elements, to write those of a tensor of `larger`
+        elements behind them: the tensor's own, or a copy."""
+        if memory.__class__ is Roomy:
+            if memory.resized.bound == self.bound and memory.room.claim(self.size, larger):
+                room: Room = memory.room
+                return room
+            memory = memory.plain()
+        return Room(self._copied(memory), larger)
+
+    def cut(self, memory: Any) -> Any:
+        """The tensor's own memory, from memory at the bound."""
+        if self._is_prefix:
+            return memory
+        own = self._device.allocate(self._nbytes)
+        self._device.copy_box(memory, own, tuple((m, n, n) for n, m in self._sizes))
+        return own
+
+    def kept(self, memory: Any) -> Any:
+        """A new tensor's memory, at the bound or its own: whichever is worth it."""
+        if self._is_prefix or self._bound_nbytes > WORTH_KEEPING * self._nbytes:
+            return self.cut(memory)
+        return Roomy(Room(memory, self.size), self)
+
+    def _copied(self, memory: Any) -> Any:
+        larger = self._device.allocate(self._bound_nbytes)
+        self._device.copy_box(memory, larger, tuple((n, m, n) for n, m in self._sizes))
+        return larger
+
+
+WORTH_KEEPING = 2.5  # memory at a bound is kept if it is at most so much larger
+
+resized = lru_cache(maxsize=4096)(Resized)
+
+
+class Roomy:
+    """Stands for the memory of a tensor whose elements are in a room."""
+
+    __slots__ = ("_plain", "resized", "room")
+
+    def __init__(self, room: Room, resized: Resized) -> None:
+        self.room, self.resized = room, resized
+        self._plain: Any = None
+
+    def plain(self) -> Any:
+        """Memory with these elements alone."""
+        if self._plain is None:
+            self._plain = self.resized.cut(self.room.memory)
+        return self._plain
+
+
+def merged(shape: Shape, bound: Shape) -> list[tuple[int, int]]:
+    """The sizes of the fewest axes, in a shape and in a larger one: neighbours are one axis, unless
+    the second differs.
+
+        (2, 3, 37, 4), (2, 3, 64, 4)   ->   (6, 6), (148, 256)
+    """
+    sizes: list[tuple[int, int]] = []
+    inner = 1
+    for n, m in reversed(list(zip(shape, bound, strict=True))):
+        if n == m:
+            inner *= n
+        else:
+            sizes.append((n * inner, m * inner))
+            inner = 1
+    if inner > 1 or not sizes:
+        sizes.append((inner, inner))
+    return sizes[::-1]

@@ -1,0 +1,140 @@
+"""Tensors that grow: cat onto a cache writes the new rows alone, and older values stay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import lazygrad
+from lazygrad import Tensor, compile
+from lazygrad.errors import DeviceError
+from lazygrad.runtime.room import Resized, Room, Roomy
+
+START = 5
+
+
+def part(n: int, axis: int, value: float) -> np.ndarray:
+    shape = [2, 3, 4]
+    shape[axis] = n
+    return np.full(shape, value, np.float32) + np.arange(shape[-1], dtype=np.float32)
+
+
+def grow(cache: Tensor, value: float, axis: int, device: str = "CPU") -> Tensor:
+    new = Tensor(part(1, axis, value), device=device).realize()
+    return cache.cat(new * 2, dim=axis).realize()
+
+
+def expected(values: list[float], axis: int) -> np.ndarray:
+    return np.concatenate([part(START, axis, 0), *(2 * part(1, axis, v) for v in values)], axis)
+
+
+def held(x: Tensor) -> Roomy:
+    assert isinstance(x.storage.held, Roomy)
+    return x.storage.held
+
+
+@pytest.fixture(autouse=True)
+def _forget_sizes():
+    compile._plans.clear()
+    compile._sizes.clear()
+
+
+@pytest.mark.parametrize("device", ["CPU", "GPU"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_grows_keeps_its_memory_and_older_values_stay(axis, device):
+    try:
+        cache = Tensor(part(START, axis, 0), device=device).realize()
+    except DeviceError:
+        pytest.skip("no OpenCL device")
+    values = [float(k) for k in range(20)]
+    caches = [cache := grow(cache, value, axis, device) for value in values]
+    rooms = {id(held(each).room) for each in caches[1:]}
+    assert len(rooms) == 1
+    for count, each in enumerate(caches, 1):
+        assert np.array_equal(each.numpy(), expected(values[:count], axis))
+
+
+def test_a_captured_function_writes_the_new_elements_alone():
+    step = lazygrad.jit(lambda cache, new: cache.cat(new * 2, dim=1))
+    cache = Tensor(part(START, 1, 0)).realize()
+    values = [float(k) for k in range(12)]
+    caches = [cache := step(cache, Tensor(part(1, 1, value))) for value in values]
+    assert held(caches[3]).room is held(caches[-1]).room
+    assert np.array_equal(cache.numpy(), expected(values, 1))
+    assert np.array_equal(caches[5].numpy(), expected(values[:6], 1))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_two_values_that_grow_from_one_share_nothing_behind_it(axis):
+    cache = Tensor(part(START, axis, 0)).realize()
+    for value in (1.0, 2.0, 3.0):
+        cache = grow(cache, value, axis)
+    one, two = grow(cache, 4.0, axis), grow(cache, 5.0, axis)
+    assert held(one).room is held(cache).room
+    assert held(two).room is not held(cache).room
+    assert np.array_equal(grow(one, 6.0, axis).numpy(), expected([1, 2, 3, 4, 6], axis))
+    assert np.array_equal(two.numpy(), expected([1, 2, 3, 5], axis))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_write_to_an_older_value_is_not_seen_in_a_newer_one(axis):
+    cache = Tensor(part(START, axis, 0)).realize()
+    for value in (1.0, 2.0, 3.0):
+        cache = grow(cache, value, axis)
+    newer = grow(cache, 4.0, axis)
+    cache[0] = -1
+    assert cache.numpy()[0].max() == -1
+    assert np.array_equal(newer.numpy(), expected([1, 2, 3, 4], axis))
+    newer += 1
+    assert np.array_equal(newer.numpy(), expected([1, 2, 3, 4], axis) + 1)
+    assert np.array_equal(cache.numpy()[1:], expected([1, 2, 3], axis)[1:])
+
+
+def test_a_step_that_reads_the_old_value_too():
+    cache = Tensor(part(START, 1, 0)).realize()
+    for k in range(12):
+        old = cache.numpy()
+        view = cache[:, 1:]
+        cache = cache.cat(Tensor(part(1, 1, float(k))), dim=1)
+        total = cache.sum() + view.sum()
+        Tensor.realize(cache, total)
+        wanted = np.concatenate([old, part(1, 1, float(k))], 1)
+        assert np.array_equal(cache.numpy(), wanted)
+        np.testing.assert_allclose(total.item(), wanted.sum() + old[:, 1:].sum(), rtol=1e-5)
+
+
+def test_gradients_through_what_has_grown():
+    w = Tensor([2.0], requires_grad=True)
+    cache = Tensor([[1.0]]) * w
+    for _ in range(6):
+        cache = cache.cat(cache[-1:] * w)
+        cache.realize()
+    cache.sum().backward()
+    assert w.grad.item() == sum((k + 1) * 2.0**k for k in range(7))
+
+
+def test_a_cache_beyond_a_bound_moves_once():
+    cache = Tensor(part(120, 1, 0)).realize()
+    rooms = []
+    for k in range(20):
+        cache = grow(cache, float(k), 1)
+        if k:  # the first size has code of its own
+            rooms.append(held(cache).room)
+    assert len(dict.fromkeys(map(id, rooms))) == 2
+    assert np.array_equal(cache.numpy()[:, -1], 2 * part(1, 1, 19.0)[:, 0])
+
+
+def test_one_claim_on_what_lies_behind_a_value():
+    memory = Room(None, 4)
+    assert memory.claim(4, 6)
+    assert not memory.claim(4, 5)
+    assert memory.claim(6, 7)
+
+
+def test_memory_much_larger_than_its_elements_is_not_kept():
+    from lazygrad.dtypes import float32
+    from lazygrad.runtime.device import Device
+
+    memory = Device.get("CPU").allocate(4 * 2 * 128)
+    assert isinstance(Resized((2, 100), (2, 128), float32, "CPU").kept(memory), Roomy)
+    assert not isinstance(Resized((2, 8), (2, 128), float32, "CPU").kept(memory), Roomy)
