@@ -238,6 +238,49 @@ def test_the_trace_has_slices_for_compiling_running_and_memory(tmp_path, softmax
     assert all(event["dur"] >= 0 for event in events if event["ph"] == "X")
 
 
+def test_the_trace_is_of_the_published_format(tmp_path):
+    """Fields and their types; rows are numbered from 1; slices nest; counters are in order."""
+    x = Tensor(np.ones((64, 64), np.float32)).realize()
+    with lazygrad.dump(tmp_path):
+        for n in range(4):
+            ((x @ x).softmax(1) + n).realize()
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert set(trace) == {"traceEvents"}
+    fields = {
+        "X": {"name": str, "cat": str, "ts": (int, float), "dur": (int, float)},
+        "C": {"name": str, "ts": (int, float), "args": dict},
+        "M": {"name": str, "args": dict},
+    }
+    rows: dict[int, list[tuple[float, float]]] = {}
+    named: set[int] = set()
+    counted: dict[str, list[float]] = {}
+    for event in trace["traceEvents"]:
+        wanted = fields[event["ph"]] | {"ph": str, "pid": int, "tid": int}
+        assert set(event) == set(wanted)
+        assert all(isinstance(event[field], kind) for field, kind in wanted.items()), event
+        assert min(event["pid"], event["tid"]) > 0
+        if event["ph"] == "X":
+            assert event["dur"] >= 0
+            rows.setdefault(event["tid"], []).append((event["ts"], event["ts"] + event["dur"]))
+        elif event["ph"] == "C":
+            assert all(isinstance(each, (int, float)) for each in event["args"].values())
+            counted.setdefault(event["name"], []).append(event["ts"])
+        else:
+            assert event["name"] in ("process_name", "thread_name")
+            assert isinstance(event["args"]["name"], str)
+            named.add(event["tid"])
+    assert set(rows) <= named
+    assert len(rows) >= 3  # the compiler, programs, a thread
+    assert all(times == sorted(times) for times in counted.values())
+    for slices in rows.values():
+        around: list[float] = []  # the ends of the slices that the next one may be inside of
+        for begin, end in sorted(slices, key=lambda each: (each[0], -each[1])):
+            while around and around[-1] <= begin + 5e-4:
+                around.pop()
+            assert not around or end <= around[-1] + 5e-4, "two slices overlap in part"
+            around.append(end)
+
+
 def test_long_formulas_are_written_in_full(leaf):
     x = Tensor._from_node(leaf(np.ones(4, np.float32)))
     y = x

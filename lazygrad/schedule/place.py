@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..dtypes import DType
 from ..graph.ir import Buffer, Copy, Node, topological
+from ..origin import inherit
 
 
 @dataclass(eq=False, slots=True)
@@ -94,6 +95,7 @@ class _Placing:
         where = self.stretches[node] = (level, node.device)
         inputs = [self._at(x, where) for x in node.inputs]
         self.new[node] = inputs[0] if isinstance(node, Copy) else node.with_inputs(inputs)
+        inherit(self.new[node], node)
 
     def _at(self, x: Node, where: Stretch) -> Node:
         """An input as the part at `where` has it."""
@@ -104,6 +106,7 @@ class _Placing:
         arrival = self.arrived.get((new, where))
         if arrival is None:
             arrival = Buffer(Arrival(x.size, x.dtype, where[1]), x.shape)
+            inherit(arrival, x)
             self.arrived[new, where] = arrival
             self.arrivals.setdefault(where, {})[arrival] = (new, source[1])
             self.needed.setdefault(source, {})[new] = None
