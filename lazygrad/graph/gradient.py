@@ -16,14 +16,24 @@ from .ir import (
     Arithmetic,
     Cast,
     Const,
+    Contiguous,
+    Copy,
     Detach,
+    Div,
+    Fold,
+    Join,
     Mod,
+    Movement,
+    Mul,
+    Neg,
     Node,
+    Overwritten,
     Pad,
     Permute,
     Reduce,
     Reshape,
     Scatter,
+    Sub,
     topological,
 )
 from .vjp_rules import VJP, VJP_RULES, Cotangents
@@ -141,7 +151,27 @@ def _zeros(part: Node, axis: int, size: int) -> Const:
     return Const(0, part.dtype, shape)
 
 
-def _differentiable_inputs(node: Node) -> Sequence[Node]:
+def needs_values(node: Node) -> bool:
+    """Whether the derivative of a node is made of values: of its inputs, or its own.
+
+    x * y  ->  True        x + y, 2 * x, x.T, x.sum()  ->  False
+    """
+    match node:
+        case Mul(x, y):
+            return x.device is not None and y.device is not None  # else one is made of constants
+        case Div(_, y):
+            return y.device is not None
+        case Reduce():
+            return node.op != "sum"
+    return bool(node.inputs) and not isinstance(node, _LINEAR)
+
+
+_LINEAR = (
+    Add, Cast, Contiguous, Copy, Detach, Fold, Join, Movement, Neg, Overwritten, Sub,
+)  # fmt: skip
+
+
+def differentiable_inputs(node: Node) -> Sequence[Node]:
     """The inputs that a gradient can flow to."""
     return () if isinstance(node, Detach) else [x for x in node.inputs if x.dtype.is_float]
 
@@ -151,7 +181,7 @@ def _between(loss: Node, targets: set[Node]) -> dict[Node, bool]:
     each, whether a path to a target goes on below it.
     """
     found: dict[Node, bool] = {}
-    for node in topological([loss], _differentiable_inputs):
+    for node in topological([loss], differentiable_inputs):
         goes_on = not isinstance(node, Detach) and any(x in found for x in node.inputs)
         if goes_on or node in targets:
             found[node] = goes_on

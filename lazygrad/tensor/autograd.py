@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ContextDecorator
 from contextvars import Token
 from functools import partial
@@ -10,8 +10,9 @@ from typing import Any, Self
 from weakref import WeakKeyDictionary, ref
 
 from ..errors import DeviceError, DTypeError, ShapeError, warn
+from ..graph.gradient import differentiable_inputs, needs_values
 from ..graph.gradient import gradient as gradient_nodes
-from ..graph.ir import Add, Const, Detach, Node, topological
+from ..graph.ir import Add, Const, Detach, Movement, Node, topological
 from .core import TensorCore, grad_enabled, owners, released
 from .creation import Creation
 from .operands import cast_node
@@ -237,9 +238,9 @@ class Autograd(Creation):
 
         `gradient` is the derivative of the final value with respect to this tensor, needed where
         this is not a single value. With `create_graph` the `.grad` can be differentiated again.
-        Gradients are lazy: realize them together with what else is wanted. When they and this
-        value are computed, what it was computed from is let go; with `retain_graph` it is kept,
-        for another backward pass.
+        Gradients are lazy: realize them together with what else is wanted. When they are computed,
+        this tensor, and others that it was computed from, let go of their past: another backward
+        pass through them raises RuntimeError. With `retain_graph` they keep it.
         """
         if not self._requires_grad:
             raise RuntimeError(
@@ -248,16 +249,20 @@ class Autograd(Creation):
             )
         seed = self._seed("backward", gradient)
         reached: dict[Node, TensorCore] = {}
-        for node in topological([self._node], _before_detached):
+        passed = topological([self._node], differentiable_inputs)
+        for node in passed:
             if isinstance(node, Detach) and node in released:
                 raise RuntimeError(
-                    "backward: a backward pass through this graph was computed already, and it was "
-                    "let go; the first needs backward(retain_graph=True)"
+                    "backward: reaches a second time what a tensor of shape "
+                    f"{node.shape} was computed from, which was let go when the first backward "
+                    "pass through it was computed. A state that is carried from step to step needs "
+                    "detach() after each; else the first needs backward(retain_graph=True)"
                 )
             if (owner := owners.get(node)) is not None:
                 tensor = owner()
                 if tensor is not None and tensor._requires_grad and tensor.is_leaf:
                     reached[node] = tensor
+        _verify_unchanged(passed, reached)
         cotangents = gradient_nodes(self._node, list(reached), seed, self._node_hooks())
         for (_, tensor), cotangent in zip(reached.items(), cotangents, strict=True):
             if cotangent is None:
@@ -268,7 +273,7 @@ class Autograd(Creation):
             else:
                 tensor._grad = self._from_node(Detach(total))
         gradients = [tensor._grad for tensor in reached.values() if tensor._grad is not None]
-        note_backward(self, gradients, retain_graph or create_graph)
+        note_backward(self, gradients, passed, retain_graph or create_graph)
         return self
 
     def gradient(
@@ -323,6 +328,28 @@ class Autograd(Creation):
         return totals
 
 
+def _verify_unchanged(passed: Sequence[Node], reached: Mapping[Node, TensorCore]) -> None:
+    """Raise RuntimeError where a backward pass needs a variable's value from before a change in
+    place, and reaches the new one, too."""
+    old = {node for node, tensor in reached.items() if node not in tensor._nodes()}
+    new = {id(tensor) for node, tensor in reached.items() if node not in old}
+    both = {node: reached[node] for node in old if id(reached[node]) in new}
+    if not both:
+        return
+    for node in passed:
+        changed = next((both[x] for x in node.inputs if x in both), None)
+        if changed is None:
+            continue
+        if isinstance(node, Movement):
+            both[node] = changed
+        elif needs_values(node):
+            raise RuntimeError(
+                f"backward: a variable of shape {changed.shape} was changed in place, as by "
+                "optimizer.step(), between two uses of it. A state that is carried from step to "
+                "step needs detach() after each"
+            )
+
+
 def _verify_gradient(tensor: TensorCore, value: object) -> None:
     """Raise unless `value` can be the gradient of a tensor, as PyTorch does."""
     if not isinstance(value, TensorCore):
@@ -337,8 +364,3 @@ def _verify_gradient(tensor: TensorCore, value: object) -> None:
         raise DTypeError(f"grad: a gradient of {value.dtype} for a tensor of {tensor.dtype}")
     if value.device != tensor.device:
         raise DeviceError(f"grad: a gradient on {value.device} for a tensor on {tensor.device}")
-
-
-def _before_detached(node: Node) -> Sequence[Node]:
-    """A node's inputs that gradients may reach."""
-    return () if isinstance(node, Detach) else node.inputs

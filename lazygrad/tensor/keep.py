@@ -227,7 +227,8 @@ def _detached(node: Node) -> Iterator[Node]:
 
 def _differentiable(roots: Sequence[Node]) -> list[Node]:
     """The roots and what they are computed from, as far as gradients flow."""
-    return _reached(roots, lambda node: isinstance(node, Detach))
+    begin = [node for node in roots if not isinstance(node, Detach)]
+    return _reached(begin, lambda node: isinstance(node, Detach))
 
 
 def _reached(roots: Iterable[Node], is_end: Callable[[Node], bool]) -> list[Node]:

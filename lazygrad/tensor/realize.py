@@ -19,13 +19,14 @@ captured by `jit` decides nothing here: it is one computation anyway.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..errors import ConfigError, DeviceError, NonFiniteError, OutOfMemoryError
+from ..graph.gradient import differentiable_inputs, needs_values
 from ..graph.ir import Buffer, Detach, Expand, Node, Permute, Reshape
 from ..graph.structure import Structure
 from ..looking import looking
@@ -58,11 +59,13 @@ differentiated: deque[Differentiated] = deque(maxlen=64)
 
 @dataclass(eq=False, slots=True)
 class Differentiated:
-    """A tensor that backward() was called on, its expression, and those of the gradients."""
+    """A tensor that backward() was called on, its expression, those of the gradients, and of the
+    results that the backward pass went through."""
 
     tensor: ref[TensorCore]
     node: Node
     gradients: list[ref[Node]]
+    between: list[tuple[ref[TensorCore], ref[Node]]]  # results that it was computed from
     is_retained: bool  # for another backward pass
     is_done: bool = False  # some gradient is computed, or nobody holds one any more
 
@@ -73,13 +76,34 @@ class Differentiated:
 
 
 _older: list[tuple[ref[TensorCore], int]] = []  # live ones, and how often they were looked at
+_carrying: deque[ref[TensorCore]] = deque(maxlen=MAX_LIVE)  # computed ones that carry gradient
 
 
-def note_backward(tensor: TensorCore, gradients: Iterable[TensorCore], is_retained: bool) -> None:
-    """Remember that backward() was called on a tensor, and gave these gradients."""
+def note_backward(
+    tensor: TensorCore,
+    gradients: Iterable[TensorCore],
+    passed: Iterable[Node],
+    is_retained: bool,
+) -> None:
+    """Remember that backward() was called on a tensor, gave these gradients, and has passed these
+    nodes."""
     if interceptor.get() is None:
         nodes = [ref(gradient._node) for gradient in gradients]
-        differentiated.append(Differentiated(ref(tensor), tensor._node, nodes, is_retained))
+        between = [] if is_retained else list(_results(set(passed), tensor))
+        differentiated.append(
+            Differentiated(ref(tensor), tensor._node, nodes, between, is_retained)
+        )
+
+
+def _results(passed: Collection[Node], loss: TensorCore) -> Iterator[tuple[Any, Any]]:
+    """The results of operations that Python holds and that a backward pass has passed, but for the
+    loss; and their nodes."""
+    for reference in (*live, *(each for each, _ in _older), *_carrying):
+        tensor = reference()
+        if tensor is not None and tensor is not loss and not tensor.is_leaf:
+            node = tensor._node
+            if node in passed:
+                yield reference, ref(node)
 
 
 def realize_all(tensors: Iterable[TensorCore]) -> None:
@@ -114,7 +138,7 @@ def forget() -> None:
     """Let nothing go along that waits to: where an index in it is out of range, or CHECK=nan finds
     a nan, every other computation would fail too. It is computed, and fails, when it is asked for
     itself."""
-    for waiting in (written, live, _older, differentiated):
+    for waiting in (written, live, _older, _carrying, differentiated):
         waiting.clear()
 
 
@@ -211,20 +235,41 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
 
 
 def _release() -> None:
-    """Let go of the expressions of losses whose backward pass is computed, as they are: a loss
-    that is kept must not keep a step's weights."""
+    """Let go of the expressions that a computed backward pass has passed: those of losses that are
+    computed, which must not keep a step's weights, and of other results, as in PyTorch. What needs
+    no values for its derivative stays differentiable, there as here."""
     left = []
     for entry in list(differentiated):
-        if entry.is_done:
-            tensor = entry.tensor()
-            if tensor is None or tensor._node is not entry.node or entry.is_retained:
-                continue
-            if entry.node in realized:
-                tensor._release()
-                continue
-        left.append(entry)
+        if not entry.is_done:
+            left.append(entry)
+            continue
+        for reference, node in entry.between:
+            result = reference()
+            if result is not None and result._node is node() and _needs_values(result._node):
+                result._release()
+        entry.between.clear()
+        tensor = entry.tensor()
+        if tensor is None or tensor._node is not entry.node or entry.is_retained:
+            continue
+        if entry.node in realized:
+            tensor._release()
+        else:
+            left.append(entry)
     differentiated.clear()
     differentiated.extend(left)
+
+
+def _needs_values(node: Node) -> bool:
+    """Whether a backward pass from a node needs values."""
+    seen, stack = {node}, [node]
+    while stack:
+        top = stack.pop()
+        if needs_values(top):
+            return True
+        new = [x for x in differentiable_inputs(top) if x not in seen]
+        seen.update(new)
+        stack += new
+    return False
 
 
 # --------------------------------------------------------------------------- live tensors
@@ -243,6 +288,8 @@ def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
             if not isinstance(node, Buffer) and node not in realized:
                 found.setdefault(node, []).append((tensor, looks))
                 _older.append((reference, looks + 1))
+            elif not tensor.is_leaf:
+                _carrying.append(reference)
     del _older[:-MAX_LIVE]
     return found
 
