@@ -196,6 +196,10 @@ def override(**values: object) -> Iterator[None]:
     """Set variables for the time of a `with`, in all threads: `override(DEBUG=2, DUMP="out")`.
 
     Values are checked as the environment's are; None means the default. Raises ConfigError.
+
+        with config.override(THREADS=1):
+            threads = config.THREADS
+        threads == 1
     """
     for name in values:
         if name not in SETTINGS:
@@ -218,13 +222,19 @@ def override(**values: object) -> Iterator[None]:
 
 
 def check() -> None:
-    """Read every variable now, so that a program tells mistakes at once. Raises ConfigError."""
+    """Read every variable now, so that a program tells mistakes at once. Raises ConfigError.
+
+    config.check() is None
+    """
     for name in SETTINGS:
         getattr(sys.modules[__name__], name)
 
 
 def reload() -> None:
-    """Forget what was read, so that the next use of each variable reads the environment again."""
+    """Forget what was read, so that the next use of each variable reads the environment again.
+
+    config.reload() is None
+    """
     _forget(SETTINGS)
 
 

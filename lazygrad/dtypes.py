@@ -22,6 +22,8 @@ class DType:
     """One element type. `kind` is "bool", "int", "uint" or "float"; sizes are in bytes.
 
     There is one object of each: dtypes are compared with `is`, or `==`, which is the same.
+
+        float32.name == "float32"
     """
 
     name: str
@@ -122,17 +124,26 @@ if not TYPE_CHECKING:
 
 
 def is_float(dtype: DType) -> bool:
-    """Whether a dtype is of floats; as tinygrad's `dtypes.is_float`."""
+    """Whether a dtype is of floats; as tinygrad's `dtypes.is_float`.
+
+    is_float(float32) is True
+    """
     return dtype.is_float
 
 
 def is_int(dtype: DType) -> bool:
-    """Whether a dtype is of integers."""
+    """Whether a dtype is of integers.
+
+    is_int(float32) is False
+    """
     return dtype.is_int
 
 
 def is_unsigned(dtype: DType) -> bool:
-    """Whether a dtype is of integers that are not negative."""
+    """Whether a dtype is of integers that are not negative.
+
+    is_unsigned(uint8) is True
+    """
     return dtype.kind == "uint"
 
 
@@ -143,6 +154,8 @@ def to_dtype(spec: object) -> DType:
     are C's and PyTorch's: "int" is int32, "long" int64, "half" float16, "float" float32, "double"
     float64.
     Raises DTypeError, naming what is valid.
+
+        to_dtype("float32") is float32
     """
     if isinstance(spec, DType):
         return spec
@@ -195,6 +208,8 @@ def promote(a: DType, b: DType) -> DType:
     The higher kind (bool < integers < floats) wins; within a kind, the wider. Two facts have no
     wider common type and go up: float16 with bfloat16 gives float32, a signed with an unsigned
     integer gives the signed type that holds both (int64 at most; with uint64 it is float32).
+
+        promote(float16, int64) is float16
     """
     if a == b:
         return a
@@ -212,12 +227,18 @@ def promote(a: DType, b: DType) -> DType:
 
 
 def is_low_precision(dtype: DType) -> bool:
-    """True for the floats that are computed with in float32."""
+    """True for the floats that are computed with in float32.
+
+    is_low_precision(float16) is True
+    """
     return dtype.is_float and dtype.itemsize < float32.itemsize
 
 
 def convert(x: Array, dtype: DType) -> Array:
-    """`x` cast to dtype, as PyTorch casts single numbers."""
+    """`x` cast to dtype, as PyTorch casts single numbers.
+
+    convert(np.array([1.7]), int32).tolist() == [1]
+    """
     target = dtype.numpy
     if x.dtype == target:
         return x

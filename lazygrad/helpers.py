@@ -33,12 +33,18 @@ U = TypeVar("U")
 
 @functools.cache
 def getenv(key: str, default: Any = 0) -> Any:
-    """An environment variable, of the default's type."""
+    """An environment variable, of the default's type.
+
+    getenv("A_VARIABLE_THAT_IS_NOT_SET", 3) == 3
+    """
     return type(default)(os.getenv(key, default))
 
 
 class ContextVar:
-    """A whole number that an environment variable sets, and `Context` for a while."""
+    """A whole number that an environment variable sets, and `Context` for a while.
+
+    ContextVar("A_NUMBER", 3).value == 3
+    """
 
     _known: dict[str, ContextVar] = {}  # noqa: RUF012  the one table of them
 
@@ -88,7 +94,12 @@ JIT, BEAM, WINO = ContextVar("JIT", 1), ContextVar("BEAM", 0), ContextVar("WINO"
 
 class Context(ContextDecorator):
     """`with Context(DEBUG=2):` sets variables inside the block. Raises KeyError for one that is
-    neither lazygrad's nor a `ContextVar`."""
+    neither lazygrad's nor a `ContextVar`.
+
+        with Context(DEBUG=1):
+            value = DEBUG.value
+        value == 1
+    """
 
     def __init__(self, **values: Any) -> None:
         self._values = values
@@ -152,7 +163,12 @@ counters.reset()
 
 class Timing(ContextDecorator):
     """`with Timing("step "):` prints how long the block took. `on_exit` is given the nanoseconds
-    and gives a text to add; nothing is printed unless `enabled`. `et` is the time afterwards."""
+    and gives a text to add; nothing is printed unless `enabled`. `et` is the time afterwards.
+
+        with Timing("a step ", enabled=False):
+            total = sum(range(10))
+        total == 45
+    """
 
     def __init__(
         self,
@@ -175,14 +191,20 @@ class Timing(ContextDecorator):
 
 
 def tqdm(items: Iterable[T] | None = None, **options: Any) -> Any:
-    """A bar on the terminal that shows how far a loop is."""
+    """A bar on the terminal that shows how far a loop is.
+
+    [n for n in tqdm([1, 2], disable=True)] == [1, 2]
+    """
     from tqdm import tqdm as bar
 
     return bar(items, **options)
 
 
 def trange(n: int, **options: Any) -> Any:
-    """`tqdm(range(n))`."""
+    """`tqdm(range(n))`.
+
+    [n for n in trange(2, disable=True)] == [0, 1]
+    """
     return tqdm(range(n), **options)
 
 
@@ -192,7 +214,10 @@ _COLORS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"
 
 
 def colored(text: str, color: str | None, background: bool = False) -> str:
-    """The text in a color of the terminal; in capitals, a bright one. None leaves it as it is."""
+    """The text in a color of the terminal; in capitals, a bright one. None leaves it as it is.
+
+    colored("fast", None) == "fast"
+    """
     if color is None:
         return text
     code = 10 * background + 60 * color.isupper() + 30 + _COLORS.index(color.lower())
@@ -221,17 +246,26 @@ def fetch(url: str, name: str | None = None, allow_caching: bool = True) -> Path
 
 
 def prod(values: Iterable[Any]) -> Any:
-    """The product; 1 of nothing."""
+    """The product; 1 of nothing.
+
+    prod([2, 3, 4]) == 24
+    """
     return functools.reduce(operator.mul, values, 1)
 
 
 def flatten(lists: Iterable[Iterable[T]]) -> list[T]:
-    """The elements of all the lists."""
+    """The elements of all the lists.
+
+    flatten([[1], [2, 3]]) == [1, 2, 3]
+    """
     return [x for part in lists for x in part]
 
 
 def fully_flatten(tree: Any) -> list[Any]:
-    """The elements of nested lists and tuples, or of an array."""
+    """The elements of nested lists and tuples, or of an array.
+
+    fully_flatten([1, [2, [3]]]) == [1, 2, 3]
+    """
     if hasattr(tree, "tolist"):
         tree = tree.tolist()
     if not isinstance(tree, (list, tuple)):
@@ -240,27 +274,42 @@ def fully_flatten(tree: Any) -> list[Any]:
 
 
 def dedup(values: Iterable[T]) -> list[T]:
-    """The values, each once, in order."""
+    """The values, each once, in order.
+
+    dedup([1, 2, 1]) == [1, 2]
+    """
     return list(dict.fromkeys(values))
 
 
 def argsort(values: Sequence[Any]) -> Any:
-    """The places of the values in ascending order, as a list or a tuple as they are."""
+    """The places of the values in ascending order, as a list or a tuple as they are.
+
+    argsort([30, 10, 20]) == [1, 2, 0]
+    """
     return type(values)(sorted(range(len(values)), key=values.__getitem__))  # type: ignore[call-arg]
 
 
 def all_same(values: Sequence[Any]) -> bool:
-    """Whether all are equal."""
+    """Whether all are equal.
+
+    all_same([1, 1]) is True
+    """
     return all(x == values[0] for x in values)
 
 
 def all_int(values: Sequence[Any]) -> bool:
-    """Whether all are whole numbers."""
+    """Whether all are whole numbers.
+
+    all_int([1, 2.0]) is False
+    """
     return all(isinstance(x, int) for x in values)
 
 
 def partition(values: Iterable[T], holds: Callable[[T], bool]) -> tuple[list[T], list[T]]:
-    """(those of which it holds, the others)."""
+    """(those of which it holds, the others).
+
+    partition([1, 2, 3], lambda n: n > 1) == ([2, 3], [1])
+    """
     yes: list[T] = []
     no: list[T] = []
     for x in values:
@@ -269,39 +318,60 @@ def partition(values: Iterable[T], holds: Callable[[T], bool]) -> tuple[list[T],
 
 
 def make_tuple(value: Any, count: int) -> tuple[Any, ...]:
-    """One number `count` times, several as they are."""
+    """One number `count` times, several as they are.
+
+    make_tuple(3, 2) == (3, 3)
+    """
     return (value,) * count if isinstance(value, int) else tuple(value)
 
 
 def make_pair(value: Any, count: int = 2) -> tuple[Any, ...]:
-    """`make_tuple` of two."""
+    """`make_tuple` of two.
+
+    make_pair(3) == (3, 3)
+    """
     return make_tuple(value, count)
 
 
 def ceildiv(n: int, by: int) -> int:
-    """n / by, rounded up."""
+    """n / by, rounded up.
+
+    ceildiv(7, 2) == 4
+    """
     return -(n // -by)
 
 
 def round_up(n: int, multiple: int) -> int:
-    """The next multiple, n itself if it is one."""
+    """The next multiple, n itself if it is one.
+
+    round_up(7, 4) == 8
+    """
     return ceildiv(n, multiple) * multiple
 
 
 def lo32(n: int) -> int:
-    """The low 32 bits."""
+    """The low 32 bits.
+
+    lo32(2**32 + 5) == 5
+    """
     return n & 0xFFFFFFFF
 
 
 def unwrap(value: T | None) -> T:
-    """The value. Raises ValueError for None."""
+    """The value. Raises ValueError for None.
+
+    unwrap(3) == 3
+    """
     if value is None:
         raise ValueError("unwrap: None")
     return value
 
 
 def get_child(tree: Any, key: str) -> Any:
-    """What `a.0.b` names: attributes, list places and dictionary keys in turn."""
+    """What `a.0.b` names: attributes, list places and dictionary keys in turn.
+
+    get_child({"a": [1, 2]}, "a.1") == 2
+    """
     for part in key.split("."):
         if part.isnumeric():
             tree = tree[int(part)]
@@ -313,7 +383,10 @@ def get_child(tree: Any, key: str) -> Any:
 
 
 def merge_dicts(parts: Iterable[dict[T, U]]) -> dict[T, U]:
-    """All of them in one. Raises ValueError where they differ on a key."""
+    """All of them in one. Raises ValueError where they differ on a key.
+
+    merge_dicts([{"a": 1}, {"b": 2}]) == {"a": 1, "b": 2}
+    """
     made: dict[T, U] = {}
     for part in parts:
         for key, value in part.items():
@@ -323,12 +396,18 @@ def merge_dicts(parts: Iterable[dict[T, U]]) -> dict[T, U]:
 
 
 def strides_for_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The distances of elements in row-major order."""
+    """The distances of elements in row-major order.
+
+    strides_for_shape((2, 3, 4)) == (12, 4, 1)
+    """
     return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 def is_numpy_ndarray(value: object) -> bool:
-    """Whether something is a NumPy array."""
+    """Whether something is a NumPy array.
+
+    is_numpy_ndarray([1]) is False
+    """
     return str(type(value)) == "<class 'numpy.ndarray'>"
 
 
@@ -342,7 +421,10 @@ def argfix(*args: Any) -> tuple[Any, ...]:
 
 
 def polyN(x: Any, coefficients: Sequence[float]) -> Any:
-    """c[0] x**n + ... + c[n], of numbers or tensors."""
+    """c[0] x**n + ... + c[n], of numbers or tensors.
+
+    polyN(2.0, [1.0, 0.0, 3.0]) == 7.0
+    """
     return functools.reduce(lambda total, c: total * x + c, coefficients, 0.0)
 
 

@@ -51,6 +51,9 @@ def draw(*outputs: Tensor, **named: Tensor) -> Drawing:
     elements have shapes alone. What is too much for one picture is folded.
 
     Raises TypeError without a tensor. Warns of each named tensor that is no part of the picture.
+
+        x = Tensor(2.0, requires_grad=True)
+        lazygrad.draw(x * x, x=x).save("square.html").name == "square.html"
     """
     drawn = outputs or tuple(named.values())
     if not drawn or not all(hasattr(t, "_nodes") for t in (*drawn, *named.values())):

@@ -20,6 +20,9 @@ class Variable:
 
     >>> Variable("n", 1, 8).bind(3) + 1
     4
+
+        n = Variable("n", 1, 6)
+        Tensor.arange(10)[: n.bind(3)].tolist() == [0, 1, 2]
     """
 
     __slots__ = ("max", "min", "name")

@@ -63,6 +63,10 @@ def dump(folder: str | Path) -> Iterator[Path]:
 
     What was compiled before is compiled again, so that it is seen; a replayed `jit` compiles
     nothing. Raises ConfigError, naming the folder, if it cannot be written.
+
+        with lazygrad.dump("stages") as folder:
+            (Tensor([1.0]) * 2).realize()
+        (folder / "index.html").exists() is True
     """
     place = open_folder(Path(folder).expanduser().resolve())
     places.append(place)

@@ -69,6 +69,9 @@ def explain(function: Callable[..., Any], *args: Any, calls: int = 2, **kwargs: 
     Work is counted, not measured: DEBUG=2 measures it.
 
         print(lazygrad.explain(lambda x: x.softmax(1), Tensor.ones(64, 10)))
+
+        found = lazygrad.explain(lambda x: x.relu(), Tensor([1.0]), calls=1)
+        len(found.calls) == 1
     """
     from ..decisions import Record
 

@@ -22,6 +22,10 @@ class autocast(ContextDecorator):
 
     Operations compute in the dtype of their inputs. For 16-bit floats write
     `model.to("bfloat16")`, and cast the inputs. With `enabled=False` there is no warning.
+
+        with lazygrad.autocast("cpu", enabled=False):
+            y = Tensor([1.0]) * 2
+        y.item() == 2.0
     """
 
     def __init__(
@@ -48,6 +52,11 @@ class GradScaler:
     """Scales losses, and gradients back, by a factor that adapts; as `torch.amp.GradScaler`.
 
     To see whether gradients are finite, `step` and `unscale_` wait for them.
+
+        w = Tensor([1.0], requires_grad=True)
+        scaler = lazygrad.GradScaler(init_scale=4.0)
+        scaler.scale((w * w).sum()).backward()
+        w.grad.item() == 8.0
     """
 
     def __init__(

@@ -71,6 +71,8 @@ def kernel_table(rows: int = MAX_ROWS) -> str:
         with Context(DEBUG=2):
             train()
         print(lazygrad.kernel_table())
+
+        isinstance(lazygrad.kernel_table(), str) == True
     """
     from .peaks import peaks
 

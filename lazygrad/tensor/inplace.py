@@ -113,7 +113,10 @@ class InPlace(Numeric):
 
     @takes_generator
     def exponential_(self, lambd: float = 1.0) -> Self:
-        """Every element drawn from an exponential distribution of rate `lambd`."""
+        """Every element drawn from an exponential distribution of rate `lambd`.
+
+        Tensor.zeros(3).exponential_().shape == (3,)
+        """
         if not lambd > 0:
             raise ValueError(f"exponential_: a rate is positive, as {lambd} is not")
         return self.copy_(-(1 - self._drawn("rand")).log() / lambd)
@@ -128,7 +131,10 @@ class InPlace(Numeric):
     @takes_generator
     def random_(self, low: int = 0, high: int | None = None) -> Self:
         """Every element a whole number from [low, high); one number is `high`. Without numbers, up
-        to the largest that the dtype holds exactly."""
+        to the largest that the dtype holds exactly.
+
+            sorted(Tensor.zeros(4).random_(3, 4).tolist()) == [3.0, 3.0, 3.0, 3.0]
+        """
         if high is None and low:
             low, high = 0, low
         if high is None:
