@@ -13,7 +13,14 @@ from __future__ import annotations
 from typing import Any
 
 
-class Variable:
+class _WithValues(type):
+    """The class of `Variable`: `isinstance(n.bind(3), Variable)` is true, as in tinygrad."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, BoundVariable) or type.__instancecheck__(cls, value)
+
+
+class Variable(metaclass=_WithValues):
     """A size from `min` to `max`, both included, called `name` in messages.
 
     Raises ValueError for bounds that are not in order, or below 0.

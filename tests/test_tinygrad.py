@@ -46,6 +46,39 @@ def test_adam_takes_the_betas_by_name() -> None:
         nn.optim.Adam([x], b1=1.5)
 
 
+def test_none_keeps_the_size_of_an_axis(rng: np.random.Generator) -> None:
+    x = Tensor(rng.random((2, 3, 8)))
+    assert x.reshape(None, None, 2, 4).shape == (2, 3, 2, 4)
+    assert x.reshape((None, -1)).shape == (2, 24)
+    assert x.unsqueeze(0).expand(5, None, None, -1).shape == (5, 2, 3, 8)
+    with pytest.raises(ValueError, match="a size is an integer, not None"):
+        x.reshape(2, 3, 8, None)
+
+
+def test_statistics_along_several_axes(rng: np.random.Generator) -> None:
+    x, mean = rng.random((2, 5, 3, 4, 4)), rng.random((2, 3))
+    made = Tensor(x).batchnorm(
+        Tensor(mean), None, Tensor(mean), Tensor(np.ones((2, 1, 3, 1, 1))), axis=(0, 2)
+    )
+    laid = mean[:, None, :, None, None]
+    np.testing.assert_allclose(made.numpy(), (x - laid) * laid)
+
+
+def test_a_variable_with_a_value_is_a_variable() -> None:
+    bound = lazygrad.Variable("n", 1, 8).bind(3)
+    assert isinstance(bound, lazygrad.Variable)
+    assert bound.unbind() == (bound.variable, 3)
+    assert not isinstance(3, lazygrad.Variable)
+
+
+def test_a_rate_of_one_element_is_assigned_to_one_number() -> None:
+    optimizer = nn.optim.SGD([Tensor([1.0], requires_grad=True)], lr=0.1)
+    optimizer.lr.assign(Tensor([0.5])).realize()
+    assert optimizer.lr.item() == 0.5
+    with pytest.raises(ValueError, match="assign"):
+        optimizer.lr.assign(Tensor([0.5, 1.0]))
+
+
 def test_arguments_may_be_one_tuple() -> None:
     assert argfix(2, 3) == argfix((2, 3)) == argfix([2, 3]) == (2, 3)
     assert argfix() == ()

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..graph.ir import Const, LessEqual, Where
-from .arguments import normalized_axis
+from .arguments import normalized_axes, normalized_axis
 from .core import TensorCore
 from .precision import rounded_once
 from .reduce import Axes, Reduction
@@ -288,16 +288,18 @@ class Activations(Reduction):
         bias: TensorCore | None,
         mean: TensorCore,
         invstd: TensorCore,
-        axis: int = 1,
+        axis: int | Sequence[int] = 1,
     ) -> Self:
-        """(x - mean) * invstd * weight + bias, with one of each a channel, along `axis`."""
+        """(x - mean) * invstd * weight + bias, with one of each a channel, along `axis`; along
+        several axes, with one of each for all their places."""
+        axes = normalized_axes("batchnorm", axis, self.ndim)
+        made = (self - self._channels(mean, axes)) * self._channels(invstd, axes)
+        made = made if weight is None else made * self._channels(weight, axes)
+        return made if bias is None else made + self._channels(bias, axes)
 
-        place = normalized_axis("batchnorm", axis, self.ndim)
-        made = (self - self._channels(mean, place)) * self._channels(invstd, place)
-        made = made if weight is None else made * self._channels(weight, place)
-        return made if bias is None else made + self._channels(bias, place)
-
-    def _channels(self, values: TensorCore, axis: int) -> Self:
-        """A vector laid along one axis of this tensor's rank."""
-        shape = tuple(-1 if i == axis else 1 for i in range(self.ndim))
-        return self._as_tensor("channels", values).reshape(shape)
+    def _channels(self, values: TensorCore, axes: tuple[int, ...]) -> Self:
+        """Values laid along some axes of this tensor's rank; as they are where they have it."""
+        if values.ndim == self.ndim:
+            return self._as_tensor("batchnorm", values)
+        shape = tuple(self.shape[i] if i in axes else 1 for i in range(self.ndim))
+        return self._as_tensor("batchnorm", values).reshape(shape)

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..dtypes import DType, bfloat16, bool_, to_dtype
 from ..errors import DeviceError, DTypeError, ShapeError
+from ..graph import build
 from ..graph.ir import Buffer, Cast, Contiguous, Copy, Custom, Detach, Node, Shape
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from ..runtime.device import Device, DeviceName, named
@@ -270,13 +271,16 @@ class TensorCore(Sharing, metaclass=HasMode):
         """Give this tensor another value, of its own shape; it is cast to this dtype and moved to
         this device. Returns the tensor. No gradient flows from the new value to the old.
 
-        Expressions that were built from the old value keep the old value.
-        Raises ShapeError where `value` does not broadcast to this shape.
+        Expressions that were built from the old value keep the old value. One value of any shape
+        may go into a tensor of shape (). Raises ShapeError where `value` does not broadcast to
+        this shape.
         """
         if not isinstance(value, TensorCore):
             value = type(self)._from_data(value, self.dtype, self.device)
         node: Node = value._node
         shape = self.shape
+        if not shape and node.size == 1:
+            node = build.reshape(node, ())
         if node.shape != shape:
             from .operands import broadcast_node
 

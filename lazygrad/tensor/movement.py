@@ -44,9 +44,12 @@ class Movement(Functions):
         return self._viewed(build.reshape(self._node, self._sizes("view", shape)))
 
     def _sizes(self, name: str, shape: Sequence[int | Sequence[int]]) -> Shape:
-        """A shape of as many elements as there are, given as arguments or a sequence."""
+        """A shape of as many elements as there are, given as arguments or a sequence; None keeps
+        the size of an axis, as in tinygrad."""
         given = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        sizes = [whole_size(name, size) for size in given]
+        own = self.shape
+        kept = [own[i] if n is None and i < len(own) else n for i, n in enumerate(given)]
+        sizes = [whole_size(name, size) for size in kept]
         unknown = [axis for axis, size in enumerate(sizes) if size == -1]
         if len(unknown) > 1 or any(size < -1 for size in sizes):
             raise ShapeError(f"{name}: {tuple(sizes)} is no shape (at most one -1)")
@@ -105,9 +108,9 @@ class Movement(Functions):
         return self._viewed(ir.Reshape(self._node, shape))
 
     def expand(self, *shape: int | Sequence[int]) -> Self:
-        """Axes of size 1, and new ones in front, repeated to `shape`; -1 keeps an axis."""
+        """Axes of size 1, and new ones in front, repeated to `shape`; -1 or None keeps an axis."""
         given = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        sizes = [whole_size("expand", size) for size in given]
+        sizes = [-1 if size is None else whole_size("expand", size) for size in given]
         new = len(sizes) - self.ndim
         for axis, size in enumerate(sizes):
             if size == -1 and axis >= new:
