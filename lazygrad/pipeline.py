@@ -74,6 +74,7 @@ from .schedule.materialize import materialize
 from .schedule.memory import plan_memory
 from .schedule.scan import split_scans
 from .schedule.separate import own_memory, separate
+from .schedule.show import kernel_nodes
 from .schedule.split import split_for_groups, split_reductions
 from .schedule.widen import widen_scatters
 from .schedule.winograd import use_winograd
@@ -92,10 +93,10 @@ SERIES = tuple(c for c in NODE_CLASSES if issubclass(c, Arithmetic) and c.operat
 class Pass:
     """One step: `function(value, at)`, by a name that no other has; `why` it stands where it does.
 
-    `after` are passes that must come before it. `needs` are classes of nodes, or Kernel: the pass
-    has nothing to do in a graph or schedule without one of each; or traits of loops (`traits` in
-    rebuild.py). `core`: it runs with OPT=0 too. `must`: the compilation fails with it, though it is
-    not of the core.
+    `after` are passes that must come before it. `needs` are classes of nodes, or Kernel, or traits
+    of loops (`traits` in rebuild.py): where a graph, schedule, kernel or function lacks one, the
+    pass has nothing to do. `core`: it runs with OPT=0 too. `must`: the compilation fails with it,
+    though it is not of the core.
     """
 
     level: str
@@ -129,13 +130,17 @@ def _is(what: Any, kind: Any) -> bool:
     return what == kind if isinstance(kind, str) else issubclass(what, kind)
 
 
-def present_in(value: Sequence[Node] | Schedule | Function) -> Counter[Any]:
-    """How many nodes of each class a graph has; of a schedule how many kernels, too; of loops the
-    traits, each counted once a statement."""
-    if isinstance(value, Function):
-        return Counter(trait for stmt in value.body for trait in traits(stmt))
-    nodes, kernels = (value.outputs, value.kernels) if isinstance(value, Schedule) else (value, ())
-    return Counter(map(type, (*topological(nodes), *kernels)))
+def present_in(value: Sequence[Node] | Schedule | Lowered | Function) -> Counter[Any]:
+    """How many nodes of each class a graph or a kernel has; of a schedule how many kernels, too; of
+    loops the traits, each counted once a statement."""
+    match value:
+        case Function():
+            return Counter(trait for stmt in value.body for trait in traits(stmt))
+        case Lowered():
+            return Counter(map(type, kernel_nodes(value.kernel)))
+        case Schedule():
+            return Counter(map(type, (*topological(value.outputs), *value.kernels)))
+    return Counter(map(type, topological(value)))
 
 
 LEVELS = ("graph", "part", "schedule", "memory", "kernel", "loops")
@@ -208,7 +213,7 @@ PASSES = (
     Pass("kernel", "lower", lambda made, at: lower_kernel(made, at),
          "first: from here on loops", core=True),
     Pass("kernel", "limits", lambda made, at: note_limits(made),
-         "while each output and input is an argument", after=("lower",)),
+         "while each output and input is an argument", after=("lower",), needs=(Within,)),
     Pass("kernel", "overwrite",
          lambda made, at: overwrite_arguments(made) if made.overwritten else made,
          "an output in the memory of an input is one argument, or compilers would be misled",
