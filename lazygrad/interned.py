@@ -51,7 +51,7 @@ set_derived = object.__setattr__  # for `_derive` alone: afterwards nothing can 
 
 
 class Unique(type):
-    """Metaclass of classes whose call gives the one live object with those fields.
+    """Metaclass of classes whose call returns the one living object with the given fields.
 
     `__match_args__` are a class's fields, in order, as a dataclass has them; `_defaults` has the
     values of fields that may be left out.

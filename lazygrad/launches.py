@@ -35,7 +35,7 @@ from .schedule.join import Piece
 from .stages import Stages
 from .targets import TUNE_PLANS, At, Machine, Target
 
-MAX_KEPT = 4096  # launches, and functions, that are kept; those made longest ago are dropped
+MAX_KEPT = 4096  # launches, and functions, that are kept; the oldest are dropped
 _launches: dict[Key, Launch] = {}
 _functions: dict[str, Function] = {}  # by key
 

@@ -332,6 +332,6 @@ def add_report(made: Lowered) -> Lowered:
 
 
 def rebase_arguments(made: Lowered) -> Lowered:
-    """Inputs that begin with what is read of them."""
+    """Inputs that begin with their first element that is read."""
     function, offsets = rebase(made.function)
     return replace(made, function=function, offsets=offsets)

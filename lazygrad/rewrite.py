@@ -103,7 +103,7 @@ def bottom_up(
 def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None = None) -> list[N]:
     """Apply the rules to everything the outputs need until none applies; the outputs' new nodes.
 
-    Bottom-up: a rule sees a node whose inputs are final, and what it returns is rewritten in turn.
+    Bottom-up: a rule sees a node whose inputs are final, and its result is rewritten in turn.
     A node that is a key of `replace` is replaced before anything below it is looked at. Every node
     is visited once, so the time is linear in the graph; depth is no limit.
 

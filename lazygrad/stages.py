@@ -111,8 +111,8 @@ class Stages:
             timings.passes["verify"] += perf_counter() - end
 
     def through(self, passes: Iterable[Pass], value: Any, at: At | None = None) -> Any:
-        """The value after each of the passes in turn that have work to do; those that only make
-        code faster are left out where they fail."""
+        """The value after every pass that has work to do. A pass that only makes code faster is
+        left out where it fails."""
         present = None
         for each in passes:
             if each.needs:
@@ -192,7 +192,7 @@ def fault(stage: str, error: Exception, value: Any) -> CompilerError:
 
 
 def _asked(value: Any) -> str:
-    """Which line of the program asked for what is compiled, as far as that is known."""
+    """The line of the program that asked for this compilation, if it is known."""
     name = title.get()
     known = kernel_origins(value.kernel) if isinstance(value, Lowered) else ()
     lines = [f"computing {known[0]}"] if known else []

@@ -49,7 +49,7 @@ def gradient(
     cotangent: Node | None = None,
     hooks: Mapping[Node, Callable[[Node], Node]] | None = None,
 ) -> list[Node | None]:
-    """The derivative of `loss` with respect to each node of `wrt`, as a node of that one's shape.
+    """The derivative of `loss` with respect to each node of `wrt`: a node of the same shape.
 
     `cotangent` is the derivative of the final value with respect to `loss`; it has the loss's shape
     and dtype, and is ones by default: the derivative of the sum of the loss's elements. The

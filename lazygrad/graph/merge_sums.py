@@ -31,8 +31,8 @@ from .simplify_reduce import pads_with_identity
 
 View = Reshape | Permute | Pad | Slice
 Sum = Reduce | Fold
-FEW_REMAINDERS = 4  # loops are written out for each of so many remainders of a stride
-MAX_NESTED = 4  # a view moves through so many sums at most: time stays linear in deep nests
+FEW_REMAINDERS = 4  # remainders of a stride, for each of which loops are written out
+MAX_NESTED = 4  # nested sums that a view moves through at most: time stays linear
 
 
 def merge_sums(outputs: Sequence[Node]) -> list[Node]:

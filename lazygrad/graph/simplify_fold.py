@@ -52,8 +52,8 @@ def fold_of_sum_of_products(node: Fold) -> Node | None:
 
 @RULES.rule(Fold)
 def fold_of_few_terms(node: Fold) -> Node | None:
-    """fold(x)  ->  pad(x[..., 0]) + pad(x[..., 1]), which need no memory of their own; for
-    stride 1 and what is computed element by element
+    """fold(x)  ->  pad(x[..., 0]) + pad(x[..., 1]), which need no memory of their own; for stride 1
+    and elementwise x
     """
     x, axis, count = node.x, node.axis, node.x.shape[-1]
     source = x

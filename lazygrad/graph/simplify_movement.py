@@ -131,7 +131,7 @@ def permute_below_reshape(node: Permute) -> Node | None:
     x = node.x.x
     if not only_moves_ones(x.shape, node.x.shape):
         return None
-    axes = [axis for axis, n in enumerate(x.shape) if n != 1]  # those of x that are no ones ...
+    axes = [axis for axis, n in enumerate(x.shape) if n != 1]  # the axes of x of other sizes ...
     same = dict(zip((a for a, n in enumerate(node.x.shape) if n != 1), axes, strict=True))
     order = [same[axis] for axis in node.order if axis in same]  # ... in their new order
     ones = [axis for axis, n in enumerate(x.shape) if n == 1]

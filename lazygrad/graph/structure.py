@@ -72,8 +72,8 @@ def structure(
     """A key that graphs share if they differ only in buffers, and the buffers by slot.
 
     The key has each node's class, fields and inputs (by their number); of a Buffer it has the slot,
-    shape, dtype and device. Tokens of Detach and rules of Custom are not part of it. The buffers of
-    a second graph with the same key can stand for those of the first, slot by slot. Linear in the
+    shape, dtype and device. Tokens of Detach and rules of Custom are not part of it. Buffers of a
+    second graph with the same key can replace the buffers of the first, slot by slot. Linear in the
     graph. `known` is as in `Structure`.
 
         structure([Add(a, Mul(a, b))])[0] == structure([Add(c, Mul(c, d))])[0]

@@ -120,7 +120,7 @@ class Linker:
         launches: Sequence[Launch],
         stages: Observer,
     ) -> None:
-        """Each kernel by itself, and after it a look at what it has computed."""
+        """Each kernel as a program of its own, followed by a check of its results."""
         device = Devices.get(name)
         rest = list(zip(pieces, launches, strict=True))
         for kernel in schedule.kernels:

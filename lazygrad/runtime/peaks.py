@@ -38,7 +38,7 @@ class Peaks:
 
 
 def peaks(device: Device) -> Peaks:
-    """The rates of a device; of a CPU that is driven through OpenCL those of the CPU itself."""
+    """The rates of a device. A CPU that is driven through OpenCL has the rates of the CPU."""
     if device.machine.target is Target.OPENCL_CPU:
         device = Devices.get("CPU")
     return _measured(device.name, device.machine)

@@ -1,5 +1,5 @@
-"""What DEBUG tells on stderr: 1 a line a schedule and where compiling took its time, 2 a line a
-kernel and a table of all, 3 plans, 4 code."""
+"""What DEBUG prints on stderr. 1: a line for each schedule, and the seconds of compiling by pass.
+2: a line for each kernel, and a table at the end. 3: plans. 4: code."""
 
 from __future__ import annotations
 

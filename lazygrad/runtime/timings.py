@@ -3,9 +3,9 @@
     DEBUG=1    what a compilation's seconds went to, a line each
     DEBUG=2    the costliest kernels, and what bounds each: a table when the process ends
 
-A kernel is bound by what it uses most of, of the device's measured peaks: arithmetic (GFLOPS) or
-memory (GB/s). Where it uses less than MIN_SHARE of either, what bounds it is latency: it is too
-small, its memory is read in a bad order, or its operations wait for one another.
+Of the device's two measured peaks, arithmetic (GFLOPS) and memory (GB/s), a kernel is bound by the
+one that it uses a larger share of. A kernel that uses less than MIN_SHARE of both is bound by
+latency: it is too small, reads memory in a bad order, or its operations wait for one another.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_PASSES = 6  # told of one compilation
 
 
 class Total:
-    """The runs of one kernel on one device; `line` is that of the program that first asked."""
+    """The runs of one kernel on one device; `line` is the program's line that first asked for it."""
 
     def __init__(self, device: Device, name: str, line: str) -> None:
         self.device, self.name, self.line = device, name, line

@@ -59,7 +59,7 @@ MultiIndex = tuple[Expr, ...]
 
 
 def movement_index(node: Node, index: MultiIndex) -> tuple[MultiIndex, tuple[Expr, ...]]:
-    """The index into a movement node's input, and the conditions under which that is read."""
+    """The index into a movement node's input, and the conditions under which it is read."""
     match node:
         case Reshape(x, shape):
             return _reshape_index(x.shape, shape, index), ()

@@ -247,7 +247,7 @@ class _Fuser:
 
     def _is_end_of(self, node: Node, group: _Group) -> bool:
         """Whether a reduction with a kernel of its own can be an end member of another: it runs
-        over as many elements, what it reads is there before, and nothing else needs it."""
+        over as many elements, its inputs are computed before, and it has one reader."""
         own = self.group_of[node]
         return (
             own is not group
@@ -362,7 +362,7 @@ class _Fuser:
         return True
 
     def _is_worth_rows(self, outer: int, work: int) -> bool:
-        """Whether a kernel with so many rows keeps all cores busy, or is too small to matter."""
+        """Whether a kernel with `outer` rows keeps all cores busy, or is too small to matter."""
         return outer >= 4 * self.cores or work <= SMALL
 
 

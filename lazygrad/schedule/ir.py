@@ -16,8 +16,8 @@ Semantics:
   are looped over inside. In a softmax over rows of x (r, c), the row's maximum and sum have
   position r, and so has the result, whose axis c is an inner loop.
 - End members have one element each and are computed when all positions are done: reductions over
-  the positions, whose `position` is in their reduced axes, and what follows from those. So the mean
-  of a cross entropy is in the kernel of its rows.
+  the positions, whose `position` is in their reduced axes, and elementwise nodes that read them. So
+  the mean of a cross entropy is in the kernel of its rows.
 - Nodes between the members are not named: they are inlined, computed where they are used.
 - A stored member is written to memory of its own; the others live in registers, or, where a row
   has many elements of them, in memory as long as one row.
@@ -127,7 +127,7 @@ class Member:
 class Kernel:
     """Members computed together, and the nodes that they read from memory.
 
-    A chain's members are those of its `parts`; stored are those that the chain writes.
+    A chain has the members of its `parts`; a member is stored if the chain writes it.
     """
 
     kind: str
@@ -178,10 +178,10 @@ def aligned(nbytes: int) -> int:
 class MemoryPlan:
     """Where a schedule's stored nodes are kept.
 
-    `slots` are sizes in bytes; the first `outputs` of them are those of the schedule's outputs, in
-    the order in which `outputs_of` has them. `slot_of` names the slot of each stored node; a node
-    in the memory of a donated buffer has none. `in_place` names for a node the input whose memory
-    it takes over. `least` is the most bytes that are alive at once, which no plan can do without.
+    `slots` are sizes in bytes; the first `outputs` of them hold the schedule's outputs, in the
+    order of `outputs_of`. `slot_of` names the slot of each stored node; a node in the memory of a
+    donated buffer has none. `in_place` names for a node the input whose memory it takes over.
+    `least` is the most bytes that are alive at once, which no plan can do without.
     """
 
     slots: tuple[int, ...]

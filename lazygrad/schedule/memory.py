@@ -98,7 +98,7 @@ def _choose_in_place(
 
 
 def _candidates(node: Node, dying: set[Node], donated: Mapping[Node, Node]) -> list[Node]:
-    """Inputs whose memory fits a node: the one donated to it, and those that die."""
+    """Inputs whose memory fits a node: the donated input, and inputs that die."""
     donation = donated.get(node)
     donations = [] if donation is None else [donation]
     return [x for x in (*donations, *dying) if x.dtype == node.dtype and x.size == node.size]
@@ -139,7 +139,7 @@ def _is_base_alone(node: Scatter, x: Node, boundary: set[Node]) -> bool:
 def _blocks(
     births: Mapping[Node, int], deaths: Mapping[Node, int], in_place: Mapping[Node, Node]
 ) -> dict[Node, _Block]:
-    """Each stored node's block; those in donated memory have none."""
+    """Each stored node's block; a node in donated memory has none."""
     blocks: dict[Node, _Block] = {}
     for node, birth in births.items():  # in order of birth: an input's block is there already
         source = in_place.get(node)

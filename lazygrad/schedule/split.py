@@ -40,7 +40,7 @@ from ..graph.product import reuse
 from ..rewrite import Rules, rewrite
 from ..targets import Machine
 
-PARTS = 64  # results below which a reduction is split, and into about so many
+PARTS = 64  # partial results; a reduction with at most PARTS / 4 results is split
 MIN_ELEMENTS = 1 << 16  # elements below which one thread does it sooner
 REUSE = 8  # reads of each element of both factors, from which a sum is computed in blocks
 

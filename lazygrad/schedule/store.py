@@ -1,8 +1,8 @@
 """Which nodes are worth memory of their own: the cost model of inlining against storing.
 
-A node that is not stored is computed again wherever it is used. That is free where it is used
-once; else its arithmetic is done again and what it reads is loaded again. The unit of cost is one
-vector instruction's worth of an element.
+A node that is not stored is computed again wherever it is used. That is free for a node with one
+use. With more, its arithmetic and its loads are repeated. The unit of cost is one arithmetic
+instruction on one element.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ Use = tuple[Node, int]  # the stored node whose kernel evaluates it, and which i
 
 
 def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
-    """The nodes that get memory: those that must, and those that are cheaper to store than to
-    compute at each use.
+    """The nodes that get memory: because they must, or because storing them is cheaper than
+    computing them at each use.
 
     Requires: `order` is topological. Ensures: outputs, reductions and what scatters and sorts read
     or write are stored; linear in the number of nodes and their uses.

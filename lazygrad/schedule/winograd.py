@@ -61,8 +61,8 @@ def convolution_by_tiles(node: Reduce) -> Node | None:
 class Convolution:
     """A sum of products as a convolution of x (N, C, H + 2, W + 2) with w (O, C, 3, 3).
 
-    Its result (N, O, H, W), reshaped to `sizes` and permuted by `order`, has the sum's axes, but
-    for those of one element.
+    Its result (N, O, H, W), reshaped to `sizes` and permuted by `order`, has the sum's axes of more
+    than one element.
     """
 
     x: Node

@@ -31,7 +31,7 @@ class Operation:
     - `takes`: the dtypes that it is defined for: "any", "float", or "bits" (bool and integers).
     - `is_comparison`: its value is a bool.
     - `of_bools`: the bitwise operation that it equals on bools; "" for none.
-    - `cost`: the time of one, where that of an addition is 1.
+    - `cost`: the time of one operation; an addition takes 1.
     - `flops`: how many floating-point operations it counts as.
     - `is_exact`: on 16-bit floats its value needs no rounding.
     - `is_approximate`: it is computed from a series, and its last digit differs between devices.

@@ -71,13 +71,13 @@ class Node(Interned):
 
     @property
     def cost(self) -> float:
-        """The arithmetic of one element, given the inputs; that of an addition is 1."""
+        """The arithmetic of one element, given the inputs; an addition costs 1."""
         return 1.0
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The fields that a printed node shows in brackets, by name: those that are no nodes, and
-        that its shape and dtype do not tell."""
+        """The fields that a printed node shows in brackets, by name: neither nodes, nor what the
+        shape and dtype tell."""
         shown = [name for name in self._fields if name not in _NOT_SHOWN]
         return {name: value for name in shown if not holds_nodes(value := getattr(self, name))}
 

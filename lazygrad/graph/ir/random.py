@@ -48,7 +48,7 @@ def threefry(key: Pair[T], counter: Pair[T], operate: Callable[[str, T, T | int]
     """Two random words for a counter under a key.
 
     `operate(name, x, y)` is an operation on uint32 ("add", "xor", "or", "shl", "shr"), y a number
-    or a value like x: so that one text is the meaning in NumPy and the code that is generated.
+    or a value like x: so NumPy and generated code compute by the same function.
     """
     keys = (*key, operate("xor", operate("xor", *key), _PARITY))
     x, y = operate("add", counter[0], key[0]), operate("add", counter[1], key[1])

@@ -2,9 +2,9 @@
 
     y = A^T [ sum over c of (G w G^T) * (B^T d B) ] A
 
-d are tiles of 4x4 pixels of the input, two apart, y those of 2x2 of the output: 16 products a tile
-and channel instead of 36. (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
-Networks", section 4.1.) The passes make these nodes; tensors do not.
+d are tiles of 4x4 pixels of the input, two pixels apart; y are tiles of 2x2 pixels of the output. A
+tile takes 16 products a channel instead of 36. (Lavin and Gray 2016, "Fast Algorithms for
+Convolutional Neural Networks", section 4.1.) The passes make these nodes; tensors do not.
 """
 
 from __future__ import annotations
