@@ -29,7 +29,7 @@ MAX_PASSES = 6  # told of one compilation
 
 
 class Total:
-    """The runs of one kernel on one device; `line` is the program's line that first asked for it."""
+    """The runs of one kernel on one device; `line` is the line that first asked for it."""
 
     def __init__(self, device: Device, name: str, line: str) -> None:
         self.device, self.name, self.line = device, name, line
