@@ -97,9 +97,8 @@ def test_the_core_gives_the_same_values(name: str) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_the_core_enters_no_other_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the compiler: whatever is beside or below compile.py, without tensors and their kind."""
-    monkeypatch.setattr(stages, "checks", False)
+def files_entered(programs: Iterable[Callable[[Tensor, Tensor], Tensor]]) -> set[str]:
+    """The files of this package whose functions run while programs are computed with OPT=0."""
     entered: set[str] = set()
 
     def call(frame: FrameType, event: str, arg: object) -> None:
@@ -110,13 +109,31 @@ def test_the_core_enters_no_other_file(monkeypatch: pytest.MonkeyPatch) -> None:
     with config.override(OPT=0):
         sys.settrace(call)
         try:
-            for program in PROGRAMS.values():
+            for program in programs:
                 program(*inputs).realize()
         finally:
             sys.settrace(None)
-    own = {str(Path(f).relative_to(PACKAGE)) for f in entered if f.startswith(f"{PACKAGE}/")}
+    return {str(Path(f).relative_to(PACKAGE)) for f in entered if f.startswith(f"{PACKAGE}/")}
+
+
+def test_the_core_enters_no_other_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the compiler: whatever is beside or below compile.py, without tensors and their kind."""
+    monkeypatch.setattr(stages, "checks", False)
+    own = files_entered(PROGRAMS.values())
     compiler = {f for f in own if not f.startswith(("tensor/", "nn/", "jit/"))}
     assert compiler - files_of_core().keys() == set()
+
+
+def test_a_product_by_the_core_meets_nothing_of_gradients_or_of_those_who_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stages, "checks", False)
+    with config.override(ORIGINS=0, DEBUG=0):
+        entered = files_entered([PROGRAMS["a product"]])
+    for name in ("graph/show.py", "graph/gradient.py", "graph/vjp_rules.py", "loops/lower/sort.py"):
+        assert name in files_of_core()
+        assert name not in entered
+    assert "schedule/separate.py" in entered
 
 
 @pytest.mark.parametrize("name", files_of_core())
