@@ -44,11 +44,10 @@ from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
 from .loops.cpu.hoist import hoist
 from .loops.cpu.interleave import interleave
-from .loops.cpu.parallelize import bind_groups
+from .loops.cpu.parallelize import bind_groups, share
 from .loops.cpu.prefetch import prefetch
 from .loops.cpu.tighten import tighten_bounds
 from .loops.cpu.transpose import transpose
-from .loops.heuristics import share, tile
 from .loops.ir import Body, Function
 from .loops.ir.rebuild import traits
 from .loops.legal import legalise_operations
@@ -57,11 +56,11 @@ from .loops.legal.memory import legalise_memory
 from .loops.legal.vectors import split_vectors
 from .loops.limit import limit
 from .loops.lower import Lowered, lower
+from .loops.lower.arguments import overwrite, rebase
 from .loops.lower.limits import note_limits
 from .loops.lower.name import named
-from .loops.lower.overwrite import overwrite
-from .loops.lower.rebase import rebase
 from .loops.padding import skip_padding
+from .loops.plans import tile
 from .loops.split import split_divided
 from .loops.unroll import unroll
 from .loops.vectorize import vectorize

@@ -218,6 +218,32 @@ GROUP_OF_BLOCKS = 16
 LONGEST_EPILOGUE = 256
 """Instructions after a tile's sums that are written out: for more LLVM takes long."""
 
+# Loops with conditions: cpu/partition.py, padding.py
+LOOP_PARTS = 4
+"""Parts of a loop: a padding makes three, two joined tensors make two."""
+LOOPS_IN_PARTS = 2
+"""Loops of a kernel in parts: the copies of its body multiply."""
+PEELED_SHARE = 1 / 50
+"""Share of a loop's products that a peeled iteration leaves out, at least."""
+
+# Memory: cpu/prefetch.py, cpu/transpose.py
+PREFETCHED_BYTES = 2048
+"""Bytes of a row, at least: a page has several shorter ones, and processors foresee those."""
+PREFETCHED_SHARE = 1 / 4
+"""Share of L2 for a row, at most; the next row needs as much."""
+SHUFFLE_BYTES = 16
+"""Bytes of a vector's part within which shuffles are cheapest: of the instruction set."""
+
+# Convolutions by tiles: lower/winograd.py
+SLICE_BYTES = 1 << 20
+"""Bytes of a slice's transforms."""
+SLICES_A_CORE = 4
+"""Slices for each core, at least."""
+SLICE_TILES = 7
+"""Tiles of a slice, at least."""
+FILTERS_TOGETHER = 16
+"""Outputs whose filters are transformed together, so that each line is fetched once."""
+
 # Chains: chain.py
 CHAIN_LARGE = 4
 """Times L2: the least size of what is worth passing on in slices."""

@@ -16,8 +16,7 @@ from ..index import all_of, conjuncts
 from ..targets import PHASES, TAPS
 from .ir import Accumulate, Body, For, If
 from .ir.rebuild import loads, nest, peel, stride, updates_in_place, variables
-from .merge import merge
-from .primitives import primitive
+from .primitives import merge, primitive
 from .product import factors, factors_of
 
 

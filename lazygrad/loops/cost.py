@@ -1,4 +1,4 @@
-"""How much arithmetic a function does: what the reports divide by its time, and passes weigh."""
+"""Counts of arithmetic: of a function, for reports; of an expression, for choices of passes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from .ir import Accumulate, Body, For, Function, If, expressions
 
 
 def flops(function: Function) -> int:
-    """Floating-point operations of one run: each arithmetic operation counts as one, whatever it
-    is, a fused multiply-add as two; comparisons and selections as none.
+    """Floating-point operations of one run. An arithmetic operation counts as one, a fused
+    multiply-add as two, a comparison or selection as none.
 
-    Exact for loops of constant extent; other loops count once, of two branches both.
+    Exact for loops of constant extent. The body of another loop counts once, and so do both
+    branches of an If.
     """
     return _body_flops(function.body)
 
 
 @lru_cache(maxsize=1 << 15)
 def operations(e: Expr) -> int:
-    """The distinct operations of an expression, whatever they are; what a load's index needs does
-    not count, nor do lanes."""
+    """How many distinct operations an expression has, of any kind. A vector operation counts once;
+    the index of a load does not count."""
     return sum(isinstance(x, Op) for x in parts(e, closed=(Load,)))
 
 
 def instructions(e: Expr) -> float:
-    """About how many instructions an expression takes; what a load's index needs does not count."""
+    """About how many instructions an expression takes: the costs of its distinct operations. The
+    index of a load does not count."""
     return sum(OPERATIONS[x.op].cost for x in parts(e, closed=(Load,)) if isinstance(x, Op))
 
 

@@ -19,8 +19,7 @@ from ..index import flatten, substitute
 from .cpu.transpose import transposable
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
 from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
-from .merge import merge
-from .primitives import at_loop, primitive
+from .primitives import at_loop, merge, primitive
 from .product import factors
 from .sink import in_blocks
 

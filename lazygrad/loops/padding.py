@@ -17,10 +17,9 @@ from itertools import takewhile
 
 from ..expr import Expr, Literal, Var
 from ..index import FALSE, add, substitute
+from ..targets import PEELED_SHARE
 from .ir import Accumulate, Body, For, If, Stmt
 from .ir.rebuild import map_bodies, nest, substitute_body, variables
-
-WORTH = 1 / 50  # share of a loop's sums that one peeled iteration must leave out
 
 
 def skip_padding(body: Body) -> Body:
@@ -57,7 +56,7 @@ def _peeled(loop: For) -> Body:
     total = extent * sum(asked.values())
 
     def pays(n: int) -> bool:
-        return _left_out(asked, loop.var, n) >= WORTH * total
+        return _left_out(asked, loop.var, n) >= PEELED_SHARE * total
 
     if not any(e is not None and loop.var in variables(e) for e in asked):
         return (replace(loop, body=_needed(loop.body)),)

@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ..errors import ScheduleError
-from ..targets import Machine
+from ..targets import At, Machine
 from .contraction import product, recognise
 from .cpu.contract import contract
 from .cpu.partition import partition_loops
-from .cpu.plan import plan_contraction
+from .cpu.plan import plan_contraction, ranked_plans
 from .gpu import schedule_elements, schedule_rows
 from .gpu.contract import fills_blocks, schedule_product
 from .ir import Body, For, Function, If, Stmt
 from .ir.rebuild import apart, nest, peel
 from .primitives import PRIMITIVES, Schedule
-from .rows import plan_inner, plan_rows, vectorize_rows
-from .scan import interleave_rows
+from .rows import interleave_rows, plan_inner, plan_rows, vectorize_rows
 from .split import split_divided
 from .sums import cascade
 
@@ -162,3 +161,36 @@ def _choose_rows(s: Schedule, kind: str, machine: Machine) -> str:
         plan = plan_rows(loops, inside, machine.vector_bytes)
     vectorize_rows(s, plan, outer)
     return reason + plan.reason
+
+
+def tile(function: Function, at: At) -> Function:
+    """Vectors, register tiles and packed panels for a CPU; work-groups, items and what they share
+    for a GPU: by a plan of primitives, which the function keeps, with the reasons.
+
+    Requires: serial loops without divisions. Ensures: vector and unroll loops innermost; the tasks
+    of a contraction are a parallel loop, workgroup loops outermost.
+    """
+    if at.plan:
+        return replay(function, at.plan)
+    return schedule(function, at.kinds, at.machine)
+
+
+def best_plans(function: Function, at: At, count: int) -> list[str]:
+    """The plans of a lowered kernel that the cost model thinks best, at most `count`; none where
+    there is nothing to choose."""
+    if at.kinds != ("contraction",) or at.machine.gpu:
+        return []
+    digits = replace(function, body=split_divided(function.body))
+    found = recognise(digits.body)
+    ranks = range(min(count, len(ranked_plans(found, at.machine)))) if found else ()
+    plans = [schedule(digits, at.kinds, at.machine, rank).plan for rank in ranks]
+    return list(dict.fromkeys("\n".join(plan) for plan in plans))
+
+
+def is_plan_for(function: Function, plan: str) -> bool:
+    """Whether a plan can be carried out on a lowered kernel."""
+    try:
+        replay(function, plan)
+    except ScheduleError:
+        return False
+    return True

@@ -23,12 +23,13 @@ from math import prod
 from typing import Concatenate, ParamSpec, TypeVar
 
 from ..errors import ScheduleError
-from ..expr import Array, Expr, Literal, Ramp, Var
-from ..index import add, flatten, less, minimum, mul, sub
+from ..expr import Array, Expr, Literal, Op, Ramp, Var, parts
+from ..index import add, flatten, floordiv, less, linear, minimum, mod, mul, sub, unflatten
 from ..targets import UNROLL_BY, UNROLL_WHOLE
-from .ir import Accumulate, Alloc, Body, For, If, Stmt, statements
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, expressions, statements
 from .ir.rebuild import (
     apart,
+    body_loads,
     map_bodies,
     nest,
     nest_all,
@@ -37,7 +38,6 @@ from .ir.rebuild import (
     substitute_body,
 )
 from .mask import masked
-from .merge import merge, merge_all
 
 P = ParamSpec("P")
 TAILS = ("exact", "overlap", "guard", "peel", "short", "mask")
@@ -391,3 +391,57 @@ def set_scope(body: Body, array: str, scope: str) -> Body:
         if old.name == array:
             body = rename_array(body, old, replace(old, scope=scope), lambda i: i)
     return body
+
+
+# --------------------------------------------------------------------------- merging
+
+
+def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
+    """Merge neighbouring loops of a nest, innermost first, where no index needs them apart: the
+    loops that are left, outermost first, and the body.
+
+        serial i in 4: serial j in 6: out[i*6 + j] = x[i*6 + j]  ->  serial i in 24: out[i] = x[i]
+
+    Requires: the loops are perfectly nested, and their iterations are independent or in row-major
+    order. Ensures: no division or remainder by a loop's extent is added.
+    """
+    merged = [v for v in loops if v.extent != 1]
+    n = len(merged) - 1
+    while n > 0:
+        outer, inner = merged[n - 1], merged[n]
+        n -= 1
+        if any(_are_apart(x.index, outer, inner) for x in body_loads(body)):
+            continue  # seen at a glance
+        joined = Var(outer.name, outer.extent * inner.extent)
+        values: dict[Expr, Expr] = {
+            outer: floordiv(joined, inner.extent),
+            inner: mod(joined, inner.extent),
+        }
+        candidate = substitute_body(body, values)
+        if not any(_splits(e, joined) for s in statements(candidate) for e in expressions(s)):
+            merged[n : n + 2] = [joined]
+            body = candidate
+    return merged, body
+
+
+def merge_all(loops: Sequence[Var], body: Body) -> tuple[Var, Body]:
+    """Merge all loops of a nest into one: its variable, and the body. An index that needs the loops
+    apart gets quotients and remainders of the variable."""
+    extent = 1
+    for var in loops:
+        extent *= var.extent
+    joined = Var(f"{loops[0].name}_all", extent)
+    parts = unflatten(joined, [v.extent for v in loops])
+    return joined, substitute_body(body, dict(zip(loops, parts, strict=True)))
+
+
+def _are_apart(e: Expr, outer: Var, inner: Var) -> bool:
+    """Whether the step of an index along `outer` is another than the step along `inner` times the
+    extent of `inner`."""
+    steps = dict(linear(e)[1])
+    return steps.get(outer, 0) != steps.get(inner, 0) * inner.extent
+
+
+def _splits(e: Expr, var: Var) -> bool:
+    """Whether a division or remainder of the variable itself occurs in e."""
+    return any(isinstance(x, Op) and x.op in ("floordiv", "mod") for x in parts(e, mentioning=var))

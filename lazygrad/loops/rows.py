@@ -7,6 +7,8 @@ Two ways, and the cheaper by the strides of what is read and written:
 - along an outer loop (a sum over rows, pooling): neighbouring positions fill the lanes, and the
   whole body is computed for all of them at once. A sum down long columns has the sums of many
   columns in an array, so that memory is read along its rows.
+
+The rows of a scan (a cumulative sum) are computed several at once.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from ..targets import (
     PAGE,
     PANEL_SUMS,
     ROW_BLOCK,
+    SCAN_PANEL,
+    SCAN_ROWS,
     SMALL_LOOP,
     WIDE_OPS,
 )
@@ -32,8 +36,7 @@ from .cpu.transpose import transposable
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
 from .ir.rebuild import body_loads, loads, peel, stride, updates_in_place, written
 from .lanes import lanes, lanes_for
-from .merge import merge
-from .primitives import Schedule, bind, merge_nest, reorder, set_scope, split
+from .primitives import Schedule, bind, merge, merge_nest, reorder, set_scope, split
 from .sink import sink
 
 
@@ -327,3 +330,39 @@ def _access_cost(index: Expr, var: Var | None, lanes: int) -> float:
 
 def _waste(extent: int, width: int) -> float:
     return round_up(extent, width) / extent
+
+
+def interleave_rows(s: Schedule, width: int) -> str:
+    """Compute several rows of a scan together; the reason for the plan. In a row each sum needs the
+    sum before it; the sums of different rows are independent.
+
+        serial i: acc[0] = 0; serial k: acc[0] += x[i*K + k]; out[i*K + k] = acc[0]
+        ->
+        serial i_o: acc[0 .. 3] = 0
+                    serial k: vector i_i in 4: acc[i_i] += x[(i_o*4 + i_i)*K + k]
+                              vector i_i in 4: out[(i_o*4 + i_i)*K + k] = acc[i_i]
+
+    Of scans along columns, neighbours in memory, a panel is computed together: the sums of its
+    columns are in an array, in vectors of `width` lanes.
+
+    Requires: independent loops, around a body that ends in the loop of one row.
+    """
+    loops, inside = s.merged()
+    if not loops:
+        return "one row"
+    x, extent = loops[-1].name, loops[-1].extent
+    writes = [t for t in statements(inside) if isinstance(t, Store) and t.array.scope == "global"]
+    is_column = all(stride(t.index, loops[-1]) == 1 for t in writes)
+    size = min(SCAN_PANEL, -(-extent // width) * width) if is_column else min(SCAN_ROWS, extent)
+    tail = "guard" if updates_in_place(s.body) or size > extent else "overlap"
+    if not is_column:
+        s.do(split, x, tail, f"{x}_o", f"{x}_i:{size}")
+        s.do(sink, f"{x}_i", "vector")
+        return f"{size} rows at once"
+    s.do(split, x, tail, f"{x}_o", f"{x}_i:{size // width}", f"{x}_l:{width}")
+    s.do(sink, f"{x}_l", "vector")
+    s.do(sink, f"{x}_i", "serial")
+    for stmt in inside:
+        if isinstance(stmt, Alloc):
+            s.do(set_scope, stmt.array.name, "local")
+    return f"{size} sums along {x} in an array"

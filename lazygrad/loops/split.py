@@ -1,11 +1,11 @@
-"""Split loops whose index is only ever used in two digits.
+"""Split loops whose variable is used as a quotient and a remainder.
 
     serial n in 128: serial c: out[(n // 8) * 8*C + c*8 + n % 8] = ...
     ->
     serial n_h in 16: serial c: serial n_l in 8: out[n_h * 8*C + c*8 + n_l] = ...
 
-The low digit's loop goes innermost: that is where memory has it. So does in the loops of a row what
-steps least, in whatever order they were lowered.
+The loop over the remainder (n_l) becomes the innermost: its elements are neighbours in memory. The
+loops inside of a row are ordered by memory as well: those with the smallest steps innermost.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from .ir.rebuild import body_loads, in_order_of_memory, nest, peel, substitute_b
 
 
 def split_divided(body: Body) -> Body:
-    """Split every loop over v of which both v // d and v % d occur, for d that divides its extent.
+    """Split every loop over a variable v of which v // d and v % d both occur, for a d that divides
+    the loop's extent. A loop of varying extent stays as it is.
 
-    Requires: serial loops; those of a perfect nest may be interchanged. Ensures: the same values.
+    Requires: serial loops; the loops of a perfect nest may be interchanged. Ensures: the same
+    values.
     """
     loops, inside = peel(body)
     fixed = next((n for n, s in enumerate(loops) if isinstance(s.extent, Expr)), len(loops))
@@ -58,9 +60,10 @@ def _inside(stmt: Stmt) -> Body:
 
 
 def _by_memory(body: Body) -> Body:
-    """A perfect nest with its loops in the order of memory, those that step furthest outermost.
+    """A perfect nest with its loops in the order of memory: those with the largest steps outermost.
+    A nest stays as it is where it reads an array that it writes, or a loop's extent varies.
 
-    Requires: the loops may be interchanged, but where a body reads what it writes.
+    Requires: the loops may be interchanged.
     """
     loops, inside = peel(body)
     reads, changed = body_loads(inside), written(inside)
@@ -74,8 +77,8 @@ def _by_memory(body: Body) -> Body:
 
 
 def _divisor(body: Body, var: Var) -> int | None:
-    """d, if v // d and v % d both occur for the loop's variable v (or v plus a constant) and d
-    divides its extent."""
+    """The largest d that divides the extent of a variable v, and for which x // d and y % d both
+    occur, where x and y are v or v plus a constant. None if there is no such d."""
     divided: dict[str, set[int]] = {"floordiv": set(), "mod": set()}
     whole = (e for stmt in statements(body) for e in expressions(stmt))
     for e in parts(*whole, mentioning=var):

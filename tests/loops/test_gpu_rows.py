@@ -21,9 +21,8 @@ from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
-from lazygrad.loops.lower.overwrite import overwrite
-from lazygrad.loops.merge import merge
-from lazygrad.loops.primitives import Schedule
+from lazygrad.loops.lower.arguments import overwrite
+from lazygrad.loops.primitives import Schedule, merge
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse

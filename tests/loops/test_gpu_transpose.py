@@ -14,8 +14,7 @@ from lazygrad.loops.gpu.transpose import across_loop, schedule_squares
 from lazygrad.loops.ir import Body, For, Function, show, statements
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.lower import lower
-from lazygrad.loops.merge import merge
-from lazygrad.loops.primitives import Schedule
+from lazygrad.loops.primitives import Schedule, merge
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse

@@ -15,10 +15,9 @@ from lazygrad.loops.ir import For, Function
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
-from lazygrad.loops.lower.winograd import LEAST
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Blocked, Kernel
-from lazygrad.targets import Machine, Native, Target
+from lazygrad.targets import SLICE_TILES, Machine, Native, Target
 from tests.loops.passes import transform
 
 WIDE = Machine(
@@ -71,7 +70,7 @@ def test_slices(n: int, c: int, o: int, height: int, width: int, cores: int) -> 
     kernel = _kernel(_node(x.pad((1, 1, 1, 1)), w))
     function = lower(kernel, "kernel", cores=cores)
     _agrees(kernel, function)
-    if cores > 1 and (o > 1 or n * height * width // 4 > LEAST * 4 * cores):
+    if cores > 1 and (o > 1 or n * height * width // 4 > SLICE_TILES * 4 * cores):
         assert isinstance(function.body[0], For)  # over slices, or shares of the channels
     _agrees(kernel, transform(function, kernel.kinds, WIDE, lambda *_: None))
 

@@ -14,13 +14,15 @@ from lazygrad.expr import Array, Literal, Load, Var
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Store, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
-from lazygrad.loops.ir.rebuild import nest
+from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.primitives import (
     Schedule,
     bind,
     fuse,
     loops_of,
+    merge,
+    merge_all,
     reorder,
     split,
     with_own_names,
@@ -151,3 +153,32 @@ def test_sums_that_are_stored_leave_a_loop_over_the_tile(sample: Any) -> None:
 
 def test_text(sample: Any, golden: Any) -> None:
     golden("tile.txt", show(_tiled(sample("matmul"), 8, 4, "overlap")))
+
+
+def test_merge_keeps_values(any_sample: Any) -> None:
+    loops, inside = peel(any_sample.function.body)
+    merged, body = merge([loop.var for loop in loops], inside)
+    any_sample.agrees(any_sample.with_body(nest(merged, body)))
+
+
+def test_merge_all_keeps_values(sample: Any) -> None:
+    transpose = sample("transpose")
+    loops, inside = peel(transpose.function.body)
+    joined, body = merge_all([loop.var for loop in loops], inside)
+    assert joined.extent == 55
+    transpose.agrees(transpose.with_body(nest([joined], body)))
+
+
+def test_merge_leaves_what_memory_tells_apart(sample: Any) -> None:
+    loops, inside = peel(sample("transpose").function.body)
+    variables = [loop.var for loop in loops]
+    assert merge(variables, inside) == (variables, inside)
+
+
+def test_text_of_a_merged_nest(sample: Any, golden: Any) -> None:
+    """relu(x * 2 + b): b tells rows from columns; the pooling's batch and channels are one."""
+    pool = sample("pool")
+    loops, inside = peel(pool.function.body)
+    merged, body = merge([loop.var for loop in loops], inside)
+    assert [v.extent for v in merged] == [12, 2]
+    golden("merge.txt", show(pool.with_body(nest(merged, body))))

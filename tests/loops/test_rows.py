@@ -14,9 +14,8 @@ from lazygrad.index import add, mul
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, show
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel, substitute_body
-from lazygrad.loops.merge import merge
-from lazygrad.loops.primitives import Schedule
-from lazygrad.loops.rows import RowPlan, is_independent, plan_rows
+from lazygrad.loops.primitives import Schedule, merge
+from lazygrad.loops.rows import RowPlan, interleave_rows, is_independent, plan_rows
 from lazygrad.loops.rows import vectorize_rows as schedule_rows
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
@@ -177,3 +176,21 @@ def test_iterations_that_write_one_place_are_not_independent() -> None:
     term = Accumulate(acc, Literal(0), "sum", Literal(1.0, float32))
     assert is_independent((term,), i)  # a sum
     assert not is_independent((term, Store(out, i, Load(acc, Literal(0)))), i)  # a sum so far
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("scan", "4 rows at once"), ("scan of columns", "12 sums along i2 in an array")],
+)
+def test_rows_are_taken_together(sample: Any, name: str, reason: str) -> None:
+    scan = sample(name)
+    s = Schedule(scan.function.body)
+    assert interleave_rows(s, 4) == reason
+    scan.agrees(scan.with_body(s.done()))
+
+
+def test_text_of_a_scan(sample: Any, golden: Any) -> None:
+    scan = sample("scan")
+    s = Schedule(scan.function.body)
+    interleave_rows(s, 4)
+    golden("scan.txt", show(scan.with_body(s.done())))

@@ -16,7 +16,7 @@ from ...index import add, linear, mul
 from ...loops.legal.memory import is_inside, is_private, over_lanes
 from ...loops.legal.vectors import as_ramp
 from . import arithmetic
-from .notation import value_type, vector_of
+from .writer import value_type, vector_of
 
 if TYPE_CHECKING:
     from .values import Values

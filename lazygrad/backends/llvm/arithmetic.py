@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from ...dtypes import DType, bool_
 from ...expr import Cast, Op
 from ...index import UNBOUNDED, bounds
-from .notation import suffix, value_type, vector_of
-from .writer import Writer
+from .writer import Writer, suffix, value_type, vector_of
 
 _LOGIC = {"and": "and", "or": "or", "xor": "xor"}
 _INTEGERS = {**_LOGIC, "add": "add", "sub": "sub", "mul": "mul", "shl": "shl"}

@@ -36,9 +36,9 @@ from ...loops.ir import (
 )
 from ...loops.ir.rebuild import written
 from . import accesses
-from .notation import value_type
 from .target import Target
 from .values import Values
+from .writer import value_type
 
 ALIGNMENT = 64  # of private arrays: a cache line, and the widest vector
 

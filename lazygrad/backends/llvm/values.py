@@ -24,8 +24,7 @@ from ...expr import (
 )
 from ...loops.legal.memory import is_inside
 from . import accesses, arithmetic
-from .notation import literal, splat, value_type, vector_of
-from .writer import Writer
+from .writer import Writer, literal, splat, value_type, vector_of
 
 _NONE: frozenset[str] = frozenset()
 

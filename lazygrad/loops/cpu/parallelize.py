@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ir import Body, For
+from ...targets import At
+from ..ir import Body, For, Function
 from ..ir.rebuild import nest
-from ..merge import merge_all
+from ..primitives import merge_all
+
+
+def share(function: Function, at: At) -> Function:
+    """Share the outermost loops among threads, where the work is worth it."""
+    worth = at.machine.thresholds
+    if function.flops + function.bytes <= worth.serial_work:
+        return function
+    tasks = worth.tasks_per_core * at.machine.cores
+    return replace(function, body=parallelize(function.body, tasks))
 
 
 def parallelize(body: Body, tasks: int) -> Body:

@@ -14,12 +14,10 @@ from typing import TypeGuard
 
 from ...expr import COMPARISONS, Expr, Literal, Op, Var, parts
 from ...index import substitute
+from ...targets import LOOP_PARTS, LOOPS_IN_PARTS
 from ..ir import Accumulate, Body, Stmt, Store, expressions, statements
 from ..ir.rebuild import peel, stride, variables
 from ..primitives import Schedule, partition
-
-PARTS = 4  # of one loop: paddings have three, and two tensors joined have two
-LOOPS = 2  # that are split: the copies of the body multiply
 
 
 def partition_loops(s: Schedule, lanes: int) -> list[str] | None:
@@ -38,9 +36,9 @@ def partition_loops(s: Schedule, lanes: int) -> list[str] | None:
         return None
     kept = list(loops)
     splits = 0
-    while kept and splits < LOOPS:
+    while kept and splits < LOOPS_IN_PARTS:
         starts = _changes(_inside(s.body, kept[-1]), kept[-1])
-        if len(starts) == 1 or len(starts) > PARTS:
+        if len(starts) == 1 or len(starts) > LOOP_PARTS:
             if splits:
                 break
         else:

@@ -21,13 +21,10 @@ from dataclasses import dataclass, replace
 
 from ...expr import Array, Expr, Ramp, Var
 from ...index import add, mul, substitute
-from ...targets import LINE, Machine
+from ...targets import LINE, PREFETCHED_BYTES, PREFETCHED_SHARE, Machine
 from ..cost import operations
 from ..ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store
 from ..ir.rebuild import reads, stride
-
-SHORT = 2048  # bytes of a row; of shorter ones several are in a page, where processors guess well
-L2_SHARE = 1 / 4  # of L2 for a row; the next row needs as much
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def _in_statement(stmt: Stmt, machine: Machine) -> Stmt:
         return replace(stmt, body=prefetch(stmt.body, machine))
     stretches = _stretches(stmt.var, passes)
     nbytes = sum(s.nbytes for s in stretches)
-    if nbytes > machine.l2_bytes * L2_SHARE or nbytes * stmt.var.extent <= machine.l2_bytes:
+    if nbytes > machine.l2_bytes * PREFETCHED_SHARE or nbytes * stmt.var.extent <= machine.l2_bytes:
         return stmt
     busiest = max(passes, key=_work)
     asks = tuple(p for s in stretches for p in _ask(s, busiest))
@@ -94,7 +91,7 @@ def _stretches(row: Var, passes: list[For]) -> list[_Stretch]:
             stretch = _Stretch(array, start, step, loop.extent * lanes)
             if array not in found or stretch.count > found[array].count:
                 found[array] = stretch
-    return [stretch for stretch in found.values() if stretch.nbytes >= SHORT]
+    return [stretch for stretch in found.values() if stretch.nbytes >= PREFETCHED_BYTES]
 
 
 def _places(body: Body) -> Iterator[tuple[Array, Expr, int]]:

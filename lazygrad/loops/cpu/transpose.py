@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ...expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
 from ...index import add, linear
+from ...targets import SHUFFLE_BYTES
 from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store
 from ..ir.rebuild import (
     Names,
@@ -23,8 +24,6 @@ from ..ir.rebuild import (
     updates_in_place,
     written,
 )
-
-REGISTER_PART = 16  # bytes of a vector within which shuffles are cheapest
 
 Family = tuple[Array, int, int, tuple[tuple[Expr, int], ...]]  # loads that differ by a constant
 
@@ -128,7 +127,7 @@ def _block(block: list[Load], step: int, names: Names) -> tuple[list[Stmt], list
     holds = [[(r, c) for c in range(n)] for r in range(n)]  # the element in each lane
     grain = 1
     while grain < n:
-        width = max(2 * grain, min(n, REGISTER_PART // dtype.itemsize))
+        width = max(2 * grain, min(n, SHUFFLE_BYTES // dtype.itemsize))
         for x in range(n):
             y = x | grain
             if x == y:

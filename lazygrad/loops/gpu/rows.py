@@ -1,4 +1,5 @@
-"""Rows and columns that a GPU's items share: each sums a part, then they sum each other's.
+"""Sums of rows and columns that work-items share: each item (a helper) sums a part, then all add up
+the parts.
 
     serial row:                          workgroup: workitem row: workitem helper in 64:
         acc[0] = 0                           acc[0] = 0
@@ -7,8 +8,9 @@
                                          barrier; workitem: the total of acc_items, in two steps
                                          workitem: if helper < 1: out[row] = acc[0]
 
-The items of a row are neighbours, and so is what they read, in vectors where memory allows. In a
-column the terms lie apart, so neighbouring items take neighbouring columns.
+The helpers of a row are neighbours, and read neighbouring elements, in vectors where these are
+aligned. The terms of a column are no neighbours in memory, so neighbouring items take neighbouring
+columns.
 """
 
 from __future__ import annotations
@@ -32,8 +34,7 @@ from ..ir.rebuild import (
     written,
 )
 from ..lanes import split_lanes
-from ..merge import merge, merge_all
-from ..primitives import Schedule, at_loop, digits_of, fuse, primitive
+from ..primitives import Schedule, at_loop, digits_of, fuse, merge, merge_all, primitive
 from ..rows import is_independent
 from .synchronize import synchronize
 from .vectors import vector_width
@@ -46,7 +47,8 @@ def longest_sum(body: Body) -> int:
 
 
 def share_rows(s: Schedule, items: int) -> str:
-    """A group a row, or as many as its items are enough for; the reason for the plan.
+    """Give each work-group a row, or several where its items are enough for more; the reason for
+    the plan.
 
     Requires: the loops of a lowered kernel. Ensures: workgroup loops outermost; workitem and
     vector loops inside.
@@ -62,8 +64,8 @@ def share_rows(s: Schedule, items: int) -> str:
 
 
 def share_columns(s: Schedule, items: int, cores: int) -> str:
-    """A group some neighbouring columns, each shared by the items that are left for it; the reason
-    for the plan.
+    """Give each work-group some neighbouring columns, and each column an equal share of the group's
+    items; the reason for the plan.
 
     Requires and ensures: as share_rows.
     """
@@ -79,9 +81,9 @@ def share_columns(s: Schedule, items: int, cores: int) -> str:
 
 @primitive
 def share(body: Body, var: str, parts: str, helpers: str) -> Body:
-    """rfactor for work-items: a group computes some iterations of a loop, each shared by some
-    helpers. `parts` and `helpers` say how many: row:4, or column:32 where neighbouring items are to
-    take neighbouring columns.
+    """rfactor for work-items: a group computes some iterations of a loop, and several items, the
+    helpers, share the sums of each. `parts` and `helpers` are the names and sizes of the two loops:
+    row:4 helper:32, or column:32 where neighbouring items are to take neighbouring columns.
 
         serial p in 8: acc = 0;  serial k in 96: acc += x[p, k];  out[p] = acc
         share p row:4 helper:32
@@ -100,7 +102,7 @@ def share(body: Body, var: str, parts: str, helpers: str) -> Body:
 
 
 def _power_above(count: int, limit: int) -> int:
-    """The power of two from count on, but no more than the limit."""
+    """The smallest power of two that is at least `count`, or the largest within the limit."""
     power = 1
     while power < count and 2 * power <= limit:
         power *= 2
@@ -117,10 +119,11 @@ def _share(position: Var, body: Body, part: Var, helper: Var, order: tuple[Var, 
 
 @dataclass(frozen=True)
 class _Nest:
-    """A loop nest of a row that its helpers can share, taking turns in the last of `loops`.
+    """A loop nest of a row that helpers share: of n helpers each computes every n-th iteration of
+    the last loop.
 
-    `sums` are the accumulators with their operations; where they are vectors in the loops, what
-    makes them stands in `before`, and what adds up their lanes in `after`.
+    `sums` are the accumulators, with their operations. Where the nest sums in vectors, `before`
+    initializes them, and `after` adds up their lanes.
     """
 
     before: Body
@@ -131,7 +134,8 @@ class _Nest:
 
     @staticmethod
     def of(stmt: Stmt) -> _Nest | None:
-        """A statement as such a nest; None where it is none, or iterations need each other."""
+        """A statement as such a nest. None where the statement is no loop, or the iterations of the
+        last loop depend on one another."""
         if not isinstance(stmt, For):
             return None
         loops, inside = peel((stmt,))
@@ -160,7 +164,8 @@ class _Nest:
         return extent_of(self.loops)
 
     def taken_by(self, helper: Var) -> Body:
-        """Every n-th iteration, for n helpers: all loops as one, where the last does not suit."""
+        """The part of one of n helpers. Where n does not divide the last loop's extent, all loops
+        become one, if they may, so that fewer helpers are idle."""
         *outer, k = self.loops
         body = self.body
         if k.extent % helper.extent and all(is_independent(body, v) for v in self.loops):
@@ -175,16 +180,16 @@ class _Nest:
 
 
 class _Sharing:
-    """Spreads a row's statements over items; private values stay with their item."""
+    """Distributes the statements of a row over its helpers. Registers are private to an item."""
 
     def __init__(self, order: tuple[Var, Var], helper: Var, guard: Expr | None) -> None:
-        """`order` are the row (or column) and its helper, the one whose items are neighbours last;
-        `guard` says which rows there are."""
+        """`order` are the loops over rows (or columns) and helpers; neighbouring items are
+        neighbours along the last. `guard` is the condition that a row exists; None: all do."""
         self.order, self.helper, self.guard = order, helper, guard
 
     def spread(self, body: Body) -> Body:
-        """Loops are shared among the row's helpers; what is between them every helper does for
-        itself, what is after the last of them one helper does."""
+        """The body of a row for its helpers: they share each loop nest; each of them executes the
+        statements between two nests; one of them executes the statements after the last nest."""
         allocs: list[Stmt] = []
         result: list[Stmt] = []
         pending: list[Stmt] = []
@@ -210,7 +215,7 @@ class _Sharing:
         return (*allocs, *result, *self._segment(pending))
 
     def _segment(self, body: Sequence[Stmt]) -> list[Stmt]:
-        """Statements for each item of the rows that there are."""
+        """Statements in loops over all items, executed for the rows that exist."""
         if not body:
             return []
         return self._each_item(
@@ -222,9 +227,9 @@ class _Sharing:
         return list(nest_all(loops, body, "workitem"))
 
     def _total(self, array: Array, op: str) -> list[Stmt]:
-        """acc of every item  ->  the total of its row, in every item: a tree of two levels.
+        """acc of each item  ->  the total of its row, in each item: a tree of two levels.
 
-        Some helpers add up what they and others have; then all add up what those have.
+        First some helpers add up several accumulators each; then each helper adds up these sums.
         """
         count, zero = self.helper.extent, Literal(0)
         if count == 1:
@@ -255,7 +260,8 @@ class _Sharing:
 
 
 def _write_once(stmt: Stmt, helper: Var) -> Stmt:
-    """A store that is the same for every helper is one helper's to make."""
+    """A statement in which one helper makes each store to global memory whose index is the same
+    for all helpers."""
     match stmt:
         case For():
             return replace(stmt, body=tuple(_write_once(s, helper) for s in stmt.body))
@@ -269,7 +275,8 @@ def _write_once(stmt: Stmt, helper: Var) -> Stmt:
 
 
 def _runs(body: Sequence[Stmt]) -> list[list[Stmt]]:
-    """Statements in runs: what one helper writes, no helper reads earlier in the same run.
+    """Statements in runs, with a barrier between two of them: no store by one helper is to an array
+    that statements before it in the run read or write.
 
     v = a[row] + 1;  if helper < 1: a[row] = v   ->   two runs
     """

@@ -3,12 +3,11 @@ Its passes are the last rows of level "loops" in pipeline.py.
 
 rules       what a rule is, and the driver
 memory      sums in place as stores; bools as bytes
-vectors     vectors as pieces of the widths that a target has
+vectors     vectors as pieces of the widths that a target has; reductions of lanes as trees
 indices     index vectors, or all indices, in 32 bits
 integers    division, shifts, bools, overflow
 floats      16 bits, division, conversions, nan in maxima
 functions   exp, log, sin, ... as polynomials
-lanes       reductions of lanes as trees
 final       the operations that are left, for each target
 """
 
@@ -20,14 +19,14 @@ from ...expr import Expr
 from ...targets import Machine, Target
 from ..ir import Function, Store, statements
 from ..ir.rebuild import loads, map_expressions
-from . import floats, functions, indices, integers, lanes, memory, vectors
+from . import floats, functions, indices, integers, memory, vectors
 from .rules import Rules
 
 _ALL = Rules(floats.NARROW, memory.BOOLS, indices.INDICES, integers.BOOLS, integers.CONSTANTS)
 
 CPU = Rules(
     _ALL, floats.HALVES, integers.DIVISION, integers.SHIFTS, integers.SIGNS, floats.DIVISION,
-    floats.CONVERSIONS, floats.TRUNCATION, functions.FUNCTIONS, lanes.REDUCTIONS,
+    floats.CONVERSIONS, floats.TRUNCATION, functions.FUNCTIONS, vectors.REDUCTIONS,
 )  # fmt: skip
 """The rules for LLVM IR, which has maxima that pass nan on and integers that wrap."""
 

@@ -13,6 +13,7 @@ from itertools import count
 
 from ...dtypes import bool_
 from ...expr import (
+    COMBINE,
     Broadcast,
     Expr,
     Lanes,
@@ -31,7 +32,7 @@ from ...index import FALSE, TRUE, add, conjuncts, mul, normalize, substitute
 from ...targets import Native
 from ..ir import Body, For, If, Let, Prefetch, Stmt, Store
 from ..ir.rebuild import loads, map_expressions
-from .lanes import combine_as_tree
+from .rules import Rules
 
 
 @lru_cache(maxsize=1 << 16)
@@ -232,3 +233,24 @@ def _assuming(body: Body, condition: Expr) -> Body:
         return substitute(e, known, memo)
 
     return map_expressions(body, change)
+
+
+REDUCTIONS = Rules()
+
+
+@REDUCTIONS.rule(ReduceLanes)
+def combine_as_tree(e: ReduceLanes, native: Native) -> Expr | None:
+    """lanes_sum(x)  ->  lanes_sum(lower half of x + upper half of x), until one lane is left; an
+    odd lane out is added last. Of bools only "max" (any) and "min" (all) are left."""
+    if e.dtype == bool_ and e.x.lanes > 1 and not native.lanes:
+        op = "max" if e.op in ("sum", "max") else "min"
+        return None if op == e.op else ReduceLanes(op, e.x)
+    x, left = e.x, []
+    while x.lanes > 1:
+        half = x.lanes // 2
+        if x.lanes % 2:
+            left.append(Lanes(x, x.lanes - 1, 1))
+        x = Op(COMBINE[e.op], (Lanes(x, 0, half), Lanes(x, half, half)))
+    for lane in left:
+        x = Op(COMBINE[e.op], (x, lane))
+    return x

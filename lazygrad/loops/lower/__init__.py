@@ -2,7 +2,7 @@
 
 Each kind has a file: rows.py (map, row, contraction, scatter), sort.py and winograd.py; the parts
 of a chain share their loops (share.py). Then passes over whole kernels: canonical.py before
-lowering, and overwrite.py, rebase.py and name.py after it.
+lowering, and arguments.py and name.py after it.
 """
 
 from __future__ import annotations

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ...dtypes import DType, bool_, int64
+from ...dtypes import DType, bool_, int64, uint32
 from ...expr import Bitcast, Cast, Expr, Literal, Load, Op
 from ...graph import ir
 from ...graph.ir import Node
-from ...index import FALSE, TRUE, all_of, at_least, less, normalize
+from ...graph.ir.random import RandomBits, threefry
+from ...index import FALSE, TRUE, all_of, at_least, equal, flatten, less, normalize
 from ...rewrite import bottom_up
 from ...schedule.access import MultiIndex, iota_index, movement_index
-from .random import random_word
 
 Guards = tuple[Expr, ...]
 Request = tuple[Node, MultiIndex, Guards]
@@ -136,3 +136,21 @@ def _guarded(value: Expr, guards: Guards, fill: bool | int | float, dtype: DType
 
 def _as_index(e: Expr) -> Expr:
     return e if e.dtype == int64 else Cast(e, int64)
+
+
+def random_word(node: RandomBits, index: MultiIndex, state: Sequence[Expr]) -> Expr:
+    """One of the words at an index; `state` are the three words of the state."""
+    word, *at = index
+    key, draws = (state[0], state[1]), state[2]
+    number = Cast(flatten(at, node.shape_), uint32)
+    x, y = threefry(key, (number, draws), _operate)
+    match word:
+        case Literal(value=0):
+            return x
+        case Literal():
+            return y
+    return Op("where", (equal(word, 0), x, y))
+
+
+def _operate(op: str, x: Expr, y: Expr | int) -> Expr:
+    return normalize(Op(op, (x, Literal(y, uint32) if isinstance(y, int) else y)))

@@ -31,15 +31,10 @@ from ...graph.ir import Winograd, WinogradFilter
 from ...graph.ir.winograd import FILTER, INPUT, OUTPUT, POINTS, TAPS, TILE, Matrix
 from ...index import add, flatten, mul
 from ...schedule.ir import Blocked, Kernel
-from ...targets import LINE
+from ...targets import FILTERS_TOGETHER, LINE, SLICE_BYTES, SLICE_TILES, SLICES_A_CORE
 from ..ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
 from ..ir.rebuild import nest
 from .rows import Lowering
-
-SCRATCH = 1 << 20  # bytes for a slice's transforms
-SLICES = 4  # a core
-LEAST = 7  # tiles of a slice
-NEAR = 16  # outputs whose filters are transformed together
 
 Grid = Sequence[Sequence[Expr]]
 
@@ -52,7 +47,7 @@ def lower_filter(kernel: Kernel, name: str) -> Function:
     assert isinstance(node, WinogradFilter)
     _, _, channels, outputs = node.shape
     # a block of outputs for all channels: of each filter's lines none is fetched twice
-    near = gcd(outputs, NEAR)
+    near = gcd(outputs, FILTERS_TOGETHER)
     block, c, inner = Var("block", outputs // near), Var("c", channels), Var("o", near)
     o = add(mul(block, near), inner)
     taps = [
@@ -106,10 +101,10 @@ class _Slices:
         sizes = (layout.size for layout in blocked)
         lanes = max((n for n in sizes if batch % n == 0), default=1)
         blocks = batch // lanes
-        tiles, wanted = blocks * down * across, SLICES * cores
-        least = -(-LEAST // lanes) if tiles * lanes >= LEAST * wanted else tiles
+        tiles, wanted = blocks * down * across, SLICES_A_CORE * cores
+        least = -(-SLICE_TILES // lanes) if tiles * lanes >= SLICE_TILES * wanted else tiles
         numbers = lanes * POINTS**2 * (self.channels + self.outputs)
-        most = min(SCRATCH // (numbers * self.node.dtype.itemsize), tiles // wanted)
+        most = min(SLICE_BYTES // (numbers * self.node.dtype.itemsize), tiles // wanted)
         self.slice = _slice_of(blocks, down, across, least, most)
         slices = tiles // self.slice.size
         shares = next(n for n in _divisors(self.outputs) if n * slices >= min(cores, self.outputs))
