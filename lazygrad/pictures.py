@@ -26,8 +26,10 @@ from .dump.roles import role_of
 from .graph.evaluate import evaluate
 from .graph.gradient import gradient
 from .graph.ir import Buffer, Const, Detach, Node, RandomBits, topological
+from .origin import name_of
 
 ELEMENTS = 1 << 18  # of all nodes together, up to which values and gradients are computed
+FOLDED = 100  # nodes above which it helps to know the layers
 WRITTEN = 4  # elements of a value that are written out
 
 
@@ -48,7 +50,8 @@ def draw(*outputs: Tensor, **named: Tensor) -> Drawing:
     without outputs, they are what is drawn. A tensor of random numbers, such as the weight of a
     new layer, is one box. A gradient is that of the sum of all elements of the outputs. Nodes of
     many elements have the mean and the extremes of their values; graphs of more than 2**18
-    elements have shapes alone. What is too much for one picture is folded.
+    elements have shapes alone. What is too much for one picture is folded: by layers, where
+    `ORIGINS=1` was set when the tensors were made.
 
     Raises TypeError without a tensor. Warns of each named tensor that is no part of the picture.
 
@@ -61,9 +64,12 @@ def draw(*outputs: Tensor, **named: Tensor) -> Drawing:
     nodes = [_expression(t) for t in drawn]
     names = {node: name for name, tensor in named.items() for node in tensor._nodes()}
     random = _random_tensors(nodes)
+    order = topological(nodes, lambda node: () if node in random else node.inputs)
+    for node in order:  # names are known of what was made with ORIGINS=1
+        if isinstance(node, (Buffer, Detach)) and (name := name_of(node)) is not None:
+            names.setdefault(node, name)
     for own in [node for node in names if isinstance(node, Detach) and node not in random]:
         names.setdefault(own.x, names[own])  # a variable, and what it is made of
-    order = topological(nodes, lambda node: () if node in random else node.inputs)
     for name in named.keys() - {names[node] for node in order if node in names}:
         warnings.warn(f"draw: {name} is no part of what is drawn", stacklevel=2)
     notes: Mapping[Node, list[str]] = {}
@@ -77,7 +83,10 @@ def draw(*outputs: Tensor, **named: Tensor) -> Drawing:
         record.nodes[record.node(node)]["notes"] = lines
     dot, _ = graph_picture(nodes, role_of(nodes), names, notes, random)
     data = report_data(record.sources, [record.json()], stage="graph")
-    return Drawing(f"{len(order)} nodes", data, dot)
+    told = f"{len(order)} nodes"
+    if len(order) > FOLDED and not record.sources.origins:
+        told += " (made with ORIGINS=1, it is folded by layers)"
+    return Drawing(told, data, dot)
 
 
 def graph_of(tensor: Tensor, stage: str = "graph") -> Drawing:

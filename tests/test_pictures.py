@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import lazygrad
-from lazygrad import Tensor
+from lazygrad import Tensor, config, nn
 from lazygrad.dump.drawing import Drawing
 from lazygrad.dump.svg import to_svg
 from lazygrad.errors import ConfigError
@@ -160,3 +160,13 @@ def test_a_name_of_no_part_of_the_picture_is_warned_of(neuron):
         lazygrad.draw(neuron["o"], x=neuron["x"], other=Tensor([1.0, 2.0]))
     assert len(told) == 1
     assert told[0].filename == __file__
+
+
+def test_a_large_picture_says_how_to_fold_it_by_layers() -> None:
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(20)))
+    text = repr(lazygrad.draw(model(Tensor.ones(1, 4))))
+    assert "made with ORIGINS=1, it is folded by layers" in text
+    with config.override(ORIGINS=1):
+        drawing = lazygrad.draw(model(Tensor.ones(2, 4)))
+    assert "ORIGINS" not in repr(drawing)
+    assert {"0.weight", "19.bias"} <= {node.get("name") for node in nodes(drawing)}

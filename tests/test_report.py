@@ -206,6 +206,7 @@ def test_a_picture_that_was_not_moved_is_fitted_anew_when_its_pane_changes(page)
         }""")
 
     open_step(page)
+    page.keyboard.press("0")  # all of it
     page.set_viewport_size({"width": 1100, "height": 700})
     page.wait_for_timeout(100)
     left, right = spread()
@@ -268,3 +269,16 @@ def test_tables_fit_a_phone(page):
     left = min(box["x"] for box in middles) - pane["x"]
     right = pane["x"] + pane["width"] - max(box["x"] + box["width"] for box in middles)
     assert left == pytest.approx(right, abs=2)
+
+
+def test_a_chain_of_views_is_one_box_and_a_sole_group_is_open(browser, tmp_path):
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(12)))
+    page = browser.new_page()
+    page.goto(lazygrad.draw(model[0](Tensor.ones(2, 4))).save(tmp_path / "small.html").as_uri())
+    page.wait_for_selector(".picture .box")
+    texts = page.locator(".picture .box").all_text_contents()
+    assert any(re.search(r"reshape .*, expand ", text) for text in texts)
+    page.goto(lazygrad.draw(model(Tensor.ones(2, 4))).save(tmp_path / "large.html").as_uri())
+    page.wait_for_selector(".picture .box")
+    assert page.locator(".picture .box").count() > 2
+    page.close()

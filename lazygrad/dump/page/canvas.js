@@ -10,6 +10,7 @@ class Canvas {
     this.element = element("div", { class: `picture${isSmall ? " small" : ""}` }, this.picture);
     this.at = { x: 0, y: 0, scale: 1 };
     this.size = { width: 1, height: 1 };
+    this.focus = null; // what is in the middle where not all fits: the first box
     this.room = { width: 0, height: 0 }; // of the element, when it was last seen
     this.fitted = READABLE; // the least scale that fit() was asked for; null once it was moved
     this.pointers = new Map();
@@ -37,7 +38,9 @@ class Canvas {
     if (!width || !height) return;
     const whole = Math.min(width / (this.size.width + 24), height / (this.size.height + 24));
     const scale = Math.min(1.1, Math.max(whole, least));
-    const x = (width - this.size.width * scale) / 2;
+    const wide = this.size.width * scale;
+    const isWhole = wide <= width || this.focus === null;
+    const x = isWhole ? (width - wide) / 2 : Math.min(12, Math.max(width - wide - 12, width / 2 - this.focus * scale));
     const y = Math.max(12, (height - this.size.height * scale) / 2);
     this.move({ x, y: this.size.height * scale > height ? 12 : y, scale });
     this.fitted = least;

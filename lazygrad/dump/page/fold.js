@@ -140,7 +140,7 @@ function inRuns(children) {
   return inRuns(runs);
 }
 
-/** Open groups from the outside in, while there is room. */
+/** Open groups from the outside in, while there is room; one that is all there is in any case. */
 function openSome(root, room) {
   let shown = root.children.length;
   const waiting = [...root.children];
@@ -148,7 +148,7 @@ function openSome(root, room) {
     const group = waiting.shift();
     if (!(group instanceof Group)) continue;
     const added = group.children.length - 1;
-    if (group.copies || shown + added > room) continue;
+    if (group.copies || (shown + added > room && shown > 1)) continue;
     group.isOpen = true;
     shown += added;
     waiting.push(...group.children);

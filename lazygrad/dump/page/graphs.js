@@ -40,6 +40,8 @@ class GraphView {
     this.collect(this.root, 0, 0, frames, boxes);
     const lines = pairs.map((pair) => this.edge(pair));
     this.canvas.size = { width: this.root.width, height: this.root.height };
+    const first = [...this.drawn.keys()].reduce((a, b) => (b.top < a.top ? b : a), { top: Infinity });
+    this.canvas.focus = first.top < Infinity ? first.left + first.width / 2 : null;
     this.canvas.layer.replaceChildren(arrowHead(), ...frames, ...lines, ...boxes);
     this.mark();
   }
@@ -249,29 +251,53 @@ function nodeGraph(compilation, outputs, fold, isSmall, within) {
   const isShown = (n) => nodes[n].role !== "constant" && nodes[n].op !== "detach";
   const through = (n) => (nodes[n].op === "detach" ? through(nodes[n].in[0]) : n);
   const last = new Set(outputs.map(through));
+  const chains = viewChains(compilation, numbers.filter(isShown), through, last);
   const boxes = new Map();
-  const roles = new Set(numbers.map((n) => nodes[n].role).filter((role) => role !== "input"));
-  for (const n of numbers.filter(isShown)) {
+  const roles = new Set(numbers.filter(isShown).map((n) => nodes[n].role).filter((role) => role !== "input"));
+  for (const n of numbers.filter((n) => isShown(n) && !chains.inside.has(n))) {
     const node = nodes[n];
     const name = node.name ? `${node.name} = ` : "";
+    const own = [...(chains.before.get(n) ?? []), n];
+    const text = own.map((x) => nodes[x].text).join(", ");
     boxes.set(n, {
       node: n,
-      lines: [cut(node.role === "input" ? (node.name ?? (node.op === "random" ? "random" : "input")) : name + node.text), node.type, ...(node.notes ?? [])],
-      hint: `${name}${node.text}\n${node.type}`,
+      nodes: own,
+      lines: [cut(node.role === "input" ? (node.name ?? (node.op === "random" ? "random" : "input")) : name + text), node.type, ...(node.notes ?? [])],
+      hint: `${name}${text}\n${node.type}`,
       fill: node.isView ? "view" : node.role,
       isOutput: last.has(n),
       signature: `${node.op} ${node.type}`,
       path: pathOf(compilation, n, fold, roles.size > 1),
-      words: () => [node.name, node.text, node.type, ...node.at.map((o) => originText(compilation.about, o))].join(" "),
+      words: () => [node.name, text, node.type, ...node.at.map((o) => originText(compilation.about, o))].join(" "),
       act: () => choose({ node: n }),
     });
   }
   const edges = [];
   for (const [n, box] of boxes) {
-    for (const x of nodes[n].in.map(through)) if (boxes.has(x)) edges.push([boxes.get(x), box]);
+    const reads = nodes[box.nodes[0]].in.map(through);
+    for (const x of reads) if (boxes.has(x)) edges.push([boxes.get(x), box]);
   }
   adoptInputs(boxes, edges);
   return new GraphView([...boxes.values()], edges, { isSmall });
+}
+
+/** Views of which only another view is a user stand in its box, as one chain: `before` has them by
+    the last of the chain, `inside` all of them. */
+function viewChains({ nodes }, numbers, through, last) {
+  const users = new Map();
+  for (const n of numbers) {
+    for (const x of new Set(nodes[n].in.map(through))) users.set(x, [...(users.get(x) ?? []), n]);
+  }
+  const before = new Map(), inside = new Set();
+  for (const n of numbers) {
+    if (!nodes[n].isView) continue;
+    const x = through(nodes[n].in[0]);
+    const isLink = nodes[x].isView && !nodes[x].name && !last.has(x) && users.get(x)?.length === 1;
+    if (!isLink) continue;
+    before.set(n, [...(before.get(x) ?? []), x]);
+    inside.add(x);
+  }
+  return { before, inside };
 }
 
 /** Inputs stand in the group of their first user. */

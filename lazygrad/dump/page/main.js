@@ -152,8 +152,8 @@ class CompilationView {
     this.lit = nodes;
     this.sources.mark(line !== null ? new Set([line]) : linesOfOrigins(ABOUT, origins), line ?? undefined);
     this.graph?.light(
-      (box) => (box.nodes && box.kernel === undefined ? box.nodes.some((n) => nodes.has(n)) : nodes.has(box.node) || kernels.has(box.kernel)),
-      (box) => (box.node !== undefined && box.node === node) || (box.kernel !== undefined && box.kernel === kernel));
+      (box) => (box.kernel === undefined ? box.nodes.some((n) => nodes.has(n)) : kernels.has(box.kernel)),
+      (box) => (box.kernel === undefined && box.nodes.includes(node)) || (box.kernel !== undefined && box.kernel === kernel));
     for (const row of this.detail.querySelectorAll("tr[data-kernel]")) {
       row.classList.toggle("lit", kernels.has(Number(row.dataset.kernel)));
     }
