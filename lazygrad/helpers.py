@@ -412,7 +412,10 @@ def is_numpy_ndarray(value: object) -> bool:
 
 
 def argfix(*args: Any) -> tuple[Any, ...]:
-    """The arguments, which may be given as one tuple or list: `f(2, 3)` and `f((2, 3))`."""
+    """The arguments, which may be given as one tuple or list: `f(2, 3)` and `f((2, 3))`.
+
+    argfix((2, 3)) == (2, 3)
+    """
     if args and isinstance(args[0], (tuple, list)):
         if len(args) > 1:
             raise ValueError(f"argfix: a {type(args[0]).__name__} and others: {args!r:.60}")

@@ -29,6 +29,7 @@ from tests.docstrings import is_example
 from .links import ROOT, in_prose, site_path
 
 PAGES = ROOT / "docs" / "api"
+PACKAGE = ROOT / "lazygrad"
 MODULES = {
     "lazygrad": "lazygrad", "linalg": "linalg", "special": "functions.special",
     "transforms": "transforms", "func": "func", "autograd": "autograd", "nn": "nn",
@@ -70,7 +71,8 @@ class Entry:
             file = Path(module.__file__ or "")
             if ROOT in file.parents:
                 return file.relative_to(ROOT).as_posix(), _line_of_class(file, self.inner.__name__)
-        return "", 0
+        holder = MODULES.get(self.names[0].rpartition(".")[0], "").replace(".", "/")
+        return (f"lazygrad/{holder}.py", 0) if (PACKAGE / f"{holder}.py").exists() else ("", 0)
 
     @property
     def doc(self) -> str:
@@ -226,7 +228,7 @@ class Reference:
         last_parts = [each.rpartition(".")[2] for each in entry.names]
         facts += [self.compared[each] for each in last_parts if each in self.compared][:1]
         file, line = entry.place
-        if file:
+        if line:
             facts.append(f"[{file.removeprefix('lazygrad/')}](../{site_path(file)}#L{line})")
         return "\n\n".join((*parts, f'<p class="facts" markdown>{" ".join(facts)}</p>'))
 

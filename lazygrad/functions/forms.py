@@ -454,7 +454,7 @@ def set_printoptions(
         lazygrad.set_printoptions(precision=2)
         text = str(lazygrad.tensor([0.12345]))
         lazygrad.set_printoptions(profile="default")
-        text.startswith("Tensor([0.12]")
+        text.startswith("Tensor([0.12]") is True
     """
     if profile is not None:
         profiles: dict[str, dict[str, Any]] = {
