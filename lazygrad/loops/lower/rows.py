@@ -168,10 +168,7 @@ class Lowering:
             index = self._index(member, position, inner)
             if isinstance(node, (Reduce, Fold)):
                 self._reduce(node, index, inner, before, inside)
-                if member.stored:
-                    value = self._read(node, index, None)
-                    assert value is not None
-                    after.append(Store(self.arrays[node], self.place(node, index), value))
+                after += self._stored_sum(member, index)
             elif not inner:
                 inside += self.emit_value(member, index, self.values.inside(node, index))
             else:
@@ -227,16 +224,17 @@ class Lowering:
             known = self._digits(member, position)
             over = [known.get(v, Literal(0)) for v in reduced_variables(node)]
             self._reduce(node, index, over, before, inside)
-            value = self._read(node, index, None)
-            assert value is not None
+            after += self._stored_sum(member, index)
         else:
-            register = Array(self.names.new("v"), node.dtype, 1, "register")
-            value = self.values.inside(node, index)
-            after += [Alloc(register), Store(register, Literal(0), value)]
-            self.registers[node] = register
-            value = Load(register, Literal(0))
-        if member.stored:
-            after.append(Store(self.arrays[node], self.place(node, index), value))
+            after += self.emit_value(member, index, self.values.inside(node, index))
+
+    def _stored_sum(self, member: Member, index: MultiIndex) -> Body:
+        """A sum to memory, if it is stored."""
+        if not member.stored:
+            return ()
+        value = self._read(member.node, index, None)
+        assert value is not None, f"{member.node} has no accumulator"
+        return (Store(self.arrays[member.node], self.place(member.node, index), value),)
 
     def _digits(self, member: Member, position: Expr) -> dict[Expr, Expr]:
         """The values at an outer position of the variables that a member's position consists of."""
