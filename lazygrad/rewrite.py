@@ -6,13 +6,10 @@ that no sequence of rules comes back to where it began.
 
     RULES = Rules[Node]()
 
-    @RULES.rule(Neg)
-    def negate_twice(node: Neg) -> Node | None:
+    @RULES.rule(Neg, of=Neg)
+    def negate_twice(node: Neg, inner: Neg) -> Node | None:
         \"\"\"-(-x)  ->  x\"\"\"
-        match node.x:
-            case Neg(x):
-                return x
-        return None
+        return inner.x
 
     rewrite([Neg(Neg(Neg(x)))], RULES)  ==  [Neg(x)]
 """
@@ -20,6 +17,7 @@ that no sequence of rules comes back to where it began.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import wraps
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from . import config
@@ -39,40 +37,60 @@ class Rewritable(Protocol):
 N = TypeVar("N", bound=Rewritable)
 K = TypeVar("K")
 V = TypeVar("V")
-F = TypeVar("F", bound=Callable[..., Any])
 Rule = Callable[[Any], N | None]
 
 
 class Rules(Generic[N]):
-    """An ordered set of rules, found by the class of the node that they look at."""
+    """An ordered set of rules, found by the classes of a node and of its first input."""
 
     def __init__(self, *parts: Rules[N]) -> None:
         """The rules of all `parts`, in order."""
-        self._rules: list[tuple[tuple[type, ...], Rule[N]]] = [
+        self._rules: list[tuple[tuple[type, ...], type, Rule[N]]] = [
             entry for part in parts for entry in part._rules
         ]
-        self._of_class: dict[type, tuple[Rule[N], ...]] = {}
+        self._found: dict[tuple[type, type], tuple[Rule[N], ...]] = {}
 
-    def rule(self, *classes: type) -> Callable[[F], F]:
-        """Decorator: the function is a rule for nodes of these classes and their subclasses."""
+    def rule(self, *classes: type, of: type = object) -> Callable[[Callable[..., Any]], Rule[N]]:
+        """Decorator: the function is a rule for nodes of these classes and their subclasses.
 
-        def register(function: F) -> F:
-            self._rules.append((classes, function))
-            self._of_class.clear()
-            return function
+        With `of`, it is one only for nodes whose first input is of that class, and is called with
+        both. What is returned is a function of the node alone.
+        """
+
+        def register(function: Callable[..., N | None]) -> Rule[N]:
+            rule = function if of is object else _of_first_input(function, of)
+            self._rules.append((classes, of, rule))
+            self._found.clear()
+            return rule
 
         return register
 
-    def of_class(self, cls: type) -> tuple[Rule[N], ...]:
-        """The rules for nodes of class `cls`, in the order in which they were registered."""
-        found = self._of_class.get(cls)
+    def for_node(self, node: N) -> tuple[Rule[N], ...]:
+        """The rules for a node, in the order in which they were registered."""
+        inputs = node.inputs
+        key = type(node), type(inputs[0]) if inputs else object
+        found = self._found.get(key)
         if found is None:
-            found = tuple(rule for classes, rule in self._rules if issubclass(cls, classes))
-            self._of_class[cls] = found
+            found = self._found[key] = tuple(
+                rule
+                for classes, of, rule in self._rules
+                if issubclass(key[0], classes) and issubclass(key[1], of)
+            )
         return found
 
     def __iter__(self) -> Iterator[Rule[N]]:
-        return (rule for _, rule in self._rules)
+        return (rule for _, _, rule in self._rules)
+
+
+def _of_first_input(function: Callable[[Any, Any], N | None], cls: type) -> Rule[N]:
+    """A rule of a node from one of a node and its first input, which must be of a class."""
+
+    @wraps(function)
+    def rule(node: Any) -> N | None:
+        first = node.inputs[0]
+        return function(node, first) if isinstance(first, cls) else None
+
+    return rule
 
 
 def bottom_up(
@@ -150,7 +168,7 @@ def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None
 
 def _apply(node: N, rules: Rules[N]) -> N | None:
     """What the first rule that applies makes of the node, or None."""
-    for rule in rules.of_class(type(node)):
+    for rule in rules.for_node(node):
         replacement = rule(node)
         if replacement is not None and replacement is not node:
             return replacement

@@ -198,13 +198,10 @@ def equal_operands(node: ir.Binary) -> Node | None:
 # --------------------------------------------------------------------------- arithmetic
 
 
-@rule(Neg)
-def negate_twice(node: Neg) -> Node | None:
+@rule(Neg, of=Neg)
+def negate_twice(node: Neg, inner: Neg) -> Node | None:
     """-(-x)  ->  x"""
-    match node:
-        case Neg(Neg(x)):
-            return x
-    return None
+    return inner.x
 
 
 @rule(Add, Sub)
@@ -230,13 +227,11 @@ def combine_constants(node: ir.Binary) -> Node | None:
     return node.with_inputs((x, node.with_inputs((c, node.y)))) if isinstance(c, Const) else None
 
 
-@rule(Sub)
-def subtract_from_zero(node: Sub) -> Node | None:
+@rule(Sub, of=Const)
+def subtract_from_zero(node: Sub, c: Const) -> Node | None:
     """0 - x  ->  -x; for floats (-0.0) - x, since 0.0 - 0.0 is not -0.0"""
-    match node:
-        case Sub(Const(0 as zero), x) if not (x.dtype.is_float and is_positive_zero(zero)):
-            return Neg(x)
-    return None
+    is_zero = c.value == 0 and not (c.dtype.is_float and is_positive_zero(c.value))
+    return Neg(node.y) if is_zero else None
 
 
 @rule(Sub)
@@ -326,13 +321,10 @@ def choose_by_constant(node: Where) -> Node | None:
     return node.x if node.x is node.y else None
 
 
-@rule(Where)
-def choose_by_negation(node: Where) -> Node | None:
+@rule(Where, of=Not)
+def choose_by_negation(node: Where, negated: Not) -> Node | None:
     """x where not c else y  ->  y where c else x"""
-    match node:
-        case Where(Not(c), x, y):
-            return Where(c, y, x)
-    return None
+    return Where(negated.x, node.y, node.x)
 
 
 # --------------------------------------------------------------------------- bits

@@ -73,15 +73,13 @@ def fold_of_few_terms(node: Fold) -> Node | None:
     return reduce(Add, terms)
 
 
-@RULES.rule(Permute)
-def permute_of_reduce(node: Permute) -> Node | None:
+@RULES.rule(Permute, of=Reduce)
+def permute_of_reduce(node: Permute, inner: Reduce) -> Node | None:
     """permute(reduce(x))  ->  reduce(permute(x)): results are written in the order of their use"""
-    match node.x:
-        case Reduce(x, op, axes):
-            kept = [axis for axis in range(len(x.shape)) if axis not in axes]
-            order = (*(kept[axis] for axis in node.order), *axes)
-            return Reduce(permute(x, order), op, tuple(range(len(kept), len(order))))
-    return None
+    x, axes = inner.x, inner.axes
+    kept = [axis for axis in range(len(x.shape)) if axis not in axes]
+    order = (*(kept[axis] for axis in node.order), *axes)
+    return Reduce(permute(x, order), inner.op, tuple(range(len(kept), len(order))))
 
 
 def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:

@@ -47,17 +47,17 @@ def _beside(x: Node, y: Node, axis: int) -> Node | None:
     return None
 
 
-@rule(Slice)
-def slice_of_join(node: Slice) -> Node | None:
+@rule(Slice, of=Join)
+def slice_of_join(node: Slice, inner: Join) -> Node | None:
     """slice(join(a, b))  ->  slice(a), where nothing of b is taken"""
-    if not isinstance(node.x, Join) or node.size == 0:
+    if node.size == 0:
         return None
-    parts = slice_parts(node)
-    start, size, step = parts[node.x.axis]
+    parts, axis = slice_parts(node), inner.axis
+    start, size, step = parts[axis]
     first, last = sorted((start, start + (size - 1) * step))
-    at = bisect_right(node.x.starts, first) - 1
-    part, before = node.x.parts[at], node.x.starts[at]
-    if last >= before + part.shape[node.x.axis]:
+    at = bisect_right(inner.starts, first) - 1
+    part, before = inner.parts[at], inner.starts[at]
+    if last >= before + part.shape[axis]:
         return None
-    parts[node.x.axis] = (start - before, size, step)
+    parts[axis] = (start - before, size, step)
     return slice_by(part, parts)

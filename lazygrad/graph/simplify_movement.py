@@ -32,23 +32,17 @@ rule = RULES.rule
 # --------------------------------------------------------------------------- leaves and placement
 
 
-@rule(Reshape, Permute, Expand, Slice, Window)
-def move_a_constant(node: ir.Movement) -> Node | None:
+@rule(Reshape, Permute, Expand, Slice, Window, of=Const)
+def move_a_constant(node: ir.Movement, x: Const) -> Node | None:
     """a view of a constant  ->  the constant in the view's shape"""
-    match node.x:
-        case Const(value, dtype):
-            return Const(value, dtype, node.shape)
-    return None
+    return Const(x.value, x.dtype, node.shape)
 
 
-@rule(Pad)
-def pad_a_constant(node: Pad) -> Node | None:
+@rule(Pad, of=Const)
+def pad_a_constant(node: Pad, x: Const) -> Node | None:
     """a constant padded with v  ->  v, where that is the constant"""
     filling = Const(node.value, node.dtype, node.shape)
-    match node.x:
-        case Const(value, dtype) if Const(value, dtype, node.shape) is filling:
-            return filling
-    return None
+    return filling if Const(x.value, x.dtype, node.shape) is filling else None
 
 
 @rule(Iota)
@@ -63,10 +57,10 @@ def copy_to_the_same_device(node: Copy) -> Node | None:
     return node.x if node.x.device == node.device else None
 
 
-@rule(Contiguous)
-def contiguous_twice(node: Contiguous) -> Node | None:
+@rule(Contiguous, of=Contiguous)
+def contiguous_twice(node: Contiguous, inner: Contiguous) -> Node | None:
     """contiguous(contiguous(x))  ->  contiguous(x)"""
-    return node.x if isinstance(node.x, Contiguous) else None
+    return inner
 
 
 # --------------------------------------------------------------------------- Reshape
@@ -80,12 +74,10 @@ def reshape_reshape(node: Reshape) -> Node | None:
     return build.reshape(node.x.x, node.shape) if isinstance(node.x, Reshape) else None
 
 
-@rule(Reshape)
-def reshape_below_expand(node: Reshape) -> Node | None:
+@rule(Reshape, of=Expand)
+def reshape_below_expand(node: Reshape, inner: Expand) -> Node | None:
     """reshape(expand(x))  ->  expand(reshape(x)), where no axis mixes repeated and other ones"""
-    if not isinstance(node.x, Expand):
-        return None
-    x, repeated = node.x.x, node.x.shape
+    x, repeated = inner.x, inner.shape
     groups = build.reshape_groups(repeated, node.shape)
     if groups is None:
         return None
@@ -123,28 +115,23 @@ def permute_ones(node: Permute) -> Node | None:
     return build.reshape(node.x, node.shape) if moved == sorted(moved) else None
 
 
-@rule(Permute)
-def permute_below_reshape(node: Permute) -> Node | None:
+@rule(Permute, of=Reshape)
+def permute_below_reshape(node: Permute, inner: Reshape) -> Node | None:
     """permute(reshape(x))  ->  reshape(permute(x)), where the reshape only adds or drops ones"""
-    if not isinstance(node.x, Reshape):
-        return None
-    x = node.x.x
-    if not only_moves_ones(x.shape, node.x.shape):
+    x = inner.x
+    if not only_moves_ones(x.shape, inner.shape):
         return None
     axes = [axis for axis, n in enumerate(x.shape) if n != 1]  # the axes of x of other sizes ...
-    same = dict(zip((a for a, n in enumerate(node.x.shape) if n != 1), axes, strict=True))
+    same = dict(zip((a for a, n in enumerate(inner.shape) if n != 1), axes, strict=True))
     order = [same[axis] for axis in node.order if axis in same]  # ... in their new order
     ones = [axis for axis, n in enumerate(x.shape) if n == 1]
     return build.reshape(build.permute(x, (*order, *ones)), node.shape)
 
 
-@rule(Permute)
-def permute_below_expand(node: Permute) -> Node | None:
+@rule(Permute, of=Expand)
+def permute_below_expand(node: Permute, inner: Expand) -> Node | None:
     """permute(expand(x))  ->  expand(permute(x))"""
-    match node.x:
-        case Expand(x):
-            return Expand(Permute(x, node.order), node.shape)
-    return None
+    return Expand(Permute(inner.x, node.order), node.shape)
 
 
 # --------------------------------------------------------------------------- Expand
@@ -173,28 +160,22 @@ def pad_pad(node: Pad) -> Node | None:
     return Pad(inner.x, tuple((b + d, a + c) for (b, a), (d, c) in both), node.value)
 
 
-@rule(Pad)
-def pad_below_expand(node: Pad) -> Node | None:
+@rule(Pad, of=Expand)
+def pad_below_expand(node: Pad, inner: Expand) -> Node | None:
     """pad(expand(x))  ->  expand(pad(x)), where no repeated axis is padded"""
-    match node.x:
-        case Expand(x) if all(
-            n == m or not any(p)
-            for n, m, p in zip(x.shape, node.x.shape, node.padding, strict=True)
-        ):
-            return Expand(Pad(x, node.padding, node.value), node.shape)
-    return None
+    sizes = zip(inner.x.shape, inner.shape, node.padding, strict=True)
+    if any(n != m and any(amount) for n, m, amount in sizes):
+        return None
+    return Expand(Pad(inner.x, node.padding, node.value), node.shape)
 
 
-@rule(Pad)
-def pad_below_permute(node: Pad) -> Node | None:
+@rule(Pad, of=Permute)
+def pad_below_permute(node: Pad, inner: Permute) -> Node | None:
     """pad(permute(x))  ->  permute(pad(x))"""
-    match node.x:
-        case Permute(x, order):
-            padding = [(0, 0)] * len(order)
-            for axis, amount in zip(order, node.padding, strict=True):
-                padding[axis] = amount
-            return Permute(Pad(x, tuple(padding), node.value), order)
-    return None
+    padding = [(0, 0)] * len(inner.order)
+    for axis, amount in zip(inner.order, node.padding, strict=True):
+        padding[axis] = amount
+    return Permute(Pad(inner.x, tuple(padding), node.value), inner.order)
 
 
 # --------------------------------------------------------------------------- Slice
@@ -217,51 +198,40 @@ def slice_slice(node: Slice) -> Node | None:
     return Slice(inner.x, tuple(starts), node.sizes, tuple(steps))
 
 
-@rule(Slice)
-def slice_of_sort(node: Slice) -> Node | None:
+@rule(Slice, of=Sort)
+def slice_of_sort(node: Slice, inner: Sort) -> Node | None:
     """slice(sort(x))  ->  sort(x, count), where the first few along the sorted axis are taken"""
-    match node.x:
-        case Sort(x, axis, descending, None):
-            whole = slice_parts(node)
-            start, size, step = whole[axis]
-            if (start, step) != (0, 1) or size * FEW > x.shape[axis]:
-                return None
-            whole[axis] = (0, size, 1)
-            few = Sort(x, axis, descending, size)
-            return few if few.shape == node.shape else slice_by(few, whole)
-    return None
-
-
-@rule(Slice)
-def slice_below_permute(node: Slice) -> Node | None:
-    """slice(permute(x))  ->  permute(slice(x))"""
-    match node.x:
-        case Permute(x, order):
-            parts = sorted(zip(order, slice_parts(node), strict=True))
-            return Permute(slice_by(x, [part for _, part in parts]), order)
-    return None
-
-
-@rule(Slice)
-def slice_below_expand(node: Slice) -> Node | None:
-    """slice(expand(x))  ->  expand(slice(x))"""
-    match node.x:
-        case Expand(x):
-            parts = zip(x.shape, slice_parts(node), strict=True)
-            return Expand(slice_by(x, [(0, 1, 1) if n == 1 else p for n, p in parts]), node.shape)
-    return None
-
-
-@rule(Slice)
-def slice_below_pad(node: Slice) -> Node | None:
-    """slice(pad(x))  ->  pad(slice(x)), with no more padding than the slice reaches into"""
-    if not isinstance(node.x, Pad):
+    x, axis, parts = inner.x, inner.axis, slice_parts(node)
+    start, size, step = parts[axis]
+    if inner.count is not None or (start, step) != (0, 1) or size * FEW > x.shape[axis]:
         return None
-    x, value = node.x.x, node.x.value
+    few = Sort(x, axis, inner.descending, size)
+    return few if few.shape == node.shape else slice_by(few, parts)
+
+
+@rule(Slice, of=Permute)
+def slice_below_permute(node: Slice, inner: Permute) -> Node | None:
+    """slice(permute(x))  ->  permute(slice(x))"""
+    parts = sorted(zip(inner.order, slice_parts(node), strict=True))
+    return Permute(slice_by(inner.x, [part for _, part in parts]), inner.order)
+
+
+@rule(Slice, of=Expand)
+def slice_below_expand(node: Slice, inner: Expand) -> Node | None:
+    """slice(expand(x))  ->  expand(slice(x))"""
+    x, parts = inner.x, slice_parts(node)
+    once = [(0, 1, 1) if n == 1 else part for n, part in zip(x.shape, parts, strict=True)]
+    return Expand(slice_by(x, once), node.shape)
+
+
+@rule(Slice, of=Pad)
+def slice_below_pad(node: Slice, inner: Pad) -> Node | None:
+    """slice(pad(x))  ->  pad(slice(x)), with no more padding than the slice reaches into"""
+    x, value = inner.x, inner.value
     parts: list[Part] = []
     padding: list[tuple[int, int]] = []
     for n, (before, _), (start, size, step) in zip(
-        x.shape, node.x.padding, slice_parts(node), strict=True
+        x.shape, inner.padding, slice_parts(node), strict=True
     ):
         # The i with 0 <= start + i * step < n, of x: backwards they are counted from x's end.
         start -= before

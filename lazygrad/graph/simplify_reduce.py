@@ -53,13 +53,11 @@ def accumulate_in_float32(node: Reduce | Fold | Scatter) -> Node | None:
     return Cast(node.with_inputs(inputs), node.dtype)
 
 
-@rule(Reduce)
-def reduce_a_constant(node: Reduce) -> Node | None:
+@rule(Reduce, of=Const)
+def reduce_a_constant(node: Reduce, x: Const) -> Node | None:
     """sum(c)  ->  n * c;   prod(c)  ->  c**n;   max(c), min(c)  ->  c"""
-    if not isinstance(node.x, Const):
-        return None
-    value, dtype, shape = node.x.value, node.dtype, node.shape
-    n = math.prod(node.x.shape[axis] for axis in node.axes)
+    value, dtype, shape = x.value, node.dtype, node.shape
+    n = math.prod(x.shape[axis] for axis in node.axes)
     if dtype == bool_ or node.op in ("max", "min"):
         return Const(value, dtype, shape)
     if dtype.is_int:
@@ -71,14 +69,12 @@ def reduce_a_constant(node: Reduce) -> Node | None:
         return constant(total.astype(dtype.numpy), dtype, shape)
 
 
-@rule(Reduce)
-def reduce_below_expand(node: Reduce) -> Node | None:
+@rule(Reduce, of=Expand)
+def reduce_below_expand(node: Reduce, inner: Expand) -> Node | None:
     """sum(expand(x))  ->  expand(n * sum(x)), x repeated n times along the reduced axes;
     max(expand(x))  ->  expand(max(x))
     """
-    if not isinstance(node.x, Expand):
-        return None
-    x, shape = node.x.x, node.x.shape
+    x, shape = inner.x, inner.shape
     repeats = math.prod(
         n for axis, n in enumerate(shape) if axis in node.axes and x.shape[axis] == 1
     )
@@ -103,13 +99,11 @@ def _may_multiply(dtype: DType, repeats: int, others: int) -> bool:
     return repeats <= 1 << PRECISION[dtype] and (dtype.itemsize >= 4 or others == 1)
 
 
-@rule(Reduce)
-def reduce_below_reshape(node: Reduce) -> Node | None:
+@rule(Reduce, of=Reshape)
+def reduce_below_reshape(node: Reduce, inner: Reshape) -> Node | None:
     """reduce(reshape(x))  ->  reduce(x), where the reshape changes nothing but reduced axes"""
-    if not isinstance(node.x, Reshape):
-        return None
-    x, shape = node.x.x, node.x.shape
-    groups = build.reshape_groups(x.shape, shape)
+    x = inner.x
+    groups = build.reshape_groups(x.shape, inner.shape)
     if groups is None:
         return None
     axes = [axis for axis, n in enumerate(x.shape) if n == 1]
@@ -120,27 +114,23 @@ def reduce_below_reshape(node: Reduce) -> Node | None:
     return Reduce(x, node.op, tuple(sorted(axes))) if kept == node.shape else None
 
 
-@rule(Reduce)
-def reduce_below_permute(node: Reduce) -> Node | None:
+@rule(Reduce, of=Permute)
+def reduce_below_permute(node: Reduce, inner: Permute) -> Node | None:
     """reduce(permute(x))  ->  reduce(x), where the axes that are kept stay in order"""
-    match node.x:
-        case Permute(x, order):
-            kept = [source for axis, source in enumerate(order) if axis not in node.axes]
-            if kept == sorted(kept):
-                return Reduce(x, node.op, tuple(sorted(order[axis] for axis in node.axes)))
-    return None
+    kept = [source for axis, source in enumerate(inner.order) if axis not in node.axes]
+    if kept != sorted(kept):
+        return None
+    return Reduce(inner.x, node.op, tuple(sorted(inner.order[axis] for axis in node.axes)))
 
 
-@rule(Reduce)
-def reduce_below_pad(node: Reduce) -> Node | None:
+@rule(Reduce, of=Pad)
+def reduce_below_pad(node: Reduce, inner: Pad) -> Node | None:
     """sum(pad(x, 0))  ->  sum(x) along the reduced axes; likewise with each operation's identity"""
-    if not isinstance(node.x, Pad) or not pads_with_identity(node.x, node.op):
-        return None
-    x, padding, value = node.x.x, node.x.padding, node.x.value
+    padding = list(inner.padding)
     kept = [(0, 0) if axis in node.axes else amount for axis, amount in enumerate(padding)]
-    if kept == list(padding):
+    if kept == padding or not pads_with_identity(inner, node.op):
         return None
-    return Reduce(build.pad(x, kept, value), node.op, node.axes)
+    return Reduce(build.pad(inner.x, kept, inner.value), node.op, node.axes)
 
 
 def pads_with_identity(node: Pad, op: str) -> bool:

@@ -71,12 +71,10 @@ def fold_apart(node: Fold) -> Node | None:
     return build.resize_axis(build.reshape_axes(x, axis, 2, (count * step,)), axis, node.size_)
 
 
-@rule(Fold)
-def fold_below_permute(node: Fold) -> Node | None:
+@rule(Fold, of=Permute)
+def fold_below_permute(node: Fold, inner: Permute) -> Node | None:
     """fold(permute(x))  ->  permute(fold(x)), but for moving the window axis to the end"""
-    if not isinstance(node.x, Permute):
-        return None
-    x, (*rest, window) = node.x.x, node.x.order
+    x, (*rest, window) = inner.x, inner.order
     if rest == sorted(rest):
         return None
     order = [sorted(rest).index(axis) for axis in rest]
@@ -85,40 +83,36 @@ def fold_below_permute(node: Fold) -> Node | None:
     return Permute(folded, tuple(order))
 
 
-@rule(Fold)
-def fold_below_reshape(node: Fold) -> Node | None:
+@rule(Fold, of=Reshape)
+def fold_below_reshape(node: Fold, inner: Reshape) -> Node | None:
     """fold(reshape(x))  ->  reshape(fold(x)), where the folded axes stay as they are"""
-    if not isinstance(node.x, Reshape):
-        return None
-    x = node.x.x
-    last = len(node.x.shape) - 1
-    axis, window = (build.same_axis(x.shape, node.x.shape, a) for a in (node.axis, last))
+    x, last = inner.x, len(inner.shape) - 1
+    axis, window = (build.same_axis(x.shape, inner.shape, a) for a in (node.axis, last))
     if axis is None or axis == window or window != len(x.shape) - 1:
         return None
     folded = Fold(x, axis, node.size_, node.stride, node.dilation)
     return build.reshape(folded, node.shape)
 
 
-@rule(Fold)
-def fold_below_pad(node: Fold) -> Node | None:
+@rule(Fold, of=Pad)
+def fold_below_pad(node: Fold, inner: Pad) -> Node | None:
     """fold(pad(x, 0))  ->  pad(fold(x), 0), where other axes are padded"""
-    match node.x:
-        case Pad(x, (*padding, (0, 0)), value) if is_positive_zero(value):
-            if padding[node.axis] == (0, 0):
-                folded = Fold(x, node.axis, node.size_, node.stride, node.dilation)
-                return Pad(folded, tuple(padding), value)
-    return None
+    *padding, window = inner.padding
+    if padding[node.axis] != (0, 0) or window != (0, 0) or not is_positive_zero(inner.value):
+        return None
+    folded = Fold(inner.x, node.axis, node.size_, node.stride, node.dilation)
+    return Pad(folded, tuple(padding), inner.value)
 
 
-@rule(Fold)
-def fold_below_slice(node: Fold) -> Node | None:
+@rule(Fold, of=Slice)
+def fold_below_slice(node: Fold, inner: Slice) -> Node | None:
     """fold(slice(x))  ->  slice(fold(x)), where other axes are sliced, and most of x is kept"""
-    if not isinstance(node.x, Slice) or 2 * node.x.size < node.x.x.size:
+    x, axis = inner.x, node.axis
+    if 2 * inner.size < x.size:
         return None
-    x, axis = node.x.x, node.axis
-    if any(x.shape[a] != node.x.shape[a] or node.x.steps[a] != 1 for a in (axis, -1)):
+    if any(x.shape[a] != inner.shape[a] or inner.steps[a] != 1 for a in (axis, -1)):
         return None
-    starts, sizes, steps = (list(part[:-1]) for part in (node.x.starts, node.x.sizes, node.x.steps))
+    starts, sizes, steps = (list(part[:-1]) for part in (inner.starts, inner.sizes, inner.steps))
     sizes[axis] = node.size_
     folded = Fold(x, axis, node.size_, node.stride, node.dilation)
     return Slice(folded, tuple(starts), tuple(sizes), tuple(steps))
