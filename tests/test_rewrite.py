@@ -56,6 +56,22 @@ def test_rules_hold_for_subclasses_and_in_order_of_registration():
     assert seen == [("unary", "neg"), ("neg", "neg"), ("elementwise", "neg")]
 
 
+def test_a_rule_of_a_first_input_is_tried_on_such_nodes_alone():
+    rules, seen = Rules[Node](), []
+
+    @rules.rule(Neg, of=Unary)
+    def note(node, inner):
+        """-f(x)  ->  f(x)"""
+        seen.append((node, inner))
+        return inner
+
+    assert rewrite([Neg(X), Abs(Exp(X)), Neg(Exp(X))], rules) == [Neg(X), Abs(Exp(X)), Exp(X)]
+    assert seen == [(Neg(Exp(X)), Exp(X))]
+    assert note(Neg(X)) is None
+    assert note(Neg(Abs(X))) is Abs(X)
+    assert note.__doc__ == "-f(x)  ->  f(x)"
+
+
 def test_sets_of_rules_add_up():
     first, second = rules_of((Neg, drop_double_negation)), rules_of((Abs, lambda n: n.x))
     assert rewrite([Abs(Neg(Neg(X)))], Rules(first, second)) == [X]
