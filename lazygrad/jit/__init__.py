@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MAX_CAPTURES = 64  # of one function
+MAX_CAPTURES = 512  # of one function; where sizes vary, each has its own
 MANY_CAPTURES = 8  # for arguments of one kind: a sign of a value outside that keeps changing
 
 

@@ -8,6 +8,7 @@ import pytest
 import lazygrad
 from lazygrad import Tensor, compile
 from lazygrad.errors import DeviceError
+from lazygrad.jit.capture import Capture
 from lazygrad.runtime.room import Resized, Room, Roomy
 
 START = 5
@@ -138,3 +139,17 @@ def test_memory_much_larger_than_its_elements_is_not_kept():
     memory = Device.get("CPU").allocate(4 * 2 * 128)
     assert isinstance(Resized((2, 100), (2, 128), float32, "CPU").kept(memory), Roomy)
     assert not isinstance(Resized((2, 8), (2, 128), float32, "CPU").kept(memory), Roomy)
+
+
+def test_a_captured_function_keeps_its_captures_of_a_hundred_sizes(monkeypatch):
+    captured: list[int] = []
+    run = Capture.run
+    monkeypatch.setattr(Capture, "run", lambda *given: (captured.append(1), run(*given))[1])
+    step = lazygrad.jit(lambda cache, new: cache.cat(new, dim=1))
+    new = Tensor(part(1, 1, 1.0)).realize()
+    for _ in range(2):
+        cache = Tensor(part(START, 1, 0)).realize()
+        for _ in range(100):
+            cache = step(cache, new)
+    assert len(captured) == 100
+    assert cache.shape == (2, START + 100, 4)
