@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..dtypes import DType, int64
+from ..dtypes import DType, float32, float64, int64
 from ..origin import inherit
 from . import build
 from .growing import Growth
@@ -47,7 +47,7 @@ from .ir import (
     Within,
     identity,
 )
-from .sizes import Argument, Family, Fields, FixedError, Line, Lines, at, varies
+from .sizes import Argument, Family, Fields, FixedError, Line, Lines, Whole, at, varies
 from .structure import Slot
 
 Number = bool | int | float
@@ -138,7 +138,7 @@ class AtBound:
             case Expand():
                 return build.expand(inputs[0], shape)
             case Pad():
-                return self._pad(node, fields[0])
+                return self._pad(node, *fields)
             case Slice():
                 return self._slice(node, fields[0], shape)
             case Join() if any(varies(self._lines[x][node.axis]) for x in node.inputs[:-1]):
@@ -207,13 +207,17 @@ class AtBound:
     def _const(self, node: Const, value: Any, shape: Shape) -> Node:
         if isinstance(value, Argument):
             return build.broadcast_to(self._arguments[value.number], shape)
+        if isinstance(value, Whole):
+            if node.dtype not in (float32, float64):  # of others an integer may be none
+                raise FixedError(f"a size stands in a constant of {node.dtype}")
+            value = value.line
         if not isinstance(value, Line):
             return Const(value, node.dtype, shape)
-        if not node.dtype.is_int:
-            raise FixedError(f"a size stands in a constant of {node.dtype}")
         return build.broadcast_to(self._value(value, node.dtype), shape)
 
-    def _pad(self, node: Pad, padding: Any) -> Node:
+    def _pad(self, node: Pad, padding: Any, value: Any) -> Node:
+        if varies(value):
+            raise FixedError("a size stands in padding")
         x, lines = self._made[node.x], self._lines[node.x]
         fixed = [(0, 0)] * len(padding)
         for axis, (before, after) in enumerate(padding):
@@ -272,9 +276,8 @@ class AtBound:
         return Gather(self._made[node.x], tuple(indices))
 
     def _scatter(self, node: Scatter) -> Node:
+        """What is put between n and the bound is undefined there anyway."""
         x, first = self._made[node.x], node.indices[0]
-        if varies(self._lines[node.x]):
-            raise FixedError("elements are put into a tensor of a size that varies")
         outside = _wide(self._made[first])
         for axis, line in enumerate(self._lines[first]):
             if varies(line):

@@ -45,6 +45,13 @@ Lines = tuple[int | Line, ...]  # a shape
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """A float on a line, that of a mean of n elements."""
+
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
 class Argument:
     """A float that differs from graph to graph."""
 
@@ -160,10 +167,11 @@ class Family:
         return Argument(len(self.arguments) - 1), self._line(shape, other)
 
     def _entry(self, place: int, first: Any, second: Any) -> Any:
-        if place not in self.arguments:
+        value = self.fields[place][0] if self.fields[place] else None
+        if not isinstance(value, (Argument, Whole)):
             return self._line(first, second)
         (cls, (_, dtype, shape)), (_, (_, _, other)) = first, second
-        return cls, (Argument(self.arguments.index(place)), dtype, self._line(shape, other))
+        return cls, (value, dtype, self._line(shape, other))
 
     def _line(self, first: Any, second: Any) -> Any:
         """A value in which lines stand where two values differ."""
@@ -171,6 +179,8 @@ class Family:
             return tuple(self._line(a, b) for a, b in zip(first, second, strict=True))
         if _same(first, second):
             return first
+        if _is_whole(first) and _is_whole(second):
+            return Whole(self._line(int(first), int(second)))
         if not (_is_integer(first) and _is_integer(second)):
             raise FixedError(f"{first} became {second}")
         n, m = self._ends
@@ -224,6 +234,10 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
+
+
 def _same(first: Any, second: Any) -> bool:
     if _is_integer(first):
         return _is_integer(second) and bool(first == second)
@@ -237,6 +251,8 @@ def _fits(line: Any, value: Any, n: int) -> bool:
         return all(_fits(a, b, n) for a, b in zip(line, value, strict=True))
     if line.__class__ is Line:
         return value.__class__ is int and bool(line.slope * n + line.start == value)
+    if line.__class__ is Whole:
+        return bool(struct.pack("<d", line.line.at(n)) == value)
     if line.__class__ is Argument:
         return may_vary(struct.unpack("<d", value)[0])
     return bool(line == value)
@@ -253,4 +269,4 @@ def varies(value: Any) -> bool:
     """Whether a value, or one in a nested tuple, differs within a family."""
     if isinstance(value, tuple):
         return any(map(varies, value))
-    return isinstance(value, (Line, Argument))
+    return isinstance(value, (Line, Argument, Whole))

@@ -128,6 +128,16 @@ def training_step(n, r):
 
 
 @program
+def put_into_rows(n, r):
+    x, rows = normal(r, n, 6), Tensor(r.integers(0, n, (4,)))
+    columns = Tensor(r.integers(0, 6, (n, 2)))
+    added = x.scatter_add(1, columns, normal(r, n, 2))
+    return flat(
+        added, x.scatter(0, rows.reshape(4, 1), normal(r, 4, 1)), x.index_add(0, rows, x[:4])
+    )
+
+
+@program
 def normalized_images(n, r):
     x = normal(r, n, 2, 6, 6)
     x = x.conv2d(Tensor(WEIGHT.reshape(-1)[:18].reshape(1, 2, 3, 3)))
@@ -326,6 +336,23 @@ def test_a_model_trains_on_batches_of_any_length():
         return losses
 
     np.testing.assert_allclose(train(1), train(0), rtol=1e-5)
+
+
+def test_a_policy_gradient_with_episodes_of_any_length_compiles_twice(compiled):
+    r = np.random.default_rng(0)
+    w = Tensor(WEIGHT.copy(), requires_grad=True)
+    for n in (17, 20, 31, 64, 18, 40, 99):
+        x, actions = normal(r, n, 6).realize(), r.integers(0, 5, (n, 1))
+        returns = r.standard_normal(n, dtype=np.float32)
+        w.grad = None
+        chosen = (x @ w).log_softmax(-1).gather(1, Tensor(actions)).squeeze(1)
+        loss = -(chosen * Tensor(returns)).mean()
+        loss.backward()
+        p = np.exp(x.numpy() @ WEIGHT)
+        p /= p.sum(1, keepdims=True)
+        slope = (p - np.eye(5)[actions[:, 0]]) * returns[:, None] / n
+        np.testing.assert_allclose(w.grad.numpy(), x.numpy().T @ slope, atol=1e-5)
+    assert len(compiled) == 2
 
 
 def test_bounds_and_boxes():
