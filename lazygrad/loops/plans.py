@@ -32,6 +32,8 @@ def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: i
     model. Requires: `split_divided` has run.
     """
     reasons: list[str] = []
+    if not function.body:  # a copy onto itself
+        return function
     if len(kinds) == 1:
         s = Schedule(function.body)
         reasons.append(_choose(s, kinds[0], machine, rank))
