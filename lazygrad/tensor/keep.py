@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from .. import config
@@ -34,7 +35,7 @@ from ..graph.ir import (
     Scatter,
     Sort,
 )
-from ..graph.structure import Structure
+from ..graph.structure import Key, Structure
 from ..runtime.buffer import realized
 from ..runtime.report import report_kept
 
@@ -68,6 +69,10 @@ class Choice:
 
 _choices: dict[object, Choice] = {}
 
+_before: dict[object, frozenset[int]] = {}
+"""The places that were kept, by the form of a graph. What is kept at one size of a loop that grows
+is kept at all: else the loop would be compiled anew where a cost passes a limit."""
+
 
 def kept(
     walked: Structure,
@@ -93,23 +98,40 @@ def kept(
     done = done if at else ()
     done_at = [number.get(node, -1) for node in done]
     nodes = list(number)
-    key = (walked.key(pending), *map(tuple, (places, growing, again, at, done_at)))
-    choice = _choices.get(key)
+    whole, rest = walked.key(pending), tuple(map(tuple, (places, growing, again, at, done_at)))
+    choice = _choices.get((whole, rest))
     is_new = choice is None
     if choice is None or -1 in done_at:
-        before = set(_differentiable(done))
-        wanted = [nodes[n] for n in at if nodes[n] not in before]
+        passed_by = set(_differentiable(done))
+        wanted = [nodes[n] for n in at if nodes[n] not in passed_by]
         dear = [node for node in _differentiable(wanted) if _is_sum(node)]
         grown = {nodes[n] for n in growing}
-        choice = _choose(walked, pending, held, dear, grown, {nodes[n] for n in again})
-        while len(_choices) >= MAX_CHOICES:
-            _choices.pop(next(iter(_choices)))
-        _choices[key] = choice
+        form = _form(whole), rest
+        before = _before.get(form, frozenset())
+        choice = _choose(walked, pending, held, dear, grown, {nodes[n] for n in again}, before)
+        _remember(_before, form, before.union(choice.places))
+        _remember(_choices, (whole, rest), choice)
     bought = _bought(nodes, choice.rents)
     found = [nodes[n] for n in choice.places] + bought
     if config.DEBUG and (told := found if is_new else bought):
         report_kept(told)
     return found
+
+
+def _form(key: Key) -> Key:
+    """What graphs share that differ only in sizes and constants: the kinds and inputs of nodes."""
+    entries = cast("tuple[tuple[Any, ...], ...]", key[:-1])
+    return (
+        *((entry[0], *(entry[2:] if entry[0] is not Buffer else ())) for entry in entries),
+        key[-1],
+    )
+
+
+def _remember(memo: dict[object, Any], key: object, value: object) -> None:
+    """Add to what is remembered; the oldest is forgotten."""
+    while len(memo) >= MAX_CHOICES:
+        memo.pop(next(iter(memo)))
+    memo[key] = value
 
 
 def note_passed(nodes: Iterable[Node]) -> None:
@@ -141,17 +163,19 @@ def _choose(
     dear: Iterable[Node],
     growing: Collection[Node],
     again: Collection[Node],
+    before: Collection[int],
 ) -> Choice:
     """What is kept of the `held` nodes, of the sums in those, and of the `dear` ones; and the rents
-    of those held nodes that computations have passed `again`."""
+    of those held nodes that computations have passed `again`. The places `before` were kept in
+    graphs of this form."""
     nodes, memory = list(walked.number), {*pending, *walked.leaves}
     detached = dict.fromkeys(x for node in pending for x in _detached(node) if x in held)
     memory.update(detached)  # in the memory of a pending node
     candidates = {**dict.fromkeys(dear, DEAR), **dict.fromkeys(held, KEEPING)}
-    chosen = _worth(nodes, memory, candidates, growing)
+    chosen = _worth(nodes, memory, candidates, growing, before)
     left = [node for node in held if node not in memory]
     sums = [node for node in _reached(left, memory.__contains__) if _is_sum(node)]
-    chosen += _worth(nodes, memory, dict.fromkeys(sums, DEAR), growing)
+    chosen += _worth(nodes, memory, dict.fromkeys(sums, DEAR), growing, before)
     places = (*(walked.number[x] for x in detached), *chosen)
     return Choice(places, tuple(_rents(nodes, memory, again)))
 
@@ -161,6 +185,7 @@ def _worth(
     memory: set[Node],
     candidates: Mapping[Node, float],
     growing: Collection[Node],
+    before: Collection[int],
 ) -> list[int]:
     """The places of the candidates that are kept. They are added to `memory`, which has the nodes
     that are there anyway.
@@ -173,7 +198,7 @@ def _worth(
         if worth is None or node in memory:
             continue
         limit = worth * node.size
-        if total_work([node], memory, growing, limit) > limit:
+        if n in before or total_work([node], memory, growing, limit) > limit:
             chosen.append(n)
             memory.add(node)
     return chosen

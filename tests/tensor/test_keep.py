@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,21 @@ def test_without_the_memory_to_keep_a_value_it_is_computed_again(
     for i in range(3):
         np.testing.assert_allclose(sliced(x, i).numpy(), VALUES[8 * i : 8 * i + 8], rtol=1e-6)
     assert not x.is_realized
+
+
+def test_what_is_kept_at_one_size_is_kept_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop whose cache grows compiles for its first sizes, not where a cost passes a limit."""
+    compiler, compiled = import_module("lazygrad.compile"), []
+    whole = compiler.compile_graph
+    counted = lambda *a: (compiled.append(1), whole(*a))[1]  # noqa: E731
+    monkeypatch.setattr(compiler, "compile_graph", counted)
+    w = Tensor(np.random.default_rng(0).random((512, 24), np.float32)).realize()
+    cache = None
+    for i in range(60):
+        x = Tensor(np.full((1, 512), i, np.float32))
+        cache = x @ w if cache is None else Tensor.cat(cache, x @ w)
+        (cache * 2).sum().item()
+    assert len(compiled) <= 3
 
 
 def test_it_is_told_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
