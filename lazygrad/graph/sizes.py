@@ -155,6 +155,13 @@ class Family:
         self.lines = {n for shape in self.shapes for n in shape if isinstance(n, Line)}
 
     @property
+    def is_likely(self) -> bool:
+        """Whether two graphs suffice to tell that this is a family. Where the sizes of inputs
+        differ by different amounts they may vary independently, on a line by chance."""
+        shapes = (n for place in self.leaves for n in self.shapes[place])
+        return all(line.slope == 1 for line in shapes if isinstance(line, Line))
+
+    @property
     def lead(self) -> int:
         """How much larger than n the largest size is that grows with n."""
         return max([0, *(line.start for line in self.lines if line.slope == 1)])

@@ -277,7 +277,7 @@ def _element_bytes(body: Body) -> int:
         for e in expressions(stmt):
             arrays.update(load.array for load in loads(e))
     floats = [a.dtype.itemsize for a in arrays if a.dtype.is_float]
-    return max(4, *floats) if floats else max(4, *(a.dtype.itemsize for a in arrays))
+    return max([4, *(floats or [a.dtype.itemsize for a in arrays])])
 
 
 def _cost(body: Body, outer: Var | None, width: int, iterations: float = 1.0) -> float:

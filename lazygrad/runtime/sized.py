@@ -259,7 +259,8 @@ class VaryingSizes:
         compiled: Compile,
     ) -> None:
         """Compile for a graph that differs from an earlier one in a size, and for all sizes up to
-        the next bound; nothing for the first one, and where a size does not vary alone.
+        the next bound; nothing for the first one, and where a size does not vary alone. Where two
+        sizes differ by different amounts, a third graph must confirm that they vary together.
 
         `key` is the graph's (structure.Structure), `nodes` in the order in which it has them.
         Constants at the places `varying` are arguments.
@@ -277,7 +278,9 @@ class VaryingSizes:
             device = next((str(node.device) for node in nodes if node.device), Device.DEFAULT)
             new = found.add(sample, varying, device)
             self._families.setdefault((settings, len(key)), []).extend(new)
-            serving = found.serving(key, varying)
+            serving = [each for each in found.serving(key, varying) if each[0].family.is_likely]
+            if config.DEBUG and new and not serving:
+                report_fixed("more than one size", "a plan serves several sizes of one axis alone")
         for each, n in serving:
             if each.compile(each.bound_of(n), nodes, outputs, donated, compiled):
                 return

@@ -400,6 +400,34 @@ def test_a_start_that_varies_compiles_twice(compiled):
     assert len(compiled) <= 3
 
 
+def test_two_sizes_that_vary_independently_are_not_taken_for_one(compiled, capsys):
+    r = np.random.default_rng(0)
+    w = Tensor(WEIGHT).realize()
+
+    def step(batch, length):
+        x = normal(r, batch, length, 6).realize()
+        wanted = np.maximum(x.numpy() @ WEIGHT, 0).mean(1)
+        np.testing.assert_allclose((x @ w).relu().mean(1).numpy(), wanted, atol=1e-5)
+
+    step(7, 20), step(6, 13)
+    families = [each for form in compile._sizes._forms.values() for each in form.families]
+    assert not any(plan for each in families for plan in each.plans.values())
+    for length in (13, 14, 15, 99):  # one of them alone
+        step(6, length)
+    assert len(compiled) == 3
+    with config.override(DEBUG=1):
+        step(5, 30), step(4, 50)
+    assert "more than one size varies" in capsys.readouterr().err
+
+
+def test_a_third_size_tells_that_two_inputs_vary_together(compiled):
+    for n in range(4, 20):
+        x, y = Tensor(np.ones(n, np.float32)), Tensor(np.ones(2 * n, np.float32))
+        total = (x.exp().sum() + (y * 2).sum()).item()
+        assert total == pytest.approx(n * (np.e + 4), rel=1e-5)
+    assert len(compiled) == 3
+
+
 def test_what_keeps_a_size_is_told(capsys):
     with config.override(DEBUG=1):
         for n in (4, 5):
