@@ -106,7 +106,7 @@ if TYPE_CHECKING:
         slogdet,
         vander,
     )
-    from .nn.amp import GradScaler, autocast
+    from .nn.amp import GradScaler, autocast, is_autocast_enabled
     from .pictures import draw
     from .serialization import load, save
     from .transforms import vmap
@@ -159,6 +159,7 @@ __all__ = [
     "int64",
     "int8",
     "inverse",
+    "is_autocast_enabled",
     "jit",
     "kernel_table",
     "linalg",
@@ -196,6 +197,7 @@ _MODULES = {
 """What is imported when it is first used: some by the name that PyTorch has for it."""
 _ELSEWHERE = {
     "draw": ".pictures", "save": ".serialization", "load": ".serialization", "autocast": ".amp",
+    "is_autocast_enabled": ".amp",
     "GlobalCounters": ".helpers", "GradScaler": ".amp", "vmap": ".transforms",
     **dict.fromkeys(("cholesky", "det", "inverse", "logdet", "lu_unpack", "matrix_exp",
                      "matrix_power", "slogdet", "vander"), ".linalg"),

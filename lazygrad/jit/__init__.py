@@ -52,6 +52,7 @@ from ..runtime.buffer import interceptor
 from ..runtime.device import Device
 from ..tensor.core import grad_enabled
 from ..tensor.mode import chosen_mode
+from ..tensor.precision import autocast_dtype
 from .structure import METHODS, Arguments, Captured, Mismatch, described
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class jit(Captured, Generic[P, R]):
         kind: tuple[Hashable, ...] = (
             chosen_mode(),
             grad_enabled.get(),
+            autocast_dtype.get(),
             dtypes.default_float,
             dtypes.default_int,
             Device.DEFAULT,

@@ -1,5 +1,7 @@
-"""Training in float16: the loss is scaled up so that small gradients do not vanish.
+"""Training in 16 bits: products in 16 bits, and a loss scaled up so that small gradients stay.
 
+with autocast("cpu"):
+    loss = loss_of(model(x), y)
 scaler = GradScaler()
 scaler.scale(loss).backward()
 scaler.step(optimizer)      # not where a gradient overflowed
@@ -10,42 +12,63 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ContextDecorator
-from typing import Any
+from contextvars import Token
+from typing import Any, Self
 
+from ..dtypes import DType, bfloat16, float16, is_low_precision, to_dtype
 from ..errors import warn
 from ..tensor import Tensor
+from ..tensor.precision import autocast_dtype
 from .optim import Optimizer
 
 
 class autocast(ContextDecorator):
-    """Accepted as `torch.autocast`, with a warning: it changes nothing.
+    """`with autocast("cpu"):` or `@autocast("cpu")`: matrix products, convolutions and attention
+    inside are given their floats in `dtype`, losses get float32; as `torch.autocast` on a CPU.
 
-    Operations compute in the dtype of their inputs. For 16-bit floats write
-    `model.to("bfloat16")`, and cast the inputs. With `enabled=False` there is no warning.
+    The dtype is bfloat16 on a CPU, float16 on a GPU, unless given. Parameters stay as they are,
+    and so does float64. For "cuda", which there is none of, and for a dtype that has no 16 bits,
+    nothing changes, and a warning says so. With `enabled=False` nothing changes inside, even inside
+    of another autocast.
 
-        with lazygrad.autocast("cpu", enabled=False):
-            y = Tensor([1.0]) * 2
-        y.item() == 2.0
+        with lazygrad.autocast("cpu"):
+            made = nn.Linear(2, 2)(Tensor.ones(1, 2))
+        made.dtype == lazygrad.bfloat16
     """
 
     def __init__(
         self,
-        device_type: str | None = None,
+        device_type: str = "cuda",  # as of torch.cuda.amp.autocast
         dtype: Any = None,
         enabled: bool = True,
         cache_enabled: bool | None = None,
     ) -> None:
-        if enabled:
-            warn(
-                "autocast: operations compute in the dtype of their inputs here; for 16-bit floats "
-                'write model.to("bfloat16") and cast the inputs'
-            )
+        is_cpu = str(device_type).lower().startswith("cpu")
+        default = bfloat16 if is_cpu else float16
+        self.dtype = default if dtype is None else to_dtype(dtype)
+        self.enabled = enabled
+        if enabled and str(device_type).lower().startswith("cuda"):
+            warn('autocast: there is no CUDA device, so nothing changes; write autocast("cpu")')
+            self.enabled = False
+        elif enabled and not is_low_precision(self.dtype):
+            warn(f"autocast: {self.dtype} has no 16 bits, so nothing changes")
+            self.enabled = False
+        self._before: list[Token[DType | None]] = []
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> Self:
+        self._before.append(autocast_dtype.set(self.dtype if self.enabled else None))
+        return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        autocast_dtype.reset(self._before.pop())
+
+
+def is_autocast_enabled(device_type: str | None = None) -> bool:
+    """Whether products are cast to 16 bits, inside of `autocast`.
+
+    lazygrad.is_autocast_enabled() is False
+    """
+    return autocast_dtype.get() is not None
 
 
 class GradScaler:

@@ -36,7 +36,7 @@ class Contraction(Random):
 
     # ------------------------------------------------------------------- matrices
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="product")
     def matmul(self, other: TensorCore) -> Self:
         """The matrix product over the last two axes; those before broadcast.
 
@@ -174,17 +174,17 @@ class Contraction(Random):
             raise ShapeError(f"cross: axis {axis} of {shape} has no size of 3")
         return a.roll(-1, place) * b.roll(-2, place) - a.roll(-2, place) * b.roll(-1, place)
 
-    @rounded_once(3)
+    @rounded_once(3, autocast="product")
     def addmm(self, a: TensorCore, b: TensorCore, beta: float = 1, alpha: float = 1) -> Self:
         """beta * x + alpha * (a @ b), of matrices."""
         return self._plus_product(self._as_tensor("addmm", a).mm(b), beta, alpha)
 
-    @rounded_once(3)
+    @rounded_once(3, autocast="product")
     def addmv(self, a: TensorCore, b: TensorCore, beta: float = 1, alpha: float = 1) -> Self:
         """beta * x + alpha * (a @ b), of a matrix and a vector."""
         return self._plus_product(self._as_tensor("addmv", a).mv(b), beta, alpha)
 
-    @rounded_once(3)
+    @rounded_once(3, autocast="product")
     def baddbmm(self, a: TensorCore, b: TensorCore, beta: float = 1, alpha: float = 1) -> Self:
         """beta * x + alpha * (a @ b), of batches of matrices."""
         return self._plus_product(self._as_tensor("baddbmm", a).bmm(b), beta, alpha)
@@ -204,7 +204,7 @@ class Contraction(Random):
         a, b = self.norm(2, axis, keepdim=True), y.norm(2, axis, keepdim=True)
         return ((self / a.maximum(eps)) * (y / b.maximum(eps))).sum(axis)
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="product")
     def linear(self, weight: TensorCore, bias: TensorCore | None = None) -> Self:
         """x @ weight.T + bias, for x (..., in) and weight (out, in), as PyTorch has it."""
         if weight.ndim not in (1, 2) or self.ndim < 1 or self.shape[-1] != weight.shape[-1]:
@@ -225,7 +225,7 @@ class Contraction(Random):
         return cls._einsum(formula, *(operands[0] if several else operands))
 
     @classmethod
-    @rounded_once(operands=52)  # there are no more letters
+    @rounded_once(operands=52, autocast="product")  # there are no more letters
     def _einsum(cls, formula: str, *tensors: Any) -> Self:
         inputs, output = _einsum_terms(formula, [t.shape for t in tensors])
         made, letters = _diagonals(tensors[0], inputs[0])
@@ -239,7 +239,7 @@ class Contraction(Random):
 
     # ------------------------------------------------------------------- attention
 
-    @rounded_once()
+    @rounded_once(autocast="product")
     def scaled_dot_product_attention(
         self,
         key: TensorCore,

@@ -66,7 +66,7 @@ class Convolution(Contraction):
         """`conv2d` with three spatial axes: (N, C, D, H, W) with (O, C / groups, KD, KH, KW)."""
         return self._convolve("conv3d", 3, weight, bias, stride, padding, dilation, groups)
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="product")
     def _convolve(
         self,
         name: str,
@@ -156,7 +156,7 @@ class Convolution(Contraction):
             "conv_transpose3d", 3, weight, bias, stride, padding, output_padding, groups, dilation
         )
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="product")
     def _convolve_transposed(
         self,
         name: str,

@@ -34,19 +34,19 @@ class Losses(Resampling):
             raise ShapeError(f"{name}: input {self.shape} and target {other.shape} differ")
         return other
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="loss")
     def mse_loss(self, target: TensorCore, reduction: str = "mean") -> Self:
         """(x - target)**2."""
         return (
             (self - self._target("mse_loss", target)).square()._reduced_loss("mse_loss", reduction)
         )
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="loss")
     def l1_loss(self, target: TensorCore, reduction: str = "mean") -> Self:
         """|x - target|."""
         return (self - self._target("l1_loss", target)).abs()._reduced_loss("l1_loss", reduction)
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="loss")
     def huber_loss(self, target: TensorCore, reduction: str = "mean", delta: float = 1.0) -> Self:
         """d*d/2 where d = |x - target| is below delta, else delta * (d - delta/2)."""
         if delta <= 0:
@@ -55,7 +55,7 @@ class Losses(Resampling):
         made = (gap < delta).where(gap.square() * 0.5, (gap - delta / 2) * delta)
         return made._reduced_loss("huber_loss", reduction)
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="loss")
     def smooth_l1_loss(
         self, target: TensorCore, reduction: str = "mean", beta: float = 1.0
     ) -> Self:
@@ -66,7 +66,7 @@ class Losses(Resampling):
             return self.l1_loss(target, reduction)
         return self.huber_loss(target, reduction, beta) / beta
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="loss")
     def kl_div(self, target: TensorCore, reduction: str = "mean", log_target: bool = False) -> Self:
         """target * (log(target) - x), for x a log-probability; "batchmean" divides by the batch."""
         other = self._target("kl_div", target)
@@ -79,7 +79,7 @@ class Losses(Resampling):
             return made.sum() / (self.shape[0] if self.shape else 1)
         return made._reduced_loss("kl_div", reduction)
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="loss")
     def binary_crossentropy(
         self, target: TensorCore, weight: TensorCore | None = None, reduction: str = "mean"
     ) -> Self:
@@ -104,7 +104,7 @@ class Losses(Resampling):
             raise ShapeError(f"{name}: weight {weight.shape} is more than input {self.shape}")
         return self * weight
 
-    @rounded_once(2)
+    @rounded_once(2, autocast="loss")
     def binary_crossentropy_logits(
         self,
         target: TensorCore,
@@ -128,7 +128,7 @@ class Losses(Resampling):
 
     # ------------------------------------------------------------------- classes
 
-    @rounded_once()
+    @rounded_once(autocast="loss")
     def cross_entropy(
         self,
         target: TensorCore,
@@ -199,7 +199,7 @@ class Losses(Resampling):
         scores = self.movedim(-1, 1) if self.ndim > 2 else self
         return scores.cross_entropy(target, None, ignore_index, reduction, label_smoothing)
 
-    @rounded_once()
+    @rounded_once(autocast="loss")
     def nll_loss(
         self,
         target: TensorCore,

@@ -1,4 +1,5 @@
-"""In which precision operations compute: 16-bit floats in float32, rounded once at their end.
+"""In which precision operations compute: 16-bit floats in float32, rounded once at their end; and
+what `autocast` casts.
 
 float16 and bfloat16 are types to keep values in. A node of the graph computes in float32 and rounds
 its result (`graph/evaluate.py`); an operation of several nodes would round after each, and its
@@ -8,8 +9,9 @@ intermediate values may not even fit. `rounded_once` lets such an operation see 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import lru_cache, wraps
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from .core import TensorCore
 from .operands import result_dtype
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+autocast_dtype: ContextVar[DType | None] = ContextVar("autocast_dtype", default=None)
+"""The 16-bit dtype of products inside of `autocast`; None outside, and inside of a product."""
 
 
 @lru_cache(maxsize=4096)
@@ -28,17 +33,30 @@ def is_exact(value: bool | int | float, dtype: DType) -> bool:
     return rounded == value or value != value
 
 
-def rounded_once(operands: int = 1) -> Callable[[F], F]:
+def rounded_once(
+    operands: int = 1, autocast: Literal["product", "loss"] | None = None
+) -> Callable[[F], F]:
     """Decorator of an operation: 16-bit floats are given to it as float32, and its float32 results
     are rounded to the common dtype of its first `operands` tensors, where that has 16 bits.
 
         @rounded_once()
         def silu(self): return self * self.sigmoid()  # of float16: two roundings less
+
+    Inside of `autocast` a "product" is given its floats in 16 bits, a "loss" in float32; float64
+    stays.
     """
 
     def decorate(operation: F) -> F:
         @wraps(operation)
         def computed(*args: Any, **named: Any) -> Any:
+            if autocast is not None and (chosen := autocast_dtype.get()) is not None:
+                target = chosen if autocast == "product" else float32
+                token = autocast_dtype.set(None)
+                try:
+                    named = {name: _recast(x, target) for name, x in named.items()}
+                    return computed(*[_recast(x, target) for x in args], **named)
+                finally:
+                    autocast_dtype.reset(token)
             given = (*args, *named.values())
             if not any(
                 isinstance(x, TensorCore) and is_low_precision(x._node.dtype) for x in given
@@ -52,6 +70,13 @@ def rounded_once(operands: int = 1) -> Callable[[F], F]:
         return cast(F, computed)
 
     return decorate
+
+
+def _recast(value: Any, dtype: DType) -> Any:
+    """A tensor of floats, but of float64, in another dtype; all else as it is."""
+    if isinstance(value, TensorCore) and value._node.dtype.is_float:
+        return value if value._node.dtype.itemsize > 4 else value.cast(dtype)
+    return value
 
 
 def _widened(value: Any) -> Any:

@@ -38,12 +38,14 @@ def test_shapes_and_dtypes_have_their_names() -> None:
     assert not lazygrad.float64.is_complex
 
 
-def test_autocast_says_that_it_changes_nothing() -> None:
-    with pytest.warns(UserWarning, match=r"autocast: .*bfloat16") as told:
+def test_autocast_says_where_it_changes_nothing() -> None:
+    with pytest.warns(UserWarning, match=r'write autocast\("cpu"\)') as told:
         context = lazygrad.autocast("cuda", dtype=lazygrad.float16)
     assert told[0].filename == __file__
     with context, lazygrad.amp.autocast("cpu", enabled=False):
-        assert (Tensor([1.0]) + 1).dtype == lazygrad.float32
+        assert (Tensor([[1.0]]) @ Tensor([[1.0]])).dtype == lazygrad.float32
+    with pytest.warns(UserWarning, match="float32 has no 16 bits"):
+        lazygrad.autocast("cpu", dtype=lazygrad.float32)
 
 
 def test_names_that_are_not_there_say_what_to_write() -> None:
