@@ -38,8 +38,8 @@ MODULES = {
     "nn.utils.parametrizations": "nn.utils.parametrizations", "nn.state": "nn.state",
     "nn.datasets": "nn.datasets", "nn.optim": "nn.optim", "nn.lr_scheduler": "nn.lr_scheduler",
     "utils.data": "utils.data", "utils.checkpoint": "utils.checkpoint", "amp": "amp",
-    "cuda": "cuda", "dtypes": "dtypes", "config": "config", "errors": "errors",
-    "helpers": "helpers",
+    "cuda": "cuda", "fft": "fft", "distributions": "distributions", "dtypes": "dtypes",
+    "config": "config", "errors": "errors", "helpers": "helpers",
 }  # fmt: skip
 """The public modules: the name before a dot in the reference, and where the module is."""
 

@@ -37,6 +37,9 @@ class Distribution:
 
     Parameters and values that are known when a line runs are checked, unless `validate_args` is
     False: ArgumentError, which is a ValueError, says which number cannot be.
+
+        from lazygrad.distributions import Normal
+        Normal(Tensor.zeros(3), 1.0).sample((2,)).shape == (2, 3)
     """
 
     has_rsample: ClassVar[bool] = False
