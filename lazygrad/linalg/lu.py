@@ -7,6 +7,7 @@ decompositions it is computed on the host when it is asked for.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -164,7 +165,7 @@ def eliminate(a: Array, pivot: bool) -> tuple[Array, Array, Array, Array]:
     `pivot` the largest element of what is left of a column comes to the diagonal."""
     *batch, m, n = a.shape
     k = min(m, n)
-    work = np.array(a).reshape(-1, m, n)
+    work = np.array(a).reshape(math.prod(batch), m, n)
     each = np.arange(len(work))
     order = np.tile(np.arange(m), (len(work), 1))
     pivots = np.tile(np.arange(k), (len(work), 1))
@@ -199,11 +200,12 @@ def _permutation(name: str, pivots: Tensor, rows: int, dtype: Any) -> Tensor:
         raise DTypeError(f"linalg.{name}: pivots are integers, these are {pivots.dtype}")
 
     def compute(values: Array) -> Array:
-        flat = values.reshape(-1, values.shape[-1]).astype(np.int64) - 1
+        *batch, count = values.shape
+        flat = values.reshape(math.prod(batch), count).astype(np.int64) - 1
         each, order = np.arange(len(flat)), np.tile(np.arange(rows), (len(flat), 1))
         for j, chosen in enumerate(flat.T):
             order[each, j], order[each, chosen] = order[each, chosen], order[each, j].copy()
         matrix = np.eye(rows, dtype=np.float32)[order].swapaxes(-1, -2)
-        return matrix.reshape(*values.shape[:-1], rows, rows)
+        return matrix.reshape(*batch, rows, rows)
 
     return Tensor._from_node(call(compute, [pivots.node])).cast(dtype)
