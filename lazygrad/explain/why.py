@@ -1,7 +1,7 @@
 """Why a call was compiled again: what is new against the nearest that was compiled before.
 
-The nearest is one of the same function or line; of others only where it is much like it. A message,
-and what it tells of:
+The nearest is one of the same function or line; of another in the same file only where it is much
+like it. A message, and what it tells of:
 
     x is float32(33, 10), the nearest before float32(32, 10)    a shape that changes
     a constant is 0.2, the nearest before 0.1                   a number of Python's that changes
@@ -11,6 +11,7 @@ and what it tells of:
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -58,17 +59,23 @@ def why_compiled(new: Compilation, before: Sequence[Compilation]) -> list[str]:
 
 
 def _comparable(new: Compilation, before: Sequence[Compilation]) -> list[tuple[Key, str]]:
-    """The graphs compiled with the same settings, earliest first, each with its name; those of
-    `before` last."""
+    """The graphs of the same function or file, compiled with the same settings, each with its name:
+    earliest first, those of `before` last."""
+    file = _file(new.name)
     every = [*new.earlier, *((each.key, each.name) for each in before)]
-    return [(key, name) for key, name in every if key[1:-1] == new.key[1:-1]]
+    return [
+        (key, name)
+        for key, name in every
+        if key[1:-1] == new.key[1:-1]
+        and (name == new.name or (file is not None and _file(name) == file))
+    ]
 
 
 def _nearest(
     new: Compilation, entries: Sequence[Entry], before: Sequence[Compilation]
 ) -> tuple[Entry, ...] | None:
     """The graph most like this one, the latest of several: of the same function or line, or of any
-    that is much like it. None where there is none."""
+    in the same file that is much like it. None where there is none."""
     others = _comparable(new, before)
     own = [(key, name) for key, name in others if name == new.name]
     of_line = own if ":" in new.name else []  # other functions may have a name that is no line
@@ -78,6 +85,12 @@ def _nearest(
         if found is not None and found[0] > least:
             return _entries(found[1])
     return None
+
+
+def _file(name: str) -> str | None:
+    """step (train.py:14)  ->  train.py"""
+    found = re.search(r"([^ (]+):\d+\)?$", name)
+    return None if found is None else found[1]
 
 
 def _growing_axis(

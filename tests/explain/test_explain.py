@@ -219,6 +219,16 @@ def test_a_graph_is_compared_with_those_of_the_same_function() -> None:
     assert "x is float32(37) on CPU, the nearest before float32(31) on CPU" in str(found)
 
 
+def test_a_graph_of_another_file_is_no_reason() -> None:
+    """However alike it is: who asks here has not compiled it before."""
+    elsewhere = "import lazygrad\ndef other(x):\n    (x * 5).exp().log().realize()\n"
+    space: dict[str, Callable[[Tensor], None]] = {}
+    exec(compile(elsewhere, "elsewhere.py", "exec"), space)
+    space["other"](floats(53))
+    found = explain(lambda x: (x * 5).exp().log(), floats(59), calls=1)
+    assert one(found, "<lambda> (test_explain.py:").endswith("compiled for the first time")
+
+
 def test_a_graph_of_other_operations_says_which() -> None:
     calls = 0
 
