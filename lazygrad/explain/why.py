@@ -366,8 +366,8 @@ def _equal_parts(a: Sequence[Any], b: Sequence[Any]) -> int:
 
 
 SETTINGS = (
-    "Tensor.training", "no_grad", "the default float", "the default int", "the default device",
-    "DEBUG", "WINOGRAD", "CHECK",
+    "Tensor.training", "no_grad", "autocast", "the default float", "the default int",
+    "the default device", "DEBUG", "WINOGRAD", "CHECK",
 )  # fmt: skip
 """What a kind begins with, before the arguments (jit/__init__.py)."""
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from ..dtypes import float32, is_low_precision
 from ..errors import DTypeError, ShapeError
-from ..graph.ir import Custom, Detach, Node
+from ..graph.ir import Custom, Node
 from ..tensor import Tensor
 from ..tensor.examples import Compute, examples
+from ..tensor.realize import compute_alone
 
 Array = np.ndarray[Any, Any]
 Results = Sequence[Tensor]
@@ -45,8 +46,9 @@ def call(compute: Compute, inputs: Sequence[Node]) -> Node:
     batch = examples.get()
     if batch is not None:
         return batch.call(compute, inputs)
-    tensors = [Tensor._from_node(Detach(x)) for x in inputs]
-    return Tensor(compute(*(np.asarray(x.numpy()) for x in tensors)), device=tensors[0].device).node
+    storages = [compute_alone(x) for x in inputs]
+    values = [s.numpy().reshape(x.shape) for s, x in zip(storages, inputs, strict=True)]
+    return Tensor(compute(*values), device=storages[0].device).node
 
 
 def on_host(

@@ -13,7 +13,7 @@ from ..dtypes import int64
 from ..errors import ShapeError
 from ..graph.at_bound import AtBound
 from ..graph.growing import Growth, growths
-from ..graph.ir import Buffer, Node, Source
+from ..graph.ir import Buffer, Node, Shape, Source
 from ..graph.sizes import Family, FixedError, Sample, at, varies
 from ..graph.structure import Key
 from .buffer import DeviceBuffer
@@ -27,6 +27,7 @@ MAX_SAMPLES = 4  # graphs of one form that are of no family yet
 SMALLEST_BOUND = 128
 STEP = 2  # from one bound to the next
 MAX_BYTES = 64 << 20  # of what a graph reads and writes at its bound: larger ones have own plans
+MAX_COPIED = 1 << 20  # of what a graph overwrites in place at one size, and would copy at the bound
 MAX_GROWN_BYTES = 4 << 30  # with what grows, which is not copied there in each run
 MAX_SIZED = 1024  # sizes of a family that are remembered
 OFTEN = 64  # runs, from which on a size has a plan of its own
@@ -185,20 +186,28 @@ class _Compiled:
         try:
             self.growths = growths(family, nodes)
             _check_worth(family, bound, nodes, self.growths)
+            kept = self._kept(bound, donated)
             made = AtBound(family, nodes, outputs, bound, self.growths)
         except (FixedError, ShapeError) as error:  # ShapeError: what has no meaning at the bound
             if config.DEBUG:
                 node = nodes[family.place]
                 report_fixed(f"a size in {node.name} of shape {node.shape}", str(error))
             return None
-        kept = {
-            n: leaf
-            for n, leaf in donated.items()
-            if not varies(family.shapes[family.leaves[leaf]])
-            and not varies(family.shapes[family.outputs[n]])
-        }
-        kept.update((growth.output, growth.leaf) for growth in self.growths)
         return compiled(made.outputs, made.slots, kept, bound)
+
+    def _kept(self, bound: int, donated: Mapping[int, int]) -> dict[int, int]:
+        """The outputs that take over a leaf's memory at the bound: those of one size, and what
+        grows. Raises FixedError where a large one would not, which copies it at each write."""
+        family, kept = self.family, {each.output: each.leaf for each in self.growths}
+        for n, leaf in donated.items():
+            places = family.leaves[leaf], family.outputs[n]
+            if not any(varies(family.shapes[place]) for place in places):
+                kept[n] = leaf
+            elif n not in kept:
+                nbytes = _nbytes(family, family.outputs[n], bound)
+                if nbytes > MAX_COPIED:
+                    raise FixedError(f"{nbytes} bytes are overwritten in place")
+        return kept
 
     def _at_size(self, plan: Plan, n: int, bound: int) -> SizedPlan:
         family, device = self.family, self.device
@@ -303,6 +312,12 @@ def bound_of(n: int) -> int:
     return bound
 
 
+def _nbytes(family: Family, place: int, bound: int) -> int:
+    """The memory of the node at a place, at a bound."""
+    shape: Shape = at(family.shapes[place], bound)
+    return math.prod(shape) * family.dtypes[place].itemsize
+
+
 def _check_worth(
     family: Family, bound: int, nodes: Sequence[Node], growing: Collection[Growth]
 ) -> None:
@@ -312,7 +327,7 @@ def _check_worth(
     stay = {family.outputs[each.output] for each in growing}
     stay |= {family.leaves[each.leaf] for each in growing}
     shapes = {p: at(family.shapes[p], bound) for p in ends}
-    nbytes = {p: math.prod(shape) * nodes[p].dtype.itemsize for p, shape in shapes.items()}
+    nbytes = {p: _nbytes(family, p, bound) for p in ends}
     copied = sum(nbytes[p] for p in ends - stay)
     if copied > MAX_BYTES or sum(nbytes.values()) > MAX_GROWN_BYTES:
         raise FixedError(f"{sum(nbytes.values())} bytes for a size of {bound}")

@@ -134,6 +134,16 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
         _part_views()
 
 
+def compute_alone(node: Node) -> DeviceBuffer:
+    """Compute a node, and nothing along with it: where an operation reads its input while it is
+    written down, no tensor may lose its expression, which a derivative may need."""
+    if isinstance(node, Buffer):
+        return node.storage  # type: ignore[return-value]
+    if node not in realized:
+        _compute([node], [])
+    return realized[node]
+
+
 def forget() -> None:
     """Let nothing go along that waits to: where an index in it is out of range, or CHECK=nan finds
     a nan, every other computation would fail too. It is computed, and fails, when it is asked for

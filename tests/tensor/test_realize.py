@@ -409,6 +409,7 @@ ROWS = ["int", "slice", "tensor", "array", "view", "view of a view", "added rows
 
 
 @pytest.mark.parametrize("at", ROWS)
+@pytest.mark.usefixtures("own_plans")
 def test_a_row_is_written_where_it_lies_if_nobody_else_sees_it(counts: Counts, at: str) -> None:
     x = Tensor.zeros(64, 16).contiguous().realize()
     places = set()
@@ -423,6 +424,17 @@ def test_a_row_is_written_where_it_lies_if_nobody_else_sees_it(counts: Counts, a
     written(at, x, 8)
     assert x[3, 0].item() == 8
     assert address(x) in places
+
+
+def test_rows_of_tables_of_two_sizes_are_written_where_they_lie() -> None:
+    """A plan for both sizes would copy the table, for each row."""
+    for rows in (20_000, 30_000, 20_000, 30_000):
+        x = Tensor.zeros(rows, 16).contiguous().realize()
+        place = address(x)
+        for n in range(3):
+            x[3] = n
+            x.realize()
+            assert address(x) == place
 
 
 @pytest.mark.parametrize("at", ROWS)
