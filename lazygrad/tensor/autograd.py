@@ -16,6 +16,7 @@ from ..graph.ir import Add, Const, Detach, Movement, Node, topological
 from .core import TensorCore, grad_enabled, owners, released
 from .creation import Creation
 from .operands import cast_node
+from .past import cut_off
 from .realize import note_backward
 
 
@@ -286,7 +287,8 @@ class Autograd(Creation):
 
         Targets are any float tensors that this one was computed from, whether they require
         gradient or not; the results can be differentiated again. A target that is not reached
-        raises RuntimeError, or gives zeros with `materialize_grads`.
+        raises RuntimeError, or gives zeros with `materialize_grads`. One that requires no
+        gradient raises, too, where a value in between was computed already: it is a constant since.
 
             x = Tensor([1.0, 2.0]);  (x * x).sum().gradient(x)[0].tolist() == [2.0, 4.0]
         """
@@ -308,7 +310,10 @@ class Autograd(Creation):
     def _gradients(
         self, name: str, targets: Sequence[TensorCore], gradient: TensorCore | None = None
     ) -> list[Node | None]:
-        """The derivative with respect to each target; None for one that is not reached."""
+        """The derivative with respect to each target; None for one that is not reached.
+
+        Raises RuntimeError where it flows through a value that is a constant by now (past.py).
+        """
         seed = self._seed(name, gradient)
         loss = self._history if self._history is not None else self._node
         wanted: list[Node] = []
@@ -316,6 +321,13 @@ class Autograd(Creation):
             if not target.dtype.is_float:
                 raise DTypeError(f"{name}: target {place} is {target.dtype}; only floats have one")
             wanted += target._nodes()
+        plain = {n for x in targets if not x._requires_grad for n in x._nodes()}
+        if plain and (shape := cut_off(loss, plain)) is not None:
+            raise RuntimeError(
+                f"{name}: a value of shape {shape} in between was computed already, with others "
+                "that were asked for, and is a constant since. Set requires_grad=True on the "
+                "target before it is used, or use detach() where that value is meant as a constant"
+            )
         found = dict(zip(wanted, gradient_nodes(loss, wanted, seed), strict=True))
         totals: list[Node | None] = []
         for target in targets:

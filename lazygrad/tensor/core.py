@@ -25,6 +25,7 @@ from ..runtime.device import Device, DeviceName, named
 from .arguments import normalized_axis
 from .examples import examples
 from .mode import HasMode
+from .past import note_past
 from .realize import realize_all
 from .sharing import Sharing, fresh, grad_enabled, owners
 from .views import Path, contiguous_strides, follow, is_detached
@@ -159,6 +160,7 @@ class TensorCore(Sharing, metaclass=HasMode):
             self._variable = ref(former)
         elif grad_enabled.get() and carries_gradient(former):
             self._history = former
+            note_past(value, former)
 
     def _release(self) -> None:
         """Keep the value, which is computed, and let go of its expression."""
