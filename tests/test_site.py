@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 import lazygrad
-from docs.site import reference
+from docs.site import facts, reference
 from docs.site.links import ROOT, for_site, site_path
 from docs.site.reference import LISTS, PAGES, Entry, Reference
 from docs.site.sources import highlighted, pages
 from lazygrad import Tensor, config
-from tests.docstrings import examples, run
+from tests.docstrings import computed_by_the_oracle, examples, run
 
 
 @pytest.fixture(scope="module")
 def book() -> Reference:
-    return Reference()
+    return Reference(with_facts=False)
 
 
 def test_every_public_name_is_on_one_page(book: Reference) -> None:
@@ -49,6 +49,67 @@ def test_a_page_has_signatures_docstrings_examples_and_links(book: Reference) ->
     assert "Also `lazygrad.argmax`" in told
     assert re.search(r"\d+ of \d+ samples agree; also in bfloat16", told)
     assert re.search(r"\]\(\.\./code/lazygrad/tensor/reduce\.py\.html#L\d+\)", told)
+
+
+def test_facts_are_those_of_calls(book: Reference) -> None:
+    add = book.by_name["Tensor.add"].facts
+    assert add is not None
+    assert add.shapes == "any that broadcast; the result has the broadcast shape"
+    assert add.dtypes == "bool: int64; integers and floats: kept"
+    with pytest.raises(ValueError, match="do not broadcast") as raised:
+        Tensor.ones(2, 3).add(Tensor.ones(5, 7))
+    assert f"ShapeError: {raised.value}" in add.errors
+
+    linear = book.by_name["nn.Linear"].facts
+    assert linear is not None
+    assert linear.shapes == "x (5, 3) -> (5, 2)"
+    assert "ShapeError: linear: input (5, 3, 2) does not fit weight (2, 3)" in linear.errors
+
+    sort = book.by_name["Tensor.sort"].facts
+    assert sort is not None
+    assert sort.dtypes == "any; the result is its own dtype and int64"
+    book = Reference(with_facts=True)
+    assert "- **Raises** nothing" in book._entry(book.by_name["Tensor.exp"])
+
+
+def test_an_error_of_python_itself_is_no_fact() -> None:
+    def negated(x: Tensor) -> object:
+        return -x.shape  # type: ignore[operator]
+
+    assert facts.raised([facts.Call(negated, (("x", Tensor([1.0])),))]) == []
+
+
+WITHOUT_A_CALL = {
+    "Tensor.cuda", "Tensor.from_blob", "Tensor.from_url", "Tensor.manual_seed",
+    "Tensor.set_rng_state", "lazygrad.set_default_dtype", "lazygrad.set_grad_enabled",
+    "lazygrad.set_printoptions", "transforms.custom_vjp", "func.functional_call",
+    "autograd.Function", "autograd.functional", "nn.Module", "nn.RNNBase", "nn.RNNCellBase",
+    "nn.functional.drop_channels", "nn.functional.reduction_of",
+    "nn.utils.parametrize.ParametrizationList", "nn.optim.Optimizer", "nn.optim.ParamGroup",
+    "nn.lr_scheduler.LRScheduler", "distributions.Distribution", "dtypes.DType",
+}  # fmt: skip
+"""Bases of classes, and functions that change or read what is outside of their arguments."""
+
+
+@pytest.mark.slow
+def test_all_that_can_be_called_states_shapes_dtypes_errors_and_an_example(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    book = Reference(with_facts=True)
+    monkeypatch.chdir(tmp_path)
+    computed_by_the_oracle(monkeypatch)
+    without, takes_tensors = set(), 0
+    for entry, (page, _) in book.pages.items():
+        is_called = callable(entry.inner) or isinstance(entry.value, property)
+        if not is_called or page.name in reference.WITHOUT_FACTS:
+            continue
+        told = book._entry(entry)
+        if "- **Raises** " not in told or not examples(entry.doc):
+            without.add(entry.names[0])
+        elif entry.facts is not None and entry.facts.shapes:
+            takes_tensors += 1
+    assert without == WITHOUT_A_CALL
+    assert takes_tensors > 800
 
 
 def test_links_between_names_lead_to_entries(book: Reference) -> None:

@@ -26,6 +26,7 @@ from typing import Any
 
 from tests.docstrings import is_example
 
+from .facts import Facts, facts
 from .links import ROOT, in_prose, site_path
 
 PAGES = ROOT / "docs" / "api"
@@ -82,6 +83,11 @@ class Entry:
             return inspect.getdoc(value) or ""
         module, _, name = self.names[0].rpartition(".")
         return _texts_below(MODULES.get(module, "")).get(name, "")
+
+    @cached_property
+    def facts(self) -> Facts | None:
+        """What calls of it show: shapes, dtypes, errors; None where no example calls it."""
+        return facts(self.names, self.value, self.inner, self.doc)
 
     @property
     def anchor(self) -> str:
@@ -200,9 +206,13 @@ def entry_is_in(entry: Entry) -> Callable[[str], bool]:
 
 
 class Reference:
-    """The entries of all pages, as Markdown whose links are those of the page at `docs/api/`."""
+    """The entries of all pages, as Markdown whose links are those of the page at `docs/api/`.
 
-    def __init__(self) -> None:
+    `with_facts` makes the calls whose shapes, dtypes and errors an entry states: some seconds.
+    """
+
+    def __init__(self, with_facts: bool = True) -> None:
+        self.with_facts = with_facts
         self.entries = entries()
         self.pages = {
             entry: places[0] for entry, places in assigned(self.entries).items() if places
@@ -224,6 +234,7 @@ class Reference:
         parts = [f"### `{name}` {{ #{entry.anchor} }}", _signature(entry)]
         parts += [self._prose(entry, entry.doc)] if entry.doc else []
         parts += self._members(entry)
+        parts += _facts(entry, self.pages[entry][0]) if self.with_facts else []
         facts = [f"Also {', '.join(f'`{other}`' for other in others)}."] if others else []
         last_parts = [each.rpartition(".")[2] for each in entry.names]
         facts += [self.compared[each] for each in last_parts if each in self.compared][:1]
@@ -278,6 +289,24 @@ class Reference:
             return f"[`{found[1]}`]({self.pages[meant][0].name}#{meant.anchor})"
 
         return re.sub(r"`([\w.]+)`", link, text)
+
+
+WITHOUT_FACTS = ("configuration.md", "data.md", "jit.md", "seeing.md")
+"""Pages of names whose calls change, read or write what is outside of them."""
+
+
+def _facts(entry: Entry, page: Path) -> list[str]:
+    """Shapes, dtypes and errors, as a list."""
+    known = None if page.name in WITHOUT_FACTS else entry.facts
+    if known is None:
+        return []
+    errors = "; ".join(f"``{error}``" for error in known.errors)
+    rows = {
+        "Shapes": known.shapes and f"``{known.shapes}``" if "(" in known.shapes else known.shapes,
+        "Dtypes": known.dtypes,
+        "Raises": errors or "nothing, for any argument that was tried",
+    }
+    return ["\n".join(f"- **{title}** {text}" for title, text in rows.items() if text)]
 
 
 def _looks_like_code(paragraph: str) -> bool:

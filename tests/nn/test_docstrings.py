@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +10,8 @@ import pytest
 
 import lazygrad
 from lazygrad import Tensor, nn
-from lazygrad.graph.evaluate import evaluate
-from lazygrad.graph.ir import Node
-from lazygrad.runtime.buffer import DeviceBuffer
-from lazygrad.runtime.device import Device
 from lazygrad.utils import data
-from tests.docstrings import examples, run
+from tests.docstrings import computed_by_the_oracle, examples, run
 
 MODULES = [nn, nn.functional, nn.init, nn.optim, nn.lr_scheduler, nn.state, nn.utils, nn.utils.rnn,
            nn.utils.parametrize, nn.utils.parametrizations, data]  # fmt: skip
@@ -51,14 +45,8 @@ WITHOUT_EXAMPLE = {  # bases, what others make, parts of others, and a reader of
 
 
 @pytest.fixture(autouse=True)
-def _computed_by_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
-    def realize(nodes: Sequence[Node], *_: object) -> list[DeviceBuffer]:
-        return [
-            DeviceBuffer.from_numpy(value, node.device or Device.DEFAULT)
-            for node, value in zip(nodes, evaluate(nodes), strict=True)
-        ]
-
-    monkeypatch.setattr(import_module("lazygrad.compile"), "realize", realize)
+def _oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed_by_the_oracle(monkeypatch)
 
 
 def test_everything_public_is_told_of() -> None:
