@@ -298,6 +298,10 @@ def result_dtypes(call: Call) -> str:
         return ""
     first = call.tensors[0]
     dtype = call.args[first][1].dtype
+    if _broadcasts(call):  # a number takes the dtype of a tensor, and says nothing of two
+        values = {i: Tensor(value) for i, (_, value) in enumerate(call.args)}
+        numbers = {i: x.cast(dtype) for i, x in values.items() if i not in call.tensors}
+        call = call.with_values(numbers)
     alike = [i for i in call.tensors if call.args[i][1].dtype == dtype]
     told, refused = min((_by_outcome(call, places) for places in (alike, [first])), key=_refused)
     if not told:
