@@ -23,8 +23,8 @@ from math import prod
 from typing import Concatenate, ParamSpec, TypeVar
 
 from ..errors import ScheduleError
-from ..expr import Array, Expr, Literal, Op, Ramp, Var, parts
-from ..index import add, flatten, floordiv, less, linear, minimum, mod, mul, sub, unflatten
+from ..expr import Array, Expr, Literal, Op, Ramp, Var
+from ..index import add, flatten, less, linear, minimum, mul, sub, unflatten
 from ..targets import UNROLL_BY, UNROLL_WHOLE
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, expressions, statements
 from .ir.rebuild import (
@@ -413,14 +413,13 @@ def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
         if any(_are_apart(x.index, outer, inner) for x in body_loads(body)):
             continue  # seen at a glance
         joined = Var(outer.name, outer.extent * inner.extent)
-        values: dict[Expr, Expr] = {
-            outer: floordiv(joined, inner.extent),
-            inner: mod(joined, inner.extent),
-        }
-        candidate = substitute_body(body, values)
-        if not any(_splits(e, joined) for s in statements(candidate) for e in expressions(s)):
+        # k*extent*outer + k*inner  ->  k*joined:  what needs them apart still mentions `outer`
+        candidate = substitute_body(body, {inner: sub(joined, mul(outer, inner.extent))})
+        whole = (e for stmt in statements(candidate) for e in expressions(stmt))
+        if not any(outer in e.mentions for e in whole):
             merged[n : n + 2] = [joined]
-            body = candidate
+            number = Op("floordiv", (joined, Literal(inner.extent)))
+            body = substitute_body(candidate, {outer: number})  # when a sum's term is needed
     return merged, body
 
 
@@ -440,8 +439,3 @@ def _are_apart(e: Expr, outer: Var, inner: Var) -> bool:
     extent of `inner`."""
     steps = dict(linear(e)[1])
     return steps.get(outer, 0) != steps.get(inner, 0) * inner.extent
-
-
-def _splits(e: Expr, var: Var) -> bool:
-    """Whether a division or remainder of the variable itself occurs in e."""
-    return any(isinstance(x, Op) and x.op in ("floordiv", "mod") for x in parts(e, mentioning=var))

@@ -62,7 +62,7 @@ def movement_index(node: Node, index: MultiIndex) -> tuple[MultiIndex, tuple[Exp
     """The index into a movement node's input, and the conditions under which it is read."""
     match node:
         case Reshape(x, shape):
-            return _reshape_index(x.shape, shape, index), ()
+            return reshape_index(x.shape, shape, index), ()
         case Permute(x, order):
             source = dict(zip(order, index, strict=True))
             return tuple(source[axis] for axis in range(len(order))), ()
@@ -106,7 +106,7 @@ def _pad_index(
 
 
 @lru_cache(maxsize=1 << 14)
-def _reshape_index(old: tuple[int, ...], new: tuple[int, ...], index: MultiIndex) -> MultiIndex:
+def reshape_index(old: tuple[int, ...], new: tuple[int, ...], index: MultiIndex) -> MultiIndex:
     """The index into x for an index into a reshape of it. Axes that the reshape neither merges nor
     splits keep their index."""
     found: list[Expr] = [Literal(0)] * len(old)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lazygrad.dtypes import float32
+from lazygrad.dtypes import float32, int64
 from lazygrad.errors import ScheduleError
-from lazygrad.expr import Array, Literal, Load, Var
+from lazygrad.expr import Array, Expr, Literal, Load, Op, Var
 from lazygrad.index import add, mul
-from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Store, show, statements
+from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
@@ -173,6 +173,19 @@ def test_merge_leaves_what_memory_tells_apart(sample: Any) -> None:
     loops, inside = peel(sample("transpose").function.body)
     variables = [loop.var for loop in loops]
     assert merge(variables, inside) == (variables, inside)
+
+
+def test_loops_merge_around_divided_values() -> None:
+    i, j = Var("i", 4), Var("j", 6)
+    x, out = (Array(name, int64, 24) for name in ("x", "out"))
+
+    def body(index: Expr) -> Body:
+        return (Store(out, index, Op("floordiv", (Load(x, index), Literal(7)))),)
+
+    merged, inside = merge([i, j], body(add(mul(i, 6), j)))
+    (joined,) = merged
+    assert joined.extent == 24
+    assert inside == body(joined)
 
 
 def test_text_of_a_merged_nest(sample: Any, golden: Any) -> None:

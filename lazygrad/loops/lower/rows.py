@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from ...dtypes import DType, bfloat16, bool_, float16, float32
 from ...expr import Array, Cast, Expr, Literal, Load, Op, Var
 from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter, identity, topological
-from ...index import Substitution, all_of, at_least, flatten, less, unflatten
+from ...index import Substitution, all_of, at_least, flatten, less
 from ...schedule.access import (
     MultiIndex,
     accesses,
@@ -29,6 +29,7 @@ from ...schedule.access import (
     movement_index,
     reduce_index,
     reduced_variables,
+    reshape_index,
     walked_axes,
 )
 from ...schedule.ir import Kernel, Member, Region, axis_variables
@@ -43,6 +44,14 @@ class _Stage:
 
     extents: tuple[int, ...]
     members: list[Member] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Position:
+    """An iteration of the outer loops: their indices and their extents, by weight."""
+
+    index: MultiIndex
+    extents: tuple[int, ...]
 
 
 class Lowering:
@@ -100,7 +109,7 @@ class Lowering:
         """The outer loops, and in them a loop nest a stage."""
         digits, order = self._outer_digits()
         names = {d: Var(self.names.new(f"i{n}"), d.extent) for n, d in enumerate(order)}
-        position = flatten([names[d] for d in digits], [d.extent for d in digits])
+        position = Position(tuple(names[d] for d in digits), tuple(d.extent for d in digits))
         outer = [names[d] for d in order]
         body: list[Stmt] = []
         for stage in self._stages():
@@ -158,7 +167,7 @@ class Lowering:
         digits = set(is_bijection(member.position, self.kernel.outer) or ())
         return [v for v in axis_variables(node.shape) if v.extent != 1 and v not in digits]
 
-    def _emit(self, stage: _Stage, position: Expr) -> list[Stmt]:
+    def _emit(self, stage: _Stage, position: Position) -> list[Stmt]:
         inner = [Var(self.names.new(f"k{n}"), extent) for n, extent in enumerate(stage.extents)]
         before: list[Stmt] = []
         inside: list[Stmt] = []
@@ -179,7 +188,7 @@ class Lowering:
                     inside.append(self._keep(member, index, value, before))
         return [*before, *nest(inner, tuple(inside)), *after]
 
-    def emit_member(self, member: Member, position: Expr) -> Body:
+    def emit_member(self, member: Member, position: Position) -> Body:
         """A member with one element a position."""
         index = self._index(member, position, ())
         return self.emit_value(member, index, self.values.inside(member.node, index))
@@ -212,7 +221,7 @@ class Lowering:
     def _emit_end(
         self,
         member: Member,
-        position: Expr,
+        position: Position,
         before: list[Stmt],
         inside: list[Stmt],
         after: list[Stmt],
@@ -236,14 +245,15 @@ class Lowering:
         assert value is not None, f"{member.node} has no accumulator"
         return (Store(self.arrays[member.node], self.place(member.node, index), value),)
 
-    def _digits(self, member: Member, position: Expr) -> dict[Expr, Expr]:
+    def _digits(self, member: Member, position: Position) -> dict[Expr, Expr]:
         """The values at an outer position of the variables that a member's position consists of."""
         digits = is_bijection(member.position, self.kernel.outer)
         assert digits is not None, f"{member.node} has no digits in {member.position}"
-        values = unflatten(position, [d.extent for d in digits])
+        extents = tuple(d.extent for d in digits)
+        values = reshape_index(extents, position.extents, position.index)
         return dict(zip(digits, values, strict=True))
 
-    def _index(self, member: Member, position: Expr, inner: Sequence[Var]) -> MultiIndex:
+    def _index(self, member: Member, position: Position, inner: Sequence[Var]) -> MultiIndex:
         """A member's multi-index at an outer position, `inner` running over its other axes."""
         known = self._digits(member, position)
         rest = iter(inner)

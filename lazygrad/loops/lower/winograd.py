@@ -34,7 +34,7 @@ from ...schedule.ir import Blocked, Kernel
 from ...targets import FILTERS_TOGETHER, LINE, SLICE_BYTES, SLICE_TILES, SLICES_A_CORE
 from ..ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
 from ..ir.rebuild import nest
-from .rows import Lowering
+from .rows import Lowering, Position
 
 Grid = Sequence[Sequence[Expr]]
 
@@ -232,7 +232,7 @@ class _Slices:
         """An element of the convolution, and what follows from it."""
         index = (self._image(), self._output(o), *place)
         body = self.lowering.emit_value(self.member, index, value)
-        position = flatten(index, self.node.shape)
+        position = Position(index, self.node.shape)
         for member in self.after:
             body += self.lowering.emit_member(member, position)
         return body
