@@ -211,6 +211,7 @@ class Capture:
                 owner = tensor if number is None else number
                 effects.attributes.append((owner, "_requires", requires))
             values.clear()  # lets go of the gradients' tensors: who else holds them is asked below
+            record.known.clear()
 
     def _verify_leaf(self, tensor: TensorCore, number: int) -> None:
         if tensor._requires_grad and not tensor.is_leaf:
@@ -281,10 +282,10 @@ class Capture:
         """The plan for all outputs, and where its leaves come from."""
         trace, effects, watch = self.trace, self.effects, self.watch
         shapes = [node.shape for node in self.outputs]
-        outputs = trace.resolve(self.outputs)
+        outputs, walked = trace.resolve(self.outputs)
         token = title.set(self.name)
         try:
-            plan, leaves = plan_for(outputs, self.donated)
+            plan, leaves = plan_for(outputs, self.donated, walked)
         finally:
             title.reset(token)
         records = [r for r in trace.outside.values() if id(r.tensor) not in self.numbers]

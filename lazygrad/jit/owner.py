@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .structure import EXACT, attributes
+from .structure import EXACT, attributes, has_slots, is_open
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "missing"})()
 
@@ -19,19 +19,29 @@ CELL = "cell_contents"  # the key of a closure's variable
 class Owner:
     """Something that holds values by key, and what it held before the function ran."""
 
-    __slots__ = ("before", "holder", "is_named", "is_whole", "length", "order", "outside", "read")
+    __slots__ = (
+        "before", "has_slots", "holder", "is_named", "is_open", "is_whole", "length", "order",
+        "outside", "place", "read",
+    )  # fmt: skip
 
     def __init__(self, holder: Any, is_named: bool = False) -> None:
         """`is_named`: only keys that are added count, of globals, a class or a function."""
         self.holder = holder
         self.is_named = is_named
+        self.is_open = not is_named and is_open(type(holder))  # whether its attributes are seen
+        self.has_slots = self.is_open and has_slots(type(holder))
         self.before: dict[Any, Any] = {} if is_named else contents(holder)
         self.read: set[Any] = set()  # keys
         self.is_whole = False  # whether it counts how many keys there are
-        place = place_of(holder)
+        place = self.place = place_of(holder)
         self.length = len(place) if isinstance(place, (list, deque, dict)) else 0
         self.order = order_of(place) if isinstance(place, dict) and not is_named else None
         self.outside = False  # whether it is found in other ways than through the arguments
+
+    def has_as_before(self, name: str) -> bool:
+        """Whether an object's attribute is the very one that it was, or is still missing."""
+        held = attributes(self.holder) if self.has_slots else self.place
+        return held.get(name, MISSING) is self.before.get(name, MISSING)
 
 
 def order_of(place: dict[Any, Any]) -> list[Any] | tuple[int, ...]:
@@ -42,7 +52,7 @@ def order_of(place: dict[Any, Any]) -> list[Any] | tuple[int, ...]:
 
 def place_of(holder: Any) -> Any:
     """Where the values of an owner are looked up; None for an object without __dict__."""
-    if isinstance(holder, (list, deque, dict, CellType)):
+    if issubclass(type(holder), (list, deque, dict, CellType)):
         return holder
     try:
         return object.__getattribute__(holder, "__dict__")
@@ -52,18 +62,19 @@ def place_of(holder: Any) -> Any:
 
 def contents(holder: Any) -> dict[Any, Any]:
     """What an owner holds, by key."""
-    if isinstance(holder, CellType):
+    kind = type(holder)  # isinstance() would look up __class__, which is slow where that is seen
+    if issubclass(kind, CellType):
         try:
             return {CELL: holder.cell_contents}
         except ValueError:
             return {}
-    if isinstance(holder, np.ndarray):
+    if issubclass(kind, np.ndarray):
         return {WHOLE: holder.tobytes()}
-    if isinstance(holder, set):
+    if issubclass(kind, set):
         return {WHOLE: frozenset(holder)}
-    if isinstance(holder, (list, deque)):
+    if issubclass(kind, (list, deque)):
         return dict(enumerate(holder))
-    if isinstance(holder, dict):
+    if issubclass(kind, dict):
         return dict(holder)
     return attributes(holder)
 

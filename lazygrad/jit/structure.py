@@ -117,6 +117,11 @@ def _slots_of(cls: type) -> dict[str, MemberDescriptorType]:
     return found
 
 
+def has_slots(cls: type) -> bool:
+    """Whether instances of a class may hold attributes outside of a __dict__."""
+    return bool(_slots_of(cls)) or not cls.__dictoffset__
+
+
 def attributes(value: Any) -> dict[str, Any]:
     """The attributes that an object holds itself, those in slots among them, by name."""
     found: dict[str, Any] = {}

@@ -24,11 +24,12 @@ from typing import Any
 from ..dtypes import DType
 from ..errors import JitError
 from ..graph.ir import Buffer, Node, Reshape, topological
+from ..graph.structure import Structure
 from ..rewrite import Rules, rewrite
 from ..runtime.buffer import interceptor, realized
 from ..runtime.device import Device
 from ..tensor.core import TensorCore, grad_enabled, owners
-from ..tensor.realize import written
+from ..tensor.realize import live, written
 from ..tensor.sharing import Sharing
 from ..tensor.views import follow, is_detached
 
@@ -67,7 +68,8 @@ class Outside:
 
     tensor: TensorCore
     buffer: Buffer | None = None
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)  # of slots that were set
+    known: dict[str, Any] = field(default_factory=dict)  # and of those that read as before
     read_grad: bool = False
 
 
@@ -87,19 +89,18 @@ class Trace:
     # ------------------------------------------------------------------ the slots of tensors
 
     def get(self, name: str, tensor: TensorCore) -> Any:
-        """The value of a tensor's slot."""
-        if self.is_made(tensor):
-            return slot[name].__get__(tensor)
+        """The value of a slot of a tensor from outside."""
+        record = self.outside.get(id(tensor))
+        if record is not None and name in record.known:
+            return record.known[name]
         if name == "_own" and _is_view(tensor):
             return self._viewed(tensor)
-        record = self._outside(tensor)
-        if name in record.values:
-            return record.values[name]
+        record = record or self._outside(tensor)
         if name == "_own":
             return self.buffer_of(record)
         if name in ("_history", "_variable"):
             return None  # its past is outside
-        value = slot[name].__get__(tensor)
+        value = record.known[name] = slot[name].__get__(tensor)
         if name == "_grad":
             record.read_grad = True
             if value is not None:
@@ -107,16 +108,15 @@ class Trace:
         return value
 
     def set(self, name: str, tensor: TensorCore, value: Any) -> None:
-        """Set a tensor's slot, or note it for one from outside."""
-        if self.is_made(tensor):
-            slot[name].__set__(tensor, value)
-        elif id(tensor) not in self.outside and not _is_set(tensor, name):
+        """Note what is set of a tensor from outside, or that this one is being made."""
+        if id(tensor) not in self.outside and not _is_set(tensor, name):
             self.made[id(tensor)] = weakref.ref(tensor)  # its first value: it is being made
             slot[name].__set__(tensor, value)
         elif name != "_grad" and _is_view(tensor):
             pass  # what a view is follows from its base
         else:
-            self._outside(tensor).values[name] = value
+            record = self._outside(tensor)
+            record.values[name] = record.known[name] = value
 
     def is_made(self, tensor: TensorCore) -> bool:
         """Whether the function made this tensor."""
@@ -145,10 +145,10 @@ class Trace:
         """The node that stands for the value of a tensor from outside. `is_constant` says that no
         gradient is wanted of it."""
         tensor = record.tensor
+        requires_grad = slot["_requires"].__get__(tensor)
         node: Node = slot["_own"].__get__(tensor)
         owner = owners.get(node)
         is_leaf = owner is not None and owner() is tensor
-        requires_grad = slot["_requires"].__get__(tensor)
         if id(tensor) in self.arguments:
             is_leaf = requires_grad  # its past is outside
         elif requires_grad and grad_enabled.get() and not is_leaf and not is_constant:
@@ -161,6 +161,8 @@ class Trace:
             record.buffer = symbolic(tensor, node)
             if is_leaf:
                 owners[record.buffer] = weakref.ref(tensor)
+        if not requires_grad or is_leaf:
+            record.known.setdefault("_own", record.buffer)
         return record.buffer
 
     # ------------------------------------------------------------------ realize
@@ -199,28 +201,41 @@ class Trace:
         topological([node], inputs)
         return found
 
-    def resolve(self, outputs: Sequence[Node]) -> list[Node]:
+    def resolve(self, outputs: Sequence[Node]) -> tuple[list[Node], Structure]:
         """The outputs with what realize() promised put in, so that only values at the time of the
-        call are left as symbols."""
+        call are left as symbols; and a walk of these."""
+        walked = Structure(realized)
+        walked.walk(outputs)
+        if not any(_stands_for(leaf) is not None for leaf in walked.leaves):
+            return list(outputs), walked
         replace: dict[Node, Node] = {}
 
         def inputs(node: Node) -> Sequence[Node]:
-            storage = node.storage if isinstance(node, Buffer) else realized.get(node)
-            if not isinstance(storage, Symbol):
-                return node.inputs
-            value: Node = node
-            if storage.node is None:
-                value = Buffer(storage, node.shape)
-            elif storage.node is not node:
-                value = storage.node
-                value = value if value.shape == node.shape else Reshape(value, node.shape)
-            if value is node:
+            value = _stands_for(node)
+            if value is None:
                 return node.inputs
             replace[node] = value
             return (value,)
 
         topological(outputs, inputs)
-        return rewrite(outputs, Rules(), replace)
+        resolved = rewrite(outputs, Rules(), replace)
+        walked = Structure(realized)
+        walked.walk(resolved)
+        return resolved, walked
+
+
+def _stands_for(node: Node) -> Node | None:
+    """What a node is another name of: the expression that realize() was asked for, or the value of
+    a tensor at the time of a call."""
+    storage = node.storage if isinstance(node, Buffer) else realized.get(node)
+    if not isinstance(storage, Symbol):
+        return None
+    value = storage.node
+    if value is None:
+        value = Buffer(storage, node.shape)
+    elif value.shape != node.shape:
+        value = Reshape(value, node.shape)
+    return None if value is node else value
 
 
 def symbolic(tensor: TensorCore, node: Node) -> Buffer:
@@ -246,29 +261,49 @@ def _is_set(tensor: TensorCore, name: str) -> bool:
     return True
 
 
-class Overlay:
+def _overlay(name: str) -> Any:
     """What stands in the class for a slot, while anything is traced."""
+    own_get, own_set = slot[name].__get__, slot[name].__set__
 
-    __slots__ = ("_name", "_slot")
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._slot = slot[name]
-
-    def __get__(self, tensor: TensorCore | None, owner: type | None = None) -> Any:
-        if tensor is None:
-            return self
-        trace = tracing.get()
-        return self._slot.__get__(tensor) if trace is None else trace.get(self._name, tensor)
-
-    def __set__(self, tensor: TensorCore, value: Any) -> None:
+    def look_up(tensor: TensorCore) -> Any:
         trace = tracing.get()
         if trace is None:
-            self._slot.__set__(tensor, value)
+            return own_get(tensor)
+        made = trace.made.get(id(tensor))  # is_made(), without a call: nearly all are
+        if made is not None and made() is tensor:
+            return own_get(tensor)
+        return trace.get(name, tensor)
+
+    def change(tensor: TensorCore, value: Any) -> None:
+        trace = tracing.get()
+        if trace is None:
+            own_set(tensor, value)
+            return
+        made = trace.made.get(id(tensor))
+        if made is not None and made() is tensor:
+            own_set(tensor, value)
         else:
-            trace.set(self._name, tensor, value)
+            trace.set(name, tensor, value)
+
+    return property(look_up, change)
 
 
+def _begin(tensor: TensorCore, node: Node, requires_grad: bool) -> None:
+    """As Sharing's, of a tensor that is made while anything is traced: past the overlays."""
+    trace = tracing.get()
+    if trace is not None:
+        trace.made[id(tensor)] = weakref.ref(tensor)
+    for put, value in zip(_setters, (node, None, requires_grad, None, None), strict=True):
+        put(tensor, value)
+    tensor._version = 0
+    tensor._base = None
+    tensor._shown = None
+    live.append(weakref.ref(tensor))
+
+
+_setters = [slot[name].__set__ for name in SLOTS]
+_overlays = {name: _overlay(name) for name in SLOTS} | {"_begin": _begin}
+_own = {name: Sharing.__dict__[name] for name in _overlays}
 _installed = 0
 _lock = Lock()
 
@@ -298,5 +333,5 @@ def _install(change: int) -> None:
     with _lock:
         before, _installed = _installed, _installed + change
         if bool(before) != bool(_installed):
-            for name in SLOTS:
-                setattr(Sharing, name, Overlay(name) if _installed else slot[name])
+            for name, value in (_overlays if _installed else _own).items():
+                setattr(Sharing, name, value)

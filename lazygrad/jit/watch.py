@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from io import IOBase
+from operator import is_
 from threading import Lock
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -32,7 +33,7 @@ from ..errors import JitError
 from ..tensor.core import TensorCore
 from .code import closure_ways, global_ways, mentioned
 from .owner import CELL, MISSING, Owner, contents, named, put
-from .structure import EXACT, Captured, attributes, is_library, is_open
+from .structure import EXACT, Captured, is_library, is_open
 from .trace import tracing
 
 LARGE_CONTAINER = 10_000  # items; more are counted, not compared
@@ -50,6 +51,7 @@ class Watch:
         self._waiting: list[tuple[Any, bool]] = []  # for visits
         self._is_visiting = False
         self._functions: dict[int, Any] = {}  # and classes, by id
+        self._looked_up: set[tuple[type, str]] = set()  # in classes, of their instances
         self._names: set[str] = set()  # that their code mentions
         self._of_classes: list[tuple[type, dict[str, Any]]] = []  # what they hold, but code
         self._random: list[tuple[Any, bytes]] = []  # generators of numbers, and their states
@@ -59,6 +61,9 @@ class Watch:
 
     def visit(self, value: Any, outside: bool = True) -> None:
         """Take up what a function can reach from `value`, which is `outside` or in an argument."""
+        kind = type(value)
+        if kind in EXACT or kind is float:
+            return
         self._waiting.append((value, outside))
         if self._is_visiting:
             return  # soon: what is reached may be nested deeply
@@ -72,32 +77,30 @@ class Watch:
 
     def _visit(self, value: Any, outside: bool) -> None:
         kind = type(value)
-        if kind in EXACT or kind is float:
-            return
-        if isinstance(value, TensorCore):
+        if issubclass(kind, TensorCore):
             if outside:
                 self.tensors[id(value)] = value
                 self.visit(value._base)
-        elif isinstance(value, (tuple, frozenset)):
+        elif issubclass(kind, (tuple, frozenset)):
             for item in value:
                 self.visit(item, outside)
         elif _is_owner(value):
             self._own(value, outside)
         else:
             for part in self._code(value):
-                self.visit(part, outside or not isinstance(value, partial))
+                self.visit(part, outside or kind is not partial)
 
     def _own(self, value: Any, outside: bool) -> None:
         owner = self.owners.get(id(value))
         if owner is None:
             owner = self.owners[id(value)] = Owner(value)
-            if is_open(type(value)):
+            if owner.is_open:
                 self._overlay(type(value))
             if not outside:
                 self._visit_all(owner, False)
         if outside and not owner.outside:
             owner.outside = True
-            if is_open(type(value)) and _is_overlaid(type(value)):
+            if owner.is_open and _is_overlaid(type(value)):
                 for name in owner.read & owner.before.keys():
                     self.visit(owner.before[name])
             else:
@@ -106,10 +109,11 @@ class Watch:
                 self._visit_all(owner, True)
 
     def _visit_all(self, owner: Owner, outside: bool) -> None:
-        if isinstance(owner.holder, dict):
+        kind = type(owner.holder)
+        if issubclass(kind, dict):
             for key in owner.before:
                 self.visit(key, outside)
-        if not isinstance(owner.holder, np.ndarray):
+        if not issubclass(kind, np.ndarray):
             for item in owner.before.values():
                 self.visit(item, outside)
 
@@ -226,25 +230,26 @@ class Watch:
         if cls not in self._classes and _overlay(cls):
             self._classes[cls] = None
 
-    def looked_up(self, value: Any, name: str, look_up: Callable[[Any, str], Any]) -> Any:
-        """The attribute of an object, noted if the object is from outside."""
+    def note_look_up(self, value: Any, name: str) -> None:
+        """Note which attribute is looked up, if the object is from outside."""
         owner = self.owners.get(id(value))
-        if owner is None or owner.is_named or name in owner.read:
-            return look_up(value, name)
+        if owner is None or name in owner.read or owner.is_named:
+            return
         if name[:2] == "__":
             if name == "__dict__":
                 owner.is_whole = True
                 for each in owner.before:
                     self._noted(owner, each)
-            return look_up(value, name)
-        if attributes(value).get(name, MISSING) is owner.before.get(name, MISSING):
+        elif owner.has_as_before(name):
             self._noted(owner, name)  # else it is what the function has set itself
-        return look_up(value, name)
 
     def _noted(self, owner: Owner, name: str) -> None:
         owner.read.add(name)
         if name not in owner.before:
-            self.visit(self._class_attribute(type(owner.holder), name))
+            cls = type(owner.holder)
+            if (cls, name) not in self._looked_up:
+                self._looked_up.add((cls, name))
+                self.visit(self._class_attribute(cls, name))
         elif owner.outside:
             self.visit(owner.before[name])
 
@@ -273,6 +278,8 @@ class Watch:
                 now = {key: named(owner, key) for key in before}
             else:
                 now = contents(owner.holder)
+            if _is_same(before, now):
+                continue
             if isinstance(owner.holder, (list, deque)) and len(now) != len(before):
                 yield owner, None, list(before.values()), list(now.values())
                 continue
@@ -302,11 +309,19 @@ class Watch:
 
 
 def _is_owner(value: Any) -> bool:
-    if isinstance(value, (list, dict, set, deque)):
+    kind = type(value)
+    if issubclass(kind, (list, dict, set, deque)):
         return len(value) <= LARGE_CONTAINER
-    if isinstance(value, np.ndarray):
+    if issubclass(kind, np.ndarray):
         return value.nbytes <= LARGE_ARRAY and not value.dtype.hasobject
-    return is_open(type(value))
+    return is_open(kind)
+
+
+def _is_same(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
+    """Whether keys and values are the very same objects, in order: what is so nearly always."""
+    if len(before) != len(now):
+        return False
+    return all(map(is_, before, now)) and all(map(is_, before.values(), now.values()))
 
 
 def _equal_content(holder: Any, a: Any, b: Any) -> bool:
@@ -345,15 +360,18 @@ def _overlay(cls: type) -> bool:
             return True
         if cls.__flags__ & 1 << 8:  # it cannot be changed
             return False
-        look_up: Callable[[Any, str], Any] = cls.__getattribute__  # type: ignore[assignment]
         own = cls.__dict__.get("__getattribute__")
+        found: Any = cls.__getattribute__
+        look_up: Callable[[Any, str], Any] = getattr(found, "look_up", found)  # under a base's
 
         def overlay(value: Any, name: str) -> Any:
-            trace = tracing.get()
-            if trace is None or trace.watch is None:
-                return look_up(value, name)
-            return trace.watch.looked_up(value, name, look_up)
+            if name != "__class__":  # which isinstance() asks for
+                trace = tracing.get()
+                if trace is not None and trace.watch is not None:
+                    trace.watch.note_look_up(value, name)
+            return look_up(value, name)
 
+        overlay.look_up = look_up  # type: ignore[attr-defined]
         _set_look_up(cls, overlay)
         _covered[cls] = [1, own]
         return True
