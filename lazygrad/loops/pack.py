@@ -19,9 +19,8 @@ from ..index import flatten, substitute
 from .cpu.transpose import transposable
 from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
 from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
-from .primitives import at_loop, merge, primitive
+from .primitives import at_loop, merge, primitive, split
 from .product import factors
-from .sink import in_blocks
 
 
 @primitive
@@ -73,7 +72,7 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
         others, fill = merge(others, fill)
         across = transposable(fill, lane, others, lane.extent)
         if across is not None:
-            blocks, fill = in_blocks(fill, across, lane.extent)
+            blocks, fill = _in_blocks(fill, across, lane.extent)
             others = [blocks if v is across else v for v in others]
         # what is read may come from memory; what is written stays in a cache, in any order
         read = [x.index for stmt in statements(fill) for e in expressions(stmt) for x in loads(e)]
@@ -87,6 +86,20 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
         body, lambda e: rewrite(e, lambda x: packed_load if x is operand else None)
     )
     return (Alloc(packed), *fill, *replaced)
+
+
+def _in_blocks(fill: Body, var: Var, size: int) -> tuple[Var, Body]:
+    """The loop over blocks of `size` iterations of var, and the body for one block, to be written
+    out.
+
+    Requires: iterations of var are independent, and one may be done twice.
+    """
+    name, digit = f"{var.name}_o", f"{var.name}_i"
+    whole: Body = (For(var, var.extent, "serial", fill),)
+    blocks = split(whole, var.name, "overlap", name, f"{digit}:{size}")
+    (loop,) = at_loop(blocks, digit, lambda inner: (replace(inner, kind="unroll"),))
+    assert isinstance(loop, For)
+    return loop.var, loop.body
 
 
 def _line(operand: Expr, loops: Sequence[For]) -> For | None:

@@ -17,7 +17,7 @@ from .ir.rebuild import (
     variables,
     written,
 )
-from .primitives import at_loop, grown, primitive, split
+from .primitives import at_loop, grown, primitive
 
 
 @primitive
@@ -116,20 +116,6 @@ def _shared(body: Body, var: Var) -> set[Array]:
 
 def _only_fills(stmt: Stmt, shared: set[Array]) -> bool:
     return bool(filled := written((stmt,))) and filled <= shared
-
-
-def in_blocks(body: Body, var: Var, size: int) -> tuple[Var, Body]:
-    """The body for `size` iterations of var, to be written out; and the loop over such blocks.
-
-    Requires: iterations of var are independent, and one may be done twice.
-    """
-    name, digit = f"{var.name}_o", f"{var.name}_i"
-    blocks = split(
-        (For(var, var.extent, "serial", body),), var.name, "overlap", name, f"{digit}:{size}"
-    )
-    (loop,) = sink(blocks, digit, "unroll")
-    assert isinstance(loop, For)
-    return loop.var, loop.body
 
 
 def _own_part(body: Body) -> int:

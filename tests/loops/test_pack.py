@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from lazygrad.expr import Var
+from lazygrad.expr import Var, Zip
 from lazygrad.index import add, minimum, mul
 from lazygrad.loops.contraction import operand_stride, recognise
-from lazygrad.loops.ir import Alloc, For, Store, show, statements
+from lazygrad.loops.cpu.transpose import transpose
+from lazygrad.loops.ir import Alloc, For, Store, expressions, show, statements
 from lazygrad.loops.ir.rebuild import in_order_of_memory, loads, nest, peel, stride
 from lazygrad.loops.pack import pack
 from lazygrad.loops.primitives import Schedule, split
 from lazygrad.loops.product import factors
-from lazygrad.loops.sink import in_blocks, sink
+from lazygrad.loops.sink import sink
+from lazygrad.loops.unroll import unroll
+from lazygrad.loops.vectorize import vectorize
 
 
 def _packed(sample: Any) -> Any:
@@ -20,6 +23,14 @@ def _packed(sample: Any) -> Any:
     assert found is not None
     first, *rest = found.outer
     return sample.with_body(nest([first], pack(nest(rest, found.body), found.b, "panel")))
+
+
+def _tiled(body: Any, var: Var, size: int) -> tuple[Var, Any]:
+    """A loop's tiles of so many iterations: the loop over them, and the body of one."""
+    whole = (For(var, var.extent, "serial", body),)
+    (loop,) = sink(split(whole, var.name, "overlap", "o", f"i:{size}"), "i", "unroll")
+    assert isinstance(loop, For)
+    return loop.var, loop.body
 
 
 def test_packing_keeps_values(sample: Any) -> None:
@@ -38,7 +49,7 @@ def test_what_lies_together_is_copied_together(sample: Any) -> None:
     assert found is not None
     (row,) = [v for v in found.outer if operand_stride(found.b, v) == 1]
     rest = [v for v in found.outer if v is not row]
-    blocks, body = in_blocks(found.body, row, 3)
+    blocks, body = _tiled(found.body, row, 3)
     _, b = factors(body, False)
     body = pack(nest([*rest, blocks], body), b, "panel", vectors=True)
     assert any(
@@ -53,7 +64,7 @@ def test_rows_are_copied_along_memory_where_a_sum_is_written_out(sample: Any) ->
     assert found is not None
     (row,) = [v for v in found.outer if operand_stride(found.a, v) not in (None, 0)]
     rest = [v for v in found.outer if v is not row]
-    blocks, body = in_blocks(found.body, row, 3)
+    blocks, body = _tiled(found.body, row, 3)
     s = Schedule(body)
     s.unroll_sums()
     body = s.body
@@ -85,6 +96,25 @@ def test_a_factor_is_read_in_the_order_of_memory(sample: Any) -> None:
     assert stride(read.index, loops[0].var) == column.extent
     assert len(loops) == 3
     sample("matmul").agrees(sample("matmul").with_body(body))
+
+
+def test_a_transposed_factor_is_packed_in_square_blocks(sample: Any) -> None:
+    """Columns are rows of memory: eight elements of each of eight rows are written out, so that
+    `transpose` loads them along the rows."""
+    found = recognise(sample("matmul transposed").function.body)
+    assert found is not None
+    (row,) = [v for v in found.outer if operand_stride(found.a, v) not in (None, 0)]
+    (column,) = [v for v in found.outer if v is not row]
+    s = Schedule(nest([row, column], found.body))
+    s.do(split, column.name, "overlap", "blocks", "lane:4")
+    s.do(sink, "lane", "vector")
+    _, b = factors(s.body, False)
+    body = pack(s.body, b, "panel")
+    fill = [x for x in statements(body) if isinstance(x, For) and x.var.name.endswith("_p_i")]
+    assert [(x.kind, x.extent) for x in fill] == [("unroll", 4)]
+    made = sample("matmul transposed").with_body(transpose(unroll(vectorize(body))))
+    assert any(isinstance(e, Zip) for x in statements(made.body) for e in expressions(x))
+    sample("matmul transposed").agrees(made)
 
 
 def test_a_loop_whose_last_block_begins_earlier_keeps_its_place() -> None:
