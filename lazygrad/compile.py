@@ -26,8 +26,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from types import ModuleType
@@ -41,7 +42,9 @@ from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
 from .graph.constants import VaryingConstants
 from .graph.gradient import cotangents
 from .graph.ir import Buffer, Const, Contiguous, Detach, InRange, Node, Reshape, topological
-from .graph.structure import Key, Slot, Structure, structure
+from .graph.sizes import with_arguments
+from .graph.skeleton import Places
+from .graph.structure import Hashed, Key, Slot, Walk, structure
 from .launches import compile_piece, plain_launch
 from .looking import looking
 from .origin import asker, origins, title
@@ -69,7 +72,7 @@ _sizes = VaryingSizes()
 
 def realize(
     nodes: Sequence[Node],
-    walked: Structure | None = None,
+    walked: Walk | None = None,
     donated: Mapping[int, Node] | None = None,
 ) -> list[DeviceBuffer]:
     """Compute the nodes, and return the memory of each. `walked` and `donated` are as in
@@ -93,7 +96,7 @@ def storage_of(leaf: Node) -> DeviceBuffer:
 def plan_for(
     outputs: Sequence[Node],
     donated: Mapping[int, Node] | None = None,
-    walked: Structure | None = None,
+    walked: Walk | None = None,
     may_vary: bool = False,
 ) -> tuple[Plan, list[Node]]:
     """The plan that computes the outputs, and the leaves to run it on, in the plan's order.
@@ -104,9 +107,9 @@ def plan_for(
     graph.
     """
     if walked is None:
-        walked = Structure(realized)
+        walked = Walk(realized)
         walked.walk(outputs)
-    key, leaves = walked.key(outputs), walked.leaves
+    leaves = walked.leaves
     donations = {}
     if donated:
         number = {leaf: n for n, leaf in enumerate(leaves)}
@@ -117,36 +120,100 @@ def plan_for(
         config.SIZES,
     )  # fmt: skip
     rest = (*donations.items(), Device.DEFAULT, *settings, *watched, lines_of(outputs))
+    by_size = bool(config.SIZES and config.OPT) and not watched
+    may_vary = bool(may_vary and config.OPT) and not watched
+    asked = _Asked(outputs, walked, walked.places(outputs), donations, rest, by_size, may_vary)
+    found = None if looking.get() is not None else _recalled(asked)
+    plan, constants = found or _looked_up(asked)
+    return _told(plan, outputs, [*leaves, *_arguments(constants, leaves)] if constants else leaves)
+
+
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """A graph that a plan is asked for: its walk, and where the outputs stand there; the numbers of
+    outputs and leaves that are donated; and the rest of what plans are found by.
+
+    `by_size`: its plan may serve other sizes, too. `may_vary`: its constants may be arguments.
+    """
+
+    outputs: Sequence[Node]
+    walk: Walk
+    places: Places
+    donations: Mapping[int, int]
+    rest: tuple[Hashable, ...]
+    by_size: bool
+    may_vary: bool
+
+    def constants(self, places: Iterable[int]) -> list[Const]:
+        """The constants at these places of the walk."""
+        nodes = self.walk.nodes
+        return cast("list[Const]", [nodes[place] for place in places])
+
+
+Found = tuple[Plan, list[Const]]  # a plan, and the constants that its last leaves stand for
+
+
+def _recalled(asked: _Asked) -> Found | None:
+    """The plan of a graph whose structure was met before, and that is found at once."""
+    known = asked.walk.structure.keys.get(asked.places)
+    if known is not None and (asked.may_vary or not known[1]):
+        key, places = known
+        plan = _plans.get((key, *asked.rest))
+        if plan is not None and config.ORIGINS <= plan.has_origins:
+            return plan, asked.constants(places)
+    if asked.by_size:
+        sized = _sizes.recalled(asked.walk, asked.places, asked.rest)
+        if sized is not None and not sized[0].is_outgrown:
+            return sized[0], asked.constants(sized[1])
+    return None
+
+
+def _looked_up(asked: _Asked) -> Found:
+    """The plan of a graph, by its whole key; a new one if there is none."""
+    walk, rest, by_size = asked.walk, asked.rest, asked.by_size
+    raw = key = walk.key(asked.outputs)
     plan = _plans.get((key, *rest))
     record = looking.get()
-    by_size = bool(config.SIZES and config.OPT) and not watched
-    if plan is None and by_size and record is None and (known := _sizes.known(key, rest)):
-        if not known[0].is_outgrown:
-            return _for_size(*known, walked, outputs, leaves)
-        by_size = False
-    raw, own = key, leaves
+    if plan is None and by_size and record is None:
+        known = _sizes.known(raw, walk, asked.places, rest)
+        if known is not None and not known[0].is_outgrown:
+            return known[0], asked.constants(known[1])
+        by_size = known is None
     arguments: list[Const] = []
-    if plan is None and may_vary and config.OPT and not watched and _only_device(leaves):
-        key, arguments = _varying(key, list(walked.number))
-        leaves = [*leaves, *_arguments(arguments, leaves)]
+    if plan is None and asked.may_vary and _only_device(walk.leaves):
+        key, arguments = _varying(key, walk.nodes)
         plan = _plans.get((key, *rest)) if arguments else None
+    key = Hashed(key)
     if record is not None:
-        record.asked(title.get() or asker(), (key, *rest), walked.number, _plans)
+        record.asked(title.get() or asker(), (key, *rest), walk.nodes, _plans)
         plan = None
+    leaves = [*walk.leaves, *_arguments(arguments, walk.leaves)]
     if plan is None or config.ORIGINS > plan.has_origins:
-        known = None
         if by_size:
-            _learn_sizes(raw, rest, walked, outputs, donations, arguments)
-            known = _sizes.known(raw, rest)
-        if known is not None:
-            if record is not None and record.has_to_show_again():
-                _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
-            return _for_size(*known, walked, outputs, own)
-        plan = _loaded_or_compiled((key, *rest), outputs, leaves, donations, arguments)
+            _learn_sizes(raw, asked, arguments)
+            known = _sizes.known(raw, walk, asked.places, rest)
+            if known is not None:
+                if record is not None and record.has_to_show_again():
+                    _loaded_or_compiled(
+                        (key, *rest), asked.outputs, leaves, asked.donations, arguments
+                    )
+                return known[0], asked.constants(known[1])
+        plan = _loaded_or_compiled((key, *rest), asked.outputs, leaves, asked.donations, arguments)
         while len(_plans) >= MAX_PLANS:
             _plans.pop(next(iter(_plans)))
         _plans[key, *rest] = plan
-    return _told(plan, outputs, leaves)
+    _remember(asked, key, [walk.number[constant] for constant in arguments])
+    return plan, arguments
+
+
+def _remember(asked: _Asked, key: Hashed, arguments: Sequence[int]) -> None:
+    """Note by which key a graph's plan is found, for graphs of the same structure: whatever the
+    values of the arguments are."""
+    walk, found = asked.walk, (key, tuple(arguments))
+    walk.exact().keys[asked.places] = found
+    if arguments:
+        varying = walk.note_varying(with_arguments(walk.fields, arguments))
+        varying.keys[asked.places] = found
 
 
 def _told(plan: Plan, outputs: Sequence[Node], leaves: list[Node]) -> tuple[Plan, list[Node]]:
@@ -163,28 +230,7 @@ def lines_of(outputs: Sequence[Node]) -> Hashable:
     return tuple([(origin.file, origin.line) for each in known for origin in each])
 
 
-def _for_size(
-    plan: Plan,
-    places: Sequence[int],
-    walked: Structure,
-    outputs: Sequence[Node],
-    leaves: Sequence[Node],
-) -> tuple[Plan, list[Node]]:
-    """A plan that serves other sizes, too, and its leaves; the last ones stand for the constants
-    at these places of the walk."""
-    nodes = list(walked.number) if places else []
-    constants = cast("list[Const]", [nodes[place] for place in places])
-    return _told(plan, outputs, [*leaves, *_arguments(constants, leaves)])
-
-
-def _learn_sizes(
-    key: Key,
-    settings: Hashable,
-    walked: Structure,
-    outputs: Sequence[Node],
-    donations: Mapping[int, int],
-    arguments: Sequence[Const],
-) -> None:
+def _learn_sizes(key: Key, asked: _Asked, arguments: Sequence[Const]) -> None:
     """Compile for all sizes, if a graph differs from an earlier one in a size. `key` has the values
     of the arguments."""
 
@@ -192,15 +238,16 @@ def _learn_sizes(
         at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
     ) -> Plan | None:
         kinds = [(slot.shape, slot.dtype) for slot in slots]  # in the order of the plan's leaves
-        name = structure(at_bound)[0], *kinds, bound, tuple(kept.items()), settings
+        name = structure(at_bound)[0], *kinds, bound, tuple(kept.items()), asked.rest
         try:
             return _loaded_or_compiled(name, at_bound, slots, kept, ())
         except CompilerError as error:  # the graph's own plan is another way
             Stages().go_on_after(error)
             return None
 
-    places = [walked.number[constant] for constant in arguments]
-    _sizes.learn(key, settings, list(walked.number), outputs, donations, places, compiled)
+    walk = asked.walk
+    places = [walk.number[constant] for constant in arguments]
+    _sizes.learn(key, asked.rest, walk.nodes, asked.outputs, asked.donations, places, compiled)
 
 
 def _only_device(leaves: Sequence[Node]) -> str | None:

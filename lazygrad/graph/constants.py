@@ -35,7 +35,7 @@ class VaryingConstants:
     def __call__(self, key: Key, nodes: Sequence[Node]) -> tuple[Key, list[Const]]:
         """The key of a graph without the values of its varying constants, and these constants.
 
-        `key` is the graph's key (structure.Structure); `nodes` are its nodes, in the key's order.
+        `key` is the graph's key (structure.Walk); `nodes` are its nodes, in the key's order.
         """
         form = list(key)
         places = free_constants(nodes)

@@ -14,12 +14,14 @@ The graph that serves them all is made in at_bound.py.
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Hashable, Iterator, Sequence
+from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from .constants import free_constants, may_vary
 from .ir import Buffer, Const, Expand, Fold, Iota, Node, Pad, RandomBits, Reshape, Slice
+from .skeleton import Fields as AllFields
+from .skeleton import Structure
 from .structure import Key
 
 Fields = tuple[Any, ...]  # of one node: those that may differ within a family
@@ -65,7 +67,7 @@ class Sample:
     """One graph of a family: its numbers, in the order of its nodes. It holds no node."""
 
     def __init__(self, key: Key, nodes: Sequence[Node]) -> None:
-        """`key` is the graph's (structure.Structure), `nodes` in the order in which it has them."""
+        """`key` is the graph's (structure.Walk), `nodes` in the order in which it has them."""
         self.key = key
         self.leaves = tuple(n for n, entry in enumerate(key[:-1]) if entry[0] is Buffer)  # type: ignore[index]
         are_leaves = set(self.leaves)
@@ -145,14 +147,16 @@ class Family:
         self.shapes: list[Lines] = [
             self._line(a, b) for a, b in zip(first.shapes, second.shapes, strict=True)
         ]
-        self._key = second.key
-        self._entries = {  # of the key, those that vary
+        entries = {  # of the key, those that vary
             place: self._entry(place, a, b)
             for place, (a, b) in enumerate(zip(first.key, second.key, strict=True))
             if a != b or place in self.arguments
         }
-        self._path = _path_to(Line(1, 0), self._entries[self.place])
         self.lines = {n for shape in self.shapes for n in shape if isinstance(n, Line)}
+        self._key = Varying([*second.key], entries, self.place, self.lines)
+        described = {place: _without_inputs(entry) for place, entry in entries.items()}
+        fields = [_without_inputs(entry) for entry in second.key[:-1]]
+        self.structure: Structure = Varying(fields, described, self.place, self.lines)
 
     @property
     def is_likely(self) -> bool:
@@ -198,21 +202,73 @@ class Family:
 
     def size_of(self, key: Key) -> int | None:
         """The size n at which a graph is of the family, by its key; None where it is not."""
-        if len(key) != len(self._key):
+        return self._key.size_of([*key])
+
+
+class Varying(Structure):
+    """The structure of graphs that differ in a size, or in arguments."""
+
+    __slots__ = ("_lines", "_path", "_place", "_positive", "_read", "_vary")
+
+    def __init__(
+        self,
+        fields: AllFields,
+        vary: Mapping[int, Any],
+        place: int | None = None,
+        lines: Collection[Line] = (),
+    ) -> None:
+        """`fields` are those of one such graph, and `vary` has lines and arguments in place of some
+        of them. The size n stands in those of the node at `place`; on these `lines` it gives
+        sizes, which are positive. Without a place no size varies."""
+        super().__init__(fields)
+        self._vary = dict(vary)
+        distinct = list(dict.fromkeys(self._vary.values()))
+        self._lines = distinct
+        self._read = [(n, distinct.index(line)) for n, line in self._vary.items()]
+        self._place = place
+        self._path = () if place is None else _path_to(Line(1, 0), self._vary[place])
+        self._positive = tuple(lines)
+
+    def size_of(self, fields: AllFields) -> int | None:
+        """As Structure's."""
+        if len(fields) != len(self.fields):
             return None
-        rest = list(key)
-        for place in self._entries:
-            rest[place] = self._key[place]
-        if tuple(rest) != self._key:  # one comparison of all that does not vary
+        rest = list(fields)
+        for place in self._vary:
+            rest[place] = self.fields[place]
+        if rest != self.fields:  # one comparison of all that does not vary
             return None
-        n: Any = key[self.place]
+        n: Any = 0 if self._place is None else fields[self._place]
         try:
             for step in self._path:
                 n = n[step]
-            fits = all(_fits(line, key[place], n) for place, line in self._entries.items())
+            found = {(line, fields[place]) for place, line in self._read}  # many are equal
+            fits = all(_fits(self._lines[line], value, n) for line, value in found)
         except (TypeError, IndexError, ValueError):  # an entry of another form
             return None
-        return n if fits and all(line.at(n) > 0 for line in self.lines) else None
+        if not fits or not all(line.at(n) > 0 for line in self._positive):
+            return None
+        return int(n)
+
+    def is_like(self, other: Structure) -> bool:
+        """As Structure's."""
+        is_of_this = isinstance(other, Varying) and self._vary == other._vary
+        return is_of_this and self.size_of(other.fields) is not None
+
+
+def with_arguments(fields: AllFields, places: Sequence[int]) -> Varying:
+    """The structure of graphs with these fields, but for the values of the constants at these
+    places."""
+    vary = {}
+    for number, place in enumerate(places):
+        _, dtype, shape = cast("tuple[Any, ...]", fields[place])
+        vary[place] = Argument(number), dtype, shape
+    return Varying(fields, vary)
+
+
+def _without_inputs(entry: Any) -> Any:
+    """The fields in the entry of a key."""
+    return entry[2:] if entry[0] is Buffer else entry[1]
 
 
 def _path_to(wanted: Line, value: Any) -> tuple[int, ...]:

@@ -3,55 +3,89 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Container, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import cast
 
 from ..dtypes import DType
 from .ir import Buffer, Const, Custom, Detach, InRange, Node, Pad, holds_nodes
+from .skeleton import Fields, Known, Places, Read, Skeleton, Structure, Wiring, is_leaf
 
 Key = tuple[Hashable, ...]
 
+_met = Skeleton()  # where the skeletons of all walks begin
 
-class Structure:
+
+class Hashed(tuple[Hashable, ...]):
+    """A key that knows its hash, as it is looked for in every step of a program."""
+
+    _hash: int
+
+    def __new__(cls, key: Key) -> Hashed:
+        """A key with the elements and the hash of `key`."""
+        made = super().__new__(cls, key)
+        made._hash = hash(key)
+        return made
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class Walk:
     """A walk through a graph that gives its key, in which buffers are numbered slots.
 
-    `number` has every walked node, inputs first, and its position in that order; `leaves` has the
-    buffers, in the order of their slots. Nodes in `known` count as buffers, and the walk stops at
-    them, except for constants, which fit any device and are computed again where they are used.
+    `number` has every walked node, inputs first, and its place in that order, in which `nodes` has
+    them; `leaves` has the buffers, in the order of their slots. Nodes in `known` count as buffers,
+    and the walk stops at them, except for constants, which fit any device and are computed again
+    where they are used. `structure` is what the graph shares with earlier ones, and `size` the
+    graph's size there.
     """
 
-    __slots__ = ("_key", "_known", "leaves", "number")
-
-    def __init__(self, known: Container[Node] = frozenset()) -> None:
+    def __init__(self, known: Known = frozenset(), begin: Skeleton | None = None) -> None:
+        """`begin` remembers walks; None stands for the one that all share."""
         self.number: dict[Node, int] = {}
+        self.nodes: list[Node] = []
         self.leaves: list[Node] = []
+        self.fields: Fields = []
+        self.size = 0
         self._known = known
-        self._key: list[Hashable] = []
-
-    def key(self, outputs: Sequence[Node]) -> Key:
-        """The key: graphs with these outputs share it if they differ only in buffers. All nodes
-        walked so far are part of it."""
-        number = self.number
-        return (*self._key, tuple([number[output] for output in outputs]))
+        self._skeletons = [_met if begin is None else begin]
+        self._structure: Structure | None = None
 
     def walk(self, outputs: Sequence[Node]) -> None:
         """Number the nodes that these need and that have no number yet. Depth is no limit."""
-        number, leaves, key, known = self.number, self.leaves, self._key, self._known
+        start = len(self.nodes)
+        if start:
+            outputs = [output for output in outputs if output not in self.number]
+        if not outputs:
+            return
+        before = self._skeletons[-1]
+        followed = before.follow(self.nodes, outputs, self._known)
+        if followed is not None:
+            skeleton, self.number = followed
+            self.nodes = list(self.number)
+        else:
+            skeleton = self._search(outputs)
+            before.remember(outputs, skeleton)
+        self.leaves += skeleton.leaves(self.nodes)
+        self.fields += skeleton.fields(self.nodes[start:] if start else self.nodes)
+        self._skeletons.append(skeleton)
+        self._structure = None
+
+    def _search(self, outputs: Sequence[Node]) -> Skeleton:
+        """Number the nodes where no earlier walk shows the way; the walk's skeleton."""
+        number, known, start = self.number, self._known, len(self.nodes)
+        wirings: list[Wiring] = []
         stack = list(reversed(outputs))
         while stack:
             node = stack[-1]
             if node in number:
                 stack.pop()
                 continue
-            if isinstance(node, Buffer) or (node.device is not None and node in known):
-                key.append((Buffer, len(leaves), node.shape, node.dtype, node.device))
-                leaves.append(node)
-                number[node] = len(number)
-                stack.pop()
-                continue
             depth, places = len(stack), []
-            for x in node.inputs:
+            is_end = is_leaf(node, known)
+            for x in () if is_end else node.inputs:
                 place = number.get(x)
                 if place is None:
                     stack.append(x)
@@ -61,24 +95,61 @@ class Structure:
                 continue  # the inputs come first
             stack.pop()
             cls = node.__class__
-            describe = _DESCRIBE.get(cls) or _describer(node)
-            key.append((cls, describe(node), *places))
+            if is_end:
+                wirings.append((Buffer, (), _of_leaf))
+            else:
+                wirings.append((cls, tuple(places), _DESCRIBE.get(cls) or _describer(node)))
             number[node] = len(number)
+        self.nodes = list(number)
+        return Skeleton(start, wirings, tuple([number[output] for output in outputs]))
+
+    def places(self, outputs: Sequence[Node]) -> Places:
+        """Where the outputs stand."""
+        return tuple([self.number[output] for output in outputs])
+
+    def key(self, outputs: Sequence[Node]) -> Key:
+        """The key: graphs with these outputs share it if they differ only in buffers. All nodes
+        walked so far are part of it."""
+        wirings = [each for skeleton in self._skeletons for each in skeleton.wirings]
+        entries: list[Hashable] = []
+        slot = 0
+        for (cls, places, _), fields in zip(wirings, self.fields, strict=True):
+            if cls is Buffer:
+                entries.append((cls, slot, *cast("tuple[Hashable, ...]", fields)))
+                slot += 1
+            else:
+                entries.append((cls, fields, *places))
+        return (*entries, self.places(outputs))
+
+    # ------------------------------------------------------------------- what is remembered
+
+    @property
+    def structure(self) -> Structure:
+        """The structure of the graph: the object by which decisions are remembered."""
+        if self._structure is None:
+            self._structure, self.size = self._skeletons[-1].structure_of(self.fields)
+        return self._structure
+
+    def exact(self) -> Structure:
+        """The structure of no other fields than the graph's."""
+        return self._skeletons[-1].add_exact(self.fields)
+
+    def note_varying(self, structure: Structure) -> Structure:
+        """Note a structure that the graph has, and of which fields vary; that, or one like it."""
+        return self._skeletons[-1].add_varying(structure)
 
 
-def structure(
-    outputs: Sequence[Node], known: Container[Node] = frozenset()
-) -> tuple[Key, list[Node]]:
+def structure(outputs: Sequence[Node], known: Known = frozenset()) -> tuple[Key, list[Node]]:
     """A key that graphs share if they differ only in buffers, and the buffers by slot.
 
     The key has each node's class, fields and inputs (by their number); of a Buffer it has the slot,
     shape, dtype and device. Tokens of Detach and rules of Custom are not part of it. Buffers of a
     second graph with the same key can replace the buffers of the first, slot by slot. Linear in the
-    graph. `known` is as in `Structure`.
+    graph. `known` is as in `Walk`.
 
         structure([Add(a, Mul(a, b))])[0] == structure([Add(c, Mul(c, d))])[0]
     """
-    walked = Structure(known)
+    walked = Walk(known, Skeleton())
     walked.walk(outputs)
     return walked.key(outputs), walked.leaves
 
@@ -103,10 +174,11 @@ def described(node: Node) -> Hashable:
     return (_DESCRIBE.get(node.__class__) or _describer(node))(node)
 
 
-_DESCRIBE: dict[type[Node], Callable[[Node], Hashable]] = {}  # the fields that are not nodes
+_of_leaf: Read = attrgetter("shape", "dtype", "device")
+_DESCRIBE: dict[type[Node], Read] = {}  # the fields that are not nodes
 
 
-def _describer(node: Node) -> Callable[[Node], Hashable]:
+def _describer(node: Node) -> Read:
     """A function that gives the fields of a node of this class that are not nodes."""
     names = [name for name in node._fields if not holds_nodes(getattr(node, name))]
     _DESCRIBE[type(node)] = attrgetter(*names) if names else lambda node: None

@@ -322,7 +322,7 @@ def overlaid(trace: Trace) -> Iterator[None]:
         if trace.watch is not None:
             trace.watch.close()
         for node in trace.promised:
-            realized.pop(node, None)
+            realized.forget(node)
         for tensor in trace.made:  # symbols are not for others to realize along
             written.pop(tensor, None)
 

@@ -15,7 +15,8 @@ from ..graph.at_bound import AtBound
 from ..graph.growing import Growth, growths
 from ..graph.ir import Buffer, Node, Shape, Source
 from ..graph.sizes import Family, FixedError, Sample, at, varies
-from ..graph.structure import Key
+from ..graph.skeleton import Places, Structure
+from ..graph.structure import Key, Walk
 from .buffer import DeviceBuffer
 from .device import Device
 from .execute import Memories, Plan
@@ -30,6 +31,7 @@ MAX_BYTES = 64 << 20  # of what a graph reads and writes at its bound: larger on
 MAX_COPIED = 1 << 20  # of what a graph overwrites in place at one size, and would copy at the bound
 MAX_GROWN_BYTES = 4 << 30  # with what grows, which is not copied there in each run
 MAX_SIZED = 1024  # sizes of a family that are remembered
+MAX_RECALLED = 4096  # structures of graphs whose family is remembered
 OFTEN = 64  # runs, from which on a size has a plan of its own
 
 Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Hashable], Plan | None]
@@ -241,19 +243,42 @@ class VaryingSizes:
     def __init__(self) -> None:
         self._forms: dict[tuple[Key, Hashable], _Form] = {}
         self._families: dict[Hashable, list[_Compiled]] = {}  # by settings and length of the key
+        self._recalled: dict[tuple[Structure, Places, Hashable], _Compiled] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         self._forms.clear()
         self._families.clear()
+        self._recalled.clear()
 
-    def known(self, key: Key, settings: Hashable) -> tuple[SizedPlan, list[int]] | None:
+    def recalled(
+        self, walk: Walk, outputs: Places, settings: Hashable
+    ) -> tuple[SizedPlan, list[int]] | None:
+        """As `known`, where a graph of the same structure was found there."""
+        structure = walk.structure
+        found = self._recalled.get((structure, outputs, settings))
+        if found is None:
+            return None
+        is_own = structure is found.family.structure
+        n = walk.size if is_own else found.family.structure.size_of(walk.fields)
+        plan = None if n is None else found.known(n)
+        return None if plan is None else (plan, found.family.arguments)
+
+    def known(
+        self, key: Key, walk: Walk, outputs: Places, settings: Hashable
+    ) -> tuple[SizedPlan, list[int]] | None:
         """The plan that serves a graph of a known family, and which of its nodes are constants
-        that are arguments: the last leaves stand for them. `key` is the graph's."""
+        that are arguments: the last leaves stand for them. `key` is that of the graph `walk` with
+        the outputs at these places."""
         for each in self._families.get((settings, len(key)), ()):
             n = each.family.size_of(key)
             plan = None if n is None else each.known(n)
             if plan is not None:
+                each.family.structure = walk.note_varying(each.family.structure)
+                while len(self._recalled) >= MAX_RECALLED:
+                    self._recalled.pop(next(iter(self._recalled)))
+                for structure in (walk.structure, each.family.structure):
+                    self._recalled[structure, outputs, settings] = each
                 return plan, each.family.arguments
         return None
 
@@ -271,7 +296,7 @@ class VaryingSizes:
         the next bound; nothing for the first one, and where a size does not vary alone. Where two
         sizes differ by different amounts, a third graph must confirm that they vary together.
 
-        `key` is the graph's (structure.Structure), `nodes` in the order in which it has them.
+        `key` is the graph's (structure.Walk), `nodes` in the order in which it has them.
         Constants at the places `varying` are arguments.
         """
         if not all(node.size for node in nodes):

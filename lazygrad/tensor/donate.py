@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from ..graph.ir import Buffer, Detach, Node, Reshape, Scatter
-from ..graph.structure import Structure
+from ..graph.structure import Walk
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .views import HELD_ONCE
 
@@ -52,8 +52,8 @@ def offer(tensor: Sharing, node: Node) -> None:
 
 
 def accepted(
-    tensors: Iterable[Sharing], nodes: Sequence[Node], walked: Structure | None
-) -> tuple[dict[int, Node], Structure | None]:
+    tensors: Iterable[Sharing], nodes: Sequence[Node], walked: Walk | None
+) -> tuple[dict[int, Node], Walk | None]:
     """What is offered to those of the nodes, by place, that are values of these tensors; and a
     walk to the nodes, if one was begun or needed."""
     found: dict[int, Node] = {}
@@ -67,7 +67,7 @@ def accepted(
         if node not in nodes or (tensor._requires and not isinstance(node, Detach)):
             continue  # a gradient may yet flow through it
         if walked is None:
-            walked = Structure(realized)
+            walked = Walk(realized)
             walked.walk(nodes)
         if _is_read_inside(given.buffer, node, nodes, walked):
             found[nodes.index(node)] = given.buffer()  # type: ignore[assignment]
@@ -81,9 +81,7 @@ def _touches_little(node: Node) -> bool:
     return isinstance(node, Scatter)
 
 
-def _is_read_inside(
-    offered: ref[Node], own: Node, outputs: Collection[Node], walked: Structure
-) -> bool:
+def _is_read_inside(offered: ref[Node], own: Node, outputs: Collection[Node], walked: Walk) -> bool:
     """Whether nobody can ask for a Buffer's elements once a walk's outputs, `own` among them, are
     computed: nothing else holds a node that reads them, nor their storage or memory."""
     buffer = offered()
@@ -99,7 +97,7 @@ def _is_read_inside(
     return _references(readers) == [known + _IN_A_WALK for known in readers.values()]
 
 
-def _readers(buffer: Node, own: Node, walked: Structure) -> dict[Node, int]:
+def _readers(buffer: Node, own: Node, walked: Walk) -> dict[Node, int]:
     """A Buffer and the nodes that are made of it, but for `own` and what is made of that; each
     with the references to it from the others' fields, inputs, and keys that intern them."""
     readers = {buffer: 0}
@@ -136,9 +134,11 @@ def _references(nodes: Iterable[object]) -> list[int]:
 
 
 def _references_in_a_walk() -> int:
-    """What `_references` says of a node that a walk's dictionary holds, and the one given."""
-    walk = {object(): 0}
-    return _references(dict(walk))[0]
+    """What `_references` says of a node that a walk's list and dictionary hold, and the one
+    given."""
+    nodes = [object()]
+    number = dict.fromkeys(nodes, 0)
+    return _references(dict(number))[0]
 
 
 _IN_A_WALK = _references_in_a_walk()

@@ -35,7 +35,7 @@ from ..graph.ir import (
     Scatter,
     Sort,
 )
-from ..graph.structure import Key, Structure
+from ..graph.structure import Key, Walk
 from ..runtime.buffer import realized
 from ..runtime.report import report_kept
 
@@ -75,7 +75,7 @@ is kept at all: else the loop would be compiled anew where a cost passes a limit
 
 
 def kept(
-    walked: Structure,
+    walked: Walk,
     pending: Sequence[Node],
     held: Collection[Node],
     roots: Sequence[Node],
@@ -85,32 +85,35 @@ def kept(
 
     Candidates are the nodes that live tensors hold, sums in them, and sums in the `roots` of later
     backward passes, except for what is in the roots `done`, whose backward pass is computed.
+
+    The choice is remembered by the structure of the graph: of one that grows, until its size has
+    doubled.
     """
-    number = walked.number
+    number, nodes = walked.number, walked.nodes
     places = sorted(number[node] for node in held)
     at = sorted({number[root] for root in roots if root in number})
     if not places and not at:
         return []
-    passed = [node for node in _passed if node in number]
+    passed = [node for node in list(_passed) if node in number]
     # passed before, and held no more: a chain that grows from one computation to the next
     growing = sorted(number[node] for node in passed if node not in held)
     again = sorted(number[node] for node in passed if node in held)
     done = done if at else ()
     done_at = [number.get(node, -1) for node in done]
-    nodes = list(number)
-    whole, rest = walked.key(pending), tuple(map(tuple, (places, growing, again, at, done_at)))
-    choice = _choices.get((whole, rest))
+    rest = (walked.places(pending), *map(tuple, (places, growing, again, at, done_at)))
+    name = walked.structure, walked.size.bit_length(), rest
+    choice = _choices.get(name)
     is_new = choice is None
     if choice is None or -1 in done_at:
         passed_by = set(_differentiable(done))
         wanted = [nodes[n] for n in at if nodes[n] not in passed_by]
         dear = [node for node in _differentiable(wanted) if _is_sum(node)]
         grown = {nodes[n] for n in growing}
-        form = _form(whole), rest
+        form = _form(walked.key(pending)), rest
         before = _before.get(form, frozenset())
         choice = _choose(walked, pending, held, dear, grown, {nodes[n] for n in again}, before)
         _remember(_before, form, before.union(choice.places))
-        _remember(_choices, (whole, rest), choice)
+        _remember(_choices, name, choice)
     bought = _bought(nodes, choice.rents)
     found = [nodes[n] for n in choice.places] + bought
     if config.DEBUG and (told := found if is_new else bought):
@@ -157,7 +160,7 @@ def _bought(nodes: Sequence[Node], rents: Sequence[Rent]) -> list[Node]:
 
 
 def _choose(
-    walked: Structure,
+    walked: Walk,
     pending: Sequence[Node],
     held: Collection[Node],
     dear: Iterable[Node],
@@ -168,7 +171,7 @@ def _choose(
     """What is kept of the `held` nodes, of the sums in those, and of the `dear` ones; and the rents
     of those held nodes that computations have passed `again`. The places `before` were kept in
     graphs of this form."""
-    nodes, memory = list(walked.number), {*pending, *walked.leaves}
+    nodes, memory = walked.nodes, {*pending, *walked.leaves}
     detached = dict.fromkeys(x for node in pending for x in _detached(node) if x in held)
     memory.update(detached)  # in the memory of a pending node
     candidates = {**dict.fromkeys(dear, DEAR), **dict.fromkeys(held, KEEPING)}

@@ -28,7 +28,7 @@ from weakref import ref
 from ..errors import ConfigError, DeviceError, NonFiniteError, OutOfMemoryError
 from ..graph.gradient import differentiable_inputs, needs_values
 from ..graph.ir import Buffer, Detach, Expand, Node, Permute, Reshape
-from ..graph.structure import Structure
+from ..graph.structure import Walk
 from ..looking import looking
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .donate import accepted, moved
@@ -172,7 +172,7 @@ def _written_on(devices: Collection[str | None]) -> list[TensorCore]:
 
 
 def _compute(
-    nodes: Sequence[Node], wanted: Sequence[TensorCore], walked: Structure | None = None
+    nodes: Sequence[Node], wanted: Sequence[TensorCore], walked: Walk | None = None
 ) -> None:
     """Compute the nodes, and remember their storage. They are values of the wanted tensors, and
     others; `walked` has been walked to them already."""
@@ -215,7 +215,7 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
     waiting = _waiting()
     others = {node for node in waiting if node not in pending}
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
-    walked = Structure(realized)
+    walked = Walk(realized)
     walked.walk(pending)
     for entry in differentiated:
         entry.note(walked.number)
@@ -305,7 +305,7 @@ def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
 
 
 def _along(
-    walked: Structure,
+    walked: Walk,
     waiting: Mapping[Node, Sequence[tuple[TensorCore, int]]],
     candidates: Iterable[Node],
 ) -> tuple[list[Node], dict[Node, list[Node]]]:

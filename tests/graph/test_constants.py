@@ -10,7 +10,7 @@ import pytest
 import lazygrad.compile
 from lazygrad import Tensor, TinyJit
 from lazygrad.graph.constants import VaryingConstants
-from lazygrad.graph.structure import Structure
+from lazygrad.graph.structure import Walk
 
 VALUES = np.random.default_rng(0).standard_normal((5, 12)).astype(np.float32)
 SERIES = [0.9, 0.81, -0.729, 3.5, 1e-30, 2.0]
@@ -101,7 +101,7 @@ def test_constants_that_never_differ_stay(compiled):
     x = Tensor(VALUES).realize()
     for c in (0.3, 0.4, 0.6):
         y = (x * 0.25 + 7) * c
-        walked = Structure()
+        walked = Walk()
         walked.walk([y.node])
         key, nodes = walked.key([y.node]), list(walked.number)
         if c == 0.3:
@@ -119,7 +119,7 @@ def test_exponents_and_what_rules_look_for_are_known():
     varying = VaryingConstants()
     for c in (2.5, 3.5, 0.0, 1.0):
         for y in (x**c, x ** (Tensor.full((12,), c) + 1), x + c if c < 2 else x):
-            walked = Structure()
+            walked = Walk()
             walked.walk([y.node])
             key = walked.key([y.node])
             assert varying(key, list(walked.number)) == (key, [])

@@ -9,14 +9,14 @@ from lazygrad.graph.build import expand, reshape
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Reshape, Slice
 from lazygrad.graph.sizes import Family, FixedError, Line, Sample
-from lazygrad.graph.structure import Structure
+from lazygrad.graph.structure import Walk
 from lazygrad.rewrite import Rules, rewrite
 
 N = Line(1, 0)
 
 
 def sample(node: Node) -> tuple[Sample, list[Node]]:
-    walked = Structure()
+    walked = Walk()
     walked.walk([node])
     nodes = list(walked.number)
     return Sample(walked.key([node]), nodes), nodes

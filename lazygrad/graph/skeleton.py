@@ -1,0 +1,224 @@
+"""Recognise a graph by an earlier one of the same structure, without a search.
+
+A program asks for the same graph in each step, of new nodes. The *skeleton* of a walk has the
+classes of its nodes, and which inputs each node has. What else tells graphs apart, as shapes and
+constants, are the *fields* of the nodes. A skeleton knows of each node whose input it is. So it
+finds the nodes of another graph in one pass, and compares classes and inputs as whole lists.
+
+    relu(x @ w)   ->   skeleton   0: Buffer, 1: Buffer, 2: Expand(0), 3: Expand(1), 4: Mul(2, 3)
+                       fields     (8, 4), (4, 16), (8, 4, 16), ...
+
+A *structure* is a skeleton with fields. What is decided for a graph is remembered by this object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import chain, repeat
+from operator import attrgetter, call, itemgetter
+from typing import Any, Protocol
+
+from .ir import Buffer, Node
+
+MAX_NEXT = 6  # skeletons with the same outermost classes that are tried; the latest comes first
+MAX_KINDS = 128  # of outermost classes that are remembered; those met first are forgotten
+MAX_NODES = 20_000  # of a skeleton that is remembered
+MAX_STRUCTURES = 8  # of one skeleton that are remembered, the newest
+
+Places = tuple[int, ...]  # of nodes in a walk's order
+Fields = list[Hashable]  # of each node, in a walk's order
+Read = Callable[[Node], Hashable]  # the fields of a node
+Wiring = tuple[type[Node], Places, Read]  # a node's class (Buffer for a leaf) and inputs
+
+Kind = tuple[type, type | None, int]
+
+inputs_of = attrgetter("inputs")
+
+
+class Known(Protocol):
+    """Nodes that are leaves, whatever they are computed from."""
+
+    def __contains__(self, node: Node, /) -> bool: ...
+
+    def isdisjoint(self, nodes: Iterable[Node], /) -> bool:
+        """Whether none of the nodes is among them."""
+        ...
+
+
+class Structure:
+    """The structure of graphs that differ in their leaves alone.
+
+    `keys` has, by the places of the outputs, the key that plans are found by, and the places of the
+    constants that are arguments of these plans.
+    """
+
+    __slots__ = ("fields", "keys")
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+        self.keys: dict[Places, tuple[Hashable, Places]] = {}
+
+    def size_of(self, fields: Fields) -> int | None:
+        """The size at which a graph with these fields has the structure: 0 if no size varies. None
+        if the graph has another structure."""
+        return 0 if self.fields == fields else None
+
+    def is_like(self, other: Structure) -> bool:
+        """Whether the same graphs have the other structure."""
+        return self.fields == other.fields
+
+
+class Skeleton:
+    """The nodes that a walk adds, as classes and inputs; and the skeletons of walks that go on from
+    there. A skeleton without nodes is where walks begin."""
+
+    def __init__(
+        self, start: int = 0, wirings: Sequence[Wiring] = (), outputs: Places = ()
+    ) -> None:
+        """`wirings` are those of the nodes from place `start` on, inputs first. The walk went to
+        the places `outputs`."""
+        self.wirings = tuple(wirings)
+        self._next: dict[Kind, tuple[Skeleton, ...]] = {}
+        self._exact: tuple[Structure, ...] = ()
+        self._varying: tuple[Structure, ...] = ()
+        self._outputs = outputs
+        self._ways = _ways(start, wirings)
+        self._blank: list[Any] = [None] * len(wirings)
+        self._start = start
+        self._reads = [read for *_, read in wirings]
+        self._classes = [cls for cls, *_ in wirings]
+        self._arities = [len(inputs) for _, inputs, _ in wirings]
+        self._inputs = _picker([x for _, inputs, _ in wirings for x in inputs])
+        self._ends = _picker(outputs)
+        leaves = [place for place, cls in enumerate(self._classes, start) if cls is Buffer]
+        self.leaves = _picker(leaves)
+        """The leaves that are added, from all nodes of a walk."""
+
+    # ------------------------------------------------------------------- recognising
+
+    def follow(
+        self, nodes: list[Node], outputs: Sequence[Node], known: Known
+    ) -> tuple[Skeleton, dict[Node, int]] | None:
+        """The skeleton of a walk that goes on from these nodes to the outputs, and all nodes of the
+        walk with their places, in order. None if no such walk was met."""
+        kind = _kind(outputs)
+        candidates = self._next.get(kind, ())
+        for skeleton in candidates:
+            found = skeleton._found(nodes, outputs, known)
+            if found is None:
+                continue
+            number = dict(zip(found, range(len(found)), strict=True))
+            if len(number) == len(found):  # else two nodes are one here
+                if skeleton is not candidates[0]:
+                    rest = [each for each in candidates if each is not skeleton]
+                    self._next[kind] = (skeleton, *rest)
+                return skeleton, number
+        return None
+
+    def _found(self, nodes: list[Node], outputs: Sequence[Node], known: Known) -> list[Node] | None:
+        """The nodes of the walk, in order, if it has this skeleton."""
+        found = nodes + self._blank
+        for place, output in zip(self._outputs, outputs, strict=True):
+            found[place] = output
+        try:
+            for place, reader, slot in self._ways:
+                found[place] = found[reader].inputs[slot]
+        except IndexError:
+            return None
+        new = found[self._start :] if self._start else found
+        inputs = list(map(inputs_of, new))
+        if list(map(type, new)) != self._classes or not known.isdisjoint(new):
+            if not all(map(_is_as, self._classes, new, repeat(known))):
+                return None
+            inputs = [
+                () if cls is Buffer else x for cls, x in zip(self._classes, inputs, strict=True)
+            ]
+        if (
+            list(map(len, inputs)) != self._arities
+            or tuple(chain.from_iterable(inputs)) != self._inputs(found)
+            or self._ends(found) != tuple(outputs)
+        ):
+            return None
+        return found
+
+    def fields(self, nodes: Sequence[Node]) -> Fields:
+        """The fields of the nodes that the walk adds; `nodes` are these."""
+        return list(map(call, self._reads, nodes))
+
+    # ------------------------------------------------------------------- remembering
+
+    def remember(self, outputs: Sequence[Node], skeleton: Skeleton) -> None:
+        """Note how a walk went on to the outputs."""
+        if len(skeleton.wirings) <= MAX_NODES:
+            kind = _kind(outputs)
+            before = self._next.pop(kind, ())
+            while len(self._next) >= MAX_KINDS:
+                self._next.pop(next(iter(self._next)))
+            self._next[kind] = (skeleton, *before)[:MAX_NEXT]
+
+    def structure_of(self, fields: Fields) -> tuple[Structure, int]:
+        """The structure of a walk with these fields, and its size there (see Structure.size_of)."""
+        for structure in self._exact:
+            if structure.fields == fields:
+                return structure, 0
+        for structure in self._varying:
+            size = structure.size_of(fields)
+            if size is not None:
+                return structure, size
+        return self.add_exact(fields), 0
+
+    def add_exact(self, fields: Fields) -> Structure:
+        """The structure of just these fields."""
+        made = Structure(fields)
+        for known in self._exact:
+            if known.is_like(made):
+                return known
+        self._exact = (made, *self._exact)[:MAX_STRUCTURES]
+        return made
+
+    def add_varying(self, structure: Structure) -> Structure:
+        """Note a structure of which fields vary; that, or one like it that is there already."""
+        for known in self._varying:
+            if known.is_like(structure):
+                return known
+        self._varying = (structure, *self._varying)[:MAX_STRUCTURES]
+        return structure
+
+
+def is_leaf(node: Node, known: Known) -> bool:
+    """Whether a walk ends at a node: a Buffer, or one that is known. A constant that is known fits
+    any device, and is computed again where it is used."""
+    return isinstance(node, Buffer) or (node.device is not None and node in known)
+
+
+def _is_as(cls: type[Node], node: Node, known: Known) -> bool:
+    """Whether a node is of the class; with Buffer, whether it is a leaf."""
+    return is_leaf(node, known) if cls is Buffer else type(node) is cls and not is_leaf(node, known)
+
+
+def _kind(outputs: Sequence[Node]) -> Kind:
+    """What graphs share that may have one skeleton: their outermost classes, and how many outputs
+    they have."""
+    first = outputs[0]
+    inputs = first.inputs
+    return first.__class__, inputs[0].__class__ if inputs else None, len(outputs)
+
+
+def _ways(start: int, wirings: Sequence[Wiring]) -> list[tuple[int, int, int]]:
+    """For each node that another one reads its place, the reader's, and which input it is there;
+    readers first."""
+    ways = []
+    seen = set()
+    for reader in range(start + len(wirings) - 1, start - 1, -1):
+        for slot, place in enumerate(wirings[reader - start][1]):
+            if place >= start and place not in seen:
+                seen.add(place)
+                ways.append((place, reader, slot))
+    return ways
+
+
+def _picker(places: Sequence[int]) -> Callable[[Sequence[Node]], tuple[Node, ...]]:
+    """A function that gives what is at these places."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda found: tuple([found[place] for place in places])
