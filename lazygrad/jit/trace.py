@@ -24,7 +24,7 @@ from typing import Any
 from ..dtypes import DType
 from ..errors import JitError
 from ..graph.ir import Buffer, Node, Reshape, topological
-from ..graph.structure import Structure
+from ..graph.structure import Walk
 from ..rewrite import Rules, rewrite
 from ..runtime.buffer import interceptor, realized
 from ..runtime.device import Device
@@ -201,10 +201,10 @@ class Trace:
         topological([node], inputs)
         return found
 
-    def resolve(self, outputs: Sequence[Node]) -> tuple[list[Node], Structure]:
+    def resolve(self, outputs: Sequence[Node]) -> tuple[list[Node], Walk]:
         """The outputs with what realize() promised put in, so that only values at the time of the
         call are left as symbols; and a walk of these."""
-        walked = Structure(realized)
+        walked = Walk(realized)
         walked.walk(outputs)
         if not any(_stands_for(leaf) is not None for leaf in walked.leaves):
             return list(outputs), walked
@@ -219,7 +219,7 @@ class Trace:
 
         topological(outputs, inputs)
         resolved = rewrite(outputs, Rules(), replace)
-        walked = Structure(realized)
+        walked = Walk(realized)
         walked.walk(resolved)
         return resolved, walked
 
