@@ -26,6 +26,7 @@ metaclass `Unique`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 from weakref import ref
 
@@ -78,14 +79,7 @@ class Unique(type):
         reference = _interned.get(key)
         if reference is not None and (found := reference()) is not None:
             return found
-        made = cls._make(args)
-        new = _Reference(made, _forget)
-        new.key = key
-        while (reference := _interned.setdefault(key, new)) is not new:  # another thread's
-            if (found := reference()) is not None:
-                return found
-            _forget(reference)
-        return made
+        return _entered(key, cls._make(args))
 
     def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """What is equal for equal objects."""
@@ -107,6 +101,17 @@ class Unique(type):
             f"{cls.__name__}({', '.join(names)}) cannot be made of {len(args)} values"
             + (f" and {', '.join(kwargs)}" if kwargs else "")
         )
+
+
+def _entered(key: tuple[Any, ...], made: Any) -> Any:
+    """The living object of a key: `made`, unless another thread made one meanwhile."""
+    new = _Reference(made, _forget)
+    new.key = key
+    while (reference := _interned.setdefault(key, new)) is not new:
+        if (found := reference()) is not None:
+            return found
+        _forget(reference)
+    return made
 
 
 def _inherited(bases: tuple[type, ...]) -> dict[str, Any]:
@@ -149,6 +154,19 @@ class _Interning(Unique):
             set_derived(made, name, value)
         made._derive()
         return made
+
+    def again(cls, args: Sequence[Any], derived: Iterable[tuple[str, Any]]) -> Any:
+        """The object with these fields, all given, of which `_derive` would find `derived`."""
+        key = cls._key(args)  # type: ignore[arg-type]
+        reference = _interned.get(key)
+        if reference is not None and (found := reference()) is not None:
+            return found
+        made: Any = object.__new__(cls)  # type: ignore[arg-type]
+        for name, value in zip(cls._fields, args, strict=True):
+            set_derived(made, name, value)
+        for name, value in derived:
+            set_derived(made, name, value)
+        return _entered(key, made)
 
 
 class Interned(metaclass=_Interning):

@@ -21,6 +21,7 @@ from .core import TensorCore
 from .operands import broadcast_node, broadcast_shape, cast_node, result_dtype
 from .precision import rounded_once
 from .random import Random
+from .recall import recalled
 
 
 def summed_product(a: Node, b: Node, count: int) -> Node:
@@ -37,6 +38,7 @@ class Contraction(Random):
     # ------------------------------------------------------------------- matrices
 
     @rounded_once(2, autocast="product")
+    @recalled
     def matmul(self, other: TensorCore) -> Self:
         """The matrix product over the last two axes; those before broadcast.
 
@@ -205,6 +207,7 @@ class Contraction(Random):
         return ((self / a.maximum(eps)) * (y / b.maximum(eps))).sum(axis)
 
     @rounded_once(2, autocast="product")
+    @recalled
     def linear(self, weight: TensorCore, bias: TensorCore | None = None) -> Self:
         """x @ weight.T + bias, for x (..., in) and weight (out, in), as PyTorch has it."""
         if weight.ndim not in (1, 2) or self.ndim < 1 or self.shape[-1] != weight.shape[-1]:
@@ -240,6 +243,7 @@ class Contraction(Random):
     # ------------------------------------------------------------------- attention
 
     @rounded_once(autocast="product")
+    @recalled
     def scaled_dot_product_attention(
         self,
         key: TensorCore,

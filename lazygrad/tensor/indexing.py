@@ -8,7 +8,7 @@ integer arrays of where it holds. How many those are depends on values, so a mas
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, overload
 
@@ -23,6 +23,12 @@ from .arguments import normalized_axis
 from .core import Array, Operand, TensorCore
 from .operands import broadcast_node, broadcast_shape
 from .ranges import checked, integer_range
+from .views import Path, path_between
+
+MAX_PATHS = 4096  # to parts of tensors, that are remembered
+
+_paths: dict[Hashable, Path] = {}
+"""By shape and index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,9 @@ class Indexing(Activations):
     def __getitem__(self, index: Any) -> Self:
         if _is_single_bool(index):
             return self.unsqueeze(0) if index else self.unsqueeze(0)[:0]
+        key = _basic(index)
+        if key is not None:
+            return self._viewed_along(_path_to(self, index, key))
         plan = _plan(self, index)
         part = self._viewed(_sliced(self._node, plan))
         if not plan.arrays:
@@ -197,6 +206,29 @@ def _plan(x: Indexing, index: Any) -> _Plan:
             arrays[len(shape)] = _wrapped(x, item, axis, n)
             shape.append(n)
     return _Plan(steps, tuple(shape), arrays)
+
+
+def _basic(index: Any) -> Hashable | None:
+    """An index of plain integers, slices, None and Ellipsis, as a key; None for any other."""
+    key: list[Hashable] = []
+    for item in index if isinstance(index, tuple) else (index,):
+        parts = (item.start, item.stop, item.step) if isinstance(item, slice) else (item,)
+        if not all(part is None or part is Ellipsis or type(part) is int for part in parts):
+            return None
+        key.append(parts)
+    return tuple(key)
+
+
+def _path_to(x: Indexing, index: Any, key: Hashable) -> Path:
+    """The path from x to x[index], which follows from x's shape."""
+    shape = x._node.shape
+    path = _paths.get((shape, key))
+    if path is None:
+        if len(_paths) >= MAX_PATHS:
+            _paths.clear()
+        path = path_between(_sliced(x._node, _plan(x, index)), x._node)
+        _paths[shape, key] = path
+    return path
 
 
 def _is_single_bool(index: Any) -> bool:

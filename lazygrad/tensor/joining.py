@@ -14,6 +14,7 @@ from .arguments import normalized_axis, shape_of
 from .core import Number, TensorCore
 from .movement import Movement
 from .operands import cast_node, result_dtype
+from .recall import recalled
 
 Padding = Sequence[int] | Sequence[Sequence[int] | None] | int
 
@@ -40,6 +41,7 @@ class Joining(Movement):
 
     # ------------------------------------------------------------------- joining
 
+    @recalled
     def cat(self, *others: TensorCore, axis: int = 0) -> Self:
         """Tensors joined along an axis: `Tensor.cat(a, b, axis=0)` or `Tensor.cat([a, b], 0)`.
         Vectors of no elements fit any shape, as in PyTorch."""

@@ -26,6 +26,7 @@ from .joining import Joining
 from .operands import broadcast_node, cast_node
 from .precision import rounded_once
 from .ranges import declared
+from .recall import recalled
 from .results import Extremes, Found
 
 Axes = int | Sequence[int] | None
@@ -243,11 +244,13 @@ class Reduction(Joining):
         return (self if dtype is None else self.cast(dtype))._mean(axis, keepdim)
 
     @rounded_once()
+    @recalled
     def _mean(self, axis: Axes, keepdim: bool) -> Self:
         self._float_only("mean")
         return self.sum(axis, keepdim) / self._count("mean", axis)
 
     @rounded_once()
+    @recalled
     def var(
         self,
         axis: Axes = None,
@@ -267,6 +270,7 @@ class Reduction(Joining):
         return squares.sum(axis, keepdim) / n
 
     @rounded_once()
+    @recalled
     def std(
         self,
         axis: Axes = None,
@@ -312,6 +316,7 @@ class Reduction(Joining):
         return (self if dtype is None else self.cast(dtype))._norm(p, axis, keepdim)
 
     @rounded_once()
+    @recalled
     def _norm(self, p: float | str, axis: Axes, keepdim: bool) -> Self:
         self._float_only("norm")
         x = self
@@ -343,6 +348,7 @@ class Reduction(Joining):
         return (self - y).norm(p)
 
     @rounded_once()
+    @recalled
     def logsumexp(self, axis: Axes = None, keepdim: bool = False) -> Self:
         """log(sum(e**x)) without overflow: the maximum is taken out first."""
         x = self._real("logsumexp")

@@ -128,6 +128,12 @@ class Sharing:
         made._look_at(self, path_between(made._own, self._own))
         return made
 
+    def _viewed_along(self, path: Path) -> Self:
+        """A view of this tensor at the end of a path from it."""
+        made = self._derived(follow(path, self._node))
+        made._look_at(self, path)
+        return made
+
     def _look_at(self, tensor: Self, path: Path) -> None:
         """Become a view of `tensor`, or of its base."""
         base = tensor._base

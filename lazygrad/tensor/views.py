@@ -16,6 +16,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from sys import getrefcount
 from typing import Any
 
@@ -238,6 +239,7 @@ _BACK: dict[type[Node], Callable[[Any, Shape, Node, Node | None], Back]] = {
 # --------------------------------------------------------------------------- strides
 
 
+@lru_cache(maxsize=4096)
 def strides(path: Path, shape: Shape) -> tuple[int, ...] | None:
     """How far apart, in elements of a base of `shape`, neighbours along each axis of the view
     lie; None where no one distance tells."""
