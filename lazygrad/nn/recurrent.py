@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ShapeError
 from ..tensor import Tensor
+from ..tensor.recall import recalled
 from . import weights
 from .module import Layer
 from .packed import PackedSequence
@@ -24,6 +25,7 @@ def _rnn(x: Tensor, state: State, of: Weights, activation: Callable[[Tensor], Te
     return (activation(x + state[0].linear(weight, bias)),)
 
 
+@recalled
 def _gru(x: Tensor, state: State, of: Weights) -> State:
     """The step of a gated recurrent unit; x is the input's part of the gates."""
     (h,), (weight, bias, _) = state, of
@@ -34,6 +36,7 @@ def _gru(x: Tensor, state: State, of: Weights) -> State:
     return (new + update * (h - new),)
 
 
+@recalled
 def _lstm(x: Tensor, state: State, of: Weights) -> State:
     """The step of a long short-term memory; x is the input's part of the gates."""
     (h, c), (weight, bias, projection) = state, of

@@ -9,6 +9,7 @@ Calls that agree in these build from the template, some five times as fast.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -27,8 +28,18 @@ MAX_TEMPLATES = 4096  # some 3 kB each; the oldest are forgotten
 
 _PLAIN = frozenset({int, str, bool, type(None), DType})
 
-_templates: dict[Hashable, tuple[Template, bool] | None] = {}
-"""By call: the template and whether its result requires gradient; None if there is no template."""
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a call gave: one tensor, or a tuple; and which of them require gradient."""
+
+    template: Template
+    requires_grad: tuple[bool, ...]
+    is_tuple: bool
+
+
+_templates: dict[Hashable, _Kept | None] = {}
+"""By call; None where a call gave what cannot be kept."""
 
 
 class _Unknown(Exception):
@@ -36,9 +47,9 @@ class _Unknown(Exception):
 
 
 def recalled(operation: F) -> F:
-    """Decorator of an operation on tensors that gives one new tensor. Which nodes it builds must
-    follow from shapes, dtypes, devices, numbers and modes: not from values, nor from what its
-    tensors were computed by.
+    """Decorator of an operation on tensors that gives a new tensor, or a tuple of them. Which nodes
+    it builds must follow from shapes, dtypes, devices, numbers and modes: not from values, nor from
+    what its tensors were computed by.
 
         @recalled
         def silu(self): return self * self.sigmoid()
@@ -61,13 +72,11 @@ def recalled(operation: F) -> F:
             )
         except _Unknown:
             return operation(*args, **named)
-        found = _templates.get(key, False)
-        if found:
-            template, requires_grad = found
-            first = next(iter(tensors.values()))
-            return first._from_node(template.build(list(tensors)), requires_grad)
+        kept = _templates.get(key)
+        if kept is not None:
+            return _again(kept, tensors)
         made = operation(*args, **named)
-        if found is False:
+        if key not in _templates:
             _remember(key, made, list(tensors))
         return made
 
@@ -81,22 +90,33 @@ def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
         if node in tensors or node.__class__ is Const:  # which broadcast in a way of their own
             raise _Unknown
         tensors[node] = x
-        return node.shape, node.dtype, node.device, x._requires_grad
+        return (node.shape, node.dtype, node.device, x._requires_grad)
     kind = x.__class__
     if kind in _PLAIN:
-        return kind, x
+        return (kind, x)
     if kind is float:
-        return x.hex()  # 0.0 is not -0.0
+        return float.hex(x)  # 0.0 is not -0.0
     if kind is tuple or kind is list:
         return tuple([_key(each, tensors) for each in x])
     raise _Unknown
 
 
 def _remember(key: Hashable, made: Any, nodes: list[Node]) -> None:
-    """Keep what a call built, if it is one new tensor."""
+    """Keep what a call built, if that is new tensors."""
     while len(_templates) >= MAX_TEMPLATES:
         _templates.pop(next(iter(_templates)), None)
-    template = None
-    if nodes and isinstance(made, TensorCore) and made._base is None:
-        template = Template.of(made._own, nodes)
-    _templates[key] = None if template is None else (template, made._requires)
+    given = made if made.__class__ is tuple else (made,)
+    is_new = all(isinstance(x, TensorCore) and x._base is None for x in given)
+    template = Template.of([x._own for x in given], nodes) if nodes and is_new else None
+    kept = None
+    if template is not None:
+        kept = _Kept(template, tuple([x._requires for x in given]), made.__class__ is tuple)
+    _templates[key] = kept
+
+
+def _again(kept: _Kept, tensors: dict[Node, TensorCore]) -> Any:
+    """What the call gives of these tensors."""
+    nodes = kept.template.build(list(tensors))
+    make = next(iter(tensors.values()))._from_node
+    made = tuple([make(*each) for each in zip(nodes, kept.requires_grad, strict=True)])
+    return made if kept.is_tuple else made[0]

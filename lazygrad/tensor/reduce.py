@@ -348,7 +348,6 @@ class Reduction(Joining):
         return (self - y).norm(p)
 
     @rounded_once()
-    @recalled
     def logsumexp(self, axis: Axes = None, keepdim: bool = False) -> Self:
         """log(sum(e**x)) without overflow: the maximum is taken out first."""
         x = self._real("logsumexp")

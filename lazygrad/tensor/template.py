@@ -4,8 +4,8 @@ The first call of `layernorm` on some shapes builds its thirteen nodes one by on
 and its shape and dtype are inferred. A call on inputs of the same shapes, dtypes and devices gives
 the same nodes but for the inputs. A *template* has what was found out then, and no node.
 
-    template = Template.of(result, inputs)      # None where result does not depend on these alone
-    template.build(others)                      # the result on other inputs, of the same shapes
+    template = Template.of(results, inputs)     # None where they do not depend on these alone
+    template.build(others)                      # the results on other inputs, of the same shapes
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ class _Step:
 
 @dataclass(eq=False, slots=True)
 class Template:
-    """How nodes are built on inputs; the last node is the result."""
+    """How nodes are built on inputs, and which of them, the inputs first, are the results."""
 
     steps: list[_Step]
+    results: list[int]
 
     @classmethod
-    def of(cls, result: Node, inputs: Sequence[Node]) -> Template | None:
-        """The template of `result`; None if it needs memory beside the inputs, or what belongs to
+    def of(cls, results: Sequence[Node], inputs: Sequence[Node]) -> Template | None:
+        """The template of `results`; None if they need memory beside the inputs, or what belongs to
         one call: a variable, an index check. Linear in what lies between."""
         given = set(inputs)
-        order = topological([result], lambda node: () if node in given else node.inputs)
+        order = topological(results, lambda node: () if node in given else node.inputs)
         place = {node: i for i, node in enumerate(inputs)}
         steps: list[_Step] = []
         for node in order:
@@ -54,10 +55,10 @@ class Template:
                 return None
             steps.append(_step(node, place))
             place[node] = len(place)
-        return cls(steps) if steps and len(given) == len(inputs) else None
+        return cls(steps, [place[node] for node in results])
 
-    def build(self, inputs: Sequence[Node]) -> Node:
-        """The result on these inputs, which are as those of the template but for their values."""
+    def build(self, inputs: Sequence[Node]) -> list[Node]:
+        """The results on these inputs, which are as those of the template but for their values."""
         made = list(inputs)
         for step in self.steps:
             fields = step.fields
@@ -69,7 +70,7 @@ class Template:
                     fields[field] = tuple([made[place] for place in places])
             operands = tuple([made[place] for place in step.inputs])
             made.append(step.cls.again(fields, (("inputs", operands), *step.derived)))
-        return made[-1]
+        return [made[place] for place in self.results]
 
 
 def _step(node: Node, place: dict[Node, int]) -> _Step:

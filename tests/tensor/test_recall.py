@@ -1,0 +1,186 @@
+"""Operations that are built from a template give the graph that their code gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lazygrad
+from lazygrad import Tensor, config, nn, no_grad
+from lazygrad.graph.structure import structure
+from lazygrad.tensor import recall
+from lazygrad.tensor.core import TensorCore
+
+
+@pytest.fixture(autouse=True)
+def no_templates() -> Iterator[None]:
+    recall._templates.clear()
+    yield
+    recall._templates.clear()
+
+
+def rand(*shape: int, requires_grad: bool = False) -> Tensor:
+    values = np.random.default_rng(sum(shape)).random(shape)
+    return Tensor(values.astype(np.float32), requires_grad=requires_grad)
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "matmul": lambda x, y: x.matmul(y.T),
+    "linear": lambda x, y: x.linear(y),
+    "linear and bias": lambda x, y: x.linear(y, y[:, 0]),
+    "attention": lambda x, y: x.scaled_dot_product_attention(y, y + 1, is_causal=True),
+    "masked attention": lambda x, y: x.scaled_dot_product_attention(y, y + 1, x @ y.T > 0.5),
+    "layernorm": lambda x, y: x.layernorm(-1, y[0], y[1]),
+    "rms norm": lambda x, y: x.rms_norm(4, y[0]),
+    "softmax": lambda x, y: x.softmax(0),
+    "log softmax": lambda x, y: x.log_softmax(-1),
+    "gelu": lambda x, y: x.gelu(),
+    "gelu by tanh": lambda x, y: x.gelu(approximate="tanh"),
+    "elu": lambda x, y: x.elu(0.5),
+    "mean": lambda x, y: x.mean(1, keepdim=True),
+    "mean of all": lambda x, y: x.mean(),
+    "var": lambda x, y: x.var(correction=0),
+    "norm": lambda x, y: x.norm(3),
+    "huber": lambda x, y: x.huber_loss(y[:3], delta=0.5),
+    "mse": lambda x, y: x.mse_loss(y[:3], reduction="sum"),
+    "cat": lambda x, y: Tensor.cat(x, y),
+    "cat of a list": lambda x, y: Tensor.cat([x, y], dim=0),
+    "cat of many": lambda x, y: Tensor.cat(*[x + i for i in range(12)], axis=1),
+    "convolution": lambda x, y: x.reshape(1, 1, 3, 4).conv2d(y[:2, :2].reshape(1, 1, 2, 2)),
+    "average pool": lambda x, y: x.reshape(1, 1, 3, 4).avg_pool2d(2),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_the_second_call_builds_the_graph_of_the_first(name: str, requires_grad: bool) -> None:
+    operation = OPERATIONS[name]
+    operation(rand(3, 4), rand(5, 4))  # of other tensors, without gradient
+    x, y = rand(3, 4, requires_grad=requires_grad), rand(5, 4)
+    first = operation(x, y)
+    assert any(recall._templates.values()), "nothing was kept"
+    again = operation(x, y)
+    assert again._node is first._node
+    assert again.requires_grad == first.requires_grad == requires_grad
+    recall._templates.clear()
+    other = operation(x, y)
+    assert structure([other._node])[0] == structure([again._node])[0]
+    assert (other._node, other.requires_grad) == (again._node, again.requires_grad)
+    np.testing.assert_array_equal(other.numpy(), again.numpy())
+
+
+@pytest.mark.parametrize("layer", [nn.GRU, nn.LSTM])
+def test_steps_of_recurrent_layers_have_gradients(layer: Any) -> None:
+    net, x = layer(4, 5), rand(7, 2, 4)
+
+    def gradients() -> list[Any]:
+        net.zero_grad()
+        net(x)[0].square().sum().backward()
+        return [p.grad.numpy() for p in net.parameters() if p.grad is not None]
+
+    first = gradients()
+    assert len(first) == 4
+    for a, b in zip(first, gradients(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_what_a_call_depends_on_is_told_apart() -> None:
+    x = rand(3, 4)
+    w = rand(4, requires_grad=True)
+    made = x.layernorm(-1, w)
+    with no_grad():
+        assert not x.layernorm(-1, w).requires_grad
+    assert made.requires_grad
+    assert x.layernorm(-1, w).requires_grad
+    assert not x.layernorm(-1, w.detach()).requires_grad
+    assert x.softmax(0).numpy().sum() == pytest.approx(4)
+    assert x.softmax(1).numpy().sum() == pytest.approx(3)
+    assert x.elu(1).numpy().shape == x.elu(True).numpy().shape
+    negative = Tensor([-1.0, 1.0])
+    assert np.signbit(negative.threshold(0, -0.0).numpy()[0])
+    assert not np.signbit(negative.threshold(0, 0.0).numpy()[0])
+    assert x.half().gelu().dtype == lazygrad.float16
+    assert x.double().gelu().dtype == lazygrad.float64
+    with pytest.raises(ValueError, match="approximate"):
+        x.gelu(approximate="no")
+    with pytest.raises(ValueError, match="approximate"):
+        x.gelu(approximate="no")
+
+
+def test_a_tensor_given_twice_and_constants_are_no_template() -> None:
+    x = rand(3, 3)
+    ones = Tensor.ones(3, 3)
+    for other in (rand(3, 3) + 1, x, ones):
+        expected = x.numpy() @ other.numpy()
+        np.testing.assert_allclose((x @ other).numpy(), expected, rtol=1e-6)
+
+
+def test_views_are_read_as_they_are() -> None:
+    x = rand(4, 4)
+    row = x[1:3]
+    before = row.softmax(-1).numpy()
+    x[1] = 9.0
+    after = row.softmax(-1).numpy()
+    assert not np.array_equal(before, after)
+    np.testing.assert_allclose(after[0], 0.25)
+
+
+def test_origins_are_those_of_each_call() -> None:
+    x = rand(3, 4)
+    x.softmax()
+    with config.override(ORIGINS=1):
+        made = (x + 1).softmax()
+    assert made._node.origins[0].operation == "softmax"
+
+
+def test_autocast_decides_about_products() -> None:
+    x, w = rand(3, 4), rand(5, 4)
+    assert x.linear(w).dtype == lazygrad.float32
+    with lazygrad.autocast("cpu", dtype=lazygrad.bfloat16):
+        assert x.linear(w).dtype == lazygrad.bfloat16
+    assert x.linear(w).dtype == lazygrad.float32
+
+
+def test_draws_differ() -> None:
+    x = rand(1, 8, 8)
+    with Tensor.train():
+        first = x.scaled_dot_product_attention(x + 1, x + 2, dropout_p=0.5).numpy()
+        second = x.scaled_dot_product_attention(x + 1, x + 2, dropout_p=0.5).numpy()
+    assert not np.array_equal(first, second)
+
+
+def test_templates_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall, "MAX_TEMPLATES", 8)
+    for n in range(1, 30):
+        rand(n).softmax()
+    assert len(recall._templates) <= 8
+
+
+def test_a_template_holds_no_memory() -> None:
+    import gc
+    import weakref
+
+    x = rand(64)
+    node = weakref.ref(x._node)
+    x.softmax()
+    del x
+    gc.collect()
+    assert node() is None
+
+
+def test_parts_of_growing_tensors() -> None:
+    for n in range(1, 6):
+        x = Tensor(np.arange(2 * n).reshape(2, n))
+        a, b = x
+        np.testing.assert_array_equal(a.numpy(), np.arange(n))
+        np.testing.assert_array_equal(x[..., -1].numpy(), x.numpy()[..., -1])
+        np.testing.assert_array_equal(x[None, 1, ::2].numpy(), x.numpy()[None, 1, ::2])
+        with pytest.raises(IndexError, match=f"index {n}"):
+            x[0, n]
+        assert isinstance(b, TensorCore)
+    part = x[1, 1:3]
+    part += 10
+    assert x.numpy()[1].tolist() == [5, 16, 17, 8, 9]
