@@ -8,7 +8,7 @@ Calls that agree in these build from the template, some five times as fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -24,32 +24,33 @@ from .template import Template
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MAX_TEMPLATES = 4096  # some 3 kB each; the oldest are forgotten
+MAX_TEMPLATES = 4096  # some 4 kB each; the oldest are forgotten
 
 _PLAIN = frozenset({int, str, bool, type(None), DType})
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What a call gave: one tensor, or a tuple; and which of them require gradient."""
+    """What a call gave: its tensors' nodes, which of them require gradient, and what holds them."""
 
     template: Template
     requires_grad: tuple[bool, ...]
-    is_tuple: bool
+    form: Any  # None for a tensor; a tuple, or a dict of forms
 
 
-_templates: dict[Hashable, _Kept | None] = {}
-"""By call; None where a call gave what cannot be kept."""
+_templates: dict[Hashable, _Kept | bool] = {}
+"""By call. True where it was seen once: what is seen a second time is kept. False where what it
+gave cannot be kept."""
 
 
 class _Unknown(Exception):
-    """An argument that a call cannot be kept by."""
+    """An argument, or a result, that a call cannot be kept by."""
 
 
 def recalled(operation: F) -> F:
-    """Decorator of an operation on tensors that gives a new tensor, or a tuple of them. Which nodes
-    it builds must follow from shapes, dtypes, devices, numbers and modes: not from values, nor from
-    what its tensors were computed by.
+    """Decorator of an operation on tensors that gives a new tensor, or tuples and dicts of them.
+    Which nodes it builds must follow from shapes, dtypes, devices, numbers and modes: not from
+    values, nor from what its tensors were computed by.
 
         @recalled
         def silu(self): return self * self.sigmoid()
@@ -73,11 +74,17 @@ def recalled(operation: F) -> F:
         except _Unknown:
             return operation(*args, **named)
         kept = _templates.get(key)
-        if kept is not None:
-            return _again(kept, tensors)
+        if isinstance(kept, _Kept):
+            make = next(iter(tensors.values()))._from_node
+            nodes = kept.template.build(list(tensors))
+            return _filled(kept.form, map(make, nodes, kept.requires_grad))
         made = operation(*args, **named)
-        if key not in _templates:
-            _remember(key, made, list(tensors))
+        if kept is None:
+            while len(_templates) >= MAX_TEMPLATES:
+                _templates.pop(next(iter(_templates)), None)
+            _templates[key] = True
+        elif kept:
+            _templates[key] = _kept(made, list(tensors)) or False
         return made
 
     return cast(F, built)
@@ -98,25 +105,42 @@ def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
         return float.hex(x)  # 0.0 is not -0.0
     if kind is tuple or kind is list:
         return tuple([_key(each, tensors) for each in x])
+    if kind is dict:
+        return tuple([(name, _key(each, tensors)) for name, each in x.items()])
+    if isinstance(x, type):
+        return cast(Hashable, x)
     raise _Unknown
 
 
-def _remember(key: Hashable, made: Any, nodes: list[Node]) -> None:
-    """Keep what a call built, if that is new tensors."""
-    while len(_templates) >= MAX_TEMPLATES:
-        _templates.pop(next(iter(_templates)), None)
-    given = made if made.__class__ is tuple else (made,)
-    is_new = all(isinstance(x, TensorCore) and x._base is None for x in given)
-    template = Template.of([x._own for x in given], nodes) if nodes and is_new else None
-    kept = None
-    if template is not None:
-        kept = _Kept(template, tuple([x._requires for x in given]), made.__class__ is tuple)
-    _templates[key] = kept
+def _kept(made: Any, nodes: list[Node]) -> _Kept | None:
+    """What a call gave, to be kept, if that is new tensors."""
+    found: list[TensorCore] = []
+    try:
+        form = _form(made, found)
+    except _Unknown:
+        return None
+    template = Template.of([x._own for x in found], nodes) if nodes else None
+    if template is None:
+        return None
+    return _Kept(template, tuple([x._requires for x in found]), form)
 
 
-def _again(kept: _Kept, tensors: dict[Node, TensorCore]) -> Any:
-    """What the call gives of these tensors."""
-    nodes = kept.template.build(list(tensors))
-    make = next(iter(tensors.values()))._from_node
-    made = tuple([make(*each) for each in zip(nodes, kept.requires_grad, strict=True)])
-    return made if kept.is_tuple else made[0]
+def _form(made: Any, found: list[TensorCore]) -> Any:
+    """What holds the tensors of a result, which are added to `found`."""
+    if isinstance(made, TensorCore) and made._base is None:
+        found.append(made)
+        return None
+    if made.__class__ is tuple:
+        return tuple([_form(each, found) for each in made])
+    if made.__class__ is dict:
+        return {name: _form(each, found) for name, each in made.items()}
+    raise _Unknown
+
+
+def _filled(form: Any, tensors: Iterator[TensorCore]) -> Any:
+    """A result of this form."""
+    if form is None:
+        return next(tensors)
+    if isinstance(form, dict):
+        return {name: _filled(each, tensors) for name, each in form.items()}
+    return tuple([_filled(each, tensors) for each in form])

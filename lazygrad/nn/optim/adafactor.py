@@ -65,8 +65,9 @@ class Adafactor(Optimizer):
             "rho": group.tensors["lr"].minimum(steps.rsqrt()),
         }
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],

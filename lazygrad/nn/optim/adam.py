@@ -67,8 +67,9 @@ class Adam(Optimizer):
         numbers = super()._numbers(group)
         return {**numbers, "rate": numbers["lr"] / first, "root": second.sqrt()}
 
+    @classmethod
     def _means(
-        self,
+        cls,
         grad: Tensor,
         state: Mapping[str, Tensor],
         numbers: Mapping[str, Tensor],
@@ -79,8 +80,9 @@ class Adam(Optimizer):
         mean = state["exp_avg"] * beta1 + grad * (1 - beta1)
         return mean, state["exp_avg_sq"] * beta2 + grad * grad * (1 - beta2)
 
+    @classmethod
     def _decayed(
-        self, p: Tensor, grad: Tensor, lr: Tensor, settings: Mapping[str, Any]
+        cls, p: Tensor, grad: Tensor, lr: Tensor, settings: Mapping[str, Any]
     ) -> tuple[Tensor, Tensor]:
         """A parameter and its gradient, of which one has the weight decay."""
         decay = settings["weight_decay"]
@@ -90,16 +92,17 @@ class Adam(Optimizer):
             return p * (1 - lr * decay), grad
         return p, grad + p * decay
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
         numbers: Mapping[str, Tensor],
         settings: Mapping[str, Any],
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        p, grad = self._decayed(p, grad, numbers["lr"], settings)
-        mean, square = self._means(grad, state, numbers, settings)
+        p, grad = cls._decayed(p, grad, numbers["lr"], settings)
+        mean, square = cls._means(grad, state, numbers, settings)
         kept = {"exp_avg": mean, "exp_avg_sq": square}
         if settings["amsgrad"]:
             square = kept["max_exp_avg_sq"] = state["max_exp_avg_sq"].maximum(square)
@@ -158,15 +161,16 @@ class LAMB(Adam):
         first, second = self._corrections(group)
         return {**group.tensors, "rate": 1 / first, "root": second.sqrt()}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
         numbers: Mapping[str, Tensor],
         settings: Mapping[str, Any],
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        mean, square = self._means(grad, state, numbers, settings)
+        mean, square = cls._means(grad, state, numbers, settings)
         step = mean * numbers["rate"] / (square.sqrt() / numbers["root"] + settings["eps"])
         step = step + p * settings["weight_decay"]
         step = step * trust_ratio(p, step)

@@ -48,8 +48,9 @@ class RMSprop(Optimizer):
                   "grad_avg": settings["centered"]}  # fmt: skip
         return {name: buffer_of(p) for name, is_wanted in wanted.items() if is_wanted}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
@@ -113,8 +114,9 @@ class Adagrad(Optimizer):
             numbers["lr"] = numbers["lr"] / ((group.steps - 1) * decay + 1)
         return numbers
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],

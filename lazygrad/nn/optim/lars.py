@@ -43,8 +43,9 @@ class LARS(Optimizer):
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {"momentum_buffer": buffer_of(p)} if settings["momentum"] else {}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
@@ -58,7 +59,7 @@ class LARS(Optimizer):
         if settings["pre_wd"] and decay:
             grad = grad + decay * p
         step = grad * rate if settings["classic"] else grad
-        step, kept = with_momentum(step, state, settings["momentum"], settings["nesterov"])
+        step, kept = with_momentum(step, state, numbers["momentum"], settings["nesterov"])
         if not settings["classic"]:
             step = step * rate
         if not settings["pre_wd"] and decay:

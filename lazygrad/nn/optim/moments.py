@@ -63,8 +63,9 @@ class NAdam(Adam):
         _, second = self._corrections(group)
         return {**group.tensors, "mu": mu, "mu_next": mu_next, "second": second}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
@@ -72,9 +73,9 @@ class NAdam(Adam):
         settings: Mapping[str, Any],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         lr, mu, mu_next = numbers["lr"], numbers["mu"], numbers["mu_next"]
-        p, grad = self._decayed(p, grad, lr, settings)
+        p, grad = cls._decayed(p, grad, lr, settings)
         product = state["mu_product"] * mu
-        mean, square = self._means(grad, state, numbers, settings)
+        mean, square = cls._means(grad, state, numbers, settings)
         size = (square / numbers["second"]).sqrt() + settings["eps"]
         p = p - grad / size * (lr * (1 - mu) / (1 - product))
         p = p - mean / size * (lr * mu_next / (1 - product * mu_next))
@@ -124,16 +125,17 @@ class RAdam(Adam):
             "is_long": is_long.cast(group.number_dtype),
         }
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
         numbers: Mapping[str, Tensor],
         settings: Mapping[str, Any],
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        p, grad = self._decayed(p, grad, numbers["lr"], settings)
-        mean, square = self._means(grad, state, numbers, settings)
+        p, grad = cls._decayed(p, grad, numbers["lr"], settings)
+        mean, square = cls._means(grad, state, numbers, settings)
         adapted = numbers["root"] / (square.sqrt() + settings["eps"])
         factor = (numbers["is_long"] > 0).where(adapted, 1.0)
         return p - mean * numbers["rate"] * factor, {"exp_avg": mean, "exp_avg_sq": square}
@@ -168,8 +170,9 @@ class Adamax(Adam):
         first, _ = self._corrections(group)
         return {**group.tensors, "rate": group.tensors["lr"] / first}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
@@ -216,8 +219,9 @@ class Lion(Optimizer):
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {"exp_avg": buffer_of(p)}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
@@ -275,8 +279,9 @@ class Muon(Optimizer):
             )
         return {"momentum_buffer": buffer_of(p)}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],

@@ -11,6 +11,7 @@ from ...dtypes import float32, float64, is_low_precision
 from ...errors import ShapeError, warn
 from ...tensor import Tensor
 from ...tensor.mode import tell_of_evaluation
+from ...tensor.recall import recalled
 from ..module import Module
 from .group import ParamGroup
 
@@ -209,11 +210,12 @@ class Optimizer:
             name: number.contiguous() if number.ndim else number
             for name, number in self._numbers(group).items()
         }
+        fixed = {k: v for k, v in group.settings.items() if k not in group.tensors}
         for i, p, grad in moved:
             own = {name: _beside(n[i] if n.ndim else n, p) for name, n in numbers.items()}
             state = {name: _wide(buffer) for name, buffer in group.state[i].items()}
             grad = -_wide(grad) if group.settings["maximize"] else _wide(grad)
-            value, kept = self._updated(_wide(p), grad, state, own, group.settings)
+            value, kept = _updated(type(self), _wide(p), grad, state, own, fixed)
             changed.append(p.assign(value))
             changed += [group.state[i][name].assign(kept[name]) for name in kept]
         return changed
@@ -236,15 +238,17 @@ class Optimizer:
         parameters, or of one axis, with a place for each."""
         return dict(group.tensors)
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
         numbers: Mapping[str, Tensor],
         settings: Mapping[str, Any],
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """A parameter's next value, and that of its state."""
+        """A parameter's next value, and that of its state. `numbers` has those of the settings that
+        may change from step to step, `settings` the others."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------ state
@@ -380,8 +384,22 @@ def _wide(x: Tensor) -> Tensor:
     return x.cast(float32) if is_low_precision(x.dtype) else x
 
 
+@recalled
+def _updated(
+    optimizer: type[Optimizer],
+    p: Tensor,
+    grad: Tensor,
+    state: Mapping[str, Tensor],
+    numbers: Mapping[str, Tensor],
+    settings: Mapping[str, Any],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    return optimizer._updated(p, grad, state, numbers, settings)
+
+
 def _beside(number: Tensor, p: Tensor) -> Tensor:
     """A number on a parameter's device, in the dtype that its update is computed in."""
+    if number.device == p.device and number.dtype is p.dtype:
+        return number
     return number.to(p.device).cast(_wide(p).dtype)
 
 

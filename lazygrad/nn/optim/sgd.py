@@ -54,8 +54,9 @@ class SGD(Optimizer):
             numbers["share"] = (group.steps == 1).where(1, 1 - dampening).cast(group.number_dtype)
         return numbers
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],

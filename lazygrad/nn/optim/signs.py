@@ -43,8 +43,9 @@ class Adadelta(Optimizer):
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {"square_avg": buffer_of(p), "acc_delta": buffer_of(p)}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
@@ -95,8 +96,9 @@ class Rprop(Optimizer):
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {"prev": buffer_of(p), "step_size": buffer_of(p, settings["lr"])}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
@@ -154,8 +156,9 @@ class ASGD(Optimizer):
         share = 1 / (group.steps - settings["t0"]).maximum(1)
         return {**group.tensors, "eta": lr / falling, "mu": share}
 
+    @classmethod
     def _updated(
-        self,
+        cls,
         p: Tensor,
         grad: Tensor,
         state: Mapping[str, Tensor],
