@@ -47,7 +47,7 @@ from .graph.skeleton import Places
 from .graph.structure import Hashed, Key, Slot, Walk, structure
 from .launches import compile_piece, plain_launch
 from .looking import looking
-from .origin import asker, origins, title
+from .origin import asker, name_of, origins, set_label, title
 from .pipeline import passes
 from .progress import compiling, counted
 from .rewrite import Rules, rewrite
@@ -112,6 +112,9 @@ def plan_for(
     leaves = walked.leaves
     donations = {}
     if donated:
+        if config.ORIGINS:
+            for n, leaf in donated.items():
+                set_label(outputs[n], name_of(leaf))
         number = {leaf: n for n, leaf in enumerate(leaves)}
         donations = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
     watched = [place.number for place in watching()]

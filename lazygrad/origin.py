@@ -194,6 +194,15 @@ title: ContextVar[str | None] = ContextVar("title", default=None)
 """What the next compilations are called: the name of a function that is captured."""
 
 
+def name_of_function(function: object) -> str:
+    """What a captured function is called; a lambda by its line: "lambda (mnist.py:77)"."""
+    name: str = getattr(function, "__name__", "function")
+    code = getattr(function, "__code__", None)
+    if name != "<lambda>" or code is None:
+        return name
+    return f"lambda ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
+
+
 def asker() -> str:
     """The line of the program that is running, as what it asks for is called:
     "train (mnist.py:31)"."""
@@ -279,7 +288,10 @@ def _operation(frames: Sequence[FrameType]) -> str:
 
 @cache
 def _is_public(name: str, qualified: str, file: str) -> bool:
-    """Whether a function is what a user calls: no helper, wrapper, or part of `jit`."""
+    """Whether a function is what a user calls: no helper, wrapper, part of `jit`, or function that
+    only calls others that a user gives it."""
+    if qualified == "Tensor.sequential":
+        return False
     if "<" in qualified or file.startswith(f"{_PACKAGE}jit{os.sep}"):
         return False
     if name.startswith("__"):

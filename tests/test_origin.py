@@ -16,9 +16,9 @@ from lazygrad.dump import places
 from lazygrad.errors import CompilerError
 from lazygrad.graph.ir import Buffer, Mul, Node, topological
 from lazygrad.graph.simplify import simplify
-from lazygrad.origin import Origin, kernel_origins, name_of, origins
+from lazygrad.origin import Origin, kernel_origins, name_of, name_of_function, origins
 from lazygrad.schedule.ir import Kernel, Schedule
-from lazygrad.schedule.show import kernel_nodes, title
+from lazygrad.schedule.show import Names, kernel_nodes, title
 
 
 @pytest.fixture(autouse=True)
@@ -180,6 +180,7 @@ class Watcher:
     number = -7
 
     def __init__(self) -> None:
+        self.values: set[str] = set()  # that kernels write
         self.nodes: list[tuple[str, Node]] = []
         self.kernels: list[Kernel] = []  # of the last schedules
         self._schedule: Schedule | None = None
@@ -200,6 +201,8 @@ class Watcher:
     def finish(self) -> None:
         if self._schedule is not None:
             self.kernels += self._schedule.kernels
+            of = Names(self._schedule.kernels, self._schedule.outputs).of
+            self.values |= {of[x] for kernel in self._schedule.kernels for x in kernel.outputs}
 
 
 @pytest.fixture
@@ -231,6 +234,40 @@ def test_kernels_are_named_by_what_was_asked_for(watcher: Watcher) -> None:
     assert {
         "conv2d_5x5_relu", "linear_tanh", "softmax_tanh_grad", "conv2d_5x5_grad_weight_sgd_update",
     } <= set(named)  # fmt: skip
+
+
+def test_values_in_memory_are_called_as_in_the_program(watcher: Watcher) -> None:
+    x, w = Tensor.randn(8, 4).realize(), Tensor.randn(4, 4, requires_grad=True).realize()
+    optimizer = nn.optim.SGD([w], lr=0.1)
+    watcher.values.clear()
+    y = (x @ w).softmax()
+    y.realize()
+    assert watcher.values == {"matmul", "y"}
+    watcher.values.clear()
+    (x @ w).relu().square().mean().backward()
+    optimizer.step()
+    assert "w.new" in watcher.values
+    assert not [name for name in watcher.values if re.fullmatch(r"(out|t|in)\d+", name)]
+
+
+def test_values_of_one_operation_are_numbered(watcher: Watcher) -> None:
+    x = Tensor.randn(64, 64).realize()
+    watcher.values.clear()
+    ((x @ x) @ x).sum().item()
+    assert {"matmul", "matmul_2"} <= watcher.values
+
+
+def test_an_operation_that_sequential_applies_is_its_own() -> None:
+    x = Tensor([[1.0, -2.0]])
+    assert only(x.sequential([Tensor.relu]).node).operation == "relu"
+    assert only(x.sequential([lambda x: x.exp()]).node).operation == "exp"
+
+
+def test_a_lambda_is_called_by_its_line() -> None:
+    line = (double := lambda x: x * 2).__code__.co_firstlineno
+    assert double(1) == 2
+    assert name_of_function(double) == f"lambda (test_origin.py:{line})"
+    assert name_of_function(only) == "only"
 
 
 def test_equal_loops_of_two_names_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:

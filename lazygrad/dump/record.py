@@ -80,7 +80,7 @@ class Record:
     def __init__(self, name: str, folder: Path, began: float, sources: Sources) -> None:
         self.name = name
         self.sources = sources
-        self.names: dict[Node, str] = {}  # of leaves, in all stages
+        self.names: dict[Node, str] = {}  # of leaves, and of all that a schedule stores
         self.random: Collection[Node] = ()  # tensors that are shown without what draws them
         self.names_of_schedule: dict[Node, str] = {}  # of all that the latest schedule stores
         self.roles: dict[Node, str] = {}
@@ -200,6 +200,7 @@ class Record:
         }
         self.stages.append(self._schedule)
         self.names_of_schedule = names.of
+        self.names.update(names.of)
         for node, name in names.of.items():
             self.nodes[self.node(node)]["name"] = name
 

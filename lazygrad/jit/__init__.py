@@ -48,6 +48,7 @@ from weakref import ref
 from .. import config, dtypes
 from ..errors import JitError
 from ..looking import looking
+from ..origin import name_of_function
 from ..runtime.buffer import interceptor
 from ..runtime.device import Device
 from ..tensor.core import grad_enabled
@@ -159,7 +160,7 @@ class jit(Captured, Generic[P, R]):
             was_known = kind in self._replays and cause is None
             record.captured(Seen(self._name, kind, earlier, why, was_known))
         attempts = self._attempts.get(kind, 0)
-        capture = Capture(arguments, getattr(self._function, "__name__", "function"))
+        capture = Capture(arguments, name_of_function(self._function))
         found = capture.run(self._bound_function(), args, kwargs, attempts > 0)
         replay, serves, result = found
         if serves:

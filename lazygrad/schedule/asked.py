@@ -44,6 +44,21 @@ def asked(kernel: Kernel, nodes: Sequence[Node]) -> str | None:
     return re.sub(r"\W+", "_", "_".join(words)).strip("_").lower()
 
 
+def asked_value(node: Node) -> str | None:
+    """The name of a value by what the program asked for; None where nothing is known of it.
+
+    softmax(x) -> "softmax";  its gradient -> "softmax_grad";  Adam's moment -> "adam_update"
+    """
+    known = [origin for origin in origins(node) if origin.operation not in _NOTHING]
+    if not known:
+        return None
+    operation = known[0].operation
+    if _is_step(known[0]):
+        operation = f"{operation.removesuffix(_STEP).lower()}_update"
+    word = re.sub(r"\W+", "_", operation).strip("_")
+    return f"{word}_grad" if known[0].gradient else word
+
+
 def _first(node: Node) -> Origin | None:
     """The origin that a node is told by."""
     return next(iter(origins(node)), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from ..graph.ir import (
@@ -19,8 +19,8 @@ from ..graph.ir import (
     topological,
 )
 from ..graph.show import formula, type_text
-from ..origin import origins
-from .asked import asked
+from ..origin import name_of, origins
+from .asked import asked, asked_value
 from .ir import Kernel, Schedule
 
 _SILENT = (Movement, Cast, Const, Iota, Contiguous, Detach, Buffer)
@@ -67,8 +67,12 @@ def title(kernel: Kernel) -> str:
 
 
 class Names:
-    """Names for the nodes that have memory: `in0` ... for nodes that no kernel writes, `out0` ...
-    for the outputs, `t0` ... for intermediates. `given` names come first."""
+    """Names for the nodes that have memory: what the program calls a value ("w", "w.new" for its
+    new value), or the operation that gives it ("softmax", "softmax_2").
+
+    Where neither is known: `in0` ... for nodes that no kernel writes, `out0` ... for the outputs,
+    `t0` ... for intermediates. `given` names come first.
+    """
 
     def __init__(
         self,
@@ -78,15 +82,28 @@ class Names:
     ) -> None:
         self.of: dict[Node, str] = dict(given or {})
         written = {x for kernel in kernels for x in kernel.outputs}
-        self._add("out", outputs)
         self._add("in", (x for kernel in kernels for x in kernel.inputs if x not in written))
+        self._add("out", outputs)
         self._add("t", (x for kernel in kernels for x in kernel.outputs))
 
     def _add(self, prefix: str, nodes: Iterable[Node]) -> None:
-        new = dict.fromkeys(n for n in nodes if n not in self.of)
         taken = set(self.of.values())
-        free = (name for n in count() if (name := f"{prefix}{n}") not in taken)
-        self.of.update(zip(new, free, strict=False))
+        for node in nodes:
+            if node not in self.of:
+                self.of[node] = next(n for n in _proposed(node, prefix) if n not in taken)
+                taken.add(self.of[node])
+
+
+def _proposed(node: Node, prefix: str) -> Iterator[str]:
+    """Names that a value may have, the best first."""
+    if (name := name_of(node)) is not None:
+        yield from (name, f"{name}.new")
+    word = name or asked_value(node)
+    if word is None:
+        yield from (f"{prefix}{n}" for n in count())
+    else:
+        yield word
+        yield from (f"{word}_{n}" for n in count(2))
 
 
 PART = 200  # characters of a formula above which a part of it has a line of its own

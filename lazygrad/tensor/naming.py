@@ -8,7 +8,7 @@ functions that are running. So nothing is to be registered, and nothing is done 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -36,6 +36,13 @@ def recorded(node: Node, is_new: bool = True) -> None:
         is_read = is_new and (isinstance(met, Buffer) or met in realized)
         if tensor is not None or is_read:  # else it is being made, and nothing can hold it yet
             _label(met, tensor)
+
+
+def name_results(tensors: Iterable[Sharing]) -> None:
+    """Give names to the values of tensors that are to be computed: "y" of `y.numpy()`."""
+    for tensor in tensors:
+        if not hasattr(tensor._node, "label"):
+            _label(tensor._node, tensor)
 
 
 def _label(leaf: Node, tensor: Sharing | None) -> None:

@@ -25,6 +25,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from .. import config
 from ..errors import ConfigError, DeviceError, NonFiniteError, OutOfMemoryError
 from ..graph.gradient import differentiable_inputs, needs_values
 from ..graph.ir import Buffer, Detach, Expand, Node, Permute, Reshape
@@ -178,6 +179,10 @@ def _compute(
     others; `walked` has been walked to them already."""
     from ..compile import realize  # the compiler is loaded when there is something to compile
 
+    if config.ORIGINS:
+        from .naming import name_results  # of the few programs that are looked at
+
+        name_results(wanted)
     donated, walked = accepted(wanted, nodes, walked)
     try:
         storages = realize(nodes, walked, donated) if walked or donated else realize(nodes)

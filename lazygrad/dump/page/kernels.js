@@ -74,7 +74,7 @@ function kernelDetail(compilation, kernel) {
     return peak && kernel.least > 0 ? `, ${shareText(share)} of the peak${share > 1 ? beyond : ""}` : "";
   };
   return [
-    element("h1", {}, `${kernel.number}  ${kernel.title}`),
+    element("h1", {}, `${kernel.number}  `, breakable(kernel.title)),
     element("div", { class: "stats" },
       stat("kind", `${kernel.kind} over ${kernel.outer}`),
       stat("time", `${secondsText(kernel.total / times)} a run, ${secondsText(kernel.least)} at best`),

@@ -98,7 +98,7 @@ class CompilationView {
     const { kernel, node, line } = state;
     const chosen = `${kernel} ${node} ${line}`;
     if (chosen !== this.chosen) {
-      if (this.chosen !== undefined && chosen !== "null null null") this.turn(2);
+      if (chosen !== "null null null") this.turn(2);
       this.chosen = chosen;
       this.detail.replaceChildren(...this.details().flat(Infinity).filter(Boolean));
       this.detail.parentNode.scrollTop = 0;

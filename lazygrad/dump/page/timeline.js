@@ -52,7 +52,7 @@ class Timeline {
         if (wide > 3) pen.strokeRect(left + 0.5, top + 0.5, wide - 1, ROW - 5);
         if (wide < 40) continue;
         pen.fillStyle = color("text");
-        pen.fillText(slice.name.slice(0, Math.floor(wide / 7)), left + 3, top + 12);
+        pen.fillText(shortened(slice.name, Math.floor((wide - 6) / 6.7)), left + 3, top + 12);
       }
     });
     this.drawMemory(pen, x, width, color);
@@ -63,7 +63,7 @@ class Timeline {
     pen.fillStyle = color("faint");
     pen.strokeStyle = color("line");
     for (let at = Math.ceil(this.from / step) * step; at <= this.to; at += step) {
-      pen.fillText(secondsText(at), x(at) + 3, 12);
+      if (x(at) + 50 < width) pen.fillText(secondsText(at), x(at) + 3, 12);
       pen.beginPath();
       pen.moveTo(x(at), 0);
       pen.lineTo(x(at), this.height);
@@ -126,6 +126,11 @@ class Timeline {
     if (slice) showHint(event, `${slice.name}\n${secondsText(slice.seconds)}`);
     else hideHint();
   }
+}
+
+/** A text of at most so many characters. */
+function shortened(text, most) {
+  return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1))}…`;
 }
 
 /** 0.0034 -> 0.005: a step that a ruler can have. */
