@@ -95,6 +95,7 @@ class jit(Captured, Generic[P, R]):
     def _forget(self) -> None:
         """Begin without captures."""
         self._replays: dict[Hashable, list[Replay]] = {}
+        self._newest: ref[Replay] | None = None  # capture
         self._attempts: dict[Hashable, int] = {}
         self._bound: dict[int, tuple[ref[Any], jit[..., R]]] = {}
         self._lock = RLock()
@@ -160,12 +161,14 @@ class jit(Captured, Generic[P, R]):
             was_known = kind in self._replays and cause is None
             record.captured(Seen(self._name, kind, earlier, why, was_known))
         attempts = self._attempts.get(kind, 0)
-        capture = Capture(arguments, name_of_function(self._function))
+        name, newest = name_of_function(self._function), self._newest
+        capture = Capture(arguments, name, newest() if newest else None)
         found = capture.run(self._bound_function(), args, kwargs, attempts > 0)
         replay, serves, result = found
         if serves:
             self._make_room()
             replay.used = self._calls
+            self._newest = ref(replay)
             if record is not None:
                 record.seen.add(id(replay))
             self._replays.setdefault(kind, []).insert(0, replay)

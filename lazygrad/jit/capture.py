@@ -22,6 +22,7 @@ from ..tensor.core import TensorCore, grad_enabled
 from ..tensor.mode import chosen_mode
 from ..tensor.realize import realize_all
 from .cells import Cell, GradientCell, Read, kind_of
+from .environment import Environment
 from .guard import Guard
 from .owner import Owner
 from .replay import Argument, Effects, Fresh, Held, Item, Replay, State, View
@@ -33,10 +34,11 @@ from .watch import Watch
 class Capture:
     """One capture of a function for the arguments of one call."""
 
-    def __init__(self, arguments: Arguments, name: str) -> None:
-        """`name` is what dumps call it."""
+    def __init__(self, arguments: Arguments, name: str, newest: Replay | None = None) -> None:
+        """`name` is what dumps call it; `newest` is what an earlier capture made."""
         self.arguments = arguments
         self.name = name
+        self.newest = newest
         self.watch = Watch()
         self.trace = Trace(arguments.tensors, self.watch)
         self.numbers: dict[int, int] = {}  # of arguments that are nothing else, by id
@@ -292,29 +294,31 @@ class Capture:
         guard = Guard(watch.owners.values())
         guard.views = {id(view): view for view, _ in trace.views.values()}
         guard.written = {id(cell.tensor): cell.tensor for cell, _ in effects.cells}
+        environment = Environment(
+            guard,
+            known={id(r.tensor): r.tensor for r in records} | guard.tensors,
+            views=list(trace.views.values()),
+            has_gradient=[(r.tensor, r.tensor._grad is not None) for r in records if r.read_grad],
+        )
         replay = Replay(
             plan=plan,
             memories=[None] * len(leaves),
             constants=[],
             arguments=[],
             argument_gradients=[],
-            reads=[],
-            gradients=[],
-            has_gradient=[(r.tensor, r.tensor._grad is not None) for r in records if r.read_grad],
             effects=effects,
             shapes=shapes,
             result=self.result,
             states=self.states,
-            guard=guard,
-            views=list(trace.views.values()),
-            known={id(r.tensor): r.tensor for r in records} | guard.tensors,
+            environment=environment,
         )
         for place, leaf in enumerate(leaves):
             self._add_leaf(replay, place, storage_of(leaf))
-        read = {id(read.cell.tensor) for read in replay.reads}
+        read = {id(read.cell.tensor) for read in environment.reads}
         for record in records:
             if record.buffer is not None and id(record.tensor) not in read:
-                replay.reads.append(self._read(record, -1, False))
+                environment.reads.append(self._read(record, -1, False))
+        replay.share_environment(self.newest)
         replay.note_aliases(self.arguments)
         return replay
 
@@ -325,19 +329,20 @@ class Capture:
             replay.constants.append(storage)
             replay.memories[place] = replay.plan.handle(storage)
             return
+        environment = replay.environment
         owner = self.trace.grad_of.get(id(tensor))
         number = self.numbers.get(id(tensor))
         if number is not None:
             replay.arguments.append((place, number))
         elif owner is None or id(tensor) in self.watch.tensors:
             if owner is not None:
-                replay.gradient_is.append((owner, tensor))
+                environment.gradient_is.append((owner, tensor))
             taken = place in replay.plan.taken
-            replay.reads.append(self._read(self.trace.outside[id(tensor)], place, taken))
+            environment.reads.append(self._read(self.trace.outside[id(tensor)], place, taken))
         elif id(owner) in self.numbers:
             replay.argument_gradients.append((place, self.numbers[id(owner)], kind_of(tensor)))
         else:
-            replay.gradients.append((place, owner, kind_of(tensor)))
+            environment.gradients.append((place, owner, kind_of(tensor)))
 
     def _read(self, record: Outside, place: int, is_taken: bool) -> Read:
         tensor = record.tensor

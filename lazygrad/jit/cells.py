@@ -147,6 +147,10 @@ class Read:
     kind: Kind
     version: int = -1
 
+    def use(self) -> tuple[Any, ...]:
+        """What is read of the tensor, and where to."""
+        return self.place, self.is_taken, self.requires_grad, self.kind
+
     def look(self) -> None:
         """Take up what the tensor was bound to elsewhere. Raises Mismatch for another kind."""
         self.cell.look()

@@ -8,9 +8,10 @@ will do, and another tensor takes the place of the old one. Anything else needs 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from operator import eq
-from types import CellType
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from operator import eq, is_
+from types import CellType, MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,22 @@ class Table:
         self.owners.append(owner)
         self.entries.append((place, key, value))
 
-    def is_same(self) -> bool:
+    def is_held(self) -> bool:
         """Whether every value is the very object that it was. Raises LookupError."""
         for place, key, value in self.entries:  # noqa: SIM110  all() would take twice as long
             if place[key] is not value:
                 return False
         return True
+
+    def is_same(self, other: Table) -> bool:
+        """Whether the other one has the very same values."""
+        return identical(self.owners, other.owners) and identical(self._parts(), other._parts())
+
+    def _parts(self) -> Iterator[Any]:
+        """What makes the entries; of a class's, whose __dict__ is another object at each look, its
+        owner tells."""
+        for place, key, value in self.entries:
+            yield from (key, value) if type(place) is MappingProxyType else (place, key, value)
 
     def now(self, place: Any, key: Any) -> Any:
         return place[key]
@@ -70,7 +81,7 @@ class Table:
 class Slots(Table):
     """Values of objects without __dict__, and of variables of functions: `place.key`."""
 
-    def is_same(self) -> bool:
+    def is_held(self) -> bool:
         for place, key, value in self.entries:  # noqa: SIM110
             if getattr(place, key) is not value:
                 return False
@@ -110,7 +121,7 @@ class Guard:
             self.sized.add(holder, place, owner.order, owner.length)
         if not owner.is_named:
             self.seen[id(holder)] = holder
-        for key in before.keys() & keys:
+        for key in [key for key in before if key in keys]:  # in order: captures are compared
             value = before[key]
             self._add_tensors(value)
             if value is MISSING:
@@ -135,6 +146,22 @@ class Guard:
             for item in value:
                 self._add_tensors(item)
 
+    def is_same(self, other: Guard) -> bool:
+        """Whether the other one verifies the very same."""
+        both = self, other
+        tables = ((each.dicts, each.lists, each.slots, each.absent) for each in both)
+        by_id = ((each.seen, each.tensors, each.views, each.written) for each in both)
+        return (
+            all(map(Table.is_same, *tables))
+            and identical(self.sized.owners, other.sized.owners)
+            and [rest for _, *rest in self.sized.entries] == [r for _, *r in other.sized.entries]
+            and identical(self.sets[0], other.sets[0])
+            and self.sets[1] == other.sets[1]
+            and identical(self.arrays[0], other.arrays[0])
+            and self.arrays[1] == other.arrays[1]
+            and all(a.keys() == b.keys() for a, b in zip(*by_id, strict=True))
+        )
+
     # ------------------------------------------------------------------ each call
 
     def verify(self, known: Mapping[int, Any]) -> Changes | None:
@@ -146,7 +173,7 @@ class Guard:
             raise Mismatch("something was added or taken away")
         try:
             for table in self.tables:
-                if not table.is_same():
+                if not table.is_held():
                     return self._follow(known)
         except (LookupError, ValueError, AttributeError):  # something is gone
             raise Mismatch from None
@@ -242,6 +269,17 @@ class Guard:
         self.seen = moved(self.seen, changes)
         self.tensors = moved(self.tensors, changes)
         self.written = moved(self.written, changes)
+
+
+def identical(a: Iterable[Any], b: Iterable[Any]) -> bool:
+    """Whether the things in both are the very same ones, in order."""
+    first, second = list(a), list(b)
+    return len(first) == len(second) and all(map(is_, first, second))
+
+
+def flat(rows: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    """What is in the rows, one after the other."""
+    return chain.from_iterable(rows)
 
 
 def moved(by_id: Mapping[int, Any], changes: Changes) -> dict[int, Any]:

@@ -14,8 +14,9 @@ from ..tensor import Tensor
 from ..tensor.core import TensorCore, view_of
 from ..tensor.realize import written
 from ..tensor.views import Path
-from .cells import Cell, GradientCell, Kind, Read, gather, gradient_of, storage_of
-from .guard import Changes, Guard, moved
+from .cells import Cell, GradientCell, Kind, gradient_of, storage_of
+from .environment import Environment
+from .guard import Changes
 from .owner import put
 from .structure import Arguments, Mismatch, Replacing
 
@@ -104,7 +105,7 @@ class Effects:
         self.attributes = [(changes.get(id(t), t), *rest) for t, *rest in self.attributes]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Replay:
     """Calls a captured function.
 
@@ -117,17 +118,11 @@ class Replay:
     constants: list[DeviceBuffer]
     arguments: list[tuple[int, int]]  # place, argument
     argument_gradients: list[tuple[int, int, Kind]]  # place, argument, kind of its gradient
-    reads: list[Read]
-    gradients: list[tuple[int, TensorCore, Kind]]  # place, whose gradient is read, its kind
-    has_gradient: list[tuple[TensorCore, bool]]  # whose gradient decided, and if there was one
     effects: Effects
     shapes: list[Shape]  # of the outputs
     result: Any
     states: list[State]  # all in the templates
-    guard: Guard
-    known: dict[int, TensorCore]  # tensors from outside, by id
-    gradient_is: list[tuple[TensorCore, TensorCore]] = field(default_factory=list)
-    views: list[tuple[TensorCore, TensorCore]] = field(default_factory=list)  # and their bases
+    environment: Environment
     aliases: list[tuple[int, int]] = field(default_factory=list)  # arguments that are from outside
     used: int = 0  # when, in calls of the function
 
@@ -138,21 +133,18 @@ class Replay:
         """
         if self.plan.is_outgrown:
             raise Mismatch
-        changes = self.guard.verify(self.known)
+        changes = self.environment.verify()
         if changes:
             self._follow(changes)
         if self._aliases(arguments) != self.aliases:
             raise Mismatch
-        for view, base in self.views:
-            if view._base is not base:
-                raise Mismatch
         return self.run(arguments, None)
 
     def run(self, arguments: Arguments, kept: Mapping[Fresh, TensorCore] | None) -> Any:
         """Compute. In the first call, `kept` are the tensors that the function made and that are
         already where it keeps them."""
         tensors = arguments.tensors
-        if self.guard.written or self.effects.arguments:
+        if self.environment.guard.written or self.effects.arguments:
             self._verify_apart(tensors)
         memories = self._gather(tensors)
         try:
@@ -196,7 +188,7 @@ class Replay:
 
     def _aliases(self, arguments: Arguments) -> list[tuple[int, int]]:
         """The arguments that are found outside, too, and which of the things there they are."""
-        known, seen = self.known, self.guard.seen
+        known, seen = self.environment.known, self.environment.guard.seen
         found = [(n, t) for n, t in enumerate(arguments.tensors) if id(t) in known]
         if seen:
             found += [(~n, x) for n, x in enumerate(arguments.objects) if id(x) in seen]
@@ -206,15 +198,16 @@ class Replay:
     def _verify_apart(self, tensors: Sequence[TensorCore]) -> None:
         """Raise JitError where the function writes to memory that an argument shares."""
         roots = [_root(tensor) for tensor in tensors]
+        known = self.environment.known
         writers = {id(roots[n]): tensors[n] for n, _ in self.effects.arguments}
-        read = {id(_root(tensor)) for tensor in self.known.values()} if writers else set()
+        read = {id(_root(tensor)) for tensor in known.values()} if writers else set()
         for place, tensor in writers.items():
-            if place in read and id(tensor) not in self.known:
+            if place in read and id(tensor) not in known:
                 raise JitError(
                     f"jit: an argument of shape {tensor.shape}, which the function writes to, "
                     "shares its memory with a tensor from outside that it reads; pass its clone()"
                 )
-        writers |= self.guard.written
+        writers |= self.environment.guard.written
         for n, (tensor, root) in enumerate(zip(tensors, roots, strict=True)):
             writer = writers.get(id(root))
             if writer is not None and writer is not tensor:
@@ -225,36 +218,32 @@ class Replay:
 
     def _follow(self, changes: Changes) -> None:
         """Let what is outside now take the places of what was."""
-        for read in self.reads:
-            new = changes.get(id(read.cell.tensor))
-            if new is not None:
-                read.cell, read.version = Cell.of(new), -1
-        self.gradients = [(n, changes.get(id(t), t), kind) for n, t, kind in self.gradients]
-        self.has_gradient = [(changes.get(id(t), t), had) for t, had in self.has_gradient]
-        self.gradient_is = [
-            (changes.get(id(t), t), changes.get(id(g), g)) for t, g in self.gradient_is
-        ]
         for state in self.states:
             state.value = changes.get(id(state.value), state.value)
         self.effects.follow(changes)
-        self.known = moved(self.known, changes)
+
+    def share_environment(self, other: Replay | None) -> None:
+        """Depend on the environment of another capture, if that is the same. It follows what takes
+        the place of a tensor, so nothing else may refer to what is outside."""
+        if other is None or not (self._is_only_reading() and other._is_only_reading()):
+            return
+        if other.environment.is_same(self.environment):
+            self.environment = other.environment
+
+    def _is_only_reading(self) -> bool:
+        """Whether a call sets and returns nothing that is outside."""
+        effects = self.effects
+        outside = effects.cells, effects.gradients, effects.attributes, effects.held, self.states
+        return not any(outside)
 
     def _gather(self, tensors: Sequence[TensorCore]) -> list[Any]:
         """The memory of every leaf."""
-        for tensor, had in self.has_gradient:
-            if (tensor._grad is not None) is not had:
-                raise Mismatch
-        for tensor, gradient in self.gradient_is:
-            if tensor._grad is not gradient:
-                raise Mismatch
         memories, handle = self.memories.copy(), self.plan.handle
-        gather(self.reads, memories, handle)
+        self.environment.gather(memories, handle)
         for place, n in self.arguments:
             memories[place] = handle(storage_of(tensors[n]))
         for place, n, kind in self.argument_gradients:
             memories[place] = handle(gradient_of(tensors[n], kind))
-        for place, tensor, kind in self.gradients:
-            memories[place] = handle(gradient_of(tensor, kind))
         return memories
 
     def _apply(self, found: Sequence[Any], tensors: Sequence[TensorCore]) -> None:

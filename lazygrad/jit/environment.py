@@ -1,0 +1,84 @@
+"""What a capture depends on outside of its function, apart from the arguments.
+
+Captures of a function that only reads (a model that generates, at one size after another) nearly
+always depend on the very same things: they share one environment, and hold little themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..runtime.buffer import DeviceBuffer
+from ..tensor.core import TensorCore
+from .cells import Cell, Kind, Read, gather, gradient_of
+from .guard import Changes, Guard, flat, identical, moved
+from .structure import Mismatch
+
+
+@dataclass(eq=False, slots=True)
+class Environment:
+    """The tensors and values from outside that a capture found."""
+
+    guard: Guard
+    known: dict[int, TensorCore]  # tensors from outside, by id
+    views: list[tuple[TensorCore, TensorCore]]  # from outside, and their bases
+    has_gradient: list[tuple[TensorCore, bool]]  # whose gradient decided, and if there was one
+    reads: list[Read] = field(default_factory=list)
+    gradients: list[tuple[int, TensorCore, Kind]] = field(default_factory=list)
+    """Place among the plan's leaves, whose gradient is read, its kind."""
+    gradient_is: list[tuple[TensorCore, TensorCore]] = field(default_factory=list)
+
+    def is_same(self, other: Environment) -> bool:
+        """Whether both are of the very same things, so that one may stand for the other."""
+        pairs = (
+            (self.known.values(), other.known.values()),
+            (flat(self.views), flat(other.views)),
+            (flat(self.has_gradient), flat(other.has_gradient)),
+            (flat(self.gradient_is), flat(other.gradient_is)),
+            ((read.cell for read in self.reads), (read.cell for read in other.reads)),
+            ((tensor for _, tensor, _ in self.gradients), (t for _, t, _ in other.gradients)),
+        )
+        return (
+            all(identical(a, b) for a, b in pairs)
+            and [read.use() for read in self.reads] == [read.use() for read in other.reads]
+            and [(n, k) for n, _, k in self.gradients] == [(n, k) for n, _, k in other.gradients]
+            and self.guard.is_same(other.guard)
+        )
+
+    def verify(self) -> Changes | None:
+        """What takes which place now; None where everything is as it was. Raises Mismatch."""
+        changes = self.guard.verify(self.known)
+        if changes:
+            self._follow(changes)
+        for view, base in self.views:
+            if view._base is not base:
+                raise Mismatch
+        return changes
+
+    def _follow(self, changes: Changes) -> None:
+        """Let what is outside now take the places of what was."""
+        for read in self.reads:
+            new = changes.get(id(read.cell.tensor))
+            if new is not None:
+                read.cell, read.version = Cell.of(new), -1
+        self.gradients = [(n, changes.get(id(t), t), kind) for n, t, kind in self.gradients]
+        self.has_gradient = [(changes.get(id(t), t), had) for t, had in self.has_gradient]
+        self.gradient_is = [
+            (changes.get(id(t), t), changes.get(id(g), g)) for t, g in self.gradient_is
+        ]
+        self.known = moved(self.known, changes)
+
+    def gather(self, memories: list[Any], handle: Callable[[DeviceBuffer], Any]) -> None:
+        """Fill in the memory of every leaf that comes from outside: what a plan takes of it (its
+        `handle`). Raises Mismatch where a tensor is of another kind."""
+        for tensor, had in self.has_gradient:
+            if (tensor._grad is not None) is not had:
+                raise Mismatch
+        for tensor, gradient in self.gradient_is:
+            if tensor._grad is not gradient:
+                raise Mismatch
+        gather(self.reads, memories, handle)
+        for place, tensor, kind in self.gradients:
+            memories[place] = handle(gradient_of(tensor, kind))
