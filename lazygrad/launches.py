@@ -23,9 +23,8 @@ from .errors import CompilerError
 from .graph.ir import Node
 from .graph.structure import Key
 from .loops.ir import Function, digest
-from .loops.lower import Lowered
+from .loops.lower import Lowered, renamed
 from .loops.lower.canonical import canonical
-from .loops.lower.name import renamed
 from .loops.plans import best_plans, is_plan_for
 from .origin import kernel_origins
 from .pipeline import passes

@@ -55,10 +55,9 @@ from .loops.legal.indices import narrow_indices
 from .loops.legal.memory import legalise_memory
 from .loops.legal.vectors import split_vectors
 from .loops.limit import limit
-from .loops.lower import Lowered, lower
+from .loops.lower import Lowered, lower, named
 from .loops.lower.arguments import overwrite, rebase
 from .loops.lower.limits import note_limits
-from .loops.lower.name import named
 from .loops.padding import skip_padding
 from .loops.plans import tile
 from .loops.split import split_divided
@@ -131,10 +130,11 @@ def _is(what: Any, kind: Any) -> bool:
 
 def present_in(value: Sequence[Node] | Schedule | Lowered | Function) -> Counter[Any]:
     """How many nodes of each class a graph or a kernel has; of a schedule how many kernels, too; of
-    loops the traits, each counted once a statement."""
+    loops the traits, each counted once a statement, and "limit" where their outputs have limits."""
     match value:
         case Function():
-            return Counter(trait for stmt in value.body for trait in traits(stmt))
+            limits = ("limit",) if value.limits else ()
+            return Counter((*limits, *(trait for stmt in value.body for trait in traits(stmt))))
         case Lowered():
             return Counter(map(type, kernel_nodes(value.kernel)))
         case Schedule():
@@ -255,7 +255,7 @@ PASSES = (
          after=("interleave", "prefetch"), on=CPUS),
     Pass("loops", "limit", lambda f, at: limit(f, at.machine.cores),
          "passes before it look for whole loops; those after it for none that it ends",
-         after=("parallelize",)),
+         after=("parallelize",), needs=("limit",)),
     Pass("loops", "hoist", lambda f, at: on_body(hoist)(f, at) if len(at.kinds) > 1 else f,
          "each thread packs for itself", after=("parallelize",), on=(CPU,)),
     Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',

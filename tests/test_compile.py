@@ -49,8 +49,7 @@ from lazygrad.graph.ir import (
     Sub,
 )
 from lazygrad.loops.ir import Function, show
-from lazygrad.loops.lower import Lowered, lower
-from lazygrad.loops.lower.name import named
+from lazygrad.loops.lower import Lowered, lower, named
 from lazygrad.pipeline import PASSES, passes
 from lazygrad.runtime.buffer import DeviceBuffer
 from lazygrad.runtime.device import Device
@@ -242,7 +241,7 @@ def test_names_tell_what_is_computed_and_are_the_same_in_every_process():
 import numpy as np
 from lazygrad.graph.ir import Buffer, Mul, Reduce
 from lazygrad.loops.lower import Lowered, lower
-from lazygrad.loops.lower.name import named
+from lazygrad.loops.lower import named
 from lazygrad.runtime.buffer import DeviceBuffer
 from lazygrad.schedule.fuse import fuse
 x = Buffer(DeviceBuffer.from_numpy(np.ones((8, 8), np.float32), "CPU"), (8, 8))

@@ -122,11 +122,6 @@ def by_factor(outer: Sequence[Var], a: Expr, b: Expr) -> tuple[list[Var], list[V
     return both, only_b, [v for v in outer if v not in in_b]
 
 
-def round_up(n: int, multiple: int) -> int:
-    """The least multiple that is no less than n."""
-    return -(-n // multiple) * multiple
-
-
 def extent_of(loops: Sequence[Var]) -> int:
     """How many iterations the loops have together."""
     return prod(v.extent for v in loops)

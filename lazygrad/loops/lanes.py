@@ -83,6 +83,11 @@ def lanes_for(extent: int, width: int) -> int:
     return min(width, 1 << max(1, (extent - 1).bit_length()))
 
 
+def round_up(n: int, multiple: int) -> int:
+    """The least multiple that is no less than n."""
+    return -(-n // multiple) * multiple
+
+
 def _in_flight(vectors: int, copies: int) -> int:
     """How many of a loop's whole vectors to take together, about `copies`, so that the fewest are
     left over: those wait for one another."""

@@ -18,7 +18,7 @@ from .cpu.plan import plan_contraction, ranked_plans
 from .gpu import schedule_elements, schedule_rows
 from .gpu.contract import fills_blocks, schedule_product
 from .ir import Body, For, Function, If, Stmt
-from .ir.rebuild import apart, nest, peel
+from .ir.rebuild import apart, has_trait, nest, peel
 from .primitives import PRIMITIVES, Schedule
 from .rows import interleave_rows, plan_inner, plan_rows, vectorize_rows
 from .split import split_divided
@@ -120,7 +120,8 @@ def _in_parts(body: Body, change: Callable[[int, Body], Body]) -> Body:
 def _choose(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
     """Schedule one kernel's loops, or those of a chain's part; the reason for the plan."""
     reason = _choose_tiles(s, kind, machine, rank)
-    cascade(s, machine)
+    if has_trait(s.body, "sum"):
+        cascade(s, machine)
     return reason
 
 

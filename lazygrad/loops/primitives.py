@@ -26,10 +26,11 @@ from ..errors import ScheduleError
 from ..expr import Array, Expr, Literal, Op, Ramp, Var
 from ..index import add, flatten, less, linear, minimum, mul, sub, unflatten
 from ..targets import UNROLL_BY, UNROLL_WHOLE
-from .ir import Accumulate, Alloc, Body, For, If, Stmt, expressions, statements
+from .ir import Alloc, Body, For, If, Stmt, expressions, statements
 from .ir.rebuild import (
     apart,
     body_loads,
+    has_trait,
     map_bodies,
     nest,
     nest_all,
@@ -101,10 +102,9 @@ class Schedule:
         `outside` stay."""
         for loop in [x for x in statements(self.body) if isinstance(x, For)]:
             name, is_outer = loop.var.name, loop.kind != "serial" or loop.var.name in outside
-            inside = [x for x in statements(loop.body) if isinstance(x, For)]
-            if is_outer or any(x.kind == "serial" for x in inside):
+            if is_outer or has_trait(loop.body, "serial"):
                 continue
-            if not any(isinstance(x, Accumulate) for x in statements(loop.body)):
+            if not has_trait(loop.body, "sum"):
                 continue  # an epilogue's: nothing waits for the iteration before
             if loop.var.extent <= UNROLL_WHOLE:
                 self.do(bind, name, "unroll")

@@ -29,13 +29,12 @@ from ..targets import (
     SMALL_LOOP,
     WIDE_OPS,
 )
-from .contraction import round_up
 from .cost import operations
 from .cpu.traffic import in_conflict
 from .cpu.transpose import transposable
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
-from .ir.rebuild import body_loads, loads, peel, stride, updates_in_place, written
-from .lanes import lanes, lanes_for
+from .ir.rebuild import body_loads, has_trait, loads, peel, stride, updates_in_place, written
+from .lanes import lanes, lanes_for, round_up
 from .primitives import Schedule, bind, merge, merge_nest, reorder, set_scope, split
 from .sink import sink
 
@@ -60,7 +59,7 @@ class RowPlan:
 def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     """The cheapest way, by counting what each statement costs an element."""
     width = max(2, vector_bytes // _element_bytes(body))
-    light = _is_light(body)
+    light, sums = _is_light(body), has_trait(body, "sum")
     inner = _cost(body, None, width)
     scalar = _cost(body, None, 1)
     outer, lane = _cheapest_lane(loops, body, width)
@@ -71,10 +70,10 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
             rows = width * _blocks_together(body, other, lane, width)
             reason = f"{rows} x {width} blocks of {other.name}, {lane.name}, transposed"
             return RowPlan("outer", width, 1, reason, lane, other, rows)
-        if lane.extent >= 2 * PANEL_SUMS and _walks_pages(body, lane):
+        if sums and lane.extent >= 2 * PANEL_SUMS and _walks_pages(body, lane):
             reason = f"{PANEL_SUMS} sums along {lane.name} in an array, {width} lanes"
             return RowPlan("outer", width, 1, reason, lane, panel=PANEL_SUMS)
-        copies = 4 if light and lane.extent >= 8 * width and not _has_sums(body) else 1
+        copies = 4 if light and lane.extent >= 8 * width and not sums else 1
         copies = max(copies, 2 if light and lane.extent >= 2 * width else 1)
         return RowPlan("outer", width, copies, f"{width * copies} lanes along {lane.name}", lane)
     if inner < scalar:
@@ -264,10 +263,6 @@ def is_independent(body: Body, var: Var) -> bool:
             if step is None or step == 0:
                 return False
     return True
-
-
-def _has_sums(body: Body) -> bool:
-    return any(isinstance(s, Accumulate) for s in statements(body))
 
 
 def _element_bytes(body: Body) -> int:

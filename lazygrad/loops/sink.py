@@ -12,6 +12,7 @@ from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
 from .ir.rebuild import (
     body_loads,
     guard_loads,
+    has_trait,
     map_bodies,
     mentions,
     variables,
@@ -67,7 +68,7 @@ def sunk(body: Body, var: Var, kind: str) -> Body:
                 result.append(replace(stmt, body=sunk(stmt.body, var, kind)))
             case If() if var not in variables(stmt.condition):
                 result.append(map_bodies(stmt, partial(sunk, var=var, kind=kind)))
-            case If(otherwise=()) if kind == "vector" or _has_loops(stmt):
+            case If(otherwise=()) if kind == "vector" or has_trait(stmt.body, "serial"):
                 result += sunk(_guarded(stmt, var), var, kind)
             case _:
                 result.append(For(var, var.extent, kind, (stmt,)))
@@ -126,7 +127,7 @@ def _own_part(body: Body) -> int:
     start = len(body)
     for n in reversed(range(len(body))):
         stmt = body[n]
-        if any(isinstance(s, Accumulate) for s in statements((stmt,))):
+        if has_trait((stmt,), "sum"):
             break  # a sum, or what adds it to those before
         if isinstance(stmt, Alloc):
             made.add(stmt.array)
@@ -135,10 +136,6 @@ def _own_part(body: Body) -> int:
         if all(array in made or array.scope != "register" for array in used):
             start = n
     return start if any(array.scope == "local" for array in used) else len(body)
-
-
-def _has_loops(stmt: If) -> bool:
-    return any(isinstance(s, For) and s.kind == "serial" for s in statements(stmt.body))
 
 
 def _is_opened(loop: For) -> bool:

@@ -27,6 +27,7 @@ from .cpu.traffic import window
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, bodies, statements
 from .ir.rebuild import (
     body_loads,
+    has_trait,
     loads,
     map_bodies,
     names_in,
@@ -66,7 +67,7 @@ def rfactor(body: Body, var: str) -> Body:
     ->  serial c in 4: part = 0;  serial d in 16: part += a[c*16 + d];  acc += part
     """
     names = names_in(body, Array)
-    shared = _has_items(body)
+    shared = has_trait(body, "workitem")
     done = False
 
     def change(loop: For) -> Body:
@@ -193,10 +194,6 @@ def _with_loops(body: Body, around: tuple[For, ...]) -> Iterable[tuple[Stmt, tup
             yield from _with_loops(inside, inner)
 
 
-def _has_items(body: Body) -> bool:
-    return any(isinstance(s, For) and s.kind == "workitem" for s in statements(body))
-
-
 # --------------------------------------------------------------------------- long sums
 
 _Terms = Mapping[tuple[Array, Expr], int]  # terms that an element gets, one after another
@@ -217,7 +214,7 @@ def cascade(s: Schedule, machine: Machine) -> None:
 
 def _first_long(body: Body, machine: Machine) -> tuple[str, int] | None:
     """An innermost loop that adds up too many terms, and how many iterations make a block."""
-    limits, shared = machine.thresholds, _has_items(body)
+    limits, shared = machine.thresholds, has_trait(body, "workitem")
     for loop in reversed(list(statements(body))):
         if not (isinstance(loop, For) and loop.kind == "serial"):
             continue

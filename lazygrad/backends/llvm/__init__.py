@@ -3,7 +3,7 @@
 target       an instruction set, as facts
 codegen      a Function to LLVM IR text: loops and statements
 writer       where generated text goes: types, constants, scopes, names, each value once
-values       expressions;  arithmetic  operations and casts as instructions
+values       expressions: operations and casts as instructions
 accesses     loads and stores
 build        IR text to machine code in this process, by way of the cache on disk
 worker       the compiling itself, also as a process that helps

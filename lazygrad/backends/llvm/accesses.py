@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 from ...expr import Array, Expr, Load
 from ...index import add, linear, mul
-from ...loops.legal.memory import is_inside, is_private, over_lanes
-from ...loops.legal.vectors import as_ramp
-from . import arithmetic
+from ...loops.legal.memory import as_ramp, is_inside, is_private, over_lanes
 from .writer import value_type, vector_of
 
 if TYPE_CHECKING:
@@ -107,16 +105,16 @@ def _load_one(v: Values, array: Array, index: Expr, lanes: int, guard: Expr | No
     """One element in every lane where the guard holds."""
     kind, scalar = value_type(array.dtype, lanes), value_type(array.dtype)
     if guard is None or guard.lanes == 1:
-        return arithmetic.spread(v, scalar, _load_block(v, array, index, 1, guard), lanes)
+        return v.spread(scalar, _load_block(v, array, index, 1, guard), lanes)
     bits, mask = vector_of("i1", lanes), v.known[guard]
     some = v.call("some", "i1", f"llvm.vector.reduce.or.v{lanes}i1", (bits, mask))
     pointer = _safe(v, address(v, array, index), some, array.dtype.itemsize)
-    every = arithmetic.spread(v, scalar, _read(v, array, pointer, 1), lanes)
+    every = v.spread(scalar, _read(v, array, pointer, 1), lanes)
     return v.write(array.name, f"select {bits} {mask}, {kind} {every}, {kind} zeroinitializer")
 
 
 def _reversed(v: Values, kind: str, x: str, lanes: int) -> str:
-    return arithmetic.shuffle(v, kind, x, "poison", range(lanes - 1, -1, -1))
+    return v.shuffle(kind, x, "poison", range(lanes - 1, -1, -1))
 
 
 def _load_contiguous(
@@ -176,7 +174,7 @@ def _load_strided(
             lane if element < done else lanes + min(element - offset, lanes - 1)
             for lane, element in enumerate(wanted)
         ]
-        raw, done = arithmetic.shuffle(v, kind, raw, chunk, picks), offset + lanes
+        raw, done = v.shuffle(kind, raw, chunk, picks), offset + lanes
     return raw if stride > 0 else _reversed(v, kind, raw, lanes)
 
 

@@ -1,11 +1,12 @@
-"""Expressions as LLVM values: each written once, as far out of the loops as it can stand."""
+"""Expressions as LLVM values: each written once, as far out of the loops as it can stand; an
+operation or a conversion of a legalised function is one instruction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
-from ...dtypes import int32
+from ...dtypes import DType, bool_, int32
 from ...expr import (
     Bitcast,
     Broadcast,
@@ -22,9 +23,10 @@ from ...expr import (
     Var,
     Zip,
 )
+from ...index import UNBOUNDED, bounds
 from ...loops.legal.memory import is_inside
-from . import accesses, arithmetic
-from .writer import Writer, literal, splat, value_type, vector_of
+from . import accesses
+from .writer import Writer, literal, splat, suffix, value_type, vector_of
 
 _NONE: frozenset[str] = frozenset()
 
@@ -113,7 +115,7 @@ class Values(Writer):
         known = self.known
         match e:
             case Op():
-                return arithmetic.operate(self, e, [known[x] for x in needs])
+                return operate(self, e, [known[x] for x in needs])
             case Load():
                 return accesses.load(self, e)
             case Literal():
@@ -121,15 +123,15 @@ class Values(Writer):
             case Broadcast(x=Literal()):
                 return splat(value_type(e.dtype), known[e.x], e.lanes)
             case Broadcast():
-                return arithmetic.spread(self, value_type(e.dtype), known[e.x], e.lanes)
+                return self.spread(value_type(e.dtype), known[e.x], e.lanes)
             case Ramp():
                 return self._ramp(e, "i64")
             case Cast(x=Ramp() as ramp) if e.dtype == int32:
                 return self._ramp(ramp, "i32")
             case Cast():
-                return arithmetic.convert(self, e, known[e.x])
+                return convert(self, e, known[e.x])
             case Bitcast():
-                return arithmetic.reinterpret(self, e.x.dtype, e.dtype, e.lanes, known[e.x])
+                return reinterpret(self, e.x.dtype, e.dtype, e.lanes, known[e.x])
             case ReduceLanes():  # of bools: any, or all
                 kind, op = value_type(e.x.dtype, e.x.lanes), "or" if e.op == "max" else "and"
                 name = f"llvm.vector.reduce.{op}.v{e.x.lanes}i1"
@@ -139,14 +141,14 @@ class Values(Writer):
                 return self.write("lane", f"extractelement {kind} {known[e.x]}, i64 {e.start}")
             case Lanes():
                 kind, picks = value_type(e.dtype, e.x.lanes), range(e.start, e.start + e.count)
-                return arithmetic.shuffle(self, kind, known[e.x], "poison", picks)
+                return self.shuffle(kind, known[e.x], "poison", picks)
             case Choose():
                 x, y = partial(self.value, e.x), partial(self.value, e.y)
                 ends = ", ".join(self.fork(known[e.condition], x, y))
                 return self.write("chosen", f"phi {value_type(e.dtype, e.lanes)} {ends}")
             case Zip():
                 kind = value_type(e.dtype, e.lanes)
-                return arithmetic.shuffle(self, kind, known[e.x], known[e.y], e.picks)
+                return self.shuffle(kind, known[e.x], known[e.y], e.picks)
             case Var() | Local():
                 raise KeyError(f"{e} is not defined here")
         raise TypeError(type(e).__name__)
@@ -162,5 +164,90 @@ class Values(Writer):
         base = self.known[e.base]
         if scalar == "i32":
             base = self.write("base", f"trunc i64 {base} to i32")
-        every, kind = arithmetic.spread(self, scalar, base, e.lanes), vector_of(scalar, e.lanes)
+        every, kind = self.spread(scalar, base, e.lanes), vector_of(scalar, e.lanes)
         return self.write("ramp", f"add nsw {kind} {every}, {steps}")
+
+
+# --------------------------------------------------------------------------- instructions
+
+_LOGIC = {"and": "and", "or": "or", "xor": "xor"}
+_INTEGERS = {**_LOGIC, "add": "add", "sub": "sub", "mul": "mul", "shl": "shl"}
+_BY_SIGN = {  # of signed integers, of unsigned ones
+    "lt": ("icmp slt", "icmp ult"), "le": ("icmp sle", "icmp ule"),
+    "eq": ("icmp eq", "icmp eq"), "ne": ("icmp ne", "icmp ne"),
+    "shr": ("ashr", "lshr"), "quotient": ("sdiv", "udiv"), "remainder": ("srem", "urem"),
+}  # fmt: skip
+_FLOATS = {
+    "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "remainder": "frem", "neg": "fneg",
+    "lt": "fcmp olt", "le": "fcmp ole", "eq": "fcmp oeq", "ne": "fcmp une",
+}  # fmt: skip
+# nan where either is nan; nsz: which of 0.0 and -0.0 is larger is left open
+_MAXIMA = {"max": "maximum", "min": "minimum"}
+_INTRINSICS = {
+    **_MAXIMA, "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
+    "round": "roundeven", "pow": "pow", "fma": "fma", "sin": "sin", "cos": "cos",
+}  # fmt: skip
+
+
+def operate(w: Writer, e: Op, args: Sequence[str]) -> str:
+    """Write an operation on values that are all as wide as e; returns the result's name."""
+    dtype = e.args[-1].dtype
+    kind = value_type(dtype, e.lanes)
+    if e.op == "where":
+        condition = f"{value_type(bool_, e.lanes)} {args[0]}"
+        return w.write("where", f"select {condition}, {kind} {args[1]}, {kind} {args[2]}")
+    if dtype.is_float and e.op in _INTRINSICS:
+        name = f"llvm.{_INTRINSICS[e.op]}.{suffix(dtype, e.lanes)}"
+        flags = "nsz " if e.op in _MAXIMA else ""
+        return w.call(e.op, kind, name, *((kind, arg) for arg in args), flags=flags)
+    if e.op in ("max", "min"):
+        name = f"llvm.{'s' if dtype.kind == 'int' else 'u'}{e.op}.{suffix(dtype, e.lanes)}"
+        return w.call(e.op, kind, name, *((kind, arg) for arg in args))
+    if e.op == "abs":
+        name = f"llvm.abs.{suffix(dtype, e.lanes)}"
+        return w.call(e.op, kind, name, (kind, args[0]), ("i1", "false"))
+    return w.write(e.op, f"{_instruction(e, dtype)} {kind} {', '.join(args)}")
+
+
+def _instruction(e: Op, dtype: DType) -> str:
+    if dtype.is_float:
+        return _FLOATS[e.op]
+    if dtype == bool_:
+        return _LOGIC[e.op]
+    if e.op in _BY_SIGN:
+        # Of numbers that are not negative LLVM knows more about unsigned division.
+        divides = e.op in ("quotient", "remainder")
+        is_natural = divides and all(bounds(arg)[0] >= 0 for arg in e.args)
+        is_signed = dtype.kind == "int" and not is_natural
+        return _BY_SIGN[e.op][0 if is_signed else 1]
+    low, high = bounds(e)
+    # Inside the bounds of 62 bits nothing wraps: LLVM may then widen and reorder addresses.
+    exact = e.op in ("add", "sub", "mul") and -UNBOUNDED < low and high < UNBOUNDED
+    return _INTEGERS[e.op] + (" nsw" if exact and dtype.itemsize == 8 else "")
+
+
+def convert(w: Writer, e: Cast, x: str) -> str:
+    """Write a conversion: float to integer truncates, integers wrap."""
+    before, after = value_type(e.x.dtype, e.lanes), value_type(e.dtype, e.lanes)
+    instruction = _conversion(e.x.dtype, e.dtype)
+    return x if not instruction else w.write("cast", f"{instruction} {before} {x} to {after}")
+
+
+def _conversion(source: DType, dtype: DType) -> str:
+    """The instruction; "" where the bits stay."""
+    grows = dtype.itemsize > source.itemsize
+    if source.is_float and dtype.is_float:
+        return "fpext" if grows else "fptrunc"
+    if source.is_float:
+        return "fptosi" if dtype.kind == "int" else "fptoui"
+    if dtype.is_float:
+        return "sitofp" if source.kind == "int" else "uitofp"
+    if source == bool_ or grows:
+        return "sext" if source.kind == "int" else "zext"
+    return "trunc" if dtype.itemsize < source.itemsize else ""
+
+
+def reinterpret(w: Writer, source: DType, dtype: DType, lanes: int, x: str) -> str:
+    """Write a Bitcast."""
+    before, after = value_type(source, lanes), value_type(dtype, lanes)
+    return x if before == after else w.write("bits", f"bitcast {before} {x} to {after}")

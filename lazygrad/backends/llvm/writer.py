@@ -96,6 +96,23 @@ class Writer:
         given = ", ".join(f"{kind} {text}" for kind, text in arguments)
         return f"{result} @{function}({given})"
 
+    def shuffle(self, kind: str, x: str, y: str, lanes: Sequence[int]) -> str:
+        """Lanes picked from x and y, counted through both."""
+        mask = (
+            "<" + ", ".join(f"i32 {lane}" for lane in lanes) + ">"
+            if any(lanes)
+            else "zeroinitializer"
+        )
+        return self.write(
+            "lanes", f"shufflevector {kind} {x}, {kind} {y}, <{len(lanes)} x i32> {mask}"
+        )
+
+    def spread(self, scalar: str, x: str, lanes: int) -> str:
+        """A scalar in every lane."""
+        kind = vector_of(scalar, lanes)
+        first = self.write("one", f"insertelement {kind} poison, {scalar} {x}, i64 0")
+        return self.shuffle(kind, first, "poison", [0] * lanes)
+
     # ------------------------------------------------------------------ scopes
 
     def open(self, block: str, conditional: bool = False) -> None:

@@ -9,8 +9,8 @@ serial i:                                      local panel
 from __future__ import annotations
 
 from ...expr import Array, Var
-from ..ir import Accumulate, Alloc, Body, For, Stmt, statements
-from ..ir.rebuild import body_loads, mentions, rewrite_body, written
+from ..ir import Alloc, Body, For, Stmt
+from ..ir.rebuild import body_loads, has_trait, mentions, rewrite_body, written
 
 
 def hoist(body: Body) -> Body:
@@ -50,6 +50,6 @@ def _depends(loop: For, var: Var, changed: set[Array]) -> bool:
     """Whether what a loop stores depends on a variable, or on arrays that change, or on itself."""
     return (
         var in mentions(loop)
-        or any(isinstance(stmt, Accumulate) for stmt in statements((loop,)))
+        or has_trait((loop,), "sum")
         or any(load.array in changed for load in body_loads((loop,)))
     )

@@ -27,9 +27,10 @@ from ...targets import (
     WAITED,
     Machine,
 )
-from ..contraction import Contraction, by_factor, bytes_of, extent_of, operand_stride, round_up
+from ..contraction import Contraction, by_factor, bytes_of, extent_of, operand_stride
 from ..ir import Store, statements
 from ..ir.rebuild import stride, variables
+from ..lanes import round_up
 from .traffic import Tile, block_of_sum, in_conflict, l2_traffic
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ...expr import Array
-from ..ir import Barrier, Body, For, Stmt, statements
-from ..ir.rebuild import body_loads, map_bodies, written
+from ..ir import Barrier, Body, For, Stmt
+from ..ir.rebuild import body_loads, has_trait, map_bodies, written
 from ..primitives import primitive
 
 
@@ -38,21 +38,19 @@ def synchronize(body: Body) -> Body:
     Requires: workitem loops, which items share, around all that they do for themselves.
     """
     return tuple(
-        replace(stmt, body=synchronize(stmt.body) if _has_groups(stmt) else _in_group(stmt.body)[0])
-        if isinstance(stmt, For) and stmt.kind == "workgroup"
-        else map_bodies(stmt, synchronize)
+        map_bodies(stmt, synchronize)
+        if not isinstance(stmt, For) or stmt.kind != "workgroup"
+        else replace(stmt, body=synchronize(stmt.body))
+        if has_trait(stmt.body, "workgroup")
+        else replace(stmt, body=_in_group(stmt.body)[0])
         for stmt in body
     )
-
-
-def _has_groups(loop: For) -> bool:
-    return any(isinstance(s, For) and s.kind == "workgroup" for s in statements(loop.body))
 
 
 def _in_group(body: Body, since: _Since = _Since()) -> tuple[Body, _Since]:
     result: list[Stmt] = []
     for stmt in body:
-        if isinstance(stmt, For) and stmt.kind == "serial" and _has_items(stmt):
+        if isinstance(stmt, For) and stmt.kind == "serial" and has_trait(stmt.body, "workitem"):
             inside, after = _in_group(stmt.body, since)
             again, _ = _in_group(stmt.body, after)
             if stmt.var.extent > 1 and again != inside:
@@ -66,10 +64,6 @@ def _in_group(body: Body, since: _Since = _Since()) -> tuple[Body, _Since]:
         result.append(stmt)
         since = since.and_then(stmt)
     return tuple(result), since
-
-
-def _has_items(loop: For) -> bool:
-    return any(isinstance(s, For) and s.kind == "workitem" for s in statements(loop.body))
 
 
 def _reads(stmt: Stmt) -> frozenset[Array]:

@@ -62,8 +62,10 @@ def _own_traits(stmt: Stmt) -> Iterable[str]:
             yield stmt.kind
         case If():
             yield "if"
-        case Accumulate() if stmt.needed is not None:
-            yield "needed"
+        case Accumulate():
+            yield "sum"
+            if stmt.needed is not None:
+                yield "needed"
     indices = [load.index for load in reads(stmt)]
     if isinstance(stmt, (Store, Accumulate)):
         indices.append(stmt.index)
@@ -72,8 +74,17 @@ def _own_traits(stmt: Stmt) -> Iterable[str]:
 
 
 traits = _with_bodies(_own_traits)
-"""What passes look for in a statement and its bodies: kinds of loops, "if", "needed" (sums that say
-when they are), "strided" (vectors whose elements do not lie side by side)."""
+"""What passes look for in a statement and its bodies: kinds of loops, "if", "sum" (what adds up in
+place), "needed" (sums that say when they are), "strided" (vectors whose elements do not lie side by
+side)."""
+
+
+def has_trait(body: Body, trait: str) -> bool:
+    """Whether a statement of a body, at any depth, has a trait.
+
+    has_trait(body, "parallel")  ->  whether there is a parallel loop in it
+    """
+    return any(trait in traits(stmt) for stmt in body)
 
 
 def map_bodies(stmt: Stmt, change: Callable[[Body], Body]) -> Stmt:

@@ -1,12 +1,13 @@
-"""Memory: sums in place become stores, bools become bytes."""
+"""Memory: what an index reaches; sums in place become stores, bools become bytes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from ...dtypes import bool_, uint8
-from ...expr import COMBINE, Array, Bitcast, Cast, Expr, Literal, Load, Op, Ramp, rewrite
-from ...index import bounds
+from ...expr import COMBINE, Array, Bitcast, Broadcast, Cast, Expr, Literal, Load, Op, Ramp, rewrite
+from ...index import add, bounds, mul
 from ...targets import Native
 from ..ir import Accumulate, Alloc, Body, Function, Prefetch, Stmt, Store, statements
 from ..ir.rebuild import map_bodies, map_expressions
@@ -30,6 +31,28 @@ def is_private(array: Array, index: Expr, count: int = 1) -> bool:
 def over_lanes(index: Expr, lanes: int) -> Expr:
     """The index of a vector access: a scalar one stands for the elements from there on."""
     return Ramp(index, 1, lanes) if index.lanes == 1 and lanes > 1 else index
+
+
+@lru_cache(maxsize=1 << 16)
+def as_ramp(index: Expr) -> tuple[Expr, int] | None:
+    """(base, stride) where an index vector is base + lane * stride; a scalar is its own base."""
+    if index.lanes == 1:
+        return index, 0
+    match index:
+        case Ramp(base=base, stride=stride):
+            return base, stride
+        case Broadcast(x=x):
+            return x, 0
+        case Op(op="add" | "sub" as op, args=(x, y)):
+            left, right = as_ramp(x), as_ramp(y)
+            if left is not None and right is not None:
+                sign = 1 if op == "add" else -1
+                return add(left[0], mul(right[0], sign)), left[1] + sign * right[1]
+        case Op(op="mul", args=(x, y)):
+            left, c = as_ramp(x), y.x if isinstance(y, Broadcast) else y
+            if left is not None and isinstance(c, Literal):
+                return mul(left[0], int(c.value)), left[1] * int(c.value)
+    return None
 
 
 def store_sums(stmt: Accumulate, native: Native) -> Store:

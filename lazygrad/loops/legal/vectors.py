@@ -28,33 +28,12 @@ from ...expr import (
     rewrite,
     walk,
 )
-from ...index import FALSE, TRUE, add, conjuncts, mul, normalize, substitute
+from ...index import FALSE, TRUE, add, conjuncts, normalize, substitute
 from ...targets import Native
 from ..ir import Body, For, If, Let, Prefetch, Stmt, Store
 from ..ir.rebuild import loads, map_expressions
+from .memory import as_ramp
 from .rules import Rules
-
-
-@lru_cache(maxsize=1 << 16)
-def as_ramp(index: Expr) -> tuple[Expr, int] | None:
-    """(base, stride) where an index vector is base + lane * stride; a scalar is its own base."""
-    if index.lanes == 1:
-        return index, 0
-    match index:
-        case Ramp(base=base, stride=stride):
-            return base, stride
-        case Broadcast(x=x):
-            return x, 0
-        case Op(op="add" | "sub" as op, args=(x, y)):
-            left, right = as_ramp(x), as_ramp(y)
-            if left is not None and right is not None:
-                sign = 1 if op == "add" else -1
-                return add(left[0], mul(right[0], sign)), left[1] + sign * right[1]
-        case Op(op="mul", args=(x, y)):
-            left, c = as_ramp(x), y.x if isinstance(y, Broadcast) else y
-            if left is not None and isinstance(c, Literal):
-                return mul(left[0], int(c.value)), left[1] * int(c.value)
-    return None
 
 
 @lru_cache(maxsize=256)

@@ -2,18 +2,21 @@
 
 Each kind has a file: rows.py (map, row, contraction, scatter), sort.py and winograd.py; the parts
 of a chain share their loops (share.py). Then passes over whole kernels: canonical.py before
-lowering, and arguments.py and name.py after it.
+lowering, and arguments.py after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ... import config
 from ...expr import Array
 from ...graph.ir import Node
 from ...schedule.ir import Kernel
-from ..ir import Function
+from ...schedule.show import member_lines, title
+from ..cost import flops
+from ..ir import Function, digest
 from .rows import Lowering
 from .scan import lower_scan
 from .share import share_loops
@@ -76,3 +79,33 @@ def lower(
     lowering = Lowering(kernel, skip_padding and kernel.kind == "contraction")
     body = lowering.scatter() if kernel.kind == "scatter" else lowering.rows()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)
+
+
+# --------------------------------------------------------------------------- names
+
+
+def named(made: Lowered) -> Lowered:
+    """The function with a name that is equal for equal functions, in any process, with its costs,
+    and with a comment where somebody looks."""
+    function, kernel = made.function, made.kernel
+    function = replace(
+        function,
+        name=f"{title(kernel)}_{digest(function)[:10]}",
+        comment=_formulas(made) if config.ORIGINS else "",
+        flops=flops(function),
+        bytes=sum(node.nbytes for node in made.nodes),
+    )
+    return replace(made, function=function)
+
+
+def _formulas(made: Lowered) -> str:
+    """What a kernel computes, a line for each member."""
+    names = {node: array.name for node, array in zip(made.nodes, made.arrays, strict=True)}
+    return "\n".join(line for line, _ in member_lines(made.kernel, names))
+
+
+def renamed(function: Function, kernel: Kernel) -> Function:
+    """The function of an equal kernel, which may have been asked for otherwise, with the name that
+    `named` gives this one."""
+    _, _, digest = function.name.rpartition("_")
+    return replace(function, name=f"{title(kernel)}_{digest}")
