@@ -25,6 +25,7 @@ from .graph.ir import (
     NODE_CLASSES,
     Arithmetic,
     Fold,
+    Gather,
     Join,
     Node,
     Permute,
@@ -33,6 +34,8 @@ from .graph.ir import (
     Scatter,
     Slice,
     Window,
+    Winograd,
+    WinogradFilter,
     Within,
     topological,
 )
@@ -84,6 +87,7 @@ CPUS = (CPU, OPENCL_CPU)
 
 # Classes of nodes, for `needs`.
 SUM = (Reduce, Fold)
+PARTS = (Slice, Window, Gather, Scatter, Winograd, WinogradFilter)  # may leave elements unread
 SERIES = tuple(c for c in NODE_CLASSES if issubclass(c, Arithmetic) and c.operation.is_approximate)
 
 
@@ -223,7 +227,7 @@ PASSES = (
          core=True),
     Pass("kernel", "rebase", lambda made, at: rebase_arguments(made),
          "before name: functions that differ in an offset alone are then one",
-         after=("overwrite",), on=(CPU,)),
+         after=("overwrite",), on=(CPU,), needs=(PARTS,)),
     Pass("kernel", "name", lambda made, at: named(made),
          "last: the name has a digest of the loops", after=("rebase", "report"), core=True),
 

@@ -65,7 +65,7 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
     outer, lane = _cheapest_lane(loops, body, width)
     if lane is not None and outer <= inner and outer < scalar:
         width = lanes_for(lane.extent, width)
-        other = transposable(body, lane, loops, width)
+        other = transposable(body, lane, loops, width) if len(loops) > 1 else None
         if other is not None:
             rows = width * _blocks_together(body, other, lane, width)
             reason = f"{rows} x {width} blocks of {other.name}, {lane.name}, transposed"

@@ -109,6 +109,8 @@ def _pad_index(
 def reshape_index(old: tuple[int, ...], new: tuple[int, ...], index: MultiIndex) -> MultiIndex:
     """The index into x for an index into a reshape of it. Axes that the reshape neither merges nor
     splits keep their index."""
+    if old == new:
+        return index
     found: list[Expr] = [Literal(0)] * len(old)
     for olds, news in reshape_groups(old, new) or ():
         position = flatten([index[axis] for axis in news], [new[axis] for axis in news])
