@@ -337,4 +337,5 @@ def add_report(made: Lowered) -> Lowered:
 def rebase_arguments(made: Lowered) -> Lowered:
     """Inputs that begin with their first element that is read."""
     function, offsets = rebase(made.function)
-    return replace(made, function=function, offsets=offsets)
+    changed = function != made.function
+    return replace(made, function=function, offsets=offsets) if changed else made
