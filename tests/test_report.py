@@ -282,3 +282,27 @@ def test_a_chain_of_views_is_one_box_and_a_sole_group_is_open(browser, tmp_path)
     page.wait_for_selector(".picture .box")
     assert page.locator(".picture .box").count() > 2
     page.close()
+
+
+def test_of_many_compilations_the_costliest_come_first(page: Any) -> None:
+    """The others are shown when they are asked for; the table of kernels is not pushed away."""
+    page.evaluate("""() => {
+        const many = Array.from({ length: 30 }, (_, n) => Object.assign(Object.create(COMPILATIONS[0]),
+            { name: `size ${n}`, number: 0, runSeconds: n, compileSeconds: 0 }));
+        VIEW.replaceChildren(compilationTable(many));
+    }""")
+    rows = page.locator("tr[data-compilation] .mono")
+    assert rows.all_inner_texts() == [f"size {n}" for n in range(18, 30)]
+    page.get_by_role("button", name="18 compilations more").click()
+    assert rows.count() == 30
+
+
+def test_on_a_phone_a_kernel_in_the_address_is_shown(browser: Any, page: Any, folder: Path) -> None:
+    number = step_number(page)
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
+    phone.goto(f"{(folder / 'index.html').as_uri()}#c={number}&kernel=0")
+    heading = phone.locator(".detail h1")
+    heading.wait_for()
+    assert heading.is_visible()
+    assert heading.evaluate("h => h.scrollWidth <= h.clientWidth")
+    phone.close()

@@ -37,8 +37,21 @@ function wholeTime(parts, seconds) {
       all.map(([name, each], n) => [element("span", { class: `key part-${n}` }), `${secondsText(each)} ${name} `])));
 }
 
+const FIRST = 12; // compilations that are shown until all are asked for
+
+/** The compilations in order; of many, first those that took most time. */
 function compilationTable(compilations) {
-  const most = Math.max(1e-12, ...compilations.map((each) => each.runSeconds + each.compileSeconds));
+  const taken = (each) => each.runSeconds + each.compileSeconds;
+  const costly = new Set([...compilations].sort((a, b) => taken(b) - taken(a)).slice(0, FIRST));
+  const holder = element("div", {});
+  const show = (shown, rest) => holder.replaceChildren(tableOf(shown, Math.max(1e-12, ...shown.map(taken))),
+    rest ? element("p", {}, element("button", { onclick: () => show(compilations, 0) },
+      `${counted(rest, "compilation")} more, each faster than these`)) : "");
+  show(compilations.filter((each) => costly.has(each)), compilations.length - costly.size);
+  return holder;
+}
+
+function tableOf(compilations, most) {
   const rows = compilations.map((each) => {
     const share = (each.runSeconds + each.compileSeconds) / most;
     const cells = [String(each.kernels.length), secondsText(each.compileSeconds), each.runs.count.toLocaleString("en"),
