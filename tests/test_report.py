@@ -287,8 +287,9 @@ def test_a_chain_of_views_is_one_box_and_a_sole_group_is_open(browser, tmp_path)
 def test_of_many_compilations_the_costliest_come_first(page: Any) -> None:
     """The others are shown when they are asked for; the table of kernels is not pushed away."""
     page.evaluate("""() => {
-        const many = Array.from({ length: 30 }, (_, n) => Object.assign(Object.create(COMPILATIONS[0]),
-            { name: `size ${n}`, number: 0, runSeconds: n, compileSeconds: 0 }));
+        const one = (n) => ({ name: `size ${n}`, number: 0, runSeconds: n, compileSeconds: 0 });
+        const many = Array.from({ length: 30 },
+            (_, n) => Object.assign(Object.create(COMPILATIONS[0]), one(n)));
         VIEW.replaceChildren(compilationTable(many));
     }""")
     rows = page.locator("tr[data-compilation] .mono")

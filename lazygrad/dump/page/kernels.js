@@ -162,7 +162,7 @@ function nodeDetail(compilation, n) {
   const list = (label, numbers) => numbers.length ? [element("h3", {}, label), valueTable(compilation,
     numbers.slice(0, 40).map((x) => [compilation.nodes[x].text, x]))] : [];
   const kernelLinks = (numbers) => [...new Set(numbers)].map((k) => clickable(
-    element("div", { class: "value" }, `${k}  ${compilation.kernels[k].title}`), () => choose({ kernel: k })));
+    element("div", { class: "value" }, `${k}  `, breakable(compilation.kernels[k].title)), () => choose({ kernel: k })));
   const computed = kernelLinks(compilation.kernelsOf[n]), read = kernelLinks(compilation.readersOf[n]);
   return [
     element("h1", {}, element("span", { "data-node": n }, compilation.nameOf(n))),
@@ -199,7 +199,7 @@ function lineDetail(compilation, key) {
       `about ${secondsText(line.seconds)} of ${secondsText(compilation.runSeconds)}`),
     kernels.map((kernel, n) => {
       const body = element("div", {});
-      const made = element("details", {}, element("summary", {}, element("b", {}, `${kernel.number}  ${kernel.title}`),
+      const made = element("details", {}, element("summary", {}, element("b", {}, `${kernel.number}  `, breakable(kernel.title)),
         `  ${secondsText(kernel.total)}`), body);
       made.addEventListener("toggle", () => {
         if (!made.open || body.firstChild) return;

@@ -54,7 +54,13 @@ class SourcePane {
     this.mark(this.lit ?? new Set(), this.chosen);
   }
 
-  /** Mark lines; the chosen one, or else the first, is scrolled to. */
+  /** The line of the open file that takes most time. */
+  costliest() {
+    const seconds = (key) => this.compilation.lines.get(key).seconds;
+    return [...this.rows.keys()].reduce((best, key) => (best === undefined || seconds(key) > seconds(best) ? key : best), undefined);
+  }
+
+  /** Mark lines; the chosen one, or else the first, is scrolled to; at first the costliest. */
   mark(lit, chosen) {
     [this.lit, this.chosen] = [lit, chosen];
     const first = chosen ?? [...lit][0];
@@ -64,7 +70,8 @@ class SourcePane {
       row.classList.toggle("lit", lit.has(key));
       row.classList.toggle("chosen", key === chosen);
     }
-    const row = this.rows.get(first);
+    const row = this.rows.get(first ?? (this.wasShown ? undefined : this.costliest()));
+    this.wasShown = this.element?.isConnected;
     if (row && !isVisible(row)) row.scrollIntoView({ block: "center" });
   }
 }

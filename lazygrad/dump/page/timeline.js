@@ -146,7 +146,8 @@ function timelineRows(compilations) {
     const { number, name, phases, runs } = compilation;
     const act = (kernel) => () => choose({ c: number, kernel, node: null, line: null });
     for (const [pass, at, seconds] of phases) {
-      compiler.push({ name: `${name}: ${pass}`, at, seconds, fill: "row", act: act(null) });
+      const called = PHASES[pass] ?? pass;
+      compiler.push({ name: compilations.length > 1 ? `${name}: ${called}` : called, at, seconds, fill: "row", act: act(null) });
     }
     for (const [at, seconds] of runs.samples) programs.push({ name, at, seconds, fill: "map", act: act(null) });
     for (const [begin, times] of runs.details) {
