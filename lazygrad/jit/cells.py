@@ -133,7 +133,8 @@ Kind = tuple[Shape, DType, str]
 
 def kind_of(tensor: TensorCore) -> Kind:
     """What must stay the same of a tensor whose value may change."""
-    return tensor.shape, tensor.dtype, tensor.device
+    node = tensor._node
+    return node.shape, node.dtype, node.device or Device.DEFAULT
 
 
 @dataclass(eq=False, slots=True)

@@ -44,13 +44,13 @@ class Table:
 
     def is_same(self, other: Table) -> bool:
         """Whether the other one has the very same values."""
-        return identical(self.owners, other.owners) and identical(self._parts(), other._parts())
-
-    def _parts(self) -> Iterator[Any]:
-        """What makes the entries; of a class's, whose __dict__ is another object at each look, its
-        owner tells."""
-        for place, key, value in self.entries:
-            yield from (key, value) if type(place) is MappingProxyType else (place, key, value)
+        mine, others = list(flat(self.entries)), list(flat(other.entries))
+        return (
+            identical(self.owners, other.owners)
+            and identical(mine[1::3], others[1::3])  # keys
+            and identical(mine[2::3], others[2::3])  # values
+            and all(map(_is_same_place, mine[::3], others[::3]))
+        )
 
     def now(self, place: Any, key: Any) -> Any:
         return place[key]
@@ -275,6 +275,11 @@ def identical(a: Iterable[Any], b: Iterable[Any]) -> bool:
     """Whether the things in both are the very same ones, in order."""
     first, second = list(a), list(b)
     return len(first) == len(second) and all(map(is_, first, second))
+
+
+def _is_same_place(a: Any, b: Any) -> bool:
+    """Whether two places of one owner are one: a class has another __dict__ at each look."""
+    return a is b or type(a) is MappingProxyType
 
 
 def flat(rows: Iterable[tuple[Any, ...]]) -> Iterator[Any]:

@@ -30,13 +30,20 @@ class Owner:
         self.is_named = is_named
         self.is_open = not is_named and is_open(type(holder))  # whether its attributes are seen
         self.has_slots = self.is_open and has_slots(type(holder))
-        self.before: dict[Any, Any] = {} if is_named else contents(holder)
+        self.before: dict[Any, Any] = {} if is_named else self._contents()
         self.read: set[Any] = set()  # keys
         self.is_whole = False  # whether it counts how many keys there are
         place = self.place = place_of(holder)
         self.length = len(place) if isinstance(place, (list, deque, dict)) else 0
         self.order = order_of(place) if isinstance(place, dict) and not is_named else None
         self.outside = False  # whether it is found in other ways than through the arguments
+
+    def _contents(self) -> dict[Any, Any]:
+        return attributes(self.holder) if self.is_open else contents(self.holder)
+
+    def now(self) -> dict[Any, Any]:
+        """What it holds now, of what counts."""
+        return {key: named(self, key) for key in self.before} if self.is_named else self._contents()
 
     def has_as_before(self, name: str) -> bool:
         """Whether an object's attribute is the very one that it was, or is still missing."""

@@ -100,7 +100,8 @@ class Watch:
                 self._visit_all(owner, False)
         if outside and not owner.outside:
             owner.outside = True
-            if owner.is_open and _is_overlaid(type(value)):
+            cls = type(value)
+            if owner.is_open and (cls in self._classes or _is_overlaid(cls)):
                 for name in owner.read & owner.before.keys():
                     self.visit(owner.before[name])
             else:
@@ -226,8 +227,10 @@ class Watch:
     # ------------------------------------------------------------------ what is looked up
 
     def _overlay(self, cls: type) -> None:
+        if cls in self._classes:
+            return
         self._special_methods(cls)
-        if cls not in self._classes and _overlay(cls):
+        if _overlay(cls):
             self._classes[cls] = None
 
     def note_look_up(self, value: Any, name: str) -> None:
@@ -273,11 +276,7 @@ class Watch:
     def changes(self) -> Iterator[tuple[Owner, Any, Any, Any]]:
         """What the function changed: owner, key, value before, and now; key None: all items."""
         for owner in self.owners.values():
-            before = owner.before
-            if owner.is_named:
-                now = {key: named(owner, key) for key in before}
-            else:
-                now = contents(owner.holder)
+            before, now = owner.before, owner.now()
             if _is_same(before, now):
                 continue
             if isinstance(owner.holder, (list, deque)) and len(now) != len(before):
