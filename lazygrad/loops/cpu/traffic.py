@@ -67,10 +67,10 @@ def l2_traffic(
     """The bytes that a tile reads from L2 for each term: a's rows, and the part of b that is not
     left in L1 by the tile before."""
     (a, b), extents = factors, _within(c, tiles, sum_block)
-    of_b = window(b, packed, extents)
+    of_a, of_b = window(a, False, extents), window(b, packed, extents)
     crowd = prod(t.size for t in tiles if not packed and in_conflict(b, t.var))
-    missing = max(0, of_b - machine.l1_bytes / 2 / crowd)
-    return (window(a, False, extents) + missing) / prod(extents[v] for v in c.inner)
+    missing = max(0, of_a + of_b - machine.l1_bytes / crowd)
+    return (of_a + min(missing, of_b)) / prod(extents[v] for v in c.inner)
 
 
 def in_conflict(e: Expr, var: Var) -> bool:
