@@ -253,3 +253,21 @@ def test_terms_that_a_parity_of_a_stride_does_not_have_are_left_out() -> None:
         for bits in product((0, 1), repeat=4)
     ]
     assert answers.count(TRUE) == 9  # of 16, as the kernel has 9 places
+
+
+def test_what_fits_in_l1_with_the_rows_is_not_read_again(sample: Any) -> None:
+    """A tile of 4 x 4 sums reads 16 bytes of each factor for a term."""
+    found = recognise(sample("matmul").function.body)
+    assert found is not None
+    (row,) = [v for v in found.outer if operand_stride(found.a, v) not in (None, 0)]
+    (column,) = [v for v in found.outer if v is not row]
+    tiles = (traffic.Tile(row, 4), traffic.Tile(column, 4, 4))
+    terms = prod(v.extent for v in found.inner)
+
+    def read(l1_bytes: int) -> float:
+        machine = replace(SMALL, l1_bytes=l1_bytes)
+        return traffic.l2_traffic(found, (found.a, found.b), True, tiles, None, machine)
+
+    assert read(32 * terms) == 16
+    assert read(24 * terms) == 24  # half of the columns is missing
+    assert read(0) == 32

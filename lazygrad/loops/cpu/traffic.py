@@ -65,7 +65,7 @@ def l2_traffic(
     machine: Machine,
 ) -> float:
     """The bytes that a tile reads from L2 for each term: a's rows, and the part of b that is not
-    left in L1 by the tile before."""
+    left in L1 by the tile before, as it does not fit there with these rows."""
     (a, b), extents = factors, _within(c, tiles, sum_block)
     of_a, of_b = window(a, False, extents), window(b, packed, extents)
     crowd = prod(t.size for t in tiles if not packed and in_conflict(b, t.var))
