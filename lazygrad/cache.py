@@ -1,4 +1,4 @@
-"""A cache on disk that many processes share: bytes by a key, checked when read."""
+"""Caches: bytes on disk that many processes share, checked when read; values in memory."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from . import config
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _MAGIC = b"lazygrad1\n"
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -33,6 +38,15 @@ def source_digest() -> str:
     for file in sorted(files, key=str):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def remember(memo: dict[K, V], key: K, value: V, most: int) -> None:
+    """Put a value into a cache of at most so many; the oldest is forgotten. Threads may share the
+    cache."""
+    while len(memo) >= most:
+        with suppress(RuntimeError, StopIteration):  # another thread was faster
+            memo.pop(next(iter(memo)), None)
+    memo[key] = value
 
 
 class DiskCache:

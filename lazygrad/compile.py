@@ -36,6 +36,7 @@ from typing import Any, cast
 from weakref import ref
 
 from . import config
+from .cache import remember
 from .errors import CompilerError
 from .graph.build import broadcast_to
 from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
@@ -202,9 +203,7 @@ def _looked_up(asked: _Asked) -> Found:
                     )
                 return known[0], asked.constants(known[1])
         plan = _loaded_or_compiled((key, *rest), asked.outputs, leaves, asked.donations, arguments)
-        while len(_plans) >= MAX_PLANS:
-            _plans.pop(next(iter(_plans)))
-        _plans[key, *rest] = plan
+        remember(_plans, (key, *rest), plan, MAX_PLANS)
     _remember(asked, key, [walk.number[constant] for constant in arguments])
     return plan, arguments
 

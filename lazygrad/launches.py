@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from . import config
 from .backends.base import Device, Launch
-from .cache import source_digest
+from .cache import remember, source_digest
 from .errors import CompilerError
 from .graph.ir import Node
 from .graph.structure import Key
@@ -86,7 +85,7 @@ def _shared_launch(
         new = {shifted.outputs[n]: shifted.inputs[x] for n, x in places}
         launch = _new_launch(shifted, new, device, stages)
         if launch.key:  # no pass was left out
-            _keep(_launches, key, launch)
+            remember(_launches, key, launch, MAX_KEPT)
     kept = [x for x in kernel.inputs if x not in overwritten.values()]
     return replace(launch, offsets=form.offsets(launch.offsets, kept))
 
@@ -136,7 +135,7 @@ def _finished(function: Function, key: str, at: At, device: Device, stages: Stag
         loops = _optimized(function, at, stages)
         if loops is None:
             return plain_launch(stages, Launch(function, ()), at.machine)
-        _keep(_functions, key, loops)
+        remember(_functions, key, loops, MAX_KEPT)
     loops = replace(loops, comment=function.comment)
     return Launch(loops, (), key=key, plain=function)
 
@@ -160,10 +159,3 @@ def _optimized(function: Function, at: At, stages: Stages) -> Function | None:
         stages.go_on_after(error)
         return None
     return made
-
-
-def _keep(memo: dict[Any, Any], key: Any, value: Any) -> None:
-    """Remember a value; the oldest values are dropped."""
-    while len(memo) >= MAX_KEPT:
-        memo.pop(next(iter(memo)))
-    memo[key] = value

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
@@ -97,6 +98,22 @@ def own_plans() -> Iterator[None]:
     """Each size of an input is compiled by itself, for tests that look at plans."""
     with config.override(SIZES=0):
         yield
+
+
+@pytest.fixture
+def switching() -> Iterator[Callable[[Callable[[int], object], int], None]]:
+    """`switching(work, count)`: run work(0), work(1), ... in threads that take turns as often as
+    Python lets them; what one of them raises is raised."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def run(work: Callable[[int], object], count: int) -> None:
+        with ThreadPoolExecutor(count) as pool:
+            for done in [pool.submit(work, k) for k in range(count)]:
+                done.result()
+
+    yield run
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

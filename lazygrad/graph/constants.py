@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 
+from ..cache import remember
 from .ir import Cast, Const, Iota, Movement, Node, Pow
 from .structure import Key
 
@@ -44,9 +45,7 @@ class VaryingConstants:
         values = [key[place] for place in places]
         masked = tuple(form)
         first, varying = self._forms.pop(masked, (values, set()))
-        if len(self._forms) >= MAX_FORMS:
-            self._forms.pop(next(iter(self._forms)))
-        self._forms[masked] = first, varying
+        remember(self._forms, masked, (first, varying), MAX_FORMS)
         varying.update(n for n, value in enumerate(values) if value != first[n])
         for n, place in enumerate(places):
             if n not in varying:

@@ -18,6 +18,7 @@ from itertools import chain, repeat
 from operator import attrgetter, call, itemgetter
 from typing import Any, Protocol
 
+from ..cache import remember
 from .ir import Buffer, Node
 
 MAX_NEXT = 6  # skeletons with the same outermost classes that are tried; the latest comes first
@@ -152,9 +153,7 @@ class Skeleton:
         if len(skeleton.wirings) <= MAX_NODES:
             kind = _kind(outputs)
             before = self._next.pop(kind, ())
-            while len(self._next) >= MAX_KINDS:
-                self._next.pop(next(iter(self._next)))
-            self._next[kind] = (skeleton, *before)[:MAX_NEXT]
+            remember(self._next, kind, (skeleton, *before)[:MAX_NEXT], MAX_KINDS)
 
     def structure_of(self, fields: Fields) -> tuple[Structure, int]:
         """The structure of a walk with these fields, and its size there (see Structure.size_of)."""

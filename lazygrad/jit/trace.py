@@ -29,7 +29,7 @@ from ..rewrite import Rules, rewrite
 from ..runtime.buffer import interceptor, realized
 from ..runtime.device import Device
 from ..tensor.core import TensorCore, grad_enabled, owners
-from ..tensor.realize import live, written
+from ..tensor.realize import mine, written
 from ..tensor.sharing import Sharing
 from ..tensor.views import follow, is_detached
 
@@ -298,7 +298,7 @@ def _begin(tensor: TensorCore, node: Node, requires_grad: bool) -> None:
     tensor._version = 0
     tensor._base = None
     tensor._shown = None
-    live.append(weakref.ref(tensor))
+    mine.live.append(weakref.ref(tensor))
 
 
 _setters = [slot[name].__set__ for name in SLOTS]

@@ -41,9 +41,10 @@ class DeviceBuffer:
     @property
     def memory(self) -> Any:
         """The device's handle of these elements alone."""
-        if self.held.__class__ is Roomy:
-            self.held = self.held.plain()
-        return self.held
+        held = self.held  # read once: another thread may ask, too
+        if held.__class__ is Roomy:
+            held = self.held = held.plain()
+        return held
 
     @memory.setter
     def memory(self, memory: Any) -> None:

@@ -35,6 +35,12 @@ class Room:
                 self.filled = larger
             return is_free
 
+    def leave(self, larger: int, size: int) -> None:
+        """Give back what was taken for a value of `larger` elements, which never came to be."""
+        with CLAIM:
+            if self.filled == larger:
+                self.filled = size
+
 
 class Resized:
     """A tensor's shape and its shape at a bound; copies between memories of both."""
@@ -104,7 +110,7 @@ class Roomy:
 
     def plain(self) -> Any:
         """Memory with these elements alone."""
-        if self._plain is None:
+        if self._plain is None:  # two threads may make it; either will do
             self._plain = self.resized.cut(self.room.memory)
         return self._plain
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import config
+from ..cache import remember
 from ..dtypes import int64
 from ..errors import ShapeError
 from ..graph.at_bound import AtBound
@@ -21,7 +22,7 @@ from .buffer import DeviceBuffer
 from .device import Device
 from .execute import Memories, Plan
 from .report import report_fixed
-from .room import Resized, Roomy, merged, resized
+from .room import Resized, Room, Roomy, merged, resized
 
 MAX_FORMS = 256  # remembered; those met first are forgotten
 MAX_SAMPLES = 4  # graphs of one form that are of no family yet
@@ -91,13 +92,19 @@ class SizedPlan(Plan):
         self.runs += 1
         for n, each in self._enlarged:
             memories[n] = each.enlarged(memories[n])
-        rooms = [old.growing(memories[leaf], new.size) for _, leaf, old, new in self._rooms]
-        for (_, leaf, _, _), room in zip(self._rooms, rooms, strict=True):
-            memories[leaf] = room.memory
-        memories.extend(buffer.memory for buffer in self._extra)
-        found, error = self._inner.attempt(memories, sources)
-        for n, each in self._cut:
-            found[n] = each.kept(found[n])
+        rooms: list[Room] = []
+        try:
+            for _, leaf, old, new in self._rooms:
+                rooms.append(old.growing(memories[leaf], new.size))
+                memories[leaf] = rooms[-1].memory
+            memories.extend(buffer.memory for buffer in self._extra)
+            found, error = self._inner.attempt(memories, sources)
+            for n, each in self._cut:
+                found[n] = each.kept(found[n])
+        except BaseException:  # memory is refused: what was to grow may try again
+            for (_, _, old, new), room in zip(self._rooms, rooms, strict=False):
+                room.leave(new.size, old.size)
+            raise
         for (n, _, _, new), room in zip(self._rooms, rooms, strict=True):
             found[n] = Roomy(room, new)
         return found, error
@@ -149,9 +156,8 @@ class _Compiled:
             return None
         found = self.sized.get((plan, n))
         if found is None:
-            while len(self.sized) >= MAX_SIZED:
-                self.sized.pop(next(iter(self.sized)))
-            found = self.sized[plan, n] = self._at_size(plan, n, place[1])
+            found = self._at_size(plan, n, place[1])
+            remember(self.sized, (plan, n), found, MAX_SIZED)
         return found
 
     def compile(
@@ -275,10 +281,9 @@ class VaryingSizes:
             plan = None if n is None else each.known(n)
             if plan is not None:
                 each.family.structure = walk.note_varying(each.family.structure)
-                while len(self._recalled) >= MAX_RECALLED:
-                    self._recalled.pop(next(iter(self._recalled)))
                 for structure in (walk.structure, each.family.structure):
-                    self._recalled[structure, outputs, settings] = each
+                    name = structure, outputs, settings
+                    remember(self._recalled, name, each, MAX_RECALLED)
                 return plan, each.family.arguments
         return None
 

@@ -18,10 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
+from threading import RLock
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from .. import config
+from ..cache import remember
 from ..graph.ir import (
     Buffer,
     Detach,
@@ -47,7 +49,9 @@ MAX_CHOICES = 1024  # graphs of which is remembered what of them is kept
 
 _passed: WeakKeyDictionary[Node, float] = WeakKeyDictionary()
 """Nodes of live tensors that computations passed and did not keep; and the work that keeping them
-would have spared, so far."""
+would have spared, so far. Whoever looks at it or changes it holds the lock: threads share it."""
+
+_lock = RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,8 @@ def kept(
     at = sorted({number[root] for root in roots if root in number})
     if not places and not at:
         return []
-    passed = [node for node in list(_passed) if node in number]
+    with _lock:
+        passed = [node for node in _passed if node in number]
     # passed before, and held no more: a chain that grows from one computation to the next
     growing = sorted(number[node] for node in passed if node not in held)
     again = sorted(number[node] for node in passed if node in held)
@@ -112,8 +117,8 @@ def kept(
         form = _form(walked.key(pending)), rest
         before = _before.get(form, frozenset())
         choice = _choose(walked, pending, held, dear, grown, {nodes[n] for n in again}, before)
-        _remember(_before, form, before.union(choice.places))
-        _remember(_choices, name, choice)
+        remember(_before, form, before.union(choice.places), MAX_CHOICES)
+        remember(_choices, name, choice, MAX_CHOICES)
     bought = _bought(nodes, choice.rents)
     found = [nodes[n] for n in choice.places] + bought
     if config.DEBUG and (told := found if is_new else bought):
@@ -130,19 +135,13 @@ def _form(key: Key) -> Key:
     )
 
 
-def _remember(memo: dict[object, Any], key: object, value: object) -> None:
-    """Add to what is remembered; the oldest is forgotten."""
-    while len(memo) >= MAX_CHOICES:
-        memo.pop(next(iter(memo)))
-    memo[key] = value
-
-
 def note_passed(nodes: Iterable[Node]) -> None:
     """Remember nodes of live tensors that a computation passed and did not keep."""
-    for node in nodes:
-        _passed[node] = _passed.pop(node, 0.0)  # the newest come last
-    while len(_passed) > MAX_PASSED:
-        del _passed[next(iter(_passed))]
+    with _lock:
+        for node in nodes:
+            _passed[node] = _passed.pop(node, 0.0)  # the newest come last
+        while len(_passed) > MAX_PASSED:
+            del _passed[next(iter(_passed))]
 
 
 def _bought(nodes: Sequence[Node], rents: Sequence[Rent]) -> list[Node]:
@@ -150,7 +149,8 @@ def _bought(nodes: Sequence[Node], rents: Sequence[Rent]) -> list[Node]:
     passed it first is taken to be that of the second."""
     for rent in rents:
         node = nodes[rent.place]
-        spent = _passed[node] = (_passed.get(node) or rent.again) + rent.again
+        with _lock:
+            spent = _passed[node] = (_passed.get(node) or rent.again) + rent.again
         if spent >= rent.keeping:
             return [node]
     return []

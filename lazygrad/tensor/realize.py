@@ -21,11 +21,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from threading import get_ident
+from threading import get_ident, local
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from .. import config
+from ..cache import remember
 from ..errors import ConfigError, DeviceError, NonFiniteError, OutOfMemoryError
 from ..graph.gradient import differentiable_inputs, needs_values
 from ..graph.ir import Buffer, Detach, Expand, Node, Permute, Reshape
@@ -40,22 +41,13 @@ if TYPE_CHECKING:
 
 LITTLE = 8.0  # what is computed along costs at most this part of what it would cost alone
 MAX_LIVE = 512  # live tensors that are remembered, the newest
+MAX_THREADS = 64  # whose live tensors are remembered
 MAX_LOOKS = 4  # computations of which a live tensor is asked whether it could go along
 MAX_BEYOND = 2000  # nodes outside a computation that are looked at for what could go along
-
-live: deque[ref[Any]] = deque(maxlen=1 << 14)
-"""Every result of an operation since values were asked for last."""
 
 written: dict[int, tuple[ref[Any], int]] = {}
 """Tensors (by id) that were written, and not computed since; and by which thread: another might be
 about to write them again."""
-
-shared: dict[int, ref[Any]] = {}
-"""Views (by id) that were computed, or detached, while somebody held their base. With each
-realization those part from bases that nobody else holds any more, and the graphs behind these."""
-
-differentiated: deque[Differentiated] = deque(maxlen=64)
-"""What backward() was called on, until that and the gradients are computed."""
 
 
 @dataclass(eq=False, slots=True)
@@ -76,8 +68,30 @@ class Differentiated:
         self.is_done = self.is_done or not alive or any(node in computed for node in alive)
 
 
-_older: list[tuple[ref[TensorCore], int]] = []  # live ones, and how often they were looked at
-_carrying: deque[ref[TensorCore]] = deque(maxlen=MAX_LIVE)  # computed ones that carry gradient
+class Mine(local):
+    """What waits to be computed in this thread. Others may keep the values of its live tensors,
+    which they find by their nodes, but change no tensor of it."""
+
+    def __init__(self) -> None:
+        self.live: deque[ref[Any]] = deque(maxlen=1 << 14)
+        """Every result of an operation since values were asked for last."""
+        self.older: list[tuple[ref[TensorCore], int]] = []
+        """Live ones, and how often they were looked at."""
+        self.carrying: deque[ref[TensorCore]] = deque(maxlen=MAX_LIVE)
+        """Computed ones that carry gradient."""
+        self.shared: dict[int, ref[Any]] = {}
+        """Views (by id) that were computed, or detached, while somebody held their base. With each
+        realization those part from bases that nobody else holds any more, and the graphs behind
+        these."""
+        self.differentiated: deque[Differentiated] = deque(maxlen=64)
+        """What backward() was called on, until that and the gradients are computed."""
+        remember(_threads, get_ident(), (self.live, self.older), MAX_THREADS)
+
+
+_threads: dict[int, tuple[deque[ref[Any]], list[tuple[ref[TensorCore], int]]]] = {}
+"""The live tensors of each thread, also of such as have ended."""
+
+mine = Mine()
 
 
 def note_backward(
@@ -91,7 +105,7 @@ def note_backward(
     if interceptor.get() is None:
         nodes = [ref(gradient._node) for gradient in gradients]
         between = [] if is_retained else list(_results(set(passed), tensor))
-        differentiated.append(
+        mine.differentiated.append(
             Differentiated(ref(tensor), tensor._node, nodes, between, is_retained)
         )
 
@@ -99,7 +113,7 @@ def note_backward(
 def _results(passed: Collection[Node], loss: TensorCore) -> Iterator[tuple[Any, Any]]:
     """The results of operations that Python holds and that a backward pass has passed, but for the
     loss; and their nodes."""
-    for reference in (*live, *(each for each, _ in _older), *_carrying):
+    for reference in (*mine.live, *(each for each, _ in mine.older), *mine.carrying):
         tensor = reference()
         if tensor is not None and tensor is not loss and not tensor.is_leaf:
             node = tensor._node
@@ -131,7 +145,7 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
             tensor._settle(storage)
         if storage is not None or isinstance(node, Buffer):
             written.pop(id(tensor), None)
-    if shared and interceptor.get() is None:
+    if mine.shared and interceptor.get() is None:
         _part_views()
 
 
@@ -149,25 +163,26 @@ def forget() -> None:
     """Let nothing go along that waits to: where an index in it is out of range, or CHECK=nan finds
     a nan, every other computation would fail too. It is computed, and fails, when it is asked for
     itself."""
-    for waiting in (written, live, _older, _carrying, differentiated):
+    for waiting in (written, mine.live, mine.older, mine.carrying, mine.differentiated):
         waiting.clear()
 
 
 def _part_views() -> None:
-    for key, reference in list(shared.items()):
+    for key, reference in list(mine.shared.items()):
         view = reference()
         if view is None or view._base is None or view._part_computed():
-            shared.pop(key, None)
+            mine.shared.pop(key, None)
 
 
 def _written_on(devices: Collection[str | None]) -> list[TensorCore]:
     """The tensors that this thread has written, of these devices."""
     found = []
-    for key, (reference, thread) in list(written.items()):
-        tensor = reference()
-        if tensor is None:
+    for key in list(written):
+        entry = written.get(key)  # another thread may have taken it away
+        tensor = None if entry is None else entry[0]()
+        if entry is None or tensor is None:
             written.pop(key, None)
-        elif thread == get_ident() and tensor._node.device in devices:
+        elif entry[1] == get_ident() and tensor._node.device in devices:
             found.append(tensor)
     return found
 
@@ -202,26 +217,27 @@ def _compute(
 
 def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:
     """Whether nothing can go along with what is wanted."""
-    if _older or differentiated:
+    if mine.older or mine.differentiated or len(_threads) > 1:
         return False
-    for reference in list(live):
+    for reference in list(mine.live):
         tensor = reference()
         if tensor is None:
             continue
         node = tensor._node
         if not (isinstance(node, Buffer) or node in pending or node in realized):
             return False
-    live.clear()
+    mine.live.clear()
     return all(not tensor._requires_grad or tensor.is_leaf for tensor in wanted)
 
 
 def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[TensorCore]:
     """Compute the pending nodes and what goes along; the tensors that this gave values too."""
     waiting = _waiting()
-    others = {node for node in waiting if node not in pending}
+    others = {node for node in (*waiting, *_elsewhere()) if node not in pending}
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
     walked = Walk(realized)
     walked.walk(pending)
+    differentiated = mine.differentiated
     for entry in differentiated:
         entry.note(walked.number)
     held = {node for node in others if node in walked.number}
@@ -229,7 +245,7 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
     walked.walk(along)
     pending += along
     for node in (*held, *along, *read):
-        if any(t._requires_grad and not t.is_leaf for t, _ in waiting[node]):
+        if any(t._requires_grad and not t.is_leaf for t, _ in waiting.get(node, ())):
             roots += read.get(node, [node])
     sources = [_source(node) for nodes in read.values() for node in nodes]
     held.update(node for node in sources if node in walked.number)
@@ -254,6 +270,7 @@ def _release() -> None:
     computed, which must not keep a step's weights, and of other results, as in PyTorch. What needs
     no values for its derivative stays differentiable, there as here."""
     left = []
+    differentiated = mine.differentiated
     for entry in list(differentiated):
         if not entry.is_done:
             left.append(entry)
@@ -292,9 +309,10 @@ def _needs_values(node: Node) -> bool:
 
 def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
     """The live tensors that are not computed, by node, and how often each was looked at."""
-    references = [*_older, *[(reference, 0) for reference in list(live)]]
-    live.clear()
-    _older.clear()
+    older, carrying = mine.older, mine.carrying
+    references = [*older, *[(reference, 0) for reference in list(mine.live)]]
+    mine.live.clear()
+    older.clear()
     found: dict[Node, list[tuple[TensorCore, int]]] = {}
     for reference, looks in references:
         tensor = reference()
@@ -302,11 +320,25 @@ def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
             node = tensor._node
             if not isinstance(node, Buffer) and node not in realized:
                 found.setdefault(node, []).append((tensor, looks))
-                _older.append((reference, looks + 1))
+                older.append((reference, looks + 1))
             elif not tensor.is_leaf:
-                _carrying.append(reference)
-    del _older[:-MAX_LIVE]
+                carrying.append(reference)
+    del older[:-MAX_LIVE]
     return found
+
+
+def _elsewhere() -> list[Node]:
+    """The nodes of live tensors of other threads."""
+    if len(_threads) == 1:
+        return []
+    others = [each for each in list(_threads.values()) if each[0] is not mine.live]
+    references = [
+        reference
+        for live, older in others
+        for reference in (*list(live), *[reference for reference, _ in list(older)])
+    ]
+    nodes = [tensor._own for reference in references if (tensor := reference()) is not None]
+    return [node for node in nodes if not isinstance(node, Buffer) and node not in realized]
 
 
 def _along(
@@ -316,7 +348,7 @@ def _along(
 ) -> tuple[list[Node], dict[Node, list[Node]]]:
     """Which candidates, none of them part of the computation, are computed along; and the nodes
     in the computation that the others read, for each of these."""
-    losses = {entry.node for entry in differentiated}
+    losses = {entry.node for entry in mine.differentiated}
     along: list[Node] = []
     read: dict[Node, list[Node]] = {}
     left = MAX_BEYOND

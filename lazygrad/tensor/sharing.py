@@ -24,7 +24,7 @@ from ..origin import inherit
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .blocks import put_block
 from .donate import offer
-from .realize import live, shared, written
+from .realize import mine, written
 from .results import Size
 from .views import (
     HELD_ONCE,
@@ -86,7 +86,7 @@ class Sharing:
         self._version = 0
         self._base = None
         self._shown = None
-        live.append(ref(self))
+        mine.live.append(ref(self))
 
     @classmethod
     def _leaf(cls, node: Node, requires_grad: bool = False) -> Self:
@@ -349,7 +349,7 @@ class Sharing:
     def _part_later(self) -> None:
         """Part now, or with a later realization, when nobody else holds the base any more."""
         if not self._part() and self._base is not None and not self._base._is_variable():
-            shared[id(self)] = ref(self)
+            mine.shared[id(self)] = ref(self)
 
     def _part_computed(self) -> bool:
         """Part from a base that is computed, and from the expression that it was computed by."""

@@ -7,8 +7,9 @@ import pytest
 
 import lazygrad
 from lazygrad import Tensor, compile
-from lazygrad.errors import DeviceError
+from lazygrad.errors import DeviceError, OutOfMemoryError
 from lazygrad.jit.capture import Capture
+from lazygrad.runtime.device import Device
 from lazygrad.runtime.room import Resized, Room, Roomy
 
 START = 5
@@ -130,11 +131,94 @@ def test_one_claim_on_what_lies_behind_a_value():
     assert memory.claim(4, 6)
     assert not memory.claim(4, 5)
     assert memory.claim(6, 7)
+    memory.leave(6, 4)  # somebody has gone on from there
+    assert not memory.claim(4, 6)
+    memory.leave(7, 6)
+    assert memory.claim(6, 8)
+
+
+@pytest.fixture
+def refused(monkeypatch):
+    """`refused(nbytes)`: how much memory from now on is too much to be given."""
+    cpu, limit = Device.get("CPU"), [float("inf")]
+    allocate = cpu.allocate
+
+    def limited(nbytes):
+        if nbytes > limit[0]:
+            raise OutOfMemoryError(f"{nbytes} bytes are refused")
+        return allocate(nbytes)
+
+    monkeypatch.setattr(cpu, "allocate", limited)
+    return lambda nbytes: limit.__setitem__(0, nbytes)
+
+
+def test_what_cannot_grow_for_want_of_memory_may_try_again_in_its_place(refused):
+    """A step that needs other memory fails; when there is some, the cache grows where it is."""
+
+    def step(cache, value):
+        grown = cache.cat(Tensor(part(1, 1, value)) * 2, dim=1)
+        wide = (grown.sum((0, 2), keepdim=True) + Tensor(wider)).contiguous()
+        return grown.realize(wide), wide
+
+    wider = np.ones((2000, 1, 1), np.float32)
+    cache = Tensor(part(START, 1, 0)).realize()
+    values = [float(k) for k in range(8)]
+    for value in values:
+        cache, _ = step(cache, value)
+    room = held(cache).room
+    for _ in range(3):
+        refused(4 * 2000)
+        with pytest.raises(OutOfMemoryError):
+            step(cache, 100.0)
+        refused(float("inf"))
+        values.append(8.0)
+        cache, wide = step(cache, 8.0)
+        assert held(cache).room is room
+        np.testing.assert_allclose(wide.numpy()[7, :, 0], expected(values, 1).sum((0, 2)) + 1)
+    assert np.array_equal(cache.numpy(), expected(values, 1))
+
+
+def test_where_memory_at_the_next_bound_is_refused_the_old_value_stays(refused):
+    cache = Tensor(part(START, 1, 0)).realize()
+    values: list[float] = []
+    while cache.shape[1] < 128:
+        values.append(float(len(values)))
+        cache = grow(cache, values[-1], 1)
+    refused(4 * 2 * 4 * 128)
+    for _ in range(2):
+        with pytest.raises(OutOfMemoryError):
+            grow(cache, 0.0, 1)
+        assert np.array_equal(cache.numpy(), expected(values, 1))
+    refused(float("inf"))
+    for _ in range(3):
+        values.append(float(len(values)))
+        cache = grow(cache, values[-1], 1)
+    assert np.array_equal(cache.numpy(), expected(values, 1))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_threads_that_grow_one_cache_do_not_meet(axis, switching):
+    """Of several that go on from one value, one has the memory behind it."""
+    cache = Tensor(part(START, axis, 0)).realize()
+    before = [1.0, 2.0, 3.0]
+    for value in before:
+        cache = grow(cache, value, axis)
+
+    def work(k: int) -> None:
+        mine, values = cache, [*before]
+        for turn in range(30):
+            values.append(float(100 * k + turn))
+            mine = grow(mine, values[-1], axis)
+            assert np.array_equal(mine.numpy(), expected(values, axis))
+            assert np.array_equal(cache.numpy(), expected(before, axis))
+            if turn % 10 == 9:
+                mine, values = cache, [*before]
+
+    switching(work, 4)
 
 
 def test_memory_much_larger_than_its_elements_is_not_kept():
     from lazygrad.dtypes import float32
-    from lazygrad.runtime.device import Device
 
     memory = Device.get("CPU").allocate(4 * 2 * 128)
     assert isinstance(Resized((2, 100), (2, 128), float32, "CPU").kept(memory), Roomy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
@@ -29,7 +30,7 @@ def computed() -> None:
 
 @pytest.fixture(autouse=True)
 def _counting() -> Iterator[None]:
-    realization.live.clear()  # what other tests hold is theirs
+    realization.mine.live.clear()  # what other tests hold is theirs
     counters.reset()
     yield
     counters.runs = None
@@ -185,6 +186,45 @@ def test_without_the_memory_to_keep_a_value_it_is_computed_again(
     for i in range(3):
         np.testing.assert_allclose(sliced(x, i).numpy(), VALUES[8 * i : 8 * i + 8], rtol=1e-6)
     assert not x.is_realized
+
+
+def test_threads_choose_each_for_itself(switching: Callable[..., None]) -> None:
+    """What one thread has made, passed and differentiated is no other one's to look at."""
+    w = np.linspace(-1, 1, 16, dtype=np.float32).reshape(16, 1)
+
+    def work(k: int) -> None:
+        x, weight = Tensor(VALUES), Tensor(w, requires_grad=True)
+        for i in range(12):
+            passed = [x + float(k + n) for n in range(40)]  # each is held, and not kept
+            total = sum(sliced(each, i) for each in passed)
+            rows = VALUES[8 * i : 8 * i + 8]
+            wanted = 40 * rows + sum(range(k, k + 40))
+            np.testing.assert_allclose(total.numpy(), wanted, rtol=1e-4)
+            weight.grad = None
+            hidden = Tensor(rows) @ weight
+            (hidden * hidden).sum().backward()
+            assert weight.grad is not None
+            slope = 2 * rows.T @ (rows @ w)
+            np.testing.assert_allclose(weight.grad.numpy(), slope, rtol=1e-3, atol=1e-3)
+
+    switching(work, 4)
+
+
+def test_what_one_thread_made_is_kept_by_another() -> None:
+    """Workers that read parts of it do not compute it for each part; its tensor stays as it is."""
+    x = Tensor(VALUES) @ Tensor(np.eye(16, dtype=np.float32))
+    before = x.node
+
+    def step(i: int) -> None:
+        with ThreadPoolExecutor(1) as worker:
+            values = worker.submit(lambda: sliced(x, i).numpy()).result()
+        np.testing.assert_allclose(values, VALUES[8 * i : 8 * i + 8], rtol=1e-6)
+
+    work = operations(step, 8)
+    assert work[0] > 1000
+    assert work[-1] == 0
+    assert x.node is before
+    assert operations(lambda _: x.numpy(), 1) == [0]
 
 
 def test_what_is_kept_at_one_size_is_kept_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,8 +56,8 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counts]:
 
     monkeypatch.setattr(compiler, "compile_graph", compiling)
     monkeypatch.setattr(Plan, "execute", running)
-    realization.live.clear()  # what other tests hold is theirs
-    realization.differentiated.clear()
+    realization.mine.live.clear()  # what other tests hold is theirs
+    realization.mine.differentiated.clear()
     return counted
 
 
@@ -601,7 +601,7 @@ def test_hundreds_of_steps_do_the_same_and_leave_nothing(
     assert_flat(steps)
     kept = 2 if loop is training else 0  # nodes of a loss that is kept
     assert all(b - a <= 50 * kept + 5 for a, b in pairwise(alive[1:]))
-    assert len(realization._older) + len(realization.differentiated) < 50
+    assert len(realization.mine.older) + len(realization.mine.differentiated) < 50
 
 
 @pytest.mark.parametrize("read", [lambda x: x.view(4, 4), lambda x: x.view(-1)])
