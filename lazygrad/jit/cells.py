@@ -170,9 +170,10 @@ def gather(
     for read in reads:
         cell = read.cell
         tensor = cell.tensor
-        if tensor._node is not cell.node or cell.version != read.version:
+        is_view = tensor._base is not None  # whose slots follow when it is looked at
+        if is_view or tensor._own is not cell.node or cell.version != read.version:
             read.look()
-        if tensor._requires_grad is not read.requires_grad:
+        if tensor._requires is not read.requires_grad:
             raise Mismatch
         if read.is_taken:
             memories[read.place] = cell.writable()
