@@ -79,7 +79,8 @@ def _choose_in_place(
     donations = dict(donated)
     for k, kernel in sorted(kernels.items(), reverse=True):
         dying = [x for x in kernel.inputs if deaths[x] == k]
-        mine = {x for x in dying if x in births}  # made by this schedule, so its to give away
+        # made by this schedule, so its to give away; in order, so that equal kernels do alike
+        mine = [x for x in dying if x in births]
         wanted = [m for m in kernel.members if m.stored and _candidates(m.node, mine, donations)]
         if not wanted:
             continue
@@ -97,7 +98,7 @@ def _choose_in_place(
     return chosen
 
 
-def _candidates(node: Node, dying: set[Node], donated: Mapping[Node, Node]) -> list[Node]:
+def _candidates(node: Node, dying: Sequence[Node], donated: Mapping[Node, Node]) -> list[Node]:
     """Inputs whose memory fits a node: the donated input, and inputs that die."""
     donation = donated.get(node)
     donations = [] if donation is None else [donation]

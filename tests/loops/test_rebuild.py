@@ -12,6 +12,7 @@ from lazygrad.loops.ir.rebuild import (
     Names,
     apart,
     body_loads,
+    has_trait,
     loads,
     mentions,
     reads,
@@ -40,6 +41,16 @@ def test_what_a_statement_mentions() -> None:
     assert reads(BODY[0]) == ()
     assert body_loads(BODY) == [Load(X, PLACE)]
     assert written(BODY) == {OUT}
+
+
+def test_traits_are_of_statements_at_any_depth() -> None:
+    total = Accumulate(OUT, PLACE, "sum", Load(X, PLACE), needed=less(I, 2))
+    inside = If(less(J, 3), (total,), ())
+    body: Body = (COPY, For(I, 4, "parallel", (For(J, 8, "unroll", (inside,)),)))
+    for trait in ("parallel", "unroll", "if", "sum", "needed"):
+        assert has_trait(body, trait)
+        assert not has_trait(body[:1], trait)
+    assert not has_trait(body, "serial")
 
 
 def test_parts_are_distinct_and_closed_ones_are_left_out() -> None:

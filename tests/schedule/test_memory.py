@@ -231,3 +231,12 @@ def test_planning_is_nearly_linear(leaf, form, count_calls):
     work = [count_calls(lambda s=s: plan_memory(s)) for s in (small, large)]
     assert work[1] < 12 * work[0]  # eight times the kernels
     assert len(plan_memory(large).slots) == len(large.outputs)
+
+
+def test_equal_kernels_take_over_equal_inputs(leaf):
+    """They are then one function: of several inputs that fit, the first is taken."""
+    for _ in range(20):
+        x, y = (Neg(leaf([1.0, 2.0], float32)) for _ in range(2))
+        z = Add(x, y)
+        schedule = Schedule((kernel(x), kernel(y), kernel(z)), (z,))
+        assert plan_memory(schedule).in_place == {z: x}
