@@ -250,6 +250,14 @@ def test_values_in_memory_are_called_as_in_the_program(watcher: Watcher) -> None
     assert not [name for name in watcher.values if re.fullmatch(r"(out|t|in)\d+", name)]
 
 
+def test_what_goes_along_has_the_name_of_its_variable(watcher: Watcher) -> None:
+    x, w = Tensor.randn(64, 64).realize(), Tensor.randn(64, 64).realize()
+    y = (x @ w).softmax()
+    watcher.values.clear()
+    y.sum().item()
+    assert watcher.values == {"matmul", "y", "sum"}
+
+
 def test_values_of_one_operation_are_numbered(watcher: Watcher) -> None:
     x = Tensor.randn(64, 64).realize()
     watcher.values.clear()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import config
 from ..graph.show import type_text
-from ..origin import origins, title
+from ..origin import name_of, origins, title
 from .timings import note_kernel, passes_text, seconds_text
 
 if TYPE_CHECKING:  # not needed to run, and backends.base takes long to import
@@ -48,9 +48,12 @@ def report_fixed(axis: str, reason: str) -> None:
 
 def report_kept(nodes: Sequence[Node]) -> None:
     """Tell which values are kept for later computations."""
+    from ..schedule.asked import asked_value  # here: `import lazygrad` loads no compiler
+
     for node in nodes:
         made = "".join(f"  {origin}" for origin in origins(node)[:1])
-        _tell(f"kept for later computations: {type_text(node)} {node.name}{made}")
+        name = name_of(node) or asked_value(node) or node.name
+        _tell(f"kept for later computations: {name} {type_text(node)}{made}")
 
 
 def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int, asker: str) -> None:

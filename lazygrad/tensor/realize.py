@@ -195,7 +195,7 @@ def _compute(
     from ..compile import realize  # the compiler is loaded when there is something to compile
 
     if config.ORIGINS:
-        from .naming import name_results  # of the few programs that are looked at
+        from .naming import name_results  # here: few programs are looked at
 
         name_results(wanted)
     donated, walked = accepted(wanted, nodes, walked)
@@ -250,6 +250,10 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
     sources = [_source(node) for nodes in read.values() for node in nodes]
     held.update(node for node in sources if node in walked.number)
     done = [entry.node for entry in differentiated if entry.is_done]
+    if config.ORIGINS:
+        from .naming import name_results
+
+        name_results(t for node in (*pending, *held) for t, _ in waiting.get(node, ()))
     also = kept(walked, pending, held, roots, done)
     try:
         _compute(pending + also, wanted, walked)
