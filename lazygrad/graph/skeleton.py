@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from ..cache import remember
 from .ir import Buffer, Node
 
-MAX_NEXT = 6  # skeletons with the same outermost classes that are tried; the latest comes first
+MAX_NEXT = 12  # skeletons with the same outermost classes that are tried; the latest comes first
 MAX_KINDS = 128  # of outermost classes that are remembered; those met first are forgotten
 MAX_NODES = 20_000  # of a skeleton that is remembered
 MAX_STRUCTURES = 8  # of one skeleton that are remembered, the newest

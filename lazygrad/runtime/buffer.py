@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
 from ..dtypes import DType, to_dtype
 from ..graph.ir import Node
+from ..graph.weak import NodeDict
 from .device import Device
 from .flags import look
 from .room import Roomy
@@ -82,56 +82,7 @@ class DeviceBuffer:
         return copy
 
 
-class _Reference(ref[Node]):
-    """A weak reference that knows its node's id."""
-
-    __slots__ = ("id",)
-    id: int
-
-
-class Storages:
-    """The memory of nodes, as long as they are alive. In effect a WeakKeyDictionary whose look-ups
-    make no reference: nodes are asked for by the thousand."""
-
-    def __init__(self) -> None:
-        self._found: dict[int, tuple[_Reference, DeviceBuffer]] = {}  # by the nodes' ids
-
-    def __contains__(self, node: Node, /) -> bool:
-        return id(node) in self._found
-
-    def __getitem__(self, node: Node) -> DeviceBuffer:
-        return self._found[id(node)][1]
-
-    def __setitem__(self, node: Node, storage: DeviceBuffer) -> None:
-        reference = _Reference(node, self._gone)
-        reference.id = id(node)
-        self._found[id(node)] = reference, storage
-
-    def __iter__(self) -> Iterator[Node]:
-        found = [reference() for reference, _ in list(self._found.values())]
-        return iter([node for node in found if node is not None])
-
-    def get(self, node: Node) -> DeviceBuffer | None:
-        """The memory of a node; None if it has none."""
-        found = self._found.get(id(node))
-        return None if found is None else found[1]
-
-    def forget(self, node: Node) -> None:
-        """Forget the memory of a node, if it has any."""
-        self._found.pop(id(node), None)
-
-    def isdisjoint(self, nodes: Iterable[Node], /) -> bool:
-        """Whether none of the nodes has memory."""
-        return self._found.keys().isdisjoint(map(id, nodes))
-
-    def _gone(self, reference: Any) -> None:
-        """Drop the entry of a node that is gone; unless it has a new one."""
-        found = self._found.get(reference.id)
-        if found is not None and found[0] is reference:
-            del self._found[reference.id]
-
-
-realized = Storages()
+realized: NodeDict[DeviceBuffer] = NodeDict()
 """The memory of computed nodes that are still alive; such a node is a leaf of the next graph."""
 
 interceptor: ContextVar[Callable[[Sequence[Node]], list[DeviceBuffer]] | None] = ContextVar(

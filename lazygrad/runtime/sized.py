@@ -32,7 +32,7 @@ MAX_BYTES = 64 << 20  # of what a graph reads and writes at its bound: larger on
 MAX_COPIED = 1 << 20  # of what a graph overwrites in place at one size, and would copy at the bound
 MAX_GROWN_BYTES = 4 << 30  # with what grows, which is not copied there in each run
 MAX_SIZED = 1024  # sizes of a family that are remembered
-MAX_RECALLED = 4096  # structures of graphs whose family is remembered
+MAX_RECALLED = 512  # structures of graphs whose family is remembered
 OFTEN = 64  # runs, from which on a size has a plan of its own
 
 Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Hashable], Plan | None]

@@ -314,7 +314,8 @@ def _needs_values(node: Node) -> bool:
 def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
     """The live tensors that are not computed, by node, and how often each was looked at."""
     older, carrying = mine.older, mine.carrying
-    references = [*older, *[(reference, 0) for reference in list(mine.live)]]
+    alive = [reference for reference in list(mine.live) if reference() is not None]  # few
+    references = [*older, *[(reference, 0) for reference in alive]]
     mine.live.clear()
     older.clear()
     found: dict[Node, list[tuple[TensorCore, int]]] = {}

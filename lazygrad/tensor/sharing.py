@@ -15,11 +15,12 @@ from contextvars import ContextVar
 from sys import getrefcount
 from threading import get_ident
 from typing import Any, Self
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from .. import config
 from ..errors import DTypeError
 from ..graph.ir import Buffer, Detach, Node, Overwritten, Shape, Token
+from ..graph.weak import NodeDict
 from ..origin import inherit
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .blocks import put_block
@@ -42,7 +43,7 @@ from .views import (
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 """False inside `no_grad()`: results of operations then require no gradient."""
 
-owners: WeakKeyDictionary[Node, ref[Any]] = WeakKeyDictionary()
+owners: NodeDict[ref[Any]] = NodeDict()
 """The tensor that each leaf node stands for, or stood for before it was realized or assigned."""
 
 

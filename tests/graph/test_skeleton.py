@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import struct
 from collections.abc import Callable
@@ -32,7 +31,6 @@ from lazygrad.graph.ir import (
 from lazygrad.graph.sizes import Family, Sample, with_arguments
 from lazygrad.graph.skeleton import Skeleton
 from lazygrad.graph.structure import Hashed, Walk
-from lazygrad.runtime.buffer import DeviceBuffer, Storages
 
 Leaf = Callable[..., Buffer]
 
@@ -178,26 +176,3 @@ def test_a_key_has_the_hash_of_its_elements() -> None:
     assert Hashed(key) == key
     assert hash(Hashed(key)) == hash(key)
     assert repr(Hashed(key)) == repr(key)
-
-
-def test_memory_of_nodes_goes_with_them(leaf: Leaf) -> None:
-    storages, x = Storages(), leaf([1.0])
-    storage = DeviceBuffer.from_numpy(np.ones(1), "CPU")
-    node: Node | None = Neg(x)
-    assert node is not None
-    assert storages.isdisjoint([node, x])
-    storages[node] = storage
-    storages[node] = other = DeviceBuffer.from_numpy(np.ones(1), "CPU")
-    assert node in storages
-    assert storages[node] is storages.get(node) is other
-    assert not storages.isdisjoint([x, node])
-    assert list(storages) == [node]
-    del node
-    gc.collect()
-    assert list(storages) == []
-    assert not storages._found
-    storages[x] = storage
-    storages.forget(x)
-    storages.forget(x)
-    assert x not in storages
-    assert storages.get(x) is None

@@ -1,0 +1,60 @@
+"""What is known of nodes, as long as they are alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar
+from weakref import ref
+
+from .ir import Node
+
+V = TypeVar("V")
+
+
+class _Reference(ref[Node]):
+    """A weak reference that knows its node's id."""
+
+    __slots__ = ("id",)
+    id: int
+
+
+class NodeDict(Generic[V]):
+    """Values by node, each as long as its node is alive. In effect a WeakKeyDictionary whose
+    look-ups make no reference: nodes are asked for by the thousand."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[_Reference, V]] = {}  # by the nodes' ids
+
+    def __contains__(self, node: Node, /) -> bool:
+        return id(node) in self._found
+
+    def __getitem__(self, node: Node) -> V:
+        return self._found[id(node)][1]
+
+    def __setitem__(self, node: Node, value: V) -> None:
+        reference = _Reference(node, self._gone)
+        reference.id = id(node)
+        self._found[id(node)] = reference, value
+
+    def __iter__(self) -> Iterator[Node]:
+        found = [reference() for reference, _ in list(self._found.values())]
+        return iter([node for node in found if node is not None])
+
+    def get(self, node: Node) -> V | None:
+        """The value of a node; None if it has none."""
+        found = self._found.get(id(node))
+        return None if found is None else found[1]
+
+    def forget(self, node: Node) -> None:
+        """Forget the value of a node, if it has one."""
+        self._found.pop(id(node), None)
+
+    def isdisjoint(self, nodes: Iterable[Node], /) -> bool:
+        """Whether none of the nodes has a value."""
+        return self._found.keys().isdisjoint(map(id, nodes))
+
+    def _gone(self, reference: Any) -> None:
+        """Drop the entry of a node that is gone; unless it has a new one."""
+        found = self._found.get(reference.id)
+        if found is not None and found[0] is reference:
+            del self._found[reference.id]
