@@ -82,11 +82,12 @@ class Lazygrad(Library):
         return _First(model)
 
 
-class _First:
+class _First(nn.Module):
     """A recurrent network's outputs, without its state."""
 
     def __init__(self, network: Any) -> None:
+        super().__init__()
         self.network = network
 
-    def __call__(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:
         return self.network(x)[0]

@@ -16,7 +16,12 @@ from benchmarks.machine import copy_rate, flop_rate
 from benchmarks.rows import ROWS
 
 ROOT = Path(__file__).parent.parent.parent
-SMALL = ["matmul 512x512x512", "topk 10 of 256x4096", "mlp step, batch 32"]
+SMALL = [
+    "matmul 512x512x512",
+    "topk 10 of 256x4096",
+    "mlp step, batch 32",
+    "GRU 2x256 step, 128x16",
+]
 SAME = [  # small enough to compare
     "softmax 4096x1024",
     "argmax rows 4096x4096",
