@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary, ref
 
 from .. import config
@@ -92,10 +92,14 @@ def gradient(
         for target in targets & found.keys():
             if (name := name_of(target)) is not None:
                 _name(found[target], f"{name}.grad")
-    for node, g in found.items():
-        if g.inputs and g not in between:
-            cotangents.setdefault(g, ref(node))
+    note_cotangents([(g, node) for node, g in found.items() if g.inputs and g not in between])
     return [found.get(target) for target in wrt]
+
+
+def note_cotangents(pairs: Iterable[tuple[Node, Node]]) -> None:
+    """Note cotangents, each with the node that it is the derivative with respect to."""
+    for g, node in pairs:
+        cotangents.setdefault(g, ref(node))
 
 
 def _name(cotangent: Node, name: str) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Self
 from weakref import WeakKeyDictionary, ref
 
+from .. import config
 from ..errors import DeviceError, DTypeError, ShapeError, warn
 from ..graph.gradient import differentiable_inputs, needs_values
 from ..graph.gradient import gradient as gradient_nodes
@@ -18,6 +19,7 @@ from .creation import Creation
 from .operands import cast_node
 from .past import cut_off
 from .realize import note_backward
+from .recall import gradient_again
 
 
 class GradientMode(ContextDecorator):
@@ -264,7 +266,13 @@ class Autograd(Creation):
                 if tensor is not None and tensor._requires_grad and tensor.is_leaf:
                     reached[node] = tensor
         _verify_unchanged(passed, reached)
-        cotangents = gradient_nodes(self._node, list(reached), seed, self._node_hooks())
+        hooks, targets = self._node_hooks(), list(reached)
+        if hooks:
+            hooks = {node: hooks[node] for node in passed if node in hooks}
+        if hooks or config.ORIGINS:
+            cotangents = gradient_nodes(self._node, targets, seed, hooks)
+        else:
+            cotangents = gradient_again(self._node, targets, seed)
         for (_, tensor), cotangent in zip(reached.items(), cotangents, strict=True):
             if cotangent is None:
                 continue

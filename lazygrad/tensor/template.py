@@ -57,8 +57,9 @@ class Template:
             place[node] = len(place)
         return cls(steps, [place[node] for node in results])
 
-    def build(self, inputs: Sequence[Node]) -> list[Node]:
-        """The results on these inputs, which are as those of the template but for their values."""
+    def build(self, inputs: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        """The results on these inputs, which are as those of the template but for their values; and
+        all nodes, the inputs first."""
         made = list(inputs)
         for step in self.steps:
             fields = step.fields
@@ -70,7 +71,7 @@ class Template:
                     fields[field] = tuple([made[place] for place in places])
             operands = tuple([made[place] for place in step.inputs])
             made.append(step.cls.again(fields, (("inputs", operands), *step.derived)))
-        return [made[place] for place in self.results]
+        return [made[place] for place in self.results], made
 
 
 def _step(node: Node, place: dict[Node, int]) -> _Step:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,17 @@ import pytest
 
 import lazygrad
 from lazygrad import Tensor, config, nn, no_grad
+from lazygrad.graph.gradient import cotangents
+from lazygrad.graph.ir import topological
 from lazygrad.graph.structure import structure
 from lazygrad.tensor import recall
 from lazygrad.tensor.core import TensorCore
 
 
 @pytest.fixture(autouse=True)
-def no_templates() -> Iterator[None]:
+def no_templates() -> None:
     recall._templates.clear()
-    yield
-    recall._templates.clear()
+    recall._backward.clear()
 
 
 def rand(*shape: int, requires_grad: bool = False) -> Tensor:
@@ -212,3 +213,101 @@ def test_optimizers_step_as_without_templates(name: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(recall, "_key", unknown)
     for a, b in zip(built, trained(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# --------------------------------------------------------------------------- backward passes
+
+
+def test_a_backward_pass_of_the_same_structure_gives_the_same_graph() -> None:
+    w = rand(4, 4, requires_grad=True)
+    unused = rand(4, requires_grad=True)
+
+    def grads(x: Tensor, seed: Tensor) -> tuple[Any, Any]:
+        w.grad = None
+        y = ((x @ w).relu().softmax() @ w.T + (unused * 0).detach()).log()
+        y.backward(seed)
+        assert unused.grad is None
+        assert w.grad is not None
+        return w.grad._node, w.grad.numpy()
+
+    inputs = [((rand(3, 4) + i).realize(), (rand(3, 4) - i).realize()) for i in range(4)]
+    for x, seed in inputs:
+        node, values = grads(x, seed)
+        kept = recall._backward.copy()
+        recall._backward.clear()
+        again, expected = grads(x, seed)
+        recall._backward.update(kept)
+        assert structure([node])[0] == structure([again])[0]
+        np.testing.assert_array_equal(values, expected)
+    assert any(isinstance(each, recall._Backward) for each in recall._backward.values())
+
+
+def test_hooks_see_every_backward_pass() -> None:
+    w = rand(4, requires_grad=True)
+    for _ in range(3):
+        (w * w).sum().backward()
+    seen: list[Any] = []
+    handle = w.register_hook(lambda g: seen.append(g.numpy().tolist()))
+    (w * w).sum().backward()
+    assert len(seen) == 1
+    handle.remove()
+    w.grad = None
+    (w * w).sum().backward()
+    assert w.grad is not None
+    np.testing.assert_allclose(w.grad.numpy(), 2 * w.numpy())
+
+
+def test_hooks_of_other_graphs_change_nothing() -> None:
+    other, w = rand(3, requires_grad=True), rand(4, requires_grad=True)
+    handle = other.register_hook(lambda g: g * 2)
+    for _ in range(3):
+        (w * w).sum().backward()
+    assert any(isinstance(each, recall._Backward) for each in recall._backward.values())
+    (other * 3).sum().backward()
+    assert other.grad is not None
+    assert other.grad.tolist() == [6.0] * 3
+    handle.remove()
+
+
+def test_derivatives_of_ones_own_are_asked_each_time() -> None:
+    factor = [1.0]
+
+    class Scaled(lazygrad.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x * 1
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Tensor:
+            return g * factor[0]
+
+    w = rand(4, requires_grad=True)
+    for factor[0] in (1.0, 2.0, 3.0, 4.0):
+        w.grad = None
+        Scaled.apply(w).sum().backward()
+        assert w.grad is not None
+        np.testing.assert_allclose(w.grad.numpy(), factor[0])
+
+
+def test_pictures_know_the_backward_pass_of_a_template() -> None:
+    w = rand(4, requires_grad=True)
+    marked = []
+    for _ in range(4):
+        w.grad = None
+        (w.exp() * w).sum().backward()
+        assert w.grad is not None
+        marked.append(sum(node in cotangents for node in topological([w.grad._node])))
+    assert len(set(marked)) == 1
+    assert marked[0] > 0
+
+
+def test_second_derivatives() -> None:
+    x = rand(4, requires_grad=True)
+    for _ in range(4):
+        x.grad = None
+        (x**3).sum().backward(create_graph=True)
+        first, x.grad = x.grad, None
+        assert first is not None
+        first.sum().backward()
+        assert x.grad is not None
+        np.testing.assert_allclose(x.grad.numpy(), 6 * x.numpy(), rtol=1e-5)
