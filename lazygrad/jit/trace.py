@@ -289,7 +289,7 @@ def _overlay(name: str) -> Any:
 
 
 def _begin(tensor: TensorCore, node: Node, requires_grad: bool) -> None:
-    """As Sharing's, of a tensor that is made while anything is traced: past the overlays."""
+    """Sharing._begin, for as long as anything is traced: it fills the slots past the overlays."""
     trace = tracing.get()
     if trace is not None:
         trace.made[id(tensor)] = weakref.ref(tensor)

@@ -7,6 +7,7 @@ import gc
 import numpy as np
 
 from lazygrad import Tensor, cat, jit, nn, no_grad
+from lazygrad.jit.trace import Trace, overlaid
 
 SIZES = (2, 3, 4, 5)
 
@@ -251,3 +252,15 @@ def test_values_that_are_realized_inside_at_each_size():
     weight.assign(Tensor([3.0]))
     for n in SIZES:
         np.testing.assert_allclose(f(Tensor.ones(n)).numpy(), np.full((n, n), 6.0))
+
+
+def test_a_tensor_that_is_made_inside_has_the_slots_of_one_that_is_made_outside():
+    def filled(tensor):
+        names = {n for cls in type(tensor).__mro__ for n in getattr(cls, "__slots__", ())}
+        return {name for name in names if hasattr(tensor, name)}
+
+    x = Tensor([1.0])
+    with overlaid(Trace([x])):
+        inside = filled(x + 1)
+    assert inside == filled(x + 1)
+    assert {"_own", "_grad", "_base"} <= inside
