@@ -93,7 +93,7 @@ def facts(names: tuple[str, ...], value: Any, inner: Any, doc: str) -> Facts | N
         calls = calls_of(names, inner, doc) if callable(inner) else []
     if not calls:
         return None
-    return Facts(shapes(calls[0]), result_dtypes(calls[0]), tuple(raised(calls)))
+    return Facts(shapes(calls[0]), result_dtypes(calls[0]), tuple(raised(calls, names)))
 
 
 # --------------------------------------------------------------------------- the call of an example
@@ -360,8 +360,10 @@ def _dtypes_in(value: Any) -> list[Any]:
 # --------------------------------------------------------------------------- errors
 
 
-def raised(calls: list[Call]) -> list[str]:
-    """The errors of calls with an argument that does not fit: "ShapeError: add: ..."."""
+def raised(calls: list[Call], names: tuple[str, ...] = ()) -> list[str]:
+    """The errors of calls with an argument that does not fit: "ShapeError: add: ...". Of one kind,
+    the first that begins with one of the names of what is called, or else the first."""
+    own = tuple(f"{name.rpartition('.')[2]}: " for name in names)
     found: dict[str, str] = {}
     for call in (wrong for right in calls for wrong in _wrong(right)):
         try:
@@ -369,7 +371,11 @@ def raised(calls: list[Call]) -> list[str]:
         except Exception as error:
             kind, text = type(error).__name__, str(error).strip()
             if _is_meant(error) and "\n" not in text and "there is no setting" not in text:
-                found.setdefault(kind, f"{kind}: {text}")
+                is_better = text.startswith(own) and not found.get(kind, "").startswith(
+                    tuple(f"{kind}: {name}" for name in own)
+                )
+                if kind not in found or is_better:
+                    found[kind] = f"{kind}: {text}"
     order = (*FIRST_ERRORS, *found)
     return [found[kind] for kind in dict.fromkeys(order) if kind in found][:3]
 
