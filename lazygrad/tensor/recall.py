@@ -17,9 +17,9 @@ from typing import Any, TypeVar, cast
 from .. import config, dtypes
 from ..dtypes import DType
 from ..graph.gradient import cotangents, gradient, note_cotangents
-from ..graph.ir import Const, Custom, Node
+from ..graph.ir import Buffer, Custom, Node
 from ..graph.skeleton import Skeleton
-from ..graph.structure import Walk
+from ..graph.structure import Slot, Walk
 from .core import TensorCore
 from .mode import chosen_mode
 from .precision import autocast_dtype
@@ -89,7 +89,7 @@ def recalled(operation: F) -> F:
                 _templates.pop(next(iter(_templates)), None)
             _templates[key] = True
         elif kept:
-            _templates[key] = _kept(made, list(tensors)) or False
+            _templates[key] = _kept(operation, args, named, made, tensors) or False
         return made
 
     return cast(F, built)
@@ -99,7 +99,7 @@ def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
     """What a call depends on of one argument. Adds the tensors in it, by their nodes."""
     if isinstance(x, TensorCore):
         node = x._node
-        if node in tensors or node.__class__ is Const:  # which broadcast in a way of their own
+        if node in tensors or node.device is None:  # constants broadcast in a way of their own
             raise _Unknown
         tensors[node] = x
         return (node.shape, node.dtype, node.device, x._requires_grad)
@@ -117,17 +117,47 @@ def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
     raise _Unknown
 
 
-def _kept(made: Any, nodes: list[Node]) -> _Kept | None:
-    """What a call gave, to be kept, if that is new tensors."""
+def _kept(
+    operation: F, args: Any, named: Any, made: Any, tensors: dict[Node, TensorCore]
+) -> _Kept | None:
+    """What a call gives, to be kept, if that is new tensors.
+
+    The template is made of a second call, on leaves. In the first one, nodes that the operation
+    builds may be inputs, too, as one tensor is computed from another:
+
+        x.T @ x    ->    the transposed x, which the product is computed from, is the other factor
+    """
+    if not tensors or _template_of(made, list(tensors)) is None:
+        return None
+    leaves: dict[Node, Node] = {x: Buffer(Slot.of(x), x.shape) for x in tensors}
+    made = operation(*_on_leaves(args, leaves), **_on_leaves(named, leaves))
+    found = _template_of(made, list(leaves.values()))
+    if found is None:
+        return None
+    template, results = found
+    return _Kept(template, tuple([x._requires for x in results]), _form(made, []))
+
+
+def _template_of(made: Any, inputs: list[Node]) -> tuple[Template, list[TensorCore]] | None:
+    """The template of a call's tensors, and these."""
     found: list[TensorCore] = []
     try:
-        form = _form(made, found)
+        _form(made, found)
     except _Unknown:
         return None
-    template = Template.of([x._own for x in found], nodes) if nodes else None
-    if template is None:
-        return None
-    return _Kept(template, tuple([x._requires for x in found]), form)
+    template = Template.of([x._own for x in found], inputs)
+    return None if template is None else (template, found)
+
+
+def _on_leaves(x: Any, leaves: dict[Node, Node]) -> Any:
+    """Arguments with leaves for what their tensors are computed by."""
+    if isinstance(x, TensorCore):
+        return x._from_node(leaves[x._node], x._requires_grad)
+    if x.__class__ in (tuple, list):
+        return type(x)([_on_leaves(each, leaves) for each in x])
+    if x.__class__ is dict:
+        return {name: _on_leaves(each, leaves) for name, each in x.items()}
+    return x
 
 
 def _form(made: Any, found: list[TensorCore]) -> Any:

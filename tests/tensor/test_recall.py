@@ -123,6 +123,40 @@ def test_a_tensor_given_twice_and_constants_are_no_template() -> None:
         np.testing.assert_allclose((x @ other).numpy(), expected, rtol=1e-6)
 
 
+def test_factors_that_are_computed_from_each_other() -> None:
+    """The transposed x, of which the product is computed, is the other factor, too."""
+    x, y = rand(3, 4).realize(), rand(4, 3).realize() - 1
+    for _ in range(4):
+        np.testing.assert_allclose((x.T @ x).numpy(), x.numpy().T @ x.numpy(), rtol=1e-5)
+    for _ in range(4):
+        np.testing.assert_allclose((y @ x).numpy(), y.numpy() @ x.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_inputs_that_are_parts_of_the_operation(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = OPERATIONS[name]
+    x = rand(3, 4).realize()
+    related = [
+        x.T.T,
+        x - x.mean(-1, keepdim=True),
+        (x * 1.0).exp(),
+        x.expand(1, 3, 4)[0],
+        x.flip(0),
+    ]
+    for other in related:
+        y = Tensor.cat(other, other[:2])
+        for _ in range(3):
+            operation(other, y)
+    y = rand(5, 4).realize() * 2
+    made = operation(x, y)
+
+    def unknown(x: Any, tensors: Any) -> Any:
+        raise recall._Unknown
+
+    monkeypatch.setattr(recall, "_key", unknown)
+    assert operation(x, y)._node is made._node
+
+
 def test_views_are_read_as_they_are() -> None:
     x = rand(4, 4)
     row = x[1:3]
