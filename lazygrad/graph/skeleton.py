@@ -90,7 +90,7 @@ class Skeleton:
         self._classes = [cls for cls, *_ in wirings]
         self._arities = [len(inputs) for _, inputs, _ in wirings]
         self._inputs = _picker([x for _, inputs, _ in wirings for x in inputs])
-        self._ends = _picker(outputs)
+        self._ends = _picker(outputs) if len(outputs) > 1 else None  # nothing reads a single one
         leaves = [place for place, cls in enumerate(self._classes, start) if cls is Buffer]
         self.leaves = _picker(leaves)
         """The leaves that are added, from all nodes of a walk."""
@@ -137,7 +137,7 @@ class Skeleton:
         if (
             list(map(len, inputs)) != self._arities
             or tuple(chain.from_iterable(inputs)) != self._inputs(found)
-            or self._ends(found) != tuple(outputs)
+            or (self._ends is not None and self._ends(found) != tuple(outputs))
         ):
             return None
         return found
@@ -220,4 +220,7 @@ def _picker(places: Sequence[int]) -> Callable[[Sequence[Node]], tuple[Node, ...
     """A function that gives what is at these places."""
     if len(places) > 1:
         return itemgetter(*places)
-    return lambda found: tuple([found[place] for place in places])
+    if places:
+        only = places[0]
+        return lambda found: (found[only],)
+    return lambda found: ()
