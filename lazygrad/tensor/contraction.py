@@ -243,7 +243,6 @@ class Contraction(Random):
     # ------------------------------------------------------------------- attention
 
     @rounded_once(autocast="product")
-    @recalled
     def scaled_dot_product_attention(
         self,
         key: TensorCore,
@@ -263,6 +262,19 @@ class Contraction(Random):
 
             x = Tensor.ones(1, 2, 4);  x.scaled_dot_product_attention(x, x).shape == (1, 2, 4)
         """
+        attend = self._attend if dropout_p else self._attend_again
+        return attend(key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+
+    def _attend(
+        self,
+        key: TensorCore,
+        value: TensorCore,
+        attn_mask: TensorCore | None,
+        dropout_p: float,
+        is_causal: bool,
+        scale: float | None,
+        enable_gqa: bool,
+    ) -> Self:
         if attn_mask is not None and is_causal:
             raise ValueError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
         name = "scaled_dot_product_attention"
@@ -292,6 +304,8 @@ class Contraction(Random):
             total = total.eq(0).where(1, total)  # and then gets zeros
         # divided last: there are fewer results than shares, forward and backward
         return shares.dropout(dropout_p).matmul(value) / total
+
+    _attend_again = recalled(_attend)  # without dropout, which draws
 
     def _shared_heads(self, other: TensorCore) -> Self:
         """`other` (..., heads, length, size) with each head repeated, as many as this one has."""

@@ -12,18 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from .. import config, dtypes
 from ..dtypes import DType
 from ..graph.gradient import cotangents, gradient, note_cotangents
-from ..graph.ir import Buffer, Custom, Node
+from ..graph.ir import Buffer, Const, Custom, Node
 from ..graph.skeleton import Skeleton
 from ..graph.structure import Slot, Walk
 from .core import TensorCore
 from .mode import chosen_mode
 from .precision import autocast_dtype
-from .sharing import grad_enabled
+from .sharing import fresh, grad_enabled
 from .template import Template
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,9 +43,8 @@ class _Kept:
     form: Any  # None for a tensor; a tuple, or a dict of forms
 
 
-_templates: dict[Hashable, _Kept | bool] = {}
-"""By call. True where it was seen once: what is seen a second time is kept. False where what it
-gave cannot be kept."""
+_templates: dict[Hashable, _Kept | Literal[False]] = {}
+"""By call; False where what it gives cannot be kept."""
 
 
 class _Unknown(Exception):
@@ -55,7 +54,7 @@ class _Unknown(Exception):
 def recalled(operation: F) -> F:
     """Decorator of an operation on tensors that gives a new tensor, or tuples and dicts of them.
     Which nodes it builds must follow from shapes, dtypes, devices, numbers and modes: not from
-    values, nor from what its tensors were computed by.
+    values, nor from what its tensors were computed by. It changes nothing, and draws nothing.
 
         @recalled
         def silu(self): return self * self.sigmoid()
@@ -79,18 +78,15 @@ def recalled(operation: F) -> F:
         except _Unknown:
             return operation(*args, **named)
         kept = _templates.get(key)
-        if isinstance(kept, _Kept):
-            make = next(iter(tensors.values()))._from_node
-            nodes, _ = kept.template.build(list(tensors))
-            return _filled(kept.form, map(make, nodes, kept.requires_grad))
-        made = operation(*args, **named)
         if kept is None:
             while len(_templates) >= MAX_TEMPLATES:
                 _templates.pop(next(iter(_templates)), None)
-            _templates[key] = True
-        elif kept:
-            _templates[key] = _kept(operation, args, named, made, tensors) or False
-        return made
+            kept = _templates[key] = _kept(operation, args, named, tensors) or False
+        if kept is False:
+            return operation(*args, **named)
+        make = next(iter(tensors.values()))._from_node
+        nodes, _ = kept.template.build(list(tensors))
+        return _filled(kept.form, map(make, nodes, kept.requires_grad))
 
     return cast(F, built)
 
@@ -99,7 +95,7 @@ def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
     """What a call depends on of one argument. Adds the tensors in it, by their nodes."""
     if isinstance(x, TensorCore):
         node = x._node
-        if node in tensors or node.device is None:  # constants broadcast in a way of their own
+        if node in tensors or node.__class__ is Const:  # which broadcast in a way of their own
             raise _Unknown
         tensors[node] = x
         return (node.shape, node.dtype, node.device, x._requires_grad)
@@ -117,36 +113,31 @@ def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
     raise _Unknown
 
 
-def _kept(
-    operation: F, args: Any, named: Any, made: Any, tensors: dict[Node, TensorCore]
-) -> _Kept | None:
-    """What a call gives, to be kept, if that is new tensors.
+def _kept(operation: F, args: Any, named: Any, tensors: dict[Node, TensorCore]) -> _Kept | None:
+    """What a call gives, if that can be kept.
 
-    The template is made of a second call, on leaves. In the first one, nodes that the operation
-    builds may be inputs, too, as one tensor is computed from another:
+    The template is made of a call on leaves. With the tensors themselves, a node that the operation
+    builds may be an input, too, as one tensor is computed from another:
 
         x.T @ x    ->    the transposed x, which the product is computed from, is the other factor
     """
-    if not tensors or _template_of(made, list(tensors)) is None:
+    if not tensors:
         return None
-    leaves: dict[Node, Node] = {x: Buffer(Slot.of(x), x.shape) for x in tensors}
-    made = operation(*_on_leaves(args, leaves), **_on_leaves(named, leaves))
-    found = _template_of(made, list(leaves.values()))
-    if found is None:
-        return None
-    template, results = found
-    return _Kept(template, tuple([x._requires for x in results]), _form(made, []))
-
-
-def _template_of(made: Any, inputs: list[Node]) -> tuple[Template, list[TensorCore]] | None:
-    """The template of a call's tensors, and these."""
+    leaves = {x: _leaf_like(x) for x in tensors}
     found: list[TensorCore] = []
     try:
-        _form(made, found)
-    except _Unknown:
+        form = _form(operation(*_on_leaves(args, leaves), **_on_leaves(named, leaves)), found)
+    except Exception:  # the call itself will say what is wrong
         return None
-    template = Template.of([x._own for x in found], inputs)
-    return None if template is None else (template, found)
+    template = Template.of([x._own for x in found], list(leaves.values()))
+    if template is None:
+        return None
+    return _Kept(template, tuple([x._requires for x in found]), form)
+
+
+def _leaf_like(x: Node) -> Node:
+    """A leaf of its own, of a node's shape, dtype and device."""
+    return fresh(Const(0, x.dtype, x.shape)) if x.device is None else Buffer(Slot.of(x), x.shape)
 
 
 def _on_leaves(x: Any, leaves: dict[Node, Node]) -> Any:
@@ -194,7 +185,8 @@ class _Backward:
 
 
 _backward: dict[Hashable, _Backward | bool] = {}
-"""By the structure of the loss, and the places in it; True and False as in `_templates`."""
+"""By the structure of the loss, and the places in it; True where it was met once: what is met a
+second time is kept."""
 
 _losses = Skeleton()  # where walks from losses begin
 

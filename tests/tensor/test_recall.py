@@ -92,7 +92,7 @@ def test_steps_of_recurrent_layers_have_gradients(layer: Any) -> None:
 
 
 def test_what_a_call_depends_on_is_told_apart() -> None:
-    for _ in range(3):  # seen, kept, built from the template
+    for _ in range(3):
         x = rand(3, 4)
         w = rand(4, requires_grad=True)
         made = x.layernorm(-1, w)
@@ -155,6 +155,20 @@ def test_inputs_that_are_parts_of_the_operation(name: str, monkeypatch: pytest.M
 
     monkeypatch.setattr(recall, "_key", unknown)
     assert operation(x, y)._node is made._node
+
+
+def test_variables_that_are_constant_so_far() -> None:
+    """The weight and the bias of a new layer."""
+    layer, x = nn.LayerNorm(4), rand(3, 4).realize()
+    expected = (x - x.mean(-1, keepdim=True)) / (
+        x.var(-1, correction=0, keepdim=True) + 1e-5
+    ).sqrt()
+    for _ in range(4):
+        np.testing.assert_allclose(layer(x).numpy(), expected.numpy(), rtol=1e-5)
+    assert any(isinstance(kept, recall._Kept) for kept in recall._templates.values())
+    for ones in (Tensor.ones(3, 4), Tensor.zeros(3, 4)):
+        for _ in range(4):
+            np.testing.assert_array_equal(Tensor.cat(x, ones).numpy()[3:], ones.numpy())
 
 
 def test_views_are_read_as_they_are() -> None:
