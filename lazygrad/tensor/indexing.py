@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, overload
 
 import numpy as np
 
+from ..cache import remember
 from ..dtypes import bool_, int32, int64, uint8
 from ..errors import DTypeError, ShapeError, warn
 from ..graph import build, ir
@@ -224,10 +225,8 @@ def _path_to(x: Indexing, index: Any, key: Hashable) -> Path:
     shape = x._node.shape
     path = _paths.get((shape, key))
     if path is None:
-        if len(_paths) >= MAX_PATHS:
-            _paths.clear()
         path = path_between(_sliced(x._node, _plan(x, index)), x._node)
-        _paths[shape, key] = path
+        remember(_paths, (shape, key), path, MAX_PATHS)
     return path
 
 

@@ -1,9 +1,9 @@
-"""Operations of several nodes, built a second time from what the first built.
+"""Operations of several nodes, built again from what the first call built.
 
 An eager program calls the same operations on the same shapes in each of its steps. What a call of
-`@recalled` builds is kept as a template (template.py), by what it depends on: the operation,
-the shapes, dtypes and devices of its tensors, its other arguments, and the modes that are set.
-Calls that agree in these build from the template, some five times as fast. So do backward passes
+`@recalled` builds is kept as a template (template.py), by what it depends on: the operation, the
+shapes, dtypes and devices of its tensors, its other arguments, and the modes that are set. Calls
+that agree in these are built from the template, three to four times as fast. So are backward passes
 of graphs that agree in all but their leaves.
 """
 
@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, Literal, TypeVar, cast
 
 from .. import config, dtypes
+from ..cache import remember
 from ..dtypes import DType
 from ..graph.gradient import cotangents, gradient, note_cotangents
 from ..graph.ir import Buffer, Const, Custom, Node
@@ -79,9 +80,8 @@ def recalled(operation: F) -> F:
             return operation(*args, **named)
         kept = _templates.get(key)
         if kept is None:
-            while len(_templates) >= MAX_TEMPLATES:
-                _templates.pop(next(iter(_templates)), None)
-            kept = _templates[key] = _kept(operation, args, named, tensors) or False
+            kept = _kept(operation, args, named, tensors) or False
+            remember(_templates, key, kept, MAX_TEMPLATES)
         if kept is False:
             return operation(*args, **named)
         make = next(iter(tensors.values()))._from_node
@@ -204,12 +204,9 @@ def gradient_again(loss: Node, targets: Sequence[Node], seed: Node) -> list[Node
         rest = iter(found)
         return [next(rest) if is_reached else None for is_reached in kept.reached]
     gradients = gradient(loss, targets, seed)
-    if kept is None:
-        while len(_backward) >= MAX_BACKWARD:
-            _backward.pop(next(iter(_backward)), None)
-        _backward[key] = True
-    elif kept:
-        _backward[key] = _kept_backward(gradients, walked.nodes) or False
+    if kept is not False:
+        new = True if kept is None else _kept_backward(gradients, walked.nodes) or False
+        remember(_backward, key, new, MAX_BACKWARD)
     return gradients
 
 

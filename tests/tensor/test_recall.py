@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -359,3 +360,20 @@ def test_second_derivatives() -> None:
         first.sum().backward()
         assert x.grad is not None
         np.testing.assert_allclose(x.grad.numpy(), 6 * x.numpy(), rtol=1e-5)
+
+
+def test_threads_share_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall, "MAX_TEMPLATES", 3)
+    monkeypatch.setattr(recall, "MAX_BACKWARD", 2)
+
+    def work(seed: int) -> None:
+        for i in range(40):
+            n = 2 + (seed + i) % 5
+            w = rand(n, requires_grad=True)
+            (w.softmax() * w.gelu()).sum().backward()
+            assert w.grad is not None
+            assert w.grad.shape == (n,)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert len(recall._templates) <= 3 + 4
