@@ -18,13 +18,13 @@ from .. import config, dtypes
 from ..cache import remember
 from ..dtypes import DType
 from ..graph.gradient import cotangents, gradient, note_cotangents
-from ..graph.ir import Buffer, Const, Custom, Node
+from ..graph.ir import Buffer, Const, Custom, Detach, Node, Token
 from ..graph.skeleton import Skeleton
 from ..graph.structure import Slot, Walk
 from .core import TensorCore
 from .mode import chosen_mode
 from .precision import autocast_dtype
-from .sharing import fresh, grad_enabled
+from .sharing import grad_enabled
 from .template import Template
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -137,7 +137,9 @@ def _kept(operation: F, args: Any, named: Any, tensors: dict[Node, TensorCore]) 
 
 def _leaf_like(x: Node) -> Node:
     """A leaf of its own, of a node's shape, dtype and device."""
-    return fresh(Const(0, x.dtype, x.shape)) if x.device is None else Buffer(Slot.of(x), x.shape)
+    if x.device is None:
+        return Detach(Const(0, x.dtype, x.shape), Token())
+    return Buffer(Slot.of(x), x.shape)
 
 
 def _on_leaves(x: Any, leaves: dict[Node, Node]) -> Any:

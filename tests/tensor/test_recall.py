@@ -12,8 +12,10 @@ import pytest
 import lazygrad
 from lazygrad import Tensor, config, nn, no_grad
 from lazygrad.graph.gradient import cotangents
-from lazygrad.graph.ir import topological
+from lazygrad.graph.ir import Const, topological
 from lazygrad.graph.structure import structure
+from lazygrad.graph.verify import verify
+from lazygrad.runtime.buffer import realized
 from lazygrad.tensor import recall
 from lazygrad.tensor.core import TensorCore
 
@@ -170,6 +172,17 @@ def test_variables_that_are_constant_so_far() -> None:
     for ones in (Tensor.ones(3, 4), Tensor.zeros(3, 4)):
         for _ in range(4):
             np.testing.assert_array_equal(Tensor.cat(x, ones).numpy()[3:], ones.numpy())
+
+
+def test_a_constant_of_the_same_shape_that_is_computed_changes_nothing() -> None:
+    node = Const(0, lazygrad.float32, (3, 4))
+    zeros = Tensor._from_node(node).realize()
+    assert node in realized
+    for _ in range(3):
+        made = Tensor.cat(Tensor.ones(3, 4), Tensor.full((3, 4), 2.0))
+        verify([made._node])
+        assert made.numpy().sum() == 36
+    assert zeros.numpy().sum() == 0
 
 
 def test_views_are_read_as_they_are() -> None:

@@ -59,7 +59,7 @@ class LARS(Optimizer):
         if settings["pre_wd"] and decay:
             grad = grad + decay * p
         step = grad * rate if settings["classic"] else grad
-        step, kept = with_momentum(step, state, numbers["momentum"], settings["nesterov"])
+        step, kept = with_momentum(step, state, numbers.get("momentum", 0), settings["nesterov"])
         if not settings["classic"]:
             step = step * rate
         if not settings["pre_wd"] and decay:
