@@ -46,7 +46,7 @@ def compile_piece(piece: Piece, memory: MemoryPlan, device: Device, stages: Stag
         launch = replace(launch, function=function, origins=kernel_origins(piece.kernel))
     if not piece.start:
         return launch
-    first, *rest = launch.offsets or (0,) * len(launch.function.arguments)
+    first, *rest = _offsets(launch)
     return replace(launch, offsets=(first + piece.start, *rest))
 
 
@@ -87,7 +87,12 @@ def _shared_launch(
         if launch.key:  # no pass was left out
             remember(_launches, key, launch, MAX_KEPT)
     kept = [x for x in kernel.inputs if x not in overwritten.values()]
-    return replace(launch, offsets=form.offsets(launch.offsets, kept))
+    return replace(launch, offsets=form.offsets(_offsets(launch), kept))
+
+
+def _offsets(launch: Launch) -> tuple[int, ...]:
+    """How many bytes into its memory each argument of a launch begins."""
+    return launch.offsets or (0,) * len(launch.function.arguments)
 
 
 def _new_launch(

@@ -115,3 +115,14 @@ def test_parts_of_a_tensor_share_their_code() -> None:
     assert len({launch.function for launch in launches}) == 1
     for n, total in enumerate(totals):
         np.testing.assert_array_equal(total.numpy(), values[n] * 2 + 1)
+
+
+@pytest.mark.usefixtures("own_plans")
+def test_parts_that_are_joined_begin_where_they_do() -> None:
+    """A guarded read has the bounds of all of the array: it is not rebased, but shifted."""
+    values = np.arange(24 * 8, dtype=np.float32).reshape(24, 8)
+    x = Tensor(values).realize()
+    for first, second in ((16, 8), (8, 0), (16, 0)):
+        made = Tensor.cat(x[first : first + 8], x[second : second + 8]).contiguous()
+        expected = np.concatenate([values[first : first + 8], values[second : second + 8]])
+        np.testing.assert_array_equal(made.numpy(), expected)

@@ -35,10 +35,8 @@ class Canonical:
         return _shifted(self.kernel, self.shifts) if self.shifts else self.kernel
 
     def offsets(self, offsets: Sequence[int], inputs: Sequence[Node]) -> tuple[int, ...]:
-        """How many bytes into its memory each argument of the kernel begins, given where the
-        arguments of the shifted one do. The last arguments are these inputs."""
-        if not self.shifts:
-            return tuple(offsets)
+        """How many bytes into its memory each argument of the kernel begins, given where each of
+        the shifted one does. The last arguments are these inputs."""
         outputs = len(offsets) - len(inputs)
         return (*offsets[:outputs], *map(self._offset, offsets[outputs:], inputs))
 
