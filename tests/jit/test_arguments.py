@@ -18,6 +18,9 @@ from lazygrad import Tensor, jit, nn
 from lazygrad.errors import JitError
 from lazygrad.nn.optim import SGD
 
+# Captures are counted. A plan of a size that other tests use, too, may be outgrown between calls.
+pytestmark = pytest.mark.usefixtures("own_plans")
+
 
 class Plain:
     def __init__(self, scale):
