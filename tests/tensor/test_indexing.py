@@ -135,3 +135,12 @@ def test_elements_in_another_order_are_assigned_from_the_tensor_itself() -> None
     rows = Tensor([[1, 2], [3, 4]])
     rows[[1, 0]] = rows
     assert rows.tolist() == [[3, 4], [1, 2]]
+
+
+@pytest.mark.parametrize("backend", ["CPU", "GPU"])
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+def test_an_index_that_is_computed_by_its_size(backend: str, dtype: type) -> None:
+    values, index = np.arange(5.0, dtype=np.float32), np.arange(-4, 5).astype(dtype)
+    x, place = Tensor(values, device=backend), Tensor(index, device=backend)
+    np.testing.assert_array_equal(x[place.abs()].numpy(), values[np.abs(index)])
+    np.testing.assert_array_equal(x[(-place).abs() % 3].numpy(), values[np.abs(index) % 3])

@@ -175,7 +175,7 @@ def negate_without_overflow(e: Op, native: Native) -> Expr | None:
     return op("sub", lit(0, e), e.args[0])
 
 
-@OVERFLOW.rule("abs", kinds="i")
+@SIDES.rule("abs", kinds="i")
 def choose_sign(e: Op, native: Native) -> Expr | None:
     """abs(x)  ->  0 - x if x < 0 else x  of integers"""
     (x,), zero = e.args, lit(0, e)
