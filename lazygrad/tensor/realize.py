@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import enumerate as enumerate_threads
 from threading import get_ident, local
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -89,7 +90,7 @@ class Mine(local):
 
 
 _threads: dict[int, tuple[deque[ref[Any]], list[tuple[ref[TensorCore], int]]]] = {}
-"""The live tensors of each thread, also of such as have ended."""
+"""The live tensors of each thread; of one that has ended, while there are any."""
 
 mine = Mine()
 
@@ -336,13 +337,16 @@ def _elsewhere() -> list[Node]:
     """The nodes of live tensors of other threads."""
     if len(_threads) == 1:
         return []
-    others = [each for each in list(_threads.values()) if each[0] is not mine.live]
-    references = [
-        reference
-        for live, older in others
-        for reference in (*list(live), *[reference for reference, _ in list(older)])
-    ]
-    nodes = [tensor._own for reference in references if (tensor := reference()) is not None]
+    found: list[TensorCore] = []
+    for thread, (live, older) in list(_threads.items()):
+        if live is mine.live:
+            continue
+        references = (*list(live), *[reference for reference, _ in list(older)])
+        tensors = [tensor for reference in references if (tensor := reference()) is not None]
+        if not tensors and all(each.ident != thread for each in enumerate_threads()):
+            _threads.pop(thread, None)  # it has ended, and nothing of it is left
+        found += tensors
+    nodes = [tensor._own for tensor in found]
     return [node for node in nodes if not isinstance(node, Buffer) and node not in realized]
 
 

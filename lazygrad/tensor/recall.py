@@ -3,7 +3,7 @@
 An eager program calls the same operations on the same shapes in each of its steps. What a call of
 `@recalled` builds is kept as a template (template.py), by what it depends on: the operation, the
 shapes, dtypes and devices of its tensors, its other arguments, and the modes that are set. Calls
-that agree in these are built from the template, three to four times as fast. So are backward passes
+that agree in these are built from the template, about three times as fast. So are backward passes
 of graphs that agree in all but their leaves.
 """
 

@@ -1,7 +1,7 @@
 """What an operation of several nodes builds, kept so that it can be built again on other inputs.
 
-The first call of `layernorm` on some shapes builds its thirteen nodes one by one: each is checked,
-and its shape and dtype are inferred. A call on inputs of the same shapes, dtypes and devices gives
+The first call of `layernorm` on some shapes builds its nodes one by one: each is checked, and its
+shape and dtype are inferred. A call on inputs of the same shapes, dtypes and devices gives
 the same nodes but for the inputs. A *template* has what was found out then, and no node.
 
     template = Template.of(results, inputs)     # None where they do not depend on these alone

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
 from threading import Thread
+from threading import enumerate as enumerate_threads
 from typing import Any
 from weakref import ref
 
@@ -640,3 +641,13 @@ def test_tensors_that_are_gone_wait_for_nothing():
         Tensor.zeros(3).assign(Tensor.ones(3) * 2)
     (Tensor.ones(2) + 1).realize()
     assert all(reference() is not None for reference, _ in realization.written.values())
+
+
+def test_a_thread_that_has_ended_is_forgotten() -> None:
+    x = Tensor([1.0, 2.0]).realize()
+    thread = Thread(target=lambda: (x * 2).numpy())
+    thread.start()
+    thread.join()
+    assert len(realization._threads) > 1
+    (x + 1).numpy()
+    assert set(realization._threads) <= {each.ident for each in enumerate_threads()}

@@ -385,15 +385,10 @@ def _wide(x: Tensor) -> Tensor:
 
 
 @recalled
-def _updated(
-    optimizer: type[Optimizer],
-    p: Tensor,
-    grad: Tensor,
-    state: Mapping[str, Tensor],
-    numbers: Mapping[str, Tensor],
-    settings: Mapping[str, Any],
-) -> tuple[Tensor, dict[str, Tensor]]:
-    return optimizer._updated(p, grad, state, numbers, settings)
+def _updated(optimizer: type[Optimizer], *given: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """`optimizer._updated`, whose nodes follow from the class and from what it is given: those of
+    parameters of one shape are built from one template."""
+    return optimizer._updated(*given)
 
 
 def _beside(number: Tensor, p: Tensor) -> Tensor:
