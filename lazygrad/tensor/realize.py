@@ -218,6 +218,7 @@ def _compute(
 
 def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:
     """Whether nothing can go along with what is wanted."""
+    mine.older[:] = [each for each in mine.older if each[0]() is not None]
     if mine.older or mine.differentiated or len(_threads) > 1:
         return False
     for reference in list(mine.live):
