@@ -31,7 +31,7 @@ import numpy as np
 from .dtypes import DType, bool_, int64
 from .graph.ir import REDUCTIONS, elementwise
 from .graph.ir.elementwise import Operation
-from .interned import Interned, Unique, set_derived
+from .interned import Interned, Unique, set_noted
 from .rewrite import bottom_up
 
 
@@ -57,7 +57,9 @@ COMPARISONS = frozenset(name for name, known in OPERATIONS.items() if known.is_c
 
 
 _NOTHING: frozenset[Any] = frozenset()
+Derived = tuple["DType", int, "tuple[Expr, ...]", "frozenset[Expr | Array]", bool]
 _BITS = struct.Struct("<d").pack
+_KINDS: dict[str, type[bool | int | float]] = {"bool": bool, "float": float}
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -69,6 +71,7 @@ class Expr(Interned):
     """
 
     __slots__ = ("brief", "dtype", "has_loads", "lanes", "mentions", "operands")
+    _derived = ("dtype", "lanes", "operands", "mentions", "has_loads")
     dtype: DType
     lanes: int
     operands: tuple[Expr, ...]
@@ -76,14 +79,14 @@ class Expr(Interned):
     has_loads: bool
     brief: str | None
 
-    def _set(
+    def _with(
         self,
         dtype: DType,
         lanes: int,
         operands: tuple[Expr, ...] = (),
         own: Expr | Array | None = None,
-    ) -> None:
-        """Set what follows from the fields; `own` is what is mentioned here."""
+    ) -> Derived:
+        """What follows from the fields; `own` is what is mentioned here."""
         mentions = _NOTHING if own is None else frozenset((own,))
         has_loads = type(own) is Array
         for operand in operands:
@@ -92,11 +95,7 @@ class Expr(Interned):
             elif not mentions >= operand.mentions:
                 mentions = mentions | operand.mentions
             has_loads = has_loads or operand.has_loads
-        set_derived(self, "dtype", dtype)
-        set_derived(self, "lanes", lanes)
-        set_derived(self, "operands", operands)
-        set_derived(self, "mentions", mentions)
-        set_derived(self, "has_loads", has_loads)
+        return dtype, lanes, operands, mentions, has_loads
 
     def with_operands(self, operands: tuple[Expr, ...]) -> Expr:
         """The same expression on other operands."""
@@ -161,17 +160,16 @@ class Literal(Expr):
     dtype_: DType = int64
 
     @classmethod
-    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _keyed(cls, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         value, dtype = args
         if dtype is int64 and type(value) is int:
-            return (cls, value, dtype)
-        return (cls, _BITS(value) if dtype.is_float else int(value), dtype)
-
-    def _derive(self) -> None:
+            return (cls, value, dtype), args
         # 0 and 0.0 of one dtype are one literal: its text must not depend on which came first
-        kind = {"bool": bool, "float": float}.get(self.dtype_.kind, int)
-        set_derived(self, "value", kind(self.value))
-        self._set(self.dtype_, 1)
+        value = _KINDS.get(dtype.kind, int)(value)
+        return (cls, _BITS(value) if dtype.is_float else int(value), dtype), (value, dtype)
+
+    def _derive(self) -> Derived:
+        return self._with(self.dtype_, 1)
 
 
 class Var(Expr):
@@ -180,8 +178,8 @@ class Var(Expr):
     name: str
     extent: int
 
-    def _derive(self) -> None:
-        self._set(int64, 1, own=self)
+    def _derive(self) -> Derived:
+        return self._with(int64, 1, own=self)
 
 
 class Local(Expr):
@@ -191,8 +189,8 @@ class Local(Expr):
     dtype_: DType
     lanes_: int = 1
 
-    def _derive(self) -> None:
-        self._set(self.dtype_, self.lanes_, own=self)
+    def _derive(self) -> Derived:
+        return self._with(self.dtype_, self.lanes_, own=self)
 
 
 class Op(Expr):
@@ -201,10 +199,10 @@ class Op(Expr):
     op: str
     args: tuple[Expr, ...]
 
-    def _derive(self) -> None:
+    def _derive(self) -> Derived:
         lanes = _most_lanes(self.args)
         dtype = bool_ if self.op in COMPARISONS else self.args[-1].dtype
-        self._set(dtype, lanes, self.args)
+        return self._with(dtype, lanes, self.args)
 
 
 class Cast(Expr):
@@ -213,8 +211,8 @@ class Cast(Expr):
     x: Expr
     dtype_: DType
 
-    def _derive(self) -> None:
-        self._set(self.dtype_, self.x.lanes, (self.x,))
+    def _derive(self) -> Derived:
+        return self._with(self.dtype_, self.x.lanes, (self.x,))
 
 
 class Bitcast(Expr):
@@ -223,8 +221,8 @@ class Bitcast(Expr):
     x: Expr
     dtype_: DType
 
-    def _derive(self) -> None:
-        self._set(self.dtype_, self.x.lanes, (self.x,))
+    def _derive(self) -> Derived:
+        return self._with(self.dtype_, self.x.lanes, (self.x,))
 
 
 class Load(Expr):
@@ -234,10 +232,10 @@ class Load(Expr):
     index: Expr
     guard: Expr | None = None
 
-    def _derive(self) -> None:
+    def _derive(self) -> Derived:
         operands = (self.index,) if self.guard is None else (self.index, self.guard)
         lanes = _most_lanes(operands)
-        self._set(self.array.dtype, lanes, operands, self.array)
+        return self._with(self.array.dtype, lanes, operands, self.array)
 
 
 class Ramp(Expr):
@@ -247,8 +245,8 @@ class Ramp(Expr):
     stride: int
     lanes_: int
 
-    def _derive(self) -> None:
-        self._set(self.base.dtype, self.lanes_, (self.base,))
+    def _derive(self) -> Derived:
+        return self._with(self.base.dtype, self.lanes_, (self.base,))
 
 
 class Broadcast(Expr):
@@ -257,8 +255,8 @@ class Broadcast(Expr):
     x: Expr
     lanes_: int
 
-    def _derive(self) -> None:
-        self._set(self.x.dtype, self.lanes_, (self.x,))
+    def _derive(self) -> Derived:
+        return self._with(self.x.dtype, self.lanes_, (self.x,))
 
 
 class ReduceLanes(Expr):
@@ -267,8 +265,8 @@ class ReduceLanes(Expr):
     op: str
     x: Expr
 
-    def _derive(self) -> None:
-        self._set(self.x.dtype, 1, (self.x,))
+    def _derive(self) -> Derived:
+        return self._with(self.x.dtype, 1, (self.x,))
 
 
 class Zip(Expr):
@@ -284,8 +282,8 @@ class Zip(Expr):
     block: int
     upper: bool
 
-    def _derive(self) -> None:
-        self._set(self.x.dtype, self.x.lanes, (self.x, self.y))
+    def _derive(self) -> Derived:
+        return self._with(self.x.dtype, self.x.lanes, (self.x, self.y))
 
     @property
     def picks(self) -> list[int]:
@@ -303,8 +301,8 @@ class Lanes(Expr):
     start: int
     count: int
 
-    def _derive(self) -> None:
-        self._set(self.x.dtype, self.count, (self.x,))
+    def _derive(self) -> Derived:
+        return self._with(self.x.dtype, self.count, (self.x,))
 
 
 class Pack(Expr):
@@ -312,8 +310,8 @@ class Pack(Expr):
 
     parts: tuple[Expr, ...]
 
-    def _derive(self) -> None:
-        self._set(self.parts[0].dtype, len(self.parts), self.parts)
+    def _derive(self) -> Derived:
+        return self._with(self.parts[0].dtype, len(self.parts), self.parts)
 
 
 class Choose(Expr):
@@ -323,8 +321,8 @@ class Choose(Expr):
     x: Expr
     y: Expr
 
-    def _derive(self) -> None:
-        self._set(self.x.dtype, self.x.lanes, (self.condition, self.x, self.y))
+    def _derive(self) -> Derived:
+        return self._with(self.x.dtype, self.x.lanes, (self.condition, self.x, self.y))
 
 
 # --------------------------------------------------------------------------- text
@@ -373,7 +371,7 @@ def _brief(e: Expr) -> str | None:
         if not hasattr(top, "brief"):
             texts = [x.brief for x in top.operands if x.brief is not None]
             text = _show(top, tuple(texts)) if len(texts) == len(top.operands) else None
-            set_derived(top, "brief", text if text is not None and len(text) <= LINE else None)
+            set_noted(top, "brief", text if text is not None and len(text) <= LINE else None)
     return e.brief
 
 

@@ -29,7 +29,7 @@ from types import FrameType
 from typing import Any, Protocol, TypeVar
 from weakref import ref
 
-from .interned import set_derived
+from .interned import set_noted
 
 MAX_ORIGINS = 8  # of one node; those that come later are dropped
 MAX_WAYS = 10_000  # from a module to one in it, that are remembered
@@ -138,7 +138,7 @@ def add_origins(node: Node, new: Iterable[Origin]) -> None:
     known = origins(node)
     more = tuple(origin for origin in new if origin not in known)
     if more:
-        set_derived(node, "origins", (known + more)[:MAX_ORIGINS])
+        set_noted(node, "origins", (known + more)[:MAX_ORIGINS])
 
 
 def spread(node: N, new: Sequence[Origin]) -> list[N]:
@@ -159,7 +159,7 @@ def spread(node: N, new: Sequence[Origin]) -> list[N]:
 def set_label(node: Node, label: str | None) -> None:
     """Name a node's value; None says that it was looked for and has no name."""
     if name_of(node) is None:
-        set_derived(node, "label", label)
+        set_noted(node, "label", label)
 
 
 def inherit(new: Node, old: Node) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from lazygrad.interned import Interned, set_derived
+from lazygrad.interned import Interned
 
 
 class Shape(Interned):
     __slots__ = ("area",)
+    _derived = ("area",)
     area: float
 
 
@@ -20,10 +21,10 @@ class Box(Shape):
     width: float
     height: float = 1.0
 
-    def _derive(self) -> None:
+    def _derive(self) -> tuple[float]:
         if self.width < 0:
             raise ValueError("a box has no negative width")
-        set_derived(self, "area", self.width * self.height)
+        return (self.width * self.height,)
 
 
 class Titled(Box):

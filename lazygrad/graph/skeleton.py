@@ -89,10 +89,10 @@ class Skeleton:
         self._reads = [read for *_, read in wirings]
         self._classes = [cls for cls, *_ in wirings]
         self._arities = [len(inputs) for _, inputs, _ in wirings]
-        self._inputs = _picker([x for _, inputs, _ in wirings for x in inputs])
-        self._ends = _picker(outputs) if len(outputs) > 1 else None  # nothing reads a single one
+        self._inputs = picker([x for _, inputs, _ in wirings for x in inputs])
+        self._ends = picker(outputs) if len(outputs) > 1 else None  # nothing reads a single one
         leaves = [place for place, cls in enumerate(self._classes, start) if cls is Buffer]
-        self.leaves = _picker(leaves)
+        self.leaves = picker(leaves)
         """The leaves that are added, from all nodes of a walk."""
 
     # ------------------------------------------------------------------- recognising
@@ -216,7 +216,7 @@ def _ways(start: int, wirings: Sequence[Wiring]) -> list[tuple[int, int, int]]:
     return ways
 
 
-def _picker(places: Sequence[int]) -> Callable[[Sequence[Node]], tuple[Node, ...]]:
+def picker(places: Sequence[int]) -> Callable[[Sequence[Node]], tuple[Node, ...]]:
     """A function that gives what is at these places."""
     if len(places) > 1:
         return itemgetter(*places)

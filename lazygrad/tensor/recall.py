@@ -85,7 +85,7 @@ def recalled(operation: F) -> F:
         if kept is False:
             return operation(*args, **named)
         make = next(iter(tensors.values()))._from_node
-        nodes, _ = kept.template.build(list(tensors))
+        nodes = kept.template.results(kept.template.build(list(tensors)))
         return _filled(kept.form, map(make, nodes, kept.requires_grad))
 
     return cast(F, built)
@@ -129,10 +129,8 @@ def _kept(operation: F, args: Any, named: Any, tensors: dict[Node, TensorCore]) 
         form = _form(operation(*_on_leaves(args, leaves), **_on_leaves(named, leaves)), found)
     except Exception:  # the call itself will say what is wrong
         return None
-    template = Template.of([x._own for x in found], list(leaves.values()))
-    if template is None:
-        return None
-    return _Kept(template, tuple([x._requires for x in found]), form)
+    made = Template.of([x._own for x in found], list(leaves.values()))
+    return None if made is None else _Kept(made[0], tuple([x._requires for x in found]), form)
 
 
 def _leaf_like(x: Node) -> Node:
@@ -201,9 +199,9 @@ def gradient_again(loss: Node, targets: Sequence[Node], seed: Node) -> list[Node
     key = (walked.exact(), walked.places([loss, seed]), walked.places(targets))
     kept = _backward.get(key)
     if isinstance(kept, _Backward):
-        found, made = kept.template.build(walked.nodes)
+        made = kept.template.build(walked.nodes)
         note_cotangents([(made[place], made[of]) for place, of in kept.marks])
-        rest = iter(found)
+        rest = iter(kept.template.results(made))
         return [next(rest) if is_reached else None for is_reached in kept.reached]
     gradients = gradient(loss, targets, seed)
     if kept is not False:
@@ -215,11 +213,11 @@ def gradient_again(loss: Node, targets: Sequence[Node], seed: Node) -> list[Node
 def _kept_backward(gradients: Sequence[Node | None], nodes: list[Node]) -> _Backward | None:
     if any(isinstance(node, Custom) for node in nodes):
         return None
-    template = Template.of([g for g in gradients if g is not None], nodes)
-    if template is None:
+    made = Template.of([g for g in gradients if g is not None], nodes)
+    if made is None:
         return None
-    made = template.build(nodes)[1]
-    place = {node: at for at, node in enumerate(made)}
-    belongs = [(place[g], cotangents[g]()) for g in made[len(nodes) :] if g in cotangents]
-    marks = tuple([(at, place[node]) for at, node in belongs if node in place])
+    template, places = made
+    new = [(g, place) for g, place in places.items() if place >= len(nodes) and g in cotangents]
+    noted = [(place, node) for g, place in new if (node := cotangents[g]()) is not None]
+    marks = tuple([(place, places[node]) for place, node in noted if node in places])
     return _Backward(template, tuple([g is not None for g in gradients]), marks)

@@ -49,8 +49,8 @@ class InRange(Node):
     source: Source
 
     @classmethod
-    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (cls, *args[:-1])
+    def _keyed(cls, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return (cls, *args[:-1]), args
 
     def _infer(self) -> tuple[Shape, DType]:
         if not self.x.dtype.is_int:

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from ...dtypes import DType, int64
 from ...errors import ShapeError
-from ...interned import set_derived
 from .node import Node, Shape
 
 
@@ -27,8 +26,8 @@ class Buffer(Node):
     shape_: Shape
 
     @classmethod
-    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (cls, id(args[0]), args[1])  # the node keeps the storage alive, so ids stay unique
+    def _keyed(cls, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return (cls, id(args[0]), args[1]), args  # a node keeps its storage: ids stay unique
 
     def _infer(self) -> tuple[Shape, DType]:
         if math.prod(self.shape_) != self.storage.size:
@@ -39,6 +38,9 @@ class Buffer(Node):
 
     def _infer_device(self) -> str | None:
         return self.storage.device
+
+
+_BITS = struct.Struct("<d").pack
 
 
 def _as_element(value: bool | int | float, dtype: DType) -> bool | int | float:
@@ -60,14 +62,11 @@ class Const(Node):
     shape_: Shape = ()
 
     @classmethod
-    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _keyed(cls, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         value, dtype, shape = args
         value = _as_element(value, dtype)
-        return (cls, struct.pack("<d", value) if dtype.is_float else value, dtype, shape)
-
-    def _derive(self) -> None:
-        set_derived(self, "value", _as_element(self.value, self.dtype_))
-        Node._derive(self)
+        bits = _BITS(value) if dtype.is_float else value
+        return (cls, bits, dtype, shape), (value, dtype, shape)
 
     def _infer(self) -> tuple[Shape, DType]:
         return self.shape_, self.dtype_

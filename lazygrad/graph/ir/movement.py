@@ -63,10 +63,9 @@ class Pad(Movement):
     value: bool | int | float = 0
 
     @classmethod
-    def _key(cls, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        x, padding, *rest = args
-        value = rest[0] if rest else 0
-        return (cls, x, padding, struct.pack("<d", value) if x.dtype.is_float else value)
+    def _keyed(cls, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        x, padding, value = args
+        return (cls, x, padding, struct.pack("<d", value) if x.dtype.is_float else value), args
 
     def _infer(self) -> tuple[Shape, DType]:
         if len(self.padding) != len(self.x.shape) or any(min(p) < 0 for p in self.padding):

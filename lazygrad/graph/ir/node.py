@@ -9,7 +9,7 @@ from typing import Any, dataclass_transform
 
 from ...dtypes import DType
 from ...errors import DeviceError
-from ...interned import Interned, set_derived
+from ...interned import Interned
 
 Shape = tuple[int, ...]
 _NOT_SHOWN = ("shape_", "dtype_", "storage", "token")
@@ -20,24 +20,26 @@ class Node(Interned):
     """One operation of the graph. Subclasses add fields and `_infer`, their shape and dtype."""
 
     __slots__ = ("device", "dtype", "inputs", "label", "origins", "shape")  # two are of origin.py
+    _derived = ("inputs", "shape", "dtype", "device")
     shape: Shape
     dtype: DType
     device: str | None
     inputs: tuple[Node, ...]
 
-    def _derive(self) -> None:
-        inputs: list[Node] = []
-        for name in self._fields:
-            value = getattr(self, name)
-            if isinstance(value, Node):
-                inputs.append(value)
-            elif isinstance(value, tuple):
-                inputs.extend(item for item in value if isinstance(item, Node))
-        set_derived(self, "inputs", tuple(inputs))
-        shape, dtype = self._infer()
-        set_derived(self, "shape", shape)
-        set_derived(self, "dtype", dtype)
-        set_derived(self, "device", self._infer_device())
+    @classmethod
+    def _derivation(cls) -> str:
+        nodes = [(x, kind) for x, kind in cls._kinds.items() if "Node" in kind]
+        inputs = "".join(f"*{x}, " if "tuple" in kind else f"{x}, " for x, kind in nodes)
+        device = "made._infer_device()"
+        if nodes and "*" not in inputs and cls._infer_device is Node._infer_device:
+            first, *rest = (f"{x}.device" for x, _ in nodes)
+            same = " and ".join(f"{first} is {each}" for each in rest) or "True"
+            device = f"{first} if {same} else {device}"
+        return (
+            f"made.inputs = ({inputs}); "
+            "made.shape, made.dtype = made._infer(); "
+            f"made.device = {device}"
+        )
 
     def _infer(self) -> tuple[Shape, DType]:
         raise NotImplementedError
@@ -45,7 +47,7 @@ class Node(Interned):
     def _infer_device(self) -> str | None:
         device: str | None = None
         for node in self.inputs:
-            if node.device is None or node.device == device:
+            if node.device is None or node.device is device or node.device == device:
                 continue
             if device is not None:
                 raise DeviceError(
