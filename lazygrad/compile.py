@@ -1,74 +1,53 @@
-"""From graph nodes to values: run the pipeline, and keep its plans. Start here.
+"""From graph nodes to values: run the pipeline. Start here.
 
 realize                tensors call it: computes nodes, and returns the memory of each
-    structure          the key of the graph: graphs that differ only in their leaves share a plan;
-                       nodes that are computed already are leaves
-    VaryingConstants   constants that differ from graph to graph become leaves
-    saved.load         the plan, if an earlier process saved it
-    compile_graph      else: the passes of pipeline.py, in order
-        checks         each check of an index becomes an output of its own
-        graph          passes over the whole graph
-        place          one part a device; each part, in order:
-        part           passes over its nodes
-        schedule       which operations share a kernel; which memory they work on
-        pieces         a joined tensor is launched once for each part
-        compile_piece  each kernel (launches.py):
-            kernel     plain loops, named by what they compute
-            loops      the loops as the target wants them, if the device has no code for them yet
-        Linker         machine code, and the plan
-    saved.save         the plan, to disk
+    plan_for           the plan of their graph: an earlier one of equal structure, or a new one
+        compile_graph  the passes of pipeline.py, in order:
+            checks         each check of an index becomes an output of its own
+            graph          passes over the whole graph
+            place          one part a device; each part, in order:
+            part           passes over its nodes
+            schedule       which operations share a kernel; which memory they work on
+            pieces         a joined tensor is launched once for each part
+            compile_piece  each kernel (launches.py):
+                kernel     plain loops, named by what they compute
+                loops      the loops as the target wants them
+            Linker         machine code, and the plan
     Plan.run           runs it
 
-A pass that only makes code faster is left out where it fails, with a warning.
+plans.py finds the plan of a graph faster, and of graphs that differ in more than their leaves.
 """
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
-from time import perf_counter
 from types import ModuleType
-from typing import Any, cast
-from weakref import ref
+from typing import Any
 
 from . import config
 from .cache import remember
-from .errors import CompilerError
-from .graph.build import broadcast_to
+from .graph.build import substitute
 from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
-from .graph.constants import VaryingConstants
-from .graph.gradient import cotangents
-from .graph.ir import Buffer, Const, Contiguous, Detach, InRange, Node, Reshape, topological
-from .graph.sizes import with_arguments
-from .graph.skeleton import Places
-from .graph.structure import Hashed, Key, Slot, Walk, structure
+from .graph.ir import Buffer, Contiguous, Detach, InRange, Node, Reshape
+from .graph.structure import Slot, Walk, structure
 from .launches import compile_piece, plain_launch
 from .looking import looking
-from .origin import asker, name_of, origins, set_label, title
 from .pipeline import passes
-from .progress import compiling, counted
-from .rewrite import Rules, rewrite
-from .runtime import saved, timings
+from .plans import MAX_PLANS, find
+from .progress import counted
 from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.link import Linker
-from .runtime.report import report_passes
-from .runtime.sized import VaryingSizes
 from .schedule.ir import Schedule
 from .schedule.join import pieces
-from .schedule.place import place
+from .schedule.place import Part, place
 from .stages import Stages, watching
 from .targets import At, Machine
 
-MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
-_plans: dict[Key, Plan] = {}
-_varying = VaryingConstants()
-_sizes = VaryingSizes()
+_plans: dict[Hashable, Plan] = {}  # of the core
 
 
 def realize(
@@ -100,250 +79,33 @@ def plan_for(
     walked: Walk | None = None,
     may_vary: bool = False,
 ) -> tuple[Plan, list[Node]]:
-    """The plan that computes the outputs, and the leaves to run it on, in the plan's order.
+    """The plan that computes the outputs, and the leaves to run it on, in the plan's order. Nodes
+    that are computed already are leaves.
 
     `donated` names for an output (by its number) the leaf whose memory it may take over; the plan's
     `taken` has the leaves whose memory is taken. `walked` is a walk that has reached the outputs
     already. With `may_vary`, the last leaves may stand for constants that differ from graph to
     graph.
     """
-    if walked is None:
-        walked = Walk(realized)
-        walked.walk(outputs)
-    leaves = walked.leaves
-    donations = {}
-    if donated:
-        if config.ORIGINS:
-            for n, leaf in donated.items():
-                set_label(outputs[n], name_of(leaf))
-        number = {leaf: n for n, leaf in enumerate(leaves)}
-        donations = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
-    watched = [place.number for place in watching()]
-    settings = (
-        config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.CHECK, config.OPT,
-        config.SIZES,
-    )  # fmt: skip
-    rest = (*donations.items(), Device.DEFAULT, *settings, *watched, lines_of(outputs))
-    by_size = bool(config.SIZES and config.OPT) and not watched
-    may_vary = bool(may_vary and config.OPT) and not watched
-    asked = _Asked(outputs, walked, walked.places(outputs), donations, rest, by_size, may_vary)
-    found = None if looking.get() is not None else _recalled(asked)
-    plan, constants = found or _looked_up(asked)
-    return _told(plan, outputs, [*leaves, *_arguments(constants, leaves)] if constants else leaves)
-
-
-@dataclass(eq=False, slots=True)
-class _Asked:
-    """A graph that a plan is asked for: its walk, and where the outputs stand there; the numbers of
-    outputs and leaves that are donated; and the rest of what plans are found by.
-
-    `by_size`: its plan may serve other sizes, too. `may_vary`: its constants may be arguments.
-    """
-
-    outputs: Sequence[Node]
-    walk: Walk
-    places: Places
-    donations: Mapping[int, int]
-    rest: tuple[Hashable, ...]
-    by_size: bool
-    may_vary: bool
-
-    def constants(self, places: Iterable[int]) -> list[Const]:
-        """The constants at these places of the walk."""
-        nodes = self.walk.nodes
-        return cast("list[Const]", [nodes[place] for place in places])
-
-
-Found = tuple[Plan, list[Const]]  # a plan, and the constants that its last leaves stand for
-
-
-def _recalled(asked: _Asked) -> Found | None:
-    """The plan of a graph whose structure was met before, and that is found at once."""
-    known = asked.walk.structure.keys.get(asked.places)
-    if known is not None and (asked.may_vary or not known[1]):
-        key, places = known
-        plan = _plans.get((key, *asked.rest))
-        if plan is not None and config.ORIGINS <= plan.has_origins:
-            return plan, asked.constants(places)
-    if asked.by_size:
-        sized = _sizes.recalled(asked.walk, asked.places, asked.rest)
-        if sized is not None and not sized[0].is_outgrown:
-            return sized[0], asked.constants(sized[1])
-    return None
-
-
-def _looked_up(asked: _Asked) -> Found:
-    """The plan of a graph, by its whole key; a new one if there is none."""
-    walk, rest, by_size = asked.walk, asked.rest, asked.by_size
-    raw = key = walk.key(asked.outputs)
-    plan = _plans.get((key, *rest))
-    record = looking.get()
-    if plan is None and by_size and record is None:
-        known = _sizes.known(raw, walk, asked.places, rest)
-        if known is not None and not known[0].is_outgrown:
-            return known[0], asked.constants(known[1])
-        by_size = known is None
-    arguments: list[Const] = []
-    if plan is None and asked.may_vary and _only_device(walk.leaves):
-        key, arguments = _varying(key, walk.nodes)
-        plan = _plans.get((key, *rest)) if arguments else None
-    key = Hashed(key)
-    if record is not None:
-        record.asked(title.get() or asker(), (key, *rest), walk.nodes, _plans)
-        plan = None
-    leaves = [*walk.leaves, *_arguments(arguments, walk.leaves)]
-    if plan is None or config.ORIGINS > plan.has_origins:
-        if by_size:
-            _learn_sizes(raw, asked, arguments)
-            known = _sizes.known(raw, walk, asked.places, rest)
-            if known is not None:
-                if record is not None and record.has_to_show_again():
-                    _loaded_or_compiled(
-                        (key, *rest), asked.outputs, leaves, asked.donations, arguments
-                    )
-                return known[0], asked.constants(known[1])
-        plan = _loaded_or_compiled((key, *rest), asked.outputs, leaves, asked.donations, arguments)
-        remember(_plans, (key, *rest), plan, MAX_PLANS)
-    _remember(asked, key, [walk.number[constant] for constant in arguments])
-    return plan, arguments
-
-
-def _remember(asked: _Asked, key: Hashed, arguments: Sequence[int]) -> None:
-    """Note by which key a graph's plan is found, for graphs of the same structure: whatever the
-    values of the arguments are."""
-    walk, found = asked.walk, (key, tuple(arguments))
-    walk.exact().keys[asked.places] = found
-    if arguments:
-        varying = walk.note_varying(with_arguments(walk.fields, arguments))
-        varying.keys[asked.places] = found
-
-
-def _told(plan: Plan, outputs: Sequence[Node], leaves: list[Node]) -> tuple[Plan, list[Node]]:
-    """A plan that knows who asks for its checks, and its leaves."""
+    if config.OPT or config.ORIGINS or looking.get() or watching():
+        plan, leaves = find(compile_graph, outputs, donated or {}, walked, may_vary)
+    else:
+        graph, leaves = structure(outputs, realized)
+        key = graph, Device.DEFAULT, config.DEBUG, config.CHECK
+        if key not in _plans:
+            remember(_plans, key, _new_plan(outputs, leaves), MAX_PLANS)
+        plan = _plans[key]
     if plan.flags is not None and not plan.flags.sources:
         plan.flags.sources = sources_of(outputs, leaves)
     return plan, leaves
 
 
-def lines_of(outputs: Sequence[Node]) -> Hashable:
-    """The lines that asked for the outputs, where somebody looks: kernels are told of by their
-    lines, so that a line has a plan of its own."""
-    known = [origins(output)[:1] for output in outputs] if config.ORIGINS else []
-    return tuple([(origin.file, origin.line) for each in known for origin in each])
-
-
-def _learn_sizes(key: Key, asked: _Asked, arguments: Sequence[Const]) -> None:
-    """Compile for all sizes, if a graph differs from an earlier one in a size. `key` has the values
-    of the arguments."""
-
-    def compiled(
-        at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
-    ) -> Plan | None:
-        kinds = [(slot.shape, slot.dtype) for slot in slots]  # in the order of the plan's leaves
-        name = structure(at_bound)[0], *kinds, bound, tuple(kept.items()), asked.rest
-        try:
-            return _loaded_or_compiled(name, at_bound, slots, kept, ())
-        except CompilerError as error:  # the graph's own plan is another way
-            Stages().go_on_after(error)
-            return None
-
-    walk = asked.walk
-    places = [walk.number[constant] for constant in arguments]
-    _sizes.learn(key, asked.rest, walk.nodes, asked.outputs, asked.donations, places, compiled)
-
-
-def _only_device(leaves: Sequence[Node]) -> str | None:
-    """The device of all leaves; None where there are several, or no leaves."""
-    devices = {leaf.device for leaf in leaves}
-    return devices.pop() if len(devices) == 1 else None
-
-
-def _arguments(constants: Sequence[Const], leaves: Sequence[Node]) -> list[Node]:
-    """Leaves with the values of constants, on the device of the others."""
-    device = _only_device(leaves) or Device.DEFAULT
-    return [Buffer(DeviceBuffer.of_number(x.value, x.dtype, device), ()) for x in constants]
-
-
-def _loaded_or_compiled(
-    key: Key,
-    outputs: Sequence[Node],
-    leaves: Sequence[Node],
-    donations: Mapping[int, int],
-    arguments: Sequence[Const],
-) -> Plan:
-    """A new plan, from disk unless somebody watches or checks the compilation. The last leaves
-    stand for `arguments`, constants that are arguments of the plan."""
-    name = title.get() or asker()
-    token = title.set(name)
-    try:
-        plan = _made(key, outputs, leaves, donations, arguments)
-    finally:
-        title.reset(token)
-    plan.title, plan.has_origins = name, bool(config.ORIGINS)
-    return plan
-
-
-def _made(
-    key: Key,
-    outputs: Sequence[Node],
-    leaves: Sequence[Node],
-    donations: Mapping[int, int],
-    arguments: Sequence[Const],
-) -> Plan:
-    begin, spent = perf_counter(), dict(timings.passes)
+def _new_plan(outputs: Sequence[Node], leaves: Sequence[Node]) -> Plan:
+    """A plan that runs on the memory of any leaves like these."""
+    slots = [Buffer(Slot.of(leaf), leaf.shape) for leaf in leaves]
+    graph = substitute(outputs, dict(zip(leaves, slots, strict=True)))
     with Stages() as stages:
-        looked_at = stages.are_watched or stages.are_checked or config.ORIGINS or looking.get()
-        on_disk = config.OPT > 0 and not (looked_at or config.TUNE)
-        plan = saved.load(key) if on_disk else None
-        if plan is None:
-            slots, abstract = _over_slots(outputs, leaves, arguments, stages.are_watched)
-            with compiling(title.get() or ""), without_collections():
-                plan = compile_graph(abstract, slots, donations, stages)
-            stages.saw("plan", plan)
-            if on_disk and not stages.has_left_out:
-                saved.save(key, plan)
-    if config.DEBUG:
-        report_passes(spent, perf_counter() - begin)
-    return plan
-
-
-@contextmanager
-def without_collections() -> Iterator[None]:
-    """Pause Python's search for garbage in cycles: the compiler makes many objects, few of which
-    are in cycles, and each search looks at all objects of the process."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _over_slots(
-    outputs: Sequence[Node], leaves: Sequence[Node], arguments: Sequence[Const], is_shown: bool
-) -> tuple[list[Buffer], list[Node]]:
-    """Slots for the leaves, and the graph over the slots in place of the leaves. What the compiler
-    keeps of this graph holds no memory of a tensor. `is_shown`: pictures are made of it."""
-    slots = [Buffer(Slot.of(x), x.shape) for x in leaves]
-    own = len(leaves) - len(arguments)
-    slot_of: dict[Node, Node] = dict(zip(leaves[:own], slots, strict=False))
-    abstract = rewrite(outputs, Rules(), slot_of)
-    if is_shown:
-        order = topological(outputs, lambda node: () if node in slot_of else node.inputs)
-        _pass_on_cotangents(dict(zip(order, topological(abstract), strict=True)))
-    if arguments:  # only now: what is computed already may be made of the same constants
-        given = zip(arguments, slots[own:], strict=True)
-        abstract = rewrite(abstract, Rules(), {x: broadcast_to(s, x.shape) for x, s in given})
-    return slots, abstract
-
-
-def _pass_on_cotangents(made: Mapping[Node, Node]) -> None:
-    """Note the gradients among nodes that were made for others."""
-    for old, new in made.items():
-        of = cotangents[old]() if old in cotangents else None
-        if of is not None and of in made:
-            cotangents[new] = ref(made[of])
+        return compile_graph(graph, slots, {}, stages)
 
 
 def compile_graph(
@@ -352,8 +114,8 @@ def compile_graph(
     donated: Mapping[int, int],
     stages: Stages,
 ) -> Plan:
-    """Run every pass in order, from a graph to a plan. `donated` is as in `plan_for`, with numbers
-    of leaves."""
+    """Run every pass in order, from a graph to a plan. The leaves have no memory: a Slot stands for
+    it. `donated` is as in `plan_for`, with numbers of leaves."""
     stages.saw("graph", list(outputs))
     if checks := checks_of(outputs):
         outputs, leaves, donated = _with_flags(outputs, leaves, donated, checks)
@@ -364,22 +126,28 @@ def compile_graph(
     given = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
     linker = Linker(leaves, partial(plain_launch, stages))
     for part in parts:
-        device = Device.get(part.device)
-        wanted = [node for node in part.outputs if node.size]
-        record = looking.get()
-        noted = None if record is None else record.begin_part(part.device)
-        schedule = make_schedule(wanted, device.machine, stages)
-        renamed = dict(zip(wanted, schedule.outputs, strict=True))
-        taken = {renamed[node]: leaf for node, leaf in given.items() if node in renamed}
-        memory = stages.level("memory", schedule, At(device.machine, taken))
-        launched = [piece for kernel in schedule.kernels for piece in pieces(kernel)]
-        launches = [
-            compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)
-        ]
-        if noted is not None:
-            noted.schedule, noted.plan, noted.launches = schedule, memory, launches
-        linker.add(part, device, schedule, memory, launched, launches, stages)
+        _compile_part(part, given, linker, stages)
     return linker.plan(placed, checks)
+
+
+def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages: Stages) -> None:
+    """Compile what one device computes, and add it to a plan. `given` are leaves by the nodes that
+    may take over their memory."""
+    device = Device.get(part.device)
+    wanted = [node for node in part.outputs if node.size]
+    record = looking.get()
+    noted = None if record is None else record.begin_part(part.device)
+    schedule = make_schedule(wanted, device.machine, stages)
+    renamed = dict(zip(wanted, schedule.outputs, strict=True))
+    taken = {renamed[node]: leaf for node, leaf in given.items() if node in renamed}
+    memory = stages.level("memory", schedule, At(device.machine, taken))
+    launched = [piece for kernel in schedule.kernels for piece in pieces(kernel)]
+    launches = [
+        compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)
+    ]
+    if noted is not None:
+        noted.schedule, noted.plan, noted.launches = schedule, memory, launches
+    linker.add(part, device, schedule, memory, launched, launches, stages)
 
 
 def _with_flags(

@@ -30,7 +30,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         opened, name = OpenCLDevice("GPU"), "GPU:9"
         opened.machine = replace(opened.machine, target=Target.GPU)
         monkeypatch.setitem(Device._opened, name, opened)
-        monkeypatch.setattr("lazygrad.compile._plans", {})  # those of this device
+        monkeypatch.setattr("lazygrad.plans._plans", {})  # those of this device
     monkeypatch.setattr(Device, "DEFAULT", name)
     with config.override(CHECK="bounds"):
         yield name

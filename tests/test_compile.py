@@ -22,6 +22,7 @@ import lazygrad.backends.llvm.build
 import lazygrad.backends.llvm.device
 import lazygrad.compile
 import lazygrad.launches
+import lazygrad.plans
 from lazygrad import Tensor, config, jit, pipeline, stages
 from lazygrad.compile import plan_for, realize
 from lazygrad.dtypes import float32, int64
@@ -197,7 +198,7 @@ def test_code_on_disk_needs_no_passes(monkeypatch, tmp_path):
 
     def compile_anew():
         for cache in (
-            lazygrad.compile._plans,
+            lazygrad.plans._plans,
             lazygrad.launches._launches,
             lazygrad.launches._functions,
             build._kernels,
@@ -334,7 +335,7 @@ class FakeProgram:
 def other(monkeypatch):
     """The name of a second device."""
     monkeypatch.setitem(Device._opened, Fake.name, Fake())
-    monkeypatch.setattr(lazygrad.compile, "_plans", {})
+    monkeypatch.setattr(lazygrad.plans, "_plans", {})
     return Fake.name
 
 
@@ -392,7 +393,7 @@ def lenient(monkeypatch, tmp_path):
     """As for users: faults are passed over where that is possible; nothing is known from before."""
     monkeypatch.setattr(stages, "strict", False)
     monkeypatch.setattr(stages, "_told", set())
-    monkeypatch.setattr(lazygrad.compile, "_plans", {})
+    monkeypatch.setattr(lazygrad.plans, "_plans", {})
     for name in ("_functions", "_launches"):
         monkeypatch.setattr(lazygrad.launches, name, {})
     monkeypatch.setattr(lazygrad.backends.llvm.build, "_kernels", WeakValueDictionary())
@@ -572,12 +573,12 @@ def test_garbage_is_not_searched_for_while_something_is_compiled() -> None:
 
     gc.callbacks.append(note)
     try:
-        with lazygrad.compile.without_collections():
+        with lazygrad.plans.without_collections():
             kept = [[n] for n in range(10_000)]
             during = list(searched)
         assert not during
         assert gc.isenabled()
-        with contextlib.suppress(ValueError), lazygrad.compile.without_collections():
+        with contextlib.suppress(ValueError), lazygrad.plans.without_collections():
             raise ValueError
         assert gc.isenabled()
     finally:

@@ -15,6 +15,7 @@ import pytest
 import lazygrad
 import lazygrad.compile
 import lazygrad.launches
+import lazygrad.plans
 from lazygrad import Tensor, config, nn, stages
 from lazygrad.pipeline import LEVELS, PASSES, Pass, passes, present_in
 from lazygrad.schedule.ir import Schedule
@@ -74,7 +75,8 @@ PROGRAMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @pytest.fixture(autouse=True)
 def nothing_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(lazygrad.compile, "_plans", {})
+    for module in (lazygrad.compile, lazygrad.plans):
+        monkeypatch.setattr(module, "_plans", {})
     for name in ("_functions", "_launches"):
         monkeypatch.setattr(lazygrad.launches, name, {})
     with config.override(LAZYGRAD_CACHE=tmp_path):
@@ -205,7 +207,7 @@ def test_a_loop_pass_without_what_it_needs_changes_nothing(
     monkeypatch.setattr(stages.Stages, "run", checked)
     monkeypatch.setattr(Pass, "has_work", lambda *_: True)
     monkeypatch.setattr(lazygrad.launches, "source_digest", lambda: f"idle passes of {name}")
-    monkeypatch.setattr(lazygrad.compile, "_plans", {})
+    monkeypatch.setattr(lazygrad.plans, "_plans", {})
     monkeypatch.setattr(lazygrad.launches, "_launches", {})
     PROGRAMS[name](floats(7, 10), floats(10, 12)).realize()
     assert idle

@@ -40,6 +40,7 @@ LAYERS = [
     "pipeline",
     "stages",
     "launches",
+    "plans",
     "compile",
     "variable",
     "pictures",

@@ -13,7 +13,7 @@ import pytest
 
 from lazygrad import Tensor, config, progress
 
-compiler = import_module("lazygrad.compile")
+plans = import_module("lazygrad.plans")
 
 
 class Terminal(io.StringIO):
@@ -39,7 +39,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def compile_something(monkeypatch: pytest.MonkeyPatch, stream: Any, size: int) -> str:
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(compiler.saved, "load", lambda key: None)
+    monkeypatch.setattr(plans.saved, "load", lambda key: None)
     x = Tensor(np.ones((size, 3), np.float32))
     (x.softmax() @ x.T.exp()).sum(0).sort()[0].realize()
     text: str = stream.getvalue()

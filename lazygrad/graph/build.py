@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from .. import config
 from ..dtypes import float32, is_low_precision
+from ..origin import inherit
 from .ir import (
     Cast,
     Const,
@@ -21,9 +23,22 @@ from .ir import (
     Shape,
     Slice,
     Where,
+    topological,
 )
 
 FEW_PARTS = 8  # of a joined tensor: selecting from so many costs less than storing them
+
+
+def substitute(outputs: Sequence[Node], values: Mapping[Node, Node]) -> list[Node]:
+    """The outputs with other nodes for some of those that they are made of. Linear in the graph."""
+    new = dict(values)
+    for node in topological(outputs, lambda node: () if node in values else node.inputs):
+        if node not in new:
+            inputs = tuple([new[x] for x in node.inputs])
+            new[node] = node if inputs == node.inputs else node.with_inputs(inputs)
+        if config.ORIGINS:
+            inherit(new[node], node)
+    return [new[output] for output in outputs]
 
 
 def full_like(x: Node, value: bool | int | float) -> Const:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import cast
 
 from ..dtypes import DType
-from .ir import Buffer, Const, Custom, Detach, InRange, Node, Pad, holds_nodes
+from .ir import Buffer, Const, Custom, Detach, InRange, Node, Pad, holds_nodes, topological
 from .skeleton import Fields, Known, Places, Read, Skeleton, Structure, Wiring, is_leaf
 
 Key = tuple[Hashable, ...]
@@ -149,9 +149,15 @@ def structure(outputs: Sequence[Node], known: Known = frozenset()) -> tuple[Key,
 
         structure([Add(a, Mul(a, b))])[0] == structure([Add(c, Mul(c, d))])[0]
     """
-    walked = Walk(known, Skeleton())
-    walked.walk(outputs)
-    return walked.key(outputs), walked.leaves
+    order = topological(outputs, lambda node: () if is_leaf(node, known) else node.inputs)
+    leaves = [node for node in order if is_leaf(node, known)]
+    number = {node: n for n, node in enumerate(leaves)}
+    entries: list[Hashable] = [(Buffer, _of_leaf(leaf)) for leaf in leaves]
+    for node in order:
+        if node not in number:
+            number[node] = len(number)
+            entries.append((type(node), described(node), *[number[x] for x in node.inputs]))
+    return (*entries, *[number[output] for output in outputs]), leaves
 
 
 @dataclass(eq=False, slots=True)

@@ -63,8 +63,8 @@ def recalled(operation: F) -> F:
 
     @wraps(operation)
     def built(*args: Any, **named: Any) -> Any:
-        if config.ORIGINS or autocast_dtype.get() is not None:
-            # each node gets the line that asks for it, and each product its dtype
+        if not config.OPT or config.ORIGINS or autocast_dtype.get() is not None:
+            # with ORIGINS each node gets the line that asks for it, else each product its dtype
             return operation(*args, **named)
         tensors: dict[Node, TensorCore] = {}
         try:

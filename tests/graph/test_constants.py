@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lazygrad.compile
+import lazygrad.plans
 from lazygrad import Tensor, TinyJit
 from lazygrad.graph.constants import VaryingConstants
 from lazygrad.graph.structure import Walk
@@ -30,9 +31,9 @@ def compiled(monkeypatch) -> Callable[[], int]:
 
     def ask() -> int:
         nonlocal count
-        lazygrad.compile._plans.clear()
-        lazygrad.compile._varying.clear()
-        lazygrad.compile._sizes.clear()
+        lazygrad.plans._plans.clear()
+        lazygrad.plans._varying.clear()
+        lazygrad.plans._sizes.clear()
         before, count = count, 0
         return before
 

@@ -10,6 +10,7 @@ import pytest
 import lazygrad.compile
 import lazygrad.launches
 import lazygrad.pipeline
+import lazygrad.plans
 from lazygrad import Tensor
 from lazygrad.compile import realize
 from lazygrad.dtypes import float32
@@ -50,7 +51,7 @@ def lowered(monkeypatch) -> Callable[[], int]:
 
     def ask() -> int:
         nonlocal count
-        lazygrad.compile._plans.clear()
+        lazygrad.plans._plans.clear()
         lazygrad.launches._launches.clear()
         before, count = count, 0
         return before

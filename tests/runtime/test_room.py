@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lazygrad
-from lazygrad import Tensor, compile
+from lazygrad import Tensor, plans
 from lazygrad.errors import DeviceError, OutOfMemoryError
 from lazygrad.jit.capture import Capture
 from lazygrad.runtime.device import Device
@@ -37,8 +37,8 @@ def held(x: Tensor) -> Roomy:
 
 @pytest.fixture(autouse=True)
 def _forget_sizes():
-    compile._plans.clear()
-    compile._sizes.clear()
+    plans._plans.clear()
+    plans._sizes.clear()
 
 
 @pytest.mark.parametrize("device", ["CPU", "GPU"])

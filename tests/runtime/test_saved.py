@@ -15,6 +15,7 @@ import pytest
 
 import lazygrad.compile
 import lazygrad.launches
+import lazygrad.plans
 from lazygrad import Tensor, TinyJit, config, pipeline, stages
 from lazygrad.backends.llvm import build
 from lazygrad.errors import CompilerWarning
@@ -38,7 +39,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], in
     def ask() -> int:
         nonlocal count
         for cache in (
-            lazygrad.compile._plans,
+            lazygrad.plans._plans,
             lazygrad.launches._launches,
             lazygrad.launches._functions,
             build._kernels,

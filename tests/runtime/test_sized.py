@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lazygrad
-from lazygrad import Tensor, Variable, compile, config, nn, stages
+from lazygrad import Tensor, Variable, compile, config, nn, plans, stages
 from lazygrad.errors import CompilerError, CompilerWarning, DeviceError
 from lazygrad.graph.ir import Within, topological
 from lazygrad.runtime.sized import OFTEN, SMALLEST_BOUND, SizedPlan, bound_of, merged
@@ -175,10 +175,10 @@ def compiled(monkeypatch) -> list[int]:
     found: list[int] = []
     whole = compile.compile_graph
     monkeypatch.setattr(compile, "compile_graph", lambda *a: (found.append(1), whole(*a))[1])
-    monkeypatch.setattr(compile.saved, "load", lambda key: None)
-    compile._plans.clear()
-    compile._varying.clear()
-    compile._sizes.clear()
+    monkeypatch.setattr(plans.saved, "load", lambda key: None)
+    plans._plans.clear()
+    plans._varying.clear()
+    plans._sizes.clear()
     return found
 
 
@@ -231,7 +231,7 @@ def test_a_constant_that_stays_while_sizes_vary_and_then_varies(compiled):
 
 
 def test_plans_for_one_size_each_push_no_other_out(compiled, monkeypatch):
-    monkeypatch.setattr(compile, "MAX_PLANS", 8)
+    monkeypatch.setattr(plans, "MAX_PLANS", 8)
     for n in range(2, 40):
         (Tensor(np.ones((3, n), np.float32)) + 1).realize()
         (Tensor([[1.0, 2.0]]) @ Tensor([[3.0], [4.0]])).realize()
@@ -293,7 +293,7 @@ def test_a_fault_at_the_bound_leads_to_a_plan_for_the_size(monkeypatch):
         return whole(outputs, *rest)
 
     monkeypatch.setattr(compile, "compile_graph", faulty)
-    monkeypatch.setattr(compile.saved, "load", lambda key: None)
+    monkeypatch.setattr(plans.saved, "load", lambda key: None)
     monkeypatch.setattr(stages, "strict", False)
     monkeypatch.setattr(stages, "_told", set())
     ones = [np.ones((n, 11), np.float32) for n in (4, 5, 6)]
@@ -410,7 +410,7 @@ def test_two_sizes_that_vary_independently_are_not_taken_for_one(compiled, capsy
         np.testing.assert_allclose((x @ w).relu().mean(1).numpy(), wanted, atol=1e-5)
 
     step(7, 20), step(6, 13)
-    families = [each for form in compile._sizes._forms.values() for each in form.families]
+    families = [each for form in plans._sizes._forms.values() for each in form.families]
     assert not any(plan for each in families for plan in each.plans.values())
     for length in (13, 14, 15, 99):  # one of them alone
         step(6, length)

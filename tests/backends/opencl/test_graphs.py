@@ -27,7 +27,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             opened.machine, target=Target.GPU, group_limit=256, local_bytes=32 << 10
         )
         monkeypatch.setitem(Device._opened, "GPU:9", opened)
-        monkeypatch.setattr("lazygrad.compile._plans", {})
+        monkeypatch.setattr("lazygrad.plans._plans", {})
     yield str(request.param)
     _states.pop("GPU:9", None)
 

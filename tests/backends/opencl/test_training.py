@@ -148,7 +148,7 @@ def test_steps_are_those_of_the_cpu(
             opened.machine, target=Target.GPU, group_limit=256, local_bytes=48 << 10
         )
         monkeypatch.setitem(Device._opened, "GPU:9", opened)
-        monkeypatch.setattr("lazygrad.compile._plans", {})  # those of this device
+        monkeypatch.setattr("lazygrad.plans._plans", {})  # those of this device
         device = "GPU:9"
     cpu, gpu = (Training(d, model, example, dtype) for d in ("CPU", device))
     losses: list[float] = []

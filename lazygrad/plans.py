@@ -1,0 +1,285 @@
+"""The plan of a graph: recalled by its structure, found by its key, loaded from disk, or compiled.
+
+find                   the plan, and its leaves
+    _recalled          a graph of the same skeleton was met before (graph/skeleton.py): no search
+    _looked_up         else: by the key of the graph, whose leaves are numbered
+        VaryingConstants   constants that differ from graph to graph become leaves
+        VaryingSizes       graphs that differ in a size share a plan
+        _new               a new plan
+            saved.load     that an earlier process saved
+            compile        else: that compile.py makes, which is then saved
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import cast
+from weakref import ref
+
+from . import config
+from .cache import remember
+from .errors import CompilerError
+from .graph.build import broadcast_to, substitute
+from .graph.constants import VaryingConstants
+from .graph.gradient import cotangents
+from .graph.ir import Buffer, Const, Node, topological
+from .graph.sizes import with_arguments
+from .graph.skeleton import Places
+from .graph.structure import Hashed, Key, Slot, Walk, structure
+from .looking import looking
+from .origin import asker, name_of, origins, set_label, title
+from .progress import compiling
+from .runtime import saved, timings
+from .runtime.buffer import DeviceBuffer, realized
+from .runtime.device import Device
+from .runtime.execute import Plan
+from .runtime.report import report_passes
+from .runtime.sized import VaryingSizes
+from .stages import Stages, watching
+
+MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
+_plans: dict[Key, Plan] = {}
+_varying = VaryingConstants()
+_sizes = VaryingSizes()
+
+Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Stages], Plan]
+"""compile.compile_graph"""
+Found = tuple[Plan, list[Const]]  # a plan, and the constants that its last leaves stand for
+
+
+def find(
+    compile_graph: Compile,
+    outputs: Sequence[Node],
+    donated: Mapping[int, Node],
+    walked: Walk | None,
+    may_vary: bool,
+) -> tuple[Plan, list[Node]]:
+    """The plan that computes the outputs, and its leaves: see `compile.plan_for`."""
+    if walked is None:
+        walked = Walk(realized)
+        walked.walk(outputs)
+    leaves = walked.leaves
+    donations = {}
+    if donated:
+        if config.ORIGINS:
+            for n, leaf in donated.items():
+                set_label(outputs[n], name_of(leaf))
+        number = {leaf: n for n, leaf in enumerate(leaves)}
+        donations = {n: number[leaf] for n, leaf in donated.items() if leaf in number}
+    watched = [place.number for place in watching()]
+    settings = (
+        config.DEBUG >= 2, config.THREADS, config.TUNE, config.WINOGRAD, config.CHECK, config.OPT,
+        config.SIZES,
+    )  # fmt: skip
+    rest = (*donations.items(), Device.DEFAULT, *settings, *watched, lines_of(outputs))
+    by_size = bool(config.SIZES and config.OPT) and not watched
+    may_vary = bool(may_vary and config.OPT) and not watched
+    places = walked.places(outputs)
+    asked = _Asked(compile_graph, outputs, walked, places, donations, rest, by_size, may_vary)
+    found = None if looking.get() is not None else _recalled(asked)
+    plan, constants = found or _looked_up(asked)
+    return plan, [*leaves, *_arguments(constants, leaves)] if constants else leaves
+
+
+def lines_of(outputs: Sequence[Node]) -> Hashable:
+    """The lines that asked for the outputs, where somebody looks: kernels are told of by their
+    lines, so that a line has a plan of its own."""
+    known = [origins(output)[:1] for output in outputs] if config.ORIGINS else []
+    return tuple([(origin.file, origin.line) for each in known for origin in each])
+
+
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """A graph that a plan is asked for: its walk, and where the outputs stand there; the numbers of
+    outputs and leaves that are donated; and the rest of what plans are found by.
+
+    `by_size`: its plan may serve other sizes, too. `may_vary`: its constants may be arguments.
+    """
+
+    compile_graph: Compile
+    outputs: Sequence[Node]
+    walk: Walk
+    places: Places
+    donations: Mapping[int, int]
+    rest: tuple[Hashable, ...]
+    by_size: bool
+    may_vary: bool
+
+    def constants(self, places: Iterable[int]) -> list[Const]:
+        """The constants at these places of the walk."""
+        nodes = self.walk.nodes
+        return cast("list[Const]", [nodes[place] for place in places])
+
+
+def _recalled(asked: _Asked) -> Found | None:
+    """The plan of a graph whose structure was met before, and that is found at once."""
+    known = asked.walk.structure.keys.get(asked.places)
+    if known is not None and (asked.may_vary or not known[1]):
+        key, places = known
+        plan = _plans.get((key, *asked.rest))
+        if plan is not None and config.ORIGINS <= plan.has_origins:
+            return plan, asked.constants(places)
+    if asked.by_size:
+        sized = _sizes.recalled(asked.walk, asked.places, asked.rest)
+        if sized is not None and not sized[0].is_outgrown:
+            return sized[0], asked.constants(sized[1])
+    return None
+
+
+def _looked_up(asked: _Asked) -> Found:
+    """The plan of a graph, by its whole key; a new one if there is none."""
+    walk, rest, by_size = asked.walk, asked.rest, asked.by_size
+    raw = key = walk.key(asked.outputs)
+    plan = _plans.get((key, *rest))
+    record = looking.get()
+    if plan is None and by_size and record is None:
+        known = _sizes.known(raw, walk, asked.places, rest)
+        if known is not None and not known[0].is_outgrown:
+            return known[0], asked.constants(known[1])
+        by_size = known is None
+    arguments: list[Const] = []
+    if plan is None and asked.may_vary and _only_device(walk.leaves):
+        key, arguments = _varying(key, walk.nodes)
+        plan = _plans.get((key, *rest)) if arguments else None
+    key = Hashed(key)
+    if record is not None:
+        record.asked(title.get() or asker(), (key, *rest), walk.nodes, _plans)
+        plan = None
+    if plan is None or config.ORIGINS > plan.has_origins:
+        work = asked.outputs, walk.leaves, asked.donations, arguments
+        if by_size:
+            _learn_sizes(raw, asked, arguments)
+            known = _sizes.known(raw, walk, asked.places, rest)
+            if known is not None:
+                if record is not None and record.has_to_show_again():
+                    _new(
+                        asked, (key, *rest), asked.outputs, walk.leaves, asked.donations, arguments
+                    )
+                return known[0], asked.constants(known[1])
+        plan = _new(asked, (key, *rest), *work)
+        remember(_plans, (key, *rest), plan, MAX_PLANS)
+    _remember(asked, key, [walk.number[constant] for constant in arguments])
+    return plan, arguments
+
+
+def _remember(asked: _Asked, key: Hashed, arguments: Sequence[int]) -> None:
+    """Note by which key a graph's plan is found, for graphs of the same structure: whatever the
+    values of the arguments are."""
+    walk, found = asked.walk, (key, tuple(arguments))
+    walk.exact().keys[asked.places] = found
+    if arguments:
+        varying = walk.note_varying(with_arguments(walk.fields, arguments))
+        varying.keys[asked.places] = found
+
+
+def _learn_sizes(key: Key, asked: _Asked, arguments: Sequence[Const]) -> None:
+    """Compile for all sizes, if a graph differs from an earlier one in a size. `key` has the values
+    of the arguments."""
+
+    def compiled(
+        at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
+    ) -> Plan | None:
+        kinds = [(slot.shape, slot.dtype) for slot in slots]  # in the order of the plan's leaves
+        name = structure(at_bound)[0], *kinds, bound, tuple(kept.items()), asked.rest
+        try:
+            return _new(asked, name, at_bound, slots, kept, ())
+        except CompilerError as error:  # the graph's own plan is another way
+            Stages().go_on_after(error)
+            return None
+
+    walk = asked.walk
+    places = [walk.number[constant] for constant in arguments]
+    _sizes.learn(key, asked.rest, walk.nodes, asked.outputs, asked.donations, places, compiled)
+
+
+def _only_device(leaves: Sequence[Node]) -> str | None:
+    """The device of all leaves; None where there are several, or no leaves."""
+    devices = {leaf.device for leaf in leaves}
+    return devices.pop() if len(devices) == 1 else None
+
+
+def _arguments(constants: Sequence[Const], leaves: Sequence[Node]) -> list[Node]:
+    """Leaves with the values of constants, on the device of the others."""
+    device = _only_device(leaves) or Device.DEFAULT
+    return [Buffer(DeviceBuffer.of_number(x.value, x.dtype, device), ()) for x in constants]
+
+
+# --------------------------------------------------------------------------- new plans
+
+
+def _new(
+    asked: _Asked,
+    key: Key,
+    outputs: Sequence[Node],
+    leaves: Sequence[Node],
+    donations: Mapping[int, int],
+    arguments: Sequence[Const],
+) -> Plan:
+    """A new plan, from disk unless somebody watches or checks the compilation. After the leaves it
+    takes `arguments`: constants of the graph that are no part of the plan."""
+    begin, spent = perf_counter(), dict(timings.passes)
+    name = title.get() or asker()
+    token = title.set(name)
+    try:
+        with Stages() as stages:
+            looked_at = stages.are_watched or stages.are_checked or config.ORIGINS or looking.get()
+            on_disk = config.OPT > 0 and not (looked_at or config.TUNE)
+            plan = saved.load(key) if on_disk else None
+            if plan is None:
+                slots, graph = _over_slots(outputs, leaves, arguments, stages.are_watched)
+                with compiling(name), without_collections():
+                    plan = asked.compile_graph(graph, slots, donations, stages)
+                stages.saw("plan", plan)
+                if on_disk and not stages.has_left_out:
+                    saved.save(key, plan)
+        if config.DEBUG:
+            report_passes(spent, perf_counter() - begin)
+    finally:
+        title.reset(token)
+    plan.title, plan.has_origins = name, bool(config.ORIGINS)
+    return plan
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Pause Python's search for garbage in cycles: the compiler makes many objects, few of which
+    are in cycles, and each search looks at all objects of the process."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _over_slots(
+    outputs: Sequence[Node], leaves: Sequence[Node], arguments: Sequence[Const], is_shown: bool
+) -> tuple[list[Buffer], list[Node]]:
+    """Slots for the leaves and the arguments, and the graph over the slots. What the compiler keeps
+    of this graph holds no memory of a tensor. `is_shown`: pictures are made of it."""
+    slots = [Buffer(Slot.of(x), x.shape) for x in leaves]
+    slot_of: dict[Node, Node] = dict(zip(leaves, slots, strict=True))
+    graph = substitute(outputs, slot_of)
+    if is_shown:
+        order = topological(outputs, lambda node: () if node in slot_of else node.inputs)
+        _pass_on_cotangents(dict(zip(order, topological(graph), strict=True)))
+    if arguments:  # only now: what is computed already may be made of the same constants
+        device = _only_device(leaves) or Device.DEFAULT
+        own = [Buffer(Slot(1, x.dtype, device), ()) for x in arguments]
+        given = zip(arguments, own, strict=True)
+        graph = substitute(graph, {x: broadcast_to(slot, x.shape) for x, slot in given})
+        slots += own
+    return slots, graph
+
+
+def _pass_on_cotangents(made: Mapping[Node, Node]) -> None:
+    """Note the gradients among nodes that were made for others."""
+    for old, new in made.items():
+        of = cotangents[old]() if old in cotangents else None
+        if of is not None and of in made:
+            cotangents[new] = ref(made[of])
