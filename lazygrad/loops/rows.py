@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..dtypes import int64
 from ..expr import Expr, Var
 from ..targets import (
     BLOCKS_TOGETHER,
@@ -83,6 +84,16 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
             return RowPlan("inner", width, 2, f"{ROW_BLOCK} rows at once, {reason}", rows=ROW_BLOCK)
         return RowPlan("inner", width, 4, reason)
     return RowPlan("none", 1, 1, "no loop is worth vectors")
+
+
+def plan_sort(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
+    """The places of neighbours in one row at once, where a sort counts. The stores are independent
+    though their index is data: no two elements have the same place."""
+    if not loops or not has_trait(body, "sum"):
+        return RowPlan("none", 1, 1, "each step depends on the keys")
+    lane = loops[-1]
+    width = lanes_for(lane.extent, vector_bytes // int64.itemsize)
+    return RowPlan("outer", width, 4, f"the places of {4 * width} elements at once", lane)
 
 
 def plan_inner(body: Body, vector_bytes: int) -> RowPlan:

@@ -19,7 +19,7 @@ def test_lowered_loops_are_serial(any_sample: Any) -> None:
     assert {loop.kind for loop in loops} == {"serial"}
 
 
-@pytest.mark.parametrize("scratch", [None, 0], ids=["merging", "counting"])
+@pytest.mark.parametrize("scratch", [None, 0], ids=["by digits or selecting", "counting"])
 def test_sorting(sample: Any, scratch: int | None) -> None:
     sort = sample("sort")
     sort.agrees(lower(sort.kernel, "sort", scratch))

@@ -15,7 +15,7 @@ from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, sho
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel, substitute_body
 from lazygrad.loops.primitives import Schedule, merge
-from lazygrad.loops.rows import RowPlan, interleave_rows, is_independent, plan_rows
+from lazygrad.loops.rows import RowPlan, interleave_rows, is_independent, plan_rows, plan_sort
 from lazygrad.loops.rows import vectorize_rows as schedule_rows
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
@@ -52,6 +52,15 @@ def test_both_ways_keep_values(any_sample: Any, along: str) -> None:
         loops, inside, RowPlan(along, 4, 2, "", loops[-1] if along == "outer" else None)
     )
     any_sample.agrees(any_sample.with_body(body))
+
+
+def test_places_in_a_sorted_row_are_counted_in_vectors(sample: Any) -> None:
+    sort = sample("sort")
+    loops, inside = _parts(sort)
+    plan = plan_sort(loops, inside, 32)
+    assert plan.lane is loops[-1]
+    sort.agrees(sort.with_body(vectorize_rows(loops, inside, plan)))
+    assert plan_sort(*_parts(sample("first of a sort")), 32).along == "none"
 
 
 def test_text(sample: Any, golden: Any) -> None:

@@ -1,21 +1,22 @@
-"""Lower a kernel that sorts: the indices that would sort each row, in four ways.
+"""Lower a kernel that sorts: the indices that would sort each row, in one of three ways.
 
-By digits (radix sort), long rows on a CPU's thread: a pass over the row for each digit of 8 or 11
-bits, the lowest first, moves each element to behind those with smaller digits. Keys become integers
-whose unsigned order is theirs. Digits that are the same in the whole row cost nothing.
+Keys become integers whose order is the sort's. A key of 32 bits or less and its index are packed
+into one integer.
+
+Counting, short rows: the place of an element is the number of elements that come before it. n * n
+comparisons, but in vectors, and each place by itself: on a GPU a work-item finds one.
+
+    serial i: serial j: rank += x[j] < x[i]
+              out[rank] = i
+
+By digits (radix sort), long rows: a pass over the row for each digit of 8 or 11 bits, the lowest
+first, moves each element to behind those with smaller digits. Digits that are the same in the whole
+row cost nothing.
 
     differ = bits in which the keys are not all alike
     serial pair of digits: if differ has bits there:
         count how often each digit comes; sum up: where the first element of each goes
         move the elements from out to spare by the lower digit, and back by the upper one
-
-Merging, shorter rows: runs of 1, 2, 4, ... elements, n log n steps one after another. Keys
-of 32 bits and less are merged together with their indices, as one integer each, whose order is
-theirs; of larger ones the indices alone, and each comparison looks the keys up.
-
-    out = 0 .. n - 1, below the keys
-    serial level: merge the runs of 4**level from out to spare, those of 2 * 4**level back to out
-    out = the indices
 
 Selecting, where only the first few are wanted: they are kept in order while the row is walked;
 most elements are behind the last of them and cost one comparison.
@@ -23,13 +24,11 @@ most elements are behind the last of them and cost one comparison.
     best = none
     serial i: if x[i] comes before the last of best: insert it, and i into out
 
-Counting: the place of an element is how many come before it. That is n * n steps, but each place
-is found by itself, and without memory: thousands of work-items do it at once.
-
-Why this is no graph of ordinary nodes: what these loops do next depends on the keys. A network of
-minima and maxima (bitonic sort) does not; it was tried: 55 steps for rows of 1024, each through
-memory. On one core the values of 256 such rows take 5.4 ms so, and with their indices 2.6 ms by
-these loops; the network would have to carry the indices too, and it is not stable.
+Why this is no graph of ordinary nodes: what the loops by digits do next depends on the keys. A
+network of minima and maxima (bitonic sort) does not; it was tried: 55 steps for rows of 1024, each
+through memory. On one core the values of 256 such rows take 5.4 ms so, and with their indices
+2.6 ms by these loops; the network would have to carry the indices too, and it is not stable.
+Merging runs was tried too: 30 ns an element of a row of 32 to 64, and 4 to 9 ns by counting.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from collections.abc import Callable
 from ...dtypes import DType, bool_, float32, int32, int64
 from ...expr import Array, Bitcast, Cast, Expr, Literal, Load, Local, Op, Var
 from ...graph.ir import Sort
-from ...index import add, equal, less, minimum, mul, sub
+from ...index import add, equal, less, mul, sub
 from ...schedule.access import MultiIndex
 from ...schedule.ir import Kernel
 from ..ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
@@ -47,29 +46,29 @@ from ..ir.rebuild import nest
 from .rows import Lowering
 
 INDEX_MASK = (1 << 32) - 1  # the lower half of a packed element
-# (bits of a digit, elements of a row from which on digits are faster than merging), measured:
+# (bits of a digit, elements of a row from which on digits are faster than counting), measured:
 # two pairs of digits have all bits of a packed element's key; three, those of another.
-PACKED_DIGITS, WIDE_DIGITS = (8, 64), (11, 256)
+PACKED_DIGITS, WIDE_DIGITS = (8, 96), (11, 192)
 
 Place = tuple[Array, Callable[[Expr], Expr]]  # an array, and where a row's element lies in it
 
 
 def lower_sort(kernel: Kernel, name: str, scratch: int | None) -> Function:
-    """Loops for a kernel of kind sort: by selecting, merging or digits, if `scratch` bytes (None:
-    any number) are enough for a row's best elements or its indices, else by counting.
+    """Loops for a kernel of kind sort: by selecting or by digits where a row is long enough for
+    that and `scratch` bytes (None: any number) are enough for its arrays, else by counting.
 
     Ensures: loops over rows, by counting over elements, are outermost and independent; equal
     elements keep their order, ascending and descending; nan is the largest.
     """
     sorting = _Sorting(kernel)
     selects = sorting.node.count is not None
-    needed = sorting.wanted if selects else sorting.length
-    if scratch is not None and needed * int64.itemsize > scratch:
-        body = sorting.count()
-    else:
-        by_digits = sorting.length >= sorting.digits_from and scratch is None
-        body = sorting.select() if selects else sorting.radix() if by_digits else sorting.merge()
-    return Function(name, sorting.lowering.arguments(), 1, body)
+    needed = sorting.wanted if selects else sorting.size_by_digits
+    has_room = scratch is None or needed * int64.itemsize <= scratch
+    is_short = not selects and sorting.length < sorting.digits_from
+    way = sorting.select if selects else sorting.radix
+    if is_short or not has_room:
+        way = sorting.count
+    return Function(name, sorting.lowering.arguments(), 1, way())
 
 
 class _Sorting:
@@ -86,6 +85,11 @@ class _Sorting:
         self.rows = [Var(f"i{axis}", n) for axis, n in enumerate(self.node.shape)]
         del self.rows[self.node.axis]
 
+    @property
+    def size_by_digits(self) -> int:
+        """The elements of a row's arrays when it is sorted by digits."""
+        return (1 if self.packs else 3) * self.length + (2 << self.digit)
+
     def index(self, i: Expr) -> MultiIndex:
         """Element i of the row."""
         axis = self.node.axis
@@ -98,6 +102,11 @@ class _Sorting:
         """Where the row's element i lies in the output."""
         return self.lowering.place(self.node, self.index(i))
 
+    def ordered(self, i: Expr) -> Expr:
+        """The key of element i as an integer in the sort's order; with its index, if both fit."""
+        to_integer = _packed if self.packs else _wide
+        return to_integer(self.key(i), add(i), self.node.descending)  # 0, in a row of one
+
     def precedes(self, x: Expr, y: Expr) -> Expr:
         """Whether a key must come before another, whatever their order in the input."""
         return _less(y, x) if self.node.descending else _less(x, y)
@@ -105,12 +114,14 @@ class _Sorting:
     # ------------------------------------------------------------------ counting
 
     def count(self) -> Body:
-        """out[how many come before x[i]] = i, where that is one of those wanted"""
+        """out[the number of elements before x[i]] = i, where that place is wanted"""
         i, j = Var("i", self.length), Var("j", self.length)
         rank = Array("rank", int64, 1, "register")
-        x, other = self.key(i), self.key(j)
-        is_tie_before = Op("and", (less(j, i), Op("not", (self.precedes(x, other),))))
-        comes_before = Op("or", (self.precedes(other, x), is_tie_before))
+        x, other = self.ordered(i), self.ordered(j)
+        comes_before: Expr = Op("lt", (other, x))
+        if not self.packs:
+            is_tie_before = Op("and", (Op("eq", (other, x)), less(j, i)))
+            comes_before = Op("or", (comes_before, is_tie_before))
         everything = self.wanted == self.length
         guard = None if everything else less(Load(rank, Literal(0)), self.wanted)
         body: Body = (
@@ -161,75 +172,6 @@ class _Sorting:
         step = (Let(at, sub(end, back)), If(moves, move, (If(fits, put),)))
         return (For(back, add(end, 1), "serial", step),)
 
-    # ------------------------------------------------------------------ merging
-
-    def merge(self) -> Body:
-        """Two levels at a time, there and back, so that the result ends in the output."""
-        n = self.length
-        i, last = Var("i", n), Var("last", n)
-        packs = self.packs and n > 1
-        first = _packed(self.key(i), i, self.node.descending) if packs else add(i)
-        body: Body = nest([i], (Store(self.out, self.place(i), first),))
-        if n > 1:
-            spare = Array("spare", int64, n, "local")
-            level = Var("level", ((n - 1).bit_length() + 1) // 2)
-            size = Local("size", int64)
-            there, back = (self.out, self.place), (spare, lambda p: p)
-            levels: Body = (
-                Let(size, Op("shl", (Literal(1), mul(level, 2)))),
-                *self.merge_runs(size, there, back, "there"),
-                *self.merge_runs(mul(size, 2), back, there, "back"),
-            )
-            body = (Alloc(spare), *body, *nest([level], levels))
-        if packs:
-            index = Op("and", (Load(self.out, self.place(last)), Literal(INDEX_MASK)))
-            body = (*body, *nest([last], (Store(self.out, self.place(last), index),)))
-        return nest(self.rows, body)
-
-    def merge_runs(self, size: Expr, source: Place, target: Place, suffix: str) -> Body:
-        """Merge neighbouring runs of `size` elements, a power of two, from source to target.
-
-        `next` holds the first elements of the two runs that are not placed yet.
-        """
-        n = self.length
-        p = Var(f"p_{suffix}", n)
-        following = Array(f"next_{suffix}", int64, 2, "register")
-        left, right, a, b = (
-            Local(f"{name}_{suffix}", int64) for name in ("left", "right", "a", "b")
-        )
-        takes_left = Local(f"takes_left_{suffix}", bool_)
-        inside = Op("and", (p, sub(mul(size, 2), 1)))  # p's position in its pair of runs
-        start = sub(p, inside)
-        middle, end = minimum(add(start, size), n), minimum(add(start, mul(size, 2)), n)
-
-        def candidate(at: Expr) -> Expr:
-            """What to place; any other of the row where its run is done."""
-            array, place = source
-            return Load(array, place(minimum(at, n - 1)))
-
-        is_less = Op("lt", (b, a)) if self.packs else self.precedes(self.key(b), self.key(a))
-        wins = Op("not", (is_less,))
-        is_last = Op("le", (end, right))
-        array, place = target
-        body: Body = (
-            If(
-                Op("eq", (inside, Literal(0))),
-                (
-                    Store(following, Literal(0), p),
-                    Store(following, Literal(1), minimum(add(p, size), n)),
-                ),
-            ),
-            Let(left, Load(following, Literal(0))),
-            Let(right, Load(following, Literal(1))),
-            Let(a, candidate(left)),
-            Let(b, candidate(right)),
-            Let(takes_left, Op("and", (Op("lt", (left, middle)), Op("or", (is_last, wins))))),
-            Store(array, place(p), Op("where", (takes_left, a, b))),
-            Store(following, Literal(0), add(left, Cast(takes_left, int64))),
-            Store(following, Literal(1), add(right, Cast(Op("not", (takes_left,)), int64))),
-        )
-        return (Alloc(following), For(p, n, "serial", body))
-
     # ------------------------------------------------------------------ by digits
 
     def radix(self) -> Body:
@@ -276,11 +218,7 @@ class _Sorting:
 
     def digits_of(self, i: Expr) -> Expr:
         """Element i as an integer whose unsigned digits have the sort's order."""
-        if self.packs:
-            ordered = _packed(self.key(i), i, self.node.descending)
-        else:
-            ordered = _wide(self.key(i), self.node.descending)
-        return Op("xor", (ordered, Literal(-(1 << 63))))
+        return Op("xor", (self.ordered(i), Literal(-(1 << 63))))
 
     def count_digits(self, count: Array, shift: Expr, source: Place) -> Body:
         """How many elements have a smaller digit, for each of two digits."""
@@ -361,7 +299,7 @@ def _packed(x: Expr, i: Expr, descending: bool) -> Expr:
     return Op("or", (Op("shl", (high, Literal(32))), i))
 
 
-def _wide(x: Expr, descending: bool) -> Expr:
+def _wide(x: Expr, i: Expr, descending: bool) -> Expr:
     """A key of 64 bits as an integer of the sort's order."""
     if x.dtype.is_float:
         x = _ordered(x, int64)
