@@ -5,43 +5,91 @@ Where NumPy and PyTorch raise different kinds, an exception here is of both.
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from types import FrameType
 
-_PACKAGE = __name__.partition(".")[0]
+from .caller import called, layers_of, stack_level, to_program, way_of
 
 
 def warn(text: str) -> None:
-    """A UserWarning at the innermost line outside of the package: the line that asked."""
-    level = 1
-    frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_globals["__name__"].partition(".")[0] == _PACKAGE:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, stacklevel=level)
+    """A UserWarning at the innermost line of the program: the line that asked."""
+    warnings.warn(text, stacklevel=stack_level())
 
 
-class ShapeError(ValueError, RuntimeError):
+def told(value: object) -> str:
+    """A value as an error tells it, in one short line: a tensor or an array by its shape."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"a {type(value).__name__} of shape {shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+class OperationError(Exception):
+    """What an operation does not take; the text begins with the name of what the program called.
+
+    `x.std(9)` computes a sum. The sum finds that there is no axis 9, and says so as "sum: axis 9
+    ..."; the error that the program gets says "std: axis 9 ...". Of a layer it is the class,
+    "Conv2d: ...", as the program knows the layer and not the functions in it; inside of a model a
+    note says which layer: "in encoder.0 (Conv2d)". Operators keep the name that they have.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        frame = sys._getframe(1)
+        super().__init__(_by_name(text, frame))
+        layers = layers_of(frame)
+        if len(layers) > 1 or any(" (" in layer for layer in layers):
+            self.add_note(f"in {way_of(layers)}")
+
+
+def _by_name(text: str, frame: FrameType) -> str:
+    """The text with the name of what is called in front, in place of the operation's within."""
+    layer, operation = called(to_program(frame)[-2::-1])
+    name = layer or operation
+    if not name or name.startswith("__"):
+        return text
+    inner = _NAME.match(text)
+    if inner is None:
+        return f"{name}: {text}"
+    if inner[1].rpartition(".")[2] == name.rpartition(".")[2]:
+        return text
+    return name + text[inner.end(1) :]
+
+
+_NAME = re.compile(r"([A-Za-z_][\w.]*): ")
+
+
+class ShapeError(OperationError, ValueError, RuntimeError):
     """Shapes that do not fit an operation; raised on the line that wrote it."""
 
 
-class DTypeError(TypeError, RuntimeError):
+class DTypeError(OperationError, TypeError, RuntimeError):
     """Element types that do not fit an operation; raised on the line that wrote it."""
 
 
-class ArgumentError(ValueError, RuntimeError):
+class ArgumentError(OperationError, ValueError, RuntimeError):
     """A value of an argument that an operation does not take; the text says what it does."""
+
+
+class KindError(OperationError, TypeError):
+    """An argument of a kind that an operation does not take, such as a str for a size."""
+
+
+class AxisError(OperationError, IndexError):
+    """An axis that a tensor does not have; the text says how many there are."""
 
 
 class EmptyError(ShapeError, IndexError):
     """An axis of no elements where an operation needs one, such as a maximum."""
 
 
-class RangeError(IndexError, RuntimeError):
+class RangeError(OperationError, IndexError, RuntimeError):
     """A place that is outside an axis; the text says how far the axis reaches."""
 
 
-class DivisionError(ZeroDivisionError, RuntimeError):
+class DivisionError(OperationError, ZeroDivisionError, RuntimeError):
     """An integer divided by a 0 that is known when the line runs."""
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import config
+from .errors import told
 from .runtime import counters
 from .runtime.buffer import DeviceBuffer
 
@@ -418,7 +419,7 @@ def argfix(*args: Any) -> tuple[Any, ...]:
     """
     if args and isinstance(args[0], (tuple, list)):
         if len(args) > 1:
-            raise ValueError(f"argfix: a {type(args[0]).__name__} and others: {args!r:.60}")
+            raise ValueError(f"argfix: a {type(args[0]).__name__} and others: {told(args)}")
         return tuple(args[0])
     return args
 

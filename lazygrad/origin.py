@@ -20,22 +20,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import cache
-from inspect import CO_OPTIMIZED
-from itertools import pairwise
 from linecache import getline
-from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, TypeVar
-from weakref import ref
 
+from .caller import called, layers_of, to_program, way_of
 from .interned import set_noted
 
 MAX_ORIGINS = 8  # of one node; those that come later are dropped
-MAX_WAYS = 10_000  # from a module to one in it, that are remembered
-
-_PACKAGE = str(Path(__file__).parent) + os.sep
-_LIBRARY = str(Path(os.__file__).parent) + os.sep
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +56,8 @@ class Origin:
         """train.py:14  x @ w  in layers.0 (Linear)"""
         text = f"{os.path.basename(self.file)}:{self.line}  {self.source or self.operation}"
         if self.layers:
-            text += f"  in {'.'.join([*map(_way, self.layers[:-1]), self.layers[-1]])}"
+            text += f"  in {way_of(self.layers)}"
         return f"gradient of {text}" if self.gradient else text
-
-
-def _way(layer: str) -> str:
-    """layers.0 (Linear)  ->  layers.0"""
-    return layer.partition(" (")[0]
 
 
 class Node(Protocol):
@@ -206,7 +193,7 @@ def name_of_function(function: object) -> str:
 def asker() -> str:
     """The line of the program that is running, as what it asks for is called:
     "train (mnist.py:31)"."""
-    *_, frame = _to_program(sys._getframe(1))
+    *_, frame = to_program(sys._getframe(1))
     code = frame.f_code
     line = f"{os.path.basename(code.co_filename)}:{frame.f_lineno}"
     return line if code.co_name == "<module>" else f"{code.co_name} ({line})"
@@ -214,121 +201,8 @@ def asker() -> str:
 
 def here(frame: FrameType) -> Origin:
     """The innermost line outside of this package, from a frame outwards."""
-    *inside, found = _to_program(frame)
+    *inside, found = to_program(frame)
     code = found.f_code
-    operation = _operation(inside[::-1])
-    return Origin(code.co_filename, found.f_lineno, code.co_name, operation, _layers(frame))
-
-
-def _to_program(frame: FrameType) -> list[FrameType]:
-    """The frames from this one outwards to the innermost that is of the program; to the outermost
-    of all where none is."""
-    found = [frame]
-    while _is_inside(frame.f_code.co_filename) and frame.f_back is not None:
-        frame = frame.f_back
-        found.append(frame)
-    return found
-
-
-def variables(frame: FrameType) -> dict[str, Any]:
-    """The variables of a frame. Leaves nothing behind: `f_locals` of a function is a copy that,
-    before Python 3.13, the frame keeps, and with it all that the function may drop meanwhile."""
-    kept = frame.f_locals
-    found = dict(kept)
-    is_copy = frame.f_code.co_flags & CO_OPTIMIZED and isinstance(kept, dict)
-    if is_copy and sys.getrefcount(kept) <= _HELD_BY_FRAME:  # else the function called locals()
-        kept.clear()
-    return found
-
-
-_HELD_BY_FRAME = 3  # the references to a dict that a frame, a variable and a call hold
-
-
-@cache
-def is_users(file: str) -> bool:
-    """Whether a file is part of the program: not of this package, of Python or another package."""
-    return not _is_inside(file) and "-packages" not in file
-
-
-def stack_level() -> int:
-    """The `stacklevel` by which `warnings.warn` in the caller names the program's line."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and not is_users(frame.f_code.co_filename):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-@cache
-def _is_inside(file: str) -> bool:
-    """Whether a file belongs to this package, or to Python itself."""
-    if file.startswith((_PACKAGE, "<frozen")):
-        return True
-    return file.startswith(_LIBRARY) and "-packages" not in file
-
-
-def _operation(frames: Sequence[FrameType]) -> str:
-    """The outermost public function among the frames, which are in order of their calls; of a layer
-    what its `forward` calls, and "Linear.init" where it is made."""
-    layer = ""
-    found = ""
-    for frame in frames:
-        code = frame.f_code
-        if not code.co_filename.startswith(_PACKAGE):
-            continue
-        if code.co_name == "__init__" and code.co_filename.startswith(_LAYERS):
-            return f"{type(variables(frame).get('self')).__name__}.init"
-        if code.co_name == "forward":
-            layer, found = type(variables(frame).get("self")).__name__, ""
-        elif not found and _is_public(code.co_name, code.co_qualname, code.co_filename):
-            found = code.co_name.strip("_")
-            if found == "step":
-                found = f"{type(variables(frame).get('self')).__name__}.step"
-    return found or layer
-
-
-@cache
-def _is_public(name: str, qualified: str, file: str) -> bool:
-    """Whether a function is what a user calls: no helper, wrapper, part of `jit`, or function that
-    only calls others that a user gives it."""
-    if qualified == "Tensor.sequential":
-        return False
-    if "<" in qualified or file.startswith(f"{_PACKAGE}jit{os.sep}"):
-        return False
-    if name.startswith("__"):
-        return name.endswith("__") and name not in ("__call__", "__init__", "__get__")
-    return not name.startswith("_")
-
-
-def _layers(frame: FrameType | None) -> tuple[str, ...]:
-    """The modules whose call is running, outermost first, each by its name in the one around it;
-    the outermost has none, and is told by its class where no other runs."""
-    calls: list[Any] = []
-    while frame is not None:
-        code = frame.f_code
-        if code.co_name == "__call__" and code.co_filename == _MODULE:
-            calls.append(variables(frame)["self"])
-        frame = frame.f_back
-    calls.reverse()
-    named = [
-        f"{way} ({type(module).__name__})"
-        for parent, module in pairwise(calls)
-        if (way := _way_to(parent, module))
-    ]
-    return tuple(named) or tuple(type(module).__name__ for module in calls[-1:])
-
-
-_LAYERS = os.path.join(_PACKAGE, "nn", "")
-_MODULE = os.path.join(_LAYERS, "module.py")
-_ways: dict[tuple[int, int], tuple[ref[Any], ref[Any], str]] = {}  # by the ids of two modules
-
-
-def _way_to(parent: Any, module: Any) -> str:
-    """The name of a module in another: "layers.0"."""
-    key = id(parent), id(module)
-    known = _ways.get(key)
-    if known is None or known[0]() is not parent or known[1]() is not module:
-        way = next((way for way, inner in parent.named_modules() if inner is module), "")
-        if len(_ways) >= MAX_WAYS:
-            _ways.clear()
-        known = _ways[key] = ref(parent), ref(module), way
-    return known[2]
+    layer, operation = called(inside[::-1])
+    operation = operation.strip("_") or layer
+    return Origin(code.co_filename, found.f_lineno, code.co_name, operation, layers_of(frame))

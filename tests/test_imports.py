@@ -17,6 +17,7 @@ import lazygrad
 ROOT = Path(lazygrad.__file__).parent
 
 LAYERS = [
+    "caller",
     "errors",
     "absent",
     "config",

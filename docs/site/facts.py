@@ -87,16 +87,20 @@ class Facts:
 
 def facts(names: tuple[str, ...], value: Any, inner: Any, doc: str) -> Facts | None:
     """The facts of what a public name stands for; None where no example calls it."""
-    if isinstance(value, property):
-        calls = property_of(names[0].rpartition(".")[2], doc)
-    else:
-        calls = calls_of(names, inner, doc) if callable(inner) else []
-    if not calls:
+    found = calls(names, value, inner, doc)
+    if not found:
         return None
-    return Facts(shapes(calls[0]), result_dtypes(calls[0]), tuple(raised(calls, names)))
+    return Facts(shapes(found[0]), result_dtypes(found[0]), tuple(raised(found, names)))
 
 
 # --------------------------------------------------------------------------- the call of an example
+
+
+def calls(names: tuple[str, ...], value: Any, inner: Any, doc: str) -> list[Call]:
+    """The calls in the examples of what a public name stands for."""
+    if isinstance(value, property):
+        return property_of(names[0].rpartition(".")[2], doc)
+    return calls_of(names, inner, doc) if callable(inner) else []
 
 
 def calls_of(names: tuple[str, ...], inner: Any, doc: str) -> list[Call]:
@@ -365,12 +369,12 @@ def raised(calls: list[Call], names: tuple[str, ...] = ()) -> list[str]:
     the first that begins with one of the names of what is called, or else the first."""
     own = tuple(f"{name.rpartition('.')[2]}: " for name in names)
     found: dict[str, str] = {}
-    for call in (wrong for right in calls for wrong in _wrong(right)):
+    for call in (wrong for right in calls for wrong in unfit(right)):
         try:
             call()
         except Exception as error:
             kind, text = type(error).__name__, str(error).strip()
-            if _is_meant(error) and "\n" not in text and "there is no setting" not in text:
+            if is_meant(error) and "\n" not in text and "there is no setting" not in text:
                 is_better = text.startswith(own) and not found.get(kind, "").startswith(
                     tuple(f"{kind}: {name}" for name in own)
                 )
@@ -380,19 +384,19 @@ def raised(calls: list[Call], names: tuple[str, ...] = ()) -> list[str]:
     return [found[kind] for kind in dict.fromkeys(order) if kind in found][:3]
 
 
-def _is_meant(error: BaseException) -> bool:
+def is_meant(error: BaseException) -> bool:
     """Whether a `raise` of the package gave the error, and not Python."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return "/lazygrad/" in frame.filename and (frame.line or "").startswith("raise")
 
 
-def _wrong(call: Call) -> Iterator[Call]:
+def unfit(call: Call) -> Iterator[Call]:
     """The call with one argument at a time that may not fit."""
     for i, (_, value) in enumerate(call.args):
-        for other in _unfit(value):
+        for other in values_for(value):
             yield call.with_values({i: other})
     for i, (name, value) in enumerate(call.options):
-        for other in _unfit(value):
+        for other in values_for(value):
             options = (*call.options[:i], (name, other), *call.options[i + 1 :])
             yield replace(call, options=options)
     operands = [i for i, (_, value) in enumerate(call.args) if _is_operand(value)]
@@ -405,7 +409,7 @@ def _wrong(call: Call) -> Iterator[Call]:
             yield replace(call, options=(*call.options, (name, value)))
 
 
-def _unfit(value: Any) -> Iterator[Any]:
+def values_for(value: Any) -> Iterator[Any]:
     """Values in place of one, which may not fit where it does."""
     if isinstance(value, Tensor):
         for shape in ((*value.shape, 2), value.shape[:-1], (5, 7), (0,)):

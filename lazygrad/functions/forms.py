@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import config
 from ..dtypes import DType, get_default_dtype, promote, set_default_dtype, to_dtype
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError, told
 from ..runtime.device import Device, DeviceName, named
 from ..tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..tensor.core import PRINTED, print_options
@@ -168,7 +168,7 @@ def logspace(
     """
     for bound in (start, end):
         if getattr(bound, "shape", ()):
-            raise ShapeError(f"logspace: an end is one number, not {bound!r:.60}")
+            raise ShapeError(f"logspace: an end is one number, not {told(bound)}")
     start, end = float(start), float(end)
     values = np.float64(base) ** np.linspace(start, end, steps)
     return Tensor(values, dtype or float, device)
@@ -183,7 +183,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
         return input.pow(exponent)
     if isinstance(exponent, Tensor):
         return exponent.pow(input, reverse=True)
-    raise TypeError(f"pow: one of the two is a tensor, not {input!r:.60} and {exponent!r:.60}")
+    raise TypeError(f"pow: one of the two is a tensor, not {told(input)} and {told(exponent)}")
 
 
 def polygamma(n: int, input: Tensor) -> Tensor:

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import AxisError, KindError, ShapeError, told
 from ..graph.ir import Shape
 
 
 def normalized_axis(name: str, axis: int, rank: int) -> int:
     """`axis` counted from the front. Raises IndexError where it is outside the rank."""
     if not isinstance(axis, (int, np.integer)):
-        raise TypeError(f"{name}: an axis is an integer, not {axis!r}")
+        raise KindError(f"{name}: an axis is an integer, not {told(axis)}")
     if not -max(rank, 1) <= axis < max(rank, 1):
-        raise IndexError(f"{name}: axis {axis} is outside the {rank} axes that there are")
+        raise AxisError(f"{name}: axis {axis} is outside the {rank} axes that there are")
     return int(axis) % max(rank, 1)
 
 
@@ -48,7 +48,7 @@ def shape_of(name: str, *sizes: Any) -> Shape:
 def whole_size(name: str, size: Any) -> int:
     """A size as an integer. Raises ShapeError for what is none."""
     if isinstance(size, (bool, float)) or not hasattr(size, "__index__"):
-        raise ShapeError(f"{name}: a size is an integer, not {size!r}")
+        raise ShapeError(f"{name}: a size is an integer, not {told(size)}")
     return int(size.__index__())
 
 
@@ -59,5 +59,5 @@ def per_axis(
     values = (value,) * count if isinstance(value, int) else tuple(value)
     values = values * count if len(values) == 1 else values
     if len(values) != count or min(values) < least:
-        raise ShapeError(f"{name}: {what} {value!r} is not {count} numbers of at least {least}")
+        raise ShapeError(f"{name}: {what} {told(value)} is not {count} numbers of at least {least}")
     return values

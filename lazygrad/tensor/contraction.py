@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from ..dtypes import bool_
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, told
 from ..graph import build
 from ..graph.ir import Mul, Node, Reduce, Shape
 from .arguments import normalized_axis
@@ -337,7 +337,7 @@ def _from_sublists(given: Sequence[Any]) -> tuple[Any, ...]:
     except (TypeError, KeyError):
         raise TypeError(
             "einsum: give a formula and operands, or operands with a list of axes behind each, "
-            f"of numbers from 0 to {len(string.ascii_letters) - 1}, not {lists!r:.60}"
+            f"of numbers from 0 to {len(string.ascii_letters) - 1}, not {told(lists)}"
         ) from None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType, convert, int64, to_dtype
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, told
 from ..graph import build
 from ..graph.ir import Add, Cast, Const, Copy, Equal, Iota, Mul, Node
 from ..runtime.buffer import DeviceBuffer
@@ -108,7 +108,7 @@ class Creation(TensorCore):
         """`fill_value` in every element; its dtype is the value's unless given."""
         value = number(fill_value)
         if value is None:
-            raise DTypeError(f"full: the fill value is a number, not {fill_value!r:.60}")
+            raise DTypeError(f"full: the fill value is a number, not {told(fill_value)}")
         kind = number_dtype(value) if dtype is None else to_dtype(dtype)
         if not kind.is_float:
             check_fits("full", value, kind)
@@ -288,7 +288,7 @@ class Creation(TensorCore):
         """`steps` values from start to stop, both included, equally far apart."""
         for end in (start, stop):
             if getattr(end, "shape", ()):
-                raise ShapeError(f"linspace: an end is one number, not {end!r:.60}")
+                raise ShapeError(f"linspace: an end is one number, not {told(end)}")
         start, stop = float(start), float(stop)
         if steps < 0:
             raise ShapeError(f"linspace: {steps} steps")
@@ -355,20 +355,20 @@ def from_python(data: Any, dtype: DType | None) -> Array:
     try:
         array = np.array(data)
     except ValueError:
-        raise ShapeError(f"tensor: the lists have unequal lengths: {data!r:.60}") from None
+        raise ShapeError(f"tensor: the lists have unequal lengths: {told(data)}") from None
     except OverflowError:
-        raise DTypeError(f"tensor: {data!r:.60} does not fit 64 bits") from None
+        raise DTypeError(f"tensor: {told(data)} does not fit 64 bits") from None
     if dtype is None:
         if array.size == 0 or (
             array.dtype == np.float64 and not isinstance(first, np.generic | np.ndarray)
         ):
             dtype = dtypes.default_float
         elif array.dtype.kind == "O" or (array.dtype == np.uint64 and type(first) is int):
-            raise DTypeError(f"tensor: {data!r:.60} is no number that fits int64 or float32")
+            raise DTypeError(f"tensor: {told(data)} is no number that fits int64 or float32")
         elif array.dtype == np.int64 and not isinstance(first, np.generic | np.ndarray):
             dtype = dtypes.default_int
     elif array.dtype.kind in "biu" and dtype.is_int and array.size:
         least, most = int(array.min()), int(array.max())
         if not dtype.min <= least <= most <= dtype.max:
-            raise DTypeError(f"tensor: {data!r:.60} does not fit {dtype}")
+            raise DTypeError(f"tensor: {told(data)} does not fit {dtype}")
     return supported(array, dtype)

@@ -169,9 +169,7 @@ def _form(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
     def changed(self: TensorCore, *args: Any, **named: Any) -> TensorCore:
         return self._update(operation(self, *args, **named))
 
-    changed.__name__, changed.__doc__ = f"{name}_", f"`{name}`, in place."
-    changed.__qualname__ = f"Tensor.{name}_"
-    return changed
+    return _called(f"{name}_", changed)
 
 
 def _shape_form(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -181,6 +179,12 @@ def _shape_form(name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
         self._show(name, operation(plain, *args, **named)._node)
         return self
 
-    changed.__name__, changed.__doc__ = f"{name}_", f"`{name}`, in place."
-    changed.__qualname__ = f"Tensor.{name}_"
-    return changed
+    return _called(f"{name}_", changed)
+
+
+def _called(name: str, form: Callable[..., Any]) -> Callable[..., Any]:
+    """The form with its name, which tracebacks have, too, and errors begin with."""
+    form.__code__ = form.__code__.replace(co_name=name, co_qualname=f"Tensor.{name}")
+    form.__name__, form.__qualname__ = name, f"Tensor.{name}"
+    form.__doc__ = f"`{name[:-1]}`, in place."
+    return form

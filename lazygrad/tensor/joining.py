@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, ShapeError, told
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
 from .arguments import normalized_axis, shape_of
@@ -159,7 +159,7 @@ class Joining(Movement):
         """Each element `repeats` times in a row, along an axis, or of the flattened tensor. The
         resulting size, if it is given, is not needed."""
         if not isinstance(repeats, int) or repeats < 0:
-            raise ShapeError(f"repeat_interleave: {repeats!r:.60} is no number of repeats")
+            raise ShapeError(f"repeat_interleave: {told(repeats)} is no number of repeats")
         if axis is None:
             return self.flatten().repeat_interleave(repeats, 0)
         axis = normalized_axis("repeat_interleave", axis, self.ndim)
@@ -383,7 +383,7 @@ def _several(first: Any, others: Sequence[TensorCore]) -> list[Any]:
         raise ShapeError("there are no tensors to join")
     for tensor in tensors:
         if not isinstance(tensor, TensorCore):
-            raise TypeError(f"only tensors can be joined, not {tensor!r:.60}")
+            raise TypeError(f"only tensors can be joined, not {told(tensor)}")
     return tensors
 
 

@@ -9,14 +9,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from ..origin import stack_level
+from ..errors import warn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -122,9 +121,8 @@ def tell_of_evaluation() -> None:
     global _is_known
     if _evaluated and not _is_known:
         _is_known = True
-        warnings.warn(
+        warn(
             f"{_evaluated[0]} behaves as in evaluation while an optimizer trains; write "
             "Tensor.train() before the training, or `with Tensor.train():` around each step, or "
-            "model.train() of an nn.Module (or Tensor.training = False, if that is what is wanted)",
-            stacklevel=stack_level(),
+            "model.train() of an nn.Module (or Tensor.training = False, if that is what is wanted)"
         )

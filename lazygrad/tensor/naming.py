@@ -13,8 +13,9 @@ from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+from ..caller import is_users, variables
 from ..graph.ir import Buffer, Node
-from ..origin import is_users, record, set_label, variables
+from ..origin import record, set_label
 from ..runtime.buffer import realized
 from .sharing import Sharing, owners
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType, bool_, int64, promote
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, told
 from ..graph import build
 from ..graph.ir import Cast, Const, Node, Shape
 from .core import Number, Operand, TensorCore
@@ -131,7 +131,7 @@ def as_operand(name: str, value: Any, like: TensorCore) -> TensorCore | Number:
         return plain
     if isinstance(value, np.ndarray):
         return like._from_data(value, None, like.device)
-    raise DTypeError(f"{name}: an operand is a tensor, an array or a number, not {value!r:.60}")
+    raise DTypeError(f"{name}: an operand is a tensor, an array or a number, not {told(value)}")
 
 
 def is_operand(value: object) -> TypeGuard[Operand]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from .. import config, dtypes
 from ..dtypes import DType, float32, float64, int64, to_dtype, uint32, uint64
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError, told
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
 from ..origin import set_label
@@ -80,7 +80,7 @@ def takes_generator(function: _F) -> _F:
             return function(*args, **named)
         if not isinstance(generator, Stream):
             raise TypeError(
-                f"{function.__name__}: generator is a lazygrad.Generator, not {generator!r:.60}"
+                f"{function.__name__}: generator is a lazygrad.Generator, not {told(generator)}"
             )
         token = _chosen.set(generator)
         try:

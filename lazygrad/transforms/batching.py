@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import DType, int64
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, KindError, ShapeError, told
 from ..graph import build, ir
 from ..graph.ir import Node, Shape, topological
 from ..linalg import host
@@ -292,7 +292,7 @@ def vmap(
         made = []
         for y, axis in zip(trees.leaves(outputs), trees.broadcast(out_dims, outputs), strict=True):
             if not isinstance(y, Tensor):
-                raise TypeError(f"vmap: the function gives {y!r:.60}, which is no tensor")
+                raise KindError(f"vmap: the function gives {told(y)}, which is no tensor")
             if axis is None and batch.of(y.node) is not None:
                 raise ArgumentError("vmap: out_dims is None for a result that differs by example")
             if axis is None:
@@ -311,7 +311,7 @@ def _size_of(given: Sequence[Any], places: Sequence[int | None]) -> int:
     for x, axis in zip(given, places, strict=True):
         if axis is not None:
             if not isinstance(x, Tensor) or not -x.ndim <= axis < x.ndim:
-                raise ShapeError(f"vmap: {x!r:.60} has no axis {axis}")
+                raise ShapeError(f"vmap: {told(x)} has no axis {axis}")
             sizes.add(x.shape[axis])
     if len(sizes) != 1:
         raise ShapeError(f"vmap: arguments of {sorted(sizes) or 'no'} examples")

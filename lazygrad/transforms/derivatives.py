@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError, told
 from ..graph.gradient import gradient
 from ..graph.ir import Const, Custom, Node
 from ..tensor import Tensor, enable_grad
@@ -63,7 +63,7 @@ def vjp(function: Function, *primals: Any, has_aux: bool = False) -> Any:
     def pull(*cotangents: Any) -> tuple[Any, ...]:
         given = trees.leaves(cotangents[0] if len(cotangents) == 1 else cotangents)
         if len(given) != len(results):
-            raise ValueError(f"vjp: {len(given)} cotangents for {len(results)} results")
+            raise ArgumentError(f"vjp: {len(given)} cotangents for {len(results)} results")
         for g, y in zip(given, results, strict=True):
             if g.shape != y.shape:
                 raise ShapeError(f"vjp: a cotangent of shape {g.shape} for a result {y.shape}")
@@ -148,7 +148,7 @@ def grad_and_value(
 
         value, pull, *aux = vjp(of_chosen, *(args[place] for place in places), has_aux=has_aux)
         if not isinstance(value, Tensor) or value.numel() != 1:
-            raise ShapeError(f"grad: the function gives {value!r:.80}, not a single value")
+            raise ShapeError(f"grad: the function gives {told(value)}, not a single value")
         found = pull(value.ones_like())
         return found[0] if isinstance(argnums, int) else found, (value, *aux) if aux else value
 
@@ -267,4 +267,10 @@ def hessian(function: Function, argnums: int = 0) -> Function:
 
     lazygrad.transforms.hessian(lambda x: x**3)(Tensor(2.0)).item() == 12.0
     """
-    return jacfwd(jacrev(function, argnums), argnums)
+    second = jacfwd(jacrev(function, argnums), argnums)
+
+    @wraps(function)
+    def differentiated(*args: Any) -> Any:
+        return second(*args)
+
+    return differentiated

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..errors import ArgumentError, KindError, told
 from ..tensor import Tensor
 
 
@@ -40,7 +41,7 @@ def broadcast(prefix: Any, tree: Any) -> list[Any]:
         return [x for key, part in tree.items() for x in broadcast(prefix[key], part)]
     if isinstance(prefix, (tuple, list)) and isinstance(tree, (tuple, list)):
         if len(prefix) != len(tree):
-            raise ValueError(f"vmap: {len(prefix)} axes for {len(tree)} values")
+            raise ArgumentError(f"vmap: {len(prefix)} axes for {len(tree)} values")
         pairs = zip(prefix, tree, strict=True)
         return [x for one, part in pairs for x in broadcast(one, part)]
     return [prefix] * len(leaves(tree))
@@ -51,7 +52,7 @@ def tensors(name: str, tree: Any) -> list[Tensor]:
     found = leaves(tree)
     for leaf in found:
         if not isinstance(leaf, Tensor):
-            raise TypeError(f"{name}: derivatives are of tensors, not of {leaf!r:.60}")
+            raise KindError(f"{name}: derivatives are of tensors, not of {told(leaf)}")
         if not leaf.dtype.is_float:
-            raise TypeError(f"{name}: derivatives are of floats, this is {leaf.dtype}")
+            raise KindError(f"{name}: derivatives are of floats, this is {leaf.dtype}")
     return found

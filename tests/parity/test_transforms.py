@@ -183,7 +183,7 @@ def test_what_cannot_be_is_refused() -> None:
         transforms.vmap(lambda x: x if x.sum().item() > 0 else -x)(Tensor(X))
     with pytest.raises(ValueError, match="grad: the function gives"):
         transforms.grad(lambda x: x * 2)(Tensor(X))
-    with pytest.raises(TypeError, match="vjp: derivatives are of floats, this is int64"):
+    with pytest.raises(TypeError, match=r"^grad: derivatives are of floats, this is int64"):
         transforms.grad(lambda x: x.sum())(Tensor([1, 2]))
     with pytest.raises(ValueError, match=r"vmap: arguments of \[3, 4\] examples"):
         transforms.vmap(lambda x, w: x.sum() + w.sum())(Tensor(X), Tensor(W))

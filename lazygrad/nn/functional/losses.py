@@ -7,10 +7,8 @@ in two flags, and are taken, too.
 from __future__ import annotations
 
 import math
-import warnings
 
-from ...errors import ShapeError
-from ...origin import stack_level
+from ...errors import ShapeError, warn
 from ...tensor import Tensor
 
 
@@ -37,10 +35,9 @@ def _broadcast(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor
         both = (input + target * 0).shape
     except ShapeError:
         raise ShapeError(shapes) from None
-    warnings.warn(
+    warn(
         f"{shapes}, and are broadcast to {both}: each element is compared with several; "
-        "reshape or squeeze one of them if that is not wanted",
-        stacklevel=stack_level(),
+        "reshape or squeeze one of them if that is not wanted"
     )
     return input.expand(both), target.expand(both)
 
