@@ -76,8 +76,8 @@ def find(
         config.SIZES,
     )  # fmt: skip
     rest = (*donations.items(), Device.DEFAULT, *settings, *watched, lines_of(outputs))
-    by_size = bool(config.SIZES and config.OPT) and not watched
-    may_vary = bool(may_vary and config.OPT) and not watched
+    by_size = bool(config.SIZES and config.OPT)
+    may_vary = bool(may_vary and config.OPT)
     places = walked.places(outputs)
     asked = _Asked(compile_graph, outputs, walked, places, donations, rest, by_size, may_vary)
     found = None if looking.get() is not None else _recalled(asked)

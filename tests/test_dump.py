@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
 import sys
+from base64 import b64decode
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -152,8 +154,8 @@ def test_a_fault_leaves_the_stages_before_it(tmp_path, monkeypatch, softmax):
 def report(folder: Path) -> dict[str, Any]:
     """The data in a folder's report."""
     page = (folder / "index.html").read_text()
-    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
-    found: dict[str, Any] = json.loads(data)
+    (data,) = re.findall(r'<script type="application/gzip" id="data">(.*?)</script>', page, re.S)
+    found: dict[str, Any] = json.loads(gzip.decompress(b64decode(data)))
     return found
 
 
@@ -164,6 +166,21 @@ def test_the_page_needs_no_other_file(tmp_path, softmax):
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert not re.search(r"@import|url\((?!#)|fetch\(|XMLHttpRequest|@[A-Z]+@", page)
     assert len(report(tmp_path)["compilations"]) == 1
+
+
+def test_what_varies_is_compiled_as_often_as_without_a_report(tmp_path):
+    def grown(x, rate):
+        return x * rate + 1
+
+    cache = Tensor.zeros(1, 4).contiguous()
+    with lazygrad.dump(tmp_path):
+        for n in range(1, 9):
+            cache = Tensor.cat(cache, Tensor.full((1, 4), float(n))).realize()
+            rated = grown(cache, 1 / (1 << n)).tolist()
+            assert rated == [[k / (1 << n) + 1] * 4 for k in range(n + 1)]
+    names = [c["record"]["name"] for c in report(tmp_path)["compilations"]]
+    assert len(names) <= 5  # each alone, then each for all sizes and rates
+    assert sum(c["runs"]["count"] for c in report(tmp_path)["compilations"]) == 16
 
 
 def test_the_report_knows_lines_kernels_code_and_runs(tmp_path):

@@ -1,8 +1,6 @@
 /* What is shown, where it is kept (in the address, so that one can go back), and keys. */
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const ABOUT = DATA.about;
-const COMPILATIONS = DATA.compilations.map((each, n) => new Compilation(each, ABOUT, n));
+let ABOUT, COMPILATIONS; // of the report, from begin() on
 const VIEW = document.getElementById("view");
 const SEARCH = document.getElementById("search");
 
@@ -277,7 +275,16 @@ function press(event) {
   act();
 }
 
-function begin() {
+/** The page's data, which is JSON, compressed by gzip, in base64. */
+async function unpacked() {
+  const packed = Uint8Array.from(atob(document.getElementById("data").textContent), (c) => c.charCodeAt(0));
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+}
+
+async function begin() {
+  const data = await unpacked();
+  ABOUT = data.about;
+  COMPILATIONS = data.compilations.map((each, n) => new Compilation(each, ABOUT, n));
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   document.documentElement.dataset.theme = dark.matches ? "dark" : "light";
   dark.addEventListener("change", () => (document.documentElement.dataset.theme = dark.matches ? "dark" : "light"));
