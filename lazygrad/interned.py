@@ -29,6 +29,7 @@ only to compile are interned by the metaclass `Unique`.
 
 from __future__ import annotations
 
+from _weakref import _remove_dead_weakref  # type: ignore[attr-defined]
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
@@ -47,9 +48,8 @@ _interned: dict[tuple[Any, ...], _Reference] = {}
 
 
 def _forget(reference: _Reference) -> None:
-    """Drop the entry of an object that is gone; unless there is a new one."""
-    if _interned.get(reference.key) is reference:
-        del _interned[reference.key]
+    """Drop the entry of an object that is gone; unless another thread has made a new one."""
+    _remove_dead_weakref(_interned, reference.key)  # in one step, as WeakValueDictionary does
 
 
 set_noted = object.__setattr__  # for slots that are neither fields nor derived

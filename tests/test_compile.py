@@ -397,7 +397,7 @@ def lenient(monkeypatch, tmp_path):
     for name in ("_functions", "_launches"):
         monkeypatch.setattr(lazygrad.launches, name, {})
     monkeypatch.setattr(lazygrad.backends.llvm.build, "_kernels", WeakValueDictionary())
-    opencl = getattr(Device["GPU"], "_builder", None)
+    opencl = getattr(Device["GPU"], "builder", None)
     if opencl is not None:
         monkeypatch.setattr(opencl, "_codes", {})
     with config.override(LAZYGRAD_CACHE=tmp_path):

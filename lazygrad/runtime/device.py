@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from .. import config
@@ -68,6 +69,7 @@ class Devices:
     def __init__(self) -> None:
         self._default: str | None = None
         self._opened: dict[str, BackendDevice] = {}
+        self._lock = Lock()
 
     @property
     def DEFAULT(self) -> str:
@@ -107,7 +109,8 @@ class Devices:
         device = self._opened.get(name)
         if device is None:
             name = self.canonical(name)
-            device = self._opened[name] = self._opened.get(name) or _open(name)
+            with self._lock:  # threads that ask at once get one device
+                device = self._opened[name] = self._opened.get(name) or _open(name)
         return device
 
     def __getitem__(self, name: str) -> BackendDevice:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -63,6 +65,19 @@ def test_a_device_is_opened_once(devices: Devices, monkeypatch: pytest.MonkeyPat
     assert devices["gpu"] is devices.get("GPU:0") is devices.get("GPU")
     assert devices["GPU:1"] is not devices["GPU"]
     assert opened == ["GPU", "GPU:1"]
+
+
+def test_threads_that_open_a_device_at_once_get_one(
+    devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(name: str) -> object:
+        time.sleep(0.05)
+        return object()
+
+    monkeypatch.setattr(module, "_open", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(devices.get, ["GPU"] * 4))
+    assert len(set(map(id, found))) == 1
 
 
 def test_a_device_that_cannot_be_opened_is_tried_again(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ class OpenCLDevice:
     """See backends.base.Device; `name` is "GPU" or "GPU:n". Raises DeviceError where it is absent.
 
     All work goes through one queue, in order, so a buffer that is freed and used again is safe
-    while kernels that read it still wait; only downloads, synchronize and times() wait.
+    while kernels that read it still wait; only downloads, synchronize and times() wait. Threads
+    enqueue one after another, as a kernel's arguments are set before it is enqueued.
     """
 
     def __init__(self, name: str) -> None:
@@ -34,12 +36,13 @@ class OpenCLDevice:
         self._device = device = choose_device(cl, name)
         try:
             self._context = cl.Context([device])
-            self._queue = cl.CommandQueue(self._context, device)
+            self.queue = cl.CommandQueue(self._context, device)
         except cl.Error as error:
             raise DeviceError(f"{name}: {describe(device)} cannot be used: {error}") from None
         self._is_profiled = False
         self.machine = machine_of(cl, device)
-        self._builder = Builder(cl, self._context, device, self.machine)
+        self.builder = Builder(cl, self._context, device, self.machine)
+        self.lock = RLock()
         self._scratch: Memory | None = None
         self._uploads: deque[tuple[Any, int]] = deque()  # event, bytes
         self._upload_bytes = 0
@@ -56,18 +59,19 @@ class OpenCLDevice:
         synchronize() or a download; it is kept alive until then."""
         memory = self.allocate(array.nbytes)
         if array.nbytes:
-            event = self._cl.enqueue_copy(
-                self._queue, memory.block.buffer, _bytes(array), is_blocking=False
-            )
-            self._uploads.append((event, array.nbytes))
-            self._upload_bytes += array.nbytes
+            with self.lock:
+                event = self._cl.enqueue_copy(
+                    self.queue, memory.block.buffer, _bytes(array), is_blocking=False
+                )
+                self._uploads.append((event, array.nbytes))
+                self._upload_bytes += array.nbytes
             self._forget_uploads()
         return memory
 
     def download(self, memory: Memory, array: np.ndarray[Any, Any]) -> None:
         """Copy the first array.nbytes bytes of memory into array, which is contiguous; waits."""
         if array.nbytes:
-            self._guarded(self._cl.enqueue_copy, self._queue, _bytes(array), memory.block.buffer)
+            self._guarded(self._cl.enqueue_copy, self.queue, _bytes(array), memory.block.buffer)
             self._forget_uploads()
 
     def copy_box(self, source: Memory, target: Memory, box: Box) -> None:
@@ -81,20 +85,21 @@ class OpenCLDevice:
             src_pitches=(width[0], width[0] * height[0]),
             dst_pitches=(width[1], width[1] * height[1]),
         )
-        self._guarded(copy, self._queue, target.block.buffer, source.block.buffer)
+        self._guarded(copy, self.queue, target.block.buffer, source.block.buffer)
 
     def cached(self, key: str) -> bool:
         """Whether there is OpenCL C under a key, in this process or on disk."""
-        return self._builder.known(key) is not None
+        return self.builder.known(key) is not None
 
     def compile(self, launches: Sequence[Launch], timing: bool = False) -> OpenCLProgram:
         """Kernels for the launches. With timing, the queue records times from now on."""
-        if timing and not self._is_profiled:
-            self.synchronize()
-            profiling = self._cl.command_queue_properties.PROFILING_ENABLE
-            self._queue = self._cl.CommandQueue(self._context, self._device, profiling)
-            self._is_profiled = True
-        return OpenCLProgram(self._builder, lambda: self._queue, launches, self._scratch_of, timing)
+        with self.lock:
+            if timing and not self._is_profiled:
+                self.synchronize()
+                profiling = self._cl.command_queue_properties.PROFILING_ENABLE
+                self.queue = self._cl.CommandQueue(self._context, self._device, profiling)
+                self._is_profiled = True
+        return OpenCLProgram(self, launches, timing)
 
     def held(self) -> int:
         """Bytes that the pool has given out."""
@@ -102,10 +107,10 @@ class OpenCLDevice:
 
     def synchronize(self) -> None:
         """Wait until all that was enqueued is done."""
-        self._guarded(self._queue.finish)
+        self._guarded(self.queue.finish)
         self._forget_uploads()
 
-    def _scratch_of(self, nbytes: int) -> Memory:
+    def scratch(self, nbytes: int) -> Memory:
         """Memory that kernels use one after another; it grows to the largest need."""
         if self._scratch is None or self._scratch.nbytes < nbytes:
             self._scratch = None
@@ -128,7 +133,7 @@ class OpenCLDevice:
         undefined = self._cl.mem_migration_flags.CONTENT_UNDEFINED
         try:
             buffer = self._cl.Buffer(self._context, flags, nbytes)
-            self._cl.enqueue_migrate_mem_objects(self._queue, [buffer], undefined)
+            self._cl.enqueue_migrate_mem_objects(self.queue, [buffer], undefined)
         except self._cl.Error as error:
             raise MemoryError(str(error)) from None
         return buffer
@@ -136,14 +141,15 @@ class OpenCLDevice:
     def _forget_uploads(self) -> None:
         """Let go of arrays whose upload has ended; wait for some where there are too many."""
         complete = self._cl.command_execution_status.COMPLETE
-        while self._uploads:
-            event, nbytes = self._uploads[0]
-            if event.command_execution_status != complete:
-                if self._upload_bytes <= UPLOADS_UNDER_WAY:
-                    break
-                event.wait()
-            self._uploads.popleft()
-            self._upload_bytes -= nbytes
+        with self.lock:
+            while self._uploads:
+                event, nbytes = self._uploads[0]
+                if event.command_execution_status != complete:
+                    if self._upload_bytes <= UPLOADS_UNDER_WAY:
+                        break
+                    event.wait()
+                self._uploads.popleft()
+                self._upload_bytes -= nbytes
 
 
 def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...cache import DiskCache
 from ...errors import CompilerError
@@ -21,6 +21,9 @@ from ..c.kernel import codegen, kernel_name
 from ..c.scratch import scratch_total
 from ..pool import Memory
 from .platforms import describe
+
+if TYPE_CHECKING:
+    from .device import OpenCLDevice
 
 KEPT_BUILDS = 1024  # programs kept in memory for launches with the same source
 
@@ -162,18 +165,10 @@ class Call:
 class OpenCLProgram:
     """Launches, compiled. See backends.base.Program."""
 
-    def __init__(
-        self,
-        builder: Builder,
-        queue: Callable[[], Any],
-        launches: Sequence[Launch],
-        scratch_of: Callable[[int], Memory],
-        timing: bool,
-    ) -> None:
-        """`queue()` is the device's queue now. `scratch_of(nbytes)` gives memory that is free
-        between launches."""
+    def __init__(self, device: OpenCLDevice, launches: Sequence[Launch], timing: bool) -> None:
+        builder = device.builder
         self._enqueue = builder.cl.enqueue_nd_range_kernel
-        self._queue = queue
+        self._device = device
         self._timing = timing
         self._events: list[Any] = []
         self._sources: list[str] = []
@@ -186,14 +181,18 @@ class OpenCLProgram:
                 Call(kernel, code.global_size, code.local_size, each.slots, code.scratch, serials)
             )
             self._sources.append(code.text)
-        self._scratch_of = scratch_of
         self._scratch = max((call.scratch for call in self._calls), default=0)
 
     def run(self, memories: Sequence[Memory]) -> None:
         """Enqueue every launch; nothing waits."""
+        with self._device.lock:  # from setting a kernel's arguments until it is enqueued
+            self._events = self._run(memories)
+
+    def _run(self, memories: Sequence[Memory]) -> list[Any]:
+        """Enqueue every launch, and give their events; None for one without work-items."""
+        scratch = self._device.scratch(self._scratch) if self._scratch else None
+        queue = self._device.queue
         events: list[Any] = []
-        scratch = self._scratch_of(self._scratch) if self._scratch else None
-        queue = self._queue()
         for call in self._calls:
             if 0 in call.global_size:
                 events.append(None)
@@ -201,12 +200,11 @@ class OpenCLProgram:
             call.set_arguments(memories, scratch)
             events.append(self._enqueue(queue, call.kernel, call.global_size, call.local_size))
         queue.flush()
-        if self._timing:
-            self._events = events
+        return events if self._timing else []
 
     def times(self) -> list[float]:
         """Seconds on the device for each launch of the last run; waits for it to end."""
-        self._queue().finish()
+        self._device.queue.finish()
         return [
             (event.profile.end - event.profile.start) * 1e-9 if event is not None else 0.0
             for event in self._events

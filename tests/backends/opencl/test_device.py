@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import pytest
 from lazygrad import config
 from lazygrad.backends.base import Launch
 from lazygrad.backends.opencl.device import OpenCLDevice
-from lazygrad.backends.opencl.program import Builder
+from lazygrad.backends.opencl.program import Builder, Call
+from lazygrad.backends.pool import Memory
 from lazygrad.dtypes import bfloat16, float32
 from lazygrad.errors import CompilerError, OutOfMemoryError
 from lazygrad.expr import Array, Cast, Literal, Load, Op, Var
@@ -49,6 +52,26 @@ def downloaded(device: OpenCLDevice, memory: object, n: int = 64) -> np.ndarray:
     array = np.empty(n, np.float32)
     device.download(memory, array)  # type: ignore[arg-type]
     return array
+
+
+def test_threads_may_run_one_program(device: OpenCLDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sets the arguments of the same kernel to memories of its own, and enqueues it."""
+    own = Call.set_arguments
+
+    def slowly(call: Call, memories: Sequence[Memory], scratch: Memory | None) -> None:
+        own(call, memories, scratch)
+        time.sleep(0.005)  # others have their turn
+
+    monkeypatch.setattr(Call, "set_arguments", slowly)
+    program = device.compile([Launch(add_one(), (0, 1))])
+
+    def computed(value: float) -> float:
+        x, out = device.upload(np.full(64, value, np.float32)), device.allocate(256)
+        program.run([out, x])
+        return float(downloaded(device, out)[0])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(computed, range(12))) == list(range(1, 13))
 
 
 def test_kernel_computes_what_it_should(kernel_case, device) -> None:
@@ -149,7 +172,7 @@ def test_times_are_those_of_the_last_run(device: OpenCLDevice) -> None:
 
 def test_a_kernel_that_does_not_build_leaves_its_source(device: OpenCLDevice, cache: Path) -> None:
     with pytest.raises(CompilerError, match="kernel nonsense does not build on") as error:
-        device._builder.kernel("nonsense", "__kernel void nonsense() { this is not C; }")
+        device.builder.kernel("nonsense", "__kernel void nonsense() { this is not C; }")
     path = Path(str(error.value).split("its source is in ")[1].splitlines()[0])
     assert "this is not C" in path.read_text()
 
@@ -196,7 +219,7 @@ def test_code_is_found_by_its_key_without_loops(device: OpenCLDevice, cache: Pat
     launch = Launch(add_one(), (0, 1), key="one")
     first = text(launch)
     without = replace(launch, function=replace(launch.function, body=()))
-    device._builder._codes.clear()  # as in another process
+    device.builder._codes.clear()  # as in another process
     assert device.cached("one")
     assert text(without) == first
     assert not device.cached("other")
@@ -225,7 +248,7 @@ def again(builder: Builder) -> Builder:
 def runs(device: OpenCLDevice, kernel: object) -> bool:
     memory = device.upload(np.zeros(1, np.float32))
     kernel.set_arg(0, memory.block.buffer)  # type: ignore[attr-defined]
-    device._cl.enqueue_nd_range_kernel(device._queue, kernel, (1,), (1,))
+    device._cl.enqueue_nd_range_kernel(device.queue, kernel, (1,), (1,))
     return bool(downloaded(device, memory, 1)[0] == 1)
 
 
