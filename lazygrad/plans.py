@@ -27,7 +27,7 @@ from .graph.build import broadcast_to, substitute
 from .graph.constants import VaryingConstants
 from .graph.gradient import cotangents
 from .graph.ir import Buffer, Const, Node, topological
-from .graph.sizes import with_arguments
+from .graph.sizes import Sample, with_arguments
 from .graph.skeleton import Places
 from .graph.structure import Hashed, Key, Slot, Walk, structure
 from .looking import looking
@@ -132,15 +132,17 @@ def _recalled(asked: _Asked) -> Found | None:
 
 def _looked_up(asked: _Asked) -> Found:
     """The plan of a graph, by its whole key; a new one if there is none."""
-    walk, rest, by_size = asked.walk, asked.rest, asked.by_size
-    raw = key = walk.key(asked.outputs)
+    walk, rest = asked.walk, asked.rest
+    key = walk.key(asked.outputs)
     plan = _plans.get((key, *rest))
     record = looking.get()
-    if plan is None and by_size and record is None:
-        known = _sizes.known(raw, walk, asked.places, rest)
-        if known is not None and not known[0].is_outgrown:
-            return known[0], asked.constants(known[1])
-        by_size = known is None
+    sample = Sample(key, walk.nodes) if asked.by_size else None
+    if plan is None and sample is not None and record is None:
+        known = _sizes.known(sample, walk, rest)
+        if known is not None:
+            if not known[0].is_outgrown:
+                return known[0], asked.constants(known[1])
+            sample = None
     arguments: list[Const] = []
     if plan is None and asked.may_vary and _only_device(walk.leaves):
         key, arguments = _varying(key, walk.nodes)
@@ -151,9 +153,9 @@ def _looked_up(asked: _Asked) -> Found:
         plan = None
     if plan is None or config.ORIGINS > plan.has_origins:
         work = asked.outputs, walk.leaves, asked.donations, arguments
-        if by_size:
-            _learn_sizes(raw, asked, arguments)
-            known = _sizes.known(raw, walk, asked.places, rest)
+        if sample is not None:
+            _learn_sizes(sample, asked, arguments)
+            known = _sizes.known(sample, walk, rest)
             if known is not None:
                 if record is not None and record.has_to_show_again():
                     _new(
@@ -176,9 +178,9 @@ def _remember(asked: _Asked, key: Hashed, arguments: Sequence[int]) -> None:
         varying.keys[asked.places] = found
 
 
-def _learn_sizes(key: Key, asked: _Asked, arguments: Sequence[Const]) -> None:
-    """Compile for all sizes, if a graph differs from an earlier one in a size. `key` has the values
-    of the arguments."""
+def _learn_sizes(sample: Sample, asked: _Asked, arguments: Sequence[Const]) -> None:
+    """Compile for all sizes, if a graph differs from an earlier one in a size. `sample` is the
+    graph's."""
 
     def compiled(
         at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
@@ -193,7 +195,7 @@ def _learn_sizes(key: Key, asked: _Asked, arguments: Sequence[Const]) -> None:
 
     walk = asked.walk
     places = [walk.number[constant] for constant in arguments]
-    _sizes.learn(key, asked.rest, walk.nodes, asked.outputs, asked.donations, places, compiled)
+    _sizes.learn(sample, asked.rest, walk.nodes, asked.outputs, asked.donations, places, compiled)
 
 
 def _only_device(leaves: Sequence[Node]) -> str | None:

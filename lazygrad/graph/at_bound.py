@@ -47,7 +47,7 @@ from .ir import (
     Within,
     identity,
 )
-from .sizes import Argument, Family, Fields, FixedError, Line, Lines, Whole, at, varies
+from .sizes import Argument, Family, FixedError, Line, Lines, Whole, at, varies
 from .structure import Slot
 
 Number = bool | int | float
@@ -78,8 +78,7 @@ class AtBound:
         devices = {node.device for node in nodes if node.device is not None}
         if len(devices) != 1:
             raise FixedError("not all is on one device")
-        lines = [n for shape in family.shapes for n in shape if isinstance(n, Line)]
-        if any(line.slope < 0 for line in lines):
+        if any(line.slope < 0 for line in family.lines):
             raise FixedError("a size shrinks where another one grows")
         (device,) = devices
         self.bound = bound
@@ -120,7 +119,7 @@ class AtBound:
                 new = Within(new, self._below(build.walk(new.shape, axis), line))
         return new
 
-    def _at_bound(self, node: Node, fields: Fields) -> Node:
+    def _at_bound(self, node: Node, fields: Any) -> Node:
         """A node at the bound. Its inputs are there already; `fields` are its own, with lines."""
         inputs = [self._made[x] for x in node.inputs]
         lines = self._lines[node]
@@ -139,13 +138,13 @@ class AtBound:
                 return build.expand(inputs[0], shape)
             case Pad():
                 return self._pad(node, *fields)
-            case Slice():
+            case Slice() if not varies(fields[2]):
                 return self._slice(node, fields[0], shape)
             case Join() if any(varies(self._lines[x][node.axis]) for x in node.inputs[:-1]):
                 raise FixedError("more than a few tensors are joined, of sizes that vary")
             case Reduce():
                 return self._reduce(node)
-            case Fold():
+            case Fold() if fields == (node.axis, fields[1], node.stride, node.dilation):
                 x = self._within(node.x, 0, (node.axis,))
                 return Fold(x, node.axis, shape[node.axis], node.stride, node.dilation)
             case Gather():
@@ -178,6 +177,13 @@ class AtBound:
             n = Add(n, Const(line.start, int64))
         return n if dtype == int64 else Cast(n, dtype)
 
+    def _from(self, start: Line, shape: Shape, axis: int, step: int = 1) -> Node:
+        """The index of each element of a shape along an axis, from `start` on, `step` apart."""
+        index = build.walk(shape, axis)
+        if step != 1:
+            index = Mul(index, build.full_like(index, step))
+        return Add(index, build.broadcast_to(self._value(start), shape))
+
     def _below(self, index: Node, line: int | Line) -> Node:
         """Whether indices, int64, are less than an integer of the family."""
         return Less(index, build.broadcast_to(self._value(line), index.shape))
@@ -199,10 +205,8 @@ class AtBound:
 
     def _grown(self, growth: Growth, leaves: Sequence[Node], new: Node) -> Node:
         """A leaf with new elements after its own."""
-        places = [build.walk(new.shape, axis) for axis in range(len(new.shape))]
-        start = build.broadcast_to(self._value(growth.size), new.shape)
-        places[growth.axis] = Add(places[growth.axis], start)
-        return Scatter(leaves[growth.leaf], tuple(places), new, "set")
+        index = self._from(growth.size, new.shape, growth.axis)
+        return Scatter(leaves[growth.leaf], _with_index(new.shape, growth.axis, index), new, "set")
 
     def _const(self, node: Const, value: Any, shape: Shape) -> Node:
         if isinstance(value, Argument):
@@ -212,10 +216,10 @@ class AtBound:
                 raise FixedError(f"a size stands in a constant of {node.dtype}")
             value = value.line
         if not isinstance(value, Line):
-            return Const(value, node.dtype, shape)
+            return Const(node.value, node.dtype, shape)
         return build.broadcast_to(self._value(value, node.dtype), shape)
 
-    def _pad(self, node: Pad, padding: Any, value: Any) -> Node:
+    def _pad(self, node: Pad, value: Any, padding: Any) -> Node:
         if varies(value):
             raise FixedError("a size stands in padding")
         x, lines = self._made[node.x], self._lines[node.x]
@@ -237,24 +241,19 @@ class AtBound:
     ) -> Node:
         """An axis of `total` elements: from `start` on those of x before `end`, else a value."""
         shape = (*x.shape[:axis], total, *x.shape[axis + 1 :])
-        before = build.broadcast_to(self._value(start), shape)
-        index = Add(build.walk(shape, axis), Mul(before, build.full_like(before, -1)))
+        index = self._from(Line(-start.slope, -start.start), shape, axis)
         inside = And(Less(build.full_like(index, -1), index), self._below(index, end))
-        found = _picked(x, axis, index)
+        found = Gather(x, _with_index(shape, axis, index))
         return Where(inside, found, build.full_like(found, value))
 
     def _slice(self, node: Slice, starts: Any, shape: Shape) -> Node:
         x, fixed, steps = self._made[node.x], list(starts), list(node.steps)
         for axis, start in enumerate(starts):
-            if not isinstance(start, Line):
-                continue
-            picked = (*x.shape[:axis], shape[axis], *x.shape[axis + 1 :])
-            index = build.walk(picked, axis)
-            if steps[axis] != 1:
-                index = Mul(index, build.full_like(index, steps[axis]))
-            index = Add(index, build.broadcast_to(self._value(start), picked))
-            x = _picked(x, axis, index)
-            fixed[axis], steps[axis] = 0, 1
+            if isinstance(start, Line):
+                picked = (*x.shape[:axis], shape[axis], *x.shape[axis + 1 :])
+                index = self._from(start, picked, axis, steps[axis])
+                x = Gather(x, _with_index(picked, axis, index))
+                fixed[axis], steps[axis] = 0, 1
         return Slice(x, tuple(fixed), shape, tuple(steps))
 
     def _reduce(self, node: Reduce) -> Node:
@@ -304,11 +303,9 @@ def _wide(index: Node) -> Node:
     return index if index.dtype == int64 else Cast(index, int64)
 
 
-def _picked(x: Node, axis: int, index: Node) -> Node:
-    """x with computed indices along one axis."""
-    shape = index.shape
-    places = [index if i == axis else build.walk(shape, i) for i in range(len(shape))]
-    return Gather(x, tuple(places))
+def _with_index(shape: Shape, axis: int, index: Node) -> tuple[Node, ...]:
+    """The indices that walk along all axes of a shape but one, and that axis's index."""
+    return tuple(index if i == axis else build.walk(shape, i) for i in range(len(shape)))
 
 
 def _walked(index: Node) -> Node:
@@ -326,18 +323,10 @@ def check_reshape(old: Lines, new: Lines) -> None:
 
         (n, 4, 8) -> (n, 32)    (2, n, 4) -> (2, 4n)    (n, n) -> (n, 1, n)    not (2, n) -> (2n,)
     """
-    olds, news = [n for n in old if n != 1], [n for n in new if n != 1]
-    while olds or news:
-        before, after = [olds.pop(0)] if olds else [], [news.pop(0)] if news else []
-        while (sizes := (_sizes(before), _sizes(after)))[0] != sizes[1]:
-            rest, group = (olds, before) if sizes[0] < sizes[1] else (news, after)
-            if not rest:
-                raise FixedError(f"a reshape of {old} to {new}")
-            group.append(rest.pop(0))
-        if varies((*before[1:], *after[1:])):
-            raise FixedError(f"a reshape that merges a size that varies: {old} to {new}")
-
-
-def _sizes(group: Sequence[int | Line]) -> tuple[int, ...]:
-    """How many elements axes have together, at two sizes: enough to tell different ones."""
-    return tuple(math.prod(at(tuple(group), n)) for n in (1009, 1013))
+    at_two = [(at(old, n), at(new, n)) for n in (1009, 1013)]  # enough to tell lines apart
+    if any(math.prod(a) != math.prod(b) for a, b in at_two):
+        raise FixedError(f"a reshape of {old} to {new}")
+    groups, others = (build.reshape_groups(a, b) or [] for a, b in at_two)
+    rest = [(*(old[a] for a in olds[1:]), *(new[a] for a in news[1:])) for olds, news in groups]
+    if groups != others or any(map(varies, rest)):
+        raise FixedError(f"a reshape that merges a size that varies: {old} to {new}")

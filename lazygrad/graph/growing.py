@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .build import selected
 from .ir import Const, Contiguous, Detach, Expand, Iota, Less, Node, Pad, Reshape, Where
 from .sizes import Family, Line, varies
 
@@ -50,28 +51,16 @@ def growths(family: Family, nodes: Sequence[Node]) -> list[Growth]:
 def _growth(family: Family, places: dict[Node, int], output: int, node: Where) -> Iterator[Growth]:
     """How a selection grows from a leaf, if it does."""
     match node.inputs:
-        case (Expand(Reshape(Less(Iota(), Const() as count)) as first), Pad() as old, Pad() as new):
-            pass
+        case (Expand(Reshape(Less(Iota(), Const() as count))), Pad() as old, Pad() as new):
+            leaf, added = places[old.x], places[new.x]
         case _:
             return
-    leaf, added = places[old.x], places[new.x]
-    if leaf not in family.leaves:
+    shape = family.shapes[leaf]
+    axes = [axis for axis, line in enumerate(shape) if varies(line)]
+    if leaf not in family.leaves or len(axes) != 1 or varies(family.shapes[added]):
         return
-    changing = [n for n, pair in enumerate(old.padding) if pair != (0, 0)]
-    shape, total = family.shapes[leaf], family.shapes[places[node]]
-    if len(changing) != 1 or [axis for axis, line in enumerate(shape) if varies(line)] != changing:
-        return
-    (axis,) = changing
+    (axis,), number = axes, family.leaves.index(leaf)
     size = shape[axis]
-    fits = (
-        isinstance(size, Line)
-        and size.slope == 1
-        and not varies(family.shapes[added])
-        and family.fields[places[count]][0] == size
-        and first.shape == tuple(n if i == axis else 1 for i, n in enumerate(node.shape))
-        and old.padding[axis][0] == 0
-        and new.padding == tuple((old.x.shape[axis] * (i == axis), 0) for i in range(len(total)))
-    )
-    if fits and isinstance(size, Line):
-        number = family.leaves.index(leaf)
+    is_joined = node is selected((old.x, new.x), axis) and family.fields[places[count]][0] == size
+    if is_joined and isinstance(size, Line) and size.slope == 1:
         yield Growth(output, number, places[node], added, axis, size)

@@ -20,11 +20,11 @@ from typing import Any, cast
 
 from .constants import free_constants, may_vary
 from .ir import Buffer, Const, Expand, Fold, Iota, Node, Pad, RandomBits, Reshape, Slice
-from .skeleton import Fields as AllFields
-from .skeleton import Structure
+from .skeleton import Fields, Places, Structure
 from .structure import Key
 
-Fields = tuple[Any, ...]  # of one node: those that may differ within a family
+SIZED = (Buffer, Const, Expand, Fold, Iota, Pad, RandomBits, Reshape, Slice)
+"""The nodes whose fields have numbers that may differ within a family."""
 
 
 class FixedError(Exception):
@@ -68,57 +68,40 @@ class Sample:
 
     def __init__(self, key: Key, nodes: Sequence[Node]) -> None:
         """`key` is the graph's (structure.Walk), `nodes` in the order in which it has them."""
-        self.key = key
-        self.leaves = tuple(n for n, entry in enumerate(key[:-1]) if entry[0] is Buffer)  # type: ignore[index]
-        are_leaves = set(self.leaves)
-        self.fields = [
-            (node.shape,) if n in are_leaves else _fields(node) for n, node in enumerate(nodes)
-        ]
+        parts = [_parts(entry) for entry in cast("Sequence[tuple[Any, ...]]", key[:-1])]
+        self.outputs = cast("tuple[int, ...]", key[-1])
+        self.fields: list[Any] = [fields for _, fields, _ in parts]
+        self.leaves = tuple(n for n, (cls, *_) in enumerate(parts) if cls is Buffer)
         self.shapes = [node.shape for node in nodes]
         self.dtypes = [node.dtype for node in nodes]
         self.free = frozenset(free_constants(nodes))  # the places of possible arguments
-        self.form: Key = (*map(_form, key[:-1], self.fields, nodes), key[-1])
+        same = [(cls, _masked(f) if cls in SIZED else f, places) for cls, f, places in parts]
+        self.form: Key = (*same, self.outputs)
+        """What all graphs of a family share."""
 
 
-def _fields(node: Node) -> Fields:
-    match node:
-        case Const():
-            return node.value, node.shape
-        case Reshape() | Expand() | RandomBits() | Iota():
-            return (node.shape,)
-        case Pad():
-            return node.padding, node.value
-        case Slice():
-            return node.starts, node.sizes
-        case Fold():
-            return (node.size_,)
-    return ()
+def _parts(entry: tuple[Any, ...]) -> tuple[type[Node], Hashable, Places]:
+    """The class, the fields and the inputs in an entry of a key."""
+    cls, fields, *places = entry
+    return (cls, tuple(places), ()) if cls is Buffer else (cls, fields, tuple(places))
 
 
-def _form(entry: Hashable, fields: Fields, node: Node) -> Hashable:
-    """What all graphs of a family share of a node's entry in the key."""
-    if not fields:
-        return entry
-    cls, described, *rest = cast("tuple[Any, ...]", entry)
-    if cls is Buffer:  # described is its number
-        return (cls, described, len(node.shape), *rest[1:])
-    others = (node.axis, node.stride, node.dilation) if isinstance(node, Fold) else ()
-    steps = node.steps if isinstance(node, Slice) else ()
-    return (cls, _skeleton(fields), node.dtype, others, steps, *rest)
-
-
-def _skeleton(value: Any) -> Hashable:
-    """A value's kind, without its numbers."""
+def _masked(value: Any) -> Any:
+    """A value with types in place of its numbers. Floats are bytes in keys."""
     if isinstance(value, tuple):
-        return tuple(map(_skeleton, value))
-    return "int" if _is_integer(value) else type(value).__name__
+        return tuple(map(_masked, value))
+    return type(value) if isinstance(value, (int, bytes)) else value
 
 
 # --------------------------------------------------------------------------- families
 
 
 class Family:
-    """Graphs that differ in the size n of one axis."""
+    """Graphs that differ in the size n of one axis.
+
+    Each node has `fields` and a shape, with lines in place of what differs; `arguments` are the
+    places of constants. The node at `place` has n among its fields.
+    """
 
     def __init__(self, first: Sample, second: Sample, varying: Container[int] = ()) -> None:
         """The family of two graphs of one form. Constants at the places `varying` are arguments,
@@ -126,37 +109,30 @@ class Family:
 
         Raises FixedError where no size explains what differs.
         """
-        self.leaves, self.dtypes = first.leaves, first.dtypes
-        self.outputs: tuple[int, ...] = first.key[-1]  # type: ignore[assignment]
+        self.leaves, self.outputs, self.dtypes = first.leaves, first.outputs, first.dtypes
+        both = list(enumerate(zip(first.fields, second.fields, strict=True)))
         found = [
-            (place not in self.leaves, abs(m - n), place, path, n, m)
-            for place, (a, b) in enumerate(zip(first.fields, second.fields, strict=True))
-            for path, n, m in _differences(a, b)
+            (place not in self.leaves, abs(m - n), place, n, m)
+            for place, fields in both
+            for n, m in _differences(*fields)
         ]
         if not found:
             raise FixedError("no size differs")
-        *_, self.place, _, n, m = min(found)  # a leaf's, if possible
+        *_, self.place, n, m = min(found, key=lambda each: each[:3])  # a leaf's, if possible
         self._ends = n, m
-        self.arguments: list[int] = []  # the places of constants
-        self.fields = [
-            self._constant(place, a, b, place in varying)
-            if place in first.free and place in second.free
-            else self._line(a, b)
-            for place, (a, b) in enumerate(zip(first.fields, second.fields, strict=True))
-        ]
-        self.shapes: list[Lines] = [
-            self._line(a, b) for a, b in zip(first.shapes, second.shapes, strict=True)
-        ]
-        entries = {  # of the key, those that vary
-            place: self._entry(place, a, b)
-            for place, (a, b) in enumerate(zip(first.key, second.key, strict=True))
-            if a != b or place in self.arguments
-        }
+        self.arguments: list[int] = []
+        free = first.free & second.free
+        self.fields: list[Any] = []
+        for place, (a, b) in both:
+            if place in free and (a[0] != b[0] or place in varying):
+                argument = Argument(len(self.arguments))
+                self.arguments.append(place)
+                a, b = (argument, *a[1:]), (argument, *b[1:])
+            self.fields.append(self._line(a, b))
+        self.shapes: list[Lines] = list(map(self._line, first.shapes, second.shapes))
         self.lines = {n for shape in self.shapes for n in shape if isinstance(n, Line)}
-        self._key = Varying([*second.key], entries, self.place, self.lines)
-        described = {place: _without_inputs(entry) for place, entry in entries.items()}
-        fields = [_without_inputs(entry) for entry in second.key[:-1]]
-        self.structure: Structure = Varying(fields, described, self.place, self.lines)
+        vary = {place: fields for place, fields in enumerate(self.fields) if varies(fields)}
+        self.structure: Structure = Varying(second.fields, vary, self.place, self.lines)
 
     @property
     def is_likely(self) -> bool:
@@ -170,39 +146,23 @@ class Family:
         """How much larger than n the largest size is that grows with n."""
         return max([0, *(line.start for line in self.lines if line.slope == 1)])
 
-    def _constant(self, place: int, first: Fields, second: Fields, is_varying: bool) -> Fields:
-        (a, shape), (b, other) = first, second
-        if _same(a, b) and not is_varying:
-            return a, self._line(shape, other)
-        self.arguments.append(place)
-        return Argument(len(self.arguments) - 1), self._line(shape, other)
-
-    def _entry(self, place: int, first: Any, second: Any) -> Any:
-        value = self.fields[place][0] if self.fields[place] else None
-        if not isinstance(value, (Argument, Whole)):
-            return self._line(first, second)
-        (cls, (_, dtype, shape)), (_, (_, _, other)) = first, second
-        return cls, (value, dtype, self._line(shape, other))
-
     def _line(self, first: Any, second: Any) -> Any:
         """A value in which lines stand where two values differ."""
-        if isinstance(first, tuple):
-            return tuple(self._line(a, b) for a, b in zip(first, second, strict=True))
-        if _same(first, second):
+        if first == second:
             return first
-        if _is_whole(first) and _is_whole(second):
-            return Whole(self._line(int(first), int(second)))
-        if not (_is_integer(first) and _is_integer(second)):
+        if isinstance(first, tuple):
+            return tuple(map(self._line, first, second))
+        if isinstance(first, bytes):
+            first, second = _float(first), _float(second)
+            if first != second and first.is_integer() and second.is_integer():
+                return Whole(self._line(int(first), int(second)))
+        if type(first) is not int:
             raise FixedError(f"{first} became {second}")
         n, m = self._ends
         slope, rest = divmod(second - first, m - n)
         if rest:
             raise FixedError(f"{first} became {second} where the size {n} became {m}")
         return Line(slope, first - slope * n)
-
-    def size_of(self, key: Key) -> int | None:
-        """The size n at which a graph is of the family, by its key; None where it is not."""
-        return self._key.size_of([*key])
 
 
 class Varying(Structure):
@@ -212,7 +172,7 @@ class Varying(Structure):
 
     def __init__(
         self,
-        fields: AllFields,
+        fields: Fields,
         vary: Mapping[int, Any],
         place: int | None = None,
         lines: Collection[Line] = (),
@@ -229,7 +189,7 @@ class Varying(Structure):
         self._path = () if place is None else _path_to(Line(1, 0), self._vary[place])
         self._positive = tuple(lines)
 
-    def size_of(self, fields: AllFields) -> int | None:
+    def size_of(self, fields: Fields) -> int | None:
         """As Structure's."""
         if len(fields) != len(self.fields):
             return None
@@ -256,7 +216,7 @@ class Varying(Structure):
         return is_of_this and self.size_of(other.fields) is not None
 
 
-def with_arguments(fields: AllFields, places: Sequence[int]) -> Varying:
+def with_arguments(fields: Fields, places: Sequence[int]) -> Varying:
     """The structure of graphs with these fields, but for the values of the constants at these
     places."""
     vary = {}
@@ -264,11 +224,6 @@ def with_arguments(fields: AllFields, places: Sequence[int]) -> Varying:
         _, dtype, shape = cast("tuple[Any, ...]", fields[place])
         vary[place] = Argument(number), dtype, shape
     return Varying(fields, vary)
-
-
-def _without_inputs(entry: Any) -> Any:
-    """The fields in the entry of a key."""
-    return entry[2:] if entry[0] is Buffer else entry[1]
 
 
 def _path_to(wanted: Line, value: Any) -> tuple[int, ...]:
@@ -283,29 +238,19 @@ def _path_to(wanted: Line, value: Any) -> tuple[int, ...]:
     raise FixedError("no size differs")
 
 
-def _differences(first: Any, second: Any) -> Iterator[tuple[tuple[int, ...], int, int]]:
-    """The integers that differ between two nested tuples: where, and both."""
+def _differences(first: Any, second: Any) -> Iterator[tuple[int, int]]:
+    """The integers that differ between two nested tuples: both."""
     if isinstance(first, tuple):
-        for step, (a, b) in enumerate(zip(first, second, strict=True)):
-            for path, n, m in _differences(a, b):
-                yield (step, *path), n, m
-    elif _is_integer(first) and _is_integer(second) and first != second:
-        yield (), first, second
+        for a, b in zip(first, second, strict=True):
+            yield from _differences(a, b)
+    elif type(first) is int and first != second:
+        yield first, second
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, float) and value.is_integer()
-
-
-def _same(first: Any, second: Any) -> bool:
-    if _is_integer(first):
-        return _is_integer(second) and bool(first == second)
-    both_nan = first != first and second != second
-    return type(first) is type(second) and (first == second or both_nan)
+def _float(bits: bytes) -> float:
+    """A float of a key."""
+    number: float = struct.unpack("<d", bits)[0]
+    return number
 
 
 def _fits(line: Any, value: Any, n: int) -> bool:
@@ -315,9 +260,9 @@ def _fits(line: Any, value: Any, n: int) -> bool:
     if line.__class__ is Line:
         return value.__class__ is int and bool(line.slope * n + line.start == value)
     if line.__class__ is Whole:
-        return bool(struct.pack("<d", line.line.at(n)) == value)
+        return bool(_float(value) == line.line.at(n))
     if line.__class__ is Argument:
-        return may_vary(struct.unpack("<d", value)[0])
+        return may_vary(_float(value))
     return bool(line == value)
 
 

@@ -117,26 +117,25 @@ class _Form:
         self.samples: list[Sample] = []
         self.families: list[_Compiled] = []
 
-    def serving(self, key: Key, varying: Sequence[int]) -> list[tuple[_Compiled, int]]:
+    def serving(self, sample: Sample, varying: Sequence[int] = ()) -> list[tuple[_Compiled, int]]:
         """The families that a graph is of and whose arguments the varying constants are, and its
         size in each."""
         wanted = set(varying)
         every = [
-            (each, each.family.size_of(key))
+            (each, each.family.structure.size_of(sample.fields))
             for each in self.families
             if wanted.issubset(each.family.arguments)
         ]
         return [(each, n) for each, n in every if n is not None]
 
-    def add(self, sample: Sample, varying: Sequence[int], device: str) -> list[_Compiled]:
-        """Add a graph; its families with the ones before."""
-        new: list[_Compiled] = []
+    def add(self, sample: Sample, varying: Sequence[int], device: str) -> bool:
+        """Add a graph; whether it makes families with the ones before."""
+        before = len(self.families)
         for other in self.samples:
             with suppress(FixedError):
-                new.append(_Compiled(Family(other, sample, varying), device))
-        self.families += new
+                self.families.append(_Compiled(Family(other, sample, varying), device))
         self.samples = [*self.samples[-(MAX_SAMPLES - 1) :], sample]
-        return new
+        return len(self.families) > before
 
 
 class _Compiled:
@@ -248,13 +247,11 @@ class VaryingSizes:
 
     def __init__(self) -> None:
         self._forms: dict[tuple[Key, Hashable], _Form] = {}
-        self._families: dict[Hashable, list[_Compiled]] = {}  # by settings and length of the key
         self._recalled: dict[tuple[Structure, Places, Hashable], _Compiled] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         self._forms.clear()
-        self._families.clear()
         self._recalled.clear()
 
     def recalled(
@@ -271,25 +268,24 @@ class VaryingSizes:
         return None if plan is None else (plan, found.family.arguments)
 
     def known(
-        self, key: Key, walk: Walk, outputs: Places, settings: Hashable
+        self, sample: Sample, walk: Walk, settings: Hashable
     ) -> tuple[SizedPlan, list[int]] | None:
         """The plan that serves a graph of a known family, and which of its nodes are constants
-        that are arguments: the last leaves stand for them. `key` is that of the graph `walk` with
-        the outputs at these places."""
-        for each in self._families.get((settings, len(key)), ()):
-            n = each.family.size_of(key)
-            plan = None if n is None else each.known(n)
+        that are arguments: the last leaves stand for them. `sample` is of the graph `walk`."""
+        form = self._forms.get((sample.form, settings))
+        for each, n in form.serving(sample) if form else ():
+            plan = each.known(n)
             if plan is not None:
                 each.family.structure = walk.note_varying(each.family.structure)
                 for structure in (walk.structure, each.family.structure):
-                    name = structure, outputs, settings
+                    name = structure, sample.outputs, settings
                     remember(self._recalled, name, each, MAX_RECALLED)
                 return plan, each.family.arguments
         return None
 
     def learn(
         self,
-        key: Key,
+        sample: Sample,
         settings: Hashable,
         nodes: Sequence[Node],
         outputs: Sequence[Node],
@@ -301,37 +297,26 @@ class VaryingSizes:
         the next bound; nothing for the first one, and where a size does not vary alone. Where two
         sizes differ by different amounts, a third graph must confirm that they vary together.
 
-        `key` is the graph's (structure.Walk), `nodes` in the order in which it has them.
-        Constants at the places `varying` are arguments.
+        `sample` is the graph's, `nodes` in the order in which it has them. Constants at the places
+        `varying` are arguments.
         """
         if not all(node.size for node in nodes):
             return  # empty tensors take no time, and copy nothing
-        sample = Sample(key, nodes)
-        found = self._forms.get((sample.form, settings))
-        if found is None:
-            while len(self._forms) >= MAX_FORMS:
-                self._forget(next(iter(self._forms)))
-            found = self._forms[sample.form, settings] = _Form()
-        serving = found.serving(key, varying)
+        name = sample.form, settings
+        form = self._forms.get(name)
+        if form is None:
+            form = _Form()
+            remember(self._forms, name, form, MAX_FORMS)
+        serving = form.serving(sample, varying)
         if not serving:
             device = next((str(node.device) for node in nodes if node.device), Device.DEFAULT)
-            new = found.add(sample, varying, device)
-            self._families.setdefault((settings, len(key)), []).extend(new)
-            serving = [each for each in found.serving(key, varying) if each[0].family.is_likely]
-            if config.DEBUG and new and not serving:
+            has_new = form.add(sample, varying, device)
+            serving = [each for each in form.serving(sample, varying) if each[0].family.is_likely]
+            if config.DEBUG and has_new and not serving:
                 report_fixed("more than one size", "a plan serves several sizes of one axis alone")
         for each, n in serving:
             if each.compile(each.bound_of(n), nodes, outputs, donated, compiled):
                 return
-
-    def _forget(self, form: tuple[Key, Hashable]) -> None:
-        gone = self._forms.pop(form).families
-        for key, families in list(self._families.items()):
-            left = [each for each in families if each not in gone]
-            if left:
-                self._families[key] = left
-            else:
-                del self._families[key]
 
 
 def bound_of(n: int) -> int:

@@ -59,7 +59,7 @@ def test_integers_of_a_family_are_on_lines(leaf):
 
     found = family(build, 5, 7)
     assert found.shapes[-1] == (N, Line(3, 5))
-    assert found.size_of(sample(build(11))[0].key) == 11
+    assert found.structure.size_of(sample(build(11))[0].fields) == 11
 
 
 def test_a_graph_off_the_lines_is_of_no_family(leaf):
@@ -67,13 +67,13 @@ def test_a_graph_off_the_lines_is_of_no_family(leaf):
         return Pad(Exp(leaf([1.0] * n)), ((0, width),))
 
     found = Family(sample(build(5, 5))[0], sample(build(7, 7))[0])
-    assert found.size_of(sample(build(9, 9))[0].key) == 9
-    assert found.size_of(sample(build(9, 8))[0].key) is None
+    assert found.structure.size_of(sample(build(9, 9))[0].fields) == 9
+    assert found.structure.size_of(sample(build(9, 8))[0].fields) is None
 
 
 def test_a_size_that_no_input_has():
     found = family(lambda n: Neg(Iota(n)), 4, 5)
-    assert found.size_of(sample(Neg(Iota(9)))[0].key) == 9
+    assert found.structure.size_of(sample(Neg(Iota(9)))[0].fields) == 9
 
 
 def test_a_sum_leaves_out_what_lies_beyond_the_size(leaf):
