@@ -22,12 +22,13 @@ from .ir import (
     Reduce,
     Reshape,
     Slice,
+    identity,
     topological,
     use_counts,
 )
 from .product import is_contraction
 from .simplify import RULES
-from .simplify_reduce import pads_with_identity
+from .simplify_elementwise import is_positive_zero
 
 View = Reshape | Permute | Pad | Slice
 Sum = Reduce | Fold
@@ -188,13 +189,20 @@ def _below_reduce(view: View, inner: Reduce) -> Reduce | None:
         case Permute(_, order):
             x = build.permute(x, (*order, *range(len(kept), len(x.shape))))
         case Pad(_, padding, value):
-            if not pads_with_identity(view, inner.op):
+            if not _pads_with_identity(view, inner.op):
                 return None
             x = Pad(x, (*padding, *((0, 0) for _ in sizes)), value)
         case Slice(_, starts, counts, steps):
             zeros, ones = (0,) * len(sizes), (1,) * len(sizes)
             x = Slice(x, starts + zeros, counts + sizes, steps + ones)
     return Reduce(x, inner.op, tuple(range(len(view.shape), len(x.shape))))
+
+
+def _pads_with_identity(node: Pad, op: str) -> bool:
+    """Whether the padding changes no result of op."""
+    if op == "sum":
+        return is_positive_zero(node.value)
+    return node.value == identity(op, node.dtype)
 
 
 def _below_fold(view: View, inner: Fold) -> tuple[Node, int] | None:
@@ -211,7 +219,7 @@ def _below_fold(view: View, inner: Fold) -> tuple[Node, int] | None:
         case Permute(_, order):
             return build.permute(x, (*order, last)), order.index(axis)
         case Pad(_, padding, value):
-            if padding[axis] != (0, 0) or not pads_with_identity(view, "sum"):
+            if padding[axis] != (0, 0) or not _pads_with_identity(view, "sum"):
                 return None
             return Pad(x, (*padding, (0, 0)), value), axis
         case Slice(_, starts, sizes, steps):

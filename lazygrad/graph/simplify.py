@@ -1,7 +1,7 @@
 """Simplify a graph by rules, as one simplifies a formula on paper.
 
-The rules are in seven files by theme: normalize, and simplify_ elementwise, movement, join, reduce,
-window, fold.
+The rules are in six files by theme: normalize, and simplify_ elementwise, movement, reduce, window,
+fold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from . import (
     normalize,
     simplify_elementwise,
     simplify_fold,
-    simplify_join,
     simplify_movement,
     simplify_reduce,
     simplify_window,
@@ -23,7 +22,6 @@ from .ir import Node
 RULES = Rules[Node](
     normalize.RULES,
     simplify_movement.RULES,
-    simplify_join.RULES,
     simplify_elementwise.RULES,
     simplify_reduce.RULES,
     simplify_window.RULES,

@@ -20,19 +20,16 @@ from .evaluate import CASES
 from .ir import (
     Add,
     And,
-    Bitcast,
     Cast,
     Const,
     Div,
     Elementwise,
     Equal,
     Expand,
-    FloorDiv,
     Less,
     LessEqual,
     Maximum,
     Minimum,
-    Mod,
     Mul,
     Neg,
     Node,
@@ -217,32 +214,6 @@ def add_negative(node: Add | Sub) -> Node | None:
     return None
 
 
-@rule(Add, Mul, And, Or, Xor)
-def combine_constants(node: ir.Binary) -> Node | None:
-    """(x + c) + d  ->  x + (c + d), not for floats"""
-    inner = node.x
-    if node.dtype.is_float or type(inner) is not type(node) or not isinstance(node.y, Const):
-        return None
-    x, c = inner.inputs
-    return node.with_inputs((x, node.with_inputs((c, node.y)))) if isinstance(c, Const) else None
-
-
-@rule(Sub, of=Const)
-def subtract_from_zero(node: Sub, c: Const) -> Node | None:
-    """0 - x  ->  -x; for floats (-0.0) - x, since 0.0 - 0.0 is not -0.0"""
-    is_zero = c.value == 0 and not (c.dtype.is_float and is_positive_zero(c.value))
-    return Neg(node.y) if is_zero else None
-
-
-@rule(Sub)
-def subtract_constant(node: Sub) -> Node | None:
-    """x - c  ->  x + (-c), for integers"""
-    match node:
-        case Sub(x, Const() as c) if node.dtype.is_int:
-            return Add(x, Neg(c))
-    return None
-
-
 @rule(Mul)
 def multiply_negatives(node: Mul) -> Node | None:
     """x * -1  ->  -x;   (-x) * (-y)  ->  x * y;   (-x) * c  ->  x * (-c)"""
@@ -264,15 +235,6 @@ def divide_by_power_of_two(node: Div) -> Node | None:
             smallest = SMALLEST_NORMAL[node.dtype]
             if smallest <= abs(c) <= 1 / smallest:
                 return Mul(x, full_like(x, 1 / c))
-    return None
-
-
-@rule(FloorDiv, Mod)
-def divide_integers_by_one(node: FloorDiv | Mod) -> Node | None:
-    """x // 1  ->  x;   x % 1  ->  0;   x // 0, x % 0  ->  0, for integers"""
-    match node.y:
-        case Const(0 | 1 as c) if node.dtype.is_int:
-            return node.x if isinstance(node, FloorDiv) and c == 1 else zeros_like(node)
     return None
 
 
@@ -327,15 +289,6 @@ def choose_by_negation(node: Where, negated: Not) -> Node | None:
     return Where(negated.x, node.y, node.x)
 
 
-# --------------------------------------------------------------------------- bits
-
-
-@rule(Xor)
-def flip_every_bit(node: Xor) -> Node | None:
-    """x ^ -1  ->  ~x"""
-    return Not(node.x) if node.y is full_like(node, all_ones(node.dtype)) else None
-
-
 # --------------------------------------------------------------------------- types
 
 
@@ -369,15 +322,4 @@ def cast_twice(node: Cast) -> Node | None:
             wraps = x.dtype.is_int and middle.is_int and last.is_int
             if holds(middle, x.dtype) or (wraps and last.itemsize <= middle.itemsize):
                 return Cast(x, last)
-    return None
-
-
-@rule(Bitcast)
-def bitcast_twice(node: Bitcast) -> Node | None:
-    """bitcast(x, T)  ->  x, where x is of T;   bitcast(bitcast(x, T), U)  ->  bitcast(x, U)"""
-    match node:
-        case Bitcast(x, dtype) if x.dtype == dtype:
-            return x
-        case Bitcast(Bitcast(x), dtype):
-            return Bitcast(x, dtype)
     return None

@@ -7,14 +7,16 @@ kind become neighbours, which merge.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from ..rewrite import Rules
 from . import build, ir
 from .ir import (
     Const,
     Contiguous,
-    Copy,
     Expand,
     Iota,
+    Join,
     Node,
     Pad,
     Permute,
@@ -49,12 +51,6 @@ def pad_a_constant(node: Pad, x: Const) -> Node | None:
 def count_to_one(node: Iota) -> Node | None:
     """iota(1)  ->  0"""
     return Const(0, node.dtype, (1,)) if node.size == 1 else None
-
-
-@rule(Copy)
-def copy_to_the_same_device(node: Copy) -> Node | None:
-    """copy(x, D)  ->  x, where x is on D"""
-    return node.x if node.x.device == node.device else None
 
 
 @rule(Contiguous, of=Contiguous)
@@ -207,6 +203,22 @@ def slice_of_sort(node: Slice, inner: Sort) -> Node | None:
         return None
     few = Sort(x, axis, inner.descending, size)
     return few if few.shape == node.shape else slice_by(few, parts)
+
+
+@rule(Slice, of=Join)
+def slice_of_join(node: Slice, inner: Join) -> Node | None:
+    """slice(join(a, b))  ->  slice(a), where nothing of b is taken"""
+    if node.size == 0:
+        return None
+    parts, axis = slice_parts(node), inner.axis
+    start, size, step = parts[axis]
+    first, last = sorted((start, start + (size - 1) * step))
+    at = bisect_right(inner.starts, first) - 1
+    part, before = inner.parts[at], inner.starts[at]
+    if last >= before + part.shape[axis]:
+        return None
+    parts[axis] = (start - before, size, step)
+    return slice_by(part, parts)
 
 
 @rule(Slice, of=Permute)

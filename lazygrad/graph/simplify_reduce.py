@@ -17,14 +17,12 @@ from .ir import (
     Fold,
     Mul,
     Node,
-    Pad,
     Permute,
     Reduce,
     Reshape,
     Scatter,
-    identity,
 )
-from .simplify_elementwise import PRECISION, constant, is_positive_zero
+from .simplify_elementwise import PRECISION, constant
 
 RULES = Rules[Node]()
 rule = RULES.rule
@@ -121,20 +119,3 @@ def reduce_below_permute(node: Reduce, inner: Permute) -> Node | None:
     if kept != sorted(kept):
         return None
     return Reduce(inner.x, node.op, tuple(sorted(inner.order[axis] for axis in node.axes)))
-
-
-@rule(Reduce, of=Pad)
-def reduce_below_pad(node: Reduce, inner: Pad) -> Node | None:
-    """sum(pad(x, 0))  ->  sum(x) along the reduced axes; likewise with each operation's identity"""
-    padding = list(inner.padding)
-    kept = [(0, 0) if axis in node.axes else amount for axis, amount in enumerate(padding)]
-    if kept == padding or not pads_with_identity(inner, node.op):
-        return None
-    return Reduce(build.pad(inner.x, kept, inner.value), node.op, node.axes)
-
-
-def pads_with_identity(node: Pad, op: str) -> bool:
-    """Whether the padding changes no result of op."""
-    if op == "sum":
-        return is_positive_zero(node.value)
-    return node.value == identity(op, node.dtype)

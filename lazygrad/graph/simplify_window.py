@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..rewrite import Rules
 from . import build
-from .ir import Fold, Node, Pad, Permute, Reshape, Slice, Window
+from .ir import Fold, Node, Pad, Reshape, Slice, Window
 from .simplify_elementwise import is_positive_zero
 
 RULES = Rules[Node]()
@@ -69,18 +69,6 @@ def fold_apart(node: Fold) -> Node | None:
     else:
         return None
     return build.resize_axis(build.reshape_axes(x, axis, 2, (count * step,)), axis, node.size_)
-
-
-@rule(Fold, of=Permute)
-def fold_below_permute(node: Fold, inner: Permute) -> Node | None:
-    """fold(permute(x))  ->  permute(fold(x)), but for moving the window axis to the end"""
-    x, (*rest, window) = inner.x, inner.order
-    if rest == sorted(rest):
-        return None
-    order = [sorted(rest).index(axis) for axis in rest]
-    x = build.move_axis(x, window, len(rest))
-    folded = Fold(x, order[node.axis], node.size_, node.stride, node.dilation)
-    return Permute(folded, tuple(order))
 
 
 @rule(Fold, of=Reshape)

@@ -284,33 +284,23 @@ def _to_first(g: Node, found: Node, axes: tuple[int, ...]) -> Node:
 def _product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
     """For each element, the product of all other elements along `axes`.
 
-    It is the product of all elements before times that of all after, each by doubling: n log n
-    multiplications, and no division, which would fail for zeros.
+    It is the product of all elements before times that of all after: no division, which would fail
+    for zeros.
     """
-    kept = [axis for axis in range(len(x.shape)) if axis not in axes]
-    order = (*kept, *axes)
+    order = (*(axis for axis in range(len(x.shape)) if axis not in axes), *axes)
     moved = build.permute(x, order)
-    last = len(kept)
-    n = math.prod(x.shape[axis] for axis in axes)
-    flat = build.reshape(moved, (*(x.shape[axis] for axis in kept), n))
-    others = Mul(_running_product(flat, last, 1), _running_product(flat, last, -1))
-    back = build.reshape(others, moved.shape)
-    return build.permute(back, _inverse(order))
+    last, n = len(x.shape) - len(axes), math.prod(x.shape[axis] for axis in axes)
+    flat = build.reshape(moved, (*moved.shape[:last], n))
 
+    def reverse(y: Node) -> Node:
+        return build.slice_axis(y, last, n - 1, n, -1)
 
-def _running_product(x: Node, axis: int, direction: int) -> Node:
-    """The product of all elements before (direction 1) or after (-1) each, along an axis."""
-    n = x.shape[axis]
+    def before(y: Node) -> Node:
+        shifted = build.pad_axis(build.slice_axis(y, last, 0, n - 1), last, 1, 0, value=1)
+        return ir.Scan(shifted, last, "prod")
 
-    def shifted(y: Node, by: int) -> Node:
-        by = min(by, n)
-        start, padding = (0, (by, 0)) if direction > 0 else (by, (0, by))
-        return build.pad_axis(build.slice_axis(y, axis, start, n - by), axis, *padding, value=1)
-
-    product, done = shifted(x, 1), 1  # the product of the nearest `done` elements
-    while done < n - 1:
-        product, done = Mul(product, shifted(product, done)), 2 * done
-    return product
+    others = Mul(before(flat), reverse(before(reverse(flat)))) if n > 1 else full_like(flat, 1)
+    return build.permute(build.reshape(others, moved.shape), _inverse(order))
 
 
 # --------------------------------------------------------------------------- movement

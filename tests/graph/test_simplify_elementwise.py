@@ -28,18 +28,15 @@ from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import (
     Add,
     And,
-    Bitcast,
     Cast,
     Const,
     Div,
     Equal,
     Expand,
-    FloorDiv,
     Less,
     LessEqual,
     Maximum,
     Minimum,
-    Mod,
     Mul,
     Neg,
     Not,
@@ -132,23 +129,14 @@ def cases(v):
         (rules.absorbing_operand, Add(p, k(p, True)), k(p, True)),
         (rules.equal_operands, Or(p, p), p),
         (rules.absorbing_operand, Or(i, k(i, 1)), None),
-        (rules.combine_constants, Add(Add(i, k(i, 100)), k(i, 100)),
-         Add(i, Add(k(i, 100), k(i, 100)))),
-        (rules.combine_constants, Xor(Xor(i, k(i, 5)), k(i, 6)),
-         Xor(i, Xor(k(i, 5), k(i, 6)))),
-        (rules.combine_constants, Mul(Mul(x, k(x, 3)), k(x, 3)), None),
         (rules.neutral_operand, Sub(x, k(x, 0.0)), x),
         (rules.neutral_operand, Sub(x, k(x, -0.0)), None),
         (rules.neutral_operand, Sub(u, k(u, 0)), u),
-        (rules.subtract_from_zero, Sub(k(x, -0.0), x), Neg(x)),
-        (rules.subtract_from_zero, Sub(k(x, 0.0), x), None),
-        (rules.subtract_from_zero, Sub(k(u, 0), u), Neg(u)),
         (rules.equal_operands, Sub(i, i), k(i, 0)),
         (rules.equal_operands, Sub(p, p), k(p, False)),
         (rules.equal_operands, Sub(x, x), None),
         (rules.add_negative, Sub(x, Neg(y)), Add(x, y)),
         (rules.add_negative, Sub(p, Neg(q)), None),
-        (rules.subtract_constant, Sub(u, k(u, 3)), Add(u, Neg(k(u, 3)))),
         (rules.neutral_operand, Mul(x, k(x, 1)), x),
         (rules.multiply_negatives, Mul(x, k(x, -1)), Neg(x)),
         (rules.multiply_negatives, Mul(i, k(i, -1)), Neg(i)),
@@ -164,10 +152,6 @@ def cases(v):
         (rules.divide_by_power_of_two, Div(x, k(x, 3)), None),
         (rules.divide_by_power_of_two, Div(x, k(x, 0)), None),
         (rules.divide_by_power_of_two, Div(x, k(x, INF)), None),
-        (rules.divide_integers_by_one, FloorDiv(i, k(i, 1)), i),
-        (rules.divide_integers_by_one, FloorDiv(i, k(i, 0)), k(i, 0)),
-        (rules.divide_integers_by_one, Mod(u, k(u, 1)), k(u, 0)),
-        (rules.divide_integers_by_one, Mod(x, k(x, 1)), None),
         (rules.power_of_small_integer, Pow(x, k(x, 0)), k(x, 1)),
         (rules.power_of_small_integer, Pow(x, k(x, 1)), x),
         (rules.power_of_small_integer, Pow(x, k(x, 2)), Mul(x, x)),
@@ -207,7 +191,6 @@ def cases(v):
         (rules.neutral_operand, And(i, k(i, -1)), i),
         (rules.neutral_operand, And(u, k(u, 255)), u),
         (rules.absorbing_operand, Or(i, k(i, -1)), k(i, -1)),
-        (rules.flip_every_bit, Xor(p, k(p, True)), Not(p)),
         (rules.equal_operands, Mul(p, p), p),
         (rules.equal_operands, Mul(i, i), None),
         (rules.cast_to_its_own_type, Cast(i, int8), i),
@@ -217,8 +200,6 @@ def cases(v):
         (rules.cast_twice, Cast(Cast(i, uint16), float16), None),
         (rules.cast_twice, Cast(Cast(i, float16), int8), Cast(i, int8)),
         (rules.cast_twice, Cast(Cast(x, int32), x.dtype), None),
-        (rules.bitcast_twice, Bitcast(i, int8), i),
-        (rules.bitcast_twice, Bitcast(Bitcast(i, uint8), int8), Bitcast(i, int8)),
     ]  # fmt: skip
 
 
@@ -331,9 +312,6 @@ def test_constants_of_16_bit_floats_are_rounded_after_each_operation():
     assert node.value == float(np.float16(np.float32(np.float16(1 / 3)) * 5)) != np.float16(5 / 3)
 
 
-def test_chains_of_integer_constants_become_one():
-    x = ir.Iota(4, int64)
-    node = Sub(Add(Const(5, int64, (4,)), Sub(x, Const(2, int64, (4,)))), Const(3, int64, (4,)))
-    assert simplify([node]) == [x]
-    y = Cast(x, uint32)
+def test_a_cast_through_a_wider_integer_is_none():
+    y = Cast(ir.Iota(4, int64), uint32)
     assert simplify([Cast(Cast(y, int64), uint32)]) == [y]

@@ -13,10 +13,12 @@ from lazygrad.graph.ir import (
     Add,
     Const,
     Contiguous,
-    Copy,
     Detach,
     Expand,
     Iota,
+    Join,
+    Neg,
+    Node,
     Pad,
     Permute,
     Reduce,
@@ -39,6 +41,12 @@ def cases(leaf):
     padded = Pad(x, ((1, 2), (0, 0), (2, 0)), 7.0)
     row = leaf(np.arange(80.0).reshape(2, 40) % 7)
     corner = leaf([[1.0]])
+    y = leaf(np.arange(6.0).reshape(2, 3))
+    join = Join((c, y, Neg(y)), 0)
+
+    def rows(start: int, count: int, step: int = 1, of: Node = join) -> Node:
+        return Slice(of, (start, 0), (count, 3), (step, 1))
+
     return [
         (rules.move_a_constant, Reshape(c, (6,)), Const(2.0, float64, (6,))),
         (rules.move_a_constant, Permute(c, (1, 0)), Const(2.0, float64, (3, 2))),
@@ -48,8 +56,6 @@ def cases(leaf):
         (rules.pad_a_constant, Pad(Const(0.0, float64, (1,)), ((1, 0),), -0.0), None),
         (rules.count_to_one, Iota(1), Const(0, int64, (1,))),
         (rules.count_to_one, Iota(2), None),
-        (rules.copy_to_the_same_device, Copy(x, "CPU"), x),
-        (rules.copy_to_the_same_device, Copy(x, "GPU"), None),
         (rules.contiguous_twice, Contiguous(Contiguous(x)), Contiguous(x)),
         (rules.contiguous_twice, Contiguous(x), None),
         (rules.reshape_reshape, Reshape(x, (2, 3, 4)), x),
@@ -101,6 +107,11 @@ def cases(leaf):
          Pad(Slice(x, (0, 0, 1), (1, 3, 2), (1, 1, 2)), ((1, 0), (0, 0), (1, 0)), 7.0)),
         (rules.slice_below_pad, Slice(padded, (0, 0, 0), (5, 3, 2), (1, 1, 1)),
          Const(7.0, float64, (5, 3, 2))),
+        (rules.slice_of_join, rows(0, 1), rows(0, 1, of=c)),
+        (rules.slice_of_join, rows(3, 2, -1), rows(1, 2, -1, y)),
+        (rules.slice_of_join, rows(4, 1), rows(0, 1, of=Neg(y))),
+        (rules.slice_of_join, rows(1, 2), None),
+        (rules.slice_of_join, Slice(join, (0, 0), (0, 3), (1, 1)), None),
     ]  # fmt: skip
 
 
