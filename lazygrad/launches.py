@@ -12,14 +12,13 @@ A kernel whose loop passes fail, or that no code can be written for, gets its pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from . import config
 from .backends.base import Device, Launch
 from .cache import remember, source_digest
 from .errors import CompilerError
-from .graph.ir import Node
 from .graph.structure import Key
 from .loops.ir import Function, digest
 from .loops.lower import Lowered, renamed
@@ -46,7 +45,7 @@ def compile_piece(piece: Piece, memory: MemoryPlan, device: Device, stages: Stag
         launch = replace(launch, function=function, origins=kernel_origins(piece.kernel))
     if not piece.start:
         return launch
-    first, *rest = _offsets(launch)
+    first, *rest = launch.offsets or (0,) * len(launch.function.arguments)
     return replace(launch, offsets=(first + piece.start, *rest))
 
 
@@ -54,58 +53,47 @@ def compile_kernel(kernel: Kernel, memory: MemoryPlan, device: Device, stages: S
     """The launch of a kernel, without slots, which the linker numbers."""
     overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
     if not config.OPT:
-        made = lowered(kernel, overwritten, At(device.machine), stages)
+        made = lowered(Lowered(kernel, overwritten), At(device.machine), stages)
         return plain_launch(stages, Launch(made.function, ()), device.machine)
-    if stages.are_watched or kernel.parts:
-        return _new_launch(kernel, overwritten, device, stages)
-    return _shared_launch(kernel, overwritten, device, stages)
+    if kernel.parts:
+        return _new_launch(Lowered(kernel, overwritten), device, stages)
+    begins = device.machine.target is Target.CPU  # there an argument may begin inside a memory
+    form = canonical(kernel, set(overwritten.values()) if begins else None)
+    made = Lowered(kernel, overwritten, shifts=form.shifts)
+    new = _new_launch if stages.are_watched else partial(_shared_launch, form.key)
+    launch = new(made, device, stages)
+    return replace(launch, offsets=form.offsets(launch.function, overwritten.values()))
 
 
-def lowered(kernel: Kernel, overwritten: Mapping[Node, Node], at: At, stages: Stages) -> Lowered:
-    """A kernel as plain loops. `overwritten` names for an output the input whose memory it takes;
-    the other inputs may begin inside their memory."""
-    made: Lowered = stages.level("kernel", Lowered(kernel, overwritten), at)
+def lowered(made: Lowered, at: At, stages: Stages) -> Lowered:
+    """A kernel as plain loops."""
+    made = stages.level("kernel", made, at)
     return made
 
 
-def _shared_launch(
-    kernel: Kernel, overwritten: Mapping[Node, Node], device: Device, stages: Stages
-) -> Launch:
-    """The launch of a kernel. Kernels that differ only in the memory they work on share one
-    function."""
-    begins = device.machine.target is Target.CPU  # there an argument may begin inside a memory
-    form = canonical(kernel, set(overwritten.values()) if begins else None)
+def _shared_launch(key: Key, made: Lowered, device: Device, stages: Stages) -> Launch:
+    """The launch of a kernel, without offsets. Kernels that differ only in the memory they work on
+    have equal keys (canonical.py), and share one function."""
+    kernel, overwritten = made.kernel, made.overwritten
     numbers = {node: n for n, node in enumerate(kernel.inputs)}
     places = tuple((kernel.outputs.index(n), numbers[x]) for n, x in overwritten.items())
     settings = (config.TUNE, config.CHECK, config.DEBUG >= 3, config.ORIGINS)
-    key = (form.key, places, device.name, device.machine, *settings)
+    key = (key, places, device.name, device.machine, *settings)
     launch = _launches.get(key)
     if launch is None or not (launch.function.body or device.cached(launch.key)):
-        shifted = form.shifted()
-        new = {shifted.outputs[n]: shifted.inputs[x] for n, x in places}
-        launch = _new_launch(shifted, new, device, stages)
+        launch = _new_launch(made, device, stages)
         if launch.key:  # no pass was left out
             remember(_launches, key, launch, MAX_KEPT)
-    kept = [x for x in kernel.inputs if x not in overwritten.values()]
-    return replace(launch, offsets=form.offsets(_offsets(launch), kept))
+    return launch
 
 
-def _offsets(launch: Launch) -> tuple[int, ...]:
-    """How many bytes into its memory each argument of a launch begins."""
-    return launch.offsets or (0,) * len(launch.function.arguments)
-
-
-def _new_launch(
-    kernel: Kernel, overwritten: Mapping[Node, Node], device: Device, stages: Stages
-) -> Launch:
-    """The launch of a kernel, compiled for speed."""
-    at = At(device.machine, kinds=kernel.kinds)
-    made = lowered(kernel, overwritten, at, stages)
-    function = made.function
+def _new_launch(made: Lowered, device: Device, stages: Stages) -> Launch:
+    """The launch of a kernel, compiled for speed, without offsets."""
+    at = At(device.machine, kinds=made.kernel.kinds)
+    function = lowered(made, at, stages).function
     if config.TUNE:
         at = replace(at, plan=_tuned(function, at, device, stages.unwatched()))
-    launch = _finished(function, _key(function, at), at, device, stages)
-    return replace(launch, offsets=made.offsets)
+    return _finished(function, _key(function, at), at, device, stages)
 
 
 def _tuned(function: Function, at: At, device: Device, quiet: Stages) -> str:

@@ -25,7 +25,6 @@ from .graph.ir import (
     NODE_CLASSES,
     Arithmetic,
     Fold,
-    Gather,
     Join,
     Node,
     Permute,
@@ -34,8 +33,6 @@ from .graph.ir import (
     Scatter,
     Slice,
     Window,
-    Winograd,
-    WinogradFilter,
     Within,
     topological,
 )
@@ -59,7 +56,8 @@ from .loops.legal.memory import legalise_memory
 from .loops.legal.vectors import split_vectors
 from .loops.limit import limit
 from .loops.lower import Lowered, lower, named
-from .loops.lower.arguments import overwrite, rebase
+from .loops.lower.arguments import overwrite
+from .loops.lower.canonical import shifted
 from .loops.lower.limits import note_limits
 from .loops.padding import skip_padding
 from .loops.plans import tile
@@ -87,7 +85,6 @@ CPUS = (CPU, OPENCL_CPU)
 
 # Classes of nodes, for `needs`.
 SUM = (Reduce, Fold)
-PARTS = (Slice, Window, Gather, Scatter, Winograd, WinogradFilter)  # may leave elements unread
 SERIES = tuple(c for c in NODE_CLASSES if issubclass(c, Arithmetic) and c.operation.is_approximate)
 
 
@@ -225,11 +222,8 @@ PASSES = (
          lambda made, at: add_report(made) if "bounds" in config.CHECK else made,
          "CHECK=bounds: an output for accesses outside of their arrays", after=("overwrite",),
          core=True),
-    Pass("kernel", "rebase", lambda made, at: rebase_arguments(made),
-         "before name: functions that differ in an offset alone are then one",
-         after=("overwrite",), on=(CPU,), needs=(PARTS,)),
     Pass("kernel", "name", lambda made, at: named(made),
-         "last: the name has a digest of the loops", after=("rebase", "report"), core=True),
+         "last: the name has a digest of the loops", after=("overwrite", "report"), core=True),
 
     Pass("loops", "split", on_body(split_divided),
          "first: tiles are of loops without divisions"),
@@ -317,7 +311,8 @@ def lower_kernel(made: Lowered, at: At) -> Lowered:
     """Plain loops. (For the tiles of a CPU, sums leave out terms that padding makes 0.)"""
     machine = at.machine
     skips = config.OPT > 0 and not machine.gpu
-    function = lower(made.kernel, "kernel", machine.row_bytes, skips, machine.cores)
+    kernel = shifted(made.kernel, made.shifts) if made.shifts else made.kernel
+    function = lower(kernel, "kernel", machine.row_bytes, skips, machine.cores)
     return replace(made, function=function, arrays=function.arguments)
 
 
@@ -332,10 +327,3 @@ def overwrite_arguments(made: Lowered) -> Lowered:
 def add_report(made: Lowered) -> Lowered:
     """The report of accesses as one more output."""
     return replace(made, function=with_report(made.function))
-
-
-def rebase_arguments(made: Lowered) -> Lowered:
-    """Inputs that begin with their first element that is read."""
-    function, offsets = rebase(made.function)
-    changed = function != made.function
-    return replace(made, function=function, offsets=offsets) if changed else made

@@ -8,7 +8,7 @@ lowering, and arguments.py after it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ... import config
 from ...expr import Array
@@ -17,6 +17,7 @@ from ...schedule.ir import Kernel
 from ...schedule.show import member_lines, title
 from ..cost import flops
 from ..ir import Function, digest
+from .canonical import Shift
 from .rows import Lowering
 from .scan import lower_scan
 from .share import share_loops
@@ -31,15 +32,15 @@ class Lowered:
     """A kernel on its way to a function: what passes over whole kernels work on.
 
     `overwritten` names for an output the input whose memory it takes. `arrays` are the kernel's
-    outputs and inputs, in order, as they are in the function. `offsets` are how many bytes into
-    its memory each argument of the function begins; none where all begin at the beginning.
+    outputs and inputs, in order, as they are in the function. `shifts` are the inputs that begin
+    inside their memory (canonical.py).
     """
 
     kernel: Kernel
     overwritten: Mapping[Node, Node]
     function: Function = _NOTHING
     arrays: tuple[Array, ...] = ()
-    offsets: tuple[int, ...] = ()
+    shifts: Mapping[Node, Shift] = field(default_factory=dict)
 
     @property
     def nodes(self) -> list[Node]:

@@ -3,19 +3,22 @@
     t1 = tanh(slice(in0, start 3) + t0)    a step of a recurrent network
     t2 = tanh(slice(in0, start 4) + t1)    the next: the same function, its first input a row on
 
-So that steps are equal, what is sliced from an input begins with that input, as after `rebase`.
+So that steps are equal, an input begins with its first element that is read: the slices of it are
+moved to its beginning, and the launch passes the offset.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import gcd, prod
+from math import gcd
 
 from ...graph.ir import Buffer, Gather, Node, Slice, topological
 from ...graph.structure import Slot, described
+from ...index import strides
 from ...schedule.ir import Kernel
 from ...targets import LINE
+from ..ir import Function
 
 _KINDS = ("map", "row", "contraction")
 
@@ -24,26 +27,24 @@ Shift = tuple[int, ...]  # of a multi-index
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Canonical:
-    """A kernel's key, and by how much what it slices from some inputs is to begin earlier."""
+    """A kernel's key, and by how much what it slices from some inputs begins earlier in the
+    function."""
 
     kernel: Kernel
     key: tuple[Hashable, ...]
     shifts: Mapping[Node, Shift]
 
-    def shifted(self) -> Kernel:
-        """The kernel with the slices of those inputs moved to their beginning."""
-        return _shifted(self.kernel, self.shifts) if self.shifts else self.kernel
+    def offsets(self, function: Function, overwritten: Collection[Node]) -> tuple[int, ...]:
+        """The position in its memory, in bytes, of each argument of the kernel's function; none
+        where all begin at 0. Inputs that are overwritten are no arguments."""
+        inputs = [x for x in self.kernel.inputs if x not in overwritten]
+        others = len(function.arguments) - len(inputs)
+        return (*(0,) * others, *map(self._offset, inputs)) if self.shifts else ()
 
-    def offsets(self, offsets: Sequence[int], inputs: Sequence[Node]) -> tuple[int, ...]:
-        """How many bytes into its memory each argument of the kernel begins, given where each of
-        the shifted one does. The last arguments are these inputs."""
-        outputs = len(offsets) - len(inputs)
-        return (*offsets[:outputs], *map(self._offset, offsets[outputs:], inputs))
-
-    def _offset(self, offset: int, x: Node) -> int:
+    def _offset(self, x: Node) -> int:
         shift = self.shifts.get(x, ())
-        moved = sum(n * stride for n, stride in zip(shift, _strides(x), strict=False))
-        return offset + moved * x.dtype.itemsize
+        moved = sum(n * stride for n, stride in zip(shift, strides(x.shape), strict=False))
+        return moved * x.dtype.itemsize
 
 
 def canonical(kernel: Kernel, fixed: Container[Node] | None = None) -> Canonical:
@@ -108,21 +109,17 @@ def _least(x: Node, slices: Sequence[Slice]) -> Shift:
     """The least start of the slices along each axis, rounded so that lines stay whole."""
     line = max(1, LINE // x.dtype.itemsize)
     shift = []
-    for axis, stride in enumerate(_strides(x)):
+    for axis, stride in enumerate(strides(x.shape)):
         start = min(s.starts[axis] + min(0, (s.sizes[axis] - 1) * s.steps[axis]) for s in slices)
         shift.append(start - start % (line // gcd(line, stride)))
     return tuple(shift)
-
-
-def _strides(x: Node) -> list[int]:
-    return [prod(x.shape[axis + 1 :]) for axis in range(len(x.shape))]
 
 
 def _earlier(node: Slice, shift: Shift) -> tuple[int, ...]:
     return tuple(start - n for start, n in zip(node.starts, shift, strict=True))
 
 
-def _shifted(kernel: Kernel, shifts: Mapping[Node, Shift]) -> Kernel:
+def shifted(kernel: Kernel, shifts: Mapping[Node, Shift]) -> Kernel:
     """The kernel with slices moved to the beginning of inputs that stand for the old ones."""
     new = {x: Buffer(Slot.of(x), x.shape) if x in shifts else x for x in kernel.inputs}
     inputs = tuple(new.values())
