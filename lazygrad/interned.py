@@ -43,13 +43,14 @@ class _Reference(ref["Interned"]):
     key: tuple[Any, ...]
 
 
-# In effect a WeakValueDictionary, whose look-ups would call Python functions.
-_interned: dict[tuple[Any, ...], _Reference] = {}
+interned: dict[tuple[Any, ...], _Reference] = {}
+"""The living objects by their keys. In effect a WeakValueDictionary, whose look-ups would call
+Python functions."""
 
 
 def _forget(reference: _Reference) -> None:
     """Drop the entry of an object that is gone; unless another thread has made a new one."""
-    _remove_dead_weakref(_interned, reference.key)  # in one step, as WeakValueDictionary does
+    _remove_dead_weakref(interned, reference.key)  # in one step, as WeakValueDictionary does
 
 
 set_noted = object.__setattr__  # for slots that are neither fields nor derived
@@ -88,15 +89,20 @@ class Unique(type):
             key = (cls, *args)
         else:
             key, args = cls._keyed(args)
-        reference = _interned.get(key)
+        reference = interned.get(key)
         if reference is not None and (found := reference()) is not None:
             return found
-        return _entered(key, (cls._new or cls._constructor())(*args))
+        return entered(key, (cls._new or cls.new)(*args))
+
+    @property
+    def new(cls) -> Callable[..., Any]:
+        """What makes a new object of all fields; it is kept as `_new`."""
+        if cls._new is None:
+            cls._new = cls._constructor()
+        return cls._new
 
     def _constructor(cls) -> Callable[..., Any]:
-        """The function that makes a new object of all fields; it is kept as `_new`."""
-        cls._new = partial(type.__call__, cls)
-        return cls._new
+        return partial(type.__call__, cls)
 
     def _complete(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Every field's value, in order: the key must not depend on how the fields were written."""
@@ -112,11 +118,11 @@ class Unique(type):
         )
 
 
-def _entered(key: tuple[Any, ...], made: Any) -> Any:
+def entered(key: tuple[Any, ...], made: Any) -> Any:
     """The living object of a key: `made`, unless another thread made one meanwhile."""
     new = _Reference(made, _forget)
     new.key = key
-    while (reference := _interned.setdefault(key, new)) is not new:
+    while (reference := interned.setdefault(key, new)) is not new:
         if (found := reference()) is not None:
             return found
         _forget(reference)
@@ -161,6 +167,7 @@ class _Interning(Unique):
         return cls
 
     def _constructor(cls) -> Callable[..., Any]:
+        """A function of all fields and, optionally, of what `_derive` would find."""
         setting = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
         draft = type.__new__(_Interning, cls.__name__, (cls,), {"__slots__": (), **setting})
         fields = "\n    ".join(f"made.{name} = {name}" for name in cls._fields)
@@ -172,16 +179,7 @@ class _Interning(Unique):
         )
         defined: dict[str, Any] = {"create": object.__new__, "Draft": draft, "Own": cls}
         exec(source, defined)
-        made: Callable[..., Any] = defined["new"]
-        cls._new = made
-        return made
-
-    def again(cls, key: tuple[Any, ...], fields: tuple[Any, ...], derived: tuple[Any, ...]) -> Any:
-        """The object of a key, with these fields, of which is known what would be derived."""
-        reference = _interned.get(key)
-        if reference is not None and (found := reference()) is not None:
-            return found
-        return _entered(key, (cls._new or cls._constructor())(*fields, derived))
+        return defined["new"]  # type: ignore[no-any-return]
 
 
 _SOURCE = """

@@ -144,6 +144,8 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
         storage = realized.get(node)  # none where another thread has written to it meanwhile
         if storage is not None and not isinstance(node, Buffer):
             tensor._settle(storage)
+            if node.device is None and tensor._own is not node:
+                realized.forget(node)  # a constant, which is computed again where it is used
         if storage is not None or isinstance(node, Buffer):
             written.pop(id(tensor), None)
     if mine.shared and interceptor.get() is None:

@@ -2,7 +2,8 @@
 
 The first call of `layernorm` on some shapes builds its nodes one by one: each is checked, and its
 shape and dtype are inferred. A call on inputs of the same shapes, dtypes and devices gives
-the same nodes but for the inputs. A *template* has what was found out then, and no node.
+the same nodes but for the inputs. A *template* has what was found out then, and no node
+that reads an input.
 
     template = Template.of(results, inputs)     # None where they do not depend on these alone
     template.build(others)                      # the results on other inputs, of the same shapes
@@ -10,13 +11,14 @@ the same nodes but for the inputs. A *template* has what was found out then, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..graph.ir import Buffer, Custom, Detach, InRange, Node, Overwritten, topological
 from ..graph.ir.node import holds_nodes
 from ..graph.skeleton import picker
+from ..interned import entered, interned
 
 _OWN = (Buffer, Custom, InRange, Overwritten)
 """Nodes that stand for one tensor, one line or one function: what holds them is built anew."""
@@ -24,15 +26,10 @@ _OWN = (Buffer, Custom, InRange, Overwritten)
 Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
-@dataclass(eq=False, slots=True)
-class _Step:
-    """How to make one node, or a tuple of nodes, of what is known before."""
-
-    cls: type[Node] | None  # None for a tuple, which is its own key
-    key: Pick
-    fields: Pick = tuple
-    inputs: Pick = tuple
-    derived: tuple[Any, ...] = ()
+_Step = tuple[Callable[..., Any] | None, Pick, Pick, Pick, tuple[Any, ...]]
+"""How to make a node of the values before it: its constructor, and what picks its key, its fields
+and its inputs; and its shape, dtype and device. No constructor: the key is all, a tuple of nodes.
+"""
 
 
 @dataclass(eq=False, slots=True)
@@ -40,7 +37,7 @@ class Template:
     """How nodes are built on inputs, and which of them are the results. Each value has a place: the
     inputs come first, then the constants, then what each step makes."""
 
-    constants: list[Hashable]
+    constants: list[Any]  # fields; and nodes that read no input, which are made once
     steps: list[_Step]
     results: Pick
 
@@ -51,16 +48,22 @@ class Template:
         """The template of `results`, and the places of the inputs and of what it makes; None if the
         results need memory beside the inputs, or what belongs to one call: a variable, an index
         check. Linear in what lies between."""
-        given = set(inputs)
-        order = topological(results, lambda node: () if node in given else node.inputs)
-        new = [node for node in order if node not in given]
-        for node in new:
+        given = dict.fromkeys(inputs)
+        new: dict[Node, None] = {}
+        for node in topological(results, lambda node: () if node in given else node.inputs):
+            if node in given:
+                continue
             if isinstance(node, _OWN) or (isinstance(node, Detach) and node.token is not None):
                 return None
+            if node.device is not None or any(x in new or x in given for x in node.inputs):
+                new[node] = None
         entries = [_entry(node) for node in new]
-        values = [x for entry in entries for part in entry for x in part]
-        constants = list({id(x): x for x in values if not holds_nodes(x)}.values())
-        place = {id(x): n for n, x in enumerate((*inputs, *constants))}
+        parts = [x for entry in entries for part in entry for x in part]
+        values = [x for part in (*parts, tuple(results)) for x in _values(part)]
+        place = {id(x): n for n, x in enumerate(inputs)}
+        made = {*place, *map(id, new)}
+        constants = list({id(x): x for x in values if id(x) not in made}.values())
+        place |= {id(x): n for n, x in enumerate(constants, len(place))}
 
         def pick(values: Sequence[Any]) -> Pick:
             return picker([place[id(x)] for x in values])
@@ -69,24 +72,26 @@ class Template:
         for node, (key, fields) in zip(new, entries, strict=True):
             for x in fields:
                 if id(x) not in place:  # a tuple of nodes
-                    steps.append(_Step(None, pick(x)))
+                    steps.append((None, pick(x), tuple, tuple, ()))
                     place[id(x)] = len(place)
             known = node.shape, node.dtype, node.device
-            steps.append(_Step(type(node), pick(key), pick(fields), pick(node.inputs), known))
+            steps.append((type(node).new, pick(key), pick(fields), pick(node.inputs), known))
             place[id(node)] = len(place)
-        made = cls(constants, steps, pick(results))
-        return made, {node: place[id(node)] for node in (*inputs, *new)}
+        return cls(constants, steps, pick(results)), {x: place[id(x)] for x in (*given, *new)}
 
     def build(self, inputs: Sequence[Node]) -> list[Any]:
         """The values at all places, on these inputs, which are as those that the template was made
         of."""
         made = [*inputs, *self.constants]
-        for step in self.steps:
-            key = step.key(made)
-            if step.cls is not None:
-                derived = (step.inputs(made), *step.derived)
-                key = step.cls.again(key, step.fields(made), derived)
-            made.append(key)
+        for new, key_of, fields_of, inputs_of, known in self.steps:
+            key = key_of(made)
+            if new is not None:
+                reference = interned.get(key)
+                if reference is None or (node := reference()) is None:
+                    node = entered(key, new(*fields_of(made), (inputs_of(made), *known)))
+                made.append(node)
+            else:
+                made.append(key)
         return made
 
 
@@ -95,3 +100,8 @@ def _entry(node: Node) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     fields = tuple([getattr(node, name) for name in node._fields])
     keyed = type(node)._keyed
     return ((type(node), *fields), fields) if keyed is None else keyed(fields)
+
+
+def _values(field: Any) -> tuple[Any, ...]:
+    """A field's value; of a tuple of nodes these."""
+    return field if isinstance(field, tuple) and holds_nodes(field) else (field,)
