@@ -52,8 +52,7 @@ from ..origin import name_of_function
 from ..runtime.buffer import interceptor
 from ..runtime.device import Device
 from ..tensor.core import grad_enabled
-from ..tensor.mode import chosen_mode
-from ..tensor.precision import autocast_dtype
+from ..tensor.mode import autocast_dtype, chosen_mode
 from .structure import METHODS, Arguments, Captured, Mismatch, described
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Any, Self
 from ..dtypes import DType, bfloat16, float16, is_low_precision, to_dtype
 from ..errors import warn
 from ..tensor import Tensor
-from ..tensor.precision import autocast_dtype
+from ..tensor.mode import autocast_dtype
 from .optim import Optimizer
 
 

@@ -17,7 +17,6 @@ from ..graph.ir import Const, LessEqual, Where
 from .arguments import normalized_axes, normalized_axis
 from .core import TensorCore
 from .precision import rounded_once
-from .recall import recalled
 from .reduce import Axes, Reduction
 
 
@@ -55,14 +54,12 @@ class Activations(Reduction):
         return (self > 0).where(self, self * scale)
 
     @rounded_once()
-    @recalled
     def elu(self, alpha: float = 1.0) -> Self:
         """x where it is positive, else alpha * (e**x - 1)."""
         positive = self > 0
         return positive.where(self, positive.where(0, self).expm1() * alpha)
 
     @rounded_once()
-    @recalled
     def celu(self, alpha: float = 1.0) -> Self:
         """x where it is positive, else alpha * (e**(x / alpha) - 1)."""
         if alpha == 0:
@@ -71,7 +68,6 @@ class Activations(Reduction):
         return positive.where(self, (positive.where(0, self) / alpha).expm1() * alpha)
 
     @rounded_once()
-    @recalled
     def selu(self) -> Self:
         """scale * elu(x, alpha), with the constants that keep mean 0 and variance 1
         (Klambauer et al. 2017, Self-Normalizing Neural Networks)."""
@@ -88,20 +84,17 @@ class Activations(Reduction):
         return fixed.where(self._from_node(self.clamp(least, most).detach()._node), self)
 
     @rounded_once()
-    @recalled
     def hardsigmoid(self) -> Self:
         """relu6(x + 3) / 6. The gradient at nan is 0."""
         x = self + 3
         return x._held(((x > 0) & (x < 6)).logical_not(), 0, 6) / 6
 
     @rounded_once()
-    @recalled
     def hardswish(self) -> Self:
         """x * relu6(x + 3) / 6."""
         return self * (self + 3).hardtanh(0, 6) / 6
 
     @rounded_once()
-    @recalled
     def softsign(self) -> Self:
         """x / (1 + |x|)."""
         return self / (self.abs() + 1)
@@ -118,7 +111,6 @@ class Activations(Reduction):
         return (self.abs() <= lambd).where(0, self)
 
     @rounded_once()
-    @recalled
     def tanhshrink(self) -> Self:
         """x - tanh(x)."""
         return self - self.tanh()
@@ -131,7 +123,6 @@ class Activations(Reduction):
     # ------------------------------------------------------------------- smooth ones
 
     @rounded_once()
-    @recalled
     def sigmoid(self) -> Self:
         """1 / (1 + e**-x): as e / (1 + e) with e = e**x for negative x, so nothing overflows."""
         x = self._real("sigmoid")
@@ -140,13 +131,11 @@ class Activations(Reduction):
         return negative.where(e, 1) / (e + 1)
 
     @rounded_once()
-    @recalled
     def logsigmoid(self) -> Self:
         """log(sigmoid(x)) = -softplus(-x)."""
         return -(-self).softplus()
 
     @rounded_once()
-    @recalled
     def softplus(self, beta: float = 1.0, threshold: float = 20.0) -> Self:
         """log(1 + e**(beta x)) / beta; x itself where beta x > threshold, as PyTorch has it."""
         x = self._real("softplus")
@@ -157,7 +146,6 @@ class Activations(Reduction):
         return (scaled > threshold).where(x, made)
 
     @rounded_once()
-    @recalled
     def silu(self) -> Self:
         """x * sigmoid(x)."""
         x = self._real("silu")
@@ -166,14 +154,12 @@ class Activations(Reduction):
     swish = silu
 
     @rounded_once()
-    @recalled
     def mish(self) -> Self:
         """x * tanh(softplus(x))."""
         x = self._real("mish")
         return x * x.softplus().tanh()
 
     @rounded_once()
-    @recalled
     def gelu(self, approximate: str = "none") -> Self:
         """x times the normal distribution's cumulative probability at x, by erf; or, with
         approximate="tanh", by tanh (Hendrycks and Gimpel 2016)."""
@@ -186,7 +172,6 @@ class Activations(Reduction):
         return x * 0.5 * ((x * math.sqrt(0.5)).erf() + 1)
 
     @rounded_once()
-    @recalled
     def quick_gelu(self) -> Self:
         """x * sigmoid(1.702 x)."""
         x = self._real("quick_gelu")
@@ -212,14 +197,12 @@ class Activations(Reduction):
         return (self if dtype is None else self.cast(dtype))._log_softmax(axis)
 
     @rounded_once()
-    @recalled
     def _softmax(self, axis: int) -> Self:
         x = self._real("softmax")
         e = (x - x._top("softmax", axis)).exp()
         return e / e.sum(axis, keepdim=True)
 
     @rounded_once()
-    @recalled
     def _log_softmax(self, axis: int) -> Self:
         x = self._real("log_softmax")
         shifted = x - x._top("log_softmax", axis)
@@ -230,13 +213,11 @@ class Activations(Reduction):
         return (-self).softmax(axis)
 
     @rounded_once()
-    @recalled
     def normalize(self, p: float = 2, axis: int = 1, eps: float = 1e-12) -> Self:
         """x over its p-norm along an axis (or over eps, if that is larger)."""
         return self / self.norm(p, axis, keepdim=True).maximum(eps)
 
     @rounded_once()
-    @recalled
     def layernorm(
         self,
         axis: Axes = -1,
@@ -290,7 +271,6 @@ class Activations(Reduction):
         return tuple(range(-len(shape), 0))
 
     @rounded_once()
-    @recalled
     def _rms_norm(self, axis: Axes, weight: TensorCore | None, eps: float | None) -> Self:
         x = self._real("rms_norm")
         small = float(np.finfo(x.dtype.numpy).eps) if eps is None else eps
@@ -302,7 +282,6 @@ class Activations(Reduction):
         return made if bias is None else made + bias
 
     @rounded_once()
-    @recalled
     def batchnorm(
         self,
         weight: TensorCore | None,

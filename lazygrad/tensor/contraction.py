@@ -38,7 +38,6 @@ class Contraction(Random):
     # ------------------------------------------------------------------- matrices
 
     @rounded_once(2, autocast="product")
-    @recalled
     def matmul(self, other: TensorCore) -> Self:
         """The matrix product over the last two axes; those before broadcast.
 
@@ -207,7 +206,6 @@ class Contraction(Random):
         return ((self / a.maximum(eps)) * (y / b.maximum(eps))).sum(axis)
 
     @rounded_once(2, autocast="product")
-    @recalled
     def linear(self, weight: TensorCore, bias: TensorCore | None = None) -> Self:
         """x @ weight.T + bias, for x (..., in) and weight (out, in), as PyTorch has it."""
         if weight.ndim not in (1, 2) or self.ndim < 1 or self.shape[-1] != weight.shape[-1]:

@@ -19,7 +19,6 @@ from .core import TensorCore
 from .joining import pad_node
 from .operands import broadcast_node, cast_node, result_dtype
 from .precision import rounded_once
-from .recall import recalled
 
 
 class Convolution(Contraction):
@@ -68,7 +67,6 @@ class Convolution(Contraction):
         return self._convolve("conv3d", 3, weight, bias, stride, padding, dilation, groups)
 
     @rounded_once(2, autocast="product")
-    @recalled
     def _convolve(
         self,
         name: str,
@@ -159,7 +157,6 @@ class Convolution(Contraction):
         )
 
     @rounded_once(2, autocast="product")
-    @recalled
     def _convolve_transposed(
         self,
         name: str,

@@ -28,6 +28,7 @@ from .mode import HasMode
 from .past import note_past
 from .realize import realize_all
 from .sharing import Sharing, fresh, grad_enabled, owners
+from .template import need_values
 from .views import Path, contiguous_strides, follow, is_detached
 
 MAX_LOOKED_AT = 256  # nodes of a past, for whether it carries gradient
@@ -132,6 +133,7 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     def realize(self, *others: TensorCore) -> Self:
         """Compute this tensor and `others` together, and keep their values."""
+        need_values()
         realize_all((self, *others))
         return self
 
@@ -184,6 +186,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         writes through: `numpy.array(tensor)` gives a copy of its own. bfloat16 comes as
         `ml_dtypes.bfloat16`.
         """
+        need_values()
         storage = self.storage
         if storage is None:
             realize_all((self,))

@@ -29,6 +29,7 @@ from .operands import (
     tensors_in,
 )
 from .precision import is_exact, rounded_once
+from .recall import recalled
 
 UnaryMaker = Callable[[Node], Node]  # a node class of one input
 
@@ -223,6 +224,7 @@ class Elementwise(Autograd):
         other = self._as_tensor(name, y)
         return better.bitwise_or(other.isnan()).where(self, other)
 
+    @recalled
     def clamp(self, min: Operand | None = None, max: Operand | None = None) -> Self:
         """min where x is below it, max where x is above; either may be left out.
 

@@ -16,6 +16,7 @@ from .core import Operand
 from .elementwise import UnaryMaker
 from .operators import Operators
 from .precision import rounded_once
+from .recall import recalled
 
 LOG2 = math.log(2.0)
 _F = TypeVar("_F", bound="Functions")
@@ -111,6 +112,7 @@ class Functions(Operators):
         """x * x."""
         return self * self
 
+    @recalled
     def sign(self) -> Self:
         """-1, 0 or 1 with x's dtype; its gradient is 0."""
         node = self._node

@@ -18,6 +18,7 @@ from .indexing import Indexing
 from .operands import broadcast_node, broadcast_shape, cast_node, class_numbers
 from .precision import rounded_once
 from .ranges import checked, declared, integer_range
+from .recall import recalled
 from .results import Found
 
 _REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod", "amax": "max",
@@ -45,10 +46,12 @@ class Gathering(Indexing):
         node = checked(name, index._node, 0, n, f"axis {axis} of size {n} ({self.shape})")
         return tuple(node if i == axis else build.walk(index.shape, i) for i in range(index.ndim))
 
+    @recalled
     def _embedding(self, index: Operand) -> Self:
         """Rows by their numbers, which do not count from the end."""
-        return self[self._checked("embedding", 0, index)]
+        return self._at(0, self._checked("embedding", 0, index))
 
+    @recalled
     def gather(self, axis: int, index: TensorCore) -> Self:
         """out[i][j] = x[index[i][j]][j], for axis 0; of the index's shape."""
         axis = normalized_axis("gather", axis, self.ndim)
@@ -57,6 +60,7 @@ class Gathering(Indexing):
             return self.atleast_1d().gather(axis, vector).reshape(index.shape)
         return self._derived(Gather(self._node, self._index_nodes("gather", axis, index)))
 
+    @recalled
     def take_along_dim(self, index: TensorCore, axis: int | None = None) -> Self:
         """`gather` with the other axes broadcast; with no axis, from the flattened tensor."""
         if axis is not None and index.ndim != self.ndim:
@@ -135,6 +139,7 @@ class Gathering(Indexing):
                 f"{name}: source {source.shape} and index {index.shape} for {self.shape}"
             )
 
+    @recalled
     def _scattered(self, name: str, axis: int, index: TensorCore, source: Operand, op: str) -> Self:
         axis = normalized_axis(name, axis, self.ndim)
         if not (self.shape and index.shape):  # a single value is a vector of one
@@ -235,6 +240,7 @@ class Gathering(Indexing):
             return self._from_node(Const(0, int64))
         return self._from_node(Sort(self._node, axis, descending))
 
+    @recalled
     def sort(self, axis: int = -1, descending: bool = False, stable: bool = True) -> Found[Self]:
         """(the values in order along an axis, their indices before); always stable."""
         order = self.argsort(axis, descending)
@@ -244,6 +250,7 @@ class Gathering(Indexing):
         """The values in order along the first axis."""
         return self.sort(0).values
 
+    @recalled
     def topk(
         self, k: int, axis: int = -1, largest: bool = True, sorted: bool = True
     ) -> Found[Self]:
@@ -265,6 +272,7 @@ class Gathering(Indexing):
         order = self.argsort(place)
         return self._found(place, order.narrow(place, k - 1, 1) if self.shape else order, keepdim)
 
+    @recalled
     def _found(self, place: int, index: Self, keepdim: bool) -> Found[Self]:
         """The values at an index of one place along an axis, which stays if `keepdim`."""
         found = Found(self.gather(place, index), index)
@@ -291,6 +299,7 @@ class Gathering(Indexing):
         """`median` of what is not nan; nan where nothing is."""
         return self._middle("nanmedian", axis, keepdim)
 
+    @recalled
     def _middle(self, name: str, axis: int | None, keepdim: bool) -> Self | Found[Self]:
         x = self.flatten() if axis is None else self
         place = normalized_axis(name, 0 if axis is None else axis, x.ndim)
@@ -311,6 +320,7 @@ class Gathering(Indexing):
         found = x._found(place, index, keepdim and axis is not None)
         return found.values if axis is None else found
 
+    @recalled
     def mode(self, axis: int = -1, keepdim: bool = False) -> Found[Self]:
         """(the most frequent value along an axis, the smallest of several; its last index)."""
         place = normalized_axis("mode", axis, self.ndim)
@@ -369,6 +379,7 @@ class Gathering(Indexing):
             found.append(part if keepdim or axis is None else part.squeeze(place))
         return found[0] if isinstance(q, (int, float)) else found[0].stack(*found[1:])
 
+    @recalled
     def _running(self, op: str, axis: int) -> Found[Self]:
         """The best of the elements up to each one, and the last place of it."""
         place = normalized_axis(f"cum{op}", axis, self.ndim)

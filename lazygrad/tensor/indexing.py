@@ -24,6 +24,7 @@ from .arguments import normalized_axis
 from .core import Array, Operand, TensorCore
 from .operands import broadcast_node, broadcast_shape
 from .ranges import checked, integer_range
+from .recall import recalled
 from .views import Path, path_between
 
 MAX_PATHS = 4096  # to parts of tensors, that are remembered
@@ -167,6 +168,7 @@ class Indexing(Activations):
         wide = given.cast(int32) if given.dtype == uint8 else given  # no mask is meant here
         return given._from_node(checked(name, wide._node, low, n, where))
 
+    @recalled
     def index_select(self, axis: int, index: TensorCore) -> Self:
         """The slices of an axis that a vector of integers names."""
         if index.ndim > 1:
@@ -174,8 +176,16 @@ class Indexing(Activations):
         if not self.shape:
             return self.reshape(1).index_select(axis, index).reshape(())
         axis = normalized_axis("index_select", axis, self.ndim)
-        rows = self._checked("index_select", axis, index).reshape(-1)
-        return self[(slice(None),) * axis + (rows,)]
+        return self._at(axis, self._checked("index_select", axis, index).reshape(-1))
+
+    def _at(self, axis: int, index: TensorCore) -> Self:
+        """The slices of an axis that integers name; none of these is negative."""
+        shape = (*self.shape[:axis], *index.shape, *self.shape[axis + 1 :])
+        own = build.reshape(index._node, (*index.shape, *[1] * (self.ndim - axis - 1)))
+        walked = [build.walk(shape, i) for i in range(len(shape))]
+        named = broadcast_node("index", own, shape)
+        nodes = (*walked[:axis], named, *walked[axis + index.ndim :])
+        return self._derived(ir.Gather(self._node, nodes))
 
 
 # --------------------------------------------------------------------------- reading an index

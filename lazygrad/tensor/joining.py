@@ -260,10 +260,12 @@ class Joining(Movement):
         kept = distance <= diagonal if lower else distance >= diagonal
         return kept.where(self, False)  # False is 0 in every dtype
 
+    @recalled
     def tril(self, diagonal: int = 0) -> Self:
         """The elements on and below a diagonal of the last two axes; 0 elsewhere."""
         return self._triangle("tril", diagonal, lower=True)
 
+    @recalled
     def triu(self, diagonal: int = 0) -> Self:
         """The elements on and above a diagonal of the last two axes; 0 elsewhere."""
         return self._triangle("triu", diagonal, lower=False)
@@ -283,6 +285,7 @@ class Joining(Movement):
             return flat.narrow(-1, 0, 0)
         return flat._viewed(build.slice_axis(flat._node, flat.ndim - 1, start, count, columns + 1))
 
+    @recalled
     def diag(self, diagonal: int = 0) -> Self:
         """A matrix's diagonal; or, of a vector, the matrix with that diagonal and 0 elsewhere."""
         if self.ndim == 2:

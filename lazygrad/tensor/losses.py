@@ -11,7 +11,6 @@ from .core import TensorCore
 from .operands import broadcast_node, broadcast_shape, class_numbers
 from .precision import rounded_once
 from .ranges import checked, verify_probabilities
-from .recall import recalled
 from .resampling import Resampling
 
 
@@ -36,7 +35,6 @@ class Losses(Resampling):
         return other
 
     @rounded_once(2, autocast="loss")
-    @recalled
     def mse_loss(self, target: TensorCore, reduction: str = "mean") -> Self:
         """(x - target)**2."""
         return (
@@ -44,13 +42,11 @@ class Losses(Resampling):
         )
 
     @rounded_once(2, autocast="loss")
-    @recalled
     def l1_loss(self, target: TensorCore, reduction: str = "mean") -> Self:
         """|x - target|."""
         return (self - self._target("l1_loss", target)).abs()._reduced_loss("l1_loss", reduction)
 
     @rounded_once(2, autocast="loss")
-    @recalled
     def huber_loss(self, target: TensorCore, reduction: str = "mean", delta: float = 1.0) -> Self:
         """d*d/2 where d = |x - target| is below delta, else delta * (d - delta/2)."""
         if delta <= 0:
@@ -60,7 +56,6 @@ class Losses(Resampling):
         return made._reduced_loss("huber_loss", reduction)
 
     @rounded_once(2, autocast="loss")
-    @recalled
     def smooth_l1_loss(
         self, target: TensorCore, reduction: str = "mean", beta: float = 1.0
     ) -> Self:

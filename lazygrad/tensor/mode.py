@@ -1,4 +1,5 @@
-"""Training or evaluation: who says which, and a word to who trains without having chosen.
+"""Training or evaluation: who says which, and a word to who trains without having chosen; and
+whether `autocast` is on.
 
 - A module that was told (`module.train()`, `module.eval()`) says it for all that its call runs.
 - Else `with Tensor.train(mode):` says it inside the block, and `Tensor.train()` or
@@ -15,6 +16,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from ..dtypes import DType
 from ..errors import warn
 
 P = ParamSpec("P")
@@ -22,6 +24,9 @@ R = TypeVar("R")
 
 _everywhere: bool | None = None
 _in_module: ContextVar[bool | None] = ContextVar("in_module", default=None)
+
+autocast_dtype: ContextVar[DType | None] = ContextVar("autocast_dtype", default=None)
+"""The 16-bit dtype of products inside of `autocast`; None outside, and inside of a product."""
 
 _evaluated: list[str] = []  # what behaved as in evaluation though no mode was chosen
 _is_known = False  # whether a mode was chosen at any time, or it was told that none was

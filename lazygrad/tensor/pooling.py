@@ -15,7 +15,6 @@ from .convolution import Convolution, windowed
 from .core import TensorCore
 from .joining import pad_node
 from .precision import rounded_once
-from .recall import recalled
 
 Sizes = int | Sequence[int]
 
@@ -216,7 +215,6 @@ class Pooling(Convolution):
         return flat.unflatten(-1, sizes)
 
     @rounded_once()
-    @recalled
     def _avg_pool(
         self,
         name: str,

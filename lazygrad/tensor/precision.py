@@ -9,7 +9,6 @@ intermediate values may not even fit. `rounded_once` lets such an operation see 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import lru_cache, wraps
 from typing import Any, Literal, TypeVar, cast
 
@@ -17,12 +16,11 @@ import numpy as np
 
 from ..dtypes import DType, float32, is_low_precision
 from .core import TensorCore
+from .mode import autocast_dtype
 from .operands import result_dtype
+from .recall import recalled
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-autocast_dtype: ContextVar[DType | None] = ContextVar("autocast_dtype", default=None)
-"""The 16-bit dtype of products inside of `autocast`; None outside, and inside of a product."""
 
 
 @lru_cache(maxsize=4096)
@@ -36,8 +34,9 @@ def is_exact(value: bool | int | float, dtype: DType) -> bool:
 def rounded_once(
     operands: int = 1, autocast: Literal["product", "loss"] | None = None
 ) -> Callable[[F], F]:
-    """Decorator of an operation: 16-bit floats are given to it as float32, and its float32 results
-    are rounded to the common dtype of its first `operands` tensors, where that has 16 bits.
+    """Decorator of an operation of several nodes, which is recalled (recall.py): 16-bit floats are
+    given to it as float32, and its float32 results are rounded to the common dtype of its first
+    `operands` tensors, where that has 16 bits.
 
         @rounded_once()
         def silu(self): return self * self.sigmoid()  # of float16: two roundings less
@@ -67,7 +66,7 @@ def rounded_once(
             made = operation(*wide[: len(args)], **dict(zip(named, wide[len(args) :], strict=True)))
             return _narrowed(made, dtype) if is_low_precision(dtype) else made
 
-        return cast(F, computed)
+        return recalled(cast(F, computed))
 
     return decorate
 

@@ -33,8 +33,10 @@ from .examples import examples
 from .mode import note_evaluation
 from .operands import cast_node
 from .precision import rounded_once
-from .ranges import known_values, verify_probabilities
+from .ranges import is_tried, known_values, verify_probabilities
+from .recall import recalled
 from .sets import Sets
+from .template import trial
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -135,12 +137,17 @@ class Random(Sets):
     @classmethod
     def _random_state(cls, device: str | None) -> tuple[str, TensorCore]:
         """The device's name, and the state for it of the stream that is drawn from."""
-        place = Device.DEFAULT if device is None else Device.present(device)
+        place = _place(device)
         return place, _chosen.get().state(cls, place)
 
     @classmethod
     def _random_bits(cls, shape: Shape, device: str | None) -> tuple[Node, Node]:
         """Two uint32 nodes of `shape`, every bit random; the state advances by one draw."""
+        tried = trial.get()
+        if tried is not None:
+            like = ir.Copy(ir.Const(0, uint32, shape), device or Device.DEFAULT)
+            x, y = tried.anew(lambda _: cls._random_bits(shape, device), None, like=[like, like])
+            return x, y
         batch = examples.get()
         if batch is not None:
             return batch.draw(lambda sizes: cls._random_bits(sizes, device), shape)
@@ -157,10 +164,11 @@ class Random(Sets):
         return x, y
 
     @classmethod
-    def _unit_interval(cls, shape: Shape, dtype: DType, device: str | None) -> Node:
+    @recalled
+    def _unit_interval(cls, shape: Shape, dtype: DType, device: str) -> Self:
         """Numbers in [0, 1), multiples of one over 2 to the number of digits of the dtype."""
         x, y = cls._random_bits(shape, device)
-        return _fraction(x, y, dtype)
+        return cls._from_node(_fraction(x, y, dtype))
 
     # ------------------------------------------------------------------- distributions
 
@@ -175,8 +183,8 @@ class Random(Sets):
     ) -> Self:
         """Uniform in [0, 1)."""
         target = _float_dtype("rand", dtype)
-        node = cls._unit_interval(shape_of("rand", *shape), target, device)
-        return cls._variable_of(node, requires_grad)
+        made = cls._unit_interval(shape_of("rand", *shape), target, _place(device))
+        return cls._variable_of(made._node, requires_grad)
 
     @classmethod
     @takes_generator
@@ -193,7 +201,7 @@ class Random(Sets):
         if low > high:
             raise ValueError(f"uniform: low {low} is above high {high}")
         target = _float_dtype("uniform", dtype)
-        unit = cls._from_node(cls._unit_interval(shape_of("uniform", *shape), target, device))
+        unit = cls._unit_interval(shape_of("uniform", *shape), target, _place(device))
         return cls._variable_of((unit * (high - low) + low)._node, requires_grad)
 
     @classmethod
@@ -208,20 +216,21 @@ class Random(Sets):
         """Normal, of mean 0 and standard deviation 1, by Box and Muller's transform."""
         target = _float_dtype("randn", dtype)
         sizes = shape_of("randn", *shape)
-        return cls._variable_of(cls._normal_node(sizes, target, device), requires_grad)
+        place = _place(device)
+        return cls._variable_of(cls._standard_normal(sizes, target, place)._node, requires_grad)
 
     @classmethod
-    def _normal_node(cls, shape: Shape, dtype: DType, device: str | None) -> Node:
+    @recalled
+    def _standard_normal(cls, shape: Shape, dtype: DType, device: str) -> Self:
         wide = float64 if dtype == float64 else float32
         if wide == float64:  # two draws: one does not hold the digits of two numbers
-            first = cls._unit_interval(shape, wide, device)
-            second = cls._unit_interval(shape, wide, device)
+            first, second = (cls._unit_interval(shape, wide, device) for _ in range(2))
         else:
             x, y = cls._random_bits(shape, device)
-            first, second = _fraction(x, x, wide), _fraction(y, y, wide)
-        radius = (1 - cls._from_node(first)).log() * -2  # 1 - u is in (0, 1]: its log is finite
-        angle = cls._from_node(second) * (2 * math.pi)
-        return cast_node((radius.sqrt() * angle.cos())._node, dtype)
+            first, second = (cls._from_node(_fraction(z, z, wide)) for z in (x, y))
+        radius = (1 - first).log() * -2  # 1 - u is in (0, 1]: its log is finite
+        angle = second * (2 * math.pi)
+        return (radius.sqrt() * angle.cos()).cast(dtype)
 
     @classmethod
     @takes_generator
@@ -301,7 +310,7 @@ class Random(Sets):
         values are no probabilities, as PyTorch."""
         verify_probabilities("bernoulli", self._node)
         chance = self._real("bernoulli")
-        unit = self.rand(*self.shape, dtype=chance.dtype, device=self._node.device)
+        unit = self._unit_interval(self.shape, chance.dtype, _place(self._node.device))
         return (unit < chance.detach()).cast(self.dtype)
 
     @takes_generator
@@ -316,19 +325,21 @@ class Random(Sets):
             raise ValueError(f"multinomial: {num_samples} samples")
         if not replacement and num_samples > self.shape[-1]:
             raise ShapeError(f"multinomial: {num_samples} of {self.shape[-1]} without replacement")
-        _verify_weights(self._node)
+        _verify_weights("multinomial", self._node)
         weights = self.detach()._real("multinomial")
-        device = self._node.device
+        place = _place(self._node.device)
         if not replacement:
             # the smallest of exponential waiting times with these rates come in that proportion
-            waiting = -(1 - self.rand(*self.shape, dtype=weights.dtype, device=device)).log()
+            waiting = -(1 - self._unit_interval(self.shape, weights.dtype, place)).log()
             return (weights / waiting.clamp(min=1e-30)).topk(num_samples)[1]
         totals = weights.cumsum(-1)
-        unit = self.rand(*self.shape[:-1], num_samples, dtype=weights.dtype, device=device)
+        sizes = *self.shape[:-1], num_samples
+        unit = self._unit_interval(sizes, weights.dtype, place)
         level = (unit * totals[..., -1:]).unsqueeze(-1)
         index = (totals.unsqueeze(-2) <= level).sum(-1)
         return index.minimum(self.shape[-1] - 1)
 
+    @recalled
     def dropout(self, p: float = 0.5) -> Self:
         """In training (`Tensor.training`), 0 with probability p and x / (1 - p) otherwise."""
         if not 0 <= p <= 1:
@@ -339,7 +350,7 @@ class Random(Sets):
             return self
         if p == 1:
             return self * 0
-        kept = self._from_node(self._unit_interval(self.shape, float32, self._node.device)) >= p
+        kept = self._unit_interval(self.shape, float32, _place(self._node.device)) >= p
         return kept.where(self * (1 / (1 - p)), 0)
 
     # ------------------------------------------------------------------- initial weights
@@ -407,15 +418,22 @@ def _fraction(x: Node, y: Node, dtype: DType) -> Node:
     return ir.Mul(ir.Cast(high_bits(x, digits), dtype), constant(2.0**-digits))
 
 
-def _verify_weights(node: Node) -> None:
+def _place(device: str | None) -> str:
+    """The device that is named, or the default."""
+    return Device.DEFAULT if device is None else Device.present(device)
+
+
+def _verify_weights(name: str, node: Node) -> None:
     """Raise ArgumentError if known weights are none to draw by."""
+    if is_tried(_verify_weights, name, node):
+        return
     values = known_values(node)
     if values is None:
         return
     wrong = ~((values >= 0) & (values < np.inf))
     if wrong.any():
         found = values[wrong][0]
-        raise ArgumentError(f"multinomial: a weight is finite and not negative, not {found}")
+        raise ArgumentError(f"{name}: a weight is finite and not negative, not {found}")
     rows = values.reshape(-1, node.shape[-1] if values.size == node.size else 1)
     if not (rows > 0).any(-1).all():
-        raise ArgumentError("multinomial: the weights of a row are all 0")
+        raise ArgumentError(f"{name}: the weights of a row are all 0")

@@ -11,6 +11,7 @@ With CHECK=bounds a proven range is checked, too.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from os.path import basename
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,6 +23,7 @@ from ..errors import ArgumentError, DivisionError, RangeError
 from ..graph import ir
 from ..graph.ir import InRange, Node, Source
 from ..runtime.buffer import DeviceBuffer, realized
+from .template import need_values, trial
 
 Array = np.ndarray[Any, Any]
 Range = tuple[int, int]  # the least and the largest value
@@ -47,6 +49,13 @@ def checked(
     """
     if index.size == 0 or (ignored is not None and high <= 0):
         return index
+    tried = trial.get()
+    if tried is not None and index in tried.places:
+        arguments = low, high, where, ignored
+        (made,) = tried.anew(lambda x: [checked(operation, x, *arguments)], index, like=[index])
+        if ignored is None:
+            declared[made] = low, high - 1
+        return made
     base = _base(index)
     values = _known(base)
     least, most = integer_range(index) if values is None else (int(values.min()), int(values.max()))
@@ -71,14 +80,33 @@ def checked(
 
 def verify_probabilities(name: str, node: Node) -> None:
     """Raise ArgumentError if known values are not all from 0 to 1."""
+    if is_tried(verify_probabilities, name, node):
+        return
     values = known_values(node)
     if values is not None and not ((values >= 0) & (values <= 1)).all():
         outside = values[~((values >= 0) & (values <= 1))][0]
         raise ArgumentError(f"{name}: {outside} is no probability from 0 to 1")
 
 
+def is_tried(verify: Callable[[str, Node], None], name: str, node: Node) -> bool:
+    """Whether a node is a leaf that an operation is tried on. What is verified of it will be
+    verified with each call."""
+    tried = trial.get()
+    if tried is None or node not in tried.places:
+        return False
+
+    def anew(x: Node) -> tuple[Node, ...]:
+        verify(name, x)
+        return ()
+
+    tried.anew(anew, node, like=())
+    return True
+
+
 def verify_divisor(name: str, divisor: Node) -> None:
     """Raise DivisionError where known values of an integer divisor have a 0 among them."""
+    if is_tried(verify_divisor, name, divisor):
+        return
     if divisor.dtype.is_int and divisor.size:
         values = known_values(_base(divisor))
         if values is not None and not values.all():
@@ -109,6 +137,7 @@ def known_values(node: Node) -> Array | None:
 
 def _known(index: Node) -> Array | None:
     """The values of an index that are there to be looked at: computed, and on the host."""
+    need_values(index)
     storage = index.storage if isinstance(index, ir.Buffer) else realized.get(index)
     if not isinstance(storage, DeviceBuffer) or storage.device != "CPU":
         return None
@@ -168,6 +197,7 @@ class _Ranges:
         def of(x: Node) -> Range:
             return self.of(x, depth - 1)
 
+        need_values(node)  # whose past may tell more
         match node:
             case ir.Const(value):
                 return int(value), int(value)

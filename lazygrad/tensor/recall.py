@@ -3,29 +3,34 @@
 An eager program calls the same operations on the same shapes in each of its steps. What a call of
 `@recalled` builds is kept as a template (template.py), by what it depends on: the operation, the
 shapes, dtypes and devices of its tensors, its other arguments, and the modes that are set. Calls
-that agree in these are built from the template, about three times as fast. So are backward passes
+that agree in these are built from the template, about four times as fast. So are backward passes
 of graphs that agree in all but their leaves.
+
+An operation is tried on leaves without memory, to see what it builds. Where it checks their
+indices, or draws random numbers, this is done anew with each call, and what it gives is an input of
+the template. An operation that asks for values otherwise, or writes to a tensor, has no template:
+it runs as it stands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Literal, TypeVar, cast
 
 from .. import config, dtypes
 from ..cache import remember
 from ..dtypes import DType
 from ..graph.gradient import cotangents, gradient, note_cotangents
-from ..graph.ir import Buffer, Const, Custom, Detach, Node, Token
+from ..graph.ir import Const, Custom, Node
 from ..graph.skeleton import Skeleton
-from ..graph.structure import Slot, Walk
+from ..graph.structure import Walk
 from .core import TensorCore
-from .mode import chosen_mode
-from .precision import autocast_dtype
+from .mode import autocast_dtype, chosen_mode
+from .ranges import Range, declared
 from .sharing import grad_enabled
-from .template import Template
+from .template import Template, Trial, trial
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,11 +42,17 @@ _PLAIN = frozenset({int, str, bool, type(None), DType})
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What a call gave: its tensors' nodes, which of them require gradient, and what holds them."""
+    """What a call gave: its tensors' nodes, which of them require gradient, and what holds them.
+
+    `anew` gives further inputs of the template; `declared` are the places of nodes whose range the
+    operation tells.
+    """
 
     template: Template
+    anew: tuple[Callable[[Sequence[Node]], Sequence[Node]], ...]
     requires_grad: tuple[bool, ...]
-    form: Any  # None for a tensor; a tuple, or a dict of forms
+    form: Any  # None for a tensor; or what makes a tuple, and the forms in it
+    declared: tuple[tuple[int, Range], ...]
 
 
 _templates: dict[Hashable, _Kept | Literal[False]] = {}
@@ -53,9 +64,8 @@ class _Unknown(Exception):
 
 
 def recalled(operation: F) -> F:
-    """Decorator of an operation on tensors that gives a new tensor, or tuples and dicts of them.
-    Which nodes it builds must follow from shapes, dtypes, devices, numbers and modes: not from
-    values, nor from what its tensors were computed by. It changes nothing, and draws nothing.
+    """Decorator of an operation on tensors that gives new tensors, alone or in tuples. Which nodes
+    it builds must follow from shapes, dtypes, devices, numbers and modes.
 
         @recalled
         def silu(self): return self * self.sigmoid()
@@ -63,8 +73,8 @@ def recalled(operation: F) -> F:
 
     @wraps(operation)
     def built(*args: Any, **named: Any) -> Any:
-        if not config.OPT or config.ORIGINS or autocast_dtype.get() is not None:
-            # with ORIGINS each node gets the line that asks for it, else each product its dtype
+        if not config.OPT or config.ORIGINS or config.CHECK or trial.get() is not None:
+            # ORIGINS: each node gets the line that asks for it; CHECK: all indices are checked
             return operation(*args, **named)
         tensors: dict[Node, TensorCore] = {}
         try:
@@ -72,6 +82,7 @@ def recalled(operation: F) -> F:
                 operation,
                 chosen_mode(),
                 grad_enabled.get(),
+                autocast_dtype.get(),
                 dtypes.default_float,
                 *[_key(x, tensors) for x in args],
                 *[(name, _key(x, tensors)) for name, x in named.items()],
@@ -84,27 +95,34 @@ def recalled(operation: F) -> F:
             remember(_templates, key, kept, MAX_TEMPLATES)
         if kept is False:
             return operation(*args, **named)
-        make = next(iter(tensors.values()))._from_node
-        nodes = kept.template.results(kept.template.build(list(tensors)))
-        return _filled(kept.form, map(make, nodes, kept.requires_grad))
+        nodes = list(tensors)
+        for call in kept.anew:
+            nodes += call(nodes)
+        template = kept.template
+        made = template.build(nodes)
+        for place, known in kept.declared:
+            declared[made[place]] = known
+        make = next(iter(tensors.values()), args[0])._from_node
+        found = map(make, template.results(made), kept.requires_grad)
+        return next(found) if kept.form is None else _filled(kept.form, found)
 
     return cast(F, built)
 
 
 def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
     """What a call depends on of one argument. Adds the tensors in it, by their nodes."""
+    kind = x.__class__
+    if kind in _PLAIN:
+        return (kind, x)
     if isinstance(x, TensorCore):
         node = x._node
         if node in tensors or node.__class__ is Const:  # which broadcast in a way of their own
             raise _Unknown
         tensors[node] = x
         return (node.shape, node.dtype, node.device, x._requires_grad)
-    kind = x.__class__
-    if kind in _PLAIN:
-        return (kind, x)
     if kind is float:
         return float.hex(x)  # 0.0 is not -0.0
-    if kind is tuple or kind is list:
+    if isinstance(x, (tuple, list)):
         return tuple([_key(each, tensors) for each in x])
     if kind is dict:
         return tuple([(name, _key(each, tensors)) for name, each in x.items()])
@@ -121,23 +139,31 @@ def _kept(operation: F, args: Any, named: Any, tensors: dict[Node, TensorCore]) 
 
         x.T @ x    ->    the transposed x, which the product is computed from, is the other factor
     """
-    if not tensors:
-        return None
-    leaves = {x: _leaf_like(x) for x in tensors}
+    tried = Trial(tensors)
+    leaves = dict(zip(tensors, tried.places, strict=True))
     found: list[TensorCore] = []
+    token = trial.set(tried)
     try:
         form = _form(operation(*_on_leaves(args, leaves), **_on_leaves(named, leaves)), found)
     except Exception:  # the call itself will say what is wrong
         return None
-    made = Template.of([x._own for x in found], list(leaves.values()))
-    return None if made is None else _Kept(made[0], tuple([x._requires for x in found]), form)
-
-
-def _leaf_like(x: Node) -> Node:
-    """A leaf of its own, of a node's shape, dtype and device."""
-    if x.device is None:
-        return Detach(Const(0, x.dtype, x.shape), Token())
-    return Buffer(Slot.of(x), x.shape)
+    finally:
+        trial.reset(token)
+    # a view of what nobody else holds is as good as a base; others share memory with an argument
+    bases = [x if x._base is None else x._base for x in found if x.is_contiguous()]
+    if not found or len(set(map(id, bases))) < len(found):
+        return None
+    if any(x._own in tried.places for x in bases):
+        return None
+    nodes = [x._own for x in found]
+    made = Template.of(nodes, list(tried.places))
+    if made is None:
+        return None
+    template, places = made
+    new = [(place, x) for x, place in places.items() if x in declared and x not in tried.places]
+    ranges = tuple([(place, declared[x]) for place, x in new])
+    requires = tuple([x._requires for x in found])
+    return _Kept(template, tuple(tried.calls), requires, form, ranges)
 
 
 def _on_leaves(x: Any, leaves: dict[Node, Node]) -> Any:
@@ -153,13 +179,15 @@ def _on_leaves(x: Any, leaves: dict[Node, Node]) -> Any:
 
 def _form(made: Any, found: list[TensorCore]) -> Any:
     """What holds the tensors of a result, which are added to `found`."""
-    if isinstance(made, TensorCore) and made._base is None:
+    if isinstance(made, TensorCore):
         found.append(made)
         return None
-    if made.__class__ is tuple:
-        return tuple([_form(each, found) for each in made])
+    if isinstance(made, tuple):
+        make = getattr(made, "_make", tuple)  # of a named one
+        return make, [_form(each, found) for each in made]
     if made.__class__ is dict:
-        return {name: _form(each, found) for name, each in made.items()}
+        values = [_form(each, found) for each in made.values()]
+        return partial(_named, tuple(made)), values
     raise _Unknown
 
 
@@ -167,9 +195,12 @@ def _filled(form: Any, tensors: Iterator[TensorCore]) -> Any:
     """A result of this form."""
     if form is None:
         return next(tensors)
-    if isinstance(form, dict):
-        return {name: _filled(each, tensors) for name, each in form.items()}
-    return tuple([_filled(each, tensors) for each in form])
+    make, parts = form
+    return make([_filled(each, tensors) for each in parts])
+
+
+def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))
 
 
 # --------------------------------------------------------------------------- backward passes

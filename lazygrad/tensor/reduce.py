@@ -111,6 +111,7 @@ class Reduction(Joining):
         """The smallest value, or the smallest along an axis and where they are, as `max`."""
         return self._extreme("min", dim, axis, keepdim)
 
+    @recalled
     def _extreme(self, op: str, dim: Any, axis: Axes, keepdim: bool) -> Any:
         if isinstance(dim, TensorCore):
             return self.maximum(dim) if op == "max" else self.minimum(dim)
@@ -134,6 +135,7 @@ class Reduction(Joining):
         """(the smallest value, the largest)."""
         return Extremes(self.amin(axis, keepdim), self.amax(axis, keepdim))
 
+    @recalled
     def _arg(self, name: str, op: str, axis: int | None, keepdim: bool) -> Self:
         x: Self = self.detach() if axis is not None else self.detach().flatten()
         place = normalized_axis(name, 0 if axis is None else axis, x.ndim)
@@ -244,13 +246,11 @@ class Reduction(Joining):
         return (self if dtype is None else self.cast(dtype))._mean(axis, keepdim)
 
     @rounded_once()
-    @recalled
     def _mean(self, axis: Axes, keepdim: bool) -> Self:
         self._float_only("mean")
         return self.sum(axis, keepdim) / self._count("mean", axis)
 
     @rounded_once()
-    @recalled
     def var(
         self,
         axis: Axes = None,
@@ -270,7 +270,6 @@ class Reduction(Joining):
         return squares.sum(axis, keepdim) / n
 
     @rounded_once()
-    @recalled
     def std(
         self,
         axis: Axes = None,
@@ -316,7 +315,6 @@ class Reduction(Joining):
         return (self if dtype is None else self.cast(dtype))._norm(p, axis, keepdim)
 
     @rounded_once()
-    @recalled
     def _norm(self, p: float | str, axis: Axes, keepdim: bool) -> Self:
         self._float_only("norm")
         x = self

@@ -12,6 +12,7 @@ from ..graph.ir import Const
 from .arguments import normalized_axis
 from .core import Array, Operand, TensorCore
 from .gather import Gathering
+from .recall import recalled
 
 
 class Sets(Gathering):
@@ -100,6 +101,7 @@ class Sets(Gathering):
         place = tests.searchsorted(self).minimum(tests.numel() - 1)
         return tests[place].ne(self) if invert else tests[place].eq(self)
 
+    @recalled
     def searchsorted(
         self,
         values: Operand,
@@ -145,6 +147,7 @@ class Sets(Gathering):
             raise ShapeError(f"bucketize: boundaries of shape {boundaries.shape} are no vector")
         return self._as_tensor("bucketize", boundaries).searchsorted(self, out_int32, right)
 
+    @recalled
     def histc(self, bins: int = 100, min: float = 0, max: float = 0) -> Self:
         """How many values lie in each of `bins` parts of equal width from min to max, in this
         tensor's dtype; from the least to the largest value where both are 0, which realizes it.

@@ -27,6 +27,7 @@ from .blocks import put_block
 from .donate import offer
 from .realize import mine, written
 from .results import Size
+from .template import need_values
 from .views import (
     HELD_ONCE,
     Path,
@@ -188,6 +189,7 @@ class Sharing:
 
     @node.setter
     def node(self, node: Node) -> None:
+        need_values()
         offer(self, node)
         self._base = None
         self._own = node
@@ -295,6 +297,7 @@ class Sharing:
         `records` says whether gradients reach the old and the new value through the change;
         if not, they flow as if nothing had changed.
         """
+        need_values()
         variable = self._requires_grad and self._is_variable()
         if variable and records:
             raise RuntimeError(

@@ -11,14 +11,72 @@ that reads an input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from ..graph.ir import Buffer, Custom, Detach, InRange, Node, Overwritten, topological
+from ..dtypes import DType
+from ..graph.ir import (
+    Buffer,
+    Const,
+    Custom,
+    Detach,
+    InRange,
+    Node,
+    Overwritten,
+    Shape,
+    Token,
+    topological,
+)
 from ..graph.ir.node import holds_nodes
 from ..graph.skeleton import picker
+from ..graph.structure import Slot
 from ..interned import entered, interned
+
+trial: ContextVar[Trial | None] = ContextVar("trial", default=None)
+"""What an operation is tried on; None where operations are called as the program calls them."""
+
+
+class NoValuesError(Exception):
+    """An operation asks for more than the shapes and dtypes of its inputs."""
+
+
+class Trial:
+    """Leaves without memory that an operation is called on, to see what it builds. What is done
+    anew with each call of it, as checking an index, gives further leaves."""
+
+    def __init__(self, inputs: Iterable[Node]) -> None:
+        self.places = {_leaf(x.shape, x.dtype, x.device): n for n, x in enumerate(inputs)}
+        self.calls: list[Callable[[Sequence[Node]], Sequence[Node]]] = []
+
+    def anew(
+        self, call: Callable[[Any], Sequence[Node]], leaf: Node | None, like: Sequence[Node]
+    ) -> list[Node]:
+        """Leaves that stand for what `call` gives of a leaf, if of any, each time; they are `like`
+        these nodes."""
+        place = None if leaf is None else self.places[leaf]
+        self.calls.append(lambda nodes: call(None if place is None else nodes[place]))
+        made = [_leaf(x.shape, x.dtype, x.device) for x in like]
+        self.places |= {x: n for n, x in enumerate(made, len(self.places))}
+        return made
+
+
+def _leaf(shape: Shape, dtype: DType, device: str | None) -> Node:
+    """A leaf of its own."""
+    if device is None:
+        return Detach(Const(0, dtype, shape), Token())
+    return Buffer(Slot(math.prod(shape), dtype, device), shape)
+
+
+def need_values(node: Node | None = None) -> None:
+    """Say that values of a node are read here, or that some are written. Raises NoValuesError
+    where an operation is tried."""
+    tried = trial.get()
+    if tried is not None and (node is None or node in tried.places):
+        raise NoValuesError
+
 
 _OWN = (Buffer, Custom, InRange, Overwritten)
 """Nodes that stand for one tensor, one line or one function: what holds them is built anew."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lazygrad import Tensor
+from lazygrad import Tensor, nn
 from lazygrad.tensor import recall
 
 OPERATIONS: list[Callable[[Tensor, Tensor], Tensor]] = [
@@ -27,6 +27,14 @@ OPERATIONS: list[Callable[[Tensor, Tensor], Tensor]] = [
     lambda a, b: a + b,
     lambda a, b: a.mse_loss(b, reduction="none"),
     lambda a, b: a.scaled_dot_product_attention(b, b * 2),
+    lambda a, b: a.max(0).values,
+    lambda a, b: a.gather(-1, b.argmax(-1, keepdim=True)),
+    lambda a, b: a.take_along_dim(b.argsort(-1), -1),
+    lambda a, b: a.topk(2)[0],
+    lambda a, b: a.logsumexp(0),
+    lambda a, b: a.tril(),
+    lambda a, b: a.cumsum(0),
+    lambda a, b: nn.functional.one_hot(a.argmin(0), 4).float(),
 ]
 
 

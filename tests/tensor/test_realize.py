@@ -589,7 +589,7 @@ def recurrence() -> Callable[[int], Any]:
 def test_hundreds_of_steps_do_the_same_and_leave_nothing(
     counts: Counts, loop: Callable[[], Callable[[int], Any]]
 ) -> None:
-    from lazygrad.interned import _interned
+    from lazygrad.interned import interned
 
     step = loop()
     alive = []
@@ -598,7 +598,7 @@ def test_hundreds_of_steps_do_the_same_and_leave_nothing(
         steps += counted(counts, lambda _, i=i: step(i), 1)  # type: ignore[misc]
         if i % 50 == 49:
             gc.collect()
-            alive.append(len(_interned))
+            alive.append(len(interned))
     assert_flat(steps)
     kept = 2 if loop is training else 0  # nodes of a loss that is kept
     assert all(b - a <= 50 * kept + 5 for a, b in pairwise(alive[1:]))
