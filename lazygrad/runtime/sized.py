@@ -146,6 +146,8 @@ class _Compiled:
         self.plans: dict[tuple[Any, int], Plan | None] = {}
         self.sized: dict[tuple[Any, int], SizedPlan] = {}
         self.growths: list[Growth] = []  # the same at each bound
+        places = {*family.leaves, *family.outputs}
+        self.varying = {place for place in places if varies(family.shapes[place])}
 
     def known(self, n: int) -> SizedPlan | None:
         """The plan for a size, where its bound has one that knows as much as is asked for."""
@@ -219,11 +221,13 @@ class _Compiled:
     def _at_size(self, plan: Plan, n: int, bound: int) -> SizedPlan:
         family, device = self.family, self.device
         room = {each.leaf: each.place for each in self.growths}
-        leaves = [
-            _resized(family, place, n, bound, device, room.get(number))
-            for number, place in enumerate(family.leaves)
-        ]
-        outputs = [_resized(family, place, n, bound, device) for place in family.outputs]
+
+        def resize(place: int, as_large: int | None = None) -> Resized | None:
+            is_same = place not in self.varying
+            return None if is_same else _resized(family, place, n, bound, device, as_large)
+
+        leaves = [resize(place, room.get(leaf)) for leaf, place in enumerate(family.leaves)]
+        outputs = [resize(place) for place in family.outputs]
         grown = {each.output: each.leaf for each in self.growths}
         count = DeviceBuffer.of_number(n, int64, device)
         leaves += [None] * len(family.arguments)
@@ -231,13 +235,11 @@ class _Compiled:
 
 
 def _resized(
-    family: Family, place: int, n: int, bound: int, device: str, as_large: int | None = None
-) -> Resized | None:
-    """How the node at a place is copied to the bound and from there; None where it is the same.
-    At the bound it has the shape of another node, if `as_large` names one."""
+    family: Family, place: int, n: int, bound: int, device: str, as_large: int | None
+) -> Resized:
+    """How the node at a place is copied to the bound and from there. At the bound it has the shape
+    of another node, if `as_large` names one."""
     lines = family.shapes[place]
-    if not varies(lines):
-        return None
     larger = at(family.shapes[place if as_large is None else as_large], bound)
     return resized(at(lines, n), larger, family.dtypes[place], device)
 

@@ -25,13 +25,11 @@ from ..runtime.device import Device, DeviceName, named
 from .arguments import normalized_axis
 from .examples import examples
 from .mode import HasMode
-from .past import note_past
+from .past import carries_gradient, note_past
 from .realize import realize_all
 from .sharing import Sharing, fresh, grad_enabled, owners
 from .template import need_values
 from .views import Path, contiguous_strides, follow, is_detached
-
-MAX_LOOKED_AT = 256  # nodes of a past, for whether it carries gradient
 
 PRINTED = {"threshold": 64}  # values that are printed in full
 
@@ -160,9 +158,8 @@ class TensorCore(Sharing, metaclass=HasMode):
         # still use it: a strong reference would keep a whole chain of assignments alive.
         if isinstance(former, Detach):
             self._variable = ref(former)
-        elif grad_enabled.get() and carries_gradient(former):
+        elif grad_enabled.get() and note_past(value, former):
             self._history = former
-            note_past(value, former)
 
     def _release(self) -> None:
         """Keep the value, which is computed, and let go of its expression."""
@@ -458,26 +455,6 @@ def names_dtype(name: str) -> bool:
     except DTypeError:
         return False
     return True
-
-
-def carries_gradient(node: Node) -> bool:
-    """Whether some float that may be a variable is reached from a node without passing a Detach
-    of `no_grad`; a past through which no gradient flows is not worth its memory."""
-    stack = [node] if node.dtype.is_float else []
-    seen = set(stack)
-    while stack and len(seen) < MAX_LOOKED_AT:
-        node = stack.pop()
-        if isinstance(node, Detach):
-            if node.token is not None:
-                return True
-            continue
-        for x in node.inputs:
-            if x.dtype.is_float and x not in seen:
-                if isinstance(x, Buffer):
-                    return True
-                seen.add(x)
-                stack.append(x)
-    return bool(stack)
 
 
 __all__ = [

@@ -21,8 +21,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from threading import enumerate as enumerate_threads
 from threading import get_ident, local
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -86,11 +89,41 @@ class Mine(local):
         these."""
         self.differentiated: deque[Differentiated] = deque(maxlen=64)
         """What backward() was called on, until that and the gradients are computed."""
-        remember(_threads, get_ident(), (self.live, self.older), MAX_THREADS)
+        _threads.add(self)
 
 
-_threads: dict[int, tuple[deque[ref[Any]], list[tuple[ref[TensorCore], int]]]] = {}
-"""The live tensors of each thread; of one that has ended, while there are any."""
+class _Threads:
+    """The live tensors of each thread; of one that has ended, as long as there are any."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[deque[ref[Any]], list[tuple[ref[TensorCore], int]]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._known))
+
+    def add(self, new: Mine) -> None:
+        """Know the live tensors of the thread that runs."""
+        remember(self._known, get_ident(), (new.live, new.older), MAX_THREADS)
+
+    def others(self) -> list[Node]:
+        """The nodes of the live tensors of other threads."""
+        found: list[TensorCore] = []
+        for thread, (live, older) in list(self._known.items()) if len(self._known) > 1 else ():
+            if live is mine.live:
+                continue
+            references = (*list(live), *[reference for reference, _ in list(older)])
+            tensors = [tensor for reference in references if (tensor := reference()) is not None]
+            if not tensors and all(each.ident != thread for each in enumerate_threads()):
+                self._known.pop(thread, None)
+            found += tensors
+        nodes = [tensor._own for tensor in found]
+        return [node for node in nodes if not isinstance(node, Buffer) and node not in realized]
+
+
+_threads = _Threads()
 
 mine = Mine()
 
@@ -195,15 +228,13 @@ def _compute(
 ) -> None:
     """Compute the nodes, and remember their storage. They are values of the wanted tensors, and
     others; `walked` has been walked to them already."""
-    from ..compile import realize  # the compiler is loaded when there is something to compile
-
     if config.ORIGINS:
         from .naming import name_results  # here: few programs are looked at
 
         name_results(wanted)
     donated, walked = accepted(wanted, nodes, walked)
     try:
-        storages = realize(nodes, walked, donated) if walked or donated else realize(nodes)
+        storages = _compiler().realize(nodes, walked, donated)
     except (
         ConfigError, DeviceError, IndexError, NonFiniteError, OutOfMemoryError
     ) as error:  # fmt: skip
@@ -216,6 +247,12 @@ def _compute(
     }
     for node, storage in zip(nodes, storages, strict=True):  # of which several may be one place
         realized[node] = taken.get(id(storage), storage)
+
+
+@cache
+def _compiler() -> ModuleType:
+    """The compiler, which is loaded when there is something to compile."""
+    return import_module("..compile", __package__)
 
 
 def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:
@@ -237,7 +274,7 @@ def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:
 def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[TensorCore]:
     """Compute the pending nodes and what goes along; the tensors that this gave values too."""
     waiting = _waiting()
-    others = {node for node in (*waiting, *_elsewhere()) if node not in pending}
+    others = {node for node in (*waiting, *_threads.others()) if node not in pending}
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
     walked = Walk(realized)
     walked.walk(pending)
@@ -334,23 +371,6 @@ def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
                 carrying.append(reference)
     del older[:-MAX_LIVE]
     return found
-
-
-def _elsewhere() -> list[Node]:
-    """The nodes of live tensors of other threads."""
-    if len(_threads) == 1:
-        return []
-    found: list[TensorCore] = []
-    for thread, (live, older) in list(_threads.items()):
-        if live is mine.live:
-            continue
-        references = (*list(live), *[reference for reference, _ in list(older)])
-        tensors = [tensor for reference in references if (tensor := reference()) is not None]
-        if not tensors and all(each.ident != thread for each in enumerate_threads()):
-            _threads.pop(thread, None)  # it has ended, and nothing of it is left
-        found += tensors
-    nodes = [tensor._own for tensor in found]
-    return [node for node in nodes if not isinstance(node, Buffer) and node not in realized]
 
 
 def _along(
