@@ -325,6 +325,11 @@ class Choose(Expr):
         return self._with(self.x.dtype, self.x.lanes, (self.condition, self.x, self.y))
 
 
+def cast(x: Expr, dtype: DType) -> Expr:
+    """x in another dtype; x itself where it has that dtype."""
+    return x if x.dtype == dtype else Cast(x, dtype)
+
+
 # --------------------------------------------------------------------------- text
 
 LINE = 100  # characters of an expression's text beyond which it is told in several lines

@@ -158,7 +158,7 @@ PHASES = 3
 TAPS = 4
 """Iterations of a summed loop over the taps of one phase."""
 
-# Rows: rows.py, scan.py
+# Rows: rows.py
 WIDE_OPS = 24
 """Operations of a loop; of one with fewer several vectors are in flight."""
 ROW_BLOCK = 4

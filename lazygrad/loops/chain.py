@@ -20,6 +20,7 @@ from functools import cached_property
 from math import prod
 
 from ..graph.ir import Fold, Node, Reduce
+from ..rewrite import bottom_up
 from ..schedule.ir import Kernel, Schedule
 from ..targets import (
     CHAIN_LARGE,
@@ -256,25 +257,19 @@ class _Finder:
         """The schedule with one kernel for each chain, without kernels whose outputs are not
         stored."""
         needed = self._needed_outside()
-        units: dict[int, tuple[list[int], Kernel]] = {}
+        units = list(self.kernels)
         for chain in self.found:
-            own = sorted(chain.own)
-            units.update(dict.fromkeys(own, (own, self._divided(chain, needed))))
-        kernels: list[Kernel] = []
-        done: set[int] = set()
-        stack = list(reversed(range(len(self.kernels))))
-        while stack:
-            number = stack[-1]
-            own, kernel = units.get(number, ([number], self.kernels[number]))
-            makers = [self.maker[x] for x in kernel.inputs if x in self.maker]
-            missing = [n for n in makers if n not in done]
-            if missing and number not in done:
-                stack += missing
-                continue
-            stack.pop()
-            if number not in done and kernel.outputs:
-                kernels.append(kernel)
-            done.update(own)
+            kernel = self._divided(chain, needed)
+            for number in chain.own:
+                units[number] = kernel
+        ordered: dict[int, Kernel] = {}  # by number, makers before readers
+
+        def makers(number: int) -> list[int]:
+            return [self.maker[x] for x in units[number].inputs if x in self.maker]
+
+        for number in range(len(units)):
+            bottom_up(number, ordered, makers, units.__getitem__)
+        kernels = (kernel for kernel in dict.fromkeys(ordered.values()) if kernel.outputs)
         return replace(self.schedule, kernels=tuple(kernels))
 
     def _needed_outside(self) -> set[Node]:

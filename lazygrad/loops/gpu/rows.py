@@ -55,7 +55,8 @@ def share_rows(s: Schedule, items: int) -> str:
     """
     loops, body = s.outer()
     steps = [shared.steps for stmt in body if (shared := _Nest.of(stmt)) is not None]
-    helpers = _power_above(max(steps, default=1), items)
+    most = max(steps, default=1)
+    helpers = 1 << min((most - 1).bit_length(), items.bit_length() - 1)  # a power of two
     rows = min(items // helpers, extent_of(loops))
     s.do(fuse, "position", *(v.name for v in loops))
     s.do(share, "position", f"row:{rows}", f"helper:{helpers}")
@@ -99,14 +100,6 @@ def share(body: Body, var: str, parts: str, helpers: str) -> Body:
     inner, other = Var(part, count), Var(helper, helper_count)
     order = (other, inner) if part == "column" else (inner, other)
     return at_loop(body, var, lambda loop: _share(loop.var, loop.body, inner, other, order))
-
-
-def _power_above(count: int, limit: int) -> int:
-    """The smallest power of two that is at least `count`, or the largest within the limit."""
-    power = 1
-    while power < count and 2 * power <= limit:
-        power *= 2
-    return power
 
 
 def _share(position: Var, body: Body, part: Var, helper: Var, order: tuple[Var, Var]) -> Body:

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from ...expr import Array, Expr, Literal, Load, Local, Ramp, Var, rewrite
+from ...graph.ir import identity
 from ...index import TRUE, Substitution, all_of, linear, substitute
 from . import (
     Accumulate,
@@ -196,6 +197,15 @@ def nest_all(loops: Sequence[Var], body: Body, kind: str = "serial") -> Body:
     for var in reversed(loops):
         body = (For(var, var.extent, kind, body),)
     return body
+
+
+def begin(accumulator: Array, op: str) -> Body:
+    """An accumulator in memory of its own, whose first element is the reduction of nothing.
+
+    begin(acc, "sum")  ->  register acc: float32[1];  acc[0] = 0
+    """
+    nothing = Literal(identity(op, accumulator.dtype), accumulator.dtype)
+    return (Alloc(accumulator), Store(accumulator, Literal(0), nothing))
 
 
 def peel(body: Body) -> tuple[list[For], Body]:

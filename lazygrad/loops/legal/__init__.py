@@ -63,10 +63,12 @@ def legalise_operations(function: Function, machine: Machine) -> Function:
 
         out[i] = exp(x[i]) // 2   ->   the same by multiplications, additions and shifts
     """
-    if machine.target is Target.CPU:
-        return _legalise_for_llvm(function, machine)
     native = machine.native
     memo: dict[Expr, Expr] = {}
+    if machine.target is Target.CPU:
+        return replace(
+            function, body=map_expressions(function.body, lambda e: CPU.legalise(e, native, memo))
+        )
     of_addresses: dict[Expr, Expr] = {}
     written = {stmt.index for stmt in statements(function.body) if isinstance(stmt, Store)}
 
@@ -80,9 +82,3 @@ def legalise_operations(function: Function, machine: Machine) -> Function:
         return C.legalise(e, native, memo)
 
     return replace(function, body=map_expressions(function.body, change))
-
-
-def _legalise_for_llvm(function: Function, machine: Machine) -> Function:
-    memo: dict[Expr, Expr] = {}
-    body = map_expressions(function.body, lambda e: CPU.legalise(e, machine.native, memo))
-    return replace(function, body=body)

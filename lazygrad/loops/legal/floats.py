@@ -17,10 +17,10 @@ from ...dtypes import (
     uint32,
     uint64,
 )
-from ...expr import EVERY_OPERATION, OPERATIONS, Bitcast, Cast, Expr, Literal, Op
+from ...expr import EVERY_OPERATION, OPERATIONS, Bitcast, Cast, Expr, Literal, Op, cast
 from ...targets import Native
 from .functions import FORMATS
-from .rules import Rules, cast, lit, op, where
+from .rules import Rules, lit, op, where
 
 NARROW, HALVES, DIVISION, CONVERSIONS = Rules(), Rules(), Rules(), Rules()
 TRUNCATION, MAXIMA = Rules(), Rules()

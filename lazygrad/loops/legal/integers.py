@@ -7,10 +7,10 @@ smallest integer is not divided by -1.
 from __future__ import annotations
 
 from ...dtypes import DType, bool_, uint8, uint16, uint32, uint64
-from ...expr import OPERATIONS, Expr, Literal, Op
+from ...expr import OPERATIONS, Expr, Literal, Op, cast
 from ...index import bounds, may_wrap
 from ...targets import Native
-from .rules import Rules, cast, either, is_equal, lit, op, scalar_of, where
+from .rules import Rules, either, is_equal, lit, op, scalar_of, where
 
 CONSTANTS, DIVISION, SHIFTS, BOOLS = Rules(), Rules(), Rules(), Rules()
 SIGNS, OVERFLOW, SIDES = Rules(), Rules(), Rules()

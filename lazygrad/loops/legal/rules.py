@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from ...dtypes import DType, is_low_precision
-from ...expr import Array, Broadcast, Cast, Expr, Literal, Op
+from ...expr import Array, Broadcast, Expr, Literal, Op
 from ...index import bounds
 from ...rewrite import bottom_up
 from ...targets import Native
@@ -125,11 +125,6 @@ def either(x: Expr, y: Expr) -> Expr:
 def scalar_of(e: Expr) -> Expr:
     """The scalar of a Broadcast; any other e as it is."""
     return e.x if isinstance(e, Broadcast) else e
-
-
-def cast(x: Expr, dtype: DType) -> Expr:
-    """x in another dtype."""
-    return x if x.dtype == dtype else Cast(x, dtype)
 
 
 def retyped(array: Array, dtype: DType) -> Array:

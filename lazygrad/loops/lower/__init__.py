@@ -1,8 +1,8 @@
 """Lower a kernel of graph nodes to plain loops: correct, in order, and not yet fast.
 
-Each kind has a file: rows.py (map, row, contraction, scatter), sort.py and winograd.py; the parts
-of a chain share their loops (share.py). Then passes over whole kernels: canonical.py before
-lowering, and arguments.py after it.
+rows.py has maps, rows, contractions, scatters and scans; sort.py and winograd.py have their own
+loops; the parts of a chain share theirs (share.py). Then passes over whole kernels: canonical.py
+before lowering, and arguments.py after it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from ..cost import flops
 from ..ir import Function, digest
 from .canonical import Shift
 from .rows import Lowering
-from .scan import lower_scan
 from .share import share_loops
 from .sort import lower_sort
 from .winograd import lower_filter, lower_winograd
@@ -71,14 +70,13 @@ def lower(
         return shared
     if kernel.kind == "sort":
         return lower_sort(kernel, name, scratch)
-    if kernel.kind == "scan":
-        return lower_scan(kernel, name)
     if kernel.kind == "filter":
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":
         return lower_winograd(kernel, name, cores)
     lowering = Lowering(kernel, skip_padding and kernel.kind == "contraction")
-    body = lowering.scatter() if kernel.kind == "scatter" else lowering.rows()
+    ways = {"scatter": lowering.scatter, "scan": lowering.scan}
+    body = ways.get(kernel.kind, lowering.rows)()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)
 
 

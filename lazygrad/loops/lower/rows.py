@@ -17,9 +17,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...dtypes import DType, bfloat16, bool_, float16, float32
-from ...expr import Array, Cast, Expr, Literal, Load, Op, Var
-from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scatter, identity, topological
+from ...dtypes import DType, bfloat16, bool_, float16, float32, float64
+from ...expr import Array, Cast, Expr, Literal, Load, Op, Var, cast
+from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scan, Scatter, topological
 from ...index import Substitution, all_of, at_least, flatten, less
 from ...schedule.access import (
     MultiIndex,
@@ -34,7 +34,7 @@ from ...schedule.access import (
 )
 from ...schedule.ir import Kernel, Member, Region, axis_variables
 from ..ir import Accumulate, Alloc, Body, Stmt, Store
-from ..ir.rebuild import Names, nest
+from ..ir.rebuild import Names, begin, nest
 from .value import Values
 
 
@@ -80,9 +80,7 @@ class Lowering:
     def _read(self, node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
         """A value that is already in memory or in a register; None where it must be computed."""
         if node in self.registers:
-            array = self.registers[node]
-            loaded = Load(array, Literal(0))
-            return loaded if array.dtype == node.dtype else Cast(loaded, node.dtype)
+            return cast(Load(self.registers[node], Literal(0)), node.dtype)
         if node in self.kept:
             return Load(self.kept[node][0], self._place_in_row(node, index), guard)
         return self.read_argument(node, index, guard)
@@ -278,10 +276,7 @@ class Lowering:
         op = _bool_op(node.op if isinstance(node, Reduce) else "sum", node.dtype)
         dtype = accumulator_dtype(node.dtype)
         register = Array(self.names.new("acc"), dtype, 1, "register")
-        before += [
-            Alloc(register),
-            Store(register, Literal(0), Literal(identity(op, dtype), dtype)),
-        ]
+        before += begin(register, op)
         guards: tuple[Expr, ...] = ()
         if isinstance(node, Reduce):
             at = reduce_index(node, index, tuple(inner))
@@ -357,6 +352,29 @@ class Lowering:
         init = nest([v for v in base_loops if v not in shared], (base,))
         update = nest([v for v in loops if v not in shared], (combine,))
         return nest(shared, (*init, *update))
+
+    # ------------------------------------------------------------------ scan
+
+    def scan(self) -> Body:
+        """The sum (or product) so far, stored at each step of a row. float32 is summed in float64
+        and rounded once an element, as PyTorch does it.
+
+        cumsum(x, 1)  ->  serial i0: acc[0] = 0
+                                     serial i1: acc[0] += x[i0, i1]; out[i0, i1] = acc[0]
+        """
+        (member,) = self.kernel.members
+        node = member.node
+        assert isinstance(node, Scan)
+        index = tuple(Var(f"i{axis}", n) for axis, n in enumerate(node.shape))
+        rows = [v for axis, v in enumerate(index) if axis != node.axis]
+        dtype = float64 if node.dtype == float32 else accumulator_dtype(node.dtype)
+        total, first = Array("acc", dtype, 1, "register"), Literal(0)
+        term = cast(self.values.of(node.x, index, ()), dtype)
+        step = (
+            Accumulate(total, first, node.op, term),
+            Store(self.arrays[node], self.place(node, index), cast(Load(total, first), node.dtype)),
+        )
+        return nest(rows, (*begin(total, node.op), *nest([index[node.axis]], step)))
 
 
 def _read_again(kernel: Kernel) -> set[Node]:

@@ -42,7 +42,7 @@ from ...index import add, equal, less, mul, sub
 from ...schedule.access import MultiIndex
 from ...schedule.ir import Kernel
 from ..ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
-from ..ir.rebuild import nest
+from ..ir.rebuild import begin, nest
 from .rows import Lowering
 
 INDEX_MASK = (1 << 32) - 1  # the lower half of a packed element
@@ -125,8 +125,7 @@ class _Sorting:
         everything = self.wanted == self.length
         guard = None if everything else less(Load(rank, Literal(0)), self.wanted)
         body: Body = (
-            Alloc(rank),
-            Store(rank, Literal(0), Literal(0)),
+            *begin(rank, "sum"),
             *nest([j], (Accumulate(rank, Literal(0), "sum", Cast(comes_before, int64)),)),
             Store(self.out, self.place(Load(rank, Literal(0))), add(i), guard),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...dtypes import DType, bool_, int64, uint32
-from ...expr import Bitcast, Cast, Expr, Literal, Load, Op
+from ...expr import Bitcast, Cast, Expr, Literal, Load, Op, cast
 from ...graph import ir
 from ...graph.ir import Node
 from ...graph.ir.random import RandomBits, threefry
@@ -48,7 +48,7 @@ class Values:
         inside: list[Expr] = []
         for node, n in zip(indices, shape, strict=True):
             walked = iota_index(node, index)
-            i: Expr = walked if walked is not None else _as_index(self.of(node, index, guards))
+            i = walked if walked is not None else cast(self.of(node, index, guards), int64)
             result.append(i)
             inside += [at_least(i, 0), less(i, n)]
         return tuple(result), tuple(g for g in inside if g is not TRUE)
@@ -94,12 +94,11 @@ class Values:
             case ir.Const(constant, dtype):
                 return Literal(constant, dtype)
             case ir.Iota(_, dtype):
-                return index[0] if dtype == int64 else Cast(index[0], dtype)
+                return cast(index[0], dtype)
             case ir.Contiguous() | ir.Within():
                 return memo[(node.inputs[0], index, guards)]
             case ir.Cast(x, dtype):
-                value = memo[(x, index, guards)]
-                return value if x.dtype == dtype else Cast(value, dtype)
+                return cast(memo[(x, index, guards)], dtype)
             case ir.Bitcast(x, dtype):
                 return Bitcast(memo[(x, index, guards)], dtype)
             case ir.Arithmetic(operation=operation):
@@ -132,10 +131,6 @@ def _guarded(value: Expr, guards: Guards, fill: bool | int | float, dtype: DType
     if is_zero and isinstance(value, Load) and value.guard is condition:
         return value
     return Op("where", (condition, value, Literal(fill, dtype)))
-
-
-def _as_index(e: Expr) -> Expr:
-    return e if e.dtype == int64 else Cast(e, int64)
 
 
 def random_word(node: RandomBits, index: MultiIndex, state: Sequence[Expr]) -> Expr:

@@ -33,7 +33,7 @@ from ...index import add, flatten, mul
 from ...schedule.ir import Blocked, Kernel
 from ...targets import FILTERS_TOGETHER, LINE, SLICE_BYTES, SLICE_TILES, SLICES_A_CORE
 from ..ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
-from ..ir.rebuild import nest
+from ..ir.rebuild import begin, nest
 from .rows import Lowering, Position
 
 Grid = Sequence[Sequence[Expr]]
@@ -200,8 +200,7 @@ class _Slices:
         v = Load(self.v, add(mul(k, self._step(c.extent)), mul(c, tile.extent), tile))
         place = add(mul(k, self._step(o.extent)), mul(o, tile.extent), tile)
         body = (
-            Alloc(acc),
-            Store(acc, zero, Literal(0, acc.dtype)),
+            *begin(acc, "sum"),
             *nest([c], (Accumulate(acc, zero, "sum", Op("mul", (u, v))),)),
             Store(self.m, place, Load(acc, zero)),
         )
@@ -254,14 +253,12 @@ class _Slices:
         weight = self.lowering.values.of(self.node.w, (self._output(o), c, i, j), ())
         term = Accumulate(acc, zero, "sum", Op("mul", (weight, pixel)))
         body = (
-            Alloc(acc),
-            Store(acc, zero, Literal(0, dtype)),
+            *begin(acc, "sum"),
             *nest([c, i, j], (term,)),
             *self._result(o, (top, left), Load(acc, zero)),
         )
         return (
-            Alloc(any_),
-            Store(any_, zero, Literal(0, dtype)),
+            *begin(any_, "sum"),
             *nest([n], (Accumulate(any_, zero, "sum", Load(self.spoilt, add(n))),)),
             If(
                 Op("ne", (Load(any_, zero), Literal(0, dtype))),
