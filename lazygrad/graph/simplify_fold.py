@@ -17,7 +17,7 @@ from functools import reduce
 
 from ..rewrite import Rules, rewrite
 from . import simplify_movement
-from .build import expand, move_axis, pad, permute, reshape, same_axis, slice_axis
+from .build import expand, move_axis, pad, pad_axis, permute, reshape, same_axis, slice_axis
 from .ir import (
     Add,
     Const,
@@ -136,24 +136,15 @@ def _factors(x: Node) -> tuple[Node, Node] | None:
 def _pad_product(a: Node, b: Node, view: Pad) -> tuple[Node, Node]:
     """Factors of pad(a * b). The zeros of one factor are enough: where the other factor does not
     depend on the padded axis, it is repeated there."""
-    padded = [axis for axis, amount in enumerate(view.padding) if any(amount)]
-    for axis in padded:
-        for factor in (a, b):
-            less = without_axis(factor, axis)
-            if less is None:
-                continue
-            shape = [n if x != axis else view.shape[x] for x, n in enumerate(factor.shape)]
-            wider = expand(less, shape)
-            other = b if factor is a else a
-            amounts = [p if x == axis else (0, 0) for x, p in enumerate(view.padding)]
-            return _pad_rest(wider, pad(other, amounts), view, axis, factor is a)
-    return pad(a, view.padding), pad(b, view.padding)
-
-
-def _pad_rest(wider: Node, padded: Node, view: Pad, done: int, first: bool) -> tuple[Node, Node]:
-    a, b = (wider, padded) if first else (padded, wider)
-    rest = tuple((0, 0) if x == done else p for x, p in enumerate(view.padding))
-    return _pad_product(a, b, Pad(Mul(a, b), rest)) if any(map(any, rest)) else (a, b)
+    for axis, amount in enumerate(view.padding):
+        if not any(amount):
+            continue
+        shape = tuple(n if x != axis else view.shape[axis] for x, n in enumerate(a.shape))
+        less_a, less_b = without_axis(a, axis), without_axis(b, axis)
+        wide_b = pad_axis(b, axis, *amount) if less_a or not less_b else expand(less_b, shape)
+        a = expand(less_a, shape) if less_a else pad_axis(a, axis, *amount)
+        b = wide_b
+    return a, b
 
 
 def _correlate_product(
@@ -203,33 +194,35 @@ def without_axis(x: Node, axis: int) -> Node | None:
     if x.shape[axis] == 1:
         return x
     shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape))
+    below: int | None = axis
     match x:
         case Const(value, dtype):
             return Const(value, dtype, shape)
         case Expand(inner) if inner.shape[axis] == 1:
             return expand(inner, shape)
         case Expand(inner):
-            less = without_axis(inner, axis)
-            return None if less is None else expand(less, shape)
+            pass
         case Permute(inner, order):
-            less = without_axis(inner, order[axis])
-            return None if less is None else permute(less, order)
+            below = order[axis]
         case Reshape(inner):
-            same = same_axis(inner.shape, x.shape, axis)
-            less = None if same is None else without_axis(inner, same)
-            return None if less is None else reshape(less, shape)
-        case Pad(inner, padding, value) if padding[axis] == (0, 0):
-            less = without_axis(inner, axis)
-            return None if less is None else Pad(less, padding, value)
-        case Slice(inner, starts, sizes, steps) if inner.shape[axis] == x.shape[axis]:
-            less = without_axis(inner, axis)
-            if less is None:
-                return None
+            below = same_axis(inner.shape, x.shape, axis)
+        case Pad(inner, padding) if padding[axis] == (0, 0):
+            pass
+        case Slice(inner) if inner.shape[axis] == x.shape[axis]:
+            pass
+        case Window(inner, at) if axis not in (at, len(shape) - 1):
+            pass
+        case _:
+            return None
+    less = None if below is None else without_axis(inner, below)
+    if less is None:
+        return None
+    match x:
+        case Reshape():
+            return reshape(less, shape)
+        case Expand():
+            return expand(less, shape)
+        case Slice(_, starts, _, steps):
             starts = tuple(0 if a == axis else n for a, n in enumerate(starts))
-            return Slice(
-                less, starts, tuple(n if a != axis else 1 for a, n in enumerate(sizes)), steps
-            )
-        case Window(inner, at, size, stride, dilation) if axis not in (at, len(shape) - 1):
-            less = without_axis(inner, axis)
-            return None if less is None else Window(less, at, size, stride, dilation)
-    return None
+            return Slice(less, starts, shape, steps)
+    return x.with_inputs([less])

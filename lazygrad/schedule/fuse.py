@@ -32,7 +32,7 @@ from ..graph.product import product
 from ..index import flatten, linear, substitute
 from ..looking import looking
 from .access import Access, MultiIndex, accesses, is_bijection, reduced_variables
-from .ir import KIND_OF, ONE_NODE, Kernel, Member, Schedule, axis_variables
+from .ir import KIND_OF, ONE_NODE, Kernel, Member, Schedule, axis_variables, own_position
 from .store import MIN_REUSE, choose_stored
 
 SMALL = 1 << 15  # elements of work that one thread does before others are awake to share it
@@ -110,11 +110,10 @@ class _Fuser:
             self.noted[node] = Joined(not way, way or self._refusal, source)
         if way:
             return
-        position = flatten(axis_variables(node.shape), node.shape)
         group = _Group(self.started, kind, node.size)
         self.groups[group.number] = group
         self.started += 1
-        self._add(group, node, position, reads)
+        self._add(group, node, own_position(node), reads)
 
     def _join(
         self,
@@ -126,7 +125,7 @@ class _Fuser:
     ) -> str:
         """Put a node into a kernel that there is, and say how; "" where it fits in none."""
         self._refusal = "no kernel computes what it reads"
-        if any(self._join_end(node, kind, g, reads) for g in self._with_ends(sources)):
+        if any(self._join_end(node, kind, g, reads) for g in sources if g.end):
             return "follows from what the kernel computes at its end"
         if last is not None:
             self._refusal = self._join_source(node, kind, last, reads)
@@ -212,9 +211,6 @@ class _Fuser:
             return False
         self._add_end(group, node, position, reads)
         return True
-
-    def _with_ends(self, sources: Sequence[_Group]) -> list[_Group]:
-        return [group for group in sources if group.end]
 
     def _join_end(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
         """Join a kernel whose end members this node reads. Other reductions that the node reads
@@ -311,13 +307,15 @@ class _Fuser:
         kept = {v for v in axis_variables(node.shape) if v.extent > 1}
         if len(back) < len(axes) or not back.keys() >= kept:
             return False
-        position = flatten(axis_variables(node.shape), node.shape)
-        member_position = substitute(position, back)
-        for member in group.members:
-            group.members[member] = member_position
-        group.kind, group.outer = "row", node.size
-        self._add(group, node, position, reads)
+        self._add_rows(group, substitute(own_position(node), back), node, reads)
         return True
+
+    def _add_rows(self, group: _Group, position: Expr, node: Node, reads: Sequence[Access]) -> None:
+        """Turn a map into rows, one for each element of the reduction `node`, and add the
+        reduction. `position` is the row of each member's element."""
+        group.members = dict.fromkeys(group.members, position)
+        group.kind, group.outer = "row", node.size
+        self._add(group, node, own_position(node), reads)
 
     def _join_sibling(
         self, node: Node, kind: str, last: _Group | None, reads: Sequence[Access]
@@ -326,15 +324,15 @@ class _Fuser:
         mine = {a.node for a in reads}
         for key in _domains(node, kind):
             group = self.latest.get(key)
-            if group is None or group.kind != kind or len(group.members) >= MAX_MEMBERS:
+            if group is None or (group.kind, group.outer) != (kind, node.size):
                 continue
             if last is not None and last.number >= group.number:
                 continue
             if len(group.reads.keys() | mine) > MAX_INPUTS or mine.isdisjoint(group.reads):
                 continue
-            if group.outer != node.size:
+            if len(group.members) >= MAX_MEMBERS:
                 continue
-            self._add(group, node, flatten(axis_variables(node.shape), node.shape), reads)
+            self._add(group, node, own_position(node), reads)
             return True
         return False
 
@@ -354,11 +352,9 @@ class _Fuser:
             return False
         if any(member.shape != shape for member in group.members):
             return False
-        row = flatten(axis_variables(shape)[:rank], node.shape)
-        group.members.update(dict.fromkeys(group.members, row))
-        group.kind, group.outer = "row", node.size
         del self.latest["map", shape]
-        self._add(group, node, flatten(axis_variables(node.shape), node.shape), reads)
+        row = flatten(axis_variables(shape)[:rank], node.shape)
+        self._add_rows(group, row, node, reads)
         return True
 
     def _is_worth_rows(self, outer: int, work: int) -> bool:

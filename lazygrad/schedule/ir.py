@@ -82,6 +82,12 @@ def _axis_variables(shape: tuple[int, ...], prefix: str) -> tuple[Var, ...]:
     return tuple(Var(f"{prefix}{axis}", n) for axis, n in enumerate(shape))
 
 
+def own_position(node: Node) -> Expr:
+    """The position of a node's elements where each outer position has one: their row-major number,
+    in terms of the node's axis variables."""
+    return flatten(axis_variables(node.shape), node.shape)
+
+
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """Memory order in which `size` neighbours along the first axis are innermost.

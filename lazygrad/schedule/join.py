@@ -13,9 +13,8 @@ from math import prod
 
 from ..graph.build import selected
 from ..graph.ir import Const, Contiguous, Join, Node, topological
-from ..index import flatten
 from ..rewrite import Rules, rewrite
-from .ir import Kernel, Member, Region, axis_variables
+from .ir import Kernel, Member, Region, own_position
 
 
 def select_joined(outputs: Sequence[Node]) -> list[Node]:
@@ -81,5 +80,5 @@ def _part(kernel: Kernel, join: Join, part: Node) -> Kernel:
     layouts = {x: kernel.layouts[x] for x in reads if x in kernel.layouts}
     if prod(join.shape[: join.axis]) > 1:
         layouts[node] = Region(join.shape)
-    position = flatten(axis_variables(node.shape), node.shape)
-    return Kernel("map", node.size, (Member(node, position, True),), reads, layouts=layouts)
+    member = Member(node, own_position(node), True)
+    return Kernel("map", node.size, (member,), reads, layouts=layouts)

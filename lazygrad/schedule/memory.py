@@ -20,7 +20,7 @@ from itertools import groupby
 from ..graph.ir import Contiguous, Detach, Node, Reshape, Scatter, topological
 from ..index import flatten
 from .access import accesses
-from .ir import Kernel, MemoryPlan, Schedule, aligned, axis_variables, outputs_of
+from .ir import Kernel, MemoryPlan, Schedule, aligned, outputs_of, own_position
 
 MAX_TRIES = 64  # larger slots that are tried for a node, so that placing stays linear
 _IN_PLACE_KINDS = ("map", "row", "scatter")
@@ -111,7 +111,7 @@ def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
     readers: dict[Node, dict[Node, bool]] = {}
     for member in kernel.all_members:
         node = member.node
-        own = flatten(axis_variables(node.shape), node.shape)
+        own = own_position(node)
         for access in accesses(node, boundary.__contains__):
             x = access.node
             if isinstance(node, Scatter):  # values are read when all of the base is written

@@ -24,8 +24,7 @@ from ..graph.ir import (
     Reduce,
     topological,
 )
-from ..index import flatten
-from .ir import KIND_OF, Kernel, Member, MemoryPlan, Schedule, aligned, axis_variables, outputs_of
+from .ir import KIND_OF, Kernel, Member, MemoryPlan, Schedule, aligned, outputs_of, own_position
 
 
 def separate(outputs: Sequence[Node]) -> Schedule:
@@ -67,10 +66,9 @@ def _kernel(node: Node, stored: set[Node]) -> Kernel:
         return x is not node and (isinstance(x, Buffer) or x in stored)
 
     order = topological([node], lambda x: () if is_read(x) else x.inputs)
-    position = flatten(axis_variables(node.shape), node.shape)
     kind = KIND_OF.get(type(node), "map")
     inputs = tuple(x for x in order if is_read(x))
-    return Kernel(kind, node.size, (Member(node, position, True),), inputs)
+    return Kernel(kind, node.size, (Member(node, own_position(node), True),), inputs)
 
 
 def own_memory(schedule: Schedule) -> MemoryPlan:
