@@ -220,7 +220,7 @@ ATTENTION = [
 # --------------------------------------------------------------------------- networks
 
 
-def _training(
+def training(
     name: str,
     model: Callable[[Any], Any],
     inputs: np.ndarray[Any, Any],
@@ -259,15 +259,15 @@ def _inference(name: str, model: Callable[[Any], Any], shape: tuple[int, ...]) -
 _TEXT = np.random.default_rng(1).integers(0, 65, (16, 256)).astype(np.int32)
 NETWORKS = [
     *(
-        _training(f"mlp step, batch {n}", models.mlp, normal(n, 1, 28, 28), 10, "Adam")
+        training(f"mlp step, batch {n}", models.mlp, normal(n, 1, 28, 28), 10, "Adam")
         for n in (32, 128, 1024)
     ),
-    _training("MNIST cnn step, batch 128", models.cnn, normal(128, 1, 28, 28), 10, "Adam"),
+    training("MNIST cnn step, batch 128", models.cnn, normal(128, 1, 28, 28), 10, "Adam"),
     _inference("ResNet-18 forward, batch 1", models.resnet18, (1, 3, 224, 224)),
     _inference("ResNet-18 forward, batch 8", models.resnet18, (8, 3, 224, 224)),
-    _training("ResNet-18 step, batch 8", models.resnet18, normal(8, 3, 224, 224), 1000, "SGD"),
-    _training("transformer 6x384 step, 16x256", models.transformer, _TEXT, 65, "Adam"),
-    _training("GRU 2x256 step, 128x16", models.recurrent, normal(128, 16, 256), 10, "Adam"),
+    training("ResNet-18 step, batch 8", models.resnet18, normal(8, 3, 224, 224), 1000, "SGD"),
+    training("transformer 6x384 step, 16x256", models.transformer, _TEXT, 65, "Adam"),
+    training("GRU 2x256 step, 128x16", models.recurrent, normal(128, 16, 256), 10, "Adam"),
     Row("GPT-2 small, a token", lambda library: library.generation(models.gpt2(library))),
 ]
 

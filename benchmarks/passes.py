@@ -1,0 +1,374 @@
+"""What each pass of the compiler buys: a row's time without the pass over its time with it.
+
+    python -m benchmarks.passes                       all passes and rows: an hour or two
+    python -m benchmarks.passes conv --without layout winograd
+    python -m benchmarks.passes --threads 2 --avx2    else one thread, vectors as wide as can be
+    python -m benchmarks.passes --results build/passes.jsonl   go on where an earlier run ended
+
+A pass is left out of the table in pipeline.py; a part of a pass is replaced by what does nothing
+(PARTS). Where a row's plans and machine code are then the same, there is nothing to time. Else two
+processes, with and without, take turns, and each tells its least time: on one thread in seconds of
+the processor, which other work on the machine disturbs less. A ratio is the median over several
+pairs of processes, as the pages of memory that a process gets have a share in its time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import models
+from .rows import ROWS, normal, training
+
+TURNS = 5  # of each process of a pair
+TURN_SECONDS = 0.15
+NOTHING = "(nothing)"  # left out: a control, whose ratio is noise
+CLEAR = 0.01  # a ratio nearer to 1 is none
+
+_TEXT = np.random.default_rng(1).integers(0, 65, (4, 256)).astype(np.int32)
+SMALLER = [  # for the networks that take long to compile
+    training(
+        "transformer block step, 4x256", partial(models.transformer, layers=1), _TEXT, 65, "Adam"
+    ),
+    training("GRU 2x256 step, 16x16", models.recurrent, normal(16, 16, 256), 10, "Adam"),
+]
+ALL = {row.name: row for row in (*ROWS.values(), *SMALLER)}
+LARGE = (
+    "matmul 2048", "conv 32", "ResNet-18 step", "ResNet-18 forward, batch 8", "transformer 6",
+    "GRU 2x256 step, 128", "mlp step, batch 1024", "mean", "argmax all",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something inside of a pass: each of `where`, "module.name" below lazygrad, is replaced by
+    what `change` makes of it."""
+
+    name: str
+    where: tuple[str, ...]
+    change: Callable[[Any], Any]
+
+
+def _always(result: Any) -> Callable[[Any], Any]:
+    """A function that gives this result in place of another."""
+    return lambda _: lambda *_: result
+
+
+def _without_padding(lower: Any) -> Any:
+    return lambda *given: lower(*given[:3], False, *given[4:])
+
+
+def _infinite(_: Any) -> float:
+    return float("inf")
+
+
+_PLAN, _BLOCKS = "loops.cpu.plan.", "loops.cpu.contract."
+PARTS = {
+    part.name: part
+    for part in (
+        Part("packed rows", (_PLAN + "_Along._gathering",), _always((0.0, 0.0))),
+        Part("packed columns", (_PLAN + "_Along._copying",), lambda _: (False, 0.0)),
+        Part("lanes along a sum", (_PLAN + "_lane_plans",), _always(())),
+        Part("blocks of a sum", (_PLAN + "block_of_sum",), _always(None)),
+        Part("cost of L2", (_PLAN + "l2_traffic",), _always(0.0)),
+        Part("cost of scattered stores", (_PLAN + "_Along._scattering",), lambda _: 0.0),
+        Part("loads shared by windows", (_PLAN + "_Along._later",), _always(0)),
+        Part("registers for windows", (_PLAN + "_Along._elements",), _always(1)),
+        Part("a spare register", (_PLAN + "_spare",), _always(0)),
+        Part("uneven phases", (_PLAN + "UNEVEN",), lambda _: 1.0),
+        Part("conflicts in L1, of plans",
+             (_PLAN + "in_conflict", "loops.cpu.traffic.in_conflict"), _always(False)),
+        Part("conflicts in L1, of rows", ("loops.rows.in_conflict",), _always(False)),
+        Part("blocks of rows", (_BLOCKS + "A_SHARE",), _infinite),
+        Part("blocks of rows finished", (_BLOCKS + "ROWS_SHARE",), _infinite),
+        Part("blocks of columns", (_BLOCKS + "B_SHARE",), _infinite),
+        Part("epilogues as loops", (_BLOCKS + "LONGEST_EPILOGUE",), _infinite),
+        Part("packing in the order of memory",
+             ("loops.pack.in_order_of_memory",), lambda _: lambda loops, _: loops),
+        Part("packing by vectors", ("loops.pack._line",), _always(None)),
+        Part("packing by transposed blocks", ("loops.pack.transposable",), _always(None)),
+        Part("rows by transposed blocks", ("loops.rows.transposable",), _always(None)),
+        Part("rows together", ("loops.rows._may_join_rows",), _always(False)),
+        Part("sums of columns in panels", ("loops.rows._walks_pages",), _always(False)),
+        Part("phases written out", ("loops.rows._may_exchange",), _always(False)),
+        Part("small loops written out", ("loops.rows._bind_small",), _always(None)),
+        Part("sums written out", ("loops.primitives.Schedule.unroll_sums",), _always(None)),
+        Part("partitioned loops", ("loops.plans.partition_loops",), _always(None)),
+        Part("inner loops in the order of memory",
+             ("loops.split._by_memory",), lambda _: lambda body: body),
+        Part("terms that say when needed", ("pipeline.lower",), _without_padding),
+        Part("peeled ends", ("loops.padding.PEELED_SHARE",), _infinite),
+        Part("outputs in the rows of a sum", ("schedule.split._with_rows",), lambda _: list),
+    )
+}  # fmt: skip
+
+
+def optional_passes() -> list[str]:
+    """The passes of a CPU that code can do without."""
+    from lazygrad.pipeline import PASSES
+    from lazygrad.targets import Target
+
+    return [p.name for p in PASSES if Target.CPU in p.on and not p.core and not p.must]
+
+
+def leave_out(name: str) -> None:
+    """Change the compiler of this process: without a pass, or without a part of one."""
+    from lazygrad import pipeline
+
+    if name in PARTS:
+        part = PARTS[name]
+        for where in part.where:
+            owner, attribute = _found(where)
+            old = owner.__dict__[attribute]
+            new = part.change(old)
+            if isinstance(old, cached_property):
+                new = property(lambda _, value=new: value)
+            setattr(owner, attribute, new)
+    else:
+        pipeline.PASSES = tuple(p for p in pipeline.PASSES if p.name != name)
+
+
+def _found(where: str) -> tuple[Any, str]:
+    """The module or class that has a name, and the name in it."""
+    *path, name = where.split(".")
+    owner, inside = None, list[str]()
+    while owner is None:
+        try:
+            owner = import_module(".".join(("lazygrad", *path)))
+        except ModuleNotFoundError:
+            inside.insert(0, path.pop())
+    for each in inside:
+        owner = getattr(owner, each)
+    getattr(owner, name)
+    return owner, name
+
+
+# --------------------------------------------------------------------------- processes
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for all processes of a run."""
+
+    threads: int
+    avx2: bool
+    cache: Path
+
+
+class Worker:
+    """A process that has built a row with all passes but one, and runs it when it is asked."""
+
+    def __init__(self, row: str, without: str, options: Options) -> None:
+        context = multiprocessing.get_context("fork")
+        self.pipe, other = context.Pipe()
+        arguments = row, without, options, other
+        self.process = context.Process(target=_serve, args=arguments, daemon=True)
+        self.process.start()
+        other.close()
+        self.code: str = ""
+        self.error = ""
+        try:
+            self.code, self.error, self.changed = self.pipe.recv()
+        except EOFError:
+            self.error = "the process died"
+
+    def seconds(self, budget: float) -> float:
+        """The least time of a run, of those in so many seconds."""
+        self.pipe.send(budget)
+        least: float = self.pipe.recv()
+        return least
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.join()
+
+
+def _serve(row: str, without: str, options: Options, pipe: Connection) -> None:
+    """Build a row, tell a digest of its code and which passes changed something, then run it."""
+    from lazygrad import config
+
+    with config.override(
+        THREADS=options.threads,
+        LAZYGRAD_CACHE=options.cache / hashlib.sha256(f"{row} {without}".encode()).hexdigest()[:16],
+    ):
+        try:
+            noted = _Noted(options.avx2)
+            leave_out(without)
+            from .libraries import library
+
+            work = ALL[row].build(library("lazygrad"))
+            for _ in range(3):
+                work()
+        except Exception as error:
+            pipe.send(("", f"{type(error).__name__}: {error}".splitlines()[0], []))
+            return
+        pipe.send((noted.digest(), "", sorted(noted.changed)))
+        clock = time.process_time if options.threads == 1 else time.perf_counter
+        while True:
+            try:
+                budget: float = pipe.recv()
+            except EOFError:
+                return
+            pipe.send(_least(work, budget, clock))
+
+
+def _least(work: Callable[[], object], budget: float, clock: Callable[[], float]) -> float:
+    end, times = clock() + budget, list[float]()
+    while not times or clock() < end:
+        begin = clock()
+        work()
+        times.append(clock() - begin)
+    return min(times)
+
+
+class _Noted:
+    """What this process compiles: plans and machine code, and the passes that changed a value."""
+
+    def __init__(self, avx2: bool) -> None:
+        from lazygrad.backends.llvm import target
+
+        if avx2:
+            target.host = lambda: target.AVX2
+        from lazygrad import stages
+        from lazygrad.backends.llvm import build
+        from lazygrad.runtime import saved
+
+        self.changed: set[str] = set()
+        self.made: set[str] = set()
+        run, load, save = stages.Stages.run, build._load, saved.save
+
+        def noted_run(self_: Any, name: str, work: Any, value: Any, *rest: Any) -> Any:
+            result = run(self_, name, work, value, *rest)
+            if result is not value and result != value:
+                self.changed.add(name)
+            return result
+
+        def noted_load(objects: Sequence[bytes], *rest: Any) -> Any:
+            self.made.update(hashlib.sha256(data).hexdigest() for data in objects)
+            return load(objects, *rest)
+
+        def noted_save(key: Any, plan: Any) -> None:
+            record = {**saved._record(plan), "checks": ()}
+            self.made.add(json.dumps(record, default=str))
+            save(key, plan)
+
+        stages.Stages.run = noted_run
+        build._load = noted_load
+        saved.save = noted_save
+
+    def digest(self) -> str:
+        return hashlib.sha256("".join(sorted(self.made)).encode()).hexdigest()
+
+
+# --------------------------------------------------------------------------- measuring
+
+
+def ratio(row: str, without: str, options: Options, pairs: int) -> float:
+    """The time without over the time with, a median over pairs of processes."""
+    found = []
+    for _ in range(pairs):
+        with Worker(row, NOTHING, options) as one, Worker(row, without, options) as other:
+            times = [[w.seconds(TURN_SECONDS) for w in (one, other)] for _ in range(TURNS)]
+            found.append(min(t for _, t in times) / min(t for t, _ in times))
+    return statistics.median(found)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A ratio; None where the row is the same without."""
+
+    row: str
+    without: str
+    ratio: float | None
+    error: str = ""
+
+
+def measured(row: str, names: Sequence[str], options: Options, pairs: int) -> Iterator[Found]:
+    """Each name with its ratio on a row."""
+    if not names:
+        return
+    with Worker(row, NOTHING, options) as base:
+        pass
+    if base.error:
+        raise RuntimeError(f"{row}: {base.error}")
+    passes = optional_passes()
+    for name in names:
+        if name in passes and name not in base.changed:
+            yield Found(row, name, None)
+            continue
+        with Worker(row, name, options) as other:
+            pass
+        if name != NOTHING and (other.error or other.code == base.code):
+            yield Found(row, name, None, other.error)
+        else:
+            yield Found(row, name, ratio(row, name, options, pairs))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.passes")
+    parser.add_argument("words", nargs="*", help="parts of the names of the rows")
+    parser.add_argument("--without", nargs="+", help="passes, or parts of passes; default: all")
+    parser.add_argument("--pairs", type=int, default=3, help="of processes, for each ratio")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--avx2", action="store_true", help="as if there were no AVX-512")
+    parser.add_argument("--results", type=Path, help="a file of what was measured, to go on with")
+    given = parser.parse_args()
+    names = given.without or [*optional_passes(), *PARTS]
+    if unknown := set(names).difference(optional_passes(), PARTS, [NOTHING]):
+        parser.error(f"no pass or part is named {', '.join(unknown)}")
+    rows = [
+        name
+        for name in ALL
+        if (any(w in name for w in given.words) if given.words else not name.startswith(LARGE))
+    ]
+    known: list[Found] = []
+    if given.results and given.results.exists():
+        known = [Found(**json.loads(line)) for line in given.results.read_text().splitlines()]
+    with tempfile.TemporaryDirectory() as folder:
+        options = Options(given.threads, given.avx2, Path(folder))
+        for row in rows:
+            done = {each.without for each in known if each.row == row}
+            for found in measured(row, [n for n in names if n not in done], options, given.pairs):
+                known.append(found)
+                if found.ratio is not None or found.error:
+                    print(
+                        f"{row}: {found.ratio or 0:.3f} without {found.without} {found.error}",
+                        flush=True,
+                    )
+                if given.results:
+                    with given.results.open("a") as file:
+                        file.write(json.dumps(asdict(found)) + "\n")
+    print(table(known, names))
+
+
+def table(known: Sequence[Found], names: Sequence[str]) -> str:
+    """For each name: how many rows change, and the rows that lose and gain most without it."""
+    text = "| without | rows that change | slower | faster |\n|---|---:|---|---|\n"
+    for name in names:
+        ratios = {f.row: f.ratio for f in known if f.without == name and f.ratio is not None}
+        order = sorted(ratios, key=ratios.__getitem__)
+        slower = [f"{row}: {ratios[row]:.2f}" for row in order[::-1] if ratios[row] > 1 + CLEAR]
+        faster = [f"{row}: {ratios[row]:.2f}" for row in order if ratios[row] < 1 - CLEAR]
+        text += f"| {name} | {len(ratios)} | {'; '.join(slower[:3])} | {'; '.join(faster[:3])} |\n"
+    return text
+
+
+if __name__ == "__main__":
+    main()
