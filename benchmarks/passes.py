@@ -22,6 +22,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from importlib import import_module
@@ -32,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from . import models
-from .rows import ROWS, normal, training
+from .rows import ROWS, gradients_of, normal, row_of, training_of
 
 TURNS = 5  # of each process of a pair
 TURN_SECONDS = 0.15
@@ -40,13 +41,36 @@ NOTHING = "(nothing)"  # left out: a control, whose ratio is noise
 CLEAR = 0.01  # a ratio nearer to 1 is none
 
 _TEXT = np.random.default_rng(1).integers(0, 65, (4, 256)).astype(np.int32)
-SMALLER = [  # for the networks that take long to compile
-    training(
+
+
+def _product_and_transpose(_: Any, a: Any, b: Any) -> Any:
+    y = a @ b
+    return y + y.T
+
+
+def _stem(library: Any, x: Any, weight: Any, bias: Any) -> Any:
+    return library.max_pool2d(library.relu(library.batch_norm(x, weight, bias)))
+
+
+MORE = [  # what the other rows lack, and smaller networks, which are compiled sooner
+    row_of("(a @ b) + (a @ b).T, 512", _product_and_transpose, [(512, 512)] * 2),
+    row_of("x + 1 and sum(x), 4 M", lambda lib, x: (x + 1, lib.sum(x)), [(1 << 22,)]),
+    gradients_of(
+        "batch norm, relu, max pool 8x64x112x112, both ways",
+        _stem,
+        [(8, 64, 112, 112), (64,), (64,)],
+    ),
+    gradients_of(
+        "max pool 9 of channels last 8x56x56x64, both ways",
+        lambda _, x: x.permute(0, 3, 1, 2).max_pool2d(9, 3),
+        [(8, 56, 56, 64)],
+    ),
+    training_of(
         "transformer block step, 4x256", partial(models.transformer, layers=1), _TEXT, 65, "Adam"
     ),
-    training("GRU 2x256 step, 16x16", models.recurrent, normal(16, 16, 256), 10, "Adam"),
+    training_of("GRU 2x256 step, 16x16", models.recurrent, normal(16, 16, 256), 10, "Adam"),
 ]
-ALL = {row.name: row for row in (*ROWS.values(), *SMALLER)}
+ALL = {row.name: row for row in (*ROWS.values(), *MORE)}
 LARGE = (
     "matmul 2048", "conv 32", "ResNet-18 step", "ResNet-18 forward, batch 8", "transformer 6",
     "GRU 2x256 step, 128", "mlp step, batch 1024", "mean", "argmax all",
@@ -88,7 +112,6 @@ PARTS = {
         Part("cost of scattered stores", (_PLAN + "_Along._scattering",), lambda _: 0.0),
         Part("loads shared by windows", (_PLAN + "_Along._later",), _always(0)),
         Part("registers for windows", (_PLAN + "_Along._elements",), _always(1)),
-        Part("a spare register", (_PLAN + "_spare",), _always(0)),
         Part("uneven phases", (_PLAN + "UNEVEN",), lambda _: 1.0),
         Part("conflicts in L1, of plans",
              (_PLAN + "in_conflict", "loops.cpu.traffic.in_conflict"), _always(False)),
@@ -127,22 +150,25 @@ def optional_passes() -> list[str]:
 
 def leave_out(name: str) -> None:
     """Change the compiler of this process: without a pass, or without a part of one."""
-    from lazygrad import pipeline
-
     if name in PARTS:
-        part = PARTS[name]
-        for where in part.where:
-            owner, attribute = _found(where)
-            old = owner.__dict__[attribute]
-            new = part.change(old)
-            if isinstance(old, cached_property):
-                new = property(lambda _, value=new: value)
-            setattr(owner, attribute, new)
+        for where in PARTS[name].where:
+            change_at(where, PARTS[name].change)
     else:
-        pipeline.PASSES = tuple(p for p in pipeline.PASSES if p.name != name)
+        change_at("pipeline.PASSES", lambda passes: tuple(p for p in passes if p.name != name))
 
 
-def _found(where: str) -> tuple[Any, str]:
+def change_at(where: str, change: Callable[[Any], Any]) -> None:
+    """Replace what is named by what `change` makes of it."""
+    owner, name = found_at(where)
+    old = owner.__dict__[name]
+    new = change(old)
+    if isinstance(old, cached_property):
+        setattr(owner, name, property(lambda _: new))
+    else:
+        setattr(owner, name, new)
+
+
+def found_at(where: str) -> tuple[Any, str]:
     """The module or class that has a name, and the name in it."""
     *path, name = where.split(".")
     owner, inside = None, list[str]()
@@ -153,7 +179,6 @@ def _found(where: str) -> tuple[Any, str]:
             inside.insert(0, path.pop())
     for each in inside:
         owner = getattr(owner, each)
-    getattr(owner, name)
     return owner, name
 
 
@@ -179,12 +204,9 @@ class Worker:
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         other.close()
-        self.code: str = ""
-        self.error = ""
-        try:
+        self.code, self.error, self.changed = "", "the process died", list[str]()
+        with suppress(EOFError):
             self.code, self.error, self.changed = self.pipe.recv()
-        except EOFError:
-            self.error = "the process died"
 
     def seconds(self, budget: float) -> float:
         """The least time of a run, of those in so many seconds."""
@@ -209,8 +231,10 @@ def _serve(row: str, without: str, options: Options, pipe: Connection) -> None:
         LAZYGRAD_CACHE=options.cache / hashlib.sha256(f"{row} {without}".encode()).hexdigest()[:16],
     ):
         try:
-            noted = _Noted(options.avx2)
+            noted = _Noted()
             leave_out(without)
+            if options.avx2:
+                change_at("backends.llvm.target.host", lambda _: _avx2)
             from .libraries import library
 
             work = ALL[row].build(library("lazygrad"))
@@ -221,12 +245,15 @@ def _serve(row: str, without: str, options: Options, pipe: Connection) -> None:
             return
         pipe.send((noted.digest(), "", sorted(noted.changed)))
         clock = time.process_time if options.threads == 1 else time.perf_counter
-        while True:
-            try:
-                budget: float = pipe.recv()
-            except EOFError:
-                return
-            pipe.send(_least(work, budget, clock))
+        with suppress(EOFError):  # the end of the run
+            while True:
+                pipe.send(_least(work, pipe.recv(), clock))
+
+
+def _avx2() -> Any:
+    from lazygrad.backends.llvm.target import AVX2
+
+    return AVX2
 
 
 def _least(work: Callable[[], object], budget: float, clock: Callable[[], float]) -> float:
@@ -241,37 +268,37 @@ def _least(work: Callable[[], object], budget: float, clock: Callable[[], float]
 class _Noted:
     """What this process compiles: plans and machine code, and the passes that changed a value."""
 
-    def __init__(self, avx2: bool) -> None:
-        from lazygrad.backends.llvm import target
-
-        if avx2:
-            target.host = lambda: target.AVX2
-        from lazygrad import stages
-        from lazygrad.backends.llvm import build
-        from lazygrad.runtime import saved
-
+    def __init__(self) -> None:
         self.changed: set[str] = set()
         self.made: set[str] = set()
-        run, load, save = stages.Stages.run, build._load, saved.save
+        change_at("stages.Stages.run", self._noting_changes)
+        change_at("backends.llvm.build._load", self._noting_code)
+        change_at("runtime.saved.save", self._noting_plans)
 
-        def noted_run(self_: Any, name: str, work: Any, value: Any, *rest: Any) -> Any:
-            result = run(self_, name, work, value, *rest)
+    def _noting_changes(self, run: Any) -> Any:
+        def noted(stages: Any, name: str, work: Any, value: Any, *rest: Any) -> Any:
+            result = run(stages, name, work, value, *rest)
             if result is not value and result != value:
                 self.changed.add(name)
             return result
 
-        def noted_load(objects: Sequence[bytes], *rest: Any) -> Any:
+        return noted
+
+    def _noting_code(self, load: Any) -> Any:
+        def noted(objects: Sequence[bytes], *rest: Any) -> Any:
             self.made.update(hashlib.sha256(data).hexdigest() for data in objects)
             return load(objects, *rest)
 
-        def noted_save(key: Any, plan: Any) -> None:
-            record = {**saved._record(plan), "checks": ()}
-            self.made.add(json.dumps(record, default=str))
+        return noted
+
+    def _noting_plans(self, save: Any) -> Any:
+        from lazygrad.runtime.saved import _record
+
+        def noted(key: Any, plan: Any) -> None:
+            self.made.add(json.dumps({**_record(plan), "checks": ()}, default=str))
             save(key, plan)
 
-        stages.Stages.run = noted_run
-        build._load = noted_load
-        saved.save = noted_save
+        return noted
 
     def digest(self) -> str:
         return hashlib.sha256("".join(sorted(self.made)).encode()).hexdigest()

@@ -34,7 +34,7 @@ def normal(*shape: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
-def _row(
+def row_of(
     name: str, function: Callable[..., Any], shapes: list[tuple[int, ...]], **costs: float
 ) -> Row:
     """A row that is a function of the library and tensors of these shapes."""
@@ -50,7 +50,7 @@ def _row(
 
 
 def _matmul(m: int, k: int, n: int) -> Row:
-    return _row(
+    return row_of(
         f"matmul {m}x{k}x{n}", lambda _, a, b: a @ b, [(m, k), (k, n)], flops=2.0 * m * k * n
     )
 
@@ -61,16 +61,16 @@ PRODUCTS = [
     _matmul(2048, 2048, 2048),
     _matmul(1000, 700, 333),
     _matmul(64, SIDE, SIDE),
-    _row("matmul A^T B 1024", lambda _, a, b: a.T @ b, [(1024, 1024)] * 2, flops=2.0 * 1024**3),
-    _row("matmul A B^T 1024", lambda _, a, b: a @ b.T, [(1024, 1024)] * 2, flops=2.0 * 1024**3),
-    _row("matvec 4096", lambda _, a, b: a @ b, [(SIDE, SIDE), (SIDE,)], nbytes=4.0 * SIDE**2),
-    _row(
+    row_of("matmul A^T B 1024", lambda _, a, b: a.T @ b, [(1024, 1024)] * 2, flops=2.0 * 1024**3),
+    row_of("matmul A B^T 1024", lambda _, a, b: a @ b.T, [(1024, 1024)] * 2, flops=2.0 * 1024**3),
+    row_of("matvec 4096", lambda _, a, b: a @ b, [(SIDE, SIDE), (SIDE,)], nbytes=4.0 * SIDE**2),
+    row_of(
         "batched matmul 64x(128x64x128)",
         lambda _, a, b: a @ b,
         [(64, 128, 64), (64, 64, 128)],
         flops=64 * 2.0 * 128 * 64 * 128,
     ),
-    _row(
+    row_of(
         "linear + bias + relu 256x1024x512",
         lambda lib, x, w, b: lib.relu(x @ w.T + b),
         [(256, 1024), (512, 1024), (512,)],
@@ -106,13 +106,13 @@ def _indexed(name: str, count: int, width: int, shape: tuple[int, ...]) -> Row:
 _ROWS, _BOTH = [(SIDE, 1024)], 8.0 * SIDE * 1024
 _SQUARE, _ONE = [(SIDE, SIDE)], 4.0 * SIDE**2
 ELEMENTS = [
-    _row("chain of 10, 16 M", _chain, [(1 << 24,)], nbytes=8.0 * (1 << 24)),
-    _row("softmax 4096x1024", lambda lib, x: lib.softmax(x), _ROWS, nbytes=_BOTH),
-    _row("log-softmax 4096x1024", lambda lib, x: lib.log_softmax(x), _ROWS, nbytes=_BOTH),
-    _row("layer norm 4096x1024", lambda lib, x: lib.layer_norm(x), _ROWS, nbytes=_BOTH),
-    _row("rms norm 4096x1024", _rms_norm, _ROWS, nbytes=_BOTH),
+    row_of("chain of 10, 16 M", _chain, [(1 << 24,)], nbytes=8.0 * (1 << 24)),
+    row_of("softmax 4096x1024", lambda lib, x: lib.softmax(x), _ROWS, nbytes=_BOTH),
+    row_of("log-softmax 4096x1024", lambda lib, x: lib.log_softmax(x), _ROWS, nbytes=_BOTH),
+    row_of("layer norm 4096x1024", lambda lib, x: lib.layer_norm(x), _ROWS, nbytes=_BOTH),
+    row_of("rms norm 4096x1024", _rms_norm, _ROWS, nbytes=_BOTH),
     *(
-        _row(f"{op} {where} 4096x4096", function, _SQUARE, nbytes=_ONE)
+        row_of(f"{op} {where} 4096x4096", function, _SQUARE, nbytes=_ONE)
         for op in ("sum", "mean", "amax", "argmax")
         for where, function in (
             ("all", lambda lib, x, op=op: getattr(lib, op)(x)),
@@ -120,21 +120,21 @@ ELEMENTS = [
             ("columns", lambda lib, x, op=op: getattr(lib, op)(x, 0)),
         )
     ),
-    _row("transpose + add 4096x4096", lambda _, a, b: a + b.T, _SQUARE * 2, nbytes=3 * _ONE),
-    _row(
+    row_of("transpose + add 4096x4096", lambda _, a, b: a + b.T, _SQUARE * 2, nbytes=3 * _ONE),
+    row_of(
         "every second column", lambda lib, x: lib.contiguous(x[:, ::2]), _SQUARE, nbytes=1.5 * _ONE
     ),
-    _row("cat 4096x2048", lambda lib, a, b: lib.cat(a, b), [(SIDE, 2048)] * 2, nbytes=2 * _ONE),
-    _row(
+    row_of("cat 4096x2048", lambda lib, a, b: lib.cat(a, b), [(SIDE, 2048)] * 2, nbytes=2 * _ONE),
+    row_of(
         "pad 32x64x56x56",
         lambda lib, x: lib.pad(x),
         [(32, 64, 56, 56)],
         nbytes=8.0 * 32 * 64 * 56 * 56,
     ),
-    _row("cumsum 256x4096", lambda lib, x: lib.cumsum(x), [(256, SIDE)]),
-    _row("sort 256x4096", lambda lib, x: lib.sort(x), [(256, SIDE)]),
+    row_of("cumsum 256x4096", lambda lib, x: lib.cumsum(x), [(256, SIDE)]),
+    row_of("sort 256x4096", lambda lib, x: lib.sort(x), [(256, SIDE)]),
     _indexed("embedding 32x512 of 50257x768", 50257, 768, (32, 512)),
-    _row("topk 10 of 256x4096", lambda lib, x: lib.topk(x, 10), [(256, SIDE)]),
+    row_of("topk 10 of 256x4096", lambda lib, x: lib.topk(x, 10), [(256, SIDE)]),
 ]
 
 # --------------------------------------------------------------------------- convolutions
@@ -151,8 +151,8 @@ def _conv(n: int, c: int, size: int, o: int, k: int, stride: int = 1, groups: in
     name = f"{kind}conv {n}x{c}x{size}x{size} {o}x{k}x{k}" + (f" /{stride}" if stride > 1 else "")
 
     return [
-        _row(name, lambda lib, x, w: lib.conv2d(x, w, **options), shapes, flops=flops),
-        _gradients(
+        row_of(name, lambda lib, x, w: lib.conv2d(x, w, **options), shapes, flops=flops),
+        gradients_of(
             f"{name} and gradients",
             lambda lib, x, w: lib.conv2d(x, w, **options),
             shapes,
@@ -161,7 +161,7 @@ def _conv(n: int, c: int, size: int, o: int, k: int, stride: int = 1, groups: in
     ]
 
 
-def _gradients(
+def gradients_of(
     name: str, function: Callable[..., Any], shapes: list[tuple[int, ...]], **costs: float
 ) -> Row:
     """The gradients of the sum of a function's squares, with the function's value on the way."""
@@ -173,7 +173,7 @@ def _gradients(
 
         return library.gradients(loss_of, *xs)
 
-    return _row(name, both, shapes, **costs)
+    return row_of(name, both, shapes, **costs)
 
 
 CONVOLUTIONS = [
@@ -185,15 +185,15 @@ CONVOLUTIONS = [
     *_conv(8, 512, 7, 512, 3),
     *_conv(8, 128, 28, 128, 3, groups=128),
     *_conv(128, 1, 28, 32, 5),
-    _gradients(
+    gradients_of(
         "max pool 3 /2 8x64x112x112, both ways",
         lambda lib, x: lib.max_pool2d(x),
         [(8, 64, 112, 112)],
     ),
-    _gradients(
+    gradients_of(
         "avg pool 2 8x64x112x112, both ways", lambda lib, x: lib.avg_pool2d(x), [(8, 64, 112, 112)]
     ),
-    _gradients(
+    gradients_of(
         "batch norm 32x64x56x56, both ways",
         lambda lib, x, w, b: lib.batch_norm(x, w, b),
         [(32, 64, 56, 56), (64,), (64,)],
@@ -203,13 +203,13 @@ CONVOLUTIONS = [
 _HEADS = [(4, 8, 512, 64)] * 3
 _PRODUCT = 2.0 * 32 * 512 * 512 * 64
 ATTENTION = [
-    _row(
+    row_of(
         "attention 4x8x512x64",
         lambda lib, q, k, v: lib.attention(q, k, v),
         _HEADS,
         flops=2 * _PRODUCT,
     ),
-    _gradients(
+    gradients_of(
         "attention 4x8x512x64, both ways",
         lambda lib, q, k, v: lib.attention(q, k, v),
         _HEADS,
@@ -220,7 +220,7 @@ ATTENTION = [
 # --------------------------------------------------------------------------- networks
 
 
-def training(
+def training_of(
     name: str,
     model: Callable[[Any], Any],
     inputs: np.ndarray[Any, Any],
@@ -259,15 +259,15 @@ def _inference(name: str, model: Callable[[Any], Any], shape: tuple[int, ...]) -
 _TEXT = np.random.default_rng(1).integers(0, 65, (16, 256)).astype(np.int32)
 NETWORKS = [
     *(
-        training(f"mlp step, batch {n}", models.mlp, normal(n, 1, 28, 28), 10, "Adam")
+        training_of(f"mlp step, batch {n}", models.mlp, normal(n, 1, 28, 28), 10, "Adam")
         for n in (32, 128, 1024)
     ),
-    training("MNIST cnn step, batch 128", models.cnn, normal(128, 1, 28, 28), 10, "Adam"),
+    training_of("MNIST cnn step, batch 128", models.cnn, normal(128, 1, 28, 28), 10, "Adam"),
     _inference("ResNet-18 forward, batch 1", models.resnet18, (1, 3, 224, 224)),
     _inference("ResNet-18 forward, batch 8", models.resnet18, (8, 3, 224, 224)),
-    training("ResNet-18 step, batch 8", models.resnet18, normal(8, 3, 224, 224), 1000, "SGD"),
-    training("transformer 6x384 step, 16x256", models.transformer, _TEXT, 65, "Adam"),
-    training("GRU 2x256 step, 128x16", models.recurrent, normal(128, 16, 256), 10, "Adam"),
+    training_of("ResNet-18 step, batch 8", models.resnet18, normal(8, 3, 224, 224), 1000, "SGD"),
+    training_of("transformer 6x384 step, 16x256", models.transformer, _TEXT, 65, "Adam"),
+    training_of("GRU 2x256 step, 128x16", models.recurrent, normal(128, 16, 256), 10, "Adam"),
     Row("GPT-2 small, a token", lambda library: library.generation(models.gpt2(library))),
 ]
 

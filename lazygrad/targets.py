@@ -179,8 +179,8 @@ SCAN_PANEL = 512
 # Tiles of a contraction, in cycles of a core: cpu/plan.py
 CYCLES_A_VISIT = 2.0
 """To add a vector of sums to its partial result."""
-L2_BYTES_A_CYCLE = 16
-"""Bytes that a core reads from L2 in a cycle."""
+L2_VECTORS_A_CYCLE = 1 / 2
+"""Vectors that a core reads from L2 in a cycle."""
 CYCLES_IN_VECTORS = 0.35
 """To copy an element together with those beside it."""
 CYCLES_A_MISS = 4.0

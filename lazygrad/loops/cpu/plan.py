@@ -19,7 +19,7 @@ from ...targets import (
     CYCLES_A_SCATTER,
     CYCLES_A_VISIT,
     CYCLES_IN_VECTORS,
-    L2_BYTES_A_CYCLE,
+    L2_VECTORS_A_CYCLE,
     LOADED_AGAIN,
     PHASES,
     UNEVEN,
@@ -116,12 +116,12 @@ class _Along:
         products = copies * rows[1] * count
         loaded, kept = self._loaded(copies, other, count)
         registers = products + copies * count + kept + self._elements(*rows)
-        if registers > self.machine.registers - _spare(self.machine):
+        if registers > self.machine.registers:
             return None
         pack_b, copying = self._copying
         sum_block = block_of_sum(c, self.b, pack_b, tiles, self.machine)
         traffic = l2_traffic(c, (self.a, self.b), pack_b, tiles, sum_block, self.machine)
-        cycles = _cycles(products, rows[1], loaded, traffic, self.machine.fma_rate)
+        cycles = _cycles(products, rows[1], loaded, traffic, self.machine)
         multiplying = cycles / products / _useful(tiles)
         if sum_block is not None:
             multiplying += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
@@ -248,7 +248,7 @@ def _lane_plans(c: Contraction, machine: Machine) -> list[Tiling]:
             whole = extent_of(c.inner) // (sum_block[1] if sum_block else 1)
             useful = _useful(tiles) * k.extent / round_up(k.extent, lanes)
             traffic = lanes * l2_traffic(c, (c.a, c.b), False, tiles, sum_block, machine)
-            cycles = _cycles(products, 0, rows + columns, traffic, machine.fma_rate)
+            cycles = _cycles(products, 0, rows + columns, traffic, machine)
             costs = (cycles / products / useful + 8.0 * lanes / whole, 0.0, 0.0)
             shared, cost = _shared(c, loops, tiles, costs, machine.cores)
             reason = f"{v.name}:{rows} x {w.name}:{columns} sums, {lanes} lanes of {k.name} each"
@@ -274,12 +274,15 @@ def _tile_sizes(
     return sizes
 
 
-def _cycles(products: int, elements: int, vectors: float, traffic: float, fma_rate: int) -> float:
+def _cycles(
+    products: int, elements: int, vectors: float, traffic: float, machine: Machine
+) -> float:
     """Cycles for one step of a tile: `fma_rate` multiply-adds a cycle and as many loads of vectors,
     two of elements; each multiply-add takes four; and so many bytes are not in L1.
     A vector may lie on two lines of it."""
-    waiting = traffic / L2_BYTES_A_CYCLE
-    steady = max(products / fma_rate, elements / 2 + vectors / fma_rate, 4.0, waiting)
+    waiting = traffic / (L2_VECTORS_A_CYCLE * machine.vector_bytes)
+    rate = machine.fma_rate
+    steady = max(products / rate, elements / 2 + vectors / rate, 4.0, waiting)
     of_element, of_vector = CYCLES_A_LOAD
     return steady + of_element * elements + of_vector * vectors + WAITED * waiting
 
@@ -316,12 +319,6 @@ def _shared(
         if cost < best[1]:
             best = v, cost
     return best
-
-
-def _spare(machine: Machine) -> int:
-    """The registers that LLVM needs beside sums and factors. A tile in all of 32 registers runs at
-    0.8 of the speed of a tile that leaves one."""
-    return machine.registers // 32
 
 
 def _lanes(c: Contraction, machine: Machine) -> int:
