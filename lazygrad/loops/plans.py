@@ -20,7 +20,7 @@ from .gpu.contract import fills_blocks, schedule_product
 from .ir import Body, For, Function, If, Stmt
 from .ir.rebuild import apart, has_trait, nest, peel
 from .primitives import PRIMITIVES, Schedule
-from .rows import interleave_rows, plan_inner, plan_rows, plan_sort, vectorize_rows
+from .rows import count_in_vectors, interleave_rows, plan_inner, plan_rows, vectorize_rows
 from .split import split_divided
 from .sums import cascade
 
@@ -145,6 +145,8 @@ def _choose_on_gpu(s: Schedule, kind: str, machine: Machine) -> str:
 
 
 def _choose_rows(s: Schedule, kind: str, machine: Machine) -> str:
+    if kind == "sort":
+        return count_in_vectors(s, machine.vector_bytes // 8)
     if kind == "scan":
         return interleave_rows(s, machine.vector_bytes // 8)
     if kind == "total":  # one number
@@ -155,8 +157,6 @@ def _choose_rows(s: Schedule, kind: str, machine: Machine) -> str:
     outer, reason = [v.name for v in loops], ""
     if kind == "transform":  # lanes of other channels would need a line each
         plan = plan_inner(inside, machine.vector_bytes)
-    elif kind == "sort":
-        plan = plan_sort(loops, inside, machine.vector_bytes)
     elif kind == "map" and (kept := partition_loops(s, machine.vector_bytes // 4)) is not None:
         plan = plan_inner(s.body, machine.vector_bytes)
         outer, reason = kept, "loops partitioned, "

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..dtypes import int64
 from ..expr import Expr, Var
 from ..targets import (
     BLOCKS_TOGETHER,
@@ -84,16 +83,6 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
             return RowPlan("inner", width, 2, f"{ROW_BLOCK} rows at once, {reason}", rows=ROW_BLOCK)
         return RowPlan("inner", width, 4, reason)
     return RowPlan("none", 1, 1, "no loop is worth vectors")
-
-
-def plan_sort(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
-    """The places of neighbours in one row at once, where a sort counts. The stores are independent
-    though their index is data: no two elements have the same place."""
-    if not loops or not has_trait(body, "sum"):
-        return RowPlan("none", 1, 1, "each step depends on the keys")
-    lane = loops[-1]
-    width = lanes_for(lane.extent, vector_bytes // int64.itemsize)
-    return RowPlan("outer", width, 4, f"the places of {4 * width} elements at once", lane)
 
 
 def plan_inner(body: Body, vector_bytes: int) -> RowPlan:
@@ -336,6 +325,28 @@ def _access_cost(index: Expr, var: Var | None, lanes: int) -> float:
 
 def _waste(extent: int, width: int) -> float:
     return round_up(extent, width) / extent
+
+
+def count_in_vectors(s: Schedule, width: int) -> str:
+    """Find the places of neighbours in one row together, where a sort counts; the reason for the
+    plan. The iterations are independent though they store at computed indices: no two elements
+    have the same place.
+
+        serial i: rank = 0; serial j: rank += x[j] < x[i]; out[rank] = i
+        ->
+        serial i_o: rank[0 .. 31] = 0
+                    serial j: vector i_i in 32: rank[i_i] += x[j] < x[i_o*32 + i_i]
+                    vector i_i in 32: out[rank[i_i]] = i_o*32 + i_i
+    """
+    loops, inside = s.outer()
+    if not loops or not has_trait(inside, "sum"):
+        return "each step depends on the keys"
+    x, extent = loops[-1].name, loops[-1].extent
+    width = lanes_for(extent, width)
+    size = min(4 * width, round_up(extent, width))
+    s.do(split, x, "overlap" if size <= extent else "guard", f"{x}_o", f"{x}_i:{size}")
+    s.do(sink, f"{x}_i", "vector")
+    return f"the places of {size} elements at once"
 
 
 def interleave_rows(s: Schedule, width: int) -> str:

@@ -15,7 +15,13 @@ from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, sho
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel, substitute_body
 from lazygrad.loops.primitives import Schedule, merge
-from lazygrad.loops.rows import RowPlan, interleave_rows, is_independent, plan_rows, plan_sort
+from lazygrad.loops.rows import (
+    RowPlan,
+    count_in_vectors,
+    interleave_rows,
+    is_independent,
+    plan_rows,
+)
 from lazygrad.loops.rows import vectorize_rows as schedule_rows
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
@@ -54,13 +60,14 @@ def test_both_ways_keep_values(any_sample: Any, along: str) -> None:
     any_sample.agrees(any_sample.with_body(body))
 
 
-def test_places_in_a_sorted_row_are_counted_in_vectors(sample: Any) -> None:
+@pytest.mark.parametrize("width", [2, 8])
+def test_places_in_a_sorted_row_are_counted_in_vectors(sample: Any, width: int) -> None:
     sort = sample("sort")
-    loops, inside = _parts(sort)
-    plan = plan_sort(loops, inside, 32)
-    assert plan.lane is loops[-1]
-    sort.agrees(sort.with_body(vectorize_rows(loops, inside, plan)))
-    assert plan_sort(*_parts(sample("first of a sort")), 32).along == "none"
+    s = Schedule(sort.function.body)
+    assert count_in_vectors(s, width) == "the places of 4 elements at once"
+    sort.agrees(sort.with_body(s.done()))
+    few = Schedule(sample("first of a sort").function.body)
+    assert count_in_vectors(few, width) == "each step depends on the keys"
 
 
 def test_text(sample: Any, golden: Any) -> None:

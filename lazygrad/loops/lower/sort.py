@@ -48,7 +48,7 @@ from .rows import Lowering
 INDEX_MASK = (1 << 32) - 1  # the lower half of a packed element
 # (bits of a digit, elements of a row from which on digits are faster than counting), measured:
 # two pairs of digits have all bits of a packed element's key; three, those of another.
-PACKED_DIGITS, WIDE_DIGITS = (8, 96), (11, 192)
+PACKED_DIGITS, WIDE_DIGITS = (8, 96), (11, 112)
 
 Place = tuple[Array, Callable[[Expr], Expr]]  # an array, and where a row's element lies in it
 
