@@ -18,6 +18,7 @@ import lazygrad.launches
 import lazygrad.plans
 from lazygrad import Tensor, config, nn, stages
 from lazygrad.pipeline import LEVELS, PASSES, Pass, passes, present_in
+from lazygrad.runtime.device import Device
 from lazygrad.schedule.ir import Schedule
 from lazygrad.targets import Target
 
@@ -118,6 +119,7 @@ def files_entered(programs: Iterable[Callable[[Tensor, Tensor], Tensor]]) -> set
     return {str(Path(f).relative_to(PACKAGE)) for f in entered if f.startswith(f"{PACKAGE}/")}
 
 
+@pytest.mark.skipif(Device.DEFAULT != "CPU", reason="the page tells of the CPU")
 def test_the_core_enters_no_other_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the compiler: whatever is beside or below compile.py, without tensors and their kind."""
     monkeypatch.setattr(stages, "checks", False)

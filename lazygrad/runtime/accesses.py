@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from ..backends.base import Device, Launch
 from ..errors import AccessError
 from ..loops.check_accesses import REPORT, described
+from ..origin import kernel_origins
+from ..schedule.ir import Kernel
 from .execute import Memories
 
 
@@ -20,6 +23,18 @@ class CheckAccesses:
     device: Device
     launches: tuple[Launch, ...]
     lines: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, device: Device, kernels: Sequence[Kernel], launches: Sequence[Launch]
+    ) -> CheckAccesses:
+        """Of those launches that report. Launch n is of kernel n."""
+        tested = [
+            (launch, str(next(iter(kernel_origins(kernel)), "")))
+            for kernel, launch in zip(kernels, launches, strict=True)
+            if REPORT in launch.function.arguments
+        ]
+        return cls(device, tuple([x for x, _ in tested]), tuple([line for _, line in tested]))
 
     def __call__(self, memories: Memories) -> None:
         for launch, line in zip(self.launches, self.lines, strict=True):

@@ -129,24 +129,15 @@ class Plan:
         self.title = ""
         self.has_origins = False
 
-    def execute(
-        self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
-    ) -> Memories:
-        """Run on the leaves' memory (the list is extended); the memory of each output.
-
-        Raises OutOfMemoryError; and IndexError where a check of an index fails, if the device lets
-        the host know by now. `sources` tells who asked for the checks, if others than usual.
-        """
-        found, error = self.attempt(memories, sources)
-        if error is not None:
-            raise error
-        return found
-
     def attempt(
         self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
     ) -> tuple[Memories, IndexError | None]:
-        """As `execute`, but an IndexError is the second result. For callers that must set the
-        outputs after a failed check, too: the run may have overwritten the old values."""
+        """Run on the leaves' memory (the list is extended); the memory of each output, and the
+        error where a check of an index fails, if the device lets the host know by now. The outputs
+        must be set then, too: the run may have overwritten the old values.
+
+        Raises OutOfMemoryError. `sources` tells who asked for the checks, if others than usual.
+        """
         if self.flags is not None:
             memories.extend(self.flags.memories())
         for allocate in self.allocations:
@@ -173,9 +164,11 @@ class Plan:
         leaves: Sequence[DeviceBuffer],
         sources: Callable[[], Sequence[Source]] | None = None,
     ) -> list[DeviceBuffer]:
-        """The outputs computed from the leaves; an output that is a leaf is that very buffer. See
-        `execute`."""
-        found = self.execute(list(map(self.handle, leaves)), sources)
+        """The outputs computed from the leaves; an output that is a leaf is that very buffer.
+        Raises what `attempt` does, and the IndexError of a failed check."""
+        found, error = self.attempt(list(map(self.handle, leaves)), sources)
+        if error is not None:
+            raise error
         return [
             leaves[output.place]
             if output.place < self.leaves
@@ -184,7 +177,7 @@ class Plan:
         ]
 
     def handle(self, storage: DeviceBuffer) -> Any:
-        """What `execute` takes of a leaf."""
+        """What `attempt` takes of a leaf."""
         return storage.memory
 
     @property

@@ -14,9 +14,8 @@ from .. import config
 from ..backends.base import Device, Launch, Program
 from ..dtypes import DType
 from ..errors import CompilerError, DeviceError
-from ..graph.ir import Buffer, InRange, Node
+from ..graph.ir import Buffer, InRange
 from ..loops.check_accesses import REPORT
-from ..origin import kernel_origins
 from ..schedule.ir import MemoryPlan, Schedule
 from ..schedule.join import Piece
 from ..schedule.place import Located, Part
@@ -25,6 +24,7 @@ from .accesses import CheckAccesses
 from .device import Device as Devices
 from .execute import Allocation, Output, Plan, Run, Step, Transfer
 from .flags import Check
+from .overlap import let_overlap
 from .report import report_compiled
 from .values import CheckValues
 
@@ -101,16 +101,34 @@ class Linker:
         launches: Sequence[Launch],
         stages: Observer,
     ) -> None:
-        """Run launches as one program, and look at what they report of their accesses."""
-        self._steps.append(self._compiled(device, launches, stages))
-        tested = [
-            (launch, str(next(iter(kernel_origins(piece.kernel)), "")))
-            for piece, launch in zip(pieces, launches, strict=True)
-            if REPORT in launch.function.arguments
+        """Run launches as one program, whose slots are only the memories that they use."""
+        places = tuple(sorted({place for launch in launches for place in launch.slots}))
+        slot = {place: n for n, place in enumerate(places)}
+        own = [replace(launch, slots=tuple(slot[p] for p in launch.slots)) for launch in launches]
+        start = perf_counter()
+        program, compiled = self._compiled(device, own, stages)
+        if config.DEBUG:
+            report_compiled(compiled, program, perf_counter() - start)
+        self._steps.append(Run(device, program, tuple(compiled), places))
+        if "bounds" in config.CHECK:
+            kernels = [piece.kernel for piece in pieces]
+            self._steps.append(CheckAccesses.of(device, kernels, launches))
+
+    def _compiled(
+        self, device: Device, launches: Sequence[Launch], stages: Observer
+    ) -> tuple[Program, Sequence[Launch]]:
+        """The launches as a program, and as they are in it: with plain loops where no other code
+        can be made. Raises CompilerError where plain loops fail, too."""
+        timing = config.DEBUG >= 2 or stages.are_watched
+        try:
+            return stages.run("program", device.compile, launches, timing), launches
+        except CompilerError as error:
+            stages.go_on_after(error)
+        launches = [
+            each if _compiles(device, each) else self._plain(each, device.machine)
+            for each in launches
         ]
-        if tested:
-            lines = tuple(line for _, line in tested)
-            self._steps.append(CheckAccesses(device, tuple(each for each, _ in tested), lines))
+        return stages.run("program", device.compile, launches, timing), launches
 
     def _add_checked(
         self,
@@ -175,67 +193,19 @@ class Linker:
         memory: MemoryPlan,
         launches: Sequence[Launch],
     ) -> list[Launch]:
-        """Each launch with the places of its arguments. A launch waits for earlier ones only if it
-        reads what they write, or writes what they use. (Parts of one join write different
-        elements.)"""
+        """Each launch with the places of its arguments."""
         placed = []
-        read: set[int] = set()
-        written: set[int] = set()
-        whole: Node | None = None
         for piece, launch in zip(pieces, launches, strict=True):
             kernel = piece.kernel
             overwritten = {memory.in_place.get(node) for node in kernel.outputs}
-            outputs = [self._place[piece.whole or node, device] for node in kernel.outputs]
-            inputs = [self._place[x, device] for x in kernel.inputs if x not in overwritten]
-            new = [] if whole is not None and whole is piece.whole else outputs
-            whole = piece.whole
-            barrier = not (
-                written.isdisjoint(inputs) and written.isdisjoint(new) and read.isdisjoint(new)
-            )
-            if barrier:
-                read.clear()
-                written.clear()
-            read.update(inputs)
-            written.update(outputs)
-            report: list[int] = []
+            slots = [self._place[piece.whole or node, device] for node in kernel.outputs]
             if REPORT in launch.function.arguments:
-                report.append(self._zeros(Devices.get(device), REPORT.size, REPORT.dtype))
-            slots = (*outputs, *report, *inputs)
+                slots.append(self._zeros(Devices.get(device), REPORT.size, REPORT.dtype))
+            slots += [self._place[x, device] for x in kernel.inputs if x not in overwritten]
             if len(set(slots)) < len(slots):  # code is written as if arguments never overlapped
                 raise CompilerError(f"link: {launch.function.name}: two arguments share a memory")
-            placed.append(replace(launch, slots=slots, barrier=barrier))
-        return placed
-
-    def _compiled(self, device: Device, launches: Sequence[Launch], stages: Observer) -> Run:
-        """The launches as a program, whose slots are only the memories that they use."""
-        places = tuple(sorted({place for launch in launches for place in launch.slots}))
-        slot = {place: n for n, place in enumerate(places)}
-        launches = [
-            replace(launch, slots=tuple(slot[p] for p in launch.slots)) for launch in launches
-        ]
-        timed = config.DEBUG >= 2 or stages.are_watched
-        start = perf_counter()
-        program, launches = _compile_all(device, launches, timed, self._plain, stages)
-        if config.DEBUG:
-            report_compiled(launches, program, perf_counter() - start)
-        return Run(device, program, tuple(launches), places)
-
-
-def _compile_all(
-    device: Device, launches: Sequence[Launch], timing: bool, plain: Plain, stages: Observer
-) -> tuple[Program, Sequence[Launch]]:
-    """The launches as a program, and as they are in it.
-
-    Raises CompilerError where plain loops fail, too.
-    """
-    try:
-        return stages.run("program", device.compile, launches, timing), launches
-    except CompilerError as error:
-        stages.go_on_after(error)
-    launches = [
-        each if _compiles(device, each) else plain(each, device.machine) for each in launches
-    ]
-    return stages.run("program", device.compile, launches, timing), launches
+            placed.append(replace(launch, slots=tuple(slots)))
+        return let_overlap(placed, pieces) if config.OPT else placed
 
 
 def _compiles(device: Device, launch: Launch) -> bool:

@@ -43,7 +43,7 @@ def computed() -> None:
 def counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counts]:
     """Counts what is compiled and run."""
     compiler, counted = import_module("lazygrad.compile"), Counts()
-    compile_graph, execute = compiler.compile_graph, Plan.execute
+    compile_graph, run_plan = compiler.compile_graph, Plan.run
 
     def compiling(*args: Any) -> Plan:
         counted.compiled += 1
@@ -53,10 +53,10 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counts]:
         for run in plan.programs():
             counted.kernels += len(run.launches)
             counted.flops += sum(launch.function.flops for launch in run.launches)
-        return execute(plan, memories, *rest)
+        return run_plan(plan, memories, *rest)
 
     monkeypatch.setattr(compiler, "compile_graph", compiling)
-    monkeypatch.setattr(Plan, "execute", running)
+    monkeypatch.setattr(Plan, "run", running)
     realization.mine.live.clear()  # what other tests hold is theirs
     realization.mine.differentiated.clear()
     return counted
@@ -524,15 +524,15 @@ def test_a_failed_computation_leaves_a_written_tensor_as_it_was(
 ) -> None:
     x = Tensor.zeros(8, 4).contiguous().realize()
     x[2] = 5.0
-    execute = Plan.execute
+    run = Plan.run
 
     def failing(plan: Plan, memories: list[Any], *_: Any) -> list[Any]:
         raise MemoryError
 
-    monkeypatch.setattr(Plan, "execute", failing)
+    monkeypatch.setattr(Plan, "run", failing)
     with pytest.raises(MemoryError):
         x.realize()
-    monkeypatch.setattr(Plan, "execute", execute)
+    monkeypatch.setattr(Plan, "run", run)
     assert x[2].tolist() == [5.0] * 4
     assert x.sum().item() == 20.0
 

@@ -5,8 +5,11 @@ codegen      a Function to LLVM IR text: loops and statements
 writer       where generated text goes: types, constants, scopes, names, each value once
 values       expressions: operations and casts as instructions
 accesses     loads and stores
-build        IR text to machine code in this process, by way of the cache on disk
-worker       the compiling itself, also as a process that helps
+vectors      loads, stores and expressions of several lanes
+machine_code IR text to machine code; also as a process that helps
+plain        kernels compiled and called one by one, for OPT=0
+build        machine code by way of the cache on disk, from several processes
+program      kernels as one native call
 memory       blocks of memory, reused
 driver       the native code that runs a program's kernels;  threads  those who call it
 device       all of this as a Device

@@ -23,6 +23,8 @@ from ... import config
 from ...cache import DiskCache
 from ...errors import CompilerError
 from ...progress import tell
+from . import machine_code
+from .machine_code import Loaded, load, to_object
 from .target import Target
 
 PASSES = "sroa,instcombine O2"  # changes whenever the same text is compiled in another way
@@ -54,7 +56,6 @@ class Kernel:
 
 _kernels: WeakValueDictionary[str, Kernel] = WeakValueDictionary()  # by key
 _HEAD = struct.Struct("<Q?")  # of an entry in the cache: scratch, parallel
-_llvm_lock = threading.Lock()  # a code generator serves one thread at a time
 
 
 _entries: dict[str, Kernel | bytes] = {}  # found by `has` since the last Build
@@ -85,19 +86,6 @@ def _fingerprint(target: Target) -> str:
     return f"llvmlite {llvmlite.__version__} LLVM {version} {PASSES}\n{target}\n"
 
 
-def to_assembly(text: str, target: Target) -> str:
-    """Assembly for IR text, for people."""
-    from . import worker
-
-    with _llvm_lock:
-        machine = worker.target_machine(target.triple, target.cpu, target.features)
-        return str(machine.emit_assembly(worker.optimized(text, machine)))
-
-
-Loaded = tuple[dict[str, int], Any]
-"""The addresses of functions by name, and what keeps their code in memory."""
-
-
 def load_text(text: str, names: Sequence[str], target: Target) -> Loaded:
     """Machine code for IR text, and where the named functions are."""
     key = _fingerprint(target) + text
@@ -105,31 +93,11 @@ def load_text(text: str, names: Sequence[str], target: Target) -> Loaded:
     if data is None:
         data = _to_object(text, target)
         _cache().put(key, data)
-    return _load([data], names, target)
+    return load([data], names, *target.llvm)
 
 
 def _to_object(text: str, target: Target) -> bytes:
-    from . import worker
-
-    with _llvm_lock:
-        return worker.to_object(text, target.triple, target.cpu, target.features)
-
-
-def _load(objects: Sequence[bytes], names: Sequence[str], target: Target) -> Loaded:
-    """Object files made part of this process, and where the named functions are."""
-    import llvmlite.binding as llvm
-
-    with _llvm_lock:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        machine = llvm.Target.from_triple(target.triple).create_target_machine(
-            cpu=target.cpu, features=target.features, opt=2, jit=True
-        )
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        for data in objects:
-            engine.add_object_file(llvm.ObjectFileRef.from_data(data))
-        engine.finalize_object()
-        return {name: engine.get_function_address(name) for name in names}, engine
+    return to_object(text, *target.llvm)
 
 
 @dataclass(eq=False)
@@ -223,7 +191,7 @@ class Build:
         tasks = list(self._tasks.values())
         if tasks:
             names = [task.unique for task in tasks]
-            addresses, engine = _load([task.data for task in tasks], names, self._target)
+            addresses, engine = load([task.data for task in tasks], names, *self._target.llvm)
             for task in tasks:
                 source = task.source
                 kernel = Kernel(addresses[task.unique], source.scratch, source.parallel, engine)
@@ -249,21 +217,19 @@ class _Helper:
         self.thread.start()
 
     def _work(self) -> None:
-        from . import worker
-
         target = self._target
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", worker.__file__],  # -P: its folder has a module `math`
+                [sys.executable, "-P", machine_code.__file__],  # -P: its folder has a module `math`
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             stdin, stdout = self._process.stdin, self._process.stdout
             assert stdin is not None
             assert stdout is not None
             while task := _next(self._tasks):
-                request = (task.renamed, target.triple, target.cpu, target.features)
-                worker.send(stdin, request)
-                task.data, task.complaint = worker.receive(stdout)
+                request = (task.renamed, *target.llvm)
+                machine_code.send(stdin, request)
+                task.data, task.complaint = machine_code.receive(stdout)
         except (OSError, EOFError):  # the process could not start, or died: its task is done here
             return
 

@@ -27,6 +27,11 @@ class Target:
     half: bool
     fma_rate: int = 2
 
+    @property
+    def llvm(self) -> tuple[str, str, str]:
+        """LLVM's names: triple, processor, features."""
+        return self.triple, self.cpu, self.features
+
 
 SSE2 = Target("sse2", "x86_64-unknown-linux-gnu", "x86-64", "", 16, 16, fma=False, half=False)
 AVX2 = Target("avx2", "x86_64-unknown-linux-gnu", "haswell", "", 32, 16, fma=True, half=True)

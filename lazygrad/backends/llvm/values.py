@@ -13,20 +13,15 @@ from ...expr import (
     Cast,
     Choose,
     Expr,
-    Lanes,
     Literal,
     Load,
-    Local,
     Op,
     Ramp,
-    ReduceLanes,
-    Var,
-    Zip,
 )
 from ...index import UNBOUNDED, bounds
 from ...loops.legal.memory import is_inside
-from . import accesses
-from .writer import Writer, literal, splat, suffix, value_type, vector_of
+from . import accesses, vectors
+from .writer import Writer, literal, suffix, value_type
 
 _NONE: frozenset[str] = frozenset()
 
@@ -120,52 +115,15 @@ class Values(Writer):
                 return accesses.load(self, e)
             case Literal():
                 return literal(e.value, e.dtype)
-            case Broadcast(x=Literal()):
-                return splat(value_type(e.dtype), known[e.x], e.lanes)
-            case Broadcast():
-                return self.spread(value_type(e.dtype), known[e.x], e.lanes)
-            case Ramp():
-                return self._ramp(e, "i64")
-            case Cast(x=Ramp() as ramp) if e.dtype == int32:
-                return self._ramp(ramp, "i32")
             case Cast():
                 return convert(self, e, known[e.x])
             case Bitcast():
                 return reinterpret(self, e.x.dtype, e.dtype, e.lanes, known[e.x])
-            case ReduceLanes():  # of bools: any, or all
-                kind, op = value_type(e.x.dtype, e.x.lanes), "or" if e.op == "max" else "and"
-                name = f"llvm.vector.reduce.{op}.v{e.x.lanes}i1"
-                return self.call(op, "i1", name, (kind, known[e.x]))
-            case Lanes(count=1):
-                kind = value_type(e.dtype, e.x.lanes)
-                return self.write("lane", f"extractelement {kind} {known[e.x]}, i64 {e.start}")
-            case Lanes():
-                kind, picks = value_type(e.dtype, e.x.lanes), range(e.start, e.start + e.count)
-                return self.shuffle(kind, known[e.x], "poison", picks)
             case Choose():
                 x, y = partial(self.value, e.x), partial(self.value, e.y)
                 ends = ", ".join(self.fork(known[e.condition], x, y))
                 return self.write("chosen", f"phi {value_type(e.dtype, e.lanes)} {ends}")
-            case Zip():
-                kind = value_type(e.dtype, e.lanes)
-                return self.shuffle(kind, known[e.x], known[e.y], e.picks)
-            case Var() | Local():
-                raise KeyError(f"{e} is not defined here")
-        raise TypeError(type(e).__name__)
-
-    def _ramp(self, e: Ramp, scalar: str) -> str:
-        """base, base + stride, ... as 32-bit or 64-bit integers, which are known to hold them."""
-        offsets = [lane * e.stride for lane in range(e.lanes)]
-        if isinstance(e.base, Literal):
-            offsets = [int(e.base.value) + offset for offset in offsets]
-        steps = "<" + ", ".join(f"{scalar} {offset}" for offset in offsets) + ">"
-        if isinstance(e.base, Literal):
-            return steps
-        base = self.known[e.base]
-        if scalar == "i32":
-            base = self.write("base", f"trunc i64 {base} to i32")
-        every, kind = self.spread(scalar, base, e.lanes), vector_of(scalar, e.lanes)
-        return self.write("ramp", f"add nsw {kind} {every}, {steps}")
+        return vectors.value(self, e)
 
 
 # --------------------------------------------------------------------------- instructions
@@ -228,6 +186,8 @@ def _instruction(e: Op, dtype: DType) -> str:
 
 def convert(w: Writer, e: Cast, x: str) -> str:
     """Write a conversion: float to integer truncates, integers wrap."""
+    if isinstance(e.x, Ramp) and e.dtype == int32:
+        return vectors.ramp(w, e.x, "i32")
     before, after = value_type(e.x.dtype, e.lanes), value_type(e.dtype, e.lanes)
     instruction = _conversion(e.x.dtype, e.dtype)
     return x if not instruction else w.write("cast", f"{instruction} {before} {x} to {after}")

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from lazygrad.backends.llvm import codegen as module
-from lazygrad.backends.llvm import worker
 from lazygrad.backends.llvm.codegen import scratch_bytes
 from lazygrad.backends.llvm.device import machine
+from lazygrad.backends.llvm.machine_code import to_assembly
 from lazygrad.backends.llvm.target import AVX2, AVX512, NEON, SSE2, Target
 from lazygrad.dtypes import bool_, float16, float32, int32, int64
 from lazygrad.errors import CompilerError
@@ -133,8 +133,7 @@ def assembly(function: Function, target: Target) -> str:
     llvm = pytest.importorskip("llvmlite.binding")
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    generator = worker.target_machine(target.triple, target.cpu, target.features)
-    return generator.emit_assembly(worker.optimized(codegen(function, target), generator))
+    return to_assembly(codegen(function, target), *target.llvm)
 
 
 @pytest.mark.parametrize(

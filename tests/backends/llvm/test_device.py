@@ -14,9 +14,10 @@ import pytest
 
 from lazygrad import config
 from lazygrad.backends.base import Launch
-from lazygrad.backends.llvm import device as module
-from lazygrad.backends.llvm.device import CPU, barriers_before, who_runs
+from lazygrad.backends.llvm import program as module
+from lazygrad.backends.llvm.device import CPU
 from lazygrad.backends.llvm.memory import LARGE, total_bytes
+from lazygrad.backends.llvm.program import barriers_before, who_runs
 from lazygrad.dtypes import float64, int64
 from lazygrad.errors import CompilerError, OutOfMemoryError
 from lazygrad.expr import Array, Literal, Load, Op, Var

@@ -1,0 +1,79 @@
+"""Machine code for OPT=0: each kernel is compiled here and now, and called by itself."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import repeat
+from time import perf_counter
+from typing import Any, cast
+
+from ...loops.ir import Function
+from ..base import Launch, joined
+from .codegen import codegen, scratch_bytes
+from .machine_code import in_memory, to_assembly
+from .memory import HostMemory, allocate
+from .target import Target
+
+Kernel = Callable[[Any, int, int, int], None]
+"""Takes the arguments' addresses; which thread of how many calls it; and the address of that
+thread's scratch block."""
+
+
+class PlainProgram:
+    """Launches that run one after another, on the thread that asks (backends.base.Program)."""
+
+    def __init__(self, launches: Sequence[Launch], target: Target) -> None:
+        self._launches = launches
+        self._target = target
+        self._times = [0.0] * len(launches)
+        self._kernels = [kernel_of(launch.loops, target) for launch in launches]
+
+    def run(self, memories: Sequence[HostMemory]) -> None:
+        """Run every launch; slot n is memories[n]. Returns when all is done."""
+        for n, (launch, kernel) in enumerate(zip(self._launches, self._kernels, strict=True)):
+            begin = perf_counter()
+            places = zip(launch.slots, launch.offsets or repeat(0), strict=False)
+            arguments = [memories[slot].address + offset for slot, offset in places]
+            scratch, owner = allocate(scratch_bytes(launch.function))
+            kernel((ctypes.c_void_p * len(arguments))(*arguments), 0, 1, scratch)
+            del owner  # only now
+            self._times[n] = perf_counter() - begin
+
+    def times(self) -> list[float]:
+        """Seconds that each launch of the last run took."""
+        return self._times
+
+    def threads(self) -> list[int]:
+        """One thread runs each launch."""
+        return [1] * len(self._launches)
+
+    def codes(self) -> list[dict[str, str]]:
+        """The LLVM IR and the assembly of each launch."""
+        return [code_of(launch.loops, self._target, opt=0) for launch in self._launches]
+
+    def texts(self) -> dict[str, str]:
+        """The LLVM IR and the assembly of the program's distinct functions."""
+        return joined(self.codes())
+
+
+def kernel_of(function: Function, target: Target) -> Kernel:
+    """Machine code for a legalised function. Raises RuntimeError with LLVM's words."""
+    return _compiled(codegen(function, target), function.name, target)
+
+
+@lru_cache(maxsize=1024)  # the code stays in memory as long
+def _compiled(text: str, name: str, target: Target) -> Kernel:
+    """The function of that name in LLVM IR, as machine code."""
+    address, engine = in_memory(text, name, *target.llvm)
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 2, ctypes.c_void_p)
+    kernel: Any = kind(address)
+    kernel.engine = engine  # or the code would be gone
+    return cast(Kernel, kernel)
+
+
+def code_of(function: Function, target: Target, opt: int) -> dict[str, str]:
+    """The LLVM IR and the assembly of a function, for people."""
+    text = codegen(function, target)
+    return {"llvm": text, "asm": to_assembly(text, *target.llvm, opt)}

@@ -1,0 +1,34 @@
+"""Which launches may run while earlier ones still do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..backends.base import Launch
+from ..graph.ir import Node
+from ..schedule.join import Piece
+
+
+def let_overlap(launches: Sequence[Launch], pieces: Sequence[Piece]) -> list[Launch]:
+    """The launches, of which one waits for earlier ones only if it reads what they write, or writes
+    what they use. (Parts of one join write different elements.)"""
+    found = []
+    read: set[int] = set()
+    written: set[int] = set()
+    whole: Node | None = None
+    for piece, launch in zip(pieces, launches, strict=True):
+        count = launch.function.outputs
+        outputs, inputs = launch.slots[:count], launch.slots[count:]
+        new = () if whole is not None and whole is piece.whole else outputs
+        whole = piece.whole
+        barrier = not (
+            written.isdisjoint(inputs) and written.isdisjoint(new) and read.isdisjoint(new)
+        )
+        if barrier:
+            read.clear()
+            written.clear()
+        read.update(inputs)
+        written.update(outputs)
+        found.append(replace(launch, barrier=barrier))
+    return found
