@@ -222,8 +222,10 @@ PASSES = (
          lambda made, at: add_report(made) if "bounds" in config.CHECK else made,
          "CHECK=bounds: an output for accesses outside of their arrays", after=("overwrite",),
          core=True),
-    Pass("kernel", "name", lambda made, at: named(made),
-         "last: the name has a digest of the loops", after=("overwrite", "report"), core=True),
+    Pass("kernel", "name",
+         lambda made, at: named(made) if config.OPT or config.ORIGINS else made,
+         "last: the name, for caches and for who looks, has a digest of the loops",
+         after=("overwrite", "report"), core=True),
 
     Pass("loops", "split", on_body(split_divided),
          "first: tiles are of loops without divisions"),

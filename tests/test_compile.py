@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import lazygrad.backends.llvm.build
-import lazygrad.backends.llvm.device
+import lazygrad.backends.llvm.program
 import lazygrad.compile
 import lazygrad.launches
 import lazygrad.plans
@@ -467,14 +467,14 @@ def test_a_pass_that_fails_is_left_out_with_one_warning(
 @pytest.mark.parametrize("shape", [(3, 70), (300, 40)])
 def test_kernels_without_code_get_plain_loops(monkeypatch, lenient, shape):
     """Only those: the others keep their vectors."""
-    compile_ = lazygrad.backends.llvm.device.codegen
+    compile_ = lazygrad.backends.llvm.program.codegen
 
     def picky(loops: Function, *rest: object) -> str:
         if "exp" in loops.name and "ramp(" in show(loops):
             raise CompilerError("no such vectors")
         return compile_(loops, *rest)
 
-    monkeypatch.setattr(lazygrad.backends.llvm.device, "codegen", picky)
+    monkeypatch.setattr(lazygrad.backends.llvm.program, "codegen", picky)
     x = buffer(*shape)
     with pytest.warns(CompilerWarning, match="pass program: no such vectors") as told:
         check(Reduce(Exp(x), "sum", (1,)), Neg(Contiguous(Add(x, x))))
@@ -487,7 +487,7 @@ def test_kernels_without_code_get_plain_loops(monkeypatch, lenient, shape):
 
 
 def test_where_plain_loops_fail_too_the_fault_is_raised(monkeypatch, lenient, change_pass):
-    monkeypatch.setattr(lazygrad.backends.llvm.device, "codegen", broken)
+    monkeypatch.setattr(lazygrad.backends.llvm.program, "codegen", broken)
     with (
         pytest.warns(CompilerWarning, match="pass program"),
         pytest.raises(CompilerError, match="pass program: ZeroDivisionError: oops"),

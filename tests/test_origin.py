@@ -11,7 +11,7 @@ from weakref import ref
 import pytest
 
 from lazygrad import Tensor, config, jit, nn
-from lazygrad.backends.llvm import device as module
+from lazygrad.backends.llvm import program as module
 from lazygrad.dump import places
 from lazygrad.errors import CompilerError
 from lazygrad.graph.ir import Buffer, Mul, Node, topological

@@ -13,13 +13,14 @@ A *structure* is a skeleton with fields. What is decided for a graph is remember
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import chain, repeat
 from operator import attrgetter, call, itemgetter
-from typing import Any, Protocol
+from typing import Any
 
 from ..cache import remember
 from .ir import Buffer, Node
+from .weak import Known, is_leaf
 
 MAX_NEXT = 12  # skeletons with the same outermost classes that are tried; the latest comes first
 MAX_KINDS = 128  # of outermost classes that are remembered; those met first are forgotten
@@ -34,16 +35,6 @@ Wiring = tuple[type[Node], Places, Read]  # a node's class (Buffer for a leaf) a
 Kind = tuple[type, type | None, int]
 
 inputs_of = attrgetter("inputs")
-
-
-class Known(Protocol):
-    """Nodes that are leaves, whatever they are computed from."""
-
-    def __contains__(self, node: Node, /) -> bool: ...
-
-    def isdisjoint(self, nodes: Iterable[Node], /) -> bool:
-        """Whether none of the nodes is among them."""
-        ...
 
 
 class Structure:
@@ -182,12 +173,6 @@ class Skeleton:
                 return known
         self._varying = (structure, *self._varying)[:MAX_STRUCTURES]
         return structure
-
-
-def is_leaf(node: Node, known: Known) -> bool:
-    """Whether a walk ends at a node: a Buffer, or one that is known. A constant that is known fits
-    any device, and is computed again where it is used."""
-    return isinstance(node, Buffer) or (node.device is not None and node in known)
 
 
 def _is_as(cls: type[Node], node: Node, known: Known) -> bool:

@@ -10,7 +10,8 @@ from typing import cast
 
 from ..dtypes import DType
 from .ir import Buffer, Const, Custom, Detach, InRange, Node, Pad, holds_nodes, topological
-from .skeleton import Fields, Known, Places, Read, Skeleton, Structure, Wiring, is_leaf
+from .skeleton import Fields, Places, Read, Skeleton, Structure, Wiring
+from .weak import Known, is_leaf
 
 Key = tuple[Hashable, ...]
 

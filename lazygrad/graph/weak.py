@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import ref
 
-from .ir import Node
+from .ir import Buffer, Node
 
 V = TypeVar("V")
+
+
+class Known(Protocol):
+    """Nodes that are leaves, whatever they are computed from."""
+
+    def __contains__(self, node: Node, /) -> bool: ...
+
+    def isdisjoint(self, nodes: Iterable[Node], /) -> bool:
+        """Whether none of the nodes is among them."""
+        ...
+
+
+def is_leaf(node: Node, known: Known) -> bool:
+    """Whether a walk ends at a node: a Buffer, or one that is known. A constant that is known fits
+    any device, and is computed again where it is used."""
+    return isinstance(node, Buffer) or (node.device is not None and node in known)
 
 
 class _Reference(ref[Node]):

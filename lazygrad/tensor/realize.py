@@ -232,7 +232,9 @@ def _compute(
         from .naming import name_results  # here: few programs are looked at
 
         name_results(wanted)
-    donated, walked = accepted(wanted, nodes, walked)
+    donated: dict[int, Node] = {}
+    if config.OPT:
+        donated, walked = accepted(wanted, nodes, walked)
     try:
         storages = _compiler().realize(nodes, walked, donated)
     except (

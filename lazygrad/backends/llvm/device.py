@@ -43,7 +43,7 @@ class CPU:
     @property
     def machine(self) -> Machine:
         """Facts for the loop passes; `cores` is how many threads compute."""
-        return machine(self.target, config.THREADS)
+        return machine(self.target, config.THREADS if config.OPT else 1)
 
     def allocate(self, nbytes: int) -> HostMemory:
         """Memory for nbytes, aligned to 64, of undefined contents. Raises OutOfMemoryError."""

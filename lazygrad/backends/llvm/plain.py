@@ -28,7 +28,7 @@ class PlainProgram:
         self._launches = launches
         self._target = target
         self._times = [0.0] * len(launches)
-        self._kernels = [kernel_of(launch.loops, target) for launch in launches]
+        self._kernels = [kernel_of(launch.function, target) for launch in launches]
 
     def run(self, memories: Sequence[HostMemory]) -> None:
         """Run every launch; slot n is memories[n]. Returns when all is done."""
@@ -51,7 +51,7 @@ class PlainProgram:
 
     def codes(self) -> list[dict[str, str]]:
         """The LLVM IR and the assembly of each launch."""
-        return [code_of(launch.loops, self._target, opt=0) for launch in self._launches]
+        return [code_of(launch.function, self._target, opt=0) for launch in self._launches]
 
     def texts(self) -> dict[str, str]:
         """The LLVM IR and the assembly of the program's distinct functions."""
