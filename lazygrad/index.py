@@ -176,7 +176,7 @@ def _rejoin(terms: dict[Expr, int]) -> Linear | None:
 
 @lru_cache(maxsize=1 << 15)
 def _text(e: Expr) -> str:
-    return show(e)
+    return e.name if isinstance(e, Var) else show(e)
 
 
 @lru_cache(maxsize=1 << 17)

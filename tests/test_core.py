@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from inspect import getsourcelines
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -138,6 +139,35 @@ def test_a_product_by_the_core_meets_nothing_of_gradients_or_of_those_who_look(
         assert name in files_of_core()
         assert name not in entered
     assert "schedule/separate.py" in entered
+
+
+@pytest.mark.skipif(Device.DEFAULT != "CPU", reason="the page tells of the CPU")
+def test_the_page_tells_how_much_a_product_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a tenth; tensors and their kind count, too."""
+    monkeypatch.setattr(stages, "checks", False)
+    entered: dict[str, set[int]] = {}
+
+    def call(frame: FrameType, event: str, arg: object) -> None:
+        code, path = frame.f_code, frame.f_code.co_filename
+        if path.startswith(f"{PACKAGE}/") and not code.co_name.startswith("<"):
+            source, first = getsourcelines(code)
+            filled = [n for n, line in enumerate(source, first) if line.strip()]
+            entered.setdefault(path, set()).update(filled)
+
+    x, w = floats(17, 19), floats(19, 23)  # of which no index is known
+    with config.override(OPT=0, ORIGINS=0, DEBUG=0):
+        (floats(2) + 1).numpy()  # settings are read, tables are made
+        sys.settrace(call)
+        try:
+            (x @ w).relu().numpy()
+        finally:
+            sys.settrace(None)
+    told = re.search(r"enters ([\d,]+) lines of code in (\d+) files", PAGE.read_text())
+    assert told is not None
+    lines, files = (int(number.replace(",", "")) for number in told.groups())
+    found = sum(map(len, entered.values()))
+    assert abs(found - lines) <= lines // 10, f"it enters {found} lines"
+    assert abs(len(entered) - files) <= files // 10, f"it enters {len(entered)} files"
 
 
 @pytest.mark.parametrize("name", files_of_core())
