@@ -55,10 +55,16 @@ def _stem(library: Any, x: Any, weight: Any, bias: Any) -> Any:
 MORE = [  # what the other rows lack, and smaller networks, which are compiled sooner
     row_of("(a @ b) + (a @ b).T, 512", _product_and_transpose, [(512, 512)] * 2),
     row_of("x + 1 and sum(x), 4 M", lambda lib, x: (x + 1, lib.sum(x)), [(1 << 22,)]),
-    gradients_of(
-        "batch norm, relu, max pool 8x64x112x112, both ways",
-        _stem,
-        [(8, 64, 112, 112), (64,), (64,)],
+    row_of(
+        "linear, batch 4: 4x1024 of 4096x1024", lambda _, x, w: x @ w.T, [(4, 1024), (4096, 1024)]
+    ),
+    *(
+        gradients_of(
+            f"batch norm, relu, max pool {n}x{c}x{size}x{size}, both ways",
+            _stem,
+            [(n, c, size, size), (c,), (c,)],
+        )
+        for n, c, size in ((1, 16, 56), (8, 64, 112))
     ),
     gradients_of(
         "max pool 9 of channels last 8x56x56x64, both ways",
