@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from .absent import AUTOGRAD, absent_from
-from .errors import ShapeError
+from .errors import ArgumentError, ShapeError
 from .gradcheck import gradcheck, gradgradcheck
 from .graph.ir import Detach
 from .tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -31,7 +31,7 @@ def _seeds(name: str, given: Any, outputs: Sequence[Tensor]) -> list[Any]:
     of them."""
     seeds = [None] * len(outputs) if given is None else _listed(given)
     if len(seeds) != len(outputs):
-        raise ValueError(f"{name}: {len(seeds)} gradients for {len(outputs)} outputs")
+        raise ArgumentError(f"{name}: {len(seeds)} gradients for {len(outputs)} outputs")
     return seeds
 
 

@@ -39,8 +39,9 @@ def is_users(file: str) -> bool:
 
 @cache
 def _is_inside(file: str) -> bool:
-    """Whether a file belongs to this package, or to Python itself."""
-    if file.startswith((_PACKAGE, "<frozen")):
+    """Whether a file belongs to this package, or to Python itself; "<lazygrad Add>" is code that
+    the package writes."""
+    if file.startswith((_PACKAGE, "<lazygrad", "<frozen")):
         return True
     return file.startswith(_LIBRARY) and "-packages" not in file
 

@@ -143,3 +143,20 @@ class DatasetError(RuntimeError):
 
 class DownloadError(DatasetError):
     """A data set that is not on this machine and that no mirror gave."""
+
+
+# --------------------------------------------------------------------------- kinds
+
+
+def check_integers(**values: object) -> None:
+    """Raise KindError, with its name, for an argument that is no integer."""
+    for name, value in values.items():
+        if not hasattr(value, "__index__"):
+            raise KindError(f"{name} is an integer, not {told(value)}")
+
+
+def check_numbers(**values: object) -> None:
+    """Raise KindError, with its name, for an argument that is no number."""
+    for name, value in values.items():
+        if not hasattr(value, "__float__"):
+            raise KindError(f"{name} is a number, not {told(value)}")

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .absent import FFT, absent_from
-from .errors import ArgumentError
+from .errors import ArgumentError, check_integers
 from .tensor import Tensor
+from .tensor.arguments import normalized_axis
 
 __all__ = ["fftfreq", "fftshift", "ifftshift", "rfftfreq"]
 
@@ -67,10 +68,12 @@ def ifftshift(input: Tensor, dim: Axes = None) -> Tensor:
 def _axes(input: Tensor, dim: Axes) -> list[int]:
     if dim is None:
         return list(range(input.ndim))
-    return [dim] if isinstance(dim, int) else list(dim)
+    given = [dim] if isinstance(dim, int) else list(dim)
+    return [normalized_axis("fft", axis, input.ndim) for axis in given] if input.ndim else []
 
 
 def _verify(name: str, n: int) -> None:
+    check_integers(n=n)
     if n < 0:
         raise ArgumentError(f"fft.{name}: {n} is no number of samples")
 

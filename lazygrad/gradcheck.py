@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .dtypes import float64
-from .errors import GradcheckError
+from .errors import ArgumentError, GradcheckError
 from .tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -179,7 +179,7 @@ def _checked(inputs: Sequence[Any]) -> list[int]:
     """The places of the inputs that require gradient."""
     found = [n for n, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
     if not found:
-        raise ValueError("gradcheck: no input requires gradient; give one requires_grad=True")
+        raise ArgumentError("gradcheck: no input requires gradient; give one requires_grad=True")
     return found
 
 
@@ -189,7 +189,7 @@ def _outputs(function: Function, inputs: Sequence[Any]) -> list[Tensor]:
     outputs = made if isinstance(made, (tuple, list)) else (made,)
     found = [y for y in outputs if isinstance(y, Tensor) and y.dtype.is_float]
     if not found:
-        raise ValueError("gradcheck: the function returns no float tensor")
+        raise ArgumentError("gradcheck: the function returns no float tensor")
     return found
 
 

@@ -178,7 +178,7 @@ class _Interning(Unique):
             derived=_targets(cls._derived) or "_",
         )
         defined: dict[str, Any] = {"create": object.__new__, "Draft": draft, "Own": cls}
-        exec(source, defined)
+        exec(compile(source, f"<lazygrad {cls.__name__}>", "exec"), defined)
         return defined["new"]  # type: ignore[no-any-return]
 
 

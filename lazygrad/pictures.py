@@ -23,6 +23,7 @@ from .dump.graphs import graph_picture
 from .dump.record import Record, Sources
 from .dump.report import Report, report_data
 from .dump.roles import role_of
+from .errors import ArgumentError
 from .graph.evaluate import evaluate
 from .graph.gradient import gradient
 from .graph.ir import Buffer, Const, Detach, Node, RandomBits, topological
@@ -102,7 +103,7 @@ def graph_of(tensor: Tensor, stage: str = "graph") -> Drawing:
         places.remove(place)
     names = [*watcher.pictures]
     if stage not in watcher.pictures:
-        raise ValueError(f'graph("{stage}"): the stages here are {", ".join(names)}')
+        raise ArgumentError(f"graph: {stage!r} is none of the stages {', '.join(names)}")
     data = report_data(report.sources, [watcher.record.json()], stage=stage)
     return Drawing(f"stage {stage}", data, watcher.pictures[stage])
 

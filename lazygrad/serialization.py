@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import KindError
 from .nn.state import safe_load, safe_save, torch_load
 from .tensor import Tensor
 
@@ -85,7 +86,7 @@ def _described(value: Any, way: str, tensors: dict[str, Tensor]) -> Any:
         parts = [_described(part, _joined(way, at), tensors) for at, part in enumerate(value)]
         return ["list" if isinstance(value, list) else "tuple", parts]
     hint = "; save its state_dict()" if hasattr(value, "state_dict") else ""
-    raise TypeError(f"save: a {type(value).__name__} at {way or 'the top'} cannot be saved{hint}")
+    raise KindError(f"save: a {type(value).__name__} at {way or 'the top'} cannot be saved{hint}")
 
 
 def _joined(way: str, key: object) -> str:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .errors import ArgumentError, check_integers
+
 
 class _WithValues(type):
     """The class of `Variable`: `isinstance(n.bind(3), Variable)` is true, as in tinygrad."""
@@ -36,8 +38,9 @@ class Variable(metaclass=_WithValues):
 
     def __init__(self, name: str, min: int, max: int, dtype: Any = None) -> None:
         """`dtype` is there for programs of tinygrad's, and without effect: sizes are integers."""
+        check_integers(min=min, max=max)
         if not 0 <= min <= max:
-            raise ValueError(f"Variable {name}: no bounds: {min} to {max}")
+            raise ArgumentError(f"Variable: {name} has no bounds from {min} to {max}")
         self.name, self.min, self.max = name, int(min), int(max)
 
     @property

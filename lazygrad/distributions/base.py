@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, check_numbers
 from ..functions import broadcast_tensors
 from ..graph.ir import Shape
 from ..tensor import Tensor
@@ -164,6 +164,9 @@ class Distribution:
 def parameters(*values: Number) -> tuple[Tensor, ...]:
     """Numbers and tensors as tensors of floats of one shape."""
     like = next((value for value in values if isinstance(value, Tensor)), None)
+    for value in values:
+        if not isinstance(value, Tensor):
+            check_numbers(parameter=value)
     tensors = [
         value
         if isinstance(value, Tensor)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from ..errors import ArgumentError, ShapeError
 from ..linalg import cholesky, inv, solve_triangular
 from ..tensor import Tensor
 from .base import POSITIVE, Distribution, Domain, Number, parameters
@@ -294,9 +295,11 @@ class MultivariateNormal(Distribution):
     ) -> None:
         given = [m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None]
         if len(given) != 1:
-            raise ValueError(
+            raise ArgumentError(
                 "MultivariateNormal: one of covariance_matrix, precision_matrix and scale_tril"
             )
+        if not loc.shape:
+            raise ShapeError("MultivariateNormal: loc is a vector at least, not of shape ()")
         if scale_tril is None:
             matrix = given[0] if precision_matrix is None else inv(given[0])
             scale_tril = cholesky(matrix)

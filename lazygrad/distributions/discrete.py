@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..dtypes import float32
+from ..errors import ArgumentError
 from ..nn.functional import binary_cross_entropy_with_logits, one_hot
 from ..tensor import Tensor
 from .base import BOOLEAN, PROBABILITY, WEIGHT, WHOLE, Distribution, Domain, Number, parameters
@@ -22,7 +23,7 @@ def _epsilon(x: Tensor) -> float:
 def _either(name: str, probs: Number | None, logits: Number | None) -> Tensor:
     """The one of the two that is given. Raises ValueError for both or none."""
     if (probs is None) == (logits is None):
-        raise ValueError(f"{name}: give probs or logits, not both")
+        raise ArgumentError(f"{name}: give probs or logits, not both")
     (given,) = parameters(probs if logits is None else logits)  # type: ignore[arg-type]
     return given
 
@@ -143,11 +144,12 @@ class Categorical(Distribution):
     ) -> None:
         given = _either(type(self).__name__, probs, logits)
         if given.ndim < 1:
-            raise ValueError(f"{type(self).__name__}: needs one axis at least, shape is ()")
+            raise ArgumentError(f"{type(self).__name__}: needs one axis at least, shape is ()")
         self._weights = given if logits is None else None
         if logits is None:
             self.probs = given / given.sum(-1, keepdim=True)
-            self.logits = self.probs.clamp(_epsilon(given), 1 - _epsilon(given)).log()
+            least = _epsilon(self.probs)
+            self.logits = self.probs.clamp(least, 1 - least).log()
         else:
             self.logits = given - given.logsumexp(-1, keepdim=True)
             self.probs = self.logits.softmax(-1)

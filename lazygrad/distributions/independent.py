@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..errors import ArgumentError, check_integers
 from ..linalg import solve_triangular
 from ..tensor import Tensor
 from .base import Distribution
@@ -29,8 +30,9 @@ class Independent(Distribution):
             reinterpreted_batch_ndims,
         )
         batch, event = base_distribution.batch_shape, base_distribution.event_shape
+        check_integers(reinterpreted_batch_ndims=reinterpreted_batch_ndims)
         if not 0 <= reinterpreted_batch_ndims <= len(batch):
-            raise ValueError(
+            raise ArgumentError(
                 f"Independent: {reinterpreted_batch_ndims} axes of a batch of shape {batch}"
             )
         kept = len(batch) - reinterpreted_batch_ndims

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .. import config
+from ..errors import check_integers
 from ..looking import looking
 from ..origin import title
 from ..tensor import Tensor
@@ -78,6 +79,7 @@ def explain(function: Callable[..., Any], *args: Any, calls: int = 2, **kwargs: 
     record = Record()
     name = getattr(function, "__name__", type(function).__name__)
     place = f"{name}{_line(function)}"
+    check_integers(calls=calls)
     token = looking.set(record)
     try:
         with config.override(ORIGINS=1):

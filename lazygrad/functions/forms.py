@@ -14,7 +14,15 @@ import numpy as np
 
 from .. import config
 from ..dtypes import DType, get_default_dtype, promote, set_default_dtype, to_dtype
-from ..errors import ArgumentError, DTypeError, ShapeError, told
+from ..errors import (
+    ArgumentError,
+    DTypeError,
+    KindError,
+    ShapeError,
+    check_integers,
+    check_numbers,
+    told,
+)
 from ..runtime.device import Device, DeviceName, named
 from ..tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..tensor.core import PRINTED, print_options
@@ -129,7 +137,7 @@ def randint(
     given = list(args)
     shape = given.pop() if size is None and given else size
     if shape is None or len(given) + (high is not None) not in (1, 2):
-        raise TypeError("randint: give high and a shape, or low, high and a shape")
+        raise KindError("randint: give high and a shape, or low, high and a shape")
     if high is None:
         high = given.pop()
     low = given.pop() if given else low
@@ -147,6 +155,8 @@ def normal(
 
     lazygrad.normal(0.0, 1.0, (2, 3)).shape == (2, 3)
     """
+    if not isinstance(std, Tensor):
+        check_numbers(std=std)
     if not isinstance(std, Tensor) and std < 0:
         raise ArgumentError(f"normal: a standard deviation is not negative, as {std} is")
     shapes = [x.shape for x in (mean, std) if isinstance(x, Tensor)]
@@ -169,6 +179,10 @@ def logspace(
     for bound in (start, end):
         if getattr(bound, "shape", ()):
             raise ShapeError(f"logspace: an end is one number, not {told(bound)}")
+    check_numbers(start=start, end=end)
+    check_integers(steps=steps)
+    if steps < 0:
+        raise ArgumentError(f"logspace: steps {steps} is negative")
     start, end = float(start), float(end)
     values = np.float64(base) ** np.linspace(start, end, steps)
     return Tensor(values, dtype or float, device)
@@ -183,7 +197,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
         return input.pow(exponent)
     if isinstance(exponent, Tensor):
         return exponent.pow(input, reverse=True)
-    raise TypeError(f"pow: one of the two is a tensor, not {told(input)} and {told(exponent)}")
+    raise KindError(f"pow: one of the two is a tensor, not {told(input)} and {told(exponent)}")
 
 
 def polygamma(n: int, input: Tensor) -> Tensor:
@@ -212,6 +226,7 @@ def tril_indices(
 
     lazygrad.tril_indices(2, 2).tolist() == [[0, 1, 1], [0, 0, 1]]
     """
+    check_integers(row=row, col=col, offset=offset)
     return Tensor(np.stack(np.tril_indices(row, offset, col)), dtype or int, device)
 
 
@@ -222,6 +237,7 @@ def triu_indices(
 
     lazygrad.triu_indices(2, 2).tolist() == [[0, 0, 1], [0, 1, 1]]
     """
+    check_integers(row=row, col=col, offset=offset)
     return Tensor(np.stack(np.triu_indices(row, offset, col)), dtype or int, device)
 
 
@@ -305,6 +321,8 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 
     lazygrad.combinations(Tensor([1, 2, 3])).tolist() == [[1, 2], [1, 3], [2, 3]]
     """
+    if input.ndim != 1:
+        raise ShapeError(f"combinations: input {input.shape} is no vector")
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     places = [list(chosen) for chosen in choose(range(input.shape[0]), r)]
     index = np.array(places, np.int64).reshape(len(places), r)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from ..errors import told
+from ..errors import KindError, told
 from ..tensor import Tensor
 
 P = ParamSpec("P")
@@ -20,7 +20,7 @@ def _of_tensor(method: Callable[P, R]) -> Callable[P, R]:
     @wraps(method)
     def function(*args: P.args, **named: P.kwargs) -> R:
         if args and not isinstance(args[0], Tensor):
-            raise TypeError(f"{name}: the first argument is a tensor, not {told(args[0])}")
+            raise KindError(f"{name}: the first argument is a tensor, not {told(args[0])}")
         return method(*args, **named)
 
     return function

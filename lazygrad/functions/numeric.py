@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, ShapeError, check_integers, check_numbers
 from ..tensor import Tensor
 from ..tensor.arguments import normalized_axis
 
@@ -183,6 +183,7 @@ def kaiser_window(
 
     lazygrad.kaiser_window(3, periodic=False, beta=0.0).tolist() == [1.0, 1.0, 1.0]
     """
+    check_numbers(beta=beta)
     inside = 1 - (2 * _places(window_length, periodic) - 1) ** 2
     values = np.i0(beta * np.sqrt(np.maximum(inside, 0))) / np.i0(beta)
     return _window(values, window_length, options)
@@ -190,8 +191,9 @@ def kaiser_window(
 
 def _places(length: int, periodic: bool) -> Any:
     """n / N for n = 0, 1, ..., length - 1."""
+    check_integers(window_length=length)
     if length < 0:
-        raise ArgumentError(f"window: the length {length} is negative")
+        raise ArgumentError(f"window: window_length {length} is negative")
     return np.arange(length) / max(length if periodic else length - 1, 1)
 
 

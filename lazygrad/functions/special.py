@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..absent import absent_from
 from ..dtypes import float64, get_default_dtype
-from ..errors import told
+from ..errors import KindError, told
 from ..tensor import Tensor
 from ..tensor.operands import result_dtype
 from ..tensor.special import hurwitz_zeta
@@ -42,7 +42,7 @@ def _both(name: str, x: Tensor | float, y: Tensor | float) -> tuple[Tensor, Tens
         return x, x._as_tensor(name, y)
     if isinstance(y, Tensor):
         return y._as_tensor(name, x), y
-    raise TypeError(f"{name}: one of the two is a tensor, not {told(x)} and {told(y)}")
+    raise KindError(f"{name}: one of the two is a tensor, not {told(x)} and {told(y)}")
 
 
 def entr(input: Tensor) -> Tensor:

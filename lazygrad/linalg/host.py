@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import float32, is_low_precision
-from ..errors import DTypeError, ShapeError, told
+from ..errors import DTypeError, KindError, ShapeError, told
 from ..graph.ir import Custom, Node
 from ..tensor import Tensor
 from ..tensor.examples import Compute, examples
@@ -31,7 +31,7 @@ def matrices(name: str, x: Tensor, square: bool = False) -> Tensor:
     """x, as float32 where it has 16 bits. Raises ShapeError unless it is a matrix or a batch of
     them (square ones, if so asked), DTypeError unless it is of floats."""
     if not isinstance(x, Tensor):
-        raise TypeError(f"linalg.{name}: the input is a tensor, not {told(x)}")
+        raise KindError(f"linalg.{name}: the input is a tensor, not {told(x)}")
     if x.ndim < 2:
         raise ShapeError(f"linalg.{name}: needs matrices, shape is {x.shape}")
     if square and x.shape[-1] != x.shape[-2]:

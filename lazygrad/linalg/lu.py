@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import int32
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, RangeError, ShapeError
 from ..tensor import Tensor
 from .host import Array, Results, call, matrices, on_host
 from .solving import solve_triangular
@@ -198,10 +198,14 @@ def _permutation(name: str, pivots: Tensor, rows: int, dtype: Any) -> Tensor:
     """The matrix P of pivots (..., k), which count rows from 1."""
     if not pivots.dtype.is_int:
         raise DTypeError(f"linalg.{name}: pivots are integers, these are {pivots.dtype}")
+    if not pivots.shape or pivots.shape[-1] > rows:
+        raise ShapeError(f"linalg.{name}: pivots {pivots.shape} for matrices of {rows} rows")
 
     def compute(values: Array) -> Array:
         *batch, count = values.shape
         flat = values.reshape(math.prod(batch), count).astype(np.int64) - 1
+        if flat.size and not 0 <= flat.min() <= flat.max() < rows:
+            raise RangeError(f"linalg.{name}: pivots are from 1 to {rows}, the number of rows")
         each, order = np.arange(len(flat)), np.tile(np.arange(rows), (len(flat), 1))
         for j, chosen in enumerate(flat.T):
             order[each, j], order[each, chosen] = order[each, chosen], order[each, j].copy()

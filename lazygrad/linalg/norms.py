@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, KindError, ShapeError, told
 from ..tensor import Tensor
 from .factoring import eigvalsh, svdvals
 from .host import matrices
@@ -42,6 +42,8 @@ def matrix_norm(
 
     lazygrad.linalg.matrix_norm(Tensor([[3.0, 4.0]])).item() == 5.0
     """
+    if not isinstance(dim, (tuple, list)):
+        raise KindError(f"linalg.matrix_norm: dim is two axes, not {told(dim)}")
     if len(dim) != 2:
         raise ShapeError(f"linalg.matrix_norm: {tuple(dim)} are no two axes")
     x = A if dtype is None else A.cast(dtype)

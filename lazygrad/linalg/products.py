@@ -8,9 +8,10 @@ from functools import reduce
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError, check_integers
 from ..functions import stack
 from ..tensor import Tensor
+from ..tensor.arguments import normalized_axis
 from .host import matrices
 from .solving import inv
 
@@ -28,7 +29,8 @@ def cross(x: Tensor, y: Tensor, dim: int = -1) -> Tensor:
 
     lazygrad.linalg.cross(Tensor([1, 0, 0]), Tensor([0, 1, 0])).tolist() == [0, 0, 1]
     """
-    if x.ndim != y.ndim or not x.shape[dim] == y.shape[dim] == 3:
+    normalized_axis("linalg.cross", dim, x.ndim)
+    if not x.ndim == y.ndim > 0 or not x.shape[dim] == y.shape[dim] == 3:
         raise ShapeError(f"linalg.cross: axis {dim} of {x.shape} and {y.shape} should have size 3")
     return x.cross(y, dim)
 
@@ -56,6 +58,8 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     """
     x = x.atleast_1d()
     count = x.shape[-1] if N is None else N
+    if count < 1:
+        raise ArgumentError(f"linalg.vander: N {count} is not above 0")
     columns = [x.ones_like(), *[x] * (count - 1)]
     return stack(columns[:count], -1).cumprod(-1).cast(x.dtype if x.dtype.is_float else int)
 
@@ -113,6 +117,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     x = matrices("matrix_power", A, square=True) if A.dtype.is_float else A
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeError(f"linalg.matrix_power: needs square matrices, shape is {x.shape}")
+    check_integers(n=n)
     if n < 0:
         return matrix_power(inv(A), -n)
     if n == 0:

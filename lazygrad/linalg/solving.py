@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ShapeError, check_integers
 from ..functions import stack
 from ..tensor import Tensor
 from .host import Array, Results, matrices, on_host
@@ -211,6 +211,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 
     lazygrad.linalg.tensorinv(Tensor.eye(2).reshape(2, 1, 2), 1).shape == (1, 2, 2)
     """
+    check_integers(ind=ind)
     if ind <= 0:
         raise ShapeError(f"linalg.tensorinv: ind {ind} is not above 0")
     before, after = A.shape[:ind], A.shape[ind:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, ClassVar
 
+from ..errors import ArgumentError, check_integers, check_numbers
 from ..tensor import Tensor
 from .module import UnaryLayer
 from .parameter import Parameter
@@ -351,7 +352,7 @@ class Softmax2d(UnaryLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim not in (3, 4):
-            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {x.shape}")
+            raise ArgumentError(f"Softmax2d: expected input to be 3D or 4D, got {x.shape}")
         return x.softmax(-3)
 
 
@@ -371,6 +372,8 @@ class PReLU(UnaryLayer):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_integers(num_parameters=num_parameters)
+        check_numbers(init=init)
         self.num_parameters = num_parameters
         self.weight = Parameter(
             Tensor.full((num_parameters,), float(init), dtype=dtype, device=device)

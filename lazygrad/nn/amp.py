@@ -16,7 +16,7 @@ from contextvars import Token
 from typing import Any, Self
 
 from ..dtypes import DType, bfloat16, float16, is_low_precision, to_dtype
-from ..errors import warn
+from ..errors import ArgumentError, check_numbers, warn
 from ..tensor import Tensor
 from ..tensor.mode import autocast_dtype
 from .optim import Optimizer
@@ -91,10 +91,13 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
+        check_numbers(
+            init_scale=init_scale, growth_factor=growth_factor, backoff_factor=backoff_factor
+        )
         if growth_factor <= 1:
-            raise ValueError("The growth factor must be > 1.0.")
+            raise ArgumentError("The growth factor must be > 1.0.")
         if backoff_factor >= 1:
-            raise ValueError("The backoff factor must be < 1.0.")
+            raise ArgumentError("The backoff factor must be < 1.0.")
         self._scale, self._growth_tracker = float(init_scale), 0
         self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
         self._growth_interval, self._enabled = growth_interval, enabled

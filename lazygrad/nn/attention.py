@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ..dtypes import bool_
-from ..errors import ShapeError
+from ..errors import ShapeError, check_integers
 from ..tensor import Tensor
 from ..tensor.mode import note_evaluation
 from . import weights
@@ -41,6 +41,7 @@ class MultiheadAttention(Layer):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_integers(embed_dim=embed_dim, num_heads=num_heads)
         if num_heads < 1 or embed_dim % num_heads:
             raise ShapeError(f"MultiheadAttention: {num_heads} heads do not divide {embed_dim}")
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads

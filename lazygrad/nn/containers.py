@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Self, TypeVar, overload
 
+from ..errors import KindError, RangeError
 from ..tensor import Tensor
 from .module import Module
 from .parameter import Parameter, registered
@@ -32,7 +33,7 @@ class _Entries(Module, Generic[V]):
     def _accepted(self, value: Any) -> V:
         """The value, if it can be an entry. Raises TypeError."""
         if not isinstance(value, Module):
-            raise TypeError(f"{type(value).__name__} is not a Module subclass")
+            raise KindError(f"{type(value).__name__} is not a Module subclass")
         return value  # type: ignore[return-value]
 
     def __len__(self) -> int:
@@ -55,7 +56,7 @@ class _List(_Entries[V]):
         names = list(self._module_entries())
         n = operator.index(index)
         if not -len(names) <= n < len(names):
-            raise IndexError(f"index {n} is out of range")
+            raise RangeError(f"index {n} is out of range")
         return names[n]
 
     @overload
@@ -192,7 +193,7 @@ class Sequential(_List[Callable[[Tensor], Tensor]]):
 
     def _accepted(self, value: Any) -> Callable[[Tensor], Tensor]:
         if not callable(value):
-            raise TypeError(f"Sequential: {type(value).__name__} is no layer: it cannot be called")
+            raise KindError(f"Sequential: {type(value).__name__} is no layer: it cannot be called")
         return value  # type: ignore[no-any-return]
 
     def _like(self, entries: Mapping[str, Callable[[Tensor], Tensor]]) -> Self:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError, check_integers
 from ..tensor import Tensor
 from . import functional as F
 from . import weights
@@ -41,6 +41,7 @@ class _Convolution(UnaryLayer):
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        check_integers(in_channels=in_channels, out_channels=out_channels, groups=groups)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ShapeError(
                 f"{name}: {groups} groups do not divide {in_channels} and {out_channels} channels"
@@ -63,6 +64,8 @@ class _Convolution(UnaryLayer):
     def _each(self, what: str, value: Sizes, least: int) -> tuple[int, ...]:
         """One value a spatial axis. Raises ShapeError for another number of them."""
         sizes = (value,) * self._spatial if isinstance(value, int) else tuple(value)
+        for size in sizes:
+            check_integers(**{what: size})
         if len(sizes) != self._spatial or min(sizes) < least:
             raise ShapeError(
                 f"{type(self).__name__}: {what} {value} is not {self._spatial} sizes of at least "
@@ -73,12 +76,12 @@ class _Convolution(UnaryLayer):
     def _check_padding(self, name: str) -> None:
         """Raise ValueError for a word that says no padding, or none with this stride."""
         if isinstance(self.padding, str) and self.padding not in ("same", "valid"):
-            raise ValueError(f"{name}: padding {self.padding!r} is neither 'same' nor 'valid'")
+            raise ArgumentError(f"{name}: padding {self.padding!r} is neither 'same' nor 'valid'")
         if self.padding == "same" and max(self.stride) > 1:
-            raise ValueError(f"{name}: padding 'same' needs stride 1, not {max(self.stride)}")
+            raise ArgumentError(f"{name}: padding 'same' needs stride 1, not {max(self.stride)}")
         modes = ("zeros", "reflect", "replicate", "circular")
         if self.padding_mode not in modes[: 1 if self._is_transposed else 4]:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: padding_mode {self.padding_mode!r} is none of {', '.join(modes)}"
                 + "; a transposed convolution pads with zeros" * self._is_transposed
             )
@@ -225,7 +228,7 @@ class _ConvTranspose(_Convolution):
         ]
         found = tuple(a - b for a, b in zip(wanted, least, strict=True))
         if any(not 0 <= n < max(s, 2) for n, s in zip(found, self.stride, strict=True)):
-            raise ValueError(
+            raise ArgumentError(
                 f"requested an output size of {wanted}, but valid sizes begin at {least}"
             )
         return found

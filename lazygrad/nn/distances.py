@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ArgumentError, check_integers
 from ..tensor import Tensor
 from . import functional as F
 from . import weights
@@ -66,8 +67,11 @@ class Bilinear(Layer):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_integers(
+            in1_features=in1_features, in2_features=in2_features, out_features=out_features
+        )
         if in1_features < 1:
-            raise ValueError(f"in1_features must be > 0, but got {in1_features}")
+            raise ArgumentError(f"in1_features {in1_features} is not above 0")
         self.in1_features, self.in2_features = in1_features, in2_features
         self.out_features = out_features
         shape = (out_features, in1_features, in2_features)
@@ -111,7 +115,7 @@ class EmbeddingBag(Layer):
         weight = Tensor.randn(num_embeddings, embedding_dim, device=device)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(
+                raise ArgumentError(
                     f"EmbeddingBag: padding_idx {padding_idx} is none of {num_embeddings} rows"
                 )
             padding_idx %= num_embeddings

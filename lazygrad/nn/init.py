@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..absent import absent_from
+from ..errors import ArgumentError, ShapeError, check_numbers, told
 from ..tensor import Tensor
 
 _GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0,
@@ -30,10 +31,11 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
         if isinstance(slope, bool) or not isinstance(slope, (int, float)):
-            raise ValueError(f"negative_slope {param} not a valid number")
+            raise ArgumentError(f"negative_slope {told(param)} is no number")
         return math.sqrt(2 / (1 + slope**2))
     if nonlinearity not in _GAINS:
-        raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
+        known = ", ".join(["leaky_relu", *_GAINS])
+        raise ArgumentError(f"nonlinearity {nonlinearity!r} is none of {known}")
     return _GAINS[nonlinearity]
 
 
@@ -62,6 +64,8 @@ def trunc_normal_(
 
     bool((trunc_normal_(Tensor.empty(100), a=-1.0, b=1.0).abs() <= 1).all()) is True
     """
+
+    check_numbers(mean=mean, std=std, a=a, b=b)
 
     def below(x: float) -> float:
         return (1 + math.erf(x / math.sqrt(2))) / 2
@@ -104,7 +108,7 @@ def eye_(tensor: Tensor) -> Tensor:
     eye_(Tensor.empty(2, 2)).tolist() == [[1.0, 0.0], [0.0, 1.0]]
     """
     if tensor.ndim != 2:
-        raise ValueError("Only tensors with 2 dimensions are supported")
+        raise ShapeError(f"eye_: {tensor.shape} is no matrix")
     rows, columns = tensor.shape
     return tensor.assign(Tensor.eye(rows, columns, dtype=tensor.dtype, device=tensor.device))
 
@@ -115,9 +119,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     dirac_(Tensor.empty(1, 1, 3)).tolist() == [[[0.0, 1.0, 0.0]]]
     """
     if tensor.ndim not in (3, 4, 5):
-        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+        raise ShapeError(f"dirac_: {tensor.shape} is no weight of a convolution: 3 to 5 axes")
     if tensor.shape[0] % groups:
-        raise ValueError("dim 0 must be divisible by groups")
+        raise ShapeError(f"dirac_: {groups} groups do not divide the channels of {tensor.shape}")
     values = np.zeros(tensor.shape, np.float32)
     outs = tensor.shape[0] // groups
     middle = tuple(n // 2 for n in tensor.shape[2:])
@@ -130,9 +134,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def _fans(tensor: Tensor) -> tuple[int, int]:
     """How many inputs an output has, and how many outputs an input."""
     if tensor.ndim < 2:
-        raise ValueError(
-            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
-        )
+        raise ShapeError(f"{tensor.shape} has no inputs and outputs: it needs 2 axes or more")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
@@ -156,7 +158,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if mode.lower() not in ("fan_in", "fan_out"):
-        raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
+        raise ArgumentError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
     fan = _fans(tensor)[mode.lower() == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
@@ -195,7 +197,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
         (q @ q.T).allclose(Tensor.eye(3), atol=1e-5) is True
     """
     if tensor.ndim < 2:
-        raise ValueError("Only tensors with 2 or more dimensions are supported")
+        raise ShapeError(f"orthogonal_: {tensor.shape} needs 2 axes or more")
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     drawn = Tensor.randn(rows, columns).numpy().astype(np.float64)
     q, r = np.linalg.qr(drawn.T if rows < columns else drawn)
@@ -211,8 +213,9 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
     (sparse_(Tensor.empty(4, 3), 0.5) == 0).sum(0).tolist() == [2, 2, 2]
     """
     if tensor.ndim != 2:
-        raise ValueError("Only tensors with 2 dimensions are supported")
+        raise ShapeError(f"sparse_: {tensor.shape} is no matrix")
     rows, columns = tensor.shape
+    check_numbers(sparsity=sparsity)
     order = Tensor.rand(rows, columns, device=tensor.device).argsort(0).argsort(0)
     normal_(tensor, 0.0, std)
     return tensor.assign((order < math.ceil(sparsity * rows)).where(0, tensor.detach()))

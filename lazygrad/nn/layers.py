@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..errors import ArgumentError, check_integers, check_numbers
 from ..tensor import Tensor
 from ..tensor.mode import note_evaluation
 from . import weights
@@ -42,6 +43,7 @@ class Linear(UnaryLayer):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_integers(in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         shape = (out_features, in_features)
         self.weight, self.bias = weights.weight_and_bias(
@@ -76,7 +78,7 @@ class Embedding(UnaryLayer):
     ) -> None:
         super().__init__()
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(
+            raise ArgumentError(
                 f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} rows"
             )
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
@@ -94,7 +96,7 @@ class Embedding(UnaryLayer):
     ) -> Embedding:
         """An embedding with this weight, which stays as it is if `freeze`."""
         if embeddings.ndim != 2:
-            raise ValueError("Embeddings parameter is expected to be 2-dimensional")
+            raise ArgumentError("Embeddings parameter is expected to be 2-dimensional")
         rows, size = embeddings.shape
         made = cls(rows, size, padding_idx, **options)
         made.weight = Parameter(embeddings, requires_grad=not freeze)
@@ -129,8 +131,9 @@ class _Dropout(UnaryLayer):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
+        check_numbers(p=p)
         if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: p is a probability, not {p}")
+            raise ArgumentError(f"{type(self).__name__}: p is a probability, not {p}")
         self.p, self.inplace = p, inplace
 
     def _dropped(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ShapeError, check_integers
 from ..tensor import Tensor
 from ..tensor.mode import note_evaluation
 from . import functional as F
@@ -92,7 +92,7 @@ class BatchNorm(_Tracking):
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise ShapeError(f"BatchNorm: input {x.shape} should have {self.num_features} channels")
         if x.ndim not in self._ranks:
-            raise ShapeError(f"{type(self).__name__}: input {x.shape} has {x.ndim} axes")
+            raise ShapeError(f"input {x.shape} should not have {x.ndim} axes")
         is_tracked = self.running_mean is not None
         training = self.training
         if not training and is_tracked:
@@ -190,6 +190,8 @@ class LayerNorm2d(LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4:
+            raise ShapeError(f"LayerNorm2d: input {x.shape} is not (batch, channels, H, W)")
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -243,6 +245,7 @@ class GroupNorm(UnaryLayer):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        check_integers(num_groups=num_groups, num_channels=num_channels)
         if num_groups < 1 or num_channels % num_groups:
             raise ShapeError(
                 f"GroupNorm: {num_groups} groups do not divide {num_channels} channels"
@@ -292,7 +295,7 @@ class InstanceNorm(_Tracking):
         x = x.unsqueeze(0) if is_single else x
         name = type(self).__name__
         if x.ndim < 2 or (self._spatial is not None and x.ndim != self._spatial + 2):
-            raise ShapeError(f"{name}: input {x.shape} has {x.ndim} axes")
+            raise ShapeError(f"{name}: input {x.shape} should not have {x.ndim} axes")
         if x.shape[1] != self.num_features:
             raise ShapeError(f"{name}: input {x.shape} should have {self.num_features} channels")
         uses_input = self.training or self.running_mean is None

@@ -52,7 +52,9 @@ class PackedSequence(NamedTuple):
         places, lengths = self.places(), self.lengths
         steps = places.shape[0]
         if longest is not None and longest < steps:
-            raise ValueError(f"total_length {longest} is less than the longest sequence, {steps}")
+            raise ArgumentError(
+                f"total_length {longest} is less than the longest sequence, {steps}"
+            )
         inside = np.arange(steps)[:, None] < lengths
         mask = Tensor(inside.reshape(inside.shape + (1,) * (self.data.ndim - 1)))
         made = mask.where(self.data[Tensor(places)], value)

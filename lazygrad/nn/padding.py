@@ -26,7 +26,7 @@ class _Pad(UnaryLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < self._spatial:
-            raise ShapeError(f"{type(self).__name__}: input {x.shape} has {x.ndim} axes")
+            raise ShapeError(f"input {x.shape} needs {self._spatial} axes or more")
         return x.pad(self.padding, self._padding)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from ..errors import ArgumentError
 from ..tensor import Tensor
 from . import functional as F
 from .functional import windows
@@ -188,14 +189,14 @@ class _FractionalMaxPool(UnaryLayer):
         super().__init__()
         name = type(self).__name__
         if output_size is None and output_ratio is None:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name} requires specifying either an output size, or a pooling ratio"
             )
         if output_size is not None and output_ratio is not None:
-            raise ValueError("only one of output_size and output_ratio may be specified")
+            raise ArgumentError("only one of output_size and output_ratio may be specified")
         ratios = [output_ratio] if isinstance(output_ratio, float) else output_ratio or []
         if not all(0 < ratio < 1 for ratio in ratios):
-            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+            raise ArgumentError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
         self.kernel_size, self.output_size = kernel_size, output_size
         self.output_ratio, self.return_indices = output_ratio, return_indices
         self.register_buffer("_random_samples", _random_samples, persistent=False)

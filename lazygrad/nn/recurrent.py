@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError, check_integers, check_numbers
 from ..tensor import Tensor
 from ..tensor.recall import recalled
 from . import weights
@@ -48,7 +48,7 @@ def _lstm(x: Tensor, state: State, of: Weights) -> State:
 
 def _nonlinearity(layer: str, name: str) -> Callable[[Tensor], Tensor]:
     if name not in NONLINEARITIES:
-        raise ValueError(f"{layer}: nonlinearity {name!r} is neither 'tanh' nor 'relu'")
+        raise ArgumentError(f"{layer}: nonlinearity {name!r} is neither 'tanh' nor 'relu'")
     return NONLINEARITIES[name]
 
 
@@ -68,6 +68,9 @@ class RNNCellBase(Layer):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_integers(input_size=input_size, hidden_size=hidden_size)
+        if hidden_size < 1:
+            raise ArgumentError(f"hidden_size {hidden_size} is not above 0")
         bound, rows = hidden_size**-0.5, num_chunks * hidden_size
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
 
@@ -82,9 +85,7 @@ class RNNCellBase(Layer):
     def _gates(self, x: Tensor) -> Tensor:
         """The input's part of the gates."""
         if x.ndim not in (1, 2):
-            raise ValueError(
-                f"{type(self).__name__}: Expected input to be 1D or 2D, got {x.ndim}D instead"
-            )
+            raise ShapeError(f"input {x.shape} is neither (batch, features) nor (features,)")
         return x.linear(self.weight_ih, self.bias_ih)
 
     def _start(self, x: Tensor) -> Tensor:
@@ -211,13 +212,23 @@ class RNNBase(Layer):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        name = type(self).__name__
+        check_integers(
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            proj_size=proj_size,
+        )
+        check_numbers(dropout=dropout)
         if num_layers < 1 or not 0 <= dropout <= 1:
-            raise ValueError(f"{name}: {num_layers} layers, with a dropout of {dropout}")
+            raise ArgumentError(
+                f"num_layers {num_layers} is below 1, or dropout {dropout} no probability"
+            )
         if proj_size and self._states == 1:
-            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+            raise ArgumentError("proj_size is of LSTM only")
         if not 0 <= proj_size < hidden_size:
-            raise ValueError("proj_size has to be smaller than hidden_size, and not negative")
+            raise ArgumentError(
+                f"proj_size {proj_size} is not from 0 to below hidden_size {hidden_size}"
+            )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.dropout, self.bias = batch_first, dropout, bias
         self.bidirectional, self.proj_size = bidirectional, proj_size

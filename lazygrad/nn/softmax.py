@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..errors import ArgumentError, check_integers, told
 from ..tensor import Tensor
 from .containers import ModuleList, Sequential
 from .layers import Linear
@@ -39,11 +40,12 @@ class AdaptiveLogSoftmaxWithLoss(Layer):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        check_integers(in_features=in_features, n_classes=n_classes)
         ends = list(cutoffs)
         if not ends or ends != sorted(set(ends)) or min(ends) <= 0 or max(ends) > n_classes - 1:
-            raise ValueError(
-                "cutoffs should be a sequence of unique, positive integers sorted in an increasing "
-                "order, where each value is between 1 and n_classes-1"
+            raise ArgumentError(
+                f"cutoffs should be integers in rising order from 1 to n_classes - 1, as "
+                f"{told(cutoffs)} of {n_classes} classes are not"
             )
         self.in_features, self.n_classes = in_features, n_classes
         self.cutoffs, self.div_value, self.head_bias = [*ends, n_classes], div_value, head_bias

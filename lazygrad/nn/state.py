@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..jit import jit
 from ..tensor import Tensor
 
@@ -97,7 +97,7 @@ def load_state_dict(
     faults = [("missing", sorted(own.keys() - state)), ("unexpected", sorted(state.keys() - own))]
     if strict and any(names for _, names in faults):
         told = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults if names)
-        raise ValueError(f"load_state_dict: the names differ; {told}")
+        raise ArgumentError(f"load_state_dict: the names differ; {told}")
     shared = [name for name in own if name in state]
     misfits = [
         f"{name} is {own[name].shape} in the model and {state[name].shape} in the state"
@@ -167,7 +167,7 @@ def safe_load(path: str | os.PathLike[str], device: str | None = None) -> dict[s
                     raise DTypeError(f"{os.fspath(path)}: {name} is of type {type_}, unsupported")
             return {name: Tensor.from_numpy(file.get_tensor(name), device=device) for name in types}
     except SafetensorError as error:
-        raise ValueError(f"{os.fspath(path)} is no whole safetensors file: {error}") from None
+        raise ArgumentError(f"{os.fspath(path)} is no whole safetensors file: {error}") from None
 
 
 def torch_load(path: str | os.PathLike[str], device: str | None = None) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..dtypes import bool_, to_dtype
+from ..errors import ArgumentError, check_integers
 from ..tensor import Tensor
 from .attention import MultiheadAttention
 from .containers import ModuleList
@@ -40,7 +41,7 @@ class _Block(Layer):
         super().__init__()
         name = type(self).__name__
         if isinstance(activation, str) and activation not in ACTIVATIONS:
-            raise ValueError(f"{name}: activation {activation!r} is neither 'relu' nor 'gelu'")
+            raise ArgumentError(f"{name}: activation {activation!r} is neither 'relu' nor 'gelu'")
         placed: dict[str, Any] = {"device": device, "dtype": dtype}
         for attention in ("self_attn", "multihead_attn")[:attentions]:
             made = MultiheadAttention(
@@ -229,6 +230,7 @@ class TransformerEncoder(Layer):
         mask_check: bool = True,
     ) -> None:
         super().__init__()
+        check_integers(num_layers=num_layers)
         self.layers = ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
         self.num_layers, self.norm = num_layers, norm
 
@@ -259,6 +261,7 @@ class TransformerDecoder(Layer):
         self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Layer | None = None
     ) -> None:
         super().__init__()
+        check_integers(num_layers=num_layers)
         self.layers = ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))
         self.num_layers, self.norm = num_layers, norm
 
@@ -318,6 +321,7 @@ class Transformer(Layer):
         super().__init__()
         from .init import xavier_uniform_
 
+        check_integers(num_encoder_layers=num_encoder_layers, num_decoder_layers=num_decoder_layers)
         settings: Any = (
             d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
             norm_first, bias, device, dtype,

@@ -181,7 +181,7 @@ class Activations(Reduction):
     def glu(self, axis: int = -1) -> Self:
         """The first half of an axis times the sigmoid of the second."""
         n = self.shape[normalized_axis("glu", axis, self.ndim)] if self.shape else 1
-        if n % 2:
+        if n % 2 or not n:
             raise ShapeError(f"glu: axis {axis} of {self.shape} has no two halves")
         a, b = self.chunk(2, axis)
         return a * b.sigmoid()
@@ -302,4 +302,9 @@ class Activations(Reduction):
         if values.ndim == self.ndim:
             return self._as_tensor("batchnorm", values)
         shape = tuple(self.shape[i] if i in axes else 1 for i in range(self.ndim))
+        if values.numel() != math.prod(shape):
+            raise ShapeError(
+                f"batchnorm: {values.shape} is not one value for each of the {math.prod(shape)} "
+                f"channels of {self.shape}"
+            )
         return self._as_tensor("batchnorm", values).reshape(shape)

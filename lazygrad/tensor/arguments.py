@@ -58,6 +58,10 @@ def per_axis(
     """One value a spatial axis, from one for all or one each. Raises ShapeError below `least`."""
     values = (value,) * count if isinstance(value, int) else tuple(value)
     values = values * count if len(values) == 1 else values
-    if len(values) != count or min(values) < least:
+    try:
+        fits = len(values) == count and min(values) >= least
+    except TypeError:  # asked only now, as this runs for each convolution
+        raise KindError(f"{name}: {what} is made of integers, not {told(value)}") from None
+    if not fits:
         raise ShapeError(f"{name}: {what} {told(value)} is not {count} numbers of at least {least}")
     return values

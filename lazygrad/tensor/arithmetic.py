@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..dtypes import DType, bool_, float32, int64, is_low_precision
+from ..errors import ArgumentError
 from ..graph import ir
 from ..graph.ir import Node
 from .operands import broadcast_node, broadcast_shape, cast_node
@@ -93,7 +94,7 @@ def power(node: Node, exponent: int | float) -> Node | None:
     if isinstance(exponent, float):
         return None
     if exponent < 0:
-        raise ValueError(f"pow: integers have no integer power {exponent}; cast to float first")
+        raise ArgumentError(f"pow: integers have no integer power {exponent}; cast to float first")
     if node.dtype == bool_:
         node = ir.Cast(node, int64)
     result: Node | None = None

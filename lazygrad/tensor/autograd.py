@@ -10,7 +10,7 @@ from typing import Any, Self
 from weakref import WeakKeyDictionary, ref
 
 from .. import config
-from ..errors import DeviceError, DTypeError, ShapeError, told, warn
+from ..errors import DeviceError, DTypeError, KindError, ShapeError, told, warn
 from ..graph.gradient import differentiable_inputs, needs_values
 from ..graph.gradient import gradient as gradient_nodes
 from ..graph.ir import Add, Const, Detach, Movement, Node, topological
@@ -373,7 +373,7 @@ def _verify_unchanged(passed: Sequence[Node], reached: Mapping[Node, TensorCore]
 def _verify_gradient(tensor: TensorCore, value: object) -> None:
     """Raise unless `value` can be the gradient of a tensor, as PyTorch does."""
     if not isinstance(value, TensorCore):
-        raise TypeError(f"grad: a gradient is a tensor or None, not {told(value)}")
+        raise KindError(f"grad: a gradient is a tensor or None, not {told(value)}")
     if value is tensor:
         raise RuntimeError("grad: a tensor cannot be its own gradient")
     if value.shape != tensor.shape:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from ..dtypes import bool_
-from ..errors import DTypeError, ShapeError, told
+from ..errors import ArgumentError, DTypeError, KindError, ShapeError, told
 from ..graph import build
 from ..graph.ir import Mul, Node, Reduce, Shape
 from .arguments import normalized_axis
@@ -274,8 +274,11 @@ class Contraction(Random):
         enable_gqa: bool,
     ) -> Self:
         if attn_mask is not None and is_causal:
-            raise ValueError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
+            raise ArgumentError("give attn_mask or is_causal, not both")
         name = "scaled_dot_product_attention"
+        if min(self.ndim, key.ndim, value.ndim) < 2 or not self.shape[-1]:
+            shapes = f"query {self.shape}, key {key.shape} and value {value.shape}"
+            raise ShapeError(f"{name}: {shapes} need two axes or more, of some width")
         factor = self.shape[-1] ** -0.5 if scale is None else scale
         if enable_gqa:
             key, value = self._shared_heads(key), self._shared_heads(value)
@@ -333,7 +336,7 @@ def _from_sublists(given: Sequence[Any]) -> tuple[Any, ...]:
         left, right = map(letters, lists), [f"->{letters(axes)}" for axes in output]
         return ",".join(left) + "".join(right), *operands
     except (TypeError, KeyError):
-        raise TypeError(
+        raise KindError(
             "einsum: give a formula and operands, or operands with a list of axes behind each, "
             f"of numbers from 0 to {len(string.ascii_letters) - 1}, not {told(lists)}"
         ) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from ..errors import DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Add, Fold, Node, Shape, Window, window_count
 from .arguments import per_axis
@@ -268,7 +268,7 @@ def _convolution_padding(
         if padding == "valid":
             return [(0, 0)] * spatial
         if padding != "same":
-            raise ValueError(f"{name}: padding {padding!r} is neither 'same' nor 'valid'")
+            raise ArgumentError(f"{name}: padding {padding!r} is neither 'same' nor 'valid'")
         if max(strides) > 1:
             raise ShapeError(f"{name}: padding 'same' needs stride 1, not {tuple(strides)}")
         totals = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]

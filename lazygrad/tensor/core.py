@@ -17,7 +17,7 @@ from weakref import WeakSet, ref
 import numpy as np
 
 from ..dtypes import DType, bfloat16, bool_, to_dtype
-from ..errors import DeviceError, DTypeError, ShapeError
+from ..errors import ArgumentError, DeviceError, DTypeError, KindError, ShapeError
 from ..graph import build
 from ..graph.ir import Buffer, Cast, Contiguous, Copy, Custom, Detach, Node, Shape
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
@@ -197,7 +197,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         values = self.numpy()
         if dtype is not None and np.dtype(dtype) != values.dtype:
             if copy is False:
-                raise ValueError(f"{self.dtype} cannot become {np.dtype(dtype)} without a copy")
+                raise ArgumentError(f"{self.dtype} cannot become {np.dtype(dtype)} without a copy")
             return values.astype(dtype)
         return values.copy() if copy else values
 
@@ -228,12 +228,12 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     def __index__(self) -> int:
         if self.dtype.is_float or self.numel() != 1:
-            raise TypeError(f"an index is one integer, not {self.dtype} of shape {self.shape}")
+            raise KindError(f"an index is one integer, not {self.dtype} of shape {self.shape}")
         return int(self.item())
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len: a tensor of shape () has no length")
+            raise KindError("len: a tensor of shape () has no length")
         return self.shape[0]
 
     def __format__(self, spec: str) -> str:
@@ -242,7 +242,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         try:
             return format(repr(self), spec)
         except ValueError:
-            raise TypeError(
+            raise KindError(
                 f"format: {spec!r} is for one value, not for a tensor of shape {self.shape}; "
                 "reduce it first, as by mean(), or format each value of tolist()"
             ) from None

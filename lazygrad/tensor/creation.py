@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType, convert, int64, to_dtype
-from ..errors import DTypeError, ShapeError, told
+from ..errors import ArgumentError, DTypeError, ShapeError, check_integers, check_numbers, told
 from ..graph import build
 from ..graph.ir import Add, Cast, Const, Copy, Equal, Iota, Mul, Node
 from ..runtime.buffer import DeviceBuffer
@@ -263,8 +263,9 @@ class Creation(TensorCore):
         """
         if stop is None:
             start, stop = 0, start
+        check_numbers(start=start, stop=stop, step=step)
         if step == 0:
-            raise ValueError("arange: the step is 0")
+            raise ArgumentError("arange: the step is 0")
         whole = all(isinstance(value, (int, np.integer)) for value in (start, stop, step))
         target = to_dtype(dtype or (int if whole else float))
         count = max(0, math.ceil((stop - start) / step))
@@ -289,9 +290,11 @@ class Creation(TensorCore):
         for end in (start, stop):
             if getattr(end, "shape", ()):
                 raise ShapeError(f"linspace: an end is one number, not {told(end)}")
+        check_numbers(start=start, stop=stop)
+        check_integers(steps=steps)
         start, stop = float(start), float(stop)
         if steps < 0:
-            raise ShapeError(f"linspace: {steps} steps")
+            raise ShapeError(f"linspace: steps {steps} is negative")
         array = np.linspace(start, stop, steps).astype(to_dtype(dtype or float).numpy)
         made = cls._from_data(array, None, device)
         return made.requires_grad_(requires_grad)

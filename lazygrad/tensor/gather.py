@@ -9,7 +9,7 @@ from typing import Self, overload
 import numpy as np
 
 from ..dtypes import bool_, int64
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError, check_integers, check_numbers
 from ..graph import build
 from ..graph.ir import Const, Gather, Node, Scatter, Sort, identity
 from .arguments import normalized_axis
@@ -64,7 +64,7 @@ class Gathering(Indexing):
     def take_along_dim(self, index: TensorCore, axis: int | None = None) -> Self:
         """`gather` with the other axes broadcast; with no axis, from the flattened tensor."""
         if axis is not None and index.ndim != self.ndim:
-            raise ShapeError(f"take_along_dim: index {index.shape} for input {self.shape}")
+            raise ShapeError(f"index {index.shape} has another rank than {self.shape}")
         if axis is None:
             return self.flatten().gather(0, self._as_tensor("take_along_dim", index).flatten())
         axis = normalized_axis("take_along_dim", axis, self.ndim)
@@ -224,6 +224,7 @@ class Gathering(Indexing):
         of classes the tensor is realized to find its largest value."""
         if not self.dtype.is_int:
             raise DTypeError(f"one_hot: classes are integers, not {self.dtype}")
+        check_integers(num_classes=num_classes)
         if num_classes < 0:
             num_classes = int(self.max().item()) + 1 if self.numel() else 0
         node = checked("one_hot", self._node, 0, num_classes, f"the {num_classes} classes")
@@ -257,6 +258,7 @@ class Gathering(Indexing):
         """(the k largest or smallest values along an axis, best first, their indices)."""
         place = normalized_axis("topk", axis, self.ndim)
         n = self.shape[place] if self.shape else 1
+        check_integers(k=k)
         if not 0 <= k <= n:
             raise ShapeError(f"topk: {k} of the {n} values along axis {axis}")
         order = self.argsort(place, descending=largest)
@@ -267,6 +269,7 @@ class Gathering(Indexing):
         """(the k-th smallest value along an axis, counted from 1; its index)."""
         place = normalized_axis("kthvalue", axis, self.ndim)
         n = self.shape[place] if self.shape else 1
+        check_integers(k=k)
         if not 1 <= k <= n:
             raise ShapeError(f"kthvalue: {k} is none of 1 to {n}, the size of axis {axis}")
         order = self.argsort(place)
@@ -305,7 +308,7 @@ class Gathering(Indexing):
         place = normalized_axis(name, 0 if axis is None else axis, x.ndim)
         n = x.shape[place] if x.shape else 1
         if not n:
-            raise ShapeError(f"{name}: axis {axis} of {self.shape} is empty")
+            raise ShapeError(f"{name}: axis {place} of {x.shape} is empty")
         index = order = x.argsort(place)
         if x.shape:
             index = order.narrow(place, (n - 1) // 2, 1)
@@ -352,15 +355,17 @@ class Gathering(Indexing):
         q = q.tolist() if isinstance(q, TensorCore) else q
         assert not isinstance(q, TensorCore)
         shares = [q] if isinstance(q, (int, float)) else list(q)
+        for share in shares:
+            check_numbers(q=share)
         if not all(0 <= share <= 1 for share in shares):
-            raise ValueError(f"quantile: {q} is not in [0, 1]")
+            raise ArgumentError(f"quantile: {q} is not in [0, 1]")
         x = self.flatten() if axis is None else self
         place = normalized_axis("quantile", 0 if axis is None else axis, x.ndim)
         if not x.shape:
             return self.reshape(1).quantile(q, 0, False, interpolation)
         n = x.shape[place]
         if not n:
-            raise ShapeError(f"quantile: axis {axis} of {self.shape} is empty")
+            raise ShapeError(f"quantile: axis {place} of {x.shape} is empty")
         values = x.sort(place)[0]
         nan = x.isnan().any(place, keepdim=True)
         found = []

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..cache import remember
 from ..dtypes import bool_, int32, int64, uint8
-from ..errors import DTypeError, ShapeError, warn
+from ..errors import DTypeError, KindError, RangeError, ShapeError, warn
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
 from .activations import Activations
@@ -116,7 +116,7 @@ class Indexing(Activations):
 
     def __iter__(self) -> Any:
         if not self.shape:
-            raise TypeError("a tensor of shape () cannot be iterated over")
+            raise KindError("a tensor of shape () cannot be iterated over")
         return (self[i] for i in range(self.shape[0]))
 
     def __contains__(self, value: Operand) -> bool:
@@ -210,7 +210,7 @@ def _plan(x: Indexing, index: Any) -> _Plan:
             shape.append(size)
         elif isinstance(item, int):
             if not -n <= item < n:
-                raise IndexError(f"index {item} is outside axis {axis} of size {n} ({x.shape})")
+                raise RangeError(f"index {item} is outside axis {axis} of size {n} ({x.shape})")
             steps.append(_Step(item % n, 1, 1, dropped=True))
         else:
             steps.append(_Step(0, n, 1))
@@ -276,13 +276,13 @@ def _prepared(x: Indexing, item: Any) -> Any:
         if item.dtype.kind in "iu":
             return item if item.ndim else int(item)
     kind = getattr(item, "dtype", type(item).__name__)
-    raise IndexError(f"an index is made of integers, slices, None, ... and bools, not {kind}")
+    raise RangeError(f"an index is made of integers, slices, None, ... and bools, not {kind}")
 
 
 def _mask_places(mask: Array) -> tuple[list[Array], Shape]:
     """Where a mask holds, axis by axis, and its shape."""
     if not mask.shape:
-        raise IndexError("a single bool is no index; use a tensor of bools with an axis or more")
+        raise RangeError("a single bool is no index; use a tensor of bools with an axis or more")
     return list(np.nonzero(mask)), mask.shape
 
 
@@ -297,10 +297,10 @@ def _without_ellipsis(items: list[Any], rank: int) -> list[Any]:
             flat.append(item)
     used = sum(1 for item in flat if item is not None and item is not Ellipsis)
     if used > rank:
-        raise IndexError(f"{used} indices for the {rank} axes that there are")
+        raise RangeError(f"{used} indices for the {rank} axes that there are")
     places = [at for at, item in enumerate(flat) if item is Ellipsis]
     if len(places) > 1:
-        raise IndexError("an index has at most one ...")
+        raise RangeError("an index has at most one ...")
     at = places[0] if places else len(flat)
     return flat[:at] + [slice(None)] * (rank - used) + flat[at + 1 :]
 
@@ -318,7 +318,7 @@ def _slice_of(item: slice, n: int) -> tuple[int, int, int]:
     try:
         start, stop, step = item.indices(n)
     except (TypeError, ValueError) as error:
-        raise IndexError(f"slice {item.start}:{item.stop}:{item.step}: {error}") from None
+        raise RangeError(f"slice {item.start}:{item.stop}:{item.step}: {error}") from None
     size = len(range(start, stop, step))
     return (start, size, step) if size else (0, 0, 1)
 
@@ -327,14 +327,14 @@ def _wrapped(x: Indexing, item: Any, axis: int, n: int) -> TensorCore:
     """An index array with its negative entries counted from the end."""
     if isinstance(item, _Mask):
         if item.size != n:
-            raise IndexError(
+            raise RangeError(
                 f"a mask of {item.size} elements for axis {axis} of size {n} ({x.shape})"
             )
         return x._from_data(item.array.astype(np.int64), None, x._node.device)
     if isinstance(item, np.ndarray):
         if item.size and not -n <= item.min() <= item.max() < n:
             bad = item.max() if item.max() >= n else item.min()
-            raise IndexError(f"index {bad} is outside axis {axis} of size {n} ({x.shape})")
+            raise RangeError(f"index {bad} is outside axis {axis} of size {n} ({x.shape})")
         item = item.astype(np.int64)
         return x._from_data(np.where(item < 0, item + n, item), None, x._node.device)
     node = checked("index", item._node, -n, n, f"axis {axis} of size {n} ({x.shape})")
@@ -351,7 +351,7 @@ def _whole_mask(x: Indexing, index: Any) -> TensorCore | None:
         index = x._from_data(index, None, x._node.device)
     if isinstance(index, TensorCore) and index.dtype == bool_:
         if index.shape != x.shape[: index.ndim]:
-            raise IndexError(f"a mask of shape {index.shape} does not fit {x.shape}")
+            raise RangeError(f"a mask of shape {index.shape} does not fit {x.shape}")
         return index
     return None
 

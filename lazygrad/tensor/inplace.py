@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, Self
 
 from ..dtypes import float32, float64, int64
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError, check_numbers
 from ..graph.ir import Detach
 from .core import Number, Operand, TensorCore
 from .numeric import Numeric
@@ -102,13 +102,15 @@ class InPlace(Numeric):
     @takes_generator
     def uniform_(self, a: float = 0.0, b: float = 1.0) -> Self:
         """Every element drawn from [a, b)."""
+        check_numbers(a=a, b=b)
         return self.copy_(self._drawn("rand") * (b - a) + a)
 
     @takes_generator
     def normal_(self, mean: float = 0.0, std: float = 1.0) -> Self:
         """Every element drawn from a normal distribution of this mean and standard deviation."""
+        check_numbers(mean=mean, std=std)
         if std < 0:
-            raise ValueError(f"normal_: a standard deviation is not negative, as {std} is")
+            raise ArgumentError(f"normal_: a standard deviation is not negative, as {std} is")
         return self.copy_(self._drawn("randn") * std + mean)
 
     @takes_generator
@@ -118,7 +120,7 @@ class InPlace(Numeric):
         Tensor.zeros(3).exponential_().shape == (3,)
         """
         if not lambd > 0:
-            raise ValueError(f"exponential_: a rate is positive, as {lambd} is not")
+            raise ArgumentError(f"exponential_: a rate is positive, as {lambd} is not")
         return self.copy_(-(1 - self._drawn("rand")).log() / lambd)
 
     @takes_generator

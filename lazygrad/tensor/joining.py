@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ..errors import ArgumentError, ShapeError, told
+from ..errors import ArgumentError, KindError, ShapeError, check_integers, told
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
 from .arguments import normalized_axis, shape_of
@@ -202,7 +202,7 @@ class Joining(Movement):
                 value = int(value)
             return self._derived(pad_node(self._node, widths, value))
         if mode not in ("reflect", "replicate", "circular"):
-            raise ValueError(
+            raise ArgumentError(
                 f"pad: mode {mode!r} is none of constant, reflect, replicate, circular"
             )
         x = self
@@ -217,6 +217,8 @@ class Joining(Movement):
         if len(given) != self.ndim:
             raise ShapeError(f"pad_to: {tuple(given)} for shape {self.shape}")
         sizes = [n if size is None else size for n, size in zip(self.shape, given, strict=True)]
+        for size in sizes:
+            check_integers(size=size)
         if any(size < n for n, size in zip(self.shape, sizes, strict=True)):
             raise ShapeError(f"pad_to: {self.shape} exceeds {tuple(sizes)}")
         return self.pad([(0, size - n) for n, size in zip(self.shape, sizes, strict=True)])
@@ -350,7 +352,7 @@ class Joining(Movement):
         """
         tensors = _several(self, others)
         if indexing not in ("ij", "xy"):
-            raise ValueError(f"meshgrid: indexing {indexing!r} is neither 'ij' nor 'xy'")
+            raise ArgumentError(f"meshgrid: indexing {indexing!r} is neither 'ij' nor 'xy'")
         if any(tensor.ndim > 1 for tensor in tensors):
             raise ShapeError("meshgrid: the tensors must have one axis each")
         shape = tuple(tensor.numel() for tensor in tensors)
@@ -386,7 +388,7 @@ def _several(first: Any, others: Sequence[TensorCore]) -> list[Any]:
         raise ShapeError("there are no tensors to join")
     for tensor in tensors:
         if not isinstance(tensor, TensorCore):
-            raise TypeError(f"only tensors can be joined, not {told(tensor)}")
+            raise KindError(f"only tensors can be joined, not {told(tensor)}")
     return tensors
 
 

@@ -26,7 +26,7 @@ class Losses(Resampling):
             return self.sum()
         if reduction == "none":
             return self
-        raise ValueError(f"{name}: reduction {reduction!r} is none of 'mean', 'sum', 'none'")
+        raise ArgumentError(f"{name}: reduction {reduction!r} is none of 'mean', 'sum', 'none'")
 
     def _target(self, name: str, target: Any) -> Self:
         other = self._as_tensor(name, target)
@@ -61,7 +61,7 @@ class Losses(Resampling):
     ) -> Self:
         """`huber_loss` over beta; `l1_loss` for a beta of 0."""
         if beta < 0:
-            raise ValueError(f"smooth_l1_loss: beta {beta} is negative")
+            raise ArgumentError(f"smooth_l1_loss: beta {beta} is negative")
         if beta == 0:
             return self.l1_loss(target, reduction)
         return self.huber_loss(target, reduction, beta) / beta
@@ -147,7 +147,7 @@ class Losses(Resampling):
         if not self.shape:
             raise ShapeError("cross_entropy: a prediction of shape () has no classes")
         if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} is not in [0, 1]")
+            raise ArgumentError(f"label_smoothing {label_smoothing} is not in [0, 1]")
         axis = min(1, self.ndim - 1)
         x = self._real("cross_entropy")
         t = self._as_tensor("cross_entropy", target)

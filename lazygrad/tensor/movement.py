@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from typing import Any, Self, cast
 
 from ..dtypes import bool_
-from ..errors import ArgumentError, DTypeError, RangeError, ShapeError
+from ..errors import (
+    ArgumentError,
+    DTypeError,
+    KindError,
+    RangeError,
+    ShapeError,
+    check_integers,
+    told,
+)
 from ..graph import build, ir
 from ..graph.ir import Shape
 from .arguments import normalized_axes, normalized_axis, shape_of, whole_size
@@ -86,8 +94,8 @@ class Movement(Functions):
 
     def unflatten(self, axis: int, sizes: Sequence[int]) -> Self:
         """One axis as several; one of their sizes may be -1."""
-        axis = normalized_axis("unflatten", axis, self.ndim)
-        sizes, n = list(sizes), self.shape[axis]
+        axis, n = self._divided("unflatten", axis)
+        sizes = list(sizes)
         if -1 in sizes:
             known = -math.prod(sizes)
             sizes[sizes.index(-1)] = n // known if known else 0
@@ -221,6 +229,7 @@ class Movement(Functions):
             raise DTypeError(f"narrow: the start is an integer, not {start.dtype}")
         if isinstance(start, TensorCore) and start.shape:
             raise ShapeError(f"narrow: the start is one integer, not of shape {start.shape}")
+        check_integers(start=start, length=length)
         n, start = self.shape[axis], start.__index__()
         start = start + n if start < 0 else start
         if not 0 <= start <= start + length <= n:
@@ -233,8 +242,9 @@ class Movement(Functions):
         """The slice at `index` of an axis, without that axis."""
         axis = normalized_axis("select", axis, self.ndim)
         n = self.shape[axis]
+        check_integers(index=index)
         if not -n <= index < n:
-            raise IndexError(f"select: index {index} is outside axis {axis} of size {n}")
+            raise RangeError(f"select: index {index} is outside axis {axis} of size {n}")
         return self.narrow(axis, index % n, 1).squeeze(axis)
 
     def diff(
@@ -269,16 +279,19 @@ class Movement(Functions):
         x = self
         for axis, bound in enumerate(bounds):
             if bound is not None:
+                if not isinstance(bound, (tuple, list)) or len(bound) != 2:
+                    raise KindError(f"shrink: bounds are (start, stop), not {told(bound)}")
+                check_integers(start=bound[0], stop=bound[1])
                 x = x.narrow(axis, bound[0], bound[1] - bound[0])
         return x
 
     def split(self, sizes: int | Sequence[int], axis: int = 0) -> list[Self]:
         """Pieces along an axis: of one size (the last may be smaller), or of the sizes given."""
-        axis = normalized_axis("split", axis, self.ndim)
-        n = self.shape[axis]
+        axis, n = self._divided("split", axis)
+        _check_pieces("sizes", sizes)
         if isinstance(sizes, int):
             if sizes <= 0:
-                raise ShapeError(f"split: a size of {sizes}")
+                raise ShapeError(f"split: size {sizes} is not above 0")
             sizes = [min(sizes, n - start) for start in range(0, n, sizes)] or [0]
         if sum(sizes) != n:
             raise ShapeError(f"split: sizes {list(sizes)} do not sum to {n}, axis {axis}'s size")
@@ -290,9 +303,10 @@ class Movement(Functions):
 
     def chunk(self, count: int, axis: int = 0) -> list[Self]:
         """At most `count` pieces of equal size along an axis (the last may be smaller)."""
+        check_integers(count=count)
         if count <= 0:
-            raise ShapeError(f"chunk: {count} pieces")
-        n = self.shape[normalized_axis("chunk", axis, self.ndim)]
+            raise ShapeError(f"chunk: count {count} is not above 0")
+        axis, n = self._divided("chunk", axis)
         return self.split(max(1, -(-n // count)), axis)
 
     def tensor_split(self, parts: int | Sequence[int] | TensorCore, axis: int = 0) -> list[Self]:
@@ -300,22 +314,37 @@ class Movement(Functions):
         if isinstance(parts, TensorCore):
             parts = parts.tolist()
         assert not isinstance(parts, TensorCore)
-        axis = normalized_axis("tensor_split", axis, self.ndim)
-        n = self.shape[axis]
+        axis, n = self._divided("tensor_split", axis)
+        _check_pieces("parts", parts)
         if isinstance(parts, int):
             if parts <= 0:
-                raise ShapeError(f"tensor_split: {parts} pieces")
+                raise ShapeError(f"tensor_split: parts {parts} is not above 0")
             return self.split([n // parts + (i < n % parts) for i in range(parts)], axis)
         cuts = [0, *(slice(cut).indices(n)[1] for cut in parts), n]
         return [self.narrow(axis, i, max(j - i, 0)) for i, j in itertools.pairwise(cuts)]
 
     def unbind(self, axis: int = 0) -> list[Self]:
         """The slices along an axis, without it."""
-        return [piece.squeeze(axis) for piece in self.split(1, axis)] if self.shape[axis] else []
+        axis, n = self._divided("unbind", axis)
+        return [piece.squeeze(axis) for piece in self.split(1, axis)] if n else []
+
+    def _divided(self, name: str, axis: int) -> tuple[int, int]:
+        """(an axis counted from the front, its size). Raises ShapeError where there is none."""
+        axis = normalized_axis(name, axis, self.ndim)
+        if not self.shape:
+            raise ShapeError(f"{name}: a tensor of shape () has no axis to divide")
+        return axis, self.shape[axis]
 
     def unfold(self, axis: int, size: int, step: int) -> Self:
         """Sliding windows of `size` elements along an axis, `step` apart, in a new last axis."""
         if not self.shape and size in (0, 1):
             return self.reshape(1).unfold(0, size, step).squeeze(0)
         axis = normalized_axis("unfold", axis, self.ndim)
+        check_integers(size=size, step=step)
         return self._viewed(ir.Window(self._node, axis, size, step))
+
+
+def _check_pieces(what: str, given: Any) -> None:
+    """Raise KindError for what is neither an integer nor several."""
+    if isinstance(given, str) or not (hasattr(given, "__index__") or hasattr(given, "__iter__")):
+        raise KindError(f"{what} is an integer or several, not {told(given)}")

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..dtypes import bool_, int64
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError, check_integers, check_numbers
 from .arguments import normalized_axis
 from .core import Number, Operand, TensorCore
 from .operands import broadcast_node, broadcast_shape, result_dtype
@@ -114,6 +114,7 @@ class Numeric(Special):
 
     def renorm(self, p: float, axis: int, maxnorm: float) -> Self:
         """x with each slice along an axis scaled down to a p-norm of `maxnorm` at most."""
+        check_numbers(p=p, maxnorm=maxnorm)
         if p <= 0 or maxnorm < 0 or self.ndim < 2:
             raise ShapeError(f"renorm: p {p}, maxnorm {maxnorm}, shape {self.shape} do not fit")
         axis = normalized_axis("renorm", axis, self.ndim)
@@ -129,6 +130,7 @@ class Numeric(Special):
         """
         if self.ndim < 2:
             raise ShapeError(f"newton_schulz: needs matrices, shape is {self.shape}")
+        check_integers(steps=steps)
         x = self / (self.square().sum((-2, -1), keepdim=True).sqrt() + eps)
         is_tall = self.shape[-2] > self.shape[-1]
         x = x.mT if is_tall else x
@@ -272,6 +274,7 @@ class Numeric(Special):
         for x in (self, other):
             if not x.dtype.is_int:
                 raise DTypeError(f"{name}: of whole numbers, not {x.dtype}")
+        broadcast_shape(name, self.shape, other.shape)
         dtype = result_dtype((self, other))
         a, b = (x.cast(dtype).numpy() for x in (self, other))
         return self._from_data(np.asarray(compute(a, b)), dtype, self._node.device)

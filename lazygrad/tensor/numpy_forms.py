@@ -102,7 +102,7 @@ def _pad(x: InPlace, pad_width: Any, mode: str = "constant", constant_values: An
 
 def _split(x: InPlace, parts: Any, axis: int = 0) -> list[InPlace]:
     if isinstance(parts, int) and x.shape[axis] % parts:
-        raise ValueError(f"np.split: {parts} equal parts of axis {axis} of shape {x.shape}")
+        raise ArgumentError(f"np.split: {parts} equal parts of axis {axis} of shape {x.shape}")
     return _array_split(x, parts, axis)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, overload
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, ShapeError, check_integers
 from ..graph.ir import Const, Node, Reduce, window_count
 from .arguments import per_axis
 from .convolution import Convolution, windowed
@@ -199,7 +199,7 @@ class Pooling(Convolution):
         last two of `output_size`, or the smallest that the pooling fits."""
         window = _Window("max_unpool2d", 2, kernel_size, stride, padding, 1)
         if self.ndim < 3 or indices.shape != self.shape:
-            raise ShapeError(f"max_unpool2d: values {self.shape} and indices {indices.shape}")
+            raise ShapeError(f"values {self.shape} and indices {indices.shape} do not fit")
         if output_size is not None:
             sizes = tuple(output_size[-2:])
         else:
@@ -276,7 +276,10 @@ class Pooling(Convolution):
         else:
             sizes = [output_size] * spatial
         if len(sizes) != spatial or self.ndim not in (spatial + 1, spatial + 2):
-            raise ShapeError(f"{name}: output {output_size} for input {self.shape}")
+            raise ShapeError(
+                f"{name}: input {self.shape} needs {spatial} axes after (N, C) or C, and "
+                f"output_size {output_size} as many numbers"
+            )
         x: Self = self
         for axis, size in reversed(list(enumerate(sizes, self.ndim - spatial))):
             if size is not None:
@@ -285,8 +288,9 @@ class Pooling(Convolution):
 
     def _in_parts(self, name: str, op: str, axis: int, count: int) -> Self:
         n = self.shape[axis]
+        check_integers(output_size=count)
         if count < 1 or n < 1:
-            raise ShapeError(f"{name}: {count} parts of an axis of {n}")
+            raise ShapeError(f"output_size {count} and the axis of size {n} should be 1 or more")
 
         def combined(x: Self, place: int, keepdim: bool) -> Self:
             return x.mean(place, keepdim) if op == "mean" else x.max(axis=place, keepdim=keepdim)

@@ -21,7 +21,15 @@ import numpy as np
 
 from .. import config, dtypes
 from ..dtypes import DType, float32, float64, int64, to_dtype, uint32, uint64
-from ..errors import ArgumentError, DTypeError, ShapeError, told
+from ..errors import (
+    ArgumentError,
+    DTypeError,
+    KindError,
+    ShapeError,
+    check_integers,
+    check_numbers,
+    told,
+)
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
 from ..origin import set_label
@@ -81,7 +89,7 @@ def takes_generator(function: _F) -> _F:
         if generator is None:
             return function(*args, **named)
         if not isinstance(generator, Stream):
-            raise TypeError(
+            raise KindError(
                 f"{function.__name__}: generator is a lazygrad.Generator, not {told(generator)}"
             )
         token = _chosen.set(generator)
@@ -198,8 +206,9 @@ class Random(Sets):
         requires_grad: bool = False,
     ) -> Self:
         """Uniform in [low, high)."""
+        check_numbers(low=low, high=high)
         if low > high:
-            raise ValueError(f"uniform: low {low} is above high {high}")
+            raise ArgumentError(f"uniform: low {low} is above high {high}")
         target = _float_dtype("uniform", dtype)
         unit = cls._unit_interval(shape_of("uniform", *shape), target, _place(device))
         return cls._variable_of((unit * (high - low) + low)._node, requires_grad)
@@ -245,7 +254,7 @@ class Random(Sets):
     ) -> Self:
         """Normal, of this mean and standard deviation."""
         if std < 0:
-            raise ValueError(f"normal: std {std} is negative")
+            raise ArgumentError(f"normal: std {std} is negative")
         made = cls.randn(*shape, dtype=dtype, device=device)
         return cls._variable_of((made * std + mean)._node, requires_grad)
 
@@ -261,8 +270,9 @@ class Random(Sets):
     ) -> Self:
         """Whole numbers from low up to, not including, high: the high word of bits times range."""
         target = to_dtype(dtype or int)
+        check_integers(low=low, high=high)
         if high <= low or high - low > 1 << 32:
-            raise ValueError(f"randint: low {low}, high {high}: the range must be 1 to 2**32")
+            raise ArgumentError(f"randint: low {low}, high {high}: the range must be 1 to 2**32")
         if not target.is_float and not target.min <= low <= high - 1 <= target.max:
             raise DTypeError(f"randint: {low} to {high} does not fit {target}")
         x, y = cls._random_bits(shape_of("randint", *shape), device)
@@ -321,8 +331,9 @@ class Random(Sets):
         where known weights are negative or not finite, or a row of them is all 0, as PyTorch."""
         if self.ndim not in (1, 2):
             raise ShapeError(f"multinomial: weights have one or two axes, not {self.shape}")
+        check_integers(num_samples=num_samples)
         if num_samples < 1:
-            raise ValueError(f"multinomial: {num_samples} samples")
+            raise ArgumentError(f"multinomial: num_samples {num_samples} is not above 0")
         if not replacement and num_samples > self.shape[-1]:
             raise ShapeError(f"multinomial: {num_samples} of {self.shape[-1]} without replacement")
         _verify_weights("multinomial", self._node)
@@ -342,8 +353,9 @@ class Random(Sets):
     @recalled
     def dropout(self, p: float = 0.5) -> Self:
         """In training (`Tensor.training`), 0 with probability p and x / (1 - p) otherwise."""
+        check_numbers(p=p)
         if not 0 <= p <= 1:
-            raise ValueError(f"dropout: p is a probability, not {p}")
+            raise ArgumentError(f"dropout: p is a probability, not {p}")
         if not type(self).training or p == 0:
             if p:
                 note_evaluation("dropout")

@@ -106,6 +106,12 @@ def recalled(operation: F) -> F:
         found = map(make, template.results(made), kept.requires_grad)
         return next(found) if kept.form is None else _filled(kept.form, found)
 
+    # where the operation is recalled and does not run, tracebacks and errors still have its name
+    named_alike: Any = built
+    code = named_alike.__code__
+    named_alike.__code__ = code.replace(
+        co_name=operation.__name__, co_qualname=operation.__qualname__
+    )
     return cast(F, built)
 
 

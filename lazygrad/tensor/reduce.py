@@ -9,7 +9,7 @@ from typing import Any, Self, overload
 import numpy as np
 
 from ..dtypes import DType, bool_, float32, int32, int64, to_dtype, uint8, uint32
-from ..errors import DTypeError, EmptyError
+from ..errors import ArgumentError, DTypeError, EmptyError, KindError, check_numbers
 from ..graph import build
 from ..graph.ir import (
     Const,
@@ -116,7 +116,7 @@ class Reduction(Joining):
         if isinstance(dim, TensorCore):
             return self.maximum(dim) if op == "max" else self.minimum(dim)
         if dim is not None and axis is not None:
-            raise TypeError(f"{op}: give dim or axis, not both")
+            raise KindError(f"{op}: give dim or axis, not both")
         place = axis if dim is None else dim
         values = self._reduce(op, op, place, keepdim, _ties(place))
         if not isinstance(dim, (int, np.integer)):
@@ -237,9 +237,7 @@ class Reduction(Joining):
 
     def _float_only(self, name: str) -> None:
         if not self.dtype.is_float:
-            raise DTypeError(
-                f"{name}: needs floats, this is {self.dtype}; write x.float().{name}(...)"
-            )
+            raise DTypeError(f"{name}: needs floats, this is {self.dtype}; cast it, as by float()")
 
     def mean(self, axis: Axes = None, keepdim: bool = False, dtype: Any = None) -> Self:
         """The arithmetic mean of floats; nan of nothing. Raises DTypeError for integers."""
@@ -265,6 +263,7 @@ class Reduction(Joining):
         """
         self._float_only("var")
         axis, correction = _correction("var", axis, correction, unbiased)
+        check_numbers(correction=correction)
         squares = (self - self.mean(axis, keepdim=True)).square()
         n = max(0, self._count("var", axis) - correction)
         return squares.sum(axis, keepdim) / n
@@ -320,7 +319,7 @@ class Reduction(Joining):
         x = self
         p = 2 if p == "fro" else p
         if isinstance(p, str):
-            raise ValueError(f"norm: p is a number or 'fro', not {p!r}")
+            raise ArgumentError(f"norm: p is a number or 'fro', not {p!r}")
         if p == math.inf:
             made = x.abs().amax(axis, keepdim)
         elif p == -math.inf:

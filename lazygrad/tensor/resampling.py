@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError, check_integers, check_numbers
 from .arguments import per_axis
 from .core import Array
 from .pooling import Pooling
@@ -46,19 +46,21 @@ class Resampling(Pooling):
         """
         spatial = self.ndim - 2
         if mode not in _MODES:
-            raise ValueError(f"interpolate: mode {mode!r} is none of {', '.join(_MODES)}")
+            raise ArgumentError(f"interpolate: mode {mode!r} is none of {', '.join(_MODES)}")
         if spatial != _SPATIAL.get(mode, spatial) or spatial < 1:
             raise ShapeError(f"interpolate: mode {mode!r} does not fit input {self.shape}")
         if align_corners and mode in ("nearest", "nearest-exact", "area"):
-            raise ValueError(f"interpolate: mode {mode!r} has no corners to align")
+            raise ArgumentError(f"interpolate: mode {mode!r} has no corners to align")
         if (size is None) == (scale_factor is None):
-            raise ValueError("interpolate: give either size or scale_factor")
+            raise ArgumentError("interpolate: give either size or scale_factor")
         scales: list[float | None] = [None] * spatial
         if size is not None:
             sizes = per_axis("interpolate", "size", size, spatial)
         else:
             one = isinstance(scale_factor, (int, float))
             factors: list[Any] = [scale_factor] * spatial if one else list(scale_factor)  # type: ignore[arg-type]
+            for factor in factors:
+                check_numbers(scale_factor=factor)
             sizes = tuple(int(n * f) for n, f in zip(self.shape[2:], factors, strict=True))
             if not recompute_scale_factor:
                 scales = [1 / f for f in factors]
@@ -115,6 +117,7 @@ class Resampling(Pooling):
     def pixel_shuffle(self, upscale_factor: int) -> Self:
         """(.., C r r, H, W) -> (.., C, H r, W r): each r*r channels become a square (Shi 2016)."""
         r = upscale_factor
+        check_integers(upscale_factor=r)
         if self.ndim < 3 or r < 1 or self.shape[-3] % (r * r):
             raise ShapeError(f"pixel_shuffle: {r * r} does not divide the channels of {self.shape}")
         *outer, channels, height, width = self.shape
@@ -126,6 +129,7 @@ class Resampling(Pooling):
     def pixel_unshuffle(self, downscale_factor: int) -> Self:
         """(.., C, H r, W r) -> (.., C r r, H, W): the inverse of `pixel_shuffle`."""
         r = downscale_factor
+        check_integers(downscale_factor=r)
         if self.ndim < 3 or r < 1 or self.shape[-1] % r or self.shape[-2] % r:
             raise ShapeError(f"pixel_unshuffle: {r} does not divide the picture of {self.shape}")
         *outer, channels, height, width = self.shape

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..dtypes import float64, int32, int64
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError, check_integers, check_numbers
 from ..graph.ir import Const
 from .arguments import normalized_axis
 from .core import Array, Operand, TensorCore
@@ -121,7 +121,7 @@ class Sets(Gathering):
         behind = right or side == "right"
         wanted = self._as_tensor("searchsorted", values)
         if not self.shape or (self.ndim > 1 and self.shape[:-1] != wanted.shape[:-1]):
-            raise ShapeError(f"searchsorted: values {wanted.shape} in rows {self.shape}")
+            raise ShapeError(f"values {wanted.shape} have other rows than {self.shape}")
         if sorter is not None and sorter.shape != self.shape:
             raise ShapeError(f"searchsorted: a sorter of shape {sorter.shape} for {self.shape}")
         rows = self if sorter is None else self.gather(-1, sorter)
@@ -152,8 +152,10 @@ class Sets(Gathering):
         """How many values lie in each of `bins` parts of equal width from min to max, in this
         tensor's dtype; from the least to the largest value where both are 0, which realizes it.
         The last part has its end."""
+        check_integers(bins=bins)
+        check_numbers(min=min, max=max)
         if bins <= 0 or min > max:
-            raise ArgumentError(f"histc: {bins} bins from {min} to {max}")
+            raise ArgumentError(f"histc: bins {bins} is below 1, or min {min} above max {max}")
         if min == max == 0 and self.numel():
             min, max = self.min().item(), self.max().item()
         low, high = (min - 1, max + 1) if min == max else (min, max)

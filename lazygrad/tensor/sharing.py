@@ -228,7 +228,9 @@ class Sharing:
         if value and not self._requires_grad:
             node = self._node
             if not node.dtype.is_float:
-                raise DTypeError(f"requires_grad: only floats can, this is {node.dtype}")
+                raise DTypeError(
+                    f"requires_grad: only floats have a gradient, this is {node.dtype}"
+                )
             self._part()
             owner = owners.get(node)
             if owner is None or owner() is not self:  # an expression, or another's leaf

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Self, TypeVar
 
 from ..dtypes import float64
-from ..errors import ArgumentError
+from ..errors import ArgumentError, check_integers
 from ..graph import ir
 from ..graph.ir import Node
 from .core import Operand
@@ -59,6 +59,7 @@ class Special(Losses):
 
         polygamma(n, x) = (-1)**(n + 1) n! zeta(n + 1, x) for n > 0, with Hurwitz's zeta function.
         """
+        check_integers(n=n)
         if n < 0:
             raise ArgumentError(f"polygamma: the order {n} is negative")
         if n == 0:
@@ -69,6 +70,7 @@ class Special(Losses):
     def mvlgamma(self, p: int) -> Self:
         """The logarithm of the multivariate gamma function of p dimensions:
         p (p - 1) / 4 log(pi) + sum over j < p of lgamma(x - j / 2)."""
+        check_integers(p=p)
         if p < 1:
             raise ArgumentError(f"mvlgamma: p is 1 or more, not {p}")
         x = self._real("mvlgamma")

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import bool_
+from ..errors import KindError
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
 
@@ -84,7 +85,7 @@ class Shown:
                     inverse = tuple(sorted(range(len(order)), key=order.__getitem__))
                     back.append((ir.Permute, (inverse,)))
                 case _:
-                    raise TypeError(f"{top.name} does not show all elements once")
+                    raise KindError(f"{top.name} does not show all elements once")
             top = top.x
         return cls(path_between(node, source), tuple(back))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper, wraps
 from typing import Any
 
+from ..errors import ArgumentError
 from ..graph.gradient import gradient
 from ..graph.ir import Buffer, Const, Contiguous, Custom, Detach, Node, topological
 from ..tensor import Tensor
@@ -86,7 +87,7 @@ class custom_vjp:
         def pull(g: Any) -> list[Any]:
             found = backward(kept, g)
             if len(found) != len(args):
-                raise ValueError(f"custom_vjp: {len(found)} cotangents for {len(args)} arguments")
+                raise ArgumentError(f"custom_vjp: {len(found)} cotangents for {len(args)} inputs")
             return [
                 part
                 for arg, cotangent in zip(args, found, strict=True)

@@ -57,7 +57,7 @@ def test_binary_losses() -> None:
 
 
 def test_an_unknown_reduction_is_refused() -> None:
-    with pytest.raises(ValueError, match="mse_loss: reduction 'max' is none of"):
+    with pytest.raises(ValueError, match="MSELoss: reduction 'max' is none of"):
         nn.MSELoss("max")(Tensor(X), Tensor(X))
 
 

@@ -225,7 +225,7 @@ def test_settings_of_a_captured_step_do_not_change_unseen() -> None:
 
 def test_a_momentum_needs_its_buffer() -> None:
     optimizer = optim.SGD([variable(1.0)])
-    with pytest.raises(ValueError, match="momentum: this group keeps no buffer"):
+    with pytest.raises(ValueError, match="this group keeps no buffer"):
         optimizer.param_groups[0]["momentum"] = 0.9
 
 

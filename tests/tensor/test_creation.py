@@ -130,5 +130,5 @@ def test_constants() -> None:
         Tensor.full((2,), "x")  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match="TPU"):
         Tensor.zeros(2, device="TPU")
-    with pytest.raises(DTypeError, match="requires_grad: only floats"):
+    with pytest.raises(DTypeError, match="only floats have a gradient"):
         Tensor([1, 2], requires_grad=True)

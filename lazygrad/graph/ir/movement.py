@@ -149,7 +149,10 @@ class Window(Movement):
         if not 0 <= self.axis < len(self.x.shape):
             raise ShapeError(f"window: axis {self.axis} is outside shape {self.x.shape}")
         if min(self.size_, self.stride, self.dilation) < 1:
-            raise ShapeError("window: size, stride and dilation must be at least 1")
+            raise ShapeError(
+                f"window: size {self.size_}, step {self.stride} and dilation {self.dilation} "
+                "should be at least 1"
+            )
         shape = list(self.x.shape)
         count = window_count(shape[self.axis], self.size_, self.stride, self.dilation)
         if count < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...errors import ArgumentError, check_numbers
 from ...tensor import Tensor
 from ...tensor.mode import module_mode
 
@@ -246,6 +247,7 @@ def rrelu(
 
     rrelu(Tensor([-8.0, 2.0]), 0.5, 0.5).tolist() == [-4.0, 2.0]
     """
+    check_numbers(lower=lower, upper=upper)
     slope: Any = (lower + upper) / 2
     if training:
         slope = Tensor.uniform(*input.shape, low=lower, high=upper, dtype=input.dtype,
@@ -327,7 +329,7 @@ _SELU_LEAST = -1.7580993408473766
 def _alpha_dropped(x: Tensor, p: float, shape: tuple[int, ...]) -> Tensor:
     """Elements at `_SELU_LEAST` with probability p; all scaled and shifted as `selu` wants it."""
     if not 0 <= p <= 1:
-        raise ValueError(f"alpha_dropout: p is a probability, not {p}")
+        raise ArgumentError(f"alpha_dropout: p is a probability, not {p}")
     if p == 1:
         return x * 0
     kept = Tensor.rand(*shape, device=x.device) >= p

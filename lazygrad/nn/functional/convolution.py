@@ -138,5 +138,7 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
 
     conv_tbc(Tensor.ones(5, 1, 2), Tensor.ones(3, 2, 4), Tensor.zeros(4)).shape == (3, 1, 4)
     """
+    if not input.ndim == weight.ndim == 3:
+        raise ShapeError(f"conv_tbc: input {input.shape} and weight {weight.shape} need 3 axes")
     made = input.permute(1, 2, 0).conv1d(weight.permute(2, 1, 0), bias, padding=pad)
     return made.permute(2, 0, 1)

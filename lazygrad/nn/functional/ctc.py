@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...errors import ArgumentError, ShapeError, told
 from ...tensor import Tensor
 from ...tensor.precision import rounded_once
 
@@ -28,13 +29,15 @@ def ctc_loss(
         ctc_loss(scores, Tensor([[1, 2]]), Tensor([4]), Tensor([2])).shape == ()
     """
     x = log_probs.unsqueeze(1) if log_probs.ndim == 2 else log_probs
+    if x.ndim != 3:
+        raise ShapeError(f"ctc_loss: log_probs {log_probs.shape} is not (time, batch, classes)")
     steps, batch, classes = x.shape
     if not 0 <= blank < classes:
-        raise RuntimeError("blank must be in label range")
+        raise ArgumentError(f"ctc_loss: blank {blank} is none of the {classes} classes")
     frames = _lengths(input_lengths, batch, "input_lengths")
     sizes = _lengths(target_lengths, batch, "target_lengths")
     if max(frames, default=0) > steps:
-        raise RuntimeError(f"Expected input_lengths to have value at most {steps}")
+        raise ArgumentError(f"ctc_loss: input_lengths {frames} exceed the {steps} steps")
     labels = _labels(targets, sizes, blank)  # (batch, 2 * longest + 1), blanks between
     states = labels.shape[1]
     none = float("-inf")
@@ -83,10 +86,10 @@ def _log_sum(*terms: Tensor) -> Tensor:
 
 def _lengths(given: Any, batch: int, name: str) -> list[int]:
     values = given.tolist() if hasattr(given, "tolist") else given
-    found = [values] * batch if isinstance(values, int) else [int(n) for n in values]
-    if len(found) != batch:
-        raise RuntimeError(f"{name} must be of size batch_size")
-    return found
+    found = [values] * batch if isinstance(values, int) else list(values)
+    if len(found) != batch or not all(isinstance(n, (int, float)) for n in found):
+        raise ShapeError(f"ctc_loss: {name} {told(given)} is not one length for each of {batch}")
+    return [int(n) for n in found]
 
 
 def _labels(targets: Tensor, sizes: list[int], blank: int) -> Tensor:

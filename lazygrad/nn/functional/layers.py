@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ShapeError
+from ...errors import ArgumentError, ShapeError, check_integers
 from ...tensor import Tensor
 from ...tensor.mode import module_mode
 from ...tensor.precision import rounded_once
@@ -64,7 +64,7 @@ def embedding(
     rows: Tensor = weight
     if padding_idx is not None:
         if not -weight.shape[0] <= padding_idx < weight.shape[0]:
-            raise ValueError("Padding_idx must be within num_embeddings")
+            raise ArgumentError("Padding_idx must be within num_embeddings")
         place = Tensor._positions(weight.shape[0]).unsqueeze(1)
         rows = place.eq(padding_idx % weight.shape[0]).where(weight.detach(), weight)
     found = rows._embedding(input)
@@ -110,26 +110,24 @@ def embedding_bag(
     embedding_bag(Tensor([[0, 1]]), Tensor([[1.0, 2.0], [3.0, 4.0]])).tolist() == [[2.0, 3.0]]
     """
     if mode not in ("sum", "mean", "max"):
-        raise ValueError("mode has to be one of sum, mean or max")
+        raise ArgumentError(f"mode {mode!r} is none of 'sum', 'mean', 'max'")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
             f"embedding_bag: per_sample_weights was not None, so mode is 'sum', not {mode!r}"
         )
     if input.ndim == 2:
         if offsets is not None:
-            raise ValueError("if input is 2D, then offsets has to be None")
+            raise ArgumentError("an input of two axes has no offsets: each row is a bag")
         bags = input.shape[0]
         bag = Tensor._positions(bags).unsqueeze(1).expand(input.shape).flatten()
     elif input.ndim == 1:
         if offsets is None:
-            raise ValueError("offsets has to be a 1D Tensor but got None")
+            raise ArgumentError("an input of one axis needs offsets, where its bags begin")
         bags = offsets.shape[0] - include_last_offset
         place = Tensor._positions(input.shape[0]).unsqueeze(1)
         bag = (place >= offsets[:bags].unsqueeze(0)).sum(1) - 1
     else:
-        raise ValueError(
-            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
-        )
+        raise ShapeError(f"embedding_bag: input {input.shape} needs one or two axes")
     flat = input.flatten()
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     counts = Tensor.ones(flat.shape[0], dtype=rows.dtype, device=rows.device)
@@ -182,7 +180,7 @@ def batch_norm(
     x = input
     if not training:
         if running_mean is None or running_var is None:
-            raise ValueError(
+            raise ArgumentError(
                 "Expected running_mean and running_var to be defined when training=False"
             )
         invstd = (running_var.cast(x.dtype) + eps).rsqrt()
@@ -247,6 +245,7 @@ def group_norm(
     group_norm(Tensor([[[1.0, 1.0]]]), 1).tolist() == [[[0.0, 0.0]]]
     """
     x = input
+    check_integers(num_groups=num_groups)
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(f"group_norm: {num_groups} groups do not divide input {x.shape}")
     grouped = x.unflatten(1, (num_groups, -1)).flatten(2).layernorm(-1, eps=eps)
@@ -296,9 +295,10 @@ def local_response_norm(
     local_response_norm(Tensor([[[0.0]]]), 2).tolist() == [[[0.0]]]
     """
     if input.ndim < 3:
-        raise ValueError(
-            f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)"
-        )
+        raise ShapeError(f"local_response_norm: input {input.shape} needs 3 axes or more")
+    check_integers(size=size)
+    if size < 1:
+        raise ArgumentError(f"local_response_norm: size {size} is not above 0")
     if not input.numel():
         return input
     widths = [(0, 0)] * input.ndim

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from ...errors import ShapeError, warn
+from ...errors import ArgumentError, ShapeError, warn
 from ...tensor import Tensor
 
 
@@ -249,13 +249,13 @@ def gaussian_nll_loss(
     """
     if isinstance(var, (int, float)):
         if var < 0:
-            raise ValueError("var has negative entry/entries")
+            raise ArgumentError(f"var {var} is negative")
         var = Tensor.full(input.shape, float(var), dtype=input.dtype, device=input.device)
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
         elif input.ndim != var.ndim or input.shape[:-1] != var.shape[:-1] or var.shape[-1] != 1:
-            raise ValueError("var is of incorrect size")
+            raise ShapeError(f"gaussian_nll_loss: var {var.shape} does not fit input {input.shape}")
     var = var + (var.clamp(min=eps) - var).detach()  # the gradient passes where it is clamped
     loss = (var.log() + (input - target).square() / var) * 0.5
     if full:

@@ -62,9 +62,9 @@ def margin_ranking_loss(
     margin_ranking_loss(Tensor([1.0]), Tensor([3.0]), Tensor([1.0])).item() == 2.0
     """
     if not input1.ndim == input2.ndim == target.ndim:
-        raise RuntimeError(
-            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
-            f"input1: {input1.shape}, input2: {input2.shape}, target: {target.shape} "
+        raise ShapeError(
+            f"margin_ranking_loss: input1 {input1.shape}, input2 {input2.shape} and target "
+            f"{target.shape} should have as many axes"
         )
     loss = (-target * (input1 - input2) + margin).clamp(min=0)
     return _reduced("margin_ranking_loss", loss, reduction, size_average, reduce)
@@ -107,11 +107,11 @@ def multi_margin_loss(
     multi_margin_loss(Tensor([[1.0, 1.0]]), Tensor([0])).item() == 0.5
     """
     if p not in (1, 2):
-        raise ValueError("only p == 1 and p == 2 supported")
+        raise ArgumentError("only p == 1 and p == 2 supported")
     x = input.reshape(1, -1) if input.ndim < 2 else input
     t = target.reshape(-1)
     if x.ndim != 2 or t.shape[0] != x.shape[0]:
-        raise ShapeError(f"multi_margin_loss: input {input.shape} and target {target.shape}")
+        raise ShapeError(f"input {input.shape} and target {target.shape} do not fit")
     if weight is not None and weight.shape != x.shape[1:]:
         raise ShapeError(f"multi_margin_loss: weights {weight.shape} for {x.shape[1]} classes")
     if reduction not in ("none", "mean", "sum"):
@@ -139,7 +139,9 @@ def multilabel_margin_loss(
     multilabel_margin_loss(Tensor([[1.0, 1.0]]), Tensor([[0, -1]])).item() == 0.5
     """
     if input.shape != target.shape or input.ndim > 2 or 0 in input.shape[-1:]:
-        raise ShapeError(f"multilabel_margin_loss: input {input.shape} and target {target.shape}")
+        raise ShapeError(
+            f"input {input.shape} and target {target.shape} should have one shape, of 1 or 2 axes"
+        )
     x = input.reshape(1, -1) if input.ndim < 2 else input
     t = target.reshape(1, -1) if input.ndim < 2 else target
     counts = t.eq(-1).cast("int32").cumsum(1).eq(0)  # before the first -1
@@ -192,7 +194,7 @@ def triplet_margin_loss(
     triplet_margin_loss(*[Tensor([[1.0, 2.0]])] * 3).item() == 1.0
     """
     if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
+        raise ArgumentError(f"margin must be greater than 0, got {margin}")
 
     def distance(x: Tensor, y: Tensor) -> Tensor:
         return (x - y + eps).norm(p, -1)
@@ -217,7 +219,7 @@ def triplet_margin_with_distance_loss(
         triplet_margin_with_distance_loss(*(Tensor([[x]]) for x in (0.0, 0.0, 9.0))).item() == 0.0
     """
     if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
+        raise ArgumentError(f"margin must be greater than 0, got {margin}")
     distance = pairwise_distance if distance_function is None else distance_function
     loss = _triplet(anchor, positive, negative, distance, margin, swap)
     return loss._reduced_loss("triplet_margin_with_distance_loss", reduction)

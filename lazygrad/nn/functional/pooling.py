@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...errors import ArgumentError
 from ...tensor import Tensor
 from .windows import (
     Output,
@@ -125,7 +126,7 @@ def avg_pool2d(
             kernel_size, given_stride(stride), padding, ceil_mode, count_include_pad
         )
     if divisor_override == 0:
-        raise RuntimeError("divisor must be not zero")
+        raise ArgumentError("divisor_override is not 0: sums are divided by it")
     options = (kernel_size, stride, padding, ceil_mode)
     return window_sums("avg_pool2d", 2, input, *options) / divisor_override
 
@@ -182,7 +183,7 @@ def avg_pool3d(
             kernel_size, given_stride(stride), padding, ceil_mode, count_include_pad
         )
     if divisor_override == 0:
-        raise RuntimeError("divisor must be not zero")
+        raise ArgumentError("divisor_override is not 0: sums are divided by it")
     options = (kernel_size, stride, padding, ceil_mode)
     return window_sums("avg_pool3d", 3, input, *options) / divisor_override
 

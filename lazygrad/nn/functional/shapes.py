@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import ShapeError
+from ...errors import ArgumentError, ShapeError, check_integers
 from ...tensor import Tensor
 from ...tensor.arguments import per_axis
 
@@ -38,7 +38,7 @@ def interpolate(
     if antialias:
         raise NotImplementedError("interpolate: antialias is not supported")
     if align_corners is not None and mode in ("nearest", "nearest-exact", "area"):
-        raise ValueError(
+        raise ArgumentError(
             "align_corners option can only be set with the interpolating modes: "
             "linear | bilinear | bicubic | trilinear"
         )
@@ -183,10 +183,8 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     channel_shuffle(Tensor([[[0], [1], [2], [3]]]), 2).flatten().tolist() == [0, 2, 1, 3]
     """
     if input.ndim < 3:
-        raise RuntimeError(
-            "channel_shuffle expects input with > 2 dims, but got input with sizes "
-            f"{list(input.shape)}"
-        )
+        raise ShapeError(f"channel_shuffle: input {input.shape} needs 3 axes or more")
+    check_integers(groups=groups)
     if groups < 1 or input.shape[1] % groups:
         raise ShapeError(f"channel_shuffle: {groups} groups do not divide input {input.shape}")
     return input.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
@@ -235,14 +233,12 @@ def grid_sample(
     """
     spatial = input.ndim - 2
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError(
-            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', "
-            f"but got: '{mode}'"
+        raise ArgumentError(
+            f"grid_sample: mode {mode!r} is none of 'bilinear', 'nearest', 'bicubic'"
         )
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError(
-            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
-            f"'reflection', but got: '{padding_mode}'"
+        raise ArgumentError(
+            f"grid_sample: padding_mode {padding_mode!r} is none of 'zeros', 'border', 'reflection'"
         )
     if spatial not in (2, 3) or grid.ndim != input.ndim or grid.shape[-1] != spatial:
         raise ShapeError(f"grid_sample: grid {grid.shape} does not fit input {input.shape}")

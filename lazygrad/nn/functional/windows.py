@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import ShapeError
+from ...errors import ArgumentError, ShapeError
 from ...graph.ir import Reduce
 from ...tensor import Tensor
 from ...tensor.arguments import per_axis
@@ -125,7 +125,7 @@ def max_unpool(
 ) -> Tensor:
     """0 but for the values of x at `indices`, which a maximum pooling of such windows gave."""
     if x.ndim not in (spatial + 1, spatial + 2) or indices.shape != x.shape:
-        raise ShapeError(f"{name}: values {x.shape} and indices {indices.shape}")
+        raise ShapeError(f"{name}: values {x.shape} and indices {indices.shape} do not fit")
     kernel = per_axis(name, "kernel_size", kernel_size, spatial)
     strides = per_axis(name, "stride", kernel if stride is None else stride, spatial)
     pads = per_axis(name, "padding", padding, spatial, least=0)
@@ -136,7 +136,7 @@ def max_unpool(
     if output_size is not None:
         given = tuple(output_size)[-spatial:]
         if any(abs(a - b) >= s for a, b, s in zip(given, sizes, strides, strict=True)):
-            raise ValueError(f"{name}: output_size {given} is not within a stride of {sizes}")
+            raise ArgumentError(f"{name}: output_size {given} is not within a stride of {sizes}")
         sizes = given
     lead = x.shape[: x.ndim - spatial]
     flat = Tensor.zeros(*lead, math.prod(sizes), dtype=x.dtype, device=x.device)
@@ -164,7 +164,7 @@ def fractional_max_pool(
     sizes, lead = batched.shape[2:], batched.shape[:2]
     kernel = per_axis(name, "kernel_size", kernel_size, spatial)
     if (output_size is None) == (output_ratio is None):
-        raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
+        raise ArgumentError(f"{name} requires specifying either an output_size or an output_ratio")
     if output_ratio is None:
         outputs = per_axis(name, "output_size", output_size or 0, spatial)
     else:
@@ -175,7 +175,7 @@ def fractional_max_pool(
     places = []
     for axis, (n, m, k) in enumerate(zip(sizes, outputs, kernel, strict=True)):
         if m + k - 1 > n:
-            raise ValueError(f"{name}: a window of {k} and {m} outputs do not fit an axis of {n}")
+            raise ArgumentError(f"{name}: windows of {k} and {m} outputs do not fit {n} places")
         # PyTorch gives the first number to the last of two axes, and to the first of three
         u = drawn[..., 1 - axis if spatial == 2 else axis].unsqueeze(-1)
         number, alpha = Tensor._positions(m), (n - k) / (m - 1) if m > 1 else 0.0

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
 
+from ...errors import ArgumentError, KindError
 from ..optim import Optimizer
 
 T = TypeVar("T")
@@ -116,8 +117,11 @@ def _loaded(own: Any, value: Any) -> Any:
 def each_group(name: str, value: T | Sequence[T], optimizer: Optimizer) -> list[T]:
     """A value for each group: the one given, or one of each."""
     groups = optimizer.param_groups
+    for each in value if isinstance(value, (list, tuple)) else (value,):
+        if isinstance(each, str):
+            raise KindError(f"{name}: a rate or a momentum is a number, not {each!r}")
     if not isinstance(value, list | tuple):
         return [value] * len(groups)  # type: ignore[list-item]
     if len(value) != len(groups):
-        raise ValueError(f"{name}: {len(value)} values for {len(groups)} groups of parameters")
+        raise ArgumentError(f"{name}: {len(value)} values for {len(groups)} groups of parameters")
     return list(value)

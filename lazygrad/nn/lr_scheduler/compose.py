@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from ...errors import ArgumentError, KindError, told
 from ..optim import Optimizer
 from .base import LRScheduler
 from .plateau import ReduceLROnPlateau
@@ -16,13 +17,16 @@ class _Composed(LRScheduler):
     def __init__(self, optimizer: Optimizer | None, schedulers: Sequence[LRScheduler]) -> None:
         name = type(self).__name__
         if not schedulers:
-            raise ValueError(f"{name}: there is no scheduler")
+            raise ArgumentError(f"{name}: there is no scheduler")
+        for scheduler in schedulers:
+            if not isinstance(scheduler, (LRScheduler, ReduceLROnPlateau)):
+                raise KindError(f"{name}: a scheduler of learning rates is no {told(scheduler)}")
         self.optimizer = schedulers[0].optimizer if optimizer is None else optimizer
         for scheduler in schedulers:
             if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(f"{name}: ReduceLROnPlateau needs a metric at each step")
+                raise ArgumentError(f"{name}: ReduceLROnPlateau needs a metric at each step")
             if scheduler.optimizer is not self.optimizer:
-                raise ValueError(f"{name}: the schedulers are not of one optimizer")
+                raise ArgumentError(f"{name}: the schedulers are not of one optimizer")
         self._schedulers = list(schedulers)
 
 
@@ -49,7 +53,7 @@ class SequentialLR(_Composed):
     ) -> None:
         super().__init__(optimizer, schedulers)
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"SequentialLR: {len(schedulers)} schedulers have {len(schedulers) - 1} milestones "
                 f"between them, not {len(milestones)}"
             )

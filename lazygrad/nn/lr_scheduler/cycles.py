@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from ...errors import ArgumentError, check_integers, check_numbers
 from ..optim import Optimizer, ParamGroup
 from .base import LRScheduler, Rates, each_group
 
@@ -23,8 +24,9 @@ class CosineAnnealingLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
+        check_numbers(T_max=T_max)
         if T_max < 1:
-            raise ValueError(f"CosineAnnealingLR: T_max {T_max} is not at least 1")
+            raise ArgumentError(f"CosineAnnealingLR: T_max {T_max} is not at least 1")
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
@@ -59,8 +61,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         eta_min: float = 0.0,
         last_epoch: int = -1,
     ) -> None:
+        check_integers(T_0=T_0, T_mult=T_mult)
         if T_0 < 1 or T_mult < 1:
-            raise ValueError(f"CosineAnnealingWarmRestarts: T_0 {T_0}, T_mult {T_mult}: at least 1")
+            raise ArgumentError(f"T_0 {T_0} or T_mult {T_mult} is below 1")
         self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
         super().__init__(optimizer, last_epoch)
 
@@ -77,7 +80,7 @@ def _momentum_key(name: str, optimizer: Optimizer) -> str:
     if "betas" in optimizer.defaults:
         return "betas"
     if not all(group.get("momentum") for group in optimizer.param_groups):
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: cycle_momentum needs an optimizer with betas, or one that begins with a "
             "momentum; or set cycle_momentum=False"
         )
@@ -119,8 +122,9 @@ class CyclicLR(LRScheduler):
         max_momentum: Rates = 0.9,
         last_epoch: int = -1,
     ) -> None:
+        check_numbers(step_size_up=step_size_up)
         if scale_fn is None and mode not in ("triangular", "triangular2", "exp_range"):
-            raise ValueError(f"CyclicLR: mode {mode!r} is unknown, and there is no scale_fn")
+            raise ArgumentError(f"CyclicLR: mode {mode!r} is unknown, and there is no scale_fn")
         bases = each_group("CyclicLR", base_lr, optimizer)
         self.max_lrs = each_group("CyclicLR", max_lr, optimizer)
         self.up = step_size_up
@@ -190,12 +194,16 @@ class OneCycleLR(LRScheduler):
     ) -> None:
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
-                raise ValueError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
+                raise ArgumentError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
             total_steps = epochs * steps_per_epoch
+        check_integers(total_steps=total_steps)
+        check_numbers(pct_start=pct_start, div_factor=div_factor)
         if total_steps < 1 or not 0 <= pct_start <= 1:
-            raise ValueError(f"OneCycleLR: total_steps {total_steps}, pct_start {pct_start}")
+            raise ArgumentError(
+                f"total_steps {total_steps} or pct_start {pct_start} is too small or large"
+            )
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"OneCycleLR: anneal_strategy {anneal_strategy!r}: cos or linear")
+            raise ArgumentError(f"OneCycleLR: anneal_strategy {anneal_strategy!r}: cos or linear")
         self.total_steps, self.pct_start, self.three_phase = total_steps, pct_start, three_phase
         self.anneal_strategy, self.final_div_factor = anneal_strategy, final_div_factor
         self.max_lrs = each_group("OneCycleLR", max_lr, optimizer)
@@ -209,7 +217,7 @@ class OneCycleLR(LRScheduler):
 
     def _rate(self, n: int, lr: float) -> float:
         if self.last_epoch > self.total_steps:
-            raise ValueError(
+            raise ArgumentError(
                 f"OneCycleLR: step {self.last_epoch} of a schedule of {self.total_steps}"
             )
         first, most = self.base_lrs[n], self.max_lrs[n]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from ...errors import ArgumentError, check_numbers
 from ..optim import Optimizer
 from .base import LRScheduler, each_group
 
@@ -79,8 +80,9 @@ class StepLR(_FactorLR):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
+        check_numbers(step_size=step_size, gamma=gamma)
         if step_size < 1:
-            raise ValueError(f"StepLR: step_size {step_size} is not at least 1")
+            raise ArgumentError(f"StepLR: step_size {step_size} is not at least 1")
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -105,6 +107,7 @@ class MultiStepLR(_FactorLR):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
+        check_numbers(gamma=gamma)
         self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
@@ -147,8 +150,9 @@ class ConstantLR(_FactorLR):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
+        check_numbers(factor=factor)
         if not 0 < factor <= 1:
-            raise ValueError(f"ConstantLR: factor {factor} is not in (0, 1]")
+            raise ArgumentError(f"ConstantLR: factor {factor} is not in (0, 1]")
         self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -175,12 +179,13 @@ class LinearLR(_FactorLR):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
+        check_numbers(start_factor=start_factor, end_factor=end_factor, total_iters=total_iters)
         if not (0 < start_factor <= 1 and 0 <= end_factor <= 1):
-            raise ValueError(
+            raise ArgumentError(
                 f"LinearLR: factors are in (0, 1], not from {start_factor} to {end_factor}"
             )
         if total_iters < 1:
-            raise ValueError(f"LinearLR: total_iters {total_iters} is not at least 1")
+            raise ArgumentError(f"LinearLR: total_iters {total_iters} is not at least 1")
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -209,8 +214,9 @@ class PolynomialLR(_FactorLR):
         power: float = 1.0,
         last_epoch: int = -1,
     ) -> None:
+        check_numbers(total_iters=total_iters)
         if total_iters < 1:
-            raise ValueError(f"PolynomialLR: total_iters {total_iters} is not at least 1")
+            raise ArgumentError(f"PolynomialLR: total_iters {total_iters} is not at least 1")
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import SupportsFloat
 
+from ...errors import ArgumentError, check_numbers
 from ..optim import Optimizer
 from .base import LRScheduler, Rates, each_group
 
@@ -36,10 +37,11 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr: Rates = 0.0,
         eps: float = 1e-8,
     ) -> None:
+        check_numbers(factor=factor)
         if factor >= 1:
-            raise ValueError(f"ReduceLROnPlateau: factor {factor} is not less than 1")
+            raise ArgumentError(f"ReduceLROnPlateau: factor {factor} is not less than 1")
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"ReduceLROnPlateau: mode {mode!r}, threshold_mode {threshold_mode!r}")
+            raise ArgumentError(f"mode {mode!r} or threshold_mode {threshold_mode!r} is unknown")
         self.optimizer = optimizer
         self.mode, self.factor, self.patience, self.cooldown = mode, factor, patience, cooldown
         self.threshold, self.threshold_mode, self.eps = threshold, threshold_mode, eps

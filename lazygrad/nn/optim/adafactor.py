@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from ...errors import ArgumentError
 from ...tensor import Tensor
 from .group import ParamGroup
 from .optimizer import Optimizer, Params, Ways, buffer_of
@@ -43,9 +44,9 @@ class Adafactor(Optimizer):
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check({key: value for key, value in settings.items() if key != "eps"})
         if settings["beta2_decay"] > 0:
-            raise ValueError(f"beta2_decay should be <= 0 but is: {settings['beta2_decay']}")
+            raise ArgumentError(f"beta2_decay should be <= 0 but is: {settings['beta2_decay']}")
         if settings["d"] < 1:
-            raise ValueError(f"Clipping threshold d should be >= 1 but is: {settings['d']}")
+            raise ArgumentError(f"Clipping threshold d should be >= 1 but is: {settings['d']}")
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         if p.ndim < 2:

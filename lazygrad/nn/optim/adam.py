@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from ...errors import ArgumentError
 from ...tensor import Tensor
 from .group import ParamGroup
 from .optimizer import Optimizer, Params, Ways, buffer_of, trust_ratio
@@ -46,7 +47,7 @@ class Adam(Optimizer):
         super()._check(settings)
         if not all(0 <= beta < 1 for beta in settings["betas"]):
             name = type(self).__name__
-            raise ValueError(f"{name}: betas are in [0, 1), not {settings['betas']}")
+            raise ArgumentError(f"{name}: betas are in [0, 1), not {settings['betas']}")
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         names = ["exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * settings["amsgrad"]]

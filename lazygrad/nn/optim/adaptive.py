@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from ...errors import ArgumentError, check_numbers
 from ...tensor import Tensor
 from .group import ParamGroup
 from .optimizer import Optimizer, Params, Ways, buffer_of, with_momentum
@@ -40,8 +41,9 @@ class RMSprop(Optimizer):
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
+        check_numbers(alpha=settings["alpha"])
         if not settings["alpha"] >= 0:
-            raise ValueError(f"RMSprop: alpha is not negative, as {settings['alpha']} is")
+            raise ArgumentError(f"RMSprop: alpha is not negative, as {settings['alpha']} is")
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         wanted = {"square_avg": True, "momentum_buffer": settings["momentum"],
@@ -102,7 +104,7 @@ class Adagrad(Optimizer):
         super()._check(settings)
         for key in ("lr_decay", "initial_accumulator_value"):
             if not settings[key] >= 0:
-                raise ValueError(f"Adagrad: {key} is not negative, as {settings[key]} is")
+                raise ArgumentError(f"Adagrad: {key} is not negative, as {settings[key]} is")
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {"sum": buffer_of(p, settings["initial_accumulator_value"])}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...dtypes import float32, float64
+from ...errors import ArgumentError
 from ...tensor import Tensor
 
 FIXED = "params"  # the one item that no assignment replaces
@@ -111,7 +112,7 @@ class ParamGroup:
             self._set_number("beta1", value[0])
             self.settings[key] = (old[0], *value[1:])
         elif key == "momentum" and value and key in self.settings and not old:
-            raise ValueError("momentum: this group keeps no buffer for it; begin with a momentum")
+            raise ArgumentError("this group keeps no buffer for a momentum; begin with one")
         else:
             self.settings[key] = value
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import ArgumentError, KindError
 from ...tensor import Tensor
 from .optimizer import Optimizer, Params
 from .wolfe import strong_wolfe
@@ -52,7 +53,7 @@ class LBFGS(Optimizer):
                     "maximize": False}  # fmt: skip
         super().__init__(params, settings)
         if len(self.param_groups) != 1:
-            raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
+            raise ArgumentError("LBFGS doesn't support per-parameter options (parameter groups)")
         self._memory: dict[str, Any] = {"func_evals": 0, "n_iter": 0}
 
     # ------------------------------------------------------------------ vectors
@@ -84,7 +85,7 @@ class LBFGS(Optimizer):
         Returns the loss before. Raises TypeError without a closure.
         """
         if closure is None:
-            raise TypeError("LBFGS: step needs a closure that computes the gradients and the loss")
+            raise KindError("LBFGS: step needs a closure that computes the gradients and the loss")
         settings, memory = self.param_groups[0].settings, self._memory
         rate, tolerance = float(self.param_groups[0]["lr"]), settings["tolerance_change"]
 

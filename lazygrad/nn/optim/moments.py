@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from ...errors import ArgumentError
 from ...tensor import Tensor
 from .adam import Adam
 from .group import ParamGroup
@@ -44,7 +45,7 @@ class NAdam(Adam):
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
         if settings["momentum_decay"] < 0:
-            raise ValueError(
+            raise ArgumentError(
                 f"NAdam: momentum_decay is not negative, as {settings['momentum_decay']} is"
             )
 
@@ -214,7 +215,7 @@ class Lion(Optimizer):
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
         if not all(0 <= beta < 1 for beta in settings["betas"]):
-            raise ValueError(f"Lion: betas are in [0, 1), not {settings['betas']}")
+            raise ArgumentError(f"Lion: betas are in [0, 1), not {settings['betas']}")
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {"exp_avg": buffer_of(p)}
@@ -268,13 +269,13 @@ class Muon(Optimizer):
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
         if settings["adjust_lr_fn"] not in (None, "original", "match_rms_adamw"):
-            raise ValueError(
+            raise ArgumentError(
                 f"Muon: Adjust learning rate function {settings['adjust_lr_fn']} is not supported"
             )
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         if p.ndim != 2:
-            raise ValueError(
+            raise ArgumentError(
                 f"Muon only supports 2D parameters; this parameter is of shape {p.shape}"
             )
         return {"momentum_buffer": buffer_of(p)}

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 
 from ...dtypes import float32, float64, is_low_precision
-from ...errors import ShapeError, warn
+from ...errors import ArgumentError, KindError, ShapeError, check_numbers, warn
 from ...tensor import Tensor
 from ...tensor.mode import tell_of_evaluation
 from ...tensor.recall import recalled
@@ -57,18 +57,18 @@ class Optimizer:
         for way in ways:
             is_beta = way in ("b1", "b2")
             if way not in Ways.__annotations__ or (is_beta and "betas" not in defaults):
-                raise TypeError(f"{name}: there is no setting {way!r}")
+                raise KindError(f"{name}: there is no setting {way!r}")
         if isinstance(params, Tensor):
-            raise TypeError(f"{name}: params is a list of tensors, not one tensor")
+            raise KindError(f"{name}: params is a list of tensors, not one tensor")
         if isinstance(params, Module):
-            raise TypeError(
+            raise KindError(
                 f"{name}: params is a list of tensors, not a {type(params).__name__}; "
                 "write its .parameters()"
             )
         listed: object = params
         if not isinstance(listed, Iterable):
             remedy = "call it" if callable(listed) else "write nn.state.get_parameters(it)"
-            raise TypeError(
+            raise KindError(
                 f"{name}: params is a list of tensors, not a {type(listed).__name__}; {remedy}"
             )
         self.defaults = dict(defaults)
@@ -85,7 +85,7 @@ class Optimizer:
         for group in given if are_groups else [{"params": given}]:
             self.add_param_group(group)
         if not self.params:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: no parameter requires gradient"
                 if given
                 else f"{name}: an empty list of parameters; the layers of a module are its "
@@ -105,9 +105,9 @@ class Optimizer:
         given = [p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in given]
         for p in given:
             if not isinstance(p, Tensor):
-                raise TypeError(f"{name}: parameters are tensors, not {type(p).__name__}")
+                raise KindError(f"{name}: parameters are tensors, not {type(p).__name__}")
             if p.requires_grad and not p.is_leaf:
-                raise ValueError(
+                raise ArgumentError(
                     f"{name}: a tensor of shape {p.shape} is the result of an operation; "
                     "only variables can be moved"
                 )
@@ -121,7 +121,7 @@ class Optimizer:
                 "trained; call requires_grad_() on them, or leave them out of the list"
             )
         if not set(params).isdisjoint(self.params):
-            raise ValueError(f"{name}: a parameter is in two groups")
+            raise ArgumentError(f"{name}: a parameter is in two groups")
         self._check(settings)
         if given:
             Tensor.realize(*given)
@@ -135,8 +135,10 @@ class Optimizer:
         named = {"lr": "a learning rate", "eps": "eps", "weight_decay": "a weight decay",
                  "momentum": "a momentum"}  # fmt: skip
         for key, words in named.items():
+            if key in settings:
+                check_numbers(**{key: settings[key]})
             if key in settings and not float(settings[key]) >= 0:
-                raise ValueError(
+                raise ArgumentError(
                     f"{type(self).__name__}: {words} is not negative, as {settings[key]} is"
                 )
 
@@ -296,7 +298,7 @@ class Optimizer:
         sizes = [len(group["params"]) for group in saved]
         own = [len(group.params) for group in self.param_groups]
         if sizes != own:
-            raise ValueError(
+            raise ArgumentError(
                 f"{type(self).__name__}: the state of groups of {sizes} parameters cannot be "
                 f"loaded into groups of {own}"
             )
@@ -321,7 +323,7 @@ class Optimizer:
             buffers = self._buffers(p, {**group.settings, **settings})
             counts.append(float(begun.pop("step", 1)) if begun else 0.0)
             if begun and begun.keys() != buffers.keys():
-                raise ValueError(
+                raise ArgumentError(
                     f"{type(self).__name__}: a parameter's state is {', '.join(buffers) or 'empty'}"
                     f", not {', '.join(begun) or 'empty'}"
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from ...errors import ArgumentError
 from ...tensor import Tensor
 from .group import ParamGroup
 from .optimizer import Optimizer, Params, Ways, buffer_of, with_momentum
@@ -43,7 +44,7 @@ class SGD(Optimizer):
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
         if settings["nesterov"] and (settings["momentum"] <= 0 or settings["dampening"] != 0):
-            raise ValueError("SGD: nesterov needs a momentum, and no dampening")
+            raise ArgumentError("SGD: nesterov needs a momentum, and no dampening")
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {"momentum_buffer": buffer_of(p)} if settings["momentum"] else {}

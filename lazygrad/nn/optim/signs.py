@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from ...errors import ArgumentError
 from ...tensor import Tensor
 from .group import ParamGroup
 from .optimizer import Optimizer, Params, Ways, buffer_of, number_of
@@ -38,7 +39,7 @@ class Adadelta(Optimizer):
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
         if not 0 <= settings["rho"] <= 1:
-            raise ValueError(f"Adadelta: rho is in [0, 1], not {settings['rho']}")
+            raise ArgumentError(f"Adadelta: rho is in [0, 1], not {settings['rho']}")
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {"square_avg": buffer_of(p), "acc_delta": buffer_of(p)}
@@ -91,7 +92,7 @@ class Rprop(Optimizer):
         super()._check(settings)
         low, high = settings["etas"]
         if not 0 < low < 1 < high:
-            raise ValueError(f"Rprop: Invalid eta values: {low}, {high}")
+            raise ArgumentError(f"Rprop: Invalid eta values: {low}, {high}")
 
     def _buffers(self, p: Tensor, settings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {"prev": buffer_of(p), "step_size": buffer_of(p, settings["lr"])}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
+from ...errors import ArgumentError
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Buffer
@@ -51,7 +52,7 @@ def get_swa_multi_avg_fn() -> Averages:
 
 def _check_decay(decay: float) -> None:
     if not 0 <= decay <= 1:
-        raise ValueError(f"Invalid decay value {decay}. Please provide a value in [0,1] range.")
+        raise ArgumentError(f"Invalid decay value {decay}. Please provide a value in [0,1] range.")
 
 
 def _of_many(average: Average) -> Averages:
@@ -80,7 +81,7 @@ class AveragedModel(Module):
     ) -> None:
         super().__init__()
         if avg_fn is not None and multi_avg_fn is not None:
-            raise ValueError("Only one of avg_fn and multi_avg_fn should be provided")
+            raise ArgumentError("Only one of avg_fn and multi_avg_fn should be provided")
         self.module = deepcopy(model)
         if device is not None:
             self.module.to(device)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...errors import check_numbers
 from ...tensor import Tensor
 
 
@@ -90,6 +91,7 @@ def clip_grad_value_(
     clip_grad_value_([w], 3.5)
     w.grad.tolist() == [3.0, 3.5]
     """
+    check_numbers(clip_value=clip_value)
     with Tensor.no_grad():
         for p, grad in _with_gradient(parameters):
             p.grad = grad.clamp(-clip_value, clip_value)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...errors import ArgumentError
 from ...tensor import Tensor
 from ..containers import ModuleDict
 from ..module import Module
@@ -84,14 +85,14 @@ def register_parametrization(
         return module
     original = vars(module).get(tensor_name)
     if not isinstance(original, Tensor):
-        raise ValueError(
-            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element "
-            f"with name '{tensor_name}'"
+        raise ArgumentError(
+            f"Module {type(module).__name__} does not have a parameter, a buffer, or a "
+            f"parametrized element with name '{tensor_name}'"
         )
     made = ParametrizationList([parametrization], original)
     value = made()
     if not unsafe and value.shape != original.shape:
-        raise ValueError(
+        raise ArgumentError(
             "Registering a parametrization may not change the shape of the tensor: "
             f"{original.shape} became {value.shape}"
         )
@@ -143,10 +144,12 @@ def remove_parametrizations(
         nn.utils.parametrize.is_parametrized(layer) is False
     """
     if not is_parametrized(module, tensor_name):
-        raise ValueError(f"Module {module} does not have a parametrization on {tensor_name}")
+        raise ArgumentError(
+            f"Module {type(module).__name__} does not have a parametrization on {tensor_name}"
+        )
     held: ParametrizationList = module.parametrizations[tensor_name]  # type: ignore[attr-defined]
     if not leave_parametrized and len(held._names) > 1:
-        raise ValueError("Cannot leave unparametrized a tensor that is made of several")
+        raise ArgumentError("Cannot leave unparametrized a tensor that is made of several")
     first = getattr(held, held._names[0])
     value = held() if leave_parametrized else first
     delattr(type(module), tensor_name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...errors import KindError, ShapeError, told
 from ...tensor import Tensor
 from ..packed import PackedSequence, pack
 
@@ -37,6 +38,8 @@ def unpad_sequence(
     [x.tolist() for x in found] == [[1, 2], [3]]
     """
     batch = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
+    if isinstance(lengths, Tensor) and lengths.ndim != 1:
+        raise ShapeError(f"unpad_sequence: lengths {lengths.shape} are not one for each sequence")
     sizes = lengths.tolist() if isinstance(lengths, Tensor) else list(lengths)
     return [batch[n, :size] for n, size in enumerate(sizes)]
 
@@ -65,6 +68,8 @@ def pad_packed_sequence(
     packed = pack_sequence([Tensor([1, 2]), Tensor([3])])
     pad_packed_sequence(packed)[0].tolist() == [[1, 3], [2, 0]]
     """
+    if not isinstance(sequence, PackedSequence):
+        raise KindError(f"a sequence is a PackedSequence, not {told(sequence)}")
     padded = sequence.padded(padding_value, total_length)
     return padded.transpose(0, 1) if batch_first else padded, Tensor(sequence.lengths)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...errors import ShapeError
+from ...errors import KindError, ShapeError
 from ...tensor import Tensor
 
 
@@ -24,7 +24,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     w.tolist() == [3.0, 4.0]
     """
     if not isinstance(vec, Tensor):
-        raise TypeError(f"expected Tensor, but got: {type(vec).__name__}")
+        raise KindError(f"expected Tensor, but got: {type(vec).__name__}")
     start = 0
     for p in parameters:
         end = start + p.numel()

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from ...errors import ArgumentError, KindError, RangeError, ShapeError, told
 from ...tensor import Tensor
 from ...tensor.random import Stream
 
@@ -55,9 +56,10 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     """
 
     def __init__(self, *tensors: Tensor) -> None:
-        if any(tensor.shape[0] != tensors[0].shape[0] for tensor in tensors):
+        rows = {tensor.shape[:1] for tensor in tensors}
+        if len(rows) > 1 or () in rows:
             shapes = ", ".join(str(tensor.shape) for tensor in tensors)
-            raise ValueError(f"TensorDataset: size mismatch between tensors: {shapes}")
+            raise ShapeError(f"TensorDataset: size mismatch between tensors: {shapes}")
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
@@ -91,12 +93,15 @@ class StackDataset(Dataset[Any]):
 
     def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]) -> None:
         if bool(args) == bool(kwargs):
-            raise ValueError("StackDataset: give data sets either by place or by name")
+            raise ArgumentError("StackDataset: give data sets either by place or by name")
         self.datasets: Any = kwargs or args
-        every = list(kwargs.values()) if kwargs else list(args)
-        self._length = len(every[0])  # type: ignore[arg-type]
-        if any(len(dataset) != self._length for dataset in every):  # type: ignore[arg-type]
-            raise ValueError("Size mismatch between datasets")
+        every: list[Any] = [*args, *kwargs.values()]
+        for dataset in every:
+            if not hasattr(dataset, "__len__"):
+                raise KindError(f"StackDataset: {told(dataset)} has no length")
+        self._length = len(every[0])
+        if any(len(dataset) != self._length for dataset in every):
+            raise ArgumentError(f"data sets of {sorted({len(x) for x in every})} samples")
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(self.datasets, dict):
@@ -134,18 +139,21 @@ class ConcatDataset(Dataset[T_co]):
     def __init__(self, datasets: Iterable[Dataset[T_co]]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
-            raise ValueError("datasets should not be an empty iterable")
+            raise ArgumentError("there are no data sets")
         if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
-            raise ValueError("ConcatDataset does not support IterableDataset")
+            raise ArgumentError("ConcatDataset does not support IterableDataset")
         lengths: Any = self.datasets
+        for dataset in lengths:
+            if not hasattr(dataset, "__len__"):
+                raise KindError(f"ConcatDataset: {told(dataset)} has no length")
         self.cumulative_sizes = list(accumulate(map(len, lengths)))
 
     def __getitem__(self, index: int) -> T_co:
         n = index + len(self) if index < 0 else index
         if n < 0:
-            raise ValueError("absolute value of index should not exceed dataset length")
+            raise ArgumentError("absolute value of index should not exceed dataset length")
         if n >= len(self):  # which ends a loop over the data set
-            raise IndexError(f"index {index} is outside a data set of {len(self)}")
+            raise RangeError(f"index {index} is outside a data set of {len(self)}")
         which = bisect_right(self.cumulative_sizes, n)
         return self.datasets[which][n - (self.cumulative_sizes[which - 1] if which else 0)]
 
@@ -187,12 +195,14 @@ def random_split(
     sizes: list[int] = [int(n) for n in lengths]
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         if any(not 0 <= share <= 1 for share in lengths):
-            raise ValueError(f"Fraction at index is not between 0 and 1: {list(lengths)}")
+            raise ArgumentError(f"Fraction at index is not between 0 and 1: {list(lengths)}")
         sizes = [math.floor(total * share) for share in lengths]
         for i in range(total - sum(sizes)):
             sizes[i % len(sizes)] += 1
     if sum(sizes) != total:
-        raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
+        raise ArgumentError(
+            f"lengths {list(lengths)} do not sum to {total}, the size of the data set"
+        )
     order = permutation(total, generator).tolist()
     ends = list(accumulate(sizes))
     return [Subset(dataset, order[end - size : end]) for end, size in zip(ends, sizes, strict=True)]

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from ...errors import ArgumentError, KindError
 from ...tensor import Tensor
 from .dataset import Dataset, IterableDataset, _Rows
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
@@ -50,6 +51,8 @@ def default_collate(batch: list[Any]) -> Any:
 
         default_collate([(1, 2.0), (3, 4.0)])[0].tolist() == [1, 3]
     """
+    if not batch:
+        raise ArgumentError("default_collate: a batch of no samples")
     first = batch[0]
     if isinstance(first, Tensor):
         if any(t.requires_grad for t in batch):
@@ -72,7 +75,7 @@ def default_collate(batch: list[Any]) -> Any:
         if hasattr(first, "_fields"):
             return type(first)(*fields)
         return fields
-    raise TypeError(
+    raise KindError(
         "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; "
         f"found {type(first)}"
     )
@@ -114,24 +117,26 @@ class DataLoader(Generic[T_co]):
     ) -> None:
         self._is_iterable = isinstance(dataset, IterableDataset)
         if num_workers < 0:
-            raise ValueError("num_workers option should be non-negative; use num_workers=0 to "
+            raise ArgumentError("num_workers option should be non-negative; use num_workers=0 to "
                              "disable workers")  # fmt: skip
         if prefetch_factor is not None and num_workers == 0:
-            raise ValueError("prefetch_factor option could only be specified with num_workers > 0")
+            raise ArgumentError(
+                "prefetch_factor option could only be specified with num_workers > 0"
+            )
         if timeout < 0:
-            raise ValueError("timeout option should be non-negative")
+            raise ArgumentError("timeout option should be non-negative")
         if self._is_iterable and (shuffle or sampler is not None or batch_sampler is not None):
-            raise ValueError("DataLoader with IterableDataset: expected unspecified shuffle, "
+            raise ArgumentError("DataLoader with IterableDataset: expected unspecified shuffle, "
                              "sampler and batch_sampler options")  # fmt: skip
         if sampler is not None and shuffle:
-            raise ValueError("sampler option is mutually exclusive with shuffle")
+            raise ArgumentError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
-                raise ValueError("batch_sampler option is mutually exclusive with batch_size, "
+                raise ArgumentError("batch_sampler option is mutually exclusive with batch_size, "
                                  "shuffle, sampler, and drop_last")  # fmt: skip
             batch_size = None
         elif batch_size is None and (shuffle or drop_last):
-            raise ValueError("batch_size=None option disables auto-batching and is mutually "
+            raise ArgumentError("batch_size=None option disables auto-batching and is mutually "
                              "exclusive with drop_last")  # fmt: skip
         if not self._is_iterable and sampler is None:
             source: Any = dataset

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from ...errors import ArgumentError, check_integers, told
 from .dataset import permutation, random_numbers
 
 T_co = TypeVar("T_co", covariant=True)
@@ -53,8 +54,8 @@ class RandomSampler(Sampler[int]):
         generator: Any = None,
     ) -> None:
         if num_samples is not None and num_samples <= 0:
-            raise ValueError(
-                f"num_samples should be a positive integer value, but got num_samples={num_samples}"
+            raise ArgumentError(
+                f"num_samples should be a positive integer, not {told(num_samples)}"
             )
         self.data_source, self.replacement = data_source, replacement
         self._num_samples, self.generator = num_samples, generator
@@ -108,13 +109,14 @@ class WeightedRandomSampler(Sampler[int]):
         replacement: bool = True,
         generator: Any = None,
     ) -> None:
+        check_integers(num_samples=num_samples)
         if num_samples <= 0 or isinstance(num_samples, bool):
-            raise ValueError(
+            raise ArgumentError(
                 f"num_samples should be a positive integer value, but got num_samples={num_samples}"
             )
         self.weights = np.asarray(weights, np.float64)
         if self.weights.ndim != 1:
-            raise ValueError("weights should be a 1d sequence but given weights have shape "
+            raise ArgumentError("weights should be a 1d sequence but given weights have shape "
                              f"{self.weights.shape}")  # fmt: skip
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
@@ -136,9 +138,7 @@ class BatchSampler(Sampler[list[int]]):
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool = False) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
-            raise ValueError(
-                f"batch_size should be a positive integer value, but got batch_size={batch_size}"
-            )
+            raise ArgumentError(f"batch_size should be a positive integer, not {told(batch_size)}")
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
