@@ -8,7 +8,7 @@ only the new elements are written: a step costs what the new part costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .build import selected
@@ -38,29 +38,29 @@ def growths(family: Family, nodes: Sequence[Node]) -> list[Growth]:
     places = {node: place for place, node in enumerate(nodes)}
     found: dict[int, Growth] = {}  # by leaf
     for output, place in enumerate(family.outputs):
-        node = nodes[place]
-        while isinstance(node, (Contiguous, Detach)):
-            node = node.x
-        if isinstance(node, Where):
-            for growth in _growth(family, places, output, node):
-                found.setdefault(growth.leaf, growth)
+        growth = _growth(family, places, output, nodes[place])
+        if growth is not None:
+            found.setdefault(growth.leaf, growth)
     by_place = {growth.place: growth for growth in found.values()}
     return list(by_place.values())
 
 
-def _growth(family: Family, places: dict[Node, int], output: int, node: Where) -> Iterator[Growth]:
-    """How a selection grows from a leaf, if it does."""
-    match node.inputs:
-        case (Expand(Reshape(Less(Iota(), Const() as count))), Pad() as old, Pad() as new):
+def _growth(family: Family, places: dict[Node, int], output: int, node: Node) -> Growth | None:
+    """How an output grows from a leaf; None if it does not."""
+    while isinstance(node, (Contiguous, Detach)):
+        node = node.x
+    match node:
+        case Where(Expand(Reshape(Less(Iota(), Const() as count))), Pad() as old, Pad() as new):
             leaf, added = places[old.x], places[new.x]
         case _:
-            return
+            return None
     shape = family.shapes[leaf]
     axes = [axis for axis, line in enumerate(shape) if varies(line)]
     if leaf not in family.leaves or len(axes) != 1 or varies(family.shapes[added]):
-        return
+        return None
     (axis,), number = axes, family.leaves.index(leaf)
     size = shape[axis]
     is_joined = node is selected((old.x, new.x), axis) and family.fields[places[count]][0] == size
     if is_joined and isinstance(size, Line) and size.slope == 1:
-        yield Growth(output, number, places[node], added, axis, size)
+        return Growth(output, number, places[node], added, axis, size)
+    return None

@@ -17,7 +17,7 @@ from functools import reduce
 
 from ..rewrite import Rules, rewrite
 from . import simplify_movement
-from .build import expand, move_axis, pad, pad_axis, permute, reshape, same_axis, slice_axis
+from .build import expand, move_axis, pad_axis, permute, reshape, same_axis, slice_axis
 from .ir import (
     Add,
     Const,
@@ -67,9 +67,7 @@ def fold_of_few_terms(node: Fold) -> Node | None:
     for k in range(count):
         term = reshape(slice_axis(x, len(x.shape) - 1, k, 1), x.shape[:-1])
         before = k * node.dilation
-        amounts = [(0, 0)] * len(term.shape)
-        amounts[axis] = (before, node.size_ - term.shape[axis] - before)
-        terms.append(pad(term, amounts))
+        terms.append(pad_axis(term, axis, before, node.size_ - term.shape[axis] - before))
     return reduce(Add, terms)
 
 
@@ -182,11 +180,7 @@ def pad_below(x: Node, axis: int, amount: int) -> Node:
             if same is not None:
                 shape = (n + 2 * amount * (a == axis) for a, n in enumerate(x.shape))
                 return reshape(pad_below(inner, same, amount), tuple(shape))
-    padding = tuple((amount, amount) if a == axis else (0, 0) for a in range(len(x.shape)))
-    if isinstance(x, Pad) and x.value == 0:
-        both = zip(x.padding, padding, strict=True)
-        return pad(x.x, [(p[0] + q[0], p[1] + q[1]) for p, q in both])
-    return pad(x, padding)
+    return pad_axis(x, axis, amount, amount)
 
 
 def without_axis(x: Node, axis: int) -> Node | None:
