@@ -96,8 +96,11 @@ def recalled(operation: F) -> F:
         if kept is False:
             return operation(*args, **named)
         nodes = list(tensors)
-        for call in kept.anew:
-            nodes += call(nodes)
+        try:
+            for call in kept.anew:
+                nodes += call(nodes)
+        except Exception:  # the operation itself says what is wrong
+            return operation(*args, **named)
         template = kept.template
         made = template.build(nodes)
         for place, known in kept.declared:

@@ -114,6 +114,13 @@ def test_indices_are_checked_with_each_call(name: str) -> None:
     assert any(isinstance(kept, recall._Kept) and kept.anew for kept in recall._templates.values())
 
 
+def test_an_error_of_a_check_names_the_operation() -> None:
+    for _ in range(3):
+        with pytest.raises(IndexError, match=r"^cross_entropy: 4 is outside the 4 classes"):
+            rand(3, 4).cross_entropy(Tensor([1, 4, 2]))
+        assert rand(3, 4).cross_entropy(CLASSES).item() > 0
+
+
 DRAWING: dict[str, Callable[[Tensor], Tensor]] = {
     "multinomial": lambda x: x.multinomial(3),
     "with replacement": lambda x: x.multinomial(3, replacement=True),
