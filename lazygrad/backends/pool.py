@@ -105,11 +105,9 @@ class Pool(Generic[M]):
     def give(self, block: Block) -> None:
         """Take a block back. May be called at any time, by the garbage collector too."""
         self._given.append(block)
-        if self._lock.acquire(blocking=False):
-            try:
+        if not self._lock.locked():  # else who has the lock, perhaps this thread, may see to it
+            with self._lock:  # Ctrl-C between acquire() and a `try` would leave it locked
                 self._settle()
-            finally:
-                self._lock.release()
 
     def clear(self) -> None:
         """Let go of all freed blocks."""
@@ -145,7 +143,7 @@ class Pool(Generic[M]):
 
     def _shrink(self, limit: int) -> None:
         """Let go of the sizes that were freed longest ago."""
-        while self.kept > limit:
+        while self.kept > limit and self._free:  # Ctrl-C may have lost a block that was counted
             size, blocks = next(iter(self._free.items()))
             if blocks:
                 blocks.pop(0)

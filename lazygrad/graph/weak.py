@@ -36,16 +36,24 @@ class _Reference(ref[Node]):
 
 class NodeDict(Generic[V]):
     """Values by node, each as long as its node is alive. In effect a WeakKeyDictionary whose
-    look-ups make no reference: nodes are asked for by the thousand."""
+    look-ups make no reference: nodes are asked for by the thousand.
+
+    Ctrl-C may keep `_gone` from running. The entry of a node that is gone is then found by the id
+    of another one, so what is found is looked at twice.
+    """
 
     def __init__(self) -> None:
         self._found: dict[int, tuple[_Reference, V]] = {}  # by the nodes' ids
 
     def __contains__(self, node: Node, /) -> bool:
-        return id(node) in self._found
+        found = self._found.get(id(node))
+        return found is not None and found[0]() is node
 
     def __getitem__(self, node: Node) -> V:
-        return self._found[id(node)][1]
+        reference, value = self._found[id(node)]
+        if reference() is not node:
+            raise KeyError(node)
+        return value
 
     def __setitem__(self, node: Node, value: V) -> None:
         reference = _Reference(node, self._gone)
@@ -59,7 +67,7 @@ class NodeDict(Generic[V]):
     def get(self, node: Node) -> V | None:
         """The value of a node; None if it has none."""
         found = self._found.get(id(node))
-        return None if found is None else found[1]
+        return found[1] if found is not None and found[0]() is node else None
 
     def forget(self, node: Node) -> None:
         """Forget the value of a node, if it has one."""

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import dis
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from types import CodeType, FrameType
+
 import pytest
 
 from lazygrad.backends.base import show_bytes
@@ -136,3 +142,37 @@ def test_a_block_above_the_limit_is_not_kept() -> None:
     pool = make_pool(Counter(), kept=MIB)
     pool.take(2 * MIB)
     assert (pool.used, pool.kept) == (0, 0)
+
+
+def test_wherever_giving_is_interrupted_memory_can_be_taken_afterwards() -> None:
+    """Python may raise KeyboardInterrupt after any call, and where a function begins."""
+    points = {
+        (code, after.offset)
+        for code in (Pool.give.__code__, Pool._settle.__code__)
+        for before, after in pairwise(dis.get_instructions(code))
+        if before.opname in ("CALL", "RESUME")
+    }
+
+    def is_interrupted(point: tuple[CodeType, int]) -> bool:
+        def trace(frame: FrameType, event: str, _: object) -> Callable[..., object]:
+            frame.f_trace_opcodes = True
+            if event == "opcode" and (frame.f_code, frame.f_lasti) == point:
+                raise KeyboardInterrupt
+            return trace
+
+        pool = make_pool(Counter())
+        block = pool.take(1000).block
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            pool.give(block)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+            assert not pool._lock.locked()
+            pool.clear()
+            assert pool.take(1000).nbytes == 1000
+        return False
+
+    assert sum(map(is_interrupted, points)) > 5

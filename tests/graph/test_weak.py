@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from lazygrad.graph.ir import Buffer, Neg, Node
+from lazygrad.dtypes import int32
+from lazygrad.graph.ir import Buffer, Const, Neg, Node
 from lazygrad.graph.weak import NodeDict
 
 
@@ -37,3 +38,25 @@ def test_a_node_may_be_forgotten(leaf: Callable[..., Buffer]) -> None:
     assert known.get(x) is None
     with pytest.raises(KeyError):
         known[x]
+
+
+def test_what_is_left_of_a_node_that_is_gone_is_not_another_nodes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C may keep an entry from being dropped, and another node may get the id."""
+    monkeypatch.setattr(NodeDict, "_gone", lambda *_: None)
+    values: NodeDict[int] = NodeDict()
+    places = set()
+    for n in range(100):
+        node = Const(10_000 + n, int32)
+        places.add(id(node))
+        values[node] = n
+        del node
+    others = [Const(20_000 + n, int32) for n in range(100)]
+    same = next(node for node in others if id(node) in places)
+    assert same not in values
+    assert values.get(same) is None
+    with pytest.raises(KeyError):
+        values[same]
+    values[same] = 1
+    assert values[same] == 1
