@@ -46,7 +46,6 @@ from .loops.cpu.hoist import hoist
 from .loops.cpu.interleave import interleave
 from .loops.cpu.parallelize import bind_groups, share
 from .loops.cpu.prefetch import prefetch
-from .loops.cpu.tighten import tighten_bounds
 from .loops.cpu.transpose import transpose
 from .loops.ir import Body, Function
 from .loops.ir.rebuild import traits
@@ -245,8 +244,6 @@ PASSES = (
          after=("padding",), needs=("strided",), on=CPUS),
     Pass("loops", "interleave", on_body(interleave), "it looks for strided vectors",
          after=("vectorize", "transpose"), needs=("strided",), on=CPUS),
-    Pass("loops", "tighten", on_body(tighten_bounds), "guards are known when tiles are",
-         after=("unroll",), needs=("if",), on=CPUS),
     Pass("loops", "prefetch",
          lambda f, at: replace(f, body=prefetch(f.body, at.machine)) if at.kinds == ("row",) else f,
          "after vectorize: a line is asked for once, not by each lane of it",

@@ -191,6 +191,9 @@ CYCLES_A_LOAD = 0.125, 0.25
 """Not hidden either: of the load of an element, and of a vector."""
 CYCLES_A_SCATTER = 4.0
 """For each element of a vector that is stored apart from the others."""
+STREAMS = 3
+"""Iterations, at most, that a tile has of another loop of the vector factor, as over images: each
+reads and writes a stream of its own."""
 LOADED_AGAIN = 3
 """Elements of overlapping windows that LLVM does not keep where registers are few."""
 UNEVEN = 4 / 3

@@ -22,6 +22,7 @@ from ...targets import (
     L2_VECTORS_A_CYCLE,
     LOADED_AGAIN,
     PHASES,
+    STREAMS,
     UNEVEN,
     UNROLL_WHOLE,
     WAITED,
@@ -265,7 +266,7 @@ def _tile_sizes(
     # inner loops first: of equally good ones that whose places lie nearest
     rows = [(v, n) for v in only_a[::-1] for n in range(1, min(v.extent, 14) + 1)] or [(None, 1)]
     others: list[tuple[Var | None, int]] = [(None, 1)]
-    others += [(v, n) for v in only_b[::-1] for n in range(2, min(v.extent, 6) + 1)]
+    others += [(v, n) for v in only_b[::-1] for n in range(2, min(v.extent, STREAMS) + 1)]
     sizes = []
     for copies, row, (other, count) in product(range(1, 5), rows, others):
         # accumulators, the vectors of b, and one broadcast element

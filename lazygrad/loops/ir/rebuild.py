@@ -61,8 +61,6 @@ def _own_traits(stmt: Stmt) -> Iterable[str]:
     match stmt:
         case For():
             yield stmt.kind
-        case If():
-            yield "if"
         case Accumulate():
             yield "sum"
             if stmt.needed is not None:
@@ -75,7 +73,7 @@ def _own_traits(stmt: Stmt) -> Iterable[str]:
 
 
 traits = _with_bodies(_own_traits)
-"""What passes look for in a statement and its bodies: kinds of loops, "if", "sum" (what adds up in
+"""What passes look for in a statement and its bodies: kinds of loops, "sum" (what adds up in
 place), "needed" (sums that say when they are), "strided" (vectors whose elements do not lie side by
 side)."""
 
