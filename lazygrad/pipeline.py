@@ -47,6 +47,7 @@ from .loops.cpu.interleave import interleave
 from .loops.cpu.parallelize import bind_groups, share
 from .loops.cpu.prefetch import prefetch
 from .loops.cpu.transpose import transpose
+from .loops.end_sums import end_sums
 from .loops.ir import Body, Function
 from .loops.ir.rebuild import traits
 from .loops.legal import legalise_operations
@@ -250,6 +251,8 @@ PASSES = (
          after=("vectorize",), on=CPUS),
     Pass("loops", "parallelize", share, "passes before it look for serial loops",
          after=("interleave", "prefetch"), on=CPUS),
+    Pass("loops", "end_sums", on_body(end_sums), "passes before it look for whole loops",
+         after=("parallelize",), needs=("needed",)),
     Pass("loops", "limit", lambda f, at: limit(f, at.machine.cores),
          "passes before it look for whole loops; those after it for none that it ends",
          after=("parallelize",), needs=("limit",)),

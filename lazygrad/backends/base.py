@@ -104,6 +104,9 @@ class Device(Protocol):
     def copy_box(self, source: Any, target: Any, box: Box) -> None:
         """Copy what is inside of a box from memory to memory of other sizes."""
 
+    def blank(self, memory: Any, start: int, end: int) -> None:
+        """Make bytes 0 where a kernel would be slow to compute with what was left there."""
+
     def cached(self, key: str) -> bool:
         """Whether there is code under a key, in memory or on disk. It stays until the next
         `compile`, so the kernel's loops need not be made."""

@@ -11,12 +11,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .ir import Cast, Expand, Fold, Movement, Mul, Node, Pad, Reduce, Window
+from ..dtypes import int64
+from .ir import (
+    Buffer,
+    Cast,
+    Const,
+    Elementwise,
+    Expand,
+    Fold,
+    Iota,
+    Movement,
+    Mul,
+    Node,
+    Pad,
+    Reduce,
+    Where,
+    Window,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One of two factors: `source` seen through movement and casts.
+    """One of two factors: `source` seen through movement, casts and the ends of sizes that vary.
 
     A Pad counts as a source, for its zeros are elements like others. `is_shared`: an axis repeats
     the elements, so that several results read each. `slides`: windows overlap on them.
@@ -46,11 +62,42 @@ def factors(node: Node) -> tuple[Factor, ...]:
 
 def _factor(x: Node) -> Factor:
     is_shared = slides = False
-    while isinstance(x, (Movement, Cast)) and not isinstance(x, Pad):
+    while True:
+        if ends(x):
+            x = x.inputs[1]
+            continue
+        if not isinstance(x, (Movement, Cast)) or isinstance(x, Pad):
+            return Factor(x, is_shared, slides)
         is_shared = is_shared or isinstance(x, Expand)
         slides = slides or isinstance(x, Window)
         x = x.inputs[0]
-    return Factor(x, is_shared, slides)
+
+
+def ends(node: Node) -> bool:
+    """Whether a node is x up to a size that is known at run time, and 0 from there on.
+
+    where(arange(128) < n, x, 0), n an int64 in memory   (graph/at_bound.py makes them)
+    """
+    match node:
+        case Where(inside, _, Const(value=0)):
+            return _compares_places(inside)
+    return False
+
+
+def _compares_places(condition: Node) -> bool:
+    """Whether a condition compares indices with at least one int64 in memory."""
+    stack, counts = [condition], 0
+    while stack:
+        match stack.pop():
+            case Const() | Iota():
+                pass
+            case Buffer(shape=(), dtype=dtype) if dtype == int64:
+                counts += 1
+            case Movement() | Elementwise() as node:
+                stack += node.inputs
+            case _:
+                return False
+    return counts > 0
 
 
 def is_contraction(node: Node) -> bool:

@@ -33,6 +33,7 @@ from .ir import (
     Reshape,
     Slice,
     Window,
+    Within,
 )
 
 FEW_TERMS = 2  # of a fold: more are summed in a loop
@@ -105,6 +106,8 @@ def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
                 return None
             kept = [axis for axis in range(len(inner.shape)) if axis not in axes]
             return _correlate_product(*product, axes, kept[place], kept[k], fold)
+        case Within(inner):  # what the fold gives ends there as well
+            return _correlate(inner, place, k, fold)
         case Mul(a, b):  # each channel for itself: no sum is in it yet
             return _correlate_product(a, b, (), place, k, fold)
     return None

@@ -85,12 +85,17 @@ class _Limited:
         reach = self._reach_of_all(loop, scope, done) if isinstance(loop.extent, int) else None
         if reach is None:
             return replace(loop, body=self.body(loop.body, scope, done))
-        inner = replace(loop, body=self.body(loop.body, scope, done | {reach.limit}))
         weight = dict(linear(reach.index)[1]).get(loop.var, 0)
-        if loop.kind == "serial" and weight and reach.index is mul(loop.var, weight):
-            end = floordiv(add(reach.limit.end, weight - 1 - reach.start), weight)
-            return replace(inner, extent=minimum(end, loop.var.extent))
-        return self._spread(replace(inner, body=(If(reach.is_needed(), inner.body),)))
+        rest = sub(reach.index, mul(loop.var, weight))
+        is_serial = loop.kind == "serial"
+        if is_serial and weight and loop.var not in variables(rest):
+            inner = replace(loop, body=self.body(loop.body, scope, done | {reach.limit}))
+            most = sub(add(reach.limit.end, weight - 1 - reach.start), rest)
+            return replace(inner, extent=minimum(floordiv(most, weight), loop.var.extent))
+        # a thread's own loops may end, too
+        ended = done | {reach.limit} if is_serial else done
+        inside = self.body(loop.body, scope, ended)
+        return self._spread(replace(loop, body=(If(reach.is_needed(), inside),)))
 
     def _spread(self, loop: For) -> For:
         """The iterations of a parallel loop in another order, in which each thread's range has

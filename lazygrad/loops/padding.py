@@ -18,6 +18,7 @@ from itertools import takewhile
 from ..expr import Expr, Literal, Var
 from ..index import FALSE, add, substitute
 from ..targets import PEELED_SHARE
+from .end_sums import at_run_time
 from .ir import Accumulate, Body, For, If, Stmt
 from .ir.rebuild import map_bodies, nest, substitute_body, variables
 
@@ -25,8 +26,8 @@ from .ir.rebuild import map_bodies, nest, substitute_body, variables
 def skip_padding(body: Body) -> Body:
     """The body without sums that are known not to be needed; the ends of loops are peeled.
 
-    Requires: no unroll loop is left. Ensures: no sum says any more when it is needed; the outermost
-    loops are whole, for threads to share.
+    Requires: no unroll loop is left. Ensures: no sum says any more when it is needed, but for what
+    only a run can tell (end_sums.py); the outermost loops are whole, for threads to share.
     """
     result: list[Stmt] = []
     for stmt in body:
@@ -43,7 +44,7 @@ def _needed(body: Body) -> Body:
             case Accumulate(needed=Literal(value=False)):
                 pass
             case Accumulate():
-                result.append(replace(stmt, needed=None))
+                result.append(replace(stmt, needed=at_run_time(stmt.needed)))
             case _:
                 result.append(map_bodies(stmt, _needed))
     return tuple(result)

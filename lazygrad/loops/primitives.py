@@ -57,10 +57,11 @@ def primitive(function: Primitive) -> Primitive:
 
 
 class Schedule:
-    """Loops, and the plan that made them so."""
+    """Loops, and the plan that made them so. With `ends`, the last iterations of outer loops may be
+    left out at run time (limit.py)."""
 
-    def __init__(self, body: Body) -> None:
-        self.body = with_own_names(body)
+    def __init__(self, body: Body, ends: bool = False) -> None:
+        self.body, self.ends = with_own_names(body), ends
         self.plan: list[str] = []
 
     def do(

@@ -8,15 +8,20 @@ factors as they are read.
 
 from __future__ import annotations
 
-from ..expr import Cast, Expr, Op
+from ..expr import Cast, Expr, Literal, Op
 from .ir import Accumulate, Body, statements
 
 
 def factors_of(term: Accumulate) -> tuple[Expr, Expr] | None:
-    """The factors of a term, below casts; None for a term that is no product."""
+    """The factors of a term, below casts and its end (0 from a size on that is known at run time);
+    None for a term that is no product."""
     value = term.value
-    while isinstance(value, Cast):
-        value = value.x
+    while True:
+        match value:
+            case Cast(x) | Op(op="where", args=(_, x, Literal(value=0))):
+                value = x
+            case _:
+                break
     if not (isinstance(value, Op) and value.op == "mul"):
         return None
     a, b = value.args

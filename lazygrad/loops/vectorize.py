@@ -13,8 +13,9 @@ from functools import partial
 from ..dtypes import int64
 from ..expr import Bitcast, Broadcast, Cast, Expr, Load, Op, Ramp, ReduceLanes, Var, rewrite
 from ..index import add, linear, mul
+from .end_sums import in_some_lane
 from .ir import Accumulate, Body, For, Let, Stmt, Store
-from .ir.rebuild import map_bodies, rewrite_body, variables
+from .ir.rebuild import map_bodies, rewrite_body
 
 
 def vectorize(body: Body) -> Body:
@@ -49,9 +50,8 @@ def _widen_body(body: Body, var: Var) -> Body:
                     assert guard is stmt.guard, "lanes that are added up have no guards"
                     value = ReduceLanes(stmt.op, value)
                 wide = replace(stmt, index=index, value=value, guard=guard)
-                if isinstance(wide, Accumulate) and wide.needed is not None:
-                    one = var not in variables(wide.needed)  # answer for all lanes
-                    wide = replace(wide, needed=wide.needed if one else None)
+                if isinstance(wide, Accumulate):
+                    wide = replace(wide, needed=in_some_lane(wide.needed, var))
                 result.append(wide)
             case Let():
                 raise TypeError("a Let does not survive sinking")

@@ -55,12 +55,13 @@ class Resized:
         self._sizes = [*outer, (n * dtype.itemsize, m * dtype.itemsize)]
 
     def enlarged(self, memory: Any) -> Any:
-        """Memory at the bound with the tensor's elements. What else is in it is undefined."""
+        """Memory at the bound with the tensor's elements. What else is in it does not matter."""
         if memory.__class__ is Roomy:
             if memory.resized.bound == self.bound:
                 return memory.room.memory
             memory = memory.plain()
         if self._is_prefix and memory.nbytes >= self._bound_nbytes:
+            self._device.blank(memory, self._nbytes, self._bound_nbytes)
             return memory
         return self._copied(memory)
 
@@ -90,6 +91,7 @@ class Resized:
 
     def _copied(self, memory: Any) -> Any:
         larger = self._device.allocate(self._bound_nbytes)
+        self._device.blank(larger, self._nbytes if self._is_prefix else 0, self._bound_nbytes)
         self._device.copy_box(memory, larger, tuple((n, m, n) for n, m in self._sizes))
         return larger
 

@@ -385,6 +385,7 @@ def _domains(node: Node, kind: str) -> list[tuple[object, ...]]:
 def _reuses_both_factors(node: Node, reads: Sequence[Access]) -> bool:
     """Whether a sum of products reads each element of both factors for MIN_REUSE outputs or more.
     Index expressions tell this exactly: an element that windows of one output share counts once."""
+    reads = [read for read in reads if read.node.shape]  # sizes aside
     if product(node) is None or len(reads) != 2 or node.dtype.kind == "bool":
         return False
     axes = axis_variables(node.shape)

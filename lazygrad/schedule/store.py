@@ -30,7 +30,7 @@ from ..graph.ir import (
     Winograd,
     topological,
 )
-from ..graph.product import factors, reuse
+from ..graph.product import ends, factors, reuse
 from ..looking import looking
 from .ir import KIND_OF
 
@@ -141,6 +141,8 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
             costs[node] = MEMORY
         elif isinstance(node, Expand) and node.x.size * 8 <= node.size:
             costs[node] = BROADCAST
+        elif ends(node):  # loops end there: nothing is tested
+            costs[node] = costs[node.inputs[1]]
         else:
             own = 0.0 if isinstance(node, Movement) else node.cost
             own = GUARD if isinstance(node, Pad) else own

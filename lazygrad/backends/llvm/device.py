@@ -71,6 +71,11 @@ class CPU:
         elements = np.asarray(source)[: math.prod(froms)].reshape(froms)[inside]
         np.asarray(target)[: math.prod(tos)].reshape(tos)[inside] = elements
 
+    def blank(self, memory: HostMemory, start: int, end: int) -> None:
+        """Make bytes 0. Leftover integers read as denormal floats, with which a processor computes
+        a hundred times as slowly."""
+        np.asarray(memory)[start:end] = 0
+
     def cached(self, key: str) -> bool:
         """Whether there is machine code under a key, in this process or on disk."""
         return has(key, self.target)

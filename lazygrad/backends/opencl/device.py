@@ -87,6 +87,9 @@ class OpenCLDevice:
         )
         self._guarded(copy, self.queue, target.block.buffer, source.block.buffer)
 
+    def blank(self, memory: Memory, start: int, end: int) -> None:
+        """Nothing: a GPU computes with all floats alike."""
+
     def cached(self, key: str) -> bool:
         """Whether there is OpenCL C under a key, in this process or on disk."""
         return self.builder.known(key) is not None

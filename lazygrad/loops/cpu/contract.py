@@ -65,7 +65,7 @@ def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> Non
     if plan.shared is not None and machine.cores > 1:
         # One task a core: whatever a task packs for itself is packed as few times as can be.
         whole = blocks[plan.shared.name]
-        task, blocks[plan.shared.name] = _parts(s, whole, machine.cores, "t")
+        task, blocks[plan.shared.name] = _tasks(s, whole, machine.cores)
         tasks.append(task)
     groups = by_factor(c.outer, a, b)
     both, columns, rows = ([blocks[v.name] for v in group] for group in groups)
@@ -119,6 +119,15 @@ def _tile(s: Schedule, var: Var, size: int, width: int, overlap: bool) -> str:
         name = digit.partition(":")[0]
         s.do(sink, name, "vector" if name.endswith("_l") else "unroll")
     return f"{var.name}_o"
+
+
+def _tasks(s: Schedule, name: str, count: int) -> tuple[str, str]:
+    """Share a loop among threads: the names of the loop over threads and of a thread's own loop.
+    Threads have neighbouring iterations, or every other where the last ones may be left out."""
+    if not s.ends or s.loop(name).extent % count:
+        return _parts(s, name, count, "t")
+    s.do(split, name, "exact", f"{name}_b", f"{name}_t:{count}")
+    return f"{name}_t", f"{name}_b"
 
 
 def _parts(s: Schedule, name: str, count: int, suffix: str) -> tuple[str, str]:

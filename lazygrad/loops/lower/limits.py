@@ -5,11 +5,11 @@ out0[i, j] = relu(within(sum(x * w), i < n))   ->   out0 is needed below n along
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ...dtypes import int64
-from ...expr import Expr, Literal, Load
+from ...expr import Array, Expr, Literal, Load
 from ...graph.ir import (
     Contiguous,
     Elementwise,
@@ -19,9 +19,9 @@ from ...graph.ir import (
     Where,
     Within,
 )
-from ...index import conjuncts, strides, upper_limit
+from ...index import add, conjuncts, floordiv, strides, upper_limit
 from ...schedule.access import MultiIndex, movement_index, reduce_index, reduced_variables
-from ...schedule.ir import axis_variables
+from ...schedule.ir import Blocked, Region, axis_variables
 from ..ir import Limit
 from ..ir.rebuild import variables
 from . import Lowered
@@ -29,7 +29,7 @@ from .value import Values
 
 
 def note_limits(made: Lowered) -> Lowered:
-    """The function with the limits of its outputs that lie in row-major order.
+    """The function with the limits of its outputs that are whole tensors in memory.
 
     Requires: a lowered kernel, whose arguments are its outputs and inputs.
     """
@@ -45,16 +45,30 @@ def note_limits(made: Lowered) -> Lowered:
     values = Values(read)
     found: list[Limit] = []
     for node in kernel.outputs:
-        if node in kernel.layouts:
+        layout = kernel.layouts.get(node)
+        if isinstance(layout, Region):
             continue
         axes = axis_variables(node.shape)
         for condition in _insides(node, axes, set(kernel.inputs), values):
-            for axis, step in zip(axes, strides(node.shape), strict=True):
+            for n, axis in enumerate(axes):
                 end = upper_limit(condition, axis)
                 if end is not None and not variables(end):
-                    found.append(Limit(arrays[node], step, axis.extent, end))
+                    found.append(_limit(arrays[node], node.shape, n, end, layout))
     function = replace(made.function, limits=tuple(dict.fromkeys(found)))
     return replace(made, function=function)
+
+
+def _limit(
+    array: Array, shape: Sequence[int], axis: int, end: Expr, layout: Blocked | None
+) -> Limit:
+    """The limit along an axis, in row-major order or with the first axis in blocks: then blocks
+    are needed, those that begin before the end."""
+    if layout is None:
+        return Limit(array, strides(shape)[axis], shape[axis], end)
+    size = layout.size
+    rows = (shape[0] // size, *shape[1:])
+    blocks = floordiv(add(end, size - 1), size) if axis == 0 else end
+    return Limit(array, strides(rows)[axis] * size, rows[axis], blocks)
 
 
 def _insides(node: Node, index: MultiIndex, boundary: set[Node], values: Values) -> Iterator[Expr]:
@@ -71,12 +85,11 @@ def _insides(node: Node, index: MultiIndex, boundary: set[Node], values: Values)
                 yield from conjuncts(values.of(x.inside, at, ()))
                 stack.append((x.x, at))
             case Where():  # it may choose what is defined
-                pass
+                stack.append((x.condition, at))
             case Elementwise() | Contiguous():
                 stack += [(each, at) for each in x.inputs]
             case Reduce():
                 stack.append((x.x, reduce_index(x, at, reduced_variables(x))))
             case Movement():
-                place, guards = movement_index(x, at)
-                if not guards:
-                    stack.append((x.x, place))
+                # padding beside what is undefined lies beyond the same end
+                stack.append((x.inputs[0], movement_index(x, at)[0]))

@@ -33,6 +33,7 @@ from ...schedule.access import (
     walked_axes,
 )
 from ...schedule.ir import Kernel, Member, Region, axis_variables
+from ..end_sums import end_of
 from ..ir import Accumulate, Alloc, Body, Stmt, Store
 from ..ir.rebuild import Names, begin, nest
 from .value import Values
@@ -285,10 +286,12 @@ class Lowering:
         value = self.values.of(node.x, at, guards)
         if dtype != node.dtype:
             value = _widened(value, dtype)
+        value = _masked_once(value)
         needed = None
         if self.skip_padding:
             outside, needed = self._outside_padding(node, index, inner)
             guards += outside
+            needed = all_of((needed, _below_size(value, identity(op, dtype))))
         inside.append(Accumulate(register, Literal(0), op, value, all_of(guards), needed=needed))
         self.registers[node] = register
 
@@ -401,3 +404,31 @@ def _bool_op(op: str, dtype: DType) -> str:
     if dtype == bool_ and op in ("sum", "prod"):
         return "max" if op == "sum" else "min"
     return op
+
+
+def _masked_once(value: Expr) -> Expr:
+    """A term with one end instead of two, outside of all else.
+
+    where(c, x, 0) * where(c, y, 0)  ->  where(c, x * y, 0);  cast(where(c, x, 0))  likewise
+    """
+    match value:
+        case Cast(x, dtype):
+            x = _masked_once(x)
+            if end_of(x) is not None and isinstance(x, Op):
+                condition, inside, neutral = x.operands
+                assert isinstance(neutral, Literal)
+                return Op("where", (condition, Cast(inside, dtype), Literal(neutral.value, dtype)))
+        case Op(op="mul", args=(Op() as a, Op() as b)):
+            if end_of(a) is not None and a.operands[::2] == b.operands[::2]:
+                condition, x, zero = a.operands
+                if zero == Literal(0, zero.dtype):
+                    return Op("where", (condition, Op("mul", (x, b.operands[1])), zero))
+    return value
+
+
+def _below_size(value: Expr, neutral: bool | int | float) -> Expr | None:
+    """When a term is not neutral, if it ends at a size that is known at run time."""
+    match value:
+        case Op(op="where", args=(_, _, Literal(value=other))) if other == neutral:
+            return end_of(value)
+    return None

@@ -1,0 +1,161 @@
+"""The loops of sums end at sizes that are known at run time; nothing beyond them reaches a sum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lazygrad.dtypes import float32, int64
+from lazygrad.expr import Array, Expr, Literal, Load, Op, Var
+from lazygrad.graph import build
+from lazygrad.graph.ir import Buffer, Less, Mul, Node, Permute, Reduce, Reshape, Where, identity
+from lazygrad.graph.simplify import simplify
+from lazygrad.graph.structure import Slot
+from lazygrad.index import add, less, mul
+from lazygrad.loops.end_sums import end_sums, in_some_lane
+from lazygrad.loops.ir import Accumulate, Body, For, Function, Store, statements
+from lazygrad.loops.ir.evaluate import evaluate
+from lazygrad.loops.ir.verify import verify
+from lazygrad.loops.lower import lower
+from lazygrad.schedule.fuse import fuse
+from lazygrad.targets import Machine, Native, Target
+
+from .passes import transform
+
+I, K, J, D = Var("i", 3), Var("k", 4), Var("j", 5), Var("d", 3)
+OUT, X, N = Array("out", float32, 3), Array("x", float32, 12), Array("n", int64, 1)
+SIZE = Load(N, Literal(0))
+ZERO = Literal(0.0, float32)
+
+
+def term(index: Expr, end: Expr = SIZE) -> Accumulate:
+    """out[i] += x[index] where the index is below the size."""
+    inside = less(index, end)
+    return Accumulate(OUT, I, "sum", Op("where", (inside, Load(X, index), ZERO)), needed=inside)
+
+
+def sums(*inner: For | Accumulate) -> Body:
+    return (For(I, 3, "serial", (Store(OUT, I, ZERO), *inner)),)
+
+
+def values(body: Body, size: int) -> Any:
+    out = np.full(3, np.nan, np.float32)
+    x = np.arange(1, 13, dtype=np.float32)
+    x[size:] = np.nan
+    evaluate(Function("sums", (OUT, X, N), 1, body), {"out": out, "x": x, "n": np.array([size])})
+    return out
+
+
+UNROLLED = tuple(term(add(mul(K, 3), c)) for c in range(3))
+BODIES = {
+    "one term": sums(For(J, 5, "serial", (term(J),))),
+    "unrolled by three": sums(For(K, 4, "serial", UNROLLED)),
+    "in blocks": sums(For(K, 4, "serial", (For(D, 3, "serial", (term(add(mul(K, 3), D)),)),))),
+    "an outer loop decides, too": sums(For(J, 5, "serial", (term(add(I, J)),))),
+    "a term that is always needed": sums(
+        For(J, 5, "serial", (term(J), Accumulate(OUT, I, "sum", Literal(1.0, float32))))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 7, 12])
+def test_sums_to_a_size(name: str, size: int) -> None:
+    ended = end_sums(BODIES[name])
+    np.testing.assert_array_equal(values(ended, size), values(BODIES[name], size))
+    assert all(s.needed is None for s in statements(ended) if isinstance(s, Accumulate))
+
+
+def test_whole_iterations_ask_nothing() -> None:
+    """serial k: three terms  ->  serial k in n // 3: three terms; the rest under tests"""
+    (loop,) = end_sums(sums(For(K, 4, "serial", UNROLLED)))
+    assert isinstance(loop, For)
+    _, whole, rest = loop.body
+    assert isinstance(whole, For)
+    assert isinstance(rest, For)
+    assert all(isinstance(s.value, Load) for s in whole.body if isinstance(s, Accumulate))
+    assert rest.var.extent == 1
+
+
+def test_lanes_are_needed_while_their_first_is() -> None:
+    lane = Var("l", 8)
+    assert in_some_lane(less(add(mul(K, 8), lane), SIZE), lane) is less(mul(K, 8), SIZE)
+    assert in_some_lane(less(mul(lane, -1), SIZE), lane) is None
+    assert in_some_lane(less(lane, 4), lane) is None  # known without a run
+
+
+# ------------------------------------------------------------------ from graphs, to the end
+
+MACHINE = Machine("any", Target.CPU, 2, 32, 16, 1 << 15, 1 << 20, Native())
+COUNT = Buffer(Slot(1, int64, "CPU"), ())
+
+
+def leaf(*shape: int) -> Node:
+    return Buffer(Slot(int(np.prod(shape)), float32, "CPU"), shape)
+
+
+def below(x: Node, axis: int, value: float = 0) -> Node:
+    """x where its index along an axis is less than the count."""
+    inside = Less(build.walk(x.shape, axis), build.broadcast_to(COUNT, x.shape))
+    return Where(inside, x, build.full_like(x, value))
+
+
+def matmul(a: Node, b: Node) -> Node:
+    """a.T @ b, for a[k, i] and b[k, j]"""
+    k, m, n = *a.shape, b.shape[1]
+    left = build.broadcast_to(Reshape(Permute(a, (1, 0)), (m, 1, k)), (m, n, k))
+    right = build.broadcast_to(Reshape(Permute(b, (1, 0)), (1, n, k)), (m, n, k))
+    return Reduce(Mul(left, right), "sum", (2,), "all")
+
+
+def reduced(op: str, axis: int) -> tuple[list[Node], Node]:
+    x = leaf(40, 37)
+    return [x], Reduce(below(x, axis, identity(op, float32)), op, (axis,), "all")
+
+
+A, B = leaf(40, 12), leaf(40, 20)
+GRAPHS: dict[str, tuple[list[Node], Node]] = {
+    "product": ([A, B], matmul(below(A, 0), below(B, 0))),
+    "product, one end": ([A, B], matmul(below(A, 0), B)),
+    "sum of rows": reduced("sum", 0),
+    "sum along rows": reduced("sum", 1),
+    "max along rows": reduced("max", 1),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("size", [1, 6, 31, 37])
+def test_what_lies_beyond_the_size_reaches_no_sum(name: str, size: int) -> None:
+    inputs, output = GRAPHS[name]
+    (kernel,) = fuse(simplify([output]), cores=2).kernels
+    function = lower(kernel, "kernel", skip_padding=True)
+    made = transform(function, kernel.kinds, MACHINE)
+    verify(made)
+    rng = np.random.default_rng(size)
+    held = {x: rng.standard_normal(x.shape).astype(np.float32) for x in inputs}
+    whole = {x: held[x].astype(np.float64) for x in inputs}
+    if name.startswith("product"):
+        x, y = (whole[each][:size] for each in inputs)
+        expected = x.T @ y
+        if "one end" not in name:
+            for each in inputs:
+                held[each][size:] = np.nan
+    else:
+        (x,) = inputs
+        axis = 1 if "along" in name else 0
+        kept = np.take(whole[x], range(size), axis)
+        expected = kept.max(axis) if "max" in name else kept.sum(axis)
+        held[x].swapaxes(0, axis)[size:] = np.nan
+    arrays: dict[str, Any] = {}
+    for node, array in zip((*kernel.outputs, *kernel.inputs), made.arguments, strict=True):
+        if node is COUNT:
+            arrays[array.name] = np.array([size])
+        elif node in held:
+            arrays[array.name] = held[node].reshape(-1).copy()
+        else:
+            arrays[array.name] = np.full(array.size, np.nan, np.float32)
+    evaluate(made, arrays)
+    result = arrays[made.arguments[0].name].reshape(expected.shape)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
