@@ -131,13 +131,14 @@ def _is(what: Any, kind: Any) -> bool:
 
 def present_in(value: Sequence[Node] | Schedule | Lowered | Function) -> Counter[Any]:
     """How many nodes of each class a graph or a kernel has; of a schedule how many kernels, too; of
-    loops the traits, each counted once a statement, and "limit" where their outputs have limits."""
+    loops the traits, each counted once a statement, and "limit" where their outputs have limits. An output of a kernel with ends counts as a Within."""
     match value:
         case Function():
             limits = ("limit",) if value.limits else ()
             return Counter((*limits, *(trait for stmt in value.body for trait in traits(stmt))))
         case Lowered():
-            return Counter(map(type, kernel_nodes(value.kernel)))
+            ends = (Within,) * len(value.kernel.ends)
+            return Counter((*map(type, kernel_nodes(value.kernel)), *ends))
         case Schedule():
             return Counter(map(type, (*topological(value.outputs), *value.kernels)))
     return Counter(map(type, topological(value)))

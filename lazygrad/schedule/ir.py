@@ -133,7 +133,8 @@ class Member:
 class Kernel:
     """Members computed together, and the nodes that they read from memory.
 
-    A chain has the members of its `parts`; a member is stored if the chain writes it.
+    A chain has the members of its `parts`; a member is stored if the chain writes it. `ends` are
+    sizes, int64 in memory, beyond which outputs are undefined, by output and axis.
     """
 
     kind: str
@@ -143,6 +144,7 @@ class Kernel:
     end: tuple[Member, ...] = ()
     layouts: Mapping[Node, Blocked | Region] = field(default_factory=dict)
     parts: tuple[Kernel, ...] = ()
+    ends: Mapping[Node, Mapping[int, Node]] = field(default_factory=dict)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -2,22 +2,74 @@
 
 v = sum(x * w), stored;  next kernel: relu(within(v, i < n))
 ->   v = within(sum(x * w), i < n), stored;  next kernel: relu(v)
+
+What a kernel computes of undefined elements is undefined as well. It has the ends of these outputs:
+
+t = within(..., i < n), stored;  u = t + 1, stored   ->   the second kernel's u ends at n, too
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from ..graph.ir import Buffer, Node, Within, topological
-from .ir import ONE_NODE, Kernel, Member, Schedule
+from ..dtypes import int64
+from ..expr import Local
+from ..graph.ir import (
+    Buffer,
+    Contiguous,
+    Elementwise,
+    Less,
+    Movement,
+    Node,
+    Reduce,
+    Where,
+    Within,
+    topological,
+)
+from ..index import less, upper_limit
+from .access import MultiIndex, iota_index, movement_index, reduce_index, reduced_variables
+from .ir import ONE_NODE, Kernel, Member, Schedule, axis_variables
+
+Ends = dict[int, Node]  # by axis, up to which index elements are defined: an int64 in memory
 
 
 def limit_outputs(schedule: Schedule) -> Schedule:
-    """The schedule with each stored node that is read through one Within alone stored as that.
+    """The schedule with each stored node that is undefined beyond a size stored as that.
 
     Requires: a fused schedule without chains. Ensures: the same values where they are defined.
     """
+    limited = _read_within(schedule)
+    writer = {node: kernel for kernel in schedule.kernels for node in kernel.outputs}
+    copies = {id(writer[last]) for last in limited.values() if last in writer}
+    known: dict[Node, Ends] = {last: _own_ends(last) for last in limited.values()}
+    kernels: list[Kernel] = []
+    for before in schedule.kernels:
+        if id(before) in copies:
+            continue
+        kernel = _limited(before, limited)
+        if not kernel.parts and kernel.kind not in ONE_NODE:
+            kernel = _with_ends(kernel, known)
+        kernels.append(kernel)
+    return replace(schedule, kernels=tuple(kernels))
+
+
+def _with_ends(kernel: Kernel, known: dict[Node, Ends]) -> Kernel:
+    """The kernel with the ends of outputs that follow from those of its inputs; they become known.
+    The sizes are inputs."""
+    ends: dict[Node, Ends] = {}
+    for node in kernel.outputs:
+        own = known.setdefault(node, _own_ends(node) or _ends(node, kernel.inputs, known))
+        if own and not isinstance(node, Within):
+            ends[node] = own
+    sizes = [size for own in ends.values() for size in own.values()]
+    counts = dict.fromkeys(x for x in topological(sizes) if isinstance(x, Buffer))
+    inputs = dict.fromkeys((*kernel.inputs, *counts))
+    return replace(kernel, inputs=tuple(inputs), ends=ends) if ends else kernel
+
+
+def _read_within(schedule: Schedule) -> dict[Node, Node]:
+    """The stored nodes that are read through one Within alone, with that."""
     users: dict[Node, set[Node]] = {}
     for node in topological(schedule.outputs):
         for x in node.inputs:
@@ -36,11 +88,74 @@ def limit_outputs(schedule: Schedule) -> Schedule:
                 last = user
             if last is not node and (last not in writer or writer[last].outputs == (last,)):
                 limited[node] = last
-    if not limited:
-        return schedule
-    copies = {id(writer[last]) for last in limited.values() if last in writer}
-    kernels = [_limited(kernel, limited) for kernel in schedule.kernels if id(kernel) not in copies]
-    return replace(schedule, kernels=tuple(kernels))
+    return limited
+
+
+# ------------------------------------------------------------------ what undefined elements make
+
+
+def undefined_with(
+    node: Node, index: MultiIndex, boundary: Collection[Node]
+) -> Iterator[tuple[Node, MultiIndex]]:
+    """Elements that node[index] is undefined with: those of a Within, and of what is in memory."""
+    stack, seen = [(node, index)], set()
+    while stack:
+        top = stack.pop()
+        x, at = top
+        if top in seen:
+            continue
+        seen.add(top)
+        if x in boundary and x is not node:
+            yield top
+            continue
+        match x:
+            case Within():
+                yield top
+                stack.append((x.x, at))
+            case Where():  # it may choose what is defined
+                stack.append((x.condition, at))
+            case Elementwise() | Contiguous():
+                stack += [(each, at) for each in x.inputs]
+            case Reduce():
+                stack.append((x.x, reduce_index(x, at, reduced_variables(x))))
+            case Movement():  # padding beside what is undefined lies beyond the same end
+                stack.append((x.inputs[0], movement_index(x, at)[0]))
+
+
+def _ends(node: Node, inputs: Collection[Node], known: Mapping[Node, Ends]) -> Ends:
+    """Up to where a node is defined, by what its kernel reads."""
+    axes = axis_variables(node.shape)
+    found: Ends = {}
+    for x, index in undefined_with(node, axes, set(inputs)):
+        ends = _own_ends(x) if isinstance(x, Within) and x not in inputs else known.get(x, {})
+        for axis, size in ends.items():
+            end = Local("size", int64)
+            for n, var in enumerate(axes):
+                if upper_limit(less(index[axis], end), var) is end:
+                    found[n] = size
+    return found
+
+
+def _own_ends(node: Node) -> Ends:
+    """Up to where what a Within gives is defined, by its condition."""
+    axes = axis_variables(node.shape)
+    found: Ends = {}
+    while isinstance(node, Within):
+        inside: Node = node.inside
+        at: MultiIndex = axes
+        while isinstance(inside, Movement):
+            inside, at = inside.inputs[0], movement_index(inside, at)[0]
+        if isinstance(inside, Less):
+            walked, size = iota_index(inside.x, at), inside.y
+            while isinstance(size, Movement):
+                size = size.inputs[0]
+            if walked in axes and size.size == 1:
+                found[axes.index(walked)] = size
+        node = node.x
+    return found
+
+
+# ------------------------------------------------------------------ the kernels
 
 
 def _limited(kernel: Kernel, limited: Mapping[Node, Node]) -> Kernel:

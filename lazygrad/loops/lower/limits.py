@@ -5,23 +5,16 @@ out0[i, j] = relu(within(sum(x * w), i < n))   ->   out0 is needed below n along
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ...dtypes import int64
 from ...expr import Array, Expr, Literal, Load
-from ...graph.ir import (
-    Contiguous,
-    Elementwise,
-    Movement,
-    Node,
-    Reduce,
-    Where,
-    Within,
-)
-from ...index import add, conjuncts, floordiv, strides, upper_limit
-from ...schedule.access import MultiIndex, movement_index, reduce_index, reduced_variables
+from ...graph.ir import Node, Within
+from ...index import add, conjuncts, floordiv, less, strides, upper_limit
+from ...schedule.access import MultiIndex
 from ...schedule.ir import Blocked, Region, axis_variables
+from ...schedule.limit_outputs import undefined_with
 from ..ir import Limit
 from ..ir.rebuild import variables
 from . import Lowered
@@ -49,7 +42,17 @@ def note_limits(made: Lowered) -> Lowered:
         if isinstance(layout, Region):
             continue
         axes = axis_variables(node.shape)
-        for condition in _insides(node, axes, set(kernel.inputs), values):
+        conditions = [
+            condition
+            for x, at in undefined_with(node, axes, kernel.inputs)
+            if isinstance(x, Within) and x not in kernel.inputs
+            for condition in conjuncts(values.of(x.inside, at, ()))
+        ]
+        conditions += [
+            less(axes[axis], values.of(size, tuple(Literal(0) for _ in size.shape), ()))
+            for axis, size in kernel.ends.get(node, {}).items()
+        ]
+        for condition in conditions:
             for n, axis in enumerate(axes):
                 end = upper_limit(condition, axis)
                 if end is not None and not variables(end):
@@ -69,27 +72,3 @@ def _limit(
     rows = (shape[0] // size, *shape[1:])
     blocks = floordiv(add(end, size - 1), size) if axis == 0 else end
     return Limit(array, strides(rows)[axis] * size, rows[axis], blocks)
-
-
-def _insides(node: Node, index: MultiIndex, boundary: set[Node], values: Values) -> Iterator[Expr]:
-    """Conditions without which node[index] is undefined, as what it is computed of is undefined."""
-    stack, seen = [(node, index)], set()
-    while stack:
-        top = stack.pop()
-        x, at = top
-        if top in seen or x in boundary:
-            continue
-        seen.add(top)
-        match x:
-            case Within():
-                yield from conjuncts(values.of(x.inside, at, ()))
-                stack.append((x.x, at))
-            case Where():  # it may choose what is defined
-                stack.append((x.condition, at))
-            case Elementwise() | Contiguous():
-                stack += [(each, at) for each in x.inputs]
-            case Reduce():
-                stack.append((x.x, reduce_index(x, at, reduced_variables(x))))
-            case Movement():
-                # padding beside what is undefined lies beyond the same end
-                stack.append((x.inputs[0], movement_index(x, at)[0]))
