@@ -131,7 +131,8 @@ def _is(what: Any, kind: Any) -> bool:
 
 def present_in(value: Sequence[Node] | Schedule | Lowered | Function) -> Counter[Any]:
     """How many nodes of each class a graph or a kernel has; of a schedule how many kernels, too; of
-    loops the traits, each counted once a statement, and "limit" where their outputs have limits. An output of a kernel with ends counts as a Within."""
+    loops the traits, each counted once a statement, and "limit" where their outputs have limits. An
+    output with an end counts as a Within."""
     match value:
         case Function():
             limits = ("limit",) if value.limits else ()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from ...dtypes import DType, bfloat16, bool_, float16, float32, float64
 from ...expr import Array, Cast, Expr, Literal, Load, Op, Var, cast
-from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scan, Scatter, topological
+from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scan, Scatter, identity, topological
 from ...index import Substitution, all_of, at_least, flatten, less
 from ...schedule.access import (
     MultiIndex,
