@@ -237,3 +237,21 @@ def test_a_captured_function_keeps_its_captures_of_a_hundred_sizes(monkeypatch):
             cache = step(cache, new)
     assert len(captured) == 100
     assert cache.shape == (2, START + 100, 4)
+
+
+def test_an_older_value_at_a_bound_leaves_what_grew_from_it_alone():
+    device = Device.get("CPU")
+    memory = device.allocate(64)
+    np.asarray(memory)[:] = 7
+    older = Roomy(Room(memory, 5), Resized((5,), (16,), lazygrad.float32, "CPU"))
+    Resized((5,), (8,), lazygrad.float32, "CPU").enlarged(older)
+    assert (np.asarray(memory)[:64] == 7).all()
+
+
+def test_beyond_a_copy_at_a_bound_is_nothing_but_zeros():
+    device = Device.get("CPU")
+    memory = device.allocate(20)
+    np.asarray(memory)[:] = 7
+    larger = Resized((5,), (1024,), lazygrad.float32, "CPU").enlarged(memory)
+    assert (np.asarray(larger)[:20] == 7).all()
+    assert not np.asarray(larger)[20:4096].any()
