@@ -1,4 +1,4 @@
-"""What launches report of their accesses, where these are tested (CHECK=bounds)."""
+"""Read what kernels report of accesses outside of their arrays (CHECK=bounds)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .execute import Memories
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CheckAccesses:
-    """Raises AccessError where a launch reports an access outside of its arrays. `lines` says for
-    each launch which line of the program it serves; "" where that is not known."""
+    """Raises AccessError where a launch reports an access outside of its arrays. `lines[n]` is the
+    line of the program that launch n computes; "" where it is not known."""
 
     device: Device
     launches: tuple[Launch, ...]
@@ -28,7 +28,7 @@ class CheckAccesses:
     def of(
         cls, device: Device, kernels: Sequence[Kernel], launches: Sequence[Launch]
     ) -> CheckAccesses:
-        """Of those launches that report. Launch n is of kernel n."""
+        """A check of the launches that report; `launches[n]` runs `kernels[n]`."""
         tested = [
             (launch, str(next(iter(kernel_origins(kernel)), "")))
             for kernel, launch in zip(kernels, launches, strict=True)

@@ -21,10 +21,10 @@ Array = np.ndarray[Any, Any]
 class DeviceBuffer:
     """`size` elements of `dtype` in the memory of `device`.
 
-    `memory` is the device's own handle; it goes back to the device when nothing refers to it. Its
-    elements never change while anything else can see them. `is_shared` says that they are a NumPy
-    array's too, whose owner may write to it. `held` is the memory, or a Roomy in its place, until
-    somebody asks for the memory.
+    `memory` is the device's own handle; the device takes the memory back when nothing refers to the
+    handle. Memory is overwritten only when nothing else can see its elements. `is_shared`: a NumPy
+    array has the same memory, and its owner may write to it. `held` is the handle, or a Roomy
+    (room.py), which the first read of `memory` replaces by a handle.
     """
 
     __slots__ = ("__weakref__", "device", "dtype", "held", "is_shared", "size")
@@ -40,7 +40,7 @@ class DeviceBuffer:
 
     @property
     def memory(self) -> Any:
-        """The device's handle of these elements alone."""
+        """The device's handle of memory with these elements, in row-major order."""
         held = self.held  # read once: another thread may ask, too
         if held.__class__ is Roomy:
             held = self.held = held.plain()
@@ -71,9 +71,9 @@ class DeviceBuffer:
         return cls.from_numpy(np.array(value, dtype.numpy), device)
 
     def numpy(self) -> Array:
-        """The elements in one dimension: on the CPU a view that keeps the memory alive, else a
-        copy, for which the device's work is waited for; then an index that was out of range there
-        raises IndexError."""
+        """The elements in one dimension: on the CPU a view that keeps the memory alive; from any
+        other device a copy, made when the device has finished its work. Raises IndexError for an
+        index that was out of range on that device."""
         if hasattr(self.memory, "__array_interface__"):  # a block of the host's own memory
             return np.asarray(self.memory)[: self.nbytes].view(self.dtype.numpy)
         copy = np.empty(self.size, self.dtype.numpy)
@@ -83,9 +83,9 @@ class DeviceBuffer:
 
 
 realized: NodeDict[DeviceBuffer] = NodeDict()
-"""The memory of computed nodes that are still alive; such a node is a leaf of the next graph."""
+"""The storage of computed nodes that are still alive; such a node is a leaf of the next graph."""
 
 interceptor: ContextVar[Callable[[Sequence[Node]], list[DeviceBuffer]] | None] = ContextVar(
     "interceptor", default=None
 )
-"""The function that `compile.realize` calls in its place while `jit` captures; else None."""
+"""While `jit` captures a function: what `compile.realize` calls instead of computing; else None."""

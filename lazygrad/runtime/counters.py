@@ -1,4 +1,4 @@
-"""What has run: kernels, operations, bytes. Counted once somebody has asked (`reset`)."""
+"""Count what runs: kernels, operations, bytes, seconds. Counting begins with `reset`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Work:
 
 
 runs: Counter[Plan] | None = None
-"""How often each plan has run; None while nobody asks."""
+"""How often each plan has run; None before the first `reset`."""
 
 _seconds = 0.0
 
@@ -33,7 +33,7 @@ def reset() -> None:
 
 
 def add_seconds(seconds: float) -> None:
-    """Note the time of a schedule."""
+    """Add the time of one run of a plan."""
     global _seconds
     _seconds += seconds
 

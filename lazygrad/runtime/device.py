@@ -20,8 +20,7 @@ if TYPE_CHECKING:  # not needed to run, and takes long to import
 
 
 class DeviceName(str):
-    """The name of a device, as `x.device` has it. It is a text, so it stands wherever a device's
-    name does.
+    """The name of a device, as `x.device` gives it: a str, accepted wherever a name of a device is.
 
     lazygrad.device("cpu") == "CPU"
 

@@ -1,4 +1,4 @@
-"""A compiled schedule, and running it."""
+"""A plan: a compiled graph as memory to allocate and steps to run; and running it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:  # not needed to run, and takes long to import
 
 
 class Observer(Protocol):
-    """Is told of each run of a plan."""
+    """Is called after each run of a plan."""
 
     def ran(self, plan: Plan, begin: float, seconds: float) -> None:
-        """The plan has run, from `begin` on by `perf_counter`. Its programs know the times of their
+        """The plan has run, from `begin` on (`perf_counter`). Its programs have the times of their
         kernels if they were compiled with timing."""
 
 
-Memories = list[Any]  # the leaves' memory, then what the plan allocates; steps count its places
+Memories = list[Any]  # handles of the leaves, the flags, the allocations; a place is an index
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Run:
-    """Runs a program; `places` are its slots' places among the memories (None: the same)."""
+    """Runs a program. Its slot n is memories[places[n]]; without `places`, memories[n]."""
 
     device: Device
     program: Program
@@ -70,7 +70,7 @@ Step = Callable[[Memories], None]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Output:
-    """An output: its place among the memories, its size and dtype."""
+    """An output: its place among the memories, its size, dtype and device."""
 
     place: int
     size: int
@@ -113,9 +113,9 @@ class Plan:
         peak_bytes: int = 0,
         checks: Sequence[Check] = (),
     ) -> None:
-        """`taken` are the leaves whose memory an output takes over. The flags of `checks` are
-        leaves after these, which the plan has itself. `title` is what asked for it first, and
-        `has_origins` says whether its launches know their lines."""
+        """`taken`: the leaves whose memory an output takes over. The flags of `checks` are further
+        leaves, which the plan keeps. `title` names what the plan was compiled for; `has_origins`:
+        whether its launches know the lines of the program that they compute."""
         self.leaves = leaves
         self.allocations = tuple(allocations)
         self.steps = tuple(steps)
@@ -132,11 +132,12 @@ class Plan:
     def attempt(
         self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
     ) -> tuple[Memories, IndexError | None]:
-        """Run on the leaves' memory (the list is extended); the memory of each output, and the
-        error where a check of an index fails, if the device lets the host know by now. The outputs
-        must be set then, too: the run may have overwritten the old values.
+        """Run on the leaves' memory. Returns the memory of each output, and the error of a check of
+        indices that failed, if the host knows by now. The caller must set the outputs in spite of
+        that error: the run may have overwritten the old values.
 
-        Raises OutOfMemoryError. `sources` tells who asked for the checks, if others than usual.
+        `memories` is extended. `sources` gives the nodes that the checks are reported for, if they
+        are not those that the plan was compiled with. Raises OutOfMemoryError.
         """
         if self.flags is not None:
             memories.extend(self.flags.memories())
@@ -164,7 +165,7 @@ class Plan:
         leaves: Sequence[DeviceBuffer],
         sources: Callable[[], Sequence[Source]] | None = None,
     ) -> list[DeviceBuffer]:
-        """The outputs computed from the leaves; an output that is a leaf is that very buffer.
+        """The outputs, computed from the leaves; an output that is a leaf is that very buffer.
         Raises what `attempt` does, and the IndexError of a failed check."""
         found, error = self.attempt(list(map(self.handle, leaves)), sources)
         if error is not None:
@@ -177,7 +178,7 @@ class Plan:
         ]
 
     def handle(self, storage: DeviceBuffer) -> Any:
-        """What `attempt` takes of a leaf."""
+        """The memory of a leaf in the form that `attempt` takes."""
         return storage.memory
 
     @property
@@ -187,7 +188,7 @@ class Plan:
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """What it checks of indices."""
+        """Its checks of indices."""
         return () if self.flags is None else self.flags.checks
 
     def programs(self) -> list[Run]:

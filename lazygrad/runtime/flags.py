@@ -1,8 +1,8 @@
-"""What kernels report of indices out of range, and when it is looked at.
+"""Flags: how kernels report indices out of range, and when the host reads them.
 
-A plan that checks indices has a flag for each check: an output that is also read, so that it stays
-set from run to run until someone looks. That is after each run where the flags are in the host's
-memory; else when values are copied to the host, which waits for the device anyhow.
+A plan has one flag for each check of indices. A flag is an output, and an input of the next run, so
+that it stays set until the host reads it. In the host's memory it is read after each run; in a
+device's memory when values are copied to the host, which waits for the device anyway.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from .device import Device
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Indices that are to be in low .. high - 1; `place` is the flag's among a plan's memories.
-
-    `dtype` is the flag's; the indices' own has a sign if `is_signed`.
-    """
+    """Indices must be in low .. high - 1. The flag has `dtype`, and `place` among the plan's
+    memories; `is_signed`: the indices' own dtype is signed."""
 
     place: int
     dtype: DType
@@ -34,7 +32,7 @@ class Check:
     is_signed: bool
 
     def index(self, flag: int) -> int:
-        """The index that a flag tells of: the difference to `low`, as an unsigned number."""
+        """The index that was out of range: a flag has its difference from `low`, unsigned."""
         bits = 8 * self.dtype.itemsize
         index = flag + self.low
         return index - (1 << bits) if self.is_signed and index >> (bits - 1) else index
@@ -61,8 +59,8 @@ class Flags:
     def update(
         self, memories: Sequence[Any], sources: Callable[[], Sequence[Source]] | None
     ) -> None:
-        """Take over the flags that a run has computed. Raises IndexError for one that is set, if
-        that is known already. `sources` tells who asked for the checks of that run."""
+        """Keep the flags that a run has computed, for the next run. Raises IndexError for a flag
+        that is set and in the host's memory. `sources`: as in `Plan.attempt`."""
         waits = False
         for n, place in enumerate(self._places):
             memory = memories[place]
@@ -91,7 +89,7 @@ class Flags:
                 self._raise(n, int(flag[0]), self.sources)
 
     def _keep(self, n: int, memory: Any) -> None:
-        """Take a memory for a flag's."""
+        """Keep a memory as that of flag n."""
         self._memories[n] = memory
         if hasattr(memory, "__array_interface__"):
             dtype = self.checks[n].dtype
@@ -99,7 +97,7 @@ class Flags:
             self._views[n] = elements.data
 
     def _raise(self, n: int, flag: int, sources: Sequence[Source]) -> None:
-        """Clear the flags, so that the program can go on, and tell of one."""
+        """Raise the IndexError of flag n. All flags are cleared, so that the program can go on."""
         self._memories = []
         check = self.checks[n]
         raise sources[n].outside(check.index(flag), check.low, check.high)
@@ -110,7 +108,7 @@ unread: dict[str, dict[Flags, None]] = {}
 
 
 def look(device: str) -> None:
-    """Raise IndexError if an index was out of range on this device, whose work is done."""
+    """Raise IndexError if an index was out of range on this device. Its work must be done."""
     while flags := unread.get(device):
         flag, _ = flags.popitem()
         flag.look()

@@ -1,6 +1,6 @@
 """Link the compiled parts of a graph, one a device, into a plan.
 
-A kernel whose code a fault of the compiler stops is compiled from plain loops.
+If a fault of the compiler leaves a kernel without code, it is compiled from plain loops instead.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from .report import report_compiled
 from .values import CheckValues
 
 Plain = Callable[[Launch, Machine], Launch]
-"""From a launch to the same launch with plain loops."""
+"""The same launch with plain loops, for a machine."""
 
 
 class Observer(Protocol):
-    """Runs and shows a pass, and may go on after its fault (lazygrad.stages.Stages)."""
+    """Runs and shows passes, and says whether to go on after a fault (lazygrad.stages.Stages)."""
 
     @property
     def are_watched(self) -> bool: ...
@@ -44,8 +44,8 @@ class Observer(Protocol):
 
 
 class Linker:
-    """Collects the parts of a plan. Memories are numbered: the leaves, then what is allocated.
-    `plain` makes launches with plain loops, for kernels that other code cannot be made for."""
+    """Collects the parts of a plan. A place is the number of a memory: the leaves come first, then
+    the allocations. `plain` is used for kernels that do not compile."""
 
     def __init__(self, leaves: Sequence[Buffer], plain: Plain) -> None:
         self._plain = plain
@@ -67,10 +67,10 @@ class Linker:
         launches: Sequence[Launch],
         stages: Observer,
     ) -> None:
-        """Add a part. `launches` are those of the `pieces`, in order; they have no slots yet.
+        """Add a part. `launches[n]` runs `pieces[n]`, and has no slots yet.
 
-        The schedule's outputs stand for the part's outputs that have elements, in order: they are
-        these, or other nodes with equal values.
+        The schedule's outputs are, in order, the part's outputs that have elements, or other nodes
+        with equal values.
         """
         for arrival, source in part.arrivals.items():
             self._receive(arrival, source, device)
@@ -78,7 +78,7 @@ class Linker:
         slots = [self._allocate(device, nbytes) for nbytes in memory.slots]
         self._place.update(((node, name), slots[slot]) for node, slot in memory.slot_of.items())
         for node in [node for kernel in schedule.kernels for node in kernel.outputs]:
-            if node not in memory.slot_of:  # in what was donated
+            if node not in memory.slot_of:  # it overwrites a donated leaf
                 self._place[node, name] = self._place[memory.in_place[node], name]
                 self._taken.append(self._place[node, name])
         computed = iter(schedule.outputs)
@@ -101,7 +101,7 @@ class Linker:
         launches: Sequence[Launch],
         stages: Observer,
     ) -> None:
-        """Run launches as one program, whose slots are only the memories that they use."""
+        """Add launches as one program, whose slots are the memories that the launches use."""
         places = tuple(sorted({place for launch in launches for place in launch.slots}))
         slot = {place: n for n, place in enumerate(places)}
         own = [replace(launch, slots=tuple(slot[p] for p in launch.slots)) for launch in launches]
@@ -117,8 +117,8 @@ class Linker:
     def _compiled(
         self, device: Device, launches: Sequence[Launch], stages: Observer
     ) -> tuple[Program, Sequence[Launch]]:
-        """The launches as a program, and as they are in it: with plain loops where no other code
-        can be made. Raises CompilerError where plain loops fail, too."""
+        """The program, and the launches in it: with plain loops where a launch does not compile.
+        Raises CompilerError where plain loops do not compile either."""
         timing = config.DEBUG >= 2 or stages.are_watched
         try:
             return stages.run("program", device.compile, launches, timing), launches
@@ -151,8 +151,8 @@ class Linker:
             self._steps.append(CheckValues(device, kernel, places))
 
     def plan(self, outputs: Sequence[Located], checks: Sequence[InRange] = ()) -> Plan:
-        """The plan for these outputs. The last of them are the flags of the checks, and so are the
-        last of the leaves."""
+        """The plan for these outputs. The last outputs are the flags of the checks (flags.py), and
+        so are the last leaves."""
         found = [Output(self._place[at], at[0].size, at[0].dtype, at[1]) for at in outputs]
         total = sum(allocation.nbytes for allocation in self._allocations)
         own = len(found) - len(checks)
@@ -176,7 +176,7 @@ class Linker:
         return self._leaves + len(self._allocations) - 1
 
     def _receive(self, arrival: Buffer, source: Located, device: Device) -> None:
-        """Bring what an earlier part computed to this device."""
+        """Let `arrival` hold a node of an earlier part: copied, if that is on another device."""
         node, name = source
         arrived = (arrival, arrival.storage.device)
         if name == arrival.storage.device:
@@ -209,7 +209,7 @@ class Linker:
 
 
 def _compiles(device: Device, launch: Launch) -> bool:
-    """Whether there is code for a launch by itself."""
+    """Whether a launch compiles by itself."""
     try:
         device.compile([launch])
     except (MemoryError, DeviceError):

@@ -1,4 +1,4 @@
-"""Which launches may run while earlier ones still do."""
+"""Decide which launches may run beside earlier ones, and which must wait."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from ..schedule.join import Piece
 
 
 def let_overlap(launches: Sequence[Launch], pieces: Sequence[Piece]) -> list[Launch]:
-    """The launches, of which one waits for earlier ones only if it reads what they write, or writes
-    what they use. (Parts of one join write different elements.)"""
+    """Leave a barrier only before launches that need one.
+
+    A launch must wait if it reads a memory that a launch since the last barrier writes, or writes a
+    memory that one of them reads or writes. Parts of one join write different elements: they do not
+    wait for one another.
+
+        a = x + 1;  b = x * 2;  c = a + b   ->   a;  b;  barrier;  c
+    """
     found = []
     read: set[int] = set()
     written: set[int] = set()

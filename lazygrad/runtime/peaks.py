@@ -1,7 +1,7 @@
-"""What a device can do at most, measured: multiply-adds and copied bytes a second.
+"""The peak rates of a device, measured: floating point operations and copied bytes a second.
 
-Each is one kernel, written here in loops: sums that stay in registers, and a copy of more than the
-caches hold. It takes about a tenth of a second, once a process.
+Each is measured with one kernel, written here in loops: multiply-adds on registers, and a copy of
+more than the caches hold. This takes about a tenth of a second, once a process.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _seconds(function: Function, device: Device) -> float:
     """The least time of a few runs."""
     arrays = [np.zeros(a.size, a.dtype.numpy) for a in function.arguments]
     for array in arrays:
-        array.fill(1e-9)  # else the pages are not there
+        array.fill(1e-9)  # the system gives memory its pages at the first write
     memories = [device.upload(array) for array in arrays]
     launch = Launch(legalise(function, device.machine), tuple(range(len(memories))))
     program = device.compile([launch], timing=True)
@@ -117,7 +117,8 @@ def copied(machine: Machine) -> Function:
 
 
 def _rows(machine: Machine, count: int) -> tuple[Expr, Callable[[Body], Body]]:
-    """An index of so many rows, and what shares a body over them among threads or items."""
+    """The index of a row, of `count`; and a function from a body to loops over all rows, which
+    threads or items share."""
     if not machine.gpu:
         thread = Var("thread", count)
         return thread, lambda body: (For(thread, count, "parallel", body),)

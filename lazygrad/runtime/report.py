@@ -23,7 +23,8 @@ _runs = count(1)
 
 
 def report_compiled(launches: Sequence[Launch], program: Program, seconds: float) -> None:
-    """Tell of a program that was just compiled: how long it took, why it is so, its code."""
+    """Tell of a program that was just compiled: the seconds; with DEBUG=3 the plans of its kernels
+    and their reasons; with DEBUG=4 the code."""
     functions = {launch.key or launch.function: launch.function for launch in launches}
     what = f"{title.get()}: " if title.get() else ""
     _tell(f"{what}compiled {_counted(len(functions), 'kernel')} in {seconds_text(seconds)}")
@@ -57,8 +58,8 @@ def report_kept(nodes: Sequence[Node]) -> None:
 
 
 def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int, asker: str) -> None:
-    """Tell of a schedule that has just run, and with DEBUG=2 of its kernels. `asker` is what asked
-    for it first."""
+    """Tell of a schedule that has just run, and with DEBUG=2 of its kernels. `asker` names what it
+    was compiled for."""
     launches = sum(len(run.launches) for run in runs)
     devices = ", ".join(dict.fromkeys(run.device.name for run in runs)) or "no device"
     _tell(
@@ -74,7 +75,8 @@ def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int, asker: str)
 
 
 def report_passes(before: Mapping[str, float], seconds: float) -> None:
-    """Tell what a compilation's seconds went to, since the passes had taken `before`."""
+    """Tell how a compilation's seconds divide among the passes. `before`: the seconds that each
+    pass had taken when it began."""
     _tell(f"compiling took {seconds_text(seconds)}: {passes_text(before, seconds)}")
 
 
@@ -103,7 +105,7 @@ def _asked(launch: Launch) -> str:
 
 
 def _cut(line: str) -> str:
-    """As much of a line as a terminal shows in one."""
+    """A line, cut to the width of the terminal."""
     if not sys.stderr.isatty():
         return line
     width = get_terminal_size().columns

@@ -1,4 +1,4 @@
-"""Memory at a bound: a tensor's elements in memory of a larger shape (sized.py)."""
+"""Memory at a bound: a tensor's elements in memory laid out for a larger shape (sized.py)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CLAIM = Lock()
 
 
 class Room:
-    """Memory that has room behind the elements of the values in it.
+    """Memory with free elements behind the values in it.
 
-    Several values may be in it, each the beginning of the next: what grows keeps its memory, and an
-    older value stays what it was. `filled` is the size of the largest.
+    It may hold several values, each the beginning of the next: a tensor that grows stays in its
+    memory, and its older values stay valid. `filled` is the size of the largest value.
     """
 
     __slots__ = ("filled", "memory")
@@ -27,8 +27,8 @@ class Room:
         self.memory, self.filled = memory, filled
 
     def claim(self, size: int, larger: int) -> bool:
-        """Take the elements behind a value of `size` elements for one of `larger`; whether nobody
-        else has."""
+        """Take the elements behind a value of `size` elements, for a value of `larger` elements.
+        False if they were taken already."""
         with CLAIM:
             is_free = self.filled == size
             if is_free:
@@ -36,14 +36,14 @@ class Room:
             return is_free
 
     def leave(self, larger: int, size: int) -> None:
-        """Give back what was taken for a value of `larger` elements, which never came to be."""
+        """Undo `claim`: the value of `larger` elements was not computed."""
         with CLAIM:
             if self.filled == larger:
                 self.filled = size
 
 
 class Resized:
-    """A tensor's shape and its shape at a bound; copies between memories of both."""
+    """A tensor's shape and its shape at a bound; copies memory of one to memory of the other."""
 
     def __init__(self, shape: Shape, bound: Shape, dtype: DType, device: str) -> None:
         self.size, self.bound = math.prod(shape), bound
@@ -55,7 +55,7 @@ class Resized:
         self._sizes = [*outer, (n * dtype.itemsize, m * dtype.itemsize)]
 
     def enlarged(self, memory: Any) -> Any:
-        """Memory at the bound with the tensor's elements. What else is in it does not matter."""
+        """Memory at the bound with the tensor's elements; its other elements are undefined."""
         if memory.__class__ is Roomy:
             if memory.resized.bound == self.bound:
                 return memory.room.memory
@@ -65,8 +65,8 @@ class Resized:
         return self._copied(memory)
 
     def growing(self, memory: Any, larger: int) -> Room:
-        """Room at the bound with the tensor's elements, to write those of a tensor of `larger`
-        elements behind them: the tensor's own, or a copy."""
+        """A room that holds the tensor and may be filled to `larger` elements: the tensor's own
+        room, or a copy where it has none or the elements behind it are taken."""
         if memory.__class__ is Roomy:
             if memory.resized.bound == self.bound and memory.room.claim(self.size, larger):
                 room: Room = memory.room
@@ -75,7 +75,7 @@ class Resized:
         return Room(self._copied(memory), larger)
 
     def cut(self, memory: Any) -> Any:
-        """The tensor's own memory, from memory at the bound."""
+        """Memory of the tensor's own shape, from memory at the bound."""
         if self._is_prefix:
             return memory
         own = self._device.allocate(self._nbytes)
@@ -83,7 +83,8 @@ class Resized:
         return own
 
     def kept(self, memory: Any) -> Any:
-        """A new tensor's memory, at the bound or its own: whichever is worth it."""
+        """A new tensor's memory, from memory at the bound: cut where this copies nothing, or saves
+        much memory; else a Roomy, which stays at the bound."""
         if self._is_prefix or self._bound_nbytes > WORTH_KEEPING * self._nbytes:
             return self.cut(memory)
         return Roomy(Room(memory, self.size), self)
@@ -95,13 +96,13 @@ class Resized:
         return larger
 
 
-WORTH_KEEPING = 2.5  # memory at a bound is kept if it is at most so much larger
+WORTH_KEEPING = 2.5  # memory at a bound is kept if it is at most this many times as large
 
 resized = lru_cache(maxsize=4096)(Resized)
 
 
 class Roomy:
-    """Stands for the memory of a tensor whose elements are in a room."""
+    """Stands for the memory of a tensor whose elements are in a room, laid out for a bound."""
 
     __slots__ = ("_plain", "resized", "room")
 
@@ -110,15 +111,15 @@ class Roomy:
         self._plain: Any = None
 
     def plain(self) -> Any:
-        """Memory with these elements alone."""
+        """Memory of the tensor's own shape."""
         if self._plain is None:  # two threads may make it; either will do
             self._plain = self.resized.cut(self.room.memory)
         return self._plain
 
 
 def merged(shape: Shape, bound: Shape) -> list[tuple[int, int]]:
-    """The sizes of the fewest axes, in a shape and in a larger one: neighbours are one axis, unless
-    the second differs.
+    """A shape and a larger one with as few axes as possible, as pairs of sizes: an axis of equal
+    sizes becomes one with the axis before it.
 
         (2, 3, 37, 4), (2, 3, 64, 4)   ->   (6, 6), (148, 256)
     """

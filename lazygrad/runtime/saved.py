@@ -1,8 +1,8 @@
 """Plans on disk: one process compiles and saves a plan, the next one loads it.
 
-A saved plan has the launches, with the keys of their code in place of loops: it can be used while
-that code is on disk too. The format is JSON, so loading a plan runs nothing. A plan that does not
-fit, or was made by other source or for another machine, counts as missing.
+A saved plan has the keys of its launches' code in place of their loops: it can be used as long as
+the code is on disk, too. The format is JSON, so that loading a file runs nothing that is in it. A
+plan made by another version of the source, or for another machine, counts as missing.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def load(key: Hashable) -> Plan | None:
 
 
 def save(key: Hashable, plan: Plan) -> None:
-    """Save a plan under a key, a value with the same repr in any process. (Not a plan that does
-    more than run programs and copy.)"""
+    """Save a plan under a key: a value with the same repr in any process. A plan with checks of
+    values or accesses is not saved."""
     if all(isinstance(step, (Run, Transfer)) for step in plan.steps):
         _cache().put(_text(key), json.dumps(_record(plan)).encode())
 
@@ -137,7 +137,7 @@ def _transfer(source: str, target: str, start: int, end: int, size: int, dtype: 
 
 
 def _run(record: dict[str, Any]) -> Run:
-    """A program, compiled: its code is found by keys."""
+    """A program from its record: its code is found by keys. Raises _MissingError."""
     start = perf_counter()
     device = Device.get(record["device"])
     if str(device.machine) != record["machine"]:
@@ -157,7 +157,7 @@ def _run(record: dict[str, Any]) -> Run:
 
 
 def _function(record: dict[str, Any]) -> Function:
-    """What is known of a function without its loops."""
+    """A function from its record, without loops."""
     arguments = tuple(Array(name, to_dtype(d), size) for name, d, size in record["arguments"])
     return Function(
         record["name"],

@@ -1,4 +1,11 @@
-"""Plans that serve every size of an axis up to a bound (graph/sizes.py, graph/at_bound.py)."""
+"""Plans that serve every size of an axis up to a bound.
+
+Graphs that differ in one size n alone are a family (graph/sizes.py). A family is compiled at a
+bound, a larger n; the actual n is one more leaf of the plan (graph/at_bound.py). To run it for n,
+leaves are brought into memory at the bound, and outputs are cut from such memory (room.py).
+
+    f(x[100]), f(x[101])   ->   one plan at the bound 128, run with n = 100, 101, ... 128
+"""
 
 from __future__ import annotations
 
@@ -24,20 +31,20 @@ from .execute import Memories, Plan
 from .report import report_fixed
 from .room import Resized, Room, Roomy, merged, resized
 
-MAX_FORMS = 256  # remembered; those met first are forgotten
+MAX_FORMS = 256  # remembered; the oldest is forgotten first
 MAX_SAMPLES = 4  # graphs of one form that are of no family yet
 SMALLEST_BOUND = 128
 STEP = 2  # from one bound to the next
-MAX_BYTES = 64 << 20  # of what a graph reads and writes at its bound: larger ones have own plans
-MAX_COPIED = 1 << 20  # of what a graph overwrites in place at one size, and would copy at the bound
-MAX_GROWN_BYTES = 4 << 30  # with what grows, which is not copied there in each run
+MAX_BYTES = 64 << 20  # of leaves and outputs at the bound: a larger graph has a plan a size
+MAX_COPIED = 1 << 20  # of an output that overwrites a leaf, but at the bound would be a copy
+MAX_GROWN_BYTES = 4 << 30  # of leaves and outputs with those that grow, which no run copies
 MAX_SIZED = 1024  # sizes of a family that are remembered
 MAX_RECALLED = 512  # structures of graphs whose family is remembered
 OFTEN = 64  # runs, from which on a size has a plan of its own
 
 Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Hashable], Plan | None]
-"""Outputs over slots, the slots, what is donated, and a name for it on disk -> a plan, if it can be
-made."""
+"""Outputs (a graph over slots), the slots, the donated ones by output, and a part of the key on
+disk -> a plan, if one can be made."""
 
 
 class SizedPlan(Plan):
@@ -53,9 +60,9 @@ class SizedPlan(Plan):
         grown: Mapping[int, int],
         extra: Sequence[DeviceBuffer],
     ) -> None:
-        """`extra` are the leaves after the graph's own and the arguments: n. There is no Resized
-        for a tensor that is the same at every size. `grown` names the leaves that outputs grow
-        from, by the outputs' numbers."""
+        """`leaves` and `outputs` have None for a tensor of one shape at every size. `grown[i]` is
+        the number of the leaf that output i grows from. `extra` are the leaves behind the graph's
+        own and its arguments: n."""
         elsewhere = inner.leaves  # no leaf's place
         own = [
             replace(output, size=each.size, place=elsewhere) if each else output
@@ -78,11 +85,12 @@ class SizedPlan(Plan):
 
     @property
     def is_outgrown(self) -> bool:
-        """Whether this size is worth a plan of its own. What grows would have to be copied."""
+        """Whether this size is worth a plan of its own. (Not with a tensor that grows, which such a
+        plan would copy.)"""
         return self.runs >= OFTEN and not self._rooms
 
     def handle(self, storage: DeviceBuffer) -> Any:
-        """As Plan's: memory may be at the bound."""
+        """As Plan's; memory may be at a bound."""
         return storage.held
 
     def attempt(
@@ -101,7 +109,7 @@ class SizedPlan(Plan):
             found, error = self._inner.attempt(memories, sources)
             for n, each in self._cut:
                 found[n] = each.kept(found[n])
-        except BaseException:  # memory is refused: what was to grow may try again
+        except BaseException:  # out of memory, perhaps: the tensors may grow later
             for (_, _, old, new), room in zip(self._rooms, rooms, strict=False):
                 room.leave(new.size, old.size)
             raise
@@ -111,15 +119,16 @@ class SizedPlan(Plan):
 
 
 class _Form:
-    """The graphs of one form that were met."""
+    """Graphs of one form (they differ in integers of shapes, and floats, alone): those met last,
+    and the families found among them."""
 
     def __init__(self) -> None:
         self.samples: list[Sample] = []
         self.families: list[_Compiled] = []
 
     def serving(self, sample: Sample, varying: Sequence[int] = ()) -> list[tuple[_Compiled, int]]:
-        """The families that a graph is of and whose arguments the varying constants are, and its
-        size in each."""
+        """The families that a graph is in, each with the graph's size. Constants at the places
+        `varying` must be arguments there."""
         wanted = set(varying)
         every = [
             (each, each.family.structure.size_of(sample.fields))
@@ -129,7 +138,7 @@ class _Form:
         return [(each, n) for each, n in every if n is not None]
 
     def add(self, sample: Sample, varying: Sequence[int], device: str) -> bool:
-        """Add a graph; whether it makes families with the ones before."""
+        """Add a graph; whether it makes a family with an earlier one."""
         before = len(self.families)
         for other in self.samples:
             with suppress(FixedError):
@@ -139,7 +148,7 @@ class _Form:
 
 
 class _Compiled:
-    """A family, its plans by device and bound, and those of its sizes."""
+    """A family, its plans by device and bound, and the SizedPlans of its sizes."""
 
     def __init__(self, family: Family, device: str) -> None:
         self.family, self.device = family, device
@@ -150,7 +159,8 @@ class _Compiled:
         self.varying = {place for place in places if varies(family.shapes[place])}
 
     def known(self, n: int) -> SizedPlan | None:
-        """The plan for a size, where its bound has one that knows as much as is asked for."""
+        """The plan for a size; None where its bound has no plan, or one without the origins that
+        config.ORIGINS wants."""
         place = Device.get(self.device), self.bound_of(n)
         plan = self.plans.get(place)
         if plan is None or config.ORIGINS > plan.has_origins:
@@ -177,8 +187,8 @@ class _Compiled:
         return plan is not None
 
     def bound_of(self, n: int) -> int:
-        """The size n at the bound of the plan that serves a size: the largest size that grows with
-        n is a power of two there. So what grew to a bound has the memory that others read."""
+        """The n that the plan for a size is compiled at. There, the largest size that grows with n
+        is a power of two: families that share a growing tensor have it in memory of one shape."""
         lead = self.family.lead
         return bound_of(n + lead) - lead
 
@@ -190,7 +200,7 @@ class _Compiled:
         donated: Mapping[int, int],
         compiled: Compile,
     ) -> Plan | None:
-        """The plan at a bound; None where there is none, or none that pays."""
+        """Compile the plan at a bound; None where that is not possible, or does not pay."""
         family = self.family
         try:
             self.growths = growths(family, nodes)
@@ -205,8 +215,9 @@ class _Compiled:
         return compiled(made.outputs, made.slots, kept, bound)
 
     def _kept(self, bound: int, donated: Mapping[int, int]) -> dict[int, int]:
-        """The outputs that take over a leaf's memory at the bound: those of one size, and what
-        grows. Raises FixedError where a large one would not, which copies it at each write."""
+        """The leaf whose memory each output takes over at the bound: outputs that have one shape at
+        every size, and outputs that grow. Raises FixedError where a large output of `donated` is
+        neither: each run would copy it."""
         family, kept = self.family, {each.output: each.leaf for each in self.growths}
         for n, leaf in donated.items():
             places = family.leaves[leaf], family.outputs[n]
@@ -237,8 +248,8 @@ class _Compiled:
 def _resized(
     family: Family, place: int, n: int, bound: int, device: str, as_large: int | None
 ) -> Resized:
-    """How the node at a place is copied to the bound and from there. At the bound it has the shape
-    of another node, if `as_large` names one."""
+    """The Resized of the node at a place. At the bound it has the shape of the node at `as_large`,
+    if that is given."""
     lines = family.shapes[place]
     larger = at(family.shapes[place if as_large is None else as_large], bound)
     return resized(at(lines, n), larger, family.dtypes[place], device)
@@ -259,7 +270,7 @@ class VaryingSizes:
     def recalled(
         self, walk: Walk, outputs: Places, settings: Hashable
     ) -> tuple[SizedPlan, list[int]] | None:
-        """As `known`, where a graph of the same structure was found there."""
+        """As `known`, quickly, for a graph of a structure that `known` has found before."""
         structure = walk.structure
         found = self._recalled.get((structure, outputs, settings))
         if found is None:
@@ -272,8 +283,8 @@ class VaryingSizes:
     def known(
         self, sample: Sample, walk: Walk, settings: Hashable
     ) -> tuple[SizedPlan, list[int]] | None:
-        """The plan that serves a graph of a known family, and which of its nodes are constants
-        that are arguments: the last leaves stand for them. `sample` is of the graph `walk`."""
+        """The plan for a graph of a known family, and the places of the constants that are its
+        arguments: further leaves of the plan. `sample` is of the graph `walk`."""
         form = self._forms.get((sample.form, settings))
         for each, n in form.serving(sample) if form else ():
             plan = each.known(n)
@@ -295,12 +306,12 @@ class VaryingSizes:
         varying: Sequence[int],
         compiled: Compile,
     ) -> None:
-        """Compile for a graph that differs from an earlier one in a size, and for all sizes up to
-        the next bound; nothing for the first one, and where a size does not vary alone. Where two
-        sizes differ by different amounts, a third graph must confirm that they vary together.
+        """Note a graph. If it differs from an earlier one in one size alone, compile a plan for all
+        sizes up to the next bound. Where two integers differ by different amounts, a third graph
+        must confirm that they vary together.
 
-        `sample` is the graph's, `nodes` in the order in which it has them. Constants at the places
-        `varying` are arguments.
+        `sample` is of the graph, whose nodes are `nodes`, in order. Constants at the places
+        `varying` become arguments.
         """
         if not all(node.size for node in nodes):
             return  # empty tensors take no time, and copy nothing
@@ -322,7 +333,10 @@ class VaryingSizes:
 
 
 def bound_of(n: int) -> int:
-    """The bound of the plan that serves a size."""
+    """The next power of two; at least SMALLEST_BOUND.
+
+    100 -> 128,  129 -> 256
+    """
     bound = SMALLEST_BOUND
     while bound < n:
         bound *= STEP
@@ -330,7 +344,7 @@ def bound_of(n: int) -> int:
 
 
 def _nbytes(family: Family, place: int, bound: int) -> int:
-    """The memory of the node at a place, at a bound."""
+    """The bytes of the node at a place, at a bound."""
     shape: Shape = at(family.shapes[place], bound)
     return math.prod(shape) * family.dtypes[place].itemsize
 
@@ -338,8 +352,8 @@ def _nbytes(family: Family, place: int, bound: int) -> int:
 def _check_worth(
     family: Family, bound: int, nodes: Sequence[Node], growing: Collection[Growth]
 ) -> None:
-    """Raise FixedError where inputs and outputs take more memory at the bound than pays, or cannot
-    be copied there in one piece. What grows stays there."""
+    """Raise FixedError where leaves and outputs take more memory at the bound than pays, or where
+    one copy cannot move them there (`copy_box`). A tensor that grows is not copied."""
     ends = {p for p in (*family.leaves, *family.outputs) if varies(family.shapes[p])}
     stay = {family.outputs[each.output] for each in growing}
     stay |= {family.leaves[each.leaf] for each in growing}

@@ -1,7 +1,7 @@
-"""Where time went, counted under DEBUG: the seconds of kernels, of passes and of the rest.
+"""Where time went, counted under DEBUG: the seconds of kernels and of passes.
 
-    DEBUG=1    what a compilation's seconds went to, a line each
-    DEBUG=2    the costliest kernels, and what bounds each: a table when the process ends
+    DEBUG=1    one line a compilation: its seconds, by pass
+    DEBUG=2    a table when the process ends: the costliest kernels, and what bounds each
 
 Of the device's two measured peaks, arithmetic (GFLOPS) and memory (GB/s), a kernel is bound by the
 one that it uses a larger share of. A kernel that uses less than MIN_SHARE of both is bound by
@@ -98,7 +98,7 @@ def kernel_table(rows: int = MAX_ROWS) -> str:
 
 
 def reset() -> None:
-    """Count from nothing again."""
+    """Forget all counts."""
     _kernels.clear()
     passes.clear()
     atexit.unregister(_print_table)
@@ -135,8 +135,8 @@ def _print_table() -> None:
 
 
 def passes_text(before: Mapping[str, float], seconds: float) -> str:
-    """What of a compilation's seconds went to which passes, since `passes` was as `before`: `LLVM
-    and code 0.61 s, unroll 0.20 s, ...`."""
+    """A compilation's seconds by pass: `code generation 0.61 s, unroll 0.20 s, ...`. `before` is
+    what `passes` was when the compilation began."""
     spent = {name: total - before.get(name, 0.0) for name, total in passes.items()}
     costly = sorted(((s, name) for name, s in spent.items() if s > 0), reverse=True)
     parts = [f"{_words(name)} {seconds_text(s)}" for s, name in costly[:MAX_PASSES]]

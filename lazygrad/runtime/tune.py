@@ -1,4 +1,4 @@
-"""TUNE=1: choose how a kernel is computed by measured time, and remember the choice on disk."""
+"""TUNE=1: choose a kernel's plan (how its loops are tiled) by measured time, and remember it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _cache() -> DiskCache:
 
 
 def remembered(key: str) -> str | None:
-    """The plan that was the fastest for a key, in this process or another."""
+    """The plan that was the fastest for a key, in this process or another; None if unknown."""
     found = _cache().get(key)
     return None if found is None else found.decode()
 
@@ -30,8 +30,8 @@ def remembered(key: str) -> str | None:
 def fastest(key: str, plans: Sequence[str], make: Callable[[str], Launch], device: Device) -> str:
     """The plan whose code takes the least time, on memory full of zeros; it is remembered on disk.
 
-    `make` gives the launch of a plan; all compute the same. Requires: the key tells what is
-    computed, and where. Raises OutOfMemoryError.
+    `make` gives the launch of a plan. Requires: all plans compute the same; equal keys mean equal
+    kernels on equal machines. Raises OutOfMemoryError.
     """
     candidates = [make(plan) for plan in plans]
     times = _times(candidates, device)
@@ -50,7 +50,7 @@ def _times(candidates: Sequence[Launch], device: Device) -> list[float]:
     """The least seconds of one run of each."""
     arrays = [np.empty(a.size, a.dtype.numpy) for a in candidates[0].function.arguments]
     for array in arrays:
-        array.fill(0)  # np.zeros would be one page of zeros over and over, always in the caches
+        array.fill(0)  # np.zeros maps one page of zeros many times, which the caches hold
     memories = [device.upload(array) for array in arrays]
     slots = tuple(range(len(memories)))
     programs = [device.compile([replace(c, slots=slots)], timing=True) for c in candidates]

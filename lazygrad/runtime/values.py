@@ -1,10 +1,10 @@
-"""Find the first kernel that makes a nan or an infinity of finite numbers (CHECK=nan).
+"""Find the first kernel that makes a nan or an infinity from finite numbers (CHECK=nan).
 
-When a kernel has run, its outputs are looked at. Where one holds a nan that no input has, that
-element is computed once more in NumPy, operation by operation, and the error names the operation
-that the nan comes from. Infinities likewise. Constants that the program wrote are no faults: a mask
-of -inf, padding. A plan whose kernels are checked uses no memory twice, so that the inputs are
-there when they are asked for, and a captured function that fails has set nothing.
+After each kernel its outputs are tested. If an output has a nan and no input has one, a few of
+those elements are computed again in NumPy, operation by operation, and the error names the
+operation that made the nan. Infinities likewise. Infinite constants of the program are no faults: a
+mask of -inf, padding. A plan with this check gives no memory to two nodes, so the inputs of a
+kernel are still there after it; and a captured function that fails has set nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..schedule.show import kernel_nodes, title
 from .execute import Memories
 
 Array = np.ndarray[Any, Any]
-MAX_LOOKED_AT = 8  # bad elements of an output that are examined: some may come from constants
+MAX_EXAMINED = 8  # bad elements of an output: some may come from constants, others not
 
 
 def _is_not_finite(x: Array) -> Array:
@@ -39,9 +39,9 @@ _KINDS: tuple[Callable[[Array], Array], ...] = (np.isnan, _is_not_finite)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CheckValues:
-    """Raises NonFiniteError where a kernel has made a nan or an infinity of finite numbers.
+    """Raises NonFiniteError where a kernel has made a nan or an infinity from finite numbers.
 
-    `places` numbers the kernel's outputs and inputs among the plan's memories.
+    `places` has the place of each output and input of the kernel among the plan's memories.
     """
 
     device: Device
@@ -62,18 +62,18 @@ class CheckValues:
         return values
 
     def _examine(self, node: Node, values: Array, memories: Memories) -> None:
-        """Raise NonFiniteError unless what is not finite comes from inputs or constants."""
+        """Raise NonFiniteError unless inputs or constants are the cause of the bad elements."""
         inputs = {x: self._values(x, memories) for x in self.kernel.inputs}
         for is_bad in _KINDS:
             if any(x.dtype.is_float and is_bad(value).any() for x, value in inputs.items()):
                 continue
             bad = np.flatnonzero(is_bad(values))
-            for place in bad[:: -(-len(bad) // MAX_LOOKED_AT) or 1]:
-                text = self._begin(node, int(place), values, inputs, is_bad)
+            for place in bad[:: -(-len(bad) // MAX_EXAMINED) or 1]:
+                text = self._explain(node, int(place), values, inputs, is_bad)
                 if text is not None:
                     raise NonFiniteError(text)
 
-    def _begin(
+    def _explain(
         self,
         node: Node,
         place: int,
@@ -81,7 +81,7 @@ class CheckValues:
         inputs: Mapping[Node, Array],
         is_bad: Callable[[Array], Array],
     ) -> str | None:
-        """What is told of a bad element; None where a constant is the reason."""
+        """The text of the error for one bad element; None where a constant is the cause."""
         try:
             elements = Elements(node, place, inputs)
             is_known = bool(is_bad(np.asarray(elements.value)))
@@ -97,7 +97,7 @@ class CheckValues:
                 lines.append(f"  from an infinity: {_made(elements, *cause)}")
         elif _has_infinite_constants(self.kernel):
             return None
-        else:  # it is the order of the sums, or one of many elements
+        else:  # NumPy gets a finite number (its sums have another order), or has too much to do
             value, known = values.reshape(-1)[place], origins(node) or kernel_origins(self.kernel)
             made = f"{title(self.kernel)} makes {_number(value)}"
             lines = [f"{_where(known)}: {made}, {_element(node, place)}"]
@@ -106,7 +106,7 @@ class CheckValues:
 
 
 def _has_infinite_constants(kernel: Kernel) -> bool:
-    """Whether the program wrote infinities or nans into a kernel: constants, or what pads."""
+    """Whether a kernel has infinities or nans of the program: constants, or values of padding."""
     filled = (n.value for n in kernel_nodes(kernel) if isinstance(n, (Const, Pad)))
     return not all(isfinite(value) for value in filled)
 
@@ -125,7 +125,7 @@ def _where(known: Sequence[Origin]) -> str:
 
 
 def _applied(elements: Elements, node: Node, place: int) -> str:
-    """The operation on the numbers that it has met: log(0)."""
+    """The operation with the values of its operands: log(0)."""
     texts = {x: _elements_text(values) for x, values in elements.inputs(node, place)}
     return formula(node, lambda x: texts.get(x, "_"))
 
