@@ -8,7 +8,8 @@ Grammar (expressions are in expr.py):
                | Alloc(array)                          scope: register | local
                | Let(local, e)                         names a value for what follows in this body
                | Store(array, index, e, guard)         array[index] = e
-               | Accumulate(array, index, op, e, guard)  array[index] = op(array[index], e)
+               | Accumulate(array, index, op, e, guard, needed)
+                                                       array[index] = op(array[index], e)
                | If(condition, body, otherwise)
                | Barrier()
                | Prefetch(array, index)
@@ -22,15 +23,15 @@ Semantics:
     parallel  shared among the CPU's threads; iterations are independent
     workgroup, workitem   an axis of an OpenCL launch; workgroup loops are outermost, and the
               iterations of a workitem loop are shared among the items of the group
-- Memory is flat: an index counts elements of its array. Scalars and vectors are loaded and stored
-  alike: a vector store's index is a vector (a Ramp of stride 1 is contiguous), and where the index
-  is a scalar but the value a vector of n lanes, elements index .. index + n - 1 are meant. So it is
-  with Load: `Load(array, Ramp(base, 1, n))`. A guard (bool, scalar or vector) switches lanes off.
+- Memory is flat: an index counts elements of its array. A vector index gives each lane its
+  element: `Load(array, Ramp(base, 1, n))` loads n consecutive ones. A store of a vector of n lanes
+  at a scalar index writes elements index .. index + n - 1. A guard (bool, scalar or vector)
+  switches lanes off.
 - An Alloc lives to the end of the body it stands in; its contents start undefined.
-- Accumulate "sum" of a product is fused (rounded once) for floats.
-- Barrier: all items of the work-group meet, and local memory is seen by all. A CPU ignores it.
-- Prefetch asks for array[index] to be brought near; nothing depends on it, and the index may lie
-  outside of the array.
+- Accumulate "sum" of a product of floats is a fused multiply-add, rounded once.
+- Barrier: all items of the work-group wait for each other, and see each other's stores to local
+  memory. A CPU ignores it.
+- Prefetch asks for array[index] to be brought into a cache; the index may lie outside of the array.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class Barrier(Stmt):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prefetch(Stmt):
-    """Asks for the cache line that holds array[index], which soon is read or written."""
+    """Asks for the cache line of array[index], which will soon be read or written."""
 
     array: Array
     index: Expr
@@ -132,10 +133,10 @@ class Prefetch(Stmt):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Elements of an output that are undefined, so that they need not be computed.
+    """How far an output is needed along one axis. The rest is undefined, and need not be computed.
 
-    The output has an axis of `size` elements, `step` elements apart in memory; needed are those
-    before `end`, an int64 expression of inputs.
+    The axis has `size` elements, `step` apart in memory. Those before `end`, an int64 expression
+    of inputs, are needed.
     """
 
     array: Array
@@ -151,9 +152,9 @@ class Limit:
 class Function:
     """A kernel: `arguments` are its global arrays, the first `outputs` of them written.
 
-    `comment` says what it computes, for people; `reasons` why it was transformed so; `plan`
-    are the schedule primitives that did it (primitives.py). `flops` and `bytes` are what one run
-    does and moves at least, for the reports. `limits` say which elements of outputs are needed.
+    `comment` says what it computes, for people. `plan` lists the schedule primitives that
+    transformed it (primitives.py), `reasons` why these were chosen. `flops` and `bytes` count what
+    one run computes and must move, for reports.
     """
 
     name: str
@@ -220,8 +221,8 @@ def show(function: Function) -> str:
 
 
 def digest(function: Function) -> str:
-    """What tells a function from all that compute something else, in any process: 64 characters.
-    Those that differ in their names and comments alone have one."""
+    """A hash of what a function computes, in 64 characters, the same in every process. Functions
+    that differ only in name and comments have one digest."""
     content = _content(function.arguments, function.outputs, function.body)
     limits = " ".join(map(str, function.limits))
     return sha256(f"{limits}\n{content}".encode()).hexdigest()
@@ -229,8 +230,8 @@ def digest(function: Function) -> str:
 
 @lru_cache(maxsize=1 << 9)
 def _content(arguments: tuple[Array, ...], outputs: int, body: Body) -> str:
-    """The fields of all statements and expressions, each expression once: others refer to it by
-    its number."""
+    """The text that `digest` hashes: the fields of all statements and expressions. Each expression
+    is written once, and then referred to by its number."""
     lines = [f"{arguments} {outputs}"]
     numbers: dict[Expr, int] = {}
 
@@ -261,7 +262,7 @@ _ACCUMULATE = {"sum": "+=", "prod": "*=", "max": "max=", "min": "min="}
 
 
 class _Text:
-    """Adds statements as lines."""
+    """Appends the text of statements to `lines`."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines

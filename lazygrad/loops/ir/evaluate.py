@@ -1,7 +1,7 @@
 """The meaning of the loop IR: runs a function in Python and NumPy, one statement at a time.
 
-Slow, and exact about order: the reference for small tests of passes and of backends, whatever kinds
-the loops have.
+Slow, and exact about order: the reference for tests of passes and backends. Iterations run one
+after another, whatever the kind of their loop.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ Memory = dict[Array, np.ndarray[Any, Any]]
 def evaluate(function: Function, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Run a function on arrays by name; each is one-dimensional, and outputs are written in place.
 
-    Raises IndexError for an index outside its array (a guard that is false excuses it), and
-    ValueError for an array whose size or dtype is not what the function says, or for a value that
-    may be left out and is not 0.
+    Raises IndexError for an access outside its array, unless its guard is false; ValueError for an
+    array whose size or dtype is not what the function says, and for a term that is not `needed`
+    but would change its sum.
     """
     memory: Memory = {}
     for argument in function.arguments:
@@ -65,8 +65,8 @@ def evaluate(function: Function, arrays: Mapping[str, np.ndarray[Any, Any]]) -> 
 class _Run:
     """One run: the arrays, and the statements on them.
 
-    `item` is the place in the work-item loops around; a private array that was made outside of
-    them is each item's own, and keeps what the item has put there until the next of its loops.
+    `item` has the indices of the work-item loops around a statement. A register array allocated
+    outside of these loops is private to an item, and keeps its contents from one loop to the next.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -227,7 +227,7 @@ def _undefined(array: Array) -> np.ndarray[Any, Any]:
 
 
 def _reduce_lanes(e: ReduceLanes, x: Value) -> Value:
-    """The upper half with the lower until one is left; an odd lane out waits till then."""
+    """Combine the lower half with the upper half until one lane is left; then the odd lanes out."""
     op = OPERATIONS[COMBINE[e.op]]
     left = []
     x = np.atleast_1d(x)  # one lane is a scalar

@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 
 def _with_bodies(own: Callable[[Stmt], Iterable[T]]) -> Callable[[Stmt], frozenset[T]]:
-    """A query of a statement and all in its bodies, from one of the statement itself. Each
-    statement is looked at once, whatever it becomes a part of."""
+    """From a query of one statement alone, the query of a statement and all in its bodies. Answers
+    are cached by statement."""
 
     @lru_cache(maxsize=1 << 16)
     def query(stmt: Stmt) -> frozenset[T]:
@@ -73,9 +73,9 @@ def _own_traits(stmt: Stmt) -> Iterable[str]:
 
 
 traits = _with_bodies(_own_traits)
-"""What passes look for in a statement and its bodies: kinds of loops, "sum" (what adds up in
-place), "needed" (sums that say when they are), "strided" (vectors whose elements do not lie side by
-side)."""
+"""What passes look for in a statement and its bodies: kinds of loops; "sum", an Accumulate;
+"needed", an Accumulate with a `needed` condition; "strided", a vector access whose elements are not
+adjacent."""
 
 
 def has_trait(body: Body, trait: str) -> bool:
@@ -162,8 +162,9 @@ def map_runs(
 
 
 def substitute_body(body: Body, values: Mapping[Expr, Expr]) -> Body:
-    """The body with variables and locals replaced, and indices in normal form again; of an If whose
-    condition is then known, the branch that is taken. A local may be replaced by another one."""
+    """The body with variables and locals replaced, and indices in normal form again. An If whose
+    condition becomes a constant becomes the branch that it takes. A local that is replaced by a
+    local changes in its Let, too."""
     substitution = Substitution(values)
 
     def in_body(body: Body) -> Body:
@@ -198,7 +199,7 @@ def nest_all(loops: Sequence[Var], body: Body, kind: str = "serial") -> Body:
 
 
 def begin(accumulator: Array, op: str) -> Body:
-    """An accumulator in memory of its own, whose first element is the reduction of nothing.
+    """Allocate an accumulator, and store the neutral element of `op` in its first element.
 
     begin(acc, "sum")  ->  register acc: float32[1];  acc[0] = 0
     """
@@ -345,8 +346,7 @@ def names_in(body: Iterable[Stmt], kind: type[Var] | type[Local] | type[Array]) 
 
 
 def apart(body: Body, *others: Body) -> Body:
-    """A copy of a body to stand beside others: none of the arrays that it makes has the name of one
-    of theirs."""
+    """The body with those of its allocated arrays renamed whose names occur in the other bodies."""
     own = list(dict.fromkeys(s.array for s in statements(body) if isinstance(s, Alloc)))
     names = names_in((stmt for other in others for stmt in other), Array)
     names.taken |= names_in(body, Array).taken - {array.name for array in own}
@@ -373,7 +373,7 @@ def stride(index: Expr, var: Var) -> int | None:
 
 
 def in_order_of_memory(loops: Sequence[Var], places: Sequence[Expr]) -> list[Var]:
-    """The loops' variables, first those with which these indices step furthest."""
+    """The loop variables, sorted by how far one step of each moves the indices: furthest first."""
 
     def reach(var: Var) -> int:
         return sum(abs(_first_step(index, var)) for index in places)
@@ -382,8 +382,8 @@ def in_order_of_memory(loops: Sequence[Var], places: Sequence[Expr]) -> list[Var
 
 
 def _first_step(index: Expr, var: Var) -> int:
-    """How far an index moves for the first step of var, where all else is 0: that of a loop whose
-    last block begins earlier, so as to end with the others."""
+    """How far an index moves for the first step of var, with all other variables 0. Its steps may
+    vary: those of min(o*4, 6), where the last of overlapping blocks begins, do."""
     if (step := stride(index, var)) is not None:
         return step
     ends = []
@@ -394,6 +394,6 @@ def _first_step(index: Expr, var: Var) -> int:
 
 
 def updates_in_place(body: Body) -> bool:
-    """Whether a body reads what it writes, so that doing an iteration twice would change it."""
+    """Whether a body reads a global array that it writes: then no iteration may run twice."""
     changed = {array for array in written(body) if array.scope == "global"}
     return any(load.array in changed for load in body_loads(body))

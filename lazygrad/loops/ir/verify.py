@@ -49,12 +49,14 @@ Name = Var | Local | Array
 
 
 def verify(function: Function, final: bool = False, unrolled: bool = False) -> None:
-    """Check a function.
+    """Check a function:
 
-    Variables, locals and arrays are used where they are known; dtypes and lanes fit; loops nest as
-    their kinds allow; global arrays that are written are outputs, and those that one parallel loop
-    writes are not read by the next, whose iterations other threads may have reached. `final`: no
-    loop is left that a pass had to write out (vector, unroll), and no sum that might be left out.
+    - variables, locals and arrays are used only in their scope;
+    - dtypes and lanes fit, and loops nest as their kinds allow;
+    - of the global arrays only outputs are written, and in a parallel loop if there is one;
+    - no parallel loop reads what an earlier one writes: threads do not wait between them.
+
+    `final`: no vector or unroll loop is left, and no Accumulate with a `needed` condition.
     `unrolled`: register arrays are indexed by constants.
 
     Raises CompilerError, naming the function and the fault.
@@ -93,7 +95,7 @@ class _Checker:
         self.parallel_loops()
 
     def parallel_loops(self) -> None:
-        """What threads share, they share inside one parallel loop."""
+        """Threads do not wait for each other: nothing passes from one parallel loop to the next."""
         loops = _outermost_parallel(self.function.body)
         if not loops:
             return
@@ -153,7 +155,7 @@ class _Checker:
                         raise _Fault("a barrier stands inside a workitem loop")
 
     def loop(self, loop: For, loops: tuple[str, ...], scope: set[Name]) -> None:
-        """A loop inside loops of these kinds, where the names in `scope` are known."""
+        """Check a loop inside loops of these kinds, which knows the names in `scope`."""
         kind, var = loop.kind, loop.var
         if var in scope:
             raise _Fault(f"the loop over {var} is inside another one over {var}")
@@ -200,7 +202,7 @@ class _Checker:
                 raise _Fault(f"a sum is left that is needed if {stmt.needed}")
 
     def place(self, array: Array, index: Expr, guard: Expr | None, lanes: int = 1) -> None:
-        """An index into an array, the first of so many lanes, and its guard."""
+        """Check an index into an array and its guard. A scalar index is that of the first lane."""
         if index.dtype not in (int64, int32):
             raise _Fault(f"{array.name} is indexed by {index}, {_kind(index)}")
         if guard is not None and guard.dtype != bool_:

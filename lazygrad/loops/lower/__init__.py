@@ -1,8 +1,13 @@
 """Lower a kernel of graph nodes to plain loops: correct, in order, and not yet fast.
 
-rows.py has maps, rows, contractions, scatters and scans; sort.py and winograd.py have their own
-loops; the parts of a chain share theirs (share.py). Then passes over whole kernels: canonical.py
-before lowering, and arguments.py after it.
+value        a node's element at an index, as an expression
+rows         maps, rows, contractions, scatters, scans
+sort         sorts
+winograd     convolutions by tiles
+share        chains, whose parts share their outer loops
+canonical    before lowering: a key that equal kernels share
+arguments    after lowering: one argument for an output and the input that it overwrites
+limits       after lowering: how much of each output is needed
 """
 
 from __future__ import annotations
@@ -28,11 +33,11 @@ _NOTHING = Function("", (), 0, ())
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A kernel on its way to a function: what passes over whole kernels work on.
+    """A kernel with its function so far: what the passes of level "kernel" transform.
 
-    `overwritten` names for an output the input whose memory it takes. `arrays` are the kernel's
-    outputs and inputs, in order, as they are in the function. `shifts` are the inputs that begin
-    inside their memory (canonical.py).
+    `overwritten` maps an output to the input whose memory it takes over. `arrays` are the
+    function's arrays for the kernel's outputs and inputs, in order. `shifts` maps an input to the
+    multi-index at which it begins in its memory (canonical.py).
     """
 
     kernel: Kernel
@@ -56,12 +61,11 @@ def lower(
 ) -> Function:
     """Plain loops for a kernel.
 
-    `scratch`: how many bytes one row may have for itself, if limited. With `skip_padding`, sums of
-    products leave out terms that are 0 because they lie in a factor's padding. `cores`: among
-    how many threads the work is shared, where lowering divides it.
+    `scratch`: the most bytes that arrays for one row may have (None: no limit). With
+    `skip_padding`, sums of products leave out terms that are 0 because they lie in a factor's
+    padding. `cores`: the number of threads, for kernels that lowering divides among them.
 
-    Ensures: serial loops only; the arguments are the kernel's
-    outputs, in order, then its inputs.
+    Ensures: serial loops only; the arguments are the kernel's outputs, in order, then its inputs.
     """
     if kernel.kind == "chain":
         parts = [lower(part, name, scratch, skip_padding) for part in kernel.parts]
@@ -84,8 +88,8 @@ def lower(
 
 
 def named(made: Lowered) -> Lowered:
-    """The function with a name that is equal for equal functions, in any process, with its costs,
-    and with a comment where somebody looks."""
+    """Give the function its name and costs, and a comment where origins are recorded. The name is
+    the kernel's title and a digest of the loops: it is the same in every process."""
     function, kernel = made.function, made.kernel
     function = replace(
         function,
@@ -104,7 +108,7 @@ def _formulas(made: Lowered) -> str:
 
 
 def renamed(function: Function, kernel: Kernel) -> Function:
-    """The function of an equal kernel, which may have been asked for otherwise, with the name that
-    `named` gives this one."""
+    """The function of a kernel with the same loops, under the name that `named` would give it for
+    this kernel, whose title may be another."""
     _, _, digest = function.name.rpartition("_")
     return replace(function, name=f"{title(kernel)}_{digest}")

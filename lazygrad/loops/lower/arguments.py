@@ -1,8 +1,6 @@
-"""A pass over the arguments of a lowered kernel.
+"""Merge an output, and the input whose memory it takes over, into one argument.
 
-`overwrite` makes one argument of an output and the input whose memory it takes:
-
-    f(out out0, in0): out0[i] = in0[i] + 1   ->   f(out out0): out0[i] = out0[i] + 1
+f(out out0, in0): out0[i] = in0[i] + 1   ->   f(out out0): out0[i] = out0[i] + 1
 """
 
 from __future__ import annotations
@@ -18,16 +16,15 @@ from ..ir.rebuild import replace_arrays, rewrite_body
 def overwrite(
     function: Function, pairs: Sequence[tuple[int, int]]
 ) -> tuple[Function, tuple[Array, ...]]:
-    """Merge each pair of arguments, an output's and an input's number, into the output; the new
-    function, and what each old argument is in it.
+    """Merge pairs of arguments: an output and an input, by their numbers. Returns the new function,
+    and the array in it of each old argument.
 
-    Two arguments with the same memory would break a promise that backends give their compilers. An
-    element that would be stored where it was loaded from is not stored: a scatter into the memory
-    of its base touches only the elements that it changes.
+    Backends promise their compilers that no two arguments share memory. An element is not stored
+    where it was loaded from: a scatter into the memory of its base only touches what it changes.
 
-    Requires: the input is read only before the output's element at the same index is written.
-    Ensures: the inputs of the pairs are no arguments any more; the others keep their order, and are
-    numbered anew: `in0`, `in1`, ...
+    Requires: an element of the input is read only before the output's element at the same index is
+    written. Ensures: the inputs of the pairs are no arguments any more; the others keep their
+    order, and are numbered anew: `in0`, `in1`, ...
     """
     if not pairs:
         return function, function.arguments

@@ -1,10 +1,10 @@
-"""A key that kernels share which compute the same on other memory: such kernels are lowered once.
+"""A key that kernels share if they compute the same function, on other memory: it is lowered once.
 
     t1 = tanh(slice(in0, start 3) + t0)    a step of a recurrent network
     t2 = tanh(slice(in0, start 4) + t1)    the next: the same function, its first input a row on
 
-So that steps are equal, an input begins with its first element that is read: the slices of it are
-moved to its beginning, and the launch passes the offset.
+To make the steps equal, the base pointer of an input moves to the first element that is read, or
+to its cache line. Slices then start at 0, and the launch passes the offset.
 """
 
 from __future__ import annotations
@@ -22,21 +22,20 @@ from ..ir import Function
 
 _KINDS = ("map", "row", "contraction")
 
-Shift = tuple[int, ...]  # of a multi-index
+Shift = tuple[int, ...]  # how far the base pointer of an input moves, as a multi-index
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Canonical:
-    """A kernel's key, and by how much what it slices from some inputs begins earlier in the
-    function."""
+    """A kernel with its key, and the shift of each input whose base pointer moves."""
 
     kernel: Kernel
     key: tuple[Hashable, ...]
     shifts: Mapping[Node, Shift]
 
     def offsets(self, function: Function, overwritten: Collection[Node]) -> tuple[int, ...]:
-        """The position in its memory, in bytes, of each argument of the kernel's function; none
-        where all begin at 0. Inputs that are overwritten are no arguments."""
+        """The offset, in bytes, of each argument of the kernel's function; none where all are 0.
+        Inputs that are overwritten are no arguments."""
         inputs = [x for x in self.kernel.inputs if x not in overwritten]
         others = len(function.arguments) - len(inputs)
         return (*(0,) * others, *map(self._offset, inputs)) if self.shifts else ()
@@ -48,10 +47,10 @@ class Canonical:
 
 
 def canonical(kernel: Kernel, fixed: Container[Node] | None = None) -> Canonical:
-    """The key of a kernel, that is no chain.
+    """The key of a kernel that is not a chain.
 
-    `fixed` are inputs that must begin where they do; None: all. Ensures: shifted kernels with equal
-    keys are equal but for their inputs, and whole cache lines stay whole.
+    `fixed`: inputs whose base pointers must not move (None: all). Ensures: shifted kernels with
+    equal keys are equal but for their inputs; base pointers move by whole cache lines.
     """
     inputs = set(kernel.inputs)
     roots = [m.node for m in kernel.all_members]
@@ -88,8 +87,7 @@ def _key(
 
 
 def _shifts(kernel: Kernel, nodes: Sequence[Node], fixed: Container[Node]) -> dict[Node, Shift]:
-    """For inputs of which nothing but slices is read: where the first of these begins, as nearly
-    as whole cache lines allow."""
+    """The shift of each input that only slices read: to where the first of them begins."""
     slices: dict[Node, list[Slice]] = {}
     whole: set[Node] = set()
     for node in nodes:
@@ -109,7 +107,7 @@ def _shifts(kernel: Kernel, nodes: Sequence[Node], fixed: Container[Node]) -> di
 
 
 def _least(x: Node, slices: Sequence[Slice]) -> Shift:
-    """The least start of the slices along each axis, rounded so that lines stay whole."""
+    """The least start of the slices along each axis, rounded down to whole cache lines."""
     line = max(1, LINE // x.dtype.itemsize)
     shift = []
     for axis, stride in enumerate(strides(x.shape)):
@@ -123,7 +121,7 @@ def _earlier(node: Slice, shift: Shift) -> tuple[int, ...]:
 
 
 def shifted(kernel: Kernel, shifts: Mapping[Node, Shift]) -> Kernel:
-    """The kernel with slices moved to the beginning of inputs that stand for the old ones."""
+    """The kernel with its slices moved by the shifts, of new inputs in place of the old ones."""
     new = {x: Buffer(Slot.of(x), x.shape) if x in shifts else x for x in kernel.inputs}
     inputs = tuple(new.values())
     roots = [m.node for m in kernel.all_members]

@@ -22,7 +22,8 @@ from .value import Values
 
 
 def note_limits(made: Lowered) -> Lowered:
-    """The function with the limits of its outputs that are whole tensors in memory.
+    """Add a limit for each axis of an output that is defined up to a size known at run time only.
+    Outputs that are regions of a larger tensor get none.
 
     Requires: a lowered kernel, whose arguments are its outputs and inputs.
     """
@@ -64,8 +65,8 @@ def note_limits(made: Lowered) -> Lowered:
 def _limit(
     array: Array, shape: Sequence[int], axis: int, end: Expr, layout: Blocked | None
 ) -> Limit:
-    """The limit along an axis, in row-major order or with the first axis in blocks: then blocks
-    are needed, those that begin before the end."""
+    """The limit along an axis, in row-major order or with the first axis in blocks. A limit of the
+    first axis then counts blocks: those that begin before the end are needed."""
     if layout is None:
         return Limit(array, strides(shape)[axis], shape[axis], end)
     size = layout.size

@@ -1,4 +1,4 @@
-"""Lower a kernel of graph nodes to plain loops: correct, in order, and not yet fast.
+"""Lower maps, rows, contractions, scatters and scans to plain loops.
 
     row kernel, members max (r), sum (r), softmax (r, c)
     ->
@@ -7,8 +7,8 @@
         s[0] = 0;     serial c:  s[0] += exp(x[r*C + c] - m[0])
         serial c:     out[r*C + c] = exp(x[r*C + c] - m[0]) / s[0]
 
-Movement becomes index arithmetic here. What a position computes for itself is in register arrays
-of one element, which the later passes widen when they tile and vectorize.
+Movement becomes index arithmetic (value.py). The values of one position are in register arrays of
+one element; later passes widen these arrays when they tile and vectorize.
 """
 
 from __future__ import annotations
@@ -49,14 +49,18 @@ class _Stage:
 
 @dataclass(frozen=True)
 class Position:
-    """An iteration of the outer loops: their indices and their extents, by weight."""
+    """An iteration of the outer loops: their indices and extents, the largest weight first."""
 
     index: MultiIndex
     extents: tuple[int, ...]
 
 
 class Lowering:
-    """The loops of one kernel in the making: its arrays, and the values that are known."""
+    """Builds the loops of one kernel.
+
+    Nodes that have been computed: `registers` have their element at a position, `kept` their
+    elements in a row.
+    """
 
     def __init__(self, kernel: Kernel, skip_padding: bool = False) -> None:
         self.kernel, self.skip_padding = kernel, skip_padding
@@ -71,7 +75,7 @@ class Lowering:
         self.names = names
         self.registers: dict[Node, Array] = {}
         self.read_again = _read_again(kernel)
-        self.kept: dict[Node, tuple[Array, list[int]]] = {}  # a row's, and the axes along the row
+        self.kept: dict[Node, tuple[Array, list[int]]] = {}  # with the node's axes along the row
         self.values = Values(self._read)
 
     def arguments(self) -> tuple[Array, ...]:
@@ -79,7 +83,7 @@ class Lowering:
         return tuple(self.arrays[node] for node in nodes)
 
     def _read(self, node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
-        """A value that is already in memory or in a register; None where it must be computed."""
+        """Load a node that is already in memory or in a register; None if it must be computed."""
         if node in self.registers:
             return cast(Load(self.registers[node], Literal(0)), node.dtype)
         if node in self.kept:
@@ -87,7 +91,7 @@ class Lowering:
         return self.read_argument(node, index, guard)
 
     def read_argument(self, node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
-        """A value in memory."""
+        """Load an output or input; None for any other node."""
         if node in self.arrays:
             return Load(self.arrays[node], self.place(node, index), guard)
         return None
@@ -105,7 +109,7 @@ class Lowering:
     # ------------------------------------------------------------------ map, row, contraction
 
     def rows(self) -> Body:
-        """The outer loops, and in them a loop nest a stage."""
+        """The outer loops, and inside of them one loop nest for each stage."""
         digits, order = self._outer_digits()
         names = {d: Var(self.names.new(f"i{n}"), d.extent) for n, d in enumerate(order)}
         position = Position(tuple(names[d] for d in digits), tuple(d.extent for d in digits))
@@ -120,8 +124,9 @@ class Lowering:
         return (*before, *nest(outer, tuple(body)), *after)
 
     def _outer_digits(self) -> tuple[tuple[Var, ...], list[Var]]:
-        """The outer loops: the digits of a position by weight, and in the order of the axes of the
-        member that has most of them, a stored one if possible: the order of its memory."""
+        """The outer loops, which are digits of the position: by weight, and in the order in which
+        they nest. That is the order of the axes, and so of the memory, of the member with the most
+        digits; of such members, a stored one."""
         members = sorted(self.kernel.members, key=lambda m: m.stored, reverse=True)
         digits = [is_bijection(m.position, self.kernel.outer) or () for m in members]
         most = max(range(len(members)), key=lambda n: len(digits[n]))
@@ -129,8 +134,8 @@ class Lowering:
         return digits[most], sorted(digits[most], key=axes.index)
 
     def _stages(self) -> list[_Stage]:
-        """Consecutive members with equal inner loops share them, if none needs another's result
-        before its loops are done."""
+        """Group consecutive members whose inner loops are equal. A member that reads a result of
+        the stage's finished loops begins a new stage."""
         stages: list[_Stage] = []
         for member in self.kernel.members:
             extents = tuple(v.extent for v in self._inner(member))
@@ -157,7 +162,7 @@ class Lowering:
         return True
 
     def _inner(self, member: Member) -> list[Var]:
-        """The axes that a member loops over inside: summed ones, or those it writes a row of."""
+        """A member's inner loops: its reduced axes, or the axes of the row that it writes."""
         node = member.node
         if isinstance(node, Reduce):
             return list(axis_variables([node.x.shape[a] for a in node.axes], "r"))
@@ -188,12 +193,12 @@ class Lowering:
         return [*before, *nest(inner, tuple(inside)), *after]
 
     def emit_member(self, member: Member, position: Position) -> Body:
-        """A member with one element a position."""
+        """Compute a member that has one element a position."""
         index = self._index(member, position, ())
         return self.emit_value(member, index, self.values.inside(member.node, index))
 
     def emit_value(self, member: Member, index: MultiIndex, value: Expr) -> Body:
-        """A member's element to a register, if another member reads it, and to memory if it is
+        """Put a member's element in a register, if another member reads it, and in memory, if it is
         stored."""
         node = member.node
         if member.stored and node not in self.read_again:
@@ -207,7 +212,7 @@ class Lowering:
         return (*body, Store(self.arrays[node], self.place(node, index), loaded))
 
     def _keep(self, member: Member, index: MultiIndex, value: Expr, before: list[Stmt]) -> Stmt:
-        """Store an element of what is kept for the row."""
+        """Store an element of a member in an array for one row, which `before` allocates."""
         node = member.node
         along = {v.name for v in self._inner(member)}
         axes = [n for n, v in enumerate(axis_variables(node.shape)) if v.name in along]
@@ -225,7 +230,7 @@ class Lowering:
         inside: list[Stmt],
         after: list[Stmt],
     ) -> None:
-        """A reduction over the positions, or what follows from one."""
+        """Compute an end member: a reduction over the positions, or a node that reads one."""
         node = member.node
         index = tuple(Literal(0) for _ in node.shape)
         if isinstance(node, (Reduce, Fold)):
@@ -237,7 +242,7 @@ class Lowering:
             after += self.emit_value(member, index, self.values.inside(node, index))
 
     def _stored_sum(self, member: Member, index: MultiIndex) -> Body:
-        """A sum to memory, if it is stored."""
+        """The store of a finished sum, if its member is stored."""
         if not member.stored:
             return ()
         value = self._read(member.node, index, None)
@@ -245,7 +250,7 @@ class Lowering:
         return (Store(self.arrays[member.node], self.place(member.node, index), value),)
 
     def _digits(self, member: Member, position: Position) -> dict[Expr, Expr]:
-        """The values at an outer position of the variables that a member's position consists of."""
+        """The value, at an outer position, of each digit of a member's position."""
         digits = is_bijection(member.position, self.kernel.outer)
         assert digits is not None, f"{member.node} has no digits in {member.position}"
         extents = tuple(d.extent for d in digits)
@@ -298,9 +303,11 @@ class Lowering:
     def _outside_padding(
         self, node: Reduce | Fold, index: MultiIndex, inner: Sequence[Expr]
     ) -> tuple[tuple[Expr, ...], Expr | None]:
-        """When a term of a sum of products lies outside of its factors' padding with zeros: along
-        all padded axes but the last; and along that, which is for vectors, or for a tile, and where
-        a factor is a view of what is padded."""
+        """The conditions under which a term of a sum lies outside of its factors' padding with
+        zeros: guards of the term, and a condition under which it is needed.
+
+        Guards are for a padded factor in memory, along its padded axes but the last. That axis,
+        which is for vectors or a tile, and views of a padded tensor only say what is needed."""
         axes = (*axis_variables(node.shape), *reduced_variables(node))
         values: dict[Expr, Expr] = dict(zip(axes, (*index, *inner), strict=True))
         guards: list[Expr] = []
@@ -326,8 +333,8 @@ class Lowering:
     def scatter(self) -> Body:
         """Copy the base, then combine the values one after another, in row-major order.
 
-        Axes that are merely walked (x[rows[i], j] += v[i, j] walks j) are outermost: different
-        positions along them never meet, so those loops can be shared among threads.
+        The loops of axes that are merely walked (x[rows[i], j] += v[i, j] walks j) are outermost:
+        their iterations write different elements, so threads can share them.
         """
         (member,) = self.kernel.members
         node = member.node
@@ -388,7 +395,7 @@ def _read_again(kernel: Kernel) -> set[Node]:
 
 
 def accumulator_dtype(dtype: DType) -> DType:
-    """What sums of a dtype are kept in: 16-bit floats in float32, everything else in itself."""
+    """The dtype in which values of a dtype are summed: float32 for 16-bit floats, else its own."""
     return float32 if dtype in (float16, bfloat16) else dtype
 
 
@@ -407,7 +414,7 @@ def _bool_op(op: str, dtype: DType) -> str:
 
 
 def _masked_once(value: Expr) -> Expr:
-    """A term with one end instead of two, outside of all else.
+    """A term with the ends (end_sums.py) of its two factors merged, and outermost.
 
     where(c, x, 0) * where(c, y, 0)  ->  where(c, x * y, 0);  cast(where(c, x, 0))  likewise
     """
@@ -427,7 +434,8 @@ def _masked_once(value: Expr) -> Expr:
 
 
 def _below_size(value: Expr, neutral: bool | int | float) -> Expr | None:
-    """When a term is not neutral, if it ends at a size that is known at run time."""
+    """The condition below which a term is not neutral, where it ends at a size that is known only
+    at run time."""
     match value:
         case Op(op="where", args=(_, _, Literal(value=other))) if other == neutral:
             return end_of(value)

@@ -8,8 +8,8 @@
         serial i, j: mid[i*N + j] = sum over k of q[(i_o*8 + i)*K + k] * x[j*K + k]
         serial i, j: out[(i_o*8 + i)*N + j] = exp(mid[i*N + j])
 
-What one part computes and another one reads must be divided in as many equal slices as the shared
-loops have iterations, each of which is written and read in one iteration alone.
+An array that one part writes and another reads must divide into equal slices, one for each
+iteration of the shared loops, which alone writes and reads it.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ Digit = tuple[Var, int, int]  # a loop (or its high digit), its weight, the exte
 
 
 def share_loops(kernel: Kernel, name: str, parts: Sequence[Function]) -> Function | None:
-    """One function for a chain, from those of its parts; None where they cannot share loops.
+    """One function for a chain, from the functions of its parts; None where the parts cannot share
+    loops of `kernel.outer` iterations.
 
-    Requires: serial loops; `kernel.outer` shared iterations are wanted. Ensures: the arguments are
-    the chain's outputs, in order, then its inputs; inside the shared loops there are arrays for
-    what only the chain reads, and one nest a part.
+    Requires: serial loops. Ensures: the arguments are the chain's outputs, in order, then its
+    inputs; inside the shared loops there is an array for each intermediate that only the chain
+    reads, and one nest for each part.
     """
     arrays = _arrays(kernel)
     slices = {arrays[node]: node.size // kernel.outer for node in passed(kernel)}
@@ -79,7 +80,7 @@ def share_loops(kernel: Kernel, name: str, parts: Sequence[Function]) -> Functio
 
 
 def passed(kernel: Kernel) -> list[Node]:
-    """What one part of a chain computes and another one reads."""
+    """The intermediates of a chain: the nodes that one part computes and another reads."""
     made = {node for part in kernel.parts for node in part.outputs}
     return list(dict.fromkeys(x for part in kernel.parts for x in part.inputs if x in made))
 
@@ -97,7 +98,7 @@ def _arrays(kernel: Kernel) -> dict[Node, Array]:
 
 
 def _indices(body: Body, slices: Mapping[Array, int]) -> list[tuple[Expr, int]]:
-    """Where a body reads and writes what is passed on, each with the size of a slice."""
+    """The indices at which a body accesses intermediates, with the sizes of their slices."""
     found = [(x.index, slices[x.array]) for x in body_loads(body) if x.array in slices]
     for stmt in statements(body):
         if isinstance(stmt, (Store, Accumulate)) and stmt.array in slices:
@@ -106,8 +107,8 @@ def _indices(body: Body, slices: Mapping[Array, int]) -> list[tuple[Expr, int]]:
 
 
 def _digits(body: Body, slices: Mapping[Array, int], count: int) -> list[Digit] | None:
-    """The outer loops, or their high digits, that tell slices apart: the digits of the slice's
-    number, by weight from the largest on. None where they are not."""
+    """The outer loops, or their high digits, that are the digits of a slice's number, the largest
+    weight first. None where loops do not make up that number."""
     outer = {loop.var for loop in peel(body)[0]}
     for index, size in _indices(body, slices):
         digits: list[Digit] = []
@@ -130,7 +131,7 @@ def _digits(body: Body, slices: Mapping[Array, int], count: int) -> list[Digit] 
 
 
 def _shared_loops(parts: Sequence[list[Digit]], count: int) -> list[tuple[Var, int]] | None:
-    """Loops of which every part's digits consist, outermost first, each with its weight."""
+    """Loops that make up every part's digits, outermost first, each with its weight."""
     weights = sorted({weight for digits in parts for _, weight, _ in digits} | {1, count})
     steps = list(pairwise(weights))
     if any(high % low for low, high in steps):
@@ -154,7 +155,7 @@ def _inside(body: Body, digits: Sequence[Digit], shared: Sequence[tuple[Var, int
 def _stays_inside(
     body: Body, slices: Mapping[Array, int], shared: Sequence[tuple[Var, int]]
 ) -> bool:
-    """Whether a part reads and writes only an iteration's own slices, in loops of its own."""
+    """Whether a part accesses only the slices of the present iteration, in a loop of its own."""
     start = flatten([v for v, _ in shared], [v.extent for v, _ in shared])
     for index, size in _indices(body, slices):
         rest = sub(index, mul(start, size))

@@ -3,8 +3,8 @@
 Keys become integers whose order is the sort's. A key of 32 bits or less and its index are packed
 into one integer.
 
-Counting, short rows: the place of an element is the number of elements that come before it. n * n
-comparisons, but in vectors, and each place by itself: on a GPU a work-item finds one.
+Counting, short rows: the place of an element is the number of elements that come before it. That
+takes n * n comparisons, but in vectors, and places are independent: on a GPU a work-item finds one.
 
     serial i: serial j: rank += x[j] < x[i]
               out[rank] = i
@@ -24,11 +24,11 @@ most elements are behind the last of them and cost one comparison.
     best = none
     serial i: if x[i] comes before the last of best: insert it, and i into out
 
-Why this is no graph of ordinary nodes: what the loops by digits do next depends on the keys. A
-network of minima and maxima (bitonic sort) does not; it was tried: 55 steps for rows of 1024, each
-through memory. On one core the values of 256 such rows take 5.4 ms so, and with their indices
-2.6 ms by these loops; the network would have to carry the indices too, and it is not stable.
-Merging runs was tried too: 30 ns an element of a row of 32 to 64, and 4 to 9 ns by counting.
+Why this is no graph of ordinary nodes: what a radix sort does next depends on the keys. What a
+bitonic sort does next does not: for rows of 1024 it is 55 steps of minima and maxima, each through
+memory. 256 such rows take it 5.4 ms on one core, for the values alone; it is not stable, and would
+have to carry the indices, too. These loops take 2.6 ms, with indices. Merging sorted runs takes
+30 ns an element in rows of 32 to 64, and counting 4 to 9 ns.
 """
 
 from __future__ import annotations
@@ -46,19 +46,20 @@ from ..ir.rebuild import begin, nest
 from .rows import Lowering
 
 INDEX_MASK = (1 << 32) - 1  # the lower half of a packed element
-# (bits of a digit, elements of a row from which on digits are faster than counting), measured:
-# two pairs of digits have all bits of a packed element's key; three, those of another.
+# (bits of a digit, length of a row from which on radix sort is faster than counting), measured.
+# Two pairs of digits cover the 32 bits of a packed key; three pairs, the 64 bits of any other.
 PACKED_DIGITS, WIDE_DIGITS = (8, 96), (11, 112)
 
 Place = tuple[Array, Callable[[Expr], Expr]]  # an array, and where a row's element lies in it
 
 
 def lower_sort(kernel: Kernel, name: str, scratch: int | None) -> Function:
-    """Loops for a kernel of kind sort: by selecting or by digits where a row is long enough for
-    that and `scratch` bytes (None: any number) are enough for its arrays, else by counting.
+    """Loops for a kernel of kind sort: selecting, where only the first few are wanted; radix sort
+    for long rows; counting for short rows, and wherever the arrays for one row would take more
+    than `scratch` bytes (None: no limit).
 
-    Ensures: loops over rows, by counting over elements, are outermost and independent; equal
-    elements keep their order, ascending and descending; nan is the largest.
+    Ensures: the loops over rows, and when counting also over elements, are outermost and
+    independent; equal elements keep their order, ascending and descending; nan is the largest.
     """
     sorting = _Sorting(kernel)
     selects = sorting.node.count is not None
@@ -91,7 +92,7 @@ class _Sorting:
         return (1 if self.packs else 3) * self.length + (2 << self.digit)
 
     def index(self, i: Expr) -> MultiIndex:
-        """Element i of the row."""
+        """The multi-index of the row's element i."""
         axis = self.node.axis
         return (*self.rows[:axis], i, *self.rows[axis:])
 
@@ -156,8 +157,8 @@ class _Sorting:
         return Op("not", (Op("le", (x, y) if self.node.descending else (y, x)),))
 
     def _insert(self, best: Array, x: Local, i: Expr, end: Expr, suffix: str) -> Body:
-        """Move what comes after x one place on, from place `end`, free or the last, and put x
-        there."""
+        """Insert x among the ordered elements. Those after x move one place on; place `end` is
+        free, or holds the last element, which is dropped."""
         back = Var(f"back_{suffix}", self.wanted)
         at = Local(f"at_{suffix}", int64)
         before = Op("max", (sub(at, 1), Literal(0)))
@@ -174,8 +175,9 @@ class _Sorting:
     # ------------------------------------------------------------------ by digits
 
     def radix(self) -> Body:
-        """A pass for each digit, two at a time, there and back, so that the result ends in the
-        output. A packed element is moved as one, else a key and its index."""
+        """Passes over the row in pairs, a digit each: from the output to spare arrays, and back, so
+        that the result ends in the output. A packed element moves as one, else a key and its
+        index."""
         n = self.length
         i, last, pair = Var("i", n), Var("last", n), Var("pair", 2 if self.packs else 3)
         there: list[Place] = [(self.out, self.place)]
@@ -270,7 +272,7 @@ class _Sorting:
         return nest([j], body)
 
     def _slot(self, element: Expr, shift: Expr, n: int) -> Expr:
-        """Where the digit of an element is counted, of two digits the first or second."""
+        """Where an element's digit is counted: the first (n is 0) or second digit of a pair."""
         digit = Op("and", (Op("shr", (element, shift)), Literal((1 << self.digit) - 1)))
         return add(digit, n << self.digit)
 
@@ -291,7 +293,7 @@ def _packed(x: Expr, i: Expr, descending: bool) -> Expr:
         high: Expr = Cast(_ordered(Cast(x, float32), int32), int64)  # exact from 16 bits
     else:
         high = Cast(x, int64)
-        if x.dtype.kind == "uint":  # so that it has a sign's room
+        if x.dtype.kind == "uint":  # into the range of signed numbers
             high = Op("sub", (high, Literal(1 << 31)))
     if descending:
         high = Op("xor", (high, Literal(-1)))
@@ -299,7 +301,7 @@ def _packed(x: Expr, i: Expr, descending: bool) -> Expr:
 
 
 def _wide(x: Expr, i: Expr, descending: bool) -> Expr:
-    """A key of 64 bits as an integer of the sort's order."""
+    """A key of 64 bits as an integer in the sort's order."""
     if x.dtype.is_float:
         x = _ordered(x, int64)
     elif x.dtype.kind == "uint":

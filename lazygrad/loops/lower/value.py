@@ -20,20 +20,19 @@ Request = tuple[Node, MultiIndex, Guards]
 class Values:
     """Builds expressions; each node at each index once. Iterative, so depth is no limit.
 
-    `read` gives the value of a node that need not be computed (it is in memory or a register),
-    or None.
+    `read` gives the load of a node that is in memory or in a register already, and None for a node
+    that must be computed.
     """
 
     def __init__(self, read: Callable[[Node, MultiIndex, Expr | None], Expr | None]) -> None:
         self.read = read
 
     def of(self, node: Node, index: MultiIndex, guards: Guards) -> Expr:
-        """node[index]; where the guards do not hold the value does not matter, but no memory is
-        touched."""
+        """node[index]. Where the guards do not hold, it is any value, and no memory is read."""
         return self._build((node, index, guards), {})
 
     def inside(self, node: Node, index: MultiIndex) -> Expr:
-        """node[index] computed from its inputs, though the node itself may have memory."""
+        """node[index] computed from the node's inputs, even where the node itself is in memory."""
         request: Request = (node, index, ())
         memo: dict[Request, Expr] = {}
         for needed in self._needs(request):
@@ -43,7 +42,8 @@ class Values:
     def gathered(
         self, indices: Sequence[Node], shape: Sequence[int], index: MultiIndex, guards: Guards = ()
     ) -> tuple[MultiIndex, Guards]:
-        """The multi-index that index nodes hold at `index`, and when it is inside."""
+        """The multi-index that index nodes hold at `index`, and the conditions under which it is
+        inside `shape`."""
         result: list[Expr] = []
         inside: list[Expr] = []
         for node, n in zip(indices, shape, strict=True):
@@ -65,7 +65,7 @@ class Values:
         return bottom_up(request, memo, needs, lambda wanted: self._combine(wanted, memo))
 
     def _needs(self, request: Request) -> list[Request]:
-        """What must be known before a node's value can be built."""
+        """The values from which a node's value is built."""
         node, index, guards = request
         match node:
             case ir.Const() | ir.Iota():

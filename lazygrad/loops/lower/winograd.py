@@ -1,4 +1,4 @@
-"""Lower convolutions by tiles: the filters' transform, and what is computed with it.
+"""Lower Winograd convolutions: the transform of the filters, and the convolution by tiles.
 
     u[k] = (G w G^T)[k]                                    once, k in 4 x 4
 
@@ -10,13 +10,14 @@
         if some sum is not finite:
             serial o: out[pixel] = the same with the sum over c and 3 x 3 taps
 
-An infinite pixel, or one so large that its tile overflows, would else spoil all four results of the
-tile. A slice's transforms are about as large as L2. The sums are a contraction like any other.
+Without the last part, an infinite pixel, or one so large that its tile overflows, would spoil all
+four results of the tile. A slice's transforms about fill L2. The sums are an ordinary contraction.
 
-Why this is no graph of ordinary nodes: the transforms as sums of strided slices, and one product of
-16 batches, were tried. The tiles and the products then pass through memory, four times the size of
-the images each. On one core (AVX-512), a batch of 16 images of 64x28x28 and 64 filters takes 70 ms
-so, and 19 ms by these loops; 8 of 64x56x56 42 and 12 ms; 16 of 128x14x14 and 128 filters 27 and 17.
+Why this is no graph of ordinary nodes (transforms as sums of strided slices, and one product of 16
+batches): the tiles and the products, each four times the size of the images, would pass through
+memory. On one core (AVX-512), such a graph and these loops take 70 and 19 ms for 16 images of
+64x28x28 and 64 filters; 42 and 12 ms for 8 of 64x56x56; 27 and 17 ms for 16 of 128x14x14 and 128
+filters.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def lower_filter(kernel: Kernel, name: str) -> Function:
     node = member.node
     assert isinstance(node, WinogradFilter)
     _, _, channels, outputs = node.shape
-    # a block of outputs for all channels: of each filter's lines none is fetched twice
+    # a block of outputs for all channels, so that no cache line of a filter is fetched twice
     near = gcd(outputs, FILTERS_TOGETHER)
     block, c, inner = Var("block", outputs // near), Var("c", channels), Var("o", near)
     o = add(mul(block, near), inner)
@@ -71,7 +72,8 @@ def lower_winograd(kernel: Kernel, name: str, cores: int) -> Function:
 
 @dataclass(frozen=True)
 class _Slice:
-    """Tiles that are computed together: of so many blocks of images, rows and columns of tiles."""
+    """Tiles that are computed together: `rows` x `columns` of them in each of `blocks` blocks of
+    images."""
 
     blocks: int
     rows: int
@@ -83,9 +85,9 @@ class _Slice:
 
 
 class _Slices:
-    """The loops of a convolution: `lanes` images lie side by side, where the layout has blocks.
+    """Builds the loops of a convolution. In a blocked layout, `lanes` images lie side by side.
 
-    Where there are too few tiles for slices, each thread computes a share of the output's channels.
+    Where there are too few slices for the threads, each computes a share of the output's channels.
     """
 
     def __init__(self, kernel: Kernel, cores: int) -> None:
@@ -207,7 +209,7 @@ class _Slices:
         return nest([k, o, tile], body)
 
     def results(self) -> Body:
-        """Four pixels of a tile, and what follows from each."""
+        """The four pixels of each tile, and the members that are computed from a pixel."""
         _, row, column, _ = self.tile
         o = Var("output", self.outputs)
         top = add(mul(self.down, row.extent), row)
@@ -228,7 +230,7 @@ class _Slices:
         return nest([o, *self.tile], (*body, Store(self.spoilt, number, none)))
 
     def _result(self, o: Expr, place: tuple[Expr, Expr], value: Expr) -> Body:
-        """An element of the convolution, and what follows from it."""
+        """An element of the convolution, and the members that are computed from it."""
         index = (self._image(), self._output(o), *place)
         body = self.lowering.emit_value(self.member, index, value)
         position = Position(index, self.node.shape)
@@ -237,7 +239,7 @@ class _Slices:
         return body
 
     def repair(self) -> Body:
-        """The slice as a convolution is written, if a result is not finite."""
+        """The slice again, by the definition of convolution, if a result is not finite."""
         zero, dtype = Literal(0), self.node.dtype
         any_ = Array("any_spoilt", dtype, 1, "register")
         n = Var("n_spoilt", self.spoilt.size)
@@ -267,19 +269,19 @@ class _Slices:
         )
 
     def _place(self, k: int, l: int, c: Expr, channels: int) -> Expr:
-        """Where one of a tile's sixteen numbers lies in a slice."""
+        """Where one of a tile's sixteen numbers lies in the arrays v and m."""
         shape = (channels, *(v.extent for v in self.tile))
         return add(flatten((c, *self.tile), shape), (POINTS * k + l) * self._step(channels))
 
     def _step(self, channels: int) -> int:
-        """How far one of a tile's sixteen numbers lies from the next: a cache line more than their
-        count, or all sixteen might be in conflict for the same cache sets."""
+        """The distance between a tile's consecutive numbers of sixteen. It has a cache line of
+        padding, or all sixteen might be in conflict for the same cache sets."""
         return channels * self.tiles + LINE // self.node.dtype.itemsize
 
 
 def _slice_of(blocks: int, down: int, across: int, least: int, most: int) -> _Slice:
-    """The largest part of a row of tiles, or of an image's rows, or of the images, of at least and
-    at most so many tiles; if none is between, the smallest that is large enough."""
+    """The largest slice of `least` to `most` tiles: a part of a row of tiles, rows of an image, or
+    images. Without any, the smallest slice of at least `least` tiles."""
     sizes = [
         *(_Slice(1, 1, n) for n in _divisors(across)),
         *(_Slice(1, n, across) for n in _divisors(down)),
