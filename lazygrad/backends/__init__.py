@@ -1,6 +1,8 @@
-"""The backends: one folder a language, each with `codegen` (pure: loops to text) and `device`.
+"""The backends: llvm for the CPU; c (the text of kernels) and opencl (devices) for GPUs.
 
-`cudnn`, `cuda` and `mps` are here for scripts that set PyTorch's switches.
+base has the protocol that a device follows, pool the memory that devices reuse.
+
+`cudnn`, `cuda` and `mps` are here for scripts that set PyTorch's switches; they do nothing.
 """
 
 from __future__ import annotations

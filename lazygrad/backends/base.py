@@ -1,7 +1,7 @@
 """The protocol of a backend: a device compiles and runs kernels.
 
-A backend is a folder. Its `codegen` is pure (loops in, text out, tested with no device), its
-`device` has memory, compiles and launches. Nothing outside backends/ knows more than this protocol.
+A backend's `codegen` is pure (loops in, text out, tested with no device); its `device` has memory,
+compiles and launches. Nothing outside backends/ knows more than this protocol.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ..origin import Origin
 from ..targets import Machine
 
 Box = tuple[tuple[int, int, int], ...]
-"""Of each axis, at most three: its size in the source, in the target, and how much of it is copied,
-from its beginning. The last axis counts bytes."""
+"""What is copied between memories of two shapes. For each axis, at most three: its size in the
+source, its size in the target, and how much is copied, from index 0. The last axis counts bytes."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Launch:
     """One kernel of a program: a function and, for each of its arguments, the slot it uses.
 
     `function` has legalised loops; its body may be empty where the device has code under `key`.
-    `key` tells the code from all other on the same device; without one the function tells it.
+    `key` identifies the code on a device; without a key a digest of the function does.
     `barrier`: whether it must wait for the launches before it (else it may run beside them).
-    `offsets`: how many bytes into its slot's memory each argument begins, where one does and the
-    target is a CPU. `plain`: the function as it was lowered: slow, simple, and not legalised.
-    `origins`: what the program asked for, where that is known.
+    `offsets`: the byte of its slot's memory at which each argument begins; empty where all are 0,
+    and always empty off the CPU. `plain`: the function before the loop passes: slow, simple, and
+    not legalised. `origins`: the lines of the program that it computes, where they are known.
     """
 
     function: Function
@@ -50,8 +50,8 @@ class Launch:
 
     @property
     def loops(self) -> Function:
-        """The loops to write code for. Raises CompilerError where they were left out since there
-        was cached code, and the code has been removed."""
+        """The loops to write code for. Raises CompilerError where they were left out because the
+        code was in the cache, and the code has since been removed."""
         if self.key and not self.function.body and (self.plain is None or self.plain.body):
             raise CompilerError(f"{self.function.name}: its code is not in the cache any more")
         return self.function
@@ -102,17 +102,18 @@ class Device(Protocol):
         """Copy the first array.nbytes bytes of memory into array (contiguous); waits."""
 
     def copy_box(self, source: Any, target: Any, box: Box) -> None:
-        """Copy what is inside of a box from memory to memory of other sizes."""
+        """Copy a box between memories of two shapes."""
 
     def blank(self, memory: Any, start: int, end: int) -> None:
-        """Make bytes 0 where a kernel would be slow to compute with what was left there."""
+        """Set bytes start .. end - 1 to 0, if the device is slow at denormal floats, which old
+        bytes may read as."""
 
     def cached(self, key: str) -> bool:
         """Whether there is code under a key, in memory or on disk. It stays until the next
         `compile`, so the kernel's loops need not be made."""
 
     def compile(self, launches: Sequence[Launch], timing: bool = False) -> Program:
-        """A program of the launches. Code that is cached under a launch's key is used."""
+        """A program of the launches. A launch's code comes from the cache if its key is there."""
 
     def held(self) -> int:
         """Bytes of the device's memory that are in use."""

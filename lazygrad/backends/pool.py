@@ -1,4 +1,4 @@
-"""A device's memory: blocks that are kept for reuse when they are freed, within bounds."""
+"""A pool of a device's memory: freed blocks are kept for reuse, up to a limit."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _serials = count()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """An allocation: `buffer` is the device's handle. No two blocks have one serial number, whereas
-    a handle's address may come back."""
+    """An allocation: `buffer` is the device's handle. `serial` is unique; the address of a handle
+    is not, as it may be reused."""
 
     buffer: Any
     nbytes: int
@@ -105,7 +105,7 @@ class Pool(Generic[M]):
     def give(self, block: Block) -> None:
         """Take a block back. May be called at any time, by the garbage collector too."""
         self._given.append(block)
-        if not self._lock.locked():  # else who has the lock, perhaps this thread, may see to it
+        if not self._lock.locked():  # else the thread that holds it, perhaps this one, may do it
             with self._lock:  # Ctrl-C between acquire() and a `try` would leave it locked
                 self._settle()
 
@@ -129,7 +129,7 @@ class Pool(Generic[M]):
         raise self._refusal(nbytes, reason)
 
     def _settle(self) -> None:
-        """Sort in the blocks that were given back."""
+        """Put the blocks that were given back among the free ones."""
         while self._given:
             block = self._given.popleft()
             size = block.nbytes
@@ -142,7 +142,8 @@ class Pool(Generic[M]):
             self._shrink(self.kept_limit)
 
     def _shrink(self, limit: int) -> None:
-        """Let go of the sizes that were freed longest ago."""
+        """Let go of freed blocks until `limit` bytes are kept, beginning with the size that was
+        freed longest ago."""
         while self.kept > limit and self._free:  # Ctrl-C may have lost a block that was counted
             size, blocks = next(iter(self._free.items()))
             if blocks:

@@ -25,8 +25,8 @@ class Dialect:
     - `types`: the C type of each dtype, in registers and in memory; 16-bit floats as their bits.
     - `widths`: of vectors, widest first; (1,) where there are none.
     - `mask`: the type of the lanes of compared vectors; "char" is 0 or -1, "bool" a bool.
-    - `functions`: the name of an operation's function, for floats; others are expanded.
-    - `helpers`: helper functions as text, in place of those that are printed from rules.
+    - `functions`: the dialect's function for an operation on floats; other operations are expanded.
+    - `helpers`: helper functions as text, instead of those that functions.py prints from rules.
     - `suffixes`: of integer literals by type; `bitcasts`: by (from, to), else `bitcast`.
     - `lines`: the first lines of a source; `extensions`: more of them, where a pattern occurs.
     """
@@ -96,8 +96,8 @@ OPENCL = Dialect(
         "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong",
         "float16": "ushort", "bfloat16": "ushort", "float32": "float", "float64": "double",
     },
-    # OpenCL has vectors of 8 and 16 too, but where a processor has AVX-512, functions of 64 bytes
-    # crash under PoCL 3.0, which knows those of its library by another convention.
+    # OpenCL has vectors of 8 and 16 too. But with AVX-512, functions of 64-byte vectors crash under
+    # PoCL 3.0: it calls those of its library by another calling convention.
     widths=(4, 2, 1),
     functions=FUNCTIONS,
     kernel="__kernel __attribute__((reqd_work_group_size({items})))\nvoid {name}(",

@@ -9,13 +9,14 @@ from ...loops.ir import Accumulate, Barrier, Body, For, Stmt, Store, bodies
 from .items import arrays_of
 
 Placed = list[tuple[Stmt, int | None]]
-"""Statements in the order of the text, each with the place of the outermost serial loop that it is
-in."""
+"""Statements in the order of the text, each with the position of the outermost serial loop around
+it."""
 
 
 def global_fences(body: Body) -> Iterator[bool]:
-    """For each barrier, in the order of the text: whether global memory that is written is used
-    both before and after it. In a loop with the barrier, an access is both."""
+    """For each barrier, in the order of the text: whether it must order global memory, because an
+    array that the body writes is used both before and after the barrier. An access in the serial
+    loop around the barrier is both before and after it."""
     placed: Placed = []
     _place(body, None, placed)
     stmts = [stmt for stmt, _ in placed]

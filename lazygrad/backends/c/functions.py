@@ -33,7 +33,8 @@ class Functions:
         return "".join(f"{text}\n\n" for text in self._texts.values())
 
     def of(self, printer: Printer, e: Op | Cast) -> str:
-        """The name of the function that computes an operation or a conversion."""
+        """The name of the function that computes an operation or a conversion; its text is written
+        at the first use."""
         operands = [
             Local(name, x.dtype, e.lanes) for name, x in zip(_NAMES, e.operands, strict=False)
         ]

@@ -38,8 +38,8 @@ from ...loops.ir import (
 )
 from ...loops.ir.rebuild import reads
 
-DEEPEST = 64  # items in dimension 2, and
-HIGHEST = 65535  # groups in dimensions 1 and 2: the limit of CUDA hardware
+DEEPEST = 64  # items in dimension 2: the limit of CUDA hardware
+HIGHEST = 65535  # groups in dimensions 1 and 2: its limit, too
 
 
 @dataclass(frozen=True, slots=True)

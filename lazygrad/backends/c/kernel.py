@@ -259,7 +259,7 @@ class _Kernel:
 
     @contextmanager
     def _block_unless(self, last: bool) -> Iterator[None]:
-        """Braces, unless a statement is the last of its body: its names end with them."""
+        """Braces, so that a statement's names end with it; none if it is the last of its body."""
         if last:
             yield
         else:
@@ -348,7 +348,7 @@ class _Kernel:
 
 
 def in_dimension(template: str, d: int) -> str:
-    """A dialect's text for a group's or an item's id."""
+    """A dialect's text for a group's or an item's id in dimension d."""
     return template.format(d=d, axis="xyz"[d])
 
 
@@ -362,13 +362,13 @@ def _accesses(body: Body) -> Iterator[tuple[Array, Expr]]:
 
 
 def _arrays_with_vectors(body: Body) -> set[Array]:
-    """The arrays of which whole vectors are loaded or stored, and so are aligned."""
+    """The arrays of which whole vectors are loaded or stored; these are aligned."""
     return {array for array, index in _accesses(body) if index.lanes > 1}
 
 
 def variable_units(body: Body) -> dict[Array, int]:
-    """For the register arrays that can be variables, how many elements each variable holds: the
-    lanes that they are accessed by, where all are alike and aligned."""
+    """How many elements each variable of a register array holds; 0 where the array cannot be
+    variables. It can if all accesses have constant indices and one width, and are aligned to it."""
     units: dict[Array, int] = {}
     for array, index in _accesses(body):
         if array.scope != "register":

@@ -55,8 +55,8 @@ from .text import (
 )
 
 LONGEST = 72  # characters of an expression's text before it gets a name
-WORTH_A_NAME = 16  # characters of a text that is used twice,
-SHORT = 8  # or, where it loads or calls
+WORTH_A_NAME = 16  # characters of a text that is used twice, before it gets a name;
+SHORT = 8  # of one that loads or calls
 
 _COMPARE = {"lt": ("<", RELATION), "le": ("<=", RELATION), "eq": ("==", EQUALITY),
             "ne": ("!=", EQUALITY)}  # fmt: skip
@@ -71,8 +71,8 @@ _SIGNED = {1: "char", 2: "short", 4: "int", 8: "long"}  # by size in bytes
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An array in C: a pointer or an array called `name`, whose elements are in `space`; or, where
-    `unit` is not 0, variables of `unit` elements each."""
+    """An array in C: a pointer or an array called `name`, to elements in address space `space`; or,
+    where `unit` is not 0, variables of `unit` elements each."""
 
     array: Array
     name: str
@@ -134,8 +134,8 @@ class Printer:
         return memo[e]
 
     def _parts(self, e: Expr) -> tuple[Expr, ...]:
-        """The operands to print before e. Of a vector access's index that is the first lane; an
-        access to variables has no index to print."""
+        """The operands to print before e. A vector access needs its index's first lane alone; an
+        access to variables needs no index."""
         if not isinstance(e, Load):
             return e.operands
         guard = () if e.guard is None else (e.guard,)
@@ -159,12 +159,11 @@ class Printer:
         return self.types.type(e.dtype, e.lanes)
 
     def print_as(self, e: Expr) -> str:
-        """The text of a value that is named in turn, or returned."""
+        """The text of a value that is assigned or returned. A mask has lanes of 1 byte there."""
         return self._resized(self.print(e), e, 1)[0]
 
     def _resized(self, term: Term, e: Expr, nbytes: int, lanes: int = 0) -> Term:
-        """A vector of bools, or a bool for each of so many lanes, as a mask of lanes of so many
-        bytes."""
+        """A vector of bools, or one bool for all of `lanes`, as a mask with lanes of `nbytes`."""
         lanes = lanes or e.lanes
         if e.dtype != bool_ or lanes == 1:
             return term
@@ -299,7 +298,7 @@ class Printer:
         return result
 
     def _widened(self, e: Op, operands: Sequence[Term]) -> list[Term]:
-        """Operands of a function: all of as many lanes."""
+        """The operands of a function, each with as many lanes as e."""
         return [self._wide(term, x, e.lanes) for x, term in zip(e.args, operands, strict=True)]
 
     def _wide(self, term: Term, x: Expr, lanes: int) -> Term:
@@ -410,7 +409,8 @@ def first_lane(index: Expr) -> Expr:
 
 @lru_cache(maxsize=1 << 12)
 def mask_bytes(e: Expr) -> int:
-    """The bytes of each lane of a vector of bools: those of what was compared; 1 once named."""
+    """The bytes of each lane of a vector of bools: as many as the compared values have; 1 where the
+    vector has a name."""
     if isinstance(e, Op) and e.op in COMPARISONS:
         return e.args[0].dtype.itemsize
     if isinstance(e, Op):
@@ -419,23 +419,23 @@ def mask_bytes(e: Expr) -> int:
 
 
 def constant_place(index: Expr) -> int | None:
-    """The first index of an access to constant, consecutive places; None for any other."""
+    """The first index of an access whose index is constant; None for any other."""
     constant, terms = linear(first_lane(index))
     return None if terms else constant
 
 
 def _widens(e: Expr) -> bool:
-    """Whether an int32 is only made an int64, as C does by itself beside one."""
+    """Whether e converts an int32 to int64, which C does by itself beside an int64."""
     return isinstance(e, Cast) and (e.dtype, e.x.dtype) == (int64, int32)
 
 
 def _is_byte(e: Expr) -> bool:
-    """Whether a bool is only made a number, as C does by itself."""
+    """Whether e converts a bool to a number, which C does by itself."""
     return isinstance(e, Cast) and e.x.dtype == bool_
 
 
 def _short_number(e: Literal) -> Term | None:
-    """An integer that C takes for an int, without a suffix: beside another type it becomes that."""
+    """An integer without a suffix, an int in C: beside another type C converts it."""
     number = int(e.value) if e.dtype.is_int else -1
     return (str(number), ATOM) if 0 <= number < 1 << 31 else None
 

@@ -6,11 +6,11 @@ writer       where generated text goes: types, constants, scopes, names, each va
 values       expressions: operations and casts as instructions
 accesses     loads and stores
 vectors      loads, stores and expressions of several lanes
-machine_code IR text to machine code; also as a process that helps
+machine_code IR text to machine code; also runs as a helper process
 plain        kernels compiled and called one by one, for OPT=0
-build        machine code by way of the cache on disk, from several processes
-program      kernels as one native call
+build        machine code of many kernels: from the cache on disk, or compiled by several processes
+program      many kernels as one native call
 memory       blocks of memory, reused
-driver       the native code that runs a program's kernels;  threads  those who call it
+driver       the native code that runs a program's kernels;  threads  the threads that run it
 device       all of this as a Device
 """

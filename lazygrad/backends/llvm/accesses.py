@@ -1,9 +1,9 @@
 """Loads and stores of single elements: addresses split by loop, guards that keep memory safe.
 (Of vectors: vectors.py.)
 
-An address is built outwards in: the terms of the index that belong to an outer loop are added to
-the array's pointer there, so that what is left in the innermost loop is one pointer, a step and
-constants, which the processor's addressing modes take.
+The address of an access is computed from the outermost loop inwards: each loop adds the terms of
+the index that vary there to the pointer of the loop around it. What is left for the innermost loop
+is one pointer, a step and constants, which fit the processor's addressing modes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def address(v: Values, array: Array, index: Expr) -> str:
 
 
 def beyond(v: Values, array: Array, pointer: str, offset: int | str) -> str:
-    """A pointer so many elements on."""
+    """The pointer, `offset` elements on."""
     if offset == 0:
         return pointer
     kind = value_type(array.dtype)
@@ -69,7 +69,7 @@ def load(v: Values, e: Load) -> str:
 
 
 def load_block(v: Values, array: Array, start: Expr, lanes: int, guard: Expr | None) -> str:
-    """Elements start .. start + lanes - 1; all or none, as a scalar guard says."""
+    """Elements start .. start + lanes - 1; zeros where the scalar guard is false."""
     pointer = address(v, array, start)
     condition = None if guard is None else v.known[guard]
     return read(v, array, safe(v, pointer, condition, lanes * array.dtype.itemsize), lanes)
@@ -116,7 +116,7 @@ def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None)
 
 
 def _store_one(v: Values, array: Array, index: Expr, text: str, guard: Expr | None) -> None:
-    """Store to an element, which is private where there is a guard."""
+    """Store to one element. Requires: where there is a guard, the array is private."""
     kind, pointer = value_type(array.dtype), address(v, array, index)
     if guard is not None:
         # Reading and writing back lets LLVM keep a private array in registers.

@@ -1,8 +1,8 @@
-"""IR text to machine code in this process, by way of the cache on disk.
+"""Machine code of kernels: from the cache on disk, or compiled from LLVM IR.
 
-Each function is an object file of its own, so that what was compiled once serves every program that
-has it. It is found by a key, and only where it is not, its text is asked for. Where much is to be
-compiled at once, other processes help.
+Each function is an object file of its own, found by a key, so that it is compiled once for all
+programs. Its IR text is made only if no cache has the key. Where there is much to compile, helper
+processes take part.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .target import Target
 
 PASSES = "sroa,instcombine O2"  # changes whenever the same text is compiled in another way
 
-# A helper starts in a tenth of a second, in which about this much text is compiled.
+# Bytes of IR text. A helper starts in a tenth of a second, in which about this much is compiled.
 HELPER_WORTH = 200_000
 
 
@@ -67,7 +67,7 @@ def _cache() -> DiskCache:
 
 
 def has(key: str, target: Target) -> bool:
-    """Whether there is code under a key, which then stays until a Build has been finished."""
+    """Whether there is code under a key. The code then stays until a Build has finished."""
     if key not in _entries:
         found = _kernels.get(key) or _cache().get(_fingerprint(target) + key)
         if found is None:
@@ -102,7 +102,8 @@ def _to_object(text: str, target: Target) -> bytes:
 
 @dataclass(eq=False)
 class _Task:
-    """A function to compile or to load; `unique` is a name that no other function has."""
+    """A function to compile or to load; `unique` is a name that no other function has, and
+    `renamed` is its text with that name."""
 
     name: str
     key: str
@@ -131,7 +132,8 @@ class Build:
         self._helpers: list[_Helper] = []
 
     def add(self, name: str, key: str, make: Callable[[], Source]) -> None:
-        """A function's name and key, and what gives its source if it is needed."""
+        """Add a function by name and key. `make` gives its source; it is called if no cache has
+        the key."""
         if key in self._found or key in self._tasks:
             return
         known = _entries.get(key)
@@ -139,7 +141,7 @@ class Build:
         if kernel is not None:
             self._found[key] = kernel
             return
-        # The loader knows functions by their names alone; those of one key may have several.
+        # The loader tells functions apart by name alone, and one key may come with several names.
         unique = f"kernel.{hashlib.sha256(key.encode()).hexdigest()[:16]}"
         task = self._tasks[key] = _Task(name, key, unique)
         entry = known or _cache().get(_fingerprint(self._target) + key)
@@ -199,7 +201,7 @@ class Build:
 
 
 def _next(tasks: list[_Task]) -> _Task | None:
-    """Take a task; helpers take from the same list."""
+    """Take a task from the list, from which helpers take, too; None if it is empty."""
     try:
         return tasks.pop(0)
     except IndexError:

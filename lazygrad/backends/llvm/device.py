@@ -65,15 +65,15 @@ class CPU:
         ctypes.memmove(array.ctypes.data, memory.address, array.nbytes)
 
     def copy_box(self, source: HostMemory, target: HostMemory, box: Box) -> None:
-        """Copy what is inside of a box from memory to memory of other sizes."""
+        """Copy a box between memories of two shapes."""
         froms, tos, copied = zip(*box, strict=True)
         inside = tuple(map(slice, copied))
         elements = np.asarray(source)[: math.prod(froms)].reshape(froms)[inside]
         np.asarray(target)[: math.prod(tos)].reshape(tos)[inside] = elements
 
     def blank(self, memory: HostMemory, start: int, end: int) -> None:
-        """Make bytes 0. Leftover integers read as denormal floats, with which a processor computes
-        a hundred times as slowly."""
+        """Set bytes start .. end - 1 to 0. Old integers there may read as denormal floats, with
+        which a processor computes a hundred times as slowly."""
         np.asarray(memory)[start:end] = 0
 
     def cached(self, key: str) -> bool:

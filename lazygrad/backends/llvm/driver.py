@@ -38,10 +38,11 @@ MUTEX = 32
 CONDITION = 48
 CONTROL_WORDS = 64
 
-# A pause is 40 to 140 cycles. Who waits looks again after each, and after some time also lets
-# others run, among whom may be the one waited for; who waits long for a program goes to sleep.
-PATIENCE = 100  # looks before the first yield
-IDLE_LOOKS = 2000  # looks before sleep
+# A waiting thread looks again after each pause, of 40 to 140 cycles. After PATIENCE looks it also
+# yields at each: the thread that it waits for may need its core. After IDLE_LOOKS a worker that
+# waits for a program sleeps.
+PATIENCE = 100
+IDLE_LOOKS = 2000
 
 _PAUSE = {
     "x86": "call void @llvm.x86.sse2.pause()",

@@ -38,7 +38,7 @@ class PlainProgram:
             arguments = [memories[slot].address + offset for slot, offset in places]
             scratch, owner = allocate(scratch_bytes(launch.function))
             kernel((ctypes.c_void_p * len(arguments))(*arguments), 0, 1, scratch)
-            del owner  # only now
+            del owner  # it has kept the scratch block alive
             self._times[n] = perf_counter() - begin
 
     def times(self) -> list[float]:

@@ -1,4 +1,4 @@
-"""Instruction sets as facts, and that of this machine."""
+"""What passes and codegen know of an instruction set; and the one of this machine."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ AVX512 = Target(
 )
 NEON = Target("neon", "aarch64-unknown-linux-gnu", "cortex-a76", "", 16, 32, fma=True, half=True)
 
-# Processors that carry out an operation on 64 bytes as two halves; LLVM's names of them.
+# Processors (LLVM's names) that split an operation on 64 bytes into two halves.
 _HALVES = frozenset({"znver4"})
 
 
@@ -67,7 +67,7 @@ def host() -> Target:
     return Target(cpu, triple, cpu, text, wide, registers, fma, half, rate)
 
 
-# Sizes to go by where the system tells none.
+# Sizes to assume where the system tells none.
 _USUAL_CACHES = {1: 32 << 10, 2: 512 << 10}
 
 

@@ -18,7 +18,7 @@ from .target import Target, host
 
 @cache
 def team() -> Team:
-    """The team of this process; it lives as long, since its workers run native code of its own."""
+    """The team of this process. It is never freed, since its workers run native code of its own."""
     return Team(host())
 
 
@@ -53,10 +53,10 @@ class Team:
         self._prepare(self._control)
 
     def run(self, program: int, memories: int, threads: int, scratch: int) -> None:
-        """Run the program at that address, with that many threads, each with its scratch block.
+        """Run the program at that address on `threads` threads, each with `scratch` bytes of
+        scratch memory. `memories` is the address of the pointers to the program's slots.
 
-        `memories` is the address of the pointers that the program's slots count. The caller holds
-        `lock`, since before it wrote there.
+        Requires: the caller holds `lock`, and has held it while it wrote those pointers.
         """
         if threads > 1 and len(self._workers) != threads - 1:
             self._start(threads)
@@ -91,7 +91,7 @@ class Team:
             worker.start()
 
     def _make_scratch(self, nbytes: int, threads: int) -> None:
-        # An odd number of lines more, so that the threads' blocks fall on different cache sets.
+        # Whole pages and one cache line, so that the threads' blocks begin in different cache sets.
         step = max(-(-nbytes // 4096) * 4096 + 64, self._scratch_step)
         threads = max(threads, self._scratch_threads)
         address, scratch = allocate(step * threads)
@@ -105,6 +105,6 @@ class Team:
 
 
 def _native(address: int, numbers: int) -> Callable[..., None]:
-    """The native function there, of a pointer and so many numbers."""
+    """The native function at an address, which takes a pointer and so many integers."""
     kinds = (ctypes.c_void_p, *[ctypes.c_int64] * numbers)
     return ctypes.CFUNCTYPE(None, *kinds)(address)

@@ -1,5 +1,7 @@
-"""Expressions as LLVM values: each written once, as far out of the loops as it can stand; an
-operation or a conversion of a legalised function is one instruction."""
+"""Expressions as LLVM values: each written once, in the outermost loop that it can stand in.
+
+An operation or a conversion of a legalised function is one instruction.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ _NONE: frozenset[str] = frozenset()
 class Values(Writer):
     """A Writer that can write expressions. Arrays are known by their names.
 
-    `written` are the arrays that the function writes to; loads from others may move out of loops.
+    `written` are the arrays that the function writes; loads from other arrays may move out of
+    loops.
     """
 
     def __init__(self, written: Iterable[str]) -> None:
@@ -37,10 +40,10 @@ class Values(Writer):
         self.written = set(written)
         self.bases: dict[str, str] = {}  # each array's pointer
         self._needs: dict[Expr, tuple[Expr, ...]] = {}
-        self._reads: dict[Expr, frozenset[str]] = {}  # arrays that change, of those loaded
+        self._reads: dict[Expr, frozenset[str]] = {}  # the written arrays that a value depends on
 
     def value(self, e: Expr) -> str:
-        """The text of e's value, which is written first where it is not known yet."""
+        """The text of e's value; the value is written now if it is not known yet."""
         known = self.known
         stack = [e]
         while stack:
@@ -139,7 +142,7 @@ _FLOATS = {
     "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "remainder": "frem", "neg": "fneg",
     "lt": "fcmp olt", "le": "fcmp ole", "eq": "fcmp oeq", "ne": "fcmp une",
 }  # fmt: skip
-# nan where either is nan; nsz: which of 0.0 and -0.0 is larger is left open
+# nan where either operand is nan; with nsz, which of 0.0 and -0.0 is larger is left open
 _MAXIMA = {"max": "maximum", "min": "minimum"}
 _INTRINSICS = {
     **_MAXIMA, "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
@@ -173,13 +176,13 @@ def _instruction(e: Op, dtype: DType) -> str:
     if dtype == bool_:
         return _LOGIC[e.op]
     if e.op in _BY_SIGN:
-        # Of numbers that are not negative LLVM knows more about unsigned division.
+        # Without negative numbers both divisions are equal, and LLVM simplifies the unsigned more.
         divides = e.op in ("quotient", "remainder")
         is_natural = divides and all(bounds(arg)[0] >= 0 for arg in e.args)
         is_signed = dtype.kind == "int" and not is_natural
         return _BY_SIGN[e.op][0 if is_signed else 1]
     low, high = bounds(e)
-    # Inside the bounds of 62 bits nothing wraps: LLVM may then widen and reorder addresses.
+    # Within these bounds nothing wraps: with nsw, LLVM may reorder the arithmetic of addresses.
     exact = e.op in ("add", "sub", "mul") and -UNBOUNDED < low and high < UNBOUNDED
     return _INTEGERS[e.op] + (" nsw" if exact and dtype.itemsize == 8 else "")
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 def value(v: Values, e: Expr) -> str:
-    """Write an expression of a kind that vectors are made and taken apart by; its operands are
-    known."""
+    """Write an expression that makes vectors or takes them apart; its operands are known."""
     known = v.known
     match e:
         case Broadcast(x=Literal()):
@@ -50,7 +49,7 @@ def value(v: Values, e: Expr) -> str:
 
 
 def ramp(v: Writer, e: Ramp, scalar: str) -> str:
-    """base, base + stride, ... as 32-bit or 64-bit integers, which are known to hold them."""
+    """base, base + stride, ... as integers of the type `scalar`. Requires: they fit that type."""
     offsets = [lane * e.stride for lane in range(e.lanes)]
     if isinstance(e.base, Literal):
         offsets = [int(e.base.value) + offset for offset in offsets]
@@ -135,9 +134,10 @@ def _memory_suffix(array: Array, lanes: int) -> str:
 def _load_strided(
     v: Values, array: Array, base: Expr, stride: int, lanes: int, guard: Expr | None
 ) -> str:
-    """Strides 2 to 4 either way: whole vectors from the first element to the last, then shuffles.
+    """Strides of 2 to 4 and -4 to -2: load all elements from the first lane's to the last lane's as
+    whole vectors, then shuffle.
 
-    The vectors overlap where the last would pass the end, so no other memory is touched.
+    The last vector overlaps the one before it, so that it does not pass the last lane's element.
     """
     step = abs(stride)
     start = base if stride > 0 else add(base, stride * (lanes - 1))
@@ -175,10 +175,10 @@ def _elements(v: Values, array: Array, index: Expr, lanes: int) -> Iterator[str]
 
 
 def _lane_guards(v: Values, guard: Expr | None, lanes: int) -> Iterator[str | None]:
-    """Whether each lane's element is accessed; None for a lane that surely is.
+    """The condition under which each lane's element is accessed; None for always.
 
-    The lanes are bits of a number: where single lanes are extracted from a mask that vectors are
-    selected by, too, LLVM 22 selects by another mask on AVX-512.
+    The mask's lanes are read as bits of a number. (LLVM 22 miscompiles, for AVX-512, a mask that
+    both selects vectors and has its lanes extracted.)
     """
     if guard is None or guard.lanes == 1:
         yield from [None if guard is None else v.known[guard]] * lanes

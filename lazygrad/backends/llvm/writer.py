@@ -35,10 +35,10 @@ class Scope:
 class Writer:
     """Text of one function body, and which values are known where.
 
-    `known` has the text of each value that can be used now; `levels` says in which scope (an index
-    into `scopes`) it stands; `readers` has, for each array that the function writes, by its name,
-    the values that were loaded from it and are stale once it is written again. Values of a
-    conditional scope (a side of an If) are not moved outwards.
+    `known` has the text of each value that can be used now; `levels` its scope, as an index into
+    `scopes`; `readers` has, by the name of an array that the function writes, the values that
+    depend on loads from it, which are stale once it is written again. Values of a conditional scope
+    (a side of an If) are not moved outwards.
     """
 
     def __init__(self) -> None:
@@ -134,8 +134,8 @@ class Writer:
         return scope
 
     def fork(self, condition: str, *sides: Callable[[], str | None]) -> list[str]:
-        """Code that runs where the condition (an i1) holds, written by the first side; the second,
-        if there is one, writes what runs elsewhere. Returns each side's value and last block, as a
+        """A branch: the first side writes the code that runs where the condition (an i1) is true,
+        the second, if given, where it is false. Returns each side's value and last block, as a
         phi takes them."""
         labels = [self.fresh(hint) for hint, _ in zip(("then", "else"), sides, strict=False)]
         done, scopes, ends = self.fresh("done"), [], []
@@ -153,7 +153,7 @@ class Writer:
         return ends
 
     def outermost(self, keys: Iterable[Hashable]) -> int:
-        """The outermost scope that may hold what is computed from these values."""
+        """The outermost scope that may hold a value computed from these values."""
         level, levels = self.floor, self.levels
         for key in keys:
             level = max(level, levels[key])
@@ -171,7 +171,7 @@ class Writer:
         self.scopes[level].defined.append(key)
 
     def wrote(self, array: str) -> None:
-        """Note that an array is written: what was loaded from it is no longer its contents."""
+        """Note that an array is written: forget the values that were loaded from it."""
         for key in self.readers.pop(array, ()):
             self.known.pop(key, None)
 

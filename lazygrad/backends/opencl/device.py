@@ -75,7 +75,7 @@ class OpenCLDevice:
             self._forget_uploads()
 
     def copy_box(self, source: Memory, target: Memory, box: Box) -> None:
-        """Copy what is inside of a box from memory to memory of other sizes."""
+        """Copy a box between memories of two shapes."""
         width, height, depth = (*reversed(box), (1, 1, 1), (1, 1, 1))[:3]
         copy = partial(
             self._cl.enqueue_copy,
@@ -88,7 +88,7 @@ class OpenCLDevice:
         self._guarded(copy, self.queue, target.block.buffer, source.block.buffer)
 
     def blank(self, memory: Memory, start: int, end: int) -> None:
-        """Nothing: a GPU computes with all floats alike."""
+        """Does nothing: a GPU computes with denormal floats at full speed."""
 
     def cached(self, key: str) -> bool:
         """Whether there is OpenCL C under a key, in this process or on disk."""
@@ -131,7 +131,7 @@ class OpenCLDevice:
             ) from None
 
     def _new_buffer(self, nbytes: int) -> Any:
-        """A buffer that really is there: drivers may put the allocation off to the first use."""
+        """A buffer, allocated now: a driver may put that off to the first use, and fail there."""
         flags = self._cl.mem_flags.READ_WRITE
         undefined = self._cl.mem_migration_flags.CONTENT_UNDEFINED
         try:

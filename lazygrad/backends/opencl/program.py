@@ -1,4 +1,4 @@
-"""Compiled launches: from OpenCL C to kernels with their arguments set, ready to be enqueued."""
+"""Compile OpenCL C to kernels, set their arguments, and enqueue them."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def generate(function: Function, machine: Machine) -> Code:
 
 
 class Builder:
-    """Writes and builds sources for one device. On disk are sources by the keys of launches, and
-    binaries by source, device and driver."""
+    """Writes and builds sources for one device. The cache on disk has sources by the keys of
+    launches, and binaries by source, device and driver."""
 
     def __init__(self, cl: Any, context: Any, device: Any, machine: Machine) -> None:
         self.cl = cl
@@ -93,7 +93,7 @@ class Builder:
         return code
 
     def kernel(self, name: str, source: str) -> Any:
-        """A kernel object of its own: arguments set on it stay."""
+        """A new kernel object, so that the arguments set on it stay."""
         program = self._built.get(source)
         if program is None:
             program = self._from_disk(source) if self.keeps_binaries else None
