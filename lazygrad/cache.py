@@ -1,4 +1,4 @@
-"""Caches: bytes on disk that many processes share, checked when read; values in memory."""
+"""Caches: bytes on disk, shared by processes and checked when read; and values in memory."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ V = TypeVar("V")
 
 _MAGIC = b"lazygrad1\n"
 _DIGEST_BYTES = hashlib.sha256().digest_size
-LIMIT = 256 << 20
-SCAN_EVERY = 64  # how many entries are written between two looks at the folder's size
-REFRESH_SECONDS = 3600.0
+LIMIT = 256 << 20  # bytes
+SCAN_EVERY = 64  # entries written between two checks of the folder's size
+REFRESH_SECONDS = 3600.0  # how old the time of an entry's last use may be
 
 
-_COMPILER = ("graph", "schedule", "loops", "backends", "runtime")  # and what lies beside them
+_COMPILER = ("graph", "schedule", "loops", "backends", "runtime")  # and the files beside them
 
 
 @cache
 def source_digest() -> str:
-    """A digest of the compiler's source. Keys contain it: entries of other source are not found."""
+    """A digest of the compiler's source. Keys contain it, so a changed compiler finds no entries
+    of an earlier one."""
     package = Path(__file__).parent
     files = list(package.glob("*.py"))
     for part in _COMPILER:
@@ -41,8 +42,8 @@ def source_digest() -> str:
 
 
 def remember(memo: dict[K, V], key: K, value: V, most: int) -> None:
-    """Put a value into a cache of at most so many; the oldest is forgotten. Threads may share the
-    cache."""
+    """Put a value into a cache of at most `most` entries; the oldest are dropped. Threads may share
+    the cache."""
     while len(memo) >= most:
         with suppress(RuntimeError, StopIteration):  # another thread was faster
             memo.pop(next(iter(memo)), None)
@@ -53,9 +54,9 @@ class DiskCache:
     """Entries live in a folder `name` of LAZYGRAD_CACHE, one file each, named by the key's hash.
 
     An entry is written to a temporary file and renamed, so another process sees all of it or
-    nothing; it begins with a checksum, and one that does not fit is as if it were not there. The
-    folder is kept under `limit` bytes by removing what was used longest ago. Where the folder
-    cannot be read or written, everything works without.
+    nothing. It begins with a checksum; an entry whose checksum is wrong does not count. To keep the
+    folder under `limit` bytes, the entries used longest ago are removed. Where the folder cannot be
+    read or written, nothing is kept and everything else works.
     """
 
     def __init__(self, name: str, limit: int = LIMIT) -> None:
@@ -84,7 +85,7 @@ class DiskCache:
         return data
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep bytes under key; in silence, nothing is kept where the folder does not allow it."""
+        """Keep bytes under key. Where the folder cannot be written, nothing is kept; no error."""
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ class DiskCache:
             self._tell(error)
 
     def prune(self) -> None:
-        """Remove the entries used longest ago until four fifths of the limit are left."""
+        """If entries exceed the limit, remove those used longest ago, down to 4/5 of the limit."""
         entries: list[tuple[float, int, Path]] = []
         for path in self.folder.iterdir():
             try:
@@ -125,7 +126,7 @@ class DiskCache:
         return self.folder / hashlib.sha256(key.encode()).hexdigest()
 
     def _refresh(self, path: Path) -> None:
-        """Note that an entry is in use; its time of change tells when it last was, to the hour."""
+        """Note that an entry is in use: its modification time is that of its last use, to the hour."""
         try:
             if path.stat().st_mtime < time.time() - REFRESH_SECONDS:
                 os.utime(path)

@@ -1,8 +1,8 @@
 """Who called: the line of the program, the operation and the layers that are running.
 
-Python's frames are walked, from the innermost outwards, and only where somebody asks: where an
-error is raised, a warning given, or the origin of a node noted (`origin.py`). A call in which
-nothing of that happens costs nothing.
+The functions walk Python's frames, from the innermost outwards. They are called only where an
+error is raised, a warning given, or the origin of a node noted (`origin.py`), so that other calls
+cost nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 from weakref import ref
 
-MAX_WAYS = 10_000  # from a module to one in it, that are remembered
+MAX_WAYS = 10_000  # names of modules inside of others that are remembered
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
 _LIBRARY = str(Path(os.__file__).parent) + os.sep
@@ -33,7 +33,7 @@ _MODULE = os.path.join(_LAYERS, "module.py")
 
 @cache
 def is_users(file: str) -> bool:
-    """Whether a file is part of the program: not of this package, of Python or another package."""
+    """Whether a file is the user's: not of this package, of Python, or of another package."""
     return not _is_inside(file) and "-packages" not in file
 
 
@@ -50,8 +50,8 @@ def _is_inside(file: str) -> bool:
 
 
 def to_program(frame: FrameType) -> list[FrameType]:
-    """The frames from this one outwards to the innermost that is of the program; to the outermost
-    of all where none is."""
+    """The frames from this one outwards to the first one of the program; all of them where none is
+    the program's."""
     found = [frame]
     while _is_inside(frame.f_code.co_filename) and frame.f_back is not None:
         frame = frame.f_back
@@ -68,8 +68,8 @@ def stack_level() -> int:
 
 
 def variables(frame: FrameType) -> dict[str, Any]:
-    """The variables of a frame. Leaves nothing behind: `f_locals` of a function is a copy that,
-    before Python 3.13, the frame keeps, and with it all that the function may drop meanwhile."""
+    """The variables of a frame. Nothing is kept alive: before Python 3.13, `f_locals` of a function
+    is a copy that the frame keeps, and with it objects that the function may drop meanwhile."""
     kept = frame.f_locals
     found = dict(kept)
     is_copy = frame.f_code.co_flags & CO_OPTIMIZED and isinstance(kept, dict)
@@ -85,11 +85,11 @@ _HELD_BY_FRAME = 3  # the references to a dict that a frame, a variable and a ca
 
 
 class Called(NamedTuple):
-    """What of this package is running, as a user knows it.
+    """The layer and operation of this package that are running, by the names that a user knows.
 
     `layer` is the class of the innermost layer that runs or is being made: "Conv2d"; "" for none.
-    `operation` is the outermost public function or method, that the layer calls or the program:
-    "softmax", "linalg.inv", "Adam.step", "__add__" for `+`, "Linear.init" where one is made.
+    `operation` is the outermost public function or method called by that layer, or by the program:
+    "softmax", "linalg.inv", "Adam.step", "__add__" for `+`, "Linear.init" for a new layer.
     """
 
     layer: str
@@ -97,7 +97,7 @@ class Called(NamedTuple):
 
 
 def called(frames: Sequence[FrameType]) -> Called:
-    """What the frames run, which are in order of their calls."""
+    """The layer and operation that frames run; the frames are in order of their calls."""
     layer = operation = around = ""
     for frame in frames:
         code = frame.f_code
@@ -121,7 +121,7 @@ def _class_of(frame: FrameType) -> str:
 
 
 def _qualified(frame: FrameType) -> str:
-    """The name of a function or method: of a tensor's as it is, of others with their class."""
+    """The name of a function or method; a method that is not a tensor's has its class before it."""
     code = frame.f_code
     if code.co_filename.startswith(_TENSOR):
         return code.co_name
@@ -133,13 +133,15 @@ def _qualified(frame: FrameType) -> str:
 
 
 _SPACES = ("linalg", "fft")
-"""The modules whose functions are called by the module's name, too: others have them as well."""
+"""Modules whose functions are named with the module, `linalg.inv`: other modules have functions of
+the same names."""
 
 
 @cache
 def _transform(qualified: str, file: str) -> str:
-    """The function that calls others which a user gives it: "grad" of what `grad` returns. It is
-    named only where none of those others is running. "" for another function."""
+    """The public name of a transform, a function that calls the user's functions: "grad" for the
+    function that `grad` returns. It is named only where no operation is running. "" for other
+    functions."""
     name = qualified.partition(".<locals>")[0]
     if qualified != "Tensor.sequential" and not file.startswith(_TRANSFORMS):
         return ""
@@ -160,8 +162,8 @@ def _is_public(name: str, qualified: str, file: str) -> bool:
 
 
 def layers_of(frame: FrameType | None) -> tuple[str, ...]:
-    """The modules whose call is running, outermost first, each by its name in the one around it:
-    "layers.0 (Linear)". The outermost has none, and is told by its class where no other runs."""
+    """The modules whose calls are running, outermost first, each by its name in the module around
+    it: "layers.0 (Linear)". The outermost has no name: its class stands for it if it runs alone."""
     calls = _calls(frame)
     named = [
         f"{way} ({type(module).__name__})"
@@ -177,7 +179,7 @@ def way_of(layers: Sequence[str]) -> str:
 
 
 def _calls(frame: FrameType | None) -> list[Any]:
-    """The modules whose call is running, outermost first."""
+    """The modules whose calls are running, outermost first."""
     calls: list[Any] = []
     while frame is not None:
         code = frame.f_code

@@ -1,21 +1,26 @@
-"""From graph nodes to values: run the pipeline. Start here.
+"""From graph nodes to values: run the passes of pipeline.py, and then their plan.
+
+A *plan* is a compiled graph: machine code, and the launches that run on its leaves' memory. The
+*leaves* of a graph are nodes that have memory already. A *piece* is one launch of a kernel.
 
 realize                tensors call it: computes nodes, and returns the memory of each
     plan_for           the plan of their graph: an earlier one of equal structure, or a new one
-        compile_graph  the passes of pipeline.py, in order:
+        compile_graph  the passes, in order:
             checks         each check of an index becomes an output of its own
             graph          passes over the whole graph
-            place          one part a device; each part, in order:
+            place          one part a device; for each part, in order:
             part           passes over its nodes
-            schedule       which operations share a kernel; which memory they work on
-            pieces         a joined tensor is launched once for each part
-            compile_piece  each kernel (launches.py):
+            schedule       which operations share a kernel
+            memory         which memory the kernels work on
+            pieces         a kernel that joins tensors is launched once for each of them
+            compile_piece  for each piece (launches.py):
                 kernel     plain loops, named by what they compute
-                loops      the loops as the target wants them
+                loops      the loops, shaped for the target
             Linker         machine code, and the plan
-    Plan.run           runs it
+    Plan.run           run the launches
 
-plans.py finds the plan of a graph faster, and of graphs that differ in more than their leaves.
+With OPT=0 plans are kept here. Otherwise plans.py keeps them: it finds them faster, and lets graphs
+share a plan that differ in constants or sizes.
 """
 
 from __future__ import annotations
@@ -47,7 +52,7 @@ from .schedule.place import Part, place
 from .stages import Stages, watching
 from .targets import At, Machine
 
-_plans: dict[Hashable, Plan] = {}  # of the core
+_plans: dict[Hashable, Plan] = {}  # with OPT=0
 
 
 def realize(
@@ -56,10 +61,10 @@ def realize(
     donated: Mapping[int, Node] | None = None,
 ) -> list[DeviceBuffer]:
     """Compute the nodes, and return the memory of each. `walked` and `donated` are as in
-    `plan_for`; a node that takes over the memory of a leaf has its very storage.
+    `plan_for`; a node that takes over the memory of a leaf returns the leaf's storage.
 
-    Raises OutOfMemoryError, IndexError for an index out of range if that is known by now, and
-    CompilerError for a fault of the compiler that no slower way leads around.
+    Raises OutOfMemoryError; IndexError for an index out of range, if the device has reported it by
+    now; CompilerError for a fault in a pass that cannot be left out.
     """
     intercept = interceptor.get()
     if intercept is not None:
@@ -82,10 +87,10 @@ def plan_for(
     """The plan that computes the outputs, and the leaves to run it on, in the plan's order. Nodes
     that are computed already are leaves.
 
-    `donated` names for an output (by its number) the leaf whose memory it may take over; the plan's
-    `taken` has the leaves whose memory is taken. `walked` is a walk that has reached the outputs
-    already. With `may_vary`, the last leaves may stand for constants that differ from graph to
-    graph.
+    `donated` maps the number of an output to the leaf whose memory it may take over; `Plan.taken`
+    has the leaves that are taken over indeed. `walked` is a walk that has reached the outputs
+    already. With `may_vary`, constants may become leaves, the last ones, so that graphs which
+    differ in their values share a plan.
     """
     if config.OPT or config.ORIGINS or looking.get() or watching():
         plan, leaves = find(compile_graph, outputs, donated or {}, walked, may_vary)
@@ -101,7 +106,7 @@ def plan_for(
 
 
 def _new_plan(outputs: Sequence[Node], leaves: Sequence[Node]) -> Plan:
-    """A plan that runs on the memory of any leaves like these."""
+    """A plan that runs on any leaves of these shapes, dtypes and devices."""
     slots = [Buffer(Slot.of(leaf), leaf.shape) for leaf in leaves]
     graph = substitute(outputs, dict(zip(leaves, slots, strict=True)))
     with Stages() as stages:
@@ -114,13 +119,16 @@ def compile_graph(
     donated: Mapping[int, int],
     stages: Stages,
 ) -> Plan:
-    """Run every pass in order, from a graph to a plan. The leaves have no memory: a Slot stands for
-    it. `donated` is as in `plan_for`, with numbers of leaves."""
+    """Run every pass in order, from a graph to a plan.
+
+    The leaves have no memory: a Slot, a number, stands for it. `donated` maps numbers of outputs to
+    numbers of leaves, as in `plan_for`.
+    """
     stages.saw("graph", list(outputs))
     if checks := checks_of(outputs):
         outputs, leaves, donated = _with_flags(outputs, leaves, donated, checks)
     graph = stages.through(passes("graph", None, config.OPT), outputs)
-    # The device of an output as it was asked for: simplified to a constant, it has none.
+    # From the outputs before simplify: a constant has no device.
     devices = [output.device or Device.DEFAULT for output in outputs]
     parts, placed = place([(_bare(n), d) for n, d in zip(graph, devices, strict=True)])
     given = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
@@ -131,8 +139,8 @@ def compile_graph(
 
 
 def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages: Stages) -> None:
-    """Compile what one device computes, and add it to a plan. `given` are leaves by the nodes that
-    may take over their memory."""
+    """Compile what one device computes, and add it to the linker's plan. `given` maps an output to
+    the leaf whose memory it may take over."""
     device = Device.get(part.device)
     wanted = [node for node in part.outputs if node.size]
     record = looking.get()
@@ -156,8 +164,8 @@ def _with_flags(
     donated: Mapping[int, int],
     checks: Sequence[InRange],
 ) -> tuple[list[Node], list[Buffer], dict[int, int]]:
-    """The arguments of `compile_graph` with a flag for each check: an output in the memory of a
-    leaf, the flag of the previous run."""
+    """The arguments of `compile_graph` with one more output and leaf for each check: the flag that
+    the check sets, in the memory of the flag of the previous run."""
     before = [
         Buffer(Slot(1, flag_dtype(check), check.device or Device.DEFAULT), ()) for check in checks
     ]
@@ -167,9 +175,9 @@ def _with_flags(
 
 
 def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> Schedule:
-    """The kernels of one device, and the memory order of the intermediates between them.
+    """The kernels that compute the outputs on one device, with the layouts of intermediates.
 
-    The schedule's outputs are the given ones, in order, perhaps rewritten.
+    The schedule's outputs are these outputs, in order, perhaps rewritten.
     """
     at = At(machine)
     made: Schedule = stages.level("schedule", stages.level("part", outputs, at), at)
@@ -177,14 +185,14 @@ def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> 
 
 
 def _bare(output: Node) -> Node:
-    """An output below the nodes that leave elements and their order as they are."""
+    """An output without the outer nodes that leave elements and their order as they are."""
     while isinstance(output, (Reshape, Contiguous, Detach)):
         output = output.x
     return output
 
 
 class _Package(ModuleType):
-    """This module, with an answer for those who look for `torch.compile`."""
+    """This module, callable for programs that expect `torch.compile`."""
 
     def __call__(self, model: Any = None, **options: Any) -> Any:
         """The model or function as it is, or a decorator that returns it: every expression is

@@ -1,7 +1,8 @@
-"""What is decided while programs are compiled, noted for those who look (explain).
+"""A record of the compiler's decisions, for `lazygrad.explain`.
 
-Passes ask `looking.get()` where they decide. It is None unless `lazygrad.explain` runs, and then
-nothing is noted. Caches are passed over while somebody looks, so that there is something to see.
+Where passes decide, they ask `looking.get()` (looking.py) for a Record. It is None unless `explain`
+runs: nothing is noted then. While `explain` runs, plans are not taken from caches, so that there
+are decisions to record.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .graph.structure import Key
 
 
 class Plan(Protocol):
-    """What is needed of a plan."""
+    """A plan, as a Record sees it."""
 
     title: str
 
@@ -24,8 +25,9 @@ class Plan(Protocol):
 class Memory:
     """Whether a node has memory of its own, and why.
 
-    Costs are in vector instructions, as the scheduler counts them: of computing it again in each of
-    its `readers`, and of storing it. Both are 0 where there was no choice.
+    Costs are in vector instructions, as the scheduler counts them: `inline` is the cost of
+    computing the node again in each of its `readers`, `store` that of storing it. Both are 0 where
+    there was no choice.
     """
 
     is_stored: bool
@@ -37,8 +39,8 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """How a node came into its kernel; `why` says for one that begins a kernel what kept it from
-    that of `source`, which it reads."""
+    """How a node came into its kernel. For a node that begins a kernel, `why` says why it could not
+    join the kernel of `source`, a node that it reads."""
 
     begins: bool
     why: str
@@ -47,7 +49,7 @@ class Joined:
 
 @dataclass(eq=False)
 class Part:
-    """What one device computes of a graph: the decisions, and what came of them."""
+    """The part of a graph that one device computes: the decisions, and the results of passes."""
 
     memory: dict[Node, Memory] = field(default_factory=dict)
     joined: dict[Node, Joined] = field(default_factory=dict)
@@ -60,8 +62,8 @@ class Part:
 @dataclass(eq=False)
 class Compilation:
     """A graph that was compiled for `name`, the function or line that asked for its values.
-    `earlier` are the keys that had plans already, each with the name that it was compiled for.
-    `kept` are nodes whose values were not asked for, and are kept for later computations."""
+    `earlier` are the keys that had plans already, each with the name of its request. `kept` are
+    nodes that nobody asked for, but whose values are kept for later computations."""
 
     key: Key
     nodes: list[Node]
@@ -76,8 +78,9 @@ class Compilation:
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """A function that `jit` captured: the kind of its arguments, the kinds that it had captured
-    already, and what was other outside of it."""
+    """A function that `jit` captured: the kind of its arguments (shapes, dtypes and the like), the
+    kinds captured earlier, and the difference outside of the function that made it capture
+    again."""
 
     name: str
     kind: tuple[Any, ...]
@@ -97,36 +100,36 @@ Event = Compilation | Capture | Replay
 
 
 class Record:
-    """What happened in each call of a function that is looked at."""
+    """What happened in each call of the function that `explain` looks at."""
 
     def __init__(self) -> None:
         self.calls: list[list[Event]] = []
         self.seen: set[int] = set()  # replays that were captured while this looks, by id
 
     def begin_call(self) -> None:
-        """What follows belongs to the next call."""
+        """The events from here on belong to the next call."""
         self.calls.append([])
 
     def asked(self, name: str, key: Key, nodes: Iterable[Node], plans: Mapping[Key, Plan]) -> None:
-        """`name` asks for a graph to be computed; there are plans for others, perhaps for it."""
+        """`name` asks for a graph to be computed. `plans` are those of all graphs until now."""
         earlier = [(known, plan.title) for known, plan in plans.items()]
         was_known = any(known[:-1] == key[:-1] for known in plans)  # from whatever line
         self.calls[-1].append(Compilation(key, list(nodes), was_known, earlier, name))
 
     def begin_part(self, device: str) -> Part:
-        """The compilation goes on to what one device computes."""
+        """The compilation goes on with the part of one device."""
         part = Part(device=device)
         self.compilation.parts.append(part)
         return part
 
     @property
     def compilation(self) -> Compilation:
-        """The one that is under way."""
+        """The compilation that is under way."""
         return next(e for e in reversed(self.calls[-1]) if isinstance(e, Compilation))
 
     def has_to_show_again(self) -> bool:
-        """The compilation under way is served by a plan for all sizes. Whether nothing is to be
-        seen of it, as the plan was made before the first call."""
+        """Note that a plan for all sizes serves the compilation under way. Returns whether to
+        compile only to show it: in the first call, where that plan was made before."""
         self.compilation.serves_sizes = True
         if len(self.calls) > 1 or self.compilation.parts:
             return False

@@ -1,4 +1,4 @@
-"""Scalar expressions, and the integer arithmetic on indices that movement operations become.
+"""Expressions of loops: what a statement computes, and the indices that it reads and writes at.
 
 Grammar:
 
@@ -67,7 +67,7 @@ class Expr(Interned):
     """A scalar or vector value. See the module's grammar.
 
     `mentions` has the variables, locals and arrays that occur in it; `has_loads` says whether any
-    of these is an array. `brief` is its text once that was asked for; None where it is long.
+    of these is an array. `brief` is its text, once that was asked for; None where it is long.
     """
 
     __slots__ = ("brief", "dtype", "has_loads", "lanes", "mentions", "operands")
@@ -86,7 +86,8 @@ class Expr(Interned):
         operands: tuple[Expr, ...] = (),
         own: Expr | Array | None = None,
     ) -> Derived:
-        """What follows from the fields; `own` is what is mentioned here."""
+        """The derived attributes. `own` is the variable, local or array that this node mentions
+        itself, beside those of its operands."""
         mentions = _NOTHING if own is None else frozenset((own,))
         has_loads = type(own) is Array
         for operand in operands:
@@ -128,7 +129,7 @@ _operands = attrgetter("operands")
 
 
 def _most_lanes(operands: tuple[Expr, ...]) -> int:
-    """The lanes of operands of which scalars are broadcast."""
+    """The lanes of an operation on these operands: scalars are broadcast."""
     lanes = 1
     for operand in operands:
         if operand.lanes > lanes:
@@ -270,8 +271,9 @@ class ReduceLanes(Expr):
 
 
 class Zip(Expr):
-    """Runs of `grain` lanes of x and y in turn: those in the lower (`upper`: in the upper) half of
-    each `block` lanes. x and y have as many lanes as the result, a multiple of block.
+    """Interleave x and y: runs of `grain` lanes from each in turn, taken from the lower half of
+    each block of `block` lanes, or with `upper` from the upper half. x and y have as many lanes as
+    the result, a multiple of `block`.
 
     Zip(x, y, 1, 4, False)  is  x[0], y[0], x[1], y[1], x[4], y[4], x[5], y[5]
     """
@@ -332,18 +334,19 @@ def cast(x: Expr, dtype: DType) -> Expr:
 
 # --------------------------------------------------------------------------- text
 
-LINE = 100  # characters of an expression's text beyond which it is told in several lines
+LINE = 100  # characters; a longer text is split into several lines
 
 
 def show(e: Expr) -> str:
-    """The expression as one line of text, without what would make it very long."""
+    """The expression as one line of text; very long parts become "..."."""
     return walk(e, lambda x, texts: text if len(text := _show(x, texts)) < 20 * LINE else "...")
 
 
 def show_lines(roots: Sequence[Expr], numbers: Iterator[int]) -> tuple[list[str], list[str]]:
-    """Lines that name parts of long expressions, `%0 = x + y`, and the texts with those names.
+    """Lines that name parts of the expressions, as `%0 = x + y`, and the texts with these names.
 
-    Named is what occurs more than once, and what is longer than a line; short ones stay whole.
+    Parts that occur more than once, or are longer than a line, get names. Nothing is named where
+    all texts together fit a line.
     """
     short = [text for root in roots if (text := _brief(root)) is not None]
     if len(short) == len(roots) and sum(map(len, short)) <= LINE:
@@ -364,7 +367,8 @@ def show_lines(roots: Sequence[Expr], numbers: Iterator[int]) -> tuple[list[str]
 
 
 def _brief(e: Expr) -> str | None:
-    """The text of an expression that fits a line. It is kept, as passes share expressions."""
+    """The text of an expression if it fits a line, else None. It is kept: passes share
+    expressions."""
     stack = [e]
     while stack:
         top = stack[-1]
@@ -427,8 +431,8 @@ def rewrite(
 ) -> Expr:
     """Rebuild bottom-up; `change` gives a replacement for a rebuilt node, or None to keep it.
 
-    `memo` has what came of sub-expressions before. `known` is asked before a sub-expression is
-    looked into: what comes of it, or None.
+    `memo` maps sub-expressions to their results, from this call and earlier ones. `known` is asked
+    before the operands of a sub-expression are visited: its result, or None to visit them.
     """
     memo = {} if memo is None else memo
     found = memo.__getitem__
@@ -451,10 +455,10 @@ def rewrite(
 def parts(
     *roots: Expr, closed: tuple[type[Expr], ...] = (), mentioning: Expr | None = None
 ) -> Iterator[Expr]:
-    """Every distinct sub-expression of some expressions, these among them.
+    """Every distinct sub-expression of the roots, the roots included.
 
-    Classes in `closed` are left out, with all inside of them. With `mentioning`, a variable or
-    local, only sub-expressions that depend on it.
+    Classes in `closed` are left out, and so are their operands. With `mentioning`, a variable or
+    local, only sub-expressions in which it occurs.
     """
     stack, seen = list(roots), set(roots)
     while stack:

@@ -1,4 +1,4 @@
-"""Arithmetic on index expressions: int64, in a normal form, simplified by the variables' bounds.
+"""Arithmetic on index expressions: int64, in normal form, simplified by the variables' bounds.
 
     floordiv(i * 4 + j, 4)              ->  i       where 0 <= j < 4
     add(mul(floordiv(p, 6), 6), mod(p, 6))  ->  p
@@ -131,7 +131,7 @@ _BOUNDS: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
 
 @lru_cache(maxsize=1 << 17)
 def linear(e: Expr) -> Linear:
-    """e as a constant and multiples of atoms, each atom once."""
+    """e as a constant and a sum of multiples of atoms, each atom once."""
     match e:
         case Literal():
             return int(e.value), ()
@@ -195,7 +195,7 @@ def _from_linear(constant: int, terms: tuple[tuple[Expr, int], ...]) -> Expr:
 
 @lru_cache(maxsize=1 << 16)
 def _sum_of_multiples(terms: tuple[tuple[Expr, int], ...]) -> Expr | None:
-    """The sum of multiples of atoms; sums that differ by a constant share it."""
+    """The sum of multiples of atoms. Sums that differ in their constants share this object."""
     # Largest steps first, as an address is written by hand; the text breaks ties reproducibly.
     ordered = sorted(terms, key=lambda t: (-abs(t[1]), _text(t[0]))) if len(terms) > 1 else terms
     result: Expr | None = None
@@ -235,8 +235,8 @@ def mul(x: Index, c: int) -> Expr:
 def _divide(e: Expr, c: int) -> tuple[Expr, Expr]:
     """(e // c, e % c) for c > 0.
 
-    e = c * q + r, where q takes the terms that c divides and r the rest; then
-    e // c = q + r // c and e % c = r % c hold whatever r is, and r's bounds often settle both.
+    Split e = c * q + r: q has the terms that c divides, r the others. Then e // c = q + r // c and
+    e % c = r % c for any r, and the bounds of r often decide both.
     """
     if c == 1:
         return e, Literal(0)
@@ -248,7 +248,7 @@ def _divide(e: Expr, c: int) -> tuple[Expr, Expr]:
     low, high = bounds(r)
     if low // c == high // c:
         return add(quotient, low // c), sub(r, c * (low // c))
-    # terms all of whose coefficients share a divisor with c: (g*x + k) // (g*d) = x // d, k < g
+    # where c and all coefficients have a common divisor g: (g*x + k) // (g*d) = x // d for k < g
     g = math.gcd(c, *(k for _, k in rest))
     if g > 1:
         inner = _from_linear((constant % c) // g, tuple((atom, k // g) for atom, k in rest))
@@ -303,8 +303,8 @@ def maximum(x: Index, y: Index) -> Expr:
 
 
 def _may_difference_wrap(difference: Linear) -> bool:
-    """Whether a sum of multiples, with its constant or without, may leave the range of int64, as
-    one of loaded values may."""
+    """Whether a sum of multiples, with its constant or without, may leave the range of int64. Sums
+    of loaded values may."""
     constant, terms = difference
     low = high = 0
     for atom, k in terms:
@@ -329,7 +329,7 @@ def less(x: Index, y: Index) -> Expr:
         return FALSE
     constant, terms = linear(difference)
     for step in sorted({abs(k) for _, k in terms} - {1}, reverse=True):
-        # step * w + r < limit  ->  w < w0, where no r matters: i * 4 + j < 8  ->  i < 2
+        # step * w + r < limit  ->  w < w0, where no value of r matters: i * 4 + j < 8  ->  i < 2
         whole = tuple((atom, k // step) for atom, k in terms if k % step == 0)
         low, high = bounds(_from_linear(constant, tuple(t for t in terms if t[1] % step)))
         if (-1 - low) // step == (-1 - high) // step:
@@ -355,8 +355,8 @@ def equal(x: Index, y: Index) -> Expr:
 
 
 def all_of(conditions: Iterable[Expr | None]) -> Expr | None:
-    """The conjunction; None where nothing is left to test, FALSE where it cannot hold. None among
-    the conditions stands for no condition."""
+    """The conjunction of the conditions, of which None always holds. Returns None if it always
+    holds, FALSE if it cannot hold."""
     distinct = list(dict.fromkeys(c for c in conditions if c is not None and c is not TRUE))
     if FALSE in distinct:
         return FALSE
@@ -416,16 +416,16 @@ def unflatten(position: Index, shape: Sequence[int]) -> tuple[Expr, ...]:
 
 @lru_cache(maxsize=1 << 17)
 def is_data(e: Expr) -> bool:
-    """Whether e is computed from what arrays hold, which may be any int64, or from numbers so large
-    that arithmetic may wrap, where an index keeps to its bounds."""
+    """Whether e is data rather than an index: it depends on loaded values, which may be any int64,
+    or its arithmetic may wrap. An index stays within its bounds."""
     if isinstance(e, Op) and e.op in ("add", "sub", "mul") and e.dtype == int64 and may_wrap(e):
         return True
     return isinstance(e, (Load, Local)) or any(map(is_data, e.operands))
 
 
 def normalize(e: Expr) -> Expr:
-    """Rebuild a tree of integer operations in normal form (after a substitution, say); not one of
-    data, of which nothing is known."""
+    """An expression on normal operands (after a substitution, say) in normal form. Data stays as
+    it is."""
     if e.dtype == int64 and e.lanes == 1 and isinstance(e, Op) and not is_data(e):
         args = e.args
         c = args[1] if len(args) == 2 else None
@@ -463,7 +463,7 @@ def normalize(e: Expr) -> Expr:
 def substitute(e: Expr, values: Mapping[Expr, Expr], memo: dict[Expr, Expr] | None = None) -> Expr:
     """e with variables (or any sub-expressions) replaced, and indices in normal form again.
 
-    `memo` has what came of sub-expressions before, with the same values.
+    `memo` maps sub-expressions to their results in earlier calls with the same `values`.
     """
     if not all(isinstance(x, (Var, Local)) for x in values):
         return rewrite(e, lambda x: values.get(x) or normalize(x), memo)
@@ -471,7 +471,8 @@ def substitute(e: Expr, values: Mapping[Expr, Expr], memo: dict[Expr, Expr] | No
 
 
 class Substitution:
-    """Replaces variables and locals, of which each expression is looked into once."""
+    """A substitution for variables and locals, to apply to many expressions: each sub-expression
+    is visited once."""
 
     def __init__(self, values: Mapping[Expr, Expr], memo: dict[Expr, Expr] | None = None) -> None:
         self.replaced = frozenset(values)
@@ -485,13 +486,13 @@ class Substitution:
         return bottom_up(e, self.memo, self._needs, self._make)
 
     def _needs(self, e: Expr) -> list[Expr]:
-        """The operands, or the terms, that change."""
+        """The operands of an expression, or the atoms of a sum, that change."""
         total = _sum(e)
         parts = e.operands if total is None else [atom for atom, _ in total[1]]
         return [x for x in parts if not x.mentions.isdisjoint(self.replaced)]
 
     def _make(self, e: Expr) -> Expr:
-        """e with the new operands, or of a sum the new terms."""
+        """e with its new operands, or as a sum of its new terms."""
         memo, total = self.memo, _sum(e)
         if total is None:
             return normalize(e.with_operands(tuple([memo.get(x, x) for x in e.operands])))
@@ -507,7 +508,7 @@ class Substitution:
 
 @lru_cache(maxsize=1 << 16)
 def _sum(e: Expr) -> Linear | None:
-    """The terms of a sum of indices; None for what is no sum."""
+    """The terms of a sum of indices; None for other expressions."""
     is_sum = type(e) is Op and e.op in ("add", "sub", "mul") and e.dtype is int64
     if not is_sum or e.lanes != 1 or is_data(e):
         return None

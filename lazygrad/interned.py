@@ -1,7 +1,7 @@
-"""Immutable objects of which no two are equal: the graph's nodes, the loops' expressions, arrays
-and statements.
+"""Immutable, interned objects: equal fields, one object. Nodes of the graph, and expressions,
+arrays and statements of loops, are such objects.
 
-A subclass annotates its fields; those that it inherits come first:
+A subclass annotates its fields; inherited fields come first:
 
     class Expr(Interned):
         __slots__ = ("dtype",)        # with slots of its own: none of these is a field
@@ -13,18 +13,18 @@ A subclass annotates its fields; those that it inherits come first:
         rounding: str = "nearest"
 
         def _derive(self) -> tuple[DType]:
-            return (...,)             # what `_derived` names, in order
+            return (...,)             # the values of `_derived`, in order
 
 `Cast(x)` and `Cast(x, rounding="nearest")` are then one object, so expressions are compared with
-`is`, hashed by identity, and found in any dictionary without a walk through what they hold. They
-live as long as something refers to them.
+`is` and hashed by identity: a dictionary finds them without a walk through their fields. An object
+lives as long as something refers to it.
 
 Objects are made by the hundred thousand, so each class has a constructor of its own, compiled from
-source text as a dataclass's is. It is compiled with the first object of the class: for the 50
-classes of the graph that takes longer than the rest of `import lazygrad`. An object is filled as
-one of a *draft*, a subclass whose attributes can be set. It becomes immutable as it is given its
-class: ten times as fast as setting attributes of an immutable object. Dataclasses that are loaded
-only to compile are interned by the metaclass `Unique`.
+source text as a dataclass's is. That happens with the first object of the class: to do it at once
+for the 50 classes of the graph would take longer than the rest of `import lazygrad`. A constructor
+fills an object of a *draft*, a subclass whose attributes can be set, and then gives it its own
+class, which makes it immutable: ten times as fast as setting attributes of an immutable object.
+Dataclasses that are loaded only to compile are interned by the metaclass `Unique`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Python functions."""
 
 
 def _forget(reference: _Reference) -> None:
-    """Drop the entry of an object that is gone; unless another thread has made a new one."""
+    """Drop the entry of an object that is gone, unless another thread has made a new one."""
     _remove_dead_weakref(interned, reference.key)  # in one step, as WeakValueDictionary does
 
 
@@ -67,8 +67,8 @@ class Unique(type):
     _defaults: dict[str, Any] = {}  # noqa: RUF012  never changed
     _new: Callable[..., Any] | None
     _keyed: Callable[[tuple[Any, ...]], tuple[tuple[Any, ...], tuple[Any, ...]]] | None = None
-    """What is equal for equal objects, and the fields as they are kept, of fields as given; None
-    where it is the class and the fields."""
+    """From the fields as given: a key that equal objects share, and the fields as they are kept.
+    None where the key is the class and the fields."""
 
     def __new__(
         metaclass: type[Any], name: str, bases: tuple[type, ...], namespace: dict[str, Any]
@@ -96,7 +96,7 @@ class Unique(type):
 
     @property
     def new(cls) -> Callable[..., Any]:
-        """What makes a new object of all fields; it is kept as `_new`."""
+        """The function that makes a new object from all fields; it is kept as `_new`."""
         if cls._new is None:
             cls._new = cls._constructor()
         return cls._new
@@ -119,7 +119,7 @@ class Unique(type):
 
 
 def entered(key: tuple[Any, ...], made: Any) -> Any:
-    """The living object of a key: `made`, unless another thread made one meanwhile."""
+    """Enter an object under a key. Returns it, or the one that another thread entered meanwhile."""
     new = _Reference(made, _forget)
     new.key = key
     while (reference := interned.setdefault(key, new)) is not new:
@@ -130,7 +130,7 @@ def entered(key: tuple[Any, ...], made: Any) -> Any:
 
 
 def _inherited(bases: tuple[type, ...]) -> dict[str, Any]:
-    """The values that the fields of a base have where they are left out."""
+    """The default values of a base's fields."""
     return next((base._defaults for base in bases if isinstance(base, Unique)), {})
 
 
@@ -167,7 +167,7 @@ class _Interning(Unique):
         return cls
 
     def _constructor(cls) -> Callable[..., Any]:
-        """A function of all fields and, optionally, of what `_derive` would find."""
+        """A function of all fields and, optionally, of the values that `_derive` would return."""
         setting = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
         draft = type.__new__(_Interning, cls.__name__, (cls,), {"__slots__": (), **setting})
         fields = "\n    ".join(f"made.{name} = {name}" for name in cls._fields)
@@ -196,7 +196,7 @@ def new({parameters}):
 
 
 def _targets(names: tuple[str, ...]) -> str:
-    """What a tuple of as many values is assigned to."""
+    """The left side of an assignment to attributes of `made`."""
     return "".join(f"made.{name}, " for name in names).rstrip()
 
 
@@ -210,12 +210,12 @@ class Interned(metaclass=_Interning):
 
     @classmethod
     def _derivation(cls) -> str:
-        """A line of Python that sets what follows from the fields of `made`."""
+        """A line of Python that sets the derived attributes of `made` from its fields."""
         return f"{_targets(cls._derived) or '_'} = made._derive()"
 
     def _derive(self) -> tuple[Any, ...]:
-        """What follows from the fields, named by `_derived`; raises where they do not fit
-        together."""
+        """The values of the attributes that `_derived` names, from the fields. Raises where the
+        fields do not fit together."""
         return ()
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -1,13 +1,15 @@
 """From a kernel of the schedule to its launch: plain loops, then the loop passes.
 
+A *launch* is a function to run, with the offsets in memory where its arguments begin.
+
     compile_piece          the launch, with the offset of its output
         lowered            plain loops: the passes of the level "kernel"
-        plain_launch       with OPT=0: these loops after the core passes alone
-        _shared_launch     else: kernels that are equal but for their memory are compiled once
-            _finished      no loop pass runs where the device has the code already
-                _optimized the passes of the level "loops"
+        plain_launch       with OPT=0: the core passes of the level "loops"
+        _shared_launch     else: kernels that differ only in memory are compiled once
+            _finished      stops here where the device has the code already
+                _optimized all passes of the level "loops"
 
-A kernel whose loop passes fail, or that no code can be written for, gets its plain loops.
+Where a loop pass or the code generator fails, the kernel gets its plain loops.
 """
 
 from __future__ import annotations
@@ -32,9 +34,9 @@ from .schedule.join import Piece
 from .stages import Stages
 from .targets import TUNE_PLANS, At, Machine, Target
 
-MAX_KEPT = 4096  # launches, and functions, that are kept; the oldest are dropped
+MAX_KEPT = 4096  # entries of each cache; the oldest are dropped
 _launches: dict[Key, Launch] = {}
-_functions: dict[str, Function] = {}  # by key
+_functions: dict[str, Function] = {}  # loops after the loop passes, by the key of their code
 
 
 def compile_piece(piece: Piece, memory: MemoryPlan, device: Device, stages: Stages) -> Launch:
@@ -50,14 +52,14 @@ def compile_piece(piece: Piece, memory: MemoryPlan, device: Device, stages: Stag
 
 
 def compile_kernel(kernel: Kernel, memory: MemoryPlan, device: Device, stages: Stages) -> Launch:
-    """The launch of a kernel, without slots, which the linker numbers."""
+    """The launch of a kernel, without slots: the linker numbers them."""
     overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
     if not config.OPT:
         made = lowered(Lowered(kernel, overwritten), At(device.machine), stages)
         return plain_launch(stages, Launch(made.function, ()), device.machine)
     if kernel.parts:
         return _new_launch(Lowered(kernel, overwritten), device, stages)
-    begins = device.machine.target is Target.CPU  # there an argument may begin inside a memory
+    begins = device.machine.target is Target.CPU  # there an argument may begin inside a buffer
     form = canonical(kernel, set(overwritten.values()) if begins else None)
     made = Lowered(kernel, overwritten, shifts=form.shifts)
     new = _new_launch if stages.are_watched else partial(_shared_launch, form.key)
@@ -97,8 +99,8 @@ def _new_launch(made: Lowered, device: Device, stages: Stages) -> Launch:
 
 
 def _tuned(function: Function, at: At, device: Device, quiet: Stages) -> str:
-    """The plan of a lowered function that takes the least time, where there are several: found on
-    disk, or measured."""
+    """The fastest of a lowered function's loop plans: read from disk, or measured. "" where there
+    is one plan only."""
     key = f"{digest(function)} {at.kinds} {at.machine}"
     known = remembered(key)
     if known is not None and is_plan_for(function, known):
@@ -118,8 +120,8 @@ def _key(function: Function, at: At) -> str:
 
 
 def _finished(function: Function, key: str, at: At, device: Device, stages: Stages) -> Launch:
-    """The launch of a lowered function after the loop passes. If its code exists and nobody wants
-    to see the loops, the passes do not run and the launch has no loops."""
+    """The launch of a lowered function after the loop passes. If the device has its code and the
+    loops are not to be shown, the passes do not run and the launch's function has no body."""
     told = stages.are_watched or "bounds" in config.CHECK or config.DEBUG >= 3
     if not told and device.cached(key):
         return Launch(replace(function, body=()), (), key=key, plain=function)
@@ -134,8 +136,8 @@ def _finished(function: Function, key: str, at: At, device: Device, stages: Stag
 
 
 def plain_launch(stages: Stages, launch: Launch, machine: Machine) -> Launch:
-    """The launch of a kernel's loops as they were lowered, after the core passes alone. It has no
-    key, so the next process tries the loop passes again."""
+    """The launch of plain loops, after the core passes alone. It has no key, so that its code is
+    not cached and the next process tries the loop passes again."""
     plain = launch.plain or launch.function
     target = machine.target
     made = stages.through(passes("loops", target, 0), plain, At(machine))

@@ -1,14 +1,15 @@
-"""THE PIPELINE: every pass from a graph to loops that code is written for, in order.
+"""THE PIPELINE: every pass from a graph to final loops, in order. Each pass belongs to a level:
 
-    graph      what is asked for: graph nodes, on any devices
-    part       what one device computes of it
-    schedule   the part as kernels, and then the memory that they work on
+    graph      the graph that computes the requested tensors, on any devices
+    part       the nodes of the graph that one device computes
+    schedule   the part, grouped into kernels
+    memory     the memory that the kernels work on
     kernel     one kernel, lowered to plain loops
-    loops      the loops as the target wants them, where no cache has the kernel's code
+    loops      the loops, shaped for the target; skipped where a cache has the kernel's code
 
-compile.py runs them. A pass runs for the targets in `on`, where the graph has what it `needs`.
-With OPT=0 only the core runs: the passes without which there is no code. The others make code
-faster; one that fails is left out, with a warning.
+compile.py runs the levels. A pass runs on the targets in `on`, if its input has what it `needs`.
+With OPT=0 only the core passes run: without them there is no code. The other passes make code
+faster; where one fails, it is left out, with a warning.
 """
 
 from __future__ import annotations
@@ -90,12 +91,13 @@ SERIES = tuple(c for c in NODE_CLASSES if issubclass(c, Arithmetic) and c.operat
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One step: `function(value, at)`, by a name that no other has; `why` it stands where it does.
+    """One step: `function(value, at)`. Names are unique. `why` is the reason for its place in the
+    order.
 
-    `after` are passes that must come before it. `needs` are classes of nodes, or Kernel, or traits
-    of loops (`traits` in rebuild.py): where a graph, schedule, kernel or function lacks one, the
-    pass has nothing to do. `core`: it runs with OPT=0 too. `must`: the compilation fails with it,
-    though it is not of the core.
+    `after` names passes that must run earlier. `needs` are node classes, Kernel, or traits of loops
+    (`traits` in loops/ir/rebuild.py): where the input lacks one, the pass has nothing to do.
+    `core`: the pass runs with OPT=0 too. `must`: it is not core, but where it fails, the
+    compilation fails.
     """
 
     level: str
@@ -110,12 +112,12 @@ class Pass:
 
     @property
     def needed(self) -> bool:
-        """Whether its level fails with it. A loop pass alone is not left out: others rely on what
-        it ensures. The kernel gets plain loops instead."""
+        """Whether its level fails where the pass fails. So it is for every loop pass, as later ones
+        rely on what it ensures; the kernel then gets plain loops instead."""
         return self.core or self.must or self.level == "loops"
 
     def has_work(self, present: Counter[Any]) -> bool:
-        """Whether what has these nodes, kernels or traits has what the pass needs.
+        """Whether an input with these nodes, kernels or traits has what the pass needs.
 
         needs=(SUM, SUM)  ->  at least two reductions or folds
         """
@@ -130,9 +132,9 @@ def _is(what: Any, kind: Any) -> bool:
 
 
 def present_in(value: Sequence[Node] | Schedule | Lowered | Function) -> Counter[Any]:
-    """How many nodes of each class a graph or a kernel has; of a schedule how many kernels, too; of
-    loops the traits, each counted once a statement, and "limit" where their outputs have limits. An
-    output with an end counts as a Within."""
+    """Count what `Pass.needs` may name: of a graph or kernel the nodes of each class, of a schedule
+    the kernels, too; of loops the traits, each once a statement, and "limit" where outputs have
+    limits. A kernel's output with an end (`Kernel.ends`) counts as a Within."""
     match value:
         case Function():
             limits = ("limit",) if value.limits else ()
@@ -149,7 +151,7 @@ LEVELS = ("graph", "part", "schedule", "memory", "kernel", "loops")
 
 
 def on_body(work: Callable[[Body], Body]) -> Callable[[Function, At], Function]:
-    """A pass over functions from one over their bodies."""
+    """The pass over functions that does `work` on their bodies."""
     return lambda function, at: replace(function, body=work(function.body))
 
 
@@ -173,17 +175,17 @@ PASSES = (
          core=True),
 
     Pass("part", "select_joined", lambda graph, at: select_joined(graph),
-         "kernels of OpenCL cannot write to a place inside of a memory",
+         "an OpenCL kernel cannot write into the middle of a buffer",
          on=(GPU, OPENCL_CPU), needs=(Join,), core=True),
     Pass("part", "split_for_groups", lambda graph, at: split_for_groups(graph, at.machine),
          "here and not with split_sums: how many parts depends on the device",
          on=(GPU,), needs=(Reduce,)),
     Pass("part", "split_scans",
          lambda graph, at: split_scans(graph, rows_that_fill(at.machine)),
-         "before fuse: blocks are other nodes", needs=(Scan,)),
+         "before fuse: it makes new nodes", needs=(Scan,)),
     Pass("part", "widen_scatters",
          lambda graph, at: widen_scatters(graph) if at.machine.float64 else graph,
-         "before fuse: the sums are other nodes", needs=(Scatter,)),
+         "before fuse: it makes new nodes", needs=(Scatter,)),
     Pass("part", "winograd", lambda graph, at: use_winograd(graph) if config.WINOGRAD else graph,
          "before copy_convolved, which lays out what is still a convolution",
          on=(CPU,), needs=(Window, Window, Reduce)),
@@ -197,17 +199,17 @@ PASSES = (
          lambda value, at: value if isinstance(value, Schedule) else separate(value),
          "where nothing was fused", after=("fuse",), core=True),
     Pass("schedule", "limit_outputs", lambda schedule, at: limit_outputs(schedule),
-         "what is stored is known now", after=("fuse",), needs=(Within,)),
+         "after fuse: which nodes are stored is known", after=("fuse",), needs=(Within,)),
     Pass("schedule", "materialize", lambda schedule, at: materialize(schedule),
          "only a kernel has rows", after=("fuse",), on=CPUS, needs=(SUM, SERIES)),
     Pass("schedule", "layout", lambda schedule, at: lay_out(schedule, at),
-         "only what lies between kernels has a layout to choose",
+         "only arrays between kernels have a layout to choose",
          after=("fuse",), on=CPUS, needs=(Window, SUM)),
     Pass("schedule", "chain", lambda schedule, at: chain(schedule, at.machine),
          "loops follow from layouts; OpenCL's memory of a work-group is too small for slices",
          after=("layout",), on=(CPU,), needs=(Kernel, Kernel)),
     Pass("memory", "memory", lambda schedule, at: share_memory(schedule, at),
-         "what is read when is known only now", after=("chain",)),
+         "the order of kernels, and so of reads, is known only now", after=("chain",)),
     Pass("memory", "own_memory",
          lambda value, at: own_memory(value) if isinstance(value, Schedule) else value,
          "where no memory was planned", after=("memory",), core=True),
@@ -218,7 +220,7 @@ PASSES = (
          "while each output and input is an argument", after=("lower",), needs=(Within,)),
     Pass("kernel", "overwrite",
          lambda made, at: overwrite_arguments(made) if made.overwritten else made,
-         "an output in the memory of an input is one argument, or compilers would be misled",
+         "compilers assume that arguments do not overlap: an output in an input's memory is one",
          after=("lower",), must=True),
     Pass("kernel", "report",
          lambda made, at: add_report(made) if "bounds" in config.CHECK else made,
@@ -226,7 +228,7 @@ PASSES = (
          core=True),
     Pass("kernel", "name",
          lambda made, at: named(made) if config.OPT or config.ORIGINS else made,
-         "last: the name, for caches and for who looks, has a digest of the loops",
+         "last: the name contains a digest of the loops",
          after=("overwrite", "report"), core=True),
 
     Pass("loops", "split", on_body(split_divided),
@@ -249,14 +251,14 @@ PASSES = (
          after=("vectorize", "transpose"), needs=("strided",), on=CPUS),
     Pass("loops", "prefetch",
          lambda f, at: replace(f, body=prefetch(f.body, at.machine)) if at.kinds == ("row",) else f,
-         "after vectorize: a line is asked for once, not by each lane of it",
+         "after vectorize: one prefetch a cache line, not one a lane",
          after=("vectorize",), on=CPUS),
     Pass("loops", "parallelize", share, "passes before it look for serial loops",
          after=("interleave", "prefetch"), on=CPUS),
     Pass("loops", "end_sums", on_body(end_sums), "passes before it look for whole loops",
          after=("parallelize",), needs=("needed",)),
     Pass("loops", "limit", lambda f, at: limit(f, at.machine.cores),
-         "passes before it look for whole loops; those after it for none that it ends",
+         "passes before it look for whole loops; none after it looks for the loops that it ends",
          after=("parallelize",), needs=("limit",)),
     Pass("loops", "hoist", lambda f, at: on_body(hoist)(f, at) if len(at.kinds) > 1 else f,
          "each thread packs for itself", after=("parallelize",), on=(CPU,)),
@@ -270,7 +272,7 @@ PASSES = (
          "sums in place: passes before it look for them", after=("check",), core=True),
     Pass("loops", "split_vectors",
          lambda f, at: replace(f, body=split_vectors(f.body, at.machine.native.lanes)),
-         "a vector of any width is one until here", after=("stores",), on=(GPU, OPENCL_CPU),
+         "passes before it use vectors of any width", after=("stores",), on=(GPU, OPENCL_CPU),
          core=True),
     Pass("loops", "narrow_indices", on_body(narrow_indices),
          "lanes have indices of their own by now", after=("split_vectors",),
@@ -284,7 +286,8 @@ PASSES = (
 
 @cache
 def passes(level: str, target: Target | None, opt: int) -> tuple[Pass, ...]:
-    """The passes of a level, in order; a graph that no device has been chosen for has no target."""
+    """The passes of a level, in order. The target is None at level "graph", before devices are
+    chosen."""
     return tuple(
         p
         for p in PASSES
@@ -293,26 +296,26 @@ def passes(level: str, target: Target | None, opt: int) -> tuple[Pass, ...]:
 
 
 def rows_that_fill(machine: Machine) -> int:
-    """The number of rows from which on a scan keeps all cores busy. A GPU, and a device without
-    float64, in which the loops of a scan sum, split every scan."""
+    """The least number of rows that keeps all cores busy; a scan with fewer is split. A GPU splits
+    every scan, and so does a device without float64, the dtype in which a scan's loop sums."""
     return -(-machine.cores // 4) if machine.float64 and not machine.gpu else sys.maxsize
 
 
 def lay_out(schedule: Schedule, at: At) -> Schedule:
-    """Layouts of the compiler's choosing, but where CHECK=nan looks at what lies in memory."""
+    """Choose layouts. Not with CHECK=nan, which reads intermediates from memory."""
     return schedule if "nan" in config.CHECK else choose_layouts(schedule, at.machine.lanes)
 
 
 def share_memory(schedule: Schedule, at: At) -> Schedule | MemoryPlan:
-    """Let nodes share memory, unless there is one kernel only. With CHECK=nan none is shared: it
-    reads the inputs of a kernel after the kernel has run."""
+    """Let nodes share memory, unless one kernel is all and nothing is donated. Not with CHECK=nan,
+    which reads a kernel's inputs after the kernel has run."""
     if "nan" in config.CHECK or (len(schedule.kernels) == 1 and not at.donated):
         return schedule
     return plan_memory(schedule, at.donated, not at.machine.gpu)
 
 
 def lower_kernel(made: Lowered, at: At) -> Lowered:
-    """Plain loops. (For the tiles of a CPU, sums leave out terms that padding makes 0.)"""
+    """Lower a kernel to plain loops. On a CPU, sums leave out terms that padding makes 0."""
     machine = at.machine
     skips = config.OPT > 0 and not machine.gpu
     kernel = shifted(made.kernel, made.shifts) if made.shifts else made.kernel
@@ -321,7 +324,7 @@ def lower_kernel(made: Lowered, at: At) -> Lowered:
 
 
 def overwrite_arguments(made: Lowered) -> Lowered:
-    """One argument for an output and the input whose memory it takes."""
+    """Make an output and the input whose memory it takes over one argument."""
     nodes = made.nodes
     pairs = [(nodes.index(output), nodes.index(x)) for output, x in made.overwritten.items()]
     function, arrays = overwrite(made.function, pairs)
@@ -329,5 +332,5 @@ def overwrite_arguments(made: Lowered) -> Lowered:
 
 
 def add_report(made: Lowered) -> Lowered:
-    """The report of accesses as one more output."""
+    """Add an output that reports accesses outside of their arrays."""
     return replace(made, function=with_report(made.function))

@@ -1,13 +1,13 @@
-"""The plan of a graph: recalled by its structure, found by its key, loaded from disk, or compiled.
+"""Find the plan of a graph: recall it by skeleton, look it up by key, load it, or compile it.
 
 find                   the plan, and its leaves
-    _recalled          a graph of the same skeleton was met before (graph/skeleton.py): no search
-    _looked_up         else: by the key of the graph, whose leaves are numbered
+    _recalled          a graph of the same skeleton (graph/skeleton.py) came before: no key is made
+    _looked_up         else: look up the graph's key, in which numbers stand for leaves
         VaryingConstants   constants that differ from graph to graph become leaves
         VaryingSizes       graphs that differ in a size share a plan
-        _new               a new plan
-            saved.load     that an earlier process saved
-            compile        else: that compile.py makes, which is then saved
+        _new               else: a new plan
+            saved.load     from disk, where an earlier process saved it
+            compile        else: made by compile.py, and then saved
 """
 
 from __future__ import annotations
@@ -86,18 +86,19 @@ def find(
 
 
 def lines_of(outputs: Sequence[Node]) -> Hashable:
-    """The lines that asked for the outputs, where somebody looks: kernels are told of by their
-    lines, so that a line has a plan of its own."""
+    """The program's lines that made the outputs, where origins are noted, else (). Reports name a
+    kernel by its line, so each line then has a plan of its own."""
     known = [origins(output)[:1] for output in outputs] if config.ORIGINS else []
     return tuple([(origin.file, origin.line) for each in known for origin in each])
 
 
 @dataclass(eq=False, slots=True)
 class _Asked:
-    """A graph that a plan is asked for: its walk, and where the outputs stand there; the numbers of
-    outputs and leaves that are donated; and the rest of what plans are found by.
+    """A request for a plan: the graph, its walk, and the places of the outputs in the walk.
 
-    `by_size`: its plan may serve other sizes, too. `may_vary`: its constants may be arguments.
+    `donations` maps numbers of outputs to numbers of leaves. `rest` is what a plan's key has beside
+    the graph: settings, devices, donations. `by_size`: the plan may serve other sizes, too.
+    `may_vary`: constants may become arguments of the plan.
     """
 
     compile_graph: Compile
@@ -116,7 +117,7 @@ class _Asked:
 
 
 def _recalled(asked: _Asked) -> Found | None:
-    """The plan of a graph whose structure was met before, and that is found at once."""
+    """The plan of a graph whose skeleton came before; None where there is none."""
     known = asked.walk.structure.keys.get(asked.places)
     if known is not None and (asked.may_vary or not known[1]):
         key, places = known
@@ -169,8 +170,8 @@ def _looked_up(asked: _Asked) -> Found:
 
 
 def _remember(asked: _Asked, key: Hashed, arguments: Sequence[int]) -> None:
-    """Note by which key a graph's plan is found, for graphs of the same structure: whatever the
-    values of the arguments are."""
+    """Note the key of a graph's plan, so that `_recalled` finds it for graphs of equal structure,
+    whatever the values of the constants that are arguments."""
     walk, found = asked.walk, (key, tuple(arguments))
     walk.exact().keys[asked.places] = found
     if arguments:
@@ -179,8 +180,8 @@ def _remember(asked: _Asked, key: Hashed, arguments: Sequence[int]) -> None:
 
 
 def _learn_sizes(sample: Sample, asked: _Asked, arguments: Sequence[Const]) -> None:
-    """Compile for all sizes, if a graph differs from an earlier one in a size. `sample` is the
-    graph's."""
+    """Compile a plan for all sizes, if the graph differs from an earlier one in a size alone.
+    `sample` describes the graph to `VaryingSizes`."""
 
     def compiled(
         at_bound: Sequence[Node], slots: Sequence[Buffer], kept: Mapping[int, int], bound: Hashable
@@ -205,7 +206,7 @@ def _only_device(leaves: Sequence[Node]) -> str | None:
 
 
 def _arguments(constants: Sequence[Const], leaves: Sequence[Node]) -> list[Node]:
-    """Leaves with the values of constants, on the device of the others."""
+    """Buffers that hold the values of constants, on the device of the leaves."""
     device = _only_device(leaves) or Device.DEFAULT
     return [Buffer(DeviceBuffer.of_number(x.value, x.dtype, device), ()) for x in constants]
 
@@ -221,8 +222,8 @@ def _new(
     donations: Mapping[int, int],
     arguments: Sequence[Const],
 ) -> Plan:
-    """A new plan, from disk unless somebody watches or checks the compilation. After the leaves it
-    takes `arguments`: constants of the graph that are no part of the plan."""
+    """A new plan: loaded from disk, or compiled. Compilations that are watched or checked always
+    compile. `arguments` are constants whose values the plan takes as its last leaves."""
     begin, spent = perf_counter(), dict(timings.passes)
     name = title.get() or asker()
     token = title.set(name)
@@ -248,8 +249,8 @@ def _new(
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Pause Python's search for garbage in cycles: the compiler makes many objects, few of which
-    are in cycles, and each search looks at all objects of the process."""
+    """Pause Python's cyclic garbage collector. The compiler makes many objects, few of them in
+    cycles, and each collection looks at all objects of the process."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -262,15 +263,16 @@ def without_collections() -> Iterator[None]:
 def _over_slots(
     outputs: Sequence[Node], leaves: Sequence[Node], arguments: Sequence[Const], is_shown: bool
 ) -> tuple[list[Buffer], list[Node]]:
-    """Slots for the leaves and the arguments, and the graph over the slots. What the compiler keeps
-    of this graph holds no memory of a tensor. `is_shown`: pictures are made of it."""
+    """Slots for the leaves and the arguments, and the graph over the slots: the compiler may keep
+    nodes of it without keeping any tensor's memory alive. `is_shown`: pictures will show the
+    graph, so its gradients are noted."""
     slots = [Buffer(Slot.of(x), x.shape) for x in leaves]
     slot_of: dict[Node, Node] = dict(zip(leaves, slots, strict=True))
     graph = substitute(outputs, slot_of)
     if is_shown:
         order = topological(outputs, lambda node: () if node in slot_of else node.inputs)
         _pass_on_cotangents(dict(zip(order, topological(graph), strict=True)))
-    if arguments:  # only now: what is computed already may be made of the same constants
+    if arguments:  # after the leaves: a leaf's own graph may contain the same constants
         device = _only_device(leaves) or Device.DEFAULT
         own = [Buffer(Slot(1, x.dtype, device), ()) for x in arguments]
         given = zip(arguments, own, strict=True)
@@ -280,7 +282,7 @@ def _over_slots(
 
 
 def _pass_on_cotangents(made: Mapping[Node, Node]) -> None:
-    """Note the gradients among nodes that were made for others."""
+    """Note for new nodes which are gradients of which, as it is noted for the old ones."""
     for old, new in made.items():
         of = cotangents[old]() if old in cotangents else None
         if of is not None and of in made:

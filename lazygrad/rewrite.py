@@ -2,7 +2,7 @@
 
 A rule is a small function from a node to its replacement, or to None where it does not apply; its
 docstring is its equation. Rules are directional: the right side is simpler by some measure, so
-that no sequence of rules comes back to where it began.
+no sequence of rules returns to its start.
 
     RULES = Rules[Node]()
 
@@ -26,7 +26,7 @@ from .origin import inherit
 
 
 class Rewritable(Protocol):
-    """What the driver needs of a node: immutable, compared by identity, interned or not."""
+    """A node, as the driver sees it: immutable, compared by identity, interned or not."""
 
     @property
     def inputs(self) -> tuple[Self, ...]: ...
@@ -53,8 +53,8 @@ class Rules(Generic[N]):
     def rule(self, *classes: type, of: type = object) -> Callable[[Callable[..., Any]], Rule[N]]:
         """Decorator: the function is a rule for nodes of these classes and their subclasses.
 
-        With `of`, it is one only for nodes whose first input is of that class, and is called with
-        both. What is returned is a function of the node alone.
+        With `of`, the rule is only for nodes whose first input is of that class. The function is
+        then called with the node and that input. The decorated rule takes the node alone.
         """
 
         def register(function: Callable[..., N | None]) -> Rule[N]:
@@ -83,7 +83,7 @@ class Rules(Generic[N]):
 
 
 def _of_first_input(function: Callable[[Any, Any], N | None], cls: type) -> Rule[N]:
-    """A rule of a node from one of a node and its first input, which must be of a class."""
+    """The rule that calls function(node, first input) where the first input is of class `cls`."""
 
     @wraps(function)
     def rule(node: Any) -> N | None:
@@ -96,11 +96,11 @@ def _of_first_input(function: Callable[[Any, Any], N | None], cls: type) -> Rule
 def bottom_up(
     root: K, made: dict[K, V], needs: Callable[[K], Iterable[K]], make: Callable[[K], V]
 ) -> V:
-    """Fill `made` with the value of everything that `root` needs, parts first; returns made[root].
+    """Compute made[root], after made[x] of every part x that it needs; return it.
 
-    `needs(x)` names the parts of x. It is asked again once they are made, and may then name more.
-    When all are made, made[x] = make(x), unless `needs` has set made[x] itself. Graphs and
-    expressions are rewritten and evaluated by this loop. It does not recurse: depth is no limit.
+    `needs(x)` names the parts of x. It is called again once they are made, and may then name more.
+    When all are made, made[x] = make(x), unless `needs` has set made[x] itself. This loop rewrites
+    and evaluates graphs and expressions. It does not recurse: depth is no limit.
     """
     stack = [root]
     while stack:
@@ -122,14 +122,14 @@ def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None
     """Apply the rules to everything the outputs need until none applies; the outputs' new nodes.
 
     Bottom-up: a rule sees a node whose inputs are final, and its result is rewritten in turn.
-    A node that is a key of `replace` is replaced before anything below it is looked at. Every node
-    is visited once, so the time is linear in the graph; depth is no limit.
+    A key of `replace` is replaced before its inputs are visited. Every node is visited once, so
+    the time is linear in the graph; depth is no limit.
 
     Raises CompilerError where rules lead from a node back to a graph that contains it.
     """
     final: dict[N, N] = {}
     rebuilt: dict[N, N] = {}  # a node, on final inputs
-    awaited: dict[N, N] = {}  # a node, and the replacement whose final form it will have
+    awaited: dict[N, N] = {}  # a node, and its replacement: both have one final form
     replaced = replace or {}
     keeps_origins = bool(config.ORIGINS)
 
@@ -167,7 +167,7 @@ def rewrite(outputs: Sequence[N], rules: Rules[N], replace: Mapping[N, N] | None
 
 
 def _apply(node: N, rules: Rules[N]) -> N | None:
-    """What the first rule that applies makes of the node, or None."""
+    """The replacement by the first rule that applies, or None."""
     for rule in rules.for_node(node):
         replacement = rule(node)
         if replacement is not None and replacement is not node:

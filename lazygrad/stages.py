@@ -1,7 +1,8 @@
-"""Run passes one after another: verify each result, show it to watchers, name a pass that fails,
-and go on without it where that is possible.
+"""Run passes one after another. Verify each result, show it to watchers, name a pass that fails,
+and go on without that pass where possible.
 
-A *stage* is the result of a pass: a graph (a list of nodes), a schedule, a function, a program.
+A *stage* is the result of a pass: a graph (a list of nodes), a schedule, a function, a program. A
+*watcher* writes stages down as text and pictures (dump/).
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ checks = False
 """Whether every stage is verified, whatever DEBUG says; tests set it."""
 
 strict = False
-"""Whether a fault of any pass stops the compilation; tests set it. Else a pass that can be left out
-is, with a warning."""
+"""Whether a fault of any pass stops the compilation; tests set it. Otherwise a pass that can be
+left out is left out, with a warning."""
 
-_told: set[str] = set()  # passes whose faults were warned of
+_told: set[str] = set()  # passes of which a warning was given
 
 
 class Stages:
@@ -52,7 +53,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.watchers = [place.watcher() for place in watching()]
-        self.has_left_out = False  # a pass that failed
+        self.has_left_out = False  # whether a failed pass was left out
 
     def unwatched(self) -> Stages:
         """The same compilation without watchers."""
@@ -86,8 +87,8 @@ class Stages:
     ) -> R:
         """The result of work(value, *rest), a pass called `stage`.
 
-        An exception that is not the user's to mend becomes a CompilerError that names the pass and
-        the file that its input was written to.
+        An exception becomes a CompilerError that names the pass and the file with its input. Only
+        those that a user can mend pass: of memory, the device, or a setting.
         """
         begin = perf_counter()
         try:
@@ -101,7 +102,7 @@ class Stages:
         return result
 
     def _look(self, stage: str, result: Any, value: Any, begin: float) -> None:
-        """Show and check the result of a pass that began at a time, and count its seconds."""
+        """Show and check the result of a pass that began at time `begin`; count its seconds."""
         end = perf_counter()
         for watcher in self.watchers:
             watcher.took(stage, begin, end)
@@ -135,7 +136,7 @@ class Stages:
         return self.through(passes(level, at.machine.target, config.OPT), value, at)
 
     def go_on_after(self, error: CompilerError) -> None:
-        """Warn, once a pass, of a fault that a slower way leads around. Raises it if `strict`."""
+        """Warn, once a pass, that a pass failed and is left out. If `strict`, raise the error."""
         if strict:
             raise error
         self.has_left_out = True
@@ -166,7 +167,8 @@ class Stages:
 
 
 def _in_steps(stage: str, value: Any, before: Any) -> Iterable[tuple[str, Any]]:
-    """A stage as it is shown: the loops that a plan makes, after each of the plan's lines."""
+    """The pictures of a stage: one, but where a plan made the loops, one after each of its lines.
+    (A loop plan is text: one schedule primitive a line.)"""
     planned = isinstance(value, Function) and isinstance(before, Function)
     if not (planned and value.plan and not before.plan):
         return ((stage, value),)
@@ -213,5 +215,5 @@ def _verify(value: Any, final: Target | None) -> None:
 
 
 def watching() -> list[Place]:
-    """Who watches compilations now: those that `dump` has added, and the folder that DUMP names."""
+    """The places that compilations are dumped to now: those of `dump`, and DUMP's folder."""
     return places if config.DUMP is None else [*places, folder_at(config.DUMP)]

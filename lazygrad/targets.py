@@ -9,14 +9,13 @@ from typing import Any
 
 
 class Target(Enum):
-    """A kind of machine, and the language that kernels are written in for it. Each has a list of
-    passes of its own (pipeline.py)."""
+    """A kind of machine, and the language of its kernels. pipeline.py has the passes of each."""
 
     CPU = "CPU"
-    """LLVM IR. Parallel loops are shared among threads. An argument may begin inside a memory."""
+    """LLVM IR. Threads share parallel loops. An argument may begin in the middle of a buffer."""
 
     GPU = "GPU"
-    """OpenCL C. Work-groups of items that have local memory in common."""
+    """OpenCL C. Work-groups of items that share local memory."""
 
     OPENCL_CPU = "CPU through OpenCL"
     """OpenCL C for a CPU: the loops of a CPU, in work-groups of one item."""
@@ -24,12 +23,12 @@ class Target(Enum):
 
 @dataclass(frozen=True)
 class Native:
-    """What a machine computes by instructions of its own, where machines differ; legalisation
-    replaces the rest.
+    """The operations that a machine has instructions for, where machines differ. Legalisation
+    replaces the others.
 
     `fma`: x * y + z, rounded once. `half`: conversions from and to float16. `half_arithmetic`: sums
-    and products of float16. `lanes`: the widths of its vectors, widest first; empty where every
-    width is one of them.
+    and products of float16. `lanes`: the widths of its vectors, widest first; empty where any width
+    will do.
     """
 
     fma: bool = True
@@ -75,47 +74,47 @@ class Machine:
 
     @property
     def row_bytes(self) -> int | None:
-        """How much memory one row of a kernel may have for itself; None: without a limit."""
+        """The most bytes that one row of a kernel may keep in memory; None: no limit."""
         limits = {Target.CPU: None, Target.GPU: 0, Target.OPENCL_CPU: self.local_bytes}
         return limits[self.target]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """What is worth it, where that differs by target; what concerns one of them stands below.
+    """The thresholds that may differ by target. Those that concern one target are constants below.
     Origin: benchmarks on two cores with AVX-512. A GPU's numbers are chosen, not measured."""
 
     serial_work: int = 1 << 13
-    """Operations and bytes of a kernel below which one thread does it sooner than several."""
+    """Operations and bytes of a kernel below which one thread is faster than several."""
 
     tasks_per_core: int = 4
-    """Iterations of a parallel loop for each thread, at least: so that none waits for long."""
+    """Iterations of a parallel loop for each thread, at least, so that no thread waits for long."""
 
     sum_terms: int = 32
-    """Terms that are added up one after another, at most, where each is read for itself: there
+    """Terms of a sum that are added one after another, at most, where no term is read twice and
     memory takes the time."""
 
     sum_block: int = 16
-    """Terms of the blocks that longer sums are added up in."""
+    """Terms in each block of a longer sum."""
 
     tile_terms: int = 512
-    """Terms of a sum in a tile of registers that are added up one after another, at most."""
+    """Terms of a sum that are added one after another, at most, in a tile of registers."""
 
     tile_block: int = 256
-    """Terms of the blocks that longer sums are added up in. Each block reloads and stores the tile,
-    so that blocks are longer where registers are few."""
+    """Terms in each block of a longer sum in a tile. Each block reloads and stores the tile, so
+    blocks are longer where registers are few."""
 
     groups_per_core: int = 4
-    """Work-groups that a core is kept busy with, each of a row."""
+    """Work-groups, one for each row, that keep a core busy."""
 
     block_results: int = 4096
-    """Results of a contraction that are work for a core."""
+    """Results of a contraction that keep a core busy."""
 
     row_terms: int = 2048
-    """Terms of a row's sum that are not worth splitting further among groups."""
+    """A row's sum of no more terms is not split further among groups."""
 
     block_terms: int = 512
-    """Terms of a contraction's sum that are not worth splitting further among groups."""
+    """A contraction's sum of no more terms is not split further among groups."""
 
 
 THRESHOLDS = {
@@ -127,11 +126,11 @@ THRESHOLDS = {
 
 @dataclass(frozen=True, eq=False)
 class At:
-    """What a pass may know besides its input: where the result is to run, and how.
+    """What a pass may know besides its input: the machine, and decisions made before.
 
-    `donated` names for an output the leaf whose memory it may take over. `kinds` are the kinds of a
-    kernel's loop nests: one, or that of each part of a chain. `plan` are the lines of the plan to
-    carry out; empty where the cost model chooses one.
+    `donated` maps an output to the leaf whose memory it may take over. `kinds` are the kinds of a
+    kernel's loop nests (`Kernel.kinds`): one, or one for each part of a chain. `plan` is the text
+    of the loop plan to carry out; empty where the cost model chooses one.
     """
 
     machine: Machine
@@ -145,14 +144,14 @@ class At:
 # otherwise.
 
 LINE = 64
-"""Bytes that a cache fetches at once: of all processors of today that run this."""
+"""Bytes of a cache line, on every processor of today that runs this."""
 PAGE = 4096
-"""Bytes; the offset in a page says in which set of L1 a place may be. As LINE."""
+"""Bytes of a page: addresses with equal offsets in their pages fall into one set of L1. As LINE."""
 
 UNROLL_WHOLE = 7
-"""Iterations of a summed loop that is written out as a whole."""
+"""Iterations of a summed loop, at most, that is unrolled completely."""
 UNROLL_BY = 4
-"""Iterations of a longer one that are written out."""
+"""The factor by which a longer summed loop is unrolled."""
 PHASES = 3
 """Iterations of a loop that no tile is made of, as over the phases of a stride."""
 TAPS = 4
@@ -160,21 +159,21 @@ TAPS = 4
 
 # Rows: rows.py
 WIDE_OPS = 24
-"""Operations of a loop; of one with fewer several vectors are in flight."""
+"""A loop with fewer operations computes several vectors at a time."""
 ROW_BLOCK = 4
-"""Rows at once: memory is read in so many streams, and what they share is read once."""
+"""Rows at a time: each is a stream of memory, and elements that they share are read once."""
 PANEL_SUMS = 1024
-"""Sums of columns in an array, so that memory is read along its rows."""
+"""Column sums that are kept in an array at a time, so that memory is read row by row."""
 BLOCKS_TOGETHER = 4
 """Blocks transposed together: vectors of 32 bytes fill two lines, which are fetched as a pair."""
 DIGIT = 2
-"""Iterations of a loop that is written out rather than vectorized."""
+"""Iterations of an innermost loop that is unrolled, and the loop around it vectorized."""
 SMALL_LOOP = 16
-"""Iterations, in all, of inner loops that are written out."""
+"""Iterations, in all, of inner loops that are unrolled completely."""
 SCAN_ROWS = 4
-"""Rows of a scan at once: so many streams are read and written."""
+"""Rows of a scan at a time: each is read and written as a stream."""
 SCAN_PANEL = 512
-"""Columns of a scan whose sums are in an array."""
+"""Columns of a scan whose running sums are kept in an array at a time."""
 
 # Tiles of a contraction, in cycles of a core: cpu/plan.py
 CYCLES_A_VISIT = 2.0
@@ -182,7 +181,7 @@ CYCLES_A_VISIT = 2.0
 L2_VECTORS_A_CYCLE = 1 / 2
 """Vectors that a core reads from L2 in a cycle."""
 CYCLES_IN_VECTORS = 0.35
-"""To copy an element together with those beside it."""
+"""To copy an element as one lane of a vector."""
 CYCLES_A_MISS = 4.0
 """To read an element that is not in L1."""
 WAITED = 0.4
@@ -203,7 +202,7 @@ UNEVEN = 4 / 3
 A_SHARE = 1 / 2
 """Share of L2 for a block of the broadcast operand."""
 B_SHARE = 1 / 2
-"""Share of L2 for a block of the other operand, where that leaves L3."""
+"""Share of L2 for a block of the other operand, where the whole exceeds B_BYTES."""
 ROWS_SHARE = 5 / 8
 """Share of L2 for one block of rows: the panel of b that it reads, and its partial sums."""
 B_BYTES = 4 << 20
@@ -215,27 +214,27 @@ SUM_BLOCK_BYTES = 1 << 20
 SUM_BLOCK_TERMS = 512
 """Terms; shorter sums are computed in one pass."""
 LONGEST_SUM = 64
-"""Blocks of a sum that are added up one after another."""
+"""Blocks of a sum, at most, whose results are added one after another."""
 GROUP_OF_BLOCKS = 16
-"""Blocks that are added up first where there are more."""
+"""Where there are more blocks, so many are added first, and then these groups."""
 LONGEST_EPILOGUE = 256
-"""Instructions after a tile's sums that are written out: for more LLVM takes long."""
+"""Instructions of an unrolled epilogue: LLVM takes long to compile a longer one."""
 
 # Loops with conditions: cpu/partition.py, padding.py
 LOOP_PARTS = 4
-"""Parts of a loop: a padding makes three, two joined tensors make two."""
+"""Parts of a partitioned loop, at most: a padding makes three, two joined tensors make two."""
 LOOPS_IN_PARTS = 2
-"""Loops of a kernel in parts: the copies of its body multiply."""
+"""Loops of a kernel, at most, that are partitioned: the copies of the body multiply."""
 PEELED_SHARE = 1 / 50
 """Share of a loop's products that a peeled iteration leaves out, at least."""
 
 # Memory: cpu/prefetch.py, cpu/transpose.py
 PREFETCHED_BYTES = 2048
-"""Bytes of a row, at least: a page has several shorter ones, and processors foresee those."""
+"""Bytes of a row, at least. Several shorter rows lie in a page: the processor prefetches them."""
 PREFETCHED_SHARE = 1 / 4
 """Share of L2 for a row, at most; the next row needs as much."""
 SHUFFLE_BYTES = 16
-"""Bytes of a vector's part within which shuffles are cheapest: of the instruction set."""
+"""Bytes of the parts of a vector within which shuffles are cheapest, by the instruction set."""
 
 # Convolutions by tiles: lower/winograd.py
 SLICE_BYTES = 1 << 20
@@ -249,24 +248,24 @@ FILTERS_TOGETHER = 16
 
 # Chains: chain.py
 CHAIN_LARGE = 4
-"""Times L2: the least size of what is worth passing on in slices."""
+"""Times L2: the smallest intermediate that is worth computing slice by slice."""
 CHAIN_SLICE = 4
 """Times L2: the largest slice."""
 FLOPS_A_BYTE = 64
 """Operations for a byte saved, beyond which memory hardly matters."""
 FLOPS_AGAIN = 32
-"""Operations for a byte saved that are computed again."""
+"""Operations, at most, that are worth computing again to save a byte."""
 CHAIN_SPAN = 64
 """Kernels between the first and the last of a chain, so that the pass stays linear. Chosen."""
 CHAIN_READERS = 8
-"""Kernels that read a value; one that more of them read is stored. Chosen."""
+"""Kernels, at most, that read an intermediate of a chain; one with more is stored. Chosen."""
 
 TUNE_PLANS = 12
-"""Plans of a contraction that TUNE=1 measures, of those that are thought best."""
+"""Plans of a contraction that TUNE=1 measures: the best ones by the cost model."""
 TUNE_ROUNDS = 3
-"""Turns of measuring, so that what else the machine does meets all plans."""
+"""Rounds of measuring, so that other work on the machine disturbs all plans alike."""
 TUNE_SECONDS = 0.02
-"""For one plan in a turn."""
+"""For one plan in a round."""
 
 # --------------------------------------------------------------------------- choices on a GPU
 # Chosen by the facts of NVIDIA's hardware: warps of 32 items, lines of 128 bytes, 32 banks of local
@@ -279,13 +278,13 @@ CORE_ITEMS = 1024
 COLUMN_TERMS = 32
 """Terms of a column's sum from which it is worth sharing among items."""
 COLUMNS_TOGETHER = (32, 16, 8)
-"""Neighbouring columns of a group, so that what is read of a row of them are whole lines."""
+"""Neighbouring columns of a group: it reads whole lines of each row."""
 SHORT_TREE = 8
-"""Sums of items that every item may as well add up by itself."""
+"""Partial sums, at most, that are added without another step of a tree."""
 NEIGHBOUR_BYTES = 128
 """Bytes that neighbouring items read together: a line."""
 ITEM_BYTES = 16
-"""Bytes that an item loads at once, from a multiple of so many."""
+"""Bytes that an item loads at once, from an address that is a multiple of as many."""
 ITEM_VECTOR = 4
 """Elements that an item loads at once: ITEM_BYTES of float32."""
 WARP = (4, 8)
@@ -293,7 +292,7 @@ WARP = (4, 8)
 SLICE_TERMS = 16
 """Terms of a product's sum between two barriers."""
 SLICE_WHOLE = 32
-"""Terms of a sum that is one slice."""
+"""Terms, at most, of a sum that is one slice."""
 TILE_PADDING = ITEM_VECTOR
 """Elements after each row of a product's tile, so that a column spreads over the banks."""
 NARROW = 4
