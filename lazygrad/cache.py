@@ -126,7 +126,7 @@ class DiskCache:
         return self.folder / hashlib.sha256(key.encode()).hexdigest()
 
     def _refresh(self, path: Path) -> None:
-        """Note that an entry is in use: its modification time is that of its last use, to the hour."""
+        """Note a use of an entry: its modification time says when it was last used, to the hour."""
         try:
             if path.stat().st_mtime < time.time() - REFRESH_SECONDS:
                 os.utime(path)
