@@ -1,15 +1,16 @@
-"""Make chains: kernels that pass on more than the caches hold share their outermost loops.
+"""Make chains: kernels whose intermediates the caches cannot hold share their outermost loops.
 
     scores = q @ k.mT                   | for 64 rows of one of many matrices:
     shares = exp(scores - max(scores))  |     scores, shares = ... of these, in L2
     out = shares @ v / sum(shares)      |     out = ...
 
-What a chain passes on is not stored, so a later kernel that reads it (a gradient's) computes it
-again, where that is cheaper than memory: the parts that make it are parts of that kernel's chain
-too. (Attention so is what Dao et al. 2022 call FlashAttention, but for the whole row's maximum,
-which is known here before the sums begin.)
+An intermediate of a chain is not stored. A later kernel that reads it (for a gradient) computes it
+again, where that is cheaper than memory: the parts that make it become parts of that kernel's
+chain, too. (Attention then is FlashAttention, Dao et al. 2022, except that a row's maximum is known
+before its sums begin.)
 
-A pass over schedules that is not in schedule/: whether kernels can share loops, their loops tell.
+This pass over schedules is not in schedule/, because it lowers kernels to see whether their loops
+can be shared.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _KINDS = ("map", "row", "contraction")
 
 
 def chain(schedule: Schedule, machine: Machine) -> Schedule:
-    """Join kernels to chains where that saves more memory traffic than it costs.
+    """Join kernels into chains where that saves more memory traffic than it costs.
 
     Requires: kernels as `fuse` makes them, with their layouts. Ensures: the outputs are written as
     before; kernels come in an order that respects what they read.
@@ -53,9 +54,9 @@ def chain(schedule: Schedule, machine: Machine) -> Schedule:
 
 @dataclass(eq=False)
 class _Chain:
-    """Kernels by number; those in `again` are computed by another chain too.
+    """Kernels, by number; those in `again` are computed by another chain, too.
 
-    What they pass on are matrices, divided into slices of `size` of their `rows`.
+    Their intermediates are so many `matrices` of so many `rows`, in slices of `size` rows.
     """
 
     own: frozenset[int]
@@ -90,7 +91,7 @@ class _Finder:
         self.functions: dict[tuple[int, tuple[Node, ...]], Function] = {}
 
     def is_large(self, node: Node) -> bool:
-        """Whether a node is worth a chain: it leaves the caches, and nobody asked for it."""
+        """Whether a node is worth a chain: caches do not hold it, and it is not an output."""
         return (
             node not in self.wanted
             and node in self.maker
@@ -114,7 +115,7 @@ class _Finder:
             return
         matrices, rows = prod(first.shape[:-2]), first.shape[-2]
         least = next((n for n in range(2, rows) if rows % n == 0), rows)
-        for size in dict.fromkeys((rows, least)):  # all that matrices have in common, or rows
+        for size in dict.fromkeys((rows, least)):  # slices of whole matrices, or of few rows
             grown = self._grown(_Chain(frozenset([seed]), frozenset(), matrices, rows, size))
             if len(grown.own) > 1 and self._pays(grown):
                 self.found.append(grown)
@@ -132,8 +133,8 @@ class _Finder:
                 return chain
 
     def _larger(self, chain: _Chain) -> Iterable[_Chain]:
-        """Chains with one kernel more: a reader of a value that is passed on, with the kernels
-        between; or the maker of another input of such a reader."""
+        """Chains with one kernel more: a reader of an intermediate, with the kernels between; or
+        the maker of another input of such a reader."""
         for number in chain.all:
             for node in filter(self._may_pass, self.kernels[number].outputs):
                 for reader in self.readers.get(node, ()):
@@ -162,7 +163,7 @@ class _Finder:
         return self._work(self.maker[node]) <= FLOPS_AGAIN * self._traffic(node)
 
     def _is_worth(self, number: int, node: Node) -> bool:
-        """Whether memory matters to a kernel that makes or reads a node."""
+        """Whether memory bounds a kernel that makes or reads a node, and it is in no chain yet."""
         worth = self._work(number) <= FLOPS_A_BYTE * 2 * node.nbytes
         return worth and number not in self.found_in
 
@@ -181,7 +182,7 @@ class _Finder:
         return self._loops(chain) is not None
 
     def _loops(self, chain: _Chain) -> Function | None:
-        """The loops that a chain's parts share, with every output stored; None without any."""
+        """A chain's function, with every output stored; None if its parts cannot share loops."""
         stored = {node for number in chain.own for node in self.kernels[number].outputs}
         return self._shared(self._kernel(chain, stored), chain)
 
@@ -297,7 +298,7 @@ class _Finder:
         raise AssertionError("a chain's parts cannot share the loops that they could")
 
     def _shared(self, kernel: Kernel, chain: _Chain) -> Function | None:
-        """The chain's loops, if its parts can share some."""
+        """The function of a chain's kernel; None if its parts cannot share loops."""
         functions = []
         for number, part in zip(chain.all, kernel.parts, strict=True):
             key = number, part.outputs

@@ -30,7 +30,7 @@ def with_report(function: Function) -> Function:
 
 
 def described(function: Function, report: int) -> str:
-    """What the report of a checked function, that is not 0, says of an access."""
+    """The access outside of its array that a report, which is not 0, stands for, in words."""
     number, index = divmod(report, _HALF)
     (text,) = (r for r in function.reasons if r.startswith(f"access {number}: "))
     return f"{text.partition(': ')[2]}; {index + int(int32.min)} is outside"
@@ -55,8 +55,8 @@ class _Checker:
         self.tests: list[Stmt] = []
 
     def body(self, body: Body) -> Body:
-        """The statements with their tests. Those before a loop that is shared among threads or
-        items move into it: around it there is nothing but definitions."""
+        """The statements with their tests. Tests before a loop over threads or items move into it:
+        only definitions may stand around such a loop."""
         done: list[Stmt] = []
         for n, stmt in enumerate(body):
             if isinstance(stmt, For) and stmt.kind in _SHARED and not isinstance(stmt.extent, Expr):
@@ -81,7 +81,7 @@ class _Checker:
         return map_bodies(stmt, self.inner)
 
     def inner(self, body: Body) -> Body:
-        """A body of its own, whose tests are not those of the statement that it is part of."""
+        """The body of a statement, with its own tests inside."""
         own, self.tests = self.tests, []
         result = self.body(body)
         self.tests = own
@@ -100,9 +100,9 @@ class _Checker:
     def inside(
         self, array: Array, index: Expr, lanes: int, guard: Expr | None, what: str
     ) -> Expr | None:
-        """The guard, and that the index is inside; notes the test that tells where it is not.
+        """The guard of an access, and that its index is inside; notes the test of that index.
 
-        A scalar index in lanes stands for one element that is read, or several written from there.
+        With several lanes, a scalar index reads one element, and writes consecutive ones.
         """
         apart = 0 if what == "read" else 1
         start, stride = (index.base, index.stride) if isinstance(index, Ramp) else (index, apart)
@@ -126,7 +126,7 @@ class _Checker:
 
 
 def _less(x: Expr, y: Expr) -> Expr:
-    """x < y as it stands: what bounds are said to prove is what is tested."""
+    """x < y, not simplified by bounds: whether these are true is what is tested."""
     return Op("lt", (x, y))
 
 

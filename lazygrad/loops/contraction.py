@@ -29,8 +29,8 @@ class Contraction:
     a: Expr  # the factor whose elements are broadcast
     b: Expr  # the factor whose elements fill vectors
     body: Body  # accumulator, sum loops, epilogue
-    fixed: frozenset[Var] = frozenset()  # loops that say which terms there are: not for tiles
-    once: bool = False  # whether it overwrites what it reads, so that no two tiles may overlap
+    fixed: frozenset[Var] = frozenset()  # loops on which the terms' guard depends: never tiled
+    once: bool = False  # whether it overwrites what it reads: no two tiles may overlap
 
 
 def recognise(body: Body) -> Contraction | None:
@@ -61,10 +61,10 @@ def recognise(body: Body) -> Contraction | None:
 
 @primitive
 def product(body: Body) -> Body:
-    """A contraction's loops in the form that plans begin with.
+    """Bring a contraction's loops into the form that plans begin with.
 
-    Loops are merged where memory allows; summed loops are in the order of memory; conditions on
-    which terms there are stand outside of the summed loops.
+    Loops are merged where no index needs them apart; summed loops are in the order of memory; a
+    guard of the terms stands outside of the summed loops that it does not depend on.
     """
     found = recognise(body)
     if found is None:
@@ -73,8 +73,9 @@ def product(body: Body) -> Body:
 
 
 def _decided(term: Accumulate, inner: Sequence[Var]) -> tuple[Accumulate, set[Var]]:
-    """The term with a guard for the conditions on its short loops, and the summed ones of these
-    loops. No tile is made of a loop that short."""
+    """Turn conditions that say when a term is needed into guards, where they depend on short loops
+    only: no tile is made of a loop that short. Returns the term, and the summed ones of these
+    loops."""
     decided: list[Expr] = []
     left: list[Expr] = []
     first: set[Var] = set()
@@ -110,6 +111,7 @@ def _reach(var: Var, a: Expr, b: Expr) -> int:
 
 @lru_cache(maxsize=1 << 12)
 def operand_stride(e: Expr, var: Var) -> int | None:
+    """How far the loads of a factor move for a step of var; None where that varies or differs."""
     steps = {stride(load.index, var) for load in loads(e)}
     return steps.pop() if len(steps) == 1 else (0 if not steps else None)
 

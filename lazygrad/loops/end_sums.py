@@ -7,8 +7,8 @@
                                                                     if ..: acc += a[..] * b[..]
                                                                     if ..: acc += a[..] * b[..]
 
-In the first loop every term is needed, and nothing is tested. The second has the iterations of
-which only some terms are.
+In the first loop every term is needed, and nothing is tested. The second has the iterations in
+which only some terms are needed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .ir.rebuild import Names, map_bodies, names_in, substitute_body, variables
 
 
 def end_of(value: Expr) -> Expr | None:
-    """The condition below which a term is not neutral, if it compares indices with a size that is
-    known at run time: that of where(i < n[0], x, 0)."""
+    """The condition under which a term is not neutral, if it compares indices with a size that is
+    known at run time: i < n[0], of where(i < n[0], x, 0). None for any other term."""
     match value:
         case Op(op="where", args=(condition, _, Literal())):
             sizes = [x.array for x in parts(condition) if isinstance(x, Load)]
@@ -34,13 +34,13 @@ def end_of(value: Expr) -> Expr | None:
 
 
 def at_run_time(needed: Expr | None) -> Expr | None:
-    """The conditions that only a run can tell."""
+    """The part of a condition that is known only at run time, as it loads a size."""
     asked = () if needed is None else conjuncts(needed)
     return all_of(c for c in asked if any(isinstance(x, Load) for x in parts(c)))
 
 
 def in_some_lane(needed: Expr | None, var: Var) -> Expr | None:
-    """When the term of at least one lane may be needed, var the lanes' index.
+    """The condition under which some lane's term may be needed; var is the index of the lane.
 
     i*8 + var < n[0]   ->   i*8 < n[0]
     """
@@ -51,7 +51,7 @@ def in_some_lane(needed: Expr | None, var: Var) -> Expr | None:
 
 
 def _of_first(condition: Expr, var: Var) -> Expr | None:
-    """A condition for lane 0 where that lane fulfils it if any does, else None."""
+    """The condition for lane 0, where lane 0 fulfils it if any lane does; else None."""
     if var not in variables(condition):
         return condition
     match condition:
@@ -64,17 +64,17 @@ def _of_first(condition: Expr, var: Var) -> Expr | None:
 
 
 def end_sums(body: Body) -> Body:
-    """The body with each serial loop ended from where on none of its sums is needed.
+    """End each serial loop where none of its further terms is needed.
 
-    Requires: no vector or unroll loop is left. Ensures: the same sums; none says when it is needed.
+    Requires: no vector or unroll loop is left. Ensures: the same sums; no `needed` is left.
     """
     return _Ends(names_in(body, Var)).body(body)
 
 
 @dataclass(frozen=True)
 class _Bound:
-    """A condition on a loop's index: weight * index + rest + c < 0. Lanes and inner loops decide on
-    c, from `low` to `high`."""
+    """A condition on a loop's index: weight * index + rest + c < 0, where c is from `low` to `high`
+    and depends on lanes and inner loops."""
 
     weight: int
     rest: Expr
@@ -88,7 +88,7 @@ class _Bound:
 
 
 def _bound(condition: Expr, var: Var, inner: Collection[Var]) -> _Bound | None:
-    """A condition as one on a loop's index, `inner` the loops inside; None for any other."""
+    """A condition as a bound on var, given the loops inside; None where it has no such form."""
     match condition:
         case Op(op="lt", args=(Ramp(base, stride, lanes), end)):
             span, difference = stride * (lanes - 1), sub(base, end)
@@ -118,7 +118,7 @@ class _Ends:
         self.names = names
 
     def body(self, body: Body, tests: bool = False) -> Body:
-        """The body with its loops ended. With `tests`, a term outside of them is under a test."""
+        """The body with its loops ended. With `tests`, a term that ends is put under its test."""
         result: list[Stmt] = []
         for stmt in body:
             match stmt:
@@ -159,7 +159,7 @@ class _Ends:
         return found if len(alike) == 1 else {}
 
     def _ended(self, loop: For, found: dict[Expr, _Bound]) -> Iterator[Stmt]:
-        """The iterations of which every term is needed, and then those of which some are."""
+        """The iterations in which every term is needed, and then those in which some terms are."""
         var = loop.var
         bound = next(iter(found.values()))
         low, high = min(b.low for b in found.values()), max(b.high for b in found.values())
@@ -194,7 +194,7 @@ def _where(body: Body, true: Collection[Expr]) -> Body:
 
 
 def _joined(stmts: list[Stmt]) -> Body:
-    """Neighbours under one test share it."""
+    """Merge neighbouring Ifs of the same condition."""
     result: list[Stmt] = []
     for stmt in stmts:
         match (result[-1:], stmt):

@@ -27,8 +27,8 @@ from .sums import partial_sum
 
 @primitive
 def lanes(body: Body, var: str, width: int, copies: int) -> Body:
-    """A loop in vectors, `copies` of them in flight; a sum has one accumulator a lane, and the
-    lanes are added up after the nest. What is left over is a loop of its own.
+    """Vectorize a loop, with `copies` vectors in flight. A sum gets one accumulator a lane; the
+    lanes are added up after the nest. Iterations that are left over get a loop of their own.
 
     Requires: as `split_lanes`, of the perfect nest that the loop is in.
     """
@@ -54,7 +54,7 @@ def split_lanes(loops: list[Var], body: Body, width: int, copies: int, around: B
 
     Requires: the innermost iterations are independent but for accumulations into registers that
     were made outside of the nest. `width` lanes fill a vector; up to `copies` vectors are in
-    flight. What is copied gets names that nothing `around` has.
+    flight. Arrays that are copied get names that do not occur in `around`.
     """
     *outer, k = loops
     width = lanes_for(k.extent, width)
@@ -97,8 +97,9 @@ def _in_flight(vectors: int, copies: int) -> int:
 
 
 def _sums_of_lanes(body: Body, lane: Var) -> tuple[Body, Body, Body]:
-    """The body with a sum (or a maximum) for each lane where it has one in a register from outside;
-    what begins these, and what adds up the lanes."""
+    """Give each lane an accumulator of its own for each register from outside in which the body
+    sums (or finds a maximum). Returns what initializes these, the body, and what combines the
+    lanes."""
     made = {s.array for s in statements(body) if isinstance(s, Alloc)}
     sums = [s for s in statements(body) if isinstance(s, Accumulate) and s.array not in made]
     ops = {s.array: s.op for s in sums if s.array.scope == "register"}

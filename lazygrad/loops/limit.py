@@ -48,8 +48,8 @@ Scope = frozenset[Var]  # of the loops around a statement
 
 @dataclass(frozen=True)
 class _Reach:
-    """The least index along a limited axis that a statement writes to in one iteration of a loop:
-    `index`, a sum of what the loop and those around it decide, and `start`."""
+    """The least index along a limited axis at which a statement writes in one iteration of a loop:
+    `index` + `start`. `index` depends on that loop and on loops around it."""
 
     limit: Limit
     index: Expr
@@ -98,8 +98,8 @@ class _Limited:
         return self._spread(replace(loop, body=(If(reach.is_needed(), inside),)))
 
     def _spread(self, loop: For) -> For:
-        """The iterations of a parallel loop in another order, in which each thread's range has
-        early ones and late ones."""
+        """Reorder the iterations of a parallel loop, so that each thread's range has early and late
+        ones."""
         each, rest = divmod(loop.var.extent, self.cores)
         if loop.kind != "parallel" or rest or each < 2 or self.cores == 1:
             return loop
@@ -109,8 +109,8 @@ class _Limited:
         return replace(loop, body=substitute_body(loop.body, {var: place}))
 
     def _reach_of_all(self, loop: For, scope: Scope, done: frozenset[Limit]) -> _Reach | None:
-        """How far the statements in a loop reach at least; None where one is needed in every
-        iteration, or they reach differently."""
+        """The least reach of the statements in a loop; None where one of them is needed in every
+        iteration, or where their indices differ by more than a constant."""
         inside = _loads(loop.body)
         found: list[_Reach] = []
         for stmt in statements(loop.body):
@@ -129,7 +129,8 @@ class _Limited:
     def _reach(
         self, stmt: Store | Accumulate, var: Var, scope: Scope, done: frozenset[Limit]
     ) -> _Reach | None:
-        """How far a statement reaches along an axis that a loop walks along."""
+        """The reach of a statement along a limited axis that the loop over var walks along; None
+        without one."""
         index = stmt.index.base if isinstance(stmt.index, Ramp) else stmt.index
         constant, terms = linear(index)
         if constant < 0 or any(n < 0 for _, n in terms):

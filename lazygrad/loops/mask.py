@@ -12,9 +12,9 @@ from .product import factors_of
 
 
 def masked(body: Body, var: Var, condition: Expr) -> Body:
-    """The body of a loop over var, of which only the iterations where the condition holds are
-    wanted. Where it sums products into a register, a factor of the other iterations is 0; what
-    comes after the sum is done under the condition.
+    """The body of a loop over var, to have an effect only where the condition holds. Elsewhere, a
+    sum of products into a register gets factors that are 0; what comes after the sum stands in an
+    If.
 
         acc = 0;  serial k: acc += a[i*9 + k] * b[k];  out[i] = acc
         ->
@@ -72,7 +72,8 @@ def _under(condition: Expr, body: Body) -> Body:
 
 
 def _without_products(term: Accumulate, var: Var, condition: Expr) -> Accumulate:
-    """A sum's term whose factors that depend on var are 0 where the condition does not hold."""
+    """A term of a sum; those of its factors that depend on var are 0 where the condition does not
+    hold."""
     found = factors_of(term) or (term.value,)
     changed = {e: guarded(e, condition) for e in found if var in variables(e)}
     return replace(term, value=rewrite(term.value, changed.get))

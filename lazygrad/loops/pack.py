@@ -25,9 +25,9 @@ from .product import factors
 
 @primitive
 def stage(body: Body, operand: str, name: str, place: str, *options: str) -> Body:
-    """Copy a factor (a, the first, or b) into an array, before the loops that read it. The place is
-    the loop around both, or "all". With "lines", neighbours in memory are copied as vectors; with
-    "register", the array is in registers.
+    """Copy a factor (a, the first, or b) into an array, before the loops that read it. `place` is
+    the loop around the copy and these loops, or "all". With "lines", neighbours in memory are
+    copied as vectors; with "register", the array is in registers.
 
     Requires: as `pack`.
     """
@@ -48,8 +48,8 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
 
     Requires: the operand is an expression in the body that only reads arrays the body does not
     write, and the loops it depends on have constant extents. Ensures: the operand is evaluated
-    once for each combination of the body's loop variables it depends on, which index the packed
-    array, outermost first; with `vectors`, what lies together in memory comes last.
+    once for each combination of the body's loop variables it depends on. These index the packed
+    array, outermost first; with `vectors`, a loop along which memory is contiguous comes last.
     """
     used = variables(operand)
     loops = [loop for loop in _loops_around(body, operand) if loop.var in used]

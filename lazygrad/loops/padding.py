@@ -1,12 +1,12 @@
-"""Leave out sums that are not needed: products with padding are 0.
+"""Leave out terms of sums that are not needed: products with padding are 0.
 
 serial i in 4:                                       acc[1] += x[1];  ...
     acc[i*2] += x[i*2] needed if 0 < i          ->   serial i in 3:
     acc[i*2 + 1] += x[i*2 + 1]                           acc[i*2 + 2] += x[i*2 + 2]
     ...                                                  acc[i*2 + 3] += x[i*2 + 3];  ...
 
-Iterations at the ends of a loop are peeled where that leaves out enough sums. In between every sum
-is computed, needed or not: a test would take longer.
+Iterations at the ends of a loop are peeled where that leaves out enough terms. In between every
+term is computed, needed or not: a test would take longer.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from .ir.rebuild import map_bodies, nest, substitute_body, variables
 
 
 def skip_padding(body: Body) -> Body:
-    """The body without sums that are known not to be needed; the ends of loops are peeled.
+    """Peel the ends of loops, and leave out the terms that are known not to be needed.
 
-    Requires: no unroll loop is left. Ensures: no sum says any more when it is needed, but for what
-    only a run can tell (end_sums.py); the outermost loops are whole, for threads to share.
+    Requires: no unroll loop is left. Ensures: `needed` conditions are left only where they depend
+    on sizes known at run time (end_sums.py); the outermost loops, for threads to share, are whole.
     """
     result: list[Stmt] = []
     for stmt in body:
@@ -51,7 +51,7 @@ def _needed(body: Body) -> Body:
 
 
 def _peeled(loop: For) -> Body:
-    """The loop, with the first and the last iterations peeled that leave out enough sums."""
+    """The loop, with the first and the last iterations peeled that leave out enough terms."""
     extent = loop.var.extent
     asked = _asked(loop.body)
     total = extent * sum(asked.values())
@@ -76,7 +76,7 @@ def _peeled(loop: For) -> Body:
 
 
 def _asked(body: Body) -> Counter[Expr | None]:
-    """How many sums each condition decides on, and None: those always needed."""
+    """How many terms each condition decides on; under None, how many are always needed."""
     found: Counter[Expr | None] = Counter()
     for stmt in body:
         match stmt:
@@ -92,7 +92,7 @@ def _asked(body: Body) -> Counter[Expr | None]:
 
 
 def _left_out(asked: Counter[Expr | None], var: Var, value: int) -> int:
-    """How many sums are not needed where var has a value."""
+    """How many terms are not needed where var has this value."""
     return sum(
         count
         for condition, count in asked.items()

@@ -1,7 +1,7 @@
-"""Choose a plan for a kernel's loops, carry it out, and read one again from its text.
+"""Choose a plan for a kernel's loops and carry it out, or replay a plan from its text.
 
-A plan is a list of schedule primitives (primitives.py), a line each. What chooses them: for sums of
-products cpu/plan.py and cpu/contract.py, or gpu/contract.py; for all else rows.py, or gpu/.
+A plan is a list of schedule primitives (primitives.py), a line each. Contractions get theirs from
+cpu/plan.py and cpu/contract.py, or from gpu/contract.py; all other kernels from rows.py, or gpu/.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .sums import cascade
 
 
 def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: int = 0) -> Function:
-    """The function with its loops scheduled for a machine, with the plan and the reasons for it.
+    """Schedule a function's loops for a machine; the function keeps the plan and its reasons.
 
-    `kinds` are as in targets.At; of the plans of a contraction, `rank` 0 is the best by the cost
-    model. Requires: `split_divided` has run.
+    `kinds`: the kinds of its loop nests, as in targets.At. `rank`: which plan for a contraction; 0
+    is the best by the cost model. Requires: `split_divided` has run.
     """
     reasons: list[str] = []
     if not function.body:  # a copy onto itself
@@ -53,7 +53,7 @@ def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: i
 
 
 def replay(function: Function, plan: str) -> Function:
-    """The loops that a plan makes of a function's, as `lower` wrote them; DEBUG=3 prints plans.
+    """Carry out a plan on the loops of a function as `lower` wrote them; DEBUG=3 prints plans.
 
         replay(function, "split i0 guard i0_o i0_i:8\\nsink i0_i vector")
 
@@ -101,8 +101,8 @@ def _carry_out(s: Schedule, line: str) -> None:
 
 
 def _in_parts(body: Body, change: Callable[[int, Body], Body]) -> Body:
-    """The parts of a chain changed one by one, by their numbers; their arrays get names of their
-    own."""
+    """Change the parts of a chain one by one, given their numbers and bodies. Arrays of different
+    parts get different names."""
     loops, inside = peel(body)
     result: list[Stmt] = []
     number = 0
@@ -118,7 +118,7 @@ def _in_parts(body: Body, change: Callable[[int, Body], Body]) -> Body:
 
 
 def _choose(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
-    """Schedule one kernel's loops, or those of a chain's part; the reason for the plan."""
+    """Schedule the loops of a kernel, or of a chain's part. Returns the reason for the plan."""
     reason = _choose_tiles(s, kind, machine, rank)
     if has_trait(s.body, "sum"):
         cascade(s, machine)
@@ -155,7 +155,7 @@ def _choose_rows(s: Schedule, kind: str, machine: Machine) -> str:
         return plan.reason
     loops, inside = s.merged()
     outer, reason = [v.name for v in loops], ""
-    if kind == "transform":  # lanes of other channels would need a line each
+    if kind == "transform":  # along the channels, each lane would need a cache line of its own
         plan = plan_inner(inside, machine.vector_bytes)
     elif kind == "map" and (kept := partition_loops(s, machine.vector_bytes // 4)) is not None:
         plan = plan_inner(s.body, machine.vector_bytes)
@@ -167,11 +167,12 @@ def _choose_rows(s: Schedule, kind: str, machine: Machine) -> str:
 
 
 def tile(function: Function, at: At) -> Function:
-    """Vectors, register tiles and packed panels for a CPU; work-groups, items and what they share
-    for a GPU: by a plan of primitives, which the function keeps, with the reasons.
+    """Schedule the loops by a plan of primitives, which the function keeps with the reasons: for a
+    CPU vectors, register tiles and packed panels; for a GPU work-groups, work-items and tiles in
+    local memory.
 
     Requires: serial loops without divisions. Ensures: vector and unroll loops innermost; the tasks
-    of a contraction are a parallel loop, workgroup loops outermost.
+    of a contraction are a parallel loop; workgroup loops outermost.
     """
     if at.plan:
         return replay(function, at.plan)

@@ -1,15 +1,15 @@
 """Schedule primitives: the few ways in which a kernel's loops change. A plan is a list of them.
 
     split i1 overlap i1_o i1_i:2 i1_l:8     a loop in blocks, here of two vectors of eight
-    sink i1_l vector                        vectors go to the innermost statements,
-    sink i1_i unroll                        and so does what is written out: a register tile
+    sink i1_l vector                        a vector loop around each innermost statement,
+    sink i1_i unroll                        and an unroll loop around that: a register tile
     bind i1_o parallel                      threads share the blocks
 
 A plan is text: a primitive a line, its name and then its arguments. A loop is named by its
 variable; new names come with their sizes. `Schedule` carries out primitives and writes the plan;
 `replay` reads one. Every primitive takes legal loops and gives legal loops with the same values,
-or raises ScheduleError. What needs more than a look at the loops (that iterations are independent)
-is required of the plan, and stands in the docstring.
+or raises ScheduleError. What cannot be seen in the loops (that iterations are independent) the plan
+must ensure: the docstring requires it.
 """
 
 from __future__ import annotations
@@ -67,18 +67,18 @@ class Schedule:
     def do(
         self, step: Callable[Concatenate[Body, P], Body], *args: P.args, **named: P.kwargs
     ) -> None:
-        """Carry out a primitive, and write it down."""
+        """Carry out a primitive, and add it to the plan."""
         assert PRIMITIVES.get(step.__name__) is step, f"{step.__name__}: a plan could not name it"
         self.body = step(self.body, *args, **named)
         self.plan.append(" ".join(map(str, (step.__name__, *args))))
 
     def begin(self, step: Callable[[Body], Body], made: Body) -> None:
-        """Write down a primitive that has been carried out already."""
+        """Add a primitive to the plan that has been carried out already: it `made` the loops."""
         self.body = made
         self.plan.append(step.__name__)
 
     def merged(self) -> tuple[list[Var], Body]:
-        """As `outer`, with as few loops as memory allows."""
+        """As `outer`, after merging the loops that no index needs apart."""
         loops, inside = self.outer()
         fewer, inside = merge(loops, inside)
         if len(fewer) < len(loops):
@@ -99,7 +99,7 @@ class Schedule:
         return [loop.var for loop in serial], inside
 
     def unroll_sums(self, outside: AbstractSet[str] = frozenset()) -> None:
-        """Write out the innermost loops, whole if they are short, else by four; those in
+        """Unroll the innermost loops that sum: short ones as a whole, others by UNROLL_BY. Loops in
         `outside` stay."""
         for loop in [x for x in statements(self.body) if isinstance(x, For)]:
             name, is_outer = loop.var.name, loop.kind != "serial" or loop.var.name in outside
@@ -169,7 +169,7 @@ def digits_of(words: Sequence[str]) -> list[tuple[str, int]]:
 
 @primitive
 def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
-    """A loop as a loop over blocks, and loops inside of a block, whose sizes are given.
+    """Split a loop into a loop over blocks, and loops of the given sizes inside of a block.
 
         serial i in 10: S(i)    split i TAIL o d:4
         ->
@@ -178,11 +178,11 @@ def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
         guard    serial o in 3: serial d in 4: if o*4 + d < 10: S(o*4 + d)
         peel     serial o in 3: if o < 2: serial d in 4: S(o*4 + d)  else: as guard
         short    serial o in 3: serial d in min(10 - o*4, 4): S(o*4 + d)
-        mask     serial o in 3: serial d in 4: S(o*4 + d), which past the end reads zeros and writes
-                 nothing: as guard, but that a sum is computed all the same (mask.py)
+        mask     serial o in 3: serial d in 4: S(o*4 + d), where past the end a sum adds products
+                 with 0, and nothing else is done (mask.py)
 
-    Requires: a constant extent, but for short, which takes one digit; for overlap, at least a
-    block, and iterations that may be done twice. A loop of one iteration stays a loop.
+    Requires: a constant extent, but for short, which takes one digit; for overlap, an extent of at
+    least a block, and iterations that may run twice. A loop of one iteration stays a loop.
     """
     pairs = digits_of(digits)
     sizes = [size for _, size in pairs]
@@ -222,8 +222,8 @@ def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
 
 @primitive
 def merge_nest(body: Body, var: str) -> Body:
-    """Merge the loops of the perfect nest that begins with `var` where memory does not tell them
-    apart: serial i in 4: serial j in 6: out[i*6 + j] = 1  ->  serial i in 24: out[i] = 1
+    """Merge the loops of the perfect nest that begins with `var`, where no index needs them apart:
+    serial i in 4: serial j in 6: out[i*6 + j] = 1  ->  serial i in 24: out[i] = 1
 
     Requires: independent iterations, or sums over them.
     """
@@ -238,7 +238,7 @@ def merge_nest(body: Body, var: str) -> Body:
 @primitive
 def fuse(body: Body, name: str, *loops: str) -> Body:
     """One loop for neighbours of a perfect nest: serial i in 4: serial j in 6: S(i, j)
-    ->  serial n in 24: S(n // 6, n % 6).  Without any, a loop of one iteration around the body."""
+    ->  serial n in 24: S(n // 6, n % 6).  Without `loops`, one of one iteration around the body."""
     if not loops:
         return (For(Var(name, 1), 1, "serial", body),)
 
@@ -260,8 +260,8 @@ def fuse(body: Body, name: str, *loops: str) -> Body:
 
 @primitive
 def reorder(body: Body, *order: str) -> Body:
-    """The loops of a nest in this order, outermost first. What is allocated between them then has
-    a part for each iteration of the loops that come to lie inside.
+    """The loops of a nest in this order, outermost first. An array that is allocated between them
+    gets a part for each iteration of the loops that move inside of its allocation.
 
         serial i in 4: local p[2]; serial k: S(p, k)    reorder k i
         ->  local p[8]; serial k: serial i in 4: S(p[i*2 ..], k)
@@ -314,12 +314,12 @@ def shift(index: Expr, offset: Expr) -> Expr:
 
 @primitive
 def partition(body: Body, var: str, *points: int) -> Body:
-    """A loop in parts that follow one another and begin at 0 and at the points; their loops are
+    """Split a loop into loops that follow one another, and begin at 0 and at the points; they are
     named var_0, var_1, ...
 
     serial i in 58: S(i)    partition i 1 57    ->    S(0); serial i_1 in 56: S(i_1 + 1); S(57)
 
-    Requires: nothing but order of iterations changes what a body means: it has arrays of its own.
+    Ensures: the same iterations in the same order; each part has its own names of arrays and loops.
     """
 
     def change(loop: For) -> Body:
@@ -339,7 +339,7 @@ def partition(body: Body, var: str, *points: int) -> Body:
 
 
 def with_own_names(body: Body) -> Body:
-    """The body with a name of its own for every loop."""
+    """The body with loops renamed, so that no two have the same name."""
     names = [s.var.name for s in statements(body) if isinstance(s, For)]
     if len(set(names)) == len(names):
         return body
@@ -387,7 +387,7 @@ def bind(body: Body, var: str, kind: str) -> Body:
 
 @primitive
 def set_scope(body: Body, array: str, scope: str) -> Body:
-    """An array of the kernel's in other memory: register, stack or local."""
+    """Another scope for an array that the kernel allocates: register or local."""
     for old in {s.array for s in statements(body) if isinstance(s, Alloc)}:
         if old.name == array:
             body = rename_array(body, old, replace(old, scope=scope), lambda i: i)
@@ -398,13 +398,13 @@ def set_scope(body: Body, array: str, scope: str) -> Body:
 
 
 def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
-    """Merge neighbouring loops of a nest, innermost first, where no index needs them apart: the
-    loops that are left, outermost first, and the body.
+    """Merge neighbouring loops of a nest, innermost first, where no index needs them apart. Returns
+    the loops that are left, outermost first, and the body.
 
         serial i in 4: serial j in 6: out[i*6 + j] = x[i*6 + j]  ->  serial i in 24: out[i] = x[i]
 
     Requires: the loops are perfectly nested, and their iterations are independent or in row-major
-    order. Ensures: no division or remainder by a loop's extent is added.
+    order. Ensures: no index gets a division or remainder by a loop's extent.
     """
     merged = [v for v in loops if v.extent != 1]
     n = len(merged) - 1
@@ -420,7 +420,7 @@ def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
         if not any(outer in e.mentions for e in whole):
             merged[n : n + 2] = [joined]
             number = Op("floordiv", (joined, Literal(inner.extent)))
-            body = substitute_body(candidate, {outer: number})  # when a sum's term is needed
+            body = substitute_body(candidate, {outer: number})  # in `needed` conditions
     return merged, body
 
 
@@ -436,7 +436,7 @@ def merge_all(loops: Sequence[Var], body: Body) -> tuple[Var, Body]:
 
 
 def _are_apart(e: Expr, outer: Var, inner: Var) -> bool:
-    """Whether the step of an index along `outer` is another than the step along `inner` times the
+    """Whether an index's stride along `outer` differs from its stride along `inner` times the
     extent of `inner`."""
     steps = dict(linear(e)[1])
     return steps.get(outer, 0) != steps.get(inner, 0) * inner.extent

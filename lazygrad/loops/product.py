@@ -2,8 +2,7 @@
 
     acc[0] += cast(a[i*K + k] * b[k*N + j])    factors a[i*K + k] and b[k*N + j]
 
-The kernel's kind tells that it is a contraction (graph/product.py found it); its loops tell the
-factors as they are read.
+graph/product.py decides which kernels are contractions. Here their factors are found in the loops.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from .ir import Accumulate, Body, statements
 
 
 def factors_of(term: Accumulate) -> tuple[Expr, Expr] | None:
-    """The factors of a term, below casts and its end (0 from a size on that is known at run time);
-    None for a term that is no product."""
+    """The factors of a term, below casts and below a selection that makes it 0 (from a size on that
+    is known at run time); None for a term that is no product."""
     value = term.value
     while True:
         match value:

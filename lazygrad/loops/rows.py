@@ -1,12 +1,12 @@
 """Vectorize kernels that are no contraction: maps, row reductions, column reductions, scatters.
 
-Two ways, and the cheaper by the strides of what is read and written:
+There are two ways. A cost model chooses, by the strides of loads and stores:
 
 - along the inner loops (softmax over rows): each loop of a row is vectorized by itself, sums with
-  one accumulator a lane; where that is little (a sum of each row), several rows at once;
+  one accumulator a lane. Where a row has few operations (a sum), several rows run at once;
 - along an outer loop (a sum over rows, pooling): neighbouring positions fill the lanes, and the
-  whole body is computed for all of them at once. A sum down long columns has the sums of many
-  columns in an array, so that memory is read along its rows.
+  whole body is computed for all of them at once. The sums of many long columns are in an array, so
+  that memory is read along its rows.
 
 The rows of a scan (a cumulative sum) are computed several at once.
 """
@@ -43,7 +43,7 @@ from .sink import sink
 class RowPlan:
     """How to vectorize a kernel: `along` is "inner", "outer" or "none".
 
-    `copies` vectors are in flight; along inner loops, in those that have few operations.
+    `copies` vectors are in flight; along inner loops, only in those that have few operations.
     """
 
     along: str
@@ -51,8 +51,8 @@ class RowPlan:
     copies: int
     reason: str
     lane: Var | None = None  # the outer loop
-    transposed: Var | None = None  # an outer loop, with which the lanes make square blocks
-    rows: int = 1  # iterations of that, or of the last outer loop, to take together
+    transposed: Var | None = None  # an outer loop that makes square blocks with the lanes
+    rows: int = 1  # iterations of `transposed`, or else of the last outer loop, to take together
     panel: int = 0  # iterations of `lane` whose sums are in an array, if any
 
 
@@ -78,7 +78,7 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
         return RowPlan("outer", width, copies, f"{width * copies} lanes along {lane.name}", lane)
     if inner < scalar:
         reason = f"{width} lanes along the inner loops"
-        # vectors that are whole lines are enough of them in flight
+        # where a vector is a whole cache line, enough lines are in flight without it
         if light and vector_bytes < LINE and _may_join_rows(loops, body):
             return RowPlan("inner", width, 2, f"{ROW_BLOCK} rows at once, {reason}", rows=ROW_BLOCK)
         return RowPlan("inner", width, 4, reason)
@@ -116,8 +116,8 @@ def _may_join_rows(loops: list[Var], body: Body) -> bool:
 
 
 def vectorize_rows(s: Schedule, plan: RowPlan, outer: Sequence[str] = ()) -> None:
-    """Make the vector loops of a kernel, whose outer loops are named; unroll and vectorize carry
-    them out."""
+    """Make a plan's vector and unroll loops, which the passes vectorize and unroll carry out.
+    `outer` names the kernel's outer loops."""
     names = list(outer)
     if plan.lane is not None:
         x = plan.lane.name
@@ -181,8 +181,8 @@ def _blocks_together(body: Body, other: Var, lane: Var, width: int) -> int:
 
 
 def _sum_in_panels(s: Schedule, x: str, plan: RowPlan, outer: set[str]) -> None:
-    """Blocks of x, the last one overlapping or guarded; in each, vectors after vectors inside of
-    the sum's loops."""
+    """Split x into panels, the last one overlapping or guarded. Inside of the sum's loops, a serial
+    loop goes through the vectors of a panel, whose sums are in local memory."""
     s.unroll_sums({*outer, *(f"{name}_o" for name in outer)})
     tail = "guard" if updates_in_place(s.body) else "overlap"
     s.do(split, x, tail, f"{x}_o", f"{x}_i:{plan.panel // plan.width}", f"{x}_l:{plan.width}")
@@ -197,7 +197,7 @@ def _vectorize_inner(s: Schedule, stmt: Stmt, plan: RowPlan) -> None:
     if not isinstance(stmt, For):
         return
     loops, inside = peel((stmt,))
-    if any(isinstance(x, For) for x in inside):  # rows, and then their end
+    if any(isinstance(x, For) for x in inside):  # no perfect nest: each part by itself
         for part in inside:
             _vectorize_inner(s, part, plan)
         return
@@ -213,8 +213,8 @@ def _vectorize_inner(s: Schedule, stmt: Stmt, plan: RowPlan) -> None:
 
 
 def _lane_loops(loops: list[Var], body: Body) -> tuple[list[Var], list[Var], Body]:
-    """A nest's loops up to the loop to vectorize, and the loop inside of it if it is a digit (a
-    phase of a stride, say): too short for a vector."""
+    """A nest's loops up to the loop to vectorize; the loop inside of it, if that is a digit too
+    short for a vector (a phase of a stride, say); and the body."""
     is_digit = len(loops) > 1 and loops[-1].extent <= DIGIT < loops[-2].extent
     if is_digit and _may_exchange(body, *loops[-2:]):
         return loops[:-1], loops[-1:], body

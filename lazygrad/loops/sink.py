@@ -1,5 +1,5 @@
-"""Unroll and jam: `sink` brings a loop to the innermost statements, and makes a tile of what it
-passes."""
+"""Unroll and jam: `sink` moves a loop inward to single statements; accumulators on its way become
+tiles."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from .primitives import at_loop, grown, primitive
 
 @primitive
 def sink(body: Body, var: str, kind: str) -> Body:
-    """Unroll and jam: a loop goes inward, through sequences and serial loops, to single statements,
-    where it is of this kind. Registers that it passes grow by its size.
+    """Unroll and jam: move a loop inward, through sequences and serial loops, to single statements,
+    where it gets this kind. Arrays that are allocated on its way grow by its extent.
 
         serial i in 4:  acc[0] = 0;  serial k: acc[0] += a[i, k]    sink i unroll
         ->
         unroll i in 4: acc[i] = 0;  serial k: unroll i in 4: acc[i] += a[i, k]
 
-    An epilogue that reads its sums from memory need not be written out: it is a serial loop.
+    An epilogue that reads its sums from local memory gets a serial loop in place of an unroll loop.
 
-    A vector loop goes into an If that depends on it, and any loop into one that holds loops: the
-    condition then guards the statements.
+    Into an If whose condition depends on the loop, only a vector loop goes, or any loop if the If
+    holds serial loops: the condition then guards the statements.
 
-    A workitem loop stays around as many statements as it can: it goes into a serial loop only where
-    that has what a group does once. That is true of a loop of any kind: what fills local memory
-    with the same values in every iteration is left outside of it.
+    Statements that fill local memory with the same values in every iteration stay outside of the
+    loop. A workitem loop stays around all others: it goes into a serial loop only where that holds
+    such a fill.
 
         workitem i in 4:  serial k:  tile[0] = a[k];  x[i] += tile[0]    sink i workitem
         ->
@@ -78,7 +78,7 @@ def sunk(body: Body, var: Var, kind: str) -> Body:
 
 
 def _by_items(body: Body, var: Var, shared: set[Array]) -> Body:
-    """A body whose statements are each work-item's own, but for those that fill what is shared."""
+    """The body with its statements in workitem loops, but for those that fill shared arrays."""
     result: list[Stmt] = []
     own: list[Stmt] = []
 
@@ -104,7 +104,7 @@ def _by_items(body: Body, var: Var, shared: set[Array]) -> Body:
 
 def _shared(body: Body, var: Var) -> set[Array]:
     """The local arrays that a body fills from memory which it does not write, with the same values
-    in every iteration of a loop around it."""
+    for every value of var."""
     changed = written(body)
     own = set[Array]()
     for stmt in statements(body):
@@ -120,8 +120,8 @@ def _only_fills(stmt: Stmt, shared: set[Array]) -> bool:
 
 
 def _own_part(body: Body) -> int:
-    """Where the last statements of a body begin that read sums from memory, and use only registers
-    which they make: those of such an epilogue. They need not be written out for each element."""
+    """Where an epilogue begins that need not be unrolled: the last statements of a body that use
+    local memory, hold no sum, and use only registers that they allocate. Without any, the end."""
     used: set[Array] = set()
     made: set[Array] = set()
     start = len(body)
@@ -139,7 +139,7 @@ def _own_part(body: Body) -> int:
 
 
 def _is_opened(loop: For) -> bool:
-    """Whether a sunk loop goes into another: into what makes registers, it must."""
+    """Whether a sunk loop goes into this one: a serial loop, or an unroll loop that allocates."""
     if loop.kind == "unroll":
         return any(isinstance(s, Alloc) for s in statements(loop.body))
     return loop.kind == "serial"
@@ -150,8 +150,8 @@ def _depends(loop: For, var: Var) -> bool:
 
 
 def _guarded(branch: If, var: Var) -> Body:
-    """What stands in an If, with its condition at the accesses that depend on var. What is in own
-    registers may be computed anyway."""
+    """The body of an If, with the condition as a guard of its stores, and of its loads that depend
+    on var. Registers that the body allocates may be stored to anyway."""
     condition = branch.condition
     own = {s.array for s in statements(branch.body) if isinstance(s, Alloc)}
 

@@ -6,9 +6,8 @@
                                                serial k_d in 16: acc_part += x[k_c*16 + k_d]
                                                acc += acc_part
 
-Each term that is added to a number is rounded to the last place of the sum so far: the error grows
-with the count of terms n, and in blocks of blocks only with log n. The blocks depend on shapes
-alone, and so does the result.
+Each addition rounds the sum so far: the error grows with the number of terms n, and in blocks of
+blocks only with log n. The blocks depend on shapes alone, and so does the result.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ from .primitives import Schedule, at_loop, primitive, split
 def partial_sum(
     total: Array, op: str, part: Array, loops: Sequence[For], index: Expr, place: Expr
 ) -> tuple[Body, Body]:
-    """What makes a partial sum, and what adds it to the total.
+    """The statements that initialize a partial sum, and those that add it to the total.
 
-    Element `place` of the part belongs to element `index` of the total; both follow from the
+    Element `place` of the part is for element `index` of the total, in each iteration of the
     `loops`, outermost first.
     """
     empty = Store(part, place, Literal(identity(op, part.dtype), part.dtype))
@@ -61,7 +60,7 @@ def _inside(loops: Sequence[For], stmt: Stmt) -> Stmt:
 
 @primitive
 def rfactor(body: Body, var: str) -> Body:
-    """Each iteration of a loop adds up its terms by themselves, and then adds that to the totals.
+    """Give each iteration of a loop a partial sum of its terms, which it then adds to the total.
 
     serial c in 4: serial d in 16: acc += a[c*16 + d]    rfactor c
     ->  serial c in 4: part = 0;  serial d in 16: part += a[c*16 + d];  acc += part
@@ -92,9 +91,9 @@ def rfactor(body: Body, var: str) -> Body:
 
 @primitive
 def perfect(body: Body, var: str) -> Body:
-    """What stands before and after a loop goes into its first and its last iteration, so that the
-    nest around it is perfect, and `reorder` can take the loop outside. Registers that are made
-    before the loop become memory.
+    """Move what stands before a loop into its first iteration, and what stands after it into its
+    last: the nest around it becomes perfect, and `reorder` can move the loop outside. Registers
+    that are allocated before the loop become local memory.
 
     acc = 0;  serial c in 4: acc += S(c);  T    perfect c
     ->  serial c in 4: { if c < 1: acc = S(c) else: acc += S(c);  if c >= 3: T }
@@ -114,8 +113,8 @@ def perfect(body: Body, var: str) -> Body:
 
 
 def _begun(before: Body, loop: For) -> Body:
-    """A loop's body after the statements before it, in the first iteration; that stores the first
-    term of a sum that begins with nothing."""
+    """A loop's body, with the statements before the loop in its first iteration. Where they set a
+    sum to 0, the first iteration stores its term instead."""
     first, inside = less(loop.var, 1), loop.body
     match (*before[-1:], *inside[-1:]):
         case (Store(value=Literal(value=0)) as zero, Accumulate(op="sum") as term):
@@ -127,7 +126,8 @@ def _begun(before: Body, loop: For) -> Body:
 
 @primitive
 def spill_sums(body: Body) -> Body:
-    """What follows a sum reads it from memory, so that `sink` leaves it a loop over the tile.
+    """Let the epilogue of a sum read it from local memory: `sink` then gives the epilogue a loop
+    over the tile, and does not unroll it.
 
     acc = 0;  serial k: acc += a[k];  out = f(acc)
     ->  acc = 0;  serial k: acc += a[k];  local sums;  sums = acc;  out = f(sums)
@@ -147,7 +147,7 @@ def spill_sums(body: Body) -> Body:
 
 @dataclass(frozen=True)
 class Place:
-    """The elements of an accumulator that a loop adds to: its index in loops inside of that."""
+    """The elements of an accumulator that a loop adds to: `index`, in the `loops` inside of it."""
 
     loops: tuple[For, ...]
     index: Expr
@@ -159,9 +159,9 @@ class Place:
 
 
 def sums_over(loop: For, shared: bool) -> dict[Array, Place]:
-    """The accumulators from outside of a loop with which it does nothing but add to them.
+    """The accumulators from outside of a loop that it adds to, and does not use otherwise.
 
-    `shared`: local memory is that of several work-items, and no accumulator.
+    `shared`: work-items share local memory, so no accumulator is in it.
     """
     places: dict[Array, dict[Place, None]] = {}
     other = {x.array for x in body_loads((loop,))}
@@ -186,7 +186,7 @@ def _is_kept(loop: For, index: Expr) -> bool:
 
 
 def _with_loops(body: Body, around: tuple[For, ...]) -> Iterable[tuple[Stmt, tuple[For, ...]]]:
-    """Every statement of a body with the loops around it, each of an empty body."""
+    """Every statement of a body with the loops around it, as loops with empty bodies."""
     for stmt in body:
         yield stmt, around
         inner = (*around, replace(stmt, body=())) if isinstance(stmt, For) else around
@@ -196,13 +196,13 @@ def _with_loops(body: Body, around: tuple[For, ...]) -> Iterable[tuple[Stmt, tup
 
 # --------------------------------------------------------------------------- long sums
 
-_Terms = Mapping[tuple[Array, Expr], int]  # terms that an element gets, one after another
+_Terms = Mapping[tuple[Array, Expr], int]  # how many terms an element gets, one after another
 
 
 def cascade(s: Schedule, machine: Machine) -> None:
-    """Add up in blocks all sums of floats that have too many terms, one after another.
+    """Add up in blocks each sum of floats that adds too many terms one after another.
 
-    Ensures: equal values, sums in another order.
+    Ensures: the same sums, in another order.
     """
     while (found := _first_long(s.body, machine)) is not None:
         name, size = found
@@ -242,7 +242,7 @@ def _size(extent: int, most: int) -> int:
 
 @lru_cache(maxsize=1 << 12)
 def _terms(body: Body) -> _Terms:
-    """The terms that a body adds to each element of what it does not make itself."""
+    """How many terms a body adds to each element of the arrays that it does not allocate."""
     total: dict[tuple[Array, Expr], int] = {}
     for stmt in body:
         found: Iterable[tuple[tuple[Array, Expr], int]] = ()
@@ -260,8 +260,8 @@ def _terms(body: Body) -> _Terms:
 
 
 def _repeated(terms: _Terms, loop: For) -> _Terms:
-    """The terms of all iterations of a loop: an element that the loop moves gets those of one, and
-    work-items, and lanes, have sums of their own."""
+    """The counts for all iterations of a loop. Where the loop's variable is in the index, an
+    element gets the terms of one iteration; and work-items and lanes have sums of their own."""
     if loop.kind not in ("serial", "unroll"):
         return terms
     return {
@@ -271,8 +271,8 @@ def _repeated(terms: _Terms, loop: For) -> _Terms:
 
 
 def _reads_each_term(loop: For) -> bool:
-    """Whether a loop reads as many values from memory as it adds up, or more; of what is written
-    out, each copy counts."""
+    """Whether a loop reads at least as many values from memory as it adds terms. Each copy of an
+    unroll loop's body counts."""
     reads: dict[Load, int] = {}
     sums = 0
     for stmt, around in _with_loops((loop,), ()):

@@ -13,8 +13,8 @@ from .ir.rebuild import Names, names_in, rewrite_body, substitute_body
 def unroll(body: Body) -> Body:
     """Replace every unroll loop by copies of its body.
 
-    Requires: constant extents. Ensures: no unroll loop is left; of an If in a copy whose condition
-    is then known, only the branch that is taken; each copy names its values by locals of its own.
+    Requires: constant extents. Ensures: no unroll loop is left; an If whose condition becomes a
+    constant is replaced by the branch that it takes; each copy has locals of its own.
     """
     names = names_in(body, Local)
 

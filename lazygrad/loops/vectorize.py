@@ -22,8 +22,8 @@ def vectorize(body: Body) -> Body:
     """Replace every vector loop by wide statements.
 
     Requires: a vector loop holds single statements or further unroll and vector loops, as `sink`
-    leaves them. Ensures: no vector loop is left; what all lanes add to one element is added up
-    among them first.
+    leaves them. Ensures: no vector loop is left; what lanes add to the same element is first added
+    up among the lanes.
     """
 
     def widened(stmt: Stmt) -> Body | None:
