@@ -8,7 +8,7 @@
                                                            serial k: 6 x 16 products, in registers
                                                            out[i tile, j tile] = acc
 
-Which tile, and what is packed, a Tiling says (plan.py).
+A Tiling (plan.py) says which tile, and what is packed.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> Non
 
 
 def _in_blocks(s: Schedule, var: Var, count: int) -> list[str]:
-    """Split a summed loop in blocks, whose loops can go outside of the tiles: the names of these
-    loops, outermost first. Many blocks are added up in groups."""
+    """Split a summed loop into blocks, the loops over which can go outside of the tiles. Many
+    blocks are added up in groups. Returns the names of these loops, outermost first."""
     block = f"{var.name}_c"
     s.do(split, var.name, "exact", block, f"{var.name}_d:{var.extent // count}")
     s.do(rfactor, block)
@@ -92,7 +92,7 @@ def _in_blocks(s: Schedule, var: Var, count: int) -> list[str]:
 
 
 def _written_out(s: Schedule, plan: Tiling) -> float:
-    """About how many instructions follow the sums of a tile, written out for each of its vectors.
+    """About how many instructions the epilogue of a tile has when it is unrolled for each vector.
     A vector of elements that are no neighbours in memory counts as one access a lane."""
     along = plan.tiles[-1]
     stores = [x for x in s.outer()[1] if isinstance(x, Store)]
@@ -107,8 +107,8 @@ def _written_out(s: Schedule, plan: Tiling) -> float:
 
 
 def _tile(s: Schedule, var: Var, size: int, width: int, overlap: bool) -> str:
-    """Split a loop in tiles, which are vectors of `width` if that is not 1, and sink them; the
-    name of the loop over tiles."""
+    """Split a loop into tiles, of vectors if `width` is not 1, and sink these. Returns the name of
+    the loop over tiles."""
     digits = [f"{var.name}_i:{size // width}", f"{var.name}_l:{width}"]
     digits = [digit for digit in digits if not digit.endswith(":1")]
     if not digits:
@@ -123,7 +123,7 @@ def _tile(s: Schedule, var: Var, size: int, width: int, overlap: bool) -> str:
 
 def _tasks(s: Schedule, name: str, count: int) -> tuple[str, str]:
     """Share a loop among threads: the names of the loop over threads and of a thread's own loop.
-    Threads have neighbouring iterations, or every other where the last ones may be left out."""
+    A thread gets neighbouring iterations; where the last ones may be left out, every count-th."""
     if not s.ends or s.loop(name).extent % count:
         return _parts(s, name, count, "t")
     s.do(split, name, "exact", f"{name}_b", f"{name}_t:{count}")
@@ -138,20 +138,20 @@ def _parts(s: Schedule, name: str, count: int, suffix: str) -> tuple[str, str]:
     return f"{name}_{suffix}", f"{name}_b"
 
 
-# What is inside of what, the outermost first; inside of all are the tiles of columns and of rows.
-# A block of rows is what L2 holds for all columns, whether it is packed or not.
+# Orders of loops and of packing (a, b), outermost first; the tiles are inside of all.
+# L2 holds a block of rows, packed or not, for all columns.
 A_IN_BLOCKS = ("sums", "b", "blocks", "a")
-# Where L2 does not hold the partial sums, but L3 all of b: each block of rows is finished before
-# the next.
+# Where L2 does not hold all partial sums, and L3 holds all of b: each block of rows is finished
+# before the next.
 ROWS_FINISHED = ("b", "blocks", "sums", "a")
-# Where L2 holds all of a, and not even L3 all of b, which may be many windows of little memory:
-# blocks of columns, packed, that stay in L2.
+# Where L2 holds all of a, and not even L3 all of b, packed (overlapping windows of little memory,
+# say): L2 holds a packed block of columns.
 B_IN_BLOCKS = ("sums", "a", "blocks", "b")
 
 
 class _Blocks:
-    """Loops over blocks of the rows or columns and of the sum, operands packed outside of their
-    reuse."""
+    """Orders the loops over blocks of rows, of columns and of the sum, and packs each operand
+    outside of the loops that reuse it."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class _Blocks:
         self.partial_bytes = sum(array.size * array.dtype.itemsize for array in partial[-1:])
 
     def make(self) -> None:
-        """Carry out all of it."""
+        """Order the loops, unroll the sums, and pack."""
         s, plan = self.s, self.plan
         order, blocks = self._order()
         loops = {"sums": self.sums, "blocks": blocks}
@@ -230,8 +230,8 @@ class _Blocks:
     def _fitting(
         self, loops: list[str], size_of: Callable[[Sequence[str]], int], limit: float
     ) -> list[str]:
-        """Move loops outside until the data of the others fits the limit: whole loops, then a part
-        of one. Returns the moved loops; the others stay in `loops`."""
+        """Move loops outside until the data of those left in `loops` fits the limit: whole loops,
+        then blocks of one. Returns the moved loops."""
         blocks: list[str] = []
         while len(loops) > 1 and size_of(loops) > limit:
             blocks.append(loops.pop(0))

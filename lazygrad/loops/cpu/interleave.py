@@ -71,7 +71,7 @@ def _pairs(stmts: list[Stmt]) -> dict[int, tuple[int, bool]]:
         touched = {load.array for load in reads(stmt)}
         waiting = {f: w for f, w in waiting.items() if f[0] not in touched}
         partner = None if family is None else waiting.get(family)
-        if isinstance(stmt, (Store, Accumulate)):  # it stays behind what was stored before
+        if isinstance(stmt, (Store, Accumulate)):  # earlier stores must stay before it
             waiting = {f: w for f, w in waiting.items() if f[0] != stmt.array}
         if partner is not None and abs(partner[1] - start) == 1:
             pairs[n] = partner[0], partner[1] < start

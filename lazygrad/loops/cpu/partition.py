@@ -1,5 +1,5 @@
-"""Loop partitioning: split loops where a condition on their index changes, so that the inside asks
-nothing.
+"""Loop partitioning: split loops where a condition on their index changes; the inner part needs no
+test.
 
 serial i in 58:  out[i] = x[i - 1] if (0 < i) & (i < 57)
 ->
@@ -21,13 +21,14 @@ from ..primitives import Schedule, partition
 
 
 def partition_loops(s: Schedule, lanes: int) -> list[str] | None:
-    """Partition the innermost loops of a perfect nest: the names of the loops that stay whole.
+    """Partition the innermost loops of a perfect nest. Returns the names of the loops that stay
+    whole.
 
-    None where no condition can be decided so, or where the innermost loop is no place for vectors:
-    it should write `lanes` neighbouring elements and more.
+    None where no condition can be decided so, or where the innermost loop is not for vectors of
+    `lanes`: it is too short, or its stores are not contiguous.
 
-    Requires: serial loops, whose iterations are independent. Ensures: the same values; in each
-    part, those conditions that decided where to split are known.
+    Requires: serial loops, whose iterations are independent. Ensures: the same values; the
+    conditions that decided where to split are constants in each part.
     """
     loops, body = s.outer()
     if not loops or loops[-1].extent < 2 * lanes:
@@ -66,7 +67,7 @@ def _changes(body: Body, var: Var) -> list[int]:
         answer = _answer(condition, var, first)
         if answer is None or answer == _answer(condition, var, last):
             continue
-        while last - first > 1:  # a comparison of what is linear changes once
+        while last - first > 1:  # a comparison of linear expressions changes once
             middle = (first + last) // 2
             if _answer(condition, var, middle) == answer:
                 first = middle

@@ -1,7 +1,7 @@
-"""How best to compute a contraction: the tile of sums, and what to pack.
+"""Choose how to compute a contraction: the tile of sums, and which factors to pack.
 
-A plan is chosen by counting, for one step of the innermost sum loop, what the tile multiplies,
-what it loads and from which cache, and what packing adds.
+A cost model counts, for one step of the innermost summed loop, a tile's products, its loads and the
+caches that they come from, and its share of the packing.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ class Tiling:
     """How to compute a contraction."""
 
     tiles: tuple[Tile, ...]  # outermost first; a vector tile last
-    shared: Var | None  # the outer loop, or its tiles, that the threads share
+    shared: Var | None  # the outer loop whose iterations, or tiles, the threads share
     lanes: Var | None  # a summed loop to vectorize, instead of an outer one
     width: int
     swap: bool  # the second factor is the one to broadcast
     pack_a: bool
     pack_b: bool
     sum_block: tuple[Var, int] | None  # a summed loop to take outside, in so many blocks
-    cost: float  # cycles a useful vector multiply-add
+    cost: float  # cycles for each useful multiply-add of vectors
     reason: str
 
 
 def plan_contraction(c: Contraction, machine: Machine, rank: int = 0) -> Tiling | None:
-    """The cheapest plan, by counting loads, idle lanes and packing, or (`rank` 1, 2, ...) the ones
-    after it; None if there is none."""
+    """The plan of this rank, by counting loads, idle lanes and packing: 0 is the cheapest. The last
+    one where there are fewer; None if there is none."""
     plans = ranked_plans(c, machine)
     return plans[min(rank, len(plans) - 1)] if plans else None
 
@@ -105,8 +105,8 @@ class _Along:
     def plan(
         self, copies: int, rows: tuple[Var | None, int], other: Var | None, count: int
     ) -> Tiling | None:
-        """Tiles of so many vectors by so many rows, and by so many of b's other loop; None where
-        the loops are shorter."""
+        """Tiles of `copies` vectors by so many rows, and by `count` of b's other loop; None where
+        the loops are shorter, or registers too few."""
         c, lanes = self.c, _lanes(self.c, self.machine)
         if lanes * copies > round_up(self.x.extent, lanes):
             return None
@@ -161,7 +161,7 @@ class _Along:
         return apart // step if apart // step < inner.extent else 0
 
     def _elements(self, row: Var | None, count: int) -> int:
-        """The elements of a that are in registers at once. It is one; where the windows of rows
+        """How many elements of a are in registers at once: one, but where the windows of rows
         overlap, LLVM keeps most elements for later terms."""
         if row is None or count == 1:
             return 1
@@ -205,13 +205,13 @@ class _Along:
 
 
 def _scatters(a: Expr, row: Var, inner: Var) -> bool:
-    """Whether a tile's elements of a are not in L1 when they are needed: it walks from line to
-    line, or its rows are in conflict for the same sets."""
+    """Whether a tile's elements of a are not in L1 when they are needed: each is on a cache line of
+    its own, or rows are in conflict for the same sets."""
     return operand_stride(a, inner) != 1 or operand_stride(a, row) is None or in_conflict(a, row)
 
 
 def _slides(e: Expr, outer: Sequence[Var], inner: Sequence[Var]) -> bool:
-    """Whether e looks at overlapping windows: then a copy would be several times its size."""
+    """Whether e reads overlapping windows: then a copy would be several times its size."""
     return any(
         step < within * k.extent and step % within == 0
         for step in (abs(operand_stride(e, v) or 0) for v in outer)
@@ -263,7 +263,7 @@ def _tile_sizes(
 ) -> list[tuple[int, tuple[Var | None, int], Var | None, int]]:
     """(vectors, (row loop, rows), (other loop of b, count)) that fit in the registers."""
     rows: list[tuple[Var | None, int]]
-    # inner loops first: of equally good ones that whose places lie nearest
+    # inner loops first: of equally good tiles, one whose rows are near in memory is chosen
     rows = [(v, n) for v in only_a[::-1] for n in range(1, min(v.extent, 14) + 1)] or [(None, 1)]
     others: list[tuple[Var | None, int]] = [(None, 1)]
     others += [(v, n) for v in only_b[::-1] for n in range(2, min(v.extent, STREAMS) + 1)]
@@ -278,9 +278,9 @@ def _tile_sizes(
 def _cycles(
     products: int, elements: int, vectors: float, traffic: float, machine: Machine
 ) -> float:
-    """Cycles for one step of a tile: `fma_rate` multiply-adds a cycle and as many loads of vectors,
-    two of elements; each multiply-add takes four; and so many bytes are not in L1.
-    A vector may lie on two lines of it."""
+    """Cycles for one step of a tile, which reads `traffic` bytes that are not in L1. A cycle has
+    `fma_rate` multiply-adds, as many loads of vectors, or two loads of elements. A multiply-add
+    takes four cycles. A vector may lie on two cache lines."""
     waiting = traffic / (L2_VECTORS_A_CYCLE * machine.vector_bytes)
     rate = machine.fma_rate
     steady = max(products / rate, elements / 2 + vectors / rate, 4.0, waiting)
@@ -289,7 +289,7 @@ def _cycles(
 
 
 def _useful(tiles: Sequence[Tile]) -> float:
-    """The share of a tile's products that are inside of the loops."""
+    """The share of all tiles' products that lie inside of the loops' extents."""
     return prod(t.var.extent / (t.count * t.size) for t in tiles)
 
 
@@ -302,8 +302,8 @@ def _shared(
 ) -> tuple[Var | None, float]:
     """The outer loop to share among the threads, and what the contraction then costs.
 
-    `costs` are those of multiplying and of packing each factor. The busiest thread may have more
-    to multiply than an equal part; and each packs all of the factor that does not know the loop.
+    `costs`: of multiplying, and of packing each factor. The busiest thread may have more to
+    multiply than an equal part; and each packs all of a factor that does not depend on the loop.
     """
     multiplying, packing_a, packing_b = costs
     extents = {t.var: t.count for t in tiles}

@@ -9,9 +9,9 @@
         serial k in 64: y[k*16 :16] = exp(x[i*1024 + k*16 :16] - m)
                         prefetch x[(i + 1)*1024 + k*16]
 
-A processor guesses what is read next only within a page, and while it computes exponentials of a
-row in the cache, memory waits. What a row writes is asked for too: a line is read before a part of
-it is written.
+A processor prefetches by itself only within a page, and while it computes exponentials of a row in
+the cache, memory is idle. What a row writes is prefetched too: a cache line is read before a part
+of it is written.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a tile of a contraction reads from which cache, and the blocks of its sum that follow.
+"""What a tile of a contraction reads from which cache, and the best blocks of its sum.
 
-The part of the vector factor that all tiles in a row of tiles read again is to stay in L1; the
-other factor, and whatever does not fit, comes from L2.
+The part of the vector factor b that each tile in a row of tiles reads again should stay in L1. The
+other factor a, and what does not fit in L1, comes from L2.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Tile:
 def block_of_sum(
     c: Contraction, b: Expr, packed: bool, tiles: Sequence[Tile], machine: Machine
 ) -> tuple[Var, int] | None:
-    """The summed loop to block, and into how many parts, where one pass reads too much.
+    """The summed loop to split, and into how many blocks; None where the sum is best left whole.
 
-    Taken outside of the output's loops, each part's share of both factors is read from memory
-    once; what a tile needs of b stays in L1 from one row of tiles to the next.
+    The loop over blocks goes outside of the output's loops. Each block's share of both factors is
+    then read from memory once, and a tile's part of b stays in L1 for the next row of tiles.
     """
     loops = (*c.outer, *c.inner)
     small = bytes_of(c.a, loops) + bytes_of(c.b, loops) <= SUM_BLOCK_BYTES
@@ -64,8 +64,8 @@ def l2_traffic(
     sum_block: tuple[Var, int] | None,
     machine: Machine,
 ) -> float:
-    """The bytes that a tile reads from L2 for each term: a's rows, and the part of b that is not
-    left in L1 by the tile before, as it does not fit there with these rows."""
+    """The bytes that a tile reads from L2 for each term: its rows of a, and the part of b that the
+    tile before has not left in L1, as it does not fit there beside these rows."""
     (a, b), extents = factors, _within(c, tiles, sum_block)
     of_a, of_b = window(a, False, extents), window(b, packed, extents)
     crowd = prod(t.size for t in tiles if not packed and in_conflict(b, t.var))
@@ -74,15 +74,15 @@ def l2_traffic(
 
 
 def in_conflict(e: Expr, var: Var) -> bool:
-    """Whether the elements that e reads along var are in conflict for the same sets of L1, because
-    they lie whole pages apart."""
+    """Whether the elements that e reads along var are in conflict for the same sets of L1: they lie
+    whole pages apart."""
     apart = operand_stride(e, var)
     return apart is not None and apart != 0 and apart * e.dtype.itemsize % PAGE == 0
 
 
 def window(e: Expr, packed: bool, extents: Mapping[Var, int]) -> int:
-    """How many bytes e has in loops of these extents: where windows overlap, and it is not packed,
-    elements count once."""
+    """How many bytes e reads in loops of these extents. An element that several windows read counts
+    once, but for each of them if e is packed."""
     return _window(e, packed, tuple([extents.get(v) for v, _ in _steps(e)]))
 
 
@@ -116,7 +116,7 @@ def _divisors(n: int) -> list[int]:
 def _within(
     c: Contraction, tiles: Sequence[Tile], sum_block: tuple[Var, int] | None
 ) -> dict[Var, int]:
-    """The loops of a tile, and how far they run."""
+    """The extents of a tile's loops in one block of the sum."""
     extents = {t.var: t.size for t in tiles} | {v: v.extent for v in c.inner}
     if sum_block is not None:
         extents[sum_block[0]] //= sum_block[1]

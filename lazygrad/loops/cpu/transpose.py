@@ -31,8 +31,8 @@ Family = tuple[Array, int, int, tuple[tuple[Expr, int], ...]]  # loads that diff
 def transposable(body: Body, lane: Var, loops: list[Var], lanes: int) -> Var | None:
     """The loop to unroll by `lanes`, so that `transpose` finds square blocks to transpose.
 
-    Along it all those loads are contiguous that are strided along `lane`, the vector loop. None
-    where no load is strided, or no loop is contiguous in all of these.
+    Every load that is strided along `lane`, the vector loop, is contiguous along it. None where no
+    load is strided, or there is no such loop.
     """
     if not all(isinstance(stmt, (Alloc, Store)) for stmt in body):
         return None

@@ -1,10 +1,11 @@
 """Give the loops of a map, a row reduction or a scatter to a GPU's work-groups and work-items.
 
-    map       a work-item a vector of elements, neighbours side by side in memory; where some of
-              what it reads lies the other way, a group a square, by local memory (transpose.py)
-    rows      a group a row, or some: items sum every n-th vector, then each other's sums
-    columns   a work-item a column (pooling, sums over rows); where they are few and long, items
-              share them as they do rows (rows.py)
+    map       an item computes a vector of neighbouring elements; where a map reads across what it
+              writes, a group computes a square, by way of local memory (transpose.py)
+    rows      a group computes a row, or some: each item sums every n-th vector, and then the sums
+              of all items are added up (rows.py)
+    columns   an item computes a column (pooling, sums over rows); where columns are few and long,
+              several items share one, as they do a row
 
 Contractions are in contract.py. The primitives are those of the CPU, and three for what items
 share: `stage_local` (tiles in local memory), `synchronize` (barriers), `share` (a row or a column).
@@ -23,7 +24,7 @@ from .vectors import bind_vectors
 
 
 def schedule_rows(s: Schedule, machine: Machine) -> str:
-    """Maps, rows, columns, scatters; the reason for the plan.
+    """Schedule maps, rows, columns and scatters. Returns the reason for the plan.
 
     Requires: the loops of a lowered kernel, merged. Ensures: workgroup loops outermost; workitem,
     vector and unroll loops inside.
@@ -47,7 +48,8 @@ def schedule_rows(s: Schedule, machine: Machine) -> str:
 
 
 def schedule_elements(s: Schedule, machine: Machine) -> str:
-    """One work-item an outer position, whatever it does inside; the reason for the plan."""
+    """One work-item for each outer position, whatever stands inside. Returns the reason for the
+    plan."""
     items = min(GROUP_ITEMS, machine.group_limit)
     _each_position(s, items)
     return f"a work-item each position, {items} a group"

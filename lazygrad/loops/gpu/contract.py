@@ -1,4 +1,4 @@
-"""A contraction's loops on a GPU: a block of the output a work-group, a tile of that a work-item.
+"""A contraction's loops on a GPU: a group computes a block of the output, an item a tile of that.
 
     serial m: serial n:                       workgroup blocks of m and n:
         acc[0] = 0                                workitem: acc[0..64) = 0
@@ -11,9 +11,9 @@
                                                       barrier
                                                   workitem: out = acc
 
-The output's loops are merged to (batch, m, n) and the summed ones to k, so that a convolution is
-the same as a matrix product: its windows are in the index of the loads that fill the tiles.
-Columns (n) come in vectors, of elements that are neighbours in the output.
+The output's loops are merged to (batch, m, n) and the summed ones to k. A convolution then is a
+matrix product, whose windows are in the indices of the loads that fill the tiles. Columns (n) come
+in vectors, of elements that are neighbours in the output.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ from .tiles import bind_groups_and_items, fill_of, share_fill, stage_local
 
 @dataclass(frozen=True)
 class Block:
-    """What a group computes: `warps` (in rows and columns) of WARP items, each a tile of sums.
+    """What a group computes; pairs are of rows and columns.
 
-    A tile is `copies` of `size` neighbours, the copies as far apart as all items reach with one:
-    so neighbouring items read neighbouring vectors of the local tiles.
+    A group is `warps` of WARP items, each with a tile of sums. A tile is `copies` of `size`
+    neighbours. The first copies of all items lie before the second copies, and so on: neighbouring
+    items read neighbouring vectors of the local tiles.
     """
 
     warps: tuple[int, int]
@@ -75,8 +76,8 @@ def fills_blocks(c: Contraction) -> bool:
 
 
 def schedule_product(s: Schedule, c: Contraction, machine: Machine) -> str:
-    """A block of the output a group, a register tile an item, both factors by local memory; the
-    reason for the plan.
+    """A group computes a block of the output, an item a register tile; both factors go by way of
+    local memory. Returns the reason for the plan.
 
     Requires: fills_blocks(c), whose loops `s` has, and 32 items a group or more.
     """
@@ -127,8 +128,8 @@ def _spread(s: Schedule, block: Block, depth: int, batch: list[str]) -> None:
 
 
 def _in_registers(s: Schedule, operand: str) -> None:
-    """An item loads its part of a tile before it multiplies: written out, in vectors where it is
-    contiguous."""
+    """Let an item load its part of a tile before it multiplies, by unrolled loops, and by vectors
+    where it is contiguous."""
     name = f"part_{operand}"
     s.do(stage, operand, name, "part", "register")
     loops, store = fill_of(s.body, name)
@@ -138,8 +139,8 @@ def _in_registers(s: Schedule, operand: str) -> None:
 
 
 def _sides(c: Contraction) -> tuple[list[Var], list[Var], list[Var]]:
-    """The output's loops: those of both factors, the rows, the columns. What is contiguous in the
-    output is the last of the columns."""
+    """The output's loops: those of both factors, the rows, the columns. The loop along which the
+    output is contiguous is the last of the columns."""
     both, rows, columns = by_factor(c.outer, c.b, c.a)
     stores = [s for s in statements(c.body) if isinstance(s, Store) and s.array.scope == "global"]
     if any(stride(s.index, v) == 1 for s in stores for v in rows):

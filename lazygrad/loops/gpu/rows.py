@@ -47,8 +47,8 @@ def longest_sum(body: Body) -> int:
 
 
 def share_rows(s: Schedule, items: int) -> str:
-    """Give each work-group a row, or several where its items are enough for more; the reason for
-    the plan.
+    """Give each work-group a row, or several where its items are enough for more. Returns the
+    reason for the plan.
 
     Requires: the loops of a lowered kernel. Ensures: workgroup loops outermost; workitem and
     vector loops inside.
@@ -66,7 +66,7 @@ def share_rows(s: Schedule, items: int) -> str:
 
 def share_columns(s: Schedule, items: int, cores: int) -> str:
     """Give each work-group some neighbouring columns, and each column an equal share of the group's
-    items; the reason for the plan.
+    items. Returns the reason for the plan.
 
     Requires and ensures: as share_rows.
     """
@@ -94,7 +94,7 @@ def share(body: Body, var: str, parts: str, helpers: str) -> Body:
             the total of each row's accumulators, by way of local memory
             workitem row in 4: workitem helper in 32: if helper < 1: out[p] = acc
 
-    Requires: independent iterations. What items share is not ready before `synchronize`.
+    Requires: independent iterations; `synchronize` afterwards, which adds the barriers.
     """
     (part, count), (helper, helper_count) = digits_of([parts, helpers])
     inner, other = Var(part, count), Var(helper, helper_count)
@@ -201,8 +201,7 @@ class _Sharing:
                 pending = []
                 for array, op in shared.sums.items():
                     result += self._total(array, op)
-        # Nothing follows that every helper would have to know; and what this overwrites, no other
-        # helper still reads.
+        # No other helper needs the results of these, or still reads what they overwrite.
         if pending and self.helper.extent > 1:
             pending = [If(less(self.helper, 1), tuple(pending))]
         return (*allocs, *result, *self._segment(pending))

@@ -33,9 +33,9 @@ class _Since:
 
 @primitive
 def synchronize(body: Body) -> Body:
-    """Barriers wherever work-items of a group need them.
+    """Insert barriers wherever work-items of a group need them.
 
-    Requires: workitem loops, which items share, around all that they do for themselves.
+    Requires: every statement of an item stands in a workitem loop.
     """
     return tuple(
         map_bodies(stmt, synchronize)

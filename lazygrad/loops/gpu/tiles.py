@@ -29,12 +29,12 @@ from .vectors import vector_width
 
 @primitive
 def stage_local(body: Body, operand: str, name: str, place: str, padding: int, *axes: str) -> Body:
-    """Copy what work-items read into local memory, before each iteration of a place. The operand is
-    a factor (a, the first, or b), or what is read of an array: in0:0 the first way, in0:1 another.
+    """Copy an operand that work-items read into local memory, in each iteration of the loop
+    `place`. The operand is a factor (a, the first, or b), or a load: in0:1 is the second of in0.
 
-    The copy has an element for each iteration of those of the axes that the operand depends on:
-    loops, some of which may stand outside of the place. After the elements of an iteration of the
-    first axis come some for padding, so that a column lies in different banks of local memory.
+    `axes` are loops; some may stand outside of `place`. The copy has an element for each iteration
+    of the axes that the operand depends on. `padding` elements follow those of each iteration of
+    the first of these axes, so that a column lies in different banks of local memory.
 
         serial m in 8: serial k in 4: acc[m] += a[m*K + k]    stage_local a tile k 1 k m
         ->
@@ -42,7 +42,7 @@ def stage_local(body: Body, operand: str, name: str, place: str, padding: int, *
             serial tile_k in 4: serial tile_m in 8: tile[tile_k*9 + tile_m] = a[tile_m*K + tile_k]
             acc[m] += tile[k*9 + m]
 
-    Requires: as `pack`, and that all items come to the place together.
+    Requires: as `pack`, and that all items reach `place` together.
     """
     loops = loops_of(body)
     if missing := [axis for axis in axes if axis not in loops]:
@@ -85,7 +85,7 @@ def _operand(body: Body, operand: str) -> Expr:
 
 
 def _conditions(body: Body, operand: Expr) -> list[Expr]:
-    """What is tested on the way to a statement that reads an operand."""
+    """The conditions of the Ifs around a statement that reads an operand."""
     for stmt in body:
         if any(operand in parts(e) for e in expressions(stmt)):
             return []
@@ -97,8 +97,8 @@ def _conditions(body: Body, operand: Expr) -> list[Expr]:
 
 
 def share_fill(s: Schedule, array: str, items: int) -> None:
-    """Let a group's items share the loops that fill a tile: what lies side by side in memory,
-    neighbouring items take, in vectors where they can be."""
+    """Let a group's items share the loops that fill a tile. Neighbouring items take neighbouring
+    elements of memory, in vectors where possible."""
     loops, store = fill_of(s.body, array)
     near = next((v for v in reversed(loops) if operand_stride(store.value, v) == 1), None)
     order = [v.name for v in loops if v is not near] + ([near.name] if near else [])
@@ -139,8 +139,8 @@ def inside_of(body: Body, name: str) -> Body:
 
 
 def bind_groups_and_items(s: Schedule, groups: Sequence[str], items: Sequence[str]) -> None:
-    """Make loops work-groups and work-items, with the barriers that the items need; loops of one
-    iteration stay, but for a group where there is no other."""
+    """Make loops work-groups and work-items, with the barriers that the items need. Loops of one
+    iteration stay serial, but for one work-group loop where there is no longer one."""
     for name in reversed(items):
         if s.loop(name).extent > 1:
             s.do(sink, name, "workitem")

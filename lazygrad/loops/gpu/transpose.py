@@ -21,8 +21,8 @@ from .tiles import bind_groups_and_items, inside_of, share_fill, stage_local
 
 
 def across_loop(loops: list[Var], body: Body, items: int) -> Var | None:
-    """The loop along which memory is read where the last of `loops` writes it; None where all is
-    read as it is written."""
+    """The loop along which a load is contiguous that is not contiguous along the last of `loops`,
+    as the stores are; None without such a load."""
     if len(loops) < 2 or items < SQUARE or loops[-1].extent < SQUARE // 2:
         return None
     x = loops[-1]
@@ -47,8 +47,9 @@ def _across(body: Body, x: Var, y: Var) -> list[Load]:
 
 
 def schedule_squares(s: Schedule, y: Var, items: int) -> str:
-    """A group a square of y and the last loop, a work-item some of its rows: what is contiguous
-    along y, and not along the last loop, is read through local memory. The reason for the plan.
+    """A group computes a square of y and the last loop, an item some of its rows. Loads that are
+    contiguous along y, and not along the last loop, go by way of local memory. Returns the reason
+    for the plan.
 
     Requires: a map; its iterations are independent. Ensures: workgroup loops outermost; workitem,
     vector and unroll loops inside.

@@ -1,8 +1,8 @@
-"""Which loops of a GPU's kernel can be taken several iterations at once: 16 bytes a load.
+"""Which loops of a GPU's kernel can be vectorized: 16 bytes a load.
 
-A GPU reads 16 bytes of an item at once only from a multiple of 16; anything else comes in single
-elements, and then it is better that neighbouring items take them. So these are vectors only where
-every one of them is whole and aligned.
+An item loads 16 bytes at once only from a multiple of 16. All else it loads in single elements, and
+then neighbouring items should take neighbouring elements. So a loop becomes vectors only where all
+of them are whole and aligned.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ..sink import sink
 
 
 def vector_width(body: Body, var: Var) -> int:
-    """How many iterations of var a vector can hold: a power of two, 1 where there is no vector.
+    """How many iterations of var a vector can hold: a power of two, 1 for no vectors.
 
-    Then every access to memory steps by 0 or 1 along var, the latter in aligned blocks, and guards
-    are the same within a block. Registers do not count.
+    Every access to memory must have stride 0 or 1 along var, the latter in aligned blocks, and a
+    guard must be the same within a block. Registers do not count.
     """
     accesses = [*_accesses(body)]
     steps = [stride(index, var) for _, index, _ in accesses]
@@ -40,7 +40,7 @@ def vector_width(body: Body, var: Var) -> int:
 
 
 def bind_vectors(s: Schedule) -> int:
-    """Take the last loop of a map in vectors, where it can be: their width."""
+    """Vectorize the last loop of a map where possible. Returns the width, 1 for no vectors."""
     loops, body = s.outer()
     width = vector_width(body, loops[-1]) if loops else 1
     if width > 1:

@@ -31,7 +31,8 @@ CPU = Rules(
 """The rules for LLVM IR, which has maxima that pass nan on and integers that wrap."""
 
 C_ADDRESSES = Rules(_ALL, integers.SIDES, floats.CONVERSIONS)
-"""The rules for indices in C. One that overflows is outside its array, and its guard is false."""
+"""The rules for indices in C, which need not wrap: an index that overflows is outside of its array,
+and its guard is false."""
 
 C = Rules(C_ADDRESSES, integers.OVERFLOW)
 """The rules for C, whose signed integers must not overflow."""
@@ -43,7 +44,7 @@ OUTLINED = Rules(
 """The rules that C has as helper functions: `max(x, y)` is easier to read than its expansion."""
 
 INSIDE = Rules(C, OUTLINED, functions.ERF)
-"""The rules for the inside of those functions."""
+"""The rules for the bodies of these helper functions."""
 
 
 def legalise(function: Function, machine: Machine) -> Function:

@@ -38,8 +38,8 @@ C: Subset = {  # operators, built-in functions, and the functions that are print
 
 
 def verify_legal(function: Function, target: Target) -> None:
-    """Check that a function has no sums in place, no loads of bools, and only operations that code
-    for the target is printed from. Raises CompilerError, naming the function and the fault."""
+    """Check that a function has no sums in place, no loads of bools, and only operations that the
+    target's code generator prints. Raises CompilerError, naming the function and the fault."""
     subset = LLVM if target is Target.CPU else C
     memo: dict[Expr, None] = {}
 

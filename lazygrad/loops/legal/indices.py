@@ -85,7 +85,7 @@ def narrow_indices(body: Body) -> Body:
 
 
 class _Narrower:
-    """Each expression of 32 bits is an int32 under one cast to int64, which moves outwards."""
+    """Makes each index expression that fits an int32 under a cast to int64; casts move outwards."""
 
     def __init__(self) -> None:
         self.memo: dict[Expr, Expr] = {}
@@ -156,7 +156,7 @@ def _without_cast(e: Expr) -> Expr:
 
 
 def _short(e: Expr) -> Expr | None:
-    """e as an int32, where it is one that was cast, or a constant."""
+    """e as an int32, where it is an int32 cast to int64, or a constant; else None."""
     if isinstance(e, Literal) and _fits(e):
         return Literal(int(e.value), int32)
     short = _without_cast(e)

@@ -1,7 +1,7 @@
 """Rules from an expression to one in the operations of a target, and the driver that applies them.
 
-A rule's docstring is its equation. A left side that occurs in its own right side means there what
-the machine does: `int32(x)` of a float in the rule for `int32(x)` is the machine's conversion.
+A rule's docstring is its equation. Where the left side occurs in its own right side, it is what the
+machine does: `int32(x)` of a float in the rule for `int32(x)` is the machine's conversion.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Rules:
         return next((rule for rule in self._find(e) if rule(e, native) is not None), None)
 
     def legalise(self, e: Expr, native: Native, memo: dict[Expr, Expr]) -> Expr:
-        """e after every rule; `memo` has what came of expressions before, of the same target."""
+        """e after every rule; `memo` has the results for other expressions, of the same target."""
 
         def make(old: Expr) -> Expr:
             new = old.with_operands(tuple(map(memo.__getitem__, old.operands)))

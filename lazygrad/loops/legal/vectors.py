@@ -51,8 +51,8 @@ def split_vectors(body: Body, widths: tuple[int, ...]) -> Body:
     """Split vectors into pieces, accesses that are not of consecutive elements into lanes, and put
     stores with a scalar guard under an If.
 
-    Requires: no Accumulate. Ensures: vectors of these widths only; they are loaded and
-    stored where elements are consecutive, without a guard; the lanes of others are packed.
+    Requires: no Accumulate. Ensures: vectors of these widths only; they are loaded and stored where
+    elements are consecutive, and stored without a guard; other accesses are of single lanes.
     """
     return _Splitter(widths).body(body)
 
@@ -140,7 +140,7 @@ class _Splitter:
         return found
 
     def prepare(self, e: Expr, _: object) -> None:
-        """Split an expression whose parts are split: recursion stays shallow."""
+        """Split an expression after its operands, so that recursion stays shallow."""
         self.seen[e] = None
         for start, width in pieces(e.lanes, self.widths):
             self.piece(e, start, width)
