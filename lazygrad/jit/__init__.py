@@ -8,30 +8,36 @@
         optimizer.step()
         return loss
 
-The first call with arguments of some kind runs the function to see what it computes; everything in
-it, whatever it realizes in between, becomes one graph and one plan. Later calls with arguments of
-that kind run the plan: no Python of the function, no graph work.
+The first call with arguments of some kind runs the function to see what it computes. All of it
+becomes one graph and one plan, whatever the function realizes in between. Later calls with
+arguments of that kind run the plan: no Python of the function, no graph work.
 
-A call does what the function does: tensors that it assigns (parameters, optimizer state, running
-statistics, the random state) and gradients that it leaves are set, state is read when the call is
-made, whoever changed it since, and returned tensors are new ones that no later call changes.
+A replayed call does what the function does:
 
-What a call depends on is looked at in each call. Another kind of arguments is captured anew:
-shapes, dtypes and devices; numbers, strings and the attributes of objects, by value;
-`Tensor.training` and `no_grad`. So is what the function's Python finds outside, as far as it lies
-in attributes, lists, dicts, sets, globals and variables of enclosing functions: values that are
-others now, and code. A tensor that has taken the place of another there is used in its place. What
-the function sets there is set by each call. Of many captures, those used last are kept.
+- It sets the tensors that the function assigns (parameters, optimizer state, running statistics,
+  the random state), the gradients, and what the function sets in Python objects outside.
+- It reads state as it is at the time of the call.
+- It returns new tensors, which no later call changes.
 
-What is other than without jit, because the function's Python does not run again:
+The function is captured anew for
 
-- Values cannot be read on the host inside; iterators from outside, and Python's and NumPy's random
-  numbers cannot be drawn from; tensors made inside cannot be added to a list in each call, nor be
-  kept in places that cannot be seen. All of this raises JitError.
+- arguments of another kind: shapes, dtypes and devices of tensors; values of numbers and strings;
+  attributes of objects; `Tensor.training` and `no_grad`;
+- other values, or other code, in what its Python reads outside: attributes, lists, dicts, sets,
+  globals and variables of enclosing functions.
+
+Another tensor of the same kind needs no new capture: the call uses it in place of the old one. Of
+many captures, those used last are kept.
+
+What differs from a call without jit, because the function's Python does not run again:
+
+- Inside, values cannot be read on the host, nor items drawn from iterators from outside, nor random
+  numbers from Python's and NumPy's generators. Tensors made inside cannot be added to a list in
+  each call, nor be kept where jit cannot see them. All of this raises JitError.
 - Returned and kept tensors carry no gradient to what they were computed from.
-- Not seen are what objects of Python's and NumPy's own classes hold (files, clocks, queues), the
-  globals of installed packages, what is in arrays of more than 4096 bytes and in containers of more
-  than 10,000 items, and what the function does beside: printing happens once.
+- jit does not look into objects of Python's and NumPy's own classes (files, clocks, queues), the
+  globals of installed packages, arrays of more than 4096 bytes, and containers of more than 10,000
+  items. Other effects, like printing, happen once.
 """
 
 from __future__ import annotations
@@ -61,12 +67,12 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MAX_CAPTURES = 512  # of one function; where sizes vary, each has its own
+MAX_CAPTURES = 512  # of one function; each size has a capture of its own
 MANY_CAPTURES = 8  # for arguments of one kind: a sign of a value outside that keeps changing
 
 
 class jit(Captured, Generic[P, R]):
-    """Decorator for functions and methods, and of functions: `step = jit(step)`.
+    """Captures a function or a method: as a decorator, or called, `step = jit(step)`.
 
     double = lazygrad.jit(lambda x: x * 2)
     double(Tensor([3.0])).item() == 6.0
@@ -82,7 +88,7 @@ class jit(Captured, Generic[P, R]):
             )
         self._function = function
         self._instance: ref[Any] | None = None  # of which this is a method
-        self._attribute: tuple[str, jit[..., R]] | None = None  # its name there, and in the class
+        self._attribute: tuple[str, jit[..., R]] | None = None  # a method's name, the class's jit
         self._takes_any = code is None or bool(code.co_flags & _ANY_KEYWORDS)
         self._forget()
         update_wrapper(self, function)
@@ -127,7 +133,7 @@ class jit(Captured, Generic[P, R]):
             mismatch: Mismatch | None = None
             for replay in self._replays.get(kind, ()):
                 if record is not None and id(replay) not in record.seen:
-                    continue  # captured once more, to be seen
+                    continue  # the record lacks this capture: capture once more
                 try:
                     result: R = replay(arguments)
                 except Mismatch as error:
@@ -147,7 +153,7 @@ class jit(Captured, Generic[P, R]):
         kwargs: Any,
         cause: Mismatch | None,
     ) -> R:
-        """Run the function, and keep what it does for calls like this one."""
+        """Capture the function for calls like this one; returns what this call returns."""
         from .capture import Capture  # with it comes the compiler
 
         self._warn(kind, cause)
@@ -177,7 +183,7 @@ class jit(Captured, Generic[P, R]):
         return result  # type: ignore[no-any-return]
 
     def _warn(self, kind: Hashable, cause: Mismatch | None) -> None:
-        """Tell, once, that the function is captured again and again."""
+        """Warn, once, that the function is captured again and again."""
         if cause is None or self._has_warned or len(self._replays[kind]) < MANY_CAPTURES:
             return
         self._has_warned = True
@@ -216,7 +222,7 @@ class jit(Captured, Generic[P, R]):
         return MethodType(self._function, self._instance())
 
     def parts(self) -> tuple[Any, ...]:
-        """What code that calls this reaches."""
+        """What a call reaches: the function, and the instance of a method."""
         return (self._function, None if self._instance is None else self._instance())
 
     @overload

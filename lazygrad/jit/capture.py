@@ -35,30 +35,30 @@ class Capture:
     """One capture of a function for the arguments of one call."""
 
     def __init__(self, arguments: Arguments, name: str, newest: Replay | None = None) -> None:
-        """`name` is what dumps call it; `newest` is what an earlier capture made."""
+        """`name` is the function's, for dumps; `newest` is the replay of an earlier capture."""
         self.arguments = arguments
         self.name = name
         self.newest = newest
         self.watch = Watch()
         self.trace = Trace(arguments.tensors, self.watch)
-        self.numbers: dict[int, int] = {}  # of arguments that are nothing else, by id
+        self.numbers: dict[int, int] = {}  # of argument tensors not found outside as well, by id
         self.outputs: list[Node] = []
         self.effects = Effects()
         self.donated: dict[int, Node] = {}
         self.result: Any = None
         self.states: list[State] = []  # all that templates mention
         self.made: dict[int, Fresh] = {}  # by the id of a tensor that the function made
-        self.placed: dict[int, Fresh] = {}  # those that each call renews where they are kept
+        self.placed: dict[int, Fresh] = {}  # of these, what each call sets again where it is kept
         self.growing: list[TensorCore] = []  # made, and added to lists in each call
         self.kept: dict[Fresh, TensorCore] = {}  # made, and kept outside
 
     def run(self, function: Any, args: Any, kwargs: Any, is_last: bool) -> tuple[Replay, bool, Any]:
-        """Trace the function and replay it once; whether the replay serves later calls, too, and
-        the result.
+        """Trace the function and replay it once. Returns the replay, whether it serves later calls,
+        too, and the result.
 
-        It does not where the function made tensors that live on in places unknown (its first call
-        may make state and caches): the next call does something else. Raises JitError where such
-        tensors come up again, in the `is_last` attempt, and for what cannot be captured. After an
+        It does not serve them where the function made tensors that live on in unknown places: a
+        first call may make state and caches, which the next one finds. Raises JitError where such
+        tensors are made in the `is_last` attempt, too, and for what cannot be captured. After an
         exception everything is as it was.
         """
         try:
@@ -99,8 +99,9 @@ class Capture:
         self.result = _StandIns(self, self.made)(result)
 
     def stand_in(self, value: Any) -> Any:
-        """What stands for a tensor, container or object in a result: a place among the outputs or
-        the arguments, or which of those from outside it is."""
+        """The Place (replay.py) that stands for a tensor, container or object in a template: an
+        output, an argument, or something from outside; NotImplemented for a value that is looked
+        into."""
         if not isinstance(value, TensorCore):
             owner = self.watch.owners.get(id(value))
             if owner is None or owner.is_named:
@@ -129,7 +130,7 @@ class Capture:
         return same
 
     def _holder(self, owner: Owner) -> State | Item:
-        """Which container or object from outside, or in the arguments, an owner is of."""
+        """The Place of an owner's container or object, from outside or in the arguments."""
         if not owner.outside:
             for number, value in enumerate(self.arguments.objects):
                 if value is owner.holder:
@@ -147,7 +148,7 @@ class Capture:
     # ------------------------------------------------------------------ what the function does
 
     def _note_changes(self) -> None:
-        """Note what the function set of Python objects."""
+        """Note what the function set in Python objects."""
         for owner, key, before, now in self.watch.changes():
             holder = owner.holder
             if isinstance(holder, np.ndarray):
@@ -173,7 +174,8 @@ class Capture:
                 yield from self._made_in(item)
 
     def _verify_gradient_stays(self, before: Any, now: Any) -> None:
-        """Raise JitError where gradient would flow to the call before."""
+        """Raise JitError where a kept tensor would let gradient flow from one call to the one
+        before."""
         gradients = any("_grad" in record.values for record in self.trace.outside.values())
         if not gradients or not isinstance(before, (TensorCore, tuple)):
             return
@@ -187,9 +189,9 @@ class Capture:
             )
 
     def _note_outside(self) -> None:
-        """Note what is set of tensors that the function did not make."""
+        """Note what the function set of tensors that it did not make."""
         effects = self.effects
-        for record in list(self.trace.outside.values()):  # what is asked below may note more
+        for record in list(self.trace.outside.values()):  # reading slots below may add records
             tensor, values = record.tensor, record.values
             number = self.numbers.get(id(tensor))
             if "_own" in values:
@@ -212,7 +214,7 @@ class Capture:
             if "_requires" in values and (not requires or self._is_leaf_inside(tensor)):
                 owner = tensor if number is None else number
                 effects.attributes.append((owner, "_requires", requires))
-            values.clear()  # lets go of the gradients' tensors: who else holds them is asked below
+            values.clear()  # no reference to gradients here: _note_kept asks who else holds them
             record.known.clear()
 
     def _verify_leaf(self, tensor: TensorCore, number: int) -> None:
@@ -223,8 +225,8 @@ class Capture:
             )
 
     def _is_leaf_inside(self, tensor: TensorCore) -> bool:
-        """Whether gradients do not flow on from a tensor, as the trace sees it. What flows on ends
-        with the call, as it does of results."""
+        """Whether a tensor is a leaf, as the trace sees it. (The history of any other is lost when
+        the call ends, like that of results.)"""
         with overlaid(self.trace):
             return tensor.is_leaf
 
@@ -236,14 +238,15 @@ class Capture:
             return tensor._node
 
     def _note_kept(self, is_last: bool) -> bool:
-        """Note what the function made and something outside keeps; whether each call renews it."""
+        """Note the tensors that the function made and something outside keeps. Returns whether a
+        replayed call can renew all of them, or this is the last attempt."""
 
         def kept() -> list[TensorCore]:
             made = (made() for made in self.trace.made.values())
             return [t for t in made if t is not None]
 
         if kept():
-            gc.collect()  # what only a cycle of references keeps is no one's
+            gc.collect()  # a tensor that only a cycle of references holds is not kept
         self._part(kept())
         serves = not self.growing
         if self.growing and is_last:
@@ -267,7 +270,8 @@ class Capture:
         )
 
     def _part(self, tensors: list[TensorCore]) -> None:
-        """Let views that are kept outside go from bases that the function made, or was given."""
+        """Make views that are kept outside valid there: those of tensors that the function made
+        stand alone, others read their base again."""
         for tensor in tensors:
             if tensor._base is None:
                 continue
@@ -281,7 +285,7 @@ class Capture:
     # ------------------------------------------------------------------ compiling
 
     def _compiled(self) -> Replay:
-        """The plan for all outputs, and where its leaves come from."""
+        """The replay: a plan for all outputs, and where its leaves come from."""
         trace, effects, watch = self.trace, self.effects, self.watch
         shapes = [node.shape for node in self.outputs]
         outputs, walked = trace.resolve(self.outputs)
@@ -364,10 +368,10 @@ def _parted(tensors: Sequence[TensorCore]) -> Iterator[None]:
 
 
 class _StandIns(Replacing):
-    """Templates: nested values in which places stand for tensors and what is outside."""
+    """Makes templates: nested values in which Places stand for tensors and what is outside."""
 
     def __init__(self, capture: Capture, tensors: dict[int, Any]) -> None:
-        """The ids of the tensors that are met are added to `tensors`."""
+        """Tensors that the function made are added to `tensors`, by id."""
         super().__init__()
         self.capture, self.tensors = capture, tensors
 

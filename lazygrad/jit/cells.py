@@ -1,9 +1,9 @@
 """Tensors from outside that a captured function reads and sets, without building a graph.
 
-Tensors that a call sets keep their node and storage from call to call, and only the memory is
-exchanged or overwritten, as long as nobody else holds them. That is known by counting references:
-whoever holds an older value (an expression, another tensor, a NumPy view) holds the node, the
-storage or the memory. Then the tensor gets new ones, and the older value stays as it is.
+A tensor that a call sets keeps its node and storage, and only the memory is replaced or
+overwritten, as long as nobody else holds them. Reference counts tell: whoever holds an older value
+(an expression, another tensor, a NumPy view) holds its node, storage or memory. In that case the
+tensor gets a new node and storage, and the older value stays as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HELD_TWICE = HELD_ONCE + 1
 class Cell:
     """A tensor from outside the function, and the node and storage that it was last seen with.
 
-    There is one cell a tensor, whoever replays; it holds node and storage once, beside the tensor.
+    All replays share one cell a tensor. Beside the tensor, only the cell holds node and storage.
     """
 
     __slots__ = ("__weakref__", "node", "storage", "tensor", "version")
@@ -59,7 +59,7 @@ class Cell:
         return self.storage
 
     def _follow(self) -> None:
-        """Take up what the tensor was bound to elsewhere."""
+        """Note the node and the storage that the tensor has now; compute it if need be."""
         tensor = self.tensor
         if tensor.storage is None:
             tensor.realize()
@@ -74,7 +74,7 @@ class Cell:
         return getrefcount(self.node) == HELD_TWICE and getrefcount(self.storage) == HELD_TWICE
 
     def writable(self) -> Any:
-        """Memory with the tensor's value, that nobody else can see: its own, or a copy."""
+        """Memory that holds the tensor's value and that nobody else can see: its own, or a copy."""
         self.look()
         if (
             not self.is_alone()
@@ -114,7 +114,8 @@ class GradientCell:
         self.cell: Cell | None = None
 
     def set(self, memory: Any, output: Output, shape: Shape) -> None:
-        """Give the tensor a gradient: the object that it had, if nobody else holds that."""
+        """Set the gradient: in the tensor that was the gradient, if nobody else holds it; else in a
+        new one."""
         cell = self.cell
         if (
             cell is not None
@@ -132,7 +133,7 @@ Kind = tuple[Shape, DType, str]
 
 
 def kind_of(tensor: TensorCore) -> Kind:
-    """What must stay the same of a tensor whose value may change."""
+    """The kind of a tensor: what must stay the same while its value may change."""
     node = tensor._node
     return node.shape, node.dtype, node.device or Device.DEFAULT
 
@@ -149,11 +150,11 @@ class Read:
     version: int = -1
 
     def use(self) -> tuple[Any, ...]:
-        """What is read of the tensor, and where to."""
+        """All but the cell: what captures compare."""
         return self.place, self.is_taken, self.requires_grad, self.kind
 
     def look(self) -> None:
-        """Take up what the tensor was bound to elsewhere. Raises Mismatch for another kind."""
+        """Follow the tensor to a node set elsewhere. Raises Mismatch if its kind is another."""
         self.cell.look()
         tensor = self.cell.tensor
         if self.cell.version != self.version:
@@ -165,12 +166,12 @@ class Read:
 def gather(
     reads: Sequence[Read], memories: list[Any], handle: Callable[[DeviceBuffer], Any]
 ) -> None:
-    """What a plan takes of every tensor that is read (its `handle`). Raises Mismatch where one is
-    of another kind."""
+    """Put the memory of every tensor that is read into `memories`, as the plan's `handle` gives it.
+    Raises Mismatch where a tensor is of another kind."""
     for read in reads:
         cell = read.cell
         tensor = cell.tensor
-        is_view = tensor._base is not None  # whose slots follow when it is looked at
+        is_view = tensor._base is not None  # its node may be out of date until it is read
         if is_view or tensor._own is not cell.node or cell.version != read.version:
             read.look()
         if tensor._requires is not read.requires_grad:

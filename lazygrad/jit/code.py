@@ -1,9 +1,10 @@
-"""Which names from outside a function's code mentions: globals and closures, and ways from these.
+"""The names from outside that a function's code mentions: globals and variables of enclosing
+functions, with the attributes looked up from there.
 
     def f(x):
         return x * config.scale + table[0]
 
-mentions ("config", "scale") and ("table",). What it reads of other objects is not told by code.
+mentions ("config", "scale") and ("table",). Code does not tell what it reads of other objects.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ Way = tuple[str, ...]
 
 @lru_cache(maxsize=4096)
 def global_ways(code: CodeType) -> tuple[Way, ...]:
-    """The ways from globals that the code takes, that of functions defined in it too."""
+    """The ways from globals in the code, and in that of functions defined in it."""
     return tuple(dict.fromkeys(_ways(code, ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL"))))
 
 
 @lru_cache(maxsize=4096)
 def closure_ways(code: CodeType) -> tuple[Way, ...]:
-    """The ways from variables of enclosing functions that the code takes."""
+    """The ways from variables of enclosing functions, likewise."""
     return tuple(dict.fromkeys(_ways(code, ("LOAD_DEREF", "LOAD_CLASSDEREF"))))
 
 

@@ -1,7 +1,7 @@
 """What a capture depends on outside of its function, apart from the arguments.
 
-Captures of a function that only reads (a model that generates, at one size after another) nearly
-always depend on the very same things: they share one environment, and hold little themselves.
+Captures of a function that only reads (a model that generates text, at one size after another)
+nearly always depend on the very same things. They share one environment, which saves memory.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ class Environment:
     guard: Guard
     known: dict[int, TensorCore]  # tensors from outside, by id
     views: list[tuple[TensorCore, TensorCore]]  # from outside, and their bases
-    has_gradient: list[tuple[TensorCore, bool]]  # whose gradient decided, and if there was one
+    has_gradient: list[tuple[TensorCore, bool]]  # whose `grad` was read, and if there was one
     reads: list[Read] = field(default_factory=list)
     gradients: list[tuple[int, TensorCore, Kind]] = field(default_factory=list)
-    """Place among the plan's leaves, whose gradient is read, its kind."""
+    """Of each gradient that is read: its place among the plan's leaves, the tensor, its kind."""
     gradient_is: list[tuple[TensorCore, TensorCore]] = field(default_factory=list)
+    """Tensors, and their gradients that are found outside in another way, too."""
 
     def is_same(self, other: Environment) -> bool:
-        """Whether both are of the very same things, so that one may stand for the other."""
+        """Whether both refer to the very same things, so that one may replace the other."""
         pairs = (
             (self.known.values(), other.known.values()),
             (flat(self.views), flat(other.views)),
@@ -48,7 +49,8 @@ class Environment:
         )
 
     def verify(self) -> Changes | None:
-        """What takes which place now; None where everything is as it was. Raises Mismatch."""
+        """Compare with what is outside now. Returns what has replaced what; None where everything
+        is as it was. Raises Mismatch where the capture does not fit any more."""
         changes = self.guard.verify(self.known)
         if changes:
             self._follow(changes)
@@ -58,7 +60,7 @@ class Environment:
         return changes
 
     def _follow(self, changes: Changes) -> None:
-        """Let what is outside now take the places of what was."""
+        """Refer to what is outside now instead of what it has replaced."""
         for read in self.reads:
             new = changes.get(id(read.cell.tensor))
             if new is not None:
@@ -71,8 +73,8 @@ class Environment:
         self.known = moved(self.known, changes)
 
     def gather(self, memories: list[Any], handle: Callable[[DeviceBuffer], Any]) -> None:
-        """Fill in the memory of every leaf that comes from outside: what a plan takes of it (its
-        `handle`). Raises Mismatch where a tensor is of another kind."""
+        """Put the memory of every leaf from outside into `memories`, as the plan's `handle` gives
+        it. Raises Mismatch where a tensor is of another kind."""
         for tensor, had in self.has_gradient:
             if (tensor._grad is not None) is not had:
                 raise Mismatch

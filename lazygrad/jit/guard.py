@@ -1,8 +1,8 @@
 """What a capture found outside of the function, verified at each call.
 
-Nearly always everything is still where it was: that is one comparison by identity of all values,
-in a few loops that Python's own code runs. Where something is another object now, an equal value
-will do, and another tensor takes the place of the old one. Anything else needs another capture.
+Nearly always everything is as it was. To see this, all values are compared by identity, in a few
+short loops. A value that is another object now must be equal to the old one, and another tensor
+takes the place of the old one. Anything else needs another capture.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Changes = dict[int, Any]
 
 
 class Table:
-    """Values of lists and dicts, or of attributes: `place[key]` is to be `value`."""
+    """Values of lists and dicts, or of attributes: `place[key]` must be `value`."""
 
     def __init__(self) -> None:
-        self.owners: list[Any] = []  # whose values they are
+        self.owners: list[Any] = []  # of each entry, the list, dict or object
         self.entries: list[tuple[Any, Any, Any]] = []  # place (an object's __dict__), key, value
 
     def add(self, owner: Any, place: Any, key: Any, value: Any) -> None:
@@ -56,14 +56,14 @@ class Table:
         return place[key]
 
     def look(self) -> list[tuple[Any, Any, Any, Any]]:
-        """Owner, key, the value that was, and the value now, of each."""
+        """Of each entry: owner, key, the value that was, and the value now."""
         return [
             (owner, key, value, self.now(place, key))
             for owner, (place, key, value) in zip(self.owners, self.entries, strict=True)
         ]
 
     def move(self, changes: Changes) -> None:
-        """Follow owners whose places others have taken."""
+        """Refer to the owners that have replaced others."""
         for n, owner in enumerate(self.owners):
             new = changes.get(id(owner), owner)
             if new is not owner:
@@ -71,7 +71,7 @@ class Table:
                 self.owners[n], self.entries[n] = new, (place_of(new), key, value)
 
     def renew(self) -> None:
-        """Take up all values."""
+        """Note all values as they are now."""
         for n, (place, key, value) in enumerate(self.entries):
             now = self.now(place, key)
             if now is not value:
@@ -97,7 +97,7 @@ class Guard:
     def __init__(self, owners: Iterable[Owner]) -> None:
         self.dicts, self.lists, self.slots = Table(), Table(), Slots()
         self.absent = Table()  # keys that places lack
-        self.sized = Table()  # of places: a dict's keys, in order, and the lengths
+        self.sized = Table()  # entries: place, the keys in order (of a dict), the length
         self.sets: tuple[list[Any], list[Any]] = [], []  # and their contents
         self.arrays: tuple[list[Any], list[Any]] = [], []
         self.seen: dict[int, Any] = {}  # containers and objects by id, which may be others later
@@ -147,7 +147,7 @@ class Guard:
                 self._add_tensors(item)
 
     def is_same(self, other: Guard) -> bool:
-        """Whether the other one verifies the very same."""
+        """Whether the other one verifies the very same values in the same places."""
         both = self, other
         tables = ((each.dicts, each.lists, each.slots, each.absent) for each in both)
         by_id = ((each.seen, each.tensors, each.views, each.written) for each in both)
@@ -165,7 +165,8 @@ class Guard:
     # ------------------------------------------------------------------ each call
 
     def verify(self, known: Mapping[int, Any]) -> Changes | None:
-        """What takes which place now; None where everything is as it was. Raises Mismatch.
+        """Compare all values with what is there now. Returns what has replaced what; None where
+        everything is as it was. Raises Mismatch where the capture does not fit any more.
 
         `known` are the tensors, by id, that the capture uses.
         """
@@ -194,7 +195,7 @@ class Guard:
         return all(map(eq, *self.sets)) if self.sets[0] else True
 
     def _follow(self, known: Mapping[int, Any]) -> Changes:
-        """Take up values that are others, and equal, and tensors that are others."""
+        """Accept other objects that are equal, and other tensors. Raises Mismatch for the rest."""
         changes: Changes = {}
         same: list[tuple[Any, Any]] = []
         for table in self.tables:
@@ -209,7 +210,7 @@ class Guard:
         if changes:
             for owner, value in same:
                 if id(owner) not in changes and _mentions(value, changes):
-                    raise Mismatch  # what was one is two now
+                    raise Mismatch  # one thing in two places has become two things
             self._verify_one_to_one(changes, known)
         for table in self.tables:
             table.move(changes)
@@ -219,7 +220,7 @@ class Guard:
         return changes
 
     def _match(self, old: Any, new: Any, changes: Changes) -> None:
-        """Note what a value has become. Raises Mismatch where it can be no longer used."""
+        """Note in `changes` that `new` replaces `old`. Raises Mismatch where it cannot."""
         if id(old) in changes:
             if changes[id(old)] is not new:
                 raise Mismatch

@@ -1,4 +1,5 @@
-"""What holds values by key: objects, lists, dicts, sets, variables of functions, and globals."""
+"""Owners, which hold values by key: objects, lists, dicts, sets, variables of enclosing functions,
+and globals."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ CELL = "cell_contents"  # the key of a closure's variable
 
 
 class Owner:
-    """Something that holds values by key, and what it held before the function ran."""
+    """A holder of values by key, and what it held before the function ran."""
 
     __slots__ = (
         "before", "has_slots", "holder", "is_named", "is_open", "is_whole", "length", "order",
@@ -25,24 +26,25 @@ class Owner:
     )  # fmt: skip
 
     def __init__(self, holder: Any, is_named: bool = False) -> None:
-        """`is_named`: only keys that are added count, of globals, a class or a function."""
+        """`is_named`: the holder is a namespace (globals, a class, a function), and only the names
+        in `before` count, which are added as they are met."""
         self.holder = holder
         self.is_named = is_named
         self.is_open = not is_named and is_open(type(holder))  # whether its attributes are seen
         self.has_slots = self.is_open and has_slots(type(holder))
         self.before: dict[Any, Any] = {} if is_named else self._contents()
         self.read: set[Any] = set()  # keys
-        self.is_whole = False  # whether it counts how many keys there are
+        self.is_whole = False  # whether the number of its keys counts
         place = self.place = place_of(holder)
         self.length = len(place) if isinstance(place, (list, deque, dict)) else 0
         self.order = order_of(place) if isinstance(place, dict) and not is_named else None
-        self.outside = False  # whether it is found in other ways than through the arguments
+        self.outside = False  # whether it is found otherwise than through the arguments
 
     def _contents(self) -> dict[Any, Any]:
         return attributes(self.holder) if self.is_open else contents(self.holder)
 
     def now(self) -> dict[Any, Any]:
-        """What it holds now, of what counts."""
+        """What it holds now, as far as it counts."""
         return {key: named(self, key) for key in self.before} if self.is_named else self._contents()
 
     def has_as_before(self, name: str) -> bool:
@@ -52,7 +54,7 @@ class Owner:
 
 
 def order_of(place: dict[Any, Any]) -> list[Any] | tuple[int, ...]:
-    """The keys of a dict, in order; their ids where these are not strings and numbers alone."""
+    """The keys of a dict, in order; their ids if some keys are not of EXACT types."""
     keys = list(place)
     return keys if EXACT.issuperset(map(type, keys)) else tuple(map(id, keys))
 
@@ -69,7 +71,7 @@ def place_of(holder: Any) -> Any:
 
 def contents(holder: Any) -> dict[Any, Any]:
     """What an owner holds, by key."""
-    kind = type(holder)  # isinstance() would look up __class__, which is slow where that is seen
+    kind = type(holder)  # isinstance() would look up __class__, which is slow on watched objects
     if issubclass(kind, CellType):
         try:
             return {CELL: holder.cell_contents}
@@ -87,7 +89,7 @@ def contents(holder: Any) -> dict[Any, Any]:
 
 
 def named(owner: Owner, key: Any) -> Any:
-    """What an owner with names holds now."""
+    """What a namespace holds now under a name."""
     holder = owner.holder
     return (holder if isinstance(holder, dict) else vars(holder)).get(key, MISSING)
 

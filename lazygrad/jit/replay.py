@@ -1,4 +1,8 @@
-"""A captured function: a plan, what it reads, and where its outputs go. No graph is built."""
+"""A captured function: a plan, what it reads, and where its outputs go. No graph is built.
+
+A *template* is a nested value (a result, or a value that the function keeps outside) in which a
+Place stands for each tensor and each thing from outside. A call fills in the places.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from .structure import Arguments, Mismatch, Replacing
 
 
 class Place:
-    """Stands for something in a result, or in what is kept outside."""
+    """Stands for a value in a template."""
 
     __slots__ = ()
 
@@ -74,7 +78,7 @@ class State(Place):
 
 @dataclass(eq=False, slots=True)
 class Held:
-    """What a call sets of a container or an object: the value at `key`, made by a template."""
+    """What a call sets in a container or an object: the value at `key`, made from a template."""
 
     holder: State | Item
     key: Any
@@ -83,17 +87,17 @@ class Held:
 
 @dataclass(eq=False, slots=True)
 class Effects:
-    """What a call does beside computing its result; numbers count the plan's outputs."""
+    """What a call sets, and to which of the plan's outputs, by number."""
 
     cells: list[tuple[Cell, int]] = field(default_factory=list)
     arguments: list[tuple[int, int]] = field(default_factory=list)  # argument, output
-    gradients: list[tuple[GradientCell, int | None]] = field(default_factory=list)
+    gradients: list[tuple[GradientCell, int | None]] = field(default_factory=list)  # None: no grad
     argument_gradients: list[tuple[int, int | None]] = field(default_factory=list)
     attributes: list[tuple[TensorCore | int, str, Any]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
 
     def follow(self, changes: Changes) -> None:
-        """Let tensors take the places of others."""
+        """Refer to the tensors that have replaced others."""
         self.cells = [
             (Cell.of(changes[id(c.tensor)]) if id(c.tensor) in changes else c, n)
             for c, n in self.cells
@@ -109,8 +113,8 @@ class Effects:
 class Replay:
     """Calls a captured function.
 
-    `memories` are those of the plan's leaves, where they are constant; `constants` keeps them
-    alive. The result is what the template `result` says.
+    `memories` has the memory of the plan's leaves that are constant, and None for the others;
+    `constants` keeps them alive. `result` is the template of the result.
     """
 
     plan: Plan
@@ -121,7 +125,7 @@ class Replay:
     effects: Effects
     shapes: list[Shape]  # of the outputs
     result: Any
-    states: list[State]  # all in the templates
+    states: list[State]  # all that are in templates
     environment: Environment
     aliases: list[tuple[int, int]] = field(default_factory=list)  # arguments that are from outside
     used: int = 0  # when, in calls of the function
@@ -129,7 +133,7 @@ class Replay:
     def __call__(self, arguments: Arguments) -> Any:
         """Compute, set what the function sets, and return what it returns.
 
-        Raises Mismatch, before anything is done, where the function must be captured anew.
+        Raises Mismatch, before anything is computed or set, if the function must be captured anew.
         """
         if self.plan.is_outgrown:
             raise Mismatch
@@ -141,8 +145,8 @@ class Replay:
         return self.run(arguments, None)
 
     def run(self, arguments: Arguments, kept: Mapping[Fresh, TensorCore] | None) -> Any:
-        """Compute. In the first call, `kept` are the tensors that the function made and that are
-        already where it keeps them."""
+        """As __call__, without the checks. In the call that captures, `kept` are the tensors that
+        the function has made and put where it keeps them; else it is None."""
         tensors = arguments.tensors
         if self.environment.guard.written or self.effects.arguments:
             self._verify_apart(tensors)
@@ -187,7 +191,8 @@ class Replay:
         self.aliases = self._aliases(arguments)
 
     def _aliases(self, arguments: Arguments) -> list[tuple[int, int]]:
-        """The arguments that are found outside, too, and which of the things there they are."""
+        """The arguments that are found outside, too, each with its number among what is found there
+        (tensors by n, objects by ~n)."""
         known, seen = self.environment.known, self.environment.guard.seen
         found = [(n, t) for n, t in enumerate(arguments.tensors) if id(t) in known]
         if seen:
@@ -217,14 +222,17 @@ class Replay:
                 )
 
     def _follow(self, changes: Changes) -> None:
-        """Let what is outside now take the places of what was."""
+        """Refer to what is outside now instead of what it has replaced."""
         for state in self.states:
             state.value = changes.get(id(state.value), state.value)
         self.effects.follow(changes)
 
     def share_environment(self, other: Replay | None) -> None:
-        """Depend on the environment of another capture, if that is the same. It follows what takes
-        the place of a tensor, so nothing else may refer to what is outside."""
+        """Share the environment of another capture, if it is the same and both only read.
+
+        A call that finds a tensor replaced changes the environment, and then its own effects and
+        states; those of the other capture would still refer to the old tensor.
+        """
         if other is None or not (self._is_only_reading() and other._is_only_reading()):
             return
         if other.environment.is_same(self.environment):
@@ -277,14 +285,14 @@ class Replay:
 
 
 def _root(tensor: TensorCore) -> TensorCore:
-    """The base of a view, and of that base."""
+    """The base of a view, the base of that base, and so on to the end."""
     while (base := tensor._base) is not None:
         tensor = base
     return tensor
 
 
 class _Putting(Replacing):
-    """Makes results, and what is kept outside, of their templates."""
+    """Fills in templates."""
 
     def __init__(self, replay: Replay, arguments: Arguments, found: Sequence[Any]) -> None:
         super().__init__()

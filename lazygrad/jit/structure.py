@@ -1,4 +1,4 @@
-"""Nested values: of which kind the arguments of a call are, and values with their tensors replaced.
+"""Nested values: the kind of a call's arguments, and copies of values with tensors replaced.
 
 A nested value is made of lists, tuples, dicts and objects with attributes.
 """
@@ -32,16 +32,16 @@ from ..tensor.core import TensorCore
 
 
 class Mismatch(Exception):
-    """What is outside is not what it was when the function was captured; it may say what."""
+    """A capture does not fit a call, as something outside has changed; the text may say what."""
 
 
 class Captured:
-    """What `jit` makes of a function; known here by name alone."""
+    """The base class of `jit`, for modules that `jit` imports."""
 
     __slots__ = ()
 
     def parts(self) -> tuple[Any, ...]:
-        """What code that calls this reaches."""
+        """What a call reaches."""
         raise NotImplementedError
 
 
@@ -59,9 +59,10 @@ BY_NAME = (
     DType,
     Captured,
 )
-"""What is compared by what it is: code, modules, members of an enumeration."""
+"""Types whose values are not looked into, but compared as they are: code, modules, enumerations."""
 
 CLOSED = (list, tuple, dict, set, frozenset, deque, np.ndarray, np.generic, str, int, float)
+"""Types whose instances' attributes are not looked at."""
 
 METHODS = "_captured_methods"
 """The attribute in which an instance keeps the captures of its methods."""
@@ -70,8 +71,8 @@ _CLOSED_LIBRARIES = sys.stdlib_module_names | {"numpy", "lazygrad", "ml_dtypes"}
 
 
 def is_library(module: str | None) -> bool:
-    """Whether the code of a module is taken to be constant: Python's, and that of packages that
-    were installed."""
+    """Whether the code of a module is taken to be constant: Python's own modules, and installed
+    packages."""
     package = (module or "").partition(".")[0]
     return package in _CLOSED_LIBRARIES or _is_installed(package)
 
@@ -83,8 +84,8 @@ def _is_installed(package: str) -> bool:
 
 
 def is_open(cls: type) -> bool:
-    """Whether instances of a class are seen through: those of classes that users write, and
-    layers, optimizers and namespaces."""
+    """Whether the attributes of a class's instances are looked at: of classes that users write, and
+    of layers, optimizers and namespaces."""
     if issubclass(cls, (TensorCore, *BY_NAME, *CLOSED)):
         return False
     if issubclass(cls, SimpleNamespace):
@@ -139,7 +140,7 @@ def attributes(value: Any) -> dict[str, Any]:
 
 
 def bits(value: float) -> Hashable:
-    """What tells a float from another: by its bits, so 0.0 is not -0.0, and nan is nan."""
+    """A key by which floats are compared: 0.0 differs from -0.0, and nan equals nan."""
     return value if value and value == value else (value.hex(), str(value))
 
 
@@ -154,12 +155,12 @@ class Arguments:
         self._numbers: dict[int, int] = {}  # by id, of what is in these lists
 
     def describe(self, value: Any) -> Hashable:
-        """What a capture depends on of an argument.
+        """The kind of an argument: all of it that a capture depends on.
 
         Of a tensor: shape, dtype, device, whether it requires gradient, is a leaf and has a
         gradient, and which earlier argument it is, if any. Of lists, tuples, dicts and objects:
-        that of their items and attributes. Of anything else: its type and value, by its bits.
-        Raises TypeError for what cannot be compared by value.
+        the kinds of their items and attributes. Of anything else: its type and value, floats by
+        their bits. Raises TypeError for what cannot be compared by value.
         """
         if isinstance(value, TensorCore):
             return self._tensor(value)
@@ -232,7 +233,7 @@ class Arguments:
 
 
 def described(arguments: Arguments, value: Any, name: int | str) -> Hashable:
-    """What `Arguments.describe` says of an argument. Raises JitError naming it."""
+    """The kind of an argument (`Arguments.describe`). Raises JitError naming the argument."""
     try:
         return arguments.describe(value)
     except TypeError as error:
@@ -317,7 +318,7 @@ def _emptied(value: Any) -> Any:
 
 
 def _is_steady(kind: type) -> bool:
-    """Whether values of a type are hashed, so compared, by what they are."""
+    """Whether values of a type are hashed, and so compared, by value and not by identity."""
     hashed: Any = kind.__hash__
     return hashed is not None and hashed is not object.__hash__
 

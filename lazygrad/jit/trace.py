@@ -1,14 +1,15 @@
-"""Running a function to see what it would do to tensors, without doing it.
+"""Run a function to see what it would do to tensors, without doing it.
 
-While a function is traced, the slots of tensors are overlaid:
+While a function is traced, properties overlay the slots of all tensors:
 
-- A tensor from outside reads as a Buffer whose storage is a `Symbol`: its value at the time of a
-  call. So what the function reads is known exactly, whatever else has the same value or node.
+- A tensor from outside reads as a Buffer whose storage is a `Symbol`: the tensor's value at the
+  time of a call. So the tensors that the function reads are known exactly, even if others have the
+  same value or node.
 - What the function sets of such a tensor (by assign, backward, ...) is noted, not done. An
   exception leaves everything as it was.
-- Tensors that the function makes are as always; which of them live on is known afterwards.
+- Tensors that the function makes behave as usual. Weak references tell which of them live on.
 
-`realize` is answered with symbols too, so the whole function becomes one graph.
+`realize` returns symbols, too, so that the whole function becomes one graph.
 """
 
 from __future__ import annotations
@@ -35,17 +36,15 @@ from ..tensor.views import follow, is_detached
 
 SLOTS = ("_own", "_grad", "_requires", "_history", "_variable")
 slot: dict[str, Any] = {name: Sharing.__dict__[name] for name in SLOTS}
-"""The slots themselves, which know nothing of traces."""
+"""The slots' own descriptors, which the overlays do not replace."""
 
 tracing: ContextVar[Trace | None] = ContextVar("tracing", default=None)
 
 
 @dataclass(eq=False, slots=True)
 class Symbol:
-    """The storage of a value that is known only at the time of a call.
-
-    `tensor` is the one whose value it is; None for the value of `node`, asked for by realize().
-    """
+    """The storage of a value that is known only at the time of a call: the value of `tensor`, or of
+    `node`, which realize() was asked for."""
 
     size: int
     dtype: DType
@@ -68,8 +67,8 @@ class Outside:
 
     tensor: TensorCore
     buffer: Buffer | None = None
-    values: dict[str, Any] = field(default_factory=dict)  # of slots that were set
-    known: dict[str, Any] = field(default_factory=dict)  # and of those that read as before
+    values: dict[str, Any] = field(default_factory=dict)  # that slots were set to
+    known: dict[str, Any] = field(default_factory=dict)  # that slots read as
     read_grad: bool = False
 
 
@@ -82,9 +81,9 @@ class Trace:
         self.arguments = {id(tensor) for tensor in arguments}
         self.outside: dict[int, Outside] = {}
         self.made: dict[int, weakref.ref[TensorCore]] = {}
-        self.grad_of: dict[int, TensorCore] = {}  # whose grad a tensor from outside was read as
+        self.grad_of: dict[int, TensorCore] = {}  # by a gradient's id, the tensor that it is of
         self.views: dict[int, tuple[TensorCore, TensorCore]] = {}  # from outside, and their bases
-        self.promised: list[Node] = []  # nodes that realize() was asked for
+        self.promised: list[Node] = []  # nodes for which realize() returned a symbol
 
     # ------------------------------------------------------------------ the slots of tensors
 
@@ -108,7 +107,8 @@ class Trace:
         return value
 
     def set(self, name: str, tensor: TensorCore, value: Any) -> None:
-        """Note what is set of a tensor from outside, or that this one is being made."""
+        """Note what is set of a tensor from outside; or, at the first value of a slot, that the
+        function is making this tensor."""
         if id(tensor) not in self.outside and not _is_set(tensor, name):
             self.made[id(tensor)] = weakref.ref(tensor)  # its first value: it is being made
             slot[name].__set__(tensor, value)
@@ -142,8 +142,8 @@ class Trace:
         return follow(path, base._in_memory(self.buffer_of(record, is_detached(path))))
 
     def buffer_of(self, record: Outside, is_constant: bool = False) -> Buffer:
-        """The node that stands for the value of a tensor from outside. `is_constant` says that no
-        gradient is wanted of it."""
+        """The node that stands for the value of a tensor from outside. `is_constant`: no gradient
+        flows to it."""
         tensor = record.tensor
         requires_grad = slot["_requires"].__get__(tensor)
         node: Node = slot["_own"].__get__(tensor)
@@ -168,7 +168,8 @@ class Trace:
     # ------------------------------------------------------------------ realize
 
     def realize(self, nodes: Sequence[Node]) -> list[Any]:
-        """Promise values for what depends on symbols; the rest is constant, and computed now."""
+        """Symbols for nodes that depend on symbols; the other nodes are constant, and are computed
+        now."""
         constant = [n for n in nodes if not isinstance(n, Buffer) and not self.is_symbolic(n)]
         found: dict[Node, Any] = {}
         if constant:
@@ -202,8 +203,8 @@ class Trace:
         return found
 
     def resolve(self, outputs: Sequence[Node]) -> tuple[list[Node], Walk]:
-        """The outputs with what realize() promised put in, so that only values at the time of the
-        call are left as symbols; and a walk of these."""
+        """The outputs, in which nodes take the place of the symbols that realize() returned for
+        them, so that only symbols of tensors are left; and a walk of these outputs."""
         walked = Walk(realized)
         walked.walk(outputs)
         if not any(_stands_for(leaf) is not None for leaf in walked.leaves):
@@ -225,8 +226,8 @@ class Trace:
 
 
 def _stands_for(node: Node) -> Node | None:
-    """What a node is another name of: the expression that realize() was asked for, or the value of
-    a tensor at the time of a call."""
+    """What a node with a symbol stands for: the node that realize() was asked for, or a Buffer of
+    the tensor's value; None for any other node, and for that Buffer itself."""
     storage = node.storage if isinstance(node, Buffer) else realized.get(node)
     if not isinstance(storage, Symbol):
         return None
@@ -245,7 +246,7 @@ def symbolic(tensor: TensorCore, node: Node) -> Buffer:
 
 
 def _is_view(tensor: TensorCore) -> bool:
-    """Whether what a tensor from outside is follows from its base: it is no variable itself."""
+    """Whether the node of a tensor from outside follows from its base: a view, but no variable."""
     if tensor._base is None:
         return False
     owner = owners.get(slot["_own"].__get__(tensor))
@@ -262,7 +263,7 @@ def _is_set(tensor: TensorCore, name: str) -> bool:
 
 
 def _overlay(name: str) -> Any:
-    """What stands in the class for a slot, while anything is traced."""
+    """The property that stands in the class for a slot, while anything is traced."""
     own_get, own_set = slot[name].__get__, slot[name].__set__
 
     def look_up(tensor: TensorCore) -> Any:
@@ -289,7 +290,7 @@ def _overlay(name: str) -> Any:
 
 
 def _begin(tensor: TensorCore, node: Node, requires_grad: bool) -> None:
-    """Sharing._begin, for as long as anything is traced: it fills the slots past the overlays."""
+    """Takes the place of Sharing._begin while anything is traced: it fills the slots directly."""
     trace = tracing.get()
     if trace is not None:
         trace.made[id(tensor)] = weakref.ref(tensor)
@@ -310,7 +311,7 @@ _lock = Lock()
 
 @contextmanager
 def overlaid(trace: Trace) -> Iterator[None]:
-    """Trace what this thread does to tensors. Others see nothing of it."""
+    """Trace what this thread does to tensors. Other threads see nothing of it."""
     _install(1)
     tokens = tracing.set(trace), interceptor.set(trace.realize)
     try:
@@ -328,7 +329,7 @@ def overlaid(trace: Trace) -> Iterator[None]:
 
 
 def _install(change: int) -> None:
-    """Count who traces; the overlays are in place while someone does."""
+    """Count the traces; the overlays are in place while there is one."""
     global _installed
     with _lock:
         before, _installed = _installed, _installed + change

@@ -1,17 +1,17 @@
-"""What a function finds in Python objects outside of it, and leaves in them, while it is traced.
+"""Watch what a traced function reads in Python objects, and what it changes in them.
 
-The values that a function's Python reads (a scale, a list of layers, a tensor that is an attribute)
-are part of what a capture depends on. They are held by *owners*: objects, lists, dicts, sets, the
-variables of enclosing functions, and globals. An owner that is reached is copied at once, so that
-what it held before the function changed it is known:
+A capture depends on the values that the function's Python reads: a scale, a list of layers, a
+tensor that is an attribute. They are held by *owners*: objects, lists, dicts, sets, the variables
+of enclosing functions, and globals. When an owner is reached, what it holds is copied, so that
+changes by the function are known. What counts:
 
-- Variables of enclosing functions and globals are those that the code mentions (`code`).
-- Attributes are those that are looked up: while a function is traced, `__getattribute__` of the
-  classes of the objects reached is overlaid.
-- Lists, dicts and sets count as a whole.
+- globals and variables of enclosing functions that the code mentions (code.py);
+- attributes that are looked up: while the function is traced, `__getattribute__` of the classes of
+  the reached objects has an overlay that notes them;
+- everything in lists, dicts and sets.
 
-Not seen: what lies in objects of Python's and NumPy's own classes, and in arrays and containers
-that are large; these count as the objects that they are.
+Objects of Python's and NumPy's own classes, and large arrays and containers, are not looked into;
+they count by identity.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ class Watch:
         self._waiting: list[tuple[Any, bool]] = []  # for visits
         self._is_visiting = False
         self._functions: dict[int, Any] = {}  # and classes, by id
-        self._looked_up: set[tuple[type, str]] = set()  # in classes, of their instances
-        self._names: set[str] = set()  # that their code mentions
-        self._of_classes: list[tuple[type, dict[str, Any]]] = []  # what they hold, but code
-        self._random: list[tuple[Any, bytes]] = []  # generators of numbers, and their states
+        self._looked_up: set[tuple[type, str]] = set()  # names that instances lack, by class
+        self._names: set[str] = set()  # that the code of functions mentions
+        self._of_classes: list[tuple[type, dict[str, Any]]] = []  # attributes, without __names__
+        self._random: list[tuple[Any, bytes]] = []  # random generators, and their states
         self._classes: dict[type, None] = {}  # overlaid by this watch
 
     # ------------------------------------------------------------------ what is reached
 
     def visit(self, value: Any, outside: bool = True) -> None:
-        """Take up what a function can reach from `value`, which is `outside` or in an argument."""
+        """Note what a function can reach from `value`, which is `outside` or in an argument."""
         kind = type(value)
         if kind in EXACT or kind is float:
             return
         self._waiting.append((value, outside))
         if self._is_visiting:
-            return  # soon: what is reached may be nested deeply
+            return  # the outermost visit goes on with it: values may be nested deeply
         self._is_visiting = True
         try:
             while self._waiting:
@@ -119,7 +119,7 @@ class Watch:
                 self.visit(item, outside)
 
     def _code(self, value: Any) -> Iterable[Any]:
-        """What is reached through what is no owner: functions, classes, methods."""
+        """What is reached through a function, class, method and the like, which are no owners."""
         if isinstance(value, FunctionType):
             self._function(value)
         elif isinstance(value, MethodType):
@@ -148,7 +148,7 @@ class Watch:
         return ()
 
     def _function(self, function: FunctionType) -> None:
-        """What a function's code mentions."""
+        """Visit what a function's code mentions."""
         if id(function) in self._functions:
             return
         self._functions[id(function)] = function
@@ -172,8 +172,8 @@ class Watch:
                 self._follow(value, way[1:])
 
     def _name(self, holder: Any, name: str, value: Any = None) -> Any:
-        """Take up one name that an owner, of which only names count, has or has not; its value, if
-        that is known to have been another than it is now."""
+        """Note that a name is read in a namespace. Returns what it held before the function ran, or
+        MISSING. `value` says what that was, if it may have changed by now."""
         owner = self.owners.get(id(holder))
         if owner is None:
             owner = self.owners[id(holder)] = Owner(holder, True)
@@ -211,7 +211,7 @@ class Watch:
         return MISSING
 
     def _special_methods(self, cls: type) -> None:
-        """The methods of a class that Python calls without looking them up by name."""
+        """Visit the methods of a class that Python calls without looking them up in instances."""
         if id(cls) in self._functions:
             return
         self._functions[id(cls)] = cls
@@ -257,9 +257,10 @@ class Watch:
             self.visit(owner.before[name])
 
     def finish(self) -> None:
-        """Take up what classes hold, as far as code mentions it: nobody sees it looked up there."""
+        """Note what classes hold by names that code mentions: overlays do not see look-ups in a
+        class."""
         before = -1
-        while before != len(self._functions):  # what is taken up may mention more
+        while before != len(self._functions):  # the values may have code that mentions more
             before = len(self._functions)
             for cls, held in self._of_classes:
                 for name in held.keys() & self._names:
@@ -274,7 +275,8 @@ class Watch:
     # ------------------------------------------------------------------ what is changed
 
     def changes(self) -> Iterator[tuple[Owner, Any, Any, Any]]:
-        """What the function changed: owner, key, value before, and now; key None: all items."""
+        """What the function changed: owner, key, the value before, and the value now; for a list of
+        another length the key is None, and the values are all items."""
         for owner in self.owners.values():
             before, now = owner.before, owner.now()
             if _is_same(before, now):
@@ -317,7 +319,7 @@ def _is_owner(value: Any) -> bool:
 
 
 def _is_same(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
-    """Whether keys and values are the very same objects, in order: what is so nearly always."""
+    """Whether keys and values are the very same objects, in order."""
     if len(before) != len(now):
         return False
     return all(map(is_, before, now)) and all(map(is_, before.values(), now.values()))
@@ -344,7 +346,7 @@ def _random_state(source: Any) -> bytes:
 # ---------------------------------------------------------------------- overlays of classes
 
 _lock = Lock()
-_covered: dict[type, list[Any]] = {}  # how many watches look at a class, and its own look-up
+_covered: dict[type, list[Any]] = {}  # number of watches, and the class's own __getattribute__
 
 
 def _is_overlaid(cls: type) -> bool:
@@ -352,7 +354,7 @@ def _is_overlaid(cls: type) -> bool:
 
 
 def _overlay(cls: type) -> bool:
-    """Let watches see what is looked up in instances of a class; whether that can be."""
+    """Let watches see what is looked up in instances of a class. False if it cannot be changed."""
     with _lock:
         if cls in _covered:
             _covered[cls][0] += 1
@@ -361,7 +363,8 @@ def _overlay(cls: type) -> bool:
             return False
         own = cls.__dict__.get("__getattribute__")
         found: Any = cls.__getattribute__
-        look_up: Callable[[Any, str], Any] = getattr(found, "look_up", found)  # under a base's
+        # Where a base has an overlay, what that calls.
+        look_up: Callable[[Any, str], Any] = getattr(found, "look_up", found)
 
         def overlay(value: Any, name: str) -> Any:
             if name != "__class__":  # which isinstance() asks for
