@@ -1,1 +1,1 @@
-"""The graph: WHAT to compute. `ir` has the grammar; then one file a pass."""
+"""The graph: WHAT to compute. `ir` has the grammar and the nodes; each pass is a file."""

@@ -1,11 +1,10 @@
-"""One graph for all sizes of a family: the graph at a bound.
+"""One graph for all sizes of a family (sizes.py): the graph at a bound.
 
     relu(x[n, 64] @ w)   ->   relu(x[128, 64] @ w), and a count n
 
-It is built with the bound N in the place of n. Its leaves and its outputs hold N elements where n
-are meant; those beyond n are undefined. An operation that would mix them with others (a sum,
-padding at the end) reads a neutral value in their place: it compares an index with the count n,
-which is a leaf.
+The bound N stands for the size n. Leaves and outputs have N elements; those beyond n are undefined.
+An operation that would mix them with others (a sum, padding at the end) reads a neutral value
+instead: it compares an index with the count n, which is a leaf.
 """
 
 from __future__ import annotations
@@ -52,14 +51,14 @@ from .structure import Slot
 
 Number = bool | int | float
 
-STORED = (Fold, Gather, Reduce)  # what kernels are made around: they end at n
+STORED = (Fold, Gather, Reduce)  # the nodes that kernels start from: their loops end at n
 
 
 class AtBound:
     """A family's graph at a bound.
 
-    `outputs` are those of the graph it was made from. `slots` are its leaves, in order, then those
-    of the arguments, and last the count n, an int64.
+    `outputs` are in the order of the graph's that it was made from. `slots` are the leaves, in
+    order, then the arguments (constants that differ), and last the count n, an int64.
     """
 
     def __init__(
@@ -110,8 +109,8 @@ class AtBound:
         self.slots: list[Buffer] = [*leaves, *self._arguments, self._count]
 
     def _limited(self, node: Node, new: Node) -> Node:
-        """A node that is undefined beyond n, for its kernel to stop there. (What is computed of it
-        by elementwise operations is undefined there, too.)"""
+        """The node as undefined beyond n, so that its kernel may stop there. Elementwise nodes that
+        read it are then undefined there, too."""
         if isinstance(new, (Buffer, Within)):
             return new
         for axis, line in enumerate(self._lines[node]):
@@ -120,7 +119,7 @@ class AtBound:
         return new
 
     def _at_bound(self, node: Node, fields: Any) -> Node:
-        """A node at the bound. Its inputs are there already; `fields` are its own, with lines."""
+        """A node at the bound, whose inputs have been made. `fields` are its fields, with lines."""
         inputs = [self._made[x] for x in node.inputs]
         lines = self._lines[node]
         if not any(map(varies, (fields, lines, *(self._lines[x] for x in node.inputs)))):
@@ -164,7 +163,7 @@ class AtBound:
             raise FixedError(f"a size stands in {node.name}")
         return node.with_inputs(inputs)
 
-    # ------------------------------------------------------------------ what lies beyond n
+    # ------------------------------------------------------------------ elements beyond n
 
     def _value(self, line: int | Line, dtype: DType = int64) -> Node:
         """An integer of the family as a value."""
@@ -189,12 +188,12 @@ class AtBound:
         return Less(index, build.broadcast_to(self._value(line), index.shape))
 
     def _mask(self, x: Node, axis: int, line: int | Line, value: Number) -> Node:
-        """x, with a value in the place of what is not below a line along an axis."""
+        """x up to a line along an axis, and `value` from there on."""
         inside = self._below(build.walk(x.shape, axis), line)
         return Where(inside, x, build.full_like(x, value))
 
     def _within(self, node: Node, value: Number, axes: Sequence[int] | None = None) -> Node:
-        """A node with a value in the place of what lies beyond n along some axes, or along all."""
+        """A node with `value` for its elements beyond n, along some axes or along all."""
         x = self._made[node]
         for axis, line in enumerate(self._lines[node]):
             if isinstance(line, Line) and (axes is None or axis in axes):
@@ -239,7 +238,7 @@ class AtBound:
     def _shifted(
         self, x: Node, axis: int, end: int | Line, start: Line, total: int, value: Number
     ) -> Node:
-        """An axis of `total` elements: from `start` on those of x before `end`, else a value."""
+        """x[:end] along an axis of `total` elements, from `start` on; `value` elsewhere."""
         shape = (*x.shape[:axis], total, *x.shape[axis + 1 :])
         index = self._from(Line(-start.slope, -start.start), shape, axis)
         inside = And(Less(build.full_like(index, -1), index), self._below(index, end))
@@ -258,7 +257,7 @@ class AtBound:
 
     def _reduce(self, node: Reduce) -> Node:
         axes = [axis for axis in node.axes if varies(self._lines[node.x][axis])]
-        if node.op == "sum" and isinstance(node.x, Mul):  # a product stays one
+        if node.op == "sum" and isinstance(node.x, Mul):  # it stays a sum of products
             x: Node = Mul(*(self._within(factor, 0, axes) for factor in node.x.inputs))
         else:
             x = self._within(node.x, identity(node.op, node.dtype), axes)
@@ -275,7 +274,8 @@ class AtBound:
         return Gather(self._made[node.x], tuple(indices))
 
     def _scatter(self, node: Scatter) -> Node:
-        """What is put between n and the bound is undefined there anyway."""
+        """Values beyond n are written nowhere: their first index is outside. An index between n and
+        the bound writes to an undefined element."""
         x, first = self._made[node.x], node.indices[0]
         outside = _wide(self._made[first])
         for axis, line in enumerate(self._lines[first]):
@@ -285,7 +285,7 @@ class AtBound:
         return Scatter(x, (outside, *rest), self._made[node.values], node.op)
 
     def _sort(self, node: Sort) -> Node:
-        """What lies beyond n comes last; equal elements stay in their order."""
+        """Elements beyond n come last; equal elements stay in their order."""
         dtype = node.x.dtype
         last = dtype.min if node.descending else float("nan") if dtype.is_float else dtype.max
         x = self._within(node.x, last, (node.axis,))
@@ -304,22 +304,22 @@ def _wide(index: Node) -> Node:
 
 
 def _with_index(shape: Shape, axis: int, index: Node) -> tuple[Node, ...]:
-    """The indices that walk along all axes of a shape but one, and that axis's index."""
+    """The indices of a Gather that reads every axis in order but one; `index` is for that axis."""
     return tuple(index if i == axis else build.walk(shape, i) for i in range(len(shape)))
 
 
 def _walked(index: Node) -> Node:
-    """The Iota that an index repeats along other axes, if it merely walks along one."""
+    """The Iota below an index that reads an axis in order; else another node."""
     while isinstance(index, (Reshape, Expand, Permute)):
         index = index.x
     return index
 
 
 def check_reshape(old: Lines, new: Lines) -> None:
-    """Raise FixedError where an element's place in memory depends on n.
+    """Raise FixedError if the reshape moves elements to places that depend on n.
 
-    In row-major order an element's place depends on the sizes of all axes but the first. So it is
-    with axes that are merged or split: of these, the first alone may vary, before and after.
+    A place in row-major order depends on the sizes of all axes but the first. So of axes that the
+    reshape merges or splits only the first may vary, before and after.
 
         (n, 4, 8) -> (n, 32)    (2, n, 4) -> (2, 4n)    (n, n) -> (n, 1, n)    not (2, n) -> (2n,)
     """

@@ -1,4 +1,4 @@
-"""Short ways to make nodes; each leaves out a node that would do nothing."""
+"""Functions that make nodes, and leave out nodes that would do nothing."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from .ir import (
     topological,
 )
 
-FEW_PARTS = 8  # of a joined tensor: selecting from so many costs less than storing them
+FEW_PARTS = 8  # parts of a joined tensor: to select from no more costs less than to store them
 
 
 def substitute(outputs: Sequence[Node], values: Mapping[Node, Node]) -> list[Node]:
-    """The outputs with other nodes for some of those that they are made of. Linear in the graph."""
+    """The outputs, with the keys of `values` replaced by its values. Linear in the graph."""
     new = dict(values)
     for node in topological(outputs, lambda node: () if node in values else node.inputs):
         if node not in new:
@@ -109,7 +109,7 @@ def pad_axis(x: Node, axis: int, before: int, after: int, value: bool | int | fl
 
 
 def resize_axis(x: Node, axis: int, size: int) -> Node:
-    """One axis cut off, or filled up with zeros, at its end."""
+    """x with one axis cut, or padded with zeros, at its end, to `size`."""
     if x.shape[axis] >= size:
         return slice_axis(x, axis, 0, size)
     return pad_axis(x, axis, 0, size - x.shape[axis])
@@ -122,8 +122,8 @@ def walk(shape: Shape, axis: int) -> Node:
 
 
 def joined(parts: Sequence[Node], axis: int) -> Node:
-    """The parts side by side along an axis. Few parts are selected by position where the result is
-    read; more parts are written to memory."""
+    """The parts side by side along an axis. Of few parts, each reader selects by position; more
+    parts are written to memory."""
     return selected(parts, axis) if len(parts) <= FEW_PARTS else Join(tuple(parts), axis)
 
 
@@ -176,7 +176,7 @@ def unreduce(x: Node, shape: Shape, axes: Sequence[int]) -> Node:
 
 
 def same_axis(old: Shape, new: Shape, axis: int) -> int | None:
-    """The axis of `old` that a reshape to `new` leaves whole as this axis; None if it splits or
+    """The axis of `old` that a reshape to `new` leaves whole as `axis` of new; None if it splits or
     merges axes there."""
     before, product = math.prod(new[:axis]), 1
     for place, n in enumerate(old):
@@ -190,10 +190,10 @@ AxisGroup = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def reshape_groups(old: Shape, new: Shape) -> list[AxisGroup] | None:
-    """The finest split of a reshape into independent ones: pairs of axes of old and of new.
+    """The smallest groups of axes that a reshape splits or merges: pairs of axes of old and of new.
 
-    Axes of size 1 belong to no group. None for shapes without elements, whose axes correspond in no
-    one way.
+    Axes of size 1 belong to no group. None for shapes without elements: their axes do not
+    correspond in a unique way.
 
         (6, 1, 4, 5) -> (2, 3, 20):   [((0,), (0, 1)), ((2, 3), (2,))]
     """

@@ -2,8 +2,7 @@
 
     gather(x, inrange(i, 0, n))  ->  gather(x, i),  and a flag: max(i as unsigned) if >= n, else 0
 
-The kernel of the gather then tests nothing. The kernel of a flag reads the index alone, so it is
-small.
+The kernel of the gather then has no test. The kernel of a flag reads only the index: it is small.
 """
 
 from __future__ import annotations
@@ -78,8 +77,8 @@ def separate_checks(
 
 
 def _flag(check: InRange, x: Node, before: Node) -> Node:
-    """The largest x - low if it is outside the range, else the flag of the previous run. An index
-    below `low` is outside too: as an unsigned number, its difference is very large."""
+    """The largest x - low if it is outside the range, else the flag of the previous run. For an
+    index below `low`, x - low is very large as an unsigned number, so it is outside, too."""
 
     def constant(value: int, dtype: DType, like: Node) -> Node:
         return Const(value, dtype, like.shape)

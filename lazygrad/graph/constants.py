@@ -2,13 +2,13 @@
 
     x * 0.9, then x * 0.81, then x * 0.729, ...   ->   x * a: the third compiles nothing
 
-Two graphs have the same form if they differ only in the values of constants. The first graph of a
-form is compiled with its constants. A constant whose value differs in a later graph is an argument
-of the plans from then on; the other constants stay in the graph, where rules can use them.
+Two graphs have the same *form* if they differ only in the values of constants. The first graph of a
+form is compiled with its constants. A constant whose value differs in a later graph becomes an
+argument of plans from then on. The other constants stay in the graph, where rules can use them.
 
-A plan must give the same bits whether it knows a constant or not. So these never are arguments:
-integers (shapes and bounds depend on them); 0, 1, -1, infinity and nan (rules match them);
-exponents; and constants that only meet other constants (rules compute with them).
+A plan must give the same bits whether a constant is an argument or not. So these are never
+arguments: integers (shapes and bounds depend on them); 0, 1, -1, infinity and nan (rules match
+them); exponents; and operands of operations on constants alone (rules compute with them).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class VaryingConstants:
 
 
 def free_constants(nodes: Sequence[Node]) -> list[int]:
-    """The places of the constants that may vary, among nodes in an order that has inputs first."""
+    """The places of the constants that may vary, among nodes in topological order."""
     fixed: set[Node] = set()  # nodes whose value a rule needs
     counted: set[Node] = set()  # nodes computed from constants alone
     for node in nodes:

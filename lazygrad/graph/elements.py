@@ -1,10 +1,10 @@
-"""One element of a node, and the elements that it is computed from.
+"""Compute one element of a node, and only the elements that it needs.
 
     y = log(sum(x * w, axis 1))
     Elements(y, 2, {x: ..., w: ...})    y[2], the sum at 2, the products of row 2, x and w there
 
-`evaluate` computes whole values, `Elements` only those that one element needs: for a product of two
-matrices, a row and a column. A place is the number of an element in row-major order.
+`evaluate` computes all elements of all nodes. One element of a matrix product needs a row and a
+column. A *place* is the number of an element in row-major order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 Read = tuple[Node, Array | None]
 """An input of a node and the places read in it: None for all of them, -1 for padding."""
 
-MAX_PLACES = 1 << 24  # read in one node: more would take too long
+MAX_PLACES = 1 << 24  # elements read of one node: more would take too long
 
 
 class TooManyError(Exception):
@@ -32,9 +32,9 @@ class TooManyError(Exception):
 
 
 class Elements:
-    """The values that one element of a node is computed from.
+    """The values from which the element of a node at a place is computed.
 
-    `known` has the whole values of some nodes below. Raises TooManyError.
+    `known` has all elements of some nodes that it needs. Raises TooManyError.
     """
 
     def __init__(self, node: Node, place: int, known: Mapping[Node, Array]) -> None:
@@ -64,9 +64,9 @@ class Elements:
     def cause(
         self, is_bad: Callable[[Array], Array], start: tuple[Node, int] | None = None
     ) -> tuple[Node, int] | None:
-        """Where a bad element comes from: a node and a place with a bad value, computed from values
-        that are not bad. None where that is a constant. The search begins at `start`, by default at
-        the element itself."""
+        """Where a bad element comes from: a node and a place with a bad value, all of whose inputs
+        are good. None where the cause is a constant or padding. The search begins at `start`, by
+        default at the element itself."""
         node, place = start or (self.node, self.place)
         while True:
             found = next(self._bad_inputs(node, place, is_bad), None)
@@ -128,8 +128,8 @@ def _all(node: Node) -> Array:
 
 
 def reads(node: Node, places: Array) -> list[Read]:
-    """The reads of a node at some of its places. Each read has one row a place; a reduction reads
-    several elements in each row."""
+    """For each input of a node, the places read for some places of the node. Row n is for place n;
+    the rows of a reduction have several places each."""
     match node:
         case ir.Elementwise() | ir.Reshape() | ir.Contiguous() | ir.Detach() | ir.Copy():
             return [(x, places) for x in node.inputs]
@@ -190,7 +190,7 @@ def _reduced(x: Node, axes: Sequence[int], node: Node, places: Array) -> Array:
     return np.broadcast_to(_flat(x, index), (len(places), prod(sizes)))
 
 
-# --------------------------------------------------------------------------- what it gives
+# --------------------------------------------------------------------------- values
 
 
 def _value(node: Node, places: Array, inputs: Sequence[Array]) -> Any:

@@ -1,4 +1,4 @@
-"""The meaning of every node, in NumPy: the oracle that all passes and backends are tested by.
+"""The meaning of every node, in NumPy: the oracle that all passes and backends are tested against.
 
 Arithmetic on float16 and bfloat16 is done in float32 and rounded after each node, as backends
 without such arithmetic do it. Sums and products of float32 are accumulated in float64, so that
@@ -35,8 +35,8 @@ def evaluate(
 ) -> list[Array]:
     """The values of the outputs, each a C-contiguous array of its node's shape and dtype.
 
-    `buffers` gives a Buffer's elements, in any shape; without it they are `storage.numpy()`.
-    Values are let go once nothing needs them.
+    `buffers` gives a Buffer's elements, in any shape; by default they are `storage.numpy()`. A
+    value is freed after its last use.
     """
     order = ir.topological(outputs)
     uses = ir.use_counts(outputs, order)
@@ -56,7 +56,7 @@ def evaluate(
 
 
 def evaluate_node(node: Node, inputs: Sequence[Array]) -> Array:
-    """One node's value from those of its inputs.
+    """One node's value from its inputs' values.
 
     NumPy's warnings are the caller's to silence, with np.errstate(all="ignore").
     """
@@ -92,7 +92,7 @@ def _wide(x: Array) -> Array:
 
 
 def _accumulated(x: Array, dtype: DType) -> Array:
-    """x in the type in which its elements are summed."""
+    """x in the dtype in which its elements are accumulated."""
     return x.astype(np.float64) if dtype == float32 else _wide(x)
 
 
@@ -237,7 +237,7 @@ def _fold(node: ir.Fold, x: Array) -> Array:
 
 
 def _places(shape: ir.Shape, indices: Sequence[Array]) -> tuple[tuple[Array, ...], Array]:
-    """The indices, 0 where any is outside its axis, and whether all are inside."""
+    """The indices, with 0 for those outside their axis; and where all of them are inside."""
     inside = np.ones(indices[0].shape, bool)
     for n, index in zip(shape, indices, strict=True):
         inside &= (index >= 0) & (index < n)
@@ -283,7 +283,7 @@ def _scatter(node: ir.Scatter, x: Array, *rest: Array) -> Array:
 def _sort(node: ir.Sort, x: Array) -> Array:
     x = _wide(x)  # NumPy sorts nan last, which is largest
     if node.descending:
-        # Backwards twice: so equal elements keep their order.
+        # reversed twice, so that equal elements keep their order
         backwards = np.argsort(np.flip(x, node.axis), axis=node.axis, kind="stable")
         order = np.asarray(x.shape[node.axis] - 1 - np.flip(backwards, node.axis))
     else:

@@ -39,8 +39,8 @@ from .ir import (
 from .vjp_rules import VJP, VJP_RULES, Cotangents
 
 cotangents: WeakKeyDictionary[Node, ref[Node]] = WeakKeyDictionary()
-"""The living nodes that gradient() has made, each with the node that it is the derivative with
-respect to: pictures show them as the backward pass."""
+"""Each living node that gradient() has made, and the node with respect to which it is the
+derivative. Pictures show them as the backward pass."""
 
 
 def gradient(
@@ -51,16 +51,16 @@ def gradient(
 ) -> list[Node | None]:
     """The derivative of `loss` with respect to each node of `wrt`: a node of the same shape.
 
-    `cotangent` is the derivative of the final value with respect to `loss`; it has the loss's shape
-    and dtype, and is ones by default: the derivative of the sum of the loss's elements. The
-    gradient of a target that the loss does not depend on is None. No gradient flows through
-    integers and bools, or through a Detach; a Detach may be a target itself. A hook is called with
-    the whole gradient of its node, and returns the gradient to use instead.
+    `cotangent` is the derivative of some final value with respect to `loss`, of the loss's shape
+    and dtype. By default it is ones: the final value is then the sum of the loss's elements. The
+    gradient of a node that the loss does not depend on is None. No gradient flows through integers,
+    bools or a Detach; a Detach may be in `wrt` itself. A hook is called with the whole gradient of
+    its node, and returns the gradient to use instead.
 
         gradient(Mul(x, y), [x, y])  ->  [Mul(ones, y), Mul(ones, x)]
 
-    Raises DTypeError and ShapeError for a loss or cotangent that does not fit, and CompilerError,
-    naming the operation, where a derivative is needed that has no rule.
+    Raises DTypeError and ShapeError for a loss or cotangent that does not fit, and CompilerError
+    for an operation that has no derivative.
     """
     if not loss.dtype.is_float:
         raise DTypeError(f"gradient: the loss is {loss.dtype}; only floats have a gradient")
@@ -97,13 +97,13 @@ def gradient(
 
 
 def note_cotangents(pairs: Iterable[tuple[Node, Node]]) -> None:
-    """Note cotangents, each with the node that it is the derivative with respect to."""
+    """Note pairs of a cotangent and the node with respect to which it is the derivative."""
     for g, node in pairs:
         cotangents.setdefault(g, ref(node))
 
 
 def _name(cotangent: Node, name: str) -> None:
-    """Name a cotangent, and what has its elements in another shape or order."""
+    """Name a cotangent, and the nodes below it of which it is a reshape or permutation."""
     set_label(cotangent, name)
     while isinstance(cotangent, (Reshape, Permute)):
         cotangent = cotangent.x
@@ -111,8 +111,8 @@ def _name(cotangent: Node, name: str) -> None:
 
 
 def _total(parts: list[Node]) -> Node:
-    """The sum of a node's cotangents. The cotangents of neighbouring slices are joined: a sum of
-    those of n slices would add n - 1 zeros to each element."""
+    """The sum of a node's cotangents. Cotangents of slices side by side, which are padded with
+    zeros, are joined instead: a sum would add n - 1 zeros to each element of n slices."""
     along: dict[int, list[Pad]] = {}
     rest: list[Node] = []
     for part in parts:
@@ -156,7 +156,7 @@ def _zeros(part: Node, axis: int, size: int) -> Const:
 
 
 def needs_values(node: Node) -> bool:
-    """Whether the derivative of a node is made of values: of its inputs, or its own.
+    """Whether the derivative of a node reads values, of its inputs or its own.
 
     x * y  ->  True        x + y, 2 * x, x.T, x.sum()  ->  False
     """
@@ -181,9 +181,8 @@ def differentiable_inputs(node: Node) -> Sequence[Node]:
 
 
 def _between(loss: Node, targets: set[Node]) -> dict[Node, bool]:
-    """The nodes on the paths from the targets to the loss, both included, inputs first; and for
-    each, whether a path to a target goes on below it.
-    """
+    """The nodes on paths from targets to the loss, both ends included, inputs first. For each:
+    whether it has a target below it, so that the gradient flows on to its inputs."""
     found: dict[Node, bool] = {}
     for node in topological([loss], differentiable_inputs):
         goes_on = not isinstance(node, Detach) and any(x in found for x in node.inputs)
@@ -193,7 +192,8 @@ def _between(loss: Node, targets: set[Node]) -> dict[Node, bool]:
 
 
 def _rounds_often(node: Node) -> bool:
-    """Whether the rule of a node of 16-bit floats has several operations that round."""
+    """Whether a node has 16-bit floats and its rule has several operations, each of which would
+    round."""
     if not is_low_precision(node.dtype):
         return False
     if isinstance(node, (Reduce, Scatter)):
@@ -210,7 +210,7 @@ def _in_float32(rule: VJP, g: Node, node: Node) -> Cotangents:
     copy = node.with_inputs(wide)
     given = Cast(g, float32)
     made = rule(given, copy)
-    # the rule reads the copy's value: replace it by the node's own, which is computed anyhow
+    # where the rule reads the copy's value, put the node's own, which is computed anyhow
     known: dict[Node, Node] = {x: x for x in (*wide, given)}
     known[copy] = Cast(node, float32)
     parts = [part for part in made if part is not None]

@@ -1,7 +1,8 @@
-"""Tensors that grow: `cat(old, new)` where the size of old varies.
+"""Find tensors that grow: `cat(old, new)` where the size of old varies, as a cache of a GPT.
 
-At a bound, old's memory has room behind its elements. The joined tensor takes that memory over and
-only the new elements are written: a step costs what the new part costs.
+A plan for all sizes up to a bound (at_bound.py) keeps old in memory of the bound's size, so there
+is room after its elements. The joined tensor takes this memory over, and only the new elements are
+written.
 
     where(i < n, pad(old[n, 64]), pad(new[1, 64]))   ->   scatter(old[128, 64], n + i, new)
 """
@@ -18,10 +19,10 @@ from .sizes import Family, Line, varies
 
 @dataclass(frozen=True)
 class Growth:
-    """An output of a family that is a leaf and, after it along an axis, new elements.
+    """An output of a family (sizes.py) that is a leaf with new elements after it along an axis.
 
-    `output` and `leaf` are numbers among the outputs and the leaves, `place` and `new` places among
-    the nodes: of the joined tensor and of what is new. The leaf's size is `size`.
+    `output` and `leaf` number the outputs and the leaves. `place` and `new` are the places of the
+    joined tensor and of the new elements among the nodes. `size` is the leaf's size along the axis.
     """
 
     output: int
@@ -33,8 +34,8 @@ class Growth:
 
 
 def growths(family: Family, nodes: Sequence[Node]) -> list[Growth]:
-    """The outputs that grow from a leaf, each from another one. `nodes` are those of any graph of
-    the family, in order."""
+    """The outputs that grow from leaves, at most one from each leaf. `nodes` are those of any graph
+    of the family, in order."""
     places = {node: place for place, node in enumerate(nodes)}
     found: dict[int, Growth] = {}  # by leaf
     for output, place in enumerate(family.outputs):

@@ -4,8 +4,8 @@
 
     slice of (sum over c of e)  ->  sum over c of the slice of e
 
-A view moves elements and reads none twice. If the outer sum is a Fold, the view moves below the
-inner sum, and the two sums stay: simplify_fold makes a Fold of a sum of products one contraction.
+A *view* is a movement node that reads no element twice. If the outer sum is a Fold, the view moves
+below the inner sum, and both sums stay: simplify_fold then makes them one contraction.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from .simplify_elementwise import is_positive_zero
 
 View = Reshape | Permute | Pad | Slice
 Sum = Reduce | Fold
-FEW_REMAINDERS = 4  # remainders of a stride, for each of which loops are written out
-MAX_NESTED = 4  # nested sums that a view moves through at most: time stays linear
+FEW_REMAINDERS = 4  # of a stride: each remainder gets loops of its own
+MAX_NESTED = 4  # nested sums that a view moves through, at most, so that time stays linear
 
 
 def merge_sums(outputs: Sequence[Node]) -> list[Node]:
     """Merge a reduction or fold with the reduction or fold that it reads, through views.
 
     The inner sum must have no other reader, or it would be computed twice. A contraction is not
-    merged: its two factors are used many times each, so two sums are less work than one.
+    merged: in a kernel of its own it reuses both factors, so two sums take less time than one.
 
-    Requires: a simplified graph. Ensures: equal values, sums in another order; a simplified graph.
-    Linear in the graph.
+    Requires: a simplified graph. Ensures: a simplified graph; equal values, but for the order of
+    summation. Linear in the graph.
 
         Reduce(Reshape(Reduce(x, "sum")), "sum")  ->  Reduce(Reshape(x), "sum")
         Fold(Permute(Reduce(x, "sum")))           ->  Fold(Reduce(Permute(x), "sum"))
@@ -63,13 +63,12 @@ def merge_sums(outputs: Sequence[Node]) -> list[Node]:
 
 
 def crop_sums(outputs: Sequence[Node]) -> list[Node]:
-    """Do not compute the elements of a sum that a slice leaves out.
+    """Move a slice below the sum that it reads: elements that it leaves out are not computed.
 
-    The sum must have no other reader, and the slice fewer elements than the sum: a view may have
-    added more zeros to the sum than the slice leaves out, and zeros are not computed as sums. The
-    gradient of a convolution's input is such a slice: it leaves out what falls on the padding.
-    With a stride, the slice takes the same number of places for each remainder (one more than is
-    read, where the number is odd), so that the loops over each remainder have the same terms.
+    The sum must have no other reader, and the slice must have fewer elements than the sum: a view
+    between them may have added zeros, which need no sums. The gradient of a convolution's input is
+    such a slice: it leaves out the elements of the padding. With a stride, the slice is widened so
+    that it has equally many places of each remainder: their loops then have the same terms.
 
     Requires: a simplified graph. Ensures: as merge_sums.
 
@@ -97,8 +96,8 @@ def crop_sums(outputs: Sequence[Node]) -> list[Node]:
 
 
 def _with_equal_remainders(node: Slice) -> Slice:
-    """The smallest slice that contains this one and has each remainder equally often, along axes
-    that merge a quotient and a remainder."""
+    """The smallest slice that contains this one and has each remainder of a stride equally often,
+    along axes i = quotient * stride + remainder."""
     starts, sizes = list(node.starts), list(node.sizes)
     for axis, (size, step) in enumerate(zip(node.sizes, node.steps, strict=True)):
         remainders, whole = _remainders(node.x, axis), node.x.shape[axis]
@@ -111,7 +110,8 @@ def _with_equal_remainders(node: Slice) -> Slice:
 
 
 def _remainders(x: Node, axis: int) -> int:
-    """The number of remainders, if views merged a quotient and a remainder in an axis; else 1."""
+    """The stride, if views merged two axes into this one: i = quotient * stride + remainder. Else
+    1."""
     while True:
         match x:
             case Reduce():
@@ -135,7 +135,8 @@ def _remainders(x: Node, axis: int) -> int:
 
 
 def _views(x: Node, uses: dict[Node, int]) -> tuple[list[View], Node]:
-    """The views that lead from a node to x, outermost first, each with one reader; and the node."""
+    """The views at and below x, outermost first, while each has one reader; and the node below
+    them."""
     views: list[View] = []
     while isinstance(x, View) and uses[x] == 1:
         views.append(x)
@@ -206,7 +207,8 @@ def _pads_with_identity(node: Pad, op: str) -> bool:
 
 
 def _below_fold(view: View, inner: Fold) -> tuple[Node, int] | None:
-    """view(fold(x))  ->  fold(view(x)), where the folded axis stays: view(x), and that axis."""
+    """view(fold(x))  ->  fold(view(x)), where the view leaves the folded axis whole. Returns
+    view(x) and the place of that axis; else None."""
     x, axis, last = inner.x, inner.axis, len(inner.shape)
     match view:
         case Reshape():

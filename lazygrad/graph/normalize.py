@@ -1,5 +1,5 @@
-"""Replace the nodes that no kernel computes: marks for gradients, powers that mean roots, and nodes
-without elements.
+"""Replace the nodes that no kernel computes: nodes that only gradients need, powers that mean
+roots, and nodes without elements.
 
 detach(x)                  ->  x
 x ** 0.5                   ->  sqrt(x)
@@ -37,8 +37,8 @@ REPLACED = (Custom, Detach, Overwritten, Pow)
 
 
 def normalize(outputs: Sequence[Node]) -> list[Node]:
-    """Replace marks by what they mark; powers of 1/2 and -1/2 by roots; nodes without elements, and
-    those that read such nodes, by constants.
+    """Replace Custom, Detach and Overwritten by their values; powers of 1/2 and -1/2 by roots;
+    nodes without elements, and those that read such nodes, by constants.
 
     Requires: gradients have been taken. Ensures: no Custom, Detach or Overwritten; each Pow is C's
     pow; a node of size 0 is a Const or a Buffer, and an output.

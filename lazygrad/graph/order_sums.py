@@ -1,11 +1,12 @@
-"""Write each sum once, in the order in which it is read.
+"""Compute each sum once, in the order of axes in which it is read.
 
     Reduce(x, "sum", (2,)), Reduce(Permute(x), "sum", (2,))  ->  the second permutes the first
 
     Permute(Fold(x))  ->  Fold(Permute(x))
 
-Both passes come after all that apply the rules of simplify: the rules write each reduction in the
-order of its reader (`permute_of_reduce`), and each fold below its permutation.
+Both passes come after every pass that applies the rules of simplify, which would undo them: the
+rules give each reduction the order of its reader (`permute_of_reduce`), and move permutations above
+folds.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from .ir import Fold, Node, Permute, Reduce, topological, use_counts
 
 
 def share_reductions(outputs: Sequence[Node]) -> list[Node]:
-    """Compute once the reductions that differ only in the order of their axes.
+    """Compute reductions that differ only in the order of their axes once: the first of them stays,
+    and the others permute it.
 
-    Requires: a simplified graph. Ensures: equal values; the first of such reductions stays, the
-    others permute it.
+    Requires: a simplified graph. Ensures: equal values.
     """
     first: dict[tuple[Node, str, tuple[int, ...]], tuple[Node, list[int]]] = {}
     replaced: dict[Node, Node] = {}
@@ -40,7 +41,7 @@ def share_reductions(outputs: Sequence[Node]) -> list[Node]:
 
 
 def order_folds(outputs: Sequence[Node]) -> list[Node]:
-    """Write a fold in the order of the permutation that alone reads it.
+    """Move a permutation below the fold that it reads, if it is the fold's only reader.
 
     Requires: a simplified graph. Ensures: equal values.
     """

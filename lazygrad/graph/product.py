@@ -2,9 +2,9 @@
 
     sum over k of a[i, k] * b[k, j]      Reduce(Mul(Expand(a), Expand(b)), "sum")
 
-`a @ b` is one operation of tensors; in the graph it is movement, a multiplication and a sum. The
-passes that treat sums of products specially ask here. After `fuse` the kernel's kind tells, which
-is "contraction".
+A *contraction* is a sum of products in which several results share each element of both factors.
+`a @ b` is one operation of tensors; in the graph it is movement, a multiplication and a sum. Passes
+over graphs recognise it with the functions here; after `fuse`, its kernel's kind is "contraction".
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from .ir import (
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One of two factors: `source` seen through movement, casts and the ends of sizes that vary.
+    """One of two factors: the node `source` below movement, casts and `ends`.
 
-    A Pad counts as a source, for its zeros are elements like others. `is_shared`: an axis repeats
-    the elements, so that several results read each. `slides`: windows overlap on them.
+    A Pad counts as a source, because its zeros are elements like others. `is_shared`: an Expand
+    repeats the elements, so several results read each. `slides`: a Window reads them.
     """
 
     source: Node
@@ -44,7 +44,7 @@ class Factor:
 
 
 def product(node: Node) -> Mul | None:
-    """The multiplication whose results a node sums, seen through movement and casts; None for other
+    """The multiplication below a sum, with at most movement and casts between; None for other
     nodes."""
     if not isinstance(node, (Reduce, Fold)) or (isinstance(node, Reduce) and node.op != "sum"):
         return None
@@ -76,7 +76,7 @@ def _factor(x: Node) -> Factor:
 def ends(node: Node) -> bool:
     """Whether a node is x up to a size that is known at run time, and 0 from there on.
 
-    where(arange(128) < n, x, 0), n an int64 in memory   (graph/at_bound.py makes them)
+    where(arange(128) < n, x, 0), n an int64 in memory   (graph/at_bound.py makes such nodes)
     """
     match node:
         case Where(inside, _, Const(value=0)):
@@ -107,6 +107,6 @@ def is_contraction(node: Node) -> bool:
 
 
 def reuse(node: Reduce | Fold) -> int:
-    """How many times a sum of products reads each element of both factors, at least; 0 for other
-    nodes. A matrix product (n, k) @ (k, m) reads each element min(n, m) times."""
+    """How many times, at least, a sum of products reads each element of its factors; 0 for other
+    nodes. A matrix product (n, k) @ (k, m): min(n, m) times."""
     return min((node.x.size // factor.source.size for factor in factors(node)), default=0)

@@ -1,19 +1,19 @@
-"""Scans as ordinary nodes: element i of an axis is elements 0 to i combined."""
+"""Write a scan as other nodes. Element i of a scan is the elements 0 to i combined."""
 
 from __future__ import annotations
 
 from . import build
 from .ir import REDUCTIONS, Node, Reduce, Reshape, Window, identity
 
-BLOCK = 8  # elements scanned by brute force; larger does more work, smaller more passes
+BLOCK = 8  # elements scanned by brute force: more would be more work, fewer more levels
 
 
 def scan_in_blocks(x: Node, op: str) -> Node:
-    """The running combination along the last axis, in as many passes as log(n).
+    """The scan of x along the last axis, of n elements, in log(n) levels.
 
-    Blocks are scanned by brute force, then the blocks' totals by a scan in turn: the work is
-    linear, rounding errors grow with the logarithm of the length, and all elements of a pass are
-    independent.
+    Each block is scanned by brute force: windows of all lengths are reduced. The blocks' totals are
+    scanned in the same way. So the work is linear, rounding errors grow with log(n), and all
+    elements of a level are independent.
     """
     nothing = identity(op, x.dtype)
     *outer, n = x.shape
@@ -25,7 +25,7 @@ def scan_in_blocks(x: Node, op: str) -> Node:
     padded = build.pad_axis(x, last, 0, blocks * BLOCK - n, nothing)
     inner = scan_in_blocks(build.reshape(padded, (*outer, blocks, BLOCK)), op)
     totals = build.reshape(build.slice_axis(inner, last + 1, BLOCK - 1, 1), (*outer, blocks))
-    # what comes before block i is the combination of the blocks 0 to i - 1
+    # before block i: the combination of the blocks 0 to i - 1
     done = build.slice_axis(scan_in_blocks(totals, op), last, 0, blocks - 1)
     before = build.reshape(build.pad_axis(done, last, 1, 0, nothing), (*outer, blocks, 1))
     result = REDUCTIONS[op](build.expand(before, inner.shape), inner)

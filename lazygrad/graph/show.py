@@ -9,8 +9,8 @@ from .ir import Node, topological
 
 
 def show(outputs: Sequence[Node], names: Mapping[Node, str] | None = None) -> str:
-    """The graph as text: every node after its inputs, and the outputs in the last line. Nodes with
-    names are called by them, others by numbers.
+    """The graph as text: every node after its inputs, and the outputs in the last line. A node's
+    name is that in `names`, or else a number.
 
     %0 = buffer                     float32(4, 3)  CPU
     %1 = reduce[op=sum, axes=(1,)](%0)  float32(4)
@@ -50,10 +50,9 @@ def formula(
 ) -> str:
     """A node's value as a formula: `exp(x - max(x))`.
 
-    `name` gives what a node is called where it is not to be written out, else None; the node
-    itself is always written out. Without `movement`, nodes that only move elements are left out.
-    A part longer than `limit` characters is written as "…"; with `define`, which is given the part
-    and its formula, as the name that `define` gives it.
+    `name(x)` is the name of a node x below, or None to write its formula out; the node itself is
+    always written out. Without `movement`, nodes that only move elements are left out. A part
+    longer than `limit` characters becomes "…", or with `define` the name define(part, formula).
     """
     texts: dict[Node, str] = {}
     stack = [node]

@@ -32,9 +32,9 @@ RULES = Rules[Node](
 def simplify(outputs: Sequence[Node]) -> list[Node]:
     """Rewrite the outputs with the rules until none applies.
 
-    Requires: a verified graph whose gradients have been taken. Ensures: no Detach; values equal bit
-    for bit, except for Pow, the order of summation, and the sign of zeros that are summed. A node
-    that became a constant has no device. Linear in the graph.
+    Requires: a verified graph whose gradients have been taken. Ensures: as normalize; values equal
+    bit for bit, except for Pow, the order of summation, and the sign of zeros that are summed. A
+    node that became a constant has no device. Linear in the graph.
 
         Reshape(Reshape(x * 1, S), T) + 2 * 3  ->  Reshape(x, T) + 6
     """

@@ -1,8 +1,8 @@
 """Rules for elementwise nodes. All but those for Pow are exact, with nan, infinities and -0.0.
 
 Constants stand on the right of commutative operations, so that rules look for them only there.
-A rule belongs here if its result lets other rules apply or spares a read of memory. Within one
-kernel, compilers simplify arithmetic themselves.
+A rule belongs here if its result lets other rules apply or saves a read of memory. Other arithmetic
+is left to LLVM and the OpenCL compiler, which simplify it within a kernel.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SMALLEST_NORMAL = {float16: 2.0**-14, bfloat16: 2.0**-126, float32: 2.0**-126, f
 
 
 def constant(value: np.generic | np.ndarray, dtype: DType, shape: ir.Shape) -> Const:
-    """A Const of a value that NumPy computed; every nan is the same."""
+    """A Const of a value that NumPy computed; all nans become one."""
     if not dtype.is_float:
         return Const(value.item(), dtype, shape)
     number = float(value)
@@ -66,13 +66,13 @@ def is_positive_zero(value: float) -> bool:
     return value == 0 and math.copysign(1, value) > 0
 
 
-# --------------------------------------------------------------------------- all of them
+# --------------------------------------------------------------------------- any operation
 
 
 @rule(Elementwise)
 def fold_constants(node: Elementwise) -> Node | None:
-    """op(constants)  ->  a constant, as `evaluate` computes it. Functions such as
-    exp are not folded, since their last digit differs between devices.
+    """op(constants)  ->  a constant, as `evaluate` computes it. Functions such as exp are not
+    folded, because their last digit differs between devices.
     """
     if isinstance(node, ir.Arithmetic) and node.operation.is_approximate:
         return None
@@ -134,7 +134,7 @@ NEUTRAL: dict[type[Node], Callable[[DType], Number]] = {
     Maximum: lambda dtype: identity("max", dtype),
     Minimum: lambda dtype: identity("min", dtype),
 }
-"""By operation, the y for which x op y is x, whatever x is."""
+"""By operation, the y with x op y = x for every x."""
 
 ABSORBING: dict[type[Node], Callable[[DType], Number | None]] = {
     Add: lambda dtype: True if dtype == bool_ else None,
@@ -144,8 +144,8 @@ ABSORBING: dict[type[Node], Callable[[DType], Number | None]] = {
     Maximum: lambda dtype: identity("min", dtype),
     Minimum: lambda dtype: identity("max", dtype),
 }
-"""By operation, the y for which x op y is y, whatever x is; None where there is none. Floats have
-none, since nan op y is nan."""
+"""By operation, the y with x op y = y for every x; None where there is none. Floats have none,
+because nan op y is nan."""
 
 
 @rule(*NEUTRAL)

@@ -1,13 +1,13 @@
-"""A fold of a sum of products is one sum of products: a convolution's input gradient.
+"""Rules for Fold: a fold of a sum of products becomes one sum of products.
 
 The gradient of a convolution's input is col2im of a product: fold(sum over o of g * w). The product
-has K * K times as many elements as the input. The fold reads each element once, so the two sums are
-one:
+has K * K times as many elements as the input, for K x K filters. The fold reads each of them once,
+so the two sums are one:
 
     out[i] = sum over k of (sum over o of g[o, i - k] * w[o, k])
            = sum over (k, o) of window(pad(g))[o, i, k] * flip(w)[o, k]
 
-This is a convolution of g with the flipped weights, and the same loops compute it.
+This is a convolution of g with the flipped weights: the loops of a convolution compute it.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from .ir import (
     Within,
 )
 
-FEW_TERMS = 2  # of a fold: more are summed in a loop
+FEW_TERMS = 2  # terms of a fold: more are summed in a loop
 
 RULES = Rules[Node]()
 
 
 @RULES.rule(Fold)
 def fold_of_sum_of_products(node: Fold) -> Node | None:
-    """fold(sum(a * b))  ->  sum(window(pad(a)) * flip(b)), where only a depends on the window's
-    place and only b on the place in the window; for stride 1
+    """fold(sum(a * b))  ->  sum(window(pad(a)) * flip(b)), for stride 1, where a depends on the
+    number of the window but not on the position in it, and b on the position but not the number
     """
     if node.stride != 1:
         return None
@@ -53,8 +53,8 @@ def fold_of_sum_of_products(node: Fold) -> Node | None:
 
 @RULES.rule(Fold)
 def fold_of_few_terms(node: Fold) -> Node | None:
-    """fold(x)  ->  pad(x[..., 0]) + pad(x[..., 1]), which need no memory of their own; for stride 1
-    and elementwise x
+    """fold(x)  ->  pad(x[..., 0]) + pad(x[..., 1]), for stride 1 and elementwise x: x then needs no
+    memory of its own
     """
     x, axis, count = node.x, node.axis, node.x.shape[-1]
     source = x
@@ -74,7 +74,7 @@ def fold_of_few_terms(node: Fold) -> Node | None:
 
 @RULES.rule(Permute, of=Reduce)
 def permute_of_reduce(node: Permute, inner: Reduce) -> Node | None:
-    """permute(reduce(x))  ->  reduce(permute(x)): results are written in the order of their use"""
+    """permute(reduce(x))  ->  reduce(permute(x)), which writes results in their readers' order"""
     x, axes = inner.x, inner.axes
     kept = [axis for axis in range(len(x.shape)) if axis not in axes]
     order = (*(kept[axis] for axis in node.order), *axes)
@@ -82,8 +82,8 @@ def permute_of_reduce(node: Permute, inner: Reduce) -> Node | None:
 
 
 def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
-    """x folded as one sum of products, or None. Axis `place` of x becomes an axis of fold.size_
-    elements; axis k, the position in the window, is gone."""
+    """The fold of x as one sum of products, or None. Axis `place` of x, the number of the window,
+    becomes an axis of fold.size_ elements; axis k, the position in the window, is removed."""
     match x:
         case Permute(inner, order):
             result = _correlate(inner, order[place], order[k], fold)
@@ -106,15 +106,15 @@ def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
                 return None
             kept = [axis for axis in range(len(inner.shape)) if axis not in axes]
             return _correlate_product(*product, axes, kept[place], kept[k], fold)
-        case Within(inner):  # what the fold gives ends there as well
+        case Within(inner):  # the fold has a Within of its own
             return _correlate(inner, place, k, fold)
-        case Mul(a, b):  # each channel for itself: no sum is in it yet
+        case Mul(a, b):  # a depthwise convolution: there is no sum over channels
             return _correlate_product(a, b, (), place, k, fold)
     return None
 
 
 def _factors(x: Node) -> tuple[Node, Node] | None:
-    """a and b of x = a * b, where x may be a view of a product: view(a * b) = view(a) * view(b)."""
+    """The a and b with x = a * b. x may be a view of a product: view(a * b) = view(a) * view(b)."""
     views: list[Node] = []
     while isinstance(x, (Permute, Reshape, Pad, Slice)):
         if isinstance(x, Pad) and x.value != 0:
@@ -158,7 +158,7 @@ def _correlate_product(
         return None
     shape = tuple(fold.size_ if axis == place else n for axis, n in enumerate(a.shape))
     window, reach = shape[k], (shape[k] - 1) * fold.dilation
-    for axis in range(len(shape)):  # pad what there is, not its repetitions
+    for axis in range(len(shape)):  # pad the elements, not their repetitions
         moving = without_axis(moving, axis) or moving if axis != place else moving
         fixed = without_axis(fixed, axis) or fixed if axis != k else fixed
     squeezed = reshape(moving, [n for axis, n in enumerate(moving.shape) if axis != k])

@@ -1,8 +1,8 @@
 """Rules for movement: a chain of movement nodes becomes one node, or none.
 
-The kinds of movement are put into one order. From the leaf upwards: Slice, Pad, Permute, a Reshape
-that only adds or drops axes of size 1, Expand. So equal views are equal nodes, and two nodes of a
-kind become neighbours, which merge.
+The rules bring the kinds of movement into one order. From the leaf upwards: Slice, Pad, Permute, a
+Reshape that only adds or drops axes of size 1, Expand. So equal views become equal nodes, and two
+nodes of one kind become neighbours, which merge.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .ir import (
 )
 
 RULES = Rules[Node]()
-FEW = 16  # finding the first 1 / FEW of the elements costs less than sorting them all
+FEW = 16  # to find the first 1 / FEW of the elements costs less than to sort them all
 rule = RULES.rule
 
 
@@ -42,7 +42,7 @@ def move_a_constant(node: ir.Movement, x: Const) -> Node | None:
 
 @rule(Pad, of=Const)
 def pad_a_constant(node: Pad, x: Const) -> Node | None:
-    """a constant padded with v  ->  v, where that is the constant"""
+    """pad(c, c)  ->  c in the padded shape"""
     filling = Const(node.value, node.dtype, node.shape)
     return filling if Const(x.value, x.dtype, node.shape) is filling else None
 
@@ -72,7 +72,7 @@ def reshape_reshape(node: Reshape) -> Node | None:
 
 @rule(Reshape, of=Expand)
 def reshape_below_expand(node: Reshape, inner: Expand) -> Node | None:
-    """reshape(expand(x))  ->  expand(reshape(x)), where no axis mixes repeated and other ones"""
+    """reshape(expand(x))  ->  expand(reshape(x)), where no repeated axis merges with another"""
     x, repeated = inner.x, inner.shape
     groups = build.reshape_groups(repeated, node.shape)
     if groups is None:
@@ -179,7 +179,7 @@ def pad_below_permute(node: Pad, inner: Permute) -> Node | None:
 
 @rule(Slice)
 def slice_slice(node: Slice) -> Node | None:
-    """slice(slice(x))  ->  slice(x);   slice(x)  ->  x, where all of it is taken"""
+    """slice(slice(x))  ->  slice(x);   slice(x)  ->  x, where it takes all elements"""
     inner = node.x
     if node.shape == inner.shape and set(node.steps) <= {1}:
         return inner
@@ -207,7 +207,7 @@ def slice_of_sort(node: Slice, inner: Sort) -> Node | None:
 
 @rule(Slice, of=Join)
 def slice_of_join(node: Slice, inner: Join) -> Node | None:
-    """slice(join(a, b))  ->  slice(a), where nothing of b is taken"""
+    """slice(join(a, b))  ->  slice(a), where it takes nothing of b"""
     if node.size == 0:
         return None
     parts, axis = slice_parts(node), inner.axis
@@ -245,7 +245,7 @@ def slice_below_pad(node: Slice, inner: Pad) -> Node | None:
     for n, (before, _), (start, size, step) in zip(
         x.shape, inner.padding, slice_parts(node), strict=True
     ):
-        # The i with 0 <= start + i * step < n, of x: backwards they are counted from x's end.
+        # Those i read x with 0 <= start + i * step < n; a negative step counts from x's end.
         start -= before
         to_first, to_end = (-start, n - start) if step > 0 else (start - n + 1, start + 1)
         first = min(size, max(0, -(-to_first // abs(step))))

@@ -38,8 +38,8 @@ def reduce_ones(node: Reduce) -> Node | None:
 
 @rule(Reduce, Fold, Scatter)
 def accumulate_in_float32(node: Reduce | Fold | Scatter) -> Node | None:
-    """sum(x)  ->  cast(sum(cast(x, float32))), for 16-bit floats: their sums and products are
-    accumulated in float32 and rounded once, however many steps they are computed in
+    """sum(x)  ->  cast(sum(cast(x, float32))), for 16-bit floats: a sum or product is accumulated
+    in float32 and rounded once, even where later passes split it
     """
     op = "sum" if isinstance(node, Fold) else node.op
     if op not in ("sum", "prod") or not is_low_precision(node.dtype):
@@ -88,9 +88,9 @@ def reduce_below_expand(node: Reduce, inner: Expand) -> Node | None:
 
 
 def _may_multiply(dtype: DType, repeats: int, others: int) -> bool:
-    """Whether `repeats` is a number of the dtype, and multiplying rounds no more than adding does.
+    """Whether the dtype can represent `repeats`, and multiplying rounds no more than adding does.
 
-    16-bit floats are added in float32, rounded once: a product of a sum would be rounded twice.
+    16-bit floats are added in float32 and rounded once; sum(x) * n would be rounded twice.
     """
     if not dtype.is_float:
         return True

@@ -1,5 +1,5 @@
-"""Rules for sliding windows. Windows that do not overlap are mere movement, and a strided Fold is
-the Fold of a finer array.
+"""Rules for sliding windows. Windows that do not overlap are only movement; a strided Fold becomes
+a Fold of stride 1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ rule = RULES.rule
 
 @rule(Window)
 def window_once(node: Window) -> Node | None:
-    """window(x), where only one fits  ->  reshape(slice(x))"""
+    """window(x)  ->  reshape(slice(x)), where only one window fits"""
     if node.shape[node.axis] != 1:
         return None
     only = build.slice_axis(node.x, node.axis, 0, node.size_, node.dilation)
@@ -51,8 +51,8 @@ def window_side_by_side(node: Window) -> Node | None:
 
 @rule(Fold)
 def fold_apart(node: Fold) -> Node | None:
-    """fold(x)  ->  reshape(pad(x)), where windows do not overlap, or each fits between two places
-    of another
+    """fold(x)  ->  reshape(pad(x)), where windows do not overlap, or where all windows fit between
+    two neighbouring positions of one window
     """
     axis, last = node.axis, len(node.x.shape) - 1
     count, window = node.x.shape[axis], node.x.shape[last]
@@ -94,7 +94,7 @@ def fold_below_pad(node: Fold, inner: Pad) -> Node | None:
 
 @rule(Fold, of=Slice)
 def fold_below_slice(node: Fold, inner: Slice) -> Node | None:
-    """fold(slice(x))  ->  slice(fold(x)), where other axes are sliced, and most of x is kept"""
+    """fold(slice(x))  ->  slice(fold(x)), where other axes are sliced, and at least half is kept"""
     x, axis = inner.x, node.axis
     if 2 * inner.size < x.size:
         return None
@@ -110,8 +110,9 @@ def fold_below_slice(node: Fold, inner: Slice) -> Node | None:
 def fold_strided(node: Fold) -> Node | None:
     """fold(x, stride=s)  ->  reshape(fold(x split into s, stride=1))
 
-    A window's position k is q*s + r, and what arrives at j*s + r comes from windows o = j - q only:
-    for each r a Fold over q without stride. So no sum visits places that are always zero.
+    Write the position in a window as k = q*s + r. Element j*s + r of the result sums windows
+    o = j - q only: for each r it is a Fold over q of stride 1. No sum has terms that are always
+    zero.
     """
     axis, last, s = node.axis, len(node.x.shape) - 1, node.stride
     if s == 1 or node.dilation != 1:

@@ -1,14 +1,14 @@
-"""Graphs that differ in one size: families of them.
+"""Families: graphs that differ in one size.
 
     relu(x[37, 64] @ w), then relu(x[38, 64] @ w)   ->   relu(x[n, 64] @ w)
 
-Two graphs of the same operations that differ in the integers of their shapes alone make a *family*.
-Each integer that differs is linear in one of them, n: the size of a leaf's axis, or where a slice
-begins. Two graphs tell which line it is on. A third graph is of the family exactly if all its
-integers are on the lines: nothing is assumed of the program that made it. Floats that differ are
-arguments.
+Two graphs of the same operations make a *family* if they differ only in integers of their shapes.
+One such integer is n: the size of a leaf's axis, or else another one, as the start of a slice. Each
+other is a *line*, slope * n + start, which two graphs determine. A third graph is of the family
+exactly if all its integers are on the lines: nothing is assumed of the program that made it. Floats
+that differ become arguments.
 
-The graph that serves them all is made in at_bound.py.
+at_bound.py makes the graph that serves the whole family.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIZED = (Buffer, Const, Expand, Fold, Iota, Pad, RandomBits, Reshape, Slice)
 
 
 class FixedError(Exception):
-    """Why a graph cannot serve other sizes."""
+    """A graph cannot serve other sizes, for the reason given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ Lines = tuple[int | Line, ...]  # a shape
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A float on a line, that of a mean of n elements."""
+    """A float whose value is an integer on a line, such as the n that a mean divides by."""
 
     line: Line
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A float that differs from graph to graph."""
+    """A float that differs from graph to graph, by its number among the arguments."""
 
     number: int
 
@@ -64,10 +64,10 @@ class Argument:
 
 
 class Sample:
-    """One graph of a family: its numbers, in the order of its nodes. It holds no node."""
+    """The fields and shapes of one graph, in the order of its nodes. It keeps no node alive."""
 
     def __init__(self, key: Key, nodes: Sequence[Node]) -> None:
-        """`key` is the graph's (structure.Walk), `nodes` in the order in which it has them."""
+        """`key` is the graph's key (structure.Walk); `nodes` are its nodes, in the key's order."""
         parts = [_parts(entry) for entry in cast("Sequence[tuple[Any, ...]]", key[:-1])]
         self.outputs = cast("tuple[int, ...]", key[-1])
         self.fields: list[Any] = [fields for _, fields, _ in parts]
@@ -77,17 +77,17 @@ class Sample:
         self.free = frozenset(free_constants(nodes))  # the places of possible arguments
         same = [(cls, _masked(f) if cls in SIZED else f, places) for cls, f, places in parts]
         self.form: Key = (*same, self.outputs)
-        """What all graphs of a family share."""
+        """The key without the values of numbers: graphs of a family share it."""
 
 
 def _parts(entry: tuple[Any, ...]) -> tuple[type[Node], Hashable, Places]:
-    """The class, the fields and the inputs in an entry of a key."""
+    """The class, the fields and the places of the inputs in an entry of a key."""
     cls, fields, *places = entry
     return (cls, tuple(places), ()) if cls is Buffer else (cls, fields, tuple(places))
 
 
 def _masked(value: Any) -> Any:
-    """A value with types in place of its numbers. Floats are bytes in keys."""
+    """A value with types in place of its numbers. In keys, floats are bytes."""
     if isinstance(value, tuple):
         return tuple(map(_masked, value))
     return type(value) if isinstance(value, (int, bytes)) else value
@@ -99,8 +99,8 @@ def _masked(value: Any) -> Any:
 class Family:
     """Graphs that differ in the size n of one axis.
 
-    Each node has `fields` and a shape, with lines in place of what differs; `arguments` are the
-    places of constants. The node at `place` has n among its fields.
+    `fields` and `shapes` are those of each node, with lines in place of integers that differ.
+    `arguments` are the places of constants that differ. The node at `place` has n among its fields.
     """
 
     def __init__(self, first: Sample, second: Sample, varying: Container[int] = ()) -> None:
@@ -136,8 +136,8 @@ class Family:
 
     @property
     def is_likely(self) -> bool:
-        """Whether two graphs suffice to tell that this is a family. Where the sizes of inputs
-        differ by different amounts they may vary independently, on a line by chance."""
+        """Whether two graphs suffice to believe in this family. Sizes of inputs that differ by
+        different amounts may vary independently, and be on a line by chance."""
         shapes = (n for place in self.leaves for n in self.shapes[place])
         return all(line.slope == 1 for line in shapes if isinstance(line, Line))
 
@@ -177,9 +177,9 @@ class Varying(Structure):
         place: int | None = None,
         lines: Collection[Line] = (),
     ) -> None:
-        """`fields` are those of one such graph, and `vary` has lines and arguments in place of some
-        of them. The size n stands in those of the node at `place`; on these `lines` it gives
-        sizes, which are positive. Without a place no size varies."""
+        """`fields` are those of one such graph. `vary` has, for some nodes, the fields with lines
+        and arguments. n is in the fields of the node at `place`; None: no size varies. `lines` are
+        those of sizes, which must be positive."""
         super().__init__(fields)
         self._vary = dict(vary)
         distinct = list(dict.fromkeys(self._vary.values()))
@@ -217,8 +217,8 @@ class Varying(Structure):
 
 
 def with_arguments(fields: Fields, places: Sequence[int]) -> Varying:
-    """The structure of graphs with these fields, but for the values of the constants at these
-    places."""
+    """The structure of graphs with these fields, but for the values of the constants at
+    `places`."""
     vary = {}
     for number, place in enumerate(places):
         _, dtype, shape = cast("tuple[Any, ...]", fields[place])
@@ -239,7 +239,7 @@ def _path_to(wanted: Line, value: Any) -> tuple[int, ...]:
 
 
 def _differences(first: Any, second: Any) -> Iterator[tuple[int, int]]:
-    """The integers that differ between two nested tuples: both."""
+    """The pairs of integers that differ between two nested tuples."""
     if isinstance(first, tuple):
         for a, b in zip(first, second, strict=True):
             yield from _differences(a, b)

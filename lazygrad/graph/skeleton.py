@@ -1,14 +1,16 @@
 """Recognise a graph by an earlier one of the same structure, without a search.
 
-A program asks for the same graph in each step, of new nodes. The *skeleton* of a walk has the
-classes of its nodes, and which inputs each node has. What else tells graphs apart, as shapes and
-constants, are the *fields* of the nodes. A skeleton knows of each node whose input it is. So it
-finds the nodes of another graph in one pass, and compares classes and inputs as whole lists.
+In each step a program makes the same graph again, of new nodes. A *walk* puts the nodes in order,
+inputs first; a node's number there is its *place*. The *skeleton* of a walk has the class of each
+node and the places of its inputs. Everything else that tells graphs apart, such as shapes and
+constants, is in the *fields* of nodes. A skeleton also knows for each node one that reads it, so it
+finds the nodes of a new graph in one pass from the outputs. It then compares classes and inputs as
+whole lists.
 
     relu(x @ w)   ->   skeleton   0: Buffer, 1: Buffer, 2: Expand(0), 3: Expand(1), 4: Mul(2, 3)
                        fields     (8, 4), (4, 16), (8, 4, 16), ...
 
-A *structure* is a skeleton with fields. What is decided for a graph is remembered by this object.
+A *structure* is a skeleton with fields. Decisions about a graph are remembered in its structure.
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ from ..cache import remember
 from .ir import Buffer, Node
 from .weak import Known, is_leaf
 
-MAX_NEXT = 12  # skeletons with the same outermost classes that are tried; the latest comes first
-MAX_KINDS = 128  # of outermost classes that are remembered; those met first are forgotten
-MAX_NODES = 20_000  # of a skeleton that is remembered
-MAX_STRUCTURES = 8  # of one skeleton that are remembered, the newest
+MAX_NEXT = 12  # skeletons of one kind that are tried; the latest comes first
+MAX_KINDS = 128  # kinds that are remembered; the oldest are dropped
+MAX_NODES = 20_000  # nodes of a skeleton that is remembered
+MAX_STRUCTURES = 8  # structures of a skeleton that are remembered, the newest
 
 Places = tuple[int, ...]  # of nodes in a walk's order
 Fields = list[Hashable]  # of each node, in a walk's order
@@ -40,7 +42,7 @@ inputs_of = attrgetter("inputs")
 class Structure:
     """The structure of graphs that differ in their leaves alone.
 
-    `keys` has, by the places of the outputs, the key that plans are found by, and the places of the
+    `keys` maps the places of outputs to the key by which plans are found, and the places of the
     constants that are arguments of these plans.
     """
 
@@ -51,8 +53,8 @@ class Structure:
         self.keys: dict[Places, tuple[Hashable, Places]] = {}
 
     def size_of(self, fields: Fields) -> int | None:
-        """The size at which a graph with these fields has the structure: 0 if no size varies. None
-        if the graph has another structure."""
+        """The size n of a graph with these fields, in this structure; 0 if no size varies. None if
+        the graph has another structure."""
         return 0 if self.fields == fields else None
 
     def is_like(self, other: Structure) -> bool:
@@ -61,14 +63,14 @@ class Structure:
 
 
 class Skeleton:
-    """The nodes that a walk adds, as classes and inputs; and the skeletons of walks that go on from
-    there. A skeleton without nodes is where walks begin."""
+    """The classes and inputs of the nodes that a walk adds to earlier ones, and the skeletons of
+    walks that go on from there. Walks begin at a skeleton without nodes."""
 
     def __init__(
         self, start: int = 0, wirings: Sequence[Wiring] = (), outputs: Places = ()
     ) -> None:
-        """`wirings` are those of the nodes from place `start` on, inputs first. The walk went to
-        the places `outputs`."""
+        """`wirings` are those of the nodes from place `start` on, inputs first; `outputs` are the
+        places of the outputs that the walk went to."""
         self.wirings = tuple(wirings)
         self._next: dict[Kind, tuple[Skeleton, ...]] = {}
         self._exact: tuple[Structure, ...] = ()
@@ -91,8 +93,8 @@ class Skeleton:
     def follow(
         self, nodes: list[Node], outputs: Sequence[Node], known: Known
     ) -> tuple[Skeleton, dict[Node, int]] | None:
-        """The skeleton of a walk that goes on from these nodes to the outputs, and all nodes of the
-        walk with their places, in order. None if no such walk was met."""
+        """The skeleton of a walk that goes on from `nodes` to the outputs, and all nodes of the
+        walk with their places, in order. None if no earlier walk had that skeleton."""
         kind = _kind(outputs)
         candidates = self._next.get(kind, ())
         for skeleton in candidates:
@@ -134,20 +136,20 @@ class Skeleton:
         return found
 
     def fields(self, nodes: Sequence[Node]) -> Fields:
-        """The fields of the nodes that the walk adds; `nodes` are these."""
+        """The fields of `nodes`, the nodes that the walk adds."""
         return list(map(call, self._reads, nodes))
 
     # ------------------------------------------------------------------- remembering
 
     def remember(self, outputs: Sequence[Node], skeleton: Skeleton) -> None:
-        """Note how a walk went on to the outputs."""
+        """Note the skeleton of a walk that went on from here to the outputs."""
         if len(skeleton.wirings) <= MAX_NODES:
             kind = _kind(outputs)
             before = self._next.pop(kind, ())
             remember(self._next, kind, (skeleton, *before)[:MAX_NEXT], MAX_KINDS)
 
     def structure_of(self, fields: Fields) -> tuple[Structure, int]:
-        """The structure of a walk with these fields, and its size there (see Structure.size_of)."""
+        """The structure of a walk with these fields, and its size n (see Structure.size_of)."""
         for structure in self._exact:
             if structure.fields == fields:
                 return structure, 0
@@ -158,7 +160,7 @@ class Skeleton:
         return self.add_exact(fields), 0
 
     def add_exact(self, fields: Fields) -> Structure:
-        """The structure of just these fields."""
+        """The structure with exactly these fields, in which nothing varies."""
         made = Structure(fields)
         for known in self._exact:
             if known.is_like(made):
@@ -167,7 +169,8 @@ class Skeleton:
         return made
 
     def add_varying(self, structure: Structure) -> Structure:
-        """Note a structure of which fields vary; that, or one like it that is there already."""
+        """Note a structure in which fields vary. Returns it, or one like it that was noted
+        before."""
         for known in self._varying:
             if known.is_like(structure):
                 return known
@@ -181,16 +184,16 @@ def _is_as(cls: type[Node], node: Node, known: Known) -> bool:
 
 
 def _kind(outputs: Sequence[Node]) -> Kind:
-    """What graphs share that may have one skeleton: their outermost classes, and how many outputs
-    they have."""
+    """A cheap key that graphs of one skeleton share: two classes at the first output, and the
+    number of outputs."""
     first = outputs[0]
     inputs = first.inputs
     return first.__class__, inputs[0].__class__ if inputs else None, len(outputs)
 
 
 def _ways(start: int, wirings: Sequence[Wiring]) -> list[tuple[int, int, int]]:
-    """For each node that another one reads its place, the reader's, and which input it is there;
-    readers first."""
+    """For each node that is read: its place, the place of a reader, and which input of the reader
+    it is. Readers come first."""
     ways = []
     seen = set()
     for reader in range(start + len(wirings) - 1, start - 1, -1):
@@ -202,7 +205,7 @@ def _ways(start: int, wirings: Sequence[Wiring]) -> list[tuple[int, int, int]]:
 
 
 def picker(places: Sequence[int]) -> Callable[[Sequence[Node]], tuple[Node, ...]]:
-    """A function that gives what is at these places."""
+    """A function that returns the nodes at these places."""
     if len(places) > 1:
         return itemgetter(*places)
     if places:

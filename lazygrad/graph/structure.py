@@ -1,4 +1,4 @@
-"""The structure of a graph, with the buffers it reads abstracted: the key of cached plans."""
+"""The key of a graph, under which its plan is cached: its structure, with slots for its buffers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .weak import Known, is_leaf
 
 Key = tuple[Hashable, ...]
 
-_met = Skeleton()  # where the skeletons of all walks begin
+_met = Skeleton()  # the skeleton without nodes, where all walks begin
 
 
 class Hashed(tuple[Hashable, ...]):
-    """A key that knows its hash, as it is looked for in every step of a program."""
+    """A key that keeps its hash: it is looked up in every step of a program."""
 
     _hash: int
 
@@ -34,17 +34,16 @@ class Hashed(tuple[Hashable, ...]):
 
 
 class Walk:
-    """A walk through a graph that gives its key, in which buffers are numbered slots.
+    """A walk through a graph, which finds its key. In the key, numbered slots stand for buffers.
 
-    `number` has every walked node, inputs first, and its place in that order, in which `nodes` has
-    them; `leaves` has the buffers, in the order of their slots. Nodes in `known` count as buffers,
-    and the walk stops at them, except for constants, which fit any device and are computed again
-    where they are used. `structure` is what the graph shares with earlier ones, and `size` the
-    graph's size there.
+    `nodes` are the walked nodes, inputs first; `number` maps each to its place among them. `leaves`
+    are the buffers, in the order of their slots. The walk stops at nodes in `known`: they count as
+    buffers, except for constants (see `is_leaf`). `structure` is the structure that the graph
+    shares with earlier ones, and `size` is the graph's size n there.
     """
 
     def __init__(self, known: Known = frozenset(), begin: Skeleton | None = None) -> None:
-        """`begin` remembers walks; None stands for the one that all share."""
+        """`begin` is the skeleton that remembers walks; None: the one that all walks share."""
         self.number: dict[Node, int] = {}
         self.nodes: list[Node] = []
         self.leaves: list[Node] = []
@@ -55,7 +54,7 @@ class Walk:
         self._structure: Structure | None = None
 
     def walk(self, outputs: Sequence[Node]) -> None:
-        """Number the nodes that these need and that have no number yet. Depth is no limit."""
+        """Number the nodes that the outputs need and that have no number yet. Depth is no limit."""
         start = len(self.nodes)
         if start:
             outputs = [output for output in outputs if output not in self.number]
@@ -75,7 +74,7 @@ class Walk:
         self._structure = None
 
     def _search(self, outputs: Sequence[Node]) -> Skeleton:
-        """Number the nodes where no earlier walk shows the way; the walk's skeleton."""
+        """Number the nodes where no earlier walk had this skeleton. Returns the skeleton."""
         number, known, start = self.number, self._known, len(self.nodes)
         wirings: list[Wiring] = []
         stack = list(reversed(outputs))
@@ -105,12 +104,12 @@ class Walk:
         return Skeleton(start, wirings, tuple([number[output] for output in outputs]))
 
     def places(self, outputs: Sequence[Node]) -> Places:
-        """Where the outputs stand."""
+        """The places of the outputs."""
         return tuple([self.number[output] for output in outputs])
 
     def key(self, outputs: Sequence[Node]) -> Key:
-        """The key: graphs with these outputs share it if they differ only in buffers. All nodes
-        walked so far are part of it."""
+        """The key of a graph with these outputs: graphs that differ only in buffers share it. All
+        nodes walked so far are part of it."""
         wirings = [each for skeleton in self._skeletons for each in skeleton.wirings]
         entries: list[Hashable] = []
         slot = 0
@@ -126,22 +125,23 @@ class Walk:
 
     @property
     def structure(self) -> Structure:
-        """The structure of the graph: the object by which decisions are remembered."""
+        """The structure of the graph; it remembers decisions for graphs like this one."""
         if self._structure is None:
             self._structure, self.size = self._skeletons[-1].structure_of(self.fields)
         return self._structure
 
     def exact(self) -> Structure:
-        """The structure of no other fields than the graph's."""
+        """The structure with exactly the graph's fields, in which nothing varies."""
         return self._skeletons[-1].add_exact(self.fields)
 
     def note_varying(self, structure: Structure) -> Structure:
-        """Note a structure that the graph has, and of which fields vary; that, or one like it."""
+        """Note a structure of the graph in which fields vary. Returns it, or one like it that was
+        noted before."""
         return self._skeletons[-1].add_varying(structure)
 
 
 def structure(outputs: Sequence[Node], known: Known = frozenset()) -> tuple[Key, list[Node]]:
-    """A key that graphs share if they differ only in buffers, and the buffers by slot.
+    """A simple `Walk`: a key that graphs share if they differ only in buffers; the buffers by slot.
 
     The key has each node's class, fields and inputs (by their number); of a Buffer it has the slot,
     shape, dtype and device. Tokens of Detach and rules of Custom are not part of it. Buffers of a

@@ -1,4 +1,4 @@
-"""What is legal in a graph; run after every pass in tests, and with DEBUG."""
+"""Verify that a graph is legal. Runs after every pass, in tests and with DEBUG."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .ir import Node, topological
 def verify(outputs: Sequence[Node]) -> None:
     """Check every node that the outputs need.
 
-    Each node's shape, dtype, device and inputs are what its fields give, and it is the one node of
-    its class with those fields. Raises CompilerError, naming the node and the cause.
+    A legal node has the shape, dtype, device and inputs that follow from its fields, and is the one
+    node of its class with these fields. Raises CompilerError, naming the node and the cause.
     """
     for node in topological(outputs):
         try:

@@ -2,8 +2,8 @@
 
 A rule takes the cotangent g of a node (the derivative of the final value with respect to it) and
 the node, and returns one cotangent for each input, or None for an input without a gradient.
-Cotangents are ordinary nodes, so gradients of gradients work. Where an operation has no derivative,
-or many, the rule gives what PyTorch gives.
+Cotangents are ordinary nodes, so gradients of gradients work. Where a derivative does not exist or
+is not unique, the rule agrees with PyTorch.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def vjp_pow(g: Node, out: ir.Pow) -> Cotangents:
     """
     x, y = out.x, out.y
     zero, one = zeros_like(x), full_like(x, 1)
-    # What is not chosen is kept finite, or its infinities would come back in a second derivative.
+    # The branch not chosen stays finite: its infinities would reappear in second derivatives.
     flat = Equal(y, zero)
     if isinstance(y, Const):  # a constant exponent stays one: of 1/2 it means the root
         exponent: Node = full_like(y, y.value - 1 if y.value else 1)
@@ -233,8 +233,8 @@ def vjp_cast(g: Node, out: ir.Cast) -> Cotangents:
 def vjp_reduce(g: Node, out: ir.Reduce) -> Cotangents:
     """sum:   dx = g, repeated
     prod:   dx_i = g * product of all x_j but x_i
-    max, min:   dx = g at the element found, which may be nan; of several, `out.ties`
-    says whether g goes to all in equal parts or to the first
+    max, min:   dx = g at the element that equals the result (or is nan); if several do, `out.ties`
+    says whether all get equal parts or the first gets g
     """
     x = out.x
     repeated = unreduce(g, x.shape, out.axes)
@@ -251,8 +251,8 @@ def vjp_reduce(g: Node, out: ir.Reduce) -> Cotangents:
 
 @vjp(ir.Scan)
 def vjp_scan(g: Node, out: ir.Scan) -> Cotangents:
-    """y_i = sum of x_j for j <= i:   dx_j = sum of g_i for i >= j.  The derivative of a running
-    product is taken through its multiplications, since y_i / x_j is undefined where x_j = 0."""
+    """y_i = sum of x_j for j <= i:   dx_j = sum of g_i for i >= j.  A running product is written
+    as multiplications, and these are differentiated: y_i / x_j would fail where x_j = 0."""
     if out.op == "prod":
         return (_of_products(g, out),)
     n = out.shape[out.axis]
@@ -273,7 +273,7 @@ def _of_products(g: Node, out: ir.Scan) -> Node:
 
 
 def _to_first(g: Node, found: Node, axes: tuple[int, ...]) -> Node:
-    """g where `found` holds for the first time along `axes`, in row-major order; else 0."""
+    """g at the first element along `axes`, in row-major order, where `found` holds; else 0."""
     kept = [n if axis in axes else 1 for axis, n in enumerate(g.shape)]
     number = build.reshape(Iota(math.prod(kept), int32), kept)
     place = build.expand(number, g.shape)
@@ -284,8 +284,8 @@ def _to_first(g: Node, found: Node, axes: tuple[int, ...]) -> Node:
 def _product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
     """For each element, the product of all other elements along `axes`.
 
-    It is the product of all elements before times that of all after: no division, which would fail
-    for zeros.
+    It is the product of all elements before times the product of all elements after. A division
+    would fail for zeros.
     """
     order = (*(axis for axis in range(len(x.shape)) if axis not in axes), *axes)
     moved = build.permute(x, order)
@@ -326,15 +326,15 @@ def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
 def vjp_expand(g: Node, out: ir.Expand) -> Cotangents:
     """dx = g summed over the repeated axes
 
-    Where g is a sum of outer products, as for a weight that all steps of a sequence read, their
-    operands are joined, so that one contraction computes the sum.
+    Where g is a sum of outer products, as for a weight that is used in every step of a sequence,
+    the operands are joined, so that one contraction computes the sum.
     """
     return (build.sum_to(_one_product(g, out.x.shape) or g, out.x.shape),)
 
 
 def _one_product(total: Node, shape: ir.Shape) -> Node | None:
-    """For a sum of two or more outer products: one outer product with the same sum to `shape`. Its
-    operands are theirs, joined along an axis that is summed. None for other nodes."""
+    """For a sum of two or more outer products: one outer product with the same sum to `shape`. The
+    operands are joined along an axis that is summed. None for other nodes."""
     pairs: dict[tuple[Node, Node], None] = {}
     pending = [total]
     while pending:
@@ -411,7 +411,7 @@ def vjp_gather(g: Node, out: ir.Gather) -> Cotangents:
 
 @vjp(ir.Scatter)
 def vjp_scatter(g: Node, out: ir.Scatter) -> Cotangents:
-    """sum:   dx = g,   dv[i] = g[index[i]]; the others below"""
+    """sum:   dx = g,   dv[i] = g[index[i]].  The functions below have the other ops."""
     rule = {
         "sum": lambda g, out: (g, Gather(g, out.indices)),
         "set": _scatter_set,
@@ -435,7 +435,7 @@ def _scatter_set(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
 
 
 def _scatter_extreme(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
-    """dx, dv = g at the element found; of several, each gets an equal part"""
+    """dx, dv = g at the element that equals the result; if several do, each gets an equal part"""
     indices = out.indices
     x_found = Equal(out.x, out)
     v_found = Equal(out.values, Gather(out, indices))
@@ -447,10 +447,10 @@ def _scatter_extreme(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
 
 
 def _scatter_prod(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
-    """dx = g * product of its v;   dv_i = g * x * product of the other v of the same place
+    """dx = g * product of its v;   dv_i = g * x * product of the other v at the same index
 
-    The product of the others is 0 if another value is 0; else it is the product of all values that
-    are not 0, divided by v_i if that is one of them.
+    The product of the others is 0 if one of them is 0. Otherwise it is the product of all nonzero
+    values, divided by v_i if v_i is nonzero.
     """
     indices, v = out.indices, out.values
     zero, one = zeros_like(v), full_like(v, 1)

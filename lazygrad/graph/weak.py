@@ -1,4 +1,4 @@
-"""What is known of nodes, as long as they are alive."""
+"""Dictionaries from nodes to values, each kept as long as its node is alive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class Known(Protocol):
-    """Nodes that are leaves, whatever they are computed from."""
+    """A set of nodes that count as leaves, although they have inputs."""
 
     def __contains__(self, node: Node, /) -> bool: ...
 
@@ -22,8 +22,8 @@ class Known(Protocol):
 
 
 def is_leaf(node: Node, known: Known) -> bool:
-    """Whether a walk ends at a node: a Buffer, or one that is known. A constant that is known fits
-    any device, and is computed again where it is used."""
+    """Whether a walk ends at a node: at a Buffer, or a node in `known`. A node without a device is
+    no leaf: it is made of constants, and is computed again on the device where it is used."""
     return isinstance(node, Buffer) or (node.device is not None and node in known)
 
 
@@ -35,11 +35,11 @@ class _Reference(ref[Node]):
 
 
 class NodeDict(Generic[V]):
-    """Values by node, each as long as its node is alive. In effect a WeakKeyDictionary whose
-    look-ups make no reference: nodes are asked for by the thousand.
+    """Values by node, each as long as its node is alive: a WeakKeyDictionary whose look-ups make no
+    weak reference, because nodes are looked up by the thousand.
 
-    Ctrl-C may keep `_gone` from running. The entry of a node that is gone is then found by the id
-    of another one, so what is found is looked at twice.
+    Ctrl-C may keep `_gone` from running. A new node may then have the id of one that is gone, so a
+    look-up compares the node as well as the id.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class NodeDict(Generic[V]):
         return self._found.keys().isdisjoint(map(id, nodes))
 
     def _gone(self, reference: Any) -> None:
-        """Drop the entry of a node that is gone; unless it has a new one."""
+        """Drop the entry of a node that is gone, unless its id has a new one."""
         found = self._found.get(reference.id)
         if found is not None and found[0] is reference:
             del self._found[reference.id]

@@ -4,20 +4,20 @@ Grammar (a node is one line; `n` stands for any node):
 
     leaf         Buffer(storage) | Const(value, dtype, shape) | Iota(size, dtype)
     elementwise  Neg(n) | Exp(n) | Add(n, n) | ...         each operation of `elementwise.py`
-                 Where(n, n, n) | Cast(n, dtype) | Bitcast(n, dtype)
+                 Where(n, n, n) | Cast(n, dtype) | Bitcast(n, dtype) | Within(n, n)
     reduce       Reduce(n, op, axes)                       op: "sum" "prod" "max" "min"
                  Scan(n, axis, op)
     movement     Reshape(n, shape) | Permute(n, order) | Expand(n, shape)
                  Pad(n, padding, value) | Slice(n, starts, sizes, steps)
                  Window(n, axis, size, stride, dilation) | Fold(n, axis, size, stride, dilation)
                  Join((n, n, ...), axis)
-    indexed      Gather(n, indices) | Scatter(n, indices, values, op)
+    indexed      Gather(n, (n, ...)) | Scatter(n, (n, ...), n, op)
                  InRange(n, low, high, ignored, source)
     order        Sort(n, axis, descending, count)
     random       RandomBits(n, shape)
     winograd     WinogradFilter(n) | Winograd(n, n, n)
-    placement    Copy(n, device) | Contiguous(n) | Detach(n, token) | Overwritten(n, value)
-                 Custom(value, (n, ...), rule)
+    placement    Copy(n, device) | Contiguous(n) | Detach(n, token) | Overwritten(n, n)
+                 Custom(n, (n, ...), rule)
 
 Semantics:
 
@@ -25,11 +25,11 @@ Semantics:
   They are derived, and checked, when the node is made.
 - Nodes are immutable and interned: two nodes of one class with the same fields are one object, so
   they are compared with `is`. Interning is weak; a node lives as long as something refers to it.
-- Elementwise operands already have one shape and dtype; broadcasting and promotion are Tensor's.
+- Elementwise operands already have one shape and dtype; Tensor has done broadcasting and promotion.
 - `evaluate.py` gives each node's value in NumPy, and is the reference for every pass.
 """
 
-# ruff: noqa: F403, F405  what these files define is public: a node is written in one of them alone
+# ruff: noqa: F403, F405  a node is defined in one of these files, and imported from here
 
 from __future__ import annotations
 

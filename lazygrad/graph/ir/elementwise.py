@@ -1,9 +1,9 @@
-"""Elementwise operations: a table that has a class for each row.
+"""Elementwise operations: a table with a class as each row.
 
-What the compiler knows of an operation is written here once, in `operation`, and read by graphs,
-loops, evaluators, verifiers, printers, cost models and code generators. Apart from it stand only
-the derivative (`graph/vjp_rules.py`) and the code (`loops/legal/functions.py`,
-`backends/c/dialect.py`).
+A class's `operation` has everything that the compiler knows of it: graphs, loops, evaluators,
+verifiers, printers, cost models and code generators read it. Only the derivative
+(`graph/vjp_rules.py`) and the code (`loops/legal/functions.py`, `backends/c/dialect.py`) are
+elsewhere.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .node import Node, Shape
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is known of an elementwise operation.
+    """The properties of an elementwise operation.
 
-    - `name`: what loops and their text call it.
+    - `name`: its name in loops, and in their text.
     - `numpy`: its meaning, on arrays of a dtype that NumPy computes in (`evaluate.operate`).
     - `arity`: how many operands it has.
-    - `sign`: how it is written, before one operand or between two; where "", as a call.
+    - `sign`: written before one operand or between two; "" where it is written as a call.
     - `takes`: the dtypes that it is defined for: "any", "float", or "bits" (bool and integers).
     - `is_comparison`: its value is a bool.
     - `of_bools`: the bitwise operation that it equals on bools; "" for none.
@@ -68,7 +68,7 @@ class Elementwise(Node):
 
 
 class Arithmetic(Elementwise):
-    """An operation with a row in the table."""
+    """An elementwise node with an `operation`."""
 
     operation: ClassVar[Operation]
 
@@ -89,7 +89,7 @@ class Arithmetic(Elementwise):
 
 
 class Unary(Arithmetic):
-    """One input, and its dtype."""
+    """An operation on one input, of the same dtype."""
 
     x: Node
 
@@ -99,7 +99,8 @@ class Unary(Arithmetic):
 
 
 class Binary(Arithmetic):
-    """Two inputs of one shape and dtype, and that dtype; of a comparison, bool."""
+    """An operation on two inputs of one shape and dtype. Its dtype is theirs, or bool for a
+    comparison."""
 
     x: Node
     y: Node
@@ -233,8 +234,8 @@ class Erf(Unary):
 
 
 class Pow(Binary):
-    """x ** y of floats, as C's pow. A constant y of 1/2 means the square root, of -1/2 one over the
-    root, as in PyTorch: these differ from pow at -0.0 and -inf."""
+    """x ** y of floats, as C's pow. A constant y of 1/2 means the square root, and of -1/2 its
+    reciprocal, as in PyTorch: they differ from pow at -0.0 and -inf."""
 
     operation = _series("pow", np.power, cost=60, arity=2, sign="**")
 
@@ -311,7 +312,7 @@ def _shifted_right(x: Array, y: Array) -> Array:
 
 
 def _shift_count(x: Array, y: Array) -> tuple[Array, Array]:
-    """Whether a shift by y leaves bits of x, for 0 <= y < width; and y if so, else 0."""
+    """Whether 0 <= y < width of x, so that bits of x are left; and y if so, else 0."""
     bits = 1 if x.dtype == bool else 8 * x.dtype.itemsize
     inside = np.asarray((y >= 0) & (y < bits))
     return inside, np.where(inside, y, 0).astype(y.dtype)
@@ -390,8 +391,8 @@ class Cast(Elementwise):
     """x in another dtype: to bool is x != 0, float to integer truncates, integers wrap.
 
     A float outside the range of an integer type is converted to int32 first (to int64 for uint32
-    and 64 bits). Outside the range of that type, and for nan, it gives the smallest value of it. To
-    uint64, floats of 2**64 and more give 0.
+    and 64 bits); nan, and floats outside that range too, give the smallest value of int32 (or
+    int64). To uint64, floats of 2**64 and more give 0.
     """
 
     x: Node
@@ -419,7 +420,7 @@ class Bitcast(Elementwise):
 class Within(Elementwise):
     """x where `inside` holds; elsewhere an undefined value, which need not be computed.
 
-    The graphs that serve many sizes have it (graph/sizes.py); tensors do not make it.
+    Only graphs that serve many sizes have it (graph/at_bound.py); tensors do not make it.
     """
 
     x: Node

@@ -1,4 +1,4 @@
-"""Elements by computed indices, and the indices that sort."""
+"""Nodes that read or write elements at computed indices, and the indices that sort."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Source(NamedTuple):
 
 
 class InRange(Node):
-    """x, integers that must be in low .. high - 1, or equal to `ignored`. Where one is not,
-    IndexError is raised when the program reads values.
+    """x, a check that its integers are in low .. high - 1 or equal to `ignored`. If one is not,
+    reading values raises IndexError.
 
-    `source` is the line that the error names. It is no part of the node's key: two lines that check
-    an index alike share the node of the first.
+    `source` is the line that the error names. It is no part of the node's key: two lines that make
+    the same check share a node, which names the first.
     """
 
     x: Node
@@ -61,9 +61,10 @@ class InRange(Node):
 
 
 class Gather(Node):
-    """out[i] = x[indices[0][i], indices[1][i], ...]: one index node an axis of x, all of the
-    output's shape. Where an axis is read in order, its index is an expanded Iota, of which lowering
-    makes a plain loop. An index outside its axis gives 0.
+    """out[i] = x[indices[0][i], indices[1][i], ...]: one index node for each axis of x, all of the
+    output's shape. An index outside its axis gives 0.
+
+    An axis that is read in order has an expanded Iota as its index; lowering makes it a plain loop.
     """
 
     x: Node
@@ -76,8 +77,8 @@ class Gather(Node):
 class Scatter(Node):
     """x, with x[indices[0][i], ...] combined with values[i] for every i, in row-major order of i.
 
-    op "set" overwrites (the last one stays), "sum" "prod" "max" "min" combine.
-    An index outside its axis is passed over.
+    op "set" overwrites (the last value stays), "sum" "prod" "max" "min" combine. An index outside
+    its axis is skipped.
     """
 
     x: Node
@@ -97,9 +98,8 @@ class Scatter(Node):
 
 
 class Sort(Node):
-    """The indices (int64) that sort x along axis, stable; nan counts as the largest.
-
-    `count`: how many of the indices, from the first on; None for all.
+    """The indices (int64) that sort x along axis, stable; nan counts as the largest. Only the first
+    `count` of them; None for all.
     """
 
     x: Node

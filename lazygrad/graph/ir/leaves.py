@@ -1,4 +1,4 @@
-"""Nodes without inputs: memory, constants, counting."""
+"""Nodes without inputs: memory, constants, and the numbers 0, 1, 2, ..."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .node import Node, Shape
 
 
 class Storage(Protocol):
-    """What a Buffer node refers to: a piece of a device's memory (runtime.buffer.Buffer)."""
+    """The memory of a Buffer node, on a device (runtime.buffer.DeviceBuffer)."""
 
     size: int
     dtype: DType
@@ -44,7 +44,7 @@ _BITS = struct.Struct("<d").pack
 
 
 def _as_element(value: bool | int | float, dtype: DType) -> bool | int | float:
-    """A number as Python's kind for a dtype; integers wrap, as NumPy's and C's casts do."""
+    """A number as the bool, int or float of a dtype; integers wrap, as in casts of NumPy and C."""
     if dtype.is_float:
         return float(value)
     if not dtype.is_int:

@@ -1,4 +1,4 @@
-"""The same elements in other places."""
+"""Nodes that move elements and compute nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Permute(Movement):
 
 
 class Expand(Movement):
-    """Axes of size 1 repeated to the size in `shape_`; same rank."""
+    """Axes of size 1 repeated to their size in `shape_`, which has the same rank."""
 
     shape_: Shape
 

@@ -1,4 +1,4 @@
-"""What every node of the graph is, and how to walk them."""
+"""Node, the base class of the graph's operations, and walks through a graph."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _NOT_SHOWN = ("shape_", "dtype_", "storage", "token")
 
 @dataclass_transform(frozen_default=True, eq_default=False)
 class Node(Interned):
-    """One operation of the graph. Subclasses add fields and `_infer`, their shape and dtype."""
+    """One operation of the graph. A subclass adds fields, and `_infer`: its shape and dtype."""
 
-    __slots__ = ("device", "dtype", "inputs", "label", "origins", "shape")  # two are of origin.py
+    # origin.py sets label and origins
+    __slots__ = ("device", "dtype", "inputs", "label", "origins", "shape")
     _derived = ("inputs", "shape", "dtype", "device")
     shape: Shape
     dtype: DType
@@ -78,8 +79,8 @@ class Node(Interned):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The fields that a printed node shows in brackets, by name: neither nodes, nor what the
-        shape and dtype tell."""
+        """The fields that a printed node shows in brackets, by name: not its inputs, shape or
+        dtype."""
         shown = [name for name in self._fields if name not in _NOT_SHOWN]
         return {name: value for name in shown if not holds_nodes(value := getattr(self, name))}
 
@@ -112,7 +113,7 @@ def topological(
 ) -> list[Node]:
     """Every node that the outputs need, each after its inputs. Iterative: depth is no limit.
 
-    `inputs` may cut the walk: where it returns (), a node counts as a leaf.
+    `inputs` may stop the walk: a node for which it returns () counts as a leaf.
     """
     order: list[Node] = []
     done: set[Node] = set()

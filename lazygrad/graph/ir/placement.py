@@ -1,4 +1,5 @@
-"""Marks: a value on another device, in memory of its own, or with a gradient of its own."""
+"""Nodes whose elements are those of an input, on another device, in memory of their own, or with
+another gradient."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ class Copy(Node):
 
 
 class Contiguous(Node):
-    """x, computed into memory of its own: a kernel boundary that the user asked for."""
+    """x, stored in memory of its own: a kernel boundary that the user asked for."""
 
     x: Node
 
@@ -32,7 +33,7 @@ class Contiguous(Node):
 
 
 class Token:
-    """Something that is only equal to itself."""
+    """An object that is equal only to itself."""
 
     __slots__ = ("__weakref__",)
 
@@ -41,8 +42,8 @@ class Token:
 
 
 class Detach(Node):
-    """x as a fresh variable: no gradient flows through it, and a token of its own makes two
-    equal expressions two variables. Simplify removes it."""
+    """x as a new variable: no gradient flows through it. Different tokens make two variables of
+    equal expressions. Simplify removes it."""
 
     x: Node
     token: Token | None = None
@@ -52,7 +53,7 @@ class Detach(Node):
 
 
 class Overwritten(Node):
-    """The elements of `value`, written over those of x while no gradient was recorded: gradients
+    """The elements of `value`, which were written over x while no gradient was recorded: gradients
     flow to x as if nothing were written. Simplify removes it."""
 
     x: Node
@@ -65,8 +66,8 @@ class Overwritten(Node):
 
 
 class Custom(Node):
-    """The elements of `value`, computed from the primals in any way, with a derivative of its own:
-    `rule(g, node)` gives the cotangents of the primals. No gradient flows to `value`. Simplify
+    """The elements of `value`, computed from `primals` in any way, with a user's derivative:
+    `rule(g, node)` returns the cotangents of the primals. No gradient flows to `value`. Simplify
     removes it."""
 
     value: Node
@@ -81,4 +82,4 @@ class Custom(Node):
 
 
 Rule = Callable[[Node, Custom], tuple[Node | None, ...]]
-"""rule(g, node): the cotangents of the node's primals, given its own cotangent g."""
+"""rule(g, node): the cotangents of the node's primals, from the node's cotangent g."""

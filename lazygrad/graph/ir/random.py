@@ -1,8 +1,8 @@
 """Random numbers: a counter through a block cipher.
 
 The cipher is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel Random
-Numbers: As Easy as 1, 2, 3", SC 2011). No state is walked through: any number can be computed
-alone, alike on every device.
+Numbers: As Easy as 1, 2, 3", SC 2011). No generator steps from number to number: each number is
+computed independently, and is the same on every device.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RandomBits(Node):
     """Two random words for each element of a shape: uint32, (2, *shape).
 
     The words of element i, in row-major order, are threefry((state[0], state[1]), (i, state[2])):
-    the state is a key and how many times numbers were drawn under it.
+    the state is a key, of two words, and a count of earlier draws under this key.
     """
 
     state: Node
@@ -47,8 +47,8 @@ class RandomBits(Node):
 def threefry(key: Pair[T], counter: Pair[T], operate: Callable[[str, T, T | int], T]) -> Pair[T]:
     """Two random words for a counter under a key.
 
-    `operate(name, x, y)` is an operation on uint32 ("add", "xor", "or", "shl", "shr"), y a number
-    or a value like x: so NumPy and generated code compute by the same function.
+    `operate(name, x, y)` is an operation on uint32 ("add", "xor", "or", "shl", "shr"); y is a
+    number or a value like x. NumPy's values and the compiler's both come from this function.
     """
     keys = (*key, operate("xor", operate("xor", *key), _PARITY))
     x, y = operate("add", counter[0], key[0]), operate("add", counter[1], key[1])

@@ -20,12 +20,13 @@ def identity(op: str, dtype: DType) -> bool | int | float:
 
 
 class Reduce(Node):
-    """The axes (sorted, distinct) combined with op and removed; an empty one gives its identity.
+    """x's elements along the axes (sorted, distinct) combined with op; the axes are removed. No
+    elements give the identity of op.
 
-    float16 and bfloat16 are accumulated in float32 and rounded once; max and min give nan where
-    an element is nan; sum and prod of bool are or and and. Which of several equal elements a
-    maximum or minimum was taken from matters to its gradient alone: `ties` is "all" of them, in
-    equal parts, or the "first" in row-major order.
+    float16 and bfloat16 are accumulated in float32 and rounded once. max and min give nan where an
+    element is nan. Of bools, sum is `or` and prod is `and`. `ties` concerns only the gradient of
+    max and min: of equal elements, "all" get equal parts, or the "first" in row-major order gets
+    everything.
     """
 
     x: Node
@@ -51,9 +52,9 @@ class Reduce(Node):
 
 
 class Scan(Node):
-    """The sum or product of the elements up to each one along an axis, itself included, in order.
+    """Running sums or products along an axis: element i combines x's elements 0 to i, in order.
 
-    float32 is accumulated in float64, float16 and bfloat16 in float32, and rounded once an element.
+    float32 is accumulated in float64, float16 and bfloat16 in float32. Each result is rounded once.
     """
 
     x: Node
@@ -70,7 +71,8 @@ class Scan(Node):
 
 class Fold(Node):
     """The adjoint of Window: out[..., i, ...] = sum of x[..., o, ..., k] with
-    o * stride + k * dilation = i.  x's last axis is k; `axis` becomes one of `size_` elements.
+    o * stride + k * dilation = i. o is x's `axis`, which becomes i, of `size_` elements; k is x's
+    last axis.
     """
 
     x: Node

@@ -2,9 +2,9 @@
 
     y = A^T [ sum over c of (G w G^T) * (B^T d B) ] A
 
-d are tiles of 4x4 pixels of the input, two pixels apart; y are tiles of 2x2 pixels of the output. A
-tile takes 16 products a channel instead of 36. (Lavin and Gray 2016, "Fast Algorithms for
-Convolutional Neural Networks", section 4.1.) The passes make these nodes; tensors do not.
+w are filters, d tiles of 4x4 pixels of the input, two pixels apart, and y tiles of 2x2 pixels of
+the output. A tile takes 16 products a channel instead of 36. (Lavin and Gray 2016, "Fast Algorithms
+for Convolutional Neural Networks", section 4.1.) A pass makes these nodes; tensors do not.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class WinogradFilter(Node):
 
 
 class Winograd(Node):
-    """The cross-correlation of x (N, C, H + 2, W + 2) with filters w (O, C, 3, 3), of which u is
-    the WinogradFilter: (N, O, H, W), for even H and W."""
+    """The cross-correlation of x (N, C, H + 2, W + 2) with filters w (O, C, 3, 3): (N, O, H, W),
+    for even H and W. u is WinogradFilter(w)."""
 
     x: Node
     u: Node
