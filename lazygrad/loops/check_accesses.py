@@ -37,7 +37,7 @@ def described(function: Function, report: int) -> str:
 
 
 def check_accesses(function: Function) -> Function:
-    """The function with its accesses tested; its reasons tell what their numbers stand for.
+    """Test each access of a function. Its reasons list the accesses by their numbers.
 
     Requires: loops as code generators take them, and a report among the outputs. Ensures: no memory
     outside of an array is touched. Accesses whose places are constants are tested here, once.
@@ -141,7 +141,7 @@ def _largest(index: Expr) -> Expr:
 
 
 def _test(number: int, condition: Expr, index: Expr) -> If:
-    """If the condition holds: report the access; its index within what an int32 can tell."""
+    """If the condition holds, report the access and its index, clipped to an int32."""
     limits = Literal(int(int32.min)), Literal(int(int32.max))
     clipped = Op("min", (Op("max", (index, limits[0])), limits[1]))
     report = Op("add", (clipped, Literal(number * _HALF - int(int32.min))))

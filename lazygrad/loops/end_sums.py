@@ -23,8 +23,8 @@ from .ir.rebuild import Names, map_bodies, names_in, substitute_body, variables
 
 
 def end_of(value: Expr) -> Expr | None:
-    """The condition under which a term is not neutral, if it compares indices with a size that is
-    known at run time: i < n[0], of where(i < n[0], x, 0). None for any other term."""
+    """The end of a term: the condition under which it is not neutral, if that compares indices with
+    a size known at run time: i < n[0] for where(i < n[0], x, 0). None for any other term."""
     match value:
         case Op(op="where", args=(condition, _, Literal())):
             sizes = [x.array for x in parts(condition) if isinstance(x, Load)]
@@ -126,7 +126,7 @@ class _Ends:
                     result += self._ended(stmt, found)
                 case Accumulate(needed=Expr() as needed):
                     if tests and needed is end_of(stmt.value):
-                        result.append(If(needed, _where((stmt,), conjuncts(needed))))
+                        result.append(If(needed, _assuming((stmt,), conjuncts(needed))))
                     else:
                         result.append(replace(stmt, needed=None))
                 case _:
@@ -164,7 +164,7 @@ class _Ends:
         bound = next(iter(found.values()))
         low, high = min(b.low for b in found.values()), max(b.high for b in found.values())
         whole = bound.iterations(high, var.extent)
-        inside = self.body(_where(loop.body, found))
+        inside = self.body(_assuming(loop.body, found))
         yield For(var, whole, "serial", inside)
         if low == high:
             return
@@ -174,7 +174,7 @@ class _Ends:
         yield For(rest, minimum(some, rest.extent), "serial", self.body(body, tests=True))
 
 
-def _where(body: Body, true: Collection[Expr]) -> Body:
+def _assuming(body: Body, true: Collection[Expr]) -> Body:
     """The body where some conditions are known to be true."""
 
     def left(condition: Expr) -> Expr | None:
@@ -189,7 +189,7 @@ def _where(body: Body, true: Collection[Expr]) -> Body:
                 _, x, neutral = value.operands
                 value = x if still is None else Op("where", (still, x, neutral))
             stmt = replace(stmt, value=value, needed=left(stmt.needed))
-        result.append(map_bodies(stmt, lambda inner: _where(inner, true)))
+        result.append(map_bodies(stmt, lambda inner: _assuming(inner, true)))
     return tuple(result)
 
 

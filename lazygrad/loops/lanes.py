@@ -90,7 +90,7 @@ def round_up(n: int, multiple: int) -> int:
 
 def _in_flight(vectors: int, copies: int) -> int:
     """How many of a loop's whole vectors to take together, about `copies`, so that the fewest are
-    left over: those wait for one another."""
+    left over: those run one after another."""
     most = max(1, min(vectors, copies))
     least = min(most, -(-copies // 2))
     return min(range(most, least - 1, -1), key=lambda n: vectors % n)

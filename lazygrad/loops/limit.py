@@ -1,4 +1,4 @@
-"""End loops where what they write is not needed any more: where sizes vary.
+"""End loops at sizes known at run time, beyond which the elements that they write are not needed.
 
     # out0 is needed below in1[0] along axis 0           # of 128 rows of 64 elements
     serial i in 128:                                      serial i in min(128, in1[0]):
@@ -20,7 +20,7 @@ from .ir.rebuild import map_bodies, reads, substitute_body, variables
 
 
 def limit(function: Function, cores: int) -> Function:
-    """The function without the iterations of which nothing is needed.
+    """Leave out the iterations that write no needed element.
 
     `cores`: among how many threads parallel loops are shared, in contiguous ranges.
     Ensures: the same values where they are defined.
@@ -81,7 +81,7 @@ class _Limited:
         )
 
     def loop(self, loop: For, scope: Scope, done: frozenset[Limit]) -> For:
-        """A loop without the iterations of which nothing is needed."""
+        """A loop without the iterations that write no needed element."""
         reach = self._reach_of_all(loop, scope, done) if isinstance(loop.extent, int) else None
         if reach is None:
             return replace(loop, body=self.body(loop.body, scope, done))

@@ -106,7 +106,7 @@ class Schedule:
             if is_outer or has_trait(loop.body, "serial"):
                 continue
             if not has_trait(loop.body, "sum"):
-                continue  # an epilogue's: nothing waits for the iteration before
+                continue  # an epilogue's loop: no iteration waits for the one before
             if loop.var.extent <= UNROLL_WHOLE:
                 self.do(bind, name, "unroll")
             elif loop.var.extent % UNROLL_BY == 0:
@@ -114,7 +114,7 @@ class Schedule:
                 self.do(bind, f"{name}_b", "unroll")
 
     def done(self) -> Body:
-        """The loops, without those of one iteration that no launch needs."""
+        """The loops, without serial, unroll and vector loops of one iteration."""
         return _without_single(self.body)
 
 
@@ -412,9 +412,9 @@ def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
         outer, inner = merged[n - 1], merged[n]
         n -= 1
         if any(_are_apart(x.index, outer, inner) for x in body_loads(body)):
-            continue  # seen at a glance
+            continue  # a cheap test first
         joined = Var(outer.name, outer.extent * inner.extent)
-        # k*extent*outer + k*inner  ->  k*joined:  what needs them apart still mentions `outer`
+        # k*extent*outer + k*inner  ->  k*joined; an index that needs them apart keeps `outer`
         candidate = substitute_body(body, {inner: sub(joined, mul(outer, inner.extent))})
         whole = (e for stmt in statements(candidate) for e in expressions(stmt))
         if not any(outer in e.mentions for e in whole):

@@ -328,9 +328,9 @@ def _waste(extent: int, width: int) -> float:
 
 
 def count_in_vectors(s: Schedule, width: int) -> str:
-    """Find the places of neighbours in one row together, where a sort counts; the reason for the
-    plan. The iterations are independent though they store at computed indices: no two elements
-    have the same place.
+    """Find the places of neighbours in one row together, where a sort counts. Returns the reason
+    for the plan. The iterations are independent though they store at computed indices: no two
+    elements have the same place.
 
         serial i: rank = 0; serial j: rank += x[j] < x[i]; out[rank] = i
         ->
@@ -350,8 +350,8 @@ def count_in_vectors(s: Schedule, width: int) -> str:
 
 
 def interleave_rows(s: Schedule, width: int) -> str:
-    """Compute several rows of a scan together; the reason for the plan. In a row each sum needs the
-    sum before it; the sums of different rows are independent.
+    """Compute several rows of a scan together. Returns the reason for the plan. In a row each sum
+    needs the sum before it; the sums of different rows are independent.
 
         serial i: acc[0] = 0; serial k: acc[0] += x[i*K + k]; out[i*K + k] = acc[0]
         ->
@@ -359,8 +359,8 @@ def interleave_rows(s: Schedule, width: int) -> str:
                     serial k: vector i_i in 4: acc[i_i] += x[(i_o*4 + i_i)*K + k]
                               vector i_i in 4: out[(i_o*4 + i_i)*K + k] = acc[i_i]
 
-    Of scans along columns, neighbours in memory, a panel is computed together: the sums of its
-    columns are in an array, in vectors of `width` lanes.
+    Scans along columns, which are neighbours in memory, are computed in panels: the sums of a
+    panel's columns are in an array, in vectors of `width` lanes.
 
     Requires: independent loops, around a body that ends in the loop of one row.
     """

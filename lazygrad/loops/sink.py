@@ -50,7 +50,7 @@ def sink(body: Body, var: str, kind: str) -> Body:
 
 def sunk(body: Body, var: Var, kind: str) -> Body:
     """A body, in a loop over var, with that loop sunk."""
-    whole = _own_part(body) if kind == "unroll" else len(body)
+    whole = _epilogue_start(body) if kind == "unroll" else len(body)
     shared = _shared(body, var)
     if kind == "workitem":
         return _by_items(body, var, shared)
@@ -64,7 +64,7 @@ def sunk(body: Body, var: Var, kind: str) -> Body:
                 result.append(stmt)
             case _ if _only_fills(stmt, shared):
                 result.append(stmt)
-            case For() if _is_opened(stmt) and not _depends(stmt, var):
+            case For() if _is_entered(stmt) and not _depends(stmt, var):
                 result.append(replace(stmt, body=sunk(stmt.body, var, kind)))
             case If() if var not in variables(stmt.condition):
                 result.append(map_bodies(stmt, partial(sunk, var=var, kind=kind)))
@@ -119,7 +119,7 @@ def _only_fills(stmt: Stmt, shared: set[Array]) -> bool:
     return bool(filled := written((stmt,))) and filled <= shared
 
 
-def _own_part(body: Body) -> int:
+def _epilogue_start(body: Body) -> int:
     """Where an epilogue begins that need not be unrolled: the last statements of a body that use
     local memory, hold no sum, and use only registers that they allocate. Without any, the end."""
     used: set[Array] = set()
@@ -138,7 +138,7 @@ def _own_part(body: Body) -> int:
     return start if any(array.scope == "local" for array in used) else len(body)
 
 
-def _is_opened(loop: For) -> bool:
+def _is_entered(loop: For) -> bool:
     """Whether a sunk loop goes into this one: a serial loop, or an unroll loop that allocates."""
     if loop.kind == "unroll":
         return any(isinstance(s, Alloc) for s in statements(loop.body))

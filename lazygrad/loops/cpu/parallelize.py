@@ -27,7 +27,7 @@ def parallelize(body: Body, tasks: int) -> Body:
     outermost loops.
 
     Requires: a nest whose outer serial loops have independent iterations. Ensures: one parallel
-    loop, outermost; none if there is no loop.
+    loop, outermost; the same body if no serial loop is outermost.
     """
     loops: list[For] = []
     inner = body
@@ -47,7 +47,7 @@ def parallelize(body: Body, tasks: int) -> Body:
 
 
 def bind_groups(body: Body) -> Body:
-    """Make the iterations of parallel loops work-groups, of one item each: so OpenCL shares them
+    """Make the iterations of parallel loops work-groups, of one item each: OpenCL shares these
     among the threads of a CPU.
 
         parallel i in 64: ...   ->   workgroup i in 64: ...

@@ -194,7 +194,7 @@ class _Along:
 
     @cached_property
     def _scattering(self) -> float:
-        """What it costs to store vectors of which each element has its own place."""
+        """Cycles for storing vectors whose elements are no neighbours in memory."""
         scattered = sum(
             stride(stmt.index, self.x) != 1
             for stmt in statements(self.c.body)

@@ -43,7 +43,7 @@ def block_of_sum(
     small = bytes_of(c.a, loops) + bytes_of(c.b, loops) <= SUM_BLOCK_BYTES
     k = c.inner[0]
     is_tap = k in c.fixed and k.extent <= TAPS
-    is_asked_for = bool(c.fixed) and c.fixed.isdisjoint(c.inner)  # all of the sum, or nothing
+    is_asked_for = bool(c.fixed) and c.fixed.isdisjoint(c.inner)  # a guard of the whole sum
     if small or extent_of(c.inner) < SUM_BLOCK_TERMS or is_tap or is_asked_for:
         return None
     wanted = machine.l1_bytes * L1_SHARE

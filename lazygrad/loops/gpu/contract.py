@@ -70,7 +70,7 @@ class Block:
 
 
 def fills_blocks(c: Contraction) -> bool:
-    """Whether both sides are wide enough for blocks; if not, it is best summed row by row."""
+    """Whether there are enough rows and columns for blocks; if not, rows.py is best."""
     _, rows, columns = _sides(c)
     return min(extent_of(rows), extent_of(columns)) >= NARROW
 

@@ -16,10 +16,11 @@ Grammar (expressions are in expr.py):
 
 Semantics:
 
-- For runs its body with var = 0 .. extent - 1. Its kind says how:
+- For runs its body with var = 0 .. extent - 1. Only the extent of a serial loop may be an
+  expression. The kind of a loop says how its iterations run:
     serial    one after another
     unroll    as serial, to be written out by the unroll pass
-    vector    all at once, to be widened by the vectorize pass; a constant extent
+    vector    all at once, to be widened by the vectorize pass
     parallel  shared among the CPU's threads; iterations are independent
     workgroup, workitem   an axis of an OpenCL launch; workgroup loops are outermost, and the
               iterations of a workitem loop are shared among the items of the group

@@ -389,7 +389,7 @@ def _first_step(index: Expr, var: Var) -> int:
     ends = []
     for n in (0, 1):
         place = substitute(index, {x: Literal(n if x is var else 0) for x in variables(index)})
-        ends.append(int(place.value) if isinstance(place, Literal) else 0)  # else it is gathered
+        ends.append(int(place.value) if isinstance(place, Literal) else 0)  # 0: a loaded index
     return ends[1] - ends[0]
 
 

@@ -1,4 +1,4 @@
-"""Memory: what an index reaches; sums in place become stores, bools become bytes."""
+"""Memory: which elements an index reaches; sums in place become stores, bools become bytes."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Rules:
             new = old.with_operands(tuple(map(memo.__getitem__, old.operands)))
             result = self._apply(new, native) if new.operands else None
             if result is not None:
-                memo[new] = new  # where it occurs in its own right side
+                memo[new] = new  # in its own right side it stays
                 memo[new] = new = self.legalise(result, native, memo)
             return memo.setdefault(new, new)
 

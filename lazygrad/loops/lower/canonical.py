@@ -4,7 +4,7 @@
     t2 = tanh(slice(in0, start 4) + t1)    the next: the same function, its first input a row on
 
 To make the steps equal, the base pointer of an input moves to the first element that is read, or
-to its cache line. Slices then start at 0, and the launch passes the offset.
+to its cache line. Slices then start at or near 0, and the launch passes the offset.
 """
 
 from __future__ import annotations

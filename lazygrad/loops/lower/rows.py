@@ -49,7 +49,8 @@ class _Stage:
 
 @dataclass(frozen=True)
 class Position:
-    """An iteration of the outer loops: their indices and extents, the largest weight first."""
+    """An iteration of the outer loops: the digits of its number, the highest first, and their
+    extents."""
 
     index: MultiIndex
     extents: tuple[int, ...]

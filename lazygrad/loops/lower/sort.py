@@ -106,7 +106,7 @@ class _Sorting:
     def ordered(self, i: Expr) -> Expr:
         """The key of element i as an integer in the sort's order; with its index, if both fit."""
         to_integer = _packed if self.packs else _wide
-        return to_integer(self.key(i), add(i), self.node.descending)  # 0, in a row of one
+        return to_integer(self.key(i), add(i), self.node.descending)  # add(i): 0 in a row of one
 
     def precedes(self, x: Expr, y: Expr) -> Expr:
         """Whether a key must come before another, whatever their order in the input."""

@@ -95,7 +95,7 @@ class _Slices:
         first, *self.after = kernel.members
         assert isinstance(first.node, Winograd)
         self.member, self.node = first, first.node
-        self.lowering.read_again.add(self.node)  # to see whether it is finite
+        self.lowering.read_again.add(self.node)  # by the test whether it is finite
         batch, self.outputs, height, width = self.node.shape
         self.channels = self.node.x.shape[1]
         down, across = height // TILE, width // TILE
