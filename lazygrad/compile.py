@@ -17,7 +17,7 @@ realize                tensors call it: computes nodes, and returns the memory o
                 kernel     plain loops, named by what they compute
                 loops      the loops, shaped for the target
             Linker         machine code, and the plan
-    Plan.run           run the launches
+    Plan.run           runs the launches
 
 With OPT=0 plans are kept here. Otherwise plans.py keeps them: it finds them faster, and lets graphs
 share a plan that differ in constants or sizes.

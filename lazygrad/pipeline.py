@@ -94,10 +94,10 @@ class Pass:
     """One step: `function(value, at)`. Names are unique. `why` is the reason for its place in the
     order.
 
-    `after` names passes that must run earlier. `needs` are node classes, Kernel, or traits of loops
-    (`traits` in loops/ir/rebuild.py): where the input lacks one, the pass has nothing to do.
-    `core`: the pass runs with OPT=0 too. `must`: it is not core, but where it fails, the
-    compilation fails.
+    `after` names passes that must run earlier. `needs` are node classes (a tuple: any of them),
+    Kernel, or traits of loops (`traits` in loops/ir/rebuild.py): where the input lacks one, the
+    pass has nothing to do. `core`: the pass runs with OPT=0 too. `must`: it is not core, but where
+    it fails, the compilation fails.
     """
 
     level: str

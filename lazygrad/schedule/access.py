@@ -1,4 +1,4 @@
-"""Where an operation reads: the index of an input's element for an element of the output.
+"""Where an operation reads: which element of an input, for each element of the output.
 
 permute (1, 0)  out[i, j]  reads  x[j, i]
 pad (2, 0)      out[i]     reads  x[i - 2]  where i >= 2
@@ -80,7 +80,7 @@ def movement_index(node: Node, index: MultiIndex) -> tuple[MultiIndex, tuple[Exp
     raise TypeError(f"{node.name} is no movement")
 
 
-# Cached, since repeated layers and time steps ask for the same indices in every pass.
+# Cached: repeated layers and time steps need the same indices in every pass.
 
 
 @lru_cache(maxsize=1 << 14)
@@ -129,8 +129,8 @@ def reduce_index(node: Reduce, index: MultiIndex, inner: MultiIndex) -> MultiInd
 
 
 def fold_index(node: Fold, index: MultiIndex, k: Expr) -> tuple[MultiIndex, tuple[Expr, ...]]:
-    """The index into a fold's input for window position k, and the conditions under which that
-    element exists."""
+    """The index into a fold's input for position k in the window, and the conditions under which
+    that element exists."""
     offset = sub(index[node.axis], mul(k, node.dilation))
     guards = [at_least(offset, 0)]
     if node.stride > 1:
@@ -153,8 +153,8 @@ def reduced_variables(node: Node) -> tuple[Var, ...]:
 
 
 class Access:
-    """One read of a node in memory: which element, and under which condition (None: always). Both
-    are in terms of the axes of the node that is computed."""
+    """One read of a node in memory: the index of the element, and the condition under which it is
+    read (None: always). Both are in terms of the axes of the node that is computed."""
 
     __slots__ = ("guard", "index", "node")
 
@@ -163,8 +163,9 @@ class Access:
 
 
 def accesses(root: Node, is_boundary: Callable[[Node], bool]) -> list[Access]:
-    """Every read of a boundary node in the computation of root[a0, a1, ...]; r0, r1, ... are the
-    reduced axes. Each inlined node is visited once for each distinct index. Depth is no limit.
+    """Every read of a boundary node in the computation of root[a0, a1, ...]. Nodes down to the
+    boundary are inlined. r0, r1, ... are the reduced axes. Each inlined node is visited once for
+    each distinct index. Depth is no limit.
     """
     index: MultiIndex = axis_variables(root.shape)
     found: list[Access] = []
@@ -216,8 +217,8 @@ def _inputs(
 
 
 def gather_axis(node: Gather, axis: int, index: MultiIndex) -> Expr:
-    """The index along one axis: an index expression if it is arithmetic on Iota, else a symbol of
-    its own."""
+    """The index along one axis: an index expression if the index node only counts (`iota_index`),
+    else a symbol of its own."""
     walked = iota_index(node.indices[axis], index)
     if walked is not None:
         return walked
@@ -226,7 +227,8 @@ def gather_axis(node: Gather, axis: int, index: MultiIndex) -> Expr:
 
 
 def iota_index(node: Node, index: MultiIndex) -> Expr | None:
-    """The value of an integer node as an index expression, where it is arithmetic on Iota."""
+    """The value of an integer node as an index expression, if it is a constant or a moved Iota;
+    else None."""
     while True:
         match node:
             case Const(value):
@@ -255,9 +257,11 @@ def walked_axes(node: Scatter, loops: Sequence[Var]) -> dict[int, Var]:
 
 @lru_cache(maxsize=1 << 14)
 def is_bijection(position: Expr, size: int) -> tuple[Var, ...] | None:
-    """The variables of a position that runs over 0 .. size - 1 exactly once, outermost first.
+    """The variables of a position, outermost first, if it takes each value 0 .. size - 1 exactly
+    once; else None.
 
-    That is a mixed-radix number: each coefficient is the product of the smaller digits' extents.
+    Such a position is a mixed-radix number: each variable's coefficient is the product of the
+    extents of the variables after it.
     """
     constant, terms = linear(position)
     expected, digits = 1, []

@@ -1,7 +1,7 @@
-"""Names for kernels by what the program asked for: `linear_relu`, `conv2d_5x5_grad_weight`.
+"""Name kernels by the program's operations: `linear_relu`, `conv2d_5x5_grad_weight`.
 
-The words are the operations that the kernel's nodes have as origins (`origin.py`), in the order in
-which they are computed.
+The words are operations from the origins of the kernel's nodes (`origin.py`), in the order in which
+they are computed.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .ir import Kernel
 
 MAX_WORDS = 4
 _STEP = ".step"  # of an optimizer: "Adam.step"
-_NOTHING = ("backward", "gradient")  # what computes nothing itself
+_NOTHING = ("backward", "gradient")  # operations that compute nothing themselves
 _CONVOLUTION = re.compile(r"conv\w*(\d)d")
 
 
 def asked(kernel: Kernel, nodes: Sequence[Node]) -> str | None:
-    """The name of a kernel that computes these nodes, inputs first; None where nothing is known of
-    them. Forward operations that a kernel of gradients only repeats are not told.
+    """The name of a kernel that computes these nodes, inputs first; None where their origins are
+    not known. Forward operations that a kernel of gradients repeats are left out.
 
         relu(linear(x))                   ->  "linear_relu"
         the gradient of a filter (5, 5)   ->  "conv2d_5x5_grad_weight"
@@ -45,7 +45,7 @@ def asked(kernel: Kernel, nodes: Sequence[Node]) -> str | None:
 
 
 def asked_value(node: Node) -> str | None:
-    """The name of a value by what the program asked for; None where nothing is known of it.
+    """The name of a value by the program's operation; None where its origin is not known.
 
     softmax(x) -> "softmax";  its gradient -> "softmax_grad";  Adam's moment -> "adam_update"
     """
@@ -60,7 +60,7 @@ def asked_value(node: Node) -> str | None:
 
 
 def _first(node: Node) -> Origin | None:
-    """The origin that a node is told by."""
+    """The origin that a node is named by."""
     return next(iter(origins(node)), None)
 
 
@@ -87,7 +87,7 @@ def _shortened(words: Sequence[str]) -> list[str]:
 
 
 def _sized(operation: str, kernel: Kernel) -> str:
-    """A convolution with the size of its filter, where a weight tells it."""
+    """A convolution's name with its filter's size, if the kernel reads or writes the weight."""
     found = _CONVOLUTION.fullmatch(operation)
     if found is None:
         return operation
@@ -100,7 +100,7 @@ def _sized(operation: str, kernel: Kernel) -> str:
 
 
 def _targets(kernel: Kernel, nodes: Sequence[Node]) -> list[str]:
-    """What a gradient is of: parameters by their last names, or the input of what they weight."""
+    """What a gradient is with respect to: parameters, by their last names, or the input."""
     names = [name_of(node) or "" for node in nodes]
     found = [name.split(".")[-2] for name in names if name.count(".") and name.endswith(".grad")]
     if found:

@@ -3,11 +3,12 @@
     relu(sum(a * b) + c)   ->  one contraction: relu and + c on the sum before it is stored
     exp(x - max(x)) / sum  ->  one row kernel: maximum, sum and result while the row is in cache
     p - lr * m, m          ->  one map with two outputs
-    mean(log(sum(exp(x)))) ->  where that is little work: one row kernel, its end the mean
+    mean(log(sum(exp(x)))) ->  one row kernel with the mean at its end, if it is little work
 
-Nodes are visited in topological order. Each joins the last kernel that it reads from, or a kernel
-over the same elements, or starts a kernel of its own. A kernel reads only kernels that started
-before it, so kernels can run in the order in which they started, and no cycle can arise.
+Stored nodes are chosen first (store.py), and then visited in topological order. Each joins the last
+kernel that it reads from, or a kernel over the same elements, or starts a kernel of its own. A
+kernel reads only kernels that started before it, so kernels can run in the order in which they
+started, and no cycle can arise.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from .access import Access, MultiIndex, accesses, is_bijection, reduced_variable
 from .ir import KIND_OF, ONE_NODE, Kernel, Member, Schedule, axis_variables, own_position
 from .store import MIN_REUSE, choose_stored
 
-SMALL = 1 << 15  # elements of work that one thread does before others are awake to share it
+SMALL = 1 << 15  # elements that one thread computes before others are awake to share the work
 MAX_MEMBERS = 24
 MAX_INPUTS = 48
 _MANY = "each of its elements reads several elements of that"
@@ -63,10 +64,10 @@ class _Group:
 def fuse(outputs: Sequence[Node], cores: int, ends: bool = True) -> Schedule:
     """Group graph nodes into kernels so that the fewest bytes move.
 
-    `ends`: kernels may have end members, which one thread computes with all positions.
+    `ends`: kernels may have end members; one thread then computes the whole kernel.
 
-    Requires: a simplified graph. Ensures: every output is written by exactly one kernel (outputs
-    that are Buffers need none); kernels come in an order that respects what they read.
+    Requires: a simplified graph. Ensures: exactly one kernel writes each output that is no Buffer;
+    each kernel comes after the kernels that it reads.
     """
     order = topological(outputs)
     stored = choose_stored(order, outputs)
@@ -123,7 +124,7 @@ class _Fuser:
         last: _Group | None,
         reads: Sequence[Access],
     ) -> str:
-        """Put a node into a kernel that there is, and say how; "" where it fits in none."""
+        """Put a node into an existing kernel. Returns the reason, "" where it fits none."""
         self._refusal = "no kernel computes what it reads"
         if any(self._join_end(node, kind, g, reads) for g in sources if g.end):
             return "follows from what the kernel computes at its end"
@@ -168,8 +169,8 @@ class _Fuser:
             self.latest[key] = group
 
     def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> str:
-        """Join the last kernel this node reads, where each position reads only its own. Returns why
-        it cannot, "" where it has."""
+        """Join the last kernel that a node reads, if elements at a position read only elements at
+        that position. Returns "" if the node has joined, else why it cannot."""
         if group.kind in ONE_NODE:
             return f"a {group.kind} is a kernel of its own"
         if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
@@ -198,7 +199,7 @@ class _Fuser:
         return ""
 
     def _begin_end(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
-        """Join the last kernel this node reads as a reduction over all its positions."""
+        """Join the last kernel that a node reads, as a reduction over all its positions."""
         if not self.ends or kind != "row" or group.kind not in ("map", "row"):
             return False
         position = self._position_in(group, reads)
@@ -213,8 +214,8 @@ class _Fuser:
         return True
 
     def _join_end(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
-        """Join a kernel whose end members this node reads. Other reductions that the node reads
-        become end members of that kernel too, or it cannot join."""
+        """Join a kernel whose end members a node reads. Other reductions that the node reads must
+        become end members of that kernel, too."""
         if kind != "map":
             return False
         others = {a.node for a in reads if self._number(a.node) >= group.number} - group.end.keys()
@@ -274,7 +275,7 @@ class _Fuser:
                 del self.latest[key]
 
     def _position_in(self, group: _Group, reads: Sequence[Access]) -> Expr | None:
-        """The one outer position whose members these reads need; None if there are several."""
+        """The position of the group's members that these reads need; None if there are several."""
         found: Expr | None = None
         for access in reads:
             if access.node in group.end:
@@ -288,10 +289,8 @@ class _Fuser:
         return found
 
     def _reroot(self, node: Node, group: _Group, reads: Sequence[Access]) -> bool:
-        """Let a reduction of a map's results set the outer loops: rows instead of elements.
-
-        The map's axes that the reduction keeps become outer, those it sums become inner.
-        """
+        """Join a map, as a reduction of its results. The map becomes rows: the axes that the
+        reduction keeps become outer loops, the axes that it sums inner loops."""
         if group.kind != "map" or not self._is_worth_rows(node.size, _work(node)):
             return False
         shapes = {n.shape for n in group.members}
@@ -312,7 +311,7 @@ class _Fuser:
 
     def _add_rows(self, group: _Group, position: Expr, node: Node, reads: Sequence[Access]) -> None:
         """Turn a map into rows, one for each element of the reduction `node`, and add the
-        reduction. `position` is the row of each member's element."""
+        reduction. `position` is the row of an element of the map's members."""
         group.members = dict.fromkeys(group.members, position)
         group.kind, group.outer = "row", node.size
         self._add(group, node, own_position(node), reads)
@@ -337,7 +336,8 @@ class _Fuser:
         return False
 
     def _join_map(self, node: Node, last: _Group | None, reads: Sequence[Access]) -> bool:
-        """Join a map over the elements that a reduction of rows reads, and that reads them too."""
+        """Join a map over the elements that this reduction of rows reads. The map must read the
+        same nodes."""
         if not isinstance(node, Reduce):
             return False
         rank, shape = len(node.shape), node.x.shape
@@ -364,7 +364,7 @@ class _Fuser:
 
 @lru_cache(maxsize=1 << 14)
 def _at(position: Expr, shape: Shape, index: MultiIndex) -> Expr:
-    """A member's position, for an element of its node."""
+    """The position of a member's element at an index."""
     values: dict[Expr, Expr] = dict(zip(axis_variables(shape), index, strict=True))
     return substitute(position, values)
 
@@ -384,8 +384,8 @@ def _domains(node: Node, kind: str) -> list[tuple[object, ...]]:
 
 def _reuses_both_factors(node: Node, reads: Sequence[Access]) -> bool:
     """Whether a sum of products reads each element of both factors for MIN_REUSE outputs or more.
-    Index expressions tell this exactly: an element that windows of one output share counts once."""
-    reads = [read for read in reads if read.node.shape]  # sizes aside
+    Index expressions give the exact number: overlapping windows of one output count once."""
+    reads = [read for read in reads if read.node.shape]  # without sizes that vary
     if product(node) is None or len(reads) != 2 or node.dtype.kind == "bool":
         return False
     axes = axis_variables(node.shape)
@@ -394,7 +394,7 @@ def _reuses_both_factors(node: Node, reads: Sequence[Access]) -> bool:
 
 def _reuse(index: MultiIndex, axis: Var) -> int:
     """How many iterations of an output's axis read the same element: all, if the index does not
-    depend on the axis; one in n, if it depends on the remainder by n alone; else one."""
+    depend on the axis; extent / n, if it depends only on the remainder modulo n; else one."""
     terms = {atom for i in index for atom, _ in linear(i)[1] if axis in leaves(atom)}
     divisors = [1]
     for term in terms:

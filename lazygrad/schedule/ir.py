@@ -2,35 +2,39 @@
 
 Grammar:
 
-    schedule ::= kernel ...                     in an order that respects what they read
+    schedule ::= kernel ...                     each after the kernels that it reads
     kernel   ::= kind, outer size, member ..., end member ...   kind: one of KINDS
                | "chain", outer size, kernel ...
     member   ::= node, position, stored
 
 Semantics:
 
-- A kernel runs common outer loops over `outer` positions 0 .. outer - 1. For each position it
-  computes its members in order; a member may read what an earlier one computed at that position.
-- A member's node has axes; `position` says which of its elements belong to an outer position: an
-  index expression over the node's axis variables (`axis_variables`). Axes that do not occur in it
-  are looped over inside. In a softmax over rows of x (r, c), the row's maximum and sum have
-  position r, and so has the result, whose axis c is an inner loop.
-- End members have one element each and are computed when all positions are done: reductions over
-  the positions, whose `position` is in their reduced axes, and elementwise nodes that read them. So
-  the mean of a cross entropy is in the kernel of its rows.
-- Nodes between the members are not named: they are inlined, computed where they are used.
-- A stored member is written to memory of its own; the others live in registers, or, where a row
-  has many elements of them, in memory as long as one row.
-- A stored node that is no output of the schedule may have a layout of the compiler's choosing
-  (`Blocked`); everything else is row-major.
+- A kernel loops over positions 0 .. outer - 1. At each position it computes its members in order; a
+  member may read elements that earlier members computed at the same position.
+- `position` maps each element of a member's node to the position at which it is computed: an index
+  expression over the node's axis variables (`axis_variables`). Axes that do not occur in it are
+  inner loops. In a softmax over rows of x (r, c), the row's maximum and sum have position r, and so
+  has the result, whose axis c is an inner loop.
+- End members have one element each, and are computed after all positions: reductions over the
+  positions, whose `position` is in terms of their reduced axes, and elementwise nodes that read
+  them. So the mean of a cross entropy is in the kernel of its rows.
+- Nodes between the members are inlined: they are computed where they are read, and not listed.
+- A stored member is written to memory. Other members live in registers, or, where a row has many
+  of their elements, in memory for one row.
+- A stored node that is no output of the schedule may have another layout than row-major
+  (`Blocked`).
 - A chain consists of parts: kernels that run one after another, once for each of `outer` equal
   slices of the intermediates between them. An intermediate has memory for one slice, unless a
   kernel outside of the chain reads it.
-- kinds: "map" has no reduction and no inner loops; "row" is the general form; "contraction" is a
-  sum of products that reads each element of both factors several times, with elementwise members on
-  its result; "winograd" is a convolution by tiles, with elementwise members on its result too, and
-  "filter" the transform of its filters; "join" computes each part into its place; it, "scatter",
-  "sort" and "scan" (cumulative sums) are one node each; "chain" is above.
+- Kinds:
+    map           no reduction and no inner loops
+    row           the general form
+    contraction   a sum of products that reads each element of both factors several times, and
+                  elementwise members on its result
+    winograd      a convolution by tiles, and elementwise members on its result
+    filter        the transform of the filters for "winograd"
+    join, scatter, sort, scan   one node of that class each
+    chain         see above
 """
 
 from __future__ import annotations
@@ -73,7 +77,7 @@ _NESTS = {
 
 
 def axis_variables(shape: Sequence[int], prefix: str = "a") -> tuple[Var, ...]:
-    """The variables that stand for a multi-index of `shape`."""
+    """A variable for each axis of a shape: the index of an element."""
     return _axis_variables(tuple(shape), prefix)
 
 
@@ -83,23 +87,23 @@ def _axis_variables(shape: tuple[int, ...], prefix: str) -> tuple[Var, ...]:
 
 
 def own_position(node: Node) -> Expr:
-    """The position of a node's elements where each outer position has one: their row-major number,
-    in terms of the node's axis variables."""
+    """The `position` of a node of which each position has one element: the element's row-major
+    number, in terms of the node's axis variables."""
     return flatten(axis_variables(node.shape), node.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Memory order in which `size` neighbours along the first axis are innermost.
+    """A layout in which `size` neighbours along the first axis are innermost.
 
-    Shape (N, C, H, W) lies in memory as (N / size, C, H, W, size): full, aligned vectors at any
-    image size.
+    Shape (N, C, H, W) is laid out as (N / size, C, H, W, size): full, aligned vectors at any image
+    size.
     """
 
     size: int
 
     def offset(self, index: Sequence[Expr], shape: Sequence[int]) -> Expr:
-        """Where an element lies, in elements."""
+        """The offset of an element, in elements."""
         block, lane = floordiv(index[0], self.size), mod(index[0], self.size)
         rows = (shape[0] // self.size, *shape[1:])
         return add(mul(flatten((block, *index[1:]), rows), self.size), lane)
@@ -107,16 +111,16 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Memory order of a part of a larger tensor, which is row-major: `whole` is its shape."""
+    """The layout of a part of a row-major tensor of shape `whole`."""
 
     whole: tuple[int, ...]
 
     def offset(self, index: Sequence[Expr], shape: Sequence[int]) -> Expr:
-        """Where an element lies, in elements, from the part's first on."""
+        """The offset of an element from the part's first one, in elements."""
         return flatten(index, self.whole)
 
     def span(self, shape: Sequence[int]) -> int:
-        """How many elements lie from the part's first to its last."""
+        """How many elements of memory the part spans, from its first to its last."""
         return sum((n - 1) * step for n, step in zip(shape, strides(self.whole), strict=True)) + 1
 
 
@@ -133,8 +137,8 @@ class Member:
 class Kernel:
     """Members computed together, and the nodes that they read from memory.
 
-    A chain has the members of its `parts`; a member is stored if the chain writes it. `ends` are
-    sizes, int64 in memory, beyond which outputs are undefined, by output and axis.
+    A chain has the members of its `parts`; a member is stored if the chain writes it. `ends` maps
+    an output and an axis to the size, an int64 in memory, beyond which the output is undefined.
     """
 
     kind: str
@@ -148,7 +152,7 @@ class Kernel:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of the loop nests: one of a kernel, and of a chain one a part."""
+        """The kinds of the kernel's loop nests; of a chain, the kind of each part."""
         return tuple(part.kind for part in self.parts) or _NESTS.get(self.kind, (self.kind,))
 
     @property
@@ -162,7 +166,7 @@ class Kernel:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Schedule:
-    """Kernels in order; `outputs` are the nodes that were asked for."""
+    """Kernels in order, and the output nodes."""
 
     kernels: tuple[Kernel, ...]
     outputs: tuple[Node, ...]
@@ -186,10 +190,10 @@ def aligned(nbytes: int) -> int:
 class MemoryPlan:
     """Where a schedule's stored nodes are kept.
 
-    `slots` are sizes in bytes; the first `outputs` of them hold the schedule's outputs, in the
-    order of `outputs_of`. `slot_of` names the slot of each stored node; a node in the memory of a
-    donated buffer has none. `in_place` names for a node the input whose memory it takes over.
-    `least` is the most bytes that are alive at once, which no plan can do without.
+    A slot is one allocation; `slots` are their sizes in bytes. The first `outputs` slots hold the
+    schedule's outputs, in the order of `outputs_of`. `slot_of` maps each stored node to its slot; a
+    node in the memory of a donated buffer has none. `in_place` maps a node to the input whose
+    memory it takes over. `least` is the most bytes that are alive at once: no plan needs fewer.
     """
 
     slots: tuple[int, ...]

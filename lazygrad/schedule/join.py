@@ -1,7 +1,7 @@
-"""Joined tensors: each part is computed where it belongs in the memory of the whole.
+"""Joined tensors: compute each part directly into its place in the whole.
 
-join(a * 2, slice(b), ..., axis 0)   ->   one launch for each part, with its own offset into
-                                          one memory; equal parts are launches of one function
+join(a * 2, slice(b), ..., axis 0)   ->   a launch for each part, at its own offset into one buffer;
+                                          equal parts are launches of one function
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from .ir import Kernel, Member, Region, own_position
 
 
 def select_joined(outputs: Sequence[Node]) -> list[Node]:
-    """Select the parts of joined tensors by position, for machines whose kernels cannot write at an
-    offset into a memory.
+    """Replace joins by selections, for machines whose kernels cannot write at an offset.
 
     Requires: a simplified graph. Ensures: no Join.
     """
@@ -33,13 +32,13 @@ def select_joined(outputs: Sequence[Node]) -> list[Node]:
     return rewrite(outputs, rules)
 
 
-CONSTANTS = 16  # neighbouring constants that one function writes
+CONSTANTS = 16  # neighbouring constants, at most, that one function writes
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Piece:
-    """A kernel as it is launched. A part of a join writes to the memory of `whole`, `start` bytes
-    into it."""
+    """One launch of a kernel. For a part of a join, its output begins `start` bytes into the memory
+    of `whole`, the join."""
 
     kernel: Kernel
     whole: Node | None = None
@@ -62,7 +61,8 @@ def pieces(kernel: Kernel) -> list[Piece]:
 
 
 def _with_constants_together(join: Join) -> list[Node]:
-    """The parts of a join. Neighbouring constants are one part, or each would need a function."""
+    """The parts of a join. Neighbouring constants become one part: each alone would need its own
+    function."""
     parts: list[Node] = []
     for is_constant, run in groupby(join.parts, lambda part: isinstance(part, Const)):
         same = list(run)

@@ -1,11 +1,11 @@
-"""Choose the memory order of intermediates, which nobody but kernels reads.
+"""Choose the layout of intermediates: only kernels read them, so any layout will do.
 
 Around convolutions, the batch is split into blocks of one vector, and the block is innermost:
 (N / 8, C, H, W, 8). Vectors are then full and aligned at any image size, for convolution, pooling
 and normalization alike, and a vector loaded for one position of a window serves the next position.
 
 Batches stay unblocked where most convolutions write outputs of the program. Outputs are row-major:
-the elements of one vector would be stored a whole image apart, all of them in one set of L1.
+the elements of a vector would be stored a whole image apart, all of them in one set of L1.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ from .ir import Blocked, Kernel, Schedule
 
 
 def copy_convolved(outputs: Sequence[Node], lanes: int) -> list[Node]:
-    """Let convolutions read a copy of a Buffer. A Buffer is row-major; `choose_layouts` may choose
-    the memory order of the copy.
+    """Let convolutions read a copy of a Buffer. A Buffer is row-major, but `choose_layouts` may
+    choose the layout of a copy.
 
     Requires: a simplified graph. Ensures: equal values; only batches of whole vectors are copied.
+
+        window(buffer)  ->  window(contiguous(buffer))
     """
     copied: dict[Node, Node] = {}
     batches = _batches(outputs, lanes)
@@ -57,6 +59,8 @@ def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
     """Block the batch of the intermediates of a schedule that has convolutions.
 
     Requires: a fused schedule. Ensures: outputs and Buffers stay row-major.
+
+        h = conv(x), stored as (N, C, H, W)  ->  stored as (N / 8, C, H, W, 8)
     """
     batches = _batches(schedule.outputs, lanes)
     if not batches:
@@ -73,8 +77,8 @@ def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
 
 
 def _batches(outputs: Sequence[Node], lanes: int) -> set[int]:
-    """The batch sizes to block: multiples of `lanes` for which more convolutions write images for
-    other kernels than write images that the program asked for."""
+    """The batch sizes to block. They are multiples of `lanes` with which more convolutions write
+    images for other kernels than write images for the program."""
     wanted = _computed_from_sums(outputs)
     balance: Counter[int] = Counter()
     for node in topological(outputs):

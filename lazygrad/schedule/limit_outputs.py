@@ -1,11 +1,13 @@
-"""Store what is known to be undefined as such: where sizes vary, kernels then end at the size.
+"""Let kernels end at a size that varies: find the outputs that are undefined beyond it.
+
+A Within that the next kernel reads moves into the kernel that writes its input:
 
 v = sum(x * w), stored;  next kernel: relu(within(v, i < n))
 ->   v = within(sum(x * w), i < n), stored;  next kernel: relu(v)
 
-What a kernel computes of undefined elements is undefined as well. It has the ends of these outputs:
+Results from undefined elements are undefined, too. The kernel then has *ends* for its outputs:
 
-t = within(..., i < n), stored;  u = t + 1, stored   ->   the second kernel's u ends at n, too
+t = within(..., i < n), stored;  u = t + 1, stored   ->   u ends at n, too
 """
 
 from __future__ import annotations
@@ -31,11 +33,11 @@ from ..index import less, upper_limit
 from .access import MultiIndex, iota_index, movement_index, reduce_index, reduced_variables
 from .ir import ONE_NODE, Kernel, Member, Schedule, axis_variables
 
-Ends = dict[int, Node]  # by axis, up to which index elements are defined: an int64 in memory
+Ends = dict[int, Node]  # by axis: the size, an int64 in memory, beyond which all is undefined
 
 
 def limit_outputs(schedule: Schedule) -> Schedule:
-    """The schedule with each stored node that is undefined beyond a size stored as that.
+    """Store each Within instead of its input, and note the ends of other outputs.
 
     Requires: a fused schedule without chains. Ensures: the same values where they are defined.
     """
@@ -55,8 +57,8 @@ def limit_outputs(schedule: Schedule) -> Schedule:
 
 
 def _with_ends(kernel: Kernel, known: dict[Node, Ends]) -> Kernel:
-    """The kernel with the ends of outputs that follow from those of its inputs; they become known.
-    The sizes are inputs."""
+    """The kernel with the ends of its outputs, which follow from those of its inputs and are added
+    to `known`. The sizes become inputs."""
     ends: dict[Node, Ends] = {}
     for node in kernel.outputs:
         own = known.setdefault(node, _own_ends(node) or _ends(node, kernel.inputs, known))
@@ -69,7 +71,7 @@ def _with_ends(kernel: Kernel, known: dict[Node, Ends]) -> Kernel:
 
 
 def _read_within(schedule: Schedule) -> dict[Node, Node]:
-    """The stored nodes that are read through one Within alone, with that."""
+    """Each stored node whose only reader is a Within, or a chain of them, and the last Within."""
     users: dict[Node, set[Node]] = {}
     for node in topological(schedule.outputs):
         for x in node.inputs:
@@ -91,13 +93,13 @@ def _read_within(schedule: Schedule) -> dict[Node, Node]:
     return limited
 
 
-# ------------------------------------------------------------------ what undefined elements make
+# ------------------------------------------------------------------ undefined elements
 
 
 def undefined_with(
     node: Node, index: MultiIndex, boundary: Collection[Node]
 ) -> Iterator[tuple[Node, MultiIndex]]:
-    """Elements that node[index] is undefined with: those of a Within, and of what is in memory."""
+    """The elements of Withins and of boundary nodes: where one is undefined, node[index] is."""
     stack, seen = [(node, index)], set()
     while stack:
         top = stack.pop()
@@ -112,18 +114,18 @@ def undefined_with(
             case Within():
                 yield top
                 stack.append((x.x, at))
-            case Where():  # it may choose what is defined
+            case Where():  # it may choose the defined operand
                 stack.append((x.condition, at))
             case Elementwise() | Contiguous():
                 stack += [(each, at) for each in x.inputs]
             case Reduce():
                 stack.append((x.x, reduce_index(x, at, reduced_variables(x))))
-            case Movement():  # padding beside what is undefined lies beyond the same end
+            case Movement():  # padding after undefined elements lies beyond the same end
                 stack.append((x.inputs[0], movement_index(x, at)[0]))
 
 
 def _ends(node: Node, inputs: Collection[Node], known: Mapping[Node, Ends]) -> Ends:
-    """Up to where a node is defined, by what its kernel reads."""
+    """The ends of a node, from those of its kernel's inputs and of Withins in the kernel."""
     axes = axis_variables(node.shape)
     found: Ends = {}
     for x, index in undefined_with(node, axes, set(inputs)):
@@ -137,7 +139,7 @@ def _ends(node: Node, inputs: Collection[Node], known: Mapping[Node, Ends]) -> E
 
 
 def _own_ends(node: Node) -> Ends:
-    """Up to where what a Within gives is defined, by its condition."""
+    """The ends of a Within, from its condition; none for other nodes."""
     axes = axis_variables(node.shape)
     found: Ends = {}
     while isinstance(node, Within):
@@ -159,7 +161,7 @@ def _own_ends(node: Node) -> Ends:
 
 
 def _limited(kernel: Kernel, limited: Mapping[Node, Node]) -> Kernel:
-    """A kernel that stores, and reads, the limited nodes."""
+    """The kernel, storing and reading the Withins in `limited` instead of their inputs."""
     if limited.keys().isdisjoint((*kernel.outputs, *kernel.inputs)):
         return kernel
     own = {m.node for m in kernel.all_members}

@@ -1,10 +1,10 @@
-"""Store values that a row would compute twice, in memory that belongs to the row.
+"""Keep values that a row kernel would compute twice in memory for one row.
 
     softmax:  m = max(x);  s = sum(exp(x - m));  out = exp(x - m) / s
-    ->        m = max(x);  e = exp(x - m), stored;  s = sum(e);  out = e / s
+    ->        m = max(x);  e = exp(x - m), kept;  s = sum(e);  out = e / s
 
-The memory is as long as one row, so it stays in L1. Where rows run down the columns of a matrix,
-LANES neighbouring columns are computed together, and it is as long as LANES rows.
+The memory has the length of one row, so it stays in L1. Where the rows of the kernel are columns of
+a matrix, LANES neighbouring columns are computed together: it then has the length of LANES rows.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ LANES = 16  # columns that are computed together
 
 
 def materialize(schedule: Schedule) -> Schedule:
-    """Make a costly operation that two members of a row kernel evaluate a member of its own.
+    """Make a costly node that two members of a row kernel evaluate a member of its own.
 
-    Requires: a fused schedule. Ensures: kernels write what they wrote before.
+    Requires: a fused schedule. Ensures: kernels write the same nodes as before.
     """
     return replace(schedule, kernels=tuple(map(_materialize, schedule.kernels)))
 
@@ -67,8 +67,8 @@ def _reads(member: Member, node: Node, boundary: set[Node]) -> bool:
 
 
 def _position(node: Node, kernel: Kernel, boundary: set[Node]) -> Expr | None:
-    """The outer position of each element of a node, if several members read it, each of them at its
-    own position, and one of them element by element; else None."""
+    """The position of each element of a node, if several members read it, all at their own
+    positions, and one of them element by element; else None."""
     axes = axis_variables(node.shape)
     stops = {*boundary, node}.__contains__
     reads = [

@@ -1,12 +1,12 @@
-"""Give every stored node memory: a few allocations, each used by one node after another.
+"""Give every stored node memory, in a few allocations that nodes share one after another.
 
     k0: a = ...   k1: b = f(a)   k2: c = g(b)   k3: out = h(c)
-    ->  a and c share a slot (a's last reader runs before c is made); b = f(a) takes the place of a
-        where each element of b needs just that element of a
+    ->  a and c share a slot (a's last reader runs before c is made); b = f(a) takes over the memory
+        of a, if each element of b reads only the same element of a
 
-A slot is one allocation. The outputs' slots come first; until an output is written its slot is
-free for others. The rest is scratch. Sizes are fixed before anything is placed (the largest
-first), since a slot cannot grow once it is handed out.
+A *slot* is one allocation. The outputs' slots come first; until an output is written, other nodes
+may use its slot. The other slots are scratch. The largest nodes are placed first, because a slot
+never grows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _IN_PLACE_KINDS = ("map", "row", "scatter")
 
 @dataclass(eq=False, slots=True)
 class _Block:
-    """Nodes in one memory, each taking it over from the one before; alive from birth to death."""
+    """Nodes that take over memory from one another, in order. It is in use from kernel `birth` to
+    kernel `death`."""
 
     nodes: list[Node]
     nbytes: int
@@ -41,11 +42,13 @@ def plan_memory(
 ) -> MemoryPlan:
     """Choose slots for all stored nodes of a schedule.
 
-    Requires: a verified schedule. `donated` names for an output the Buffer whose memory it may
-    take, if that is no longer needed. Ensures: nodes share a slot only if their lifetimes do not
-    overlap. A node may also take over the slot of an input: its kernel (a map, row or scatter
-    kernel, and with `in_contractions` a contraction, which then computes each element once) reads
-    the input only in this node's member, and there only the element that it writes.
+    `donated` maps an output to the Buffer whose memory it may take over after the Buffer's last
+    read. With `in_contractions`, results of contractions may take over memory, too: their tiles
+    then do not overlap, so that each element is computed once.
+
+    Requires: a verified schedule. Ensures: nodes share a slot only if their lifetimes do not
+    overlap, or if one takes over the memory of an input. It may do so in a map, row or scatter
+    kernel in which only this node's member reads the input, and only the element that it writes.
     """
     last = len(schedule.kernels)
     births = {n: k for k, kernel in enumerate(schedule.kernels) for n in kernel.outputs}
@@ -73,13 +76,13 @@ def _choose_in_place(
     deaths: Mapping[Node, int],
     donated: Mapping[Node, Node],
 ) -> dict[Node, Node]:
-    """For each node that can take over the memory of an input that its kernel reads last: the
+    """The nodes that take over the memory of an input, whose last reader is their kernel; and the
     input."""
     chosen: dict[Node, Node] = {}
     donations = dict(donated)
     for k, kernel in sorted(kernels.items(), reverse=True):
         dying = [x for x in kernel.inputs if deaths[x] == k]
-        # made by this schedule, so its to give away; in order, so that equal kernels do alike
+        # intermediates: the program needs its own Buffers. A list: equal kernels choose alike.
         mine = [x for x in dying if x in births]
         wanted = [m for m in kernel.members if m.stored and _candidates(m.node, mine, donations)]
         if not wanted:
@@ -93,7 +96,7 @@ def _choose_in_place(
                     chosen[node] = x
                     free.discard(x)
                     if node in donations and x in births:
-                        donations[x] = donations[node]  # what takes x's place may begin there
+                        donations[x] = donations[node]  # so x itself may be in donated memory
                     break
     return chosen
 
@@ -114,7 +117,7 @@ def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
         own = own_position(node)
         for access in accesses(node, boundary.__contains__):
             x = access.node
-            if isinstance(node, Scatter):  # values are read when all of the base is written
+            if isinstance(node, Scatter):  # its values are read after the whole base is written
                 same = _is_base_alone(node, x, boundary)
             else:
                 same = x.size == node.size and flatten(access.index, x.shape) is own
@@ -156,11 +159,11 @@ def _blocks(
 def _place(
     own: Sequence[_Block], blocks: Sequence[_Block]
 ) -> tuple[tuple[int, ...], dict[int, int]]:
-    """Sizes of the slots, and each block's slot (by id). The first slots are the outputs' own.
+    """Sizes of the slots, and each block's slot (by id). The first slots are the outputs'.
 
-    The largest block first, each into the smallest slot that is free for all its life. A slot of
-    exactly a block's size, if it is no output's, has held only blocks of that size that were born
-    earlier: the one that is free first is taken.
+    Blocks are placed from the largest, each in the smallest slot that is free for all its life. A
+    scratch slot of exactly a block's size has held only blocks of that size that were born earlier:
+    of such slots, the one that becomes free first is taken.
     """
     sizes = [block.nbytes for block in own]
     slot_of = {id(block): slot for slot, block in enumerate(own)}
@@ -169,7 +172,7 @@ def _place(
     rest = [block for block in blocks if id(block) not in slot_of]
     for nbytes, equal in groupby(sorted(rest, key=_largest_first), lambda b: b.nbytes):
         larger = by_size[bisect_left(by_size, (nbytes, 0)) :][:MAX_TRIES]
-        ends: list[tuple[int, int]] = []  # of the lives in slots of this size, and the slots
+        ends: list[tuple[int, int]] = []  # when scratch slots of this size become free; the slots
         for block in equal:
             if ends and ends[0][0] < block.birth:
                 _, slot = heappop(ends)

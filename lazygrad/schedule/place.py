@@ -1,7 +1,9 @@
-"""Divide a graph among devices: into parts that each run on one device, in order.
+"""Divide a graph at its copies between devices, into parts that each run on one device, in order.
 
 cpu: a = x + 1;  gpu: b = copy(a) * 2;  cpu: out = copy(b) + a
 ->  part CPU: a    part GPU: arrival of a, b    part CPU: arrivals of b and a, out
+
+An *arrival* is a Buffer of a part that stands for a node of an earlier part.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ Located = tuple[Node, str]  # a node, and the device that computes it
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:
-    """What one device computes between two exchanges.
+    """The nodes that one device computes without waiting for another.
 
-    Some Buffers of a part stand for nodes of earlier parts: `arrivals` has the node and the device
-    of each. From another device, the elements are copied.
+    `arrivals` maps each arrival to its node, and to the device that computes the node. If that is
+    another device, the elements are copied.
     """
 
     device: str
@@ -43,10 +45,10 @@ Stretch = tuple[int, str]  # how many copies between devices come before, and th
 
 
 def place(outputs: Sequence[Located]) -> tuple[list[Part], list[Located]]:
-    """The parts in order, and each output as its part has it.
+    """The parts in order, and for each output its node in its part, and the device.
 
-    The device of an output is where its value is wanted. A node that fits any device, such as a
-    constant, is computed where it is needed. Ensures: no part has a Copy, or nodes of two devices.
+    The device given with an output is where its value is wanted; it matters where the node has
+    none, such as a constant. Ensures: no part has a Copy, or nodes of two devices.
     """
     order = topological(node for node, _ in outputs)
     if not any(isinstance(node, Copy) for node in order):
@@ -62,7 +64,7 @@ class _Placing:
 
     def __init__(self, order: Sequence[Node]) -> None:
         self.stretches: dict[Node, Stretch] = {}
-        self.new: dict[Node, Node] = {}  # each node as its part has it
+        self.new: dict[Node, Node] = {}  # each node, as rewritten for its part
         self.arrivals: dict[Stretch, dict[Buffer, Located]] = {}
         self.arrived: dict[tuple[Node, Stretch], Buffer] = {}
         self.needed: dict[Stretch, dict[Node, None]] = {}  # outputs, and what other parts read
@@ -98,7 +100,7 @@ class _Placing:
         inherit(self.new[node], node)
 
     def _at(self, x: Node, where: Stretch) -> Node:
-        """An input as the part at `where` has it."""
+        """An input, as rewritten for the part `where`: an arrival if another part computes it."""
         source = self.stretches.get(x)
         new = self.new[x]
         if source is None or source == where or (isinstance(x, Buffer) and x.device == where[1]):

@@ -1,6 +1,6 @@
-"""Write cumulative sums of few rows as ordinary nodes: one thread a row would leave cores idle.
+"""Write cumulative sums of few rows as other nodes: one thread a row would leave cores idle.
 
-    cumsum(x)  ->  sums of windows of 8, and the cumulative sum of every eighth of them, added
+    cumsum(x)  ->  cumulative sums in blocks of 8, plus the cumulative sum of the totals before
 
 A kernel of kind "scan" reads and writes memory once, but computes the elements of a row one after
 another, in one thread.
@@ -28,7 +28,7 @@ def split_scans(outputs: Sequence[Node], rows: int) -> list[Node]:
     def scan_of_few_rows(node: Scan) -> Node | None:
         """cumsum(x)  ->  a scan of blocks and of their totals"""
         if node.op != "sum" or node.size >= rows * node.shape[node.axis]:
-            return None  # products stay in order: in another order 0 * inf may arise, which is nan
+            return None  # products stay in order: another order may compute 0 * inf = nan
         last = len(node.shape) - 1
         made = scan_in_blocks(move_axis(node.x, node.axis, last), "sum")
         return move_axis(made, last, node.axis)

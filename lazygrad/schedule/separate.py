@@ -1,11 +1,11 @@
-"""One kernel for each step, and memory for each kernel: a schedule without any fusion.
+"""Make a schedule without fusion: a kernel, and memory, for each step.
 
-    softmax(x)  ->  max(x); exp(x - max); sum(exp); exp / sum        four kernels, three slots more
-    a @ b       ->  sum over k of a[i, k] * b[k, j]                  one: a sum reads its product
+    softmax(x)  ->  max(x); exp(x - max); sum(exp); exp / sum     four kernels, three intermediates
+    a @ b       ->  sum over k of a[i, k] * b[k, j]               one kernel: the product is inlined
 
-Movement is index arithmetic, so it is never a step of its own. An elementwise node with one reader,
-a sum or another elementwise node, is computed where it is read. So each element is computed once,
-and the nodes of a kernel form a tree.
+Movement is index arithmetic, so it is never a step of its own. An elementwise node whose only
+reader is a sum or an elementwise node is computed there. So each element is computed once, and the
+nodes of a kernel form a tree.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .ir import KIND_OF, Kernel, Member, MemoryPlan, Schedule, aligned, outputs_
 
 
 def separate(outputs: Sequence[Node]) -> Schedule:
-    """A kernel for each node that has memory.
+    """Make a kernel for each node that has memory.
 
-    Requires: a normalized graph. Ensures: every output that is no Buffer is written by one kernel;
-    kernels come in an order that respects what they read.
+    Requires: a normalized graph. Ensures: exactly one kernel writes each output that is no Buffer;
+    each kernel comes after the kernels that it reads.
     """
     order = topological(outputs)
     stored = _stored(order, set(outputs))
@@ -72,7 +72,7 @@ def _kernel(node: Node, stored: set[Node]) -> Kernel:
 
 
 def own_memory(schedule: Schedule) -> MemoryPlan:
-    """A slot for each stored node."""
+    """Give each stored node a slot of its own."""
     outputs = outputs_of(schedule)
     written = [node for kernel in schedule.kernels for node in kernel.outputs]
     slot_of = {node: n for n, node in enumerate(dict.fromkeys([*outputs, *written]))}

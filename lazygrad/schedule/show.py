@@ -42,8 +42,8 @@ def _loud(kernel: Kernel) -> list[Node]:
 
 
 def title(kernel: Kernel) -> str:
-    """What a kernel computes, in a few words that can be part of a function's name: what the
-    program asked for, where that is known (`asked.py`), else the operations.
+    """A name for a kernel, which can be part of a function's name: by the program's operations if
+    origins are known (`asked.py`), else by the nodes' operations.
 
     softmax over (128, 10)  ->  "softmax", or "max_exp_sum_div_128x10"
     """
@@ -67,8 +67,8 @@ def title(kernel: Kernel) -> str:
 
 
 class Names:
-    """Names for the nodes that have memory: what the program calls a value ("w", "w.new" for its
-    new value), or the operation that gives it ("softmax", "softmax_2").
+    """Names for the nodes that have memory: the program's name of a value ("w", "w.new" for its new
+    value), or the operation that computes it ("softmax", "softmax_2").
 
     Where neither is known: `in0` ... for nodes that no kernel writes, `out0` ... for the outputs,
     `t0` ... for intermediates. `given` names come first.
@@ -114,8 +114,8 @@ def member_lines(
 ) -> list[tuple[str, Node]]:
     """A kernel's members as `name = formula`, each with its node.
 
-    Members without memory are called `v0`, `v1`, ...; so are the parts of a long formula, which
-    stand on lines of their own before it.
+    Members without memory are called `v0`, `v1`, ... So are the parts of a long formula; they have
+    lines of their own before it.
     """
     registers = [m.node for m in kernel.all_members if not m.stored]
     called = {node: f"v{n}" for n, node in enumerate(registers)}
@@ -136,8 +136,8 @@ def member_lines(
 
 
 def show(schedule: Schedule, given: Mapping[Node, str] | None = None) -> str:
-    """The schedule as text: each kernel with its members, and what is read and written. `given`
-    are names of nodes that are known already.
+    """The schedule as text: each kernel with its members, and the nodes that it reads and writes.
+    `given` are names for some nodes.
 
     kernel 0: row over 128: max_exp_sum_div_128x10
         v0 = max(in0, axis 1)                float32(128)

@@ -1,17 +1,16 @@
-"""Split a reduction with few results into two stages, so that all cores take part in it.
+"""Split a reduction with few results into two stages, so that all cores work on it.
 
     sum(x), 1 << 20 elements  ->  sum(sum(reshape(x, (64, 1 << 14)), axis 1))
 
-The number of parts depends on the shape alone, so the result does not depend on the number of
-threads. An output over the same elements is computed in the same rows, so that one kernel can
-compute both:
+The number of parts depends on the shape alone, so results do not depend on the number of threads.
+An output over the same elements is reshaped to the same rows, so that one kernel can compute both:
 
     x + 1, sum(x)  ->  reshape(reshape(x, (64, 1 << 14)) + 1, (1 << 20,)), and the sum as above
 
-A GPU needs more parts. A work-group computes a few results, or a block of results, so fewer
-work-groups than cores leave cores idle, however long the sums are. No barrier reaches across
-work-groups, so a second kernel adds up the partial sums. The gradient of a convolution's weight has
-the longest sums:
+On a GPU, a work-group computes a few results, or a block of results. With few results, there are
+fewer work-groups than cores, and cores are idle however long the sums are. So sums are split into
+more parts, and a second kernel adds the partial sums, as no barrier reaches across work-groups. The
+gradient of a convolution's weight has the longest sums:
 
     sum over n, y, x of g[n, o, y, x] * a[n, c, y + i, x + j]
     ->  sum over p of (sum over n in part p, y, x of ...)
@@ -41,8 +40,8 @@ from ..rewrite import Rules, rewrite
 from ..targets import Machine
 
 PARTS = 64  # partial results; a reduction with at most PARTS / 4 results is split
-MIN_ELEMENTS = 1 << 16  # elements below which one thread does it sooner
-REUSE = 8  # reads of each element of both factors, from which a sum is computed in blocks
+MIN_ELEMENTS = 1 << 16  # elements below which one thread is faster
+REUSE = 8  # a sum of products that reads each element so often is computed in blocks of results
 
 
 def split_reductions(outputs: Sequence[Node]) -> list[Node]:
@@ -91,7 +90,7 @@ def _in_two_stages(x: Node, op: str, axes: Sequence[int], axis: int, parts: int)
 
 
 def _with_rows(outputs: Sequence[Node]) -> list[Node]:
-    """The outputs; one with as many elements as a split reduction reads is computed in its rows."""
+    """The outputs; one with as many elements as a split reduction reads is reshaped to its rows."""
     order = topological(outputs)
     users = Counter(x for node in order for x in node.inputs)
     rows = {x.size: x.shape for node in order for x in _read_in_rows(node)}
@@ -161,5 +160,5 @@ def reduce_in_groups(node: Reduce, machine: Machine) -> Node | None:
 
 
 def _divisor(size: int, limit: int) -> int:
-    """The largest divisor of a size that is at most the limit; 1 at least."""
+    """The largest divisor of a size that is at most `limit`, or 1."""
     return max((d for d in range(2, min(size, limit) + 1) if size % d == 0), default=1)

@@ -1,7 +1,7 @@
-"""Which nodes are worth memory of their own: the cost model of inlining against storing.
+"""Choose the nodes to store in memory: the cost model of inlining against storing.
 
-A node that is not stored is computed again wherever it is used. That is free for a node with one
-use. With more, its arithmetic and its loads are repeated. The unit of cost is one arithmetic
+A node that is not stored is inlined: computed again wherever it is used. With one use, that is
+free. With more, its arithmetic and its loads are repeated. The unit of cost is one arithmetic
 instruction on one element.
 """
 
@@ -34,12 +34,12 @@ from ..graph.product import ends, factors, reuse
 from ..looking import looking
 from .ir import KIND_OF
 
-MEMORY = 20.0  # moving an element to or from memory, against one arithmetic instruction on it
-BROADCAST = 2.0  # loading an element that stays in a register or in L1
-GUARD = 3.0  # testing whether an index lies inside
+MEMORY = 20.0  # to move an element to or from memory
+BROADCAST = 2.0  # to load an element that stays in a register or in L1
+GUARD = 3.0  # to test whether an index is inside
 MIN_REUSE = 3  # a contraction uses each element of both factors at least so often
-KERNEL_NODES = 400  # beyond this many inlined nodes a kernel is cut: compile time and registers
-NODE_COST = 4.0  # a node that costs more is more code: it counts as cost / NODE_COST nodes
+KERNEL_NODES = 400  # inlined nodes of a kernel, at most: compile time and registers are limited
+NODE_COST = 4.0  # a costlier node is more code: it counts as cost / NODE_COST nodes
 FEW = 4  # a scatter has few values if they are at most 1 / FEW of the elements it writes into
 MAX_USES = 8  # a node that more kernels would compute again is stored
 
@@ -50,11 +50,11 @@ Use = tuple[Node, int]  # the stored node whose kernel evaluates it, and which i
 
 
 def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
-    """The nodes that get memory: because they must, or because storing them is cheaper than
-    computing them at each use.
+    """The nodes to store: those that must be, and those that cost less to store than to compute at
+    each use.
 
-    Requires: `order` is topological. Ensures: outputs, reductions and what scatters and sorts read
-    or write are stored; linear in the number of nodes and their uses.
+    Requires: `order` is topological. Ensures: outputs, and the nodes of KIND_OF, are stored; linear
+    in the number of nodes and their uses.
     """
     record = looking.get()
     noted = None if record is None else record.compilation.parts[-1].memory
@@ -79,7 +79,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
                 stored.add(node)
             continue
         mine = uses[node]
-        # for example a mask of positions, which is constant inside each part of a joined tensor
+        # cheap, for example: a mask of positions, constant inside each part of a joined tensor
         is_cheap = node in counted and costs[node] < MEMORY
         if node in must or (not is_cheap and _costs_more_inline(node, mine, costs[node], inlined)):
             stored.add(node)
@@ -94,7 +94,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
         for root, _ in mine:
             inlined[root] = inlined.get(root, 0) + _code(node)
         for x in node.inputs:
-            if isinstance(node, Join):  # each part is computed for itself
+            if isinstance(node, Join):  # each part is computed on its own
                 mine = {(x, hash(node)): float(x.size)}
             _add_uses(node, x, mine, uses[x])
     return stored
@@ -141,7 +141,7 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
             costs[node] = MEMORY
         elif isinstance(node, Expand) and node.x.size * 8 <= node.size:
             costs[node] = BROADCAST
-        elif ends(node):  # loops end there: nothing is tested
+        elif ends(node):  # loops end at the size: nothing is tested
             costs[node] = costs[node.inputs[1]]
         else:
             own = 0.0 if isinstance(node, Movement) else node.cost
@@ -172,7 +172,7 @@ def _costs_more_inline(
 
 
 def _prices(node: Node, mine: dict[Use, float], cost: float) -> tuple[float, float]:
-    """What it costs to compute a node wherever it is used, and to store it and read it there."""
+    """The costs of computing a node at each use, and of storing it and reading it at each use."""
     evaluations = sum(mine.values())
     return evaluations * cost, node.size * (cost + MEMORY) + evaluations * MEMORY
 
@@ -180,7 +180,7 @@ def _prices(node: Node, mine: dict[Use, float], cost: float) -> tuple[float, flo
 def _choice(
     node: Node, mine: dict[Use, float], cost: float, is_stored: bool, is_must: bool, why: str
 ) -> Memory:
-    """The choice for a node in words, and what both ways cost."""
+    """The choice for a node in words, and both costs."""
     if is_must:
         return Memory(True, why or f"a {node.name} is computed once", len(mine))
     inline, store = _prices(node, mine, cost)

@@ -1,4 +1,4 @@
-"""What is legal in a schedule; run after fusion in tests, and with DEBUG."""
+"""Verify that a schedule is legal. Runs after every pass, in tests and with DEBUG."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .ir import KINDS, ONE_NODE, Kernel, Member, Schedule, axis_variables
 def verify(schedule: Schedule) -> None:
     """Check every kernel and the order of the kernels.
 
-    A kernel's kind is one of KINDS; the position of each member runs over the outer loops' range
-    exactly once, in terms of the member's own axes; its inputs are Buffers or what earlier kernels
-    wrote. Each output is written once, by one kernel. Raises CompilerError, naming the kernel.
+    A kernel's kind is one of KINDS. The position of each member takes each value 0 .. outer - 1
+    once, in terms of the member's own axes. A kernel's inputs are Buffers, or written by earlier
+    kernels. Each output is written once. Raises CompilerError, naming the kernel.
     """
     written: dict[Node, int] = {}
     for number, kernel in enumerate(schedule.kernels):
@@ -56,7 +56,7 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
 
 
 def _chain_fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
-    """What is wrong with a chain, or None: its parts are kernels in an order of their own."""
+    """What is wrong with a chain, or None. Its parts are verified as a schedule of their own."""
     local = {m.node for part in kernel.parts for m in part.members} - set(kernel.outputs)
     before = {node: number for node, number in written.items() if node not in local}
     for number, part in enumerate(kernel.parts):

@@ -1,10 +1,10 @@
-"""Add up scattered values in float64 where one element may receive very many.
+"""Sum scattered values in float64 where one element may receive very many.
 
     scatter(x, values)  ->  cast(scatter(cast(x, float64), cast(values, float64)), float32)
 
-Which values an element receives is known only when the kernel runs. So these sums cannot be split
-into blocks as others are (loops/sums.py), and adding n float32 one after another may be wrong by
-n / 2 units of the last place.
+Only a running kernel knows the values that an element receives. So these sums cannot be split into
+blocks as others are (loops/sums.py), and a sum of n float32, one after another, may be wrong by
+n / 2 units in the last place.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..graph.ir import Cast, Node, Scatter
 from ..rewrite import Rules, rewrite
 from .access import walked_axes
 
-MANY = 512  # more values than this are not added up in float32
+MANY = 512  # more values are summed in float64
 MANY_BESIDE_PLACES = 1 << 14  # the same where elements outnumber values: float64 costs most there
 
 
 def widen_scatters(outputs: Sequence[Node]) -> list[Node]:
-    """Compute in float64 each scatter that adds up very many float32.
+    """Compute each scatter that sums very many float32 values in float64.
 
     Requires: a simplified graph, a device that has float64. Ensures: equal values, rounded later.
     """

@@ -1,13 +1,13 @@
-"""Convolutions with 3x3 filters, computed from tiles with fewer products.
+"""Replace convolutions with 3x3 filters by Winograd's algorithm, which needs fewer products.
 
     sum over c, i, j of w[o, c, i, j] * x[n, c, y + i, x + j]
     ->
     winograd(x, winogradfilter(w), w)
 
-Four results need 16 products a channel instead of 36. But tiles and filters are transformed before
-the products, and results after them, so the algorithm pays only for many channels and tiles. The
-gradient of a convolution's input is such a sum too, with the filters flipped. Results of a tile
-that are not finite are computed again as the direct sum.
+A tile of 2x2 results needs 16 products a channel instead of 36. But tiles and filters are
+transformed before the products, and results after them, so the algorithm pays only for many
+channels and tiles. The gradient of a convolution's input is such a sum, too, with the filters
+flipped. If results of a tile are not finite, they are computed again as the direct sum.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ..rewrite import Rules, rewrite
 from .access import Access, accesses, reduced_variables
 from .ir import axis_variables
 
-CHANNELS = 16  # of the input and of the output, at least
-TILES = 48  # at least: each is multiplied with the transformed filters
-PRODUCTS = 1 << 17  # of tiles, channels and filters, at least: they pay for a second kernel
+CHANNELS = 16  # channels of the input and of the output, at least
+TILES = 48  # tiles, at least: they share the transformed filters
+PRODUCTS = 1 << 17  # tiles * channels * filters, at least: they pay for a second kernel
 
 
 def use_winograd(outputs: Sequence[Node]) -> list[Node]:
@@ -41,7 +41,7 @@ def use_winograd(outputs: Sequence[Node]) -> list[Node]:
     result = rewrite(outputs, RULES)
     if result == list(outputs):
         return result
-    return rewrite(result, simplify_movement.RULES)  # of what was put around it
+    return rewrite(result, simplify_movement.RULES)  # the movement around new nodes
 
 
 RULES = Rules[Node]()
@@ -61,8 +61,8 @@ def convolution_by_tiles(node: Reduce) -> Node | None:
 class Convolution:
     """A sum of products as a convolution of x (N, C, H + 2, W + 2) with w (O, C, 3, 3).
 
-    Its result (N, O, H, W), reshaped to `sizes` and permuted by `order`, has the sum's axes of more
-    than one element.
+    Its result (N, O, H, W), reshaped to `sizes` and permuted by `order`, has the axes of the sum,
+    but for those of size 1.
     """
 
     x: Node
@@ -72,7 +72,7 @@ class Convolution:
 
     @property
     def pays(self) -> bool:
-        """Whether there are enough channels and tiles, and no tile is cut off."""
+        """Whether there are enough channels and tiles, and all tiles are whole."""
         n, channels, *sizes = self.x.shape
         height, width = (size - TAPS + 1 for size in sizes)
         if height % TILE or width % TILE or self.x.dtype != float32:
@@ -89,7 +89,7 @@ def recognise(node: Reduce) -> Convolution | None:
     if summed_product is None or not all(node.shape):
         return None
 
-    def is_factor(x: Node) -> bool:  # a padded one whole: its zeros are pixels
+    def is_factor(x: Node) -> bool:  # a Pad is a factor: its zeros are pixels
         return x is not summed_product and (isinstance(x, Pad) or not isinstance(x, Movement))
 
     reads = accesses(node, is_factor)
