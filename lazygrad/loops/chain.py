@@ -56,7 +56,7 @@ def chain(schedule: Schedule, machine: Machine) -> Schedule:
 class _Chain:
     """Kernels, by number; those in `again` are computed by another chain, too.
 
-    Their intermediates are so many `matrices` of so many `rows`, in slices of `size` rows.
+    Each intermediate is `matrices` matrices of `rows` rows, in slices of `size` rows.
     """
 
     own: frozenset[int]

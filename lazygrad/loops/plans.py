@@ -65,7 +65,8 @@ def replay(function: Function, plan: str) -> Function:
 
 
 def steps(function: Function, plan: Sequence[str]) -> Iterator[tuple[str, Function]]:
-    """Each line of a plan, with the function after it; raises as `replay` does."""
+    """Each line of a plan, with the function after it; first "", with the function before all.
+    Raises as `replay` does."""
     body = split_divided(function.body)
     bodies: dict[int, Body] = {}
     if any(line.strip().startswith("part ") for line in plan):

@@ -169,7 +169,8 @@ def digits_of(words: Sequence[str]) -> list[tuple[str, int]]:
 
 @primitive
 def split(body: Body, var: str, tail: str, outer: str, *digits: str) -> Body:
-    """Split a loop into a loop over blocks, and loops of the given sizes inside of a block.
+    """Split a loop into a loop over blocks, and loops of given sizes inside of a block: the digits
+    of its variable.
 
         serial i in 10: S(i)    split i TAIL o d:4
         ->

@@ -222,7 +222,7 @@ class _Sorting:
         return Op("xor", (self.ordered(i), Literal(-(1 << 63))))
 
     def count_digits(self, count: Array, shift: Expr, source: Place) -> Body:
-        """How many elements have a smaller digit, for each of two digits."""
+        """Count the elements with a smaller digit, for each value of each of two digits."""
         zero, digit = Var("zero", count.size), Var("digit", 1 << self.digit)
         j = Var("j", self.length)
         total = Array("total", int64, 2, "register")

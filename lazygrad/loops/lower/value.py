@@ -13,8 +13,8 @@ from ...index import FALSE, TRUE, all_of, at_least, equal, flatten, less, normal
 from ...rewrite import bottom_up
 from ...schedule.access import MultiIndex, iota_index, movement_index
 
-Guards = tuple[Expr, ...]
-Request = tuple[Node, MultiIndex, Guards]
+Guards = tuple[Expr, ...]  # conditions, which all must hold
+Request = tuple[Node, MultiIndex, Guards]  # node[index], where the guards hold
 
 
 class Values:
