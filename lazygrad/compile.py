@@ -1,7 +1,7 @@
 """From graph nodes to values: run the passes of pipeline.py, and then their plan.
 
-A *plan* is a compiled graph: machine code, and the launches that run on its leaves' memory. The
-*leaves* of a graph are nodes that have memory already. A *piece* is one launch of a kernel.
+The *leaves* of a graph are nodes that have memory already. A *plan* is a compiled graph: machine
+code, and launches of it, which run on the memory of any leaves of the same shapes and dtypes.
 
 realize                tensors call it: computes nodes, and returns the memory of each
     plan_for           the plan of their graph: an earlier one of equal structure, or a new one
@@ -12,7 +12,7 @@ realize                tensors call it: computes nodes, and returns the memory o
             part           passes over its nodes
             schedule       which operations share a kernel
             memory         which memory the kernels work on
-            pieces         a kernel that joins tensors is launched once for each of them
+            pieces         launches: one for each kernel, or for each tensor that a kernel joins
             compile_piece  for each piece (launches.py):
                 kernel     plain loops, named by what they compute
                 loops      the loops, shaped for the target
@@ -121,8 +121,8 @@ def compile_graph(
 ) -> Plan:
     """Run every pass in order, from a graph to a plan.
 
-    The leaves have no memory: a Slot, a number, stands for it. `donated` maps numbers of outputs to
-    numbers of leaves, as in `plan_for`.
+    The leaves have no memory: a Slot stands for it. `donated` maps numbers of outputs to numbers of
+    leaves: such an output may take over the leaf's memory.
     """
     stages.saw("graph", list(outputs))
     if checks := checks_of(outputs):

@@ -45,7 +45,7 @@ OPERATIONS: dict[str, Operation] = {  # the graph's, and the one that loops alon
     **elementwise.OPERATIONS,
     "fma": Operation("fma", _multiply_add, 3, takes="float", flops=2),
 }
-MACHINE_OPERATIONS: dict[str, Operation] = {  # those of legalised loops: what instructions compute
+MACHINE_OPERATIONS: dict[str, Operation] = {  # only in legalised loops: those of machines
     # of integers, rounded towards 0; neither x / 0 nor the smallest x / -1
     "quotient": Operation("quotient", lambda x, y: (x - np.fmod(x, y)) // np.where(y == 0, 1, y)),
     # x - quotient * y, with the sign of x; of floats, C's fmod

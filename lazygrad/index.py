@@ -355,8 +355,8 @@ def equal(x: Index, y: Index) -> Expr:
 
 
 def all_of(conditions: Iterable[Expr | None]) -> Expr | None:
-    """The conjunction of the conditions, of which None always holds. Returns None if it always
-    holds, FALSE if it cannot hold."""
+    """The conjunction of conditions, where None is the condition that always holds. FALSE if the
+    conjunction cannot hold."""
     distinct = list(dict.fromkeys(c for c in conditions if c is not None and c is not TRUE))
     if FALSE in distinct:
         return FALSE

@@ -1,7 +1,7 @@
-"""Find the plan of a graph: recall it by skeleton, look it up by key, load it, or compile it.
+"""Find the plan of a graph: recall it by structure, look it up by key, load it, or compile it.
 
 find                   the plan, and its leaves
-    _recalled          a graph of the same skeleton (graph/skeleton.py) came before: no key is made
+    _recalled          a graph of equal structure (graph/skeleton.py) came before: no key is made
     _looked_up         else: look up the graph's key, in which numbers stand for leaves
         VaryingConstants   constants that differ from graph to graph become leaves
         VaryingSizes       graphs that differ in a size share a plan
@@ -41,7 +41,7 @@ from .runtime.report import report_passes
 from .runtime.sized import VaryingSizes
 from .stages import Stages, watching
 
-MAX_PLANS = 1024  # plans kept; those made longest ago are dropped
+MAX_PLANS = 1024  # plans kept; the oldest are dropped
 _plans: dict[Key, Plan] = {}
 _varying = VaryingConstants()
 _sizes = VaryingSizes()
@@ -117,7 +117,7 @@ class _Asked:
 
 
 def _recalled(asked: _Asked) -> Found | None:
-    """The plan of a graph whose skeleton came before; None where there is none."""
+    """The plan of an earlier graph of the same structure; None where there is none."""
     known = asked.walk.structure.keys.get(asked.places)
     if known is not None and (asked.may_vary or not known[1]):
         key, places = known
@@ -282,7 +282,7 @@ def _over_slots(
 
 
 def _pass_on_cotangents(made: Mapping[Node, Node]) -> None:
-    """Note for new nodes which are gradients of which, as it is noted for the old ones."""
+    """Copy the notes in `cotangents` from old nodes to the nodes that were made for them."""
     for old, new in made.items():
         of = cotangents[old]() if old in cotangents else None
         if of is not None and of in made:

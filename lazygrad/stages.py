@@ -87,8 +87,8 @@ class Stages:
     ) -> R:
         """The result of work(value, *rest), a pass called `stage`.
 
-        An exception becomes a CompilerError that names the pass and the file with its input. Only
-        those that a user can mend pass: of memory, the device, or a setting.
+        An exception becomes a CompilerError that names the pass and the file with its input; but
+        errors of memory, of the device or of a setting are the user's, and stay as they are.
         """
         begin = perf_counter()
         try:
@@ -151,8 +151,8 @@ class Stages:
             )
 
     def saw(self, stage: str, value: Any, before: Any = None, final: Target | None = None) -> None:
-        """Verify a stage, if that is wanted, and show it if it differs from the one before.
-        `final`: the target that code is written for next."""
+        """Verify a stage, if stages are checked, and show it if it differs from the one `before`.
+        `final`: the target of final loops, which are verified as legal for it and not shown."""
         shown = value.function if isinstance(value, Lowered) else value
         if self.are_checked:
             try:

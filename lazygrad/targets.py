@@ -153,9 +153,9 @@ UNROLL_WHOLE = 7
 UNROLL_BY = 4
 """The factor by which a longer summed loop is unrolled."""
 PHASES = 3
-"""Iterations of a loop that no tile is made of, as over the phases of a stride."""
+"""Iterations of a loop that is not tiled, at most, as one over the phases of a stride."""
 TAPS = 4
-"""Iterations of a summed loop over the taps of one phase."""
+"""Iterations of a summed loop over the taps of one phase, at most."""
 
 # Rows: rows.py
 WIDE_OPS = 24
@@ -194,9 +194,9 @@ STREAMS = 3
 """Iterations, at most, that a tile has of another loop of the vector factor, as over images: each
 reads and writes a stream of its own."""
 LOADED_AGAIN = 3
-"""Elements of overlapping windows that LLVM does not keep where registers are few."""
+"""Elements of overlapping windows that LLVM loads again where registers are few."""
 UNEVEN = 4 / 3
-"""The most work of a phase: of 3 terms one phase has 2, the other 1. Counted."""
+"""Work of the largest phase over the mean: of 3 terms, one phase has 2, the other 1. Counted."""
 
 # Blocks of a contraction: cpu/contract.py, cpu/traffic.py
 A_SHARE = 1 / 2
@@ -208,7 +208,7 @@ ROWS_SHARE = 5 / 8
 B_BYTES = 4 << 20
 """Bytes of L3 for the other operand, packed as a whole."""
 L1_SHARE = 1 / 2
-"""Share of L1 for what a tile reuses; the rest is for what streams through."""
+"""Share of L1 for elements that a tile reuses; other elements stream through the rest."""
 SUM_BLOCK_BYTES = 1 << 20
 """Bytes of factors that stay in the caches anyway: their sums need no blocks."""
 SUM_BLOCK_TERMS = 512

@@ -72,7 +72,7 @@ class AtBound:
         """`nodes` are those of any graph of the family, in order. The leaves of `growing` have the
         shapes of the outputs that grow from them.
 
-        Raises FixedError where an operation cannot do with undefined elements beyond n.
+        Raises FixedError for an operation that undefined elements beyond n would make wrong.
         """
         devices = {node.device for node in nodes if node.device is not None}
         if len(devices) != 1:

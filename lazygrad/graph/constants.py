@@ -20,7 +20,7 @@ from ..cache import remember
 from .ir import Cast, Const, Iota, Movement, Node, Pow
 from .structure import Key
 
-MAX_FORMS = 1024  # remembered; those met longest ago are forgotten
+MAX_FORMS = 1024  # forms that are remembered; those used longest ago are dropped
 
 
 class VaryingConstants:

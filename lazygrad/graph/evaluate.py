@@ -1,8 +1,8 @@
 """The meaning of every node, in NumPy: the oracle that all passes and backends are tested against.
 
 Arithmetic on float16 and bfloat16 is done in float32 and rounded after each node, as backends
-without such arithmetic do it. Sums and products of float32 are accumulated in float64, so that
-the oracle's own error is not what a test measures.
+without such arithmetic do it. Sums and products of float32 are accumulated in float64, so that the
+oracle's own error is small beside a backend's.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def _iota(node: ir.Iota) -> Array:
 def operate(operation: Operation, *operands: Array) -> Array:
     """The value of an operation on operands of one dtype (but for the condition of `where`).
 
-    16-bit floats are computed in float32 and rounded once. Arithmetic on bool is done in integers,
-    and true where that is not 0.
+    16-bit floats are computed in float32 and rounded once. Arithmetic on bools is done in integers;
+    the result is true where the integer is not 0.
     """
     dtype = operands[-1].dtype
     if operation.takes != "bits" and dtype.kind == "b":

@@ -41,7 +41,7 @@ class Part:
     arrivals: dict[Buffer, Located] = field(default_factory=dict)
 
 
-Stretch = tuple[int, str]  # how many copies between devices come before, and the device
+Stretch = tuple[int, str]  # a part: the number of copies between devices before it, and the device
 
 
 def place(outputs: Sequence[Located]) -> tuple[list[Part], list[Located]]:
@@ -67,7 +67,7 @@ class _Placing:
         self.new: dict[Node, Node] = {}  # each node, as rewritten for its part
         self.arrivals: dict[Stretch, dict[Buffer, Located]] = {}
         self.arrived: dict[tuple[Node, Stretch], Buffer] = {}
-        self.needed: dict[Stretch, dict[Node, None]] = {}  # outputs, and what other parts read
+        self.needed: dict[Stretch, dict[Node, None]] = {}  # outputs, and nodes that parts exchange
         for node in order:
             self._add(node)
 
