@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import shutil
 import sys
-from base64 import b64decode
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +30,7 @@ from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import KINDS
 from lazygrad.schedule.memory import plan_memory
 from lazygrad.targets import Target
+from tests.pages import report
 
 svg = import_module("lazygrad.dump.svg")
 
@@ -149,14 +147,6 @@ def test_a_fault_leaves_the_stages_before_it(tmp_path, monkeypatch, softmax):
 
 
 # --------------------------------------------------------------------------- pages
-
-
-def report(folder: Path) -> dict[str, Any]:
-    """The data in a folder's report."""
-    page = (folder / "index.html").read_text()
-    (data,) = re.findall(r'<script type="application/gzip" id="data">(.*?)</script>', page, re.S)
-    found: dict[str, Any] = json.loads(gzip.decompress(b64decode(data)))
-    return found
 
 
 def test_the_page_needs_no_other_file(tmp_path, softmax):

@@ -51,12 +51,12 @@ def test_literals_are_told_apart_by_their_bits() -> None:
 
 def test_unused_expressions_are_forgotten() -> None:
     gc.collect()
-    before = len(interned._interned)
+    before = len(interned.interned)
     kept = Op("neg", (Literal(12345.5, float32),))
-    assert len(interned._interned) == before + 2
+    assert len(interned.interned) == before + 2
     del kept
     gc.collect()
-    assert len(interned._interned) == before
+    assert len(interned.interned) == before
 
 
 @pytest.mark.parametrize(

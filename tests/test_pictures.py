@@ -19,6 +19,7 @@ from lazygrad.dump.drawing import Drawing
 from lazygrad.dump.svg import to_svg
 from lazygrad.errors import ConfigError
 from lazygrad.view import main
+from tests.pages import report
 
 
 def data(drawing: Drawing) -> dict[str, Any]:
@@ -125,9 +126,8 @@ def test_view_runs_a_program_and_writes_its_report(tmp_path, capfd):
     done = subprocess.run([*command, script, "5"], capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert done.stdout == "[10.0, 20.0]\n"
-    page = tmp_path / "out" / "index.html"
-    assert f"report: {page}" in done.stderr
-    assert str(script) in page.read_text()
+    assert f"report: {tmp_path / 'out' / 'index.html'}" in done.stderr
+    assert str(script) in str(report(tmp_path / "out"))
 
 
 def test_view_names_a_program_that_is_not_there(tmp_path: Path, capsys):

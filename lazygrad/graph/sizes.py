@@ -253,6 +253,11 @@ def _float(bits: bytes) -> float:
     return number
 
 
+def _bits(number: float) -> bytes:
+    """A float as a key has it."""
+    return struct.pack("<d", number)
+
+
 def _fits(line: Any, value: Any, n: int) -> bool:
     """Whether a value of a key is on its line."""
     if line.__class__ is tuple:
@@ -260,7 +265,7 @@ def _fits(line: Any, value: Any, n: int) -> bool:
     if line.__class__ is Line:
         return value.__class__ is int and bool(line.slope * n + line.start == value)
     if line.__class__ is Whole:
-        return bool(_float(value) == line.line.at(n))
+        return bool(value == _bits(line.line.at(n)))  # -0.0 is on no line
     if line.__class__ is Argument:
         return may_vary(_float(value))
     return bool(line == value)

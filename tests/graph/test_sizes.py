@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from lazygrad.graph.at_bound import AtBound, check_reshape
 from lazygrad.graph.build import expand, reshape
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Reshape, Slice
-from lazygrad.graph.sizes import Family, FixedError, Line, Sample
+from lazygrad.graph.sizes import Family, FixedError, Line, Sample, Whole, _fits
 from lazygrad.graph.structure import Walk
 from lazygrad.rewrite import Rules, rewrite
 
@@ -116,3 +118,9 @@ def test_what_keeps_a_graph_at_its_size(leaf):
     found = Family(*(sample(node)[0] for node in made))
     with pytest.raises(FixedError, match="merges"):
         AtBound(found, sample(made[1])[1], [made[1]], 8)
+
+
+def test_minus_zero_is_on_no_line():
+    line = Whole(Line(1, -4))
+    assert _fits(line, struct.pack("<d", 0.0), 4)
+    assert not _fits(line, struct.pack("<d", -0.0), 4)

@@ -21,8 +21,7 @@ from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.fuse import fuse
 from lazygrad.targets import Machine, Native, Target
-
-from .passes import transform
+from tests.loops.passes import transform
 
 I, K, J, D = Var("i", 3), Var("k", 4), Var("j", 5), Var("d", 3)
 OUT, X, N = Array("out", float32, 3), Array("x", float32, 12), Array("n", int64, 1)

@@ -47,7 +47,7 @@ def test_traits_are_of_statements_at_any_depth() -> None:
     total = Accumulate(OUT, PLACE, "sum", Load(X, PLACE), needed=less(I, 2))
     inside = If(less(J, 3), (total,), ())
     body: Body = (COPY, For(I, 4, "parallel", (For(J, 8, "unroll", (inside,)),)))
-    for trait in ("parallel", "unroll", "if", "sum", "needed"):
+    for trait in ("parallel", "unroll", "sum", "needed"):
         assert has_trait(body, trait)
         assert not has_trait(body[:1], trait)
     assert not has_trait(body, "serial")
