@@ -112,8 +112,8 @@ class Pass:
 
     @property
     def needed(self) -> bool:
-        """Whether its level fails where the pass fails. So it is for every loop pass, as later ones
-        rely on what it ensures; the kernel then gets plain loops instead."""
+        """Whether its level fails where the pass fails. So it is for every loop pass: later ones
+        rely on it. The kernel then gets plain loops instead."""
         return self.core or self.must or self.level == "loops"
 
     def has_work(self, present: Counter[Any]) -> bool:
@@ -158,16 +158,18 @@ def on_body(work: Callable[[Body], Body]) -> Callable[[Function, At], Function]:
 # fmt: off
 PASSES = (
     Pass("graph", "simplify", lambda graph, at: simplify(graph),
-         "first: all others have less to do"),
+         "first: later passes have fewer nodes to visit"),
     Pass("graph", "merge_sums", lambda graph, at: merge_sums(graph),
          "views are single nodes now, and nodes that nobody reads are gone",
          after=("simplify",), needs=(SUM, SUM)),
     Pass("graph", "crop_sums", lambda graph, at: crop_sums(graph),
-         "a merged sum is one that can be cropped", after=("merge_sums",), needs=(Slice, Reduce)),
+         "merged sums are cropped as one", after=("merge_sums",), needs=(Slice, Reduce)),
     Pass("graph", "share_reductions", lambda graph, at: share_reductions(graph),
-         "the rules of simplify would undo it", after=("crop_sums",), needs=(Reduce, Reduce)),
+         "crop_sums applies the rules of simplify, which would undo it",
+         after=("crop_sums",), needs=(Reduce, Reduce)),
     Pass("graph", "order_folds", lambda graph, at: order_folds(graph),
-         "the rules of simplify would undo it", after=("crop_sums",), needs=(Fold, Permute)),
+         "crop_sums applies the rules of simplify, which would undo it",
+         after=("crop_sums",), needs=(Fold, Permute)),
     Pass("graph", "split_sums", lambda graph, at: split_reductions(graph),
          "merge_sums would merge what it splits", after=("merge_sums",), needs=(Reduce,)),
     Pass("graph", "normalize", lambda graph, at: normalize(graph),
@@ -178,7 +180,7 @@ PASSES = (
          "an OpenCL kernel cannot write into the middle of a buffer",
          on=(GPU, OPENCL_CPU), needs=(Join,), core=True),
     Pass("part", "split_for_groups", lambda graph, at: split_for_groups(graph, at.machine),
-         "here and not with split_sums: how many parts depends on the device",
+         "not with split_sums: the number of parts depends on the device",
          on=(GPU,), needs=(Reduce,)),
     Pass("part", "split_scans",
          lambda graph, at: split_scans(graph, rows_that_fill(at.machine)),
@@ -187,7 +189,7 @@ PASSES = (
          lambda graph, at: widen_scatters(graph) if at.machine.float64 else graph,
          "before fuse: it makes new nodes", needs=(Scatter,)),
     Pass("part", "winograd", lambda graph, at: use_winograd(graph) if config.WINOGRAD else graph,
-         "before copy_convolved, which lays out what is still a convolution",
+         "before copy_convolved, which copies the images of the remaining convolutions",
          on=(CPU,), needs=(Window, Window, Reduce)),
     Pass("part", "copy_convolved", lambda graph, at: copy_convolved(graph, at.machine.lanes),
          "before fuse: a copy is a kernel", after=("winograd",), on=CPUS, needs=(Window, SUM)),
@@ -197,7 +199,7 @@ PASSES = (
          "from here on kernels, not nodes"),
     Pass("schedule", "separate",
          lambda value, at: value if isinstance(value, Schedule) else separate(value),
-         "where nothing was fused", after=("fuse",), core=True),
+         "only where fuse did not run", after=("fuse",), core=True),
     Pass("schedule", "limit_outputs", lambda schedule, at: limit_outputs(schedule),
          "after fuse: which nodes are stored is known", after=("fuse",), needs=(Within,)),
     Pass("schedule", "materialize", lambda schedule, at: materialize(schedule),
@@ -212,12 +214,13 @@ PASSES = (
          "the order of kernels, and so of reads, is known only now", after=("chain",)),
     Pass("memory", "own_memory",
          lambda value, at: own_memory(value) if isinstance(value, Schedule) else value,
-         "where no memory was planned", after=("memory",), core=True),
+         "only where no memory was planned", after=("memory",), core=True),
 
     Pass("kernel", "lower", lambda made, at: lower_kernel(made, at),
          "first: from here on loops", core=True),
     Pass("kernel", "limits", lambda made, at: note_limits(made),
-         "while each output and input is an argument", after=("lower",), needs=(Within,)),
+         "before overwrite: each output and input is still an argument",
+         after=("lower",), needs=(Within,)),
     Pass("kernel", "overwrite",
          lambda made, at: overwrite_arguments(made) if made.overwritten else made,
          "compilers assume that arguments do not overlap: an output in an input's memory is one",
@@ -232,7 +235,7 @@ PASSES = (
          after=("overwrite", "report"), core=True),
 
     Pass("loops", "split", on_body(split_divided),
-         "first: tiles are of loops without divisions"),
+         "first: tiles need loops without divisions"),
     Pass("loops", "tile", tile, "vectors, register tiles and packed panels",
          after=("split",), on=CPUS),
     Pass("loops", "spread", tile, "work-groups, items, and what they share",
@@ -243,7 +246,7 @@ PASSES = (
     Pass("loops", "unroll", on_body(unroll), "registers need constant indices",
          after=("vectorize",), needs=("unroll",)),
     Pass("loops", "padding", on_body(skip_padding),
-         "unroll tells what is not needed; before transpose, which names what it reads",
+         "constant indices tell which terms are needed; before transpose, which names its reads",
          after=("unroll",), needs=("needed",)),
     Pass("loops", "transpose", on_body(transpose), "it looks for vectors of whole tiles",
          after=("padding",), needs=("strided",), on=CPUS),
@@ -261,7 +264,7 @@ PASSES = (
          "passes before it look for whole loops; none after it looks for the loops that it ends",
          after=("parallelize",), needs=("limit",)),
     Pass("loops", "hoist", lambda f, at: on_body(hoist)(f, at) if len(at.kinds) > 1 else f,
-         "each thread packs for itself", after=("parallelize",), on=(CPU,)),
+         "each thread packs panels of its own", after=("parallelize",), on=(CPU,)),
     Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',
          after=("parallelize",), on=(OPENCL_CPU,)),
     Pass("loops", "check", lambda f, at: check_accesses(f) if REPORT in f.arguments else f,
@@ -269,7 +272,7 @@ PASSES = (
          core=True),
 
     Pass("loops", "stores", lambda f, at: legalise_memory(f, at.machine.native),
-         "sums in place: passes before it look for them", after=("check",), core=True),
+         "passes before it look for sums in place", after=("check",), core=True),
     Pass("loops", "split_vectors",
          lambda f, at: replace(f, body=split_vectors(f.body, at.machine.native.lanes)),
          "passes before it use vectors of any width", after=("stores",), on=(GPU, OPENCL_CPU),

@@ -72,7 +72,10 @@ def _kernel(node: Node, stored: set[Node]) -> Kernel:
 
 
 def own_memory(schedule: Schedule) -> MemoryPlan:
-    """Give each stored node a slot of its own."""
+    """Give each stored node a slot of its own.
+
+    Requires: a verified schedule. Ensures: no two nodes share memory.
+    """
     outputs = outputs_of(schedule)
     written = [node for kernel in schedule.kernels for node in kernel.outputs]
     slot_of = {node: n for n, node in enumerate(dict.fromkeys([*outputs, *written]))}
