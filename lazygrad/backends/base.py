@@ -19,8 +19,8 @@ from ..origin import Origin
 from ..targets import Machine
 
 Box = tuple[tuple[int, int, int], ...]
-"""What is copied between memories of two shapes. For each axis, at most three: its size in the
-source, its size in the target, and how much is copied, from index 0. The last axis counts bytes."""
+"""A copy between memories of two shapes. For each axis, at most three: its size in the source, its
+size in the target, and how much is copied, from index 0. The last axis counts bytes."""
 
 
 @dataclass(frozen=True)

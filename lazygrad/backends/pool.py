@@ -110,7 +110,7 @@ class Pool(Generic[M]):
                 self._settle()
 
     def clear(self) -> None:
-        """Let go of all freed blocks."""
+        """Free all blocks that are kept."""
         with self._lock:
             self._settle()
             self._shrink(0)
@@ -142,8 +142,7 @@ class Pool(Generic[M]):
             self._shrink(self.kept_limit)
 
     def _shrink(self, limit: int) -> None:
-        """Let go of freed blocks until `limit` bytes are kept, beginning with the size that was
-        freed longest ago."""
+        """Free blocks until at most `limit` bytes are kept; the sizes used longest ago first."""
         while self.kept > limit and self._free:  # Ctrl-C may have lost a block that was counted
             size, blocks = next(iter(self._free.items()))
             if blocks:

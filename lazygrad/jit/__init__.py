@@ -222,7 +222,7 @@ class jit(Captured, Generic[P, R]):
         return MethodType(self._function, self._instance())
 
     def parts(self) -> tuple[Any, ...]:
-        """What a call reaches: the function, and the instance of a method."""
+        """The values that a call reaches: the function, and the instance of a method."""
         return (self._function, None if self._instance is None else self._instance())
 
     @overload

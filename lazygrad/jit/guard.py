@@ -284,7 +284,7 @@ def _is_same_place(a: Any, b: Any) -> bool:
 
 
 def flat(rows: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-    """What is in the rows, one after the other."""
+    """The items of all rows, one after the other."""
     return chain.from_iterable(rows)
 
 

@@ -95,7 +95,7 @@ def named(owner: Owner, key: Any) -> Any:
 
 
 def put(holder: Any, key: Any, value: Any) -> None:
-    """Let an owner hold a value, or none (MISSING) at `key`; all its items where key is None."""
+    """Set what an owner holds at `key`; MISSING removes it. Key None: set all items of a list."""
     if isinstance(holder, CellType):
         if value is MISSING:
             del holder.cell_contents

@@ -41,7 +41,7 @@ class Captured:
     __slots__ = ()
 
     def parts(self) -> tuple[Any, ...]:
-        """What a call reaches."""
+        """The values that a call reaches."""
         raise NotImplementedError
 
 
@@ -145,7 +145,7 @@ def bits(value: float) -> Hashable:
 
 
 class Arguments:
-    """What is in the arguments of a call, in order: tensors, and containers and objects."""
+    """The tensors in the arguments of a call, and the containers and objects, both in order."""
 
     __slots__ = ("_numbers", "objects", "tensors")
 

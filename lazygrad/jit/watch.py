@@ -119,7 +119,7 @@ class Watch:
                 self.visit(item, outside)
 
     def _code(self, value: Any) -> Iterable[Any]:
-        """What is reached through a function, class, method and the like, which are no owners."""
+        """The values that a function, class, method and the like reach; these are no owners."""
         if isinstance(value, FunctionType):
             self._function(value)
         elif isinstance(value, MethodType):
@@ -200,7 +200,8 @@ class Watch:
             self.visit(value)
 
     def _class_attribute(self, cls: type, name: str) -> Any:
-        """What a class, or the first of its bases that has it, has by a name."""
+        """The attribute of a class, or of the first of its bases that has it; MISSING if none has.
+        The look-up is noted."""
         for base in cls.__mro__:
             if is_library(base.__module__):
                 value = base.__dict__.get(name, MISSING)

@@ -1,6 +1,6 @@
 """The loop IR as C for GPUs: one Function, one kernel, as text.
 
-    workgroup loop   a group's id                    see items.py for how loops meet the launch
+    workgroup loop   a group's id                    see items.py for how loops map to the launch
     workitem loop    an item's id, or a loop over the group's share
     serial loop      for
     global array     a pointer argument

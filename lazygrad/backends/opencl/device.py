@@ -142,7 +142,7 @@ class OpenCLDevice:
         return buffer
 
     def _forget_uploads(self) -> None:
-        """Let go of arrays whose upload has ended; wait for some where there are too many."""
+        """Drop the arrays whose upload has ended; wait for some if too many bytes are under way."""
         complete = self._cl.command_execution_status.COMPLETE
         with self.lock:
             while self._uploads:
