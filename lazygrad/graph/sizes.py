@@ -107,7 +107,7 @@ class Family:
         """The family of two graphs of one form. Constants at the places `varying` are arguments,
         even if they are equal in both.
 
-        Raises FixedError where no size explains what differs.
+        Raises FixedError where no size explains the differences.
         """
         self.leaves, self.outputs, self.dtypes = first.leaves, first.outputs, first.dtypes
         both = list(enumerate(zip(first.fields, second.fields, strict=True)))
@@ -227,7 +227,7 @@ def with_arguments(fields: Fields, places: Sequence[int]) -> Varying:
 
 
 def _path_to(wanted: Line, value: Any) -> tuple[int, ...]:
-    """Where a line stands in a nested tuple."""
+    """The steps that lead to a line in a nested tuple."""
     stack: list[tuple[tuple[int, ...], Any]] = [((), value)]
     while stack:
         path, found = stack.pop()
@@ -254,7 +254,7 @@ def _float(bits: bytes) -> float:
 
 
 def _bits(number: float) -> bytes:
-    """A float as a key has it."""
+    """The bytes that stand for a float in a key."""
     return struct.pack("<d", number)
 
 
