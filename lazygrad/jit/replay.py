@@ -145,8 +145,8 @@ class Replay:
         return self.run(arguments, None)
 
     def run(self, arguments: Arguments, kept: Mapping[Fresh, TensorCore] | None) -> Any:
-        """As __call__, without the checks. In the call that captures, `kept` are the tensors that
-        the function has made and put where it keeps them; else it is None."""
+        """As __call__, for an environment that is known to fit. In the call that captures, `kept`
+        are the tensors that the function has made and put where it keeps them; else it is None."""
         tensors = arguments.tensors
         if self.environment.guard.written or self.effects.arguments:
             self._verify_apart(tensors)

@@ -136,8 +136,8 @@ class Plan:
         indices that failed, if the host knows by now. The caller must set the outputs in spite of
         that error: the run may have overwritten the old values.
 
-        `memories` is extended. `sources` gives the nodes that the checks are reported for, if they
-        are not those that the plan was compiled with. Raises OutOfMemoryError.
+        `memories` is extended. `sources` gives the operation and the line that made each check;
+        without it they are those of the graph that was compiled. Raises OutOfMemoryError.
         """
         if self.flags is not None:
             memories.extend(self.flags.memories())

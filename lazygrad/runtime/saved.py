@@ -32,7 +32,7 @@ def _cache() -> DiskCache:
 
 
 class _MissingError(Exception):
-    """The code of a saved plan is not on disk any more."""
+    """The code of a saved plan is not on disk any more, or is for another machine."""
 
 
 def load(key: Hashable) -> Plan | None:

@@ -44,7 +44,7 @@ HIGHEST = 65535  # groups in dimensions 1 and 2: its limit, too
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """Loops of one kind, outer to inner; `prefixes[n]` stands in loop n before the next one."""
+    """Loops of one kind, outer to inner; in loop n, `prefixes[n]` stands before loop n + 1."""
 
     loops: tuple[For, ...]
     prefixes: tuple[Body, ...]

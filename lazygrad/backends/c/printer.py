@@ -441,5 +441,5 @@ def _short_number(e: Literal) -> Term | None:
 
 
 def is_int(var: Var) -> bool:
-    """Whether a loop's variable is an int, and no long."""
+    """Whether a loop's variable is an int in C, and not a long."""
     return var.extent <= 1 << 31

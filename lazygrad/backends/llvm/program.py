@@ -113,11 +113,12 @@ def _source(launch: Launch, target: Target) -> Source:
 def barriers_before(barriers: Sequence[bool], shared: Sequence[bool]) -> list[bool]:
     """Decide before which launches all threads wait for one another.
 
-    Thread 0 runs its own launches in order, so between two of them no barrier is needed; it is put
-    off to the next shared launch.
+    Thread 0 runs its own launches in order: between two of them no barrier is needed, and the next
+    shared launch has it instead.
 
-        launches wait for earlier ones:       yes  yes  yes      (in order: thread 0, thread 0, all)
-        all threads wait before the launch:   no   no   yes
+        run by                    thread 0   thread 0   all threads
+        waits for earlier ones    yes        yes        yes
+        barrier before            no         no         yes
     """
     result: list[bool] = []
     ran, owed = "nothing", False  # since the last barrier

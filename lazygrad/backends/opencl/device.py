@@ -161,7 +161,7 @@ def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def machine_of(cl: Any, device: Any) -> Machine:
-    """The facts that passes decide by, and code is written by."""
+    """The facts that passes and codegen decide by."""
     has_half = "cl_khr_fp16" in device.extensions.split()
     on_cpu = is_cpu(cl, device)
     return Machine(

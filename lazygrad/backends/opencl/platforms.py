@@ -54,7 +54,7 @@ def find_devices(cl: Any) -> list[Any]:
 
 
 def choose_device(cl: Any, name: str) -> Any:
-    """The OpenCL device of "GPU" or "GPU:n"; under DEBUG=1 it is told. Raises DeviceError."""
+    """The OpenCL device of "GPU" or "GPU:n"; printed with DEBUG=1. Raises DeviceError."""
     index = int(name.partition(":")[2] or 0)
     devices = find_devices(cl)
     if index >= len(devices):
