@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..errors import ScheduleError
 from ..expr import Array, Expr, Load, Var, parts, rewrite
 from ..index import flatten, substitute
 from .cpu.transpose import transposable
@@ -29,8 +30,10 @@ def stage(body: Body, operand: str, name: str, place: str, *options: str) -> Bod
     the loop around the copy and these loops, or "all". With "lines", neighbours in memory are
     copied as vectors; with "register", the array is in registers.
 
-    Requires: as `pack`.
+    Requires: as `pack`. Raises ScheduleError for another operand.
     """
+    if operand not in ("a", "b"):
+        raise ScheduleError(f"stage: {operand} is none of a product's factors, a and b")
 
     def change(inside: Body) -> Body:
         factor = factors(inside)["ab".index(operand)]

@@ -26,7 +26,7 @@ from ..errors import ScheduleError
 from ..expr import Array, Expr, Literal, Op, Ramp, Var
 from ..index import add, flatten, less, linear, minimum, mul, sub, unflatten
 from ..targets import UNROLL_BY, UNROLL_WHOLE
-from .ir import Alloc, Body, For, If, Stmt, expressions, statements
+from .ir import KINDS, Alloc, Body, For, If, Stmt, expressions, statements
 from .ir.rebuild import (
     apart,
     body_loads,
@@ -381,18 +381,22 @@ def renamed_loops(body: Body, names: dict[Var, Var]) -> Body:
 def bind(body: Body, var: str, kind: str) -> Body:
     """Another kind for a loop: unroll, parallel, workgroup or workitem.
 
-    Requires: independent iterations, but for unroll.
+    Requires: independent iterations, but for unroll. Raises ScheduleError for another kind.
     """
+    if kind not in KINDS:
+        raise ScheduleError(f"bind: {kind} is no kind of loop: {', '.join(KINDS)}")
     return at_loop(body, var, lambda loop: (replace(loop, kind=kind),))
 
 
 @primitive
 def set_scope(body: Body, array: str, scope: str) -> Body:
-    """Another scope for an array that the kernel allocates: register or local."""
-    for old in {s.array for s in statements(body) if isinstance(s, Alloc)}:
-        if old.name == array:
-            body = rename_array(body, old, replace(old, scope=scope), lambda i: i)
-    return body
+    """Another scope for an array that the kernel allocates: register or local. Raises ScheduleError
+    for another scope, or an array that is not there."""
+    arrays = {s.array.name: s.array for s in statements(body) if isinstance(s, Alloc)}
+    if array not in arrays or scope not in ("register", "local"):
+        raise ScheduleError(f"set_scope: no array {array} can be in scope {scope}")
+    old = arrays[array]
+    return rename_array(body, old, replace(old, scope=scope), lambda i: i)
 
 
 # --------------------------------------------------------------------------- merging
