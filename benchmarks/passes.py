@@ -278,7 +278,7 @@ class _Noted:
         self.changed: set[str] = set()
         self.made: set[str] = set()
         change_at("stages.Stages.run", self._noting_changes)
-        change_at("backends.llvm.build._load", self._noting_code)
+        change_at("backends.llvm.build.load", self._noting_code)
         change_at("runtime.saved.save", self._noting_plans)
 
     def _noting_changes(self, run: Any) -> Any:
