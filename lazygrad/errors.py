@@ -82,7 +82,7 @@ class AxisError(OperationError, IndexError):
 
 
 class EmptyError(ShapeError, IndexError):
-    """An axis of no elements where an operation needs one, such as a maximum."""
+    """No axis, or one of no elements, where an operation such as a maximum needs some."""
 
 
 class RangeError(OperationError, IndexError, RuntimeError):

@@ -11,6 +11,7 @@ from ..dtypes import bool_
 from ..errors import (
     ArgumentError,
     DTypeError,
+    EmptyError,
     KindError,
     RangeError,
     ShapeError,
@@ -329,10 +330,10 @@ class Movement(Functions):
         return [piece.squeeze(axis) for piece in self.split(1, axis)] if n else []
 
     def _divided(self, name: str, axis: int) -> tuple[int, int]:
-        """(an axis counted from the front, its size). Raises ShapeError where there is none."""
+        """(an axis counted from the front, its size). Raises EmptyError where there is none."""
         axis = normalized_axis(name, axis, self.ndim)
         if not self.shape:
-            raise ShapeError(f"{name}: a tensor of shape () has no axis to divide")
+            raise EmptyError(f"{name}: a tensor of shape () has no axis to divide")
         return axis, self.shape[axis]
 
     def unfold(self, axis: int, size: int, step: int) -> Self:
