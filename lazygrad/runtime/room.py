@@ -91,7 +91,8 @@ class Resized:
 
     def _copied(self, memory: Any) -> Any:
         larger = self._device.allocate(self._bound_nbytes)
-        self._device.blank(larger, self._nbytes if self._is_prefix else 0, self._bound_nbytes)
+        if self._is_prefix:  # of other shapes the rest is in many pieces
+            self._device.blank(larger, self._nbytes, self._bound_nbytes)
         self._device.copy_box(memory, larger, tuple((n, m, n) for n, m in self._sizes))
         return larger
 
