@@ -63,7 +63,7 @@ def factors(node: Node) -> tuple[Factor, ...]:
 def _factor(x: Node) -> Factor:
     is_shared = slides = False
     while True:
-        if ends(x):
+        if ends_at_size(x):
             x = x.inputs[1]
             continue
         if not isinstance(x, (Movement, Cast)) or isinstance(x, Pad):
@@ -73,7 +73,7 @@ def _factor(x: Node) -> Factor:
         x = x.inputs[0]
 
 
-def ends(node: Node) -> bool:
+def ends_at_size(node: Node) -> bool:
     """Whether a node is x up to a size that is known at run time, and 0 from there on.
 
     where(arange(128) < n, x, 0), n an int64 in memory   (graph/at_bound.py makes such nodes)

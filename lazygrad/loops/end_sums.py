@@ -113,6 +113,14 @@ def _bound(condition: Expr, var: Var, inner: Collection[Var]) -> _Bound | None:
     return _Bound(weight, add(*rest), low, high) if weight > 0 else None
 
 
+def _bounds_of(
+    conditions: Collection[Expr], var: Var, inner: Collection[Var]
+) -> dict[Expr, _Bound]:
+    """The conditions that are bounds on var."""
+    found = {c: _bound(c, var, inner) for c in conditions}
+    return {c: bound for c, bound in found.items() if bound is not None}
+
+
 class _Ends:
     def __init__(self, names: Names) -> None:
         self.names = names
@@ -145,16 +153,12 @@ class _Ends:
                 continue
             needed = stmt.needed if isinstance(stmt, Accumulate) else None
             asked = [] if needed is None else conjuncts(needed)
-            bounds_ = {c: _bound(c, loop.var, inner) for c in asked}
-            known = {c: bound for c, bound in bounds_.items() if bound is not None}
+            known = _bounds_of(asked, loop.var, inner)
             if len(known) != 1:
                 return {}
-            found |= known
             tested = end_of(stmt.value)
-            for c in () if tested is None else conjuncts(tested):
-                bound = _bound(c, loop.var, inner)
-                if bound is not None:
-                    found[c] = bound
+            found |= known
+            found |= _bounds_of([] if tested is None else conjuncts(tested), loop.var, inner)
         alike = {(bound.weight, bound.rest) for bound in found.values()}
         return found if len(alike) == 1 else {}
 

@@ -35,7 +35,7 @@ def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: i
     if not function.body:  # a copy onto itself
         return function
     if len(kinds) == 1:
-        s = Schedule(function.body, ends=bool(function.limits))
+        s = Schedule(function.body, has_limits=bool(function.limits))
         reasons.append(_choose(s, kinds[0], machine, rank))
         return replace(function, body=s.done(), plan=tuple(s.plan), reasons=tuple(reasons))
     own = replace(machine, cores=1)  # threads share the loops around the parts

@@ -57,11 +57,11 @@ def primitive(function: Primitive) -> Primitive:
 
 
 class Schedule:
-    """Loops, and the plan that made them so. With `ends`, the last iterations of outer loops may be
-    left out at run time (limit.py)."""
+    """Loops, and the plan that made them so. With `has_limits`, the last iterations of outer loops
+    may be left out at run time (limit.py)."""
 
-    def __init__(self, body: Body, ends: bool = False) -> None:
-        self.body, self.ends = with_own_names(body), ends
+    def __init__(self, body: Body, has_limits: bool = False) -> None:
+        self.body, self.has_limits = with_own_names(body), has_limits
         self.plan: list[str] = []
 
     def do(

@@ -137,7 +137,7 @@ class Member:
 class Kernel:
     """Members computed together, and the nodes that they read from memory.
 
-    A chain has the members of its `parts`; a member is stored if the chain writes it. `ends` maps
+    A chain has the members of its `parts`; a member is stored if the chain writes it. `limits` maps
     an output and an axis to the size, an int64 in memory, beyond which the output is undefined.
     """
 
@@ -148,7 +148,7 @@ class Kernel:
     end: tuple[Member, ...] = ()
     layouts: Mapping[Node, Blocked | Region] = field(default_factory=dict)
     parts: tuple[Kernel, ...] = ()
-    ends: Mapping[Node, Mapping[int, Node]] = field(default_factory=dict)
+    limits: Mapping[Node, Mapping[int, Node]] = field(default_factory=dict)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ A Within that the next kernel reads moves into the kernel that writes its input:
 v = sum(x * w), stored;  next kernel: relu(within(v, i < n))
 ->   v = within(sum(x * w), i < n), stored;  next kernel: relu(v)
 
-Results from undefined elements are undefined, too. The kernel then has *ends* for its outputs:
+Results from undefined elements are undefined, too. The kernel then has *limits* for its outputs:
 
 t = within(..., i < n), stored;  u = t + 1, stored   ->   u ends at n, too
 """
@@ -33,50 +33,49 @@ from ..index import less, upper_limit
 from .access import MultiIndex, iota_index, movement_index, reduce_index, reduced_variables
 from .ir import ONE_NODE, Kernel, Member, Schedule, axis_variables
 
-Ends = dict[int, Node]  # by axis: the size, an int64 in memory, beyond which all is undefined
+Limits = dict[int, Node]  # by axis: the size, an int64 in memory, beyond which all is undefined
 
 
 def limit_outputs(schedule: Schedule) -> Schedule:
-    """Store each Within instead of its input, and note the ends of other outputs.
+    """Store each Within instead of its input, and note the limits of other outputs.
 
     Requires: a fused schedule without chains. Ensures: the same values where they are defined.
     """
-    limited = _read_within(schedule)
     writer = {node: kernel for kernel in schedule.kernels for node in kernel.outputs}
+    limited = _read_within(schedule, writer)
     copies = {id(writer[last]) for last in limited.values() if last in writer}
-    known: dict[Node, Ends] = {last: _own_ends(last) for last in limited.values()}
+    known: dict[Node, Limits] = {last: _own_limits(last) for last in limited.values()}
     kernels: list[Kernel] = []
     for before in schedule.kernels:
         if id(before) in copies:
             continue
         kernel = _limited(before, limited)
         if not kernel.parts and kernel.kind not in ONE_NODE:
-            kernel = _with_ends(kernel, known)
+            kernel = _with_limits(kernel, known)
         kernels.append(kernel)
     return replace(schedule, kernels=tuple(kernels))
 
 
-def _with_ends(kernel: Kernel, known: dict[Node, Ends]) -> Kernel:
-    """The kernel with the ends of its outputs, which follow from those of its inputs and are added
-    to `known`. The sizes become inputs."""
-    ends: dict[Node, Ends] = {}
+def _with_limits(kernel: Kernel, known: dict[Node, Limits]) -> Kernel:
+    """The kernel with the limits of its outputs, which follow from those of its inputs and are
+    added to `known`. The sizes become inputs."""
+    limits: dict[Node, Limits] = {}
     for node in kernel.outputs:
-        own = known.setdefault(node, _own_ends(node) or _ends(node, kernel.inputs, known))
+        own = known.setdefault(node, _own_limits(node) or _limits(node, kernel.inputs, known))
         if own and not isinstance(node, Within):
-            ends[node] = own
-    sizes = [size for own in ends.values() for size in own.values()]
+            limits[node] = own
+    sizes = [size for own in limits.values() for size in own.values()]
     counts = dict.fromkeys(x for x in topological(sizes) if isinstance(x, Buffer))
     inputs = dict.fromkeys((*kernel.inputs, *counts))
-    return replace(kernel, inputs=tuple(inputs), ends=ends) if ends else kernel
+    return replace(kernel, inputs=tuple(inputs), limits=limits) if limits else kernel
 
 
-def _read_within(schedule: Schedule) -> dict[Node, Node]:
+def _read_within(schedule: Schedule, writer: Mapping[Node, Kernel]) -> dict[Node, Node]:
     """Each stored node whose only reader is a Within, or a chain of them, and the last Within."""
     users: dict[Node, set[Node]] = {}
     for node in topological(schedule.outputs):
         for x in node.inputs:
             users.setdefault(x, set()).add(node)
-    writer = {node: kernel for kernel in schedule.kernels for node in kernel.outputs}
     limited: dict[Node, Node] = {}
     for kernel in schedule.kernels:
         if kernel.parts or kernel.kind in ONE_NODE:
@@ -124,13 +123,13 @@ def undefined_with(
                 stack.append((x.inputs[0], movement_index(x, at)[0]))
 
 
-def _ends(node: Node, inputs: Collection[Node], known: Mapping[Node, Ends]) -> Ends:
-    """The ends of a node, from those of its kernel's inputs and of Withins in the kernel."""
+def _limits(node: Node, inputs: Collection[Node], known: Mapping[Node, Limits]) -> Limits:
+    """The limits of a node, from those of its kernel's inputs and of Withins in the kernel."""
     axes = axis_variables(node.shape)
-    found: Ends = {}
+    found: Limits = {}
     for x, index in undefined_with(node, axes, set(inputs)):
-        ends = _own_ends(x) if isinstance(x, Within) and x not in inputs else known.get(x, {})
-        for axis, size in ends.items():
+        limits = _own_limits(x) if isinstance(x, Within) and x not in inputs else known.get(x, {})
+        for axis, size in limits.items():
             end = Local("size", int64)
             for n, var in enumerate(axes):
                 if upper_limit(less(index[axis], end), var) is end:
@@ -138,10 +137,10 @@ def _ends(node: Node, inputs: Collection[Node], known: Mapping[Node, Ends]) -> E
     return found
 
 
-def _own_ends(node: Node) -> Ends:
-    """The ends of a Within, from its condition; none for other nodes."""
+def _own_limits(node: Node) -> Limits:
+    """The limits of a Within, from its condition; none for other nodes."""
     axes = axis_variables(node.shape)
-    found: Ends = {}
+    found: Limits = {}
     while isinstance(node, Within):
         inside: Node = node.inside
         at: MultiIndex = axes

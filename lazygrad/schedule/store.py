@@ -30,7 +30,7 @@ from ..graph.ir import (
     Winograd,
     topological,
 )
-from ..graph.product import ends, factors, reuse
+from ..graph.product import ends_at_size, factors, reuse
 from ..looking import looking
 from .ir import KIND_OF
 
@@ -141,7 +141,7 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
             costs[node] = MEMORY
         elif isinstance(node, Expand) and node.x.size * 8 <= node.size:
             costs[node] = BROADCAST
-        elif ends(node):  # loops end at the size: nothing is tested
+        elif ends_at_size(node):  # loops end at the size: nothing is tested
             costs[node] = costs[node.inputs[1]]
         else:
             own = 0.0 if isinstance(node, Movement) else node.cost

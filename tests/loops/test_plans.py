@@ -100,6 +100,10 @@ def test_a_plan_by_hand_keeps_values(sample: Any) -> None:
         ("split i0 some o i:4", "some"),
         ("reorder i0 k0", "the nest has"),
         ("product", "no sum of products"),
+        ("bind i0 sideways", "sideways is no kind of loop"),
+        ("set_scope nothing local", "no array nothing"),
+        ("set_scope acc stack", "no array acc can be in scope stack"),
+        ("stage c panel all", "c is none of a product's factors"),
     ],
 )
 def test_what_a_plan_may_not_do_is_told(sample: Any, line: str, error: str) -> None:

@@ -16,7 +16,6 @@ from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, sho
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
-from lazygrad.loops.plans import replay
 from lazygrad.loops.primitives import (
     Schedule,
     bind,
@@ -196,17 +195,3 @@ def test_text_of_a_merged_nest(sample: Any, golden: Any) -> None:
     merged, body = merge([loop.var for loop in loops], inside)
     assert [v.extent for v in merged] == [12, 2]
     golden("merge.txt", show(pool.with_body(nest(merged, body))))
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("bind i0 sideways", "sideways is no kind of loop"),
-        ("set_scope nothing local", "no array nothing"),
-        ("set_scope acc stack", "no array acc can be in scope stack"),
-        ("stage c panel all", "c is none of a product's factors"),
-    ],
-)
-def test_what_a_plan_may_not_say(sample: Any, line: str, reason: str) -> None:
-    with pytest.raises(ScheduleError, match=reason):
-        replay(sample("matmul").function, line)

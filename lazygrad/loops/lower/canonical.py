@@ -54,7 +54,7 @@ def canonical(kernel: Kernel, fixed: Container[Node] | None = None) -> Canonical
     """
     inputs = set(kernel.inputs)
     roots = [m.node for m in kernel.all_members]
-    roots += [size for ends in kernel.ends.values() for size in ends.values()]
+    roots += [size for own in kernel.limits.values() for size in own.values()]
     nodes = [
         node
         for node in topological(roots, lambda n: () if n in inputs else n.inputs)
@@ -81,8 +81,8 @@ def _key(
         key.append(tuple((number[m.node], m.position, m.stored) for m in members))
     made = [m.node for m in kernel.all_members if m.node in kernel.layouts]
     key.append(tuple((number[node], kernel.layouts[node]) for node in made))
-    for node, ends in kernel.ends.items():
-        key.append((number[node], *((axis, number[size]) for axis, size in ends.items())))
+    for node, own in kernel.limits.items():
+        key.append((number[node], *((axis, number[size]) for axis, size in own.items())))
     return (kernel.kind, kernel.outer, *key)
 
 
@@ -139,5 +139,5 @@ def shifted(kernel: Kernel, shifts: Mapping[Node, Shift]) -> Kernel:
         inputs=inputs,
         end=tuple(replace(m, node=new[m.node]) for m in kernel.end),
         layouts={new.get(node, node): layout for node, layout in kernel.layouts.items()},
-        ends={new[node]: ends for node, ends in kernel.ends.items()},
+        limits={new[node]: own for node, own in kernel.limits.items()},
     )

@@ -51,7 +51,7 @@ def note_limits(made: Lowered) -> Lowered:
         ]
         conditions += [
             less(axes[axis], values.of(size, tuple(Literal(0) for _ in size.shape), ()))
-            for axis, size in kernel.ends.get(node, {}).items()
+            for axis, size in kernel.limits.get(node, {}).items()
         ]
         for condition in conditions:
             for n, axis in enumerate(axes):
