@@ -72,8 +72,7 @@ class CPU:
         np.asarray(target)[: math.prod(tos)].reshape(tos)[inside] = elements
 
     def blank(self, memory: HostMemory, start: int, end: int) -> None:
-        """Set bytes start .. end - 1 to 0. Old integers there may read as denormal floats, with
-        which a processor computes a hundred times as slowly."""
+        """Set bytes start .. end - 1 to 0."""
         np.asarray(memory)[start:end] = 0
 
     def cached(self, key: str) -> bool:
