@@ -117,7 +117,13 @@ _ERFC = {
 }  # fmt: skip
 _ERF_IS_ONE = {float32: 4.0, float64: 6.0}
 _TANH_IS_ONE = {float32: 10.0, float64: 22.0}
-_EXP_RANGE = {float32: (-104.0, 89.0), float64: (-746.0, 710.0)}  # beyond: 0 and infinity
+
+# e**x is 0 below the range of x, and infinite above. At its low end the two halves of 2**n are 0:
+# their product is an exact 0. A product that rounds to 0 takes a processor ten times as long.
+_EXP_RANGE = {
+    float32: (-254 * math.log(2), 89.0),
+    float64: (-2046 * math.log(2), 710.0),
+}
 
 # The largest |x| for which sin and cos are computed here.
 SIN_LIMIT = {float32: 2.0**40, float64: 1e6}
@@ -194,7 +200,7 @@ class Real:
         return int(struct.unpack("<Q", struct.pack("<d", x))[0])
 
     def power_of_two(self, n: Expr) -> Expr:
-        """2**n for an integral float n in the range of normal numbers.
+        """2**n for an integral float n in the range of normal numbers; 0 for the n below it.
 
         n + bias lands in the last bits of the fraction, and is shifted to where exponents are.
         """
@@ -219,7 +225,7 @@ def _exp_reduced(m: Real, x: Expr) -> tuple[Expr, Expr]:
 
 def exp(m: Real, x: Expr) -> Expr:
     """2**n * e**r. 2**n is multiplied in as two halves, which are normal numbers even where the
-    result is subnormal or too large."""
+    result is subnormal or too large, and 0 at the low end of the range."""
     low, high = _EXP_RANGE[m.dtype]
     n, expm1 = _exp_reduced(m, m.op("max", m.op("min", x, high), low))
     half = m.op("floor", m.mul(n, 0.5))
