@@ -89,11 +89,11 @@ def round_up(n: int, multiple: int) -> int:
 
 
 def _in_flight(vectors: int, copies: int) -> int:
-    """How many of a loop's whole vectors to take together, about `copies`, so that the fewest are
-    left over: those run one after another."""
-    most = max(1, min(vectors, copies))
-    least = min(most, -(-copies // 2))
-    return min(range(most, least - 1, -1), key=lambda n: vectors % n)
+    """How many of a loop's whole vectors to take together: `copies` or half as many, so that the
+    fewest are left over, which run one after another. A power of two, as `copies` is: LLVM compares
+    the lanes of other vectors one by one."""
+    fitting = [n for n in (copies, copies // 2) if 0 < n <= vectors]
+    return min(fitting or [1], key=lambda n: vectors % n)
 
 
 def _sums_of_lanes(body: Body, lane: Var) -> tuple[Body, Body, Body]:

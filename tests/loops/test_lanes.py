@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from lazygrad.loops.ir import For, Function, show
+from lazygrad.dtypes import float32
+from lazygrad.expr import Array, Load, Var
+from lazygrad.loops.ir import For, Function, Store, show, statements
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.lanes import split_lanes
 
@@ -29,6 +31,14 @@ def _in_lanes(sample: Any, width: int, copies: int) -> Function:
 def test_lanes_keep_values(sample: Any, name: str, width: int, copies: int) -> None:
     kernel = sample(name)
     kernel.agrees(_in_lanes(kernel, width, copies))
+
+
+@pytest.mark.parametrize(("extent", "lanes"), [(96, 32), (48, 32), (80, 64), (64, 64), (16, 16)])
+def test_lanes_are_a_power_of_two_that_leaves_few_vectors_over(extent: int, lanes: int) -> None:
+    k, x = Var("k", extent), Array("x", float32, extent)
+    nest = split_lanes([k], (Store(x, k, Load(x, k)),), 16, 4)
+    vectors = [s for s in statements(nest) if isinstance(s, For) and s.kind == "vector"]
+    assert vectors[0].extent == lanes
 
 
 def test_text(sample: Any, golden: Any) -> None:
