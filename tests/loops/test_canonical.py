@@ -16,7 +16,7 @@ from lazygrad.compile import realize
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array
 from lazygrad.graph.evaluate import evaluate
-from lazygrad.graph.ir import Add, Buffer, Contiguous, Neg, Node, Slice
+from lazygrad.graph.ir import Add, Buffer, Contiguous, Expand, Mul, Neg, Node, Slice
 from lazygrad.loops.ir import Function
 from lazygrad.loops.lower.canonical import canonical
 from lazygrad.runtime.buffer import DeviceBuffer
@@ -103,6 +103,16 @@ def test_whole_lines_stay_whole():
     x = buffer(64, 3)
     moved = [offset(Neg(rows(x, n))) for n in (1, 15, 16, 40)]
     assert moved == [0, 0, 16 * 3 * 4, 32 * 3 * 4]
+
+
+def test_single_elements_begin_with_their_input():
+    x, y = buffer(19), buffer(16)
+    scaled = [Mul(y, Expand(rows(x, n), y.shape)) for n in (3, 6)]
+    assert form(scaled[0]).key == form(scaled[1]).key
+    pairs = [Add(rows(x, n), rows(x, n + 2)) for n in (2, 5)]
+    assert form(pairs[0]).key == form(pairs[1]).key
+    assert offset(pairs[1]) == 5 * 4
+    assert offset(Neg(rows(x, 5, 2))) == 0  # a vector keeps its place in the cache line
 
 
 @pytest.mark.parametrize("columns", [16, 3])

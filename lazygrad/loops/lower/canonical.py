@@ -4,7 +4,9 @@
     t2 = tanh(slice(in0, start 4) + t1)    the next: the same function, its first input a row on
 
 To make the steps equal, the base pointer of an input moves to the first element that is read, or
-to its cache line. Slices then start at or near 0, and the launch passes the offset.
+to its cache line. Slices then start at or near 0, and the launch passes the offset. The updates of
+equal parameters share a function likewise: each reads scalars of the optimizer, such as a bias
+correction, at its own offset in one input.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ def canonical(kernel: Kernel, fixed: Container[Node] | None = None) -> Canonical
     """The key of a kernel that is not a chain.
 
     `fixed`: inputs whose base pointers must not move (None: all). Ensures: shifted kernels with
-    equal keys are equal but for their inputs; base pointers move by whole cache lines.
+    equal keys are equal but for their inputs; the base pointer of an input that vectors are read
+    from moves by whole cache lines.
     """
     inputs = set(kernel.inputs)
     roots = [m.node for m in kernel.all_members]
@@ -107,8 +110,9 @@ def _shifts(kernel: Kernel, nodes: Sequence[Node], fixed: Container[Node]) -> di
 
 
 def _least(x: Node, slices: Sequence[Slice]) -> Shift:
-    """The least start of the slices along each axis, rounded down to whole cache lines."""
-    line = max(1, LINE // x.dtype.itemsize)
+    """The least start of the slices along each axis. Rounded down to whole cache lines where a
+    slice has more than one element: vectors that cross a cache line are slower."""
+    line = max(1, LINE // x.dtype.itemsize) if any(s.size > 1 for s in slices) else 1
     shift = []
     for axis, stride in enumerate(strides(x.shape)):
         start = min(s.starts[axis] + min(0, (s.sizes[axis] - 1) * s.steps[axis]) for s in slices)
