@@ -51,7 +51,9 @@ from .structure import Slot
 
 Number = bool | int | float
 
-STORED = (Fold, Gather, Reduce)  # the nodes that kernels start from: their loops end at n
+ENDED = (Fold, Gather, Reduce, Where)
+"""The nodes that are marked as undefined beyond n. Of nodes that read them it follows. Without a
+mark it would not of these: they may read, or choose, defined elements there."""
 
 
 class AtBound:
@@ -102,7 +104,7 @@ class AtBound:
             if new.shape != shape:
                 raise FixedError(f"{node.name} has another shape at {bound}: {new.shape}")
             inherit(new, node)
-            self._made[node] = self._limited(node, new) if isinstance(new, STORED) else new
+            self._made[node] = self._limited(node, new) if isinstance(new, ENDED) else new
         self.outputs = [self._limited(output, self._made[output]) for output in outputs]
         for growth in growing:  # not limited: its kernel writes the new elements alone
             self.outputs[growth.output] = self._made[nodes[growth.place]]

@@ -174,7 +174,7 @@ def test_terms_in_the_padding_are_left_out(padding: int | tuple[int, int]) -> No
     node = simplify([image.conv2d(weight, padding=padding).node])
     kernel = fuse(node, 2).kernels[-1]
     assert kernel.kind == "contraction"
-    function = lower(kernel, "convolution", skip_padding=True)
+    function = lower(kernel, "convolution", skips=True)
     padded = Sample(kernel, function)
     padded.agrees(function)
     found = recognise(function.body)
@@ -200,7 +200,7 @@ def test_a_sum_whose_outputs_decide_whether_there_is_any_is_not_in_blocks(
     image.conv2d(weight, padding=1).backward(seed)
     assert weight.grad is not None
     kernel = fuse(simplify([weight.grad.node]), 2).kernels[-1]
-    function = lower(kernel, "gradient", skip_padding=True)
+    function = lower(kernel, "gradient", skips=True)
     found = recognise(function.body)
     assert found is not None
     assert found.fixed
@@ -235,7 +235,7 @@ def test_terms_that_a_parity_of_a_stride_does_not_have_are_left_out() -> None:
     image.conv2d(weight, stride=2, padding=1).backward(seed)
     assert image.grad is not None
     kernel = fuse(crop_sums(merge_sums(simplify([image.grad.node]))), 2).kernels[-1]
-    function = lower(kernel, "gradient", skip_padding=True)
+    function = lower(kernel, "gradient", skips=True)
     body = split_divided(function.body)
     padded = Sample(kernel, function)
     found = recognise(body)

@@ -105,7 +105,7 @@ def test_products_at_the_ends_of_rows(width: int, tiles: int, left_out: int) -> 
     )
     node = simplify([image.conv2d(weight, padding=1).node])
     kernel = fuse(node, 2).kernels[-1]
-    function = lower(kernel, "convolution", skip_padding=True)
+    function = lower(kernel, "convolution", skips=True)
     padded = Sample(kernel, function)
     found = recognise(function.body)
     assert found is not None

@@ -115,7 +115,7 @@ def _stages(sample: Any, machine: Any) -> dict[str, Function]:
     """What every pass makes of a sample, by the pass's name."""
     seen: dict[str, Function] = {}
     scratch = 0 if machine.gpu else None
-    function = lower(sample.kernel, "kernel", scratch, skip_padding=not machine.gpu)
+    function = lower(sample.kernel, "kernel", scratch, skips=not machine.gpu)
     result = transform(function, sample.kernel.kinds, machine, seen.__setitem__)
     seen["transform"] = result
     return seen

@@ -156,7 +156,7 @@ def test_kernels_of_every_form(
         monkeypatch.setitem(THRESHOLDS, target, low)
     facts = request.getfixturevalue(machine)
     scratch = 0 if facts.gpu else None
-    function = lower(any_sample.kernel, "kernel", scratch, skip_padding=not facts.gpu)
+    function = lower(any_sample.kernel, "kernel", scratch, skips=not facts.gpu)
     seen: dict[str, Function] = {}
     made = transform(function, any_sample.kernel.kinds, facts, seen.__setitem__)
     any_sample.agrees(made)

@@ -10,7 +10,9 @@ import pytest
 import lazygrad
 from lazygrad import Tensor, Variable, compile, config, nn, plans, stages
 from lazygrad.errors import CompilerError, CompilerWarning, DeviceError
+from lazygrad.expr import Expr
 from lazygrad.graph.ir import Within, topological
+from lazygrad.loops.ir import For, statements
 from lazygrad.runtime.sized import OFTEN, SMALLEST_BOUND, SizedPlan, bound_of, merged
 
 SIZES = (7, 8, 13, SMALLEST_BOUND - 1, SMALLEST_BOUND, SMALLEST_BOUND + 1, 200)
@@ -282,6 +284,25 @@ def test_undefined_elements_never_reach_a_result():
         x = Tensor(np.ones(n, np.float32)).exp()
         out = flat(x.sum(), x.max(), (x * 2).mean(), x.softmax(0).sum(), x @ x)
         assert np.isfinite(out.numpy()).all()
+
+
+def test_all_loops_of_a_masked_softmax_end_at_the_size(compiled):
+    def weights(n):
+        scores = Tensor(np.zeros((2, n, n), np.float32)).realize()
+        return scores.masked_fill(Tensor.ones(n, n).tril() == 0, -np.inf).softmax(-1)
+
+    weights(20).realize()
+    plan, _ = compile.plan_for([weights(21).node])
+    inner = [
+        loop
+        for run in plan.programs()
+        for launch in run.launches
+        for outer in launch.loops.body
+        for loop in statements(outer.body)
+        if isinstance(loop, For)
+    ]
+    assert inner
+    assert all(isinstance(loop.extent, Expr) for loop in inner)
 
 
 def test_a_fault_at_the_bound_leads_to_a_plan_for_the_size(monkeypatch):

@@ -56,19 +56,20 @@ def lower(
     kernel: Kernel,
     name: str,
     scratch: int | None = None,
-    skip_padding: bool = False,
+    skips: bool = False,
     cores: int = 1,
 ) -> Function:
     """Plain loops for a kernel.
 
-    `scratch`: the most bytes that arrays for one row may have (None: no limit). With
-    `skip_padding`, sums of products leave out terms that are 0 because they lie in a factor's
-    padding. `cores`: the number of threads, for kernels that lowering divides among them.
+    `scratch`: the most bytes that arrays for one row may have (None: no limit). With `skips`,
+    reductions leave out neutral terms: those beyond a size known at run time, and of sums of
+    products those in a factor's padding. `cores`: the number of threads, for kernels that lowering
+    divides among them.
 
     Ensures: serial loops only; the arguments are the kernel's outputs, in order, then its inputs.
     """
     if kernel.kind == "chain":
-        parts = [lower(part, name, scratch, skip_padding) for part in kernel.parts]
+        parts = [lower(part, name, scratch, skips) for part in kernel.parts]
         shared = share_loops(kernel, name, parts)
         assert shared is not None, "a chain whose parts cannot share their loops"
         return shared
@@ -78,7 +79,7 @@ def lower(
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":
         return lower_winograd(kernel, name, cores)
-    lowering = Lowering(kernel, skip_padding and kernel.kind == "contraction")
+    lowering = Lowering(kernel, skips)
     ways = {"scatter": lowering.scatter, "scan": lowering.scan}
     body = ways.get(kernel.kind, lowering.rows)()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)

@@ -63,8 +63,9 @@ class Lowering:
     elements in a row.
     """
 
-    def __init__(self, kernel: Kernel, skip_padding: bool = False) -> None:
-        self.kernel, self.skip_padding = kernel, skip_padding
+    def __init__(self, kernel: Kernel, skips: bool = False) -> None:
+        """`skips`: as in `lower`."""
+        self.kernel, self.skips = kernel, skips
         names = Names()
         self.arrays: dict[Node, Array] = {}
         for n, node in enumerate(kernel.outputs):
@@ -293,11 +294,11 @@ class Lowering:
         if dtype != node.dtype:
             value = _widened(value, dtype)
         value = _masked_once(value)
-        needed = None
-        if self.skip_padding:
-            outside, needed = self._outside_padding(node, index, inner)
+        needed = _below_size(value, identity(op, dtype)) if self.skips else None
+        if self.skips and self.kernel.kind == "contraction":
+            outside, inside_padding = self._outside_padding(node, index, inner)
             guards += outside
-            needed = all_of((needed, _below_size(value, identity(op, dtype))))
+            needed = all_of((inside_padding, needed))
         inside.append(Accumulate(register, Literal(0), op, value, all_of(guards), needed=needed))
         self.registers[node] = register
 
