@@ -43,7 +43,6 @@ from .graph.order_sums import order_folds, share_reductions
 from .graph.simplify import simplify
 from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
-from .loops.cpu.interleave import interleave
 from .loops.cpu.parallelize import bind_groups, share
 from .loops.cpu.prefetch import prefetch
 from .loops.cpu.transpose import transpose
@@ -248,15 +247,13 @@ PASSES = (
          "constant indices tell which terms are needed; before transpose, which names its reads",
          after=("unroll",), needs=("needed",)),
     Pass("loops", "transpose", on_body(transpose), "it looks for vectors of whole tiles",
-         after=("padding",), needs=("strided",), on=CPUS),
-    Pass("loops", "interleave", on_body(interleave), "it looks for strided vectors",
-         after=("vectorize", "transpose"), needs=("strided",), on=CPUS),
+         after=("vectorize", "padding"), needs=("strided",), on=CPUS),
     Pass("loops", "prefetch",
          lambda f, at: replace(f, body=prefetch(f.body, at.machine)) if at.kinds == ("row",) else f,
          "after vectorize: one prefetch a cache line, not one a lane",
          after=("vectorize",), on=CPUS),
     Pass("loops", "parallelize", share, "passes before it look for serial loops",
-         after=("interleave", "prefetch"), on=CPUS),
+         after=("transpose", "prefetch"), on=CPUS),
     Pass("loops", "end_sums", on_body(end_sums), "passes before it look for whole loops",
          after=("parallelize",), needs=("needed",)),
     Pass("loops", "limit", lambda f, at: limit(f, at.machine.cores),
