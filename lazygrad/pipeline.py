@@ -58,10 +58,9 @@ from .loops.lower import Lowered, lower, named
 from .loops.lower.arguments import overwrite
 from .loops.lower.canonical import shifted
 from .loops.lower.limits import note_limits
-from .loops.padding import skip_padding
 from .loops.plans import tile
 from .loops.split import split_divided
-from .loops.unroll import unroll
+from .loops.unroll import skip_padding, unroll
 from .loops.vectorize import vectorize
 from .schedule.fuse import fuse
 from .schedule.ir import Kernel, MemoryPlan, Schedule

@@ -220,13 +220,11 @@ GROUP_OF_BLOCKS = 16
 LONGEST_EPILOGUE = 256
 """Instructions of an unrolled epilogue: LLVM takes long to compile a longer one."""
 
-# Loops with conditions: cpu/partition.py, padding.py
+# Loops with conditions: cpu/partition.py
 LOOP_PARTS = 4
 """Parts of a partitioned loop, at most: a padding makes three, two joined tensors make two."""
 LOOPS_IN_PARTS = 2
 """Loops of a kernel, at most, that are partitioned: the copies of the body multiply."""
-PEELED_SHARE = 1 / 50
-"""Share of a loop's products that a peeled iteration leaves out, at least."""
 
 # Memory: cpu/prefetch.py, cpu/transpose.py
 PREFETCHED_BYTES = 2048

@@ -1,12 +1,16 @@
-"""Write out unroll loops: one copy of the body for each iteration.
+"""Write out unroll loops, one copy of the body for each iteration, and leave out products with
+padding, which are 0.
 
 unroll i in 2:  acc[i] += a[i] * b    ->    acc[0] += a[0] * b;  acc[1] += a[1] * b
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..expr import Expr, Literal, Local, Var
-from .ir import Body, For, Let, Stmt, statements
+from .end_sums import at_run_time
+from .ir import Accumulate, Body, For, Let, Stmt, statements
 from .ir.rebuild import Names, names_in, rewrite_body, substitute_body
 
 
@@ -37,3 +41,25 @@ def _copies(body: Body, var: Var, extent: int, names: Names) -> Body:
             values |= {old: Local(names.new(old.name), old.dtype, old.lanes) for old in named}
         result += substitute_body(body, values)
     return result
+
+
+def skip_padding(body: Body) -> Body:
+    """Leave out the terms of sums that are known not to be needed: products with padding.
+
+        acc[0] += x[0] needed if 0 < 0;  acc[1] += x[1] needed if 0 < i    ->    acc[1] += x[1]
+
+    Where that depends on a loop, every term is computed: a test would take longer.
+
+    Requires: no unroll loop is left. Ensures: `needed` conditions are left only where they depend
+    on sizes known at run time (end_sums.py).
+    """
+
+    def skipped(stmt: Stmt) -> Body | None:
+        match stmt:
+            case Accumulate(needed=Literal(value=False)):
+                return ()
+            case Accumulate():
+                return (replace(stmt, needed=at_run_time(stmt.needed)),)
+        return None
+
+    return rewrite_body(body, skipped)
