@@ -60,9 +60,10 @@ class Launch:
 class Program(Protocol):
     """Compiled launches, to be run in order."""
 
-    def run(self, memories: Sequence[Any]) -> None:
+    def run(self, memories: Sequence[Any], share: float = 1.0) -> None:
         """Run every launch; slot n is memories[n] (a Device's handles). Returns when the work is
-        done or, on a device with a queue, enqueued."""
+        done or, on a device with a queue, enqueued. `share`: the part of the launches' counted work
+        that is done, where loops end at a size."""
 
     def times(self) -> list[float]:
         """Seconds that each launch of the last run took, where the run was made with timing."""

@@ -14,8 +14,10 @@ at_bound.py makes the graph that serves the whole family.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, cast
 
 from .constants import free_constants, may_vary
@@ -132,6 +134,9 @@ class Family:
         self.shapes: list[Lines] = list(map(self._line, first.shapes, second.shapes))
         self.lines = {n for shape in self.shapes for n in shape if isinstance(n, Line)}
         vary = {place: fields for place, fields in enumerate(self.fields) if varies(fields)}
+        self.lead = max([0, *(line.start for line in self.lines if line.slope == 1)])
+        """How much larger than n the largest size is that grows with n."""
+        self._elements = polynomial(self.shapes)
         self.structure: Structure = Varying(second.fields, vary, self.place, self.lines)
 
     @property
@@ -141,10 +146,9 @@ class Family:
         shapes = (n for place in self.leaves for n in self.shapes[place])
         return all(line.slope == 1 for line in shapes if isinstance(line, Line))
 
-    @property
-    def lead(self) -> int:
-        """How much larger than n the largest size is that grows with n."""
-        return max([0, *(line.start for line in self.lines if line.slope == 1)])
+    def elements(self, n: int) -> int:
+        """How many elements all nodes have at a size. The work is roughly in proportion."""
+        return sum(count * n**power for power, count in enumerate(self._elements))
 
     def _line(self, first: Any, second: Any) -> Any:
         """A value in which lines stand where two values differ."""
@@ -168,7 +172,7 @@ class Family:
 class Varying(Structure):
     """The structure of graphs that differ in a size, or in arguments."""
 
-    __slots__ = ("_lines", "_path", "_place", "_positive", "_read", "_vary")
+    __slots__ = ("_arguments", "_distinct", "_path", "_place", "_places", "_sizes", "_vary")
 
     def __init__(
         self,
@@ -182,33 +186,35 @@ class Varying(Structure):
         those of sizes, which must be positive."""
         super().__init__(fields)
         self._vary = dict(vary)
-        distinct = list(dict.fromkeys(self._vary.values()))
-        self._lines = distinct
-        self._read = [(n, distinct.index(line)) for n, line in self._vary.items()]
+        distinct = list(dict.fromkeys(self._vary.values()))  # many are equal
+        self._distinct = function_of_size(distinct)
+        self._places = [(n, distinct.index(line)) for n, line in self._vary.items()]
+        self._arguments = [n for n, line in self._vary.items() if _has_argument(line)]
         self._place = place
         self._path = () if place is None else _path_to(Line(1, 0), self._vary[place])
-        self._positive = tuple(lines)
+        self._sizes = positive_at(lines)
 
     def size_of(self, fields: Fields) -> int | None:
         """As Structure's."""
         if len(fields) != len(self.fields):
             return None
-        rest = list(fields)
-        for place in self._vary:
-            rest[place] = self.fields[place]
-        if rest != self.fields:  # one comparison of all that does not vary
-            return None
         n: Any = 0 if self._place is None else fields[self._place]
         try:
             for step in self._path:
                 n = n[step]
-            found = {(line, fields[place]) for place, line in self._read}  # many are equal
-            fits = all(_fits(self._lines[line], value, n) for line, value in found)
+            if n.__class__ is not int or n not in self._sizes:
+                return None
+            distinct, expected = self._distinct(n), self.fields.copy()
+            for place, line in self._places:
+                expected[place] = distinct[line]
+            for place in self._arguments:
+                (value, *_), (_, *rest) = cast("Any", fields[place]), cast("Any", expected[place])
+                if not may_vary(_float(value)):
+                    return None
+                expected[place] = value, *rest
         except (TypeError, IndexError, ValueError):  # an entry of another form
             return None
-        if not fits or not all(line.at(n) > 0 for line in self._positive):
-            return None
-        return int(n)
+        return n if fields == expected else None
 
     def is_like(self, other: Structure) -> bool:
         """As Structure's."""
@@ -258,17 +264,59 @@ def _bits(number: float) -> bytes:
     return struct.pack("<d", number)
 
 
-def _fits(line: Any, value: Any, n: int) -> bool:
-    """Whether a value of a key is on its line."""
-    if line.__class__ is tuple:
-        return all(_fits(a, b, n) for a, b in zip(line, value, strict=True))
-    if line.__class__ is Line:
-        return value.__class__ is int and bool(line.slope * n + line.start == value)
-    if line.__class__ is Whole:
-        return bool(value == _bits(line.line.at(n)))  # -0.0 is on no line
-    if line.__class__ is Argument:
-        return may_vary(_float(value))
-    return bool(line == value)
+def function_of_size(values: Sequence[Any]) -> Callable[[int], tuple[Any, ...]]:
+    """The function of n that returns the values with integers in place of lines, as fast as can be:
+    it is asked in each step of a program.
+
+        function_of_size([(2, Line(1, 0)), Line(3, 1)])(5) == ((2, 5), 16)
+    """
+    constants: list[Any] = []
+
+    def text(value: Any) -> str:
+        if not varies(value):
+            constants.append(value)
+            return f"constants[{len(constants) - 1}]"
+        match value:
+            case tuple():
+                return f"({' '.join(f'{text(each)},' for each in value)})"
+            case Line(slope, start):
+                return f"{slope} * n + {start}"
+            case Whole(line):
+                return f"bits({text(line)})"  # -0.0 is on no line
+        return "None"  # an argument
+
+    names = {"constants": constants, "bits": _bits}
+    made: Callable[[int], tuple[Any, ...]] = eval(f"lambda n: {text(tuple(values))}", names)
+    return made
+
+
+def polynomial(shapes: Sequence[Lines]) -> list[int]:
+    """The number of elements of all shapes at a size n, as the factors of 1, n, n**2, ...
+
+    polynomial([(2, n), (n, n + 1)]) == [0, 3, 1]
+    """
+    total: list[int] = []
+    for shape in shapes:
+        factors = [1]
+        for size in shape:
+            line = size if isinstance(size, Line) else Line(0, size)
+            from_start = [line.start * x for x in factors]
+            from_n = [line.slope * x for x in factors] if line.slope else []
+            factors = list(map(sum, zip_longest(from_start, [0, *from_n], fillvalue=0)))
+        total = list(map(sum, zip_longest(total, factors, fillvalue=0)))
+    return total
+
+
+def _has_argument(value: Any) -> bool:
+    """Whether a value of a key is one with an argument, which is its first element then."""
+    return isinstance(value, tuple) and bool(value) and isinstance(value[0], Argument)
+
+
+def positive_at(lines: Collection[Line]) -> range:
+    """The sizes at which all lines are positive."""
+    first = [-line.start // line.slope + 1 for line in lines if line.slope > 0]
+    end = [-(line.start // line.slope) for line in lines if line.slope < 0]
+    return range(max(first, default=-sys.maxsize), min(end, default=sys.maxsize))
 
 
 def at(line: Any, n: int) -> Any:

@@ -36,7 +36,7 @@ class CheckAccesses:
         ]
         return cls(device, tuple([x for x, _ in tested]), tuple([line for _, line in tested]))
 
-    def __call__(self, memories: Memories) -> None:
+    def __call__(self, memories: Memories, share: float) -> None:
         for launch, line in zip(self.launches, self.lines, strict=True):
             report = np.zeros(REPORT.size, REPORT.dtype.numpy)
             place = launch.slots[launch.function.arguments.index(REPORT)]

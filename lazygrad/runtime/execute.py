@@ -41,11 +41,10 @@ class Run:
     launches: tuple[Launch, ...]
     places: tuple[int, ...] | None
 
-    def __call__(self, memories: Memories) -> None:
-        if self.places is None:
-            self.program.run(memories)
-        else:
-            self.program.run([memories[place] for place in self.places])
+    def __call__(self, memories: Memories, share: float) -> None:
+        if self.places is not None:
+            memories = [memories[place] for place in self.places]
+        self.program.run(memories, share)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,13 +58,14 @@ class Transfer:
     size: int
     dtype: DType
 
-    def __call__(self, memories: Memories) -> None:
+    def __call__(self, memories: Memories, share: float) -> None:
         array = np.empty(self.size, self.dtype.numpy)
         self.source.download(memories[self.from_place], array)
         memories[self.to_place] = self.target.upload(array)
 
 
-Step = Callable[[Memories], None]
+Step = Callable[[Memories, float], None]
+"""Takes also the share of the work that is done: see `Program.run`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -130,14 +130,18 @@ class Plan:
         self.has_origins = False
 
     def attempt(
-        self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
+        self,
+        memories: Memories,
+        sources: Callable[[], Sequence[Source]] | None = None,
+        share: float = 1.0,
     ) -> tuple[Memories, IndexError | None]:
         """Run on the leaves' memory. Returns the memory of each output, and the error of a check of
         indices that failed, if the host knows by now. The caller must set the outputs in spite of
         that error: the run may have overwritten the old values.
 
         `memories` is extended. `sources` gives the operation and the line that made each check;
-        without it they are those of the graph that was compiled. Raises OutOfMemoryError.
+        without it they are those of the graph that was compiled. `share`: as in `Program.run`.
+        Raises OutOfMemoryError.
         """
         if self.flags is not None:
             memories.extend(self.flags.memories())
@@ -146,10 +150,10 @@ class Plan:
         if counters.runs is not None:
             counters.runs[self] += 1
         if config.DEBUG or self.observers:
-            self._run_reporting(memories)
+            self._run_reporting(memories, share)
         else:
             for step in self.steps:
-                step(memories)
+                step(memories, share)
         failed: IndexError | None = None
         try:
             if self.flags is not None:
@@ -195,10 +199,10 @@ class Plan:
         """The programs that it runs, in order."""
         return [step for step in self.steps if isinstance(step, Run)]
 
-    def _run_reporting(self, memories: Memories) -> None:
+    def _run_reporting(self, memories: Memories, share: float) -> None:
         start = perf_counter()
         for step in self.steps:
-            step(memories)
+            step(memories, share)
         for run in self.programs():
             run.device.synchronize()
         seconds = perf_counter() - start

@@ -50,7 +50,7 @@ disk -> a plan, if one can be made."""
 class SizedPlan(Plan):
     """A plan at a bound, run for a size n."""
 
-    __slots__ = ("_cut", "_enlarged", "_extra", "_inner", "_rooms", "runs")
+    __slots__ = ("_cut", "_enlarged", "_extra", "_inner", "_rooms", "_share", "runs")
 
     def __init__(
         self,
@@ -59,10 +59,11 @@ class SizedPlan(Plan):
         outputs: Sequence[Resized | None],
         grown: Mapping[int, int],
         extra: Sequence[DeviceBuffer],
+        share: float,
     ) -> None:
         """`leaves` and `outputs` have None for a tensor of one shape at every size. `grown[i]` is
         the number of the leaf that output i grows from. `extra` are the leaves behind the graph's
-        own and its arguments: n."""
+        own and its arguments: n. `share`: the part of the inner plan's work that n takes."""
         elsewhere = inner.leaves  # no leaf's place
         own = [
             replace(output, size=each.size, place=elsewhere) if each else output
@@ -81,6 +82,7 @@ class SizedPlan(Plan):
         pairs = [(n, leaf, leaves[leaf], outputs[n]) for n, leaf in in_place.items()]
         self._rooms = [(n, leaf, old, new) for n, leaf, old, new in pairs if old and new]
         self._extra = tuple(extra)
+        self._share = share
         self.runs = 0
 
     @property
@@ -94,7 +96,10 @@ class SizedPlan(Plan):
         return storage.held
 
     def attempt(
-        self, memories: Memories, sources: Callable[[], Sequence[Source]] | None = None
+        self,
+        memories: Memories,
+        sources: Callable[[], Sequence[Source]] | None = None,
+        share: float = 1.0,
     ) -> tuple[Memories, IndexError | None]:
         """As Plan's."""
         self.runs += 1
@@ -106,7 +111,7 @@ class SizedPlan(Plan):
                 rooms.append(old.growing(memories[leaf], new.size))
                 memories[leaf] = rooms[-1].memory
             memories.extend(buffer.memory for buffer in self._extra)
-            found, error = self._inner.attempt(memories, sources)
+            found, error = self._inner.attempt(memories, sources, self._share * share)
             for n, each in self._cut:
                 found[n] = each.kept(found[n])
         except BaseException:  # out of memory, perhaps: the tensors may grow later
@@ -242,7 +247,8 @@ class _Compiled:
         grown = {each.output: each.leaf for each in self.growths}
         count = DeviceBuffer.of_number(n, int64, device)
         leaves += [None] * len(family.arguments)
-        return SizedPlan(plan, leaves, outputs, grown, [count])
+        share = family.elements(n) / family.elements(bound)
+        return SizedPlan(plan, leaves, outputs, grown, [count], share)
 
 
 def _resized(

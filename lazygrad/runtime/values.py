@@ -48,7 +48,7 @@ class CheckValues:
     kernel: Kernel
     places: Mapping[Node, int]
 
-    def __call__(self, memories: Memories) -> None:
+    def __call__(self, memories: Memories, share: float) -> None:
         for node in self.kernel.outputs:
             if node.dtype.is_float:
                 values = self._values(node, memories)

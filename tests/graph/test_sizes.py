@@ -10,7 +10,16 @@ from lazygrad.graph.at_bound import AtBound, check_reshape
 from lazygrad.graph.build import expand, reshape
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Reshape, Slice
-from lazygrad.graph.sizes import Family, FixedError, Line, Sample, Whole, _fits
+from lazygrad.graph.sizes import (
+    Family,
+    FixedError,
+    Line,
+    Sample,
+    Whole,
+    function_of_size,
+    polynomial,
+    positive_at,
+)
 from lazygrad.graph.structure import Walk
 from lazygrad.rewrite import Rules, rewrite
 
@@ -121,6 +130,24 @@ def test_what_keeps_a_graph_at_its_size(leaf):
 
 
 def test_minus_zero_is_on_no_line():
-    line = Whole(Line(1, -4))
-    assert _fits(line, struct.pack("<d", 0.0), 4)
-    assert not _fits(line, struct.pack("<d", -0.0), 4)
+    (at_four,) = function_of_size([Whole(Line(1, -4))])(4)
+    assert at_four == struct.pack("<d", 0.0) != struct.pack("<d", -0.0)
+
+
+def test_values_at_a_size():
+    at = function_of_size([(), (2, N, "f"), Line(-3, 40), ((N,), 0.5)])
+    assert at(5) == ((), (2, 5, "f"), 25, ((5,), 0.5))
+
+
+def test_elements_are_counted_at_any_size():
+    assert polynomial([(2, N), (N, Line(1, 1)), (), (7,)]) == [8, 3, 1]
+    assert polynomial([(4, 5)]) == [20]
+
+
+def test_sizes_are_those_at_which_all_lines_are_positive():
+    lines = [Line(slope, start) for slope in (-3, -2, 1, 2) for start in (-7, 0, 5, 11)]
+    for first in lines:
+        for second in lines:
+            sizes = positive_at([first, second])
+            for n in range(-20, 20):
+                assert (n in sizes) == (first.at(n) > 0 and second.at(n) > 0)

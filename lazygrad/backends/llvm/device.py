@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -20,6 +19,7 @@ from .memory import ALIGNMENT, HostMemory, host_pool
 from .plain import PlainProgram
 from .program import CPUProgram
 from .target import Target, cache_bytes, host
+from .threads import team
 
 # Uploads smaller than this are copied if that aligns them: vectors then never cross cache lines.
 COPIED_BYTES = 1 << 20
@@ -66,14 +66,15 @@ class CPU:
 
     def copy_box(self, source: HostMemory, target: HostMemory, box: Box) -> None:
         """Copy a box between memories of two shapes."""
-        froms, tos, copied = zip(*box, strict=True)
-        inside = tuple(map(slice, copied))
-        elements = np.asarray(source)[: math.prod(froms)].reshape(froms)[inside]
-        np.asarray(target)[: math.prod(tos)].reshape(tos)[inside] = elements
+        width, height, depth = (*reversed(box), (1, 1, 1), (1, 1, 1))[:3]
+        team().copy(
+            source.address, target.address, depth[2], height[2], width[2],
+            width[0] * height[0], width[0], width[1] * height[1], width[1],
+        )  # fmt: skip
 
     def blank(self, memory: HostMemory, start: int, end: int) -> None:
         """Set bytes start .. end - 1 to 0."""
-        np.asarray(memory)[start:end] = 0
+        ctypes.memset(memory.address + start, 0, max(end - start, 0))
 
     def cached(self, key: str) -> bool:
         """Whether there is machine code under a key, in this process or on disk."""

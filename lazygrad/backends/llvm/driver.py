@@ -278,6 +278,40 @@ out:
   ret void
 }
 
+; Copy slices of rows of bytes. From one slice or row to the next it is so many bytes.
+define void @copy(ptr %source, ptr %target, i64 %slices, i64 %rows, i64 %bytes,
+                  i64 %from.slice, i64 %from.row, i64 %to.slice, i64 %to.row) {
+entry:
+  br label %slice
+slice:
+  %s = phi i64 [ 0, %entry ], [ %s.next, %done ]
+  %more = icmp slt i64 %s, %slices
+  br i1 %more, label %begin, label %out
+begin:
+  %from.offset = mul i64 %s, %from.slice
+  %from = getelementptr i8, ptr %source, i64 %from.offset
+  %to.offset = mul i64 %s, %to.slice
+  %to = getelementptr i8, ptr %target, i64 %to.offset
+  br label %row
+row:
+  %r = phi i64 [ 0, %begin ], [ %r.next, %move ]
+  %row.more = icmp slt i64 %r, %rows
+  br i1 %row.more, label %move, label %done
+move:
+  %from.row.offset = mul i64 %r, %from.row
+  %from.at = getelementptr i8, ptr %from, i64 %from.row.offset
+  %to.row.offset = mul i64 %r, %to.row
+  %to.at = getelementptr i8, ptr %to, i64 %to.row.offset
+  call void @llvm.memcpy.p0.p0.i64(ptr %to.at, ptr %from.at, i64 %bytes, i1 false)
+  %r.next = add i64 %r, 1
+  br label %row
+done:
+  %s.next = add i64 %s, 1
+  br label %slice
+out:
+  ret void
+}
+
 ; Prepare a control block of zeros.
 define void @prepare(ptr %control) {
   %mutex = at %control[$MUTEX]
@@ -295,6 +329,7 @@ define void @dismiss(ptr %control) {
   ret void
 }
 
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare i32 @sched_yield()
 declare i32 @clock_gettime(i32, ptr)
 declare i32 @pthread_mutex_init(ptr, ptr)
@@ -305,7 +340,7 @@ declare i32 @pthread_cond_wait(ptr, ptr)
 declare i32 @pthread_cond_broadcast(ptr)
 """)
 
-FUNCTIONS = ("run", "work", "prepare", "dismiss")
+FUNCTIONS = ("run", "work", "copy", "prepare", "dismiss")
 
 
 def driver(triple: str) -> str:

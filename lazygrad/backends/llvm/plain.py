@@ -30,7 +30,7 @@ class PlainProgram:
         self._times = [0.0] * len(launches)
         self._kernels = [kernel_of(launch.function, target) for launch in launches]
 
-    def run(self, memories: Sequence[HostMemory]) -> None:
+    def run(self, memories: Sequence[HostMemory], share: float = 1.0) -> None:
         """Run every launch; slot n is memories[n]. Returns when all is done."""
         for n, (launch, kernel) in enumerate(zip(self._launches, self._kernels, strict=True)):
             begin = perf_counter()

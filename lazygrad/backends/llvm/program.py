@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ class CPUProgram:
         self._times = np.zeros((len(launches) + 1, 2), np.int64)  # seconds, nanoseconds
         functions = [launch.function for launch in launches]
         shared = who_runs(functions, [kernel.parallel for kernel in self._kernels])
-        self._is_shared = any(shared)
+        self._seconds = shared_seconds(functions, shared)
+        self._threads = config.THREADS
         self._launches = self._launch_table(launches, shared)
         self._program = np.array(
             [
@@ -74,24 +76,26 @@ class CPUProgram:
             position += 8 * len(launch.slots)
         return table
 
-    def run(self, memories: Sequence[HostMemory]) -> None:
+    def run(self, memories: Sequence[HostMemory], share: float = 1.0) -> None:
         """Run every launch; slot n is memories[n]; more memories than slots may be given.
 
-        Returns when all is done.
+        Returns when all is done. Where only a small `share` of the work is done, which is not worth
+        waking the other threads, the caller does it alone.
         """
-        threads = config.THREADS if self._is_shared else 1
+        threads = config.THREADS if self._seconds * share >= WORTH_WAKING else 1
         with team().lock:
             addresses = [memory.address for memory in memories]
             self._pack(self._memories, 0, *addresses[: self._count])
             team().run(self._address, self._memories_address, threads, self._scratch)
+            self._threads = threads
 
     def times(self) -> list[float]:
         """Seconds that each launch of the last run took, for a program compiled with timing."""
         return [float(t) * 1e-9 for t in np.diff(self._times @ (1_000_000_000, 1))]
 
     def threads(self) -> list[int]:
-        """How many threads run each launch."""
-        return [config.THREADS if is_shared else 1 for is_shared in self._launches[:, 2]]
+        """How many threads ran each launch last, or will run it first."""
+        return [self._threads if is_shared else 1 for is_shared in self._launches[:, 2]]
 
     def codes(self) -> list[dict[str, str]]:
         """The LLVM IR and the assembly of each launch."""
@@ -139,17 +143,22 @@ WORTH_WAKING = 40e-6  # seconds of all shared launches of a program
 
 
 def _seconds(function: Function) -> float:
+    if function.flops == function.bytes == 0:  # nothing is known of it
+        return WORTH_WAKING
     return max(function.flops / FLOPS_PER_SECOND, function.bytes / BYTES_PER_SECOND)
 
 
 def who_runs(functions: Sequence[Function], parallel: Sequence[bool]) -> list[bool]:
     """Decide which functions all threads run; thread 0 runs the others. `parallel` says which ones
     have a parallel loop."""
-    shared: list[bool] = []
-    total = 0.0
-    for function, can_share in zip(functions, parallel, strict=True):
-        seconds = _seconds(function)
-        unknown = function.flops == function.bytes == 0
-        shared.append(can_share and (unknown or seconds >= WORTH_A_BARRIER))
-        total += (WORTH_WAKING if unknown else seconds) * shared[-1]
-    return shared if total >= WORTH_WAKING else [False] * len(shared)
+    shared = [
+        can_share and _seconds(function) >= WORTH_A_BARRIER
+        for function, can_share in zip(functions, parallel, strict=True)
+    ]
+    worth = shared_seconds(functions, shared) >= WORTH_WAKING
+    return shared if worth else [False] * len(shared)
+
+
+def shared_seconds(functions: Sequence[Function], shared: Sequence[bool]) -> float:
+    """Roughly the seconds that one core takes for the functions that all threads run."""
+    return sum(_seconds(function) for function in compress(functions, shared))

@@ -35,6 +35,7 @@ class Team:
         address, self._engine = load_text(text, driver.FUNCTIONS, target)
         self._run = _native(address["run"], 3)
         self._work = _native(address["work"], 2)
+        self.copy = _native(address["copy"], 8)  # by the caller alone
         self._prepare = _native(address["prepare"], 0)
         self._dismiss = _native(address["dismiss"], 0)
         self._control, self._control_owner = allocate(8 * driver.CONTROL_WORDS)

@@ -183,7 +183,7 @@ class OpenCLProgram:
             self._sources.append(code.text)
         self._scratch = max((call.scratch for call in self._calls), default=0)
 
-    def run(self, memories: Sequence[Memory]) -> None:
+    def run(self, memories: Sequence[Memory], share: float = 1.0) -> None:
         """Enqueue every launch; nothing waits."""
         with self._device.lock:  # from setting a kernel's arguments until it is enqueued
             self._events = self._run(memories)

@@ -236,6 +236,16 @@ def test_small_work_is_not_shared() -> None:
     assert shared(replace(plus(1), flops=10**5)) == [False]  # not worth waking the others
 
 
+def test_a_small_share_of_the_work_wakes_no_other_thread(cpu: CPU) -> None:
+    program = cpu.compile([Launch(replace(plus(1), flops=10**8), (1, 0))])
+    source, result = cpu.upload(np.arange(N)), cpu.allocate(8 * N)
+    with config.override(THREADS=2):
+        for share, threads in ((1.0, 2), (1e-4, 1), (0.5, 2)):
+            program.run([source, result], share)
+            assert program.threads() == [threads]
+            np.testing.assert_array_equal(contents(cpu, result), np.arange(N) + 1)
+
+
 # --------------------------------------------------------------------------- threads and processes
 
 
