@@ -327,7 +327,7 @@ class FakeProgram:
     def __init__(self, program: object) -> None:
         self.program = program
 
-    def run(self, memories: list[Hidden]) -> None:
+    def run(self, memories: list[Hidden], share: float = 1.0) -> None:
         self.program.run([m.memory for m in memories])  # type: ignore[attr-defined]
 
 
