@@ -76,7 +76,7 @@ class Kernel(Protocol):
     @property
     def inputs(self) -> tuple[Any, ...]: ...
     @property
-    def all_members(self) -> tuple[Any, ...]: ...
+    def members(self) -> tuple[Any, ...]: ...
 
 
 # --------------------------------------------------------------------------- what is known
@@ -90,7 +90,7 @@ def origins(node: Node) -> tuple[Origin, ...]:
 def kernel_origins(kernel: Kernel) -> tuple[Origin, ...]:
     """The origins of what a kernel computes, the most telling first: those of its outputs, then
     in the order of lines."""
-    stored = [member.node for member in kernel.all_members if member.stored]
+    stored = [member.node for member in kernel.members if member.stored]
     first = dict.fromkeys(origin for node in stored for origin in origins(node))
     rest = {origin for node in _computed(kernel) for origin in origins(node)}
     in_order = sorted(rest, key=lambda o: (o.gradient, o.file, o.line, o.operation, o.layers))
@@ -106,7 +106,7 @@ def name_of(node: Node) -> str | None:
 def _computed(kernel: Kernel) -> list[Node]:
     """The nodes between a kernel's inputs and its members."""
     seen = set(kernel.inputs)
-    stack = [member.node for member in kernel.all_members]
+    stack = [member.node for member in kernel.members]
     found: list[Node] = []
     while stack:
         node = stack.pop()

@@ -191,8 +191,7 @@ PASSES = (
     Pass("part", "copy_convolved", lambda graph, at: copy_convolved(graph, at.machine.lanes),
          "before fuse: a copy is a kernel", after=("winograd",), on=CPUS, needs=(Window, SUM)),
 
-    Pass("schedule", "fuse",
-         lambda graph, at: fuse(graph, at.machine.cores, ends=not at.machine.gpu),
+    Pass("schedule", "fuse", lambda graph, at: fuse(graph, at.machine.cores),
          "from here on kernels, not nodes"),
     Pass("schedule", "separate",
          lambda value, at: value if isinstance(value, Schedule) else separate(value),

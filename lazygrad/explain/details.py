@@ -152,7 +152,7 @@ def work(part: Part) -> list[tuple[int, int]]:
 
 
 def _members(kernel: Kernel) -> list[Node]:
-    return [m.node for m in kernel.all_members]
+    return [m.node for m in kernel.members]
 
 
 def _kernel(k: int, kernel: Kernel, part: Part, number_of: dict[Node, int]) -> Iterator[str]:

@@ -194,7 +194,7 @@ def _passed(calls: Sequence[Sequence[Event]]) -> Iterator[str]:
 
 def _why_apart(part: Part, kernel: Kernel, source: Node) -> str:
     """What kept a kernel from joining the one that made a value."""
-    for member in kernel.all_members:
+    for member in kernel.members:
         joined = part.joined.get(member.node)
         if joined is not None and joined.begins and joined.source is source:
             return joined.why

@@ -102,8 +102,7 @@ class _Finder:
         )
 
     def _is_fit(self, number: int) -> bool:
-        kernel = self.kernels[number]
-        return kernel.kind in _KINDS and not kernel.end
+        return self.kernels[number].kind in _KINDS
 
     # ------------------------------------------------------------------ growing
 

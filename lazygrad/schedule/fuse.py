@@ -3,7 +3,6 @@
     relu(sum(a * b) + c)   ->  one contraction: relu and + c on the sum before it is stored
     exp(x - max(x)) / sum  ->  one row kernel: maximum, sum and result while the row is in cache
     p - lr * m, m          ->  one map with two outputs
-    mean(log(sum(exp(x)))) ->  one row kernel with the mean at its end, if it is little work
 
 Stored nodes are chosen first (store.py), and then visited in topological order. Each joins the last
 kernel that it reads from, or a kernel over the same elements, or starts a kernel of its own. A
@@ -13,7 +12,6 @@ started, and no cycle can arise.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -32,7 +30,7 @@ from ..graph.ir import (
 from ..graph.product import product
 from ..index import flatten, linear, substitute
 from ..looking import looking
-from .access import Access, MultiIndex, accesses, is_bijection, reduced_variables
+from .access import Access, MultiIndex, accesses, is_bijection
 from .ir import KIND_OF, ONE_NODE, Kernel, Member, Schedule, axis_variables, own_position
 from .store import MIN_REUSE, choose_stored
 
@@ -51,7 +49,6 @@ class _Group:
     kind: str
     outer: int
     members: dict[Node, Expr] = field(default_factory=dict)  # node -> position
-    end: dict[Node, Expr] = field(default_factory=dict)  # computed after all positions
     reads: dict[Node, None] = field(default_factory=dict)  # in a reproducible order
     work: int = 0
 
@@ -61,18 +58,15 @@ class _Group:
         self.work += work
 
 
-def fuse(outputs: Sequence[Node], cores: int, ends: bool = True) -> Schedule:
+def fuse(outputs: Sequence[Node], cores: int) -> Schedule:
     """Group graph nodes into kernels so that the fewest bytes move.
-
-    `ends`: kernels may have end members; one thread then computes the whole kernel.
 
     Requires: a simplified graph. Ensures: exactly one kernel writes each output that is no Buffer;
     each kernel comes after the kernels that it reads.
     """
     order = topological(outputs)
     stored = choose_stored(order, outputs)
-    users = Counter(x for node in order for x in node.inputs)
-    fuser = _Fuser(stored, users, cores, ends)
+    fuser = _Fuser(stored, cores)
     for node in order:
         if node in stored:
             fuser.place(node)
@@ -82,13 +76,10 @@ def fuse(outputs: Sequence[Node], cores: int, ends: bool = True) -> Schedule:
 class _Fuser:
     """The groups so far, and indexes to find a group that a node can join."""
 
-    def __init__(self, stored: set[Node], users: Counter[Node], cores: int, ends: bool) -> None:
+    def __init__(self, stored: set[Node], cores: int) -> None:
         self.stored = stored
-        self.users = users
         self.cores = cores
-        self.ends = ends
-        self.groups: dict[int, _Group] = {}  # by number, in the order of running
-        self.started = 0
+        self.groups: list[_Group] = []  # by number, in the order of running
         self.group_of: dict[Node, _Group] = {}
         self.latest: dict[tuple[object, ...], _Group] = {}  # over the same elements
         self._refusal = ""  # why the last node joined no kernel
@@ -104,36 +95,24 @@ class _Fuser:
         if kind == "row" and _reuses_both_factors(node, reads):
             kind = "contraction"
         self._refusal = f"a {kind} begins a kernel"
-        way = self._join(node, kind, sources, last, reads) if kind in ("map", "row") else ""
+        way = self._join(node, kind, last, reads) if kind in ("map", "row") else ""
         if self.noted is not None:
             own = [a.node for a in reads if last and self.group_of.get(a.node) is last]
             source = own[0] if own else None
             self.noted[node] = Joined(not way, way or self._refusal, source)
         if way:
             return
-        group = _Group(self.started, kind, node.size)
-        self.groups[group.number] = group
-        self.started += 1
+        group = _Group(len(self.groups), kind, node.size)
+        self.groups.append(group)
         self._add(group, node, own_position(node), reads)
 
-    def _join(
-        self,
-        node: Node,
-        kind: str,
-        sources: Sequence[_Group],
-        last: _Group | None,
-        reads: Sequence[Access],
-    ) -> str:
+    def _join(self, node: Node, kind: str, last: _Group | None, reads: Sequence[Access]) -> str:
         """Put a node into an existing kernel. Returns the reason, "" where it fits none."""
         self._refusal = "no kernel computes what it reads"
-        if any(self._join_end(node, kind, g, reads) for g in sources if g.end):
-            return "follows from what the kernel computes at its end"
         if last is not None:
             self._refusal = self._join_source(node, kind, last, reads)
             if not self._refusal:
                 return "reads the results of the kernel element by element"
-            if self._begin_end(node, kind, last, reads):
-                return "sums over all elements of the kernel, at its end"
         if self._join_sibling(node, kind, last, reads):
             return "reads what the kernel reads, over the same elements"
         if self._join_map(node, last, reads):
@@ -143,18 +122,16 @@ class _Fuser:
     def schedule(self, outputs: Sequence[Node]) -> Schedule:
         """The groups as kernels; a member that only its own kernel reads needs no memory."""
         read_elsewhere: set[Node] = set(outputs)
-        for group in self.groups.values():
+        for group in self.groups:
             read_elsewhere.update(n for n in group.reads if self.group_of.get(n) is not group)
         kernels = []
-        for group in self.groups.values():
+        for group in self.groups:
             members = tuple(
                 Member(n, p, n in read_elsewhere or n.size != group.outer)
                 for n, p in group.members.items()
             )
-            end = tuple(Member(n, p, n in read_elsewhere) for n, p in group.end.items())
-            own = {*group.members, *group.end}
-            inputs = tuple(n for n in group.reads if n not in own)
-            kernels.append(Kernel(group.kind, group.outer, members, inputs, end))
+            inputs = tuple(n for n in group.reads if n not in group.members)
+            kernels.append(Kernel(group.kind, group.outer, members, inputs))
         return Schedule(tuple(kernels), tuple(outputs))
 
     # ------------------------------------------------------------------ joining
@@ -198,88 +175,10 @@ class _Fuser:
         self._add(group, node, position, reads)
         return ""
 
-    def _begin_end(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
-        """Join the last kernel that a node reads, as a reduction over all its positions."""
-        if not self.ends or kind != "row" or group.kind not in ("map", "row"):
-            return False
-        position = self._position_in(group, reads)
-        digits = None if position is None else is_bijection(position, group.outer)
-        if position is None or digits is None:
-            return False
-        if set(digits) != {v for v in reduced_variables(node) if v.extent > 1}:
-            return False
-        if not self._may_end(group, node):
-            return False
-        self._add_end(group, node, position, reads)
-        return True
-
-    def _join_end(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> bool:
-        """Join a kernel whose end members a node reads. Other reductions that the node reads must
-        become end members of that kernel, too."""
-        if kind != "map":
-            return False
-        others = {a.node for a in reads if self._number(a.node) >= group.number} - group.end.keys()
-        if not all(self._is_end_of(x, group) for x in others):
-            return False
-        if not self._may_end(group, node, [self.group_of[x] for x in others]):
-            return False
-        for x in others:
-            self._absorb(x, group)
-        self._add_end(group, node, Literal(0), reads)
-        return True
-
-    def _may_end(self, group: _Group, node: Node, absorbed: Sequence[_Group] = ()) -> bool:
-        """Whether a kernel stays small with a node at its end, and with the groups it absorbs."""
-        together = (group, *absorbed)
-        small = sum(g.work for g in together) + _work(node) <= SMALL
-        reads = {x for g in together for x in g.reads}
-        return node.size == 1 and small and len(reads) < MAX_INPUTS
-
-    def _add_end(self, group: _Group, node: Node, position: Expr, reads: Sequence[Access]) -> None:
-        group.kind = "row"
-        group.end[node] = position
-        group.reads.update(dict.fromkeys(a.node for a in reads))
-        group.work += _work(node)
-        self.group_of[node] = group
-
-    def _is_end_of(self, node: Node, group: _Group) -> bool:
-        """Whether a reduction with a kernel of its own can be an end member of another: it runs
-        over as many elements, its inputs are computed before, and it has one reader."""
-        own = self.group_of[node]
-        return (
-            own is not group
-            and own.kind == "row"
-            and own.outer == 1
-            and [*own.members] == [node]
-            and not own.end
-            and _work(node) == group.outer
-            and all(self._number(x) < group.number for x in own.reads)
-            and self.users[node] == 1
-        )
-
-    def _number(self, node: Node) -> int:
-        """The number of the kernel that computes a node, -1 where none does."""
-        return self.group_of[node].number if node in self.group_of else -1
-
-    def _absorb(self, node: Node, group: _Group) -> None:
-        """Make a reduction with a kernel of its own an end member of another."""
-        other = self.group_of[node]
-        over = reduced_variables(node)
-        group.end[node] = flatten(over, [v.extent for v in over])
-        group.reads.update(other.reads)
-        group.work += other.work
-        self.group_of[node] = group
-        del self.groups[other.number]
-        for key in _domains(node, "row"):
-            if self.latest.get(key) is other:
-                del self.latest[key]
-
     def _position_in(self, group: _Group, reads: Sequence[Access]) -> Expr | None:
         """The position of the group's members that these reads need; None if there are several."""
         found: Expr | None = None
         for access in reads:
-            if access.node in group.end:
-                return None
             if access.node not in group.members:
                 continue
             position = _at(group.members[access.node], access.node.shape, access.index)

@@ -3,7 +3,7 @@
 Grammar:
 
     schedule ::= kernel ...                     each after the kernels that it reads
-    kernel   ::= kind, outer size, member ..., end member ...   kind: one of KINDS
+    kernel   ::= kind, outer size, member ...   kind: one of KINDS
                | "chain", outer size, kernel ...
     member   ::= node, position, stored
 
@@ -15,9 +15,6 @@ Semantics:
   expression over the node's axis variables (`axis_variables`). Axes that do not occur in it are
   inner loops. In a softmax over rows of x (r, c), the row's maximum and sum have position r, and so
   has the result, whose axis c is an inner loop.
-- End members have one element each, and are computed after all positions: reductions over the
-  positions, whose `position` is in terms of their reduced axes, and elementwise nodes that read
-  them. So the mean of a cross entropy is in the kernel of its rows.
 - Nodes between the members are inlined: they are computed where they are read, and not listed.
 - A stored member is written to memory. Other members live in registers, or, where a row has many
   of their elements, in memory for one row.
@@ -145,7 +142,6 @@ class Kernel:
     outer: int
     members: tuple[Member, ...]
     inputs: tuple[Node, ...]
-    end: tuple[Member, ...] = ()
     layouts: Mapping[Node, Blocked | Region] = field(default_factory=dict)
     parts: tuple[Kernel, ...] = ()
     limits: Mapping[Node, Mapping[int, Node]] = field(default_factory=dict)
@@ -156,12 +152,8 @@ class Kernel:
         return tuple(part.kind for part in self.parts) or _NESTS.get(self.kind, (self.kind,))
 
     @property
-    def all_members(self) -> tuple[Member, ...]:
-        return (*self.members, *self.end)
-
-    @property
     def outputs(self) -> tuple[Node, ...]:
-        return tuple(m.node for m in self.all_members if m.stored)
+        return tuple(m.node for m in self.members if m.stored)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

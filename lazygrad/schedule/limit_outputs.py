@@ -163,18 +163,15 @@ def _limited(kernel: Kernel, limited: Mapping[Node, Node]) -> Kernel:
     """The kernel, storing and reading the Withins in `limited` instead of their inputs."""
     if limited.keys().isdisjoint((*kernel.outputs, *kernel.inputs)):
         return kernel
-    own = {m.node for m in kernel.all_members}
+    own = {m.node for m in kernel.members}
 
-    def members(before: tuple[Member, ...]) -> tuple[Member, ...]:
-        result: list[Member] = []
-        for member in before:
-            last = limited.get(member.node)
-            if member.stored and last is not None and last not in own:
-                result += [replace(member, stored=False), Member(last, member.position, True)]
-            else:
-                result.append(member)
-        return tuple(result)
-
+    members: list[Member] = []
+    for member in kernel.members:
+        last = limited.get(member.node)
+        if member.stored and last is not None and last not in own:
+            members += [replace(member, stored=False), Member(last, member.position, True)]
+        else:
+            members.append(member)
     inputs = dict.fromkeys(limited.get(x, x) for x in kernel.inputs)
     for node in kernel.outputs:
         x = limited.get(node, node)
@@ -182,6 +179,4 @@ def _limited(kernel: Kernel, limited: Mapping[Node, Node]) -> Kernel:
             counts = topological([x.inside])
             inputs.update(dict.fromkeys(n for n in counts if isinstance(n, Buffer)))
             x = x.x
-    return replace(
-        kernel, members=members(kernel.members), end=members(kernel.end), inputs=tuple(inputs)
-    )
+    return replace(kernel, members=tuple(members), inputs=tuple(inputs))

@@ -32,7 +32,7 @@ def materialize(schedule: Schedule) -> Schedule:
 def _materialize(kernel: Kernel) -> Kernel:
     if kernel.kind != "row":
         return kernel
-    boundary = {*kernel.inputs, *(m.node for m in kernel.all_members)}
+    boundary = {*kernel.inputs, *(m.node for m in kernel.members)}
     for node in _costly_nodes(kernel, boundary):
         position = _position(node, kernel, boundary)
         if position is not None and _fits(node, position, kernel):
@@ -53,7 +53,7 @@ def _fits(node: Node, position: Expr, kernel: Kernel) -> bool:
 
 def _costly_nodes(kernel: Kernel, boundary: set[Node]) -> list[Node]:
     """Costly nodes that are inlined and have more than one element a row, inputs first."""
-    roots = [x for m in kernel.all_members for x in m.node.inputs]
+    roots = [x for m in kernel.members for x in m.node.inputs]
     order = topological(roots, lambda n: () if n in boundary else n.inputs)
     return [n for n in order if _is_costly(n) and n not in boundary and kernel.outer < n.size]
 
@@ -73,13 +73,11 @@ def _position(node: Node, kernel: Kernel, boundary: set[Node]) -> Expr | None:
     stops = {*boundary, node}.__contains__
     reads = [
         (member, access.index)
-        for member in kernel.all_members
+        for member in kernel.members
         for access in accesses(member.node, stops)
         if access.node is node
     ]
     if len({member.node for member, _ in reads}) < 2:
-        return None
-    if any(member in kernel.end for member, _ in reads):
         return None
     own = [m.position for m, i in reads if i == axes and isinstance(m.node, Elementwise)]
     for position in own[:1]:

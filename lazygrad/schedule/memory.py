@@ -110,9 +110,9 @@ def _candidates(node: Node, dying: Sequence[Node], donated: Mapping[Node, Node])
 
 def _readers(kernel: Kernel) -> dict[Node, dict[Node, bool]]:
     """The readers of each input, and whether a reader reads only the position that it writes."""
-    boundary = {*kernel.inputs, *(m.node for m in kernel.all_members)}
+    boundary = {*kernel.inputs, *(m.node for m in kernel.members)}
     readers: dict[Node, dict[Node, bool]] = {}
-    for member in kernel.all_members:
+    for member in kernel.members:
         node = member.node
         own = own_position(node)
         for access in accesses(node, boundary.__contains__):

@@ -31,7 +31,7 @@ def kernel_nodes(kernel: Kernel) -> list[Node]:
     """Every node that a kernel computes, members and inlined nodes, in order."""
     outside = set(kernel.inputs)
     order = topological(
-        [m.node for m in kernel.all_members], lambda n: () if n in outside else n.inputs
+        [m.node for m in kernel.members], lambda n: () if n in outside else n.inputs
     )
     return [n for n in order if n not in outside and not isinstance(n, Buffer)]
 
@@ -117,7 +117,7 @@ def member_lines(
     Members without memory are called `v0`, `v1`, ... So are the parts of a long formula; they have
     lines of their own before it.
     """
-    registers = [m.node for m in kernel.all_members if not m.stored]
+    registers = [m.node for m in kernel.members if not m.stored]
     called = {node: f"v{n}" for n, node in enumerate(registers)}
     called.update((n, names[n]) for n in (*kernel.inputs, *kernel.outputs))
     free = (f"v{n}" for n in count(len(registers)))
@@ -128,7 +128,7 @@ def member_lines(
         lines.append((f"{called[part]} = {text}", part))
         return called[part]
 
-    for member in kernel.all_members:
+    for member in kernel.members:
         node = member.node
         text = formula(node, called.get, movement, PART, define)
         lines.append((f"{called[node]} = {text}", node))

@@ -37,14 +37,13 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
     if kernel.kind in ONE_NODE and len(kernel.members) != 1:
         return f"it has {len(kernel.members)} members, and may have one"
     seen: set[Node] = set()
-    for member in kernel.all_members:
+    for member in kernel.members:
         if member.node in seen:
             return f"{member.node} is a member twice"
         seen.add(member.node)
         if member.node in written:
             return f"{member.node} is written by kernel {written[member.node]} too"
-        at_end = member in kernel.end
-        cause = _end_fault(member, kernel) if at_end else _member_fault(member, kernel)
+        cause = _member_fault(member, kernel)
         if cause:
             return f"{member.node}: {cause}"
     for x in kernel.inputs:
@@ -60,24 +59,12 @@ def _chain_fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
     local = {m.node for part in kernel.parts for m in part.members} - set(kernel.outputs)
     before = {node: number for node, number in written.items() if node not in local}
     for number, part in enumerate(kernel.parts):
-        if part.kind not in ("map", "row", "contraction") or part.end:
-            return f"its part {number} is of kind {part.kind}, or has end members"
+        if part.kind not in ("map", "row", "contraction"):
+            return f"its part {number} is of kind {part.kind}"
         cause = _fault(part, before)
         if cause:
             return f"part {number} ({part.kind}): {cause}"
         before.update(dict.fromkeys(part.outputs, number))
-    return None
-
-
-def _end_fault(member: Member, kernel: Kernel) -> str | None:
-    if kernel.kind != "row":
-        return "it is an end member, which only a row kernel may have"
-    if member.node.size != 1:
-        return f"it is an end member with {member.node.size} elements"
-    reduced = {v for v in reduced_variables(member.node) if v.extent > 1}
-    digits = is_bijection(member.position, kernel.outer)
-    if reduced and (digits is None or set(digits) != reduced):
-        return f"its position {member.position} does not run over 0 .. {kernel.outer - 1}"
     return None
 
 

@@ -118,20 +118,3 @@ def test_a_scalar_has_position_zero(leaf):
     made = fuse([Sqrt(x)], 1)
     assert made.kernels[0].members[0].position is Literal(0)
     verify(made)
-
-
-def test_an_end_member_has_one_element(schedule):
-    (kernel,) = schedule.kernels
-    with pytest.raises(CompilerError, match="end member with 4096 elements"):
-        verify(changed(schedule, members=kernel.members[:-1], end=kernel.members[-1:]))
-
-
-def test_the_reduction_of_an_end_member_runs_over_all_positions(leaf):
-    x = leaf([[float(i + j) for i in range(8)] for j in range(6)], float32)
-    rows = Reduce(x, "max", (1,))
-    made = fuse([rows, Reduce(rows, "sum", (0,))], 1)
-    (end,) = made.kernels[0].end
-    verify(made)
-    half = Member(end.node, Var("r0", 3), end.stored)
-    with pytest.raises(CompilerError, match=r"does not run over 0 \.\. 5"):
-        verify(changed(made, end=(half,)))

@@ -56,7 +56,7 @@ def canonical(kernel: Kernel, fixed: Container[Node] | None = None) -> Canonical
     from moves by whole cache lines.
     """
     inputs = set(kernel.inputs)
-    roots = [m.node for m in kernel.all_members]
+    roots = [m.node for m in kernel.members]
     roots += [size for own in kernel.limits.values() for size in own.values()]
     nodes = [
         node
@@ -80,9 +80,8 @@ def _key(
             own = (_earlier(node, shifts[node.x]), node.sizes, node.steps)
         key.append((type(node), own, *[number[x] for x in node.inputs]))
         number[node] = len(number)
-    for members in (kernel.members, kernel.end):
-        key.append(tuple((number[m.node], m.position, m.stored) for m in members))
-    made = [m.node for m in kernel.all_members if m.node in kernel.layouts]
+    key.append(tuple((number[m.node], m.position, m.stored) for m in kernel.members))
+    made = [m.node for m in kernel.members if m.node in kernel.layouts]
     key.append(tuple((number[node], kernel.layouts[node]) for node in made))
     for node, own in kernel.limits.items():
         key.append((number[node], *((axis, number[size]) for axis, size in own.items())))
@@ -128,7 +127,7 @@ def shifted(kernel: Kernel, shifts: Mapping[Node, Shift]) -> Kernel:
     """The kernel with its slices moved by the shifts, of new inputs in place of the old ones."""
     new = {x: Buffer(Slot.of(x), x.shape) if x in shifts else x for x in kernel.inputs}
     inputs = tuple(new.values())
-    roots = [m.node for m in kernel.all_members]
+    roots = [m.node for m in kernel.members]
     for node in topological(roots, lambda n: () if n in new else n.inputs):
         if node in new:
             continue
@@ -141,7 +140,6 @@ def shifted(kernel: Kernel, shifts: Mapping[Node, Shift]) -> Kernel:
         kernel,
         members=tuple(replace(m, node=new[m.node]) for m in kernel.members),
         inputs=inputs,
-        end=tuple(replace(m, node=new[m.node]) for m in kernel.end),
         layouts={new.get(node, node): layout for node, layout in kernel.layouts.items()},
         limits={new[node]: own for node, own in kernel.limits.items()},
     )

@@ -119,11 +119,7 @@ class Lowering:
         body: list[Stmt] = []
         for stage in self._stages():
             body.extend(self._emit(stage, position))
-        before: list[Stmt] = []
-        after: list[Stmt] = []
-        for member in self.kernel.end:
-            self._emit_end(member, position, before, body, after)
-        return (*before, *nest(outer, tuple(body)), *after)
+        return nest(outer, tuple(body))
 
     def _outer_digits(self) -> tuple[tuple[Var, ...], list[Var]]:
         """The outer loops, which are digits of the position: by weight, and in the order in which
@@ -223,25 +219,6 @@ class Lowering:
         before.append(Alloc(array))
         self.kept[node] = (array, axes)
         return Store(array, self._place_in_row(node, index), value)
-
-    def _emit_end(
-        self,
-        member: Member,
-        position: Position,
-        before: list[Stmt],
-        inside: list[Stmt],
-        after: list[Stmt],
-    ) -> None:
-        """Compute an end member: a reduction over the positions, or a node that reads one."""
-        node = member.node
-        index = tuple(Literal(0) for _ in node.shape)
-        if isinstance(node, (Reduce, Fold)):
-            known = self._digits(member, position)
-            over = [known.get(v, Literal(0)) for v in reduced_variables(node)]
-            self._reduce(node, index, over, before, inside)
-            after += self._stored_sum(member, index)
-        else:
-            after += self.emit_value(member, index, self.values.inside(node, index))
 
     def _stored_sum(self, member: Member, index: MultiIndex) -> Body:
         """The store of a finished sum, if its member is stored."""
@@ -391,8 +368,8 @@ class Lowering:
 
 def _read_again(kernel: Kernel) -> set[Node]:
     """The members that other members read."""
-    made, inputs = {m.node for m in kernel.all_members}, set(kernel.inputs)
-    read = [x for m in kernel.all_members for x in m.node.inputs]
+    made, inputs = {m.node for m in kernel.members}, set(kernel.inputs)
+    read = [x for m in kernel.members for x in m.node.inputs]
     return made & set(topological(read, lambda n: () if n in made or n in inputs else n.inputs))
 
 
