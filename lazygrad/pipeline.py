@@ -65,7 +65,7 @@ from .loops.vectorize import vectorize
 from .schedule.fuse import fuse
 from .schedule.ir import Kernel, MemoryPlan, Schedule
 from .schedule.join import select_joined
-from .schedule.layout import choose_layouts, copy_convolved
+from .schedule.layout import choose_layouts
 from .schedule.limit_outputs import limit_outputs
 from .schedule.materialize import materialize
 from .schedule.memory import plan_memory
@@ -186,10 +186,8 @@ PASSES = (
          lambda graph, at: widen_scatters(graph) if at.machine.float64 else graph,
          "before fuse: it makes new nodes", needs=(Scatter,)),
     Pass("part", "winograd", lambda graph, at: use_winograd(graph) if config.WINOGRAD else graph,
-         "before copy_convolved, which copies the images of the remaining convolutions",
+         "before fuse: it makes new nodes",
          on=(CPU,), needs=(Window, Window, Reduce)),
-    Pass("part", "copy_convolved", lambda graph, at: copy_convolved(graph, at.machine.lanes),
-         "before fuse: a copy is a kernel", after=("winograd",), on=CPUS, needs=(Window, SUM)),
 
     Pass("schedule", "fuse", lambda graph, at: fuse(graph, at.machine.cores),
          "from here on kernels, not nodes"),

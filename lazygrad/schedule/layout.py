@@ -15,44 +15,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..graph.ir import (
-    Buffer,
     Contiguous,
     Elementwise,
     Movement,
     Node,
     Reduce,
-    Window,
     topological,
 )
 from ..graph.product import factors
-from ..rewrite import Rules, rewrite
 from .ir import Blocked, Kernel, Schedule
-
-
-def copy_convolved(outputs: Sequence[Node], lanes: int) -> list[Node]:
-    """Let convolutions read a copy of a Buffer. A Buffer is row-major, but `choose_layouts` may
-    choose the layout of a copy.
-
-    Requires: a simplified graph. Ensures: equal values; only batches of whole vectors are copied.
-
-        window(buffer)  ->  window(contiguous(buffer))
-    """
-    copied: dict[Node, Node] = {}
-    batches = _batches(outputs, lanes)
-    for node in topological(outputs):
-        for x in _convolved(node):
-            if isinstance(x, Buffer) and x.shape[0] in batches:
-                copied[x] = Contiguous(x)
-    if not copied:
-        return list(outputs)
-    rules = Rules[Node]()
-
-    @rules.rule(Window)
-    def read_the_copy(node: Window) -> Node | None:
-        """window(buffer)  ->  window(copy)"""
-        return node.with_inputs([copied[node.x]]) if node.x in copied else None
-
-    return rewrite(outputs, rules)
 
 
 def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from lazygrad.graph.ir import Buffer, Contiguous, topological
+from lazygrad.graph.ir import Buffer
 from lazygrad.graph.simplify import simplify
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Blocked, axis_variables
-from lazygrad.schedule.layout import choose_layouts, copy_convolved
+from lazygrad.schedule.layout import choose_layouts
 
 
 def _network(values: Any, batch: int) -> Any:
     x = values(batch, 3, 10, 10)
     y = x.conv2d(values(8, 3, 3, 3)).relu().conv2d(values(8, 8, 3, 3)).relu()
     y = y.conv2d(values(8, 8, 3, 3)).relu()
-    graph = copy_convolved(simplify([y._node]), 8)
-    return choose_layouts(fuse(graph, cores=1), 8)
+    return choose_layouts(fuse(simplify([y._node]), cores=1), 8)
 
 
 def test_layouts_never_touch_outputs_nor_buffers(values: Any) -> None:
@@ -39,17 +38,8 @@ def test_batches_that_fill_no_vectors_stay(values: Any) -> None:
     assert not any(kernel.layouts for kernel in _network(values, 5).kernels)
 
 
-def test_only_buffers_under_windows_are_copied(values: Any) -> None:
-    product = simplify([(values(16, 8) @ values(8, 8))._node])
-    assert copy_convolved(product, 8) == product
-    network = simplify([values(16, 3, 10, 10).conv2d(values(8, 3, 3, 3)).relu().mean()._node])
-    copied = topological(copy_convolved(network, 8))
-    assert [n.shape for n in copied if isinstance(n, Contiguous)] == [(16, 3, 10, 10)]
-
-
 def test_what_the_user_reads_of_a_lone_convolution_is_stored_in_order(values: Any) -> None:
     convolution = simplify([values(16, 3, 10, 10).conv2d(values(8, 3, 3, 3)).relu()._node])
-    assert copy_convolved(convolution, 8) == convolution
     schedule = choose_layouts(fuse(convolution, cores=1), 8)
     assert not any(kernel.layouts for kernel in schedule.kernels)
 
