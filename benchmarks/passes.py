@@ -116,7 +116,6 @@ PARTS = {
         Part("blocks of a sum", (_PLAN + "block_of_sum",), _always(None)),
         Part("cost of L2", (_PLAN + "l2_traffic",), _always(0.0)),
         Part("cost of scattered stores", (_PLAN + "_Along._scattering",), lambda _: 0.0),
-        Part("loads shared by windows", (_PLAN + "_Along._later",), _always(0)),
         Part("registers for windows", (_PLAN + "_Along._elements",), _always(1)),
         Part("uneven phases", (_PLAN + "UNEVEN",), lambda _: 1.0),
         Part("conflicts in L1, of plans",
