@@ -68,8 +68,7 @@ def l2_traffic(
     tile before has not left in L1, as it does not fit there beside these rows."""
     (a, b), extents = factors, _within(c, tiles, sum_block)
     of_a, of_b = window(a, False, extents), window(b, packed, extents)
-    crowd = prod(t.size for t in tiles if not packed and in_conflict(b, t.var))
-    missing = max(0, of_a + of_b - machine.l1_bytes / crowd)
+    missing = max(0, of_a + of_b - machine.l1_bytes)
     return (of_a + min(missing, of_b)) / prod(extents[v] for v in c.inner)
 
 
