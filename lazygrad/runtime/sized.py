@@ -12,22 +12,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from .. import config
 from ..cache import remember
-from ..dtypes import int64
+from ..dtypes import DType, int64
 from ..errors import ShapeError
 from ..graph.at_bound import AtBound
 from ..graph.growing import Growth, growths
 from ..graph.ir import Buffer, Node, Shape, Source
-from ..graph.sizes import Family, FixedError, Sample, at, varies
+from ..graph.sizes import Family, FixedError, Lines, Sample, at, varies
 from ..graph.skeleton import Places, Structure
 from ..graph.structure import Key, Walk
 from .buffer import DeviceBuffer
 from .device import Device
-from .execute import Memories, Plan
+from .execute import Memories, Output, Plan
 from .report import report_fixed
 from .room import Resized, Room, Roomy, merged, resized
 
@@ -66,7 +65,7 @@ class SizedPlan(Plan):
         own and its arguments: n. `share`: the part of the inner plan's work that n takes."""
         elsewhere = inner.leaves  # no leaf's place
         own = [
-            replace(output, size=each.size, place=elsewhere) if each else output
+            Output(elsewhere, each.size, output.dtype, output.device) if each else output
             for output, each in zip(inner.outputs, outputs, strict=True)
         ]
         in_place = {n: leaf for n, leaf in grown.items() if leaf in inner.taken}
@@ -160,6 +159,7 @@ class _Compiled:
         self.plans: dict[tuple[Any, int], Plan | None] = {}
         self.sized: dict[tuple[Any, int], SizedPlan] = {}
         self.growths: list[Growth] = []  # the same at each bound
+        self.kinds = _Kinds()
         places = {*family.leaves, *family.outputs}
         self.varying = {place for place in places if varies(family.shapes[place])}
 
@@ -209,6 +209,7 @@ class _Compiled:
         family = self.family
         try:
             self.growths = growths(family, nodes)
+            self.kinds = self._kinds()
             _check_worth(family, bound, nodes, self.growths)
             kept = self._kept(bound, donated)
             made = AtBound(family, nodes, outputs, bound, self.growths)
@@ -234,31 +235,56 @@ class _Compiled:
                     raise FixedError(f"{nbytes} bytes are overwritten in place")
         return kept
 
+    def _kinds(self) -> _Kinds:
+        """At the bound, a leaf that grows has the shape of the output that grows from it."""
+        family, kinds = self.family, _Kinds()
+        grows = {each.leaf: each.place for each in self.growths}
+
+        def kind(place: int, larger: int) -> int | None:
+            if place not in self.varying:
+                return None
+            shapes = family.shapes[place], family.shapes[larger]
+            return kinds.number(*shapes, family.dtypes[place])
+
+        kinds.leaves = [kind(x, grows.get(leaf, x)) for leaf, x in enumerate(family.leaves)]
+        kinds.outputs = [kind(place, place) for place in family.outputs]
+        return kinds
+
     def _at_size(self, plan: Plan, n: int, bound: int) -> SizedPlan:
         family, device = self.family, self.device
-        room = {each.leaf: each.place for each in self.growths}
-
-        def resize(place: int, as_large: int | None = None) -> Resized | None:
-            is_same = place not in self.varying
-            return None if is_same else _resized(family, place, n, bound, device, as_large)
-
-        leaves = [resize(place, room.get(leaf)) for leaf, place in enumerate(family.leaves)]
-        outputs = [resize(place) for place in family.outputs]
+        leaves, outputs = self.kinds.resized(n, bound, device)
+        leaves += [None] * len(family.arguments)
         grown = {each.output: each.leaf for each in self.growths}
         count = DeviceBuffer.of_number(n, int64, device)
-        leaves += [None] * len(family.arguments)
         share = family.elements(n) / family.elements(bound)
         return SizedPlan(plan, leaves, outputs, grown, [count], share)
 
 
-def _resized(
-    family: Family, place: int, n: int, bound: int, device: str, as_large: int | None
-) -> Resized:
-    """The Resized of the node at a place. At the bound it has the shape of the node at `as_large`,
-    if that is given."""
-    lines = family.shapes[place]
-    larger = at(family.shapes[place if as_large is None else as_large], bound)
-    return resized(at(lines, n), larger, family.dtypes[place], device)
+class _Kinds:
+    """The distinct kinds among a family's leaves and outputs: a shape, the shape whose size at the
+    bound the memory has, and a dtype. A program in which something grows has each size once, with
+    many tensors of one kind."""
+
+    def __init__(self) -> None:
+        """`leaves` and `outputs` have the number of a kind, or None for one shape at all sizes."""
+        self.leaves: list[int | None] = []
+        self.outputs: list[int | None] = []
+        self._numbers: dict[tuple[Lines, Lines, DType], int] = {}
+
+    def number(self, shape: Lines, larger: Lines, dtype: DType) -> int:
+        """The number of a kind; a new one where there is none."""
+        return self._numbers.setdefault((shape, larger, dtype), len(self._numbers))
+
+    def resized(
+        self, n: int, bound: int, device: str
+    ) -> tuple[list[Resized | None], list[Resized | None]]:
+        """The Resized of each leaf and output for a size."""
+        made = [
+            resized(at(shape, n), at(larger, bound), dtype, device)
+            for shape, larger, dtype in self._numbers
+        ]
+        of_leaves = [None if kind is None else made[kind] for kind in self.leaves]
+        return of_leaves, [None if kind is None else made[kind] for kind in self.outputs]
 
 
 class VaryingSizes:
