@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from lazygrad import config
 from lazygrad.backends.base import Launch
 from lazygrad.backends.llvm import program as module
 from lazygrad.backends.llvm.device import CPU
-from lazygrad.backends.llvm.memory import LARGE, total_bytes
+from lazygrad.backends.llvm.memory import ALIGNMENT, LARGE, allocate, total_bytes
 from lazygrad.backends.llvm.program import barriers_before, who_runs
 from lazygrad.dtypes import float64, int64
 from lazygrad.errors import CompilerError, OutOfMemoryError
@@ -60,6 +61,16 @@ def test_memory_is_aligned_and_reused(cpu: CPU) -> None:
         address = memory.address
         del memory
         assert cpu.allocate(nbytes).address == address
+
+
+@pytest.mark.parametrize("nbytes", [1000, 100_000, 2 << 20, LARGE])
+def test_new_blocks_hold_zeros(nbytes: int) -> None:
+    for _ in range(3):
+        garbage = np.full(nbytes + ALIGNMENT, 255, np.uint8)
+        del garbage  # the next block may have its memory
+        address, owner = allocate(nbytes)
+        assert not any(ctypes.string_at(address, nbytes))
+        del owner
 
 
 def test_blocks_in_use_are_distinct(cpu: CPU) -> None:
