@@ -42,6 +42,7 @@ def address(v: Values, array: Array, index: Expr) -> str:
             offset = v.value(add(*(mul(atom, k) for atom, k in by_level[place])))
             v.at(place)
             found = beyond(v, array, pointer, offset)
+            found = _hidden(v, array, found) if place > 1 else found
             v.define(key, found, place)
         pointer = found
     v.at(level)
@@ -53,6 +54,14 @@ def address(v: Values, array: Array, index: Expr) -> str:
         found = beyond(v, array, pointer, constant)
         v.define(whole, found, level)
     return found
+
+
+def _hidden(v: Values, array: Array, pointer: str) -> str:
+    """The pointer, for LLVM's loop passes one of unknown origin. (They would study each access of
+    an inner loop once for every loop that its address depends on, a tenth of LLVM's time.) LLVM
+    removes the call before it selects instructions."""
+    name = f"{array.name}.at"
+    return v.call(name, "ptr", "llvm.launder.invariant.group.p0", ("ptr", pointer))
 
 
 def beyond(v: Values, array: Array, pointer: str, offset: int | str) -> str:

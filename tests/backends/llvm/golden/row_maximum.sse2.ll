@@ -27,7 +27,8 @@ k.loop:
   %k = phi i64 [ 0, %i.loop ], [ %k.next, %k.loop ]
   %mul.1 = mul nsw i64 %k, 4
   %x.at.1 = getelementptr float, ptr %x.at, i64 %mul.1
-  %x.1 = load <4 x float>, ptr %x.at.1, align 4, !invariant.load !0
+  %x.at.2 = call ptr @llvm.launder.invariant.group.p0(ptr %x.at.1)
+  %x.1 = load <4 x float>, ptr %x.at.2, align 4, !invariant.load !0
   %best.1 = load <4 x float>, ptr %best, align 4
   %max = call nsz <4 x float> @llvm.maximum.v4f32(<4 x float> %best.1, <4 x float> %x.1)
   store <4 x float> %max, ptr %best, align 4
@@ -54,5 +55,6 @@ i.done:
 declare <2 x float> @llvm.maximum.v2f32(<2 x float>, <2 x float>)
 declare <4 x float> @llvm.maximum.v4f32(<4 x float>, <4 x float>)
 declare float @llvm.maximum.f32(float, float)
+declare ptr @llvm.launder.invariant.group.p0(ptr)
 
 !0 = !{}
