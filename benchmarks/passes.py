@@ -117,7 +117,6 @@ PARTS = {
         Part("cost of L2", (_PLAN + "l2_traffic",), _always(0.0)),
         Part("cost of scattered stores", (_PLAN + "_Along._scattering",), lambda _: 0.0),
         Part("registers for windows", (_PLAN + "_Along._elements",), _always(1)),
-        Part("uneven phases", (_PLAN + "UNEVEN",), lambda _: 1.0),
         Part("conflicts in L1, of plans", (_PLAN + "in_conflict",), _always(False)),
         Part("conflicts in L1, of rows", ("loops.rows.in_conflict",), _always(False)),
         Part("blocks of rows", (_BLOCKS + "A_SHARE",), _infinite),

@@ -195,8 +195,6 @@ STREAMS = 3
 reads and writes a stream of its own."""
 LOADED_AGAIN = 3
 """Elements of overlapping windows that LLVM loads again where registers are few."""
-UNEVEN = 4 / 3
-"""Work of the largest phase over the mean: of 3 terms, one phase has 2, the other 1. Counted."""
 
 # Blocks of a contraction: cpu/contract.py, cpu/traffic.py
 A_SHARE = 1 / 2

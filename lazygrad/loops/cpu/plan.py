@@ -21,9 +21,7 @@ from ...targets import (
     CYCLES_IN_VECTORS,
     L2_VECTORS_A_CYCLE,
     LOADED_AGAIN,
-    PHASES,
     STREAMS,
-    UNEVEN,
     UNROLL_WHOLE,
     WAITED,
     Machine,
@@ -288,8 +286,7 @@ def _shared(
         n = extents.get(v, v.extent)
         if n < cores or (c.once and n % cores):
             continue
-        uneven = UNEVEN if v in c.fixed and v.extent <= PHASES else 1.0
-        cost = multiplying * uneven * round_up(n, cores) / n
+        cost = multiplying * round_up(n, cores) / n
         cost += packing_a * (cores if v in only_b else 1)
         cost += packing_b * (cores if v in only_a else 1)
         if cost < best[1]:
