@@ -69,7 +69,6 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
             whole.add(node.values)
     must = {n for n in order if n in asked or n in whole or isinstance(n, _MUST_STORE)}
     costs = _costs(order, must)
-    counted = _counted(order, must)
     stored: set[Node] = set()
     uses: dict[Node, dict[Use, float]] = {node: {} for node in order}
     inlined: dict[Node, int] = {}
@@ -79,9 +78,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
                 stored.add(node)
             continue
         mine = uses[node]
-        # cheap, for example: a mask of positions, constant inside each part of a joined tensor
-        is_cheap = node in counted and costs[node] < MEMORY
-        if node in must or (not is_cheap and _costs_more_inline(node, mine, costs[node], inlined)):
+        if node in must or _costs_more_inline(node, mine, costs[node], inlined):
             stored.add(node)
         if noted is not None:
             whole_why = "it is read in another order, or again and again" if node in whole else ""
@@ -148,16 +145,6 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
             own = GUARD if isinstance(node, Pad) else own
             costs[node] = min(own + sum(costs[x] for x in node.inputs), 1e6)
     return costs
-
-
-def _counted(order: Sequence[Node], stored: set[Node]) -> set[Node]:
-    """The nodes computed from Iota and Const alone, without memory."""
-    found: set[Node] = set()
-    for node in order:
-        is_inner = bool(node.inputs) and node not in stored and found.issuperset(node.inputs)
-        if is_inner or isinstance(node, (Const, Iota)):
-            found.add(node)
-    return found
 
 
 def _costs_more_inline(
