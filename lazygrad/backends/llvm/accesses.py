@@ -48,9 +48,11 @@ def address(v: Values, array: Array, index: Expr) -> str:
     v.at(level)
     if constant == 0:
         return pointer
-    # Written anew in each scope, next to its use, where it becomes part of the instruction.
+    # Written anew in each scope, next to its use, where it becomes part of the instruction; but
+    # once for a register array, whose pointers LLVM removes.
     whole = (array.name, so_far, constant)
-    if (found := v.known.get(whole)) is None or v.levels[whole] != level:
+    found, anywhere = v.known.get(whole), array.scope == "register"
+    if found is None or not (anywhere or v.levels[whole] == level):
         found = beyond(v, array, pointer, constant)
         v.define(whole, found, level)
     return found

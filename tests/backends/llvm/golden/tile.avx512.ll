@@ -31,22 +31,20 @@ k.loop:
   %lanes = shufflevector <16 x float> %one, <16 x float> poison, <16 x i32> zeroinitializer
   %fma = call <16 x float> @llvm.fma.v16f32(<16 x float> %lanes, <16 x float> %b.1, <16 x float> %acc.1)
   store <16 x float> %fma, ptr %acc, align 4
-  %acc.at.1 = getelementptr float, ptr %acc, i64 16
-  %acc.2 = load <16 x float>, ptr %acc.at.1, align 4
+  %acc.2 = load <16 x float>, ptr %acc.at, align 4
   %a.at.1 = getelementptr float, ptr %a.at, i64 1
   %a.2 = load float, ptr %a.at.1, align 4, !invariant.load !0
   %one.1 = insertelement <16 x float> poison, float %a.2, i64 0
   %lanes.1 = shufflevector <16 x float> %one.1, <16 x float> poison, <16 x i32> zeroinitializer
   %fma.1 = call <16 x float> @llvm.fma.v16f32(<16 x float> %lanes.1, <16 x float> %b.1, <16 x float> %acc.2)
-  store <16 x float> %fma.1, ptr %acc.at.1, align 4
+  store <16 x float> %fma.1, ptr %acc.at, align 4
   %k.next = add nuw nsw i64 %k, 1
   %k.more = icmp slt i64 %k.next, 64
   br i1 %k.more, label %k.loop, label %k.done
 k.done:
   %acc.3 = load <16 x float>, ptr %acc, align 4
   store <16 x float> %acc.3, ptr %c, align 4
-  %acc.at.2 = getelementptr float, ptr %acc, i64 16
-  %acc.4 = load <16 x float>, ptr %acc.at.2, align 4
+  %acc.4 = load <16 x float>, ptr %acc.at, align 4
   %c.at = getelementptr float, ptr %c, i64 16
   store <16 x float> %acc.4, ptr %c.at, align 4
   ret void

@@ -37,18 +37,16 @@ k.loop:
   %one.1 = insertelement <4 x float> poison, float %a.2, i64 0
   %lanes.1 = shufflevector <4 x float> %one.1, <4 x float> poison, <4 x i32> zeroinitializer
   %mul.3 = fmul <4 x float> %lanes.1, %b.1
-  %acc.at.1 = getelementptr float, ptr %acc, i64 4
-  %acc.2 = load <4 x float>, ptr %acc.at.1, align 4
+  %acc.2 = load <4 x float>, ptr %acc.at, align 4
   %add.1 = fadd <4 x float> %acc.2, %mul.3
-  store <4 x float> %add.1, ptr %acc.at.1, align 4
+  store <4 x float> %add.1, ptr %acc.at, align 4
   %k.next = add nuw nsw i64 %k, 1
   %k.more = icmp slt i64 %k.next, 64
   br i1 %k.more, label %k.loop, label %k.done
 k.done:
   %acc.3 = load <4 x float>, ptr %acc, align 4
   store <4 x float> %acc.3, ptr %c, align 4
-  %acc.at.2 = getelementptr float, ptr %acc, i64 4
-  %acc.4 = load <4 x float>, ptr %acc.at.2, align 4
+  %acc.4 = load <4 x float>, ptr %acc.at, align 4
   %c.at = getelementptr float, ptr %c, i64 4
   store <4 x float> %acc.4, ptr %c.at, align 4
   ret void
