@@ -168,8 +168,6 @@ class _Interning(Unique):
 
     def _constructor(cls) -> Callable[..., Any]:
         """A function of all fields and, optionally, of the values that `_derive` would return."""
-        setting = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
-        draft = type.__new__(_Interning, cls.__name__, (cls,), {"__slots__": (), **setting})
         fields = "\n    ".join(f"made.{name} = {name}" for name in cls._fields)
         source = _SOURCE.format(
             parameters=", ".join((*cls._fields, "derived=None")),
@@ -177,9 +175,15 @@ class _Interning(Unique):
             derivation=cls._derivation(),  # type: ignore[attr-defined]
             derived=_targets(cls._derived) or "_",
         )
-        defined: dict[str, Any] = {"create": object.__new__, "Draft": draft, "Own": cls}
+        defined: dict[str, Any] = {"create": object.__new__, "Draft": draft_of(cls), "Own": cls}
         exec(compile(source, f"<lazygrad {cls.__name__}>", "exec"), defined)
         return defined["new"]  # type: ignore[no-any-return]
+
+
+def draft_of(cls: Any, **namespace: Any) -> Any:
+    """A subclass whose attributes can be set: an object of it becomes one of `cls`."""
+    setting = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    return type.__new__(_Interning, cls.__name__, (cls,), {"__slots__": (), **setting, **namespace})
 
 
 _SOURCE = """

@@ -15,7 +15,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import cast
 from weakref import ref
@@ -38,7 +38,7 @@ from .runtime.buffer import DeviceBuffer, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.report import report_passes
-from .runtime.sized import VaryingSizes
+from .runtime.sized import SizedPlan, VaryingSizes
 from .stages import Stages, watching
 
 MAX_PLANS = 1024  # plans kept; the oldest are dropped
@@ -48,7 +48,8 @@ _sizes = VaryingSizes()
 
 Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Stages], Plan]
 """compile.compile_graph"""
-Found = tuple[Plan, list[Const]]  # a plan, and the constants that its last leaves stand for
+Found = tuple[Plan, list[Node], list[Const]]
+"""A plan, its leaves, and the constants that its last leaves stand for."""
 
 
 def find(
@@ -62,6 +63,9 @@ def find(
     if walked is None:
         walked = Walk(realized)
         walked.walk(outputs)
+    is_looked_at = looking.get() is not None
+    if donated or is_looked_at:
+        walked = walked.whole(outputs)
     leaves = walked.leaves
     donations = {}
     if donated:
@@ -80,8 +84,13 @@ def find(
     may_vary = bool(may_vary and config.OPT)
     places = walked.places(outputs)
     asked = _Asked(compile_graph, outputs, walked, places, donations, rest, by_size, may_vary)
-    found = None if looking.get() is not None else _recalled(asked)
-    plan, constants = found or _looked_up(asked)
+    found = None if is_looked_at else _recalled(asked)
+    if found is None and walked.has_calls:
+        walk = walked.whole(outputs)
+        whole = replace(asked, walk=walk, places=walk.places(outputs))
+        found = _recalled(whole) or _looked_up(whole)
+        _note_calls(asked, whole, *found)
+    plan, leaves, constants = found or _looked_up(asked)
     return plan, [*leaves, *_arguments(constants, leaves)] if constants else leaves
 
 
@@ -110,24 +119,28 @@ class _Asked:
     by_size: bool
     may_vary: bool
 
+    def nodes(self, places: Iterable[int]) -> list[Node]:
+        """The nodes at these places of the walk."""
+        nodes = self.walk.nodes
+        return [nodes[place] for place in places]
+
     def constants(self, places: Iterable[int]) -> list[Const]:
         """The constants at these places of the walk."""
-        nodes = self.walk.nodes
-        return cast("list[Const]", [nodes[place] for place in places])
+        return cast("list[Const]", self.nodes(places))
 
 
 def _recalled(asked: _Asked) -> Found | None:
     """The plan of an earlier graph of the same structure; None where there is none."""
     known = asked.walk.structure.keys.get(asked.places)
-    if known is not None and (asked.may_vary or not known[1]):
-        key, places = known
+    if known is not None and (asked.may_vary or not known[2]):
+        key, leaves, places = known
         plan = _plans.get((key, *asked.rest))
         if plan is not None and config.ORIGINS <= plan.has_origins:
-            return plan, asked.constants(places)
+            return plan, asked.nodes(leaves), asked.constants(places)
     if asked.by_size:
         sized = _sizes.recalled(asked.walk, asked.places, asked.rest)
         if sized is not None and not sized[0].is_outgrown:
-            return sized[0], asked.constants(sized[1])
+            return sized[0], asked.nodes(sized[1]), asked.constants(sized[2])
     return None
 
 
@@ -142,7 +155,7 @@ def _looked_up(asked: _Asked) -> Found:
         known = _sizes.known(sample, walk, rest)
         if known is not None:
             if not known[0].is_outgrown:
-                return known[0], asked.constants(known[1])
+                return known[0], walk.leaves, asked.constants(known[1])
             sample = None
     arguments: list[Const] = []
     if plan is None and asked.may_vary and _only_device(walk.leaves):
@@ -162,17 +175,33 @@ def _looked_up(asked: _Asked) -> Found:
                     _new(
                         asked, (key, *rest), asked.outputs, walk.leaves, asked.donations, arguments
                     )
-                return known[0], asked.constants(known[1])
+                return known[0], walk.leaves, asked.constants(known[1])
         plan = _new(asked, (key, *rest), *work)
         remember(_plans, (key, *rest), plan, MAX_PLANS)
-    _remember(asked, key, [walk.number[constant] for constant in arguments])
-    return plan, arguments
+    _remember(asked, key, walk.places(walk.leaves), walk.places(arguments))
+    return plan, walk.leaves, arguments
 
 
-def _remember(asked: _Asked, key: Hashed, arguments: Sequence[int]) -> None:
+def _note_calls(
+    asked: _Asked, whole: _Asked, plan: Plan, leaves: Sequence[Node], constants: Sequence[Node]
+) -> None:
+    """Note what was found for a graph whose calls are built, so that it is found before they are
+    built."""
+    walk = asked.walk
+    if not all(x in walk.number for x in (*leaves, *constants)):
+        return
+    places = walk.places(leaves), walk.places(constants)
+    known = whole.walk.structure.keys.get(whole.places)
+    if isinstance(plan, SizedPlan):
+        _sizes.note_calls(plan, walk, asked.places, asked.rest, *places)
+    elif known is not None:
+        _remember(asked, known[0], *places)
+
+
+def _remember(asked: _Asked, key: Hashable, leaves: Places, arguments: Places) -> None:
     """Note the key of a graph's plan, so that `_recalled` finds it for graphs of equal structure,
     whatever the values of the constants that are arguments."""
-    walk, found = asked.walk, (key, tuple(arguments))
+    walk, found = asked.walk, (key, leaves, arguments)
     walk.exact().keys[asked.places] = found
     if arguments:
         varying = walk.note_varying(with_arguments(walk.fields, arguments))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Callable, Collection, Container, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, cast
@@ -77,7 +78,7 @@ class Sample:
         self.shapes = [node.shape for node in nodes]
         self.dtypes = [node.dtype for node in nodes]
         self.free = frozenset(free_constants(nodes))  # the places of possible arguments
-        same = [(cls, _masked(f) if cls in SIZED else f, places) for cls, f, places in parts]
+        same = [(cls, masked(f) if cls in SIZED else f, places) for cls, f, places in parts]
         self.form: Key = (*same, self.outputs)
         """The key without the values of numbers: graphs of a family share it."""
 
@@ -88,10 +89,10 @@ def _parts(entry: tuple[Any, ...]) -> tuple[type[Node], Hashable, Places]:
     return (cls, tuple(places), ()) if cls is Buffer else (cls, fields, tuple(places))
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
     """A value with types in place of its numbers. In keys, floats are bytes."""
     if isinstance(value, tuple):
-        return tuple(map(_masked, value))
+        return tuple(map(masked, value))
     return type(value) if isinstance(value, (int, bytes)) else value
 
 
@@ -116,12 +117,11 @@ class Family:
         found = [
             (place not in self.leaves, abs(m - n), place, n, m)
             for place, fields in both
-            for n, m in _differences(*fields)
+            for n, m in differences(*fields)
         ]
         if not found:
             raise FixedError("no size differs")
         *_, self.place, n, m = min(found, key=lambda each: each[:3])  # a leaf's, if possible
-        self._ends = n, m
         self.arguments: list[int] = []
         free = first.free & second.free
         self.fields: list[Any] = []
@@ -130,8 +130,9 @@ class Family:
                 argument = Argument(len(self.arguments))
                 self.arguments.append(place)
                 a, b = (argument, *a[1:]), (argument, *b[1:])
-            self.fields.append(self._line(a, b))
-        self.shapes: list[Lines] = list(map(self._line, first.shapes, second.shapes))
+            self.fields.append(between(a, b, n, m))
+        pairs = zip(first.shapes, second.shapes, strict=True)
+        self.shapes: list[Lines] = [between(a, b, n, m) for a, b in pairs]
         self.lines = {n for shape in self.shapes for n in shape if isinstance(n, Line)}
         vary = {place: fields for place, fields in enumerate(self.fields) if varies(fields)}
         self.lead = max([0, *(line.start for line in self.lines if line.slope == 1)])
@@ -150,23 +151,25 @@ class Family:
         """How many elements all nodes have at a size. The work is roughly in proportion."""
         return sum(count * n**power for power, count in enumerate(self._elements))
 
-    def _line(self, first: Any, second: Any) -> Any:
-        """A value in which lines stand where two values differ."""
-        if first == second:
-            return first
-        if isinstance(first, tuple):
-            return tuple(map(self._line, first, second))
-        if isinstance(first, bytes):
-            first, second = _float(first), _float(second)
-            if first != second and first.is_integer() and second.is_integer():
-                return Whole(self._line(int(first), int(second)))
-        if type(first) is not int:
+
+def between(first: Any, second: Any, n: int, m: int) -> Any:
+    """A value in which lines stand where two values, at the sizes n and m, differ."""
+    if first == second:
+        return first
+    if isinstance(first, tuple):
+        if not isinstance(second, tuple) or len(first) != len(second):
             raise FixedError(f"{first} became {second}")
-        n, m = self._ends
-        slope, rest = divmod(second - first, m - n)
-        if rest:
-            raise FixedError(f"{first} became {second} where the size {n} became {m}")
-        return Line(slope, first - slope * n)
+        return tuple([between(a, b, n, m) for a, b in zip(first, second, strict=True)])
+    if isinstance(first, bytes):
+        first, second = _float(first), _float(second)
+        if first != second and first.is_integer() and second.is_integer():
+            return Whole(between(int(first), int(second), n, m))
+    if type(first) is not int:
+        raise FixedError(f"{first} became {second}")
+    slope, rest = divmod(second - first, m - n)
+    if rest:
+        raise FixedError(f"{first} became {second} where the size {n} became {m}")
+    return Line(slope, first - slope * n)
 
 
 class Varying(Structure):
@@ -222,6 +225,29 @@ class Varying(Structure):
         return is_of_this and self.size_of(other.fields) is not None
 
 
+def varying_between(
+    first: Fields, second: Fields, n: int, m: int, arguments: Places, lines: Collection[Line]
+) -> Varying:
+    """The structure of graphs that differ as two do whose sizes are n and m. The constants at the
+    places `arguments` are arguments; `lines` are those of sizes.
+
+    Raises FixedError where no size explains the differences, or n itself is nowhere.
+    """
+    vary: dict[int, Any] = {}
+    a: Any
+    b: Any
+    for place, (a, b) in enumerate(zip(first, second, strict=True)):
+        if place in arguments:
+            argument = Argument(arguments.index(place))
+            a, b = (argument, *a[1:]), (argument, *b[1:])
+        if a != b or place in arguments:
+            vary[place] = between(a, b, n, m)
+    for place in vary:
+        with suppress(FixedError):
+            return Varying(second, vary, place, lines)
+    raise FixedError("no size differs")
+
+
 def with_arguments(fields: Fields, places: Sequence[int]) -> Varying:
     """The structure of graphs with these fields, but for the values of the constants at
     `places`."""
@@ -244,11 +270,11 @@ def _path_to(wanted: Line, value: Any) -> tuple[int, ...]:
     raise FixedError("no size differs")
 
 
-def _differences(first: Any, second: Any) -> Iterator[tuple[int, int]]:
+def differences(first: Any, second: Any) -> Iterator[tuple[int, int]]:
     """The pairs of integers that differ between two nested tuples."""
     if isinstance(first, tuple):
         for a, b in zip(first, second, strict=True):
-            yield from _differences(a, b)
+            yield from differences(a, b)
     elif type(first) is int and first != second:
         yield first, second
 

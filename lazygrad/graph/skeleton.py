@@ -11,6 +11,9 @@ whole lists.
                        fields     (8, 4), (4, 16), (8, 4, 16), ...
 
 A *structure* is a skeleton with fields. Decisions about a graph are remembered in its structure.
+
+A walk does not look into calls that are not built (ir/deferred.py): a result of one is a node with
+the inputs of the call, and its field is the call's description.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from operator import attrgetter, call, itemgetter
 from typing import Any
 
 from ..cache import remember
-from .ir import Buffer, Node
+from .ir import Buffer, Node, deferred, sources
 from .weak import Known, is_leaf
 
 MAX_NEXT = 12  # skeletons of one kind that are tried; the latest comes first
@@ -39,18 +42,29 @@ Kind = tuple[type, type | None, int]
 inputs_of = attrgetter("inputs")
 
 
+class _Leaf:
+    """Stands for a leaf in a walk, which does not go on to the inputs."""
+
+    inputs = ()
+
+
+_LEAF = _Leaf()
+
+
 class Structure:
     """The structure of graphs that differ in their leaves alone.
 
     `keys` maps the places of outputs to the key by which plans are found, and the places of the
-    constants that are arguments of these plans.
+    leaves and of the constants that are arguments of these plans. `is_too_coarse`: decisions are
+    about nodes inside calls, which are to be built.
     """
 
-    __slots__ = ("fields", "keys")
+    __slots__ = ("fields", "is_too_coarse", "keys")
 
     def __init__(self, fields: Fields) -> None:
         self.fields = fields
-        self.keys: dict[Places, tuple[Hashable, Places]] = {}
+        self.keys: dict[Places, tuple[Hashable, Places, Places]] = {}
+        self.is_too_coarse = False
 
     def size_of(self, fields: Fields) -> int | None:
         """The size n of a graph with these fields, in this structure; 0 if no size varies. None if
@@ -77,6 +91,7 @@ class Skeleton:
         self._varying: tuple[Structure, ...] = ()
         self._outputs = outputs
         self._ways = _ways(start, wirings)
+        self.has_calls = any(cls in deferred for cls, *_ in wirings)
         self._blank: list[Any] = [None] * len(wirings)
         self._start = start
         self._reads = [read for *_, read in wirings]
@@ -112,21 +127,26 @@ class Skeleton:
     def _found(self, nodes: list[Node], outputs: Sequence[Node], known: Known) -> list[Node] | None:
         """The nodes of the walk, in order, if it has this skeleton."""
         found = nodes + self._blank
-        for place, output in zip(self._outputs, outputs, strict=True):
-            found[place] = output
+        readers: list[Any] = list(found)  # for a deferred node its call, as nobody may look
         try:
-            for place, reader, slot in self._ways:
-                found[place] = found[reader].inputs[slot]
-        except IndexError:
+            for place, output in zip(self._outputs, outputs, strict=True):
+                found[place] = output
+                readers[place] = self._reader(place, output)
+            for place, reader, slot, cls, is_call in self._ways:
+                node = found[place] = readers[reader].inputs[slot]
+                if cls is Buffer:
+                    readers[place] = _LEAF
+                elif type(node) is not cls:
+                    return None
+                else:
+                    readers[place] = node.call if is_call else node
+        except (IndexError, AttributeError):
             return None
         new = found[self._start :] if self._start else found
-        inputs = list(map(inputs_of, new))
-        if list(map(type, new)) != self._classes or not known.isdisjoint(new):
-            if not all(map(_is_as, self._classes, new, repeat(known))):
-                return None
-            inputs = [
-                () if cls is Buffer else x for cls, x in zip(self._classes, inputs, strict=True)
-            ]
+        inputs = list(map(inputs_of, readers[self._start :] if self._start else readers))
+        is_plain = list(map(type, new)) == self._classes and known.isdisjoint(new)
+        if not (is_plain or all(map(_is_as, self._classes, new, repeat(known)))):
+            return None
         if (
             list(map(len, inputs)) != self._arities
             or tuple(chain.from_iterable(inputs)) != self._inputs(found)
@@ -134,6 +154,16 @@ class Skeleton:
         ):
             return None
         return found
+
+    def _reader(self, place: int, output: Node) -> Any:
+        """What has the inputs of an output that may be the node at this place. Raises
+        AttributeError if it cannot be."""
+        cls = self._classes[place - self._start]
+        if cls is Buffer:
+            return _LEAF
+        if type(output) is not cls:
+            raise AttributeError
+        return output.call if cls in deferred else output
 
     def fields(self, nodes: Sequence[Node]) -> Fields:
         """The fields of `nodes`, the nodes that the walk adds."""
@@ -187,20 +217,24 @@ def _kind(outputs: Sequence[Node]) -> Kind:
     """A cheap key that graphs of one skeleton share: two classes at the first output, and the
     number of outputs."""
     first = outputs[0]
-    inputs = first.inputs
+    inputs = sources(first)
     return first.__class__, inputs[0].__class__ if inputs else None, len(outputs)
 
 
-def _ways(start: int, wirings: Sequence[Wiring]) -> list[tuple[int, int, int]]:
-    """For each node that is read: its place, the place of a reader, and which input of the reader
-    it is. Readers come first."""
+Way = tuple[int, int, int, type[Node], bool]
+
+
+def _ways(start: int, wirings: Sequence[Wiring]) -> list[Way]:
+    """For each node that is read: its place, the place of a reader, which input of the reader it
+    is, its class, and whether it is deferred. Readers come first."""
     ways = []
     seen = set()
     for reader in range(start + len(wirings) - 1, start - 1, -1):
         for slot, place in enumerate(wirings[reader - start][1]):
             if place >= start and place not in seen:
                 seen.add(place)
-                ways.append((place, reader, slot))
+                cls = wirings[place - start][0]
+                ways.append((place, reader, slot, cls, cls in deferred))
     return ways
 
 

@@ -9,7 +9,19 @@ from operator import attrgetter
 from typing import cast
 
 from ..dtypes import DType
-from .ir import Buffer, Const, Custom, Detach, InRange, Node, Pad, holds_nodes, topological
+from .ir import (
+    Buffer,
+    Const,
+    Custom,
+    Detach,
+    InRange,
+    Node,
+    Pad,
+    deferred,
+    holds_nodes,
+    sources,
+    topological,
+)
 from .skeleton import Fields, Places, Read, Skeleton, Structure, Wiring
 from .weak import Known, is_leaf
 
@@ -39,7 +51,7 @@ class Walk:
     `nodes` are the walked nodes, inputs first; `number` maps each to its place among them. `leaves`
     are the buffers, in the order of their slots. The walk stops at nodes in `known`: they count as
     buffers, except for constants (see `is_leaf`). `structure` is the structure that the graph
-    shares with earlier ones, and `size` is the graph's size n there.
+    shares with earlier ones, and `size` is the graph's size n there. Calls are not built.
     """
 
     def __init__(self, known: Known = frozenset(), begin: Skeleton | None = None) -> None:
@@ -52,6 +64,7 @@ class Walk:
         self._known = known
         self._skeletons = [_met if begin is None else begin]
         self._structure: Structure | None = None
+        self._whole: Walk | None = None
 
     def walk(self, outputs: Sequence[Node]) -> None:
         """Number the nodes that the outputs need and that have no number yet. Depth is no limit."""
@@ -85,7 +98,7 @@ class Walk:
                 continue
             depth, places = len(stack), []
             is_end = is_leaf(node, known)
-            for x in () if is_end else node.inputs:
+            for x in () if is_end else sources(node):
                 place = number.get(x)
                 if place is None:
                     stack.append(x)
@@ -97,6 +110,8 @@ class Walk:
             cls = node.__class__
             if is_end:
                 wirings.append((Buffer, (), _of_leaf))
+            elif cls in deferred:
+                wirings.append((cls, tuple(places), _of_call))
             else:
                 wirings.append((cls, tuple(places), _DESCRIBE.get(cls) or _describer(node)))
             number[node] = len(number)
@@ -120,6 +135,27 @@ class Walk:
             else:
                 entries.append((cls, fields, *places))
         return (*entries, self.places(outputs))
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton of the whole walk: it belongs to that of the walk before the last step."""
+        return self._skeletons[-1]
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether some of the nodes are deferred, so that the walk is too coarse for a key."""
+        return any(skeleton.has_calls for skeleton in self._skeletons)
+
+    def whole(self, outputs: Sequence[Node]) -> Walk:
+        """A walk to the same outputs and whatever lies behind: every call is built."""
+        if not self.has_calls:
+            return self
+        if self._whole is None:
+            known = self._known
+            topological(outputs, lambda node: () if is_leaf(node, known) else node.inputs)
+            self._whole = Walk(known)
+            self._whole.walk(outputs)
+        return self._whole
 
     # ------------------------------------------------------------------- what is remembered
 
@@ -179,6 +215,11 @@ class Slot:
 def described(node: Node) -> Hashable:
     """The fields of a node that are not nodes."""
     return (_DESCRIBE.get(node.__class__) or _describer(node))(node)
+
+
+def _of_call(node: Node) -> Hashable:
+    """What is not a node of what a deferred node stands for."""
+    return cast(Hashable, node.call.describe(node))
 
 
 _of_leaf: Read = attrgetter("shape", "dtype", "device")

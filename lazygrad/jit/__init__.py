@@ -29,6 +29,11 @@ The function is captured anew for
 Another tensor of the same kind needs no new capture: the call uses it in place of the old one. Of
 many captures, those used last are kept.
 
+Where sizes or other numbers differ from call to call, as with a cache that grows, no capture would
+ever be replayed. After 16 such captures a function that sets nothing outside runs as it stands with
+numbers that it meets for the first time, which costs less. It is captured for numbers that come
+again, and for all once some have.
+
 What differs from a call without jit, because the function's Python does not run again:
 
 - Inside, values cannot be read on the host, nor items drawn from iterators from outside, nor random
@@ -52,13 +57,16 @@ from warnings import warn
 from weakref import ref
 
 from .. import config, dtypes
+from ..cache import remember
 from ..errors import JitError
+from ..graph.sizes import masked
 from ..looking import looking
 from ..origin import name_of_function
 from ..runtime.buffer import interceptor
 from ..runtime.device import Device
 from ..tensor.core import grad_enabled
 from ..tensor.mode import autocast_dtype, chosen_mode
+from ..tensor.realize import realize_all
 from .structure import METHODS, Arguments, Captured, Mismatch, described
 
 if TYPE_CHECKING:
@@ -68,6 +76,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_CAPTURES = 512  # of one function; each size has a capture of its own
+ENOUGH_CAPTURES = 16  # that nothing replays: numbers differ from call to call
 MANY_CAPTURES = 8  # for arguments of one kind: a sign of a value outside that keeps changing
 
 
@@ -102,10 +111,12 @@ class jit(Captured, Generic[P, R]):
         self._replays: dict[Hashable, list[Replay]] = {}
         self._newest: ref[Replay] | None = None  # capture
         self._attempts: dict[Hashable, int] = {}
+        self._pure: dict[Hashable, int] = {}  # captures that set nothing, by what numbers leave
+        self._met: dict[Hashable, None] = {}  # kinds with which it ran as it stands
         self._bound: dict[int, tuple[ref[Any], jit[..., R]]] = {}
         self._lock = RLock()
         self._calls = 0
-        self._has_warned = False
+        self._has_warned = self._has_replayed = False
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the function returns. Raises JitError where it cannot be captured."""
@@ -140,10 +151,35 @@ class jit(Captured, Generic[P, R]):
                     mismatch = mismatch or error  # of the newest
                     continue
                 replay.used = self._calls
+                self._has_replayed = True
                 if record is not None:
                     record.replayed(self._name)
                 return result
+            if mismatch is None and record is None and self._is_first(kind):
+                return self._run(args, kwargs)
             return self._capture(kind, arguments, args, kwargs, mismatch)
+
+    def _is_first(self, kind: Hashable) -> bool:
+        """Whether a call of this kind is the first, after captures for other numbers that no call
+        has replayed."""
+        if self._has_replayed or kind in self._met:
+            return False
+        if self._pure.get(masked(kind), 0) < ENOUGH_CAPTURES:
+            return False
+        remember(self._met, kind, None, MAX_CAPTURES)
+        return True
+
+    def _run(self, args: Any, kwargs: Any) -> R:
+        """What the function returns, run as it stands; computed, and without gradient."""
+        result: R = self._bound_function()(*args, **kwargs)
+        found = Arguments()
+        described(found, result, "result")
+        realize_all(found.tensors)
+        for tensor in found.tensors:
+            if tensor._requires_grad and not tensor.is_leaf:
+                tensor._release()
+                tensor._requires_grad = False
+        return result
 
     def _capture(
         self,
@@ -178,6 +214,9 @@ class jit(Captured, Generic[P, R]):
                 record.seen.add(id(replay))
             self._replays.setdefault(kind, []).insert(0, replay)
             self._attempts.pop(kind, None)
+            if cause is None and replay.effects.are_none:
+                form = masked(kind)
+                remember(self._pure, form, self._pure.get(form, 0) + 1, MAX_CAPTURES)
         else:
             self._attempts[kind] = attempts + 1
         return result  # type: ignore[no-any-return]

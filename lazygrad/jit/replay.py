@@ -7,7 +7,7 @@ Place stands for each tensor and each thing from outside. A call fills in the pl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import JitError, OutOfMemoryError
@@ -95,6 +95,11 @@ class Effects:
     argument_gradients: list[tuple[int, int | None]] = field(default_factory=list)
     attributes: list[tuple[TensorCore | int, str, Any]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
+
+    @property
+    def are_none(self) -> bool:
+        """Whether a call sets nothing."""
+        return not any(getattr(self, each.name) for each in fields(self))
 
     def follow(self, changes: Changes) -> None:
         """Refer to the tensors that have replaced others."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from .. import config
@@ -21,8 +22,8 @@ from ..errors import ShapeError
 from ..graph.at_bound import AtBound
 from ..graph.growing import Growth, growths
 from ..graph.ir import Buffer, Node, Shape, Source
-from ..graph.sizes import Family, FixedError, Lines, Sample, at, varies
-from ..graph.skeleton import Places, Structure
+from ..graph.sizes import Family, FixedError, Lines, Sample, at, varies, varying_between
+from ..graph.skeleton import Fields, Places, Skeleton, Structure
 from ..graph.structure import Key, Walk
 from .buffer import DeviceBuffer
 from .device import Device
@@ -38,6 +39,7 @@ MAX_BYTES = 64 << 20  # of leaves and outputs at the bound: a larger graph has a
 MAX_COPIED = 1 << 20  # of an output that overwrites a leaf, but at the bound would be a copy
 MAX_GROWN_BYTES = 4 << 30  # of leaves and outputs with those that grow, which no run copies
 MAX_SIZED = 1024  # sizes of a family that are remembered
+MAX_CALLS = 16  # skeletons of one family that are remembered
 MAX_RECALLED = 512  # structures of graphs whose family is remembered
 OFTEN = 64  # runs, from which on a size has a plan of its own
 
@@ -49,7 +51,19 @@ disk -> a plan, if one can be made."""
 class SizedPlan(Plan):
     """A plan at a bound, run for a size n."""
 
-    __slots__ = ("_cut", "_enlarged", "_extra", "_inner", "_rooms", "_share", "runs")
+    __slots__ = (
+        "_cut",
+        "_enlarged",
+        "_extra",
+        "_inner",
+        "_rooms",
+        "_share",
+        "compiled",
+        "n",
+        "runs",
+    )
+    compiled: _Compiled  # the family
+    n: int
 
     def __init__(
         self,
@@ -160,6 +174,7 @@ class _Compiled:
         self.sized: dict[tuple[Any, int], SizedPlan] = {}
         self.growths: list[Growth] = []  # the same at each bound
         self.kinds = _Kinds()
+        self.calls: dict[tuple[Skeleton, Places], tuple[Fields, int]] = {}
         places = {*family.leaves, *family.outputs}
         self.varying = {place for place in places if varies(family.shapes[place])}
 
@@ -257,7 +272,9 @@ class _Compiled:
         grown = {each.output: each.leaf for each in self.growths}
         count = DeviceBuffer.of_number(n, int64, device)
         share = family.elements(n) / family.elements(bound)
-        return SizedPlan(plan, leaves, outputs, grown, [count], share)
+        made = SizedPlan(plan, leaves, outputs, grown, [count], share)
+        made.compiled, made.n = self, n
+        return made
 
 
 class _Kinds:
@@ -287,12 +304,23 @@ class _Kinds:
         return of_leaves, [None if kind is None else made[kind] for kind in self.outputs]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Recalled:
+    """A family, and where graphs of a structure have n, the leaves of its plan, and the constants
+    that are arguments."""
+
+    compiled: _Compiled
+    structure: Structure
+    leaves: Places
+    arguments: Places
+
+
 class VaryingSizes:
     """The forms of graphs that were met, and the families among them."""
 
     def __init__(self) -> None:
         self._forms: dict[tuple[Key, Hashable], _Form] = {}
-        self._recalled: dict[tuple[Structure, Places, Hashable], _Compiled] = {}
+        self._recalled: dict[tuple[Structure, Places, Hashable], _Recalled] = {}
 
     def clear(self) -> None:
         """Forget everything."""
@@ -301,16 +329,17 @@ class VaryingSizes:
 
     def recalled(
         self, walk: Walk, outputs: Places, settings: Hashable
-    ) -> tuple[SizedPlan, list[int]] | None:
-        """As `known`, quickly, for a graph of a structure that `known` has found before."""
+    ) -> tuple[SizedPlan, Places, Places] | None:
+        """The plan for a graph of a structure that `known` has found before, and the places of its
+        leaves and of the constants that are its arguments."""
         structure = walk.structure
         found = self._recalled.get((structure, outputs, settings))
         if found is None:
             return None
-        is_own = structure is found.family.structure
-        n = walk.size if is_own else found.family.structure.size_of(walk.fields)
-        plan = None if n is None else found.known(n)
-        return None if plan is None else (plan, found.family.arguments)
+        is_own = structure is found.structure
+        n = walk.size if is_own else found.structure.size_of(walk.fields)
+        plan = None if n is None else found.compiled.known(n)
+        return None if plan is None else (plan, found.leaves, found.arguments)
 
     def known(
         self, sample: Sample, walk: Walk, settings: Hashable
@@ -321,12 +350,39 @@ class VaryingSizes:
         for each, n in form.serving(sample) if form else ():
             plan = each.known(n)
             if plan is not None:
-                each.family.structure = walk.note_varying(each.family.structure)
-                for structure in (walk.structure, each.family.structure):
-                    name = structure, sample.outputs, settings
-                    remember(self._recalled, name, each, MAX_RECALLED)
-                return plan, each.family.arguments
+                family = each.family
+                family.structure = walk.note_varying(family.structure)
+                found = _Recalled(each, family.structure, family.leaves, tuple(family.arguments))
+                self._remember(walk, sample.outputs, settings, found)
+                return plan, family.arguments
         return None
+
+    def note_calls(
+        self,
+        plan: SizedPlan,
+        walk: Walk,
+        outputs: Places,
+        settings: Hashable,
+        leaves: Places,
+        arguments: Places,
+    ) -> None:
+        """Note that the plan was found for a graph whose calls `walk` has not looked into. When it
+        was found at two sizes, these tell what such graphs have at others."""
+        compiled, n = plan.compiled, plan.n
+        name = walk.skeleton, outputs
+        fields, m = compiled.calls.get(name, (walk.fields, n))
+        remember(compiled.calls, name, (walk.fields, n), MAX_CALLS)
+        if m == n:
+            return
+        with suppress(FixedError):
+            lines = compiled.family.lines
+            structure = varying_between(fields, walk.fields, m, n, arguments, lines)
+            found = _Recalled(compiled, walk.note_varying(structure), leaves, arguments)
+            self._remember(walk, outputs, settings, found)
+
+    def _remember(self, walk: Walk, outputs: Places, settings: Hashable, found: _Recalled) -> None:
+        for structure in (walk.structure, found.structure):
+            remember(self._recalled, (structure, outputs, settings), found, MAX_RECALLED)
 
     def learn(
         self,

@@ -145,7 +145,7 @@ class Activations(Reduction):
         made = made if beta == 1 else made / beta
         return (scaled > threshold).where(x, made)
 
-    @rounded_once()
+    @rounded_once(any_size=True)
     def silu(self) -> Self:
         """x * sigmoid(x)."""
         x = self._real("silu")
@@ -159,7 +159,7 @@ class Activations(Reduction):
         x = self._real("mish")
         return x * x.softplus().tanh()
 
-    @rounded_once()
+    @rounded_once(any_size=True)
     def gelu(self, approximate: str = "none") -> Self:
         """x times the normal distribution's cumulative probability at x, by erf; or, with
         approximate="tanh", by tanh (Hendrycks and Gimpel 2016)."""
@@ -196,13 +196,13 @@ class Activations(Reduction):
         """log(softmax(x)), without the detour."""
         return (self if dtype is None else self.cast(dtype))._log_softmax(axis)
 
-    @rounded_once()
+    @rounded_once(any_size=True)
     def _softmax(self, axis: int) -> Self:
         x = self._real("softmax")
         e = (x - x._top("softmax", axis)).exp()
         return e / e.sum(axis, keepdim=True)
 
-    @rounded_once()
+    @rounded_once(any_size=True)
     def _log_softmax(self, axis: int) -> Self:
         x = self._real("log_softmax")
         shifted = x - x._top("log_softmax", axis)
@@ -217,7 +217,7 @@ class Activations(Reduction):
         """x over its p-norm along an axis (or over eps, if that is larger)."""
         return self / self.norm(p, axis, keepdim=True).maximum(eps)
 
-    @rounded_once()
+    @rounded_once(any_size=True)
     def layernorm(
         self,
         axis: Axes = -1,
@@ -270,7 +270,7 @@ class Activations(Reduction):
                 raise ShapeError(f"{name}: {what} {values.shape} is not of shape {tuple(shape)}")
         return tuple(range(-len(shape), 0))
 
-    @rounded_once()
+    @rounded_once(any_size=True)
     def _rms_norm(self, axis: Axes, weight: TensorCore | None, eps: float | None) -> Self:
         x = self._real("rms_norm")
         small = float(np.finfo(x.dtype.numpy).eps) if eps is None else eps

@@ -21,7 +21,6 @@ from .core import TensorCore
 from .operands import broadcast_node, broadcast_shape, cast_node, result_dtype
 from .precision import rounded_once
 from .random import Random
-from .recall import recalled
 
 
 def summed_product(a: Node, b: Node, count: int) -> Node:
@@ -37,7 +36,7 @@ class Contraction(Random):
 
     # ------------------------------------------------------------------- matrices
 
-    @rounded_once(2, autocast="product")
+    @rounded_once(2, autocast="product", any_size=True)
     def matmul(self, other: TensorCore) -> Self:
         """The matrix product over the last two axes; those before broadcast.
 
@@ -205,7 +204,7 @@ class Contraction(Random):
         a, b = self.norm(2, axis, keepdim=True), y.norm(2, axis, keepdim=True)
         return ((self / a.maximum(eps)) * (y / b.maximum(eps))).sum(axis)
 
-    @rounded_once(2, autocast="product")
+    @rounded_once(2, autocast="product", any_size=True)
     def linear(self, weight: TensorCore, bias: TensorCore | None = None) -> Self:
         """x @ weight.T + bias, for x (..., in) and weight (out, in), as PyTorch has it."""
         if weight.ndim not in (1, 2) or self.ndim < 1 or self.shape[-1] != weight.shape[-1]:
@@ -240,7 +239,7 @@ class Contraction(Random):
 
     # ------------------------------------------------------------------- attention
 
-    @rounded_once(autocast="product")
+    @rounded_once(autocast="product", any_size=True)
     def scaled_dot_product_attention(
         self,
         key: TensorCore,
@@ -260,19 +259,6 @@ class Contraction(Random):
 
             x = Tensor.ones(1, 2, 4);  x.scaled_dot_product_attention(x, x).shape == (1, 2, 4)
         """
-        attend = self._attend if dropout_p else self._attend_again
-        return attend(key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
-
-    def _attend(
-        self,
-        key: TensorCore,
-        value: TensorCore,
-        attn_mask: TensorCore | None,
-        dropout_p: float,
-        is_causal: bool,
-        scale: float | None,
-        enable_gqa: bool,
-    ) -> Self:
         if attn_mask is not None and is_causal:
             raise ArgumentError("give attn_mask or is_causal, not both")
         name = "scaled_dot_product_attention"
@@ -305,8 +291,6 @@ class Contraction(Random):
             total = total.eq(0).where(1, total)  # and then gets zeros
         # divided last: there are fewer results than shares, forward and backward
         return shares.dropout(dropout_p).matmul(value) / total
-
-    _attend_again = recalled(_attend)  # without dropout, which draws
 
     def _shared_heads(self, other: TensorCore) -> Self:
         """`other` (..., heads, length, size) with each head repeated, as many as this one has."""

@@ -69,6 +69,7 @@ def accepted(
         if walked is None:
             walked = Walk(realized)
             walked.walk(nodes)
+        walked = walked.whole(nodes)
         if _is_read_inside(given.buffer, node, nodes, walked):
             found[nodes.index(node)] = given.buffer()  # type: ignore[assignment]
     return found, walked

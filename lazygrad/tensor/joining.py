@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 from ..errors import ArgumentError, KindError, ShapeError, check_integers, told
@@ -41,7 +42,7 @@ class Joining(Movement):
 
     # ------------------------------------------------------------------- joining
 
-    @recalled
+    @partial(recalled, any_size=True)
     def cat(self, *others: TensorCore, axis: int = 0) -> Self:
         """Tensors joined along an axis: `Tensor.cat(a, b, axis=0)` or `Tensor.cat([a, b], 0)`.
         Vectors of no elements fit any shape, as in PyTorch."""

@@ -16,7 +16,7 @@ Costs are counted in arithmetic instructions, as the scheduler counts them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
 from threading import RLock
 from typing import Any, cast
@@ -93,11 +93,29 @@ def kept(
     The choice is remembered by the structure of the graph: of one that grows, until its size has
     doubled.
     """
+    found, rents = _chosen(walked, pending, held, roots, done)
+    bought = _bought(rents)
+    if config.DEBUG and bought:
+        report_kept(bought)
+    return found + bought
+
+
+Rents = list[tuple[Node, Rent]]
+
+
+def _chosen(
+    walked: Walk,
+    pending: Sequence[Node],
+    held: Collection[Node],
+    roots: Sequence[Node],
+    done: Sequence[Node],
+) -> tuple[list[Node], Rents]:
+    """The nodes that are kept, and the rents of others."""
     number, nodes = walked.number, walked.nodes
-    places = sorted(number[node] for node in held)
+    places = sorted(number[node] for node in held if node in number)
     at = sorted({number[root] for root in roots if root in number})
     if not places and not at:
-        return []
+        return [], []
     with _lock:
         passed = [node for node in _passed if node in number]
     # passed before, and held no more: a chain that grows from one computation to the next
@@ -108,22 +126,31 @@ def kept(
     rest = (walked.places(pending), *map(tuple, (places, growing, again, at, done_at)))
     name = walked.structure, walked.size.bit_length(), rest
     choice = _choices.get(name)
-    is_new = choice is None
-    if choice is None or -1 in done_at:
-        passed_by = set(_differentiable(done))
-        wanted = [nodes[n] for n in at if nodes[n] not in passed_by]
-        dear = [node for node in _differentiable(wanted) if _is_sum(node)]
-        grown = {nodes[n] for n in growing}
-        form = _form(walked.key(pending)), rest
-        before = _before.get(form, frozenset())
-        choice = _choose(walked, pending, held, dear, grown, {nodes[n] for n in again}, before)
-        remember(_before, form, before.union(choice.places), MAX_CHOICES)
-        remember(_choices, name, choice, MAX_CHOICES)
-    bought = _bought(nodes, choice.rents)
-    found = [nodes[n] for n in choice.places] + bought
-    if config.DEBUG and (told := found if is_new else bought):
-        report_kept(told)
-    return found
+    if choice is not None and -1 not in done_at:
+        return [nodes[n] for n in choice.places], [(nodes[x.place], x) for x in choice.rents]
+    if walked.has_calls:
+        found, rents = _chosen(walked.whole(pending), pending, held, roots, done)
+        if all(node in number for node in (*found, *dict(rents))):
+            there = [replace(rent, place=number[node]) for node, rent in rents]
+            choice = Choice(walked.places(found), tuple(there))
+            remember(_choices, name, choice, MAX_CHOICES)
+        else:
+            walked.structure.is_too_coarse = True
+        return found, rents
+    passed_by = set(_differentiable(done))
+    wanted = [nodes[n] for n in at if nodes[n] not in passed_by]
+    dear = [node for node in _differentiable(wanted) if _is_sum(node)]
+    grown = {nodes[n] for n in growing}
+    form = _form(walked.key(pending)), rest
+    before = _before.get(form, frozenset())
+    known = [node for node in held if node in number]  # a call may ignore an input
+    choice = _choose(walked, pending, known, dear, grown, {nodes[n] for n in again}, before)
+    remember(_before, form, before.union(choice.places), MAX_CHOICES)
+    remember(_choices, name, choice, MAX_CHOICES)
+    found = [nodes[n] for n in choice.places]
+    if config.DEBUG and found:
+        report_kept(found)
+    return found, [(nodes[rent.place], rent) for rent in choice.rents]
 
 
 def _form(key: Key) -> Key:
@@ -144,11 +171,10 @@ def note_passed(nodes: Iterable[Node]) -> None:
             del _passed[next(iter(_passed))]
 
 
-def _bought(nodes: Sequence[Node], rents: Sequence[Rent]) -> list[Node]:
+def _bought(rents: Rents) -> list[Node]:
     """The first node whose rents amount to what keeping it costs. The rent of the computation that
     passed it first is taken to be that of the second."""
-    for rent in rents:
-        node = nodes[rent.place]
+    for node, rent in rents:
         with _lock:
             spent = _passed[node] = (_passed.get(node) or rent.again) + rent.again
         if spent >= rent.keeping:

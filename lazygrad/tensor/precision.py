@@ -32,7 +32,9 @@ def is_exact(value: bool | int | float, dtype: DType) -> bool:
 
 
 def rounded_once(
-    operands: int = 1, autocast: Literal["product", "loss"] | None = None
+    operands: int = 1,
+    autocast: Literal["product", "loss"] | None = None,
+    any_size: bool = False,
 ) -> Callable[[F], F]:
     """Decorator of an operation of several nodes, which is recalled (recall.py): 16-bit floats are
     given to it as float32, and its float32 results are rounded to the common dtype of its first
@@ -42,7 +44,7 @@ def rounded_once(
         def silu(self): return self * self.sigmoid()  # of float16: two roundings less
 
     Inside of `autocast` a "product" is given its floats in 16 bits, a "loss" in float32; float64
-    stays.
+    stays. `any_size` is as in recall.py.
     """
 
     def decorate(operation: F) -> F:
@@ -66,7 +68,7 @@ def rounded_once(
             made = operation(*wide[: len(args)], **dict(zip(named, wide[len(args) :], strict=True)))
             return _narrowed(made, dtype) if is_low_precision(dtype) else made
 
-        return recalled(cast(F, computed))
+        return recalled(cast(F, computed), any_size)
 
     return decorate
 

@@ -182,6 +182,7 @@ class _Ranges:
 
     def of(self, node: Node, depth: int) -> Range:
         """A node's range, by so many operations at most."""
+        _ = node.inputs  # which builds it: only then is it declared
         found = self.known.get(node) or declared.get(node)
         if found is None:
             least, most = limits = _limits(node)

@@ -33,7 +33,7 @@ from .. import config
 from ..cache import remember
 from ..errors import ConfigError, DeviceError, NonFiniteError, OutOfMemoryError
 from ..graph.gradient import differentiable_inputs, needs_values
-from ..graph.ir import Buffer, Detach, Expand, Node, Permute, Reshape
+from ..graph.ir import Buffer, Detach, Expand, Node, Permute, Reshape, deferred, sources
 from ..graph.structure import Walk
 from ..looking import looking
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
@@ -280,6 +280,8 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
     walked = Walk(realized)
     walked.walk(pending)
+    if walked.has_calls and walked.structure.is_too_coarse:
+        walked = walked.whole(pending)
     differentiated = mine.differentiated
     for entry in differentiated:
         entry.note(walked.number)
@@ -298,6 +300,8 @@ def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[Te
 
         name_results(t for node in (*pending, *held) for t, _ in waiting.get(node, ()))
     also = kept(walked, pending, held, roots, done)
+    if not all(node in walked.number for node in also):
+        walked = walked.whole(pending)
     try:
         _compute(pending + also, wanted, walked)
     except OutOfMemoryError:
@@ -435,8 +439,12 @@ def _beyond(
         outside.append(top)
         if len(outside) > limit:
             return None
-        for x in top.inputs:
+        for x in sources(top):
             if x not in seen:
                 seen.add(x)
                 stack.append(x)
+    if inside and any(type(x) in deferred for x in outside):  # what calls cost is to be known
+        for x in outside:
+            _ = x.inputs
+        return _beyond(node, computed, limit)
     return outside, inside

@@ -14,7 +14,7 @@ it runs as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, Literal, TypeVar, cast
@@ -26,11 +26,12 @@ from ..graph.gradient import cotangents, gradient, note_cotangents
 from ..graph.ir import Const, Custom, Node
 from ..graph.skeleton import Skeleton
 from ..graph.structure import Walk
+from .any_size import known, note
 from .core import TensorCore
 from .mode import autocast_dtype, chosen_mode
 from .ranges import Range, declared
 from .sharing import grad_enabled
-from .template import Template, Trial, trial
+from .template import Recipe, Template, Trial, trial
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,15 +45,20 @@ _PLAIN = frozenset({int, str, bool, type(None), DType})
 class _Kept:
     """What a call gave: its tensors' nodes, which of them require gradient, and what holds them.
 
-    `anew` gives further inputs of the template; `declared` are the places of nodes whose range the
-    operation tells.
+    `anew` gives further inputs of the template.
     """
 
-    template: Template
+    recipe: Recipe
     anew: tuple[Callable[[Sequence[Node]], Sequence[Node]], ...]
     requires_grad: tuple[bool, ...]
     form: Any  # None for a tensor; or what makes a tuple, and the forms in it
-    declared: tuple[tuple[int, Range], ...]
+
+    def results(self, inputs: Sequence[Node]) -> Sequence[Node]:
+        """The nodes that a call on these inputs gives."""
+        recipe = self.recipe
+        if isinstance(recipe, Template) and (any(self.requires_grad) or not recipe.gives):
+            return recipe.results(recipe.build(inputs))  # a backward pass needs them at once
+        return recipe.defer(inputs)
 
 
 _templates: dict[Hashable, _Kept | Literal[False]] = {}
@@ -63,9 +69,10 @@ class _Unknown(Exception):
     """An argument, or a result, that a call cannot be kept by."""
 
 
-def recalled(operation: F) -> F:
+def recalled(operation: F, any_size: bool = False) -> F:
     """Decorator of an operation on tensors that gives new tensors, alone or in tuples. Which nodes
-    it builds must follow from shapes, dtypes, devices, numbers and modes.
+    it builds must follow from shapes, dtypes, devices, numbers and modes. `any_size`: they are the
+    same at all sizes from 2 on, but for the sizes (any_size.py).
 
         @recalled
         def silu(self): return self * self.sigmoid()
@@ -90,23 +97,23 @@ def recalled(operation: F) -> F:
         except _Unknown:
             return operation(*args, **named)
         kept = _templates.get(key)
-        if kept is None:
-            kept = _kept(operation, args, named, tensors) or False
-            remember(_templates, key, kept, MAX_TEMPLATES)
-        if kept is False:
-            return operation(*args, **named)
         nodes = list(tensors)
+        if kept is None:
+            call = operation, _numbered(args, tensors), _numbered(named, tensors)
+            kept = (_as_at_other_sizes(key, call) if any_size else None) or _kept(*call, nodes)
+            if any_size and kept is not None:
+                _note_size(key, kept)
+            remember(_templates, key, kept or False, MAX_TEMPLATES)
+        if not kept:
+            return operation(*args, **named)
         try:
-            for call in kept.anew:
-                nodes += call(nodes)
+            for given in kept.anew:
+                nodes += given(nodes)
         except Exception:  # the operation itself says what is wrong
             return operation(*args, **named)
-        template = kept.template
-        made = template.build(nodes)
-        for place, known in kept.declared:
-            declared[made[place]] = known
+        made = kept.results(nodes)
         make = next(iter(tensors.values()), args[0])._from_node
-        found = map(make, template.results(made), kept.requires_grad)
+        found = map(make, made, kept.requires_grad)
         return next(found) if kept.form is None else _filled(kept.form, found)
 
     # where the operation is recalled and does not run, tracebacks and errors still have its name
@@ -140,20 +147,71 @@ def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
     raise _Unknown
 
 
-def _kept(operation: F, args: Any, named: Any, tensors: dict[Node, TensorCore]) -> _Kept | None:
-    """What a call gives, if that can be kept.
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """Stands for a tensor among the arguments of a call: the input with this number."""
+
+    cls: type[TensorCore]
+    number: int
+    requires_grad: bool
+
+
+def _numbered(x: Any, tensors: Mapping[Node, TensorCore]) -> Any:
+    """Arguments without tensors."""
+    if isinstance(x, TensorCore):
+        return _Argument(type(x), list(tensors).index(x._node), x._requires_grad)
+    if x.__class__ in (tuple, list):
+        return type(x)([_numbered(each, tensors) for each in x])
+    if x.__class__ is dict:
+        return {name: _numbered(each, tensors) for name, each in x.items()}
+    return x
+
+
+def _with_tensors(x: Any, nodes: Sequence[Node]) -> Any:
+    """Arguments of `_numbered`, with tensors for these nodes."""
+    if x.__class__ is _Argument:
+        return x.cls._from_node(nodes[x.number], x.requires_grad)
+    if x.__class__ in (tuple, list):
+        return type(x)([_with_tensors(each, nodes) for each in x])
+    if x.__class__ is dict:
+        return {name: _with_tensors(each, nodes) for name, each in x.items()}
+    return x
+
+
+def _as_at_other_sizes(key: Hashable, call: tuple[Callable[..., Any], Any, Any]) -> _Kept | None:
+    """What a call gives that differs from earlier ones in a size alone; None if it does not."""
+
+    def tried(inputs: Sequence[Node]) -> Recipe | None:
+        kept = _kept(*call, inputs)
+        return None if kept is None else kept.recipe
+
+    found = known(key, tried)
+    return None if found is None else _Kept(found[0], (), *found[1])
+
+
+def _note_size(key: Hashable, kept: _Kept) -> None:
+    """Note a call, for those that differ from it in a size alone."""
+    if isinstance(kept.recipe, Template) and not (kept.anew or any(kept.requires_grad)):
+        note(key, kept.recipe, (kept.requires_grad, kept.form))
+
+
+def _kept(
+    operation: Callable[..., Any], args: Any, named: Any, inputs: Sequence[Node]
+) -> _Kept | None:
+    """What a call gives, if that can be kept. The arguments are numbered.
 
     The template is made of a call on leaves. With the tensors themselves, a node that the operation
     builds may be an input, too, as one tensor is computed from another:
 
         x.T @ x    ->    the transposed x, which the product is computed from, is the other factor
     """
-    tried = Trial(tensors)
-    leaves = dict(zip(tensors, tried.places, strict=True))
+    tried = Trial(inputs)
+    leaves = list(tried.places)
     found: list[TensorCore] = []
     token = trial.set(tried)
     try:
-        form = _form(operation(*_on_leaves(args, leaves), **_on_leaves(named, leaves)), found)
+        made = operation(*_with_tensors(args, leaves), **_with_tensors(named, leaves))
+        form = _form(made, found)
     except Exception:  # the call itself will say what is wrong
         return None
     finally:
@@ -165,25 +223,21 @@ def _kept(operation: F, args: Any, named: Any, tensors: dict[Node, TensorCore]) 
     if any(x._own in tried.places for x in bases):
         return None
     nodes = [x._own for x in found]
-    made = Template.of(nodes, list(tried.places))
-    if made is None:
+    template_of = Template.of(nodes, list(tried.places))
+    if template_of is None:
         return None
-    template, places = made
+    template, places = template_of
     new = [(place, x) for x, place in places.items() if x in declared and x not in tried.places]
-    ranges = tuple([(place, declared[x]) for place, x in new])
+    if new:
+        template.note = partial(_declare, [(place, declared[x]) for place, x in new])
     requires = tuple([x._requires for x in found])
-    return _Kept(template, tuple(tried.calls), requires, form, ranges)
+    return _Kept(template, tuple(tried.calls), requires, form)
 
 
-def _on_leaves(x: Any, leaves: dict[Node, Node]) -> Any:
-    """Arguments with leaves for what their tensors are computed by."""
-    if isinstance(x, TensorCore):
-        return x._from_node(leaves[x._node], x._requires_grad)
-    if x.__class__ in (tuple, list):
-        return type(x)([_on_leaves(each, leaves) for each in x])
-    if x.__class__ is dict:
-        return {name: _on_leaves(each, leaves) for name, each in x.items()}
-    return x
+def _declare(ranges: Iterable[tuple[int, Range]], made: Sequence[Node]) -> None:
+    """Note the ranges of the values at some places of a template."""
+    for place, found in ranges:
+        declared[made[place]] = found
 
 
 def _form(made: Any, found: list[TensorCore]) -> Any:

@@ -6,16 +6,18 @@ the same nodes but for the inputs. A *template* has what was found out then, and
 that reads an input.
 
     template = Template.of(results, inputs)     # None where they do not depend on these alone
-    template.build(others)                      # the results on other inputs, of the same shapes
+    template.build(others)                      # all values on other inputs, of the same shapes
+    template.defer(others)                      # the results, to be built when somebody looks
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 from ..dtypes import DType
 from ..graph.ir import (
@@ -28,11 +30,15 @@ from ..graph.ir import (
     Overwritten,
     Shape,
     Token,
+    become,
+    building,
+    deferred,
+    deferred_class,
     topological,
 )
 from ..graph.ir.node import holds_nodes
 from ..graph.skeleton import picker
-from ..graph.structure import Slot
+from ..graph.structure import Hashed, Slot, described
 from ..interned import entered, interned
 
 trial: ContextVar[Trial | None] = ContextVar("trial", default=None)
@@ -84,20 +90,49 @@ _OWN = (Buffer, Custom, InRange, Overwritten)
 Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
+_NONE: Mapping[int, Node] = {}
+
 _Step = tuple[Callable[..., Any] | None, Pick, Pick, Pick, tuple[Any, ...]]
 """How to make a node of the values before it: its constructor, and what picks its key, its fields
 and its inputs; and its shape, dtype and device. No constructor: the key is all, a tuple of nodes.
 """
 
 
-@dataclass(eq=False, slots=True)
-class Template:
+class Recipe:
+    """How the results of a call are made of its inputs."""
+
+    gives: Sequence[tuple[int, type[Node], Sequence[Any]]]
+    """Of each result: its place, its class, and its shape, dtype and device. Empty where a result
+    is an input, or reads none."""
+    description: Hashable
+    """All that tells what two recipes make of the same inputs apart."""
+
+    def build(self, inputs: Sequence[Node], given: Mapping[int, Node]) -> list[Any]:
+        """The values at all places. Deferred nodes that are `given` for some results, by number,
+        become these."""
+        raise NotImplementedError
+
+    def defer(self, inputs: Sequence[Node]) -> list[Node]:
+        """The results, to be built when somebody looks."""
+        key = (self, *inputs)
+        reference = interned.get(key)
+        call: Any = None if reference is None else reference()
+        results: list[Node] = (call or entered(key, _Call(key))).results()
+        return results
+
+
+@dataclass(eq=False)
+class Template(Recipe):
     """How nodes are built on inputs, and which of them are the results. Each value has a place: the
     inputs come first, then the constants, then what each step makes."""
 
     constants: list[Any]  # fields; and nodes that read no input, which are made once
     steps: list[_Step]
     results: Pick
+    gives: Sequence[tuple[int, type[Node], Sequence[Any]]]
+    description: Hashed
+    note: Callable[[Sequence[Any]], None] = lambda made: None
+    """Notes what is known of the values at all places, when they are built."""
 
     @classmethod
     def of(
@@ -108,7 +143,8 @@ class Template:
         check. Linear in what lies between."""
         given = dict.fromkeys(inputs)
         new: dict[Node, None] = {}
-        for node in topological(results, lambda node: () if node in given else node.inputs):
+        order = topological(results, lambda node: () if node in given else node.inputs)
+        for node in order:
             if node in given:
                 continue
             if isinstance(node, _OWN) or (isinstance(node, Detach) and node.token is not None):
@@ -135,22 +171,86 @@ class Template:
             known = node.shape, node.dtype, node.device
             steps.append((type(node).new, pick(key), pick(fields), pick(node.inputs), known))
             place[id(node)] = len(place)
-        return cls(constants, steps, pick(results)), {x: place[id(x)] for x in (*given, *new)}
+        gives = [
+            (place[id(x)], deferred_class(type(x)), (x.shape, x.dtype, x.device))
+            for x in results
+            if x in new
+        ]
+        if len({n for n, *_ in gives}) < len(results):
+            gives = []
+        number = {node: n for n, node in enumerate(dict.fromkeys((*given, *order)))}
+        whole = [
+            (type(node), described(node), *[number[x] for x in node.inputs])
+            for node in order
+            if node not in given
+        ]
+        description = Hashed((*whole, *[number[x] for x in results]))
+        made_of = {x: place[id(x)] for x in (*given, *new)}
+        return cls(constants, steps, pick(results), gives, description), made_of
 
-    def build(self, inputs: Sequence[Node]) -> list[Any]:
-        """The values at all places, on these inputs, which are as those that the template was made
-        of."""
+    def build(self, inputs: Sequence[Node], given: Mapping[int, Node] = _NONE) -> list[Any]:
+        """As Recipe's. The inputs are as those that the template was made of."""
         made = [*inputs, *self.constants]
+        at = {self.gives[n][0]: node for n, node in given.items()}
         for new, key_of, fields_of, inputs_of, known in self.steps:
             key = key_of(made)
-            if new is not None:
-                reference = interned.get(key)
-                if reference is None or (node := reference()) is None:
-                    node = entered(key, new(*fields_of(made), (inputs_of(made), *known)))
+            if new is None:
+                made.append(key)
+            elif at and len(made) in at:
+                node = at[len(made)]
+                become(node, fields_of(made), inputs_of(made))
+                entered(key, node)  # unless an equal node was made meanwhile
                 made.append(node)
             else:
-                made.append(key)
+                reference = interned.get(key)
+                found = None if reference is None else reference()
+                made.append(found or entered(key, new(*fields_of(made), (inputs_of(made), *known))))
+        self.note(made)
         return made
+
+
+class _Call:
+    """A recipe on inputs, with results that are not built. They hold it, not it them."""
+
+    __slots__ = ("__weakref__", "_alive", "inputs", "key", "recipe")
+
+    def __init__(self, key: tuple[Any, ...]) -> None:
+        """`key` is what the call is interned by: the recipe and the inputs."""
+        self.key = key
+        self.recipe: Recipe = key[0]
+        self.inputs: tuple[Node, ...] = key[1:]
+        self._alive: list[ref[Node] | None] = [None] * len(self.recipe.gives)
+
+    def results(self) -> list[Node]:
+        """The results. Those that nobody holds are made anew."""
+        found = []
+        with building:
+            for n, (_, cls, known) in enumerate(self.recipe.gives):
+                reference = self._alive[n]
+                node = None if reference is None else reference()
+                if node is None:
+                    node = object.__new__(cls)
+                    node.shape, node.dtype, node.device = known
+                    node.call = self
+                    self._alive[n] = ref(node)
+                found.append(node)
+        return found
+
+    def describe(self, node: Node) -> Hashable:
+        """As Call's (graph/ir/deferred.py)."""
+        description = self.recipe.description
+        if len(self._alive) == 1:
+            return description
+        return description, next(n for n, x in enumerate(self._alive) if x and x() is node)
+
+    def build(self) -> None:
+        """As Call's."""
+        interned.pop(self.key, None)
+        alive = [None if reference is None else reference() for reference in self._alive]
+        held = {n: node for n, node in enumerate(alive) if type(node) in deferred}
+        self.recipe.build(self.inputs, held)  # type: ignore[arg-type]
+        for node in held.values():
+            object.__delattr__(node, "call")
 
 
 def _entry(node: Node) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -52,8 +52,9 @@ def path_between(node: Node, source: Node) -> Path:
     steps: list[Step] = []
     while node is not source:
         first, *rest = node._fields
-        steps.append((type(node), tuple([getattr(node, field) for field in rest])))
-        node = getattr(node, first)
+        x, fields = getattr(node, first), tuple([getattr(node, field) for field in rest])
+        steps.append((type(node), fields))
+        node = x
     steps.reverse()
     return tuple(steps)
 

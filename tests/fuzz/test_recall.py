@@ -1,4 +1,4 @@
-"""Random programs of operations that are built from templates: with and without, the same nodes."""
+"""Random programs of operations that are built from templates: with and without, the same graph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor, nn
+from lazygrad.graph.build import substitute
+from lazygrad.graph.ir import Buffer
+from lazygrad.graph.structure import Slot, structure
 from lazygrad.tensor import recall
 
 OPERATIONS: list[Callable[[Tensor, Tensor], Tensor]] = [
@@ -48,9 +51,9 @@ def leaves(seed: int) -> list[Tensor]:
     ]
 
 
-def built(seed: int, given: list[Tensor]) -> list[Any]:
-    """The nodes of a random program's results, or the kinds of its errors."""
-    r, pool, found = random.Random(seed), list(given), []
+def built(seed: int, given: list[Tensor]) -> tuple[Any, list[Any]]:
+    """The graph of a random program's results, and the kinds of its errors."""
+    r, pool, nodes, found = random.Random(seed), list(given), [], []
     for _ in range(10):
         operation, a, b = r.choice(OPERATIONS), r.choice(pool), r.choice(pool)
         try:
@@ -58,10 +61,11 @@ def built(seed: int, given: list[Tensor]) -> list[Any]:
         except (ValueError, TypeError, IndexError) as error:
             found.append(type(error))
             continue
-        found.append(made._node)
+        nodes.append(made._node)
         if made.ndim and made.numel() < 400:
             pool.append(made)
-    return found
+    own = {x._node: Buffer(Slot.of(x._node), x.shape) for x in given}  # equal nodes become one
+    return structure(substitute(nodes, own))[0], found
 
 
 @pytest.mark.parametrize("first", [0, pytest.param(1000, marks=pytest.mark.slow)])

@@ -33,6 +33,7 @@ Semantics:
 
 from __future__ import annotations
 
+from .deferred import *
 from .elementwise import *
 from .indexed import *
 from .leaves import *

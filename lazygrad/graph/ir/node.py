@@ -19,13 +19,14 @@ _NOT_SHOWN = ("shape_", "dtype_", "storage", "token")
 class Node(Interned):
     """One operation of the graph. A subclass adds fields, and `_infer`: its shape and dtype."""
 
-    # origin.py sets label and origins
-    __slots__ = ("device", "dtype", "inputs", "label", "origins", "shape")
+    # origin.py sets label and origins; deferred.py says what a call is
+    __slots__ = ("call", "device", "dtype", "inputs", "label", "origins", "shape")
     _derived = ("inputs", "shape", "dtype", "device")
     shape: Shape
     dtype: DType
     device: str | None
     inputs: tuple[Node, ...]
+    call: Any
 
     @classmethod
     def _derivation(cls) -> str:
