@@ -279,19 +279,13 @@ def _new(
 @contextmanager
 def without_collections() -> Iterator[None]:
     """Pause Python's cyclic garbage collector. The compiler makes many objects, few of them in
-    cycles, and each collection looks at all objects of the process.
-
-    What was made meanwhile then counts as old, or the first collection would look at all of it.
-    """
+    cycles, and each collection looks at all objects of the process."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
-            if not gc.get_freeze_count():  # else what the program has frozen would be unfrozen
-                gc.freeze()
-                gc.unfreeze()  # into the oldest generation
             gc.enable()
 
 
