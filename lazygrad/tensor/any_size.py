@@ -52,7 +52,7 @@ class Series:
     def at(self, key: Hashable) -> int | None:
         """The size n of a call with this key; None if it is not in the series."""
         n = self.key.size_of([key])
-        return n if n in self.sizes else None
+        return n if n is not None and n in self.sizes else None
 
 
 @dataclass(eq=False)
