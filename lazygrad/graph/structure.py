@@ -17,6 +17,7 @@ from .ir import (
     InRange,
     Node,
     Pad,
+    building,
     deferred,
     holds_nodes,
     sources,
@@ -68,6 +69,10 @@ class Walk:
 
     def walk(self, outputs: Sequence[Node]) -> None:
         """Number the nodes that the outputs need and that have no number yet. Depth is no limit."""
+        with building:  # no other thread builds a call meanwhile
+            self._walk(outputs)
+
+    def _walk(self, outputs: Sequence[Node]) -> None:
         start = len(self.nodes)
         if start:
             outputs = [output for output in outputs if output not in self.number]

@@ -67,7 +67,7 @@ from ..runtime.device import Device
 from ..tensor.core import grad_enabled
 from ..tensor.mode import autocast_dtype, chosen_mode
 from ..tensor.realize import realize_all
-from .structure import METHODS, Arguments, Captured, Mismatch, described
+from .structure import METHODS, Arguments, Captured, Computed, Mismatch, described
 
 if TYPE_CHECKING:
     from .replay import Replay  # with it, the compiler's plans
@@ -172,14 +172,10 @@ class jit(Captured, Generic[P, R]):
     def _run(self, args: Any, kwargs: Any) -> R:
         """What the function returns, run as it stands; computed, and without gradient."""
         result: R = self._bound_function()(*args, **kwargs)
-        found = Arguments()
-        described(found, result, "result")
+        found = Computed()
+        found(result)
         realize_all(found.tensors)
-        for tensor in found.tensors:
-            if tensor._requires_grad and not tensor.is_leaf:
-                tensor._release()
-                tensor._requires_grad = False
-        return result
+        return Computed()(result) if found.has_gradient else result
 
     def _capture(
         self,

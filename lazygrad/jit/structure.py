@@ -343,3 +343,24 @@ def same_value(a: Any, b: Any) -> bool:
     if not is_open(kind) and not isinstance(a, BY_NAME):
         return a is b or (_is_steady(kind) and bool(a == b))
     return a is b
+
+
+class Computed(Replacing):
+    """Copies a result: in place of computed tensors that carry gradient it has leaves. Notes all
+    tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: list[TensorCore] = []
+        self.has_gradient = False
+
+    def change(self, value: Any) -> Any:
+        """As Replacing's."""
+        if not isinstance(value, TensorCore):
+            return NotImplemented
+        self.tensors.append(value)
+        if not value._requires_grad or value.is_leaf:
+            return value
+        self.has_gradient = True
+        storage = value.storage
+        return value if storage is None else type(value)._from_storage(storage, value.shape)

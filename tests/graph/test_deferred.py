@@ -120,6 +120,20 @@ def test_threads_that_look_at_once_find_one_graph() -> None:
     verify(nodes)
 
 
+def test_threads_that_compute_what_others_look_at(switching: Any) -> None:
+    for n in range(2, 12):
+        x = rand(n, 4)
+        y = x.softmax(-1).layernorm(-1) + 1
+        found: list[Any] = [None] * 4
+
+        def work(k: int, y: Tensor = y, found: list[Any] = found) -> None:
+            found[k] = y.numpy() if k % 2 else len(topological([y._node]))
+
+        switching(work, 4)
+        np.testing.assert_array_equal(found[1], found[3])
+        np.testing.assert_allclose(found[1].mean(-1), np.ones(n), rtol=1e-5)
+
+
 def test_an_interrupted_build_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
     node = rand(3, 4).softmax(-1)._node
     with monkeypatch.context() as broken:

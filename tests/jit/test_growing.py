@@ -113,3 +113,16 @@ def test_an_exception_is_that_of_the_function():
     for _ in range(3):
         with pytest.raises(KeyError, match="too long"):
             f(Tensor.ones(31))
+
+
+def test_what_was_there_before_keeps_its_gradient():
+    weight = Tensor([3.0], requires_grad=True)
+    g = jit(lambda x: (x * 2, x, np.ones(2)))
+    for n in range(2, 32):
+        x = (Tensor.ones(n) * weight).detach().requires_grad_()
+        y, same, values = g(x)
+        assert same is x
+        assert x.requires_grad
+        assert not y.requires_grad
+        assert values.tolist() == [1, 1]
+    assert captures(g) == ENOUGH

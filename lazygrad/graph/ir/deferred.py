@@ -69,4 +69,5 @@ def become(node: Node, fields: Sequence[Any], inputs: tuple[Node, ...]) -> None:
 
 def sources(node: Node) -> Sequence[Node]:
     """The inputs of a node; of one that is not built, those of its call."""
-    return node.call.inputs if type(node) in deferred else node.inputs
+    with building:
+        return node.call.inputs if type(node) in deferred else node.inputs
