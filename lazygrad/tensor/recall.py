@@ -3,8 +3,10 @@
 An eager program calls the same operations on the same shapes in each of its steps. What a call of
 `@recalled` builds is kept as a template (template.py), by what it depends on: the operation, the
 shapes, dtypes and devices of its tensors, its other arguments, and the modes that are set. Calls
-that agree in these are built from the template, about four times as fast. So are backward passes
-of graphs that agree in all but their leaves.
+that agree in these give nodes that are built from the template when something looks at them
+(graph/ir/deferred.py). Where they carry gradient they are built at once, about four times as fast
+as by the operation. Backward passes of graphs that agree in all but their leaves have templates,
+too.
 
 An operation is tried on leaves without memory, to see what it builds. Where it checks their
 indices, or draws random numbers, this is done anew with each call, and what it gives is an input of
