@@ -2,6 +2,8 @@
 
 find                   the plan, and its leaves
     _recalled          a graph of equal structure (graph/skeleton.py) came before: no key is made
+    _note_calls        else, of a graph with calls that are not built (graph/ir/deferred.py): build
+                       them, find the plan for the whole graph, and remember it for these calls
     _looked_up         else: look up the graph's key, in which numbers stand for leaves
         VaryingConstants   constants that differ from graph to graph become leaves
         VaryingSizes       graphs that differ in a size share a plan

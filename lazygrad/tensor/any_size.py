@@ -30,7 +30,7 @@ from ..graph.sizes import (
     masked,
     positive_at,
 )
-from .template import Recipe, Template
+from .template import Gives, Recipe, Template
 
 SMALLEST = 2  # sizes of 0 and 1 are often a case of their own
 MAX_FORMS = 256  # kinds of calls that are remembered
@@ -44,7 +44,7 @@ class Series:
     key: Varying
     sizes: range  # of n
     shapes: Sequence[Lines]
-    template: Template  # at one size
+    gives: Gives  # at one size
     rest: Any
 
     def at(self, key: Hashable) -> int | None:
@@ -67,7 +67,7 @@ Try = Callable[[Sequence[Node]], "Recipe | None"]
 _forms: dict[Hashable, _Form] = {}
 
 
-def known(key: Hashable, tried: Try) -> tuple[SizedTemplate, Any] | None:
+def recipe_at(key: Hashable, tried: Try) -> tuple[SizedTemplate, Any] | None:
     """The recipe of a call with this key, and the rest that was noted, as far as earlier calls
     tell. `tried` tries the operation at this size."""
     form = _forms.get(masked(key))
@@ -78,7 +78,7 @@ def known(key: Hashable, tried: Try) -> tuple[SizedTemplate, Any] | None:
     return None
 
 
-def note(key: Hashable, template: Template, rest: Any) -> None:
+def note_call(key: Hashable, template: Template, rest: Any) -> None:
     """Note a call that was tried. `rest` is what is known of it at any size."""
     name = masked(key)
     form = _forms.get(name)
@@ -97,16 +97,15 @@ def _series(
 ) -> Series:
     """The series of two calls. Raises FixedError where they differ in more than a size."""
     found = next(differences(first, key), None)
-    classes = [[cls for _, cls, _ in x.gives] for x in (template, made)]
-    if found is None or not made.gives or classes[0] != classes[1]:
+    if found is None:
         raise FixedError("no size differs")
     n, m = found
-    between(tuple(template.description), tuple(made.description), n, m)  # raises for another graph
+    between(template.description, made.description, n, m)  # raises for another graph
     pairs = zip(template.gives, made.gives, strict=True)
     shapes = [between(a[0], b[0], n, m) for (*_, a), (*_, b) in pairs]
     lines = between(first, key, n, m)
     sizes = positive_at([Line(x.slope, x.start - SMALLEST + 1) for x in _lines_in(lines)])
-    return Series(Varying([key], {0: lines}, 0), sizes, shapes, made, rest)
+    return Series(Varying([key], {0: lines}, 0), sizes, shapes, made.gives, rest)
 
 
 def _lines_in(value: Any) -> Iterator[Line]:
@@ -123,7 +122,7 @@ class SizedTemplate(Recipe):
 
     def __init__(self, series: Series, n: int, tried: Try) -> None:
         self._n, self._tried = n, tried
-        pairs = zip(series.template.gives, series.shapes, strict=True)
+        pairs = zip(series.gives, series.shapes, strict=True)
         self.gives = [(0, cls, (at(shape, n), *rest)) for (_, cls, (_, *rest)), shape in pairs]
         self.description = series, n
 

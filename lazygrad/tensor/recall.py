@@ -28,7 +28,7 @@ from ..graph.gradient import cotangents, gradient, note_cotangents
 from ..graph.ir import Const, Custom, Node
 from ..graph.skeleton import Skeleton
 from ..graph.structure import Walk
-from .any_size import known, note
+from .any_size import note_call, recipe_at
 from .core import TensorCore
 from .mode import autocast_dtype, chosen_mode
 from .ranges import Range, declared
@@ -58,8 +58,8 @@ class _Kept:
     def results(self, inputs: Sequence[Node]) -> Sequence[Node]:
         """The nodes that a call on these inputs gives."""
         recipe = self.recipe
-        if isinstance(recipe, Template) and (any(self.requires_grad) or not recipe.gives):
-            return recipe.results(recipe.build(inputs))  # a backward pass needs them at once
+        if isinstance(recipe, Template) and not recipe.gives:
+            return recipe.results(recipe.build(inputs))
         return recipe.defer(inputs)
 
 
@@ -187,14 +187,14 @@ def _as_at_other_sizes(key: Hashable, call: tuple[Callable[..., Any], Any, Any])
         kept = _kept(*call, inputs)
         return None if kept is None else kept.recipe
 
-    found = known(key, tried)
+    found = recipe_at(key, tried)
     return None if found is None else _Kept(found[0], (), *found[1])
 
 
 def _note_size(key: Hashable, kept: _Kept) -> None:
     """Note a call, for those that differ from it in a size alone."""
-    if isinstance(kept.recipe, Template) and not (kept.anew or any(kept.requires_grad)):
-        note(key, kept.recipe, (kept.requires_grad, kept.form))
+    if isinstance(kept.recipe, Template) and kept.recipe.gives and not kept.anew:
+        note_call(key, kept.recipe, (kept.requires_grad, kept.form))
 
 
 def _kept(
@@ -224,15 +224,15 @@ def _kept(
         return None
     if any(x._own in tried.places for x in bases):
         return None
-    nodes = [x._own for x in found]
-    template_of = Template.of(nodes, list(tried.places))
-    if template_of is None:
+    requires = tuple([x._requires for x in found])
+    can_defer = not any(requires)  # a backward pass needs all nodes
+    built = Template.of([x._own for x in found], list(tried.places), can_defer)
+    if built is None:
         return None
-    template, places = template_of
+    template, places = built
     new = [(place, x) for x, place in places.items() if x in declared and x not in tried.places]
     if new:
         template.note = partial(_declare, [(place, declared[x]) for place, x in new])
-    requires = tuple([x._requires for x in found])
     return _Kept(template, tuple(tried.calls), requires, form)
 
 

@@ -98,12 +98,15 @@ and its inputs; and its shape, dtype and device. No constructor: the key is all,
 """
 
 
+Gives = Sequence[tuple[int, type[Node], Sequence[Any]]]
+"""Of each result of a call: its place, its class, and its shape, dtype and device."""
+
+
 class Recipe:
     """How the results of a call are made of its inputs."""
 
-    gives: Sequence[tuple[int, type[Node], Sequence[Any]]]
-    """Of each result: its place, its class, and its shape, dtype and device. Empty where a result
-    is an input, or reads none."""
+    gives: Gives
+    """Empty where the results are to be built at once."""
     description: Hashable
     """All that tells what two recipes make of the same inputs apart."""
 
@@ -129,18 +132,18 @@ class Template(Recipe):
     constants: list[Any]  # fields; and nodes that read no input, which are made once
     steps: list[_Step]
     results: Pick
-    gives: Sequence[tuple[int, type[Node], Sequence[Any]]]
-    description: Hashed
+    gives: Gives = ()
+    description: Hashable = None
     note: Callable[[Sequence[Any]], None] = lambda made: None
     """Notes what is known of the values at all places, when they are built."""
 
     @classmethod
     def of(
-        cls, results: Sequence[Node], inputs: Sequence[Node]
+        cls, results: Sequence[Node], inputs: Sequence[Node], can_defer: bool = False
     ) -> tuple[Template, Mapping[Node, int]] | None:
         """The template of `results`, and the places of the inputs and of what it makes; None if the
         results need memory beside the inputs, or what belongs to one call: a variable, an index
-        check. Linear in what lies between."""
+        check. `can_defer`: they need not be built at once. Linear in what lies between."""
         given = dict.fromkeys(inputs)
         new: dict[Node, None] = {}
         order = topological(results, lambda node: () if node in given else node.inputs)
@@ -171,22 +174,14 @@ class Template(Recipe):
             known = node.shape, node.dtype, node.device
             steps.append((type(node).new, pick(key), pick(fields), pick(node.inputs), known))
             place[id(node)] = len(place)
-        gives = [
-            (place[id(x)], deferred_class(type(x)), (x.shape, x.dtype, x.device))
-            for x in results
-            if x in new
-        ]
-        if len({n for n, *_ in gives}) < len(results):
-            gives = []
-        number = {node: n for n, node in enumerate(dict.fromkeys((*given, *order)))}
-        whole = [
-            (type(node), described(node), *[number[x] for x in node.inputs])
-            for node in order
-            if node not in given
-        ]
-        description = Hashed((*whole, *[number[x] for x in results]))
-        made_of = {x: place[id(x)] for x in (*given, *new)}
-        return cls(constants, steps, pick(results), gives, description), made_of
+        template = cls(constants, steps, pick(results))
+        if can_defer and all(x in new for x in results) and len({*results}) == len(results):
+            template.gives = [
+                (place[id(x)], deferred_class(type(x)), (x.shape, x.dtype, x.device))
+                for x in results
+            ]
+            template.description = _description(results, given, order)
+        return template, {x: place[id(x)] for x in (*given, *new)}
 
     def build(self, inputs: Sequence[Node], given: Mapping[int, Node] = _NONE) -> list[Any]:
         """As Recipe's. The inputs are as those that the template was made of."""
@@ -251,6 +246,20 @@ class _Call:
         self.recipe.build(self.inputs, held)  # type: ignore[arg-type]
         for node in held.values():
             object.__delattr__(node, "call")
+
+
+def _description(
+    results: Sequence[Node], inputs: Mapping[Node, None], order: Sequence[Node]
+) -> Hashed:
+    """All that tells results from others that are made of the same inputs: the classes, fields and
+    inputs of the nodes between them, which are in this order."""
+    number = {node: n for n, node in enumerate(dict.fromkeys((*inputs, *order)))}
+    entries = [
+        (type(node), described(node), *[number[x] for x in node.inputs])
+        for node in order
+        if node not in inputs
+    ]
+    return Hashed((*entries, *[number[x] for x in results]))
 
 
 def _entry(node: Node) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
