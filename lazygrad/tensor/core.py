@@ -137,7 +137,8 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     def _settle(self, storage: DeviceBuffer) -> None:
         """Enter new operations as a leaf, unless backward() needs the expression."""
-        former = self._node  # by its class, as a look at a deferred one would build it
+        former = self._node
+        # not isinstance: looking at x would build a deferred Detach
         if isinstance(former, Buffer) or (type(former) is Detach and isinstance(former.x, Buffer)):
             return  # the second shares another variable's storage, and must not become its node
         if not self.is_leaf:
