@@ -86,6 +86,7 @@ class AtBound:
         self._count = Buffer(Slot(1, int64, device), ())
         self._arguments = [Buffer(Slot(1, nodes[n].dtype, device), ()) for n in family.arguments]
         self._lines = dict(zip(nodes, family.shapes, strict=True))
+        self._leaves = {nodes[place] for place in family.leaves}  # their inputs are no nodes here
         self._made: dict[Node, Node] = {}
         grows = {growth.place: growth for growth in growing}
         room = {growth.leaf: growth.place for growth in growing}
@@ -259,7 +260,8 @@ class AtBound:
 
     def _reduce(self, node: Reduce) -> Node:
         axes = [axis for axis in node.axes if varies(self._lines[node.x][axis])]
-        if node.op == "sum" and isinstance(node.x, Mul):  # it stays a sum of products
+        is_product = isinstance(node.x, Mul) and node.x not in self._leaves
+        if node.op == "sum" and is_product:  # it stays a sum of products
             x: Node = Mul(*(self._within(factor, 0, axes) for factor in node.x.inputs))
         else:
             x = self._within(node.x, identity(node.op, node.dtype), axes)
@@ -270,10 +272,16 @@ class AtBound:
         indices = [_wide(self._made[index]) for index in node.indices]
         for axis, line in enumerate(self._lines[node.x]):
             index = indices[axis]
-            if varies(line) and self._lines[_walked(node.indices[axis])] != (line,):
+            if varies(line) and not self._is_walk(node.indices[axis], line):
                 outside = build.full_like(index, at(line, self.bound))
                 indices[axis] = Where(self._below(index, line), index, outside)
         return Gather(self._made[node.x], tuple(indices))
+
+    def _is_walk(self, index: Node, line: int | Line) -> bool:
+        """Whether an index reads an axis of this size in order."""
+        while isinstance(index, (Reshape, Expand, Permute)) and index not in self._leaves:
+            index = index.x
+        return isinstance(index, Iota) and self._lines[index] == (line,)
 
     def _scatter(self, node: Scatter) -> Node:
         """Values beyond n are written nowhere: their first index is outside. An index between n and
@@ -308,13 +316,6 @@ def _wide(index: Node) -> Node:
 def _with_index(shape: Shape, axis: int, index: Node) -> tuple[Node, ...]:
     """The indices of a Gather that reads every axis in order but one; `index` is for that axis."""
     return tuple(index if i == axis else build.walk(shape, i) for i in range(len(shape)))
-
-
-def _walked(index: Node) -> Node:
-    """The Iota below an index that reads an axis in order; else another node."""
-    while isinstance(index, (Reshape, Expand, Permute)):
-        index = index.x
-    return index
 
 
 def check_reshape(old: Lines, new: Lines) -> None:

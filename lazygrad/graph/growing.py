@@ -48,8 +48,10 @@ def growths(family: Family, nodes: Sequence[Node]) -> list[Growth]:
 
 def _growth(family: Family, places: dict[Node, int], output: int, node: Node) -> Growth | None:
     """How an output grows from a leaf; None if it does not."""
-    while isinstance(node, (Contiguous, Detach)):
+    while isinstance(node, (Contiguous, Detach)) and places[node] not in family.leaves:
         node = node.x
+    if places[node] in family.leaves:  # its inputs may not be among the nodes
+        return None
     match node:
         case Where(Expand(Reshape(Less(Iota(), Const() as count))), Pad() as old, Pad() as new):
             leaf, added = places[old.x], places[new.x]

@@ -11,19 +11,23 @@ in one pass with what comes before and after.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from ..graph import build, ir
-from ..graph.ir import Buffer, Node, Shape, topological
+from ..graph.ir import Buffer, Node, Shape, sources, topological
 from ..runtime.buffer import DeviceBuffer, realized
 from ..runtime.device import Device
 from .views import Path, follow
 
 SMALL = 4  # a block is small that is at most such a part of the tensor
+NEAR = 128  # nodes of a value that are searched for the view that it is written to
+
+inputs_of = attrgetter("inputs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +66,34 @@ def put_block(path: Path, source: Node, value: Node, own: Node) -> Node | None:
 
 
 def _with_view(value: Node, new: dict[Node, Node], source: Node) -> Node:
-    """The value with new nodes where it reads the view itself, as in `x[i] *= 2`."""
+    """The value with new nodes where it reads the view itself, as in `x[i] *= 2`. Only NEAR nodes
+    before the value are looked at: a loop of writes, none computed yet, would else look at all of
+    them in each step."""
     views = set(new)
 
-    def inputs(node: Node) -> Sequence[Node]:
-        is_read = node is source or isinstance(node, Buffer) or node in realized
-        return () if is_read or node in views else node.inputs
+    def read(node: Node, inputs: Callable[[Node], Sequence[Node]]) -> Sequence[Node]:
+        is_end = node is source or node in views or isinstance(node, Buffer) or node in realized
+        return () if is_end else inputs(node)
 
-    for node in topological([value], inputs):
-        if node not in views and any(x in new for x in inputs(node)):
+    if views.isdisjoint(_near(value, lambda node: read(node, sources))):  # no call is built
+        return value
+    near = _near(value, lambda node: read(node, inputs_of))
+    for node in topological([value], lambda node: read(node, inputs_of) if node in near else ()):
+        if node in near and any(x in new for x in read(node, inputs_of)):
             new[node] = node.with_inputs([new.get(x, x) for x in node.inputs])
     return new.get(value, value)
+
+
+def _near(value: Node, inputs: Callable[[Node], Sequence[Node]]) -> Collection[Node]:
+    """The value and some NEAR nodes that it is computed from, nearest first."""
+    near, queue = {value: None}, [value]
+    for node in queue:  # which grows
+        if len(near) > NEAR:
+            break
+        new = dict.fromkeys(x for x in inputs(node) if x not in near)
+        near |= new
+        queue += new
+    return near.keys()
 
 
 def _block(path: Path, source: Node) -> Block | None:

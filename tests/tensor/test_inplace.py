@@ -7,6 +7,8 @@ import pytest
 
 from lazygrad import Tensor
 from lazygrad.errors import DTypeError, ShapeError
+from lazygrad.graph.ir import sources
+from lazygrad.tensor import blocks
 
 
 def test_random_numbers_fill_a_view() -> None:
@@ -67,3 +69,33 @@ def test_numbers_do_not_go_into_bools() -> None:
         x += 1
     x |= True
     assert x.tolist() == [True, True]
+
+
+def test_writes_that_are_not_computed_yet_cost_no_more_the_more_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at = 0
+
+    def counted(node):
+        nonlocal looked_at
+        looked_at += 1
+        return sources(node)
+
+    monkeypatch.setattr(blocks, "sources", counted)
+    memory, other, x = Tensor.zeros(64, 4), Tensor.zeros(64, 4), Tensor.ones(4)
+    for i in range(60):
+        memory[i] = x
+        other[i] = x + 1
+        x = x / 2 + memory[: i + 1].sum(0) + other[: i + 1].mean(0)
+    assert looked_at < 60 * 2 * 2 * blocks.NEAR
+    assert np.isfinite(x.numpy()).all()
+
+
+def test_a_value_far_from_the_view_that_it_reads() -> None:
+    x = Tensor(np.arange(80, dtype=np.float32).reshape(20, 4))
+    value = x[3]
+    for _ in range(2 * blocks.NEAR):
+        value = value + 1
+    x[3] = value - x[3]
+    assert x[3].tolist() == [2 * blocks.NEAR] * 4
+    assert x[4].tolist() == [16, 17, 18, 19]
