@@ -122,14 +122,16 @@ class SizedTemplate(Recipe):
 
     def __init__(self, series: Series, n: int, tried: Try) -> None:
         self._n, self._tried = n, tried
+        self._template: Recipe | None = None
         pairs = zip(series.gives, series.shapes, strict=True)
         self.gives = [(0, cls, (at(shape, n), *rest)) for (_, cls, (_, *rest)), shape in pairs]
         self.description = series, n
 
     def build(self, inputs: Sequence[Node], given: Mapping[int, Node]) -> list[Any]:
         """As Template's."""
-        template = self._tried(inputs)
+        template = self._template or self._tried(inputs)
         # nodes within may differ: two constants that are equal at this size are one
         if template is None or [x[1:] for x in template.gives] != [x[1:] for x in self.gives]:
             raise CompilerError(f"an operation builds another graph at the size {self._n}")
+        self._template = template
         return template.build(inputs, given)

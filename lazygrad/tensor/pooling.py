@@ -339,11 +339,12 @@ class _Window:
         ):
             after = p
             reach = d * (k - 1) + 1
-            if ceil_mode and n + 2 * p >= reach:
+            if ceil_mode:
                 count = math.ceil((n + 2 * p - reach) / s) + 1
                 if (count - 1) * s >= n + p:  # a window must start inside the input or its padding
                     count -= 1
-                after = max(p, (count - 1) * s + reach - n - p)
+                if count > 0:
+                    after = max(p, (count - 1) * s + reach - n - p)
             widths.append((p, after))
         return widths
 

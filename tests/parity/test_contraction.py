@@ -200,6 +200,13 @@ def test_pooling_agrees(agree: Any, rng: np.random.Generator, options: Any) -> N
         )
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_windows_that_no_input_fills_agree(agree: Any, rng: np.random.Generator, n: int) -> None:
+    x, options = draw(rng, 1, 2, n), {"kernel_size": 4, "ceil_mode": True}
+    agree(lambda a: a.max_pool1d(**options), lambda a: F.max_pool1d(a, **options), x)
+    agree(lambda a: a.avg_pool1d(**options), lambda a: F.avg_pool1d(a, **options), x)
+
+
 def test_other_pools_agree(agree: Any, rng: np.random.Generator) -> None:
     x = draw(rng, 2, 3, 10)
     agree(lambda a: a.max_pool1d(3, dilation=2), lambda a: F.max_pool1d(a, 3, dilation=2), x)

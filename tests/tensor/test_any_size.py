@@ -103,6 +103,19 @@ def test_an_operation_that_is_not_the_same_at_all_sizes_is_told() -> None:
         _ = built(rand(6))._node.inputs
 
 
+def test_a_size_is_tried_once() -> None:
+    tried = []
+
+    def operation(x: Tensor) -> Tensor:
+        tried.append(x.shape)
+        return x * 2 + 1
+
+    built = recalled(operation, any_size=True)
+    for n in (2, 3, 4, 4, 4):
+        _ = built(Tensor(np.ones(n, np.float32)))._node.inputs
+    assert tried == [(2,), (3,), (4,)]
+
+
 def test_two_sizes_that_vary_apart_are_no_series() -> None:
     for n, m in ((2, 3), (3, 3), (3, 5), (4, 9), (5, 2), (6, 6)):
         x, y = rand(n, 4), rand(m, 4)
