@@ -25,6 +25,7 @@ from ..errors import (
 )
 from ..runtime.device import Device, DeviceName, named
 from ..tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from ..tensor.arguments import shape_of
 from ..tensor.core import PRINTED, print_options
 from ..tensor.operands import broadcast_shape, result_dtype
 from ..tensor.random import Stream, takes_generator
@@ -246,7 +247,7 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
 
     lazygrad.broadcast_shapes((2, 1), (3,)) == (2, 3)
     """
-    given = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    given = [shape_of("broadcast_shapes", shape) for shape in shapes]
     return broadcast_shape("broadcast_shapes", *given)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from .. import dtypes
 from ..errors import ArgumentError, ShapeError, check_integers, check_numbers
 from ..tensor import Tensor
-from ..tensor.arguments import normalized_axis
+from ..tensor.arguments import normalized_axis, plain
 
 # --------------------------------------------------------------------------- distances
 
@@ -55,6 +55,7 @@ def gradient(
     """
     if edge_order not in (1, 2):
         raise ArgumentError(f"gradient: edge_order is 1 or 2, not {edge_order}")
+    dim = plain(dim)
     axes = list(range(input.ndim)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
     several = isinstance(spacing, (list, tuple))
     steps = list(spacing) if several else [1.0 if spacing is None else spacing] * len(axes)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ..errors import ArgumentError, ShapeError, check_integers
 from ..tensor import Tensor
+from ..tensor.arguments import plain
 from . import functional as F
 from . import weights
 from .module import UnaryLayer
@@ -63,6 +64,7 @@ class _Convolution(UnaryLayer):
 
     def _each(self, what: str, value: Sizes, least: int) -> tuple[int, ...]:
         """One value a spatial axis. Raises ShapeError for another number of them."""
+        value = plain(value)
         sizes = (value,) * self._spatial if isinstance(value, int) else tuple(value)
         for size in sizes:
             check_integers(**{what: size})

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError, check_integers
 from ..tensor import Tensor
+from ..tensor.arguments import shape_of
 from ..tensor.mode import note_evaluation
 from . import functional as F
 from . import weights
@@ -171,9 +172,7 @@ class LayerNorm(UnaryLayer):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if isinstance(normalized_shape, int):
-            normalized_shape = (normalized_shape,)
-        self.normalized_shape = shape = tuple(normalized_shape)
+        self.normalized_shape = shape = shape_of(type(self).__name__, normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         placed: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight = weights.filled(1, *shape, **placed) if elementwise_affine else None
@@ -212,9 +211,7 @@ class RMSNorm(UnaryLayer):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if isinstance(normalized_shape, int):
-            normalized_shape = (normalized_shape,)
-        self.normalized_shape = shape = tuple(normalized_shape)
+        self.normalized_shape = shape = shape_of(type(self).__name__, normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self.weight = (
             weights.filled(1, *shape, device=device, dtype=dtype) if elementwise_affine else None

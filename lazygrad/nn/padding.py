@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ..errors import ShapeError
 from ..tensor import Tensor
+from ..tensor.arguments import plain
 from .module import UnaryLayer
 
 
@@ -19,7 +20,7 @@ class _Pad(UnaryLayer):
 
     def __init__(self, padding: int | Sequence[int]) -> None:
         super().__init__()
-        count = 2 * self._spatial
+        count, padding = 2 * self._spatial, plain(padding)
         self.padding = (padding,) * count if isinstance(padding, int) else tuple(padding)
         if len(self.padding) != count:
             raise ShapeError(f"{type(self).__name__}: padding {padding} is not {count} widths")

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..graph.ir import Const, LessEqual, Where
-from .arguments import normalized_axes, normalized_axis
+from .arguments import normalized_axes, normalized_axis, shape_of
 from .core import TensorCore
 from .precision import rounded_once
 from .reduce import Axes, Reduction
@@ -239,7 +239,7 @@ class Activations(Reduction):
         eps: float = 1e-5,
     ) -> Self:
         """`layernorm` over the last axes, which must have `normalized_shape`."""
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        shape = shape_of("layer_norm", normalized_shape)
         return self.layernorm(self._last_axes("layer_norm", shape, weight, bias), weight, bias, eps)
 
     def rms_norm(
@@ -254,7 +254,7 @@ class Activations(Reduction):
         scaled (Zhang and Sennrich 2019). With `axis`, or with no shape at all, over those axes or
         the last. eps is the dtype's machine epsilon unless given."""
         if normalized_shape is not None:
-            shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+            shape = shape_of("rms_norm", normalized_shape)
             axis = self._last_axes("rms_norm", shape, weight)
         axis = -1 if axis is None else axis
         return self._rms_norm(axis, weight, eps)

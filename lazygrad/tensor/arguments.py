@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from ..errors import AxisError, KindError, ShapeError, told
 from ..graph.ir import Shape
+
+T = TypeVar("T")
+
+
+def plain(value: T) -> T:
+    """Integers as Python's own, alone or in lists and tuples: those of NumPy, of enumerations and
+    of variables are of other types. Anything else as it is."""
+    made: Any = value
+    if isinstance(value, (tuple, list)):
+        made = (list if isinstance(value, list) else tuple)(map(plain, value))
+    elif isinstance(value, (int, np.integer)):
+        made = int(value)
+    return cast(T, made)
 
 
 def normalized_axis(name: str, axis: int, rank: int) -> int:
@@ -56,6 +69,7 @@ def per_axis(
     name: str, what: str, value: int | Sequence[int], count: int, least: int = 1
 ) -> tuple[int, ...]:
     """One value a spatial axis, from one for all or one each. Raises ShapeError below `least`."""
+    value = plain(value)
     values = (value,) * count if isinstance(value, int) else tuple(value)
     values = values * count if len(values) == 1 else values
     try:

@@ -16,7 +16,7 @@ from ..dtypes import bool_
 from ..errors import ArgumentError, DTypeError, KindError, ShapeError, told
 from ..graph import build
 from ..graph.ir import Mul, Node, Reduce, Shape
-from .arguments import normalized_axis
+from .arguments import normalized_axis, plain
 from .core import TensorCore
 from .operands import broadcast_node, broadcast_shape, cast_node, result_dtype
 from .precision import rounded_once
@@ -122,6 +122,7 @@ class Contraction(Random):
         """The product summed over the last `dims` axes of this tensor and the first of the other;
         or over the axes `dims[0]` of this one and `dims[1]` of the other, in pairs."""
         y = self._as_tensor("tensordot", other)
+        dims = plain(dims)
         if isinstance(dims, int):
             dims = (range(self.ndim - dims, self.ndim), range(dims))
         ours, theirs = (

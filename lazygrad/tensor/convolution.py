@@ -13,7 +13,7 @@ from typing import Self
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..graph import build
 from ..graph.ir import Add, Fold, Node, Shape, Window, window_count
-from .arguments import per_axis
+from .arguments import per_axis, plain
 from .contraction import Contraction, summed_product
 from .core import TensorCore
 from .joining import pad_node
@@ -82,6 +82,7 @@ class Convolution(Contraction):
             one = self.unsqueeze(0)
             made = one._convolve(name, spatial, weight, bias, stride, padding, dilation, groups)
             return made.squeeze(0)
+        groups = plain(groups)
         _check_convolution(name, spatial, self.shape, weight.shape, groups, transposed=False)
         strides = per_axis(name, "stride", stride, spatial)
         dilations = per_axis(name, "dilation", dilation, spatial)
@@ -174,6 +175,7 @@ class Convolution(Contraction):
             return one._convolve_transposed(
                 name, spatial, weight, bias, stride, padding, output_padding, groups, dilation
             ).squeeze(0)
+        groups = plain(groups)
         _check_convolution(name, spatial, self.shape, weight.shape, groups, transposed=True)
         strides = per_axis(name, "stride", stride, spatial)
         dilations = per_axis(name, "dilation", dilation, spatial)
@@ -273,6 +275,7 @@ def _convolution_padding(
             raise ShapeError(f"{name}: padding 'same' needs stride 1, not {tuple(strides)}")
         totals = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
         return [(total // 2, total - total // 2) for total in totals]
+    padding = plain(padding)
     if not isinstance(padding, int) and len(padding) == 2 * spatial and spatial > 0:
         widths = per_axis(name, "padding", padding, 2 * spatial, least=0)
         return [(widths[2 * i], widths[2 * i + 1]) for i in reversed(range(spatial))]

@@ -12,7 +12,7 @@ from ..dtypes import bool_, int64
 from ..errors import ArgumentError, DTypeError, ShapeError, check_integers, check_numbers
 from ..graph import build
 from ..graph.ir import Const, Gather, Node, Scatter, Sort, identity
-from .arguments import normalized_axis
+from .arguments import normalized_axis, plain
 from .core import Operand, TensorCore
 from .indexing import Indexing
 from .operands import broadcast_node, broadcast_shape, cast_node, class_numbers
@@ -225,6 +225,7 @@ class Gathering(Indexing):
         if not self.dtype.is_int:
             raise DTypeError(f"one_hot: classes are integers, not {self.dtype}")
         check_integers(num_classes=num_classes)
+        num_classes = plain(num_classes)
         if num_classes < 0:
             num_classes = int(self.max().item()) + 1 if self.numel() else 0
         node = checked("one_hot", self._node, 0, num_classes, f"the {num_classes} classes")

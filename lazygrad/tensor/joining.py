@@ -11,7 +11,7 @@ from typing import Any, Self
 from ..errors import ArgumentError, KindError, ShapeError, check_integers, told
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
-from .arguments import normalized_axis, shape_of
+from .arguments import normalized_axis, plain, shape_of
 from .core import Number, TensorCore
 from .movement import Movement
 from .operands import cast_node, result_dtype
@@ -130,6 +130,7 @@ class Joining(Movement):
     ) -> list[Self]:
         if self.ndim < least:
             raise ShapeError(f"{name}: needs {least} axes at least, shape is {self.shape}")
+        parts = plain(parts)
         if isinstance(parts, int) and (parts <= 0 or self.shape[axis] % parts):
             raise ShapeError(f"{name}: {parts} does not divide axis {axis} of {self.shape}")
         return self.tensor_split(parts, axis)
@@ -159,6 +160,7 @@ class Joining(Movement):
     ) -> Self:
         """Each element `repeats` times in a row, along an axis, or of the flattened tensor. The
         resulting size, if it is given, is not needed."""
+        repeats = plain(repeats)
         if not isinstance(repeats, int) or repeats < 0:
             raise ShapeError(f"repeat_interleave: {told(repeats)} is no number of repeats")
         if axis is None:
@@ -171,6 +173,7 @@ class Joining(Movement):
     def roll(self, shifts: int | Sequence[int], axes: int | Sequence[int] | None = None) -> Self:
         """Elements moved along axes by shifts, those that leave at one end entering at the other;
         with no axes, along the flattened tensor."""
+        shifts, axes = plain(shifts), plain(axes)
         if axes is None:
             if not isinstance(shifts, int):
                 raise ShapeError("roll: several shifts need as many axes")
@@ -280,7 +283,7 @@ class Joining(Movement):
         if self.ndim < 2 or first == second:
             raise ShapeError(f"diagonal: {axis1} and {axis2} are no two axes of {self.shape}")
         x = self.movedim(first, -1).movedim(second - (second > first), -1)
-        rows, columns = x.shape[-2:]
+        (rows, columns), offset = x.shape[-2:], plain(offset)
         start = offset if offset >= 0 else -offset * columns
         count = min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns)
         flat = x.view(*x.shape[:-2], rows * columns)
@@ -377,8 +380,10 @@ def _axis_groups(side: str, rank: int, left: str) -> list[list[str]]:
 
 def _joined_along(first: Any, others: Sequence[Any], axis: int) -> tuple[list[Any], int]:
     """The tensors and the axis of `f(a, b, axis=0)`, `f([a, b], axis=0)` or `f([a, b], 0)`."""
-    if isinstance(first, (list, tuple)) and len(others) == 1 and isinstance(others[0], int):
-        return _several(first, ()), others[0]
+    if isinstance(first, (list, tuple)) and len(others) == 1:
+        last = plain(others[0])
+        if isinstance(last, int):
+            return _several(first, ()), last
     return _several(first, others), axis
 
 
@@ -395,6 +400,7 @@ def _several(first: Any, others: Sequence[TensorCore]) -> list[Any]:
 
 def _padding_of(padding: Any, shape: Shape) -> list[tuple[int, int]]:
     """(before, after) of every axis, from any of the forms that `pad` takes."""
+    padding = plain(padding)
     if isinstance(padding, int):
         return [(padding, padding)] * len(shape)
     given = list(padding)

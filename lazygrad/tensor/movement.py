@@ -20,7 +20,7 @@ from ..errors import (
 )
 from ..graph import build, ir
 from ..graph.ir import Shape
-from .arguments import normalized_axes, normalized_axis, shape_of, whole_size
+from .arguments import normalized_axes, normalized_axis, plain, shape_of, whole_size
 from .core import TensorCore
 from .functions import Functions
 from .operands import expand_node
@@ -173,6 +173,7 @@ class Movement(Functions):
 
     def movedim(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Self:
         """One axis, or each of several, moved to another place; the others keep their order."""
+        source, destination = plain(source), plain(destination)
         sources = (source,) if isinstance(source, int) else tuple(source)
         targets = (destination,) if isinstance(destination, int) else tuple(destination)
         moved = [normalized_axis("movedim", axis, self.ndim) for axis in sources]
@@ -231,7 +232,7 @@ class Movement(Functions):
         if isinstance(start, TensorCore) and start.shape:
             raise ShapeError(f"narrow: the start is one integer, not of shape {start.shape}")
         check_integers(start=start, length=length)
-        n, start = self.shape[axis], start.__index__()
+        n, start, length = self.shape[axis], int(start.__index__()), plain(length)
         start = start + n if start < 0 else start
         if not 0 <= start <= start + length <= n:
             raise RangeError(
@@ -289,7 +290,7 @@ class Movement(Functions):
     def split(self, sizes: int | Sequence[int], axis: int = 0) -> list[Self]:
         """Pieces along an axis: of one size (the last may be smaller), or of the sizes given."""
         axis, n = self._divided("split", axis)
-        _check_pieces("sizes", sizes)
+        sizes = _pieces("sizes", sizes)
         if isinstance(sizes, int):
             if sizes <= 0:
                 raise ShapeError(f"split: size {sizes} is not above 0")
@@ -312,16 +313,13 @@ class Movement(Functions):
 
     def tensor_split(self, parts: int | Sequence[int] | TensorCore, axis: int = 0) -> list[Self]:
         """`parts` pieces as equal as can be, larger ones first; or cut at the indices given."""
-        if isinstance(parts, TensorCore):
-            parts = parts.tolist()
-        assert not isinstance(parts, TensorCore)
         axis, n = self._divided("tensor_split", axis)
-        _check_pieces("parts", parts)
-        if isinstance(parts, int):
-            if parts <= 0:
-                raise ShapeError(f"tensor_split: parts {parts} is not above 0")
-            return self.split([n // parts + (i < n % parts) for i in range(parts)], axis)
-        cuts = [0, *(slice(cut).indices(n)[1] for cut in parts), n]
+        cuts = _pieces("parts", parts.tolist() if isinstance(parts, TensorCore) else parts)
+        if isinstance(cuts, int):
+            if cuts <= 0:
+                raise ShapeError(f"tensor_split: parts {cuts} is not above 0")
+            return self.split([n // cuts + (i < n % cuts) for i in range(cuts)], axis)
+        cuts = [0, *(slice(cut).indices(n)[1] for cut in cuts), n]
         return [self.narrow(axis, i, max(j - i, 0)) for i, j in itertools.pairwise(cuts)]
 
     def unbind(self, axis: int = 0) -> list[Self]:
@@ -342,10 +340,11 @@ class Movement(Functions):
             return self.reshape(1).unfold(0, size, step).squeeze(0)
         axis = normalized_axis("unfold", axis, self.ndim)
         check_integers(size=size, step=step)
-        return self._viewed(ir.Window(self._node, axis, size, step))
+        return self._viewed(ir.Window(self._node, axis, plain(size), plain(step)))
 
 
-def _check_pieces(what: str, given: Any) -> None:
-    """Raise KindError for what is neither an integer nor several."""
+def _pieces(what: str, given: Any) -> Any:
+    """One integer, or several. Raises KindError for anything else."""
     if isinstance(given, str) or not (hasattr(given, "__index__") or hasattr(given, "__iter__")):
         raise KindError(f"{what} is an integer or several, not {told(given)}")
+    return plain(given)

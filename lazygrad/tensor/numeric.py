@@ -10,7 +10,7 @@ import numpy as np
 
 from ..dtypes import bool_, int64
 from ..errors import ArgumentError, DTypeError, ShapeError, check_integers, check_numbers
-from .arguments import normalized_axis
+from .arguments import normalized_axis, shape_of
 from .core import Number, Operand, TensorCore
 from .operands import broadcast_node, broadcast_shape, result_dtype
 from .ranges import known_values
@@ -168,7 +168,7 @@ class Numeric(Special):
 
     def sum_to_size(self, *size: Any) -> Self:
         """x summed along the axes that would broadcast from `size` to x's shape."""
-        wanted = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+        wanted = shape_of("sum_to_size", *size)
         lead = self.ndim - len(wanted)
         fits = lead >= 0 and all(
             n in (1, m) for n, m in zip(wanted, self.shape[lead:], strict=True)

@@ -5,12 +5,13 @@ Each function here takes NumPy's arguments and builds the graph, so gradients fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError
+from .arguments import plain
 from .inplace import InPlace
 
 Form = Callable[..., Any]
@@ -101,13 +102,15 @@ def _pad(x: InPlace, pad_width: Any, mode: str = "constant", constant_values: An
 
 
 def _split(x: InPlace, parts: Any, axis: int = 0) -> list[InPlace]:
+    parts = plain(parts)
     if isinstance(parts, int) and x.shape[axis] % parts:
         raise ArgumentError(f"np.split: {parts} equal parts of axis {axis} of shape {x.shape}")
     return _array_split(x, parts, axis)
 
 
 def _array_split(x: InPlace, parts: Any, axis: int = 0) -> list[InPlace]:
-    places: int | Sequence[int] = parts if isinstance(parts, int) else [int(n) for n in parts]
+    parts = plain(parts)
+    places = parts if isinstance(parts, int) else [int(n) for n in parts]
     return list(x.tensor_split(places, axis))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError, check_integers
 from ..graph.ir import Const, Node, Reduce, window_count
-from .arguments import per_axis
+from .arguments import per_axis, plain
 from .convolution import Convolution, windowed
 from .core import TensorCore
 from .joining import pad_node
@@ -320,6 +320,7 @@ class _Window:
     ) -> None:
         self.name = name
         self.kernel = per_axis(name, "kernel_size", kernel_size, spatial)
+        stride = plain(stride)
         self.strides = per_axis(
             name, "stride", self.kernel if stride in (None, (), []) else stride, spatial
         )

@@ -9,7 +9,7 @@ import numpy as np
 from ..dtypes import float64, int32, int64
 from ..errors import ArgumentError, DTypeError, ShapeError, check_integers, check_numbers
 from ..graph.ir import Const
-from .arguments import normalized_axis
+from .arguments import normalized_axis, plain
 from .core import Array, Operand, TensorCore
 from .gather import Gathering
 from .recall import recalled
@@ -83,7 +83,7 @@ class Sets(Gathering):
         values = self.numpy()
         if values.size and values.min() < 0:
             raise ArgumentError(f"bincount: {values.min()} is negative")
-        size = max(minlength, int(values.max()) + 1 if values.size else 0)
+        size = max(plain(minlength), int(values.max()) + 1 if values.size else 0)
         if weights is not None and weights.shape != self.shape:
             raise ShapeError(f"bincount: weights {weights.shape} for {self.shape}")
         ones = self.ones_like(int64)
