@@ -55,6 +55,7 @@ class SizedPlan(Plan):
         "_cut",
         "_enlarged",
         "_extra",
+        "_fixed",
         "_inner",
         "_rooms",
         "_share",
@@ -91,6 +92,7 @@ class SizedPlan(Plan):
         self._inner = inner
         in_room = set(in_place.values())
         self._enlarged = [(n, x) for n, x in enumerate(leaves) if x and n not in in_room]
+        self._fixed = [n for n, x in enumerate(leaves) if not x]
         self._cut = [(n, x) for n, x in enumerate(outputs) if x and n not in in_place]
         pairs = [(n, leaf, leaves[leaf], outputs[n]) for n, leaf in in_place.items()]
         self._rooms = [(n, leaf, old, new) for n, leaf, old, new in pairs if old and new]
@@ -118,6 +120,9 @@ class SizedPlan(Plan):
         self.runs += 1
         for n, each in self._enlarged:
             memories[n] = each.enlarged(memories[n])
+        for n in self._fixed:
+            if memories[n].__class__ is Roomy:  # a result of another family
+                memories[n] = memories[n].plain()
         rooms: list[Room] = []
         try:
             for _, leaf, old, new in self._rooms:

@@ -1,11 +1,12 @@
 """Sizes that vary, where leaves of a graph are values that were computed after it was made: they
-still have inputs, which are no part of the graph."""
+still have inputs, which are no part of the graph. Or they grew, and their memory is larger."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from lazygrad import Tensor
+from lazygrad.runtime.room import Roomy
 
 SIZES = (4, 5, 6, 9)
 
@@ -40,3 +41,15 @@ def test_indices_with_another_shape():
         found = x[places]
         assert sorted(places.numpy()[0]) == list(range(n))
         np.testing.assert_array_equal(found.numpy()[0], np.sort(x.numpy()))
+
+
+def test_a_tensor_that_grew_and_has_one_size_in_another_family():
+    for axis, shape in enumerate([(1, 4), (2, 1)]):
+        cache = normal(*shape)
+        for _ in range(6):
+            cache = Tensor.cat(cache, normal(*shape) * 2, axis=axis).realize()
+        for n in SIZES:
+            _ = (normal(n) * normal(*cache.shape).sum()).numpy()
+        assert isinstance(cache.storage.held, Roomy)
+        found = (normal(7) * cache.sum()).numpy()
+        np.testing.assert_allclose(found, normal(7).numpy() * cache.numpy().sum(), rtol=1e-4)
