@@ -584,3 +584,11 @@ def test_garbage_is_not_searched_for_while_something_is_compiled() -> None:
     finally:
         gc.callbacks.remove(note)
     assert len(kept) == 10_000
+
+
+def test_the_next_collection_of_garbage_does_not_look_at_a_compilation() -> None:
+    x = Tensor.ones(7, 13).contiguous().realize()
+    gc.collect()
+    ((x @ x.T).relu().sum(0) * 3).realize()
+    assert sum(len(gc.get_objects(generation)) for generation in (0, 1)) < 1000
+    assert gc.collect() < 200  # closures that refer to themselves would wait until then

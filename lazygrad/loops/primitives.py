@@ -36,6 +36,7 @@ from .ir.rebuild import (
     nest_all,
     peel,
     rename_array,
+    rewrite_body,
     substitute_body,
 )
 from .mask import masked
@@ -137,23 +138,13 @@ def loops_of(body: Body) -> dict[str, Var]:
 
 def at_loop(body: Body, name: str, change: Callable[[For], Body]) -> Body:
     """The body with `change` applied to each loop of this name."""
-    found = False
+    if name not in (names := loops_of(body)):
+        raise ScheduleError(f"no loop {name}; there are {', '.join(names) or 'none'}")
 
-    def visit(body: Body) -> Body:
-        nonlocal found
-        result: list[Stmt] = []
-        for stmt in body:
-            if isinstance(stmt, For) and stmt.var.name == name:
-                found = True
-                result += change(stmt)
-            else:
-                result.append(map_bodies(stmt, visit))
-        return tuple(result)
+    def changed(stmt: Stmt) -> Body | None:
+        return change(stmt) if isinstance(stmt, For) and stmt.var.name == name else None
 
-    body = visit(body)
-    if not found:
-        raise ScheduleError(f"no loop {name}; there are {', '.join(loops_of(body)) or 'none'}")
-    return body
+    return rewrite_body(body, changed)
 
 
 def digits_of(words: Sequence[str]) -> list[tuple[str, int]]:

@@ -6,9 +6,9 @@ writer       where generated text goes: types, constants, scopes, names, each va
 values       expressions: operations and casts as instructions
 accesses     loads and stores
 vectors      loads, stores and expressions of several lanes
-machine_code IR text to machine code; also runs as a helper process
+machine_code IR text to machine code
 plain        kernels compiled and called one by one, for OPT=0
-build        machine code of many kernels: from the cache on disk, or compiled by several processes
+build        machine code of many kernels: from the cache on disk, or compiled by several threads
 program      many kernels as one native call
 memory       blocks of memory, reused
 driver       the native code that runs a program's kernels;  threads  the threads that run it

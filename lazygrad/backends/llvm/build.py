@@ -1,16 +1,13 @@
 """Machine code of kernels: from the cache on disk, or compiled from LLVM IR.
 
 Each function is an object file of its own, found by a key, so that it is compiled once for all
-programs. Its IR text is made only if no cache has the key. Where there is much to compile, helper
-processes take part.
+programs. Its IR text is made only if no cache has the key. Threads compile side by side.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -23,14 +20,10 @@ from ... import config
 from ...cache import DiskCache
 from ...errors import CompilerError
 from ...progress import tell
-from . import machine_code
 from .machine_code import Loaded, load, to_object
 from .target import Target
 
 PASSES = "sroa,instcombine O2"  # changes whenever the same text is compiled in another way
-
-# Bytes of IR text. A helper starts in a tenth of a second, in which about this much is compiled.
-HELPER_WORTH = 200_000
 
 
 @dataclass(frozen=True)
@@ -119,7 +112,7 @@ class Build:
 
     Equal keys must mean equal functions, in all processes that use the cache.
 
-    Compiling begins with the first `add` that makes it worth starting another process.
+    With several threads, compiling begins before all functions are added.
     """
 
     def __init__(self, target: Target) -> None:
@@ -128,8 +121,7 @@ class Build:
         self._tasks: dict[str, _Task] = {}
         self._new: list[_Task] = []  # which no cache had
         self._open: list[_Task] = []  # of these, what nobody has begun to compile
-        self._new_bytes = 0
-        self._helpers: list[_Helper] = []
+        self._helpers: list[threading.Thread] = []
 
     def add(self, name: str, key: str, make: Callable[[], Source]) -> None:
         """Add a function by name and key. `make` gives its source; it is called if no cache has
@@ -154,33 +146,23 @@ class Build:
         task.renamed = text.replace(f"define void @{name}(", f"define void @{unique}(", 1)
         self._new.append(task)
         self._open.append(task)
-        self._new_bytes += len(text)
-        wanted = min(self._new_bytes // HELPER_WORTH, config.THREADS - 1)
-        if len(self._helpers) < wanted:
-            self._helpers.append(_Helper(self._open, self._target))
+        if len(self._helpers) < min(len(self._new), config.THREADS) - 1:
+            helper = threading.Thread(target=self._compile, name="lazygrad-build", daemon=True)
+            self._helpers.append(helper)
+            helper.start()
 
     def finish(self) -> dict[str, Kernel]:
         """The kernels by key. Raises CompilerError, naming the function, where LLVM does not
         take its text."""
         try:
-            while task := _next(self._open):
-                tell(
-                    f"machine code of kernel {len(self._new) - len(self._open)} of {len(self._new)}"
-                )
-                try:
-                    task.data = _to_object(task.renamed, self._target)
-                except RuntimeError as error:
-                    task.complaint = str(error)
-            for helper in self._helpers:
-                helper.thread.join()
+            self._compile()
         finally:
+            self._open.clear()
             for helper in self._helpers:
-                helper.end()
+                helper.join()
         for task in self._new:
             if task.complaint:
                 raise _fault(task)
-            if not task.data:  # its helper died
-                task.data = _to_object(task.renamed, self._target)
         key = _fingerprint(self._target)
         for task in self._new:
             head = _HEAD.pack(task.source.scratch, task.source.parallel)
@@ -188,6 +170,15 @@ class Build:
         self._load()
         _entries.clear()
         return self._found
+
+    def _compile(self) -> None:
+        """Compile what nobody has begun to compile."""
+        while task := _next(self._open):
+            tell(f"machine code of kernel {len(self._new) - len(self._open)} of {len(self._new)}")
+            try:
+                task.data = _to_object(task.renamed, self._target)
+            except RuntimeError as error:
+                task.complaint = str(error)
 
     def _load(self) -> None:
         tasks = list(self._tasks.values())
@@ -206,41 +197,6 @@ def _next(tasks: list[_Task]) -> _Task | None:
         return tasks.pop(0)
     except IndexError:
         return None
-
-
-class _Helper:
-    """Another process that compiles tasks, and the thread here that talks to it."""
-
-    def __init__(self, tasks: list[_Task], target: Target) -> None:
-        self._tasks = tasks
-        self._target = target
-        self._process: subprocess.Popen[bytes] | None = None
-        self.thread = threading.Thread(target=self._work, name="lazygrad-build", daemon=True)
-        self.thread.start()
-
-    def _work(self) -> None:
-        target = self._target
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", machine_code.__file__],  # -P: its folder has a module `math`
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            stdin, stdout = self._process.stdin, self._process.stdout
-            assert stdin is not None
-            assert stdout is not None
-            while task := _next(self._tasks):
-                request = (task.renamed, *target.llvm)
-                machine_code.send(stdin, request)
-                task.data, task.complaint = machine_code.receive(stdout)
-        except (OSError, EOFError):  # the process could not start, or died: its task is done here
-            return
-
-    def end(self) -> None:
-        """Stop the process."""
-        process = self._process
-        if process is not None:
-            process.kill()
-            process.communicate()
 
 
 def _fault(task: _Task) -> CompilerError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
 from ...expr import Array, Expr, Literal, Load, Local, Ramp, Var, rewrite
@@ -123,11 +123,7 @@ def _condition(guard: Expr | None, change: Callable[[Expr], Expr]) -> Expr | Non
 
 def map_expressions(body: Body, change: Callable[[Expr], Expr]) -> Body:
     """The body with `change` applied to every whole expression in it."""
-
-    def in_body(body: Body) -> Body:
-        return tuple([change_expressions(map_bodies(s, in_body), change) for s in body])
-
-    return in_body(body)
+    return rewrite_body(body, lambda stmt: (change_expressions(stmt, change),))
 
 
 def rewrite_body(body: Body, rule: Callable[[Stmt], Sequence[Stmt] | None]) -> Body:
@@ -165,25 +161,25 @@ def substitute_body(body: Body, values: Mapping[Expr, Expr]) -> Body:
     """The body with variables and locals replaced, and indices in normal form again. An If whose
     condition becomes a constant becomes the branch that it takes. A local that is replaced by a
     local changes in its Let, too."""
-    substitution = Substitution(values)
+    return _substituted(body, Substitution(values))
 
-    def in_body(body: Body) -> Body:
-        result: list[Stmt] = []
-        for stmt in body:
-            if mentions(stmt).isdisjoint(substitution.replaced):
-                result.append(stmt)
-                continue
-            changed = change_expressions(stmt, substitution.of)
-            match changed:
-                case If(Literal(value=holds), then, otherwise):
-                    result += in_body(then if holds else otherwise)
-                case Let(local, value) if isinstance(new := values.get(local), Local):
-                    result.append(Let(new, value))
-                case _:
-                    result.append(map_bodies(changed, in_body))
-        return tuple(result)
 
-    return in_body(body)
+def _substituted(body: Body, substitution: Substitution) -> Body:
+    result: list[Stmt] = []
+    for stmt in body:
+        if mentions(stmt).isdisjoint(substitution.replaced):
+            result.append(stmt)
+            continue
+        changed = change_expressions(stmt, substitution.of)
+        match changed:
+            case If(Literal(value=holds), then, otherwise):
+                result += _substituted(then if holds else otherwise, substitution)
+            case Let(local, value) if isinstance(new := substitution.memo.get(local), Local):
+                result.append(Let(new, value))
+            case _:
+                inner = partial(_substituted, substitution=substitution)
+                result.append(map_bodies(changed, inner))
+    return tuple(result)
 
 
 def nest(loops: Sequence[Var], body: Body, kind: str = "serial") -> Body:
@@ -302,20 +298,19 @@ def replace_arrays(
     def known(x: Expr) -> Expr | None:
         return x if x.mentions.isdisjoint(changes) else None
 
-    def in_statement(stmt: Stmt) -> Stmt:
+    def replaced(stmt: Stmt) -> Body | None:
         if mentions(stmt).isdisjoint(changes):
-            return stmt
-        stmt = map_bodies(stmt, lambda body: tuple([in_statement(s) for s in body]))
+            return None
         stmt = change_expressions(stmt, lambda e: rewrite(e, change, memo, known))
         match stmt:
             case Alloc(array) if array in changes:
-                return Alloc(changes[array][0])
+                stmt = Alloc(changes[array][0])
             case Store() | Accumulate() | Prefetch() if stmt.array in changes:
                 new, index = changes[stmt.array]
-                return replace(stmt, array=new, index=index(stmt.index))
-        return stmt
+                stmt = replace(stmt, array=new, index=index(stmt.index))
+        return (stmt,)
 
-    return tuple([in_statement(stmt) for stmt in body])
+    return rewrite_body(body, replaced)
 
 
 class Names:

@@ -10,7 +10,7 @@ from ...expr import COMBINE, Array, Bitcast, Broadcast, Cast, Expr, Literal, Loa
 from ...index import add, bounds, mul
 from ...targets import Native
 from ..ir import Accumulate, Alloc, Body, Function, Prefetch, Stmt, Store, statements
-from ..ir.rebuild import map_bodies, map_expressions
+from ..ir.rebuild import map_expressions, rewrite_body
 from .rules import Rules, retyped
 
 BOOLS = Rules()
@@ -98,20 +98,17 @@ def legalise_memory(function: Function, native: Native) -> Function:
     if not has_bools and not any(isinstance(s, Accumulate) for s in inside):
         return function
 
-    def of_body(body: Body) -> Body:
-        return tuple(map(of_statement, body))
-
-    def of_statement(stmt: Stmt) -> Stmt:
+    def legal(stmt: Stmt) -> Body:
+        if isinstance(stmt, Accumulate):
+            stmt = store_sums(stmt, native)
         match stmt:
-            case Accumulate():
-                return of_statement(store_sums(stmt, native))
             case Store(array=array, value=value) if array.dtype == bool_:
-                return replace(stmt, array=_in_memory(array), value=Cast(value, uint8))
+                stmt = replace(stmt, array=_in_memory(array), value=Cast(value, uint8))
             case Alloc(array) | Prefetch(array) if array.dtype == bool_:
-                return replace(stmt, array=_in_memory(array))
-        return map_bodies(stmt, of_body)
+                stmt = replace(stmt, array=_in_memory(array))
+        return (stmt,)
 
-    body = of_body(function.body)
+    body = rewrite_body(function.body, legal)
     if has_bools:
         memo: dict[Expr, Expr] = {}
         body = map_expressions(body, lambda e: rewrite(e, _load_bytes, memo))
