@@ -23,7 +23,7 @@ from ...progress import tell
 from .machine_code import Loaded, load, to_object
 from .target import Target
 
-PASSES = "sroa,instcombine O2"  # changes whenever the same text is compiled in another way
+PASSES = "sroa,instcombine O1"  # changes whenever the same text is compiled in another way
 
 
 @dataclass(frozen=True)

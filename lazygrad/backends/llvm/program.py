@@ -99,7 +99,7 @@ class CPUProgram:
 
     def codes(self) -> list[dict[str, str]]:
         """The LLVM IR and the assembly of each launch."""
-        codes = {key: code_of(x.loops, self._target, opt=2) for key, x in self._sources.items()}
+        codes = {key: code_of(x.loops, self._target, opt=1) for key, x in self._sources.items()}
         return [codes[key] for key in self._keys]
 
     def texts(self) -> dict[str, str]:
