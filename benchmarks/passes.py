@@ -122,7 +122,6 @@ PARTS = {
         Part("blocks of rows", (_BLOCKS + "A_SHARE",), _infinite),
         Part("blocks of rows finished", (_BLOCKS + "ROWS_SHARE",), _infinite),
         Part("blocks of columns", (_BLOCKS + "B_SHARE",), _infinite),
-        Part("epilogues as loops", (_BLOCKS + "LONGEST_EPILOGUE",), _infinite),
         Part("packing in the order of memory",
              ("loops.pack.in_order_of_memory",), lambda _: lambda loops, _: loops),
         Part("packing by vectors", ("loops.pack._line",), _always(None)),

@@ -215,8 +215,6 @@ LONGEST_SUM = 64
 """Blocks of a sum, at most, whose results are added one after another."""
 GROUP_OF_BLOCKS = 16
 """Where there are more blocks, so many are added first, and then these groups."""
-LONGEST_EPILOGUE = 256
-"""Instructions of an unrolled epilogue: LLVM takes long to compile a longer one."""
 
 # Loops with conditions: cpu/partition.py
 LOOP_PARTS = 4

@@ -25,12 +25,6 @@ def operations(e: Expr) -> int:
     return sum(isinstance(x, Op) for x in parts(e, closed=(Load,)))
 
 
-def instructions(e: Expr) -> float:
-    """About how many instructions an expression takes: the costs of its distinct operations. The
-    index of a load does not count."""
-    return sum(OPERATIONS[x.op].cost for x in parts(e, closed=(Load,)) if isinstance(x, Op))
-
-
 def _body_flops(body: Body) -> int:
     total = 0
     for stmt in body:

@@ -107,7 +107,7 @@ class Schedule:
             if is_outer or has_trait(loop.body, "serial"):
                 continue
             if not has_trait(loop.body, "sum"):
-                continue  # an epilogue's loop: no iteration waits for the one before
+                continue  # no iteration waits for the one before
             if loop.var.extent <= UNROLL_WHOLE:
                 self.do(bind, name, "unroll")
             elif loop.var.extent % UNROLL_BY == 0:

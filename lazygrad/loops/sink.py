@@ -30,8 +30,6 @@ def sink(body: Body, var: str, kind: str) -> Body:
         ->
         unroll i in 4: acc[i] = 0;  serial k: unroll i in 4: acc[i] += a[i, k]
 
-    An epilogue that reads its sums from local memory gets a serial loop in place of an unroll loop.
-
     Into an If whose condition depends on the loop, only a vector loop goes, or any loop if the If
     holds serial loops: the condition then guards the statements.
 
@@ -50,15 +48,14 @@ def sink(body: Body, var: str, kind: str) -> Body:
 
 def sunk(body: Body, var: Var, kind: str) -> Body:
     """A body, in a loop over var, with that loop sunk."""
-    whole = _epilogue_start(body) if kind == "unroll" else len(body)
     shared = _shared(body, var)
     if kind == "workitem":
         return _by_items(body, var, shared)
-    for stmt in body[:whole]:
+    for stmt in body:
         if isinstance(stmt, Alloc) and stmt.array not in shared:
             _, body = grown(body, stmt.array, [var])
     result: list[Stmt] = []
-    for stmt in body[:whole]:
+    for stmt in body:
         match stmt:
             case Alloc():
                 result.append(stmt)
@@ -72,8 +69,6 @@ def sunk(body: Body, var: Var, kind: str) -> Body:
                 result += sunk(_guarded(stmt, var), var, kind)
             case _:
                 result.append(For(var, var.extent, kind, (stmt,)))
-    if whole < len(body):
-        result.append(For(var, var.extent, "serial", body[whole:]))
     return tuple(result)
 
 
@@ -117,25 +112,6 @@ def _shared(body: Body, var: Var) -> set[Array]:
 
 def _only_fills(stmt: Stmt, shared: set[Array]) -> bool:
     return bool(filled := written((stmt,))) and filled <= shared
-
-
-def _epilogue_start(body: Body) -> int:
-    """Where an epilogue begins that need not be unrolled: the last statements of a body that use
-    local memory, hold no sum, and use only registers that they allocate. Without any, the end."""
-    used: set[Array] = set()
-    made: set[Array] = set()
-    start = len(body)
-    for n in reversed(range(len(body))):
-        stmt = body[n]
-        if has_trait((stmt,), "sum"):
-            break  # a sum, or what adds it to those before
-        if isinstance(stmt, Alloc):
-            made.add(stmt.array)
-        used |= {x.array for x in body_loads((stmt,))}
-        used |= {s.array for s in statements((stmt,)) if isinstance(s, (Store, Accumulate))}
-        if all(array in made or array.scope != "register" for array in used):
-            start = n
-    return start if any(array.scope == "local" for array in used) else len(body)
 
 
 def _is_entered(loop: For) -> bool:

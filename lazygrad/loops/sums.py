@@ -124,24 +124,6 @@ def _begun(before: Body, loop: For) -> Body:
     return (If(first, before), *inside) if before else inside
 
 
-@primitive
-def spill_sums(body: Body) -> Body:
-    """Let the epilogue of a sum read it from local memory: `sink` then gives the epilogue a loop
-    over the tile, and does not unroll it.
-
-    acc = 0;  serial k: acc += a[k];  out = f(acc)
-    ->  acc = 0;  serial k: acc += a[k];  local sums;  sums = acc;  out = f(sums)
-    """
-    for at, stmt in enumerate(body):
-        sums = [s.array for s in statements((stmt,)) if isinstance(s, Accumulate)]
-        if isinstance(stmt, For) and sums and Alloc(sums[0]) in body[:at]:
-            acc, zero = sums[0], Literal(0)
-            kept = replace(acc, name="sums", scope="local")
-            after = rename_array(body[at + 1 :], acc, kept, lambda i: i)
-            return (*body[: at + 1], Alloc(kept), Store(kept, zero, Load(acc, zero)), *after)
-    return tuple(map_bodies(stmt, spill_sums) for stmt in body)
-
-
 # --------------------------------------------------------------------------- sums over a loop
 
 

@@ -45,20 +45,6 @@ def test_every_line_of_a_plan_keeps_values(sample: Any) -> None:
         matmul.agrees(function)
 
 
-def test_a_long_epilogue_is_a_line_of_the_plan() -> None:
-    """What follows the sums of a gradient of a filter: an optimizer's step, element by element."""
-    x, w = Tensor(np.ones((2, 32, 6, 6), np.float32)), Tensor(np.ones((32, 32, 3, 3), np.float32))
-    w.requires_grad_()
-    x.conv2d(w).square().sum().backward()
-    g = w.grad
-    nodes = simplify([(g.exp() / (g.square().sqrt() + 1e-8) * g.cos() + w.detach()).node])
-    kernel = fuse(nodes, cores=2).kernels[-1]
-    function = lower(kernel, "step")
-    made = schedule(replace(function, body=split_divided(function.body)), kernel.kinds, CPU)
-    assert "spill_sums" in made.plan
-    assert replay(function, "\n".join(made.plan)).body == made.body
-
-
 def test_the_parts_of_a_chain_have_plans_of_their_own() -> None:
     q, k, v = (Tensor(np.ones((6, rows, 4), np.float32)) for rows in (8, 12, 12))
     nodes = simplify([q.scaled_dot_product_attention(k, v).node])

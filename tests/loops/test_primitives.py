@@ -12,7 +12,7 @@ from lazygrad.dtypes import float32, int64
 from lazygrad.errors import ScheduleError
 from lazygrad.expr import Array, Expr, Literal, Load, Op, Var
 from lazygrad.index import add, mul
-from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, show, statements
+from lazygrad.loops.ir import Alloc, Body, For, Function, Store, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
@@ -28,7 +28,7 @@ from lazygrad.loops.primitives import (
     with_own_names,
 )
 from lazygrad.loops.sink import sink, sunk
-from lazygrad.loops.sums import perfect, rfactor, spill_sums
+from lazygrad.loops.sums import perfect, rfactor
 from lazygrad.loops.vectorize import vectorize
 
 
@@ -114,41 +114,6 @@ def test_what_an_unrolled_loop_makes_grows_too() -> None:
     arrays = {"out": np.zeros(8, np.float32), "x": np.arange(8, dtype=np.float32)}
     evaluate(function, arrays)
     np.testing.assert_array_equal(arrays["out"], arrays["x"])
-
-
-def test_an_epilogue_of_sums_in_memory_is_a_loop() -> None:
-    """Sums in registers are written out; what reads them from memory, by way of a register of its
-    own, is one loop, and its register does not grow."""
-    i, k = Var("i", 4), Var("k", 3)
-    out, x = Array("out", float32, 4), Array("x", float32, 12)
-    part = Array("part", float32, 4, "local")
-    acc, own = (Array(name, float32, 1, "register") for name in ("acc", "own"))
-    zero, place = Literal(0), add(mul(i, 3), k)
-    term = Accumulate(acc, zero, "sum", Load(x, place))
-    inside = (
-        Alloc(acc), Store(acc, zero, Literal(0.0, float32)), For(k, 3, "serial", (term,)),
-        Store(part, i, Load(acc, zero)),
-        Alloc(own), Store(own, zero, Load(part, i)), Store(out, i, Load(own, zero)),
-    )  # fmt: skip
-    body = sunk(inside, i, "unroll")
-    (epilogue,) = (s for s in body if isinstance(s, For) and Alloc(own) in s.body)
-    assert epilogue.kind == "serial"
-    function = Function("f", (out, x), 1, (Alloc(part), *body))
-    verify(function)
-    arrays = {"out": np.zeros(4, np.float32), "x": np.arange(12, dtype=np.float32)}
-    evaluate(function, arrays)
-    np.testing.assert_array_equal(arrays["out"], arrays["x"].reshape(4, 3).sum(1))
-
-
-def test_sums_that_are_stored_leave_a_loop_over_the_tile(sample: Any) -> None:
-    s = Schedule(sample("matmul").function.body)
-    s.do(spill_sums)
-    last = s.outer()[0][-1].name
-    s.do(split, last, "overlap", "blocks", "unrolled:4")
-    s.do(sink, "unrolled", "unroll")
-    epilogue = [x for x in statements(s.body) if isinstance(x, For) and x.var.name == "unrolled"]
-    assert [x.kind for x in epilogue] == ["unroll", "unroll", "unroll", "serial"]
-    sample("matmul").agrees(sample("matmul").with_body(s.done()))
 
 
 def test_text(sample: Any, golden: Any) -> None:

@@ -14,7 +14,7 @@ A Tiling (plan.py) says which tile, and what is packed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil, prod
+from math import ceil
 
 from ...expr import Var
 from ...targets import (
@@ -22,21 +22,18 @@ from ...targets import (
     B_BYTES,
     B_SHARE,
     GROUP_OF_BLOCKS,
-    LONGEST_EPILOGUE,
     LONGEST_SUM,
     ROWS_SHARE,
     Machine,
 )
 from ..contraction import Contraction, by_factor, bytes_of, extent_of
-from ..cost import instructions
-from ..ir import Alloc, Store, statements
-from ..ir.rebuild import body_loads, stride
+from ..ir import Alloc, statements
 from ..lanes import lanes
 from ..pack import stage
 from ..primitives import Schedule, bind, loops_of, reorder, split
 from ..product import factors
 from ..sink import sink
-from ..sums import perfect, rfactor, spill_sums
+from ..sums import perfect, rfactor
 from .plan import Tiling
 from .traffic import window
 
@@ -53,8 +50,6 @@ def contract(s: Schedule, c: Contraction, plan: Tiling, machine: Machine) -> Non
     if plan.sum_block is not None:
         var, count = plan.sum_block
         sums = _in_blocks(s, var, count)
-    elif plan.lanes is None and _written_out(s, plan) > LONGEST_EPILOGUE:
-        s.do(spill_sums)
     if plan.lanes is not None:
         s.do(lanes, plan.lanes.name, plan.width, 1)
     blocks = {v.name: v.name for v in c.outer}
@@ -89,21 +84,6 @@ def _in_blocks(s: Schedule, var: Var, count: int) -> list[str]:
     for name in sums:
         s.do(perfect, name)
     return sums
-
-
-def _written_out(s: Schedule, plan: Tiling) -> float:
-    """About how many instructions the epilogue of a tile has when it is unrolled for each vector.
-    A vector of elements that are no neighbours in memory counts as one access a lane."""
-    along = plan.tiles[-1]
-    stores = [x for x in s.outer()[1] if isinstance(x, Store)]
-    places = [(x.array, x.index) for x in stores]
-    places += [(x.array, x.index) for x in body_loads(tuple(stores))]
-    scattered = sum(
-        array.scope == "global" and stride(index, along.var) not in (0, 1)
-        for array, index in places
-    )
-    one = sum(instructions(x.value) for x in stores) + scattered * along.width
-    return one * prod(t.size // t.width for t in plan.tiles)
 
 
 def _tile(s: Schedule, var: Var, size: int, width: int, overlap: bool) -> str:
