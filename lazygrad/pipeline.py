@@ -43,6 +43,7 @@ from .graph.order_sums import order_folds, share_reductions
 from .graph.simplify import simplify
 from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
+from .loops.cpu.hoist import hoist
 from .loops.cpu.parallelize import bind_groups, share
 from .loops.cpu.prefetch import prefetch
 from .loops.cpu.transpose import transpose
@@ -255,6 +256,8 @@ PASSES = (
     Pass("loops", "limit", lambda f, at: limit(f, at.machine.cores),
          "passes before it look for whole loops; none after it looks for the loops that it ends",
          after=("parallelize",), needs=("limit",)),
+    Pass("loops", "hoist", lambda f, at: on_body(hoist)(f, at) if len(at.kinds) > 1 else f,
+         "each thread packs panels of its own", after=("parallelize",), on=(CPU,)),
     Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',
          after=("parallelize",), on=(OPENCL_CPU,)),
     Pass("loops", "check", lambda f, at: check_accesses(f) if REPORT in f.arguments else f,
