@@ -113,7 +113,8 @@ class _Along:
             return None
         tiles = (*beside, Tile(self.x, lanes * copies, lanes))
         products = copies * rows[1] * count
-        registers = products + copies * count + self._elements(*rows)
+        of_a, of_b = self._held(self.a, *rows, 1), self._held(self.b, other, count, count)
+        registers = products + of_a + copies * of_b
         if registers > self.machine.registers:
             return None
         pack_b, copying = self._copying
@@ -133,15 +134,16 @@ class _Along:
             tiles, shared, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason
         )
 
-    def _elements(self, row: Var | None, count: int) -> int:
-        """How many elements of a are in registers at once: one, but where the windows of rows
-        overlap, LLVM keeps most elements for later terms."""
+    def _held(self, e: Expr, loop: Var | None, count: int, least: int) -> int:
+        """How many elements or vectors of a factor are in registers at once, for `count` iterations
+        of one of its loops: `least`; but where their windows overlap, LLVM keeps most elements for
+        later terms."""
         inner = self.c.inner[-1]
-        if row is None or count == 1 or inner.extent > UNROLL_WHOLE:
-            return 1
-        step, apart = (abs(operand_stride(self.a, v) or 0) for v in (inner, row))
+        if loop is None or count == 1 or inner.extent > UNROLL_WHOLE:
+            return least
+        step, apart = (abs(operand_stride(e, v) or 0) for v in (inner, loop))
         overlaps = step and apart and apart % step == 0 and apart // step < inner.extent
-        return max(1, count + inner.extent - 1 - LOADED_AGAIN) if overlaps else 1
+        return max(least, count + inner.extent - 1 - LOADED_AGAIN) if overlaps else least
 
     def _gathering(self, row: Var | None, products: int) -> tuple[float, float]:
         """Cycles for packing a, and for its cache misses without packing."""
