@@ -34,7 +34,8 @@ def _with_bodies(own: Callable[[Stmt], Iterable[T]]) -> Callable[[Stmt], frozens
 
     @lru_cache(maxsize=1 << 16)
     def query(stmt: Stmt) -> frozenset[T]:
-        return frozenset(own(stmt)).union(*(query(s) for body in bodies(stmt) for s in body))
+        inner = [query(s) for body in bodies(stmt) for s in body]
+        return frozenset(own(stmt)).union(*inner) if inner else frozenset(own(stmt))
 
     return query
 
