@@ -95,11 +95,13 @@ def safe(v: Values, pointer: str, guard: str | None, nbytes: int) -> str:
 
 
 def read(v: Values, array: Array, pointer: str, lanes: int) -> str:
-    kind = value_type(array.dtype, lanes)
-    # Memory that the function never writes does not change: LLVM may move such a load.
-    unchanged = array.scope == "global" and array.name not in v.written
-    note = ", !invariant.load !0" if unchanged else ""
+    kind, note = value_type(array.dtype, lanes), v.notes.get(array.name, "")
     return v.write(array.name, f"load {kind}, ptr {pointer}, align {array.dtype.itemsize}{note}")
+
+
+def write(v: Values, array: Array, kind: str, text: str, pointer: str) -> None:
+    note = v.notes.get(array.name, "")
+    v.line(f"store {kind} {text}, ptr {pointer}, align {array.dtype.itemsize}{note}")
 
 
 def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None) -> None:
@@ -133,7 +135,7 @@ def _store_one(v: Values, array: Array, index: Expr, text: str, guard: Expr | No
         # Reading and writing back lets LLVM keep a private array in registers.
         before = read(v, array, pointer, 1)
         text = v.write(array.name, f"select i1 {v.known[guard]}, {kind} {text}, {kind} {before}")
-    v.line(f"store {kind} {text}, ptr {pointer}, align {array.dtype.itemsize}")
+    write(v, array, kind, text, pointer)
 
 
 def prefetch(v: Values, array: Array, index: Expr) -> None:

@@ -6,8 +6,7 @@
 Every kernel has that one signature. `arguments` points to a pointer for each of the function's
 arrays; each of `threads` threads calls the kernel with its own number and does its share of the
 iterations of parallel loops, a contiguous range; `scratch` is that thread's own block, aligned to
-64 bytes, of the size that `scratch_bytes` tells. The wrapper loads the pointers, so that the body
-has them as parameters, which may be said not to overlap.
+64 bytes, of the size that `scratch_bytes` tells. Metadata say that arguments do not overlap.
 
 The text is pure: it depends on the function and the target only. Loop passes have done the work by
 now; what remains for LLVM is to keep register arrays in registers, to pick instructions, to
@@ -40,6 +39,7 @@ from .target import Target
 from .values import Values
 from .writer import value_type
 
+UNCHANGED = ", !invariant.load !0"  # after a load from memory that the function never writes
 ALIGNMENT = 64  # of private arrays: a cache line, and the widest vector
 
 
@@ -83,14 +83,17 @@ class _Kernel:
     def text(self) -> str:
         """The whole module."""
         function, v = self.function, self.values
-        for name in ("thread", "threads", "scratch", "entry", "zeros"):
+        for name in ("arguments", "thread", "threads", "scratch", "entry", "zeros"):
             v.fresh(name)
-        for array in function.arguments:
-            v.bases[array.name] = "%" + v.fresh(array.name)
+        for n, array in enumerate(function.arguments):
+            v.bases[array.name] = pointer = "%" + v.fresh(array.name)
+            self.entry.append(f"  {pointer}.slot = getelementptr ptr, ptr %arguments, i64 {n}")
+            self.entry.append(f"  {pointer} = load ptr, ptr {pointer}.slot, align 8{UNCHANGED}")
         offsets, _ = _layout(function)
         for array, offset in offsets.items():
             v.bases[array.name] = pointer = "%" + v.fresh(array.name)
             self.entry.append(f"  {pointer} = getelementptr i8, ptr %scratch, i64 {offset}")
+        metadata = self.metadata()
         self.body(function.body)
         lines = [f"; {line}" for line in (*function.comment.splitlines(), *function.reasons)]
         lines.append(f"; for {self.target.name}")
@@ -98,35 +101,29 @@ class _Kernel:
             lines.append(
                 f"@zeros = private constant [{v.zeros} x i8] zeroinitializer, align {ALIGNMENT}"
             )
-        lines += self.wrapper()
-        lines += [self.header(), "entry:", *self.entry, *v.scopes[0].lines, "  ret void", "}"]
-        lines += ["", *sorted(v.declarations), "", "!0 = !{}"]
+        parameters = "ptr %arguments, i64 %thread, i64 %threads, ptr noalias nocapture"
+        lines += [
+            f"define void @{function.name}({parameters} align {ALIGNMENT} %scratch) {{",
+            "entry:", *self.entry, *v.scopes[0].lines, "  ret void", "}",
+            "", *sorted(v.declarations), "", *metadata,
+        ]  # fmt: skip
         return "\n".join(lines) + "\n"
 
-    def wrapper(self) -> list[str]:
-        """The function that callers see."""
-        function = self.function
-        lines = [
-            f"define void @{function.name}"
-            "(ptr %arguments, i64 %thread, i64 %threads, ptr %scratch) {"
-        ]
-        for n, array in enumerate(function.arguments):
-            name = self.values.bases[array.name]
-            lines.append(f"  {name}.slot = getelementptr ptr, ptr %arguments, i64 {n}")
-            lines.append(f"  {name} = load ptr, ptr {name}.slot, align 8")
-        given = "".join(f"ptr {self.values.bases[array.name]}, " for array in function.arguments)
-        body = f"@{function.name}.body"
-        lines.append(f"  call void {body}({given}i64 %thread, i64 %threads, ptr %scratch)")
-        return [*lines, "  ret void", "}", ""]
-
-    def header(self) -> str:
-        """The first line of the function that does the work."""
-        parameters = ""
-        for array in self.function.arguments:
-            parameters += f"ptr noalias nocapture {self.values.bases[array.name]}, "
-        scratch = f"ptr noalias nocapture align {ALIGNMENT} %scratch"
-        name = f"@{self.function.name}.body"
-        return f"define internal void {name}({parameters}i64 %thread, i64 %threads, {scratch}) {{"
+    def metadata(self) -> list[str]:
+        """Note of each argument that it is not written, or that it does not overlap the others that
+        are; returns the definitions that these notes refer to."""
+        v, lines = self.values, ["!0 = !{}"]
+        arguments = [array.name for array in self.function.arguments]
+        v.notes = {name: UNCHANGED for name in arguments if name not in v.written}
+        written = [name for name in arguments if name in v.written]
+        scopes = [f"!{n}" for n in range(2, 2 + len(written))]
+        if len(written) > 1:
+            lines += ["!1 = distinct !{!1}", *(f"{x} = distinct !{{{x}, !1}}" for x in scopes)]
+            for name, own in zip(written, scopes, strict=True):
+                others, n = ", ".join(x for x in scopes if x != own), len(lines)
+                v.notes[name] = f", !alias.scope !{n}, !noalias !{n + 1}"
+                lines += [f"!{n} = !{{{own}}}", f"!{n + 1} = !{{{others}}}"]
+        return lines
 
     # ------------------------------------------------------------------ statements
 

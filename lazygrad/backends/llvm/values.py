@@ -39,6 +39,7 @@ class Values(Writer):
         super().__init__()
         self.written = set(written)
         self.bases: dict[str, str] = {}  # each array's pointer
+        self.notes: dict[str, str] = {}  # what ends each access of an array: LLVM's metadata
         self._needs: dict[Expr, tuple[Expr, ...]] = {}
         self._reads: dict[Expr, frozenset[str]] = {}  # the written arrays that a value depends on
 

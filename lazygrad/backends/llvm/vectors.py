@@ -235,7 +235,7 @@ def _store_block(
         # Reading and writing back lets LLVM keep a private array in registers.
         before = accesses.read(v, array, pointer, lanes)
         text = v.write(array.name, f"select {bits} {mask}, {kind} {text}, {kind} {before}")
-    v.line(f"store {kind} {text}, ptr {pointer}, align {size}")
+    accesses.write(v, array, kind, text, pointer)
 
 
 def _store_elements(
@@ -247,8 +247,8 @@ def _store_elements(
     pairs = zip(_elements(v, array, index, lanes), guards, strict=True)
     for lane, (pointer, on) in enumerate(pairs):
         x = v.write("lane", f"extractelement {kind} {text}, i64 {lane}")
-        line = f"store {scalar} {x}, ptr {pointer}, align {array.dtype.itemsize}"
+        put = partial(accesses.write, v, array, scalar, x, pointer)
         if on is None:
-            v.line(line)
+            put()
         else:
-            v.fork(on, partial(v.line, line))
+            v.fork(on, put)

@@ -1,15 +1,10 @@
 ; for sse2
-define void @row_maximum(ptr %arguments, i64 %thread, i64 %threads, ptr %scratch) {
-  %out.slot = getelementptr ptr, ptr %arguments, i64 0
-  %out = load ptr, ptr %out.slot, align 8
-  %x.slot = getelementptr ptr, ptr %arguments, i64 1
-  %x = load ptr, ptr %x.slot, align 8
-  call void @row_maximum.body(ptr %out, ptr %x, i64 %thread, i64 %threads, ptr %scratch)
-  ret void
-}
-
-define internal void @row_maximum.body(ptr noalias nocapture %out, ptr noalias nocapture %x, i64 %thread, i64 %threads, ptr noalias nocapture align 64 %scratch) {
+define void @row_maximum(ptr %arguments, i64 %thread, i64 %threads, ptr noalias nocapture align 64 %scratch) {
 entry:
+  %out.slot = getelementptr ptr, ptr %arguments, i64 0
+  %out = load ptr, ptr %out.slot, align 8, !invariant.load !0
+  %x.slot = getelementptr ptr, ptr %arguments, i64 1
+  %x = load ptr, ptr %x.slot, align 8, !invariant.load !0
   %best = alloca [4 x float], align 64
   %start = mul i64 %thread, 16
   %first = udiv i64 %start, %threads

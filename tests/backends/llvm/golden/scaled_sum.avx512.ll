@@ -1,21 +1,16 @@
 ; out = x * s + y
 ; lanes: the width
 ; for avx512
-define void @scaled_sum(ptr %arguments, i64 %thread, i64 %threads, ptr %scratch) {
-  %out.slot = getelementptr ptr, ptr %arguments, i64 0
-  %out = load ptr, ptr %out.slot, align 8
-  %x.slot = getelementptr ptr, ptr %arguments, i64 1
-  %x = load ptr, ptr %x.slot, align 8
-  %y.slot = getelementptr ptr, ptr %arguments, i64 2
-  %y = load ptr, ptr %y.slot, align 8
-  %s.slot = getelementptr ptr, ptr %arguments, i64 3
-  %s = load ptr, ptr %s.slot, align 8
-  call void @scaled_sum.body(ptr %out, ptr %x, ptr %y, ptr %s, i64 %thread, i64 %threads, ptr %scratch)
-  ret void
-}
-
-define internal void @scaled_sum.body(ptr noalias nocapture %out, ptr noalias nocapture %x, ptr noalias nocapture %y, ptr noalias nocapture %s, i64 %thread, i64 %threads, ptr noalias nocapture align 64 %scratch) {
+define void @scaled_sum(ptr %arguments, i64 %thread, i64 %threads, ptr noalias nocapture align 64 %scratch) {
 entry:
+  %out.slot = getelementptr ptr, ptr %arguments, i64 0
+  %out = load ptr, ptr %out.slot, align 8, !invariant.load !0
+  %x.slot = getelementptr ptr, ptr %arguments, i64 1
+  %x = load ptr, ptr %x.slot, align 8, !invariant.load !0
+  %y.slot = getelementptr ptr, ptr %arguments, i64 2
+  %y = load ptr, ptr %y.slot, align 8, !invariant.load !0
+  %s.slot = getelementptr ptr, ptr %arguments, i64 3
+  %s = load ptr, ptr %s.slot, align 8, !invariant.load !0
   %start = mul i64 %thread, 6
   %first = udiv i64 %start, %threads
   %stop = add i64 %start, 6

@@ -1,18 +1,13 @@
 ; a register tile
 ; for avx512
-define void @tile(ptr %arguments, i64 %thread, i64 %threads, ptr %scratch) {
-  %c.slot = getelementptr ptr, ptr %arguments, i64 0
-  %c = load ptr, ptr %c.slot, align 8
-  %a.slot = getelementptr ptr, ptr %arguments, i64 1
-  %a = load ptr, ptr %a.slot, align 8
-  %b.slot = getelementptr ptr, ptr %arguments, i64 2
-  %b = load ptr, ptr %b.slot, align 8
-  call void @tile.body(ptr %c, ptr %a, ptr %b, i64 %thread, i64 %threads, ptr %scratch)
-  ret void
-}
-
-define internal void @tile.body(ptr noalias nocapture %c, ptr noalias nocapture %a, ptr noalias nocapture %b, i64 %thread, i64 %threads, ptr noalias nocapture align 64 %scratch) {
+define void @tile(ptr %arguments, i64 %thread, i64 %threads, ptr noalias nocapture align 64 %scratch) {
 entry:
+  %c.slot = getelementptr ptr, ptr %arguments, i64 0
+  %c = load ptr, ptr %c.slot, align 8, !invariant.load !0
+  %a.slot = getelementptr ptr, ptr %arguments, i64 1
+  %a = load ptr, ptr %a.slot, align 8, !invariant.load !0
+  %b.slot = getelementptr ptr, ptr %arguments, i64 2
+  %b = load ptr, ptr %b.slot, align 8, !invariant.load !0
   %acc = alloca [32 x float], align 64
   store <16 x float> splat (float 0x0000000000000000), ptr %acc, align 4
   %acc.at = getelementptr float, ptr %acc, i64 16
