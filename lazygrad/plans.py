@@ -152,7 +152,8 @@ def _looked_up(asked: _Asked) -> Found:
     key = walk.key(asked.outputs)
     plan = _plans.get((key, *rest))
     record = looking.get()
-    sample = Sample(key, walk.nodes) if asked.by_size else None
+    is_known = plan is not None and record is None and config.ORIGINS <= plan.has_origins
+    sample = Sample(key, walk.nodes) if asked.by_size and not is_known else None
     if plan is None and sample is not None and record is None:
         known = _sizes.known(sample, walk, rest)
         if known is not None:
