@@ -138,13 +138,14 @@ def loops_of(body: Body) -> dict[str, Var]:
 
 def at_loop(body: Body, name: str, change: Callable[[For], Body]) -> Body:
     """The body with `change` applied to each loop of this name."""
-    if name not in (names := loops_of(body)):
-        raise ScheduleError(f"no loop {name}; there are {', '.join(names) or 'none'}")
 
     def changed(stmt: Stmt) -> Body | None:
         return change(stmt) if isinstance(stmt, For) and stmt.var.name == name else None
 
-    return rewrite_body(body, changed)
+    made = rewrite_body(body, changed)
+    if made == body and name not in (names := loops_of(body)):
+        raise ScheduleError(f"no loop {name}; there are {', '.join(names) or 'none'}")
+    return made
 
 
 def digits_of(words: Sequence[str]) -> list[tuple[str, int]]:

@@ -134,7 +134,8 @@ def rewrite_body(body: Body, rule: Callable[[Stmt], Sequence[Stmt] | None]) -> B
     """
     result: list[Stmt] = []
     for stmt in body:
-        stmt = map_bodies(stmt, lambda inner: rewrite_body(inner, rule))
+        if isinstance(stmt, (For, If)):
+            stmt = map_bodies(stmt, lambda inner: rewrite_body(inner, rule))
         made = rule(stmt)
         result += (stmt,) if made is None else made
     return tuple(result)
