@@ -138,6 +138,12 @@ def kind_of(tensor: TensorCore) -> Kind:
     return node.shape, node.dtype, node.device or Device.DEFAULT
 
 
+def _told(kind: Kind) -> str:
+    """A kind, for users."""
+    shape, dtype, device = kind
+    return f"a tensor of {dtype} {shape} on {device}"
+
+
 @dataclass(eq=False, slots=True)
 class Read:
     """A tensor from outside that the function reads, and what kind of tensor it was."""
@@ -158,7 +164,9 @@ class Read:
         self.cell.look()
         tensor = self.cell.tensor
         if self.cell.version != self.version:
-            if kind_of(tensor) != self.kind or (tensor._requires_grad and not tensor.is_leaf):
+            if (kind := kind_of(tensor)) != self.kind:
+                raise Mismatch(f"{_told(self.kind)} became {_told(kind)}")
+            if tensor._requires_grad and not tensor.is_leaf:
                 raise Mismatch
             self.version = self.cell.version
 

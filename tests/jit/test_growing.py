@@ -126,3 +126,16 @@ def test_what_was_there_before_keeps_its_gradient():
         assert not y.requires_grad
         assert values.tolist() == [1, 1]
     assert captures(g) == ENOUGH
+
+
+def test_a_tensor_outside_that_grows_is_told():
+    kept = {"rows": Tensor.ones(1, 4).realize()}
+
+    @jit
+    def step(row):
+        kept["rows"] = cat([kept["rows"], row])
+        return kept["rows"].sum()
+
+    with pytest.warns(UserWarning, match=r"float32 \(\d, 4\) on CPU became .*float32 \(9, 4\)"):
+        totals = [step(Tensor.ones(1, 4).realize()).item() for _ in range(11)]
+    assert totals == [4 * n for n in range(2, 13)]
