@@ -282,17 +282,13 @@ def _new(
 @contextmanager
 def without_collections() -> Iterator[None]:
     """Pause Python's cyclic garbage collector. The compiler makes many objects, few of them in
-    cycles, and each collection looks at all objects of the process. What the compiler made is old
-    afterwards: only a full collection looks at it."""
+    cycles, and each collection looks at all objects of the process."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
-            if not gc.get_freeze_count():  # the program has no frozen objects, which would thaw
-                gc.freeze()
-                gc.unfreeze()
             gc.enable()
 
 

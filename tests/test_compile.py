@@ -586,9 +586,8 @@ def test_garbage_is_not_searched_for_while_something_is_compiled() -> None:
     assert len(kept) == 10_000
 
 
-def test_the_next_collection_of_garbage_does_not_look_at_a_compilation() -> None:
+def test_a_compilation_leaves_little_garbage() -> None:
     x = Tensor.ones(7, 13).contiguous().realize()
     gc.collect()
     ((x @ x.T).relu().sum(0) * 3).realize()
-    assert sum(len(gc.get_objects(generation)) for generation in (0, 1)) < 1000
     assert gc.collect() < 200  # closures that refer to themselves would wait until then
