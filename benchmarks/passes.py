@@ -66,6 +66,11 @@ MORE = [  # what the other rows lack, and smaller networks, which are compiled s
         )
         for n, c, size in ((1, 16, 56), (8, 64, 112))
     ),
+    gradients_of(
+        "max pool 9 of channels last 8x56x56x64, both ways",
+        lambda _, x: x.permute(0, 3, 1, 2).max_pool2d(9, 3),
+        [(8, 56, 56, 64)],
+    ),
     training_of(
         "transformer block step, 4x256", partial(models.transformer, layers=1), _TEXT, 65, "Adam"
     ),

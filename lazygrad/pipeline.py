@@ -28,6 +28,7 @@ from .graph.ir import (
     Fold,
     Join,
     Node,
+    Permute,
     Reduce,
     Scan,
     Scatter,
@@ -38,7 +39,7 @@ from .graph.ir import (
 )
 from .graph.merge_sums import crop_sums, merge_sums
 from .graph.normalize import normalize
-from .graph.order_sums import share_reductions
+from .graph.order_sums import order_folds, share_reductions
 from .graph.simplify import simplify
 from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
@@ -164,6 +165,9 @@ PASSES = (
     Pass("graph", "share_reductions", lambda graph, at: share_reductions(graph),
          "crop_sums applies the rules of simplify, which would undo it",
          after=("crop_sums",), needs=(Reduce, Reduce)),
+    Pass("graph", "order_folds", lambda graph, at: order_folds(graph),
+         "crop_sums applies the rules of simplify, which would undo it",
+         after=("crop_sums",), needs=(Fold, Permute)),
     Pass("graph", "split_sums", lambda graph, at: split_reductions(graph),
          "merge_sums would merge what it splits", after=("merge_sums",), needs=(Reduce,)),
     Pass("graph", "normalize", lambda graph, at: normalize(graph),

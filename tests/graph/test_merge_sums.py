@@ -217,6 +217,16 @@ def test_sums_that_are_used_whole_stay(x):
     assert [n.size for n in topological(simpler) if isinstance(n, Reduce)] == [24]
 
 
+def test_a_fold_is_written_in_the_order_of_its_use(leaf):
+    windows = Exp(leaf(np.arange(30.0).reshape(2, 5, 3) / 30))
+    simpler = merged(Permute(Fold(windows, 1, 7), (1, 0)))
+    assert isinstance(simpler, Fold)
+    assert simpler.shape == (7, 2)
+    fold = Fold(windows, 1, 7)
+    kept = simplify([Permute(fold, (1, 0)), fold])
+    assert isinstance(kept[0], Permute)
+
+
 def test_a_part_of_a_sum_with_zeros_between_is_no_longer_sum(x):
     inner = Reduce(x, "sum", (3,))  # (2, 3, 4), then with a zero after each
     spread = Reshape(
