@@ -32,6 +32,7 @@ from .simplify_elementwise import is_positive_zero
 
 View = Reshape | Permute | Pad | Slice
 Sum = Reduce | Fold
+FEW_REMAINDERS = 4  # of a stride: each remainder gets loops of its own
 MAX_NESTED = 4  # nested sums that a view moves through, at most, so that time stays linear
 
 
@@ -66,7 +67,8 @@ def crop_sums(outputs: Sequence[Node]) -> list[Node]:
 
     The sum must have no other reader, and the slice must have fewer elements than the sum: a view
     between them may have added zeros, which need no sums. The gradient of a convolution's input is
-    such a slice: it leaves out the elements of the padding.
+    such a slice: it leaves out the elements of the padding. With a stride, the slice is widened so
+    that it has equally many places of each remainder: their loops then have the same terms.
 
     Requires: a simplified graph. Ensures: as merge_sums.
 
@@ -78,14 +80,58 @@ def crop_sums(outputs: Sequence[Node]) -> list[Node]:
     cropped: dict[Node, Node] = {}
     for node in slices:
         views, inner = _views(node.x, uses)
-        if not isinstance(inner, Reduce) or uses[inner] > 1 or node.size >= inner.size:
+        if not isinstance(inner, Reduce) or uses[inner] > 1:
+            continue
+        wide = _with_equal_remainders(node)
+        if not wide.size < min(inner.size, node.x.size):
             continue
         below: Sum | None = inner
-        for view in (*reversed(views), node):
+        for view in (*reversed(views), wide):
             below = below and _below(view, below, uses)
         if below is not None:
-            cropped[node] = below
+            starts = tuple(a - b for a, b in zip(node.starts, wide.starts, strict=True))
+            ones = (1,) * len(starts)
+            cropped[node] = below if wide is node else Slice(below, starts, node.sizes, ones)
     return rewrite(outputs, RULES, cropped) if cropped else list(outputs)
+
+
+def _with_equal_remainders(node: Slice) -> Slice:
+    """The smallest slice that contains this one and has each remainder of a stride equally often,
+    along axes i = quotient * stride + remainder."""
+    starts, sizes = list(node.starts), list(node.sizes)
+    for axis, (size, step) in enumerate(zip(node.sizes, node.steps, strict=True)):
+        remainders, whole = _remainders(node.x, axis), node.x.shape[axis]
+        if step == 1 and size < whole and remainders <= FEW_REMAINDERS:
+            sizes[axis] = min(size + -size % remainders, whole)
+            starts[axis] = min(starts[axis], whole - sizes[axis])
+    if sizes == list(node.sizes):
+        return node
+    return Slice(node.x, tuple(starts), tuple(sizes), node.steps)
+
+
+def _remainders(x: Node, axis: int) -> int:
+    """The stride, if views merged two axes into this one: i = quotient * stride + remainder. Else
+    1."""
+    while True:
+        match x:
+            case Reduce():
+                kept = [a for a in range(len(x.x.shape)) if a not in x.axes]
+                axis = kept[axis]
+            case Permute(_, order):
+                axis = order[axis]
+            case Reshape():
+                groups = build.reshape_groups(x.x.shape, x.shape) or []
+                digits = next((old for old, new in groups if new == (axis,)), ())
+                if len(digits) != 1:
+                    return x.x.shape[digits[-1]] if digits else 1
+                axis = digits[0]
+            case Pad():
+                pass
+            case Slice(steps=steps) if steps[axis] == 1:
+                pass
+            case _:
+                return 1
+        x = x.x
 
 
 def _views(x: Node, uses: dict[Node, int]) -> tuple[list[View], Node]:

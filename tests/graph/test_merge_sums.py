@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lazygrad import Tensor
 from lazygrad.dtypes import float16
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import (
@@ -235,3 +236,29 @@ def test_a_part_of_a_sum_with_zeros_between_is_no_longer_sum(x):
     found = merged(Slice(spread, (0, 0, 0), (2, 3, 7), (1, 1, 1)))
     (only,) = [node for node in topological([found]) if isinstance(node, Reduce)]
     assert only.size == inner.size
+
+
+@pytest.mark.parametrize(("start", "size", "wide"), [(1, 5, 6), (3, 5, 6), (1, 6, 6), (0, 7, 12)])
+def test_a_part_of_a_sum_has_each_remainder_as_often(leaf, start, size, wide):
+    inner = Reduce(leaf(np.random.default_rng(0).normal(size=(3, 4, 3, 5))), "sum", (3,))
+    view = Reshape(Permute(inner, (1, 0, 2)), (4, 9)) if wide == 6 else Reshape(inner, (12, 3))
+    node = Slice(view, (0, start), (4, size), (1, 1)) if wide == 6 else Slice(
+        view, (start, 0), (size, 3), (1, 1))  # fmt: skip
+    (only,) = [node for node in topological([merged(node)]) if isinstance(node, Reduce)]
+    assert only.shape[1 if wide == 6 else 0] == (wide if wide == 6 else 8)
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+def test_gradients_of_odd_and_even_sizes_have_as_many_terms(stride, kernel):
+    """The input's gradient of a strided convolution: one size more or less changes little."""
+    terms = []
+    for size in (12, 13, 14, 15):
+        padding = kernel // 2
+        image, filters = Tensor.ones(1, 8, size, size), Tensor.ones(8, 8, kernel, kernel)
+        out = image.conv2d(filters, stride=stride, padding=padding)
+        image_gradient = out.gradient(image, gradient=Tensor.ones(*out.shape).contiguous())[0]
+        (simpler,) = simplify([image_gradient._node])
+        sums = [n for n in topological([simpler]) if isinstance(n, Reduce)]
+        terms.append(max(n.x.size for n in sums) / out.numel())
+    assert max(terms) < 2 * min(terms)
