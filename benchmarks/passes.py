@@ -136,6 +136,7 @@ PARTS = {
         Part("inner loops in the order of memory",
              ("loops.split._by_memory",), lambda _: lambda body: body),
         Part("terms that say when needed", ("pipeline.lower",), _without_padding),
+        Part("outputs in the rows of a sum", ("schedule.split._with_rows",), lambda _: list),
     )
 }  # fmt: skip
 

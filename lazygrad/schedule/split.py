@@ -3,6 +3,9 @@
     sum(x), 1 << 20 elements  ->  sum(sum(reshape(x, (64, 1 << 14)), axis 1))
 
 The number of parts depends on the shape alone, so results do not depend on the number of threads.
+An output over the same elements is reshaped to the same rows, so that one kernel can compute both:
+
+    x + 1, sum(x)  ->  reshape(reshape(x, (64, 1 << 14)) + 1, (1 << 20,)), and the sum as above
 
 On a GPU, a work-group computes a few results, or a block of results. With few results, there are
 fewer work-groups than cores, and cores are idle however long the sums are. So sums are split into
@@ -16,11 +19,22 @@ gradient of a convolution's weight has the longest sums:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from ..graph.build import move_axis, reshape
-from ..graph.ir import Node, Pad, Reduce, identity
+from ..graph.ir import (
+    Const,
+    Elementwise,
+    Gather,
+    Node,
+    Pad,
+    Reduce,
+    Shape,
+    identity,
+    topological,
+)
 from ..graph.product import reuse
 from ..rewrite import Rules, rewrite
 from ..targets import Machine
@@ -35,7 +49,8 @@ def split_reductions(outputs: Sequence[Node]) -> list[Node]:
 
     Requires: a simplified graph. Ensures: equal values, sums in another order.
     """
-    return rewrite(outputs, _RULES)
+    split = rewrite(outputs, _RULES)
+    return split if split == list(outputs) else _with_rows(split)
 
 
 _RULES = Rules[Node]()
@@ -72,6 +87,42 @@ def _in_two_stages(x: Node, op: str, axes: Sequence[int], axis: int, parts: int)
     shape = [*x.shape[:axis], parts, x.shape[axis] // parts, *x.shape[axis + 1 :]]
     x = move_axis(reshape(x, shape), axis, 0)
     return Reduce(Reduce(x, op, tuple(a + 1 for a in axes)), op, (0,))
+
+
+def _with_rows(outputs: Sequence[Node]) -> list[Node]:
+    """The outputs; one with as many elements as a split reduction reads is reshaped to its rows."""
+    order = topological(outputs)
+    users = Counter(x for node in order for x in node.inputs)
+    rows = {x.size: x.shape for node in order for x in _read_in_rows(node)}
+    return [
+        reshape(_in_rows(node, rows[node.size], users), node.shape)
+        if node.size in rows and not users[node] and isinstance(node, (Elementwise, Gather))
+        else node
+        for node in outputs
+    ]
+
+
+def _read_in_rows(node: Node) -> Sequence[Node]:
+    """The input of a node that is the first stage of a split reduction; () for other nodes."""
+    if isinstance(node, Reduce) and node.axes == (1,) and node.size <= PARTS < node.x.size // PARTS:
+        return (node.x,)
+    return ()
+
+
+def _in_rows(node: Node, shape: Shape, users: Mapping[Node, int]) -> Node:
+    """An elementwise computation in another shape; nodes with other readers keep their shape."""
+
+    def inside(x: Node) -> Node:
+        return reshape(x, shape) if users[x] > 1 else _in_rows(x, shape, users)
+
+    match node:
+        case Const(value, dtype):
+            return Const(value, dtype, shape)
+        case Gather(x, indices):
+            return Gather(x, tuple(map(inside, indices)))
+        case Elementwise():
+            return node.with_inputs([inside(x) for x in node.inputs])
+    return reshape(node, shape)
 
 
 # --------------------------------------------------------------------------- for a GPU
