@@ -119,6 +119,7 @@ PARTS = {
         Part("registers for windows",
              (_PLAN + "_Along._held",), lambda _: lambda *given: given[-1]),
         Part("conflicts in L1, of plans", (_PLAN + "in_conflict",), _always(False)),
+        Part("conflicts in L1, of rows", ("loops.rows.in_conflict",), _always(False)),
         Part("blocks of rows", (_BLOCKS + "A_SHARE",), _infinite),
         Part("blocks of rows finished", (_BLOCKS + "ROWS_SHARE",), _infinite),
         Part("blocks of columns", (_BLOCKS + "B_SHARE",), _infinite),

@@ -164,6 +164,8 @@ ROW_BLOCK = 4
 """Rows at a time: each is a stream of memory, and elements that they share are read once."""
 PANEL_SUMS = 1024
 """Column sums that are kept in an array at a time, so that memory is read row by row."""
+BLOCKS_TOGETHER = 4
+"""Blocks transposed together: vectors of 32 bytes fill two lines, which are fetched as a pair."""
 DIGIT = 2
 """Iterations of an innermost loop that is unrolled, and the loop around it vectorized."""
 SMALL_LOOP = 16

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from ..expr import Expr, Var
 from ..targets import (
+    BLOCKS_TOGETHER,
     DIGIT,
     LINE,
     PAGE,
@@ -29,6 +30,7 @@ from ..targets import (
     WIDE_OPS,
 )
 from .cost import operations
+from .cpu.traffic import in_conflict
 from .cpu.transpose import transposable
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
 from .ir.rebuild import body_loads, has_trait, loads, peel, stride, updates_in_place, written
@@ -65,8 +67,9 @@ def plan_rows(loops: list[Var], body: Body, vector_bytes: int) -> RowPlan:
         width = lanes_for(lane.extent, width)
         other = transposable(body, lane, loops, width) if len(loops) > 1 else None
         if other is not None:
-            reason = f"{width} x {width} blocks of {other.name}, {lane.name}, transposed"
-            return RowPlan("outer", width, 1, reason, lane, other, width)
+            rows = width * _blocks_together(body, other, lane, width)
+            reason = f"{rows} x {width} blocks of {other.name}, {lane.name}, transposed"
+            return RowPlan("outer", width, 1, reason, lane, other, rows)
         if sums and lane.extent >= 2 * PANEL_SUMS and _walks_pages(body, lane):
             reason = f"{PANEL_SUMS} sums along {lane.name} in an array, {width} lanes"
             return RowPlan("outer", width, 1, reason, lane, panel=PANEL_SUMS)
@@ -166,6 +169,15 @@ def _walks_pages(body: Body, lane: Var) -> bool:
         if not apart or min(apart) < PAGE:
             return False
     return any(isinstance(s, Accumulate) for _, inside in nests for s in inside)
+
+
+def _blocks_together(body: Body, other: Var, lane: Var, width: int) -> int:
+    """How many blocks to transpose together. Rows in conflict for the same sets of L1 would lose
+    the rest of their lines before the next block reads it."""
+    reads = [x for s in body for e in expressions(s) for x in loads(e)]
+    conflict = any(stride(x.index, other) == 1 and in_conflict(x, lane) for x in reads)
+    whole = other.extent % (BLOCKS_TOGETHER * width) == 0
+    return BLOCKS_TOGETHER if conflict and whole else 1
 
 
 def _sum_in_panels(s: Schedule, x: str, plan: RowPlan, outer: set[str]) -> None:

@@ -148,13 +148,16 @@ def test_several_passes_down_long_columns_are_in_arrays() -> None:
     np.testing.assert_array_equal(arrays["out"], values.argmax(0))
 
 
-@pytest.mark.parametrize("columns", [1024, 1000, 1028])
-def test_square_blocks_are_transposed(columns: int) -> None:
+@pytest.mark.parametrize(("columns", "rows"), [(1024, 32), (1000, 8), (1028, 8)])
+def test_more_blocks_are_turned_together_where_rows_are_pages_apart(
+    columns: int, rows: int
+) -> None:
+    """Rows of 4096 bytes compete for the same places of a cache; those of 4000 and 4112 do not."""
     x, out = Array("x", float32, 64 * columns), Array("out", float32, 64 * columns)
     i, j = Var("i", columns), Var("j", 64)
     body = (Store(out, add(mul(i, 64), j), Load(x, add(mul(j, columns), i))),)
     plan = plan_rows([i, j], body, 32)
-    assert (plan.lane, plan.transposed, plan.rows) == (j, i, 8)
+    assert (plan.lane, plan.transposed, plan.rows) == (j, i, rows)
     values = np.arange(x.size, dtype=np.float32).reshape(64, columns)
     arrays = {"x": values.ravel(), "out": np.zeros(x.size, np.float32)}
     whole = Function("turn", (out, x), 1, unroll(vectorize(vectorize_rows([i, j], body, plan))))
