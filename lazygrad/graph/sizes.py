@@ -90,11 +90,10 @@ def _parts(entry: tuple[Any, ...]) -> tuple[type[Node], Hashable, Places]:
 
 
 def masked(value: Any) -> Any:
-    """A value with types in place of its numbers, the same for equal values: 1, True, and 1 of a
-    subclass of int. In keys, floats are bytes."""
+    """A value with types in place of its numbers. In keys, floats are bytes."""
     if isinstance(value, tuple):
         return tuple(map(masked, value))
-    return int if isinstance(value, int) else bytes if isinstance(value, bytes) else value
+    return type(value) if isinstance(value, (int, bytes)) else value
 
 
 # --------------------------------------------------------------------------- families

@@ -109,9 +109,7 @@ def _split(x: InPlace, parts: Any, axis: int = 0) -> list[InPlace]:
 
 
 def _array_split(x: InPlace, parts: Any, axis: int = 0) -> list[InPlace]:
-    parts = plain(parts)
-    places = parts if isinstance(parts, int) else [int(n) for n in parts]
-    return list(x.tensor_split(places, axis))
+    return list(x.tensor_split(parts, axis))
 
 
 FORMS: dict[str, Form] = {
