@@ -7,16 +7,14 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from .. import config
-from ..dtypes import DType, get_default_dtype, promote, set_default_dtype, to_dtype
+from ..dtypes import to_dtype
 from ..errors import (
     ArgumentError,
-    DTypeError,
     KindError,
     ShapeError,
     check_integers,
@@ -27,7 +25,7 @@ from ..runtime.device import Device, DeviceName, named
 from ..tensor import Tensor, enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from ..tensor.arguments import shape_of
 from ..tensor.core import PRINTED, print_options
-from ..tensor.operands import broadcast_shape, result_dtype
+from ..tensor.operands import broadcast_shape
 from ..tensor.random import Stream, takes_generator
 from .methods import bitwise_not, cat, permute, stack, unique, unsqueeze
 
@@ -354,90 +352,6 @@ def numel(input: Tensor) -> int:
     return input.numel()
 
 
-def result_type(*operands: Any) -> DType:
-    """The dtype of an operation on tensors and numbers; of dtypes, the one they promote to.
-
-    str(lazygrad.result_type(Tensor([1]), 2.0)) == "float32"
-    """
-    kinds = [x for x in operands if not isinstance(x, (Tensor, float, int))]
-    values = [x for x in operands if isinstance(x, (Tensor, float, int))]
-    found = [to_dtype(kind) for kind in kinds] + ([result_dtype(values)] if values else [])
-    made = found[0]
-    for dtype in found[1:]:
-        made = promote(made, dtype)
-    return made
-
-
-def promote_types(a: Any, b: Any) -> DType:
-    """The dtype of an operation on tensors of these dtypes.
-
-    str(lazygrad.promote_types(lazygrad.int8, lazygrad.uint8)) == "int16"
-    """
-    return promote(to_dtype(a), to_dtype(b))
-
-
-def can_cast(source: Any, target: Any) -> bool:
-    """Whether values of a dtype may become another: not floats integers, nor integers bools.
-
-    (lazygrad.can_cast(lazygrad.int32, lazygrad.float32)) == True
-    """
-    kinds = {"bool": 0, "uint": 1, "int": 2, "float": 3}
-    a, b = to_dtype(source), to_dtype(target)
-    return kinds[a.kind] <= kinds[b.kind]
-
-
-class FloatLimits(NamedTuple):
-    """What `finfo` gives."""
-
-    dtype: str
-    bits: int
-    eps: float
-    max: float
-    min: float
-    tiny: float
-    smallest_normal: float
-    resolution: float
-
-
-class IntegerLimits(NamedTuple):
-    """What `iinfo` gives."""
-
-    dtype: str
-    bits: int
-    max: int
-    min: int
-
-
-def finfo(dtype: Any = None) -> FloatLimits:
-    """The limits of a dtype of floats, the default one unless given, as Python's numbers.
-
-    lazygrad.finfo(lazygrad.float32).eps == 2.0**-23
-
-    Raises TypeError for a dtype of integers.
-    """
-    own = dtype.dtype if isinstance(dtype, Tensor) else to_dtype(dtype or get_default_dtype())
-    if not own.is_float:
-        raise DTypeError(f"finfo: {own} is no float; use iinfo")
-    found = ml_dtypes.finfo(own.numpy)  # type: ignore[no-untyped-call]
-    normal = float(found.smallest_normal)
-    return FloatLimits(
-        own.name, int(found.bits), float(found.eps), float(found.max), float(found.min),
-        normal, normal, float(found.resolution),
-    )  # fmt: skip
-
-
-def iinfo(dtype: Any) -> IntegerLimits:
-    """The limits of a dtype of integers, as Python's numbers. Raises TypeError for floats.
-
-    lazygrad.iinfo(lazygrad.int8).max == 127
-    """
-    own = dtype.dtype if isinstance(dtype, Tensor) else to_dtype(dtype)
-    if own.is_float:
-        raise DTypeError(f"iinfo: {own} is a float; use finfo")
-    found = np.iinfo(own.numpy)
-    return IntegerLimits(own.name, int(found.bits), int(found.max), int(found.min))
-
-
 inference_mode = no_grad
 
 
@@ -516,34 +430,16 @@ def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
     return (x * y).sum(axis)
 
 
-def isdtype(dtype: Any, kind: Any) -> bool:
-    """Whether a dtype is of a kind: "bool", "signed integer", "unsigned integer", "integral",
-    "real floating", "numeric", another dtype, or one of several.
-
-    (lazygrad.isdtype(lazygrad.int8, "integral")) == True
-    """
-    if isinstance(kind, tuple):
-        return any(isdtype(dtype, one) for one in kind)
-    kinds = {
-        "bool": ("bool",), "signed integer": ("int",), "unsigned integer": ("uint",),
-        "integral": ("int", "uint"), "real floating": ("float",), "complex floating": (),
-        "numeric": ("int", "uint", "float"),
-    }  # fmt: skip
-    own = to_dtype(dtype)
-    return own.kind in kinds[kind] if kind in kinds else own == to_dtype(kind)
-
-
 permute_dims, expand_dims, bitwise_invert = permute, unsqueeze, bitwise_not
 unique_values = unique
 
 __all__ = [
     "Generator", "as_tensor", "asarray", "astype", "atleast_1d", "atleast_2d", "atleast_3d",
-    "bitwise_invert", "block_diag", "broadcast_shapes", "broadcast_tensors", "can_cast",
-    "cartesian_prod", "combinations", "e", "enable_grad", "expand_dims", "finfo",
-    "get_default_device", "get_default_dtype", "iinfo", "inf", "inference_mode",
-    "is_floating_point", "is_grad_enabled", "is_tensor", "isdtype", "logspace",
+    "bitwise_invert", "block_diag", "broadcast_shapes", "broadcast_tensors", "cartesian_prod",
+    "combinations", "e", "enable_grad", "expand_dims", "get_default_device", "inf",
+    "inference_mode", "is_floating_point", "is_grad_enabled", "is_tensor", "logspace",
     "matrix_transpose", "nan", "newaxis", "no_grad", "normal", "numel", "permute_dims", "pi",
-    "polygamma", "pow", "promote_types", "randint", "result_type", "scalar_tensor", "seed",
-    "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", "tensor",
-    "tril_indices", "triu_indices", "unique_values", "vecdot", "where",
+    "polygamma", "pow", "randint", "scalar_tensor", "seed", "set_default_device",
+    "set_grad_enabled", "set_printoptions", "tensor", "tril_indices", "triu_indices",
+    "unique_values", "vecdot", "where",
 ]  # fmt: skip

@@ -15,8 +15,8 @@ from lazygrad import Tensor
 from lazygrad.tensor.docs import examples as examples_of_methods
 from tests.docstrings import examples, run
 
-MODULES = ["functions.forms", "functions.numeric", "functions.special", "linalg", "transforms",
-           "autograd", "func", "serialization"]  # fmt: skip
+MODULES = ["functions.forms", "functions.numeric", "functions.types", "functions.special",
+           "linalg", "transforms", "autograd", "func", "serialization"]  # fmt: skip
 WITHOUT_EXAMPLE = ["Tensor.cuda"]  # which raises
 
 
