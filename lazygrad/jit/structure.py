@@ -28,6 +28,7 @@ import numpy as np
 
 from ..dtypes import DType
 from ..errors import JitError
+from ..runtime.device import Device
 from ..tensor.core import TensorCore
 
 
@@ -184,7 +185,7 @@ class Arguments:
         return (
             node.shape,
             node.dtype.name,
-            node.device,
+            node.device or Device.DEFAULT,  # a constant is computed there
             (tensor.is_leaf,) if requires_grad else requires_grad,
             tensor._grad is None,
             same,
