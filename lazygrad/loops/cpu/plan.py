@@ -113,14 +113,14 @@ class _Along:
             return None
         tiles = (*beside, Tile(self.x, lanes * copies, lanes))
         products = copies * rows[1] * count
-        of_a, of_b = self._held(self.a, *rows, 1), self._held(self.b, other, count, count)
-        registers = products + of_a + copies * of_b
+        loaded, kept = self._loaded(copies, other, count)
+        registers = products + copies * count + kept + self._elements(*rows)
         if registers > self.machine.registers:
             return None
         pack_b, copying = self._copying
         sum_block = block_of_sum(c, self.b, pack_b, tiles, self.machine)
         traffic = l2_traffic(c, (self.a, self.b), pack_b, tiles, sum_block, self.machine)
-        cycles = _cycles(products, rows[1], copies * count, traffic, self.machine)
+        cycles = _cycles(products, rows[1], loaded, traffic, self.machine)
         multiplying = cycles / products / _useful(tiles)
         if sum_block is not None:
             multiplying += CYCLES_A_VISIT * sum_block[1] / extent_of(c.inner)
@@ -134,16 +134,37 @@ class _Along:
             tiles, shared, None, lanes, self.swap, pack_a, pack_b, sum_block, cost, reason
         )
 
-    def _held(self, e: Expr, loop: Var | None, count: int, least: int) -> int:
-        """How many elements or vectors of a factor are in registers at once, for `count` iterations
-        of one of its loops: `least`; but where their windows overlap, LLVM keeps most elements for
-        later terms."""
+    def _loaded(self, copies: int, other: Var | None, count: int) -> tuple[float, int]:
+        """The vectors of b that a step loads, and the vectors kept in registers for a later step:
+        in overlapping windows, neighbours read the same elements in different terms."""
+        terms = self.c.inner[-1].extent
+        if self._copying[0]:
+            return copies * count, 0
+
+        def distinct(n: int, apart: int) -> tuple[float, int]:
+            later = self._later(self.b, apart) if n > 1 else 0
+            return (min(n, ((n - 1) * later + terms) / terms) if later else n), later
+
+        along, kept = distinct(copies, _lanes(self.c, self.machine))
+        beside, kept_too = distinct(count, abs(operand_stride(self.b, other) or 0) if other else 0)
+        return along * beside, kept * count + kept_too * copies
+
+    def _later(self, e: Expr, apart: int) -> int:
+        """After how many terms of the innermost sum, written out, e reads the element that lies
+        `apart` from its present one; 0 for never."""
         inner = self.c.inner[-1]
-        if loop is None or count == 1 or inner.extent > UNROLL_WHOLE:
-            return least
-        step, apart = (abs(operand_stride(e, v) or 0) for v in (inner, loop))
-        overlaps = step and apart and apart % step == 0 and apart // step < inner.extent
-        return max(least, count + inner.extent - 1 - LOADED_AGAIN) if overlaps else least
+        step = abs(operand_stride(e, inner) or 0)
+        if inner.extent > UNROLL_WHOLE or not step or apart % step:
+            return 0
+        return apart // step if apart // step < inner.extent else 0
+
+    def _elements(self, row: Var | None, count: int) -> int:
+        """How many elements of a are in registers at once: one, but where the windows of rows
+        overlap, LLVM keeps most elements for later terms."""
+        if row is None or count == 1:
+            return 1
+        overlaps = self._later(self.a, abs(operand_stride(self.a, row) or 0))
+        return max(1, count + self.c.inner[-1].extent - 1 - LOADED_AGAIN) if overlaps else 1
 
     def _gathering(self, row: Var | None, products: int) -> tuple[float, float]:
         """Cycles for packing a, and for its cache misses without packing."""
@@ -252,7 +273,9 @@ def _tile_sizes(
     return sizes
 
 
-def _cycles(products: int, elements: int, vectors: int, traffic: float, machine: Machine) -> float:
+def _cycles(
+    products: int, elements: int, vectors: float, traffic: float, machine: Machine
+) -> float:
     """Cycles for one step of a tile, which reads `traffic` bytes that are not in L1. A cycle has
     `fma_rate` multiply-adds, as many loads of vectors, or two loads of elements. A multiply-add
     takes four cycles. A vector may lie on two cache lines."""
