@@ -30,6 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_finish() -> None:
+    """What stays until the end, thousands of tests and all modules, is not searched for garbage:
+    else each of the tests that call gc.collect(), and each capture, would take a second."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """`golden(name, text)`: the text is that of the file `name` in the folder golden/ beside the
