@@ -1,45 +1,26 @@
 """The meaning of the loop IR: runs a function in Python and NumPy, one statement at a time.
 
-Slow, and exact about order: the reference for tests of passes and backends. Iterations run one
-after another, whatever the kind of their loop.
+Exact about order: the reference for tests of passes and backends. Iterations run one after another,
+whatever the kind of their loop.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...dtypes import convert
-from ...expr import (
-    COMBINE,
-    EVERY_OPERATION,
-    OPERATIONS,
-    Array,
-    Bitcast,
-    Broadcast,
-    Cast,
-    Choose,
-    Expr,
-    Lanes,
-    Literal,
-    Load,
-    Local,
-    Op,
-    Pack,
-    Ramp,
-    ReduceLanes,
-    Var,
-    Zip,
-    walk,
-)
-from ...graph.evaluate import operate
-from . import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Prefetch, Store
+from ...expr import COMBINE, OPERATIONS, Array, Expr, Load, Op, walk
+from ...index import as_expr
+from . import Accumulate, Alloc, Barrier, Body, For, Function, If, Let, Prefetch, Stmt, Store
+from .values import Value, function, operation
 
-Value = Any  # a NumPy scalar, or an array of as many elements as the expression has lanes
 Memory = dict[Array, np.ndarray[Any, Any]]
+Action = Callable[[], Any]
+Step = tuple[Expr, Callable[..., Value], tuple[Expr, ...]]  # an expression, its function, operands
 
 
 def evaluate(function: Function, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -59,11 +40,16 @@ def evaluate(function: Function, arrays: Mapping[str, np.ndarray[Any, Any]]) -> 
             )
         memory[argument] = array
     with np.errstate(all="ignore"):
-        _Run(memory).body(function.body, {})
+        _Run(memory).body(function.body)()
 
 
 class _Run:
-    """One run: the arrays, and the statements on them.
+    """One run: the arrays, the values of expressions, and what does the statements.
+
+    A statement is made into an action once: a Python function, called as often as the statement
+    runs. Most expressions are indices, and change seldom. An expression that reads no memory is
+    computed when the last of its names (variables and locals) gets a value, in the scope of that
+    name; any other one is computed by the statement in which it stands.
 
     `item` has the indices of the work-item loops around a statement. A register array allocated
     outside of these loops is private to an item, and keeps its contents from one loop to the next.
@@ -71,7 +57,9 @@ class _Run:
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
-        self.orders: dict[Expr, list[Expr]] = {}  # an expression's parts, operands first
+        self.values: dict[Expr, Value] = {}
+        self.scopes: list[list[Step]] = []  # what each scope computes, outer before inner
+        self.depth: dict[Expr, int] = {}  # which of the scopes computes an expression
         self.item: tuple[int, ...] = ()
         self.own: dict[Array, dict[tuple[int, ...], np.ndarray[Any, Any]]] = {}
 
@@ -85,133 +73,184 @@ class _Run:
             copies[self.item] = made.copy()
         return copies[self.item]
 
-    def body(self, body: Body, names: dict[Expr, Value]) -> None:
-        """Run statements; `names` are the values of variables and locals."""
-        names = dict(names)
+    # ------------------------------------------------------------------ statements
+
+    def body(self, body: Body, name: Expr | None = None) -> Action:
+        """Run statements; `name` is the variable of their loop."""
+        outer, actions = len(self.scopes), [self.scope(name)]
         for stmt in body:
-            match stmt:
-                case For():
-                    extent = stmt.extent
-                    count = extent if isinstance(extent, int) else int(self.value(extent, names))
-                    around = self.item
-                    for i in range(count):
-                        if stmt.kind == "workitem":
-                            self.item = (*around, i)
-                        self.body(stmt.body, {**names, stmt.var: np.int64(i)})
-                    self.item = around
-                case Alloc(array):
-                    self.memory[array] = _undefined(array)
-                    self.own.pop(array, None)
-                case Let(local, value):
-                    names[local] = self.value(value, names)
-                case Store():
-                    self.store(stmt, names)
-                case Accumulate():
-                    self.accumulate(stmt, names)
-                case If(condition, then, otherwise):
-                    self.body(then if self.value(condition, names) else otherwise, names)
-                case Barrier() | Prefetch():
-                    pass
-                case _:
-                    raise TypeError(type(stmt).__name__)
+            actions.append(self.statement(stmt))
+            if isinstance(stmt, Let):
+                actions.append(self.scope(stmt.local))
+        del self.scopes[outer:]
+        for e in [e for e, depth in self.depth.items() if depth >= outer]:
+            del self.depth[e]
 
-    def places(self, stmt: Store | Accumulate, names: dict[Expr, Value]) -> list[int | None]:
-        """The element that each lane writes; None where the guard is false."""
-        guard = stmt.guard
-        lanes = max(stmt.index.lanes, stmt.value.lanes, 1 if guard is None else guard.lanes)
-        index = self.value(stmt.index, names)
-        if stmt.index.lanes == 1:
-            index = index + np.arange(lanes)
-        on = np.broadcast_to(True if guard is None else self.value(guard, names), lanes)
-        return [
-            _checked(stmt.array, int(place)) if is_on else None
-            for place, is_on in zip(index, on, strict=True)
-        ]
+        def run() -> None:
+            for action in actions:
+                action()
 
-    def store(self, stmt: Store, names: dict[Expr, Value]) -> None:
-        array = self.array(stmt.array)
-        places = self.places(stmt, names)
-        values = np.broadcast_to(self.value(stmt.value, names), len(places))
-        for place, value in zip(places, values, strict=True):
-            if place is not None:
-                array[place] = value
+        return run
 
-    def accumulate(self, stmt: Accumulate, names: dict[Expr, Value]) -> None:
-        array, value = self.array(stmt.array), stmt.value
-        op = COMBINE[stmt.op]
+    def scope(self, name: Expr | None) -> Action:
+        """Compute what depends on a name that has got a value, and on none inner to it."""
+        if name in self.depth:
+            raise ValueError(f"{name} is defined twice")
+        if name is not None:
+            self.depth[name] = len(self.scopes)
+        self.scopes.append([])
+        return partial(self.compute, self.scopes[-1])
+
+    def statement(self, stmt: Stmt) -> Action:
+        match stmt:
+            case For():
+                return self.loop(stmt)
+            case Alloc(array):
+                return lambda: self.allocate(array)
+            case Let(local, value):
+                find = self.value(value)
+                return lambda: self.values.update({local: find()})
+            case Store():
+                return self.store(stmt)
+            case Accumulate():
+                return self.accumulate(stmt)
+            case If(condition, then, otherwise):
+                holds, run, run_other = self.value(condition), self.body(then), self.body(otherwise)
+                return lambda: run() if holds() else run_other()
+            case Barrier() | Prefetch():
+                return lambda: None
+        raise TypeError(type(stmt).__name__)
+
+    def loop(self, stmt: For) -> Action:
+        count, body = self.value(as_expr(stmt.extent)), self.body(stmt.body, stmt.var)
+
+        def run() -> None:
+            around = self.item
+            for i in range(int(count())):
+                if stmt.kind == "workitem":
+                    self.item = (*around, i)
+                self.values[stmt.var] = np.int64(i)
+                body()
+            self.item = around
+
+        return run
+
+    def allocate(self, array: Array) -> None:
+        self.memory[array] = _undefined(array)
+        self.own.pop(array, None)
+
+    def store(self, stmt: Store) -> Action:
+        places, find = self.places(stmt), self.value(stmt.value)
+
+        def run() -> None:
+            (place, on), value = places(), find()
+            if on is not None:
+                self.array(stmt.array)[place] = value[on] if value.ndim else value
+
+        return run
+
+    def accumulate(self, stmt: Accumulate) -> Action:
+        value, op = stmt.value, COMBINE[stmt.op]
         operands: tuple[Expr, ...] = (value,)
         is_product = isinstance(value, Op) and value.op == "mul" and value.dtype.is_float
         if is_product and stmt.op == "sum":  # the product is not rounded
             op, operands = "fma", value.operands
-        if stmt.needed is not None and not np.any(self.value(stmt.needed, names)):
-            _check_left_out(stmt, self.value(value, names))
-        places = self.places(stmt, names)
-        given = [np.broadcast_to(self.value(e, names), len(places)) for e in operands]
-        for lane, place in enumerate(places):
-            if place is not None:
-                xs = [x[lane] for x in given]
+        needed = None if stmt.needed is None else self.value(stmt.needed)
+        find, places, finds = self.value(value), self.places(stmt), [*map(self.value, operands)]
+        combine = operation(OPERATIONS[op], value.dtype)
+
+        def run() -> None:
+            if needed is not None and not np.any(needed()):
+                _check_left_out(stmt, find())
+            (place, on), xs = places(), [find() for find in finds]
+            if on is None:
+                return
+            array = self.array(stmt.array)
+            xs = [x[on] if x.ndim else x for x in xs]
+            turns: Any = [(place, *xs)]
+            if not isinstance(place, int) and len({*place.tolist()}) < len(place):
+                turns = np.broadcast(place, *xs)  # some lanes are of one element: in turn
+            for place, *xs in turns:
                 before = array[place]
-                args = (*xs, before) if op == "fma" else (before, *xs)
-                array[place] = operate(OPERATIONS[op], *args)[()]
+                array[place] = combine(*xs, before) if op == "fma" else combine(before, *xs)
+
+        return run
+
+    def places(self, stmt: Store | Accumulate) -> Callable[[], tuple[Any, Any]]:
+        """Where a statement writes, and the lanes that do."""
+        find, guard = self.value(stmt.index), stmt.guard
+        holds = (lambda: None) if guard is None else self.value(guard)
+        lanes = max(stmt.index.lanes, stmt.value.lanes, 1 if guard is None else guard.lanes)
+        reach = _reach(stmt.array, lanes, step=1)
+        return lambda: reach(find(), holds())
 
     # ------------------------------------------------------------------ expressions
 
-    def value(self, e: Expr, names: dict[Expr, Value]) -> Value:
-        """The value of an expression, without recursion."""
-        memo: dict[Expr, Value] = dict(names)
-        if e not in self.orders:
-            self.orders[e] = []
-            walk(e, lambda x, _: self.orders[e].append(x))
-        for x in self.orders[e]:
-            if x not in memo:
-                memo[x] = self.compute(x, [memo[operand] for operand in x.operands])
-        return memo[e]
+    def compute(self, steps: list[Step]) -> None:
+        values = self.values
+        for e, compute, operands in steps:
+            values[e] = compute(*[values[x] for x in operands])
 
-    def compute(self, e: Expr, operands: list[Value]) -> Value:
-        match e:
-            case Literal():
-                return e.dtype.numpy.type(e.value)
-            case Op():
-                return operate(EVERY_OPERATION[e.op], *map(np.asarray, operands))[()]
-            case Cast():
-                return convert(np.asarray(operands[0]), e.dtype)[()]
-            case Bitcast():
-                return np.asarray(operands[0]).view(e.dtype.numpy)[()]
-            case Load():
-                return self.load(e, operands)
-            case Ramp():
-                return operands[0] + (e.stride * np.arange(e.lanes)).astype(e.dtype.numpy)
-            case Broadcast():
-                return np.full(e.lanes, operands[0])
-            case ReduceLanes():
-                return _reduce_lanes(e, operands[0])
-            case Zip():
-                return np.concatenate(operands)[e.picks]
-            case Lanes(start=start, count=count):
-                return operands[0][start : start + count] if count > 1 else operands[0][start]
-            case Pack():
-                return np.stack(operands)
-            case Choose():
-                return operands[1] if operands[0] else operands[2]
-            case Var() | Local():
-                raise NameError(f"{e.name} has no value here")
-        raise TypeError(type(e).__name__)
+    def value(self, e: Expr) -> Callable[[], Value]:
+        """What gives the value of an expression that stands in a statement."""
+        steps: list[Step] = []  # those of parts that read memory are the statement's own
 
-    def load(self, e: Load, operands: list[Value]) -> Value:
-        array = self.array(e.array)
-        index = np.broadcast_to(operands[0], e.lanes)
-        on = np.broadcast_to(operands[1] if e.guard is not None else True, e.lanes)
-        result = np.zeros(e.lanes, array.dtype)
-        for lane in range(e.lanes):
-            if on[lane]:
-                result[lane] = array[_checked(e.array, int(index[lane]))]
-        return result if e.lanes > 1 else result[0]
+        def visit(x: Expr, depths: tuple[int, ...]) -> int:
+            depth = max(depths, default=0)
+            own = steps if x.has_loads else self.scopes[depth]
+            own.append((x, self.load(x) if isinstance(x, Load) else function(x), x.operands))
+            return depth
+
+        walk(e, visit, self.depth)
+        for x, _, _ in steps:
+            del self.depth[x]
+
+        def find() -> Value:
+            self.compute(steps)
+            return self.values[e]
+
+        return find if steps else lambda: self.values[e]
+
+    def load(self, e: Load) -> Callable[..., Value]:
+        zeros = np.zeros(e.lanes, e.dtype.numpy)
+        reach = _reach(e.array, e.lanes, step=0)
+
+        def load(index: Value, guard: Value = None) -> Value:
+            place, on = reach(index, guard)
+            if on is _ALL:
+                return self.array(e.array)[place]
+            result = zeros.copy()
+            if on is not None:
+                result[on] = self.array(e.array)[place]
+            return result if e.lanes > 1 else result[0]
+
+        return load
 
 
-def _checked(array: Array, place: int) -> int:
-    if not 0 <= place < array.size:
-        raise IndexError(f"{array.name}[{place}] is outside its {array.size} elements")
-    return place
+_ALL = slice(None)
+
+
+def _reach(array: Array, lanes: int, step: int) -> Callable[[Value, Value], tuple[Any, Any]]:
+    """From an index and a guard: the places in the array, and the lanes that access them; None
+    where none does. A scalar index gives several lanes places that are `step` apart."""
+    offsets = step * np.arange(lanes)
+
+    def checked(place: int) -> int:
+        if not 0 <= place < array.size:
+            raise IndexError(f"{array.name}[{place}] is outside its {array.size} elements")
+        return place
+
+    def one(index: Value, guard: Value) -> tuple[int, Any]:
+        return (checked(int(index)), _ALL) if guard is None or guard else (0, None)
+
+    def several(index: Value, guard: Value) -> tuple[Value, Any]:
+        on = _ALL if guard is None or guard.all() else np.broadcast_to(guard, lanes)
+        places = (index if index.ndim else index + offsets)[on]
+        for place in places.tolist():
+            checked(place)
+        return places, on
+
+    return one if lanes == 1 else several
 
 
 def _check_left_out(stmt: Accumulate, value: Value) -> None:
@@ -224,18 +263,3 @@ def _undefined(array: Array) -> np.ndarray[Any, Any]:
     if array.dtype.is_float:
         return np.full(array.size, math.nan, array.dtype.numpy)
     return np.full(array.size * array.dtype.itemsize, 0xA5, np.uint8).view(array.dtype.numpy)
-
-
-def _reduce_lanes(e: ReduceLanes, x: Value) -> Value:
-    """Combine the lower half with the upper half until one lane is left; then the odd lanes out."""
-    op = OPERATIONS[COMBINE[e.op]]
-    left = []
-    x = np.atleast_1d(x)  # one lane is a scalar
-    while len(x) > 1:
-        half = len(x) // 2
-        left += list(x[2 * half :])
-        x = operate(op, x[:half], x[half : 2 * half])
-    result = x[0]
-    for lane in left:
-        result = operate(op, np.asarray(result), np.asarray(lane))[()]
-    return result
