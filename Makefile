@@ -108,7 +108,7 @@ $(VENV)/dev.stamp: pyproject.toml | $(IN_VENV)
 	@echo "installing NumPy, LLVM, OpenCL, scikit-learn and the tools for tests into $(VENV):"
 	@echo "some 250 MB are downloaded; half a minute to some minutes"
 	$(PIP) --editable ".[dev]"
-	@touch $@
+	@touch $(VENV)/run.stamp $(VENV)/docs.stamp $@  # dev has what these install
 
 # PyTorch is for comparison only; this exact version is the one the parity tests were written to.
 $(VENV)/parity.stamp: $(VENV)/dev.stamp
