@@ -146,11 +146,12 @@ class _Limited:
             own = [(term, n) for term, n in terms if n >= step and n % span]
             if any(n % step or n > span for _, n in own):
                 continue
-            known = [mul(term, n // step) for term, n in own if variables(term) <= scope]
+            every = [mul(term, n // step) for term, n in own]
+            known = [term for term in every if variables(term) <= scope]
             total, start = add(*known), constant % span // step
             if not any(var in variables(term) for term in known):
                 continue
-            last = bounds(total)[1] + start + (width - 1 if step == 1 else 0)
+            last = bounds(add(*every))[1] + start + (width - 1 if step == 1 else 0)
             if last >= limit.size:  # it walks other axes, too
                 aligned = [constant, span, *(n for _, n in terms)]
                 if len(known) < len(own) or any(n % width for n in aligned):

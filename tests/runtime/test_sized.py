@@ -476,6 +476,19 @@ def test_what_once_went_wrong(sizes):
         assert parts.tolist() == [*range(9), *x]
 
 
+@pytest.mark.parametrize(
+    ("batch", "width", "columns"), [(3, 64, 7), (3, 8, 3), (3, 5, 24), (5, 4, 4)]
+)
+def test_tiles_that_reach_from_one_batch_into_the_next(batch, width, columns):
+    r = np.random.default_rng(0)
+    w = r.standard_normal((width, columns)).astype(np.float32)
+    for n in (5, 9, 7, 12, 60, 127):
+        x = r.standard_normal((batch, n, width)).astype(np.float32)
+        np.testing.assert_allclose((Tensor(x) @ Tensor(w)).numpy(), x @ w, rtol=1e-4, atol=1e-4)
+        transposed = (Tensor(x) @ Tensor(w)).transpose(1, 2).exp().numpy()
+        np.testing.assert_allclose(transposed, np.exp(x @ w).transpose(0, 2, 1), rtol=1e-3)
+
+
 def test_copies_to_another_device():
     for n in (4, 5, 6):
         try:
