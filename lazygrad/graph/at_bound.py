@@ -10,12 +10,13 @@ instead: it compares an index with the count n, which is a leaf.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..dtypes import DType, float32, float64, int64
 from ..origin import inherit
 from . import build
+from .blocks import ANY, Blocks, Layouts, in_order, part, reshaped
 from .growing import Growth
 from .ir import (
     Add,
@@ -24,16 +25,17 @@ from .ir import (
     Cast,
     Const,
     Expand,
+    FloorDiv,
     Fold,
     Gather,
     InRange,
     Iota,
     Join,
     Less,
+    Mod,
     Mul,
     Node,
     Pad,
-    Permute,
     RandomBits,
     Reduce,
     Reshape,
@@ -59,8 +61,9 @@ mark it would not of these: they may read, or choose, defined elements there."""
 class AtBound:
     """A family's graph at a bound.
 
-    `outputs` are in the order of the graph's that it was made from. `slots` are the leaves, in
-    order, then the arguments (constants that differ), and last the count n, an int64.
+    `outputs` are in the order of the graph's that it was made from; `shapes` are their shapes, in
+    which an axis of several blocks (blocks.py) is two axes. `slots` are the leaves, in order, then
+    the arguments (constants that differ), and last the count n, an int64.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class AtBound:
         self._count = Buffer(Slot(1, int64, device), ())
         self._arguments = [Buffer(Slot(1, nodes[n].dtype, device), ()) for n in family.arguments]
         self._lines = dict(zip(nodes, family.shapes, strict=True))
+        self._layouts = Layouts(family, nodes)
         self._leaves = {nodes[place] for place in family.leaves}  # their inputs are no nodes here
         self._made: dict[Node, Node] = {}
         grows = {growth.place: growth for growth in growing}
@@ -106,60 +110,71 @@ class AtBound:
                 raise FixedError(f"{node.name} has another shape at {bound}: {new.shape}")
             inherit(new, node)
             self._made[node] = self._limited(node, new) if isinstance(new, ENDED) else new
-        self.outputs = [self._limited(output, self._made[output]) for output in outputs]
+        self.shapes = [self._layouts.shape(output) for output in outputs]
+        self.outputs = [self._output(*each) for each in zip(outputs, self.shapes, strict=True)]
         for growth in growing:  # not limited: its kernel writes the new elements alone
             self.outputs[growth.output] = self._made[nodes[growth.place]]
         self.slots: list[Buffer] = [*leaves, *self._arguments, self._count]
+
+    def _output(self, node: Node, lines: Lines) -> Node:
+        """An output of these sizes at the bound."""
+        return build.reshape(self._limited(node, self._made[node]), at(lines, self.bound))
 
     def _limited(self, node: Node, new: Node) -> Node:
         """The node as undefined beyond n, so that its kernel may stop there. Elementwise nodes that
         read it are then undefined there, too."""
         if isinstance(new, (Buffer, Within)):
             return new
+        blocks = self._layouts.blocks[node]
         for axis, line in enumerate(self._lines[node]):
-            if varies(line):
-                new = Within(new, self._below(build.walk(new.shape, axis), line))
+            if varies(line) and blocks[axis] == 1:
+                new = Within(new, self._inside(new.shape, axis, line))
         return new
 
     def _at_bound(self, node: Node, fields: Any) -> Node:
         """A node at the bound, whose inputs have been made. `fields` are its fields, with lines."""
-        inputs = [self._made[x] for x in node.inputs]
         lines = self._lines[node]
         if not any(map(varies, (fields, lines, *(self._lines[x] for x in node.inputs)))):
-            return node.with_inputs(inputs) if inputs else node
+            return node.with_inputs([self._made[x] for x in node.inputs]) if node.inputs else node
+        wanted = zip(node.inputs, self._layouts.wanted[node], strict=True)
+        inputs = [self._moved(x, blocks) for x, blocks in wanted]
         shape: Shape = at(lines, self.bound)
         match node:
             case Const():
                 return self._const(node, fields[0], shape)
             case Iota():
                 return Iota(shape[0], node.dtype)
-            case Reshape():
-                check_reshape(self._lines[node.x], lines)
+            case Reshape(x=x):
+                if reshaped(self._lines[x], self._layouts.blocks[x], lines) is None:
+                    return self._read_in_order(inputs[0], self._lines[x], lines)
                 return build.reshape(inputs[0], shape)
             case Expand():
                 return build.expand(inputs[0], shape)
             case Pad():
-                return self._pad(node, *fields)
+                return self._pad(node, inputs[0], *fields)
             case Slice() if not varies(fields[2]):
-                return self._slice(node, fields[0], shape)
+                return self._slice(node, inputs[0], fields[0], shape)
             case Join() if any(varies(self._lines[x][node.axis]) for x in node.inputs[:-1]):
                 raise FixedError("more than a few tensors are joined, of sizes that vary")
             case Reduce():
-                return self._reduce(node)
+                return self._reduce(node, inputs[0])
             case Fold() if fields == (node.axis, fields[1], node.stride, node.dilation):
-                x = self._within(node.x, 0, (node.axis,))
+                x = self._within(inputs[0], self._lines[node.x], 0, (node.axis,))
                 return Fold(x, node.axis, shape[node.axis], node.stride, node.dilation)
             case Gather():
-                return self._gather(node)
+                return self._gather(node, *inputs)
             case Scatter():
-                return self._scatter(node)
+                return self._scatter(node, *inputs)
             case InRange():
-                return node.with_inputs([self._within(node.x, 0)])
+                blocks = self._layouts.blocks[node]
+                return node.with_inputs([self._within(inputs[0], lines, 0, blocks=blocks)])
             case Sort() if varies(self._lines[node.x][node.axis]):
-                return self._sort(node)
+                return self._sort(node, inputs[0])
             case RandomBits():  # words are counted in row-major order
-                check_reshape(lines[1:], (Line(1, 0),))
-                return RandomBits(inputs[0], shape[1:])
+                if not any(map(varies, lines[2:])):
+                    return RandomBits(inputs[0], shape[1:])
+                words = RandomBits(inputs[0], (math.prod(shape[1:]),))
+                return Gather(words, (build.walk(shape, 0), self._number(lines, 1)))
             case Window() if varies(self._lines[node.x][node.axis]) and node.stride != 1:
                 raise FixedError("windows that are more than one element apart")
         if varies(fields):
@@ -190,18 +205,76 @@ class AtBound:
         """Whether indices, int64, are less than an integer of the family."""
         return Less(index, build.broadcast_to(self._value(line), index.shape))
 
-    def _mask(self, x: Node, axis: int, line: int | Line, value: Number) -> Node:
-        """x up to a line along an axis, and `value` from there on."""
-        inside = self._below(build.walk(x.shape, axis), line)
-        return Where(inside, x, build.full_like(x, value))
+    def _inside(self, shape: Shape, axis: int, line: int | Line, blocks: int = 1) -> Node:
+        """Which elements of a shape are defined, by their place along an axis of this line."""
+        index = build.walk(shape, axis)
+        if isinstance(line, Line) and blocks > 1:
+            index = Mod(index, build.full_like(index, shape[axis] // blocks))
+            line = part(line, blocks)
+        return self._below(index, line)
 
-    def _within(self, node: Node, value: Number, axes: Sequence[int] | None = None) -> Node:
-        """A node with `value` for its elements beyond n, along some axes or along all."""
-        x = self._made[node]
-        for axis, line in enumerate(self._lines[node]):
+    def _mask(self, x: Node, axis: int, line: int | Line, value: Number, blocks: int = 1) -> Node:
+        """x, with `value` for its undefined elements along an axis."""
+        return Where(self._inside(x.shape, axis, line, blocks), x, build.full_like(x, value))
+
+    def _within(
+        self,
+        x: Node,
+        lines: Lines,
+        value: Number,
+        axes: Collection[int] | None = None,
+        blocks: Blocks | None = None,
+    ) -> Node:
+        """x with `value` for its elements beyond n, along some axes or along all. `blocks`: along
+        each axis one where it is not given."""
+        blocks = blocks or in_order(lines)
+        for axis, line in enumerate(lines):
             if isinstance(line, Line) and (axes is None or axis in axes):
-                x = self._mask(x, axis, line, value)
+                x = self._mask(x, axis, line, value, blocks[axis])
         return x
+
+    # ------------------------------------------------------------------ elements in other places
+
+    def _moved(self, node: Node, wanted: Blocks) -> Node:
+        """A node at the bound, with its elements in other blocks."""
+        x = self._made[node]
+        found = zip(self._lines[node], self._layouts.blocks[node], wanted, strict=True)
+        for axis, (line, have, want) in enumerate(found):
+            if isinstance(line, Line) and ANY not in (have, want) and have != want:
+                index = self._divided(build.walk(x.shape, axis), line, want, is_place=True)
+                index = self._divided(index, line, have, is_place=False)
+                x = Gather(x, _with_index(x.shape, axis, index))
+        return x
+
+    def _divided(self, index: Node, line: Line, blocks: int, is_place: bool) -> Node:
+        """The number of the element at a place along an axis in blocks; or, if `index` is no place,
+        the place of the element of this number."""
+        if blocks == 1:
+            return index
+        own = part(line, blocks)
+        size, whole = (
+            build.broadcast_to(self._value(x), index.shape) for x in (own, own.at(self.bound))
+        )
+        old, new = (whole, size) if is_place else (size, whole)
+        return Add(Mul(FloorDiv(index, old), new), Mod(index, old))
+
+    def _number(self, lines: Lines, first: int = 0) -> Node:
+        """The number of each element in row-major order, along all axes from `first` on."""
+        shape = at(lines, self.bound)
+        number: Node = Const(0, int64, shape)
+        for axis, line in enumerate(lines[first:], first):
+            size = build.broadcast_to(self._value(line), shape)
+            number = Add(Mul(number, size), build.walk(shape, axis))
+        return number
+
+    def _read_in_order(self, x: Node, old: Lines, new: Lines) -> Node:
+        """A reshape of x, each element read from its place in row-major order."""
+        number, indices = self._number(new), []
+        for line in reversed(old[1:]):
+            size = build.broadcast_to(self._value(line), number.shape)
+            indices.append(Mod(number, size))
+            number = FloorDiv(number, size)
+        return Gather(x, (number, *reversed(indices)))
 
     # ------------------------------------------------------------------ nodes
 
@@ -221,10 +294,10 @@ class AtBound:
             return Const(node.value, node.dtype, shape)
         return build.broadcast_to(self._value(value, node.dtype), shape)
 
-    def _pad(self, node: Pad, value: Any, padding: Any) -> Node:
+    def _pad(self, node: Pad, x: Node, value: Any, padding: Any) -> Node:
         if varies(value):
             raise FixedError("a size stands in padding")
-        x, lines = self._made[node.x], self._lines[node.x]
+        lines = self._lines[node.x]
         fixed = [(0, 0)] * len(padding)
         for axis, (before, after) in enumerate(padding):
             total = at(before, self.bound) + x.shape[axis] + at(after, self.bound)
@@ -248,8 +321,8 @@ class AtBound:
         found = Gather(x, _with_index(shape, axis, index))
         return Where(inside, found, build.full_like(found, value))
 
-    def _slice(self, node: Slice, starts: Any, shape: Shape) -> Node:
-        x, fixed, steps = self._made[node.x], list(starts), list(node.steps)
+    def _slice(self, node: Slice, x: Node, starts: Any, shape: Shape) -> Node:
+        fixed, steps = list(starts), list(node.steps)
         for axis, start in enumerate(starts):
             if isinstance(start, Line):
                 picked = (*x.shape[:axis], shape[axis], *x.shape[axis + 1 :])
@@ -258,47 +331,40 @@ class AtBound:
                 fixed[axis], steps[axis] = 0, 1
         return Slice(x, tuple(fixed), shape, tuple(steps))
 
-    def _reduce(self, node: Reduce) -> Node:
-        axes = [axis for axis in node.axes if varies(self._lines[node.x][axis])]
+    def _reduce(self, node: Reduce, x: Node) -> Node:
+        lines, blocks = self._lines[node.x], self._layouts.blocks[node.x]
+        axes = [axis for axis in node.axes if varies(lines[axis])]
         is_product = isinstance(node.x, Mul) and node.x not in self._leaves
         if node.op == "sum" and is_product:  # it stays a sum of products
-            x: Node = Mul(*(self._within(factor, 0, axes) for factor in node.x.inputs))
+            factors = (self._moved(factor, blocks) for factor in node.x.inputs)
+            x = Mul(*(self._within(factor, lines, 0, axes, blocks) for factor in factors))
         else:
-            x = self._within(node.x, identity(node.op, node.dtype), axes)
+            x = self._within(x, lines, identity(node.op, node.dtype), axes, blocks)
         return Reduce(x, node.op, node.axes, node.ties)
 
-    def _gather(self, node: Gather) -> Node:
+    def _gather(self, node: Gather, x: Node, *indices: Node) -> Node:
         """Indices between n and the bound are outside, too."""
-        indices = [_wide(self._made[index]) for index in node.indices]
+        inside = [_wide(index) for index in indices]
         for axis, line in enumerate(self._lines[node.x]):
-            index = indices[axis]
-            if varies(line) and not self._is_walk(node.indices[axis], line):
+            index = inside[axis]
+            if varies(line) and self._layouts.walked(node.indices[axis], line) is None:
                 outside = build.full_like(index, at(line, self.bound))
-                indices[axis] = Where(self._below(index, line), index, outside)
-        return Gather(self._made[node.x], tuple(indices))
+                inside[axis] = Where(self._below(index, line), index, outside)
+        return Gather(x, tuple(inside))
 
-    def _is_walk(self, index: Node, line: int | Line) -> bool:
-        """Whether an index reads an axis of this size in order."""
-        while isinstance(index, (Reshape, Expand, Permute)) and index not in self._leaves:
-            index = index.x
-        return isinstance(index, Iota) and self._lines[index] == (line,)
-
-    def _scatter(self, node: Scatter) -> Node:
+    def _scatter(self, node: Scatter, x: Node, *rest: Node) -> Node:
         """Values beyond n are written nowhere: their first index is outside. An index between n and
         the bound writes to an undefined element."""
-        x, first = self._made[node.x], node.indices[0]
-        outside = _wide(self._made[first])
-        for axis, line in enumerate(self._lines[first]):
-            if varies(line):
-                outside = self._mask(outside, axis, line, x.shape[0])
-        rest = [_wide(self._made[index]) for index in node.indices[1:]]
-        return Scatter(x, (outside, *rest), self._made[node.values], node.op)
+        *indices, values = rest
+        lines, blocks = self._lines[node.values], self._layouts.wanted[node][-1]
+        outside = self._within(_wide(indices[0]), lines, x.shape[0], blocks=blocks)
+        return Scatter(x, (outside, *map(_wide, indices[1:])), values, node.op)
 
-    def _sort(self, node: Sort) -> Node:
+    def _sort(self, node: Sort, x: Node) -> Node:
         """Elements beyond n come last; equal elements stay in their order."""
         dtype = node.x.dtype
         last = dtype.min if node.descending else float("nan") if dtype.is_float else dtype.max
-        x = self._within(node.x, last, (node.axis,))
+        x = self._within(x, self._lines[node.x], last, (node.axis,))
         return Sort(x, node.axis, node.descending, node.count)
 
 
@@ -316,20 +382,3 @@ def _wide(index: Node) -> Node:
 def _with_index(shape: Shape, axis: int, index: Node) -> tuple[Node, ...]:
     """The indices of a Gather that reads every axis in order but one; `index` is for that axis."""
     return tuple(index if i == axis else build.walk(shape, i) for i in range(len(shape)))
-
-
-def check_reshape(old: Lines, new: Lines) -> None:
-    """Raise FixedError if the reshape moves elements to places that depend on n.
-
-    A place in row-major order depends on the sizes of all axes but the first. So of axes that the
-    reshape merges or splits only the first may vary, before and after.
-
-        (n, 4, 8) -> (n, 32)    (2, n, 4) -> (2, 4n)    (n, n) -> (n, 1, n)    not (2, n) -> (2n,)
-    """
-    at_two = [(at(old, n), at(new, n)) for n in (1009, 1013)]  # enough to tell lines apart
-    if any(math.prod(a) != math.prod(b) for a, b in at_two):
-        raise FixedError(f"a reshape of {old} to {new}")
-    groups, others = (build.reshape_groups(a, b) or [] for a, b in at_two)
-    rest = [(*(old[a] for a in olds[1:]), *(new[a] for a in news[1:])) for olds, news in groups]
-    if groups != others or any(map(varies, rest)):
-        raise FixedError(f"a reshape that merges a size that varies: {old} to {new}")

@@ -3,10 +3,10 @@
     relu(x[37, 64] @ w), then relu(x[38, 64] @ w)   ->   relu(x[n, 64] @ w)
 
 Two graphs of the same operations make a *family* if they differ only in integers of their shapes.
-One such integer is n: the size of a leaf's axis, or else another one, as the start of a slice. Each
-other is a *line*, slope * n + start, which two graphs determine. A third graph is of the family
-exactly if all its integers are on the lines: nothing is assumed of the program that made it. Floats
-that differ become arguments.
+One such integer is n, that which differs least: the size of a leaf's axis, if possible, or another
+one, as the start of a slice. Each other is a *line*, slope * n + start, which two graphs determine.
+A third graph is of the family exactly if all its integers are on the lines: nothing is assumed of
+the program that made it. Floats that differ become arguments.
 
 at_bound.py makes the graph that serves the whole family.
 """
@@ -115,13 +115,14 @@ class Family:
         self.leaves, self.outputs, self.dtypes = first.leaves, first.outputs, first.dtypes
         both = list(enumerate(zip(first.fields, second.fields, strict=True)))
         found = [
-            (place not in self.leaves, abs(m - n), place, n, m)
+            (abs(m - n), place not in self.leaves, place, n, m)
             for place, fields in both
             for n, m in differences(*fields)
         ]
         if not found:
             raise FixedError("no size differs")
-        *_, self.place, n, m = min(found, key=lambda each: each[:3])  # a leaf's, if possible
+        # the others are multiples of the least difference; a leaf's size, if possible
+        *_, self.place, n, m = min(found, key=lambda each: each[:3])
         self.arguments: list[int] = []
         free = first.free & second.free
         self.fields: list[Any] = []

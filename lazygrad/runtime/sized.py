@@ -180,8 +180,6 @@ class _Compiled:
         self.growths: list[Growth] = []  # the same at each bound
         self.kinds = _Kinds()
         self.calls: dict[tuple[Skeleton, Places], tuple[Fields, int]] = {}
-        places = {*family.leaves, *family.outputs}
-        self.varying = {place for place in places if varies(family.shapes[place])}
 
     def known(self, n: int) -> SizedPlan | None:
         """The plan for a size; None where its bound has no plan, or one without the origins that
@@ -229,10 +227,10 @@ class _Compiled:
         family = self.family
         try:
             self.growths = growths(family, nodes)
-            self.kinds = self._kinds()
-            _check_worth(family, bound, nodes, self.growths)
             kept = self._kept(bound, donated)
             made = AtBound(family, nodes, outputs, bound, self.growths)
+            self.kinds = self._kinds(made.shapes)
+            _check_worth(family, bound, made.shapes, self.growths)
         except (FixedError, ShapeError) as error:  # ShapeError: what has no meaning at the bound
             if config.DEBUG:
                 node = nodes[family.place]
@@ -255,19 +253,20 @@ class _Compiled:
                     raise FixedError(f"{nbytes} bytes are overwritten in place")
         return kept
 
-    def _kinds(self) -> _Kinds:
-        """At the bound, a leaf that grows has the shape of the output that grows from it."""
+    def _kinds(self, outputs: Sequence[Lines]) -> _Kinds:
+        """The kinds of the leaves, and of outputs of these shapes. At the bound, a leaf that grows
+        has the shape of the output that grows from it."""
         family, kinds = self.family, _Kinds()
-        grows = {each.leaf: each.place for each in self.growths}
+        grows = {each.leaf: family.shapes[each.place] for each in self.growths}
 
-        def kind(place: int, larger: int) -> int | None:
-            if place not in self.varying:
-                return None
-            shapes = family.shapes[place], family.shapes[larger]
-            return kinds.number(*shapes, family.dtypes[place])
+        def kind(place: int, shape: Lines, larger: Lines) -> int | None:
+            return kinds.number(shape, larger, family.dtypes[place]) if varies(shape) else None
 
-        kinds.leaves = [kind(x, grows.get(leaf, x)) for leaf, x in enumerate(family.leaves)]
-        kinds.outputs = [kind(place, place) for place in family.outputs]
+        for leaf, place in enumerate(family.leaves):
+            shape = family.shapes[place]
+            kinds.leaves.append(kind(place, shape, grows.get(leaf, shape)))
+        ends = zip(family.outputs, outputs, strict=True)
+        kinds.outputs = [kind(place, shape, shape) for place, shape in ends]
         return kinds
 
     def _at_size(self, plan: Plan, n: int, bound: int) -> SizedPlan:
@@ -443,17 +442,18 @@ def _nbytes(family: Family, place: int, bound: int) -> int:
 
 
 def _check_worth(
-    family: Family, bound: int, nodes: Sequence[Node], growing: Collection[Growth]
+    family: Family, bound: int, outputs: Sequence[Lines], growing: Collection[Growth]
 ) -> None:
-    """Raise FixedError where leaves and outputs take more memory at the bound than pays, or where
-    one copy cannot move them there (`copy_box`). A tensor that grows is not copied."""
+    """Raise FixedError where leaves and outputs, of these shapes, take more memory at the bound
+    than pays, or where one copy cannot move them there (`copy_box`). A tensor that grows is not
+    copied."""
     ends = {p for p in (*family.leaves, *family.outputs) if varies(family.shapes[p])}
     stay = {family.outputs[each.output] for each in growing}
     stay |= {family.leaves[each.leaf] for each in growing}
-    shapes = {p: at(family.shapes[p], bound) for p in ends}
     nbytes = {p: _nbytes(family, p, bound) for p in ends}
     copied = sum(nbytes[p] for p in ends - stay)
     if copied > MAX_BYTES or sum(nbytes.values()) > MAX_GROWN_BYTES:
         raise FixedError(f"{sum(nbytes.values())} bytes for a size of {bound}")
-    if any(len(merged(nodes[p].shape, shape)) > 3 for p, shape in shapes.items()):
+    shapes = {*(family.shapes[place] for place in family.leaves), *outputs}
+    if any(len(merged(at(shape, bound), at(shape, bound + 1))) > 3 for shape in shapes):
         raise FixedError("more than two axes of one tensor vary")

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import struct
 
-import pytest
-
-from lazygrad.graph.at_bound import AtBound, check_reshape
-from lazygrad.graph.build import expand, reshape
+from lazygrad.graph.at_bound import AtBound
 from lazygrad.graph.evaluate import evaluate
-from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Reshape, Slice
+from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Slice
 from lazygrad.graph.sizes import (
     Family,
-    FixedError,
     Line,
     Sample,
     Whole,
@@ -37,31 +33,6 @@ def family(build, *sizes: int) -> Family:
     first, second = (sample(build(n))[0] for n in sizes[:2])
     assert first.form == second.form
     return Family(first, second)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ((N, 4, 8), (N, 32)),
-        ((2, N, 4), (2, Line(4, 0))),
-        ((N, N), (N, 1, N)),
-        ((1, N, 6), (N, 2, 3)),
-        ((Line(4, 0),), (N, 4)),
-        ((3, 4), (12,)),
-        ((4, N), (2, 2, N)),
-    ],
-)
-def test_a_reshape_that_keeps_places(old, new):
-    check_reshape(old, new)
-    check_reshape(new, old)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"), [((2, N), (Line(2, 0),)), ((N, N), (N,)), ((N, 3), (3, N))]
-)
-def test_a_reshape_that_moves_elements_when_the_size_changes(old, new):
-    with pytest.raises(FixedError):
-        check_reshape(old, new)
 
 
 def test_integers_of_a_family_are_on_lines(leaf):
@@ -117,16 +88,6 @@ def test_a_slice_from_the_end_moves_with_the_size(leaf):
 def evaluated(node: Node, values: dict[Node, Node]) -> object:
     (node,) = rewrite([node], Rules(), dict(values))
     return evaluate([node])[0].tolist()
-
-
-def test_what_keeps_a_graph_at_its_size(leaf):
-    def build(n):
-        return Reshape(expand(reshape(leaf([1.0] * n), (1, n)), (2, n)), (2 * n,))
-
-    made = [build(n) for n in (4, 5)]
-    found = Family(*(sample(node)[0] for node in made))
-    with pytest.raises(FixedError, match="merges"):
-        AtBound(found, sample(made[1])[1], [made[1]], 8)
 
 
 def test_minus_zero_is_on_no_line():
