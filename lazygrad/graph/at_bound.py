@@ -207,11 +207,10 @@ class AtBound:
 
     def _inside(self, shape: Shape, axis: int, line: int | Line, blocks: int = 1) -> Node:
         """Which elements of a shape are defined, by their place along an axis of this line."""
-        index = build.walk(shape, axis)
-        if isinstance(line, Line) and blocks > 1:
-            index = Mod(index, build.full_like(index, shape[axis] // blocks))
-            line = part(line, blocks)
-        return self._below(index, line)
+        if not isinstance(line, Line) or blocks <= 1:
+            return self._below(build.walk(shape, axis), line)
+        split = (*shape[:axis], blocks, shape[axis] // blocks, *shape[axis + 1 :])
+        return build.reshape(self._inside(split, axis + 1, part(line, blocks)), shape)
 
     def _mask(self, x: Node, axis: int, line: int | Line, value: Number, blocks: int = 1) -> Node:
         """x, with `value` for its undefined elements along an axis."""

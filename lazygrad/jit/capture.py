@@ -16,6 +16,7 @@ from ..compile import plan_for, storage_of
 from ..errors import JitError
 from ..graph.ir import Node
 from ..origin import title
+from ..plans import without_collections
 from ..runtime.report import report_traced
 from ..tensor import Tensor
 from ..tensor.core import TensorCore, grad_enabled
@@ -63,14 +64,15 @@ class Capture:
         """
         try:
             begin = perf_counter()
-            self._trace(function, args, kwargs)
-            if config.DEBUG:
-                report_traced(self.name, perf_counter() - begin)
-            realize_all([record.tensor for record in self.trace.outside.values()])
-            self._note_changes()
-            self._note_outside()
-            serves = self._note_kept(is_last)
-            replay = self._compiled()
+            with without_collections():
+                self._trace(function, args, kwargs)
+                if config.DEBUG:
+                    report_traced(self.name, perf_counter() - begin)
+                realize_all([record.tensor for record in self.trace.outside.values()])
+                self._note_changes()
+                self._note_outside()
+                serves = self._note_kept(is_last)
+                replay = self._compiled()
             return replay, serves, replay.run(self.arguments, self.kept)
         except BaseException:
             self.watch.restore()
