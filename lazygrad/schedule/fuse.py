@@ -192,11 +192,11 @@ class _Fuser:
         reduction keeps become outer loops, the axes that it sums inner loops."""
         if group.kind != "map" or not self._is_worth_rows(node.size, _work(node)):
             return False
-        shapes = {n.shape for n in group.members}
+        shape = next(iter(group.members)).shape
         indices = {a.index for a in reads if a.node in group.members}
-        if len(shapes) != 1 or len(indices) != 1:
+        if len(indices) != 1 or not _is_in_order(group, shape):
             return False
-        (shape,), (index,) = shapes, indices
+        (index,) = indices
         axes = [(i, axis) for i, axis in zip(index, axis_variables(shape), strict=True)]
         axes = [(i, axis) for i, axis in axes if axis.extent > 1]
         if any(not isinstance(i, Var) or i.extent != axis.extent for i, axis in axes):
@@ -249,7 +249,7 @@ class _Fuser:
             return False
         if not reads or not group.reads.keys() >= {a.node for a in reads}:
             return False
-        if any(member.shape != shape for member in group.members):
+        if not _is_in_order(group, shape):
             return False
         del self.latest["map", shape]
         row = flatten(axis_variables(shape)[:rank], node.shape)
@@ -259,6 +259,12 @@ class _Fuser:
     def _is_worth_rows(self, outer: int, work: int) -> bool:
         """Whether a kernel with `outer` rows keeps all cores busy, or is too small to matter."""
         return outer >= 4 * self.cores or work <= SMALL
+
+
+def _is_in_order(group: _Group, shape: Shape) -> bool:
+    """Whether all members have this shape, and none is transposed."""
+    members = group.members.items()
+    return all(n.shape == shape and place is own_position(n) for n, place in members)
 
 
 @lru_cache(maxsize=1 << 14)

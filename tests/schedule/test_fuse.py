@@ -82,6 +82,17 @@ def test_two_results_over_the_same_elements_share_a_kernel(values: Any, schedule
     assert len(schedule.kernels[0].outputs) == 2
 
 
+def test_the_rows_of_a_square_do_not_read_other_rows() -> None:
+    """Its transpose, too, is over 36 elements, but in another order."""
+    x = np.arange(6, dtype=np.float32)
+    square = Tensor(x).reshape(6, 1) * (Tensor(x) + 2).reshape(1, 6)
+    transposed, centred = square.T, square - square.mean(1, keepdim=True)
+    Tensor.realize(transposed, centred)
+    wanted = np.outer(x, x + 2)
+    np.testing.assert_allclose(transposed.numpy(), wanted.T)
+    np.testing.assert_allclose(centred.numpy(), wanted - wanted.mean(1, keepdims=True), atol=1e-5)
+
+
 def test_an_output_in_memory_needs_no_kernel(values: Any, scheduled: Any) -> None:
     assert scheduled(values(3)).kernels == ()
 
