@@ -48,13 +48,18 @@ def report_fixed(axis: str, reason: str) -> None:
 
 
 def report_kept(nodes: Sequence[Node]) -> None:
-    """Tell which values are kept for later computations."""
+    """Tell which values are kept for later computations, those of one line of Python together."""
     from ..schedule.asked import asked_value  # here: `import lazygrad` loads no compiler
 
+    by_line: dict[str, list[Node]] = {}
     for node in nodes:
-        made = "".join(f"  {origin}" for origin in origins(node)[:1])
-        name = name_of(node) or asked_value(node) or node.name
-        _tell(f"kept for later computations: {name} {type_text(node)}{made}")
+        line = "".join(f"  {origin}" for origin in origins(node)[:1])
+        by_line.setdefault(line, []).append(node)
+    for line, (first, *others) in by_line.items():
+        name = name_of(first) or asked_value(first) or first.name
+        more = f" and {_counted(len(others), 'other')}" if others else ""
+        size = bytes_text(sum(node.nbytes for node in (first, *others)))
+        _tell(f"kept for later computations: {name} {type_text(first)}{more}, {size}{line}")
 
 
 def report_run(runs: Sequence[Run], seconds: float, peak_bytes: int, asker: str) -> None:

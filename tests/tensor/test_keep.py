@@ -249,11 +249,21 @@ def test_it_is_told_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
         sliced(x, 0).numpy()
         sliced(x, 0).numpy()
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kept")]
-    assert len(told) == 2  # once each
-    assert "test_keep.py" in told[0]
+    assert len(told) == 1  # once, and both
+    assert "and 1 other, 128 B  test_keep.py" in told[0]
     with config.override(ORIGINS=1):
         x = normalized()
     explanation = lazygrad.explain(lambda: sliced(x, 1).exp())
     assert "keeps 2 values for later computations, 128 B" in str(explanation)
     text = explanation.details()
     assert "x.mean(0)" in text.partition("kept for later computations")[2]
+
+
+def test_what_one_line_keeps_is_told_together(capsys):
+    model = nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 64))
+    with config.override(DEBUG=1):
+        model(Tensor.ones(4, 8)).square().sum().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "kept for later" in line]
+    assert len(lines) == 2  # those of the two layers, whose parameters have four gradients
+    assert sum("and 2 others, 17.7 kB" in line for line in lines) == 1
