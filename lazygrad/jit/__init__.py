@@ -30,9 +30,9 @@ Another tensor of the same kind needs no new capture: the call uses it in place 
 many captures, those used last are kept.
 
 Where sizes or other numbers differ from call to call, as with a cache that grows, no capture would
-ever be replayed. After 16 such captures a function that sets nothing outside runs as it stands with
-numbers that it meets for the first time, which costs less. It is captured for numbers that come
-again, and for all once some have.
+ever be replayed. After 16 such captures a function that sets nothing outside, or only draws random
+numbers, runs as it stands with numbers that it meets for the first time, which costs less. It is
+captured for numbers that come again, and for all once some have.
 
 What differs from a call without jit, because the function's Python does not run again:
 
@@ -210,7 +210,7 @@ class jit(Captured, Generic[P, R]):
                 record.seen.add(id(replay))
             self._replays.setdefault(kind, []).insert(0, replay)
             self._attempts.pop(kind, None)
-            if cause is None and replay.effects.are_none:
+            if cause is None and replay.effects.are_none_but(capture.random_state):
                 form = masked(kind)
                 remember(self._pure, form, self._pure.get(form, 0) + 1, MAX_CAPTURES)
         else:

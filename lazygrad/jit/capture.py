@@ -82,7 +82,8 @@ class Capture:
 
     def _trace(self, function: Any, args: Any, kwargs: Any) -> None:
         """Run the function on the arguments, and note its result."""
-        Tensor._random_state(None)  # outside the trace, or its making would need a second capture
+        # made outside the trace, or its making would need a second capture
+        self.random_state: TensorCore = Tensor._random_state(None)[1]
         modes = chosen_mode(), grad_enabled.get()
         with overlaid(self.trace), _parted(self.arguments.tensors):
             self.watch.visit((args, tuple(kwargs.values())), outside=False)

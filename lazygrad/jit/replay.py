@@ -96,10 +96,10 @@ class Effects:
     attributes: list[tuple[TensorCore | int, str, Any]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
 
-    @property
-    def are_none(self) -> bool:
-        """Whether a call sets nothing."""
-        return not any(getattr(self, each.name) for each in fields(self))
+    def are_none_but(self, state: TensorCore) -> bool:
+        """Whether a call sets nothing, or this tensor alone."""
+        rest = [getattr(self, each.name) for each in fields(self) if each.name != "cells"]
+        return not any(rest) and all(cell.tensor is state for cell, _ in self.cells)
 
     def follow(self, changes: Changes) -> None:
         """Refer to the tensors that have replaced others."""

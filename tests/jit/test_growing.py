@@ -58,6 +58,20 @@ def test_a_function_that_sets_something_is_captured_at_each_size():
     assert total.item() == sum(range(2, 32))
 
 
+def test_a_function_that_draws_numbers_draws_those_that_it_would_alone():
+    def noisy(x):
+        return x + Tensor.rand(*x.shape)
+
+    f = jit(noisy)
+    Tensor.manual_seed(0)
+    found = [f(Tensor.ones(n)).numpy() for n in range(2, 42)]
+    Tensor.manual_seed(0)
+    alone = [noisy(Tensor.ones(n)).numpy() for n in range(2, 42)]
+    for x, y in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert captures(f) == ENOUGH
+
+
 def test_results_carry_no_gradient_and_have_values():
     weight = Tensor([3.0], requires_grad=True)
     f = jit(lambda x: {"y": x * weight, "both": (x, [x * weight * 2])})
