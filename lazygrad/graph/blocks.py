@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import product
 from typing import Any
 
 from .ir import (
@@ -169,25 +168,21 @@ def agreed(every: Iterable[Blocks]) -> Blocks:
 
 
 def reshaped(old: Lines, blocks: Blocks, new: Lines) -> Blocks | None:
-    """The blocks after a reshape; None where places in memory then depend on n otherwise.
+    """The blocks after a reshape; None where places in memory then depend on n otherwise. Equal
+    elements may be in as many blocks as there is need for.
 
     (n, 4, 8) -> (n, 32)    (2, n, 4) -> (2, 4n)    (2, n) -> (2n,): two blocks
     """
-    tries = [
-        _counts(line) if isinstance(line, Line) and count == ANY else [count]
-        for line, count in zip(old, blocks, strict=True)
+    first = next((n for n, size in enumerate(new) if isinstance(size, Line)), len(new))
+    before = math.prod(size for size in new[:first] if isinstance(size, int))
+    counts = [
+        math.gcd(line.slope, line.start, before) if isinstance(line, Line) and n == ANY else n
+        for line, n in zip(old, blocks, strict=True)
     ]
-    found = (_regrouped(old, counts, new) for counts in product(*tries))
-    return next((each for each in found if each is not None), None)
+    return _regrouped(old, counts, new)
 
 
-def _counts(line: Line) -> list[int]:
-    """The numbers of equal parts that an axis of this size may have."""
-    size = math.gcd(line.slope, line.start)
-    return [count for count in range(1, size + 1) if size % count == 0]
-
-
-def _regrouped(old: Lines, blocks: Blocks, new: Lines) -> Blocks | None:
+def _regrouped(old: Lines, blocks: Sequence[int], new: Lines) -> Blocks | None:
     """As `reshaped`, where every size that varies has blocks.
 
     Between sizes that vary stand fixed numbers, which axes of new may divide among them.

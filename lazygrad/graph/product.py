@@ -80,11 +80,11 @@ def ends_at_size(node: Node) -> bool:
     """
     match node:
         case Where(inside, _, Const(value=0)):
-            return _compares_places(inside)
+            return compares_places(inside)
     return False
 
 
-def _compares_places(condition: Node) -> bool:
+def compares_places(condition: Node) -> bool:
     """Whether a condition compares indices with at least one int64 in memory."""
     stack, counts = [condition], 0
     while stack:

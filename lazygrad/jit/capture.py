@@ -39,6 +39,7 @@ class Capture:
         """`name` is the function's, for dumps; `newest` is the replay of an earlier capture."""
         self.arguments = arguments
         self.name = name
+        self.random_state: TensorCore = Tensor._random_state(None)[1]  # made before it is traced
         self.newest = newest
         self.watch = Watch()
         self.trace = Trace(arguments.tensors, self.watch)
@@ -82,8 +83,6 @@ class Capture:
 
     def _trace(self, function: Any, args: Any, kwargs: Any) -> None:
         """Run the function on the arguments, and note its result."""
-        # made outside the trace, or its making would need a second capture
-        self.random_state: TensorCore = Tensor._random_state(None)[1]
         modes = chosen_mode(), grad_enabled.get()
         with overlaid(self.trace), _parted(self.arguments.tensors):
             self.watch.visit((args, tuple(kwargs.values())), outside=False)

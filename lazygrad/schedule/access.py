@@ -51,6 +51,7 @@ from ..index import (
     mod,
     mul,
     sub,
+    substitute,
     unflatten,
 )
 from .ir import axis_variables
@@ -160,6 +161,17 @@ class Access:
 
     def __init__(self, node: Node, index: MultiIndex, guard: Expr | None) -> None:
         self.node, self.index, self.guard = node, index, guard
+
+    def position(self, of_element: Expr) -> Expr:
+        """The position in a kernel of the element that is read, where the node's elements have
+        these positions, in terms of its axes."""
+        return _at(of_element, self.node.shape, self.index)
+
+
+@lru_cache(maxsize=1 << 14)
+def _at(position: Expr, shape: Shape, index: MultiIndex) -> Expr:
+    values: dict[Expr, Expr] = dict(zip(axis_variables(shape), index, strict=True))
+    return substitute(position, values)
 
 
 def accesses(root: Node, is_boundary: Callable[[Node], bool]) -> list[Access]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from math import prod
 
 from ..decisions import Joined
@@ -181,7 +180,7 @@ class _Fuser:
         for access in reads:
             if access.node not in group.members:
                 continue
-            position = _at(group.members[access.node], access.node.shape, access.index)
+            position = access.position(group.members[access.node])
             if found is not None and position is not found:
                 return None
             found = position
@@ -265,13 +264,6 @@ def _is_in_order(group: _Group, shape: Shape) -> bool:
     """Whether all members have this shape, and none is transposed."""
     members = group.members.items()
     return all(n.shape == shape and place is own_position(n) for n, place in members)
-
-
-@lru_cache(maxsize=1 << 14)
-def _at(position: Expr, shape: Shape, index: MultiIndex) -> Expr:
-    """The position of a member's element at an index."""
-    values: dict[Expr, Expr] = dict(zip(axis_variables(shape), index, strict=True))
-    return substitute(position, values)
 
 
 def _work(node: Node) -> int:

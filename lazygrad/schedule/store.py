@@ -30,7 +30,7 @@ from ..graph.ir import (
     Winograd,
     topological,
 )
-from ..graph.product import ends_at_size, factors, reuse
+from ..graph.product import compares_places, ends_at_size, factors, reuse
 from ..looking import looking
 from .ir import KIND_OF
 
@@ -41,7 +41,7 @@ MIN_REUSE = 3  # a contraction uses each element of both factors at least so oft
 KERNEL_NODES = 400  # inlined nodes of a kernel, at most: compile time and registers are limited
 NODE_COST = 4.0  # a costlier node is more code: it counts as cost / NODE_COST nodes
 FEW = 4  # a scatter has few values if they are at most 1 / FEW of the elements it writes into
-MAX_USES = 8  # a node that more kernels would compute again is stored, unless a load costs more
+MAX_USES = 8  # a node that more kernels would compute again is stored
 
 _MUST_STORE: tuple[type[Node], ...] = (*KIND_OF, Contiguous)
 _LEAVES = (Buffer, Const, Iota)
@@ -150,7 +150,8 @@ def _costs(order: Sequence[Node], stored: set[Node]) -> dict[Node, float]:
 def _costs_more_inline(
     node: Node, mine: dict[Use, float], cost: float, inlined: dict[Node, int]
 ) -> bool:
-    is_everywhere = len(mine) > MAX_USES and cost >= MEMORY  # else it costs less than a load
+    # Kernels end their loops at a size that they compare with, and could not at a stored answer.
+    is_everywhere = len(mine) > MAX_USES and not compares_places(node)
     if is_everywhere or any(inlined.get(root, 0) >= KERNEL_NODES for root, _ in mine):
         return not isinstance(node, Movement) or not is_everywhere
     if len(mine) == 1 and sum(mine.values()) <= node.size:

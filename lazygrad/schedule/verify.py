@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import CompilerError
 from ..graph.ir import Buffer, Node
-from .access import is_bijection, reduced_variables
+from .access import accesses, is_bijection, reduced_variables
 from .ir import KINDS, ONE_NODE, Kernel, Member, Schedule, axis_variables
 
 
@@ -12,8 +12,9 @@ def verify(schedule: Schedule) -> None:
     """Check every kernel and the order of the kernels.
 
     A kernel's kind is one of KINDS. The position of each member takes each value 0 .. outer - 1
-    once, in terms of the member's own axes. A kernel's inputs are Buffers, or written by earlier
-    kernels. Each output is written once. Raises CompilerError, naming the kernel.
+    once, in terms of the member's own axes. A member reads other members at its own position. A
+    kernel's inputs are Buffers, or written by earlier kernels. Each output is written once. Raises
+    CompilerError, naming the kernel.
     """
     written: dict[Node, int] = {}
     for number, kernel in enumerate(schedule.kernels):
@@ -46,6 +47,9 @@ def _fault(kernel: Kernel, written: dict[Node, int]) -> str | None:
         cause = _member_fault(member, kernel)
         if cause:
             return f"{member.node}: {cause}"
+    cause = _order_fault(kernel)
+    if cause:
+        return cause
     for x in kernel.inputs:
         if x in seen:
             return f"its input {x} is one of its members"
@@ -80,4 +84,17 @@ def _member_fault(member: Member, kernel: Kernel) -> str | None:
         return "it has inner loops, which a kernel of this kind may not"
     if kernel.kind == "map" and reduced_variables(member.node):
         return "it reduces, which a map may not"
+    return None
+
+
+def _order_fault(kernel: Kernel) -> str | None:
+    """A member that reads another one at another position, which may not be computed yet."""
+    positions = {member.node: member.position for member in kernel.members}
+    known = {*positions, *kernel.inputs}
+    for member in kernel.members:
+        for access in accesses(member.node, known.__contains__):
+            x = access.node
+            if x in positions and access.position(positions[x]) is not member.position:
+                at = access.position(positions[x])
+                return f"{member.node} at {member.position} reads {x} at {at}"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from io import StringIO
 
 import numpy as np
@@ -162,3 +163,18 @@ def test_constants_are_of_one_kind_computed_or_not():
         np.testing.assert_allclose(f(x).numpy(), np.full(len(x), 3.0))
     assert captures(f) == ENOUGH
     assert len(runs.getvalue()) == 40
+
+
+def test_the_garbage_collector_pauses_while_a_function_is_captured():
+    was_on = []
+
+    def fails(x):
+        was_on.append(gc.isenabled())
+        raise KeyError
+
+    f = jit(lambda x: (was_on.append(gc.isenabled()), x * 3)[1])
+    f(Tensor.ones(2))
+    with pytest.raises(KeyError):
+        jit(fails)(Tensor.ones(2))
+    assert was_on == [False, False]
+    assert gc.isenabled()

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import lazygrad
-from lazygrad import Tensor, compile, config, nn, optim, plans
+from lazygrad import Tensor, config, nn, optim
 from lazygrad.nn import functional as F
+
+pytestmark = pytest.mark.usefixtures("compiled")
 
 LENGTHS = (5, 9, 7, 12, 2, 33, 127, 128, 5)
 WEIGHT = np.random.default_rng(0).standard_normal((6, 5)).astype(np.float32)
@@ -126,19 +128,6 @@ def rows_and_others(n, r):
     rows = normal(r, 3, n, 4).reshape(-1, 4)
     places = Tensor.arange(3 * n).reshape(-1, 1)
     return rows + normal(r, 3 * n, 4), rows * places, rows[places.reshape(-1) // 2]
-
-
-@pytest.fixture(autouse=True)
-def compiled(monkeypatch) -> list[int]:
-    """One item a compilation; nothing was compiled before."""
-    found: list[int] = []
-    whole = compile.compile_graph
-    monkeypatch.setattr(compile, "compile_graph", lambda *a: (found.append(1), whole(*a))[1])
-    monkeypatch.setattr(plans.saved, "load", lambda key: None)
-    plans._plans.clear()
-    plans._varying.clear()
-    plans._sizes.clear()
-    return found
 
 
 def run(function: Program, n: int) -> list[np.ndarray]:

@@ -172,19 +172,6 @@ def run(name: str, n: int, **settings: int) -> np.ndarray:
         return PROGRAMS[name](n, np.random.default_rng(n)).numpy()
 
 
-@pytest.fixture
-def compiled(monkeypatch) -> list[int]:
-    """One item a compilation; nothing was compiled before."""
-    found: list[int] = []
-    whole = compile.compile_graph
-    monkeypatch.setattr(compile, "compile_graph", lambda *a: (found.append(1), whole(*a))[1])
-    monkeypatch.setattr(plans.saved, "load", lambda key: None)
-    plans._plans.clear()
-    plans._varying.clear()
-    plans._sizes.clear()
-    return found
-
-
 def test_a_place_that_varies_compiles_twice(compiled):
     x = Tensor(np.arange(600, dtype=np.float32).reshape(200, 3)).realize()
     for start in range(3, 90, 7):

@@ -9,7 +9,7 @@ import pytest
 from lazygrad.dtypes import float32
 from lazygrad.errors import CompilerError
 from lazygrad.expr import Literal, Var
-from lazygrad.graph.ir import Const, Expand, Node, Reduce, Reshape, Sqrt, Sub
+from lazygrad.graph.ir import Const, Expand, Node, Permute, Reduce, Reshape, Sqrt, Sub
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Kernel, Member, Schedule
 from lazygrad.schedule.verify import verify
@@ -118,3 +118,19 @@ def test_a_scalar_has_position_zero(leaf):
     made = fuse([Sqrt(x)], 1)
     assert made.kernels[0].members[0].position is Literal(0)
     verify(made)
+
+
+def test_a_member_reads_others_at_its_own_position(leaf):
+    x = leaf([[1.0, 2.0], [3.0, 4.0]], float32)
+    row, column = Var("a0", 2), Var("a1", 2)
+    first = Member(Sqrt(x), row, True)
+    total = Member(Reduce(first.node, "sum", (1,)), row, True)
+    turned = Permute(first.node, (1, 0))
+    for place, fits in ((row, False), (column, True)):
+        members = (first, total, Member(turned, place, True))
+        schedule = Schedule((Kernel("row", 2, members, (x,)),), (total.node, turned))
+        if fits:
+            verify(schedule)
+        else:
+            with pytest.raises(CompilerError, match=r"at a0 reads .* at a1"):
+                verify(schedule)
