@@ -14,9 +14,7 @@ find                   the plan, and its leaves
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import cast
@@ -25,6 +23,7 @@ from weakref import ref
 from . import config
 from .cache import remember
 from .errors import CompilerError
+from .garbage import without_collections
 from .graph.build import broadcast_to, substitute
 from .graph.constants import VaryingConstants
 from .graph.gradient import cotangents
@@ -277,19 +276,6 @@ def _new(
         title.reset(token)
     plan.title, plan.has_origins = name, bool(config.ORIGINS)
     return plan
-
-
-@contextmanager
-def without_collections() -> Iterator[None]:
-    """Pause Python's cyclic garbage collector. The compiler makes many objects, few of them in
-    cycles, and each collection looks at all objects of the process."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _over_slots(

@@ -28,6 +28,7 @@ from lazygrad.compile import plan_for, realize
 from lazygrad.dtypes import float32, int64
 from lazygrad.dump.text import text
 from lazygrad.errors import CompilerError, CompilerWarning, DeviceError, OutOfMemoryError
+from lazygrad.garbage import without_collections
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import (
     Add,
@@ -573,12 +574,12 @@ def test_garbage_is_not_searched_for_while_something_is_compiled() -> None:
 
     gc.callbacks.append(note)
     try:
-        with lazygrad.plans.without_collections():
+        with without_collections():
             kept = [[n] for n in range(10_000)]
             during = list(searched)
         assert not during
         assert gc.isenabled()
-        with contextlib.suppress(ValueError), lazygrad.plans.without_collections():
+        with contextlib.suppress(ValueError), without_collections():
             raise ValueError
         assert gc.isenabled()
     finally:

@@ -14,9 +14,9 @@ import numpy as np
 from .. import config
 from ..compile import plan_for, storage_of
 from ..errors import JitError
+from ..garbage import without_collections
 from ..graph.ir import Node
 from ..origin import title
-from ..plans import without_collections
 from ..runtime.report import report_traced
 from ..tensor import Tensor
 from ..tensor.core import TensorCore, grad_enabled

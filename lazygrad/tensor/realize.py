@@ -32,6 +32,7 @@ from weakref import ref
 from .. import config
 from ..cache import remember
 from ..errors import ConfigError, DeviceError, NonFiniteError, OutOfMemoryError
+from ..garbage import without_collections
 from ..graph.gradient import differentiable_inputs, needs_values
 from ..graph.ir import Buffer, Detach, Expand, Node, Permute, Reshape, deferred, sources
 from ..graph.structure import Walk
@@ -254,7 +255,8 @@ def _compute(
 @cache
 def _compiler() -> ModuleType:
     """The compiler, which is loaded when there is something to compile."""
-    return import_module("..compile", __package__)
+    with without_collections():
+        return import_module("..compile", __package__)
 
 
 def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:

