@@ -231,6 +231,7 @@ class Activations(Reduction):
         made = centered * (centered.square().mean(axis, keepdim=True) + eps).rsqrt()
         return made._affine(weight, bias)
 
+    @rounded_once(any_size=True)
     def layer_norm(
         self,
         normalized_shape: int | Sequence[int],

@@ -26,6 +26,8 @@ def plain(value: T) -> T:
 
 def normalized_axis(name: str, axis: int, rank: int) -> int:
     """`axis` counted from the front. Raises IndexError where it is outside the rank."""
+    if type(axis) is int and 0 <= axis < rank:
+        return axis  # nearly all
     if not isinstance(axis, (int, np.integer)):
         raise KindError(f"{name}: an axis is an integer, not {told(axis)}")
     if not -max(rank, 1) <= axis < max(rank, 1):

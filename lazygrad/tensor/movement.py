@@ -58,7 +58,7 @@ class Movement(Functions):
         given = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
         own = self.shape
         kept = [own[i] if n is None and i < len(own) else n for i, n in enumerate(given)]
-        sizes = [whole_size(name, size) for size in kept]
+        sizes = [size if type(size) is int else whole_size(name, size) for size in kept]
         unknown = [axis for axis, size in enumerate(sizes) if size == -1]
         if len(unknown) > 1 or any(size < -1 for size in sizes):
             raise ShapeError(f"{name}: {tuple(sizes)} is no shape (at most one -1)")
@@ -325,7 +325,10 @@ class Movement(Functions):
     def unbind(self, axis: int = 0) -> list[Self]:
         """The slices along an axis, without it."""
         axis, n = self._divided("unbind", axis)
-        return [piece.squeeze(axis) for piece in self.split(1, axis)] if n else []
+        x, shape = self._node, self.shape
+        kept = (*shape[:axis], *shape[axis + 1 :])
+        slices = [build.slice_axis(x, axis, place, 1) for place in range(n)]
+        return [self._viewed(build.reshape(each, kept)) for each in slices]
 
     def _divided(self, name: str, axis: int) -> tuple[int, int]:
         """(an axis counted from the front, its size). Raises EmptyError where there is none."""

@@ -134,8 +134,10 @@ def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
         return (kind, x)
     if isinstance(x, TensorCore):
         node = x._node
-        if node in tensors or node.__class__ is Const:  # which broadcast in a way of their own
+        if node.__class__ is Const:  # which broadcast in a way of their own
             raise _Unknown
+        if node in tensors:
+            return (list(tensors).index(node), x._requires_grad)
         tensors[node] = x
         return (node.shape, node.dtype, node.device, x._requires_grad)
     if kind is float:
