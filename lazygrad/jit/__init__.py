@@ -34,6 +34,12 @@ ever be replayed. After 16 such captures a function that sets nothing outside, o
 numbers, runs as it stands with numbers that it meets for the first time, which costs less. It is
 captured for numbers that come again, and for all once some have.
 
+Where four captures agree in all but one size of the tensors in the arguments, a call at a size
+between theirs does not run the function, either (between.py). So batches of random length are
+captured at some lengths, not at each. What the function asks of a size that it reads is noted
+(`if n % 2: ...`), and must have one answer between these sizes; what it computes of a float, as by
+`int(0.5 * n)`, or looks up, as by `table[n]`, is taken to be linear where it is so at all of them.
+
 What differs from a call without jit, because the function's Python does not run again:
 
 - Inside, values cannot be read on the host, nor items drawn from iterators from outside, nor random
@@ -49,6 +55,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import partial, update_wrapper
 from threading import RLock
 from types import MethodType
@@ -69,8 +76,9 @@ from ..tensor.mode import autocast_dtype, chosen_mode
 from ..tensor.realize import realize_all
 from .structure import METHODS, Arguments, Captured, Computed, Mismatch, described
 
-if TYPE_CHECKING:
-    from .replay import Replay  # with it, the compiler's plans
+if TYPE_CHECKING:  # with these come the compiler's plans
+    from .between import Spans
+    from .replay import Replay
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,6 +119,7 @@ class jit(Captured, Generic[P, R]):
         self._replays: dict[Hashable, list[Replay]] = {}
         self._newest: ref[Replay] | None = None  # capture
         self._attempts: dict[Hashable, int] = {}
+        self._spans: Spans | None = None  # made with the first capture
         self._pure: dict[Hashable, int] = {}  # captures that set nothing, by what numbers leave
         self._met: dict[Hashable, None] = {}  # kinds with which it ran as it stands
         self._bound: dict[int, tuple[ref[Any], jit[..., R]]] = {}
@@ -155,8 +164,16 @@ class jit(Captured, Generic[P, R]):
                 if record is not None:
                     record.replayed(self._name)
                 return result
-            if mismatch is None and record is None and self._is_first(kind):
-                return self._run(args, kwargs)
+            if mismatch is None and record is None:
+                between = self._spans and self._spans.replay_for(kind)
+                if between:
+                    with suppress(Mismatch):
+                        result = between(arguments)
+                        self._keep(kind, between)
+                        self._has_replayed = True
+                        return result
+                if self._is_first(kind):
+                    return self._run(args, kwargs)
             return self._capture(kind, arguments, args, kwargs, mismatch)
 
     def _is_first(self, kind: Hashable) -> bool:
@@ -186,7 +203,8 @@ class jit(Captured, Generic[P, R]):
         cause: Mismatch | None,
     ) -> R:
         """Capture the function for calls like this one; returns what this call returns."""
-        from .capture import Capture  # with it comes the compiler
+        from .between import AtSize, Spans  # with them comes the compiler
+        from .capture import Capture
 
         self._warn(kind, cause)
         record = looking.get()
@@ -200,15 +218,17 @@ class jit(Captured, Generic[P, R]):
         attempts = self._attempts.get(kind, 0)
         name, newest = name_of_function(self._function), self._newest
         capture = Capture(arguments, name, newest() if newest else None)
+        shapes = tuple([tensor._node.shape for tensor in arguments.tensors])
         found = capture.run(self._bound_function(), args, kwargs, attempts > 0)
         replay, serves, result = found
         if serves:
-            self._make_room()
-            replay.used = self._calls
+            if cause is None and record is None:
+                self._spans = self._spans or Spans()
+                self._spans.add(AtSize(kind, shapes, replay, capture.trace.questions))
+            self._keep(kind, replay)
             self._newest = ref(replay)
             if record is not None:
                 record.seen.add(id(replay))
-            self._replays.setdefault(kind, []).insert(0, replay)
             self._attempts.pop(kind, None)
             if cause is None and replay.effects.are_none_but(capture.random_state):
                 form = masked(kind)
@@ -227,6 +247,12 @@ class jit(Captured, Generic[P, R]):
             f"{str(cause) or 'gradients come and go'}; numbers that change may be tensors",
             stacklevel=4,
         )
+
+    def _keep(self, kind: Hashable, replay: Replay) -> None:
+        """Keep a replay, which was used just now."""
+        self._make_room()
+        replay.used = self._calls
+        self._replays.setdefault(kind, []).insert(0, replay)
 
     def _make_room(self) -> None:
         """Drop the capture that was not used for longest, where there are too many."""

@@ -25,8 +25,9 @@ from ..tensor.realize import realize_all
 from .cells import Cell, GradientCell, Read, kind_of
 from .environment import Environment
 from .guard import Guard
-from .owner import Owner
+from .owner import Owner, put
 from .replay import Argument, Effects, Fresh, Held, Item, Replay, State, View
+from .sizes import WatchedSize
 from .structure import Arguments, Replacing
 from .trace import Outside, Symbol, Trace, overlaid
 from .watch import Watch
@@ -162,7 +163,10 @@ class Capture:
                 self.growing += self._made_in(now)
                 continue
             self._verify_gradient_stays(before, now)
-            template = _StandIns(self, self.placed)(now)
+            stand_ins = _StandIns(self, self.placed)
+            template = stand_ins(now)
+            if stand_ins.has_sizes:
+                put(holder, key, _Plain()(now))
             held = Held(self._holder(owner), key, template)
             self.effects.held.append(held)
 
@@ -376,9 +380,23 @@ class _StandIns(Replacing):
         """Tensors that the function made are added to `tensors`, by id."""
         super().__init__()
         self.capture, self.tensors = capture, tensors
+        self.has_sizes = False
 
     def change(self, value: Any) -> Any:
+        if isinstance(value, WatchedSize):
+            self.has_sizes = True
+            return int(value)
         found = self.capture.stand_in(value)
         if isinstance(found, Fresh):
             self.tensors[id(value)] = found
         return found
+
+
+class _Plain(Replacing):
+    """Copies a value: in place of sizes that are watched it has integers."""
+
+    def change(self, value: Any) -> Any:
+        """As Replacing's."""
+        if isinstance(value, WatchedSize):
+            return int(value)
+        return value if isinstance(value, TensorCore) else NotImplemented

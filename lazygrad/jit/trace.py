@@ -14,6 +14,7 @@ While a function is traced, properties overlay the slots of all tensors:
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,8 +32,10 @@ from ..runtime.buffer import interceptor, realized
 from ..runtime.device import Device
 from ..tensor.core import TensorCore, grad_enabled, owners
 from ..tensor.realize import mine, written
+from ..tensor.results import Size
 from ..tensor.sharing import Sharing
 from ..tensor.views import follow, is_detached
+from .sizes import Question, questions, read
 
 SLOTS = ("_own", "_grad", "_requires", "_history", "_variable")
 slot: dict[str, Any] = {name: Sharing.__dict__[name] for name in SLOTS}
@@ -83,6 +86,7 @@ class Trace:
         self.made: dict[int, weakref.ref[TensorCore]] = {}
         self.grad_of: dict[int, TensorCore] = {}  # by a gradient's id, the tensor that it is of
         self.views: dict[int, tuple[TensorCore, TensorCore]] = {}  # from outside, and their bases
+        self.questions: list[Question] = []  # what was asked of sizes
         self.promised: list[Node] = []  # nodes for which realize() returned a symbol
 
     # ------------------------------------------------------------------ the slots of tensors
@@ -302,8 +306,14 @@ def _begin(tensor: TensorCore, node: Node, requires_grad: bool) -> None:
     mine.live.append(weakref.ref(tensor))
 
 
+def _shape(tensor: TensorCore) -> Size:
+    """Takes the place of Sharing.shape while anything is traced."""
+    return read(tensor._node.shape, sys._getframe(1))
+
+
 _setters = [slot[name].__set__ for name in SLOTS]
-_overlays = {name: _overlay(name) for name in SLOTS} | {"_begin": _begin}
+_overlays = {name: _overlay(name) for name in SLOTS}
+_overlays |= {"_begin": _begin, "shape": property(_shape)}
 _own = {name: Sharing.__dict__[name] for name in _overlays}
 _installed = 0
 _lock = Lock()
@@ -313,12 +323,13 @@ _lock = Lock()
 def overlaid(trace: Trace) -> Iterator[None]:
     """Trace what this thread does to tensors. Other threads see nothing of it."""
     _install(1)
-    tokens = tracing.set(trace), interceptor.set(trace.realize)
+    tokens = tracing.set(trace), interceptor.set(trace.realize), questions.set(trace.questions)
     try:
         yield
     finally:
         tracing.reset(tokens[0])
         interceptor.reset(tokens[1])
+        questions.reset(tokens[2])
         _install(-1)
         if trace.watch is not None:
             trace.watch.close()

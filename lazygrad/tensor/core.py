@@ -87,7 +87,7 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     def numel(self) -> int:
         """The number of elements."""
-        return self._node.size
+        return self.shape.numel()
 
     nelement, ndimension = numel, dim
 

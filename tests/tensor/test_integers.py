@@ -1,4 +1,5 @@
-"""Integers of every type are integers: Python's, NumPy's, enumerations', bound variables."""
+"""Integers of every type are integers: Python's, NumPy's, enumerations', bound variables,
+sizes in a captured function."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import pytest
 
 from lazygrad import Tensor, Variable, nn
 from lazygrad.graph.ir import topological
+from lazygrad.jit.sizes import WatchedSize
 
 
 class Number(IntEnum):
@@ -19,6 +21,7 @@ KINDS = {
     "variable": Variable("n", 1, 9).bind(3),
     "numpy": np.int64(3),
     "enumeration": Number.THREE,
+    "watched": WatchedSize(3),
 }
 CUBE = np.arange(6.0**3, dtype=np.float32).reshape(6, 6, 6)
 

@@ -1,0 +1,199 @@
+"""Replays for sizes between captured ones.
+
+Batches of random length have a new size in nearly every call. A plan serves many sizes
+(runtime/sized.py), but to find it the function must run. Where captures at some sizes agree in all
+but n, it need not run at a size between the least and the largest of them:
+
+    captured at n = 20, 31, 44, 60      a call at n = 37 gets the replay of n = 60, with the plan
+                                        and the shapes of 37
+
+Captures agree if what they asked of sizes has one answer between them (sizes.py), and if their
+plans are of one family, and read, set and return the same. An integer that is on a line at both
+ends is on it between them, since what shapes follow from, in this package, grows with n or falls.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..cache import remember
+from ..graph.ir import Shape
+from ..graph.sizes import FixedError, Varying, at, between, differences, masked
+from ..runtime.buffer import DeviceBuffer
+from ..runtime.sized import SizedPlan
+from ..tensor.core import TensorCore
+from .cells import Cell, GradientCell
+from .replay import Effects, Held, Place, Replay, State
+from .sizes import Question, have_one_answer
+from .structure import attributes, is_open, same_value
+
+ENOUGH = 4  # captures that agree: those at both ends, and two between them
+MAX_SPANS = 64  # of one function
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AtSize:
+    """A capture at one size: for arguments of a kind, with tensors of these shapes. `questions` are
+    what its Python asked of sizes."""
+
+    kind: Hashable
+    shapes: tuple[Shape, ...]
+    replay: Replay
+    questions: Sequence[Question]
+
+    @property
+    def plan(self) -> SizedPlan | None:
+        """The plan; None where it serves one size alone."""
+        plan = self.replay.plan
+        return plan if isinstance(plan, SizedPlan) else None
+
+    @property
+    def n(self) -> int:
+        """The size of the plan."""
+        return 0 if self.plan is None else self.plan.n
+
+    def is_like(self, other: AtSize) -> bool:
+        """Whether both captures found the same outside, and set and return the same."""
+        a, b = self.replay, other.replay
+        return (
+            a.aliases == b.aliases
+            and _are_alike(a.effects, b.effects)
+            and _are_alike(a.result, b.result)
+            and a.environment.is_same(b.environment)
+        )
+
+    def agrees(self, other: AtSize) -> bool:
+        """Whether two captures that are alike may differ in n alone."""
+        if self.plan is None or other.plan is None:
+            return False
+        a, b = self.replay, other.replay
+        return (
+            self.plan.compiled is other.plan.compiled
+            and have_one_answer(self.questions, other.questions)
+            and a.arguments == b.arguments
+            and not (a.argument_gradients or b.argument_gradients)
+            and _are_alike(self._constants()[0], other._constants()[0])
+            # of the arguments, no integers differ but those of shapes
+            and _count(self.kind, other.kind) == _count(self.shapes, other.shapes)
+        )
+
+    def numbers(self) -> tuple[Any, ...]:
+        """What may vary with n: the kind of the arguments, the shapes of the outputs, and the
+        constants that are arguments of the plan, as the number of rows that a mean divides by."""
+        values = [storage.numpy().item() for storage in self._constants()[1]]
+        whole = [int(x) if float(x).is_integer() else x for x in values]
+        return self.kind, tuple(self.replay.shapes), tuple(whole)
+
+    def _constants(self) -> tuple[Sequence[DeviceBuffer], Sequence[DeviceBuffer]]:
+        """The constants among the leaves, and those that are arguments of the plan."""
+        every = self.replay.constants
+        count = len(self.plan.compiled.family.arguments) if self.plan else 0
+        return every[: len(every) - count], every[len(every) - count :]
+
+    def at(self, plan: SizedPlan, shapes: Sequence[Shape], numbers: Sequence[float]) -> Replay:
+        """The replay for another size, with these shapes of outputs, and arguments of the plan."""
+        others, old = self._constants()
+        new = [
+            DeviceBuffer.of_number(number, each.dtype, each.device)
+            for number, each in zip(numbers, old, strict=True)
+        ]
+        memories = self.replay.memories[: len(self.replay.memories) - len(new)]
+        memories += map(plan.handle, new)
+        return replace(
+            self.replay,
+            plan=plan, memories=memories, constants=[*others, *new], shapes=list(shapes),
+        )  # fmt: skip
+
+
+def _count(first: Any, second: Any) -> int:
+    """How many integers differ."""
+    return sum(1 for _ in differences(first, second))
+
+
+class Span:
+    """Captures for arguments of one form, while all of them agree."""
+
+    def __init__(self, first: AtSize) -> None:
+        self._low = self._high = first
+        self._sizes = {first.n}
+        self._lines: Any = None  # of `numbers`
+        self._kinds: Varying | None = None  # of the arguments
+        self._agree = first.plan is not None
+
+    def takes(self, new: AtSize) -> bool:
+        """Add a capture. False if it is of other things outside: a new span begins."""
+        low, high = self._low, self._high
+        if not low.is_like(new):
+            return False
+        self._agree = self._agree and low.agrees(new) and high.agrees(new)
+        if self._agree and new.n not in self._sizes:
+            self._sizes.add(new.n)
+            self._agree = self._is_on_lines(new)
+            self._low = min(low, new, key=lambda each: each.n)
+            self._high = max(high, new, key=lambda each: each.n)
+        return True
+
+    def _is_on_lines(self, new: AtSize) -> bool:
+        """Whether all numbers of a capture are on the lines that the first two determine."""
+        first, numbers = self._low, new.numbers()
+        if self._lines is None:
+            try:
+                self._lines = between(first.numbers(), numbers, first.n, new.n)
+                self._kinds = Varying([new.kind], {0: self._lines[0]}, 0)
+            except FixedError:
+                return False
+        return bool(at(self._lines, new.n) == numbers)
+
+    def replay_for(self, kind: Hashable) -> Replay | None:
+        """The replay for arguments of a kind, between the least and the largest size."""
+        if not self._agree or self._kinds is None or len(self._sizes) < ENOUGH:
+            return None
+        n = self._kinds.size_of([kind])
+        high = self._high
+        if n is None or high.plan is None or not self._low.n < n < high.n:
+            return None
+        plan = high.plan.compiled.known(n)
+        if plan is None or plan.taken != high.plan.taken:
+            return None
+        _, shapes, numbers = self._lines
+        return high.at(plan, at(shapes, n), at(numbers, n))
+
+
+class Spans:
+    """The spans of a function, by the form of its arguments."""
+
+    def __init__(self) -> None:
+        self._spans: dict[Hashable, Span] = {}
+
+    def add(self, new: AtSize) -> None:
+        """Note the first capture for arguments of its kind."""
+        form = masked(new.kind)
+        span = self._spans.get(form)
+        # the first captures of a form have plans of their own
+        if (span is None and new.plan is not None) or (span and not span.takes(new)):
+            remember(self._spans, form, Span(new), MAX_SPANS)
+
+    def replay_for(self, kind: Hashable) -> Replay | None:
+        """A replay for arguments of this kind; None where the function is to be captured."""
+        span = self._spans.get(masked(kind)) if self._spans else None
+        return None if span is None else span.replay_for(kind)
+
+
+def _are_alike(a: Any, b: Any) -> bool:
+    """Whether templates and effects of two captures do the same."""
+    if a is b:
+        return True
+    if type(a) is not type(b) or isinstance(a, (Cell, State, TensorCore)):
+        return isinstance(a, State) and isinstance(b, State) and a.value is b.value
+    if isinstance(a, GradientCell):
+        return a.owner is b.owner
+    if isinstance(a, (list, tuple, deque)):
+        return len(a) == len(b) and all(map(_are_alike, a, b))
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(map(_are_alike, a.values(), b.values()))
+    if isinstance(a, (Place, Effects, Held)) or is_open(type(a)):
+        return _are_alike(attributes(a), attributes(b))
+    return same_value(a, b)
