@@ -127,8 +127,8 @@ class AtBound:
             return new
         blocks = self._layouts.blocks[node]
         for axis, line in enumerate(self._lines[node]):
-            if varies(line) and blocks[axis] == 1:
-                new = Within(new, self._inside(new.shape, axis, line))
+            if varies(line) and blocks[axis] != ANY:
+                new = Within(new, self._inside(new.shape, axis, line, blocks[axis]))
         return new
 
     def _at_bound(self, node: Node, fields: Any) -> Node:

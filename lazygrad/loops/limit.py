@@ -156,6 +156,8 @@ class _Limited:
                 aligned = [constant, span, *(n for _, n in terms)]
                 if len(known) < len(own) or any(n % width for n in aligned):
                     continue
-                total, start = mod(add(total, start), limit.size), 0
+                total = mod(add(total, start), limit.size)
+                start = linear(total)[0]  # of the same tile, where tiles reach into no other block
+                total = sub(total, start)
             return _Reach(limit, total, start)
         return None

@@ -14,7 +14,7 @@ must ensure: the docstring requires it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
@@ -26,7 +26,7 @@ from ..errors import ScheduleError
 from ..expr import Array, Expr, Literal, Op, Ramp, Var
 from ..index import add, flatten, less, linear, minimum, mul, sub, unflatten
 from ..targets import UNROLL_BY, UNROLL_WHOLE
-from .ir import KINDS, Alloc, Body, For, If, Stmt, expressions, statements
+from .ir import KINDS, Alloc, Body, For, If, Limit, Stmt, expressions, statements
 from .ir.rebuild import (
     apart,
     body_loads,
@@ -58,11 +58,11 @@ def primitive(function: Primitive) -> Primitive:
 
 
 class Schedule:
-    """Loops, and the plan that made them so. With `has_limits`, the last iterations of outer loops
-    may be left out at run time (limit.py)."""
+    """Loops, and the plan that made them so. With `limits`, the last iterations of outer loops may
+    be left out at run time (limit.py)."""
 
-    def __init__(self, body: Body, has_limits: bool = False) -> None:
-        self.body, self.has_limits = with_own_names(body), has_limits
+    def __init__(self, body: Body, limits: Sequence[Limit] = ()) -> None:
+        self.body, self.limits = with_own_names(body), limits
         self.plan: list[str] = []
 
     def do(
@@ -73,10 +73,10 @@ class Schedule:
         self.body = step(self.body, *args, **named)
         self.plan.append(" ".join(map(str, (step.__name__, *args))))
 
-    def begin(self, step: Callable[[Body], Body], made: Body) -> None:
+    def begin(self, step: Callable[..., Body], made: Body, *args: str) -> None:
         """Add a primitive to the plan that has been carried out already: it `made` the loops."""
         self.body = made
-        self.plan.append(step.__name__)
+        self.plan.append(" ".join((step.__name__, *args)))
 
     def merged(self) -> tuple[list[Var], Body]:
         """As `outer`, after merging the loops that no index needs apart."""
@@ -394,9 +394,10 @@ def set_scope(body: Body, array: str, scope: str) -> Body:
 # --------------------------------------------------------------------------- merging
 
 
-def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
-    """Merge neighbouring loops of a nest, innermost first, where no index needs them apart. Returns
-    the loops that are left, outermost first, and the body.
+def merge(loops: Sequence[Var], body: Body, apart: Collection[str] = ()) -> tuple[list[Var], Body]:
+    """Merge neighbouring loops of a nest, innermost first, where no index needs them apart; those
+    named in `apart` are not merged into the loop around them. Returns the loops that are left,
+    outermost first, and the body.
 
         serial i in 4: serial j in 6: out[i*6 + j] = x[i*6 + j]  ->  serial i in 24: out[i] = x[i]
 
@@ -408,6 +409,8 @@ def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
     while n > 0:
         outer, inner = merged[n - 1], merged[n]
         n -= 1
+        if inner.name in apart:
+            continue
         if any(_are_apart(x.index, outer, inner) for x in body_loads(body)):
             continue  # a cheap test first
         joined = Var(outer.name, outer.extent * inner.extent)

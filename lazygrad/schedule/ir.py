@@ -135,7 +135,7 @@ class Kernel:
     """Members computed together, and the nodes that they read from memory.
 
     A chain has the members of its `parts`; a member is stored if the chain writes it. `limits` maps
-    an output and an axis to the size, an int64 in memory, beyond which the output is undefined.
+    an output to the sizes beyond which it is undefined (limit_outputs.py).
     """
 
     kind: str
@@ -144,7 +144,7 @@ class Kernel:
     inputs: tuple[Node, ...]
     layouts: Mapping[Node, Blocked | Region] = field(default_factory=dict)
     parts: tuple[Kernel, ...] = ()
-    limits: Mapping[Node, Mapping[int, Node]] = field(default_factory=dict)
+    limits: Mapping[Node, Mapping[tuple[int, int], Node]] = field(default_factory=dict)
 
     @property
     def kinds(self) -> tuple[str, ...]:

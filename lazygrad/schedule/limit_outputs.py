@@ -12,11 +12,10 @@ t = within(..., i < n), stored;  u = t + 1, stored   ->   u ends at n, too
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..dtypes import int64
-from ..expr import Local
+from ..expr import Expr, Var
 from ..graph.ir import (
     Buffer,
     Contiguous,
@@ -29,11 +28,13 @@ from ..graph.ir import (
     Within,
     topological,
 )
-from ..index import less, upper_limit
+from ..index import bounds, mod
 from .access import MultiIndex, iota_index, movement_index, reduce_index, reduced_variables
 from .ir import ONE_NODE, Kernel, Member, Schedule, axis_variables
 
-Limits = dict[int, Node]  # by axis: the size, an int64 in memory, beyond which all is undefined
+Limits = dict[tuple[int, int], Node]
+"""By an axis, and how many elements each of its blocks has (the axis may be one block): the size,
+an int64 in memory, beyond which all elements of a block are undefined."""
 
 
 def limit_outputs(schedule: Schedule) -> Schedule:
@@ -129,12 +130,21 @@ def _limits(node: Node, inputs: Collection[Node], known: Mapping[Node, Limits]) 
     found: Limits = {}
     for x, index in undefined_with(node, axes, set(inputs)):
         limits = _own_limits(x) if isinstance(x, Within) and x not in inputs else known.get(x, {})
-        for axis, size in limits.items():
-            end = Local("size", int64)
-            for n, var in enumerate(axes):
-                if upper_limit(less(index[axis], end), var) is end:
-                    found[n] = size
+        for (axis, block), size in limits.items():
+            place = _place(mod(index[axis], block), block, axes)
+            if place is not None:
+                found[place] = size
     return found
+
+
+def _place(index: Expr, block: int, axes: Sequence[Var]) -> tuple[int, int] | None:
+    """The axis along whose blocks, of this many elements or one for all, an index walks."""
+    for axis, var in enumerate(axes):
+        if index is var:
+            return axis, var.extent
+        if index is mod(var, block) and var.extent % block == 0:
+            return axis, block
+    return None
 
 
 def _own_limits(node: Node) -> Limits:
@@ -150,8 +160,9 @@ def _own_limits(node: Node) -> Limits:
             walked, size = iota_index(inside.x, at), inside.y
             while isinstance(size, Movement):
                 size = size.inputs[0]
-            if walked in axes and size.size == 1:
-                found[axes.index(walked)] = size
+            place = None if walked is None else _place(walked, bounds(walked)[1] + 1, axes)
+            if place is not None and size.size == 1:
+                found[place] = size
         node = node.x
     return found
 

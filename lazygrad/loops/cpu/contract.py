@@ -104,7 +104,7 @@ def _tile(s: Schedule, var: Var, size: int, width: int, overlap: bool) -> str:
 def _tasks(s: Schedule, name: str, count: int) -> tuple[str, str]:
     """Share a loop among threads: the names of the loop over threads and of a thread's own loop.
     A thread gets neighbouring iterations; where the last ones may be left out, every count-th."""
-    if not s.has_limits or s.loop(name).extent % count:
+    if not s.limits or s.loop(name).extent % count:
         return _parts(s, name, count, "t")
     s.do(split, name, "exact", f"{name}_b", f"{name}_t:{count}")
     return f"{name}_t", f"{name}_b"

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...dtypes import int64
-from ...expr import Array, Expr, Literal, Load
+from ...expr import Array, Expr, Literal, Load, Op, Var, parts
 from ...graph.ir import Node, Within
-from ...index import add, conjuncts, floordiv, less, strides, upper_limit
+from ...index import add, bounds, conjuncts, floordiv, less, mod, strides, substitute, upper_limit
 from ...schedule.access import MultiIndex
 from ...schedule.ir import Blocked, Region, axis_variables
 from ...schedule.limit_outputs import undefined_with
@@ -50,26 +50,40 @@ def note_limits(made: Lowered) -> Lowered:
             for condition in conjuncts(values.of(x.inside, at, ()))
         ]
         conditions += [
-            less(axes[axis], values.of(size, tuple(Literal(0) for _ in size.shape), ()))
-            for axis, size in kernel.limits.get(node, {}).items()
+            less(mod(axes[axis], block), values.of(size, tuple(Literal(0) for _ in size.shape), ()))
+            for (axis, block), size in kernel.limits.get(node, {}).items()
         ]
         for condition in conditions:
             for n, axis in enumerate(axes):
-                end = upper_limit(condition, axis)
+                end, block = _end(condition, axis)
                 if end is not None and not variables(end):
-                    found.append(_limit(arrays[node], node.shape, n, end, layout))
+                    found += _limit(arrays[node], node.shape, n, end, block, layout)
     function = replace(made.function, limits=tuple(dict.fromkeys(found)))
     return replace(made, function=function)
 
 
+def _end(condition: Expr, axis: Var) -> tuple[Expr | None, int]:
+    """The end where a condition says that a place along an axis, or in a block of it, is below it;
+    and the elements of a block."""
+    for x in parts(condition, mentioning=axis):
+        if isinstance(x, Op) and x.op == "mod" and x.args[0] is axis:
+            block = bounds(x)[1] + 1
+            place = Var(f"{axis.name}_in_block", block)
+            return upper_limit(substitute(condition, {x: place}), place), block
+    return upper_limit(condition, axis), axis.extent
+
+
 def _limit(
-    array: Array, shape: Sequence[int], axis: int, end: Expr, layout: Blocked | None
-) -> Limit:
-    """The limit along an axis, in row-major order or with the first axis in blocks. A limit of the
-    first axis then counts blocks: those that begin before the end are needed."""
+    array: Array, shape: Sequence[int], axis: int, end: Expr, block: int, layout: Blocked | None
+) -> list[Limit]:
+    """The limit along an axis, or along each block of it, in row-major order or with the first axis
+    in the layout's blocks. A limit of the first axis then counts those: the ones that begin before
+    the end are needed."""
     if layout is None:
-        return Limit(array, strides(shape)[axis], shape[axis], end)
+        return [Limit(array, strides(shape)[axis], block, end)]
+    if block != shape[axis]:
+        return []
     size = layout.size
     rows = (shape[0] // size, *shape[1:])
     blocks = floordiv(add(end, size - 1), size) if axis == 0 else end
-    return Limit(array, strides(rows)[axis] * size, rows[axis], blocks)
+    return [Limit(array, strides(rows)[axis] * size, rows[axis], blocks)]
