@@ -331,15 +331,16 @@ class AtBound:
         return Slice(x, tuple(fixed), shape, tuple(steps))
 
     def _reduce(self, node: Reduce, x: Node) -> Node:
-        lines, blocks = self._lines[node.x], self._layouts.blocks[node.x]
-        axes = [axis for axis in node.axes if varies(lines[axis])]
+        lines, axes = self._layouts.split(node.x, node.axes)
+        shape = at(lines, self.bound)
         is_product = isinstance(node.x, Mul) and node.x not in self._leaves
         if node.op == "sum" and is_product:  # it stays a sum of products
-            factors = (self._moved(factor, blocks) for factor in node.x.inputs)
-            x = Mul(*(self._within(factor, lines, 0, axes, blocks) for factor in factors))
+            blocks = self._layouts.blocks[node.x]
+            moved = (build.reshape(self._moved(each, blocks), shape) for each in node.x.inputs)
+            x = Mul(*(self._within(factor, lines, 0, axes) for factor in moved))
         else:
-            x = self._within(x, lines, identity(node.op, node.dtype), axes, blocks)
-        return Reduce(x, node.op, node.axes, node.ties)
+            x = self._within(build.reshape(x, shape), lines, identity(node.op, node.dtype), axes)
+        return Reduce(x, node.op, axes, node.ties)
 
     def _gather(self, node: Gather, x: Node, *indices: Node) -> Node:
         """Indices between n and the bound are outside, too."""

@@ -10,7 +10,7 @@ operations keep blocks. Others, as a slice, want all defined elements first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from .ir import (
@@ -55,13 +55,21 @@ class Layouts:
 
     def shape(self, node: Node) -> Lines:
         """The shape of a node, with two axes for each axis of several blocks."""
+        return self.split(node, range(len(self._lines[node])))[0]
+
+    def split(self, node: Node, axes: Collection[int]) -> tuple[Lines, tuple[int, ...]]:
+        """The shape of a node, with two axes for each one among `axes` that has several blocks; and
+        where `axes` are in it."""
         shape: list[int | Line] = []
-        for line, count in zip(self._lines[node], self.blocks[node], strict=True):
-            if isinstance(line, Line) and count > 1:
-                shape += (count, part(line, count))
-            else:
-                shape.append(line)
-        return tuple(shape)
+        places: list[int] = []
+        counts = zip(self._lines[node], self.blocks[node], strict=True)
+        for axis, (line, count) in enumerate(counts):
+            own: Lines = (line,)
+            if isinstance(line, Line) and count > 1 and axis in axes:
+                own = count, part(line, count)
+            places += range(len(shape), len(shape) + len(own)) if axis in axes else ()
+            shape += own
+        return tuple(shape), tuple(places)
 
     def walked(self, index: Node, line: int | Line) -> int | None:
         """The axis along which an index reads an axis of this size in order; None for others."""
