@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
-from ..graph.ir import Fold, Node, Reduce
+from ..graph.ir import Fold, Node, Reduce, Within
 from ..rewrite import bottom_up
 from ..schedule.ir import Kernel, Schedule
 from ..targets import (
@@ -96,10 +96,16 @@ class _Finder:
             node not in self.wanted
             and node in self.maker
             and node in self.readers
-            and node.nbytes >= CHAIN_LARGE * self.machine.l2_bytes
+            and self._bytes(node) >= CHAIN_LARGE * self.machine.l2_bytes
             and self._is_fit(self.maker[node])
             and node not in self.kernels[self.maker[node]].layouts
         )
+
+    def _bytes(self, node: Node) -> int:
+        """The bytes of a node in memory; half of them, where it ends at a size known at run time: its
+        own kernel ends there along all axes, those of a chain only along rows."""
+        ends = isinstance(node, Within) or node in self.kernels[self.maker[node]].limits
+        return node.nbytes // 2 if ends else node.nbytes
 
     def _is_fit(self, number: int) -> bool:
         return self.kernels[number].kind in _KINDS
@@ -314,7 +320,10 @@ class _Finder:
         made = {node for part in parts for node in part.outputs}
         members = tuple(replace(m, stored=m.node in stored) for part in parts for m in part.members)
         outside = dict.fromkeys(x for part in parts for x in part.inputs if x not in made)
-        return Kernel("chain", chain.count, members, tuple(outside), parts=tuple(parts))
+        limits = {x: own for part in parts for x, own in part.limits.items() if x in stored}
+        return Kernel(
+            "chain", chain.count, members, tuple(outside), parts=tuple(parts), limits=limits
+        )
 
 
 def _with_stored(kernel: Kernel, stored: set[Node]) -> Kernel:

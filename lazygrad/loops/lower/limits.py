@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...dtypes import int64
-from ...expr import Array, Expr, Literal, Load, Op, Var, parts
+from ...expr import Array, Expr, Literal, Load, Op, Var
+from ...expr import parts as parts_of
 from ...graph.ir import Node, Within
 from ...index import add, bounds, conjuncts, floordiv, less, mod, strides, substitute, upper_limit
 from ...schedule.access import MultiIndex
@@ -29,7 +30,7 @@ def note_limits(made: Lowered) -> Lowered:
     """
     kernel = made.kernel
     counts = {x for x in kernel.inputs if x.shape == () and x.dtype == int64}
-    if not counts or kernel.parts:
+    if not counts:
         return made
     arrays = dict(zip(made.nodes, made.arrays, strict=True))
 
@@ -38,20 +39,21 @@ def note_limits(made: Lowered) -> Lowered:
 
     values = Values(read)
     found: list[Limit] = []
-    for node in kernel.outputs:
-        layout = kernel.layouts.get(node)
+    parts = kernel.parts or (kernel,)
+    for part, node in [(each, node) for each in parts for node in each.outputs if node in arrays]:
+        layout = part.layouts.get(node)
         if isinstance(layout, Region):
             continue
         axes = axis_variables(node.shape)
         conditions = [
             condition
-            for x, at in undefined_with(node, axes, kernel.inputs)
-            if isinstance(x, Within) and x not in kernel.inputs
+            for x, at in undefined_with(node, axes, part.inputs)
+            if isinstance(x, Within) and x not in part.inputs
             for condition in conjuncts(values.of(x.inside, at, ()))
         ]
         conditions += [
             less(mod(axes[axis], block), values.of(size, tuple(Literal(0) for _ in size.shape), ()))
-            for (axis, block), size in kernel.limits.get(node, {}).items()
+            for (axis, block), size in part.limits.get(node, {}).items()
         ]
         for condition in conditions:
             for n, axis in enumerate(axes):
@@ -65,7 +67,7 @@ def note_limits(made: Lowered) -> Lowered:
 def _end(condition: Expr, axis: Var) -> tuple[Expr | None, int]:
     """The end where a condition says that a place along an axis, or in a block of it, is below it;
     and the elements of a block."""
-    for x in parts(condition, mentioning=axis):
+    for x in parts_of(condition, mentioning=axis):
         if isinstance(x, Op) and x.op == "mod" and x.args[0] is axis:
             block = bounds(x)[1] + 1
             place = Var(f"{axis.name}_in_block", block)
