@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,7 +10,14 @@ import pytest
 
 import lazygrad
 from lazygrad import Tensor, config, nn, optim
+from lazygrad.dtypes import float32, int64
+from lazygrad.expr import Array, Literal, Load, Op, Var
+from lazygrad.index import add, mul
+from lazygrad.loops.ir import Accumulate, Alloc, For, Function, Limit, Store, show
+from lazygrad.loops.plans import replay, schedule
 from lazygrad.nn import functional as F
+from lazygrad.runtime.device import Device
+from lazygrad.stages import Stages
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -190,3 +198,58 @@ def test_a_model_trains_on_sentences_of_any_length(compiled):
     assert train(1, False) == pytest.approx(alone, rel=1e-4)
     assert train(1, True) == pytest.approx(alone, rel=1e-4)
     assert len(compiled) <= 8
+
+
+W = Tensor(np.random.default_rng(0).standard_normal((48, 40)).astype(np.float32)).realize()
+ENDING = {
+    "rows of a batch": ("limit", lambda x: (x @ W).relu()),
+    "merged rows": ("limit", lambda x: (x.reshape(-1, 48) @ W).relu()),
+    "softmax of merged rows": ("limit", lambda x: x.reshape(-1, 48).softmax(-1)),
+    "product over merged rows": (
+        "end_sums",
+        lambda x: x.reshape(-1, 48).T @ (x.reshape(-1, 48) + 1),
+    ),
+    "sum over merged rows": ("end_sums", lambda x: x.reshape(-1, 48).sum(0)),
+}
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_loops_end_within_each_block(name, monkeypatch):
+    stage, function = ENDING[name]
+    made = []
+    run_pass = Stages.run
+
+    def run(self, named, work, value, *rest, **more):
+        result = run_pass(self, named, work, value, *rest, **more)
+        made.extend([result] if named == stage else [])
+        return result
+
+    monkeypatch.setattr(Stages, "run", run)
+    data = np.random.default_rng(0).standard_normal((6, 128, 48)).astype(np.float32)
+    for n in (20, 41, 1, 6, 127, 128):
+        found = function(Tensor(data[:, :n])).numpy()
+        with config.override(SIZES=0):
+            expected = function(Tensor(data[:, :n])).numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    texts = [show(each) for each in made]
+    assert any(re.search(r"(serial|if) .*\bin\d\[0\]", text) for text in texts)
+
+
+def test_a_plan_that_keeps_loops_apart_can_be_replayed():
+    out, x, w = Array("out", float32, 6144), Array("x", float32, 6144), Array("w", float32, 64)
+    n, i, j, k = Array("n", int64, 1), Var("i", 768), Var("j", 8), Var("k", 8)
+    acc = Array("acc", float32, 1, "register")
+    term = Op("mul", (Load(x, add(mul(i, 8), k)), Load(w, add(mul(k, 8), j))))
+    body = (
+        Alloc(acc),
+        Store(acc, Literal(0), Literal(0.0, float32)),
+        For(k, 8, "serial", (Accumulate(acc, Literal(0), "sum", term),)),
+        Store(out, add(mul(i, 8), j), Load(acc, Literal(0))),
+    )
+    loops = (For(i, 768, "serial", (For(j, 8, "serial", body),)),)
+    limit = Limit(out, 8, 128, Load(n, Literal(0)))
+    function = Function("rows", (out, x, w, n), 1, loops, limits=(limit,))
+    made = schedule(function, ("contraction",), Device.get("CPU").machine)
+    assert any(line.startswith("split i exact") for line in made.plan)
+    assert any(line.startswith("product ") for line in made.plan)
+    assert replay(function, "\n".join(made.plan)).body == made.body
