@@ -102,10 +102,10 @@ class _Finder:
         )
 
     def _bytes(self, node: Node) -> int:
-        """The bytes of a node in memory; half of them, where it ends at a size known at run time:
-        its own kernel ends there along all axes, those of a chain only along rows."""
+        """The bytes of a node in memory; a quarter of them, where it ends at a size known at run
+        time: its own kernel ends there along all axes, those of a chain only along rows."""
         ends = isinstance(node, Within) or node in self.kernels[self.maker[node]].limits
-        return node.nbytes // 2 if ends else node.nbytes
+        return node.nbytes // 4 if ends else node.nbytes
 
     def _is_fit(self, number: int) -> bool:
         return self.kernels[number].kind in _KINDS
