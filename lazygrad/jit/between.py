@@ -128,10 +128,11 @@ class Span:
         low, high = self._low, self._high
         if not low.is_like(new):
             return False
-        self._agree = self._agree and low.agrees(new) and high.agrees(new)
-        if self._agree and new.n not in self._sizes:
+        self._agree = (
+            self._agree and low.agrees(new) and high.agrees(new) and self._is_on_lines(new)
+        )
+        if self._agree:
             self._sizes.add(new.n)
-            self._agree = self._is_on_lines(new)
             self._low = min(low, new, key=lambda each: each.n)
             self._high = max(high, new, key=lambda each: each.n)
         return True
@@ -140,6 +141,8 @@ class Span:
         """Whether all numbers of a capture are on the lines that the first two determine."""
         first, numbers = self._low, new.numbers()
         if self._lines is None:
+            if new.n == first.n:
+                return numbers == first.numbers()
             try:
                 self._lines = between(first.numbers(), numbers, first.n, new.n)
                 self._kinds = Varying([new.kind], {0: self._lines[0]}, 0)
