@@ -22,6 +22,7 @@ LAYERS = [
     "absent",
     "config",
     "cache",
+    "garbage",
     "targets",
     "progress",
     "interned",
