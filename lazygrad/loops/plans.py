@@ -128,8 +128,9 @@ def _choose(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
 
 
 def _choose_tiles(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
-    ended = _ended_loops(s) if kind == "contraction" else []
-    found = recognise(s.body, ended) if kind == "contraction" else None
+    is_contraction = kind == "contraction"
+    ended = _ended_loops(s) if is_contraction and not machine.gpu else []
+    found = recognise(s.body, ended) if is_contraction else None
     if found is not None and not machine.gpu:
         tiling = plan_contraction(found, machine, rank)
         if tiling is not None:
