@@ -132,13 +132,15 @@ def _is(what: Any, kind: Any) -> bool:
 def present_in(value: Sequence[Node] | Schedule | Lowered | Function) -> Counter[Any]:
     """Count what `Pass.needs` may name: of a graph or kernel the nodes of each class, of a schedule
     the kernels, too; of loops the traits, each once a statement, and "limit" where outputs have
-    limits. A kernel's output with an end (`Kernel.limits`) counts as a Within."""
+    limits. An output with an end (`Kernel.limits`), of a kernel or a chain's part, counts as a
+    Within."""
     match value:
         case Function():
             limits = ("limit",) if value.limits else ()
             return Counter((*limits, *(trait for stmt in value.body for trait in traits(stmt))))
         case Lowered():
-            ended = (Within,) * len(value.kernel.limits)
+            units = value.kernel.parts or (value.kernel,)
+            ended = (Within,) * sum(len(unit.limits) for unit in units)
             return Counter((*map(type, kernel_nodes(value.kernel)), *ended))
         case Schedule():
             return Counter(map(type, (*topological(value.outputs), *value.kernels)))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from lazygrad import config, stages
+from lazygrad import compile, config, plans, stages
 from lazygrad.dtypes import DType, to_dtype
 from lazygrad.graph.ir import Buffer, Node, Sub
 from lazygrad.tensor.realize import forget
@@ -148,3 +148,16 @@ def count_calls() -> Callable[[Callable[[], object]], int]:
         return calls
 
     return count
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One item a compilation; nothing was compiled before."""
+    found: list[int] = []
+    whole = compile.compile_graph
+    monkeypatch.setattr(compile, "compile_graph", lambda *a: (found.append(1), whole(*a))[1])
+    monkeypatch.setattr(plans.saved, "load", lambda key: None)
+    plans._plans.clear()
+    plans._varying.clear()
+    plans._sizes.clear()
+    return found

@@ -83,6 +83,8 @@ def _noting(name: str, note: Callable[..., Any]) -> Callable[..., Any]:
             return result
         if rest and isinstance(rest[0], TensorCore):
             return result  # the tensor's own method is next
+        if result is NotImplemented:  # of a float, or of a list that is repeated
+            return _note_same(asked, result, own)
         return note(asked, result, own, *rest)
 
     return ask
@@ -94,28 +96,20 @@ def _note_same(asked: list[Question], result: Any, own: int, *rest: Any) -> Any:
 
 
 def _note_sum(asked: list[Question], result: Any, own: int, *rest: Any) -> Any:
-    if result is NotImplemented:  # a float, or a list that is repeated
-        return _note_same(asked, result, own)
     return WatchedSize(result)
 
 
 def _note_product(asked: list[Question], result: Any, own: int, other: Any) -> Any:
-    if result is NotImplemented:
-        return _note_same(asked, result, own)
     asked.append(("product", own, other))
     return WatchedSize(result)
 
 
 def _note_order(asked: list[Question], result: Any, own: int, other: Any) -> Any:
-    if result is NotImplemented:
-        return _note_same(asked, result, own)
     asked.append(("same", result))
     return result
 
 
 def _note_equal(asked: list[Question], result: Any, own: int, other: Any) -> Any:
-    if result is NotImplemented:
-        return _note_same(asked, result, own)
     asked.append(("equal", own - other))
     return result
 

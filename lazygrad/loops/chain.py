@@ -320,10 +320,7 @@ class _Finder:
         made = {node for part in parts for node in part.outputs}
         members = tuple(replace(m, stored=m.node in stored) for part in parts for m in part.members)
         outside = dict.fromkeys(x for part in parts for x in part.inputs if x not in made)
-        limits = {x: own for part in parts for x, own in part.limits.items() if x in stored}
-        return Kernel(
-            "chain", chain.count, members, tuple(outside), parts=tuple(parts), limits=limits
-        )
+        return Kernel("chain", chain.count, members, tuple(outside), parts=tuple(parts))
 
 
 def _with_stored(kernel: Kernel, stored: set[Node]) -> Kernel:

@@ -150,15 +150,15 @@ def _ended_loops(s: Schedule) -> list[str]:
     loops, body = s.outer()
     steps = {x.array: dict(linear(x.index)[1]) for x in statements(body) if isinstance(x, Store)}
     ended: list[str] = []
-    for limit in s.limits:
-        for n, var in enumerate(loops):
-            if steps.get(limit.array, {}).get(var) != limit.step:
-                continue
-            if var.extent == limit.size:
-                ended += [var.name] if n else []
-            elif var.extent % limit.size == 0:
+    for n, var in enumerate(loops):
+        along = (limit for limit in s.limits if steps.get(limit.array, {}).get(var) == limit.step)
+        for size in {limit.size for limit in along if var.extent % limit.size == 0}:
+            if size < var.extent:
                 ended.append(f"{var.name}_n")
-                s.do(split, var.name, "exact", f"{var.name}_blocks", f"{ended[-1]}:{limit.size}")
+                s.do(split, var.name, "exact", f"{var.name}_blocks", f"{ended[-1]}:{size}")
+            elif n:
+                ended.append(var.name)
+            break  # outputs that vary together have blocks of one size
     return ended
 
 

@@ -7,9 +7,11 @@ from io import StringIO
 import numpy as np
 import pytest
 
-from lazygrad import Tensor, jit, nn, optim, plans
+from lazygrad import Tensor, jit, nn, optim
 from lazygrad.jit.sizes import WatchedSize, have_one_answer, questions
 from lazygrad.nn import functional as F
+
+pytestmark = pytest.mark.usefixtures("compiled")  # plans of earlier tests are of other families
 
 SIZES = (20, 60, 31, 44, 25, 37, 58, 41, 40, 37, 33, 32, 50, 27)
 CAPTURES = 5  # the first has a plan of its own; then the ends, and two between them
@@ -54,14 +56,6 @@ CAPTURED = {
     "array": lambda x: x @ Tensor(W),  # its memory is another one in each capture
     "NumPy": lambda x: Tensor(np.arange(x.shape[0], dtype=np.float32)) + x.sum(1),
 }
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_known(monkeypatch):
-    """No plan is known: those of earlier tests may be of several families."""
-    for name in ("_plans", "_varying", "_sizes"):
-        known = getattr(plans, name)
-        monkeypatch.setattr(plans, name, type(known)())
 
 
 def counted(body, sizes=SIZES):

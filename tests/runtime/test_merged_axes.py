@@ -201,9 +201,20 @@ def test_a_model_trains_on_sentences_of_any_length(compiled):
 
 
 W = Tensor(np.random.default_rng(0).standard_normal((48, 40)).astype(np.float32)).realize()
+
+
+def _with_relu(x):
+    """A product and its relu, from one kernel."""
+    y = x.reshape(-1, 48) @ W
+    z = y.relu()
+    Tensor.realize(y, z)
+    return y + z
+
+
 ENDING = {
     "rows of a batch": ("limit", lambda x: (x @ W).relu()),
     "merged rows": ("limit", lambda x: (x.reshape(-1, 48) @ W).relu()),
+    "two outputs of merged rows": ("limit", _with_relu),
     "softmax of merged rows": ("limit", lambda x: x.reshape(-1, 48).softmax(-1)),
     "product over merged rows": (
         "end_sums",

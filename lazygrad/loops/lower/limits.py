@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...dtypes import int64
-from ...expr import Array, Expr, Literal, Load, Op, Var
-from ...expr import parts as parts_of
+from ...expr import Array, Expr, Literal, Load, Op, Var, parts
 from ...graph.ir import Node, Within
 from ...index import add, bounds, conjuncts, floordiv, less, mod, strides, substitute, upper_limit
 from ...schedule.access import MultiIndex
@@ -38,9 +37,9 @@ def note_limits(made: Lowered) -> Lowered:
         return Load(arrays[node], Literal(0), guard) if node in counts else None
 
     values = Values(read)
-    found: list[Limit] = []
-    parts = kernel.parts or (kernel,)
-    for part, node in [(each, node) for each in parts for node in each.outputs if node in arrays]:
+    found: list[Limit | None] = []
+    units = kernel.parts or (kernel,)
+    for part, node in [(unit, node) for unit in units for node in unit.outputs if node in arrays]:
         layout = part.layouts.get(node)
         if isinstance(layout, Region):
             continue
@@ -59,15 +58,16 @@ def note_limits(made: Lowered) -> Lowered:
             for n, axis in enumerate(axes):
                 end, block = _end(condition, axis)
                 if end is not None and not variables(end):
-                    found += _limit(arrays[node], node.shape, n, end, block, layout)
-    function = replace(made.function, limits=tuple(dict.fromkeys(found)))
+                    found.append(_limit(arrays[node], node.shape, n, end, block, layout))
+    limits = dict.fromkeys(limit for limit in found if limit is not None)
+    function = replace(made.function, limits=tuple(limits))
     return replace(made, function=function)
 
 
 def _end(condition: Expr, axis: Var) -> tuple[Expr | None, int]:
     """The end where a condition says that a place along an axis, or in a block of it, is below it;
     and the elements of a block."""
-    for x in parts_of(condition, mentioning=axis):
+    for x in parts(condition, mentioning=axis):
         if isinstance(x, Op) and x.op == "mod" and x.args[0] is axis:
             block = bounds(x)[1] + 1
             place = Var(f"{axis.name}_in_block", block)
@@ -77,15 +77,15 @@ def _end(condition: Expr, axis: Var) -> tuple[Expr | None, int]:
 
 def _limit(
     array: Array, shape: Sequence[int], axis: int, end: Expr, block: int, layout: Blocked | None
-) -> list[Limit]:
+) -> Limit | None:
     """The limit along an axis, or along each block of it, in row-major order or with the first axis
     in the layout's blocks. A limit of the first axis then counts those: the ones that begin before
-    the end are needed."""
+    the end are needed. None for blocks in a layout of blocks."""
     if layout is None:
-        return [Limit(array, strides(shape)[axis], block, end)]
+        return Limit(array, strides(shape)[axis], block, end)
     if block != shape[axis]:
-        return []
+        return None
     size = layout.size
     rows = (shape[0] // size, *shape[1:])
     blocks = floordiv(add(end, size - 1), size) if axis == 0 else end
-    return [Limit(array, strides(rows)[axis] * size, rows[axis], blocks)]
+    return Limit(array, strides(rows)[axis] * size, rows[axis], blocks)
