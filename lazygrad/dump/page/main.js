@@ -282,12 +282,13 @@ async function unpacked() {
 }
 
 async function begin() {
-  const data = await unpacked();
-  ABOUT = data.about;
-  COMPILATIONS = data.compilations.map((each, n) => new Compilation(each, ABOUT, n));
+  // Before anything waits: the page is not to be painted light first where dark is preferred.
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   document.documentElement.dataset.theme = dark.matches ? "dark" : "light";
   dark.addEventListener("change", () => (document.documentElement.dataset.theme = dark.matches ? "dark" : "light"));
+  const data = await unpacked();
+  ABOUT = data.about;
+  COMPILATIONS = data.compilations.map((each, n) => new Compilation(each, ABOUT, n));
   document.title = `${ABOUT.program} – lazygrad`;
   const select = document.getElementById("compilations");
   select.append(element("option", { value: "" }, "overview"), ...COMPILATIONS.map((each) =>
