@@ -29,16 +29,22 @@ The function is captured anew for
 Another tensor of the same kind needs no new capture: the call uses it in place of the old one. Of
 many captures, those used last are kept.
 
-Where sizes or other numbers differ from call to call, as with a cache that grows, no capture would
-ever be replayed. After 16 such captures a function that sets nothing outside, or only draws random
-numbers, runs as it stands with numbers that it meets for the first time, which costs less. It is
-captured for numbers that come again, and for all once some have.
-
 Where four captures agree in all but one size of the tensors in the arguments, a call at a size
-between theirs does not run the function, either (between.py). So batches of random length are
-captured at some lengths, not at each. What the function asks of a size that it reads is noted
-(`if n % 2: ...`), and must have one answer between these sizes; what it computes of a float, as by
-`int(0.5 * n)`, or looks up, as by `table[n]`, is taken to be linear where it is so at all of them.
+between theirs does not run the function (between.py). So batches of random length are captured at
+some lengths, not at each. Where the size grows in each call, as that of a cache, the function is
+captured once more at a larger one, ahead of the calls (ahead.py): its Python runs for arguments of
+that size, but nothing is computed or set. Integers among the arguments, as a position, may vary
+with the size.
+
+What the function asks of a size, or of such an integer, is noted (`if n % 2: ...`), and must have
+one answer between these sizes. What it computes of a float, as by `int(0.5 * n)`, or looks up, as
+by `table[n]`, is taken to be linear where it is so at all of them. (A function that reaches arrays,
+or lists of more than six numbers, is captured for each integer.)
+
+Where sizes or other numbers differ from call to call in another way, no capture would ever be
+replayed. After 16 such captures a function that sets nothing outside, or only draws random numbers,
+runs as it stands with numbers that it meets for the first time, which costs less. It is captured
+for numbers that come again, and for all once some have.
 
 What differs from a call without jit, because the function's Python does not run again:
 
@@ -132,21 +138,7 @@ class jit(Captured, Generic[P, R]):
         if interceptor.get() is not None:  # inside another captured function: part of that
             return self._bound_function()(*args, **kwargs)  # type: ignore[no-any-return]
         arguments = Arguments()
-        kind: tuple[Hashable, ...] = (
-            chosen_mode(),
-            grad_enabled.get(),
-            autocast_dtype.get(),
-            dtypes.default_float,
-            dtypes.default_int,
-            Device.DEFAULT,
-            config.DEBUG >= 2,
-            config.WINOGRAD,
-            config.CHECK,
-            *[described(arguments, value, n) for n, value in enumerate(args)],
-        )
-        if kwargs:
-            named = kwargs.items() if self._takes_any else sorted(kwargs.items())
-            kind += tuple([(name, described(arguments, value, name)) for name, value in named])
+        kind = self._kind(arguments, args, kwargs)
         record = looking.get()
         with self._lock:
             self._calls += 1
@@ -176,6 +168,26 @@ class jit(Captured, Generic[P, R]):
                     return self._run(args, kwargs)
             return self._capture(kind, arguments, args, kwargs, mismatch)
 
+    def _kind(self, arguments: Arguments, args: Any, kwargs: Any) -> tuple[Hashable, ...]:
+        """The kind of a call: all that a capture depends on but what is outside. Notes the
+        arguments."""
+        kind: tuple[Hashable, ...] = (
+            chosen_mode(),
+            grad_enabled.get(),
+            autocast_dtype.get(),
+            dtypes.default_float,
+            dtypes.default_int,
+            Device.DEFAULT,
+            config.DEBUG >= 2,
+            config.WINOGRAD,
+            config.CHECK,
+            *[described(arguments, value, n) for n, value in enumerate(args)],
+        )
+        if kwargs:
+            named = kwargs.items() if self._takes_any else sorted(kwargs.items())
+            kind += tuple([(name, described(arguments, value, name)) for name, value in named])
+        return kind
+
     def _is_first(self, kind: Hashable) -> bool:
         """Whether a call of this kind is the first, after captures for other numbers that no call
         has replayed."""
@@ -203,7 +215,8 @@ class jit(Captured, Generic[P, R]):
         cause: Mismatch | None,
     ) -> R:
         """Capture the function for calls like this one; returns what this call returns."""
-        from .between import AtSize, Spans  # with them comes the compiler
+        from .ahead import Kept, capture_ahead, sizes_of  # with them comes the compiler
+        from .between import AtSize, Spans
         from .capture import Capture
 
         self._warn(kind, cause)
@@ -218,13 +231,16 @@ class jit(Captured, Generic[P, R]):
         attempts = self._attempts.get(kind, 0)
         name, newest = name_of_function(self._function), self._newest
         capture = Capture(arguments, name, newest() if newest else None)
-        shapes = tuple([tensor._node.shape for tensor in arguments.tensors])
-        found = capture.run(self._bound_function(), args, kwargs, attempts > 0)
-        replay, serves, result = found
+        sizes, before = sizes_of(arguments, args, kwargs), Kept()((args, kwargs))
+        function = self._bound_function()
+        replay, serves, result = capture.run(function, args, kwargs, attempts > 0)
         if serves:
             if cause is None and record is None:
                 self._spans = self._spans or Spans()
-                self._spans.add(AtSize(kind, shapes, replay, capture.trace.questions))
+                at_size = AtSize(kind, sizes, replay, capture.trace.questions, capture.has_tables)
+                span = self._spans.add(at_size)
+                if span is not None:
+                    capture_ahead(span, function, arguments, before, capture, self._kind)
             self._keep(kind, replay)
             self._newest = ref(replay)
             if record is not None:
@@ -256,9 +272,9 @@ class jit(Captured, Generic[P, R]):
 
     def _make_room(self) -> None:
         """Drop the capture that was not used for longest, where there are too many."""
-        every = [(replay.used, kind) for kind, kept in self._replays.items() for replay in kept]
-        if len(every) < MAX_CAPTURES:
+        if sum(map(len, self._replays.values())) < MAX_CAPTURES:
             return
+        every = [(replay.used, kind) for kind, kept in self._replays.items() for replay in kept]
         oldest = min(range(len(every)), key=lambda n: every[n][0])
         used, kind = every[oldest]
         kept = [replay for replay in self._replays[kind] if replay.used != used]

@@ -4,8 +4,11 @@ Batches of random length have a new size in nearly every call. A plan serves man
 (runtime/sized.py), but to find it the function must run. Where captures at some sizes agree in all
 but n, it need not run at a size between the least and the largest of them:
 
-    captured at n = 20, 31, 44, 60      a call at n = 37 gets the replay of n = 60, with the plan
+    captured at n = 20, 31, 44, 60      a call at n = 37 gets the replay of n = 20, with the plan
                                         and the shapes of 37
+
+A size that grows in each call, as a cache does, is never between captured ones. There the function
+is captured at a larger size ahead of the calls (ahead.py).
 
 Captures agree if what they asked of sizes has one answer between them (sizes.py), and if their
 plans are of one family, and read, set and return the same. An integer that is on a line at both
@@ -15,13 +18,13 @@ ends is on it between them, since what shapes follow from, in this package, grow
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..cache import remember
 from ..graph.ir import Shape
-from ..graph.sizes import FixedError, Varying, at, between, differences, masked
+from ..graph.sizes import FixedError, Varying, between, differences, function_of_size, masked
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.sized import SizedPlan
 from ..tensor.core import TensorCore
@@ -31,18 +34,24 @@ from .sizes import Question, have_one_answer
 from .structure import attributes, is_open, same_value
 
 ENOUGH = 4  # captures that agree: those at both ends, and two between them
+GROWING = 3  # captures in a row, each of the largest size so far
+MAX_MISSED = 8  # captures ahead that do not agree
 MAX_SPANS = 64  # of one function
+
+Sizes = tuple[tuple[Shape, ...], tuple[int, ...]]
+"""The shapes of the tensors in a call's arguments, and the arguments that are integers."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class AtSize:
-    """A capture at one size: for arguments of a kind, with tensors of these shapes. `questions` are
-    what its Python asked of sizes."""
+    """A capture at one size: for arguments of a kind, with these sizes. `questions` are what its
+    Python asked of them. `has_tables`: it may also have looked up something by a number."""
 
     kind: Hashable
-    shapes: tuple[Shape, ...]
+    sizes: Sizes
     replay: Replay
     questions: Sequence[Question]
+    has_tables: bool
 
     @property
     def plan(self) -> SizedPlan | None:
@@ -76,16 +85,18 @@ class AtSize:
             and a.arguments == b.arguments
             and not (a.argument_gradients or b.argument_gradients)
             and _are_alike(self._constants()[0], other._constants()[0])
-            # of the arguments, no integers differ but those of shapes
-            and _count(self.kind, other.kind) == _count(self.shapes, other.shapes)
+            # of the arguments, no integers differ but these
+            and _count(self.kind, other.kind) == _count(self.sizes, other.sizes)
+            and not (self.has_tables and self.sizes[1] != other.sizes[1])
         )
 
     def numbers(self) -> tuple[Any, ...]:
-        """What may vary with n: the kind of the arguments, the shapes of the outputs, and the
-        constants that are arguments of the plan, as the number of rows that a mean divides by."""
+        """What may vary with n: the kind of the arguments, their sizes, the shapes of the outputs,
+        and the constants that are arguments of the plan, as the number of rows that a mean divides
+        by."""
         values = [storage.numpy().item() for storage in self._constants()[1]]
         whole = [int(x) if float(x).is_integer() else x for x in values]
-        return self.kind, tuple(self.replay.shapes), tuple(whole)
+        return self.kind, self.sizes, tuple(self.replay.shapes), tuple(whole)
 
     def _constants(self) -> tuple[Sequence[DeviceBuffer], Sequence[DeviceBuffer]]:
         """The constants among the leaves, and those that are arguments of the plan."""
@@ -120,21 +131,22 @@ class Span:
         self._low = self._high = first
         self._sizes = {first.n}
         self._lines: Any = None  # of `numbers`
+        self._numbers_at: Callable[[int], tuple[Any, ...]] = function_of_size(())
         self._kinds: Varying | None = None  # of the arguments
         self._agree = first.plan is not None
+        self._growing = 1  # captures in a row, each of the largest size so far
+        self._missed: list[int] = []  # sizes at which a capture ahead does not agree
 
     def takes(self, new: AtSize) -> bool:
         """Add a capture. False if it is of other things outside: a new span begins."""
-        low, high = self._low, self._high
-        if not low.is_like(new):
+        if not self._low.is_like(new):
             return False
-        self._agree = (
-            self._agree and low.agrees(new) and high.agrees(new) and self._is_on_lines(new)
-        )
+        self._agree = self._agree and self._agrees(new)
         if self._agree:
             self._sizes.add(new.n)
-            self._low = min(low, new, key=lambda each: each.n)
-            self._high = max(high, new, key=lambda each: each.n)
+            self._growing = self._growing + 1 if new.n > self._high.n else 0
+            self._low = min(self._low, new, key=lambda each: each.n)
+            self._high = max(self._high, new, key=lambda each: each.n)
         return True
 
     def _is_on_lines(self, new: AtSize) -> bool:
@@ -148,21 +160,53 @@ class Span:
                 self._kinds = Varying([new.kind], {0: self._lines[0]}, 0)
             except FixedError:
                 return False
-        return bool(at(self._lines, new.n) == numbers)
+            self._numbers_at = function_of_size(self._lines)
+        return self._numbers_at(new.n) == numbers
 
     def replay_for(self, kind: Hashable) -> Replay | None:
         """The replay for arguments of a kind, between the least and the largest size."""
         if not self._agree or self._kinds is None or len(self._sizes) < ENOUGH:
             return None
         n = self._kinds.size_of([kind])
-        high = self._high
-        if n is None or high.plan is None or not self._low.n < n < high.n:
+        low = self._low
+        if n is None or low.plan is None or not low.n < n < self._high.n:
             return None
-        plan = high.plan.compiled.known(n)
-        if plan is None or plan.taken != high.plan.taken:
+        plan = low.plan.compiled.known(n)
+        if plan is None or plan.taken != low.plan.taken:
             return None
-        _, shapes, numbers = self._lines
-        return high.at(plan, at(shapes, n), at(numbers, n))
+        _, _, shapes, numbers = self._numbers_at(n)
+        return low.at(plan, shapes, numbers)
+
+    def ahead(self) -> tuple[int, Hashable, Sizes] | None:
+        """A size to capture ahead of the calls, the kind of its arguments, and their sizes: the
+        largest that the plan of the last call serves, or half the way to one at which a capture did
+        not agree. None where the sizes of calls do not grow."""
+        plan = self._high.plan
+        if not self._agree or plan is None or self._kinds is None:
+            return None
+        if self._growing < GROWING or len(self._missed) == MAX_MISSED:
+            return None
+        n = plan.compiled.bound_of(plan.n)
+        missed = min(self._missed, default=n + 1)
+        if missed <= n:
+            n = (plan.n + missed) // 2
+        if n <= plan.n + 1 or plan.compiled.known(n) is None:
+            return None
+        kind, sizes, *_ = self._numbers_at(n)
+        return n, kind, sizes
+
+    def takes_ahead(self, n: int, new: AtSize | None) -> None:
+        """Add a capture ahead of the calls, at the size n, if it agrees with the others. None: the
+        function cannot be captured there."""
+        if new is None or new.n != n or not (self._low.is_like(new) and self._agrees(new)):
+            self._missed.append(n)
+            return
+        self._sizes.add(n)
+        self._high = new
+
+    def _agrees(self, new: AtSize) -> bool:
+        """Whether a capture that is like the others agrees with them."""
+        return self._low.agrees(new) and self._high.agrees(new) and self._is_on_lines(new)
 
 
 class Spans:
@@ -170,19 +214,24 @@ class Spans:
 
     def __init__(self) -> None:
         self._spans: dict[Hashable, Span] = {}
+        self._last: Span | None = None  # the one that served a call
 
-    def add(self, new: AtSize) -> None:
-        """Note the first capture for arguments of its kind."""
+    def add(self, new: AtSize) -> Span | None:
+        """Note the first capture for arguments of its kind. Returns the span that it is in."""
         form = masked(new.kind)
         span = self._spans.get(form)
         # the first captures of a form have plans of their own
         if (span is None and new.plan is not None) or (span and not span.takes(new)):
-            remember(self._spans, form, Span(new), MAX_SPANS)
+            span, self._last = Span(new), None
+            remember(self._spans, form, span, MAX_SPANS)
+        return span
 
     def replay_for(self, kind: Hashable) -> Replay | None:
         """A replay for arguments of this kind; None where the function is to be captured."""
-        span = self._spans.get(masked(kind)) if self._spans else None
-        return None if span is None else span.replay_for(kind)
+        found = self._last.replay_for(kind) if self._last else None
+        if found is None and (span := self._spans.get(masked(kind))):
+            found, self._last = span.replay_for(kind), span
+        return found
 
 
 def _are_alike(a: Any, b: Any) -> bool:

@@ -27,7 +27,7 @@ from .environment import Environment
 from .guard import Guard
 from .owner import Owner, put
 from .replay import Argument, Effects, Fresh, Held, Item, Replay, State, View
-from .sizes import WatchedSize
+from .sizes import WatchedSize, watched
 from .structure import Arguments, Replacing
 from .trace import Outside, Symbol, Trace, overlaid
 from .watch import Watch
@@ -43,6 +43,7 @@ class Capture:
         self.random_state: TensorCore = Tensor._random_state(None)[1]  # made before it is traced
         self.newest = newest
         self.watch = Watch()
+        self.has_tables = False  # whether the function may look up something by a number
         self.trace = Trace(arguments.tensors, self.watch)
         self.numbers: dict[int, int] = {}  # of argument tensors not found outside as well, by id
         self.outputs: list[Node] = []
@@ -65,20 +66,33 @@ class Capture:
         exception everything is as it was.
         """
         try:
-            begin = perf_counter()
-            with without_collections():
-                self._trace(function, args, kwargs)
-                if config.DEBUG:
-                    report_traced(self.name, perf_counter() - begin)
-                realize_all([record.tensor for record in self.trace.outside.values()])
-                self._note_changes()
-                self._note_outside()
-                serves = self._note_kept(is_last)
-                replay = self._compiled()
+            replay, serves = self._replay(function, args, kwargs, is_last)
             return replay, serves, replay.run(self.arguments, self.kept)
         except BaseException:
             self.watch.restore()
             raise
+
+    def look(self, function: Any, args: Any, kwargs: Any) -> Replay | None:
+        """As `run`, but nothing is computed or set: afterwards everything is as it was. Returns the
+        replay, if it serves later calls."""
+        try:
+            replay, serves = self._replay(function, args, kwargs, False)
+            return replay if serves else None
+        finally:
+            self.watch.restore()
+
+    def _replay(self, function: Any, args: Any, kwargs: Any, is_last: bool) -> tuple[Replay, bool]:
+        """The replay, and whether it serves later calls."""
+        begin = perf_counter()
+        with without_collections():
+            self._trace(function, args, kwargs)
+            if config.DEBUG:
+                report_traced(self.name, perf_counter() - begin)
+            realize_all([record.tensor for record in self.trace.outside.values()])
+            self._note_changes()
+            self._note_outside()
+            serves = self._note_kept(is_last)
+            return self._compiled(), serves
 
     # ------------------------------------------------------------------ tracing
 
@@ -88,7 +102,9 @@ class Capture:
         with overlaid(self.trace), _parted(self.arguments.tensors):
             self.watch.visit((args, tuple(kwargs.values())), outside=False)
             self.watch.visit(function)
-            result = function(*args, **kwargs)
+            result = function(
+                *map(watched, args), **{name: watched(value) for name, value in kwargs.items()}
+            )
             self.watch.finish()
         if (chosen_mode(), grad_enabled.get()) != modes:
             raise JitError(
@@ -96,6 +112,7 @@ class Capture:
                 "set it outside, or for the time of a `with`"
             )
         self.watch.verify_random()
+        self.has_tables = self.watch.has_tables
         found = self.watch.tensors
         tensors = list(enumerate(self.arguments.tensors))
         self.numbers = {id(t): n for n, t in reversed(tensors) if id(t) not in found}
@@ -251,7 +268,7 @@ class Capture:
             made = (made() for made in self.trace.made.values())
             return [t for t in made if t is not None]
 
-        if kept():
+        if any(id(tensor) not in self.placed for tensor in kept()):
             gc.collect()  # a tensor that only a cycle of references holds is not kept
         self._part(kept())
         serves = not self.growing

@@ -1,8 +1,9 @@
 """Sizes that a traced function reads, and what its Python asks of them.
 
-A function that was captured at two sizes does the same at a size between them if its Python takes
-the same way there. The sizes that it reads are linear in n, and so are sums of them. Of such
-numbers, the answer to a question between two sizes follows from the answers at both:
+An integer among the arguments counts as a size: it may be a position, or a length. A function that
+was captured at two sizes does the same at a size between them if its Python takes the same way
+there. The sizes that it reads are linear in n, and so are sums of them. Of such numbers, the answer
+to a question between two sizes follows from the answers at both:
 
     n < 8              the answer is one at both: it is the same between them
     n == 8             n - 8 has one sign at both, or is 0
@@ -64,6 +65,11 @@ class WatchedSize(int):
     is an integer as any other."""
 
     __slots__ = ()
+
+
+def watched(value: Any) -> Any:
+    """An argument as a traced function sees it."""
+    return WatchedSize(value) if type(value) is int else value
 
 
 def _plain(value: Any) -> Any:

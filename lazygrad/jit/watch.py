@@ -31,13 +31,14 @@ import numpy as np
 
 from ..errors import JitError
 from ..tensor.core import TensorCore
-from .code import closure_ways, global_ways, mentioned
+from .code import closure_ways, constants, global_ways, mentioned
 from .owner import CELL, MISSING, Owner, contents, named, put
 from .structure import EXACT, Captured, is_library, is_open
 from .trace import tracing
 
 LARGE_CONTAINER = 10_000  # items; more are counted, not compared
 LARGE_ARRAY = 4096  # bytes
+LONG_SHAPE = 6  # axes
 
 RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
 
@@ -56,6 +57,7 @@ class Watch:
         self._of_classes: list[tuple[type, dict[str, Any]]] = []  # attributes, without __names__
         self._random: list[tuple[Any, bytes]] = []  # random generators, and their states
         self._classes: dict[type, None] = {}  # overlaid by this watch
+        self.has_tables = False  # whether it reaches numbers that may be looked up by a number
 
     # ------------------------------------------------------------------ what is reached
 
@@ -82,6 +84,7 @@ class Watch:
                 self.tensors[id(value)] = value
                 self.visit(value._base)
         elif issubclass(kind, (tuple, frozenset)):
+            self._note_table(value)
             for item in value:
                 self.visit(item, outside)
         elif _is_owner(value):
@@ -96,6 +99,8 @@ class Watch:
             owner = self.owners[id(value)] = Owner(value)
             if owner.is_open:
                 self._overlay(type(value))
+            else:
+                self._note_table(value)
             if not outside:
                 self._visit_all(owner, False)
         if outside and not owner.outside:
@@ -108,6 +113,12 @@ class Watch:
                 owner.is_whole = True
                 owner.read.update(owner.before)
                 self._visit_all(owner, True)
+
+    def _note_table(self, value: Any) -> None:
+        """Note an array, or a list or tuple of numbers that is longer than most shapes."""
+        if isinstance(value, (list, tuple, deque)) and len(value) > LONG_SHAPE:
+            self.has_tables |= any(isinstance(item, (int, float)) for item in value)
+        self.has_tables |= isinstance(value, np.ndarray)
 
     def _visit_all(self, owner: Owner, outside: bool) -> None:
         kind = type(owner.holder)
@@ -153,6 +164,8 @@ class Watch:
             return
         self._functions[id(function)] = function
         code = function.__code__
+        for constant in constants(code):
+            self._note_table(constant)
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         for cell in cells.values():
             self._own(cell, True)

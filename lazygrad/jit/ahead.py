@@ -1,0 +1,104 @@
+"""Captures ahead of the calls, at sizes that no call has had yet.
+
+A cache grows in each call, so that no size lies between captured ones (between.py). When the sizes
+of captures grow in a row, the function is captured once more, for arguments of the largest size
+that the plan serves:
+
+    captured at n = 34, 35, 36, and ahead at 128      a call at n = 37 is between them
+
+Its Python runs for these arguments, but nothing is computed or set. Where it raises, or does
+something else than at the other sizes, a nearer size is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from ..runtime.buffer import DeviceBuffer
+from ..runtime.device import Device
+from ..tensor.core import TensorCore
+from .between import AtSize, Sizes, Span
+from .capture import Capture
+from .structure import Arguments, Replacing
+
+Kind = Callable[[Arguments, Any, Any], Hashable]
+"""Of (arguments to note them in, args, kwargs): the kind of a call."""
+
+
+class Kept(Replacing):
+    """Copies arguments as they are before a call, which may change lists and objects in them."""
+
+    def change(self, value: Any) -> Any:
+        """As Replacing's."""
+        return value if isinstance(value, TensorCore) else NotImplemented
+
+
+def sizes_of(arguments: Arguments, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sizes:
+    """The sizes in a call's arguments."""
+    every = [*args, *(kwargs[name] for name in sorted(kwargs))]
+    integers = tuple([value for value in every if type(value) is int])
+    return tuple([tensor._node.shape for tensor in arguments.tensors]), integers
+
+
+def capture_ahead(
+    span: Span,
+    function: Any,
+    arguments: Arguments,
+    call: tuple[Sequence[Any], Mapping[str, Any]],
+    capture: Capture,
+    kind_of: Kind,
+) -> None:
+    """Capture the function ahead of the calls, where the sizes in a span grow. `call` has args and
+    kwargs, Kept from the call that `capture` was for."""
+    while (wanted := span.ahead()) is not None:
+        n, kind, sizes = wanted
+        found: AtSize | None = None
+        with suppress(Exception):  # of the function, which was not written for this size
+            resized = _Resized(arguments.tensors, sizes)
+            args, kwargs = resized.call(*call)
+            seen = Arguments()
+            if kind_of(seen, args, kwargs) == kind:
+                ahead = Capture(seen, capture.name, capture.newest)
+                replay = ahead.look(function, args, kwargs)
+                if replay is not None:
+                    found = AtSize(kind, sizes, replay, ahead.trace.questions, ahead.has_tables)
+        span.takes_ahead(n, found)
+
+
+class _Resized(Replacing):
+    """Copies of arguments for other sizes. In place of tensors of another shape they have tensors
+    without memory."""
+
+    def __init__(self, tensors: Sequence[TensorCore], sizes: Sizes) -> None:
+        super().__init__()
+        shapes, integers = sizes
+        self._integers = iter(integers)
+        self._made = {
+            id(tensor): self._resized(tensor, shape)
+            for tensor, shape in zip(tensors, shapes, strict=True)
+            if tensor._node.shape != shape
+        }
+
+    def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The arguments of a call."""
+        new_args = tuple([self._argument(value) for value in args])
+        return new_args, {name: self._argument(kwargs[name]) for name in sorted(kwargs)}
+
+    def _argument(self, value: Any) -> Any:
+        return next(self._integers) if type(value) is int else self(value)
+
+    def change(self, value: Any) -> Any:
+        """As Replacing's."""
+        return self._made.get(id(value), value) if isinstance(value, TensorCore) else NotImplemented
+
+    def _resized(self, tensor: TensorCore, shape: tuple[int, ...]) -> TensorCore:
+        node = tensor._node
+        size = 1
+        for each in shape:
+            size *= each
+        storage = DeviceBuffer(size, node.dtype, node.device or Device.DEFAULT, None)
+        made = type(tensor)._from_storage(storage, shape)
+        made._requires_grad = tensor._requires_grad
+        return made
