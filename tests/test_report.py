@@ -64,9 +64,7 @@ def page(browser: Any, folder: Path) -> Iterator[Any]:
         lambda r: r.url.startswith(("file:", "data:", "about:")) or wrong.append(r.url),
     )
     opened.goto((folder / "index.html").as_uri())
-    opened.wait_for_selector(
-        ".overview"
-    )  # drawn when the data is unpacked, after the page is loaded
+    opened.wait_for_selector(".overview")  # its data is unpacked after the page is loaded
     yield opened
     opened.close()
     assert wrong == []
