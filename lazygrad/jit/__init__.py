@@ -29,12 +29,12 @@ The function is captured anew for
 Another tensor of the same kind needs no new capture: the call uses it in place of the old one. Of
 many captures, those used last are kept.
 
-Where four captures agree in all but one size of the tensors in the arguments, a call at a size
-between theirs does not run the function (between.py). So batches of random length are captured at
-some lengths, not at each. Where the size grows in each call, as that of a cache, the function is
-captured once more at a larger one, ahead of the calls (ahead.py): its Python runs for arguments of
-that size, but nothing is computed or set. Integers among the arguments, as a position, may vary
-with the size.
+Where four captures agree in all but one size of the tensors in the arguments, or outside, a call at
+a size between theirs does not run the function (between.py). So batches of random length are
+captured at some lengths, not at each. Where the size grows in each call, as that of a cache, the
+function is captured once more at a larger one, ahead of the calls (ahead.py): its Python runs for
+arguments of that size, but nothing is computed or set. Integers among the arguments, as a position,
+may vary with the size.
 
 What the function asks of a size, or of such an integer, is noted (`if n % 2: ...`), and must have
 one answer between these sizes. What it computes of a float, as by `int(0.5 * n)`, or looks up, as
@@ -61,7 +61,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable
-from contextlib import suppress
 from functools import partial, update_wrapper
 from threading import RLock
 from types import MethodType
@@ -142,6 +141,9 @@ class jit(Captured, Generic[P, R]):
         record = looking.get()
         with self._lock:
             self._calls += 1
+            spans = self._spans if record is None else None
+            if spans and spans.follow_outside and (served := self._between(spans, kind, arguments)):
+                return served[0]
             mismatch: Mismatch | None = None
             for replay in self._replays.get(kind, ()):
                 if record is not None and id(replay) not in record.seen:
@@ -156,17 +158,28 @@ class jit(Captured, Generic[P, R]):
                 if record is not None:
                     record.replayed(self._name)
                 return result
-            if mismatch is None and record is None:
-                between = self._spans and self._spans.replay_for(kind)
-                if between:
-                    with suppress(Mismatch):
-                        result = between(arguments)
-                        self._keep(kind, between)
-                        self._has_replayed = True
-                        return result
-                if self._is_first(kind):
-                    return self._run(args, kwargs)
+            if spans and (served := self._between(spans, kind, arguments, mismatch)):
+                return served[0]
+            if record is None and mismatch is None and self._is_first(kind):
+                return self._run(args, kwargs)
             return self._capture(kind, arguments, args, kwargs, mismatch)
+
+    def _between(
+        self, spans: Spans, kind: Hashable, arguments: Arguments, cause: Mismatch | None = None
+    ) -> tuple[R] | None:
+        """What a replay returns for a size between captured ones, if there is one. (Where a capture
+        for this very size did not fit, as `cause` tells, sizes outside must be others.)"""
+        found = spans.replay_for(kind)
+        if found is None or (cause is not None and not spans.follow_outside):
+            return None
+        try:
+            result: R = found(arguments)
+        except Mismatch:
+            return None
+        if not spans.follow_outside:
+            self._keep(kind, found)
+        self._has_replayed = True
+        return (result,)
 
     def _kind(self, arguments: Arguments, args: Any, kwargs: Any) -> tuple[Hashable, ...]:
         """The kind of a call: all that a capture depends on but what is outside. Notes the
@@ -215,8 +228,8 @@ class jit(Captured, Generic[P, R]):
         cause: Mismatch | None,
     ) -> R:
         """Capture the function for calls like this one; returns what this call returns."""
-        from .ahead import Kept, capture_ahead, sizes_of  # with them comes the compiler
-        from .between import AtSize, Spans
+        from .ahead import Kept, at_size, capture_ahead, sizes_of  # with them comes the compiler
+        from .between import Spans
         from .capture import Capture
 
         self._warn(kind, cause)
@@ -235,10 +248,10 @@ class jit(Captured, Generic[P, R]):
         function = self._bound_function()
         replay, serves, result = capture.run(function, args, kwargs, attempts > 0)
         if serves:
-            if cause is None and record is None:
+            found = at_size(kind, sizes, replay, capture)
+            if record is None and (cause is None or found.plan is not None):
                 self._spans = self._spans or Spans()
-                at_size = AtSize(kind, sizes, replay, capture.trace.questions, capture.has_tables)
-                span = self._spans.add(at_size)
+                span = self._spans.add(found)
                 if span is not None:
                     capture_ahead(span, function, arguments, before, capture, self._kind)
             self._keep(kind, replay)

@@ -6,8 +6,9 @@ that the plan serves:
 
     captured at n = 34, 35, 36, and ahead at 128      a call at n = 37 is between them
 
-Its Python runs for these arguments, but nothing is computed or set. Where it raises, or does
-something else than at the other sizes, a nearer size is tried.
+Its Python runs for these arguments, and tensors from outside that grow read as of the size that they
+have there; but nothing is computed or set. Where the function raises, or does something else than
+at the other sizes, a nearer size is tried.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from ..graph.ir import Shape
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.device import Device
 from ..tensor.core import TensorCore
 from .between import AtSize, Sizes, Span
 from .capture import Capture
+from .replay import Replay
 from .structure import Arguments, Replacing
 
 Kind = Callable[[Arguments, Any, Any], Hashable]
@@ -35,11 +38,20 @@ class Kept(Replacing):
         return value if isinstance(value, TensorCore) else NotImplemented
 
 
-def sizes_of(arguments: Arguments, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sizes:
-    """The sizes in a call's arguments."""
+InArguments = tuple[tuple[Shape, ...], tuple[int, ...]]
+
+
+def sizes_of(arguments: Arguments, args: Sequence[Any], kwargs: Mapping[str, Any]) -> InArguments:
+    """The shapes and integers in a call's arguments."""
     every = [*args, *(kwargs[name] for name in sorted(kwargs))]
     integers = tuple([value for value in every if type(value) is int])
     return tuple([tensor._node.shape for tensor in arguments.tensors]), integers
+
+
+def at_size(kind: Hashable, sizes: InArguments, replay: Replay, capture: Capture) -> AtSize:
+    """What a capture for arguments of a kind, with these sizes, has found."""
+    every = (*sizes, replay.environment.shapes)
+    return AtSize(kind, every, replay, capture.trace.questions, capture.has_tables)
 
 
 def capture_ahead(
@@ -53,17 +65,17 @@ def capture_ahead(
     """Capture the function ahead of the calls, where the sizes in a span grow. `call` has args and
     kwargs, Kept from the call that `capture` was for."""
     while (wanted := span.ahead()) is not None:
-        n, kind, sizes = wanted
+        n, kind, sizes, outside = wanted
         found: AtSize | None = None
         with suppress(Exception):  # of the function, which was not written for this size
             resized = _Resized(arguments.tensors, sizes)
             args, kwargs = resized.call(*call)
             seen = Arguments()
             if kind_of(seen, args, kwargs) == kind:
-                ahead = Capture(seen, capture.name, capture.newest)
+                ahead = Capture(seen, capture.name, capture.newest, outside)
                 replay = ahead.look(function, args, kwargs)
                 if replay is not None:
-                    found = AtSize(kind, sizes, replay, ahead.trace.questions, ahead.has_tables)
+                    found = at_size(kind, sizes[:2], replay, ahead)
         span.takes_ahead(n, found)
 
 
@@ -73,7 +85,7 @@ class _Resized(Replacing):
 
     def __init__(self, tensors: Sequence[TensorCore], sizes: Sizes) -> None:
         super().__init__()
-        shapes, integers = sizes
+        shapes, integers, _ = sizes
         self._integers = iter(integers)
         self._made = {
             id(tensor): self._resized(tensor, shape)

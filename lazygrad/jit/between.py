@@ -19,27 +19,38 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..cache import remember
 from ..graph.ir import Shape
-from ..graph.sizes import FixedError, Varying, between, differences, function_of_size, masked
+from ..graph.sizes import (
+    FixedError,
+    Varying,
+    between,
+    differences,
+    function_of_size,
+    masked,
+    varies,
+)
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.sized import SizedPlan
 from ..tensor.core import TensorCore
 from .cells import Cell, GradientCell
 from .replay import Effects, Held, Place, Replay, State
 from .sizes import Question, have_one_answer
-from .structure import attributes, is_open, same_value
+from .structure import Mismatch, attributes, is_open, same_value
 
 ENOUGH = 4  # captures that agree: those at both ends, and two between them
 GROWING = 3  # captures in a row, each of the largest size so far
 MAX_MISSED = 8  # captures ahead that do not agree
 MAX_SPANS = 64  # of one function
 
-Sizes = tuple[tuple[Shape, ...], tuple[int, ...]]
-"""The shapes of the tensors in a call's arguments, and the arguments that are integers."""
+Shapes = tuple[Shape, ...]
+Sizes = tuple[Shapes, tuple[int, ...], Shapes]
+"""The shapes of the tensors in a call's arguments, the arguments that are integers, and the shapes
+of the tensors from outside."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,14 +76,19 @@ class AtSize:
         return 0 if self.plan is None else self.plan.n
 
     def is_like(self, other: AtSize) -> bool:
-        """Whether both captures found the same outside, and set and return the same."""
+        """Whether both captures found the same outside, but for sizes, and set and return the
+        same."""
         a, b = self.replay, other.replay
-        return (
-            a.aliases == b.aliases
-            and _are_alike(a.effects, b.effects)
-            and _are_alike(a.result, b.result)
-            and a.environment.is_same(b.environment)
-        )
+        with suppress(Mismatch):
+            a.follow()
+            b.follow()
+            return (
+                a.aliases == b.aliases
+                and _are_alike(a.effects, b.effects)
+                and _are_alike(a.result, b.result)
+                and a.environment.is_same(b.environment, but_sizes=True)
+            )
+        return False
 
     def agrees(self, other: AtSize) -> bool:
         """Whether two captures that are alike may differ in n alone."""
@@ -86,7 +102,7 @@ class AtSize:
             and not (a.argument_gradients or b.argument_gradients)
             and _are_alike(self._constants()[0], other._constants()[0])
             # of the arguments, no integers differ but these
-            and _count(self.kind, other.kind) == _count(self.sizes, other.sizes)
+            and _count(self.kind, other.kind) == _count(self.sizes[:2], other.sizes[:2])
             and not (self.has_tables and self.sizes[1] != other.sizes[1])
         )
 
@@ -104,8 +120,11 @@ class AtSize:
         count = len(self.plan.compiled.family.arguments) if self.plan else 0
         return every[: len(every) - count], every[len(every) - count :]
 
-    def at(self, plan: SizedPlan, shapes: Sequence[Shape], numbers: Sequence[float]) -> Replay:
-        """The replay for another size, with these shapes of outputs, and arguments of the plan."""
+    def at(
+        self, plan: SizedPlan, outside: Shapes, shapes: Sequence[Shape], numbers: Sequence[float]
+    ) -> Replay:
+        """The replay for another size, with these shapes of tensors from outside and of outputs,
+        and these arguments of the plan."""
         others, old = self._constants()
         new = [
             DeviceBuffer.of_number(number, each.dtype, each.device)
@@ -116,6 +135,7 @@ class AtSize:
         return replace(
             self.replay,
             plan=plan, memories=memories, constants=[*others, *new], shapes=list(shapes),
+            environment=self.replay.environment.at(outside),
         )  # fmt: skip
 
 
@@ -136,6 +156,7 @@ class Span:
         self._agree = first.plan is not None
         self._growing = 1  # captures in a row, each of the largest size so far
         self._missed: list[int] = []  # sizes at which a capture ahead does not agree
+        self.is_fixed_outside = True  # whether tensors from outside have one shape at all sizes
 
     def takes(self, new: AtSize) -> bool:
         """Add a capture. False if it is of other things outside: a new span begins."""
@@ -144,7 +165,7 @@ class Span:
         self._agree = self._agree and self._agrees(new)
         if self._agree:
             self._sizes.add(new.n)
-            self._growing = self._growing + 1 if new.n > self._high.n else 0
+            self._growing = self._growing + 1 if new.n >= self._high.n else 0
             self._low = min(self._low, new, key=lambda each: each.n)
             self._high = max(self._high, new, key=lambda each: each.n)
         return True
@@ -157,30 +178,40 @@ class Span:
                 return numbers == first.numbers()
             try:
                 self._lines = between(first.numbers(), numbers, first.n, new.n)
-                self._kinds = Varying([new.kind], {0: self._lines[0]}, 0)
+                kind, (*_, outside), *_ = self._lines
+                self._kinds = Varying([(new.kind, new.sizes[2])], {0: (kind, outside)}, 0)
             except FixedError:
                 return False
+            self.is_fixed_outside = not varies(outside)
             self._numbers_at = function_of_size(self._lines)
         return self._numbers_at(new.n) == numbers
 
     def replay_for(self, kind: Hashable) -> Replay | None:
-        """The replay for arguments of a kind, between the least and the largest size."""
+        """The replay for arguments of a kind, from the least to the largest size."""
         if not self._agree or self._kinds is None or len(self._sizes) < ENOUGH:
             return None
-        n = self._kinds.size_of([kind])
         low = self._low
-        if n is None or low.plan is None or not low.n < n < self._high.n:
+        outside = low.sizes[2]
+        if not self.is_fixed_outside:
+            try:
+                low.replay.follow()
+            except Mismatch:
+                return None
+            outside = low.replay.environment.shapes_now()
+        n = self._kinds.size_of([(kind, outside)])
+        if n is None or low.plan is None or not low.n <= n <= self._high.n:
             return None
         plan = low.plan.compiled.known(n)
         if plan is None or plan.taken != low.plan.taken:
             return None
         _, _, shapes, numbers = self._numbers_at(n)
-        return low.at(plan, shapes, numbers)
+        return low.at(plan, outside, shapes, numbers)
 
-    def ahead(self) -> tuple[int, Hashable, Sizes] | None:
-        """A size to capture ahead of the calls, the kind of its arguments, and their sizes: the
-        largest that the plan of the last call serves, or half the way to one at which a capture did
-        not agree. None where the sizes of calls do not grow."""
+    def ahead(self) -> tuple[int, Hashable, Sizes, dict[int, Shape]] | None:
+        """A size to capture ahead of the calls: the largest that the plan of the last call serves,
+        or half the way to one at which a capture did not agree. With it the kind of its arguments,
+        the sizes, and the shapes of tensors from outside that have another one, by id. None where
+        the sizes of calls do not grow."""
         plan = self._high.plan
         if not self._agree or plan is None or self._kinds is None:
             return None
@@ -193,7 +224,17 @@ class Span:
         if n <= plan.n + 1 or plan.compiled.known(n) is None:
             return None
         kind, sizes, *_ = self._numbers_at(n)
-        return n, kind, sizes
+        environment = self._low.replay.environment  # as it is now: it has followed the last call
+        resized = {
+            id(read.cell.tensor): shape
+            for read, own, shape in zip(
+                environment.reads, environment.shapes, sizes[2], strict=True
+            )
+            if own != shape
+        }
+        if resized and environment.views:
+            return None
+        return n, kind, sizes, resized
 
     def takes_ahead(self, n: int, new: AtSize | None) -> None:
         """Add a capture ahead of the calls, at the size n, if it agrees with the others. None: the
@@ -226,8 +267,14 @@ class Spans:
             remember(self._spans, form, span, MAX_SPANS)
         return span
 
+    @property
+    def follow_outside(self) -> bool:
+        """Whether the last call was served at sizes of tensors from outside, as these were then."""
+        return self._last is not None and not self._last.is_fixed_outside
+
     def replay_for(self, kind: Hashable) -> Replay | None:
-        """A replay for arguments of this kind; None where the function is to be captured."""
+        """A replay for arguments of this kind; None where the function is to be captured. It serves
+        one call, where sizes outside vary (`follow_outside`)."""
         found = self._last.replay_for(kind) if self._last else None
         if found is None and (span := self._spans.get(masked(kind))):
             found, self._last = span.replay_for(kind), span

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -15,7 +15,7 @@ from .. import config
 from ..compile import plan_for, storage_of
 from ..errors import JitError
 from ..garbage import without_collections
-from ..graph.ir import Node
+from ..graph.ir import Node, Shape
 from ..origin import title
 from ..runtime.report import report_traced
 from ..tensor import Tensor
@@ -36,15 +36,22 @@ from .watch import Watch
 class Capture:
     """One capture of a function for the arguments of one call."""
 
-    def __init__(self, arguments: Arguments, name: str, newest: Replay | None = None) -> None:
-        """`name` is the function's, for dumps; `newest` is the replay of an earlier capture."""
+    def __init__(
+        self,
+        arguments: Arguments,
+        name: str,
+        newest: Replay | None = None,
+        resized: Mapping[int, Shape] | None = None,
+    ) -> None:
+        """`name` is the function's, for dumps; `newest` is the replay of an earlier capture;
+        `resized` has other shapes for tensors from outside, by id."""
         self.arguments = arguments
         self.name = name
         self.random_state: TensorCore = Tensor._random_state(None)[1]  # made before it is traced
         self.newest = newest
         self.watch = Watch()
         self.has_tables = False  # whether the function may look up something by a number
-        self.trace = Trace(arguments.tensors, self.watch)
+        self.trace = Trace(arguments.tensors, self.watch, resized)
         self.numbers: dict[int, int] = {}  # of argument tensors not found outside as well, by id
         self.outputs: list[Node] = []
         self.effects = Effects()
@@ -373,8 +380,9 @@ class Capture:
 
     def _read(self, record: Outside, place: int, is_taken: bool) -> Read:
         tensor = record.tensor
-        cell, requires_grad = Cell.of(tensor), tensor._requires_grad
-        return Read(place, cell, is_taken, requires_grad, kind_of(tensor), cell.version)
+        cell, requires_grad, kind = Cell.of(tensor), tensor._requires_grad, kind_of(tensor)
+        kind = (self.trace.resized.get(id(tensor), kind[0]), *kind[1:])
+        return Read(place, cell, is_taken, requires_grad, kind, cell.version)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ tensor gets a new node and storage, and the older value stays as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sys import getrefcount
 from typing import Any
 from weakref import WeakValueDictionary
@@ -158,6 +158,12 @@ class Read:
     def use(self) -> tuple[Any, ...]:
         """All but the cell: what captures compare."""
         return self.place, self.is_taken, self.requires_grad, self.kind
+
+    def at(self, shape: Shape) -> Read:
+        """The read of the tensor where it has another shape."""
+        if shape == self.kind[0]:
+            return self
+        return replace(self, kind=(shape, *self.kind[1:]), version=-1)
 
     def look(self) -> None:
         """Follow the tensor to a node set elsewhere. Raises Mismatch if its kind is another."""

@@ -7,9 +7,11 @@ nearly always depend on the very same things. They share one environment, which 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..graph.ir import Shape
+from ..graph.sizes import masked
 from ..runtime.buffer import DeviceBuffer
 from ..tensor.core import TensorCore
 from .cells import Cell, Kind, Read, gather, gradient_of
@@ -31,8 +33,9 @@ class Environment:
     gradient_is: list[tuple[TensorCore, TensorCore]] = field(default_factory=list)
     """Tensors, and their gradients that are found outside in another way, too."""
 
-    def is_same(self, other: Environment) -> bool:
-        """Whether both refer to the very same things, so that one may replace the other."""
+    def is_same(self, other: Environment, but_sizes: bool = False) -> bool:
+        """Whether both refer to the very same things, so that one may replace the other.
+        `but_sizes`: the sizes of tensors may differ."""
         pairs = (
             (self.known.values(), other.known.values()),
             (flat(self.views), flat(other.views)),
@@ -41,12 +44,29 @@ class Environment:
             ((read.cell for read in self.reads), (read.cell for read in other.reads)),
             ((tensor for _, tensor, _ in self.gradients), (t for _, t, _ in other.gradients)),
         )
+        use, others = (tuple(read.use() for read in each.reads) for each in (self, other))
         return (
             all(identical(a, b) for a, b in pairs)
-            and [read.use() for read in self.reads] == [read.use() for read in other.reads]
+            and (masked(use) == masked(others) if but_sizes else use == others)
             and [(n, k) for n, _, k in self.gradients] == [(n, k) for n, _, k in other.gradients]
             and self.guard.is_same(other.guard)
         )
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes that the tensors that are read must have."""
+        return tuple([read.kind[0] for read in self.reads])
+
+    def shapes_now(self) -> tuple[Shape, ...]:
+        """The shapes of the tensors that are in their places."""
+        return tuple([read.cell.tensor._node.shape for read in self.reads])
+
+    def at(self, shapes: tuple[Shape, ...]) -> Environment:
+        """The environment where tensors have these shapes. It holds for one call."""
+        if shapes == self.shapes:
+            return self
+        pairs = zip(self.reads, shapes, strict=True)
+        return replace(self, reads=[read.at(shape) for read, shape in pairs])
 
     def verify(self) -> Changes | None:
         """Compare with what is outside now. Returns what has replaced what; None where everything

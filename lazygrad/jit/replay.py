@@ -142,9 +142,7 @@ class Replay:
         """
         if self.plan.is_outgrown:
             raise Mismatch
-        changes = self.environment.verify()
-        if changes:
-            self._follow(changes)
+        self.follow()
         if self._aliases(arguments) != self.aliases:
             raise Mismatch
         return self.run(arguments, None)
@@ -226,8 +224,12 @@ class Replay:
                     "tensor that the function writes to; pass its clone()"
                 )
 
-    def _follow(self, changes: Changes) -> None:
-        """Refer to what is outside now instead of what it has replaced."""
+    def follow(self) -> None:
+        """Refer to what is outside now instead of what it has replaced. Raises Mismatch where the
+        capture does not fit any more; the shapes of tensors are not compared."""
+        changes = self.environment.verify()
+        if not changes:
+            return
         for state in self.states:
             state.value = changes.get(id(state.value), state.value)
         self.effects.follow(changes)

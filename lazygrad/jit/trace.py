@@ -16,16 +16,17 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from math import prod
 from threading import Lock
 from typing import Any
 
 from ..dtypes import DType
 from ..errors import JitError
-from ..graph.ir import Buffer, Node, Reshape, topological
+from ..graph.ir import Buffer, Node, Reshape, Shape, topological
 from ..graph.structure import Walk
 from ..rewrite import Rules, rewrite
 from ..runtime.buffer import interceptor, realized
@@ -78,9 +79,16 @@ class Outside:
 class Trace:
     """What a traced function reads, sets and makes."""
 
-    def __init__(self, arguments: Sequence[TensorCore] = (), watch: Any = None) -> None:
-        """`watch` sees what is looked up in Python objects."""
+    def __init__(
+        self,
+        arguments: Sequence[TensorCore] = (),
+        watch: Any = None,
+        resized: Mapping[int, Shape] | None = None,
+    ) -> None:
+        """`watch` sees what is looked up in Python objects. `resized` has the shapes that tensors
+        from outside, by id, are taken to have in place of their own."""
         self.watch = watch
+        self.resized = resized or {}
         self.arguments = {id(tensor) for tensor in arguments}
         self.outside: dict[int, Outside] = {}
         self.made: dict[int, weakref.ref[TensorCore]] = {}
@@ -162,7 +170,7 @@ class Trace:
                 "take its detach() outside, and use that"
             )
         if record.buffer is None:
-            record.buffer = symbolic(tensor, node)
+            record.buffer = symbolic(tensor, node, self.resized.get(id(tensor)))
             if is_leaf:
                 owners[record.buffer] = weakref.ref(tensor)
         if not requires_grad or is_leaf:
@@ -243,10 +251,12 @@ def _stands_for(node: Node) -> Node | None:
     return None if value is node else value
 
 
-def symbolic(tensor: TensorCore, node: Node) -> Buffer:
-    """A Buffer that stands for the value of `tensor`, whose node is `node`."""
+def symbolic(tensor: TensorCore, node: Node, shape: Shape | None = None) -> Buffer:
+    """A Buffer that stands for the value of `tensor`, whose node is `node`. In another shape, if
+    one is given."""
     device = node.device or Device.DEFAULT
-    return Buffer(Symbol(node.size, node.dtype, device, tensor), node.shape)
+    shape = node.shape if shape is None else shape
+    return Buffer(Symbol(prod(shape), node.dtype, device, tensor), shape)
 
 
 def _is_view(tensor: TensorCore) -> bool:

@@ -108,6 +108,61 @@ def test_a_cache_of_one_size_that_is_written_at_the_position():
     check(run, step)
 
 
+@pytest.mark.parametrize("place", ["attributes", "list", "dict"])
+def test_a_cache_that_is_kept_outside(place):
+    def step(model):
+        class Cached(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.model, self.past = model, {"k": None, "v": None}
+                self.k = self.v = None
+                self.pair = [None, None]
+
+            def kept(self):
+                if place == "attributes":
+                    return self.k, self.v
+                return self.pair if place == "list" else (self.past["k"], self.past["v"])
+
+            def forward(self, x):
+                k, v = self.kept()
+                pos, past = (0, None) if k is None else (k.shape[2], (k, v))
+                x, (k, v) = self.model.cached(x, pos, past)
+                self.keep(k, v)
+                return x
+
+            def keep(self, k, v):
+                if place == "attributes":
+                    self.k, self.v = k, v
+                elif place == "list":
+                    self.pair[:] = k, v
+                else:
+                    self.past["k"], self.past["v"] = k, v
+
+        return Cached()
+
+    def run(cached, f):
+        for length in (STEPS, 40):
+            x = Tensor([[3]])
+            for n in range(length):
+                x = f(x)
+                assert cached.kept()[1].shape[2] == n + 1
+                yield x.item()
+            assert cached.kept()[0].numpy().shape[2] == length
+            cached.keep(None, None)
+
+    Tensor.manual_seed(0)
+    model = Decoder()
+    with lazygrad.no_grad():
+        cached = step(model)
+        expected = list(run(cached, cached))
+        cached, runs = step(model), StringIO()
+        forward = cached.forward
+        cached.forward = lambda x: (runs.write("."), forward(x))[1]
+        found = list(run(cached, jit(cached)))
+    assert found == expected
+    assert len(runs.getvalue()) <= FEW
+
+
 def test_the_whole_text_up_to_a_size_that_is_asserted():
     def step(model):
         def f(text):
@@ -323,3 +378,59 @@ def test_integers_stay_integers():
         y, m = f(Tensor.ones(n), n, name="b")
         assert (y.tolist(), m, model.pos) == ([1.0 + n] * n, n, n)
         assert type(m) is type(model.pos) is int
+
+
+def test_a_tensor_outside_that_is_replaced_by_one_of_another_size():
+    kept = {"x": Tensor.ones(2).realize(), "scale": 2.0}
+    runs = StringIO()
+
+    @jit
+    def f():
+        runs.write(".")
+        return kept["x"] * kept["scale"]
+
+    rng = np.random.default_rng(0)
+    for n in range(2, 90):
+        array = rng.random(n, np.float32)
+        kept["x"] = Tensor(array).realize()
+        np.testing.assert_allclose(f().numpy(), 2 * array)
+    assert len(runs.getvalue()) <= 8
+    kept["scale"] = 3.0
+    for n in (17, 40, 41, 300):
+        array = rng.random(n, np.float32)
+        kept["x"] = Tensor(array).realize()
+        np.testing.assert_allclose(f().numpy(), 3 * array)
+    kept["x"] = Tensor(np.arange(5))  # of another dtype
+    assert f().tolist() == [0, 3, 6, 9, 12]
+    kept["x"] = Tensor.ones(4, 2)[:3, 0]  # a view
+    assert f().tolist() == [3, 3, 3]
+
+
+def test_two_tensors_outside_that_grow_apart():
+    kept = [Tensor.ones(2).realize(), Tensor.ones(2).realize()]
+    f = jit(lambda: (kept[0].sum(), kept[1] * 2))
+    for n in range(2, 60):
+        kept[0], kept[1] = Tensor.ones(n).realize(), Tensor.ones(n * n % 17 + 1).realize()
+        total, doubled = f()
+        assert total.item() == n
+        assert doubled.tolist() == [2.0] * (n * n % 17 + 1)
+
+
+def test_a_state_that_a_function_trains_and_keeps():
+    hidden = {"h": Tensor.zeros(1, 4).realize()}
+    weight = Tensor(np.eye(4, dtype=np.float32) * 0.5, requires_grad=True)
+
+    def step(x):
+        weight.grad = None
+        h = hidden["h"].sum(0, keepdim=True) + x @ weight
+        h.square().mean().backward()
+        hidden["h"] = h.detach()
+        return h.sum()
+
+    def run(f):
+        hidden["h"] = Tensor.zeros(1, 4).realize()
+        for n in range(2, 50):
+            yield f(Tensor.full((n, 4), 1.0 / n)).item(), weight.grad.sum().item()
+
+    expected = list(run(step))
+    np.testing.assert_allclose(list(run(jit(step))), expected, rtol=1e-4)
