@@ -6,9 +6,9 @@ that the plan serves:
 
     captured at n = 34, 35, 36, and ahead at 128      a call at n = 37 is between them
 
-Its Python runs for these arguments, and tensors from outside that grow read as of the size that they
-have there; but nothing is computed or set. Where the function raises, or does something else than
-at the other sizes, a nearer size is tried.
+Its Python runs for these arguments, and sees tensors from outside that grow as they would be then,
+but nothing is computed or set. Where the function raises, or does something else than at the other
+sizes, a nearer size is tried.
 """
 
 from __future__ import annotations
