@@ -64,7 +64,7 @@ from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
 from threading import RLock
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 from warnings import warn
 from weakref import ref
 
@@ -90,6 +90,7 @@ R = TypeVar("R")
 
 MAX_CAPTURES = 512  # of one function; each size has a capture of its own
 ENOUGH_CAPTURES = 16  # that nothing replays: numbers differ from call to call
+FEW_CAPTURES = 2  # for tensors of one kind: numbers that differ become arguments of the plan
 MANY_CAPTURES = 8  # for arguments of one kind: a sign of a value outside that keeps changing
 
 
@@ -125,6 +126,7 @@ class jit(Captured, Generic[P, R]):
         self._newest: ref[Replay] | None = None  # capture
         self._attempts: dict[Hashable, int] = {}
         self._spans: Spans | None = None  # made with the first capture
+        self._captures: dict[Hashable, int] = {}  # by what numbers leave, and shapes
         self._pure: dict[Hashable, int] = {}  # captures that set nothing, by what numbers leave
         self._met: dict[Hashable, None] = {}  # kinds with which it ran as it stands
         self._bound: dict[int, tuple[ref[Any], jit[..., R]]] = {}
@@ -245,6 +247,10 @@ class jit(Captured, Generic[P, R]):
         name, newest = name_of_function(self._function), self._newest
         capture = Capture(arguments, name, newest() if newest else None)
         sizes, before = sizes_of(arguments, args, kwargs), Kept()((args, kwargs))
+        same = _without_numbers(kind), sizes[0]
+        count = self._captures.get(same, 0)
+        remember(self._captures, same, count + 1, MAX_CAPTURES)
+        capture.may_vary = count >= FEW_CAPTURES
         function = self._bound_function()
         replay, serves, result = capture.run(function, args, kwargs, attempts > 0)
         if serves:
@@ -368,6 +374,13 @@ class _Methods(dict[Any, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Methods, ()
+
+
+def _without_numbers(kind: Hashable) -> Hashable:
+    """A kind with types in place of its numbers."""
+    if isinstance(kind, tuple):
+        return tuple(map(_without_numbers, kind))
+    return cast("Hashable", type(kind)) if isinstance(kind, (int, float)) else kind
 
 
 _RUNS_LATER = 0x20 | 0x80 | 0x200  # of code: a generator, a coroutine, both

@@ -49,6 +49,7 @@ class Capture:
         self.name = name
         self.random_state: TensorCore = Tensor._random_state(None)[1]  # made before it is traced
         self.newest = newest
+        self.may_vary = False  # whether constants may become arguments of the plan
         self.watch = Watch()
         self.has_tables = False  # whether the function may look up something by a number
         self.trace = Trace(arguments.tensors, self.watch, resized)
@@ -321,7 +322,7 @@ class Capture:
         outputs, walked = trace.resolve(self.outputs)
         token = title.set(self.name)
         try:
-            plan, leaves = plan_for(outputs, self.donated, walked)
+            plan, leaves = plan_for(outputs, self.donated, walked, self.may_vary)
         finally:
             title.reset(token)
         records = [r for r in trace.outside.values() if id(r.tensor) not in self.numbers]

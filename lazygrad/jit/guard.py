@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from operator import eq, is_
 from types import CellType, MappingProxyType
@@ -108,6 +109,9 @@ class Guard:
             if owner.outside:
                 self._add(owner)
         self.tables = [t for t in (self.dicts, self.lists, self.slots) if t.entries]
+        self._obstacle: tuple[Table, int] | None = None
+        """A table, and the place in it of the number or text that was another one when the capture
+        did not fit. Of many captures that differ in it, most are told apart by this look."""
 
     def _add(self, owner: Owner) -> None:
         holder, before = owner.holder, owner.before
@@ -170,6 +174,11 @@ class Guard:
 
         `known` are the tensors, by id, that the capture uses.
         """
+        try:
+            if self._obstacle is not None:
+                self._verify_entry(*self._obstacle)
+        except (LookupError, AttributeError):  # it is gone
+            raise Mismatch from None
         if not self._is_shaped():
             raise Mismatch("something was added or taken away")
         try:
@@ -179,6 +188,13 @@ class Guard:
         except (LookupError, ValueError, AttributeError):  # something is gone
             raise Mismatch from None
         return None
+
+    def _verify_entry(self, table: Table, n: int) -> None:
+        """Raise Mismatch if a number or text, at place n of a table, is another one now."""
+        place, key, value = table.entries[n]
+        now = table.now(place, key)
+        if now is not value and not same_value(value, now):
+            raise Mismatch(partial(_told, table.owners[n], key, value, now))
 
     def _is_shaped(self) -> bool:
         """Whether nothing was added or taken away, and sets and arrays hold the same."""
@@ -199,14 +215,16 @@ class Guard:
         changes: Changes = {}
         same: list[tuple[Any, Any]] = []
         for table in self.tables:
-            for owner, key, old, new in table.look():
+            for n, (owner, key, old, new) in enumerate(table.look()):
                 if old is new:
                     same.append((owner, old))
                     continue
                 try:
                     self._match(old, new, changes)
                 except Mismatch:
-                    raise Mismatch(_told(owner, key, old, new)) from None
+                    if _is_plain(old):
+                        self._obstacle = table, n
+                    raise Mismatch(partial(_told, owner, key, old, new)) from None
         if changes:
             for owner, value in same:
                 if id(owner) not in changes and _mentions(value, changes):
@@ -300,6 +318,11 @@ def _mentions(value: Any, changes: Changes) -> bool:
     return id(value) in changes and changes[id(value)] is not value
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a number, a text or None."""
+    return type(value) in EXACT or type(value) is float
+
+
 def _told(owner: Any, key: Any, old: Any, new: Any) -> str:
     """What has changed, in words."""
     if isinstance(owner, CellType):
@@ -310,5 +333,5 @@ def _told(owner: Any, key: Any, old: Any, new: Any) -> str:
         where = f"the global or dict entry {key!r}"
     else:
         where = f"{getattr(owner, '__name__', type(owner).__name__)}.{key}"
-    was, now = (repr(x) if type(x) in EXACT or type(x) is float else "another" for x in (old, new))
+    was, now = (repr(x) if _is_plain(x) else "another" for x in (old, new))
     return f"{where} was {was}, is {now}"

@@ -33,7 +33,12 @@ from ..tensor.core import TensorCore
 
 
 class Mismatch(Exception):
-    """A capture does not fit a call, as something outside has changed; the text may say what."""
+    """A capture does not fit a call, as something outside has changed; the text may say what. It is
+    made when somebody reads it, where a function is given in its place."""
+
+    def __str__(self) -> str:
+        text = self.args[0] if self.args else ""
+        return str(text() if callable(text) else text)
 
 
 class Captured:

@@ -541,3 +541,42 @@ def test_classes_are_left_as_they_were():
         jit(lambda x: model(x).item())(Tensor([1.0]))
     assert "__getattribute__" not in vars(Model)
     assert "__getattribute__" not in vars(nn.Linear)
+
+
+@pytest.mark.parametrize("place", ["argument", "attribute"])
+def test_a_number_that_changes_in_each_call_is_compiled_few_times(place, compiled):
+    """The code is that of any number; results are those of this one."""
+
+    class Step:
+        rate = 0.5
+
+        def __init__(self):
+            self.weight = Tensor(np.ones((4, 3), np.float32), requires_grad=True)
+
+        def __call__(self, x, rate=None):
+            rate = self.rate if rate is None else rate
+            self.weight.grad = None
+            loss = ((x @ self.weight) ** 2).mean()
+            loss.backward()
+            self.weight.assign(self.weight - self.weight.grad * rate)
+            return loss
+
+    def run(step, owner):
+        for n in range(40):
+            x = Tensor(np.full((2, 4), 0.1 * n, np.float32))
+            rate = 0.5 / (n + 1)
+            if place == "argument":
+                yield step(x, rate).item()
+            else:
+                owner.rate = rate
+                yield step(x).item()
+
+    alone, captured = Step(), Step()
+    expected = list(run(alone, alone))
+    compiled.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is captured again and again
+        found = list(run(jit(captured), captured))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(captured.weight.numpy(), alone.weight.numpy(), rtol=1e-5)
+    assert len(compiled) <= 4
