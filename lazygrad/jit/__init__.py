@@ -54,7 +54,7 @@ What differs from a call without jit, because the function's Python does not run
 - Returned and kept tensors carry no gradient to what they were computed from.
 - jit does not look into objects of Python's and NumPy's own classes (files, clocks, queues), the
   globals of installed packages, arrays of more than 4096 bytes, and containers of more than 10,000
-  items. Other effects, like printing, happen once.
+  items. Other effects, like printing, happen where it is captured.
 """
 
 from __future__ import annotations
@@ -246,7 +246,9 @@ class jit(Captured, Generic[P, R]):
         attempts = self._attempts.get(kind, 0)
         name, newest = name_of_function(self._function), self._newest
         capture = Capture(arguments, name, newest() if newest else None)
-        sizes, before = sizes_of(arguments, args, kwargs), Kept()((args, kwargs))
+        is_growing = self._spans is not None and self._spans.are_growing(kind)
+        before = Kept()((args, kwargs)) if is_growing else None
+        sizes = sizes_of(arguments, args, kwargs)
         same = _without_numbers(kind), sizes[0]
         count = self._captures.get(same, 0)
         remember(self._captures, same, count + 1, MAX_CAPTURES)
@@ -258,7 +260,7 @@ class jit(Captured, Generic[P, R]):
             if record is None and (cause is None or found.plan is not None):
                 self._spans = self._spans or Spans()
                 span = self._spans.add(found)
-                if span is not None:
+                if span is not None and before is not None:
                     capture_ahead(span, function, arguments, before, capture, self._kind)
             self._keep(kind, replay)
             self._newest = ref(replay)

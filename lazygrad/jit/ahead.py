@@ -30,15 +30,17 @@ Kind = Callable[[Arguments, Any, Any], Hashable]
 """Of (arguments to note them in, args, kwargs): the kind of a call."""
 
 
+InArguments = tuple[tuple[Shape, ...], tuple[int, ...]]
+"""The first two of Sizes (between.py)."""
+
+
 class Kept(Replacing):
     """Copies arguments as they are before a call, which may change lists and objects in them."""
 
     def change(self, value: Any) -> Any:
-        """As Replacing's."""
-        return value if isinstance(value, TensorCore) else NotImplemented
-
-
-InArguments = tuple[tuple[Shape, ...], tuple[int, ...]]
+        """As Replacing's. An object that does something at its end has no copies."""
+        is_whole = isinstance(value, TensorCore) or hasattr(type(value), "__del__")
+        return value if is_whole else NotImplemented
 
 
 def sizes_of(arguments: Arguments, args: Sequence[Any], kwargs: Mapping[str, Any]) -> InArguments:
@@ -79,7 +81,7 @@ def capture_ahead(
         span.takes_ahead(n, found)
 
 
-class _Resized(Replacing):
+class _Resized(Kept):
     """Copies of arguments for other sizes. In place of tensors of another shape they have tensors
     without memory."""
 
@@ -102,8 +104,9 @@ class _Resized(Replacing):
         return next(self._integers) if type(value) is int else self(value)
 
     def change(self, value: Any) -> Any:
-        """As Replacing's."""
-        return self._made.get(id(value), value) if isinstance(value, TensorCore) else NotImplemented
+        """As Kept's."""
+        made = self._made.get(id(value))
+        return super().change(value) if made is None else made
 
     def _resized(self, tensor: TensorCore, shape: tuple[int, ...]) -> TensorCore:
         node = tensor._node

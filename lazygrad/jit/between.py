@@ -207,6 +207,11 @@ class Span:
         _, _, shapes, numbers = self._numbers_at(n)
         return low.at(plan, outside, shapes, numbers)
 
+    @property
+    def is_growing(self) -> bool:
+        """Whether the sizes of calls grow, as far as captures tell."""
+        return self._agree and self._growing >= GROWING - 1
+
     def ahead(self) -> tuple[int, Hashable, Sizes, dict[int, Shape]] | None:
         """A size to capture ahead of the calls: the largest that the plan of the last call serves,
         or half the way to one at which a capture did not agree. With it the kind of its arguments,
@@ -266,6 +271,11 @@ class Spans:
             span, self._last = Span(new), None
             remember(self._spans, form, span, MAX_SPANS)
         return span
+
+    def are_growing(self, kind: Hashable) -> bool:
+        """Whether one more capture, for arguments of this kind, may lead to one ahead."""
+        span = self._spans.get(masked(kind))
+        return span is not None and span.is_growing
 
     @property
     def follow_outside(self) -> bool:

@@ -87,6 +87,35 @@ def test_caches_in_a_list_that_the_function_changes():
     check(run, step)
 
 
+@pytest.mark.parametrize("has_end", [False, True])
+def test_a_cache_that_is_an_object_in_the_arguments(has_end):
+    ended = []
+
+    class Cache:
+        keys, values = None, None
+
+    if has_end:  # a copy of it would end, too
+        Cache.__del__ = lambda self: ended.append(self.keys.shape[2])
+
+    def step(model):
+        def f(x, cache, pos):
+            past = None if cache.keys is None else (cache.keys, cache.values)
+            x, (cache.keys, cache.values) = model.cached(x, pos, past)
+            return x
+
+        return f
+
+    def run(model, f):
+        x, cache = Tensor([[3]]), Cache()
+        for pos in range(STEPS):
+            x = f(x, cache, pos)
+            assert cache.values.shape[2] == pos + 1
+            yield x.item()
+
+    check(run, step, STEPS if has_end else FEW)
+    assert ended == [STEPS] * 2 * has_end
+
+
 def test_a_cache_of_one_size_that_is_written_at_the_position():
     def step(model):
         def f(x, pos):
