@@ -39,7 +39,8 @@ may vary with the size.
 What the function asks of a size, or of such an integer, is noted (`if n % 2: ...`), and must have
 one answer between these sizes. What it computes of a float, as by `int(0.5 * n)`, or looks up, as
 by `table[n]`, is taken to be linear where it is so at all of them. (A function that reaches arrays,
-or lists of more than six numbers, is captured for each integer.)
+long texts or lists of more than six numbers is captured for each integer; one that calls `gcd`,
+`bin` and the like (sizes.UNSEEN), at each size.)
 
 Where sizes or other numbers differ from call to call in another way, no capture would ever be
 replayed. After 16 such captures a function that sets nothing outside, or only draws random numbers,

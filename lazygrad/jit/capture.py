@@ -27,10 +27,12 @@ from .environment import Environment
 from .guard import Guard
 from .owner import Owner, put
 from .replay import Argument, Effects, Fresh, Held, Item, Replay, State, View
-from .sizes import WatchedSize, watched
+from .sizes import UNSEEN, WatchedSize, watched
 from .structure import Arguments, Replacing
 from .trace import Outside, Symbol, Trace, overlaid
 from .watch import Watch
+
+_TYPES = frozenset(["type"])
 
 
 class Capture:
@@ -110,9 +112,12 @@ class Capture:
         with overlaid(self.trace), _parted(self.arguments.tensors):
             self.watch.visit((args, tuple(kwargs.values())), outside=False)
             self.watch.visit(function)
-            result = function(
-                *map(watched, args), **{name: watched(value) for name, value in kwargs.items()}
-            )
+            if self.watch.mentions(_TYPES):  # the type of an integer that is watched is another one
+                self.has_tables = True
+                result = function(*args, **kwargs)
+            else:
+                named = {name: watched(value) for name, value in kwargs.items()}
+                result = function(*map(watched, args), **named)
             self.watch.finish()
         if (chosen_mode(), grad_enabled.get()) != modes:
             raise JitError(
@@ -120,7 +125,9 @@ class Capture:
                 "set it outside, or for the time of a `with`"
             )
         self.watch.verify_random()
-        self.has_tables = self.watch.has_tables
+        self.has_tables |= self.watch.has_tables
+        if self.watch.mentions(UNSEEN):
+            self.trace.questions.append(("unseen",))
         found = self.watch.tensors
         tensors = list(enumerate(self.arguments.tensors))
         self.numbers = {id(t): n for n, t in reversed(tensors) if id(t) not in found}

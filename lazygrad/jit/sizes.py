@@ -12,7 +12,8 @@ to a question between two sizes follows from the answers at both:
                        anything may follow from these: n must be the same at both
 
 Each question is noted, in the order in which it is asked. Python does not ask the size itself in
-`0.5 * n`, `range(n)` and `table[n]`: what follows from these is not noted.
+`0.5 * n`, `range(n)` and `table[n]`: what follows from these is not noted. Nor does it in functions
+that have any answer at the next size (UNSEEN); code that mentions one has no answer between sizes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ Question = tuple[Any, ...]
 
 questions: ContextVar[list[Question] | None] = ContextVar("questions", default=None)
 """Where a traced function's questions are noted."""
+
+_INTEGERS = "chr bin oct hex bytes bytearray"
+_MATH = "comb factorial gcd isqrt lcm log10 log2 perm"
+UNSEEN = frozenset([*_INTEGERS.split(), *_MATH.split()])
+"""Names of functions that see an integer without asking it."""
 
 _LIBRARY = __name__.partition(".")[0]
 _LENGTH = TensorCore.__len__.__code__
@@ -132,6 +138,8 @@ _NOTES = {
 for _note, _names in _NOTES.items():
     for _name in _names.split():
         setattr(WatchedSize, f"__{_name}__", _noting(f"__{_name}__", _note))
+for _name in ("bit_length", "bit_count", "as_integer_ratio", "to_bytes"):
+    setattr(WatchedSize, _name, _noting(_name, _note_same))
 
 
 def have_one_answer(first: Sequence[Question], second: Sequence[Question]) -> bool:

@@ -39,6 +39,7 @@ from .trace import tracing
 LARGE_CONTAINER = 10_000  # items; more are counted, not compared
 LARGE_ARRAY = 4096  # bytes
 LONG_SHAPE = 6  # axes
+LONG_TEXT = 32  # characters; names are shorter
 
 RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
 
@@ -57,7 +58,7 @@ class Watch:
         self._of_classes: list[tuple[type, dict[str, Any]]] = []  # attributes, without __names__
         self._random: list[tuple[Any, bytes]] = []  # random generators, and their states
         self._classes: dict[type, None] = {}  # overlaid by this watch
-        self.has_tables = False  # whether it reaches numbers that may be looked up by a number
+        self.has_tables = False  # whether it reaches what may be looked up by a number
 
     # ------------------------------------------------------------------ what is reached
 
@@ -65,6 +66,7 @@ class Watch:
         """Note what a function can reach from `value`, which is `outside` or in an argument."""
         kind = type(value)
         if kind in EXACT or kind is float:
+            self.has_tables |= kind in (str, bytes) and len(value) > LONG_TEXT
             return
         self._waiting.append((value, outside))
         if self._is_visiting:
@@ -113,6 +115,10 @@ class Watch:
                 owner.is_whole = True
                 owner.read.update(owner.before)
                 self._visit_all(owner, True)
+
+    def mentions(self, names: frozenset[str]) -> bool:
+        """Whether the code of functions mentions one of these names."""
+        return not self._names.isdisjoint(names)
 
     def _note_table(self, value: Any) -> None:
         """Note an array, or a list or tuple of numbers that is longer than most shapes."""

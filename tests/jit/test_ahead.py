@@ -3,6 +3,7 @@ at the sizes before it."""
 
 from __future__ import annotations
 
+import math
 from io import StringIO
 
 import numpy as np
@@ -235,6 +236,8 @@ def check(run, step, few=FEW):
 TABLE = [1.0] * 20 + [2.0] * 20 + [1.0] * 200
 ARRAY = np.array(TABLE)
 
+TEXT = "a" * 50 + "b" * 3 + "a" * 200
+
 OTHERWISE = {
     "remainder": lambda x, n: x * (2 if n % 16 == 0 else 3),
     "equality": lambda x, n: x * (2 if n == 50 else 3),
@@ -246,6 +249,11 @@ OTHERWISE = {
     "tuple": lambda x, n, table=tuple(TABLE): x * table[n],
     "literal": lambda x, n: x * [1, 1, 1, 1, 1, 1, 1, 1, 9, 9, 9, 1, 1][min(n, 12)],
     "bits": lambda x, n: x * n.bit_length(),
+    "a letter": lambda x, n: x * (2 if TEXT[n] == "a" else 3),
+    "logarithm": lambda x, n: x * (2 if math.log2(x.shape[0]).is_integer() else 3),
+    "divisor": lambda x, n: x * math.gcd(n, 7),
+    "type": lambda x, n: x * (2 if type(n) is int and n < 90 else 3),
+    "digits": lambda x, n: x * (2 if "11" in bin(n) else 3),
     "root": lambda x, n: x * n**0.5,
     "half": lambda x, n: x[: int(0.5 * n)] * 2,
     "quotient": lambda x, n: x[: n // 2] * 2,
