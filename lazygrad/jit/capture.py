@@ -126,7 +126,7 @@ class Capture:
             )
         self.watch.verify_random()
         self.has_tables |= self.watch.has_tables
-        if self.watch.mentions(UNSEEN):
+        if self.watch.mentions(UNSEEN) or self.watch.has_formats:
             self.trace.questions.append(("unseen",))
         found = self.watch.tensors
         tensors = list(enumerate(self.arguments.tensors))

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from ..graph.ir import Shape
 from ..tensor import Tensor
@@ -41,9 +41,11 @@ UNSEEN = frozenset([*_INTEGERS.split(), *_MATH.split()])
 """Names of functions that see an integer without asking it."""
 
 _LIBRARY = __name__.partition(".")[0]
-_LENGTH = TensorCore.__len__.__code__
-_READERS: tuple[Any, ...] = (Tensor.size, TensorCore.size, TensorCore.numel, Size.numel)
-_ASKED_FOR = {_LENGTH, *(function.__code__ for function in _READERS)}
+_LENGTH, _STRIDE = TensorCore.__len__.__code__, TensorCore.stride.__code__
+_READERS: tuple[Any, ...] = (
+    Tensor.size, TensorCore.size, TensorCore.numel, Size.numel, cast("Any", TensorCore.nbytes).fget
+)  # fmt: skip
+_ASKED_FOR = {_LENGTH, _STRIDE, *(function.__code__ for function in _READERS)}
 """Functions that read a shape for the one who calls them."""
 
 
@@ -62,6 +64,9 @@ def read(shape: Shape, frame: FrameType) -> Size:
         return Size(shape)
     if frame.f_code is _LENGTH:  # len() makes an integer of any number
         asked.append(("same", shape[0]))
+        return Size(shape)
+    if frame.f_code is _STRIDE:
+        asked.append(("same", shape))
         return Size(shape)
     return Size(map(WatchedSize, shape))
 

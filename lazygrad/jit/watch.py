@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -41,6 +42,8 @@ LARGE_ARRAY = 4096  # bytes
 LONG_SHAPE = 6  # axes
 LONG_TEXT = 32  # characters; names are shorter
 
+FORMAT = re.compile(r"%[-+ #0-9.]*[diouxXc]")
+
 RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
 
 
@@ -58,6 +61,7 @@ class Watch:
         self._of_classes: list[tuple[type, dict[str, Any]]] = []  # attributes, without __names__
         self._random: list[tuple[Any, bytes]] = []  # random generators, and their states
         self._classes: dict[type, None] = {}  # overlaid by this watch
+        self.has_formats = False  # whether code has texts into which % puts numbers
         self.has_tables = False  # whether it reaches what may be looked up by a number
 
     # ------------------------------------------------------------------ what is reached
@@ -172,6 +176,7 @@ class Watch:
         code = function.__code__
         for constant in constants(code):
             self._note_table(constant)
+            self.has_formats |= isinstance(constant, str) and bool(FORMAT.search(constant))
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         for cell in cells.values():
             self._own(cell, True)

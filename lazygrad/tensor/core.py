@@ -74,7 +74,7 @@ class TensorCore(Sharing, metaclass=HasMode):
     @property
     def nbytes(self) -> int:
         """Bytes of all elements."""
-        return self._node.nbytes
+        return self.numel() * self.itemsize
 
     @property
     def itemsize(self) -> int:

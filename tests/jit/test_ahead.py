@@ -243,6 +243,8 @@ OTHERWISE = {
     "equality": lambda x, n: x * (2 if n == 50 else 3),
     "order": lambda x, n: x * (2 if 50 < n < 60 else 3),
     "member": lambda x, n: x * (2 if n in {50, 90} else 3),
+    "bytes": lambda x, n: x * (2 if x.nbytes == 200 else 3),
+    "strides": lambda x, n: x * (2 if x.reshape(1, -1).stride()[0] == 50 else 3),
     "of a size": lambda x, n: x * (2 if x.shape[0] == 50 else 3),
     "list": lambda x, n: x * TABLE[n],
     "array": lambda x, n: x * float(ARRAY[n]),
@@ -253,6 +255,7 @@ OTHERWISE = {
     "logarithm": lambda x, n: x * (2 if math.log2(x.shape[0]).is_integer() else 3),
     "divisor": lambda x, n: x * math.gcd(n, 7),
     "type": lambda x, n: x * (2 if type(n) is int and n < 90 else 3),
+    "percent": lambda x, n: x * (2 if "5" in "%3d" % n else 3),  # noqa: UP031
     "digits": lambda x, n: x * (2 if "11" in bin(n) else 3),
     "root": lambda x, n: x * n**0.5,
     "half": lambda x, n: x[: int(0.5 * n)] * 2,
