@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
+from math import prod
 from typing import Any
 
 from ..graph.ir import Shape
@@ -98,7 +99,8 @@ class _Resized(Kept):
     def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The arguments of a call."""
         new_args = tuple([self._argument(value) for value in args])
-        return new_args, {name: self._argument(kwargs[name]) for name in sorted(kwargs)}
+        named = {name: self._argument(kwargs[name]) for name in sorted(kwargs)}
+        return new_args, {name: named[name] for name in kwargs}
 
     def _argument(self, value: Any) -> Any:
         return next(self._integers) if type(value) is int else self(value)
@@ -108,12 +110,10 @@ class _Resized(Kept):
         made = self._made.get(id(value))
         return super().change(value) if made is None else made
 
-    def _resized(self, tensor: TensorCore, shape: tuple[int, ...]) -> TensorCore:
+    def _resized(self, tensor: TensorCore, shape: Shape) -> TensorCore:
         node = tensor._node
-        size = 1
-        for each in shape:
-            size *= each
-        storage = DeviceBuffer(size, node.dtype, node.device or Device.DEFAULT, None)
+        device = node.device or Device.DEFAULT
+        storage = DeviceBuffer(prod(shape), node.dtype, device, None)
         made = type(tensor)._from_storage(storage, shape)
         made._requires_grad = tensor._requires_grad
         return made

@@ -296,6 +296,19 @@ def test_numbers_in_the_arguments_that_follow_the_size():
     counted(lambda x, n: x + n, calls(lambda n: n == 30))  # no number, but a kind
 
 
+def test_keywords_in_any_order():
+    runs = StringIO()
+
+    @jit
+    def f(**given):
+        runs.write(".")
+        return given["x"] * given["b"] + given["a"]
+
+    for n in range(2, 60):
+        assert f(x=Tensor.ones(n), b=2 * n, a=n).tolist() == [3.0 * n] * n
+    assert len(runs.getvalue()) <= 6
+
+
 def test_a_function_that_sets_something_outside():
     total = Tensor([0.0])
     runs = StringIO()
