@@ -89,11 +89,11 @@ def _parts(entry: tuple[Any, ...]) -> tuple[type[Node], Hashable, Places]:
     return (cls, tuple(places), ()) if cls is Buffer else (cls, fields, tuple(places))
 
 
-def masked(value: Any) -> Any:
+def masked(value: Any, numbers: tuple[type, ...] = (int, bytes)) -> Any:
     """A value with types in place of its numbers. In keys, floats are bytes."""
     if isinstance(value, tuple):
-        return tuple(map(masked, value))
-    return type(value) if isinstance(value, (int, bytes)) else value
+        return tuple([masked(each, numbers) for each in value])
+    return type(value) if isinstance(value, numbers) else value
 
 
 # --------------------------------------------------------------------------- families

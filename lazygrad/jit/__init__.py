@@ -65,7 +65,7 @@ from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
 from threading import RLock
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from warnings import warn
 from weakref import ref
 
@@ -128,6 +128,7 @@ class jit(Captured, Generic[P, R]):
         self._attempts: dict[Hashable, int] = {}
         self._spans: Spans | None = None  # made with the first capture
         self._captures: dict[Hashable, int] = {}  # by what numbers leave, and shapes
+        self._watched: dict[Hashable, bool] = {}  # whether integers are, by what they leave
         self._pure: dict[Hashable, int] = {}  # captures that set nothing, by what numbers leave
         self._met: dict[Hashable, None] = {}  # kinds with which it ran as it stands
         self._bound: dict[int, tuple[ref[Any], jit[..., R]]] = {}
@@ -247,18 +248,24 @@ class jit(Captured, Generic[P, R]):
         attempts = self._attempts.get(kind, 0)
         name, newest = name_of_function(self._function), self._newest
         capture = Capture(arguments, name, newest() if newest else None)
+        form = masked(kind)
+        # not in the first call: what its code mentions is not known before it has run
+        capture.are_integers_watched = self._watched.get(form, False)
         is_growing = self._spans is not None and self._spans.are_growing(kind)
         before = Kept()((args, kwargs)) if is_growing else None
         sizes = sizes_of(arguments, args, kwargs)
-        same = _without_numbers(kind), sizes[0]
+        same = masked(kind, (int, float)), sizes[0]
         count = self._captures.get(same, 0)
         remember(self._captures, same, count + 1, MAX_CAPTURES)
         capture.may_vary = count >= FEW_CAPTURES
         function = self._bound_function()
         replay, serves, result = capture.run(function, args, kwargs, attempts > 0)
+        # an integer that is watched is of another type
+        remember(self._watched, form, not capture.watch.mentions(_TYPES), MAX_CAPTURES)
         if serves:
             found = at_size(kind, sizes, replay, capture)
-            if record is None and (cause is None or found.plan is not None):
+            is_seen = capture.are_integers_watched or not sizes[1]
+            if is_seen and record is None and (cause is None or found.plan is not None):
                 self._spans = self._spans or Spans()
                 span = self._spans.add(found)
                 if span is not None and before is not None:
@@ -269,7 +276,6 @@ class jit(Captured, Generic[P, R]):
                 record.seen.add(id(replay))
             self._attempts.pop(kind, None)
             if cause is None and replay.effects.are_none_but(capture.random_state):
-                form = masked(kind)
                 remember(self._pure, form, self._pure.get(form, 0) + 1, MAX_CAPTURES)
         else:
             self._attempts[kind] = attempts + 1
@@ -379,13 +385,7 @@ class _Methods(dict[Any, Any]):
         return _Methods, ()
 
 
-def _without_numbers(kind: Hashable) -> Hashable:
-    """A kind with types in place of its numbers."""
-    if isinstance(kind, tuple):
-        return tuple(map(_without_numbers, kind))
-    return cast("Hashable", type(kind)) if isinstance(kind, (int, float)) else kind
-
-
+_TYPES = frozenset({"type"})
 _RUNS_LATER = 0x20 | 0x80 | 0x200  # of code: a generator, a coroutine, both
 _ANY_KEYWORDS = 0x08
 

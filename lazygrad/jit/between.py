@@ -76,8 +76,8 @@ class AtSize:
         return 0 if self.plan is None else self.plan.n
 
     def is_like(self, other: AtSize) -> bool:
-        """Whether both captures found the same outside, but for sizes, and set and return the
-        same."""
+        """Whether both captures find the same outside, but for sizes, and set and return the same.
+        Both follow what is there now."""
         a, b = self.replay, other.replay
         with suppress(Mismatch):
             a.follow()
@@ -209,8 +209,8 @@ class Span:
 
     @property
     def is_growing(self) -> bool:
-        """Whether the sizes of calls grow, as far as captures tell."""
-        return self._agree and self._growing >= GROWING - 1
+        """Whether one more capture of a larger size leads to one ahead."""
+        return self._agree and self._growing >= GROWING - 1 and len(self._missed) < MAX_MISSED
 
     def ahead(self) -> tuple[int, Hashable, Sizes, dict[int, Shape]] | None:
         """A size to capture ahead of the calls: the largest that the plan of the last call serves,
@@ -218,9 +218,7 @@ class Span:
         the sizes, and the shapes of tensors from outside that have another one, by id. None where
         the sizes of calls do not grow."""
         plan = self._high.plan
-        if not self._agree or plan is None or self._kinds is None:
-            return None
-        if self._growing < GROWING or len(self._missed) == MAX_MISSED:
+        if not self.is_growing or self._growing < GROWING or plan is None or self._kinds is None:
             return None
         n = plan.compiled.bound_of(plan.n)
         missed = min(self._missed, default=n + 1)
@@ -260,7 +258,7 @@ class Spans:
 
     def __init__(self) -> None:
         self._spans: dict[Hashable, Span] = {}
-        self._last: Span | None = None  # the one that served a call
+        self._last: Span | None = None  # the one that was asked last
 
     def add(self, new: AtSize) -> Span | None:
         """Note the first capture for arguments of its kind. Returns the span that it is in."""
@@ -273,13 +271,14 @@ class Spans:
         return span
 
     def are_growing(self, kind: Hashable) -> bool:
-        """Whether one more capture, for arguments of this kind, may lead to one ahead."""
+        """Whether one more capture, for arguments of this kind, may lead to one ahead of the
+        calls."""
         span = self._spans.get(masked(kind))
         return span is not None and span.is_growing
 
     @property
     def follow_outside(self) -> bool:
-        """Whether the last call was served at sizes of tensors from outside, as these were then."""
+        """Whether sizes of tensors from outside vary in the span that was asked last."""
         return self._last is not None and not self._last.is_fixed_outside
 
     def replay_for(self, kind: Hashable) -> Replay | None:

@@ -27,12 +27,10 @@ from .environment import Environment
 from .guard import Guard
 from .owner import Owner, put
 from .replay import Argument, Effects, Fresh, Held, Item, Replay, State, View
-from .sizes import UNSEEN, WatchedSize, watched
+from .sizes import NO_ANSWER, UNSEEN, WatchedSize, watched
 from .structure import Arguments, Replacing
 from .trace import Outside, Symbol, Trace, overlaid
 from .watch import Watch
-
-_TYPES = frozenset(["type"])
 
 
 class Capture:
@@ -52,8 +50,8 @@ class Capture:
         self.random_state: TensorCore = Tensor._random_state(None)[1]  # made before it is traced
         self.newest = newest
         self.may_vary = False  # whether constants may become arguments of the plan
+        self.are_integers_watched = False  # those among the arguments
         self.watch = Watch()
-        self.has_tables = False  # whether the function may look up something by a number
         self.trace = Trace(arguments.tensors, self.watch, resized)
         self.numbers: dict[int, int] = {}  # of argument tensors not found outside as well, by id
         self.outputs: list[Node] = []
@@ -112,12 +110,10 @@ class Capture:
         with overlaid(self.trace), _parted(self.arguments.tensors):
             self.watch.visit((args, tuple(kwargs.values())), outside=False)
             self.watch.visit(function)
-            if self.watch.mentions(_TYPES):  # the type of an integer that is watched is another one
-                self.has_tables = True
-                result = function(*args, **kwargs)
-            else:
-                named = {name: watched(value) for name, value in kwargs.items()}
-                result = function(*map(watched, args), **named)
+            if self.are_integers_watched:
+                args = tuple(map(watched, args))
+                kwargs = {name: watched(value) for name, value in kwargs.items()}
+            result = function(*args, **kwargs)
             self.watch.finish()
         if (chosen_mode(), grad_enabled.get()) != modes:
             raise JitError(
@@ -125,9 +121,8 @@ class Capture:
                 "set it outside, or for the time of a `with`"
             )
         self.watch.verify_random()
-        self.has_tables |= self.watch.has_tables
         if self.watch.mentions(UNSEEN) or self.watch.has_formats:
-            self.trace.questions.append(("unseen",))
+            self.trace.questions.append(NO_ANSWER)
         found = self.watch.tensors
         tensors = list(enumerate(self.arguments.tensors))
         self.numbers = {id(t): n for n, t in reversed(tensors) if id(t) not in found}

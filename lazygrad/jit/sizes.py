@@ -35,10 +35,14 @@ Question = tuple[Any, ...]
 questions: ContextVar[list[Question] | None] = ContextVar("questions", default=None)
 """Where a traced function's questions are noted."""
 
-_INTEGERS = "chr bin oct hex bytes bytearray"
-_MATH = "comb factorial gcd isqrt lcm log10 log2 perm"
-UNSEEN = frozenset([*_INTEGERS.split(), *_MATH.split()])
+UNSEEN = frozenset({
+    "bin", "bytearray", "bytes", "chr", "comb", "factorial", "gcd", "hex", "isqrt", "lcm", "log10",
+    "log2", "oct", "perm",
+})  # fmt: skip
 """Names of functions that see an integer without asking it."""
+
+NO_ANSWER: Question = ("unseen",)
+"""Noted for code that mentions one of them: at no other size is the answer known."""
 
 _LIBRARY = __name__.partition(".")[0]
 _LENGTH, _STRIDE = TensorCore.__len__.__code__, TensorCore.stride.__code__
@@ -62,11 +66,8 @@ def read(shape: Shape, frame: FrameType) -> Size:
     asked = questions.get()
     if asked is None or not _is_asked_by_user(frame):
         return Size(shape)
-    if frame.f_code is _LENGTH:  # len() makes an integer of any number
-        asked.append(("same", shape[0]))
-        return Size(shape)
-    if frame.f_code is _STRIDE:
-        asked.append(("same", shape))
+    if frame.f_code in (_LENGTH, _STRIDE):  # len() makes an integer of any number
+        asked.append(("same", shape[0] if frame.f_code is _LENGTH else shape))
         return Size(shape)
     return Size(map(WatchedSize, shape))
 

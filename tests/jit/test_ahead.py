@@ -296,6 +296,25 @@ def test_numbers_in_the_arguments_that_follow_the_size():
     counted(lambda x, n: x + n, calls(lambda n: n == 30))  # no number, but a kind
 
 
+def test_the_type_of_an_integer_in_methods():
+    class Inner(nn.Module):
+        def forward(self, x, n):
+            if type(n) is not int:
+                raise TypeError
+            return x * n
+
+    class Outer:
+        inner = Inner()
+
+        def __call__(self, x, n):
+            return self.inner.forward(x, n)
+
+    for model in (Inner(), Outer()):
+        f = jit(model)
+        for n in range(2, 40):
+            assert f(Tensor.ones(n), n).tolist() == [n] * n
+
+
 def test_keywords_in_any_order():
     runs = StringIO()
 
