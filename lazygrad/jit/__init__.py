@@ -37,10 +37,8 @@ arguments of that size, but nothing is computed or set. Integers among the argum
 may vary with the size.
 
 What the function asks of a size, or of such an integer, is noted (`if n % 2: ...`), and must have
-one answer between these sizes. What it computes of a float, as by `int(0.5 * n)`, or looks up, as
-by `table[n]`, is taken to be linear where it is so at all of them. (A function that reaches arrays,
-long texts or lists of more than six numbers is captured for each integer; one that calls `gcd`,
-`bin` and the like (sizes.UNSEEN), at each size.)
+one answer between these sizes (sizes.py). Where it hands a size to code in C that takes nothing but
+an `int`, its Python runs once more, from the start, without that.
 
 Where sizes or other numbers differ from call to call in another way, no capture would ever be
 replayed. After 16 such captures a function that sets nothing outside, or only draws random numbers,
@@ -128,7 +126,7 @@ class jit(Captured, Generic[P, R]):
         self._attempts: dict[Hashable, int] = {}
         self._spans: Spans | None = None  # made with the first capture
         self._captures: dict[Hashable, int] = {}  # by what numbers leave, and shapes
-        self._watched: dict[Hashable, bool] = {}  # whether integers are, by what they leave
+        self._notes_questions: dict[Hashable, bool] = {}  # of sizes, by what numbers leave
         self._pure: dict[Hashable, int] = {}  # captures that set nothing, by what numbers leave
         self._met: dict[Hashable, None] = {}  # kinds with which it ran as it stands
         self._bound: dict[int, tuple[ref[Any], jit[..., R]]] = {}
@@ -234,38 +232,32 @@ class jit(Captured, Generic[P, R]):
         """Capture the function for calls like this one; returns what this call returns."""
         from .ahead import Kept, at_size, capture_ahead, sizes_of  # with them comes the compiler
         from .between import Spans
-        from .capture import Capture
+        from .capture import Capture, captured
 
         self._warn(kind, cause)
-        record = looking.get()
-        if record is not None:
-            from ..decisions import Capture as Seen
-
-            why = None if cause is None else str(cause)
-            earlier = [known for known in self._replays if known != kind]
-            was_known = kind in self._replays and cause is None
-            record.captured(Seen(self._name, kind, earlier, why, was_known))
+        record = self._record(kind, cause)
         attempts = self._attempts.get(kind, 0)
-        name, newest = name_of_function(self._function), self._newest
-        capture = Capture(arguments, name, newest() if newest else None)
         form = masked(kind)
-        # not in the first call: what its code mentions is not known before it has run
-        capture.are_integers_watched = self._watched.get(form, False)
         is_growing = self._spans is not None and self._spans.are_growing(kind)
         before = Kept()((args, kwargs)) if is_growing else None
         sizes = sizes_of(arguments, args, kwargs)
         same = masked(kind, (int, float)), sizes[0]
         count = self._captures.get(same, 0)
         remember(self._captures, same, count + 1, MAX_CAPTURES)
-        capture.may_vary = count >= FEW_CAPTURES
-        function = self._bound_function()
-        replay, serves, result = capture.run(function, args, kwargs, attempts > 0)
-        # an integer that is watched is of another type
-        remember(self._watched, form, not capture.watch.mentions(_TYPES), MAX_CAPTURES)
+        newest = self._newest() if self._newest else None
+        function, name = self._bound_function(), name_of_function(self._function)
+        make = partial(Capture, arguments, name, newest, count >= FEW_CAPTURES)
+        # not in the first call: what its code mentions is not known before it has run
+        notes = self._notes_questions.get(form)
+        call = (function, args, kwargs, attempts > 0)
+        capture, (replay, serves, result) = captured(make, bool(notes), *call)
+        notes_next = notes is None or capture.notes_questions
+        notes_next = notes_next and not capture.watch.mentions(_TYPES)  # `type(n) is int`
+        remember(self._notes_questions, form, notes_next, MAX_CAPTURES)
         if serves:
             found = at_size(kind, sizes, replay, capture)
-            is_seen = capture.are_integers_watched or not sizes[1]
-            if is_seen and record is None and (cause is None or found.plan is not None):
+            is_known = capture.notes_questions and (cause is None or found.plan is not None)
+            if is_known and record is None:
                 self._spans = self._spans or Spans()
                 span = self._spans.add(found)
                 if span is not None and before is not None:
@@ -280,6 +272,18 @@ class jit(Captured, Generic[P, R]):
         else:
             self._attempts[kind] = attempts + 1
         return result  # type: ignore[no-any-return]
+
+    def _record(self, kind: tuple[Hashable, ...], cause: Mismatch | None) -> Any:
+        """What looks at the calls now (looking.py), if anything; it is told of this capture."""
+        record = looking.get()
+        if record is not None:
+            from ..decisions import Capture
+
+            why = None if cause is None else str(cause)
+            earlier = [known for known in self._replays if known != kind]
+            was_known = kind in self._replays and cause is None
+            record.captured(Capture(self._name, kind, earlier, why, was_known))
+        return record
 
     def _warn(self, kind: Hashable, cause: Mismatch | None) -> None:
         """Warn, once, that the function is captured again and again."""

@@ -54,7 +54,7 @@ def sizes_of(arguments: Arguments, args: Sequence[Any], kwargs: Mapping[str, Any
 def at_size(kind: Hashable, sizes: InArguments, replay: Replay, capture: Capture) -> AtSize:
     """What a capture for arguments of a kind, with these sizes, has found."""
     every = (*sizes, replay.environment.shapes)
-    return AtSize(kind, every, replay, capture.trace.questions, capture.watch.has_tables)
+    return AtSize(kind, every, replay, capture.trace.questions or ())
 
 
 def capture_ahead(
@@ -75,8 +75,8 @@ def capture_ahead(
             args, kwargs = resized.call(*call)
             seen = Arguments()
             if kind_of(seen, args, kwargs) == kind:
-                ahead = Capture(seen, capture.name, capture.newest, outside)
-                ahead.are_integers_watched = capture.are_integers_watched
+                start = (seen, capture.name, capture.newest)
+                ahead = Capture(*start, notes_questions=True, resized=outside)
                 replay = ahead.look(function, args, kwargs)
                 if replay is not None:
                     found = at_size(kind, sizes[:2], replay, ahead)

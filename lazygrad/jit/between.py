@@ -56,13 +56,12 @@ of the tensors from outside."""
 @dataclass(frozen=True, eq=False, slots=True)
 class AtSize:
     """A capture at one size: for arguments of a kind, with these sizes. `questions` are what its
-    Python asked of them. `has_tables`: it may also have looked up something by a number."""
+    Python asked of them."""
 
     kind: Hashable
     sizes: Sizes
     replay: Replay
     questions: Sequence[Question]
-    has_tables: bool
 
     @property
     def plan(self) -> SizedPlan | None:
@@ -103,7 +102,6 @@ class AtSize:
             and _are_alike(self._constants()[0], other._constants()[0])
             # of the arguments, no integers differ but these
             and _count(self.kind, other.kind) == _count(self.sizes[:2], other.sizes[:2])
-            and not (self.has_tables and self.sizes[1] != other.sizes[1])
         )
 
     def numbers(self) -> tuple[Any, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any
 
@@ -25,9 +25,9 @@ from ..tensor.realize import realize_all
 from .cells import Cell, GradientCell, Read, kind_of
 from .environment import Environment
 from .guard import Guard
-from .owner import Owner, put
+from .owner import MISSING, Owner, put
 from .replay import Argument, Effects, Fresh, Held, Item, Replay, State, View
-from .sizes import NO_ANSWER, UNSEEN, WatchedSize, watched
+from .sizes import WatchedSize, plain, watched
 from .structure import Arguments, Replacing
 from .trace import Outside, Symbol, Trace, overlaid
 from .watch import Watch
@@ -41,18 +41,21 @@ class Capture:
         arguments: Arguments,
         name: str,
         newest: Replay | None = None,
+        may_vary: bool = False,
+        notes_questions: bool = False,
         resized: Mapping[int, Shape] | None = None,
     ) -> None:
         """`name` is the function's, for dumps; `newest` is the replay of an earlier capture;
-        `resized` has other shapes for tensors from outside, by id."""
+        `may_vary`: constants may become arguments of the plan; `notes_questions` and `resized` are
+        those of the Trace."""
         self.arguments = arguments
         self.name = name
         self.random_state: TensorCore = Tensor._random_state(None)[1]  # made before it is traced
         self.newest = newest
-        self.may_vary = False  # whether constants may become arguments of the plan
-        self.are_integers_watched = False  # those among the arguments
+        self.may_vary = may_vary
+        self.notes_questions = notes_questions
         self.watch = Watch()
-        self.trace = Trace(arguments.tensors, self.watch, resized)
+        self.trace = Trace(arguments.tensors, self.watch, notes_questions, resized)
         self.numbers: dict[int, int] = {}  # of argument tensors not found outside as well, by id
         self.outputs: list[Node] = []
         self.effects = Effects()
@@ -110,7 +113,7 @@ class Capture:
         with overlaid(self.trace), _parted(self.arguments.tensors):
             self.watch.visit((args, tuple(kwargs.values())), outside=False)
             self.watch.visit(function)
-            if self.are_integers_watched:
+            if self.notes_questions:
                 args = tuple(map(watched, args))
                 kwargs = {name: watched(value) for name, value in kwargs.items()}
             result = function(*args, **kwargs)
@@ -121,8 +124,6 @@ class Capture:
                 "set it outside, or for the time of a `with`"
             )
         self.watch.verify_random()
-        if self.watch.mentions(UNSEEN) or self.watch.has_formats:
-            self.trace.questions.append(NO_ANSWER)
         found = self.watch.tensors
         tensors = list(enumerate(self.arguments.tensors))
         self.numbers = {id(t): n for n, t in reversed(tensors) if id(t) not in found}
@@ -192,7 +193,10 @@ class Capture:
             self._verify_gradient_stays(before, now)
             stand_ins = _StandIns(self, self.placed)
             template = stand_ins(now)
-            if stand_ins.has_sizes:
+            if isinstance(key, WatchedSize):
+                put(holder, key, MISSING)  # or it would stay, as an equal key
+            if stand_ins.has_sizes or isinstance(key, WatchedSize):
+                key = plain(key)
                 put(holder, key, _Plain()(now))
             held = Held(self._holder(owner), key, template)
             self.effects.held.append(held)
@@ -388,6 +392,19 @@ class Capture:
         return Read(place, cell, is_taken, requires_grad, kind, cell.version)
 
 
+def captured(
+    make: Callable[[bool], Capture], notes_questions: bool, *call: Any
+) -> tuple[Capture, tuple[Replay, bool, Any]]:
+    """A capture, and what its `run` returns for a call: function, args, kwargs, is_last. It notes
+    questions, unless the function hands a size to code that takes an `int` alone, as json does."""
+    if notes_questions:
+        capture = make(True)
+        with suppress(TypeError):
+            return capture, capture.run(*call)
+    capture = make(False)
+    return capture, capture.run(*call)
+
+
 @contextmanager
 def _parted(tensors: Sequence[TensorCore]) -> Iterator[None]:
     """Let arguments that are views be tensors of their own: in each call they have other bases."""
@@ -413,7 +430,7 @@ class _StandIns(Replacing):
     def change(self, value: Any) -> Any:
         if isinstance(value, WatchedSize):
             self.has_sizes = True
-            return int(value)
+            return plain(value)
         found = self.capture.stand_in(value)
         if isinstance(found, Fresh):
             self.tensors[id(value)] = found
@@ -426,5 +443,5 @@ class _Plain(Replacing):
     def change(self, value: Any) -> Any:
         """As Replacing's."""
         if isinstance(value, WatchedSize):
-            return int(value)
+            return plain(value)
         return value if isinstance(value, TensorCore) else NotImplemented

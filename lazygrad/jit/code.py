@@ -12,9 +12,7 @@ from __future__ import annotations
 import dis
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import chain
 from types import CodeType
-from typing import Any
 
 Way = tuple[str, ...]
 """A name, and the attributes that are looked up one after the other from there."""
@@ -37,13 +35,6 @@ def mentioned(code: CodeType) -> frozenset[str]:
     """The names of globals and attributes in the code, and in that of functions defined in it."""
     inner = [mentioned(each) for each in code.co_consts if isinstance(each, CodeType)]
     return frozenset(code.co_names).union(*inner)
-
-
-@lru_cache(maxsize=4096)
-def constants(code: CodeType) -> tuple[Any, ...]:
-    """The constants in the code, and in that of functions defined in it."""
-    inner = [constants(each) for each in code.co_consts if isinstance(each, CodeType)]
-    return tuple(chain(code.co_consts, *inner))
 
 
 def _ways(code: CodeType, loads: tuple[str, ...]) -> Iterator[Way]:

@@ -8,21 +8,24 @@ to a question between two sizes follows from the answers at both:
     n < 8              the answer is one at both: it is the same between them
     n == 8             n - 8 has one sign at both, or is 0
     n * m              linear, where one factor is the same at both
-    n % 8, n // 2, n / 2, hash(n), str(n), ...
+    n % 8, n // 2, 0.5 * n, range(n), table[n], hash(n), str(n), ...
                        anything may follow from these: n must be the same at both
 
-Each question is noted, in the order in which it is asked. Python does not ask the size itself in
-`0.5 * n`, `range(n)` and `table[n]`: what follows from these is not noted. Nor does it in functions
-that have any answer at the next size (UNSEEN); code that mentions one has no answer between sizes.
+Each question is noted, in the order in which it is asked. Python's own code reads an `int` without
+asking it. So a size is none while it is watched, but says that it is one, and is asked.
 """
 
 from __future__ import annotations
 
+import math
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any, cast
+
+import numpy as np
 
 from ..graph.ir import Shape
 from ..tensor import Tensor
@@ -34,15 +37,6 @@ Question = tuple[Any, ...]
 
 questions: ContextVar[list[Question] | None] = ContextVar("questions", default=None)
 """Where a traced function's questions are noted."""
-
-UNSEEN = frozenset({
-    "bin", "bytearray", "bytes", "chr", "comb", "factorial", "gcd", "hex", "isqrt", "lcm", "log10",
-    "log2", "oct", "perm",
-})  # fmt: skip
-"""Names of functions that see an integer without asking it."""
-
-NO_ANSWER: Question = ("unseen",)
-"""Noted for code that mentions one of them: at no other size is the answer known."""
 
 _LIBRARY = __name__.partition(".")[0]
 _LENGTH, _STRIDE = TensorCore.__len__.__code__, TensorCore.stride.__code__
@@ -69,14 +63,48 @@ def read(shape: Shape, frame: FrameType) -> Size:
     if frame.f_code in (_LENGTH, _STRIDE):  # len() makes an integer of any number
         asked.append(("same", shape[0] if frame.f_code is _LENGTH else shape))
         return Size(shape)
-    return Size(map(WatchedSize, shape))
+    return Size(map(watched, shape))
 
 
-class WatchedSize(int):
-    """A size, or a sum or product of sizes, that notes what is asked of it. Within this package it
-    is an integer as any other."""
+class WatchedSize:
+    """A size, or a sum or product of sizes, that notes what is asked of it. Within this package,
+    and where nothing is traced, it is an integer as any other."""
 
-    __slots__ = ()
+    __slots__ = ("_value",)
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    @property
+    def __class__(self) -> Any:  # for isinstance(n, int)
+        return int
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None:
+        raise TypeError("the class of a size is int")
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._value, name)  # raises AttributeError at any size
+        _asked(self, sys._getframe(1))
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(_asked(self, sys._getframe(1)), dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **named: Any) -> Any:
+        _asked(self, sys._getframe(1))
+        return getattr(ufunc, method)(*map(plain, inputs), **named)
+
+    def __reduce__(self) -> Any:
+        return int, (_asked(self, sys._getframe(1)),)
+
+
+def _asked(size: WatchedSize, frame: FrameType) -> int:
+    """The value of a size from which anything may follow in the code of this frame."""
+    asked = questions.get()
+    if asked is not None and _is_asked_by_user(frame):
+        asked.append(("same", size._value))
+    return size._value
 
 
 def watched(value: Any) -> Any:
@@ -84,68 +112,80 @@ def watched(value: Any) -> Any:
     return WatchedSize(value) if type(value) is int else value
 
 
-def _plain(value: Any) -> Any:
-    return int.__index__(value) if isinstance(value, WatchedSize) else value
+def plain(value: Any) -> Any:
+    """The integer in place of a size that is watched; anything else as it is."""
+    return value._value if type(value) is WatchedSize else value
 
 
-def _noting(name: str, note: Callable[..., Any]) -> Callable[..., Any]:
-    """The method `name` of integers, which calls `note` with the questions so far, the result, and
-    the plain operands, where a user's code asks. What `note` returns is the result."""
-    method = getattr(int, name)
+def _asking(ask: Callable[..., Any], note: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that answers what `ask` does of integers. Where a user's code asks, it calls `note`
+    with the questions so far, the answer and the operands; what that returns is the answer."""
 
-    def ask(self: Any, *others: Any) -> Any:
-        own, rest = int.__index__(self), [_plain(x) for x in others]
-        result = method(own, *rest)
+    def method(*operands: Any) -> Any:
+        numbers = [plain(operand) for operand in operands]
+        answer = ask(*numbers)
         asked = questions.get()
-        if asked is None or not _is_asked_by_user(sys._getframe(1)):
-            return result
-        if rest and isinstance(rest[0], TensorCore):
-            return result  # the tensor's own method is next
-        if result is NotImplemented:  # of a float, or of a list that is repeated
-            return _note_same(asked, result, own)
-        return note(asked, result, own, *rest)
+        if asked is None or isinstance(answer, TensorCore):
+            return answer
+        if not _is_asked_by_user(sys._getframe(1)):
+            return answer
+        integers = [number for number in numbers if type(number) is int]
+        if len(integers) < len(numbers):
+            return _note_same(asked, answer, *integers)
+        return note(asked, answer, *integers)
 
-    return ask
-
-
-def _note_same(asked: list[Question], result: Any, own: int, *rest: Any) -> Any:
-    asked.append(("same", own))
-    return result
+    return method
 
 
-def _note_sum(asked: list[Question], result: Any, own: int, *rest: Any) -> Any:
-    return WatchedSize(result)
+def _note_same(asked: list[Question], answer: Any, *operands: int) -> Any:
+    asked.append(("same", operands))
+    return answer
 
 
-def _note_product(asked: list[Question], result: Any, own: int, other: Any) -> Any:
-    asked.append(("product", own, other))
-    return WatchedSize(result)
+def _note_sum(asked: list[Question], answer: int, *operands: int) -> WatchedSize:
+    return WatchedSize(answer)
 
 
-def _note_order(asked: list[Question], result: Any, own: int, other: Any) -> Any:
-    asked.append(("same", result))
-    return result
+def _note_product(asked: list[Question], answer: int, *operands: int) -> WatchedSize:
+    asked.append(("product", *operands))
+    return WatchedSize(answer)
 
 
-def _note_equal(asked: list[Question], result: Any, own: int, other: Any) -> Any:
-    asked.append(("equal", own - other))
-    return result
+def _note_order(asked: list[Question], answer: bool, *operands: int) -> bool:
+    asked.append(("same", answer))
+    return answer
 
 
-_NOTES = {
-    _note_sum: "add radd sub rsub neg pos",
-    _note_product: "mul rmul",
-    _note_order: "lt le gt ge",
-    _note_equal: "eq ne",
-    _note_same: """floordiv rfloordiv mod rmod divmod rdivmod truediv rtruediv pow rpow
-        lshift rlshift rshift rrshift and rand or ror xor rxor invert
-        abs round trunc floor ceil bool hash int index float repr format""",
-}
-for _note, _names in _NOTES.items():
-    for _name in _names.split():
-        setattr(WatchedSize, f"__{_name}__", _noting(f"__{_name}__", _note))
-for _name in ("bit_length", "bit_count", "as_integer_ratio", "to_bytes"):
-    setattr(WatchedSize, _name, _noting(_name, _note_same))
+def _note_equal(asked: list[Question], answer: bool, first: int, second: int) -> bool:
+    asked.append(("equal", first - second))
+    return answer
+
+
+def _reflected(ask: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda own, other: ask(other, own)
+
+
+_BINARY = {"add": _note_sum, "sub": _note_sum, "mul": _note_product} | dict.fromkeys(
+    ("floordiv", "mod", "truediv", "lshift", "rshift", "and", "or", "xor"), _note_same
+)
+_OTHERS: dict[Callable[..., Any], tuple[Callable[..., Any], ...]] = {
+    _note_sum: (operator.neg, operator.pos),
+    _note_order: (operator.lt, operator.le, operator.gt, operator.ge),
+    _note_equal: (operator.eq, operator.ne),
+    _note_same: (
+        abs, bool, divmod, float, format, hash, int, math.ceil, math.floor, math.trunc,
+        operator.index, operator.invert, pow, repr, round,
+    ),
+}  # fmt: skip
+for _name, _note in _BINARY.items():
+    _ask = getattr(operator, f"__{_name}__")
+    setattr(WatchedSize, f"__{_name}__", _asking(_ask, _note))
+    setattr(WatchedSize, f"__r{_name}__", _asking(_reflected(_ask), _note))
+for _note, _asks in _OTHERS.items():
+    for _ask in _asks:
+        setattr(WatchedSize, f"__{_ask.__name__}__", _asking(_ask, _note))
+for _ask in (divmod, pow):
+    setattr(WatchedSize, f"__r{_ask.__name__}__", _asking(_reflected(_ask), _note_same))
 
 
 def have_one_answer(first: Sequence[Question], second: Sequence[Question]) -> bool:

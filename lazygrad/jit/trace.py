@@ -83,10 +83,12 @@ class Trace:
         self,
         arguments: Sequence[TensorCore] = (),
         watch: Any = None,
+        notes_questions: bool = False,
         resized: Mapping[int, Shape] | None = None,
     ) -> None:
-        """`watch` sees what is looked up in Python objects. `resized` has the shapes that tensors
-        from outside, by id, are taken to have in place of their own."""
+        """`watch` sees what is looked up in Python objects. `notes_questions`: what is asked of
+        sizes is noted (sizes.py). `resized` has the shapes that tensors from outside, by id, are
+        taken to have in place of their own."""
         self.watch = watch
         self.resized = resized or {}
         self.arguments = {id(tensor) for tensor in arguments}
@@ -94,7 +96,7 @@ class Trace:
         self.made: dict[int, weakref.ref[TensorCore]] = {}
         self.grad_of: dict[int, TensorCore] = {}  # by a gradient's id, the tensor that it is of
         self.views: dict[int, tuple[TensorCore, TensorCore]] = {}  # from outside, and their bases
-        self.questions: list[Question] = []  # what was asked of sizes
+        self.questions: list[Question] | None = [] if notes_questions else None
         self.promised: list[Node] = []  # nodes for which realize() returned a symbol
 
     # ------------------------------------------------------------------ the slots of tensors

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import pickle
 import random
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -32,17 +31,13 @@ import numpy as np
 
 from ..errors import JitError
 from ..tensor.core import TensorCore
-from .code import closure_ways, constants, global_ways, mentioned
+from .code import closure_ways, global_ways, mentioned
 from .owner import CELL, MISSING, Owner, contents, named, put
 from .structure import EXACT, Captured, is_library, is_open
 from .trace import tracing
 
 LARGE_CONTAINER = 10_000  # items; more are counted, not compared
 LARGE_ARRAY = 4096  # bytes
-LONG_SHAPE = 6  # axes
-LONG_TEXT = 32  # characters; names are shorter
-
-FORMAT = re.compile(r"%[-+ #0-9.]*[diouxXc]")
 
 RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
 
@@ -61,8 +56,6 @@ class Watch:
         self._of_classes: list[tuple[type, dict[str, Any]]] = []  # attributes, without __names__
         self._random: list[tuple[Any, bytes]] = []  # random generators, and their states
         self._classes: dict[type, None] = {}  # overlaid by this watch
-        self.has_formats = False  # whether code has texts into which % puts numbers
-        self.has_tables = False  # whether it reaches what may be looked up by a number
 
     # ------------------------------------------------------------------ what is reached
 
@@ -70,7 +63,6 @@ class Watch:
         """Note what a function can reach from `value`, which is `outside` or in an argument."""
         kind = type(value)
         if kind in EXACT or kind is float:
-            self.has_tables |= kind in (str, bytes) and len(value) > LONG_TEXT
             return
         self._waiting.append((value, outside))
         if self._is_visiting:
@@ -90,7 +82,6 @@ class Watch:
                 self.tensors[id(value)] = value
                 self.visit(value._base)
         elif issubclass(kind, (tuple, frozenset)):
-            self._note_table(value)
             for item in value:
                 self.visit(item, outside)
         elif _is_owner(value):
@@ -105,8 +96,6 @@ class Watch:
             owner = self.owners[id(value)] = Owner(value)
             if owner.is_open:
                 self._overlay(type(value))
-            else:
-                self._note_table(value)
             if not outside:
                 self._visit_all(owner, False)
         if outside and not owner.outside:
@@ -123,12 +112,6 @@ class Watch:
     def mentions(self, names: frozenset[str]) -> bool:
         """Whether the code of functions mentions one of these names."""
         return not self._names.isdisjoint(names)
-
-    def _note_table(self, value: Any) -> None:
-        """Note an array, or a list or tuple of numbers that is longer than most shapes."""
-        if isinstance(value, (list, tuple, deque)) and len(value) > LONG_SHAPE:
-            self.has_tables |= any(isinstance(item, (int, float)) for item in value)
-        self.has_tables |= isinstance(value, np.ndarray)
 
     def _visit_all(self, owner: Owner, outside: bool) -> None:
         kind = type(owner.holder)
@@ -174,9 +157,6 @@ class Watch:
             return
         self._functions[id(function)] = function
         code = function.__code__
-        for constant in constants(code):
-            self._note_table(constant)
-            self.has_formats |= isinstance(constant, str) and bool(FORMAT.search(constant))
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         for cell in cells.values():
             self._own(cell, True)

@@ -57,7 +57,7 @@ class Resampling(Pooling):
         if size is not None:
             sizes = per_axis("interpolate", "size", size, spatial)
         else:
-            one = isinstance(scale_factor, (int, float))
+            one = isinstance(scale_factor, (int, float, np.number))
             factors: list[Any] = [scale_factor] * spatial if one else list(scale_factor)  # type: ignore[arg-type]
             for factor in factors:
                 check_numbers(scale_factor=factor)

@@ -3,7 +3,14 @@ at the sizes before it."""
 
 from __future__ import annotations
 
+import copy
+import json
 import math
+from datetime import timedelta
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from functools import lru_cache
 from io import StringIO
 
 import numpy as np
@@ -236,6 +243,15 @@ def check(run, step, few=FEW):
 TABLE = [1.0] * 20 + [2.0] * 20 + [1.0] * 200
 ARRAY = np.array(TABLE)
 
+@lru_cache
+def cached_size(n):
+    return 2 if n == 50 else 3
+
+
+class Sizes(IntEnum):
+    FIFTY = 50
+
+
 TEXT = "a" * 50 + "b" * 3 + "a" * 200
 
 OTHERWISE = {
@@ -258,6 +274,22 @@ OTHERWISE = {
     "percent": lambda x, n: x * (2 if "5" in "%3d" % n else 3),  # noqa: UP031
     "digits": lambda x, n: x * (2 if "11" in bin(n) else 3),
     "root": lambda x, n: x * n**0.5,
+    "tenth": lambda x, n: x * (2 if (0.1 * n) % 1 < 1e-6 else 3),
+    "range": lambda x, n: x * (2 if len(range(0, n, 4)) == 4 else 3),
+    "loop": lambda x, n: x * sum(1 for i in range(n) if i % 7 == 3),
+    "short list": lambda x, n: x * [1, 1, 1, 9, 9, 9][min(n // 18, 5)],
+    "NumPy": lambda x, n: x * float(np.arange(n).sum() % 3),
+    "of NumPy": lambda x, n: x * (2 if np.sqrt(n) == 7 else 3),
+    "times NumPy's": lambda x, n: x * (2 if np.float32(0.5) * n == 25 else 3),
+    "fraction": lambda x, n: x * (Fraction(n, 6).denominator),
+    "decimal": lambda x, n: x * (2 if Decimal(n) / 2 == 25 else 3),
+    "memory": lambda x, n: x * len(bytes(n)),
+    "JSON": lambda x, n: x * len(json.dumps({"n": n})),
+    "time": lambda x, n: x * (2 if timedelta(seconds=n).seconds == 50 else 3),
+    "cached": lambda x, n: x * cached_size(n),
+    "copy": lambda x, n: x * (2 if copy.deepcopy([n])[0] == 50 else 3),
+    "real": lambda x, n: x * (2 if n.real == 50 else 3),
+    "enumeration": lambda x, n: x * (2 if n in list(Sizes) else 3),
     "half": lambda x, n: x[: int(0.5 * n)] * 2,
     "quotient": lambda x, n: x[: n // 2] * 2,
     "cut": lambda x, n: x[: min(n, 77)] * 2,
@@ -275,6 +307,54 @@ def test_what_is_done_otherwise_at_some_sizes(name):
     for n in range(2, 108):
         x = Tensor(np.arange(n, dtype=np.float32))
         np.testing.assert_allclose(f(x, n).numpy(), body(x, n).numpy(), rtol=1e-6)
+
+
+def test_what_is_reached_but_not_asked_with_the_size():
+    def body(x, n):
+        return x * TABLE[3] * float(ARRAY[2]) + len(TEXT) * n + math.gcd(x.shape[1], 4)
+
+    assert counted(body, [(Tensor.ones(n, 2), n) for n in range(2, 60)]) <= 6
+
+
+def test_a_size_that_code_in_c_takes_as_an_integer():
+    """It is one there; what the function set before is set once."""
+
+    class Model:
+        calls = 0
+
+        def __call__(self, x, n):
+            self.calls += 1
+            return x * len(json.dumps([n])), self.calls
+
+    model, times = Model(), 0
+    f = jit(model)
+    for n in range(2, 40):
+        y, calls = f(Tensor.ones(n), n)
+        times += 1
+        assert (y.tolist(), calls, model.calls) == ([len(f"[{n}]")] * n, times, times)
+
+
+def test_an_error_of_types_is_the_functions_own():
+    f = jit(lambda x, n: x * (n + "1" if n == 7 else n))
+    for n in range(2, 7):
+        f(Tensor.ones(n), n)
+    with pytest.raises(TypeError, match="unsupported operand.*'int' and 'str'") as caught:
+        f(Tensor.ones(7), 7)
+    assert caught.value.__context__ is None
+    assert f(Tensor.ones(8), 8).tolist() == [8] * 8
+
+
+def test_keys_that_are_sizes_stay_integers():
+    @jit
+    def f(x, n, seen):
+        seen[n] = {x.shape[0]: n}
+        return x * 2
+
+    for n in range(2, 20):
+        seen = {}
+        f(Tensor.ones(n), n, seen)
+        assert seen == {n: {n: n}}
+        assert {type(key) for key in (*seen, *seen[n])} == {int}
 
 
 def counted(body, calls):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import pickle
 from io import StringIO
 
 import numpy as np
@@ -53,6 +55,9 @@ CAPTURED = {
     "pieces": lambda x: sum(part.sum(0) for part in x.split(16)),
     "steps": lambda x: sum(x[i : i + 16].sum(0) for i in range(0, x.shape[0], 16)),
     "bits": lambda x: x + (x.shape[0] & 1),
+    "range": lambda x: x * (2 if len(range(0, x.shape[0], 4)) == 10 else 3),
+    "tenth": lambda x: x * (2 if (0.1 * x.shape[0]) % 1 < 1e-6 else 3),
+    "short list": lambda x: x * [1, 1, 1, 9, 9, 9][x.shape[0] // 10 - 1],
     "array": lambda x: x @ Tensor(W),  # its memory is another one in each capture
     "NumPy": lambda x: Tensor(np.arange(x.shape[0], dtype=np.float32)) + x.sum(1),
 }
@@ -196,6 +201,22 @@ def test_questions_at_two_sizes():
         (lambda n, m: divmod(n, 3), False),
         (lambda n, m: [0] * n, False),
         (lambda n, m: n * 0.5, False),
+        (lambda n, m: 0.5 * n, False),
+        (lambda n, m: 0.5 * m, True),
+        (lambda n, m: range(n), False),
+        (lambda n, m: "abcd"[m - 1], True),
+        (lambda n, m: ("a" * 99)[n], False),
+        (lambda n, m: np.zeros(9) * n, False),
+        (lambda n, m: np.zeros((n, m)), False),
+        (lambda n, m: np.arange(m), True),
+        (lambda n, m: np.array([1, n]), False),
+        (lambda n, m: np.float32(2) * n, False),
+        (lambda n, m: math.gcd(n, m), False),
+        (lambda n, m: math.sqrt(m), True),
+        (lambda n, m: n.bit_length(), False),
+        (lambda n, m: pickle.dumps(n), False),
+        (lambda n, m: pow(n, 2, 5), False),
+        (lambda n, m: "%d" % n, False),  # noqa: UP031
         (lambda n, m: n == "20", False),
         (lambda n, m: n < 20.5, False),
         (lambda n, m: sorted([n, 100, m]), True),

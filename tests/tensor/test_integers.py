@@ -111,10 +111,56 @@ CALLS = {
     "cat": lambda n: Tensor.cat(image(), image(), axis=n),
     "softmax": lambda n: image().softmax(n),
     "gather": lambda n: image().gather(n, Tensor.zeros(1, 3, 6, 1, dtype="int64")),
+    "tensor": lambda n: Tensor(n),
+    "list": lambda n: Tensor([n, 4]),
+    "nested": lambda n: Tensor([[n, 4], (1, n)]),
+    "value": lambda n: Tensor.full((2, 2), n),
+    "full_like": lambda n: cube().full_like(n),
+    "fill": lambda n: cube().clone().fill_(n),
+    "written": lambda n: _with(cube(), lambda x: x.__setitem__((0, n), n)),
+    "written_slice": lambda n: _with(cube(), lambda x: x.__setitem__(slice(n), n)),
+    "where": lambda n: (cube() > n).where(cube(), n),
+    "masked_fill": lambda n: cube().masked_fill(cube() == n, n),
+    "clamp": lambda n: cube().clamp(n, 2 * 3),
+    "maximum": lambda n: cube().maximum(n),
+    "minus": lambda n: n - cube(),
+    "over": lambda n: (cube() / n) + n / (cube() + 1),
+    "floor": lambda n: Tensor.arange(9) // n + Tensor.arange(9) % n,
+    "two_to": lambda n: n ** (cube() / 100),
+    "integer": lambda n: Tensor.arange(9) * n,
+    "tri": lambda n: Tensor.ones(n, n).triu(1),
+    "index_select": lambda n: cube().index_select(0, Tensor([n])),
+    "take": lambda n: cube()[[0, n]],
+    "pair": lambda n: cube()[n, ..., :n],
+    "einsum": lambda n: Tensor.einsum("ij,jk->ik", Tensor.ones(n, 2), Tensor.ones(2, n)),
+    "addcmul": lambda n: cube().addcmul(cube(), cube(), value=n),
+    "lerp": lambda n: cube().lerp(cube() + 1, n),
+    "norm": lambda n: cube().norm(n),
+    "quantile": lambda n: Tensor.linspace(0, 1, 7).cumsum(0)[:n],
+    "logsumexp": lambda n: image().logsumexp(n),
+    "argmax": lambda n: image().argmax(n),
+    "sort": lambda n: image().sort(n)[0],
+    "var": lambda n: image().var(n),
+    "pixel_shuffle": lambda n: nn.functional.pixel_shuffle(Tensor.ones(1, 9, 2, 2), n),
+    "functional_pad": lambda n: nn.functional.pad(cube(), (n, 0, 0, n), value=n),
+    "functional_unfold": lambda n: nn.functional.unfold(image(), n, stride=n),
+    "dropout": lambda n: nn.Dropout(0.0)(Tensor.ones(n)),
+    "Unflatten": lambda n: nn.Unflatten(1, (1, n))(image()),
+    "Upsample": lambda n: nn.Upsample(scale_factor=n)(image()),
+    "functional_one_hot": lambda n: nn.functional.one_hot(Tensor([0, 2]), n),
+    "cross_entropy": lambda n: nn.functional.cross_entropy(
+        Tensor.ones(n, 4), Tensor([1, 1, 2]), ignore_index=n
+    ),
     "times": lambda n: cube() * n,
     "power": lambda n: cube() ** n,
     "shift": lambda n: Tensor.arange(9) << n,
 }
+
+
+def _with(x, change):
+    x = x.clone()
+    change(x)
+    return x
 
 
 def _filled(layer):
