@@ -243,6 +243,7 @@ def check(run, step, few=FEW):
 TABLE = [1.0] * 20 + [2.0] * 20 + [1.0] * 200
 ARRAY = np.array(TABLE)
 
+
 @lru_cache
 def cached_size(n):
     return 2 if n == 50 else 3
@@ -326,11 +327,10 @@ def test_a_size_that_code_in_c_takes_as_an_integer():
             self.calls += 1
             return x * len(json.dumps([n])), self.calls
 
-    model, times = Model(), 0
+    model = Model()
     f = jit(model)
-    for n in range(2, 40):
+    for times, n in enumerate(range(2, 40), 1):
         y, calls = f(Tensor.ones(n), n)
-        times += 1
         assert (y.tolist(), calls, model.calls) == ([len(f"[{n}]")] * n, times, times)
 
 
@@ -338,7 +338,7 @@ def test_an_error_of_types_is_the_functions_own():
     f = jit(lambda x, n: x * (n + "1" if n == 7 else n))
     for n in range(2, 7):
         f(Tensor.ones(n), n)
-    with pytest.raises(TypeError, match="unsupported operand.*'int' and 'str'") as caught:
+    with pytest.raises(TypeError, match=r"unsupported operand.*'int' and 'str'") as caught:
         f(Tensor.ones(7), 7)
     assert caught.value.__context__ is None
     assert f(Tensor.ones(8), 8).tolist() == [8] * 8
