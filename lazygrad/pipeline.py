@@ -46,6 +46,7 @@ from .loops.check_accesses import REPORT, check_accesses, with_report
 from .loops.cpu.hoist import hoist
 from .loops.cpu.parallelize import bind_groups, share
 from .loops.cpu.prefetch import prefetch
+from .loops.cpu.roll import roll
 from .loops.cpu.transpose import transpose
 from .loops.end_sums import end_sums
 from .loops.ir import Body, Function
@@ -240,6 +241,8 @@ PASSES = (
     Pass("loops", "vectorize", on_body(vectorize),
          "before unroll: a vector loop under an unrolled one is widened once, not in each copy",
          after=("tile", "spread"), needs=("vector",)),
+    Pass("loops", "roll", on_body(roll), "it counts the accesses of vectors",
+         after=("vectorize",), needs=("unroll", "strided"), on=(CPU,)),
     Pass("loops", "unroll", on_body(unroll), "registers need constant indices",
          after=("vectorize",), needs=("unroll",)),
     Pass("loops", "padding", on_body(skip_padding),
