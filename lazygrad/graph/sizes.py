@@ -176,7 +176,16 @@ def between(first: Any, second: Any, n: int, m: int) -> Any:
 class Varying(Structure):
     """The structure of graphs that differ in a size, or in arguments."""
 
-    __slots__ = ("_arguments", "_distinct", "_path", "_place", "_places", "_sizes", "_vary")
+    __slots__ = (
+        "_arguments",
+        "_distinct",
+        "_path",
+        "_place",
+        "_places",
+        "_sizes",
+        "_start",
+        "_vary",
+    )
 
     def __init__(
         self,
@@ -195,7 +204,7 @@ class Varying(Structure):
         self._places = [(n, distinct.index(line)) for n, line in self._vary.items()]
         self._arguments = [n for n, line in self._vary.items() if _has_argument(line)]
         self._place = place
-        self._path = () if place is None else _path_to(Line(1, 0), self._vary[place])
+        self._path, self._start = ((), 0) if place is None else _path_to_size(self._vary[place])
         self._sizes = positive_at(lines)
 
     def size_of(self, fields: Fields) -> int | None:
@@ -206,7 +215,10 @@ class Varying(Structure):
         try:
             for step in self._path:
                 n = n[step]
-            if n.__class__ is not int or n not in self._sizes:
+            if n.__class__ is not int:
+                return None
+            n -= self._start
+            if n not in self._sizes:
                 return None
             distinct, expected = self._distinct(n), self.fields.copy()
             for place, line in self._places:
@@ -259,16 +271,20 @@ def with_arguments(fields: Fields, places: Sequence[int]) -> Varying:
     return Varying(fields, vary)
 
 
-def _path_to(wanted: Line, value: Any) -> tuple[int, ...]:
-    """The steps that lead to a line in a nested tuple."""
+def _path_to_size(value: Any) -> tuple[tuple[int, ...], int]:
+    """The steps that lead to n + start in a nested tuple, and that start: 0, if possible."""
     stack: list[tuple[tuple[int, ...], Any]] = [((), value)]
-    while stack:
+    starts: dict[int, tuple[int, ...]] = {}
+    while stack and 0 not in starts:
         path, found = stack.pop()
-        if found == wanted:
-            return path
-        if isinstance(found, tuple):
+        if isinstance(found, Line) and found.slope == 1:
+            starts[found.start] = path
+        elif isinstance(found, tuple):
             stack += [((*path, step), each) for step, each in enumerate(found)]
-    raise FixedError("no size differs")
+    if not starts:
+        raise FixedError("no size differs")
+    start = min(starts, key=abs)
+    return starts[start], start
 
 
 def differences(first: Any, second: Any) -> Iterator[tuple[int, int]]:

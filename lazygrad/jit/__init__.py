@@ -34,7 +34,8 @@ a size between theirs does not run the function (between.py). So batches of rand
 captured at some lengths, not at each. Where the size grows in each call, as that of a cache, the
 function is captured once more at a larger one, ahead of the calls (ahead.py): its Python runs for
 arguments of that size, but nothing is computed or set. Integers among the arguments, as a position,
-may vary with the size.
+and those that are attributes outside, as a counter, may vary with the size; so may what the
+function returns and sets.
 
 What the function asks of a size, or of such an integer, is noted (`if n % 2: ...`), and must have
 one answer between these sizes (sizes.py). Where it hands a size to code in C that takes nothing but
@@ -78,7 +79,15 @@ from ..runtime.device import Device
 from ..tensor.core import grad_enabled
 from ..tensor.mode import autocast_dtype, chosen_mode
 from ..tensor.realize import realize_all
-from .structure import METHODS, Arguments, Captured, Computed, Mismatch, described
+from .structure import (
+    METHODS,
+    Arguments,
+    Attribute,
+    Captured,
+    Computed,
+    Mismatch,
+    described,
+)  # fmt: skip
 
 if TYPE_CHECKING:  # with these come the compiler's plans
     from .between import Spans
@@ -126,6 +135,7 @@ class jit(Captured, Generic[P, R]):
         self._attempts: dict[Hashable, int] = {}
         self._spans: Spans | None = None  # made with the first capture
         self._captures: dict[Hashable, int] = {}  # by what numbers leave, and shapes
+        self._integers: dict[Attribute, None] = {}  # outside, which vary, as counters do
         self._notes_questions: dict[Hashable, bool] = {}  # of sizes, by what numbers leave
         self._pure: dict[Hashable, int] = {}  # captures that set nothing, by what numbers leave
         self._met: dict[Hashable, None] = {}  # kinds with which it ran as it stands
@@ -246,7 +256,10 @@ class jit(Captured, Generic[P, R]):
         remember(self._captures, same, count + 1, MAX_CAPTURES)
         newest = self._newest() if self._newest else None
         function, name = self._bound_function(), name_of_function(self._function)
-        make = partial(Capture, arguments, name, newest, count >= FEW_CAPTURES)
+        if cause is not None and cause.integer is not None:
+            remember(self._integers, cause.integer, None, MAX_CAPTURES)
+        may_vary, integers = count >= FEW_CAPTURES, self._integers
+        make = partial(Capture, arguments, name, newest, may_vary, integers=integers)
         # not in the first call: what its code mentions is not known before it has run
         notes = self._notes_questions.get(form)
         call = (function, args, kwargs, attempts > 0)

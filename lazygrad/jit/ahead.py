@@ -53,7 +53,7 @@ def sizes_of(arguments: Arguments, args: Sequence[Any], kwargs: Mapping[str, Any
 
 def at_size(kind: Hashable, sizes: InArguments, replay: Replay, capture: Capture) -> AtSize:
     """What a capture for arguments of a kind, with these sizes, has found."""
-    every = (*sizes, replay.environment.shapes)
+    every = (*sizes, replay.environment.sizes)
     return AtSize(kind, every, replay, capture.trace.questions or ())
 
 
@@ -68,15 +68,14 @@ def capture_ahead(
     """Capture the function ahead of the calls, where the sizes in a span grow. `call` has args and
     kwargs, Kept from the call that `capture` was for."""
     while (wanted := span.ahead()) is not None:
-        n, kind, sizes, outside = wanted
+        n, kind, sizes, resized = wanted
         found: AtSize | None = None
         with suppress(Exception):  # of the function, which was not written for this size
-            resized = _Resized(arguments.tensors, sizes)
-            args, kwargs = resized.call(*call)
+            args, kwargs = _Resized(arguments.tensors, sizes).call(*call)
             seen = Arguments()
             if kind_of(seen, args, kwargs) == kind:
                 start = (seen, capture.name, capture.newest)
-                ahead = Capture(*start, notes_questions=True, resized=outside)
+                ahead = Capture(*start, False, True, capture.watch.integers, resized)
                 replay = ahead.look(function, args, kwargs)
                 if replay is not None:
                     found = at_size(kind, sizes[:2], replay, ahead)

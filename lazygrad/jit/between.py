@@ -38,6 +38,7 @@ from ..runtime.buffer import DeviceBuffer
 from ..runtime.sized import SizedPlan
 from ..tensor.core import TensorCore
 from .cells import Cell, GradientCell
+from .environment import Outside, Resized
 from .replay import Effects, Held, Place, Replay, State
 from .sizes import Question, have_one_answer
 from .structure import Mismatch, attributes, is_open, same_value
@@ -47,10 +48,9 @@ GROWING = 3  # captures in a row, each of the largest size so far
 MAX_MISSED = 8  # captures ahead that do not agree
 MAX_SPANS = 64  # of one function
 
-Shapes = tuple[Shape, ...]
-Sizes = tuple[Shapes, tuple[int, ...], Shapes]
-"""The shapes of the tensors in a call's arguments, the arguments that are integers, and the shapes
-of the tensors from outside."""
+Sizes = tuple[tuple[Shape, ...], tuple[int, ...], Outside]
+"""The shapes of the tensors in a call's arguments, the arguments that are integers, and the sizes
+outside."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -105,12 +105,13 @@ class AtSize:
         )
 
     def numbers(self) -> tuple[Any, ...]:
-        """What may vary with n: the kind of the arguments, their sizes, the shapes of the outputs,
-        and the constants that are arguments of the plan, as the number of rows that a mean divides
-        by."""
+        """What may vary with n: the kind of the arguments, the sizes, the shapes of the outputs,
+        the constants that are arguments of the plan, as the number of rows that a mean divides by,
+        and the integers that are returned or set."""
         values = [storage.numpy().item() for storage in self._constants()[1]]
         whole = [int(x) if float(x).is_integer() else x for x in values]
-        return self.kind, self.sizes, tuple(self.replay.shapes), tuple(whole)
+        replay = self.replay
+        return self.kind, self.sizes, tuple(replay.shapes), tuple(whole), tuple(replay.integers)
 
     def _constants(self) -> tuple[Sequence[DeviceBuffer], Sequence[DeviceBuffer]]:
         """The constants among the leaves, and those that are arguments of the plan."""
@@ -119,10 +120,15 @@ class AtSize:
         return every[: len(every) - count], every[len(every) - count :]
 
     def at(
-        self, plan: SizedPlan, outside: Shapes, shapes: Sequence[Shape], numbers: Sequence[float]
+        self,
+        plan: SizedPlan,
+        outside: Outside,
+        shapes: Sequence[Shape],
+        numbers: Sequence[float],
+        integers: Sequence[int],
     ) -> Replay:
-        """The replay for another size, with these shapes of tensors from outside and of outputs,
-        and these arguments of the plan."""
+        """The replay for another size, with these sizes outside, shapes of outputs, arguments of
+        the plan, and integers that are returned or set."""
         others, old = self._constants()
         new = [
             DeviceBuffer.of_number(number, each.dtype, each.device)
@@ -133,7 +139,7 @@ class AtSize:
         return replace(
             self.replay,
             plan=plan, memories=memories, constants=[*others, *new], shapes=list(shapes),
-            environment=self.replay.environment.at(outside),
+            integers=list(integers), environment=self.replay.environment.at(outside),
         )  # fmt: skip
 
 
@@ -154,7 +160,7 @@ class Span:
         self._agree = first.plan is not None
         self._growing = 1  # captures in a row, each of the largest size so far
         self._missed: list[int] = []  # sizes at which a capture ahead does not agree
-        self.is_fixed_outside = True  # whether tensors from outside have one shape at all sizes
+        self.is_fixed_outside = True  # whether the sizes outside are the same at all n
 
     def takes(self, new: AtSize) -> bool:
         """Add a capture. False if it is of other things outside: a new span begins."""
@@ -193,28 +199,27 @@ class Span:
         if not self.is_fixed_outside:
             try:
                 low.replay.follow()
+                outside = low.replay.environment.sizes_now()
             except Mismatch:
                 return None
-            outside = low.replay.environment.shapes_now()
         n = self._kinds.size_of([(kind, outside)])
         if n is None or low.plan is None or not low.n <= n <= self._high.n:
             return None
         plan = low.plan.compiled.known(n)
         if plan is None or plan.taken != low.plan.taken:
             return None
-        _, _, shapes, numbers = self._numbers_at(n)
-        return low.at(plan, outside, shapes, numbers)
+        _, _, *others = self._numbers_at(n)
+        return low.at(plan, outside, *others)
 
     @property
     def is_growing(self) -> bool:
         """Whether one more capture of a larger size leads to one ahead."""
         return self._agree and self._growing >= GROWING - 1 and len(self._missed) < MAX_MISSED
 
-    def ahead(self) -> tuple[int, Hashable, Sizes, dict[int, Shape]] | None:
+    def ahead(self) -> tuple[int, Hashable, Sizes, Resized] | None:
         """A size to capture ahead of the calls: the largest that the plan of the last call serves,
         or half the way to one at which a capture did not agree. With it the kind of its arguments,
-        the sizes, and the shapes of tensors from outside that have another one, by id. None where
-        the sizes of calls do not grow."""
+        the sizes, and what is outside at that size. None where the sizes of calls do not grow."""
         plan = self._high.plan
         if not self.is_growing or self._growing < GROWING or plan is None or self._kinds is None:
             return None
@@ -226,14 +231,8 @@ class Span:
             return None
         kind, sizes, *_ = self._numbers_at(n)
         environment = self._low.replay.environment  # as it is now: it has followed the last call
-        resized = {
-            id(read.cell.tensor): shape
-            for read, own, shape in zip(
-                environment.reads, environment.shapes, sizes[2], strict=True
-            )
-            if own != shape
-        }
-        if resized and environment.views:
+        resized = environment.resized(sizes[2])
+        if resized.shapes and environment.views:
             return None
         return n, kind, sizes, resized
 
@@ -276,7 +275,7 @@ class Spans:
 
     @property
     def follow_outside(self) -> bool:
-        """Whether sizes of tensors from outside vary in the span that was asked last."""
+        """Whether sizes outside vary in the span that was asked last."""
         return self._last is not None and not self._last.is_fixed_outside
 
     def replay_for(self, kind: Hashable) -> Replay | None:

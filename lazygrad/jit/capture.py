@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any
@@ -15,7 +15,7 @@ from .. import config
 from ..compile import plan_for, storage_of
 from ..errors import JitError
 from ..garbage import without_collections
-from ..graph.ir import Node, Shape
+from ..graph.ir import Node
 from ..origin import title
 from ..runtime.report import report_traced
 from ..tensor import Tensor
@@ -23,12 +23,12 @@ from ..tensor.core import TensorCore, grad_enabled
 from ..tensor.mode import chosen_mode
 from ..tensor.realize import realize_all
 from .cells import Cell, GradientCell, Read, kind_of
-from .environment import Environment
+from .environment import Environment, Resized
 from .guard import Guard
 from .owner import MISSING, Owner, put
-from .replay import Argument, Effects, Fresh, Held, Item, Replay, State, View
+from .replay import Argument, Effects, Fresh, Held, Integer, Item, Replay, State, View
 from .sizes import WatchedSize, plain, watched
-from .structure import Arguments, Replacing
+from .structure import Arguments, Attribute, Replacing
 from .trace import Outside, Symbol, Trace, overlaid
 from .watch import Watch
 
@@ -43,25 +43,28 @@ class Capture:
         newest: Replay | None = None,
         may_vary: bool = False,
         notes_questions: bool = False,
-        resized: Mapping[int, Shape] | None = None,
+        integers: Collection[Attribute] = (),
+        resized: Resized | None = None,
     ) -> None:
         """`name` is the function's, for dumps; `newest` is the replay of an earlier capture;
-        `may_vary`: constants may become arguments of the plan; `notes_questions` and `resized` are
-        those of the Trace."""
+        `may_vary`: constants may become arguments of the plan; `notes_questions`: what is asked of
+        sizes is noted, among them `integers`; `resized` has other sizes for what is outside."""
         self.arguments = arguments
         self.name = name
         self.random_state: TensorCore = Tensor._random_state(None)[1]  # made before it is traced
         self.newest = newest
         self.may_vary = may_vary
         self.notes_questions = notes_questions
-        self.watch = Watch()
-        self.trace = Trace(arguments.tensors, self.watch, notes_questions, resized)
+        resized = resized or Resized({}, {})
+        self.watch = Watch(integers if notes_questions else (), resized.integers)
+        self.trace = Trace(arguments.tensors, self.watch, notes_questions, resized.shapes)
         self.numbers: dict[int, int] = {}  # of argument tensors not found outside as well, by id
         self.outputs: list[Node] = []
         self.effects = Effects()
         self.donated: dict[int, Node] = {}
         self.result: Any = None
         self.states: list[State] = []  # all that templates mention
+        self.integers: list[int] = []  # that follow from sizes, in templates
         self.made: dict[int, Fresh] = {}  # by the id of a tensor that the function made
         self.placed: dict[int, Fresh] = {}  # of these, what each call sets again where it is kept
         self.growing: list[TensorCore] = []  # made, and added to lists in each call
@@ -337,6 +340,7 @@ class Capture:
         guard.written = {id(cell.tensor): cell.tensor for cell, _ in effects.cells}
         environment = Environment(
             guard,
+            tuple([n for *_, n in guard.integers.entries]),
             known={id(r.tensor): r.tensor for r in records} | guard.tensors,
             views=list(trace.views.values()),
             has_gradient=[(r.tensor, r.tensor._grad is not None) for r in records if r.read_grad],
@@ -351,6 +355,7 @@ class Capture:
             shapes=shapes,
             result=self.result,
             states=self.states,
+            integers=self.integers,
             environment=environment,
         )
         for place, leaf in enumerate(leaves):
@@ -430,7 +435,8 @@ class _StandIns(Replacing):
     def change(self, value: Any) -> Any:
         if isinstance(value, WatchedSize):
             self.has_sizes = True
-            return plain(value)
+            self.capture.integers.append(plain(value))
+            return Integer(len(self.capture.integers) - 1)
         found = self.capture.stand_in(value)
         if isinstance(found, Fresh):
             self.tensors[id(value)] = found

@@ -18,12 +18,25 @@ from .cells import Cell, Kind, Read, gather, gradient_of
 from .guard import Changes, Guard, flat, identical, moved
 from .structure import Mismatch
 
+Outside = tuple[tuple[Shape, ...], tuple[int, ...]]
+"""Sizes outside: the shapes of tensors that are read, and attributes that were read as sizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """Other sizes for what is outside: shapes of tensors by id, and integers by the id of an object
+    and the name of an attribute."""
+
+    shapes: dict[int, Shape]
+    integers: dict[tuple[int, str], int]
+
 
 @dataclass(eq=False, slots=True)
 class Environment:
     """The tensors and values from outside that a capture found."""
 
     guard: Guard
+    integers: tuple[int, ...]  # what the guard's attributes that were read as sizes must be
     known: dict[int, TensorCore]  # tensors from outside, by id
     views: list[tuple[TensorCore, TensorCore]]  # from outside, and their bases
     has_gradient: list[tuple[TensorCore, bool]]  # whose `grad` was read, and if there was one
@@ -35,7 +48,7 @@ class Environment:
 
     def is_same(self, other: Environment, but_sizes: bool = False) -> bool:
         """Whether both refer to the very same things, so that one may replace the other.
-        `but_sizes`: the sizes of tensors may differ."""
+        `but_sizes`: the sizes of tensors, and integers that are sizes, may differ."""
         pairs = (
             (self.known.values(), other.known.values()),
             (flat(self.views), flat(other.views)),
@@ -49,24 +62,41 @@ class Environment:
             all(identical(a, b) for a, b in pairs)
             and (masked(use) == masked(others) if but_sizes else use == others)
             and [(n, k) for n, _, k in self.gradients] == [(n, k) for n, _, k in other.gradients]
-            and self.guard.is_same(other.guard)
+            and self.guard.is_same(other.guard, but_sizes)
         )
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
-        """The shapes that the tensors that are read must have."""
-        return tuple([read.kind[0] for read in self.reads])
+    def sizes(self) -> Outside:
+        """The sizes that it must find."""
+        return tuple([read.kind[0] for read in self.reads]), self.integers
 
-    def shapes_now(self) -> tuple[Shape, ...]:
-        """The shapes of the tensors that are in their places."""
-        return tuple([read.cell.tensor._node.shape for read in self.reads])
+    def sizes_now(self) -> Outside:
+        """The sizes that are there now. Raises Mismatch where one is no integer any more."""
+        shapes = tuple([read.cell.tensor._node.shape for read in self.reads])
+        return shapes, self.guard.integers_now()
 
-    def at(self, shapes: tuple[Shape, ...]) -> Environment:
-        """The environment where tensors have these shapes. It holds for one call."""
-        if shapes == self.shapes:
+    def at(self, sizes: Outside) -> Environment:
+        """The environment where these are the sizes. It holds for one call."""
+        if sizes == self.sizes:
             return self
+        shapes, integers = sizes
         pairs = zip(self.reads, shapes, strict=True)
-        return replace(self, reads=[read.at(shape) for read, shape in pairs])
+        reads = [read.at(shape) for read, shape in pairs]
+        return replace(self, reads=reads, integers=integers)
+
+    def resized(self, sizes: Outside) -> Resized:
+        """What has another size where these are the sizes."""
+        table = self.guard.integers
+        names = [(id(x), name) for x, (_, name, _) in zip(table.owners, table.entries, strict=True)]
+        shapes, integers = sizes
+        return Resized(
+            {
+                id(read.cell.tensor): shape
+                for read, shape in zip(self.reads, shapes, strict=True)
+                if read.kind[0] != shape
+            },
+            dict(zip(names, integers, strict=True)),
+        )
 
     def verify(self) -> Changes | None:
         """Compare with what is outside now. Returns what has replaced what; None where everything
@@ -91,6 +121,11 @@ class Environment:
             (changes.get(id(t), t), changes.get(id(g), g)) for t, g in self.gradient_is
         ]
         self.known = moved(self.known, changes)
+
+    def verify_integers(self) -> None:
+        """Raise Mismatch where an attribute that was read as a size is another integer now."""
+        if self.integers:
+            self.guard.verify_integers(self.integers)
 
     def gather(self, memories: list[Any], handle: Callable[[DeviceBuffer], Any]) -> None:
         """Put the memory of every leaf from outside into `memories`, as the plan's `handle` gives

@@ -8,7 +8,7 @@ takes the place of the old one. Anything else needs another capture.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from operator import eq, is_
@@ -19,7 +19,7 @@ import numpy as np
 
 from ..tensor.core import TensorCore
 from .owner import MISSING, WHOLE, Owner, contents, order_of, place_of
-from .structure import EXACT, Mismatch, same_value
+from .structure import EXACT, Mismatch, is_open, same_value
 
 Changes = dict[int, Any]
 """By the id of a tensor, container or object that a capture knows: what is in its place now."""
@@ -98,6 +98,7 @@ class Guard:
     def __init__(self, owners: Iterable[Owner]) -> None:
         self.dicts, self.lists, self.slots = Table(), Table(), Slots()
         self.absent = Table()  # keys that places lack
+        self.integers = Table()  # attributes that were read as sizes (sizes.py)
         self.sized = Table()  # entries: place, the keys in order (of a dict), the length
         self.sets: tuple[list[Any], list[Any]] = [], []  # and their contents
         self.arrays: tuple[list[Any], list[Any]] = [], []
@@ -128,7 +129,9 @@ class Guard:
         for key in [key for key in before if key in keys]:  # in order: captures are compared
             value = before[key]
             self._add_tensors(value)
-            if value is MISSING:
+            if key in owner.integers and not owner.is_shown:
+                self.integers.add(holder, place, key, owner.integers[key])
+            elif value is MISSING:
                 self.absent.add(holder, place, key, MISSING)
             elif (
                 isinstance(holder, CellType)
@@ -150,13 +153,18 @@ class Guard:
             for item in value:
                 self._add_tensors(item)
 
-    def is_same(self, other: Guard) -> bool:
-        """Whether the other one verifies the very same values in the same places."""
+    def is_same(self, other: Guard, but_sizes: bool = False) -> bool:
+        """Whether the other one verifies the very same values in the same places. `but_sizes`:
+        integers that are sizes may differ."""
         both = self, other
+        mine, others = (list(flat(each.integers.entries)) for each in both)
         tables = ((each.dicts, each.lists, each.slots, each.absent) for each in both)
         by_id = ((each.seen, each.tensors, each.views, each.written) for each in both)
         return (
             all(map(Table.is_same, *tables))
+            and identical(self.integers.owners, other.integers.owners)
+            and mine[1::3] == others[1::3]  # keys
+            and (but_sizes or mine[2::3] == others[2::3])  # values
             and identical(self.sized.owners, other.sized.owners)
             and [rest for _, *rest in self.sized.entries] == [r for _, *r in other.sized.entries]
             and identical(self.sets[0], other.sets[0])
@@ -165,6 +173,25 @@ class Guard:
             and self.arrays[1] == other.arrays[1]
             and all(a.keys() == b.keys() for a, b in zip(*by_id, strict=True))
         )
+
+    def integers_now(self) -> tuple[int, ...]:
+        """The attributes that were read as sizes. Raises Mismatch where one is no integer."""
+        try:
+            found = tuple([place[key] for place, key, _ in self.integers.entries])
+        except LookupError:
+            raise Mismatch from None
+        if any(type(n) is not int for n in found):
+            raise Mismatch
+        return found
+
+    def verify_integers(self, expected: Sequence[int]) -> None:
+        """Raise Mismatch where an attribute that was read as a size is not the expected one."""
+        now = self.integers_now()
+        if now != expected:
+            n = next(n for n, (a, b) in enumerate(zip(now, expected, strict=True)) if a != b)
+            _, name, _ = self.integers.entries[n]
+            told = partial(_told, self.integers.owners[n], name, expected[n], now[n])
+            raise Mismatch(told)
 
     # ------------------------------------------------------------------ each call
 
@@ -194,7 +221,15 @@ class Guard:
         place, key, value = table.entries[n]
         now = table.now(place, key)
         if now is not value and not same_value(value, now):
-            raise Mismatch(partial(_told, table.owners[n], key, value, now))
+            raise self._changed(table, n, now)
+
+    def _changed(self, table: Table, n: int, now: Any) -> Mismatch:
+        """That the value at place n of a table is another one now."""
+        owner, (_, key, value) = table.owners[n], table.entries[n]
+        error = Mismatch(partial(_told, owner, key, value, now))
+        if type(value) is type(now) is int and table is self.dicts and is_open(type(owner)):
+            error.integer = type(owner), key
+        return error
 
     def _is_shaped(self) -> bool:
         """Whether nothing was added or taken away, and sets and arrays hold the same."""
@@ -215,7 +250,7 @@ class Guard:
         changes: Changes = {}
         same: list[tuple[Any, Any]] = []
         for table in self.tables:
-            for n, (owner, key, old, new) in enumerate(table.look()):
+            for n, (owner, _, old, new) in enumerate(table.look()):
                 if old is new:
                     same.append((owner, old))
                     continue
@@ -224,7 +259,7 @@ class Guard:
                 except Mismatch:
                     if _is_plain(old):
                         self._obstacle = table, n
-                    raise Mismatch(partial(_told, owner, key, old, new)) from None
+                    raise self._changed(table, n, new) from None
         if changes:
             for owner, value in same:
                 if id(owner) not in changes and _mentions(value, changes):
@@ -284,6 +319,7 @@ class Guard:
 
     def _move(self, changes: Changes) -> None:
         self.absent.move(changes)
+        self.integers.move(changes)
         self.sized.move(changes)
         self.seen = moved(self.seen, changes)
         self.tensors = moved(self.tensors, changes)

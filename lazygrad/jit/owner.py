@@ -21,8 +21,8 @@ class Owner:
     """A holder of values by key, and what it held before the function ran."""
 
     __slots__ = (
-        "before", "has_slots", "holder", "is_named", "is_open", "is_whole", "length", "order",
-        "outside", "place", "read",
+        "before", "has_slots", "holder", "integers", "is_named", "is_open", "is_shown", "is_whole",
+        "length", "order", "outside", "place", "read",
     )  # fmt: skip
 
     def __init__(self, holder: Any, is_named: bool = False) -> None:
@@ -34,7 +34,9 @@ class Owner:
         self.has_slots = self.is_open and has_slots(type(holder))
         self.before: dict[Any, Any] = {} if is_named else self._contents()
         self.read: set[Any] = set()  # keys
+        self.integers: dict[Any, int] = {}  # that were read as sizes (sizes.py), by key
         self.is_whole = False  # whether the number of its keys counts
+        self.is_shown = False  # whether a user's code has looked at an object's __dict__
         place = self.place = place_of(holder)
         self.length = len(place) if isinstance(place, (list, deque, dict)) else 0
         self.order = order_of(place) if isinstance(place, dict) and not is_named else None

@@ -67,6 +67,15 @@ class Item(Place):
         self.number = number
 
 
+class Integer(Place):
+    """Stands for an integer that follows from sizes."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
 class State(Place):
     """Stands for a tensor, container or object from outside."""
 
@@ -131,6 +140,7 @@ class Replay:
     shapes: list[Shape]  # of the outputs
     result: Any
     states: list[State]  # all that are in templates
+    integers: list[int]  # those that Integers in templates stand for
     environment: Environment
     aliases: list[tuple[int, int]] = field(default_factory=list)  # arguments that are from outside
     used: int = 0  # when, in calls of the function
@@ -143,6 +153,7 @@ class Replay:
         if self.plan.is_outgrown:
             raise Mismatch
         self.follow()
+        self.environment.verify_integers()
         if self._aliases(arguments) != self.aliases:
             raise Mismatch
         return self.run(arguments, None)
@@ -316,6 +327,8 @@ class _Putting(Replacing):
             return self.arguments.tensors[value.number]
         if isinstance(value, Item):
             return self.arguments.objects[value.number]
+        if isinstance(value, Integer):
+            return self.replay.integers[value.number]
         if isinstance(value, View):
             base = self.change(value.base)
             return view_of(base, value.path)

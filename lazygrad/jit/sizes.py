@@ -47,7 +47,7 @@ _ASKED_FOR = {_LENGTH, _STRIDE, *(function.__code__ for function in _READERS)}
 """Functions that read a shape for the one who calls them."""
 
 
-def _is_asked_by_user(frame: FrameType | None) -> bool:
+def is_asked_by_user(frame: FrameType | None) -> bool:
     """Whether a function of a user's, not of this package, asks."""
     while frame is not None and frame.f_code in _ASKED_FOR:
         frame = frame.f_back
@@ -58,7 +58,7 @@ def _is_asked_by_user(frame: FrameType | None) -> bool:
 def read(shape: Shape, frame: FrameType) -> Size:
     """A shape as the code in this frame reads it."""
     asked = questions.get()
-    if asked is None or not _is_asked_by_user(frame):
+    if asked is None or not is_asked_by_user(frame):
         return Size(shape)
     if frame.f_code in (_LENGTH, _STRIDE):  # len() makes an integer of any number
         asked.append(("same", shape[0] if frame.f_code is _LENGTH else shape))
@@ -102,7 +102,7 @@ class WatchedSize:
 def _asked(size: WatchedSize, frame: FrameType) -> int:
     """The value of a size from which anything may follow in the code of this frame."""
     asked = questions.get()
-    if asked is not None and _is_asked_by_user(frame):
+    if asked is not None and is_asked_by_user(frame):
         asked.append(("same", size._value))
     return size._value
 
@@ -127,7 +127,7 @@ def _asking(ask: Callable[..., Any], note: Callable[..., Any]) -> Callable[..., 
         asked = questions.get()
         if asked is None or isinstance(answer, TensorCore):
             return answer
-        if not _is_asked_by_user(sys._getframe(1)):
+        if not is_asked_by_user(sys._getframe(1)):
             return answer
         integers = [number for number in numbers if type(number) is int]
         if len(integers) < len(numbers):

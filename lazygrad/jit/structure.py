@@ -31,10 +31,16 @@ from ..errors import JitError
 from ..runtime.device import Device
 from ..tensor.core import TensorCore
 
+Attribute = tuple[type, str]
+"""An attribute of a class's instances."""
+
 
 class Mismatch(Exception):
     """A capture does not fit a call, as something outside has changed; the text may say what. It is
-    made when somebody reads it, where a function is given in its place."""
+    made when somebody reads it, where a function is given in its place. `integer` is the attribute
+    that was an integer, and is another one, if that is what has changed."""
+
+    integer: Attribute | None = None
 
     def __str__(self) -> str:
         text = self.args[0] if self.args else ""

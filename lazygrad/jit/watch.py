@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import pickle
 import random
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from io import IOBase
 from operator import is_
@@ -33,7 +34,8 @@ from ..errors import JitError
 from ..tensor.core import TensorCore
 from .code import closure_ways, global_ways, mentioned
 from .owner import CELL, MISSING, Owner, contents, named, put
-from .structure import EXACT, Captured, is_library, is_open
+from .sizes import WatchedSize, is_asked_by_user
+from .structure import EXACT, Attribute, Captured, is_library, is_open
 from .trace import tracing
 
 LARGE_CONTAINER = 10_000  # items; more are counted, not compared
@@ -45,7 +47,15 @@ RANDOM = (random.Random, np.random.Generator, np.random.RandomState)
 class Watch:
     """The owners that a function reaches, what it reads of them, and what it changes."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        integers: Collection[Attribute] = (),
+        resized: Mapping[tuple[int, str], int] | None = None,
+    ) -> None:
+        """`integers` are attributes that are read as sizes (sizes.py). `resized` has other values
+        for some, by the object's id and the name."""
+        self.integers = integers
+        self._resized = resized or {}
         self.owners: dict[int, Owner] = {}  # by the holder's id
         self.tensors: dict[int, TensorCore] = {}  # found outside, by id
         self._waiting: list[tuple[Any, bool]] = []  # for visits
@@ -246,10 +256,19 @@ class Watch:
         if name[:2] == "__":
             if name == "__dict__":
                 owner.is_whole = True
+                owner.is_shown |= is_asked_by_user(sys._getframe(2))  # past the overlay
                 for each in owner.before:
                     self._noted(owner, each)
         elif owner.has_as_before(name):
             self._noted(owner, name)  # else it is what the function has set itself
+
+    def as_read(self, value: Any, name: str, found: int) -> Any:
+        """The integer that is found by a look-up, or the size that it is read as."""
+        owner = self.owners.get(id(value)) if (type(value), name) in self.integers else None
+        if owner is None or found is not owner.before.get(name):
+            return found
+        n = owner.integers[name] = self._resized.get((id(value), name), found)
+        return WatchedSize(n)
 
     def _noted(self, owner: Owner, name: str) -> None:
         owner.read.add(name)
@@ -376,6 +395,9 @@ def _overlay(cls: type) -> bool:
                 trace = tracing.get()
                 if trace is not None and trace.watch is not None:
                     trace.watch.note_look_up(value, name)
+                    found = look_up(value, name)
+                    is_int = type(found) is int and look_up is object.__getattribute__
+                    return trace.watch.as_read(value, name, found) if is_int else found
             return look_up(value, name)
 
         overlay.look_up = look_up  # type: ignore[attr-defined]

@@ -200,6 +200,113 @@ def test_a_cache_that_is_kept_outside(place):
     assert len(runs.getvalue()) <= FEW
 
 
+class Counting(nn.Module):
+    """Keeps what it has read, and counts it."""
+
+    def __init__(self, model, has_buffer):
+        super().__init__()
+        self.model, self.has_buffer = model, has_buffer
+        self.start()
+
+    def start(self):
+        self.count, self.past = 0, None
+
+    def forward(self, x):
+        model, n = self.model, x.shape[1]
+        h = model.tokens(x) + model.places(Tensor.arange(self.count, self.count + n))
+        q, k, v = model.split(h)
+        if self.has_buffer:
+            keys, values = model.memory
+            keys[:, :, self.count : self.count + n] = k
+            values[:, :, self.count : self.count + n] = v
+            k, v = keys[:, :, : self.count + n], values[:, :, : self.count + n]
+        else:
+            if self.past is not None:
+                k, v = cat((self.past[0], k), 2), cat((self.past[1], v), 2)
+            self.past = (k, v)
+        self.count += n
+        return model.next(h, q, k, v), self.count
+
+
+@pytest.mark.parametrize("has_buffer", [False, True])
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_counter_that_is_an_attribute(has_buffer, is_new):
+    Tensor.manual_seed(0)
+    model = Decoder()
+    runs = StringIO()
+
+    def run(mark, wrap):
+        holder = [Counting(model, has_buffer)]
+        f = wrap(lambda x: (mark(), holder[0](x))[1])
+        for length in (STEPS, 30):
+            x = Tensor([[3]])
+            for n in range(length):
+                x, count = f(x)
+                assert count == holder[0].count == n + 1
+                assert type(count) is type(holder[0].count) is int
+                yield x.item()
+            holder[0].start()
+            if is_new:
+                holder[0] = Counting(model, has_buffer)
+
+    with lazygrad.no_grad():
+        expected = list(run(lambda: None, lambda f: f))
+        found = list(run(lambda: runs.write("."), jit))
+    assert found == expected
+    assert len(set(found)) > 2
+    assert len(runs.getvalue()) <= 2 * FEW
+
+
+def test_the_position_that_a_function_returns():
+    def run(model, f):
+        x, pos, cache = Tensor([[3]]), 0, None
+        for n in range(STEPS):
+            x, pos, cache = f(x, pos, cache)
+            assert pos == n + 1
+            assert type(pos) is int
+            yield x.item()
+
+    def step(model):
+        def f(x, pos, cache):
+            x, cache = model.cached(x, pos, cache)
+            return x, pos + 1, cache
+
+        return f
+
+    check(run, step)
+
+
+COUNTED = {
+    "sum": lambda x, count: x + count,
+    "remainder": lambda x, count: x * (count % 3),
+    "equality": lambda x, count: x * (2 if count == 50 else 3),
+    "half": lambda x, count: x * int(0.5 * count),
+    "range": lambda x, count: x * len(range(0, count, 3)),
+    "JSON": lambda x, count: x * len(json.dumps(count)),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_what_is_done_with_a_counter(name):
+    class Model:
+        count, total, other = 0, 0, 0
+
+        def __call__(self, x):
+            self.count += 1
+            self.total = self.total + x.shape[0]
+            self.other = self.count * 2 - self.other
+            return COUNTED[name](x, self.count), [self.total, {"other": self.other}]
+
+    models = Model(), Model()
+    f = jit(models[0])
+    for n in range(2, 100):
+        x = Tensor(np.arange(n, dtype=np.float32))
+        (y, rest), (expected, others) = f(x), models[1](x)
+        np.testing.assert_allclose(y.numpy(), expected.numpy(), rtol=1e-6)
+        assert rest == others
+        assert vars(models[0]) == vars(models[1])
+
+
 def test_the_whole_text_up_to_a_size_that_is_asserted():
     def step(model):
         def f(text):
