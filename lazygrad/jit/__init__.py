@@ -34,8 +34,8 @@ a size between theirs does not run the function (between.py). So batches of rand
 captured at some lengths, not at each. Where the size grows in each call, as that of a cache, the
 function is captured once more at a larger one, ahead of the calls (ahead.py): its Python runs for
 arguments of that size, but nothing is computed or set. Integers among the arguments, as a position,
-and those that are attributes outside, as a counter, may vary with the size; so may what the
-function returns and sets.
+and those that are attributes of objects, as a counter, may vary with the size; so may integers that
+the function returns and sets.
 
 What the function asks of a size, or of such an integer, is noted (`if n % 2: ...`), and must have
 one answer between these sizes (sizes.py). Where it hands a size to code in C that takes nothing but

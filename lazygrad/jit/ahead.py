@@ -53,7 +53,8 @@ def sizes_of(arguments: Arguments, args: Sequence[Any], kwargs: Mapping[str, Any
 
 def at_size(kind: Hashable, sizes: InArguments, replay: Replay, capture: Capture) -> AtSize:
     """What a capture for arguments of a kind, with these sizes, has found."""
-    every = (*sizes, replay.environment.sizes)
+    of_objects = capture.watch.integers_of(capture.arguments.objects)
+    every = (*sizes, of_objects, replay.environment.sizes)
     return AtSize(kind, every, replay, capture.trace.questions or ())
 
 
@@ -71,7 +72,9 @@ def capture_ahead(
         n, kind, sizes, resized = wanted
         found: AtSize | None = None
         with suppress(Exception):  # of the function, which was not written for this size
-            args, kwargs = _Resized(arguments.tensors, sizes).call(*call)
+            kept = Arguments()
+            kind_of(kept, *call)
+            args, kwargs = _Resized(kept, sizes).call(*call)
             seen = Arguments()
             if kind_of(seen, args, kwargs) == kind:
                 start = (seen, capture.name, capture.newest)
@@ -86,10 +89,12 @@ class _Resized(Kept):
     """Copies of arguments for other sizes. In place of tensors of another shape they have tensors
     without memory."""
 
-    def __init__(self, tensors: Sequence[TensorCore], sizes: Sizes) -> None:
+    def __init__(self, arguments: Arguments, sizes: Sizes) -> None:
         super().__init__()
-        shapes, integers, _ = sizes
+        shapes, integers, of_objects, _ = sizes
+        tensors, objects = arguments.tensors, arguments.objects
         self._integers = iter(integers)
+        self._of_objects = {(id(objects[number]), name): n for n, number, name in of_objects}
         self._made = {
             id(tensor): self._resized(tensor, shape)
             for tensor, shape in zip(tensors, shapes, strict=True)
@@ -104,6 +109,14 @@ class _Resized(Kept):
 
     def _argument(self, value: Any) -> Any:
         return next(self._integers) if type(value) is int else self(value)
+
+    def attribute(self, owner: Any, name: str, value: Any) -> Any:
+        """As Replacing's."""
+        n = self._of_objects.get((id(owner), name))
+        if n is None:
+            return self(value)
+        self._changes += 1
+        return n
 
     def change(self, value: Any) -> Any:
         """As Kept's."""

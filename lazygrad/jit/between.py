@@ -48,9 +48,9 @@ GROWING = 3  # captures in a row, each of the largest size so far
 MAX_MISSED = 8  # captures ahead that do not agree
 MAX_SPANS = 64  # of one function
 
-Sizes = tuple[tuple[Shape, ...], tuple[int, ...], Outside]
-"""The shapes of the tensors in a call's arguments, the arguments that are integers, and the sizes
-outside."""
+Sizes = tuple[tuple[Shape, ...], tuple[int, ...], tuple[tuple[int, int, str], ...], Outside]
+"""The shapes of the tensors in a call's arguments, the arguments that are integers, the attributes
+of objects in the arguments that were read as sizes (watch.py), and the sizes outside."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,7 +101,7 @@ class AtSize:
             and not (a.argument_gradients or b.argument_gradients)
             and _are_alike(self._constants()[0], other._constants()[0])
             # of the arguments, no integers differ but these
-            and _count(self.kind, other.kind) == _count(self.sizes[:2], other.sizes[:2])
+            and _count(self.kind, other.kind) == _count(self.sizes[:3], other.sizes[:3])
         )
 
     def numbers(self) -> tuple[Any, ...]:
@@ -183,7 +183,7 @@ class Span:
             try:
                 self._lines = between(first.numbers(), numbers, first.n, new.n)
                 kind, (*_, outside), *_ = self._lines
-                self._kinds = Varying([(new.kind, new.sizes[2])], {0: (kind, outside)}, 0)
+                self._kinds = Varying([(new.kind, new.sizes[-1])], {0: (kind, outside)}, 0)
             except FixedError:
                 return False
             self.is_fixed_outside = not varies(outside)
@@ -195,7 +195,7 @@ class Span:
         if not self._agree or self._kinds is None or len(self._sizes) < ENOUGH:
             return None
         low = self._low
-        outside = low.sizes[2]
+        outside = low.sizes[-1]
         if not self.is_fixed_outside:
             try:
                 low.replay.follow()
@@ -231,7 +231,7 @@ class Span:
             return None
         kind, sizes, *_ = self._numbers_at(n)
         environment = self._low.replay.environment  # as it is now: it has followed the last call
-        resized = environment.resized(sizes[2])
+        resized = environment.resized(sizes[-1])
         if resized.shapes and environment.views:
             return None
         return n, kind, sizes, resized

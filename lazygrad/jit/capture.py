@@ -56,7 +56,7 @@ class Capture:
         self.may_vary = may_vary
         self.notes_questions = notes_questions
         resized = resized or Resized({}, {})
-        self.watch = Watch(integers if notes_questions else (), resized.integers)
+        self.watch = Watch(integers, resized.integers)
         self.trace = Trace(arguments.tensors, self.watch, notes_questions, resized.shapes)
         self.numbers: dict[int, int] = {}  # of argument tensors not found outside as well, by id
         self.outputs: list[Node] = []

@@ -268,6 +268,10 @@ class Replacing:
         """What replaces a value; NotImplemented for one that is looked into."""
         raise NotImplementedError
 
+    def attribute(self, owner: Any, name: str, value: Any) -> Any:
+        """The copy of an object's attribute."""
+        return self(value)
+
     def __call__(self, value: Any) -> Any:
         kind = type(value)
         if kind in EXACT or kind is float:
@@ -309,7 +313,7 @@ class Replacing:
         made = native.__new__(type(value))
         self._remember(value, made)
         before = self._changes
-        held = {name: self(item) for name, item in attributes(value).items()}
+        held = {name: self.attribute(value, name, x) for name, x in attributes(value).items()}
         if self._changes == before:
             self._copies[id(value)] = value
             return value

@@ -20,7 +20,7 @@ import pickle
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from io import IOBase
 from operator import is_
@@ -34,7 +34,7 @@ from ..errors import JitError
 from ..tensor.core import TensorCore
 from .code import closure_ways, global_ways, mentioned
 from .owner import CELL, MISSING, Owner, contents, named, put
-from .sizes import WatchedSize, is_asked_by_user
+from .sizes import WatchedSize, is_asked_by_user, questions
 from .structure import EXACT, Attribute, Captured, is_library, is_open
 from .trace import tracing
 
@@ -52,8 +52,9 @@ class Watch:
         integers: Collection[Attribute] = (),
         resized: Mapping[tuple[int, str], int] | None = None,
     ) -> None:
-        """`integers` are attributes that are read as sizes (sizes.py). `resized` has other values
-        for some, by the object's id and the name."""
+        """`integers` are attributes, of objects from outside, that are read as sizes (sizes.py), as
+        are all of objects in the arguments. `resized` has other values for some, by the object's
+        id and the name."""
         self.integers = integers
         self._resized = resized or {}
         self.owners: dict[int, Owner] = {}  # by the holder's id
@@ -264,11 +265,27 @@ class Watch:
 
     def as_read(self, value: Any, name: str, found: int) -> Any:
         """The integer that is found by a look-up, or the size that it is read as."""
-        owner = self.owners.get(id(value)) if (type(value), name) in self.integers else None
-        if owner is None or found is not owner.before.get(name):
+        owner = self.owners.get(id(value))
+        if owner is None or questions.get() is None or found is not owner.before.get(name):
+            return found
+        if owner.outside and (type(value), name) not in self.integers:
             return found
         n = owner.integers[name] = self._resized.get((id(value), name), found)
         return WatchedSize(n)
+
+    def integers_of(self, objects: Sequence[Any]) -> tuple[tuple[int, int, str], ...]:
+        """The attributes of these objects that were read as sizes: the value, the number of the
+        object, and the name."""
+        owners = [self.owners.get(id(value)) for value in objects]
+        return tuple(
+            [
+                (owner.before[name], number, name)
+                for number, owner in enumerate(owners)
+                if owner is not None and not owner.is_shown
+                for name in owner.before
+                if name in owner.integers
+            ]
+        )
 
     def _noted(self, owner: Owner, name: str) -> None:
         owner.read.add(name)

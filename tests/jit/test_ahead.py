@@ -124,6 +124,55 @@ def test_a_cache_that_is_an_object_in_the_arguments(has_end):
     assert ended == [STEPS] * 2 * has_end
 
 
+@pytest.mark.parametrize("has_buffer", [False, True])
+def test_a_cache_in_the_arguments_that_counts(has_buffer):
+    class Cache:
+        def __init__(self, buffer):
+            self.length, self.layers, self.seen = 0, 1, []
+            self.keys, self.values = buffer if has_buffer else (None, None)
+
+        def update(self, k, v):
+            if has_buffer:
+                self.keys[:, :, self.length : self.length + 1] = k
+                self.values[:, :, self.length : self.length + 1] = v
+            else:
+                self.keys = k if self.keys is None else cat((self.keys, k), 2)
+                self.values = v if self.values is None else cat((self.values, v), 2)
+            self.length += k.shape[2]
+            return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def step(model):
+        def f(x, cache):
+            h = model.tokens(x) + model.places.weight[cache.length : cache.length + 1]
+            q, k, v = model.split(h)
+            assert cache.layers == 1
+            return model.next(h, q, *cache.update(k, v))
+
+        return f
+
+    def run(model, f):
+        for _ in range(2):
+            x, cache = Tensor([[3]]), Cache(model.memory)
+            for n in range(STEPS):
+                x = f(x, cache)
+                assert cache.length == n + 1
+                assert type(cache.length) is int
+                yield x.item()
+
+    check(run, step)
+
+
+def test_an_object_in_the_arguments_whose_integers_are_shown():
+    class Config:
+        def __init__(self, n):
+            self.n, self.m = n, 3
+
+    f = jit(lambda x, config: x * (2 if vars(config)["n"] == 50 else config.n))
+    for n in range(2, 70):
+        expected = [2 if n == 50 else n] * n
+        assert f(Tensor.ones(n), Config(n)).tolist() == expected
+
+
 def test_a_cache_of_one_size_that_is_written_at_the_position():
     def step(model):
         def f(x, pos):
