@@ -25,15 +25,14 @@ from ..ir.rebuild import (
     reads,
     replace_arrays,
     stride,
-    traits,
     variables,
     written,
 )
 
 
 def roll(body: Body) -> Body:
-    """Make unroll loops serial, outer ones first, until the others access at most ELEMENTS_APART
-    single elements.
+    """Make unroll loops around stores serial, outer ones first, until the others access at most
+    ELEMENTS_APART single elements. Not those around sums: neighbouring sums share loads.
 
     Requires: no vector loop is left. Ensures: the same values. Registers that a serial loop indexes
     are in local memory then: those that it writes are moved there, others are copied.
@@ -55,7 +54,7 @@ class _Rolling:
         for stmt in body:
             loops, inside = peel((stmt,))
             is_nest = len(inside) == 1 and {loop.kind for loop in loops} == {"unroll"}
-            if is_nest and isinstance(inside[0], (Store, Accumulate)):
+            if is_nest and isinstance(inside[0], Store):
                 result += self.rolled([loop.var for loop in loops], inside[0], copies)
             else:
                 result.append(map_bodies(stmt, self.body))
@@ -63,10 +62,8 @@ class _Rolling:
                 del copies[array]
         return tuple(result)
 
-    def rolled(
-        self, loops: list[Var], stmt: Store | Accumulate, copies: dict[Array, Array]
-    ) -> Body:
-        """A statement in unroll loops, the outer ones serial, after new copies of registers.
+    def rolled(self, loops: list[Var], stmt: Store, copies: dict[Array, Array]) -> Body:
+        """A store in unroll loops, the outer ones serial, after new copies of registers.
         `copies` has those that are valid already."""
         nest, serial, unrolled = nest_all(loops, (stmt,), "unroll"), list[Var](), list(loops)
         apart = _elements_apart(stmt, loops)
@@ -77,8 +74,7 @@ class _Rolling:
             for array, index in _accesses(stmt)
             if array.scope == "register" and not variables(index).isdisjoint(serial)
         }
-        is_sum_in_registers = stmt.array in self.sums & indexed.keys()
-        if not serial or is_sum_in_registers or "needed" in traits(stmt):
+        if not serial or stmt.array in self.sums & indexed.keys():
             return nest
         if stmt.array in indexed:
             self.moved.add(stmt.array)
@@ -94,13 +90,13 @@ class _Rolling:
         return (*made, *nest_all(serial, inside))
 
 
-def _accesses(stmt: Store | Accumulate) -> list[tuple[Array, Expr]]:
-    """The arrays and indices of a statement's accesses; its own comes first."""
+def _accesses(stmt: Store) -> list[tuple[Array, Expr]]:
+    """The arrays and indices of a store and of what it loads."""
     return [(stmt.array, stmt.index), *((load.array, load.index) for load in reads(stmt))]
 
 
-def _elements_apart(stmt: Store | Accumulate, loops: list[Var]) -> int:
-    """How many elements a statement accesses one by one. Vectors of columns are not counted where
+def _elements_apart(stmt: Store, loops: list[Var]) -> int:
+    """How many elements a store accesses one by one. Vectors of columns are not counted where
     one of the unroll loops walks along the rows: the pass transpose loads the rows."""
     return sum(
         index.lanes
