@@ -10,6 +10,7 @@ PyTorch: shapes, dtypes, values, and the gradients of every float argument.
 
 from __future__ import annotations
 
+import random
 import sys
 import types
 import unittest
@@ -43,12 +44,30 @@ def op_db() -> dict[str, Any]:
         sys.modules["expecttest"] = stand_in
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from torch.testing._internal import common_utils
         from torch.testing._internal.common_methods_invocations import op_db as entries
+        from torch.testing._internal.opinfo import core
+    common_utils.extract_test_fn = core.extract_test_fn = _no_unittest
+    common_utils.set_rng_seed = _seed
     found: dict[str, Any] = {}
     for entry in entries:
         name = ".".join(filter(None, (entry.name, entry.variant_test_name)))
         found.setdefault(name, entry)
     return found
+
+
+def _no_unittest() -> None:
+    """The unittest.TestCase that runs. PyTorch searches every frame and module for it at each
+    sample, which takes longer than all else; there is none."""
+
+
+def _seed(seed: int | None = None) -> None:
+    """Let what samples draw begin anew, as PyTorch does at each sample; but torch.manual_seed would
+    also keep a stack trace for every kind of device, in case one is opened later."""
+    seed = 1234 if seed is None else seed  # PyTorch's own
+    torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 # --------------------------------------------------------------------------- names
