@@ -37,6 +37,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def what_stays_is_not_searched() -> Iterator[None]:
+    """Nor are reports, compiled code and caches of the modules before this one."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """`golden(name, text)`: the text is that of the file `name` in the folder golden/ beside the
