@@ -207,17 +207,20 @@ class Varying(Structure):
         self._path, self._start = ((), 0) if place is None else _path_to_size(self._vary[place])
         self._sizes = positive_at(lines)
 
+    def size_in(self, fields: Fields) -> int:
+        """n in these fields, of which the others may be of no graph of the structure. Raises
+        TypeError or IndexError where it is not there."""
+        n: Any = 0 if self._place is None else fields[self._place]
+        for step in self._path:
+            n = n[step]
+        return cast("int", n) - self._start
+
     def size_of(self, fields: Fields) -> int | None:
         """As Structure's."""
         if len(fields) != len(self.fields):
             return None
-        n: Any = 0 if self._place is None else fields[self._place]
         try:
-            for step in self._path:
-                n = n[step]
-            if n.__class__ is not int:
-                return None
-            n -= self._start
+            n = self.size_in(fields)
             if n not in self._sizes:
                 return None
             distinct, expected = self._distinct(n), self.fields.copy()

@@ -46,7 +46,8 @@ from .structure import Mismatch, attributes, is_open, same_value
 ENOUGH = 4  # captures that agree: those at both ends, and two between them
 GROWING = 3  # captures in a row, each of the largest size so far
 MAX_MISSED = 8  # captures ahead that do not agree
-MAX_SPANS = 64  # of one function
+MAX_SPANS = 64  # of one function: forms of arguments
+MAX_OF_A_FORM = 8
 
 Sizes = tuple[tuple[Shape, ...], tuple[int, ...], tuple[tuple[int, int, str], ...], Outside]
 """The shapes of the tensors in a call's arguments, the arguments that are integers, the attributes
@@ -149,7 +150,8 @@ def _count(first: Any, second: Any) -> int:
 
 
 class Span:
-    """Captures for arguments of one form, while all of them agree."""
+    """Captures for arguments of one form that agree. With the first one that does not, a new span
+    begins: a window that slides, when it is full, is another one than a window that grows."""
 
     def __init__(self, first: AtSize) -> None:
         self._low = self._high = first
@@ -160,19 +162,31 @@ class Span:
         self._agree = first.plan is not None
         self._growing = 1  # captures in a row, each of the largest size so far
         self._missed: list[int] = []  # sizes at which a capture ahead does not agree
+        self._is_closed = False  # to other captures
         self.is_fixed_outside = True  # whether the sizes outside are the same at all n
 
     def takes(self, new: AtSize) -> bool:
-        """Add a capture. False if it is of other things outside: a new span begins."""
+        """Add a capture, if it agrees."""
         if not self._low.is_like(new):
             return False
-        self._agree = self._agree and self._agrees(new)
-        if self._agree:
-            self._sizes.add(new.n)
-            self._growing = self._growing + 1 if new.n >= self._high.n else 0
-            self._low = min(self._low, new, key=lambda each: each.n)
-            self._high = max(self._high, new, key=lambda each: each.n)
+        if not self._agrees(new):
+            self._is_closed = True
+            self._agree = self._agree and not self._covers(new)
+            return False
+        if not self._agree or self._is_closed:
+            return False
+        self._sizes.add(new.n)
+        self._growing = self._growing + 1 if new.n >= self._high.n else 0
+        self._low = min(self._low, new, key=lambda each: each.n)
+        self._high = max(self._high, new, key=lambda each: each.n)
         return True
+
+    def _covers(self, new: AtSize) -> bool:
+        """Whether the size of a capture is, or may be, between those of the span."""
+        if self._kinds is None:
+            return True
+        n = self._kinds.size_in([(new.kind, new.sizes[-1])])
+        return self._low.n <= n <= self._high.n
 
     def _is_on_lines(self, new: AtSize) -> bool:
         """Whether all numbers of a capture are on the lines that the first two determine."""
@@ -214,7 +228,8 @@ class Span:
     @property
     def is_growing(self) -> bool:
         """Whether one more capture of a larger size leads to one ahead."""
-        return self._agree and self._growing >= GROWING - 1 and len(self._missed) < MAX_MISSED
+        is_open = self._agree and not self._is_closed
+        return is_open and self._growing >= GROWING - 1 and len(self._missed) < MAX_MISSED
 
     def ahead(self) -> tuple[int, Hashable, Sizes, Resized] | None:
         """A size to capture ahead of the calls: the largest that the plan of the last call serves,
@@ -254,24 +269,26 @@ class Spans:
     """The spans of a function, by the form of its arguments."""
 
     def __init__(self) -> None:
-        self._spans: dict[Hashable, Span] = {}
+        self._spans: dict[Hashable, list[Span]] = {}  # newest first
         self._last: Span | None = None  # the one that was asked last
 
     def add(self, new: AtSize) -> Span | None:
         """Note the first capture for arguments of its kind. Returns the span that it is in."""
         form = masked(new.kind)
-        span = self._spans.get(form)
-        # the first captures of a form have plans of their own
-        if (span is None and new.plan is not None) or (span and not span.takes(new)):
-            span, self._last = Span(new), None
-            remember(self._spans, form, span, MAX_SPANS)
+        spans = self._spans.get(form, [])
+        for span in spans:
+            if span.takes(new):
+                return span
+        if new.plan is None:  # the first captures of a form have plans of their own
+            return None
+        span, self._last = Span(new), None
+        remember(self._spans, form, [span, *spans][:MAX_OF_A_FORM], MAX_SPANS)
         return span
 
     def are_growing(self, kind: Hashable) -> bool:
         """Whether one more capture, for arguments of this kind, may lead to one ahead of the
         calls."""
-        span = self._spans.get(masked(kind))
-        return span is not None and span.is_growing
+        return any(span.is_growing for span in self._spans.get(masked(kind), ()))
 
     @property
     def follow_outside(self) -> bool:
@@ -282,8 +299,12 @@ class Spans:
         """A replay for arguments of this kind; None where the function is to be captured. It serves
         one call, where sizes outside vary (`follow_outside`)."""
         found = self._last.replay_for(kind) if self._last else None
-        if found is None and (span := self._spans.get(masked(kind))):
-            found, self._last = span.replay_for(kind), span
+        if found is None:
+            for span in self._spans.get(masked(kind), ()):
+                found = span.replay_for(kind)
+                if found is not None:
+                    self._last = span
+                    break
         return found
 
 

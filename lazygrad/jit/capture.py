@@ -285,9 +285,9 @@ class Capture:
             made = (made() for made in self.trace.made.values())
             return [t for t in made if t is not None]
 
+        self._part(kept())  # views no longer hold their bases
         if any(id(tensor) not in self.placed for tensor in kept()):
             gc.collect()  # a tensor that only a cycle of references holds is not kept
-        self._part(kept())
         serves = not self.growing
         if self.growing and is_last:
             self._refuse_kept(self.growing[-1])

@@ -162,6 +162,66 @@ def test_a_cache_in_the_arguments_that_counts(has_buffer):
     check(run, step)
 
 
+@pytest.mark.parametrize("place", ["list", "attribute"])
+def test_a_window_that_slides_when_it_is_full(place):
+    window = 16
+
+    class Kept:
+        past = None
+
+    def step(model):
+        kept = [None] if place == "list" else Kept()
+
+        def f(x, pos):
+            h = model.tokens(x) + model.places.weight[pos : pos + 1]
+            q, k, v = model.split(h)
+            past = kept[0] if place == "list" else kept.past
+            if past is not None:
+                k = cat((past[0], k), 2)[:, :, -window:]
+                v = cat((past[1], v), 2)[:, :, -window:]
+            if place == "list":
+                kept[0] = (k, v)
+            else:
+                kept.past = (k, v)
+            return model.next(h, q, k, v)
+
+        return f
+
+    def run(model, f):
+        x = Tensor([[3]])
+        for pos in range(STEPS):
+            x = f(x, pos)
+            yield x.item()
+
+    model = Decoder()
+    runs = StringIO()
+    with lazygrad.no_grad():
+        expected = list(run(model, step(model)))
+        plain = step(model)
+        found = list(run(model, jit(lambda *args: (runs.write("."), plain(*args))[1])))
+    assert found == expected
+    assert len(runs.getvalue()) <= 30
+
+
+def test_a_text_that_is_cropped():
+    def step(model):
+        def f(text):
+            text = text[:, -24:]
+            h = model.tokens(text) + model.places(Tensor.arange(text.shape[1]))
+            return model.next(h, *model.split(h), is_causal=True)
+
+        return f
+
+    def run(model, f):
+        text = Tensor([[3]])
+        for _ in range(STEPS):
+            x = f(text)
+            text = cat((text, x), 1)
+            yield x.item()
+
+    check(run, step, few=30)
+
+
 def test_an_object_in_the_arguments_whose_integers_are_shown():
     class Config:
         def __init__(self, n):
@@ -528,7 +588,8 @@ def test_numbers_in_the_arguments_that_follow_the_size():
 
     assert counted(lambda x, n: x.sum(0) / n, calls(lambda n: n)) <= 6
     assert counted(lambda x, n: x[: n - 3] + n, calls(lambda n: n + 2)) <= 6
-    assert counted(lambda x, n: x + n, calls(lambda n: n % 7)) > 50  # not on a line
+    assert counted(lambda x, n: x + n, calls(lambda n: n * n % 7)) == 58  # not on a line
+    assert counted(lambda x, n: x + n, calls(lambda n: n % 29)) <= 20  # on two lines, in turn
     counted(lambda x, n: x + n, calls(lambda n: n == 30))  # no number, but a kind
 
 

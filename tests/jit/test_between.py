@@ -42,7 +42,6 @@ CAPTURED = {
     "half": lambda x: x[: int(x.shape[0] * 0.5) * 2] + 1,
     "equal": lambda x: x * (2 if x.shape[0] == 37 else 3),
     "shape": lambda x: x * (2 if x.shape == (37, 3) else 3),
-    "less": lambda x: x * (2 if x.shape[0] < 37 else 3),
     "cut": lambda x: x[: min(x.shape[0], 37)] + 1,
     "clamp": lambda x: x[:37] + 1,
     "length": lambda x: x * (2 if len(x) % 2 else 3),
@@ -60,6 +59,13 @@ CAPTURED = {
     "short list": lambda x: x * [1, 1, 1, 9, 9, 9][x.shape[0] // 10 - 1],
     "array": lambda x: x @ Tensor(W),  # its memory is another one in each capture
     "NumPy": lambda x: Tensor(np.arange(x.shape[0], dtype=np.float32)) + x.sum(1),
+}
+
+
+IN_PARTS = {
+    "less": lambda x: x * (2 if x.shape[0] < 37 else 3),
+    "cut": lambda x: x[: min(x.shape[0], 37)] + 1,
+    "clamp": lambda x: x[:37] + 1,
 }
 
 
@@ -84,6 +90,30 @@ def test_four_captures_tell_of_the_sizes_between_them(name):
 @pytest.mark.parametrize("name", CAPTURED)
 def test_what_has_other_answers_between_sizes_is_captured_at_each(name):
     assert counted(CAPTURED[name]) == len(set(SIZES))
+
+
+@pytest.mark.parametrize("name", IN_PARTS)
+def test_each_part_of_the_sizes_is_served_by_captures_in_it(name):
+    assert counted(IN_PARTS[name], [*range(20, 61), *range(20, 61)]) <= 25
+    assert counted(IN_PARTS[name], SIZES) <= len(set(SIZES))
+
+
+def test_a_size_between_captures_that_agree_is_found_to_do_something_else():
+    """The sizes about it are then captured as well."""
+    runs = StringIO()
+    ones = {n: Tensor.ones(n).realize() for n in range(2, 60)}
+
+    def body(x, special):
+        runs.write(".")
+        return x * (2 if x.shape[0] == special["n"] else 3)
+
+    f, special = jit(body), {"n": 1}
+    for n in (20, 50, 30, 40, 25, 26):
+        assert f(ones[n], special).tolist() == [3] * n
+    assert len(runs.getvalue()) <= CAPTURES
+    special["n"] = 27  # another kind of argument
+    for n in (20, 50, 30, 40, 25, 26, 27, 28):
+        assert f(ones[n], special).tolist() == [2 if n == 27 else 3] * n
 
 
 def test_sizes_outside_are_captured():
