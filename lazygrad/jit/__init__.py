@@ -33,9 +33,10 @@ Where four captures agree in all but one size of the tensors in the arguments, o
 a size between theirs does not run the function (between.py). So batches of random length are
 captured at some lengths, not at each. Where the size grows in each call, as that of a cache, the
 function is captured once more at a larger one, ahead of the calls (ahead.py): its Python runs for
-arguments of that size, but nothing is computed or set. Integers among the arguments, as a position,
-and those that are attributes of objects, as a counter, may vary with the size; so may integers that
-the function returns and sets.
+arguments of that size, but nothing is computed or set. Integers in the arguments, as a position,
+and those that count outside (in attributes, lists, dicts, variables) may vary with the size; so may
+integers that the function returns and sets. Where captures do not agree, as those of a window that
+slides and those of one that still grows, each part of the sizes is served by its own.
 
 What the function asks of a size, or of such an integer, is noted (`if n % 2: ...`), and must have
 one answer between these sizes (sizes.py). Where it hands a size to code in C that takes nothing but
@@ -82,9 +83,9 @@ from ..tensor.realize import realize_all
 from .structure import (
     METHODS,
     Arguments,
-    Attribute,
     Captured,
     Computed,
+    Entry,
     Mismatch,
     described,
 )  # fmt: skip
@@ -135,7 +136,7 @@ class jit(Captured, Generic[P, R]):
         self._attempts: dict[Hashable, int] = {}
         self._spans: Spans | None = None  # made with the first capture
         self._captures: dict[Hashable, int] = {}  # by what numbers leave, and shapes
-        self._integers: dict[Attribute, None] = {}  # outside, which vary, as counters do
+        self._integers: dict[Entry, None] = {}  # outside, which vary, as counters do
         self._notes_questions: dict[Hashable, bool] = {}  # of sizes, by what numbers leave
         self._pure: dict[Hashable, int] = {}  # captures that set nothing, by what numbers leave
         self._met: dict[Hashable, None] = {}  # kinds with which it ran as it stands

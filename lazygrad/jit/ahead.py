@@ -13,7 +13,7 @@ sizes, a nearer size is tried.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import prod
 from typing import Any
@@ -25,7 +25,7 @@ from ..tensor.core import TensorCore
 from .between import AtSize, Sizes, Span
 from .capture import Capture
 from .replay import Replay
-from .structure import Arguments, Replacing
+from .structure import Arguments, Replacing, like
 
 Kind = Callable[[Arguments, Any, Any], Hashable]
 """Of (arguments to note them in, args, kwargs): the kind of a call."""
@@ -45,16 +45,25 @@ class Kept(Replacing):
 
 
 def sizes_of(arguments: Arguments, args: Sequence[Any], kwargs: Mapping[str, Any]) -> InArguments:
-    """The shapes and integers in a call's arguments."""
-    every = [*args, *(kwargs[name] for name in sorted(kwargs))]
-    integers = tuple([value for value in every if type(value) is int])
-    return tuple([tensor._node.shape for tensor in arguments.tensors]), integers
+    """The shapes and integers in a call's arguments. (Those in lists, dicts and objects count where
+    they are read.)"""
+    every = (*args, *(kwargs[name] for name in sorted(kwargs)))
+    return tuple([tensor._node.shape for tensor in arguments.tensors]), tuple(_integers(every))
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """The integers in nested tuples."""
+    if type(value) is int:
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _integers(item)
 
 
 def at_size(kind: Hashable, sizes: InArguments, replay: Replay, capture: Capture) -> AtSize:
     """What a capture for arguments of a kind, with these sizes, has found."""
-    of_objects = capture.watch.integers_of(capture.arguments.objects)
-    every = (*sizes, of_objects, replay.environment.sizes)
+    items = capture.watch.integers_of(capture.arguments.objects)
+    every = (*sizes, items, replay.environment.sizes)
     return AtSize(kind, every, replay, capture.trace.questions or ())
 
 
@@ -91,10 +100,10 @@ class _Resized(Kept):
 
     def __init__(self, arguments: Arguments, sizes: Sizes) -> None:
         super().__init__()
-        shapes, integers, of_objects, _ = sizes
+        shapes, integers, items, _ = sizes
         tensors, objects = arguments.tensors, arguments.objects
         self._integers = iter(integers)
-        self._of_objects = {(id(objects[number]), name): n for n, number, name in of_objects}
+        self._items = {(id(objects[number]), key): n for n, number, key in items}
         self._made = {
             id(tensor): self._resized(tensor, shape)
             for tensor, shape in zip(tensors, shapes, strict=True)
@@ -108,11 +117,13 @@ class _Resized(Kept):
         return new_args, {name: named[name] for name in kwargs}
 
     def _argument(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return like(value, map(self._argument, value))
         return next(self._integers) if type(value) is int else self(value)
 
-    def attribute(self, owner: Any, name: str, value: Any) -> Any:
+    def item(self, owner: Any, key: Any, value: Any) -> Any:
         """As Replacing's."""
-        n = self._of_objects.get((id(owner), name))
+        n = self._items.get((id(owner), key))
         if n is None:
             return self(value)
         self._changes += 1

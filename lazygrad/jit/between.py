@@ -49,9 +49,9 @@ MAX_MISSED = 8  # captures ahead that do not agree
 MAX_SPANS = 64  # of one function: forms of arguments
 MAX_OF_A_FORM = 8
 
-Sizes = tuple[tuple[Shape, ...], tuple[int, ...], tuple[tuple[int, int, str], ...], Outside]
-"""The shapes of the tensors in a call's arguments, the arguments that are integers, the attributes
-of objects in the arguments that were read as sizes (watch.py), and the sizes outside."""
+Sizes = tuple[tuple[Shape, ...], tuple[int, ...], tuple[tuple[int, int, Any], ...], Outside]
+"""The shapes of the tensors in a call's arguments, the integers among these, those in lists, dicts
+and objects of the arguments that were read as sizes (watch.py), and the sizes outside."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -28,7 +28,7 @@ from .guard import Guard
 from .owner import MISSING, Owner, put
 from .replay import Argument, Effects, Fresh, Held, Integer, Item, Replay, State, View
 from .sizes import WatchedSize, plain, watched
-from .structure import Arguments, Attribute, Replacing
+from .structure import Arguments, Entry, Replacing
 from .trace import Outside, Symbol, Trace, overlaid
 from .watch import Watch
 
@@ -43,7 +43,7 @@ class Capture:
         newest: Replay | None = None,
         may_vary: bool = False,
         notes_questions: bool = False,
-        integers: Collection[Attribute] = (),
+        integers: Collection[Entry] = (),
         resized: Resized | None = None,
     ) -> None:
         """`name` is the function's, for dumps; `newest` is the replay of an earlier capture;

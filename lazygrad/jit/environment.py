@@ -19,16 +19,16 @@ from .guard import Changes, Guard, flat, identical, moved
 from .structure import Mismatch
 
 Outside = tuple[tuple[Shape, ...], tuple[int, ...]]
-"""Sizes outside: the shapes of tensors that are read, and attributes that were read as sizes."""
+"""Sizes outside: the shapes of tensors that are read, and integers that were read as sizes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resized:
-    """Other sizes for what is outside: shapes of tensors by id, and integers by the id of an object
-    and the name of an attribute."""
+    """Other sizes for what is outside: shapes of tensors by id, and integers by the id of
+    what holds them and the key."""
 
     shapes: dict[int, Shape]
-    integers: dict[tuple[int, str], int]
+    integers: dict[tuple[int, Any], int]
 
 
 @dataclass(eq=False, slots=True)
@@ -36,7 +36,7 @@ class Environment:
     """The tensors and values from outside that a capture found."""
 
     guard: Guard
-    integers: tuple[int, ...]  # what the guard's attributes that were read as sizes must be
+    integers: tuple[int, ...]  # what the guard's `integers` must be
     known: dict[int, TensorCore]  # tensors from outside, by id
     views: list[tuple[TensorCore, TensorCore]]  # from outside, and their bases
     has_gradient: list[tuple[TensorCore, bool]]  # whose `grad` was read, and if there was one
@@ -123,7 +123,7 @@ class Environment:
         self.known = moved(self.known, changes)
 
     def verify_integers(self) -> None:
-        """Raise Mismatch where an attribute that was read as a size is another integer now."""
+        """Raise Mismatch where an integer that was read as a size is another one now."""
         if self.integers:
             self.guard.verify_integers(self.integers)
 

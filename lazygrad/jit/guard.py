@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor.core import TensorCore
-from .owner import MISSING, WHOLE, Owner, contents, order_of, place_of
+from .owner import MISSING, WHOLE, Owner, contents, held, order_of, place_of
 from .structure import EXACT, Mismatch, is_open, same_value
 
 Changes = dict[int, Any]
@@ -98,7 +98,7 @@ class Guard:
     def __init__(self, owners: Iterable[Owner]) -> None:
         self.dicts, self.lists, self.slots = Table(), Table(), Slots()
         self.absent = Table()  # keys that places lack
-        self.integers = Table()  # attributes that were read as sizes (sizes.py)
+        self.integers = Table()  # what was read as sizes (sizes.py)
         self.sized = Table()  # entries: place, the keys in order (of a dict), the length
         self.sets: tuple[list[Any], list[Any]] = [], []  # and their contents
         self.arrays: tuple[list[Any], list[Any]] = [], []
@@ -175,17 +175,14 @@ class Guard:
         )
 
     def integers_now(self) -> tuple[int, ...]:
-        """The attributes that were read as sizes. Raises Mismatch where one is no integer."""
-        try:
-            found = tuple([place[key] for place, key, _ in self.integers.entries])
-        except LookupError:
-            raise Mismatch from None
+        """What was read as sizes. Raises Mismatch where something is no integer."""
+        found = tuple([held(place, key) for place, key, _ in self.integers.entries])
         if any(type(n) is not int for n in found):
             raise Mismatch
         return found
 
     def verify_integers(self, expected: Sequence[int]) -> None:
-        """Raise Mismatch where an attribute that was read as a size is not the expected one."""
+        """Raise Mismatch where something that was read as a size is not the expected integer."""
         now = self.integers_now()
         if now != expected:
             n = next(n for n, (a, b) in enumerate(zip(now, expected, strict=True)) if a != b)
@@ -227,8 +224,11 @@ class Guard:
         """That the value at place n of a table is another one now."""
         owner, (_, key, value) = table.owners[n], table.entries[n]
         error = Mismatch(partial(_told, owner, key, value, now))
-        if type(value) is type(now) is int and table is self.dicts and is_open(type(owner)):
-            error.integer = type(owner), key
+        if type(value) is type(now) is int:
+            if not is_open(type(owner)):
+                error.integer = id(owner), key
+            elif table is self.dicts:  # it is in an object's __dict__
+                error.integer = type(owner), key
         return error
 
     def _is_shaped(self) -> bool:

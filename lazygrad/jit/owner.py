@@ -96,6 +96,14 @@ def named(owner: Owner, key: Any) -> Any:
     return (holder if isinstance(holder, dict) else vars(holder)).get(key, MISSING)
 
 
+def held(holder: Any, key: Any) -> Any:
+    """What a list, a dict or a variable of functions holds at `key`; MISSING where it has none."""
+    try:
+        return holder.cell_contents if isinstance(holder, CellType) else holder[key]
+    except (LookupError, ValueError):
+        return MISSING
+
+
 def put(holder: Any, key: Any, value: Any) -> None:
     """Set what an owner holds at `key`; MISSING removes it. Key None: set all items of a list."""
     if isinstance(holder, CellType):

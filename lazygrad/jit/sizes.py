@@ -31,6 +31,7 @@ from ..graph.ir import Shape
 from ..tensor import Tensor
 from ..tensor.core import TensorCore
 from ..tensor.results import Size
+from .structure import like
 
 Question = tuple[Any, ...]
 """What was asked, and the numbers that it was asked of."""
@@ -108,7 +109,10 @@ def _asked(size: WatchedSize, frame: FrameType) -> int:
 
 
 def watched(value: Any) -> Any:
-    """An argument as a traced function sees it."""
+    """An argument as a traced function sees it: integers, also in tuples, are sizes."""
+    if isinstance(value, tuple):
+        items = list(map(watched, value))
+        return value if all(map(operator.is_, items, value)) else like(value, items)
     return WatchedSize(value) if type(value) is int else value
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from copy import copy
 from enum import Enum
 from functools import lru_cache, partial
@@ -31,16 +31,16 @@ from ..errors import JitError
 from ..runtime.device import Device
 from ..tensor.core import TensorCore
 
-Attribute = tuple[type, str]
-"""An attribute of a class's instances."""
+Entry = tuple[type | int, Any]
+"""An attribute of a class's instances, or the item at some key of a list or dict, by its id."""
 
 
 class Mismatch(Exception):
     """A capture does not fit a call, as something outside has changed; the text may say what. It is
-    made when somebody reads it, where a function is given in its place. `integer` is the attribute
-    that was an integer, and is another one, if that is what has changed."""
+    made when somebody reads it, where a function is given in its place. `integer` is the entry that
+    was an integer, and is another one, if that is what has changed."""
 
-    integer: Attribute | None = None
+    integer: Entry | None = None
 
     def __str__(self) -> str:
         text = self.args[0] if self.args else ""
@@ -268,8 +268,8 @@ class Replacing:
         """What replaces a value; NotImplemented for one that is looked into."""
         raise NotImplementedError
 
-    def attribute(self, owner: Any, name: str, value: Any) -> Any:
-        """The copy of an object's attribute."""
+    def item(self, owner: Any, key: Any, value: Any) -> Any:
+        """The copy of an object's attribute, or of an item of a container."""
         return self(value)
 
     def __call__(self, value: Any) -> Any:
@@ -281,8 +281,7 @@ class Replacing:
             self._changes += 1
             return changed
         if isinstance(value, tuple):
-            items = [self(item) for item in value]
-            return kind(*items) if hasattr(value, "_fields") else kind(items)
+            return like(value, map(self, value))
         if id(value) in self._copies:
             return self._copies[id(value)]
         if isinstance(value, (list, deque, dict)):
@@ -299,11 +298,11 @@ class Replacing:
             made = {} if type(value) is dict else _emptied(value)
             self._remember(value, made)
             for key, item in value.items():
-                made[self(key)] = self(item)
+                made[self(key)] = self.item(value, key, item)
             return made
         made = [] if type(value) is list else _emptied(value)
         self._remember(value, made)
-        made.extend(self(item) for item in value)
+        made.extend(self.item(value, n, item) for n, item in enumerate(value))
         return made
 
     def _object(self, value: Any) -> Any:
@@ -313,7 +312,7 @@ class Replacing:
         made = native.__new__(type(value))
         self._remember(value, made)
         before = self._changes
-        held = {name: self.attribute(value, name, x) for name, x in attributes(value).items()}
+        held = {name: self.item(value, name, x) for name, x in attributes(value).items()}
         if self._changes == before:
             self._copies[id(value)] = value
             return value
@@ -324,6 +323,12 @@ class Replacing:
     def _remember(self, value: Any, made: Any) -> None:
         self._copies[id(value)] = made
         self._alive.append(value)
+
+
+def like(value: tuple[Any, ...], items: Iterable[Any]) -> Any:
+    """A tuple of other items, which may be named as those of `value`."""
+    kind: Any = type(value)
+    return kind(*items) if hasattr(value, "_fields") else kind(items)
 
 
 def _emptied(value: Any) -> Any:

@@ -25,7 +25,7 @@ from functools import partial
 from io import IOBase
 from operator import is_
 from threading import Lock
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,9 @@ import numpy as np
 from ..errors import JitError
 from ..tensor.core import TensorCore
 from .code import closure_ways, global_ways, mentioned
-from .owner import CELL, MISSING, Owner, contents, named, put
+from .owner import CELL, MISSING, Owner, contents, held, named, put
 from .sizes import WatchedSize, is_asked_by_user, questions
-from .structure import EXACT, Attribute, Captured, is_library, is_open
+from .structure import EXACT, Captured, Entry, is_library, is_open
 from .trace import tracing
 
 LARGE_CONTAINER = 10_000  # items; more are counted, not compared
@@ -49,12 +49,11 @@ class Watch:
 
     def __init__(
         self,
-        integers: Collection[Attribute] = (),
-        resized: Mapping[tuple[int, str], int] | None = None,
+        integers: Collection[Entry] = (),
+        resized: Mapping[tuple[int, Any], int] | None = None,
     ) -> None:
-        """`integers` are attributes, of objects from outside, that are read as sizes (sizes.py), as
-        are all of objects in the arguments. `resized` has other values for some, by the object's
-        id and the name."""
+        """`integers` are entries outside that are read as sizes (sizes.py), as are all in the
+        arguments. `resized` has other values for some, by the holder's id and the key."""
         self.integers = integers
         self._resized = resized or {}
         self.owners: dict[int, Owner] = {}  # by the holder's id
@@ -67,6 +66,7 @@ class Watch:
         self._of_classes: list[tuple[type, dict[str, Any]]] = []  # attributes, without __names__
         self._random: list[tuple[Any, bytes]] = []  # random generators, and their states
         self._classes: dict[type, None] = {}  # overlaid by this watch
+        self._sizes: list[tuple[Owner, Any, WatchedSize]] = []  # put in place of integers
 
     # ------------------------------------------------------------------ what is reached
 
@@ -107,6 +107,9 @@ class Watch:
             owner = self.owners[id(value)] = Owner(value)
             if owner.is_open:
                 self._overlay(type(value))
+            elif type(value) in (list, deque, dict, CellType):
+                for key, item in owner.before.items():
+                    self._put_size(owner, key, item, outside)
             if not outside:
                 self._visit_all(owner, False)
         if outside and not owner.outside:
@@ -194,7 +197,9 @@ class Watch:
             owner = self.owners[id(holder)] = Owner(holder, True)
             owner.outside = True
         if owner.is_named and name not in owner.before:
-            owner.before[name] = named(owner, name) if value is None else value
+            item = owner.before[name] = named(owner, name) if value is None else value
+            if isinstance(holder, dict):
+                self._put_size(owner, name, item, True)
         owner.read.add(name)
         return owner.before.get(name, MISSING)
 
@@ -234,8 +239,8 @@ class Watch:
         for base in cls.__mro__:
             if is_library(base.__module__):
                 continue
-            held = {k: v for k, v in base.__dict__.items() if not k.startswith("__")}
-            self._of_classes.append((base, held))
+            values = {k: v for k, v in base.__dict__.items() if not k.startswith("__")}
+            self._of_classes.append((base, values))
             for name, value in list(base.__dict__.items()):
                 if name.startswith("__") and isinstance(value, (FunctionType, Captured)):
                     self.visit(value)
@@ -273,9 +278,21 @@ class Watch:
         n = owner.integers[name] = self._resized.get((id(value), name), found)
         return WatchedSize(n)
 
-    def integers_of(self, objects: Sequence[Any]) -> tuple[tuple[int, int, str], ...]:
-        """The attributes of these objects that were read as sizes: the value, the number of the
-        object, and the name."""
+    def _put_size(self, owner: Owner, key: Any, item: Any, outside: bool) -> None:
+        """Put a size that is watched in the place of an integer, in what has no look-ups to see."""
+        holder = owner.holder
+        if type(item) is not int or questions.get() is None:
+            return
+        if outside and (id(holder), key) not in self.integers:
+            return
+        owner.integers[key] = self._resized.get((id(holder), key), item)
+        size = WatchedSize(owner.integers[key])
+        put(holder, key, size)
+        self._sizes.append((owner, key, size))
+
+    def integers_of(self, objects: Sequence[Any]) -> tuple[tuple[int, int, Any], ...]:
+        """What these objects, lists and dicts held that was read as a size: the value, the number
+        of the object, and the key."""
         owners = [self.owners.get(id(value)) for value in objects]
         return tuple(
             [
@@ -303,13 +320,17 @@ class Watch:
         before = -1
         while before != len(self._functions):  # the values may have code that mentions more
             before = len(self._functions)
-            for cls, held in self._of_classes:
-                for name in held.keys() & self._names:
-                    self._name(cls, name, held[name])
-                    self.visit(held[name])
+            for cls, values in self._of_classes:
+                for name in values.keys() & self._names:
+                    self._name(cls, name, values[name])
+                    self.visit(values[name])
 
     def close(self) -> None:
-        """Take away the overlays."""
+        """Take away the overlays, and the sizes that are still where they were put."""
+        for owner, key, size in self._sizes:
+            if held(owner.holder, key) is size:
+                put(owner.holder, key, owner.before[key])
+        self._sizes.clear()
         while self._classes:
             _uncover(self._classes.popitem()[0])
 
