@@ -24,6 +24,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site in the folder that the variable BOOK names, as `make docs` has made it; else a new
+    one."""
+    if built := os.environ.get("BOOK"):
+        return Path(built)
     out = tmp_path_factory.mktemp("book")
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", out]

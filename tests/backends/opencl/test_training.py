@@ -75,15 +75,18 @@ class Training:
     """A model of the example in training, on a device, in float32 or float64."""
 
     def __init__(self, device: str, model: str, example: ModuleType, dtype: str) -> None:
-        self.device = Device.DEFAULT = device
+        self.device = device
+        Device.DEFAULT = "CPU"  # where drawing the first state is compiled once
         Tensor.manual_seed(0)
         layers = example.MODELS[model]()
+        Device.DEFAULT = device
         if dtype == "float64":  # the example's own normalizes in float32
             layers[0] = lambda images: (images.double() - 33.3) / 78.6
         for layer in layers:
             for name, x in getattr(layer, "__dict__", {}).items():
-                if isinstance(x, Tensor) and x.dtype.is_float:
-                    wanted = x.detach().cast(dtype).realize()
+                if isinstance(x, Tensor):
+                    values = x.detach().numpy()
+                    wanted = Tensor(values.astype(dtype) if x.dtype.is_float else values)
                     is_parameter = isinstance(x, nn.Parameter)
                     setattr(layer, name, nn.Parameter(wanted) if is_parameter else wanted)
         optimizer = nn.optim.Adam(nn.state.get_parameters(layers), lr=RATE)
