@@ -63,7 +63,17 @@ FORMS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "of constants": lambda x, c: x * (Tensor.full((12,), c) + 0.3).exp(),
     "summed": lambda x, c: x + Tensor.full((7, 12), c).sum(0),
     "padded": lambda x, c: x.pad(((1, 0), (0, 0)), value=c) * c,
+    "loss": lambda x, c: gradient_of(x, lambda w: (w * w).sum() * c),
+    "losses": lambda x, c: gradient_of(x, lambda w: (w.sin() * c).mean()),
+    "penalty": lambda x, c: gradient_of(x, lambda w: w.exp().mean() + c * (w * w).mean(0).sum()),
+    "mixed": lambda x, c: gradient_of(x, lambda w: (1 - c) * w.sin().mean() - c * w.cos().mean()),
+    "divided loss": lambda x, c: gradient_of(x, lambda w: (w * w).sum() / c),
 }
+
+
+def gradient_of(x: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    w = x.clone().realize().requires_grad_()
+    return loss(w).gradient(w)[0]
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -79,7 +89,22 @@ def test_every_bit_is_that_of_the_constant(compiled, name):
         assert [bits(form(x, c)) for c in SERIES + SPECIAL] == wanted
 
 
-@pytest.mark.parametrize("name", ["mul", "update", "div", "where", "sums", "scaled product"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mul",
+        "update",
+        "div",
+        "where",
+        "sums",
+        "scaled product",
+        "loss",
+        "losses",
+        "penalty",
+        "mixed",
+        "divided loss",
+    ],
+)
 def test_two_values_compile_and_then_none_does(compiled, name):
     x = Tensor(VALUES).realize()
     for c in (0.9, 0.81, 0.729, 0.6561, 0.59049):
