@@ -170,7 +170,7 @@ DIGIT = 2
 """Iterations of an innermost loop that is unrolled, and the loop around it vectorized."""
 SMALL_LOOP = 16
 """Iterations, in all, of inner loops that are unrolled completely."""
-ELEMENTS_APART = 64
+ELEMENTS_APART = 224
 """Elements that an unrolled loop accesses one by one, at most: cpu/roll.py"""
 SCAN_ROWS = 4
 """Rows of a scan at a time: each is read and written as a stream."""

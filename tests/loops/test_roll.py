@@ -15,11 +15,11 @@ from lazygrad.loops.ir.rebuild import nest_all
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.unroll import unroll
 
-I, J, LANES = Var("i", 8), Var("j", 3), 8
-OUT, X = Array("out", float32, 3 * 64), Array("x", float32, 3 * 64)
-ACC, V = Array("acc", float32, 3 * 64, "register"), Array("v", float32, 3 * 64, "register")
-TILE = Ramp(add(mul(I, 24), mul(J, 8)), 1, LANES)  # of registers
-APART = Ramp(add(mul(I, 24), J), 3, LANES)  # the same elements, by columns
+I, J, LANES = Var("i", 16), Var("j", 3), 16
+OUT, X = Array("out", float32, 16 * 48), Array("x", float32, 16 * 48)
+ACC, V = Array("acc", float32, 16 * 48, "register"), Array("v", float32, 16 * 48, "register")
+TILE = Ramp(add(mul(I, 48), mul(J, 16)), 1, LANES)  # of registers
+APART = Ramp(add(mul(I, 48), J), 3, LANES)  # the same elements, by columns
 
 
 def tiled(*stmts: Store | Accumulate) -> Body:
@@ -82,7 +82,7 @@ def test_registers_that_such_loops_write_are_in_local_memory() -> None:
     "stmt",
     [
         Store(OUT, TILE, Load(X, TILE)),
-        Store(OUT, TILE, Load(X, Ramp(add(I, mul(J, 64)), 8, LANES))),
+        Store(OUT, TILE, Load(X, Ramp(add(I, mul(J, 256)), 16, LANES))),
         Accumulate(ACC, TILE, "sum", Load(X, APART)),
         Accumulate(OUT, APART, "sum", Load(X, TILE)),
     ],
