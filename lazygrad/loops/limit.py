@@ -154,7 +154,8 @@ class _Limited:
             last = bounds(add(*every))[1] + start + (width - 1 if step == 1 else 0)
             if last >= limit.size:  # it walks other axes, too
                 aligned = [constant, span, *(n for _, n in terms)]
-                if len(known) < len(own) or any(n % width for n in aligned):
+                reaches_on = step == 1 and any(n % width for n in aligned)  # into another block
+                if len(known) < len(own) or reaches_on:
                     continue
                 total = mod(add(total, start), limit.size)
                 start = linear(total)[0]  # of the same tile, where tiles reach into no other block
