@@ -22,6 +22,7 @@ LAYERS = [
     "absent",
     "config",
     "cache",
+    "questions",
     "garbage",
     "targets",
     "progress",

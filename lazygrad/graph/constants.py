@@ -8,7 +8,8 @@ argument of plans from then on. The other constants stay in the graph, where rul
 
 A plan must give the same bits whether a constant is an argument or not. So these are never
 arguments: integers (shapes and bounds depend on them); 0, 1, -1, infinity and nan (rules match
-them); exponents; and operands of operations on constants alone (rules compute with them).
+them); exponents; and operands of most operations on constants alone (rules compute with
+them).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import math
 from collections.abc import Hashable, Sequence
 
 from ..cache import remember
-from .ir import Cast, Const, Iota, Movement, Node, Pow
+from .ir import Cast, Const, Div, Iota, Movement, Mul, Neg, Node, Pow
 from .structure import Key
 
 MAX_FORMS = 1024  # forms that are remembered; those used longest ago are dropped
@@ -61,7 +62,7 @@ def free_constants(nodes: Sequence[Node]) -> list[int]:
         is_counted = bool(node.inputs) and counted.issuperset(node.inputs)
         if is_counted or isinstance(node, (Const, Iota)):
             counted.add(node)
-        if isinstance(node, Pow) or (is_counted and not _only_moves(node)):
+        if isinstance(node, Pow) or (is_counted and not _is_exact(node)):
             fixed.update(node.inputs)
     for node in reversed(nodes):
         if node in fixed and node in counted:
@@ -69,8 +70,12 @@ def free_constants(nodes: Sequence[Node]) -> list[int]:
     return [n for n, node in enumerate(nodes) if _may_vary(node) and node not in fixed]
 
 
-def _only_moves(node: Node) -> bool:
-    return isinstance(node, Movement) or (isinstance(node, Cast) and node.dtype.is_float)
+def _is_exact(node: Node) -> bool:
+    """Whether every device computes the bits that the rules compute. So the weight of a loss may
+    vary, although it is multiplied and divided by constants on the way back."""
+    if isinstance(node, (Cast, Mul, Div, Neg)):
+        return node.dtype.is_float
+    return isinstance(node, Movement)
 
 
 def _may_vary(node: Node) -> bool:

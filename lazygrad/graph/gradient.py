@@ -20,8 +20,6 @@ from .ir import (
     Copy,
     Detach,
     Div,
-    Elementwise,
-    Expand,
     Fold,
     Join,
     Mod,
@@ -38,7 +36,6 @@ from .ir import (
     Sub,
     topological,
 )
-from .simplify_elementwise import fold_constants
 from .vjp_rules import VJP, VJP_RULES, Cotangents
 
 cotangents: WeakKeyDictionary[Node, ref[Node]] = WeakKeyDictionary()
@@ -90,25 +87,13 @@ def gradient(
                 if part is not None and config.ORIGINS:
                     inherit_gradient(part, node)
                 if part is not None and x in between:
-                    parts.setdefault(x, []).append(_folded(part))
+                    parts.setdefault(x, []).append(part)
     if config.ORIGINS:
         for target in targets & found.keys():
             if (name := name_of(target)) is not None:
                 _name(found[target], f"{name}.grad")
     note_cotangents([(g, node) for node, g in found.items() if g.inputs and g not in between])
     return [found.get(target) for target in wrt]
-
-
-def _folded(cotangent: Node) -> Node:
-    """A cotangent that is computed from constants alone as a constant: such a one may differ from
-    step to step without a new plan (constants.py), as the weight of a loss does."""
-    x = cotangent
-    while isinstance(x, (Expand, Reshape)):
-        x = x.x
-    if isinstance(x, Const):
-        return Const(x.value, x.dtype, cotangent.shape)
-    made = fold_constants(cotangent) if isinstance(cotangent, Elementwise) else None
-    return cotangent if made is None else made
 
 
 def note_cotangents(pairs: Iterable[tuple[Node, Node]]) -> None:

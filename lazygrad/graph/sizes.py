@@ -90,10 +90,10 @@ def _parts(entry: tuple[Any, ...]) -> tuple[type[Node], Hashable, Places]:
 
 
 def masked(value: Any, numbers: tuple[type, ...] = (int, bytes)) -> Any:
-    """A value with types in place of its numbers. In keys, floats are bytes."""
+    """A value with types in place of its numbers; a bool is none. In keys, floats are bytes."""
     if isinstance(value, tuple):
         return tuple([masked(each, numbers) for each in value])
-    return type(value) if isinstance(value, numbers) else value
+    return type(value) if isinstance(value, numbers) and type(value) is not bool else value
 
 
 # --------------------------------------------------------------------------- families

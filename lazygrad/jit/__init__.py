@@ -39,8 +39,8 @@ integers that the function returns and sets. Where captures do not agree, as tho
 slides and those of one that still grows, each part of the sizes is served by its own.
 
 What the function asks of a size, or of such an integer, is noted (`if n % 2: ...`), and must have
-one answer between these sizes (sizes.py). Where it hands a size to code in C that takes nothing but
-an `int`, its Python runs once more, from the start, without that.
+one answer between these sizes (sizes.py). Where it raises an exception (as code in C may do that
+takes nothing but an `int`), its Python runs once more, from the start, without that.
 
 Where sizes or other numbers differ from call to call in another way, no capture would ever be
 replayed. After 16 such captures a function that sets nothing outside, or only draws random numbers,
@@ -266,7 +266,9 @@ class jit(Captured, Generic[P, R]):
         call = (function, args, kwargs, attempts > 0)
         capture, (replay, serves, result) = captured(make, bool(notes), *call)
         notes_next = notes is None or capture.notes_questions
-        notes_next = notes_next and not capture.watch.mentions(_TYPES)  # `type(n) is int`
+        # a size that is watched is of another type, and must not stay in a memo
+        watch = capture.watch
+        notes_next = notes_next and not (watch.mentions(_TYPES) or watch.has_memos)
         remember(self._notes_questions, form, notes_next, MAX_CAPTURES)
         if serves:
             found = at_size(kind, sizes, replay, capture)

@@ -10,6 +10,10 @@ but n, it need not run at a size between the least and the largest of them:
 A size that grows in each call, as a cache does, is never between captured ones. There the function
 is captured at a larger size ahead of the calls (ahead.py).
 
+All of them may be multiples of 8, and what the function does of others may not show. So a size is
+served if it is as far from a captured one as these are from each other: by a multiple of the
+greatest common divisor of their distances. In a long run of sizes that is 1.
+
 Captures agree if what they asked of sizes has one answer between them (sizes.py), and if their
 plans are of one family, and read, set and return the same. An integer that is on a line at both
 ends is on it between them, since what shapes follow from, in this package, grows with n or falls.
@@ -21,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import gcd
 from typing import Any
 
 from ..cache import remember
@@ -34,13 +39,14 @@ from ..graph.sizes import (
     masked,
     varies,
 )
+from ..questions import Question
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.sized import SizedPlan
 from ..tensor.core import TensorCore
 from .cells import Cell, GradientCell
 from .environment import Outside, Resized
 from .replay import Effects, Held, Place, Replay, State
-from .sizes import Question, have_one_answer
+from .sizes import have_one_answer, sizes_read
 from .structure import Mismatch, attributes, is_open, same_value
 
 ENOUGH = 4  # captures that agree: those at both ends, and two between them
@@ -108,11 +114,14 @@ class AtSize:
     def numbers(self) -> tuple[Any, ...]:
         """What may vary with n: the kind of the arguments, the sizes, the shapes of the outputs,
         the constants that are arguments of the plan, as the number of rows that a mean divides by,
-        and the integers that are returned or set."""
+        the integers that are returned or set, and the shapes that were read."""
         values = [storage.numpy().item() for storage in self._constants()[1]]
         whole = [int(x) if float(x).is_integer() else x for x in values]
         replay = self.replay
-        return self.kind, self.sizes, tuple(replay.shapes), tuple(whole), tuple(replay.integers)
+        return (
+            self.kind, self.sizes, tuple(replay.shapes), tuple(whole), tuple(replay.integers),
+            sizes_read(self.questions),
+        )  # fmt: skip
 
     def _constants(self) -> tuple[Sequence[DeviceBuffer], Sequence[DeviceBuffer]]:
         """The constants among the leaves, and those that are arguments of the plan."""
@@ -156,6 +165,7 @@ class Span:
     def __init__(self, first: AtSize) -> None:
         self._low = self._high = first
         self._sizes = {first.n}
+        self._step = 0  # the greatest common divisor of their differences
         self._lines: Any = None  # of `numbers`
         self._numbers_at: Callable[[int], tuple[Any, ...]] = function_of_size(())
         self._kinds: Varying | None = None  # of the arguments
@@ -175,11 +185,15 @@ class Span:
             return False
         if not self._agree or self._is_closed:
             return False
-        self._sizes.add(new.n)
+        self._note(new.n)
         self._growing = self._growing + 1 if new.n >= self._high.n else 0
         self._low = min(self._low, new, key=lambda each: each.n)
         self._high = max(self._high, new, key=lambda each: each.n)
         return True
+
+    def _note(self, n: int) -> None:
+        self._sizes.add(n)
+        self._step = gcd(self._step, n - self._low.n)
 
     def _covers(self, new: AtSize) -> bool:
         """Whether the size of a capture is, or may be, between those of the span."""
@@ -219,10 +233,12 @@ class Span:
         n = self._kinds.size_of([(kind, outside)])
         if n is None or low.plan is None or not low.n <= n <= self._high.n:
             return None
+        if (n - low.n) % self._step:
+            return None
         plan = low.plan.compiled.known(n)
         if plan is None or plan.taken != low.plan.taken:
             return None
-        _, _, *others = self._numbers_at(n)
+        _, _, *others, _ = self._numbers_at(n)
         return low.at(plan, outside, *others)
 
     @property
@@ -242,7 +258,9 @@ class Span:
         missed = min(self._missed, default=n + 1)
         if missed <= n:
             n = (plan.n + missed) // 2
-        if n <= plan.n + 1 or plan.compiled.known(n) is None:
+        while n > plan.n + 1 and plan.compiled.known(n) is None:  # beyond what a buffer holds
+            n = (plan.n + n) // 2
+        if n <= plan.n + 1:
             return None
         kind, sizes, *_ = self._numbers_at(n)
         environment = self._low.replay.environment  # as it is now: it has followed the last call
@@ -257,7 +275,7 @@ class Span:
         if new is None or new.n != n or not (self._low.is_like(new) and self._agrees(new)):
             self._missed.append(n)
             return
-        self._sizes.add(n)
+        self._note(n)
         self._high = new
 
     def _agrees(self, new: AtSize) -> bool:

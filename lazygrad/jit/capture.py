@@ -27,7 +27,7 @@ from .environment import Environment, Resized
 from .guard import Guard
 from .owner import MISSING, Owner, put
 from .replay import Argument, Effects, Fresh, Held, Integer, Item, Replay, State, View
-from .sizes import WatchedSize, plain, watched
+from .sizes import WatchedSize, integer, watched
 from .structure import Arguments, Entry, Replacing
 from .trace import Outside, Symbol, Trace, overlaid
 from .watch import Watch
@@ -196,11 +196,13 @@ class Capture:
             self._verify_gradient_stays(before, now)
             stand_ins = _StandIns(self, self.placed)
             template = stand_ins(now)
-            if isinstance(key, WatchedSize):
+            plain = _Plain()
+            new = plain(key)
+            if plain.has_sizes:
                 put(holder, key, MISSING)  # or it would stay, as an equal key
-            if stand_ins.has_sizes or isinstance(key, WatchedSize):
-                key = plain(key)
-                put(holder, key, _Plain()(now))
+                key = new
+            if stand_ins.has_sizes or plain.has_sizes:
+                put(holder, key, plain(now))
             held = Held(self._holder(owner), key, template)
             self.effects.held.append(held)
 
@@ -401,10 +403,11 @@ def captured(
     make: Callable[[bool], Capture], notes_questions: bool, *call: Any
 ) -> tuple[Capture, tuple[Replay, bool, Any]]:
     """A capture, and what its `run` returns for a call: function, args, kwargs, is_last. It notes
-    questions, unless the function hands a size to code that takes an `int` alone, as json does."""
+    questions, unless the function raises an exception: it may have handed a size to code that takes
+    an `int` alone, as json does; and the exception must not hold sizes."""
     if notes_questions:
         capture = make(True)
-        with suppress(TypeError):
+        with suppress(Exception):
             return capture, capture.run(*call)
     capture = make(False)
     return capture, capture.run(*call)
@@ -435,7 +438,7 @@ class _StandIns(Replacing):
     def change(self, value: Any) -> Any:
         if isinstance(value, WatchedSize):
             self.has_sizes = True
-            self.capture.integers.append(plain(value))
+            self.capture.integers.append(integer(value))
             return Integer(len(self.capture.integers) - 1)
         found = self.capture.stand_in(value)
         if isinstance(found, Fresh):
@@ -446,8 +449,11 @@ class _StandIns(Replacing):
 class _Plain(Replacing):
     """Copies a value: in place of sizes that are watched it has integers."""
 
+    has_sizes = False
+
     def change(self, value: Any) -> Any:
         """As Replacing's."""
         if isinstance(value, WatchedSize):
-            return plain(value)
+            self.has_sizes = True
+            return integer(value)
         return value if isinstance(value, TensorCore) else NotImplemented

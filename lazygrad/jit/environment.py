@@ -122,10 +122,12 @@ class Environment:
         ]
         self.known = moved(self.known, changes)
 
-    def verify_integers(self) -> None:
-        """Raise Mismatch where an integer that was read as a size is another one now."""
+    def verify_integers(self, has_followed: bool) -> None:
+        """Raise Mismatch where an integer that was read as a size is another one now. Of many
+        captures that differ in it, most are told apart by this look, before the environment
+        `has_followed` what is there now."""
         if self.integers:
-            self.guard.verify_integers(self.integers)
+            self.guard.verify_integers(self.integers, has_followed)
 
     def gather(self, memories: list[Any], handle: Callable[[DeviceBuffer], Any]) -> None:
         """Put the memory of every leaf from outside into `memories`, as the plan's `handle` gives

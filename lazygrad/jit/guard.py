@@ -110,6 +110,7 @@ class Guard:
             if owner.outside:
                 self._add(owner)
         self.tables = [t for t in (self.dicts, self.lists, self.slots) if t.entries]
+        self._ways = self._ways_to(self.integers.owners)
         self._obstacle: tuple[Table, int] | None = None
         """A table, and the place in it of the number or text that was another one when the capture
         did not fit. Of many captures that differ in it, most are told apart by this look."""
@@ -153,6 +154,22 @@ class Guard:
             for item in value:
                 self._add_tensors(item)
 
+    def _ways_to(self, holders: Iterable[Any]) -> list[tuple[Table, int]]:
+        """The places in tables of entries by which these containers and objects are found."""
+        found: dict[int, tuple[Table, int]] = {}
+        for table in self.tables:
+            for n, (_, _, value) in enumerate(table.entries):
+                if id(value) in self.seen:
+                    found.setdefault(id(value), (table, n))
+        ways: list[tuple[Table, int]] = []
+        waiting = list(holders)
+        while waiting:
+            way = found.pop(id(waiting.pop()), None)
+            if way is not None:
+                ways.append(way)
+                waiting.append(way[0].owners[way[1]])
+        return ways
+
     def is_same(self, other: Guard, but_sizes: bool = False) -> bool:
         """Whether the other one verifies the very same values in the same places. `but_sizes`:
         integers that are sizes may differ."""
@@ -181,8 +198,14 @@ class Guard:
             raise Mismatch
         return found
 
-    def verify_integers(self, expected: Sequence[int]) -> None:
-        """Raise Mismatch where something that was read as a size is not the expected integer."""
+    def verify_integers(self, expected: Sequence[int], has_followed: bool) -> None:
+        """Raise Mismatch where something that was read as a size is not the expected integer.
+        Unless the guard `has_followed` what is there now, only where it holds the integer still."""
+        if not has_followed:
+            for table, n in self._ways:
+                place, key, value = table.entries[n]
+                if table.now(place, key) is not value:
+                    return
         now = self.integers_now()
         if now != expected:
             n = next(n for n, (a, b) in enumerate(zip(now, expected, strict=True)) if a != b)

@@ -152,8 +152,9 @@ class Replay:
         """
         if self.plan.is_outgrown:
             raise Mismatch
+        self.environment.verify_integers(False)
         self.follow()
-        self.environment.verify_integers()
+        self.environment.verify_integers(True)
         if self._aliases(arguments) != self.aliases:
             raise Mismatch
         return self.run(arguments, None)

@@ -21,23 +21,17 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from types import FrameType
 from typing import Any, cast
 
 import numpy as np
 
 from ..graph.ir import Shape
+from ..questions import Question, questions
 from ..tensor import Tensor
 from ..tensor.core import TensorCore
 from ..tensor.results import Size
 from .structure import like
-
-Question = tuple[Any, ...]
-"""What was asked, and the numbers that it was asked of."""
-
-questions: ContextVar[list[Question] | None] = ContextVar("questions", default=None)
-"""Where a traced function's questions are noted."""
 
 _LIBRARY = __name__.partition(".")[0]
 _LENGTH, _STRIDE = TensorCore.__len__.__code__, TensorCore.stride.__code__
@@ -64,7 +58,13 @@ def read(shape: Shape, frame: FrameType) -> Size:
     if frame.f_code in (_LENGTH, _STRIDE):  # len() makes an integer of any number
         asked.append(("same", shape[0] if frame.f_code is _LENGTH else shape))
         return Size(shape)
+    asked.append(("size", shape))
     return Size(map(watched, shape))
+
+
+def sizes_read(asked: Sequence[Question]) -> tuple[Shape, ...]:
+    """The shapes that were read, as far as they were noted: each of their sizes must be linear."""
+    return tuple([shape for what, shape, *_ in asked if what == "size"])
 
 
 class WatchedSize:
@@ -94,7 +94,7 @@ class WatchedSize:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **named: Any) -> Any:
         _asked(self, sys._getframe(1))
-        return getattr(ufunc, method)(*map(plain, inputs), **named)
+        return getattr(ufunc, method)(*map(integer, inputs), **named)
 
     def __reduce__(self) -> Any:
         return int, (_asked(self, sys._getframe(1)),)
@@ -116,7 +116,7 @@ def watched(value: Any) -> Any:
     return WatchedSize(value) if type(value) is int else value
 
 
-def plain(value: Any) -> Any:
+def integer(value: Any) -> Any:
     """The integer in place of a size that is watched; anything else as it is."""
     return value._value if type(value) is WatchedSize else value
 
@@ -126,7 +126,7 @@ def _asking(ask: Callable[..., Any], note: Callable[..., Any]) -> Callable[..., 
     with the questions so far, the answer and the operands; what that returns is the answer."""
 
     def method(*operands: Any) -> Any:
-        numbers = [plain(operand) for operand in operands]
+        numbers = [integer(operand) for operand in operands]
         answer = ask(*numbers)
         asked = questions.get()
         if asked is None or isinstance(answer, TensorCore):
@@ -201,6 +201,8 @@ def _has_one_answer(first: Question, second: Question) -> bool:
     match first, second:
         case ("same", a), ("same", b):
             return bool(a == b)
+        case ("size", _), ("size", _):
+            return True
         case ("product", a, b), ("product", c, d):
             return bool(a == c or b == d)
         case ("equal", a), ("equal", b):  # differences

@@ -256,7 +256,8 @@ def described(arguments: Arguments, value: Any, name: int | str) -> Hashable:
 class Replacing:
     """Copies of nested values, in which `change` replaces what it knows.
 
-    Lists, tuples, dicts and arrays are copied; objects only where something in them is replaced.
+    Lists, tuples, dicts, sets, slices and arrays are copied; objects only where something in them
+    is replaced.
     """
 
     def __init__(self) -> None:
@@ -288,6 +289,10 @@ class Replacing:
             return self._container(value)
         if isinstance(value, np.ndarray):
             return value.copy()
+        if kind is set or kind is frozenset:
+            return kind(map(self, value))
+        if kind is slice:
+            return slice(self(value.start), self(value.stop), self(value.step))
         if is_open(kind):
             return self._object(value)
         return value

@@ -28,6 +28,7 @@ from ..dtypes import DType
 from ..errors import JitError
 from ..graph.ir import Buffer, Node, Reshape, Shape, topological
 from ..graph.structure import Walk
+from ..questions import Question, questions
 from ..rewrite import Rules, rewrite
 from ..runtime.buffer import interceptor, realized
 from ..runtime.device import Device
@@ -36,7 +37,7 @@ from ..tensor.realize import mine, written
 from ..tensor.results import Size
 from ..tensor.sharing import Sharing
 from ..tensor.views import follow, is_detached
-from .sizes import Question, questions, read
+from .sizes import read
 
 SLOTS = ("_own", "_grad", "_requires", "_history", "_variable")
 slot: dict[str, Any] = {name: Sharing.__dict__[name] for name in SLOTS}
@@ -97,6 +98,7 @@ class Trace:
         self.grad_of: dict[int, TensorCore] = {}  # by a gradient's id, the tensor that it is of
         self.views: dict[int, tuple[TensorCore, TensorCore]] = {}  # from outside, and their bases
         self.questions: list[Question] | None = [] if notes_questions else None
+        self.unread: list[TensorCore] = []  # views whose base was read anew, for this trace alone
         self.promised: list[Node] = []  # nodes for which realize() returned a symbol
 
     # ------------------------------------------------------------------ the slots of tensors
@@ -127,7 +129,7 @@ class Trace:
             self.made[id(tensor)] = weakref.ref(tensor)  # its first value: it is being made
             slot[name].__set__(tensor, value)
         elif name != "_grad" and _is_view(tensor):
-            pass  # what a view is follows from its base
+            self.unread.append(tensor)  # what a view is follows from its base
         else:
             record = self._outside(tensor)
             record.values[name] = record.known[name] = value
@@ -345,6 +347,9 @@ def overlaid(trace: Trace) -> Iterator[None]:
         _install(-1)
         if trace.watch is not None:
             trace.watch.close()
+        for view in trace.unread:
+            view._seen = -1
+        trace.unread.clear()
         for node in trace.promised:
             realized.forget(node)
         for tensor in trace.made:  # symbols are not for others to realize along

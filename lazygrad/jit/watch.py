@@ -31,10 +31,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import JitError
+from ..questions import questions
 from ..tensor.core import TensorCore
 from .code import closure_ways, global_ways, mentioned
 from .owner import CELL, MISSING, Owner, contents, held, named, put
-from .sizes import WatchedSize, is_asked_by_user, questions
+from .sizes import WatchedSize, is_asked_by_user
 from .structure import EXACT, Captured, Entry, is_library, is_open
 from .trace import tracing
 
@@ -65,6 +66,7 @@ class Watch:
         self._names: set[str] = set()  # that the code of functions mentions
         self._of_classes: list[tuple[type, dict[str, Any]]] = []  # attributes, without __names__
         self._random: list[tuple[Any, bytes]] = []  # random generators, and their states
+        self.has_memos = False  # whether functions of functools remember what they were given
         self._classes: dict[type, None] = {}  # overlaid by this watch
         self._sizes: list[tuple[Owner, Any, WatchedSize]] = []  # put in place of integers
 
@@ -162,6 +164,7 @@ class Watch:
                 "which a replayed call would not advance; take its items outside, and pass them"
             )
         elif callable(value) and hasattr(value, "__wrapped__"):  # as functools.cache has it
+            self.has_memos |= hasattr(value, "cache_info")
             return (value.__wrapped__,)
         return ()
 

@@ -19,6 +19,7 @@ from ..dtypes import bool_, int32, int64, uint8
 from ..errors import DTypeError, KindError, RangeError, ShapeError, warn
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
+from ..questions import depends_on
 from .activations import Activations
 from .arguments import normalized_axis
 from .core import Array, Operand, TensorCore
@@ -117,6 +118,7 @@ class Indexing(Activations):
     def __iter__(self) -> Any:
         if not self.shape:
             raise KindError("a tensor of shape () cannot be iterated over")
+        depends_on(self.shape[0])
         return (self[i] for i in range(self.shape[0]))
 
     def __contains__(self, value: Operand) -> bool:

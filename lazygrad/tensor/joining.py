@@ -11,6 +11,7 @@ from typing import Any, Self
 from ..errors import ArgumentError, KindError, ShapeError, check_integers, told
 from ..graph import build, ir
 from ..graph.ir import Node, Shape
+from ..questions import depends_on
 from .arguments import normalized_axis, plain, shape_of
 from .core import Number, TensorCore
 from .movement import Movement
@@ -186,6 +187,8 @@ class Joining(Movement):
         for shift, place in zip(moves, places, strict=True):
             axis = normalized_axis("roll", place, self.ndim)
             n = self.shape[axis]
+            if not 0 <= shift < n:
+                depends_on(n, shift)
             if n and shift % n:
                 cut = n - shift % n
                 x = x.narrow(axis, cut, n - cut).cat(x.narrow(axis, 0, cut), axis=axis)

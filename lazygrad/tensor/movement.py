@@ -20,6 +20,7 @@ from ..errors import (
 )
 from ..graph import build, ir
 from ..graph.ir import Shape
+from ..questions import depends_on
 from .arguments import normalized_axes, normalized_axis, plain, shape_of, whole_size
 from .core import TensorCore
 from .functions import Functions
@@ -217,6 +218,7 @@ class Movement(Functions):
         if first == second:
             raise ShapeError(f"rot90: {tuple(axes)} name one axis twice")
         turned = {1: self.flip(second), 2: self.flip((first, second)), 3: self.flip(first)}
+        depends_on(k)
         x = turned.get(k % 4, self.clone())
         return x.transpose(first, second) if k % 2 else x
 
@@ -294,6 +296,7 @@ class Movement(Functions):
         if isinstance(sizes, int):
             if sizes <= 0:
                 raise ShapeError(f"split: size {sizes} is not above 0")
+            depends_on(n)
             sizes = [min(sizes, n - start) for start in range(0, n, sizes)] or [0]
         if sum(sizes) != n:
             raise ShapeError(f"split: sizes {list(sizes)} do not sum to {n}, axis {axis}'s size")
@@ -318,6 +321,7 @@ class Movement(Functions):
         if isinstance(cuts, int):
             if cuts <= 0:
                 raise ShapeError(f"tensor_split: parts {cuts} is not above 0")
+            depends_on(n)
             return self.split([n // cuts + (i < n % cuts) for i in range(cuts)], axis)
         cuts = [0, *(slice(cut).indices(n)[1] for cut in cuts), n]
         return [self.narrow(axis, i, max(j - i, 0)) for i, j in itertools.pairwise(cuts)]
@@ -325,6 +329,7 @@ class Movement(Functions):
     def unbind(self, axis: int = 0) -> list[Self]:
         """The slices along an axis, without it."""
         axis, n = self._divided("unbind", axis)
+        depends_on(n)
         x, shape = self._node, self.shape
         kept = (*shape[:axis], *shape[axis + 1 :])
         slices = [build.slice_axis(x, axis, place, 1) for place in range(n)]

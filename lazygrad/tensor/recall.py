@@ -17,6 +17,7 @@ it runs as it stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, Literal, TypeVar, cast
@@ -185,8 +186,10 @@ def _with_tensors(x: Any, nodes: Sequence[Node]) -> Any:
 def _as_at_other_sizes(key: Hashable, call: tuple[Callable[..., Any], Any, Any]) -> _Kept | None:
     """What a call gives that differs from earlier ones in a size alone; None if it does not."""
 
+    modes = copy_context()  # a result may be built when others hold, as after no_grad()
+
     def tried(inputs: Sequence[Node]) -> Recipe | None:
-        kept = _kept(*call, inputs)
+        kept = modes.run(_kept, *call, inputs)
         return None if kept is None else kept.recipe
 
     found = recipe_at(key, tried)

@@ -253,16 +253,18 @@ def test_gradients_and_an_optimizer():
             optimizer.step()
             return loss
 
-        rng = np.random.default_rng(0)
-        step = wrap(step)
+        rng, runs = np.random.default_rng(0), StringIO()
+        marked = step
+        step = wrap(lambda *args: (runs.write("."), marked(*args))[1])
         losses = [
             step(Tensor(rng.random((n, 3), np.float32)), Tensor(rng.integers(0, 4, n))).item()
             for n in range(2, 40)
         ]
-        return losses, [p.numpy() for p in net.parameters()]
+        return losses, [p.numpy() for p in net.parameters()], len(runs.getvalue())
 
-    losses, weights = trained(jit)
-    expected, targets = trained(lambda step: step)
+    losses, weights, runs = trained(jit)
+    assert runs <= 8
+    expected, targets, _ = trained(lambda step: step)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     for a, b in zip(weights, targets, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
@@ -369,3 +371,116 @@ def test_a_state_that_a_function_trains_and_keeps():
 
     expected = list(run(step))
     np.testing.assert_allclose(list(run(jit(step))), expected, rtol=1e-4)
+
+
+STATES = {
+    "made contiguous": lambda: Tensor.zeros(256, 4).contiguous(),
+    "half of a tensor": lambda: Tensor(np.zeros((2, 256, 4), np.float32))[1],
+    "reshaped": lambda: Tensor(np.zeros(1024, np.float32)).reshape(256, 4),
+    "transposed": lambda: Tensor(np.zeros((4, 256), np.float32)).T,
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_that_is_a_view_is_read_outside_as_it_is(name):
+    class Model:
+        def __init__(self):
+            self.rows, self.count = STATES[name](), 0
+
+        def step(self, x):
+            self.rows[self.count : self.count + 1] = x
+            self.count += 1
+            return self.rows[: self.count].sum(0)
+
+    model = Model()
+    f = jit(model.step)
+    for n in range(40):
+        total = f(Tensor(np.full((1, 4), n + 1.0, np.float32)))
+        assert total.tolist() == [(n + 1) * (n + 2) / 2] * 4
+        assert model.rows.numpy()[:, 0].tolist() == [*range(1, n + 2), *[0] * (255 - n)]
+
+
+@pytest.mark.parametrize("rows", [40, 64, 100])
+def test_a_buffer_that_is_smaller_than_the_bound(rows):
+    buffer, runs = Tensor(np.zeros((rows, 4), np.float32)).realize(), StringIO()
+
+    @jit
+    def f(x, pos):
+        runs.write(".")
+        buffer[pos : pos + 1] = x
+        return buffer[: pos + 1].sum(0)
+
+    for pos in range(rows):
+        assert f(Tensor.ones(1, 4), pos).tolist() == [pos + 1] * 4
+    assert len(runs.getvalue()) <= 25
+
+
+PIECES = {
+    "last": lambda k: (k.split(8)[-1].shape[0] == 8) + 1,
+    "number": lambda k: (len(k.split(8)) * 8 == k.shape[0]) + 1,
+    "rows": lambda k: len(k.unbind(0)) % 8 + 1,
+    "loop": lambda k: sum(1 for _ in k) % 8 + 1,
+    "halves": lambda k: k.chunk(2)[0].shape[0],
+    "thirds": lambda k: k.tensor_split(3)[1].shape[0],
+    "steps": lambda k: k[::8].shape[0],
+    "arange": lambda k: Tensor.arange(0, k.shape[0], 8).shape[0],
+    "windows": lambda k: k.unfold(0, 4, 4).numel() if k.shape[0] >= 4 else 1,
+    "shift": lambda k: k.roll(12, 0)[:1].sum(),
+    "turns": lambda k: k.rot90(k.shape[0])[:1, :1].sum(),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize(
+    "sizes",
+    [range(2, 60), [*range(8, 64, 8), *range(5, 60)], [2, 3, 4, 6, 12, *range(2, 20)]],
+    ids=["growing", "multiples first", "divisors first"],
+)
+def test_sizes_that_are_rounded(name, sizes):
+    f = jit(lambda x: x.sum(0) * PIECES[name](x))
+    for n in sizes:
+        x = Tensor(np.arange(4.0 * n, dtype=np.float32).reshape(n, 4))
+        expected = x.sum(0) * PIECES[name](x)
+        np.testing.assert_allclose(f(x).numpy(), expected.numpy(), rtol=1e-5)
+
+
+def test_sizes_of_one_step_are_served():
+    runs = StringIO()
+    f = jit(lambda x: (runs.write("."), x * 2)[1])
+    for n in (16, 80, 40, 24, 64, 32, 48, 56, 72):
+        f(Tensor.ones(n))
+    assert len(runs.getvalue()) <= 6
+
+
+def test_a_flag_that_alternates_while_sizes_grow():
+    runs = StringIO()
+    f = jit(lambda x, flag: (runs.write("."), x * (2 if flag else 3))[1])
+    for n in range(2, 100):
+        assert f(Tensor.ones(n), n % 2 == 0).tolist() == [3 if n % 2 else 2] * n
+    assert len(runs.getvalue()) <= 16
+
+
+def test_exceptions_and_containers_have_integers():
+    class Model:
+        seen = None
+
+    model, keys = Model(), {}
+
+    @jit
+    def f(x):
+        n = x.shape[0]
+        model.seen = {n, 1}, slice(0, n)
+        keys[n, "rows"] = (n, frozenset({n}))
+        if n == 30:
+            raise ValueError("too long", n)
+        return x * 2, {n}, slice(n)
+
+    for n in range(2, 30):
+        _, found, part = f(Tensor.ones(n))
+        values = [*found, part.stop, *model.seen[0], model.seen[1].stop, *(k[0] for k in keys)]
+        values += [x for rows, held in keys.values() for x in (rows, *held)]
+        assert {type(value) for value in values} == {int}
+        assert (found, part.stop, max(model.seen[0]), len(keys)) == ({n}, n, n, n - 1)
+    with pytest.raises(ValueError, match="too long") as caught:
+        f(Tensor.ones(30))
+    assert type(caught.value.args[1]) is int

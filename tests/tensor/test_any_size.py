@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lazygrad
 from lazygrad import Tensor, bfloat16, float32, nn
 from lazygrad.errors import CompilerError
 from lazygrad.graph.structure import structure
@@ -121,3 +122,14 @@ def test_two_sizes_that_vary_apart_are_no_series() -> None:
         x, y = rand(n, 4), rand(m, 4)
         expected = np.concatenate([x.numpy(), y.numpy()])
         np.testing.assert_array_equal(Tensor.cat(x, y).numpy(), expected)
+
+
+def test_results_are_built_in_the_modes_of_the_call():
+    """Not in those that hold when they are looked at."""
+    w = Tensor(np.ones((4, 1), np.float32), requires_grad=True)
+    for n in range(1, 30):
+        x = Tensor(np.ones((n, 4), np.float32))
+        with lazygrad.set_grad_enabled(n % 2 == 0):
+            y = (x @ w).mean()
+        assert y.requires_grad == (n % 2 == 0)
+        assert y.item() == 4.0
