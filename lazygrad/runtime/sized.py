@@ -10,6 +10,7 @@ leaves are brought into memory at the bound, and outputs are cut from such memor
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -178,6 +179,7 @@ class _Compiled:
         self.plans: dict[tuple[Any, int], Plan | None] = {}
         self.sized: dict[tuple[Any, int], SizedPlan] = {}
         self.growths: list[Growth] = []  # the same at each bound
+        self.largest = sys.maxsize  # no graph has a larger n: a buffer holds no more
         self.kinds = _Kinds()
         self.calls: dict[tuple[Skeleton, Places], tuple[Fields, int]] = {}
 
@@ -185,7 +187,7 @@ class _Compiled:
         """The plan for a size; None where its bound has no plan, or one without the origins that
         config.ORIGINS wants."""
         place = Device.get(self.device), self.bound_of(n)
-        plan = self.plans.get(place)
+        plan = self.plans.get(place) if n <= self.largest else None
         if plan is None or config.ORIGINS > plan.has_origins:
             return None
         found = self.sized.get((plan, n))
@@ -196,24 +198,52 @@ class _Compiled:
 
     def compile(
         self,
-        bound: int,
+        n: int,
         nodes: Sequence[Node],
         outputs: Sequence[Node],
         donated: Mapping[int, int],
         compiled: Compile,
     ) -> bool:
-        """Compile the plan at a bound; whether there is one."""
-        place = Device.get(self.device), bound
-        plan = self.plans.get(place)
-        if place not in self.plans or (plan and config.ORIGINS > plan.has_origins):
-            plan = self.plans[place] = self._compiled(bound, nodes, outputs, donated, compiled)
+        """Compile the plan for sizes up to the bound of n; whether there is one."""
+        device, bound = Device.get(self.device), self.bound_of(n)
+        plan = self.plans.get((device, bound))
+        if (device, bound) in self.plans and not (plan and config.ORIGINS > plan.has_origins):
+            return plan is not None
+        try:
+            plan = self._compiled(bound, nodes, outputs, donated, compiled)
+        except ShapeError:
+            bound, plan = self._largest(n, bound, nodes, outputs), None
+            self.largest = bound
+            with suppress(ShapeError):
+                plan = self._compiled(bound, nodes, outputs, donated, compiled)
+        self.plans[device, bound] = plan
         return plan is not None
+
+    def _has_meaning(self, bound: int, nodes: Sequence[Node], outputs: Sequence[Node]) -> bool:
+        """Whether the graph fits the shapes of its leaves at a bound."""
+        try:
+            AtBound(self.family, nodes, outputs, bound)
+        except ShapeError:
+            return False
+        except FixedError:
+            pass  # which _compiled tells
+        return True
+
+    def _largest(self, n: int, bound: int, nodes: Sequence[Node], outputs: Sequence[Node]) -> int:
+        """The largest size, from n on, at which the graph has a meaning; at `bound` it has none."""
+        while bound > n + 1:
+            middle = (n + bound) // 2
+            if self._has_meaning(middle, nodes, outputs):
+                n = middle
+            else:
+                bound = middle
+        return n
 
     def bound_of(self, n: int) -> int:
         """The n that the plan for a size is compiled at. There, the largest size that grows with n
         is a power of two: families that share a growing tensor have it in memory of one shape."""
         lead = self.family.lead
-        return bound_of(n + lead) - lead
+        return min(bound_of(n + lead) - lead, self.largest)
 
     def _compiled(
         self,
@@ -223,7 +253,8 @@ class _Compiled:
         donated: Mapping[int, int],
         compiled: Compile,
     ) -> Plan | None:
-        """Compile the plan at a bound; None where that is not possible, or does not pay."""
+        """Compile the plan at a bound; None where that is not possible, or does not pay. Raises
+        ShapeError where the graph has no meaning there."""
         family = self.family
         try:
             self.growths = growths(family, nodes)
@@ -231,7 +262,7 @@ class _Compiled:
             made = AtBound(family, nodes, outputs, bound, self.growths)
             self.kinds = self._kinds(made.shapes)
             _check_worth(family, bound, made.shapes, self.growths)
-        except (FixedError, ShapeError) as error:  # ShapeError: what has no meaning at the bound
+        except FixedError as error:
             if config.DEBUG:
                 node = nodes[family.place]
                 report_fixed(f"a size in {node.name} of shape {node.shape}", str(error))
@@ -420,7 +451,7 @@ class VaryingSizes:
             if config.DEBUG and has_new and not serving:
                 report_fixed("more than one size", "a plan serves several sizes of one axis alone")
         for each, n in serving:
-            if each.compile(each.bound_of(n), nodes, outputs, donated, compiled):
+            if each.compile(n, nodes, outputs, donated, compiled):
                 return
 
 

@@ -490,3 +490,16 @@ def test_empty_tensors_have_no_family():
     for shape in ((0, 3), (2, 0), (5, 3), (0, 1), (1, 0)):
         out = Tensor(np.ones(shape, np.float32)).tanh()
         assert out.numpy().shape == shape
+
+
+@pytest.mark.parametrize("rows", [40, 100, 200])
+def test_a_buffer_that_is_smaller_than_the_bound_is_one_itself(compiled, rows):
+    keys = Tensor(np.zeros((rows, 4), np.float32)).realize()
+    query = Tensor(np.ones((1, 4), np.float32)).realize()
+    for n in range(1, rows + 1):
+        keys[n - 1 : n] = query * n
+        found = ((query @ keys[:n].T).softmax(-1) @ keys[:n]).numpy()
+        values = np.arange(1.0, n + 1)
+        shares = np.exp(4 * (values - n))
+        np.testing.assert_allclose(found, [[(values * shares).sum() / shares.sum()] * 4], rtol=1e-5)
+    assert len(compiled) <= 4
