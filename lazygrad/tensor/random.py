@@ -290,8 +290,7 @@ class Random(Sets):
     @takes_generator
     def randperm(cls, n: int, dtype: Any = None, device: str | None = None) -> Self:
         """0 to n - 1 in random order."""
-        shape_of("randperm", n)
-        x, y = cls._random_bits((n,), device)
+        x, y = cls._random_bits(shape_of("randperm", n), device)
         high = ir.Shl(ir.Cast(x, uint64), ir.Const(12, uint64, x.shape))
         keys = ir.Or(high, ir.Cast(ir.Shr(y, ir.Const(20, uint32, x.shape)), uint64))
         return cls._variable_of(cls._from_node(keys).argsort(0).cast(dtype or int)._node)

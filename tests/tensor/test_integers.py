@@ -151,6 +151,8 @@ CALLS = {
     "cross_entropy": lambda n: nn.functional.cross_entropy(
         Tensor.ones(n, 4), Tensor([1, 1, 2]), ignore_index=n
     ),
+    "randperm": lambda n: (Tensor.manual_seed(1), Tensor.randperm(n))[1],
+    "randn": lambda n: (Tensor.manual_seed(1), Tensor.randn(2, n))[1],
     "times": lambda n: cube() * n,
     "power": lambda n: cube() ** n,
     "shift": lambda n: Tensor.arange(9) << n,
