@@ -53,6 +53,7 @@ What differs from a call without jit, because the function's Python does not run
   numbers from Python's and NumPy's generators. Tensors made inside cannot be added to a list in
   each call, nor be kept where jit cannot see them. All of this raises JitError.
 - Returned and kept tensors carry no gradient to what they were computed from.
+- After an exception everything is as it was before the call, attributes and lists among it.
 - jit does not look into objects of Python's and NumPy's own classes (files, clocks, queues), the
   globals of installed packages, arrays of more than 4096 bytes, and containers of more than 10,000
   items. Other effects, like printing, happen where it is captured.
