@@ -258,8 +258,9 @@ class jit(Captured, Generic[P, R]):
         remember(self._captures, same, count + 1, MAX_CAPTURES)
         newest = self._newest() if self._newest else None
         function, name = self._bound_function(), name_of_function(self._function)
-        if cause is not None and cause.integer is not None:
-            remember(self._integers, cause.integer, None, MAX_CAPTURES)
+        if newest is not None:
+            for entry in newest.environment.guard.changed_integers():
+                remember(self._integers, entry, None, MAX_CAPTURES)
         may_vary, integers = count >= FEW_CAPTURES, self._integers
         make = partial(Capture, arguments, name, newest, may_vary, integers=integers)
         # not in the first call: what its code mentions is not known before it has run
@@ -273,7 +274,7 @@ class jit(Captured, Generic[P, R]):
         remember(self._notes_questions, form, notes_next, MAX_CAPTURES)
         if serves:
             found = at_size(kind, sizes, replay, capture)
-            is_known = capture.notes_questions and (cause is None or found.plan is not None)
+            is_known = capture.notes_questions and (cause is None or found.may_be_served)
             if is_known and record is None:
                 self._spans = self._spans or Spans()
                 span = self._spans.add(found)

@@ -7,6 +7,9 @@ but n, it need not run at a size between the least and the largest of them:
     captured at n = 20, 31, 44, 60      a call at n = 37 gets the replay of n = 20, with the plan
                                         and the shapes of 37
 
+An integer that counts calls is such an n, too, where no size varies: each training step adds 1 to
+it, and has one plan.
+
 A size that grows in each call, as a cache does, is never between captured ones. There the function
 is captured at a larger size ahead of the calls (ahead.py).
 
@@ -41,7 +44,8 @@ from ..graph.sizes import (
 )
 from ..questions import Question
 from ..runtime.buffer import DeviceBuffer
-from ..runtime.sized import SizedPlan
+from ..runtime.execute import Plan
+from ..runtime.sized import SizedPlan, bound_of
 from ..tensor.core import TensorCore
 from .cells import Cell, GradientCell
 from .environment import Outside, Resized
@@ -71,15 +75,20 @@ class AtSize:
     questions: Sequence[Question]
 
     @property
-    def plan(self) -> SizedPlan | None:
-        """The plan; None where it serves one size alone."""
-        plan = self.replay.plan
-        return plan if isinstance(plan, SizedPlan) else None
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.replay.plan
 
     @property
-    def n(self) -> int:
-        """The size of the plan."""
-        return 0 if self.plan is None else self.plan.n
+    def integers(self) -> tuple[int, ...]:
+        """Those that were read as sizes."""
+        _, passed, items, (_, outside) = self.sizes
+        return (*passed, *(n for n, *_ in items), *outside)
+
+    @property
+    def may_be_served(self) -> bool:
+        """Whether the plan may serve calls with other sizes or integers."""
+        return isinstance(self.plan, SizedPlan) or bool(self.integers)
 
     def is_like(self, other: AtSize) -> bool:
         """Whether both captures find the same outside, but for sizes, and set and return the same.
@@ -98,11 +107,9 @@ class AtSize:
 
     def agrees(self, other: AtSize) -> bool:
         """Whether two captures that are alike may differ in n alone."""
-        if self.plan is None or other.plan is None:
-            return False
         a, b = self.replay, other.replay
         return (
-            self.plan.compiled is other.plan.compiled
+            _family(self.plan) is _family(other.plan)
             and have_one_answer(self.questions, other.questions)
             and a.arguments == b.arguments
             and not (a.argument_gradients or b.argument_gradients)
@@ -126,12 +133,13 @@ class AtSize:
     def _constants(self) -> tuple[Sequence[DeviceBuffer], Sequence[DeviceBuffer]]:
         """The constants among the leaves, and those that are arguments of the plan."""
         every = self.replay.constants
-        count = len(self.plan.compiled.family.arguments) if self.plan else 0
+        plan = self.plan
+        count = len(plan.compiled.family.arguments) if isinstance(plan, SizedPlan) else 0
         return every[: len(every) - count], every[len(every) - count :]
 
     def at(
         self,
-        plan: SizedPlan,
+        plan: Plan,
         outside: Outside,
         shapes: Sequence[Shape],
         numbers: Sequence[float],
@@ -153,6 +161,16 @@ class AtSize:
         )  # fmt: skip
 
 
+def _family(plan: Plan) -> Any:
+    """What plans for other sizes have in common. A plan for one size is a family by itself."""
+    return plan.compiled if isinstance(plan, SizedPlan) else plan
+
+
+def _plan_at(plan: Plan, n: int) -> Plan | None:
+    """The plan of a family for the size n."""
+    return plan.compiled.known(n) if isinstance(plan, SizedPlan) else plan
+
+
 def _count(first: Any, second: Any) -> int:
     """How many integers differ."""
     return sum(1 for _ in differences(first, second))
@@ -160,20 +178,29 @@ def _count(first: Any, second: Any) -> int:
 
 class Span:
     """Captures for arguments of one form that agree. With the first one that does not, a new span
-    begins: a window that slides, when it is full, is another one than a window that grows."""
+    begins: a window that slides, when it is full, is another one than a window that grows.
+
+    n is the size of the plan, or, where that is the same in all captures, an integer that differs,
+    such as one that counts calls.
+    """
 
     def __init__(self, first: AtSize) -> None:
         self._low = self._high = first
-        self._sizes = {first.n}
+        self._place = 0  # of n among the integers, where the plan has none
+        self._sizes: set[int] = set()
         self._step = 0  # the greatest common divisor of their differences
         self._lines: Any = None  # of `numbers`
         self._numbers_at: Callable[[int], tuple[Any, ...]] = function_of_size(())
         self._kinds: Varying | None = None  # of the arguments
-        self._agree = first.plan is not None
+        self._agree = first.may_be_served
         self._growing = 1  # captures in a row, each of the largest size so far
         self._missed: list[int] = []  # sizes at which a capture ahead does not agree
         self._is_closed = False  # to other captures
         self.is_fixed_outside = True  # whether the sizes outside are the same at all n
+
+    def _n(self, capture: AtSize) -> int:
+        plan = capture.plan
+        return plan.n if isinstance(plan, SizedPlan) else capture.integers[self._place]
 
     def takes(self, new: AtSize) -> bool:
         """Add a capture, if it agrees."""
@@ -185,38 +212,44 @@ class Span:
             return False
         if not self._agree or self._is_closed:
             return False
-        self._note(new.n)
-        self._growing = self._growing + 1 if new.n >= self._high.n else 0
-        self._low = min(self._low, new, key=lambda each: each.n)
-        self._high = max(self._high, new, key=lambda each: each.n)
+        self._note(self._n(new))
+        self._growing = self._growing + 1 if self._n(new) >= self._n(self._high) else 0
+        self._low = min(self._low, new, key=self._n)
+        self._high = max(self._high, new, key=self._n)
         return True
 
     def _note(self, n: int) -> None:
-        self._sizes.add(n)
-        self._step = gcd(self._step, n - self._low.n)
+        self._sizes |= {n, self._n(self._low)}
+        self._step = gcd(self._step, n - self._n(self._low))
 
     def _covers(self, new: AtSize) -> bool:
         """Whether the size of a capture is, or may be, between those of the span."""
         if self._kinds is None:
             return True
         n = self._kinds.size_in([(new.kind, new.sizes[-1])])
-        return self._low.n <= n <= self._high.n
+        return self._n(self._low) <= n <= self._n(self._high)
 
     def _is_on_lines(self, new: AtSize) -> bool:
         """Whether all numbers of a capture are on the lines that the first two determine."""
         first, numbers = self._low, new.numbers()
         if self._lines is None:
-            if new.n == first.n:
+            differ = [
+                (abs(m - n), place)
+                for place, (n, m) in enumerate(zip(first.integers, new.integers, strict=True))
+                if n != m
+            ]
+            _, self._place = min(differ, default=(0, 0))
+            if not (differ or isinstance(new.plan, SizedPlan)) or self._n(new) == self._n(first):
                 return numbers == first.numbers()
             try:
-                self._lines = between(first.numbers(), numbers, first.n, new.n)
+                self._lines = between(first.numbers(), numbers, self._n(first), self._n(new))
                 kind, (*_, outside), *_ = self._lines
                 self._kinds = Varying([(new.kind, new.sizes[-1])], {0: (kind, outside)}, 0)
             except FixedError:
                 return False
             self.is_fixed_outside = not varies(outside)
             self._numbers_at = function_of_size(self._lines)
-        return self._numbers_at(new.n) == numbers
+        return self._numbers_at(self._n(new)) == numbers
 
     def replay_for(self, kind: Hashable) -> Replay | None:
         """The replay for arguments of a kind, from the least to the largest size."""
@@ -231,11 +264,11 @@ class Span:
             except Mismatch:
                 return None
         n = self._kinds.size_of([(kind, outside)])
-        if n is None or low.plan is None or not low.n <= n <= self._high.n:
+        if n is None or not self._n(low) <= n <= self._n(self._high):
             return None
-        if (n - low.n) % self._step:
+        if (n - self._n(low)) % self._step:
             return None
-        plan = low.plan.compiled.known(n)
+        plan = _plan_at(low.plan, n)
         if plan is None or plan.taken != low.plan.taken:
             return None
         _, _, *others, _ = self._numbers_at(n)
@@ -251,16 +284,16 @@ class Span:
         """A size to capture ahead of the calls: the largest that the plan of the last call serves,
         or half the way to one at which a capture did not agree. With it the kind of its arguments,
         the sizes, and what is outside at that size. None where the sizes of calls do not grow."""
-        plan = self._high.plan
-        if not self.is_growing or self._growing < GROWING or plan is None or self._kinds is None:
+        if not self.is_growing or self._growing < GROWING or self._kinds is None:
             return None
-        n = plan.compiled.bound_of(plan.n)
+        plan, last = self._high.plan, self._n(self._high)
+        n = plan.compiled.bound_of(last) if isinstance(plan, SizedPlan) else bound_of(last)
         missed = min(self._missed, default=n + 1)
         if missed <= n:
-            n = (plan.n + missed) // 2
-        while n > plan.n + 1 and plan.compiled.known(n) is None:  # beyond what a buffer holds
-            n = (plan.n + n) // 2
-        if n <= plan.n + 1:
+            n = (last + missed) // 2
+        while n > last + 1 and _plan_at(plan, n) is None:
+            n = (last + n) // 2
+        if n <= last + 1:
             return None
         kind, sizes, *_ = self._numbers_at(n)
         environment = self._low.replay.environment  # as it is now: it has followed the last call
@@ -272,7 +305,8 @@ class Span:
     def takes_ahead(self, n: int, new: AtSize | None) -> None:
         """Add a capture ahead of the calls, at the size n, if it agrees with the others. None: the
         function cannot be captured there."""
-        if new is None or new.n != n or not (self._low.is_like(new) and self._agrees(new)):
+        is_like = new is not None and self._low.is_like(new)
+        if new is None or not is_like or not self._agrees(new) or self._n(new) != n:
             self._missed.append(n)
             return
         self._note(n)
@@ -297,7 +331,7 @@ class Spans:
         for span in spans:
             if span.takes(new):
                 return span
-        if new.plan is None:  # the first captures of a form have plans of their own
+        if not new.may_be_served:  # the first captures of a form have plans of their own
             return None
         span, self._last = Span(new), None
         remember(self._spans, form, [span, *spans][:MAX_OF_A_FORM], MAX_SPANS)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..tensor.core import TensorCore
 from .owner import MISSING, WHOLE, Owner, contents, held, order_of, place_of
-from .structure import EXACT, Mismatch, is_open, same_value
+from .structure import EXACT, Entry, Mismatch, is_open, same_value
 
 Changes = dict[int, Any]
 """By the id of a tensor, container or object that a capture knows: what is in its place now."""
@@ -191,6 +191,22 @@ class Guard:
             and all(a.keys() == b.keys() for a, b in zip(*by_id, strict=True))
         )
 
+    def changed_integers(self) -> Iterator[Entry]:
+        """The entries that were integers, and are others now: they may follow from sizes."""
+        for table in self.tables:
+            for owner, (place, key, value) in zip(table.owners, table.entries, strict=True):
+                if type(value) is not int:
+                    continue
+                try:
+                    now = table.now(place, key)
+                except (LookupError, AttributeError, ValueError):
+                    continue  # it is gone
+                if type(now) is int and now != value:
+                    if not is_open(type(owner)):
+                        yield id(owner), key
+                    elif table is self.dicts:  # it is in an object's __dict__
+                        yield type(owner), key
+
     def integers_now(self) -> tuple[int, ...]:
         """What was read as sizes. Raises Mismatch where something is no integer."""
         found = tuple([held(place, key) for place, key, _ in self.integers.entries])
@@ -241,18 +257,7 @@ class Guard:
         place, key, value = table.entries[n]
         now = table.now(place, key)
         if now is not value and not same_value(value, now):
-            raise self._changed(table, n, now)
-
-    def _changed(self, table: Table, n: int, now: Any) -> Mismatch:
-        """That the value at place n of a table is another one now."""
-        owner, (_, key, value) = table.owners[n], table.entries[n]
-        error = Mismatch(partial(_told, owner, key, value, now))
-        if type(value) is type(now) is int:
-            if not is_open(type(owner)):
-                error.integer = id(owner), key
-            elif table is self.dicts:  # it is in an object's __dict__
-                error.integer = type(owner), key
-        return error
+            raise Mismatch(partial(_told, table.owners[n], key, value, now))
 
     def _is_shaped(self) -> bool:
         """Whether nothing was added or taken away, and sets and arrays hold the same."""
@@ -273,7 +278,7 @@ class Guard:
         changes: Changes = {}
         same: list[tuple[Any, Any]] = []
         for table in self.tables:
-            for n, (owner, _, old, new) in enumerate(table.look()):
+            for n, (owner, key, old, new) in enumerate(table.look()):
                 if old is new:
                     same.append((owner, old))
                     continue
@@ -282,7 +287,7 @@ class Guard:
                 except Mismatch:
                     if _is_plain(old):
                         self._obstacle = table, n
-                    raise self._changed(table, n, new) from None
+                    raise Mismatch(partial(_told, owner, key, old, new)) from None
         if changes:
             for owner, value in same:
                 if id(owner) not in changes and _mentions(value, changes):

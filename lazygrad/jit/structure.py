@@ -37,10 +37,7 @@ Entry = tuple[type | int, Any]
 
 class Mismatch(Exception):
     """A capture does not fit a call, as something outside has changed; the text may say what. It is
-    made when somebody reads it, where a function is given in its place. `integer` is the entry that
-    was an integer, and is another one, if that is what has changed."""
-
-    integer: Entry | None = None
+    made when somebody reads it, where a function is given in its place."""
 
     def __str__(self) -> str:
         text = self.args[0] if self.args else ""

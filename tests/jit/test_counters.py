@@ -293,3 +293,50 @@ def test_an_exception_leaves_counters_as_they_were():
             f(Tensor.ones(31))
         assert state == {"count": 29}
         assert type(state["count"]) is int
+
+
+@pytest.mark.parametrize("varies", [False, True])
+def test_counters_of_a_training_step(varies):
+    """They follow from no size, or beside sizes."""
+
+    class Trainer:
+        def __init__(self):
+            Tensor.manual_seed(0)
+            self.weight = Tensor(np.ones((4, 3), np.float32), requires_grad=True)
+            self.steps, self.seen, self.log = 0, 0, {"calls": 7}
+
+        def step(self, x):
+            self.weight.grad = None
+            loss = ((x @ self.weight).tanh() * 0.5).square().mean()
+            loss.backward()
+            with lazygrad.no_grad():
+                self.weight.assign(self.weight - 0.1 * self.weight.grad)
+            self.steps += 1
+            self.seen += x.shape[0] * 2
+            self.log["calls"] -= 1
+            return loss, self.seen
+
+    plain, captured, runs = Trainer(), Trainer(), StringIO()
+    f = jit(lambda x: (runs.write("."), captured.step(x))[1])
+    rng = np.random.default_rng(0)
+    for n in range(300):
+        x = Tensor(rng.standard_normal((2 + n % 200 if varies else 8, 4)).astype(np.float32))
+        (loss, seen), (expected, wanted) = f(x), plain.step(x)
+        assert (seen, captured.steps, captured.log) == (wanted, plain.steps, plain.log)
+        assert abs(loss.item() - expected.item()) < 1e-5
+    np.testing.assert_allclose(captured.weight.numpy(), plain.weight.numpy(), rtol=1e-4)
+    assert {type(x) for x in (captured.steps, captured.seen, captured.log["calls"])} == {int}
+    assert varies or len(runs.getvalue()) <= FEW
+
+
+def test_what_a_counter_of_calls_decides():
+    def body(x, state):
+        state["calls"] += 1
+        k = state["calls"]
+        return x * (2 if k % 10 == 0 else 3) + (100 if k > 37 else 0) + (1 if k == 60 else 0)
+
+    f, states = jit(lambda x: body(x, states[0])), ({"calls": 0}, {"calls": 0})
+    x = Tensor([1.0, 2.0])
+    for _ in range(150):
+        assert f(x).tolist() == body(x, states[1]).tolist()
+        assert states[0] == states[1]

@@ -184,3 +184,22 @@ def test_the_garbage_collector_pauses_while_a_function_is_captured():
         jit(fails)(Tensor.ones(2))
     assert seen.getvalue() == "False False "
     assert gc.isenabled()
+
+
+def test_a_cache_that_grows_beside_sizes_that_come_again():
+    """In each round the cache is longer by another number, and yet some kernels are one."""
+    kept, sums = [], []
+    state = {"sums": None}
+
+    @jit
+    def f(x):
+        new = x.sum().reshape(1)
+        state["sums"] = new if state["sums"] is None else cat((state["sums"], new), 0)
+        return x.sum() * (x.shape[0] - 1) + state["sums"].sum()
+
+    for step in range(140):
+        values = np.arange(2 + step % 25, dtype=np.float32) * 0.1 + step * 0.01
+        sums.append(values.sum())
+        kept.append(f(Tensor(values)).item())
+        assert abs(kept[-1] - (values.sum() * (len(values) - 1) + sum(sums))) < 1e-4 * kept[-1]
+    np.testing.assert_allclose(state["sums"].numpy(), sums, rtol=1e-5)

@@ -11,7 +11,18 @@ from dataclasses import replace
 from ...dtypes import int64
 from ...expr import Array, Expr, Literal, Load, Op, Var, parts
 from ...graph.ir import Node, Within
-from ...index import add, bounds, conjuncts, floordiv, less, mod, strides, substitute, upper_limit
+from ...index import (
+    add,
+    bounds,
+    conjuncts,
+    floordiv,
+    less,
+    mod,
+    mul,
+    strides,
+    substitute,
+    upper_limit,
+)
 from ...schedule.access import MultiIndex
 from ...schedule.ir import Blocked, Region, axis_variables
 from ...schedule.limit_outputs import undefined_with
@@ -28,13 +39,17 @@ def note_limits(made: Lowered) -> Lowered:
     Requires: a lowered kernel, whose arguments are its outputs and inputs.
     """
     kernel = made.kernel
-    counts = {x for x in kernel.inputs if x.shape == () and x.dtype == int64}
-    if not counts:
+    inputs = set(kernel.inputs)
+    if not any(x.size == 1 and x.dtype == int64 for x in inputs):
         return made
     arrays = dict(zip(made.nodes, made.arrays, strict=True))
 
     def read(node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
-        return Load(arrays[node], Literal(0), guard) if node in counts else None
+        if node not in inputs:
+            return None
+        # not what the input is computed of, elsewhere: kernels that differ in that are one
+        places = zip(index, strides(node.shape), strict=True)
+        return Load(arrays[node], add(*(mul(place, step) for place, step in places)), guard)
 
     values = Values(read)
     found: list[Limit | None] = []
