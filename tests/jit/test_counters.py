@@ -261,6 +261,23 @@ def test_what_is_done_with_a_counter_that_is_passed(name, body):
         assert type(parts(state)[1]) is int
 
 
+def test_items_that_are_read_at_some_counts_alone():
+    def body(x, state):
+        if state.count % 5 == 0:
+            return x * state.other
+        return x * state.count + (state.third if state.count > 20 else 0)
+
+    class State:
+        def __init__(self, count):
+            self.count, self.other, self.third = count, 3 * count, 7
+
+    f = jit(body)
+    for count in range(60):
+        for x in (Tensor.ones(4), Tensor.ones(count + 2)):
+            state = State(count)
+            assert f(x, state).tolist() == body(x, state).tolist()
+
+
 def test_a_list_that_a_function_moves_items_in():
     state, plain = [1, 2, 3], [1, 2, 3]
 
