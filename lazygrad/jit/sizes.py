@@ -6,7 +6,7 @@ there. The sizes that it reads are linear in n, and so are sums of them. Of such
 to a question between two sizes follows from the answers at both:
 
     n < 8              the answer is one at both: it is the same between them
-    n == 8             n - 8 has one sign at both, or is 0
+    n == 8, bool(n)    n - 8, or n, has one sign at both, or is 0
     n * m              linear, where one factor is the same at both
     n % 8, n // 2, 0.5 * n, range(n), table[n], hash(n), str(n), ...
                        anything may follow from these: n must be the same at both
@@ -160,7 +160,7 @@ def _note_order(asked: list[Question], answer: bool, *operands: int) -> bool:
     return answer
 
 
-def _note_equal(asked: list[Question], answer: bool, first: int, second: int) -> bool:
+def _note_equal(asked: list[Question], answer: bool, first: int, second: int = 0) -> bool:
     asked.append(("equal", first - second))
     return answer
 
@@ -175,9 +175,9 @@ _BINARY = {"add": _note_sum, "sub": _note_sum, "mul": _note_product} | dict.from
 _OTHERS: dict[Callable[..., Any], tuple[Callable[..., Any], ...]] = {
     _note_sum: (operator.neg, operator.pos),
     _note_order: (operator.lt, operator.le, operator.gt, operator.ge),
-    _note_equal: (operator.eq, operator.ne),
+    _note_equal: (operator.eq, operator.ne, bool),  # bool: with 0
     _note_same: (
-        abs, bool, divmod, float, format, hash, int, math.ceil, math.floor, math.trunc,
+        abs, divmod, float, format, hash, int, math.ceil, math.floor, math.trunc,
         operator.index, operator.invert, pow, repr, round,
     ),
 }  # fmt: skip
