@@ -177,15 +177,8 @@ class Varying(Structure):
     """The structure of graphs that differ in a size, or in arguments."""
 
     __slots__ = (
-        "_arguments",
-        "_distinct",
-        "_path",
-        "_place",
-        "_places",
-        "_sizes",
-        "_start",
-        "_vary",
-    )
+        "_arguments", "_distinct", "_path", "_place", "_places", "_sizes", "_start", "_vary",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -81,15 +81,7 @@ from ..runtime.device import Device
 from ..tensor.core import grad_enabled
 from ..tensor.mode import autocast_dtype, chosen_mode
 from ..tensor.realize import realize_all
-from .structure import (
-    METHODS,
-    Arguments,
-    Captured,
-    Computed,
-    Entry,
-    Mismatch,
-    described,
-)  # fmt: skip
+from .structure import METHODS, Arguments, Captured, Computed, Entry, Mismatch, described
 
 if TYPE_CHECKING:  # with these come the compiler's plans
     from .between import Spans

@@ -7,15 +7,15 @@ but n, it need not run at a size between the least and the largest of them:
     captured at n = 20, 31, 44, 60      a call at n = 37 gets the replay of n = 20, with the plan
                                         and the shapes of 37
 
+All captured sizes may be multiples of 8, and what the function does at others may not show. So a
+size is served if it is as far from a captured one as these are from each other: by a multiple of
+the greatest common divisor of their distances. In a long run of sizes that is 1.
+
 An integer that counts calls is such an n, too, where no size varies: each training step adds 1 to
 it, and has one plan.
 
 A size that grows in each call, as a cache does, is never between captured ones. There the function
 is captured at a larger size ahead of the calls (ahead.py).
-
-All of them may be multiples of 8, and what the function does of others may not show. So a size is
-served if it is as far from a captured one as these are from each other: by a multiple of the
-greatest common divisor of their distances. In a long run of sizes that is 1.
 
 Captures agree if what they asked of sizes has one answer between them (sizes.py), and if their
 plans are of one family, and read, set and return the same. An integer that is on a line at both

@@ -23,7 +23,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _everywhere: bool | None = None
-_in_module: ContextVar[bool | None] = ContextVar("in_module", default=None)
+in_module: ContextVar[bool | None] = ContextVar("in_module", default=None)
+"""The mode of the innermost module that runs; None outside of all."""
 
 autocast_dtype: ContextVar[DType | None] = ContextVar("autocast_dtype", default=None)
 """The 16-bit dtype of products inside of `autocast`; None outside, and inside of a product."""
@@ -34,7 +35,7 @@ _is_known = False  # whether a mode was chosen at any time, or it was told that 
 
 def chosen_mode() -> bool | None:
     """The mode of the innermost module that runs, or of `Tensor.training`; None if none is set."""
-    inner = _in_module.get()
+    inner = in_module.get()
     return _everywhere if inner is None else inner
 
 
@@ -42,20 +43,20 @@ def choose_mode(mode: bool | None) -> None:
     """Set the mode: inside a module's call until that call ends, elsewhere from now on."""
     global _everywhere, _is_known
     _is_known = True
-    if _in_module.get() is None:
+    if in_module.get() is None:
         _everywhere = mode
     else:
-        _in_module.set(mode)
+        in_module.set(mode)
 
 
 @contextmanager
 def module_mode(mode: bool) -> Iterator[None]:
     """The mode of a module, for the time of its call."""
-    token = _in_module.set(mode)
+    token = in_module.set(mode)
     try:
         yield
     finally:
-        _in_module.reset(token)
+        in_module.reset(token)
 
 
 class HasMode(type):

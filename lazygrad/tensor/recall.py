@@ -17,7 +17,7 @@ it runs as it stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextvars import copy_context
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, Literal, TypeVar, cast
@@ -31,7 +31,7 @@ from ..graph.skeleton import Skeleton
 from ..graph.structure import Walk
 from .any_size import note_call, recipe_at
 from .core import TensorCore
-from .mode import autocast_dtype, chosen_mode
+from .mode import autocast_dtype, chosen_mode, in_module
 from .ranges import Range, declared
 from .sharing import grad_enabled
 from .template import Recipe, Template, Trial, trial
@@ -186,14 +186,24 @@ def _with_tensors(x: Any, nodes: Sequence[Node]) -> Any:
 def _as_at_other_sizes(key: Hashable, call: tuple[Callable[..., Any], Any, Any]) -> _Kept | None:
     """What a call gives that differs from earlier ones in a size alone; None if it does not."""
 
-    modes = copy_context()  # a result may be built when others hold, as after no_grad()
+    modes = _modes()
 
     def tried(inputs: Sequence[Node]) -> Recipe | None:
-        kept = modes.run(_kept, *call, inputs)
+        kept = modes.copy().run(_kept, *call, inputs)  # a copy: two threads may try at once
         return None if kept is None else kept.recipe
 
     found = recipe_at(key, tried)
     return None if found is None else _Kept(found[0], (), *found[1])
+
+
+def _modes() -> Context:
+    """A context with the modes that hold now: a result may be built when others do, as after
+    no_grad(). It has nothing else of the context, which would live on with it."""
+    made = Context()
+    made.run(grad_enabled.set, grad_enabled.get())
+    made.run(autocast_dtype.set, autocast_dtype.get())
+    made.run(in_module.set, chosen_mode())
+    return made
 
 
 def _note_size(key: Hashable, kept: _Kept) -> None:

@@ -163,6 +163,16 @@ def test_a_window_that_slides_when_it_is_full(place):
     assert len(runs.getvalue()) <= 30
 
 
+def written(f):
+    """The tokens of a text that grows by each."""
+    text = Tensor([[3]])
+    for _ in range(STEPS):
+        x = f(text)
+        text = cat((text, x), 1)
+        yield x.item()
+    return text
+
+
 def test_a_text_that_is_cropped():
     def step(model):
         def f(text):
@@ -172,14 +182,7 @@ def test_a_text_that_is_cropped():
 
         return f
 
-    def run(model, f):
-        text = Tensor([[3]])
-        for _ in range(STEPS):
-            x = f(text)
-            text = cat((text, x), 1)
-            yield x.item()
-
-    check(run, step, few=30)
+    check(lambda model, f: written(f), step, few=30)
 
 
 def test_an_object_in_the_arguments_whose_integers_are_shown():
@@ -280,11 +283,7 @@ def test_the_whole_text_up_to_a_size_that_is_asserted():
         return f
 
     def run(model, f):
-        text = Tensor([[3]])
-        for _ in range(STEPS):
-            x = f(text)
-            text = cat((text, x), 1)
-            yield x.item()
+        text = yield from written(f)
         with pytest.raises(AssertionError):
             f(text)
 

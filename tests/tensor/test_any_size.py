@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import lazygrad
 from lazygrad import Tensor, bfloat16, float32, nn
 from lazygrad.errors import CompilerError
 from lazygrad.graph.structure import structure
+from lazygrad.jit.trace import Trace
 from lazygrad.tensor import any_size, recall
 from lazygrad.tensor.any_size import SizedTemplate
 from lazygrad.tensor.recall import recalled
@@ -133,3 +135,12 @@ def test_results_are_built_in_the_modes_of_the_call():
             y = (x @ w).mean()
         assert y.requires_grad == (n % 2 == 0)
         assert y.item() == 4.0
+
+
+def test_what_is_known_of_an_operation_keeps_no_trace_alive():
+    f = lazygrad.jit(lambda x: (x @ x.T).softmax(-1).sum(0).relu().mean() * x.shape[0])
+    for n in range(3, 40):
+        f(Tensor(np.ones((n, 4), np.float32))).item()
+    del f
+    gc.collect()
+    assert not any(type(each) is Trace for each in gc.get_objects())
