@@ -7,8 +7,9 @@ SHELL := /bin/sh
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip --disable-pip-version-check install
-# A file of tests stays in one process: what its tests share is made once.
-PYTEST := $(IN_VENV) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# A file of tests stays in one process: what its tests share is made once. A process that dies ends
+# the run: one that takes its place may wait for ever.
+PYTEST := $(IN_VENV) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 ARGS ?=
 
 .DEFAULT_GOAL := help

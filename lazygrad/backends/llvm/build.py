@@ -104,7 +104,7 @@ class _Task:
     source: Source = Source("")
     renamed: str = ""
     data: bytes = b""
-    complaint: str = ""
+    error: Exception | None = None
 
 
 class Build:
@@ -161,8 +161,10 @@ class Build:
             for helper in self._helpers:
                 helper.join()
         for task in self._new:
-            if task.complaint:
-                raise _fault(task)
+            if isinstance(task.error, RuntimeError):
+                raise _fault(task, str(task.error))
+            if task.error is not None:
+                raise task.error
         key = _fingerprint(self._target)
         for task in self._new:
             head = _HEAD.pack(task.source.scratch, task.source.parallel)
@@ -177,8 +179,8 @@ class Build:
             tell(f"machine code of kernel {len(self._new) - len(self._open)} of {len(self._new)}")
             try:
                 task.data = _to_object(task.renamed, self._target)
-            except RuntimeError as error:
-                task.complaint = str(error)
+            except Exception as error:  # also out of a helper, for `finish` to raise
+                task.error = error
 
     def _load(self) -> None:
         tasks = list(self._tasks.values())
@@ -199,11 +201,11 @@ def _next(tasks: list[_Task]) -> _Task | None:
         return None
 
 
-def _fault(task: _Task) -> CompilerError:
+def _fault(task: _Task, complaint: str) -> CompilerError:
     """LLVM's complaint, with the text where it can be read."""
     with tempfile.NamedTemporaryFile(
         "w", prefix=f"lazygrad-{task.name}-", suffix=".ll", delete=False
     ) as file:
         file.write(task.source.text)
-    cause = " ".join(task.complaint.split())
+    cause = " ".join(complaint.split())
     return CompilerError(f"llvm: {task.name}: {cause}; its LLVM IR is in {file.name}")

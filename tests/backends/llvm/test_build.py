@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +15,7 @@ from lazygrad.backends.llvm.build import Build, Source
 from lazygrad.backends.llvm.build import _Task as Task
 from lazygrad.backends.llvm.codegen import codegen
 from lazygrad.backends.llvm.device import CPU
-from lazygrad.backends.llvm.target import host
+from lazygrad.backends.llvm.target import Target, host
 from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Literal, Op, Var
 from lazygrad.loops.ir import Accumulate, For, Function
@@ -89,31 +88,52 @@ def test_processors_do_not_share_code() -> None:
     assert build._fingerprint(host()) != build._fingerprint(replace(host(), cpu="generic"))
 
 
-def test_helpers_compile_too(monkeypatch: pytest.MonkeyPatch, compiled: list[str]) -> None:
-    monkeypatch.setattr(build, "_next", _leave_to_helpers(build._next))
+def test_helpers_compile_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = _compiling_threads(monkeypatch)
     with config.override(THREADS=3):
         kernels = make(texts(12, offset=400))
-    assert len({kernel.address for kernel in kernels.values()}) == len(compiled) == 12
+    assert len({kernel.address for kernel in kernels.values()}) == len(threads) == 12
+    assert "lazygrad-build" in threads
 
 
-def _leave_to_helpers(take: Callable[[list[Task]], Task | None]) -> Callable[..., Task | None]:
-    """The main thread finds nothing to do, and waits for the helpers before tasks are dropped."""
+def _compiling_threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The name of the thread that compiled, for each function. The main thread waits for the
+    helpers, which may end before the last function is added, and compiles what they left."""
+    threads: list[str] = []
+    take, to_object = build._next, build._to_object
 
-    def take_in_helpers(tasks: list[Task]) -> Task | None:
-        if threading.current_thread() is not threading.main_thread():
-            return take(tasks)
-        for helper in threading.enumerate():
-            if helper.name == "lazygrad-build":
-                helper.join()
-        return None
+    def take_after_helpers(tasks: list[Task]) -> Task | None:
+        if threading.current_thread() is threading.main_thread():
+            for helper in threading.enumerate():
+                if helper.name == "lazygrad-build":
+                    helper.join()
+        return take(tasks)
 
-    return take_in_helpers
+    def noting(text: str, target: Target) -> bytes:
+        threads.append(threading.current_thread().name)
+        return to_object(text, target)
+
+    monkeypatch.setattr(build, "_next", take_after_helpers)
+    monkeypatch.setattr(build, "_to_object", noting)
+    return threads
 
 
 def test_a_helpers_complaint_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "_next", _leave_to_helpers(build._next))
-    with config.override(THREADS=2), pytest.raises(build.CompilerError, match="llvm: g: "):
-        make([*texts(1, offset=500), ("g", "define void @g() { nonsense }")])
+    threads = _compiling_threads(monkeypatch)
+    bad = [(f"g{n}", f"define void @g{n}() {{ nonsense }}") for n in range(2)]
+    with config.override(THREADS=2), pytest.raises(build.CompilerError, match="llvm: g0: "):
+        make(bad)
+    assert threads[0] == "lazygrad-build"
+
+
+def test_a_helper_that_runs_out_of_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(text: str, target: Target) -> bytes:
+        raise MemoryError("none left")
+
+    _compiling_threads(monkeypatch)
+    monkeypatch.setattr(build, "_to_object", fail)
+    with config.override(THREADS=2), pytest.raises(MemoryError, match="none left"):
+        make(texts(2, offset=500))
 
 
 def test_llvmlite_has_the_function_without_its_lock() -> None:
