@@ -430,8 +430,8 @@ class VaryingSizes:
         compiled: Compile,
     ) -> None:
         """Note a graph. If it differs from an earlier one in one size alone, compile a plan for all
-        sizes up to the next bound. Where two integers differ by different amounts, a third graph
-        must confirm that they vary together.
+        sizes up to the next bound. Where two graphs alone do not tell that integers vary together
+        (`Family.is_likely`), a third one must confirm it.
 
         `sample` is of the graph, whose nodes are `nodes`, in order. Constants at the places
         `varying` become arguments.

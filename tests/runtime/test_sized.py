@@ -432,12 +432,14 @@ def test_two_sizes_that_vary_independently_are_not_taken_for_one(compiled, capsy
     assert "more than one size varies" in capsys.readouterr().err
 
 
-def test_a_third_size_tells_that_two_inputs_vary_together(compiled):
+@pytest.mark.parametrize(("more", "count"), [(0, 2), (1, 3)])
+def test_two_inputs_vary_together(compiled, more, count):
+    """Two sizes tell it where one input is a multiple of the other, else a third."""
     for n in range(4, 20):
-        x, y = Tensor(np.ones(n, np.float32)), Tensor(np.ones(2 * n, np.float32))
+        x, y = Tensor(np.ones(n, np.float32)), Tensor(np.ones(2 * n + more, np.float32))
         total = (x.exp().sum() + (y * 2).sum()).item()
-        assert total == pytest.approx(n * (np.e + 4), rel=1e-5)
-    assert len(compiled) == 3
+        assert total == pytest.approx(n * (np.e + 4) + 2 * more, rel=1e-5)
+    assert len(compiled) == count
 
 
 def test_what_keeps_a_size_is_told(capsys):

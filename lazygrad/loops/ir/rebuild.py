@@ -284,11 +284,12 @@ def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Exp
     return replace_arrays(body, {old: (new, index)})
 
 
-def replace_arrays(
-    body: Body, changes: Mapping[Array, tuple[Array, Callable[[Expr], Expr]]]
-) -> Body:
-    """The body with arrays replaced by others, each with a function that maps its indices."""
+ArrayChanges = Mapping[Array, tuple[Array, Callable[[Expr], Expr]]]
+"""Arrays, what replaces each, and a function that maps its indices."""
 
+
+def array_change(changes: ArrayChanges) -> Callable[[Expr], Expr]:
+    """The function that replaces arrays in expressions."""
     memo: dict[Expr, Expr] = {}
 
     def change(x: Expr) -> Expr | None:
@@ -300,10 +301,17 @@ def replace_arrays(
     def known(x: Expr) -> Expr | None:
         return x if x.mentions.isdisjoint(changes) else None
 
+    return lambda e: rewrite(e, change, memo, known)
+
+
+def replace_arrays(body: Body, changes: ArrayChanges) -> Body:
+    """The body with arrays replaced by others."""
+    change = array_change(changes)
+
     def replaced(stmt: Stmt) -> Body | None:
         if mentions(stmt).isdisjoint(changes):
             return None
-        stmt = change_expressions(stmt, lambda e: rewrite(e, change, memo, known))
+        stmt = change_expressions(stmt, change)
         match stmt:
             case Alloc(array) if array in changes:
                 stmt = Alloc(changes[array][0])

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ...expr import Array, Expr, Load
 from ..ir import Body, For, Function, Stmt, Store
-from ..ir.rebuild import replace_arrays, rewrite_body
+from ..ir.rebuild import array_change, replace_arrays, rewrite_body
 
 
 def overwrite(
@@ -36,8 +36,11 @@ def overwrite(
         for n, array in enumerate(function.arguments)
     )
     changes = {a: (b, _same) for a, b in zip(function.arguments, new, strict=True) if a != b}
+    change = array_change(changes)
     body = without_idle_stores(replace_arrays(function.body, changes))
-    return replace(function, arguments=tuple(new[n] for n in kept), body=body), new
+    limits = tuple(replace(limit, end=change(limit.end)) for limit in function.limits)
+    arguments = tuple(new[n] for n in kept)
+    return replace(function, arguments=arguments, body=body, limits=limits), new
 
 
 def without_idle_stores(body: Body) -> Body:
