@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ArgumentError, ShapeError, check_integers, check_numbers
@@ -15,6 +16,8 @@ from .parameter import Parameter
 
 State = tuple[Tensor, ...]  # (hidden), or (hidden, cell)
 Weights = tuple[Tensor, Tensor | None, Tensor | None]  # of the hidden state: weight, bias, proj
+
+LayerWeights = tuple[tuple[Tensor, Tensor | None], Weights]  # of the input: weight, bias
 
 NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": Tensor.tanh, "relu": Tensor.relu}
 
@@ -187,6 +190,66 @@ class LSTMCell(RNNCellBase):
 # ---------------------------------------------------------------------- layers
 
 
+def _run_layers(
+    kind: type[RNNBase],
+    x: Tensor,
+    start: State,
+    batch: int | None,
+    every: Sequence[LayerWeights],
+    directions: int,
+    dropout: float,
+    nonlinearity: str,
+    lengths: Any,
+) -> tuple[Tensor, State]:
+    """The outputs of the last layer, and the last states of all. `batch` is as in `_run_padded`."""
+    if batch is None:
+        x, start = x.unsqueeze(1), tuple(state.unsqueeze(1) for state in start)
+    elif batch == 0:
+        x = x.transpose(0, 1)
+    last: list[State] = []
+    while len(last) < len(every):
+        if last:
+            x = x.dropout(dropout)
+        outputs = []
+        for direction in range(directions):
+            first = tuple(state[len(last)] for state in start)
+            step = partial(kind._step, of=every[len(last)][1], nonlinearity=nonlinearity)
+            inputs = list(enumerate(x.linear(*every[len(last)][0]).unbind(0)))
+            output, state = _run_one(step, inputs, first, direction == 1, lengths)
+            outputs.append(output)
+            last.append(state)
+        x = outputs[0] if directions == 1 else Tensor.cat(*outputs, axis=-1)
+    ends = tuple(Tensor.stack(*states) for states in zip(*last, strict=True))
+    if batch is None:
+        return x.squeeze(1), tuple(end.squeeze(1) for end in ends)
+    return x.transpose(0, 1) if batch == 0 else x, ends
+
+
+_run_step = recalled(_run_layers)
+"""One step of all layers, as when text is sampled. (Longer sequences have a step each that is
+recalled: many lengths of whole ones would take much memory.)"""
+
+
+def _run_one(
+    step: Callable[[Tensor, State], State],
+    inputs: Sequence[tuple[int, Tensor]],
+    state: State,
+    backwards: bool,
+    lengths: Any,
+) -> tuple[Tensor, State]:
+    """One layer in one direction, step by step. `inputs` are the input's part of the gates, of each
+    step."""
+    outputs = []
+    for at, x in reversed(inputs) if backwards else inputs:
+        made = step(x, state)
+        if lengths is not None and at >= lengths.min():
+            counts = Tensor((at < lengths)[:, None], device=x.device)
+            made = tuple(counts.where(new, old) for new, old in zip(made, state, strict=True))
+        state = made
+        outputs.append(state[0])
+    return Tensor.stack(*(outputs[::-1] if backwards else outputs)), state
+
+
 class RNNBase(Layer):
     """Layers of cells over a sequence, with PyTorch's shapes and names of parameters.
 
@@ -252,7 +315,8 @@ class RNNBase(Layer):
     def flatten_parameters(self) -> None:
         """Nothing: the compiler lays memory out itself."""
 
-    def _step(self, x: Tensor, state: State, of: Weights) -> State:
+    @staticmethod
+    def _step(x: Tensor, state: State, of: Weights, nonlinearity: str) -> State:
         """The next state; x is the input's part of the gates."""
         raise NotImplementedError
 
@@ -260,71 +324,48 @@ class RNNBase(Layer):
         """(outputs of the last layer, last states (layers * directions, batch, hidden)). Of packed
         sequences the outputs are packed, too."""
         if isinstance(x, PackedSequence):
-            padded, ends = self._run_padded(x.padded(), start, x.lengths)
+            padded, ends = self._run_padded(x.padded(), start, 1, x.lengths)
             return x.with_padded(padded), ends
-        if x.ndim == 3 and self.batch_first:
-            output, ends = self._run_padded(x.transpose(0, 1), start)
-            return output.transpose(0, 1), ends
-        return self._run_padded(x, start)
+        return self._run_padded(x, start, None if x.ndim == 2 else 0 if self.batch_first else 1)
 
     def _run_padded(
-        self, x: Tensor, start: State | None, lengths: Any = None
+        self, x: Tensor, start: State | None, batch: int | None, lengths: Any = None
     ) -> tuple[Tensor, State]:
-        """`_run` of (length, batch, input_size), or of one sequence. `lengths` says how many steps
-        of each sequence count; its state stays as it is in the others."""
+        """`_run` of sequences side by side along the axis `batch`; None for one sequence. `lengths`
+        says how many steps of each sequence count; its state stays as it is in the others."""
         name = type(self).__name__
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             raise ShapeError(f"{name}: input {x.shape} is no sequence of {self.input_size} values")
-        single = x.ndim == 2
-        x = x.unsqueeze(1) if single else x
-        lead = (self.num_layers * len(self._directions), x.shape[1])
+        steps = x.shape[1 if batch == 0 else 0]
+        if not steps:
+            raise ShapeError(f"{name}: the sequence {x.shape} is empty")
+        beside = () if batch is None else (x.shape[batch],)
         sizes = (self._output_size, self.hidden_size)[: self._states]
-        shapes = [(*lead, size) for size in sizes]
+        states = self.num_layers * len(self._directions)
+        shapes = [(states, *beside, size) for size in sizes]
         if start is None:
             start = tuple(Tensor.zeros(s, dtype=x.dtype, device=x.device) for s in shapes)
-        elif single:
-            start = tuple(state.unsqueeze(1) for state in start)
         if [state.shape for state in start] != shapes:
             told = " and ".join(str(state.shape) for state in start)
             wanted = " and ".join(map(str, dict.fromkeys(shapes)))
             raise ShapeError(f"{name}: the first state is {told}, not {wanted}")
-        last: list[State] = []
-        for layer in range(self.num_layers):
-            if layer:
-                x = x.dropout(self.dropout)
-            outputs = []
-            for direction in self._directions:
-                first = tuple(state[len(last)] for state in start)
-                output, state = self._run_one(x, first, layer, direction, lengths)
-                outputs.append(output)
-                last.append(state)
-            x = outputs[0] if len(outputs) == 1 else Tensor.cat(*outputs, axis=-1)
-        ends = tuple(Tensor.stack(*states) for states in zip(*last, strict=True))
-        if single:
-            return x.squeeze(1), tuple(end.squeeze(1) for end in ends)
-        return x, ends
+        every = [
+            self._weights(f"_l{layer}{direction}")
+            for layer in range(self.num_layers)
+            for direction in self._directions
+        ]
+        settings = len(self._directions), self.dropout, getattr(self, "nonlinearity", "tanh")
+        run = _run_layers if steps > 1 or lengths is not None else _run_step
+        return run(type(self), x, start, batch, every, *settings, lengths)
 
-    def _run_one(
-        self, x: Tensor, state: State, layer: int, direction: str, lengths: Any = None
-    ) -> tuple[Tensor, State]:
-        """One layer in one direction: the input's part of all steps at once, then step by step."""
+    def _weights(self, end: str) -> LayerWeights:
+        """The weights of one layer in one direction."""
 
         def held(name: str) -> Any:
-            return getattr(self, f"{name}_l{layer}{direction}", None)
+            return getattr(self, name + end, None)
 
-        of = held("weight_hh"), held("bias_hh"), held("weight_hr")
-        steps = list(enumerate(x.linear(held("weight_ih"), held("bias_ih")).unbind(0)))
-        outputs = []
-        for at, step in reversed(steps) if direction else steps:
-            made = self._step(step, state, of)
-            if lengths is not None and at >= lengths.min():
-                counts = Tensor((at < lengths)[:, None], device=x.device)
-                made = tuple(counts.where(new, old) for new, old in zip(made, state, strict=True))
-            state = made
-            outputs.append(state[0])
-        if not outputs:
-            raise ShapeError(f"{type(self).__name__}: the sequence {x.shape} is empty")
-        return Tensor.stack(*(outputs[::-1] if direction else outputs)), state
+        of_state = held("weight_hh"), held("bias_hh"), held("weight_hr")
+        return (held("weight_ih"), held("bias_ih")), of_state
 
     def extra_repr(self) -> str:
         shown = [f"{self.input_size}, {self.hidden_size}"]
@@ -372,15 +413,16 @@ class RNN(_OneState):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        self._activation = _nonlinearity("RNN", nonlinearity)
+        _nonlinearity("RNN", nonlinearity)
         self.nonlinearity = nonlinearity
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
             device, dtype,
         )  # fmt: skip
 
-    def _step(self, x: Tensor, state: State, of: Weights) -> State:
-        return _rnn(x, state, of, self._activation)
+    @staticmethod
+    def _step(x: Tensor, state: State, of: Weights, nonlinearity: str) -> State:
+        return _rnn(x, state, of, NONLINEARITIES[nonlinearity])
 
 
 class GRU(_OneState):
@@ -391,7 +433,8 @@ class GRU(_OneState):
 
     _chunks = 3
 
-    def _step(self, x: Tensor, state: State, of: Weights) -> State:
+    @staticmethod
+    def _step(x: Tensor, state: State, of: Weights, nonlinearity: str) -> State:
         return _gru(x, state, of)
 
 
@@ -405,7 +448,8 @@ class LSTM(RNNBase):
     _chunks = 4
     _states = 2
 
-    def _step(self, x: Tensor, state: State, of: Weights) -> State:
+    @staticmethod
+    def _step(x: Tensor, state: State, of: Weights, nonlinearity: str) -> State:
         return _lstm(x, state, of)
 
     def forward(

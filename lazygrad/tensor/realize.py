@@ -389,11 +389,15 @@ def _along(
     """Which candidates, none of them part of the computation, are computed along; and the nodes
     in the computation that the others read, for each of these."""
     losses = {entry.node for entry in mine.differentiated}
+    calls = {node.call for node in walked.nodes if type(node) in deferred}
     along: list[Node] = []
     read: dict[Node, list[Node]] = {}
     left = MAX_BEYOND
     for node in candidates:
         if node not in losses and all(looks >= MAX_LOOKS for _, looks in waiting[node]):
+            continue
+        if type(node) in deferred and node.call in calls:  # another result of what is computed
+            along.append(node)
             continue
         beyond = _beyond(node, walked.number, left)
         if beyond is None:

@@ -16,7 +16,7 @@ it runs as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -54,7 +54,7 @@ class _Kept:
     recipe: Recipe
     anew: tuple[Callable[[Sequence[Node]], Sequence[Node]], ...]
     requires_grad: tuple[bool, ...]
-    form: Any  # None for a tensor; or what makes a tuple, and the forms in it
+    form: Any  # the number of a tensor's node; or what makes a tuple, and the forms in it
 
     def results(self, inputs: Sequence[Node]) -> Sequence[Node]:
         """The nodes that a call on these inputs gives."""
@@ -116,8 +116,9 @@ def recalled(operation: F, any_size: bool = False) -> F:
             return operation(*args, **named)
         made = kept.results(nodes)
         make = next(iter(tensors.values()), args[0])._from_node
-        found = map(make, made, kept.requires_grad)
-        return next(found) if kept.form is None else _filled(kept.form, found)
+        if kept.form == 0:
+            return make(made[0], kept.requires_grad[0])
+        return _filled(kept.form, lambda n: make(made[n], kept.requires_grad[n]))
 
     # where the operation is recalled and does not run, tracebacks and errors still have its name
     named_alike: Any = built
@@ -225,10 +226,11 @@ def _kept(
     tried = Trial(inputs)
     leaves = list(tried.places)
     found: list[TensorCore] = []
+    number: dict[tuple[Node, bool], int] = {}  # of what is found: two tensors may have one node
     token = trial.set(tried)
     try:
         made = operation(*_with_tensors(args, leaves), **_with_tensors(named, leaves))
-        form = _form(made, found)
+        form = _form(made, found, number)
     except Exception:  # the call itself will say what is wrong
         return None
     finally:
@@ -239,9 +241,9 @@ def _kept(
         return None
     if any(x._own in tried.places for x in bases):
         return None
-    requires = tuple([x._requires for x in found])
+    results, requires = zip(*number, strict=True)
     can_defer = not any(requires)  # a backward pass needs all nodes
-    built = Template.of([x._own for x in found], list(tried.places), can_defer)
+    built = Template.of(results, list(tried.places), can_defer)
     if built is None:
         return None
     template, places = built
@@ -257,26 +259,27 @@ def _declare(ranges: Iterable[tuple[int, Range]], made: Sequence[Node]) -> None:
         declared[made[place]] = found
 
 
-def _form(made: Any, found: list[TensorCore]) -> Any:
-    """What holds the tensors of a result, which are added to `found`."""
+def _form(made: Any, found: list[TensorCore], number: dict[tuple[Node, bool], int]) -> Any:
+    """What holds the tensors of a result, which are added to `found`, and their nodes, with whether
+    they require gradient, to `number`."""
     if isinstance(made, TensorCore):
         found.append(made)
-        return None
+        return number.setdefault((made._own, made._requires), len(number))
     if isinstance(made, tuple):
         make = getattr(made, "_make", tuple)  # of a named one
-        return make, [_form(each, found) for each in made]
+        return make, [_form(each, found, number) for each in made]
     if made.__class__ is dict:
-        values = [_form(each, found) for each in made.values()]
+        values = [_form(each, found, number) for each in made.values()]
         return partial(_named, tuple(made)), values
     raise _Unknown
 
 
-def _filled(form: Any, tensors: Iterator[TensorCore]) -> Any:
-    """A result of this form."""
-    if form is None:
-        return next(tensors)
+def _filled(form: Any, tensor: Callable[[int], TensorCore]) -> Any:
+    """A result of this form, with the tensors of these numbers."""
+    if form.__class__ is int:
+        return tensor(form)
     make, parts = form
-    return make([_filled(each, tensors) for each in parts])
+    return make([_filled(each, tensor) for each in parts])
 
 
 def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 import lazygrad
 from lazygrad import Tensor, config, nn, no_grad
 from lazygrad.graph.gradient import cotangents
-from lazygrad.graph.ir import Const, topological
+from lazygrad.graph.ir import Buffer, Const, deferred, topological
 from lazygrad.graph.structure import structure
 from lazygrad.graph.verify import verify
+from lazygrad.nn import recurrent
 from lazygrad.runtime.buffer import realized
 from lazygrad.tensor import recall
 from lazygrad.tensor.core import TensorCore
@@ -200,6 +202,66 @@ def test_steps_of_recurrent_layers_have_gradients(layer: Any) -> None:
     recall._templates.clear()
     for a, b in zip(first, gradients(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+STEPS: dict[str, Callable[[], nn.Module]] = {
+    "rnn": lambda: nn.RNN(4, 5, nonlinearity="relu"),
+    "gru": lambda: nn.GRU(4, 5, batch_first=True),
+    "gru of two layers": lambda: nn.GRU(4, 5, num_layers=2),
+    "lstm in both directions": lambda: nn.LSTM(4, 5, num_layers=2, bidirectional=True),
+    "projected lstm": lambda: nn.LSTM(4, 5, bias=False, proj_size=3),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("shape", [(1, 4), (1, 1, 4)])
+def test_a_step_of_recurrent_layers_is_one_call(
+    name: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = STEPS[name]()
+
+    def sampled(calls: bool) -> list[Any]:
+        values: list[Any] = []
+        state: Any = None
+        for n in range(5):
+            y, state = net(rand(*shape) + n, state)
+            states = state if isinstance(state, tuple) else (state,)
+            is_call = calls and n > 0
+            assert not is_call or all(type(each._node) in deferred for each in (y, *states))
+            values.append(y.numpy())
+            for each in states:
+                goes_along = isinstance(each._node, Buffer) or each._node in realized
+                assert goes_along or not is_call
+                values.append(each.numpy())
+        return values
+
+    with no_grad():
+        found = sampled(True)
+        monkeypatch.setattr(recurrent, "_run_step", recurrent._run_layers)
+        for a, b in zip(found, sampled(False), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_drop_other_elements_in_each_step() -> None:
+    net, x = nn.GRU(4, 64, num_layers=2, dropout=0.5), rand(1, 1, 4)
+    with no_grad():
+        net.train()
+        drawn = [net(x)[0].numpy() for _ in range(4)]
+        assert not any(np.array_equal(a, b) for a, b in pairwise(drawn))
+        net.eval()
+        drawn = [net(x)[0].numpy() for _ in range(4)]
+        assert all(np.array_equal(a, drawn[0]) for a in drawn)
+
+
+def test_two_results_of_one_node_are_two_tensors() -> None:
+    @recall.recalled
+    def twice(x: Tensor) -> tuple[Tensor, Tensor]:
+        return (x + 1).exp(), (x + 1).exp()
+
+    for _ in range(3):
+        a, b = twice(rand(3))
+        a += 1
+        np.testing.assert_allclose(a.numpy(), b.numpy() + 1, rtol=1e-6)
 
 
 def test_what_a_call_depends_on_is_told_apart() -> None:
