@@ -129,6 +129,7 @@ class jit(Captured, Generic[P, R]):
         self._attempts: dict[Hashable, int] = {}
         self._spans: Spans | None = None  # made with the first capture
         self._captures: dict[Hashable, int] = {}  # by what numbers leave, and shapes
+        self._floats: dict[Hashable, int] = {}  # captures for other floats, by what these leave
         self._integers: dict[Entry, None] = {}  # outside, which vary, as counters do
         self._notes_questions: dict[Hashable, bool] = {}  # of sizes, by what numbers leave
         self._pure: dict[Hashable, int] = {}  # captures that set nothing, by what numbers leave
@@ -297,12 +298,23 @@ class jit(Captured, Generic[P, R]):
 
     def _warn(self, kind: Hashable, cause: Mismatch | None) -> None:
         """Warn, once, that the function is captured again and again."""
-        if cause is None or self._has_warned or len(self._replays[kind]) < MANY_CAPTURES:
+        if self._has_warned:
             return
+        if cause is not None:
+            if len(self._replays[kind]) < MANY_CAPTURES:
+                return
+            why = f"what it finds outside: {str(cause) or 'gradients come and go'}"
+        else:
+            form = masked(kind, (float,))
+            count = self._floats.get(form, 0) + 1
+            remember(self._floats, form, count, MAX_CAPTURES)
+            if form == kind or count < ENOUGH_CAPTURES:
+                return
+            why = "a float in its arguments, which is another one each time"
         self._has_warned = True
         warn(
-            f"jit: {self._name} is captured again and again, because of what it finds outside: "
-            f"{str(cause) or 'gradients come and go'}; numbers that change may be tensors",
+            f"jit: {self._name} is captured again and again, because of {why}; "
+            "numbers that change may be tensors",
             stacklevel=4,
         )
 

@@ -490,6 +490,23 @@ def test_a_counter_is_followed_and_told_about_once():
     assert len(told) == 1
 
 
+def test_it_is_told_that_a_float_changes_in_each_call():
+    step = jit(lambda x, lr: x - lr * x)
+
+    def run():
+        return [step(Tensor([1.0]), 1 / n).item() for n in range(2, 42)]
+
+    with pytest.warns(UserWarning, match="captured again and again.*a float in its arg") as told:
+        found = run()
+    assert found == pytest.approx([1 - 1 / n for n in range(2, 42)])
+    assert len(told) == 1
+    step.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for n in range(40):  # few values; and sizes
+            step(Tensor([1.0] * (1 + n % 20)), (0.1, 0.2)[n % 2])
+
+
 def test_what_alternates_is_captured_once_each():
     file, model = io.StringIO(), Scaled()
     f = jit(lambda x: (file.write("."), x * model.scale)[1])
