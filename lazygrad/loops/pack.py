@@ -11,14 +11,15 @@ A packed panel in a CPU's cache and a tile in a GPU's local memory are both this
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import ScheduleError
 from ..expr import Array, Expr, Load, Var, parts, rewrite
-from ..index import flatten, substitute
+from ..index import all_of, conjuncts, flatten, substitute
 from .cpu.transpose import transposable
-from .ir import Alloc, Body, For, Stmt, Store, bodies, expressions, statements
+from .end_sums import at_run_time
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, bodies, expressions, statements
 from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .primitives import at_loop, merge, primitive, split
 from .product import factors
@@ -67,12 +68,13 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     copies = [Var(f"{loop.var.name}_p", loop.var.extent) for loop in loops]
     values: dict[Expr, Expr] = {loop.var: c for loop, c in zip(loops, copies, strict=True)}
     fill: Body = (Store(packed, flatten(copies, extents), substitute(operand, values)),)
+    where = _read_where(body, operand, values)
     kinds = ["serial" if loop.kind == "unroll" else loop.kind for loop in loops]
     if line is not None:
         kinds[-1] = "vector"
     elif kinds and kinds[-1] == "vector":
         *others, lane = copies
-        others, fill = merge(others, fill)
+        others, fill, where = _merged(others, fill, where)
         across = transposable(fill, lane, others, lane.extent)
         if across is not None:
             blocks, fill = _in_blocks(fill, across, lane.extent)
@@ -82,6 +84,8 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
         copies = [*in_order_of_memory(others, read), lane]
         kinds = ["serial"] * len(others) + ["vector"]
     for var, kind in zip(reversed(copies), reversed(kinds), strict=True):
+        if where is not None and var in variables(where) <= set(copies):
+            fill, where = (If(where, fill),), None
         if var.extent != 1:
             fill = (For(var, var.extent, kind, fill),)
     packed_load = Load(packed, flatten([loop.var for loop in loops], extents))
@@ -89,6 +93,30 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
         body, lambda e: rewrite(e, lambda x: packed_load if x is operand else None)
     )
     return (Alloc(packed), *fill, *replaced)
+
+
+def _read_where(body: Body, operand: Expr, places: Mapping[Expr, Expr]) -> Expr | None:
+    """The condition, known only at run time, under which the body reads an element of the operand
+    at these places; None if it always does."""
+    found = set()
+    for stmt in statements(body):
+        if operand in parts(*expressions(stmt)):
+            needed = stmt.needed if isinstance(stmt, Accumulate) else None
+            asked = [] if needed is None else conjuncts(needed)
+            found.add(at_run_time(all_of(c for c in asked if variables(c) <= places.keys())))
+    condition = found.pop() if len(found) == 1 else None
+    return None if condition is None else substitute(condition, places)
+
+
+def _merged(
+    loops: Sequence[Var], fill: Body, where: Expr | None
+) -> tuple[list[Var], Body, Expr | None]:
+    """The loops, their body and a condition on them after `merge`."""
+    if where is None:
+        return *merge(loops, fill), None
+    left, (test,) = merge(loops, (If(where, fill),))
+    assert isinstance(test, If)
+    return left, test.body, test.condition
 
 
 def _in_blocks(fill: Body, var: Var, size: int) -> tuple[Var, Body]:

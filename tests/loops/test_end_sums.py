@@ -15,10 +15,11 @@ from lazygrad.graph.simplify import simplify
 from lazygrad.graph.structure import Slot
 from lazygrad.index import add, less, mul
 from lazygrad.loops.end_sums import end_sums, in_some_lane
-from lazygrad.loops.ir import Accumulate, Body, For, Function, Store, statements
+from lazygrad.loops.ir import Accumulate, Body, For, Function, If, Store, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
+from lazygrad.loops.pack import pack
 from lazygrad.schedule.fuse import fuse
 from lazygrad.targets import Machine, Native, Target
 from tests.loops.passes import transform
@@ -76,6 +77,25 @@ def test_whole_iterations_ask_nothing() -> None:
     assert isinstance(rest, For)
     assert all(isinstance(s.value, Load) for s in whole.body if isinstance(s, Accumulate))
     assert rest.var.extent == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 5])
+def test_what_no_term_needs_is_not_packed(size: int) -> None:
+    packed = pack((For(J, 5, "serial", (term(J),)),), Load(X, J), "panel")
+    _, copy, _ = packed
+    assert isinstance(copy, For)
+    (test,) = copy.body
+    assert isinstance(test, If)
+    assert test.condition is less(copy.var, SIZE)
+    body = (For(I, 3, "serial", (Store(OUT, I, ZERO), *packed)),)
+    np.testing.assert_array_equal(values(body, size), values(BODIES["one term"], size))
+
+
+def test_what_any_term_needs_is_packed() -> None:
+    always = Accumulate(OUT, I, "sum", Load(X, J))
+    _, copy, _ = pack((For(J, 5, "serial", (term(J), always)),), Load(X, J), "panel")
+    assert isinstance(copy, For)
+    assert isinstance(copy.body[0], Store)
 
 
 def test_lanes_are_needed_while_their_first_is() -> None:
