@@ -16,9 +16,9 @@ from dataclasses import replace
 
 from ..errors import ScheduleError
 from ..expr import Array, Expr, Load, Var, parts, rewrite
-from ..index import all_of, conjuncts, flatten, substitute
+from ..index import flatten, substitute
 from .cpu.transpose import transposable
-from .end_sums import at_run_time
+from .end_sums import at_run_time, in_some_lane
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, bodies, expressions, statements
 from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
 from .primitives import at_loop, merge, primitive, split
@@ -52,8 +52,9 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
 
     Requires: the operand is an expression in the body that only reads arrays the body does not
     write, and the loops it depends on have constant extents. Ensures: the operand is evaluated
-    once for each combination of the body's loop variables it depends on. These index the packed
-    array, outermost first; with `vectors`, a loop along which memory is contiguous comes last.
+    once for each combination of the body's loop variables it depends on, unless no term of a sum
+    needs it. These index the packed array, outermost first; with `vectors`, a loop along which
+    memory is contiguous comes last.
     """
     used = variables(operand)
     loops = [loop for loop in _loops_around(body, operand) if loop.var in used]
@@ -68,7 +69,7 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     copies = [Var(f"{loop.var.name}_p", loop.var.extent) for loop in loops]
     values: dict[Expr, Expr] = {loop.var: c for loop, c in zip(loops, copies, strict=True)}
     fill: Body = (Store(packed, flatten(copies, extents), substitute(operand, values)),)
-    where = _read_where(body, operand, values)
+    where = _read_where(body, operand, loops, values)
     kinds = ["serial" if loop.kind == "unroll" else loop.kind for loop in loops]
     if line is not None:
         kinds[-1] = "vector"
@@ -78,16 +79,21 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
         across = transposable(fill, lane, others, lane.extent)
         if across is not None:
             blocks, fill = _in_blocks(fill, across, lane.extent)
+            where = in_some_lane(where, across)
             others = [blocks if v is across else v for v in others]
         # what is read may come from memory; what is written stays in a cache, in any order
         read = [x.index for stmt in statements(fill) for e in expressions(stmt) for x in loads(e)]
         copies = [*in_order_of_memory(others, read), lane]
         kinds = ["serial"] * len(others) + ["vector"]
     for var, kind in zip(reversed(copies), reversed(kinds), strict=True):
-        if where is not None and var in variables(where) <= set(copies):
+        if kind == "vector":
+            where = in_some_lane(where, var)
+        elif where is not None and var in variables(where):
             fill, where = (If(where, fill),), None
         if var.extent != 1:
             fill = (For(var, var.extent, kind, fill),)
+    if where is not None:
+        fill = (If(where, fill),)
     packed_load = Load(packed, flatten([loop.var for loop in loops], extents))
     replaced = map_expressions(
         body, lambda e: rewrite(e, lambda x: packed_load if x is operand else None)
@@ -95,17 +101,21 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     return (Alloc(packed), *fill, *replaced)
 
 
-def _read_where(body: Body, operand: Expr, places: Mapping[Expr, Expr]) -> Expr | None:
-    """The condition, known only at run time, under which the body reads an element of the operand
-    at these places; None if it always does."""
+def _read_where(
+    body: Body, operand: Expr, loops: Sequence[For], places: Mapping[Expr, Expr]
+) -> Expr | None:
+    """The condition, known only at run time, under which the body reads an element of the operand,
+    whose loops have the indices `places`; None if it always does."""
+    within = {stmt.var for stmt in statements(body) if isinstance(stmt, For)}
     found = set()
     for stmt in statements(body):
         if operand in parts(*expressions(stmt)):
-            needed = stmt.needed if isinstance(stmt, Accumulate) else None
-            asked = [] if needed is None else conjuncts(needed)
-            found.add(at_run_time(all_of(c for c in asked if variables(c) <= places.keys())))
-    condition = found.pop() if len(found) == 1 else None
-    return None if condition is None else substitute(condition, places)
+            condition = stmt.needed if isinstance(stmt, Accumulate) else None
+            for var in within.difference(loop.var for loop in loops):
+                condition = in_some_lane(condition, var)
+            found.add(at_run_time(condition))
+    (condition, *more) = found
+    return None if condition is None or more else substitute(condition, places)
 
 
 def _merged(

@@ -23,6 +23,7 @@ from ..graph.ir import identity
 from ..index import add, at_least, less
 from ..targets import Machine
 from .cpu.traffic import window
+from .end_sums import at_run_time, in_some_lane
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, bodies, statements
 from .ir.rebuild import (
     body_loads,
@@ -40,15 +41,22 @@ from .primitives import Schedule, at_loop, primitive, split
 
 
 def partial_sum(
-    total: Array, op: str, part: Array, loops: Sequence[For], index: Expr, place: Expr
+    total: Array,
+    op: str,
+    part: Array,
+    loops: Sequence[For],
+    index: Expr,
+    place: Expr,
+    needed: Expr | None = None,
 ) -> tuple[Body, Body]:
-    """The statements that initialize a partial sum, and those that add it to the total.
+    """The statements that initialize a partial sum, and those that add it to the total, where that
+    is `needed`.
 
     Element `place` of the part is for element `index` of the total, in each iteration of the
     `loops`, outermost first.
     """
     empty = Store(part, place, Literal(identity(op, part.dtype), part.dtype))
-    whole = Accumulate(total, index, op, Load(part, place))
+    whole = Accumulate(total, index, op, Load(part, place), needed=needed)
     return (Alloc(part), _inside(loops, empty)), (_inside(loops, whole),)
 
 
@@ -78,7 +86,9 @@ def rfactor(body: Body, var: str) -> Body:
         parts: dict[Array, Array] = {}
         for total, place in sums.items():
             parts[total] = part = replace(total, name=names.new(f"{total.name}_part"))
-            made, added = partial_sum(total, "sum", part, place.loops, place.index, place.index)
+            needed = _needed(loop.body, total, place.loops)
+            at = place.index
+            made, added = partial_sum(total, "sum", part, place.loops, at, at, needed)
             before, after = (*before, *made), (*after, *added)
         inside = replace_arrays(loop.body, {a: (part, lambda i: i) for a, part in parts.items()})
         return (replace(loop, body=(*before, *inside, *after)),)
@@ -87,6 +97,21 @@ def rfactor(body: Body, var: str) -> Body:
     if not done:
         raise ScheduleError(f"rfactor {var}: no sum over {var}")
     return body
+
+
+def _needed(body: Body, total: Array, loops: Sequence[For]) -> Expr | None:
+    """The condition, known only at run time, under which some term that a body adds to the total
+    is needed, in an iteration of these loops; None if one always is."""
+    outside = {loop.var for loop in loops}
+    found = set()
+    for stmt, around in _with_loops(body, ()):
+        if isinstance(stmt, Accumulate) and stmt.array is total:
+            needed = stmt.needed
+            for loop in around:
+                if loop.var not in outside:
+                    needed = in_some_lane(needed, loop.var)
+            found.add(at_run_time(needed))
+    return found.pop() if len(found) == 1 else None
 
 
 @primitive
