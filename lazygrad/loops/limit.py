@@ -11,6 +11,7 @@ A loop that threads share keeps its iterations; those at the end do nothing.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..expr import Array, Expr, Ramp, Var
@@ -49,15 +50,17 @@ Scope = frozenset[Var]  # of the loops around a statement
 @dataclass(frozen=True)
 class _Reach:
     """The least index along a limited axis at which a statement writes in one iteration of a loop:
-    `index` + `start`. `index` depends on that loop and on loops around it."""
+    `index` + `start`. `index` depends on that loop and on loops around it. Indices before `end` are
+    needed."""
 
     limit: Limit
+    end: Expr
     index: Expr
     start: int
 
     def is_needed(self) -> Expr:
         """Whether the iteration is needed."""
-        return less(add(self.index, self.start), self.limit.end)
+        return less(add(self.index, self.start), self.end)
 
 
 def _width(stmt: Store | Accumulate) -> int:
@@ -90,7 +93,7 @@ class _Limited:
         is_serial = loop.kind == "serial"
         if is_serial and weight and loop.var not in variables(rest):
             inner = replace(loop, body=self.body(loop.body, scope, done | {reach.limit}))
-            most = sub(add(reach.limit.end, weight - 1 - reach.start), rest)
+            most = sub(add(reach.end, weight - 1 - reach.start), rest)
             return replace(inner, extent=minimum(floordiv(most, weight), loop.var.extent))
         # a thread's own loops may end, too
         ended = done | {reach.limit} if is_serial else done
@@ -122,7 +125,7 @@ class _Limited:
             if reach is None:
                 return None
             found.append(reach)
-        if len({(reach.limit.end, reach.index) for reach in found}) != 1:
+        if len({(reach.end, reach.index) for reach in found}) != 1:
             return None
         return min(found, key=lambda reach: reach.start)
 
@@ -131,34 +134,51 @@ class _Limited:
     ) -> _Reach | None:
         """The reach of a statement along a limited axis that the loop over var walks along; None
         without one."""
-        index = stmt.index.base if isinstance(stmt.index, Ramp) else stmt.index
-        constant, terms = linear(index)
-        if constant < 0 or any(n < 0 for _, n in terms):
-            return None
-        width = 1 if stmt.guard is not None else max(_width(stmt), stmt.value.lanes)
         for limit in self.limits:
-            if limit.array is not stmt.array or limit in done:
-                continue
-            step, span = limit.step, limit.step * limit.size
-            small = sum(bounds(term)[1] * n for term, n in terms if n < step)
-            if step > 1 and constant % step + small + width > step:
-                continue  # it may reach the next index along the axis
-            own = [(term, n) for term, n in terms if n >= step and n % span]
-            if any(n % step or n > span for _, n in own):
-                continue
-            every = [mul(term, n // step) for term, n in own]
-            known = [term for term in every if variables(term) <= scope]
-            total, start = add(*known), constant % span // step
-            if not any(var in variables(term) for term in known):
-                continue
-            last = bounds(add(*every))[1] + start + (width - 1 if step == 1 else 0)
-            if last >= limit.size:  # it walks other axes, too
-                aligned = [constant, span, *(n for _, n in terms)]
-                reaches_on = step == 1 and any(n % width for n in aligned)  # into another block
-                if len(known) < len(own) or reaches_on:
-                    continue
-                total = mod(add(total, start), limit.size)
-                start = linear(total)[0]  # of the same tile, where tiles reach into no other block
-                total = sub(total, start)
-            return _Reach(limit, total, start)
+            if limit.array is stmt.array and limit not in done:
+                for each in _ways(limit):
+                    reach = _reach_along(each, stmt, var, scope)
+                    if reach is not None:
+                        return replace(reach, limit=limit)
         return None
+
+
+def _ways(limit: Limit) -> Iterator[Limit]:
+    """A limit; and one of an outermost axis as a limit of elements, for loops over several axes.
+
+    out along 8 * 64 below n   ->   out along 512 * 1 below n*64
+    """
+    yield limit
+    if limit.step > 1 and limit.step * limit.size == limit.array.size:
+        yield Limit(limit.array, 1, limit.array.size, mul(limit.end, limit.step))
+
+
+def _reach_along(limit: Limit, stmt: Store | Accumulate, var: Var, scope: Scope) -> _Reach | None:
+    """The reach of a statement along the axis of a limit, if the loop over var walks along it."""
+    index = stmt.index.base if isinstance(stmt.index, Ramp) else stmt.index
+    constant, terms = linear(index)
+    if constant < 0 or any(n < 0 for _, n in terms):
+        return None
+    width = 1 if stmt.guard is not None else max(_width(stmt), stmt.value.lanes)
+    step, span = limit.step, limit.step * limit.size
+    small = sum(bounds(term)[1] * n for term, n in terms if n < step)
+    if step > 1 and constant % step + small + width > step:
+        return None  # it may reach the next index along the axis
+    own = [(term, n) for term, n in terms if n >= step and n % span]
+    if any(n % step or n > span for _, n in own):
+        return None
+    every = [mul(term, n // step) for term, n in own]
+    known = [term for term in every if variables(term) <= scope]
+    total, start = add(*known), constant % span // step
+    if not any(var in variables(term) for term in known):
+        return None
+    last = bounds(add(*every))[1] + start + (width - 1 if step == 1 else 0)
+    if last >= limit.size:  # it walks other axes, too
+        aligned = [constant, span, *(n for _, n in terms)]
+        reaches_on = step == 1 and any(n % width for n in aligned)  # into another block
+        if len(known) < len(own) or reaches_on:
+            return None
+        total = mod(add(total, start), limit.size)
+        start = linear(total)[0]  # of the same tile, where tiles reach into no other block
+        total = sub(total, start)
+    return _Reach(limit, limit.end, total, start)

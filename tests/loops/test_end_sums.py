@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from lazygrad.graph.simplify import simplify
 from lazygrad.graph.structure import Slot
 from lazygrad.index import add, less, mul
 from lazygrad.loops.end_sums import end_sums, in_some_lane
-from lazygrad.loops.ir import Accumulate, Body, For, Function, If, Store, statements
+from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.loops.pack import pack
+from lazygrad.loops.sums import rfactor
 from lazygrad.schedule.fuse import fuse
 from lazygrad.targets import Machine, Native, Target
 from tests.loops.passes import transform
@@ -77,6 +79,25 @@ def test_whole_iterations_ask_nothing() -> None:
     assert isinstance(rest, For)
     assert all(isinstance(s.value, Load) for s in whole.body if isinstance(s, Accumulate))
     assert rest.var.extent == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 12])
+def test_a_sum_of_partial_sums_ends_where_their_terms_do(size: int) -> None:
+    """A partial sum is needed where its first term is."""
+    acc = Array("acc", float32, 1, "register")
+    place = add(mul(K, 3), D)
+    one = replace(term(place), array=acc, index=Literal(0))
+    body = rfactor((For(K, 4, "serial", (For(D, 3, "serial", (one,)),)),), "k")
+    (loop,) = body
+    assert isinstance(loop, For)
+    added = loop.body[-1]
+    assert isinstance(added, Accumulate)
+    assert added.needed is less(mul(K, 3), SIZE)
+    whole = (Alloc(acc), Store(acc, Literal(0), ZERO), *body, Store(OUT, I, Load(acc, Literal(0))))
+    ended = end_sums((For(I, 3, "serial", whole),))
+    np.testing.assert_array_equal(values(ended, size), values(BODIES["in blocks"], size))
+    loops = [s for s in statements(ended) if isinstance(s, For) and s.var.name.startswith("k")]
+    assert not any(isinstance(s.extent, int) for s in loops)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 5])
