@@ -167,6 +167,8 @@ def _rejoin(terms: dict[Expr, int]) -> Linear | None:
         if not (isinstance(atom, Op) and atom.op == "mod" and isinstance(atom.args[1], Literal)):
             continue
         x, c = atom.args[0], int(atom.args[1].value)
+        if c <= 0:  # a size whose load is guarded is 0 where it is not read
+            continue
         quotient = floordiv(x, c)
         if terms.get(quotient) == k * c:
             left = {a: n for a, n in terms.items() if a is not atom and a is not quotient}
@@ -259,14 +261,14 @@ def _divide(e: Expr, c: int) -> tuple[Expr, Expr]:
 
 def _floordiv_atom(e: Expr, c: int) -> Expr:
     match e:
-        case Op(op="floordiv", args=(x, Literal() as d)):
+        case Op(op="floordiv", args=(x, Literal() as d)) if d.value > 0:
             return floordiv(x, c * int(d.value))  # (x // d) // c  ->  x // (d * c)
     return Op("floordiv", (e, Literal(c)))
 
 
 def _mod_atom(e: Expr, c: int) -> Expr:
     match e:
-        case Op(op="mod", args=(x, Literal() as d)) if int(d.value) % c == 0:
+        case Op(op="mod", args=(x, Literal() as d)) if d.value > 0 and d.value % c == 0:
             return mod(x, c)  # (x % (c * k)) % c  ->  x % c
     return Op("mod", (e, Literal(c)))
 

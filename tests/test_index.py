@@ -271,6 +271,18 @@ def test_normalize_restores_the_normal_form() -> None:
     assert normalize(Op("add", (Load(Array("b", bool_, 1), i), TRUE))).dtype == bool_
 
 
+def test_a_division_by_a_size_that_is_not_read_stays_as_it_is() -> None:
+    """A load whose guard is false is 0, and nobody needs the result."""
+    n = Load(Array("n", int64, 1), Literal(0), less(i, 5))
+    quotient, remainder = Op("floordiv", (j, n)), Op("mod", (j, n))
+    unread, zero = {i: Literal(7)}, Literal(0)
+    assert substitute(add(remainder, j), unread) is add(Op("mod", (j, zero)), j)
+    fourth = Op("floordiv", (Op("floordiv", (j, zero)), Literal(4)))
+    assert substitute(Op("floordiv", (quotient, Literal(4))), unread) is fourth
+    rest = Op("mod", (Op("mod", (j, zero)), Literal(4)))
+    assert substitute(Op("mod", (remainder, Literal(4))), unread) is rest
+
+
 def test_what_arrays_hold_is_no_index() -> None:
     """Data may be any int64, and its differences wrap: (b < a) is not (b - a < 0)."""
     a, b = Load(Array("a", int64, 10), i), Load(Array("b", int64, 10), i)

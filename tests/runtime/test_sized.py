@@ -76,6 +76,12 @@ def padding(n, r):
 
 
 @program
+def rows_joined_with_repeated_ones(n, r):
+    x = normal(r, n, 64)
+    return x.repeat(2, 1).cat(x.tanh())
+
+
+@program
 def windows(n, r):
     x = normal(r, 2, 3, n)
     return flat(x.conv1d(normal(r, 4, 3, 3), padding=1), x[0, 0].unfold(0, 3, 1))
