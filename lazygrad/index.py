@@ -386,6 +386,12 @@ def strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(result)
 
 
+@lru_cache(maxsize=1 << 10)
+def divisors(n: int) -> list[int]:
+    """All divisors of a size, the least first."""
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
 def flatten(indices: Sequence[Index], shape: Sequence[int]) -> Expr:
     """The row-major position of a multi-index."""
     return _flatten(tuple(indices), tuple(shape))

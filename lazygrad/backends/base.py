@@ -74,9 +74,6 @@ class Program(Protocol):
     def codes(self) -> list[dict[str, str]]:
         """The generated code of each launch by kind ("llvm", "asm", "opencl"), for dumps."""
 
-    def texts(self) -> dict[str, str]:
-        """The generated code of all distinct functions, by kind."""
-
 
 class Device(Protocol):
     """A place with memory that runs programs. Handles of memory are the device's own objects.

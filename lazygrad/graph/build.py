@@ -101,6 +101,12 @@ def slice_axis(x: Node, axis: int, start: int, size: int, step: int = 1) -> Node
     return Slice(x, tuple(starts), tuple(sizes), tuple(steps))
 
 
+def flip_axis(x: Node, axis: int) -> Node:
+    """x read backwards along an axis."""
+    n = x.shape[axis]
+    return slice_axis(x, axis, n - 1, n, -1) if n > 1 else x
+
+
 def pad_axis(x: Node, axis: int, before: int, after: int, value: bool | int | float = 0) -> Node:
     """`value` added before and after one axis."""
     padding = [(0, 0)] * len(x.shape)

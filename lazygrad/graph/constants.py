@@ -42,7 +42,7 @@ class VaryingConstants:
         form = list(key)
         places = free_constants(nodes)
         for place in places:
-            form[place] = _masked(nodes[place])
+            form[place] = Const, None, nodes[place].dtype, nodes[place].shape
         values = [key[place] for place in places]
         masked = tuple(form)
         first, varying = self._forms.pop(masked, (values, set()))
@@ -67,7 +67,8 @@ def free_constants(nodes: Sequence[Node]) -> list[int]:
     for node in reversed(nodes):
         if node in fixed and node in counted:
             fixed.update(node.inputs)
-    return [n for n, node in enumerate(nodes) if _may_vary(node) and node not in fixed]
+    floats = ((n, x) for n, x in enumerate(nodes) if isinstance(x, Const) and x.dtype.is_float)
+    return [n for n, node in floats if may_vary(node.value) and node not in fixed]
 
 
 def _is_exact(node: Node) -> bool:
@@ -78,14 +79,6 @@ def _is_exact(node: Node) -> bool:
     return isinstance(node, Movement)
 
 
-def _may_vary(node: Node) -> bool:
-    return isinstance(node, Const) and node.dtype.is_float and may_vary(node.value)
-
-
 def may_vary(value: float) -> bool:
     """Whether a float may be an argument: no rule matches it."""
     return math.isfinite(value) and value not in (0, 1, -1)
-
-
-def _masked(node: Node) -> Hashable:
-    return Const, None, node.dtype, node.shape

@@ -18,7 +18,7 @@ import numpy as np
 from ..dtypes import DType
 from . import ir
 from .evaluate import CASES, evaluate_node
-from .ir import Node, topological
+from .ir import Node, computed
 
 Array = np.ndarray[Any, Any]
 Read = tuple[Node, Array | None]
@@ -39,8 +39,7 @@ class Elements:
 
     def __init__(self, node: Node, place: int, known: Mapping[Node, Array]) -> None:
         self.node, self.place, self.known = node, place, known
-        order = topological([node], lambda n: () if n in known else n.inputs)
-        order = [x for x in order if x not in known]
+        order = computed([node], known)
         self._places: dict[Node, Array] = {node: np.array([place])}  # sorted, each once
         for x in reversed(order):
             for below, places in reads(x, self._places[x]):

@@ -10,7 +10,7 @@ from .. import config
 from ..dtypes import float32, is_low_precision
 from ..errors import CompilerError, DTypeError, ShapeError
 from ..origin import inherit_gradient, name_of, set_label
-from .build import joined
+from .build import joined, substitute
 from .ir import (
     Add,
     Arithmetic,
@@ -213,12 +213,9 @@ def _in_float32(rule: VJP, g: Node, node: Node) -> Cotangents:
     # where the rule reads the copy's value, put the node's own, which is computed anyhow
     known: dict[Node, Node] = {x: x for x in (*wide, given)}
     known[copy] = Cast(node, float32)
-    parts = [part for part in made if part is not None]
-    for part in topological(parts, lambda x: () if x in known else x.inputs):
-        if part not in known:
-            known[part] = part.with_inputs([known[x] for x in part.inputs])
+    parts = iter(substitute([part for part in made if part is not None], known))
     return tuple(
-        None if part is None else Cast(known[part], x.dtype)
+        None if part is None else Cast(next(parts), x.dtype)
         for part, x in zip(made, node.inputs, strict=True)
     )
 

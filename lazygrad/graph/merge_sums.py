@@ -14,18 +14,7 @@ from collections.abc import Sequence
 
 from ..rewrite import rewrite
 from . import build
-from .ir import (
-    Fold,
-    Node,
-    Pad,
-    Permute,
-    Reduce,
-    Reshape,
-    Slice,
-    identity,
-    topological,
-    use_counts,
-)
+from .ir import Fold, Node, Pad, Permute, Reduce, Reshape, Slice, identity, topological, use_counts
 from .product import is_contraction
 from .simplify import RULES
 from .simplify_elementwise import is_positive_zero

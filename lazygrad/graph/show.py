@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ..rewrite import bottom_up
 from . import ir
 from .ir import Node, topological
 
@@ -55,25 +56,21 @@ def formula(
     longer than `limit` characters becomes "…", or with `define` the name define(part, formula).
     """
     texts: dict[Node, str] = {}
-    stack = [node]
-    while stack:
-        top = stack[-1]
-        if top in texts:
-            stack.pop()
-            continue
-        called = name(top) if top is not node else None
-        if called is not None:
-            texts[top] = called
-            continue
-        missing = [x for x in top.inputs if x not in texts]
-        if missing:
-            stack.extend(missing)
-            continue
-        text = _applied(top, [texts[x] for x in top.inputs], movement)
-        if len(text) > limit and (define is None or top is not node):
-            text = "…" if define is None else define(top, text)
-        texts[top] = text
-    return texts[node]
+
+    def needs(part: Node) -> Sequence[Node]:
+        called = None if part is node else name(part)
+        if called is None:
+            return part.inputs
+        texts[part] = called
+        return ()
+
+    def written(part: Node) -> str:
+        text = _applied(part, [texts[x] for x in part.inputs], movement)
+        if len(text) > limit and (define is None or part is not node):
+            return "…" if define is None else define(part, text)
+        return text
+
+    return bottom_up(node, texts, needs, written)
 
 
 def _applied(node: Node, inputs: Sequence[str], movement: bool) -> str:

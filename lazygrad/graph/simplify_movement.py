@@ -88,11 +88,6 @@ def reshape_below_expand(node: Reshape, inner: Expand) -> Node | None:
     return Expand(build.reshape(x, shape), node.shape)
 
 
-def only_moves_ones(x: ir.Shape, y: ir.Shape) -> bool:
-    """Whether two shapes differ in axes of size 1 only."""
-    return [n for n in x if n != 1] == [n for n in y if n != 1]
-
-
 # --------------------------------------------------------------------------- Permute
 
 
@@ -115,7 +110,7 @@ def permute_ones(node: Permute) -> Node | None:
 def permute_below_reshape(node: Permute, inner: Reshape) -> Node | None:
     """permute(reshape(x))  ->  reshape(permute(x)), where the reshape only adds or drops ones"""
     x = inner.x
-    if not only_moves_ones(x.shape, inner.shape):
+    if [n for n in x.shape if n != 1] != [n for n in inner.shape if n != 1]:
         return None
     axes = [axis for axis, n in enumerate(x.shape) if n != 1]  # the axes of x of other sizes ...
     same = dict(zip((a for a, n in enumerate(inner.shape) if n != 1), axes, strict=True))

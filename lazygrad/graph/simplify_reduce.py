@@ -10,18 +10,7 @@ from ..dtypes import DType, bool_, float32, is_low_precision
 from ..rewrite import Rules
 from . import build
 from .build import full_like
-from .ir import (
-    Cast,
-    Const,
-    Expand,
-    Fold,
-    Mul,
-    Node,
-    Permute,
-    Reduce,
-    Reshape,
-    Scatter,
-)
+from .ir import Cast, Const, Expand, Fold, Mul, Node, Permute, Reduce, Reshape, Scatter
 from .simplify_elementwise import PRECISION, constant
 
 RULES = Rules[Node]()

@@ -255,12 +255,8 @@ def vjp_scan(g: Node, out: ir.Scan) -> Cotangents:
     as multiplications, and these are differentiated: y_i / x_j would fail where x_j = 0."""
     if out.op == "prod":
         return (_of_products(g, out),)
-    n = out.shape[out.axis]
-
-    def reverse(x: Node) -> Node:
-        return build.slice_axis(x, out.axis, n - 1, n, -1) if n > 1 else x
-
-    return (reverse(ir.Scan(reverse(g), out.axis)),)
+    backwards = ir.Scan(build.flip_axis(g, out.axis), out.axis)
+    return (build.flip_axis(backwards, out.axis),)
 
 
 def _of_products(g: Node, out: ir.Scan) -> Node:
@@ -292,14 +288,12 @@ def _product_of_others(x: Node, axes: tuple[int, ...]) -> Node:
     last, n = len(x.shape) - len(axes), math.prod(x.shape[axis] for axis in axes)
     flat = build.reshape(moved, (*moved.shape[:last], n))
 
-    def reverse(y: Node) -> Node:
-        return build.slice_axis(y, last, n - 1, n, -1)
-
     def before(y: Node) -> Node:
         shifted = build.pad_axis(build.slice_axis(y, last, 0, n - 1), last, 1, 0, value=1)
         return ir.Scan(shifted, last, "prod")
 
-    others = Mul(before(flat), reverse(before(reverse(flat)))) if n > 1 else full_like(flat, 1)
+    after = build.flip_axis(before(build.flip_axis(flat, last)), last)
+    others = Mul(before(flat), after) if n > 1 else full_like(flat, 1)
     return build.permute(build.reshape(others, moved.shape), _inverse(order))
 
 
@@ -374,7 +368,7 @@ def vjp_slice(g: Node, out: ir.Slice) -> Cotangents:
         return (zeros_like(out.x),)
     for axis, (start, n, step) in enumerate(zip(out.starts, out.sizes, out.steps, strict=True)):
         if step < 0:
-            g = build.slice_axis(g, axis, n - 1, n, -1)
+            g = build.flip_axis(g, axis)
         g = build.spread_axis(g, axis, abs(step))
         first = min(start, start + (n - 1) * step)
         g = build.pad_axis(g, axis, first, out.x.shape[axis] - first - g.shape[axis])

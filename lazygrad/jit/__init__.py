@@ -64,6 +64,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
+from operator import itemgetter
 from threading import RLock
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
@@ -328,9 +329,8 @@ class jit(Captured, Generic[P, R]):
         """Drop the capture that was not used for longest, where there are too many."""
         if sum(map(len, self._replays.values())) < MAX_CAPTURES:
             return
-        every = [(replay.used, kind) for kind, kept in self._replays.items() for replay in kept]
-        oldest = min(range(len(every)), key=lambda n: every[n][0])
-        used, kind = every[oldest]
+        every = ((replay.used, kind) for kind, kept in self._replays.items() for replay in kept)
+        used, kind = min(every, key=itemgetter(0))
         kept = [replay for replay in self._replays[kind] if replay.used != used]
         if kept:
             self._replays[kind] = kept

@@ -367,7 +367,7 @@ class Capture:
             if record.buffer is not None and id(record.tensor) not in read:
                 environment.reads.append(self._read(record, -1, False))
         replay.share_environment(self.newest)
-        replay.note_aliases(self.arguments)
+        replay.aliases = replay.aliases_in(self.arguments)
         return replay
 
     def _add_leaf(self, replay: Replay, place: int, storage: Any) -> None:

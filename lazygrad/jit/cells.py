@@ -104,14 +104,12 @@ def _copied(storage: DeviceBuffer) -> Any:
     return Device.get(storage.device).upload(np.array(storage.numpy()))
 
 
+@dataclass(eq=False, slots=True)
 class GradientCell:
     """Sets the gradient of a tensor from outside."""
 
-    __slots__ = ("cell", "owner")
-
-    def __init__(self, owner: TensorCore) -> None:
-        self.owner = owner
-        self.cell: Cell | None = None
+    owner: TensorCore
+    cell: Cell | None = None
 
     def set(self, memory: Any, output: Output, shape: Shape) -> None:
         """Set the gradient: in the tensor that was the gradient, if nobody else holds it; else in a
@@ -124,8 +122,7 @@ class GradientCell:
         ):
             cell.set(memory)
             return
-        storage = DeviceBuffer(output.size, output.dtype, output.device, memory)
-        self.owner._grad = type(self.owner)._from_storage(storage, shape)
+        self.owner._grad = type(self.owner)._from_storage(output.storage(memory), shape)
         self.cell = Cell(self.owner._grad)
 
 

@@ -96,7 +96,7 @@ class Guard:
     """The values that a capture depends on, and where they are."""
 
     def __init__(self, owners: Iterable[Owner]) -> None:
-        self.dicts, self.lists, self.slots = Table(), Table(), Slots()
+        self.items, self.slots = Table(), Slots()
         self.absent = Table()  # keys that places lack
         self.integers = Table()  # what was read as sizes (sizes.py)
         self.sized = Table()  # entries: place, the keys in order (of a dict), the length
@@ -109,7 +109,7 @@ class Guard:
         for owner in owners:
             if owner.outside:
                 self._add(owner)
-        self.tables = [t for t in (self.dicts, self.lists, self.slots) if t.entries]
+        self.tables = [t for t in (self.items, self.slots) if t.entries]
         self._ways = self._ways_to(self.integers.owners)
         self._obstacle: tuple[Table, int] | None = None
         """A table, and the place in it of the number or text that was another one when the capture
@@ -141,8 +141,7 @@ class Guard:
             ):
                 self.slots.add(holder, holder, key, value)
             else:
-                table = self.lists if isinstance(holder, (list, deque)) else self.dicts
-                table.add(holder, place, key, value)
+                self.items.add(holder, place, key, value)
         if place is not None:
             for key in keys - before.keys():
                 self.absent.add(holder, place, key, MISSING)
@@ -175,7 +174,7 @@ class Guard:
         integers that are sizes may differ."""
         both = self, other
         mine, others = (list(flat(each.integers.entries)) for each in both)
-        tables = ((each.dicts, each.lists, each.slots, each.absent) for each in both)
+        tables = ((each.items, each.slots, each.absent) for each in both)
         by_id = ((each.seen, each.tensors, each.views, each.written) for each in both)
         return (
             all(map(Table.is_same, *tables))
@@ -204,7 +203,7 @@ class Guard:
                 if type(now) is int and now != value:
                     if not is_open(type(owner)):
                         yield id(owner), key
-                    elif table is self.dicts:  # it is in an object's __dict__
+                    elif table is self.items:  # it is in an object's __dict__
                         yield type(owner), key
 
     def integers_now(self) -> tuple[int, ...]:

@@ -31,58 +31,48 @@ class Place:
     __slots__ = ()
 
 
+@dataclass(eq=False, slots=True)
 class Fresh(Place):
     """Stands for a tensor that each call makes."""
 
-    __slots__ = ("is_variable", "output")
-
-    def __init__(self, output: int, is_variable: bool) -> None:
-        self.output, self.is_variable = output, is_variable
+    output: int
+    is_variable: bool
 
 
+@dataclass(eq=False, slots=True)
 class View(Place):
     """Stands for a view of an argument, or of a tensor from outside."""
 
-    __slots__ = ("base", "path")
-
-    def __init__(self, base: Place, path: Path) -> None:
-        self.base, self.path = base, path
+    base: Place
+    path: Path
 
 
+@dataclass(eq=False, slots=True)
 class Argument(Place):
     """Stands for one of the tensors in the arguments."""
 
-    __slots__ = ("number",)
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+    number: int
 
 
+@dataclass(eq=False, slots=True)
 class Item(Place):
     """Stands for one of the containers and objects in the arguments."""
 
-    __slots__ = ("number",)
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+    number: int
 
 
+@dataclass(eq=False, slots=True)
 class Integer(Place):
     """Stands for an integer that follows from sizes."""
 
-    __slots__ = ("number",)
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+    number: int
 
 
+@dataclass(eq=False, slots=True)
 class State(Place):
     """Stands for a tensor, container or object from outside."""
 
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    value: Any
 
 
 @dataclass(eq=False, slots=True)
@@ -112,10 +102,7 @@ class Effects:
 
     def follow(self, changes: Changes) -> None:
         """Refer to the tensors that have replaced others."""
-        self.cells = [
-            (Cell.of(changes[id(c.tensor)]) if id(c.tensor) in changes else c, n)
-            for c, n in self.cells
-        ]
+        self.cells = [(Cell.of(changes.get(id(c.tensor), c.tensor)), n) for c, n in self.cells]
         self.gradients = [
             (GradientCell(changes[id(g.owner)]) if id(g.owner) in changes else g, n)
             for g, n in self.gradients
@@ -155,7 +142,7 @@ class Replay:
         self.environment.verify_integers(False)
         self.follow()
         self.environment.verify_integers(True)
-        if self._aliases(arguments) != self.aliases:
+        if self.aliases_in(arguments) != self.aliases:
             raise Mismatch
         return self.run(arguments, None)
 
@@ -181,7 +168,7 @@ class Replay:
         for fresh, tensor in (kept or {}).items():
             n = fresh.output
             putting.made[n] = tensor
-            tensor.node = Buffer(self._storage(n, found), self.shapes[n])
+            tensor.node = Buffer(self.plan.outputs[n].storage(found[n]), self.shapes[n])
             if not fresh.is_variable:
                 tensor._requires_grad = False  # what it came from is gone
         if kept is None:
@@ -189,23 +176,15 @@ class Replay:
                 put(putting.change(held.holder), held.key, putting(held.template))
         return putting(result)
 
-    def _storage(self, n: int, found: Sequence[Any]) -> DeviceBuffer:
-        output = self.plan.outputs[n]
-        return DeviceBuffer(output.size, output.dtype, output.device, found[n])
-
     def _fresh(self, place: Fresh, found: Sequence[Any]) -> TensorCore:
         n = place.output
-        made = Tensor._from_storage(self._storage(n, found), self.shapes[n])
+        made = Tensor._from_storage(self.plan.outputs[n].storage(found[n]), self.shapes[n])
         made._requires_grad = place.is_variable
         return made
 
     # ------------------------------------------------------------------ what is outside
 
-    def note_aliases(self, arguments: Arguments) -> None:
-        """Note which arguments are also found outside."""
-        self.aliases = self._aliases(arguments)
-
-    def _aliases(self, arguments: Arguments) -> list[tuple[int, int]]:
+    def aliases_in(self, arguments: Arguments) -> list[tuple[int, int]]:
         """The arguments that are found outside, too, each with its number among what is found there
         (tensors by n, objects by ~n)."""
         known, seen = self.environment.known, self.environment.guard.seen
@@ -287,18 +266,13 @@ class Replay:
             if tensor._base is None:
                 Cell.of(tensor).set(found[n])
             else:  # which writes to the base
-                tensor.assign(Tensor._from_storage(self._storage(n, found), shapes[n]))
-        for gradient, at in effects.gradients:
+                tensor.assign(Tensor._from_storage(outputs[n].storage(found[n]), shapes[n]))
+        passed = [(GradientCell(tensors[n]), at) for n, at in effects.argument_gradients]
+        for gradient, at in (*effects.gradients, *passed):
             if at is None:
                 gradient.owner._grad = None
             else:
                 gradient.set(found[at], outputs[at], shapes[at])
-        for argument, at in effects.argument_gradients:
-            owner = tensors[argument]
-            if at is None:
-                owner._grad = None
-            else:
-                GradientCell(owner).set(found[at], outputs[at], shapes[at])
         for subject, name, value in effects.attributes:
             setattr(tensors[subject] if isinstance(subject, int) else subject, name, value)
 

@@ -206,6 +206,10 @@ class Arguments:
                 return (kind, "the same as", same)
             self._numbers[id(value)] = len(self.objects)
             self.objects.append(value)
+        if isinstance(value, partial):
+            value = value.func, value.args, value.keywords
+        elif isinstance(value, slice):
+            value = value.start, value.stop, value.step
         if isinstance(value, (list, tuple)):
             return (kind, *[self.describe(item) for item in value])
         if isinstance(value, dict):
@@ -217,12 +221,6 @@ class Arguments:
             return (kind, value.dtype.str, value.tobytes())
         if isinstance(value, BY_NAME):
             return (kind, value)
-        if isinstance(value, partial):
-            parts = value.func, value.args, value.keywords
-            return (kind, *[self.describe(part) for part in parts])
-        if isinstance(value, slice):
-            parts = value.start, value.stop, value.step
-            return (kind, *[self.describe(part) for part in parts])
         if isinstance(value, np.ndarray):
             raise TypeError(
                 f"a NumPy array of shape {value.shape}, which would stay what it is in this call; "

@@ -174,7 +174,9 @@ class Trace:
                 "take its detach() outside, and use that"
             )
         if record.buffer is None:
-            record.buffer = symbolic(tensor, node, self.resized.get(id(tensor)))
+            shape = self.resized.get(id(tensor), node.shape)
+            device = node.device or Device.DEFAULT
+            record.buffer = Buffer(Symbol(prod(shape), node.dtype, device, tensor), shape)
             if is_leaf:
                 owners[record.buffer] = weakref.ref(tensor)
         if not requires_grad or is_leaf:
@@ -253,14 +255,6 @@ def _stands_for(node: Node) -> Node | None:
     elif value.shape != node.shape:
         value = Reshape(value, node.shape)
     return None if value is node else value
-
-
-def symbolic(tensor: TensorCore, node: Node, shape: Shape | None = None) -> Buffer:
-    """A Buffer that stands for the value of `tensor`, whose node is `node`. In another shape, if
-    one is given."""
-    device = node.device or Device.DEFAULT
-    shape = node.shape if shape is None else shape
-    return Buffer(Symbol(prod(shape), node.dtype, device, tensor), shape)
 
 
 def _is_view(tensor: TensorCore) -> bool:

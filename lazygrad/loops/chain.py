@@ -21,6 +21,7 @@ from functools import cached_property
 from math import prod
 
 from ..graph.ir import Fold, Node, Reduce, Within
+from ..index import divisors
 from ..rewrite import bottom_up
 from ..schedule.ir import Kernel, Schedule
 from ..targets import (
@@ -217,14 +218,13 @@ class _Finder:
                         continue
                     other = self.found_in.get(reader)
                     together = {reader} if other is None else other.own
-                    if any(self._reads_from(n, together) for n in own):
+                    if any(
+                        self.maker.get(x) in together for n in own for x in self.kernels[n].inputs
+                    ):
                         return False
                     stack += together
                     seen |= together
         return True
-
-    def _reads_from(self, number: int, makers: frozenset[int] | set[int]) -> bool:
-        return any(self.maker.get(x) in makers for x in self.kernels[number].inputs)
 
     # ------------------------------------------------------------------ costs
 
@@ -294,7 +294,7 @@ class _Finder:
         made = [n for k in chain.all for n in self.kernels[k].outputs if self.is_large(n)]
         total = sum(node.nbytes for node in made)
         held = self.machine.l2_bytes // 2
-        sizes = [n for n in range(1, chain.rows + 1) if chain.rows % n == 0]
+        sizes = divisors(chain.rows)
         fitting = [n for n in sizes if total * n // (chain.matrices * chain.rows) <= held]
         for size in sizes[max(len(fitting) - 1, 0) :]:
             kernel = self._kernel(replace(chain, size=size), stored)

@@ -18,11 +18,11 @@ from dataclasses import replace
 
 from ..expr import Array, Expr, Literal, Var
 from ..index import add, less, mul
-from .ir import Accumulate, Alloc, Body, For, If, Stmt, statements
+from .ir import Body, For, If, Stmt
 from .ir.rebuild import apart, map_bodies, nest, peel, replace_arrays, substitute_body
 from .primitives import primitive
 from .sink import sunk
-from .sums import partial_sum
+from .sums import partial_sum, register_sums
 
 
 @primitive
@@ -100,14 +100,11 @@ def _sums_of_lanes(body: Body, lane: Var) -> tuple[Body, Body, Body]:
     """Give each lane an accumulator of its own for each register from outside in which the body
     sums (or finds a maximum). Returns what initializes these, the body, and what combines the
     lanes."""
-    made = {s.array for s in statements(body) if isinstance(s, Alloc)}
-    sums = [s for s in statements(body) if isinstance(s, Accumulate) and s.array not in made]
-    ops = {s.array: s.op for s in sums if s.array.scope == "register"}
     loop = For(lane, lane.extent, "vector", ())
     before: Body = ()
     after: Body = ()
     parts: dict[Array, tuple[Array, Callable[[Expr], Expr]]] = {}
-    for total, op in ops.items():
+    for total, op in register_sums(body).items():
         part = replace(total, name=f"{total.name}_lanes", size=lane.extent)
         empty, added = partial_sum(total, op, part, [loop], Literal(0), lane)
         before, after = (*before, *empty), (*after, *added)

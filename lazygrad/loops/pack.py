@@ -13,14 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import prod
 
 from ..errors import ScheduleError
 from ..expr import Array, Expr, Load, Var, parts, rewrite
 from ..index import flatten, substitute
 from .cpu.transpose import transposable
 from .end_sums import at_run_time, in_some_lane
-from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, bodies, expressions, statements
-from .ir.rebuild import in_order_of_memory, loads, map_expressions, stride, variables
+from .ir import Accumulate, Alloc, Body, For, If, Store, expressions, statements
+from .ir.rebuild import (
+    around,
+    body_loads,
+    in_order_of_memory,
+    loads,
+    map_expressions,
+    stride,
+    variables,
+)
 from .primitives import at_loop, merge, primitive, split
 from .product import factors
 
@@ -57,15 +66,12 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     memory is contiguous comes last.
     """
     used = variables(operand)
-    loops = [loop for loop in _loops_around(body, operand) if loop.var in used]
+    loops = [s for s in around(body, operand) if isinstance(s, For) and s.var in used]
     line = _line(operand, loops) if vectors else None
     if line is not None:
         loops = [*(loop for loop in loops if loop is not line), line]
     extents = [loop.var.extent for loop in loops]
-    size = 1
-    for extent in extents:
-        size *= extent
-    packed = Array(name, operand.dtype, size, scope)
+    packed = Array(name, operand.dtype, prod(extents), scope)
     copies = [Var(f"{loop.var.name}_p", loop.var.extent) for loop in loops]
     values: dict[Expr, Expr] = {loop.var: c for loop, c in zip(loops, copies, strict=True)}
     fill: Body = (Store(packed, flatten(copies, extents), substitute(operand, values)),)
@@ -82,8 +88,7 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
             where = in_some_lane(where, across)
             others = [blocks if v is across else v for v in others]
         # what is read may come from memory; what is written stays in a cache, in any order
-        read = [x.index for stmt in statements(fill) for e in expressions(stmt) for x in loads(e)]
-        copies = [*in_order_of_memory(others, read), lane]
+        copies = [*in_order_of_memory(others, [x.index for x in body_loads(fill)]), lane]
         kinds = ["serial"] * len(others) + ["vector"]
     for var, kind in zip(reversed(copies), reversed(kinds), strict=True):
         if kind == "vector":
@@ -150,15 +155,3 @@ def _line(operand: Expr, loops: Sequence[For]) -> For | None:
         if loop.kind == "unroll" and along:
             return loop
     return None
-
-
-def _loops_around(body: Sequence[Stmt], operand: Expr) -> list[For]:
-    """The loops of the body that enclose the operand's use, outermost first."""
-    for stmt in body:
-        if operand in parts(*expressions(stmt)):
-            return [stmt] if isinstance(stmt, For) else []
-        for inner in bodies(stmt):
-            found = _loops_around(inner, operand)
-            if found or operand in parts(*(e for s in statements(inner) for e in expressions(s))):
-                return [stmt, *found] if isinstance(stmt, For) else found
-    return []

@@ -35,7 +35,8 @@ from .ir.rebuild import (
     nest,
     nest_all,
     peel,
-    rename_array,
+    rename_arrays,
+    replace_arrays,
     rewrite_body,
     substitute_body,
 )
@@ -92,12 +93,8 @@ class Schedule:
         return loops_of(self.body)[name]
 
     def outer(self) -> tuple[list[Var], Body]:
-        """The serial loops of the outermost perfect nest, and what stands inside."""
-        loops, inside = peel(self.body)
-        serial = list(takewhile(lambda loop: loop.kind == "serial", loops))
-        if len(serial) < len(loops):
-            inside = (loops[len(serial)],)
-        return [loop.var for loop in serial], inside
+        """The `serial_nest` of its loops."""
+        return serial_nest(self.body)
 
     def unroll_sums(self, outside: AbstractSet[str] = frozenset()) -> None:
         """Unroll the innermost loops that sum: short ones as a whole, others by UNROLL_BY. Loops in
@@ -116,24 +113,34 @@ class Schedule:
 
     def done(self) -> Body:
         """The loops, without serial, unroll and vector loops of one iteration."""
-        return _without_single(self.body)
+        return rewrite_body(self.body, _inside_single)
 
 
-def _without_single(body: Body) -> Body:
-    result: list[Stmt] = []
-    for stmt in body:
-        stmt = map_bodies(stmt, _without_single)
-        is_single = isinstance(stmt, For) and stmt.var.extent == 1
-        if isinstance(stmt, For) and is_single and stmt.kind in ("serial", "unroll", "vector"):
-            result += stmt.body
-        else:
-            result.append(stmt)
-    return tuple(result)
+def _inside_single(stmt: Stmt) -> Body | None:
+    """The body of a loop of one iteration; None for other statements."""
+    match stmt:
+        case For(Var(extent=1), kind="serial" | "unroll" | "vector"):
+            return stmt.body
+    return None
+
+
+def serial_nest(body: Body) -> tuple[list[Var], Body]:
+    """The serial loops of the outermost perfect nest, and what stands inside."""
+    loops, inside = peel(body)
+    serial = list(takewhile(lambda loop: loop.kind == "serial", loops))
+    if len(serial) < len(loops):
+        inside = (loops[len(serial)],)
+    return [loop.var for loop in serial], inside
 
 
 def loops_of(body: Body) -> dict[str, Var]:
     """The variables of all loops by name, outer before inner."""
     return {s.var.name: s.var for s in statements(body) if isinstance(s, For)}
+
+
+def inside_of(body: Body, name: str) -> Body:
+    """The body of a loop."""
+    return next(s.body for s in statements(body) if isinstance(s, For) and s.var.name == name)
 
 
 def at_loop(body: Body, name: str, change: Callable[[For], Body]) -> Body:
@@ -295,7 +302,7 @@ def grown(body: Body, old: Array, loops: Sequence[Var]) -> tuple[Array, Body]:
     sizes = [v.extent for v in loops]
     new = replace(old, size=old.size * prod(sizes))
     offset = mul(flatten(loops, sizes), old.size)
-    return new, rename_array(body, old, new, partial(shift, offset=offset))
+    return new, replace_arrays(body, {old: (new, partial(shift, offset=offset))})
 
 
 def shift(index: Expr, offset: Expr) -> Expr:
@@ -358,15 +365,12 @@ def with_own_names(body: Body) -> Body:
 def renamed_loops(body: Body, names: dict[Var, Var]) -> Body:
     """The body with other variables for its loops."""
 
-    def visit(body: Body) -> Body:
-        return tuple(
-            replace(s, var=names.get(s.var, s.var), body=visit(s.body))
-            if isinstance(s, For)
-            else map_bodies(s, visit)
-            for s in body
-        )
+    def renamed(stmt: Stmt) -> Body | None:
+        if isinstance(stmt, For) and stmt.var in names:
+            return (replace(stmt, var=names[stmt.var]),)
+        return None
 
-    return substitute_body(visit(body), dict(names.items())) if names else body
+    return substitute_body(rewrite_body(body, renamed), dict(names.items()))
 
 
 @primitive
@@ -388,7 +392,7 @@ def set_scope(body: Body, array: str, scope: str) -> Body:
     if array not in arrays or scope not in ("register", "local"):
         raise ScheduleError(f"set_scope: no array {array} can be in scope {scope}")
     old = arrays[array]
-    return rename_array(body, old, replace(old, scope=scope), lambda i: i)
+    return rename_arrays(body, {old: replace(old, scope=scope)})
 
 
 # --------------------------------------------------------------------------- merging
@@ -427,10 +431,7 @@ def merge(loops: Sequence[Var], body: Body, apart: Collection[str] = ()) -> tupl
 def merge_all(loops: Sequence[Var], body: Body) -> tuple[Var, Body]:
     """Merge all loops of a nest into one: its variable, and the body. An index that needs the loops
     apart gets quotients and remainders of the variable."""
-    extent = 1
-    for var in loops:
-        extent *= var.extent
-    joined = Var(f"{loops[0].name}_all", extent)
+    joined = Var(f"{loops[0].name}_all", prod(v.extent for v in loops))
     parts = unflatten(joined, [v.extent for v in loops])
     return joined, substitute_body(body, dict(zip(loops, parts, strict=True)))
 

@@ -13,7 +13,7 @@ The rows of a scan (a cumulative sum) are computed several at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ..expr import Expr, Var
@@ -129,7 +129,8 @@ def vectorize_rows(s: Schedule, plan: RowPlan, outer: Sequence[str] = ()) -> Non
             s.do(split, y, "overlap", f"{y}_o", f"{y}_i:{plan.rows}")
             s.do(sink, f"{y}_i", "unroll")
         if plan.panel:
-            _sum_in_panels(s, x, plan, set(outer))
+            s.unroll_sums(set(names))
+            _sum_in_panels(s, x, plan.panel, plan.width, names)
         else:
             _bind_small(s, _inside(s, names))
             size = min(plan.width * plan.copies, round_up(plan.lane.extent, plan.width))
@@ -144,7 +145,7 @@ def vectorize_rows(s: Schedule, plan: RowPlan, outer: Sequence[str] = ()) -> Non
             s.do(sink, f"{last}_i", "unroll")
 
 
-def _inside(s: Schedule, outer: Sequence[str]) -> Body:
+def _inside(s: Schedule, outer: Collection[str]) -> Body:
     """What stands inside of the outer loops."""
     body = s.body
     while len(body) == 1 and isinstance(body[0], For) and body[0].var.name in outer:
@@ -160,10 +161,9 @@ def _walks_pages(body: Body, lane: Var) -> bool:
         varying = any(isinstance(loop.extent, Expr) for loop in loops)
         if varying or any(isinstance(s, (For, If)) for s in inside):
             return False
-        reads = [x for s in inside for e in expressions(s) for x in loads(e)]
         apart = [
             abs(stride(x.index, loops[-1].var) or 0) * x.dtype.itemsize
-            for x in reads
+            for x in body_loads(inside)
             if stride(x.index, lane)
         ]
         if not apart or min(apart) < PAGE:
@@ -174,21 +174,20 @@ def _walks_pages(body: Body, lane: Var) -> bool:
 def _blocks_together(body: Body, other: Var, lane: Var, width: int) -> int:
     """How many blocks to transpose together. Rows in conflict for the same sets of L1 would lose
     the rest of their lines before the next block reads it."""
-    reads = [x for s in body for e in expressions(s) for x in loads(e)]
+    reads = body_loads(body)
     conflict = any(stride(x.index, other) == 1 and in_conflict(x, lane) for x in reads)
     whole = other.extent % (BLOCKS_TOGETHER * width) == 0
     return BLOCKS_TOGETHER if conflict and whole else 1
 
 
-def _sum_in_panels(s: Schedule, x: str, plan: RowPlan, outer: set[str]) -> None:
+def _sum_in_panels(s: Schedule, x: str, size: int, width: int, outer: Sequence[str]) -> None:
     """Split x into panels, the last one overlapping or guarded. Inside of the sum's loops, a serial
     loop goes through the vectors of a panel, whose sums are in local memory."""
-    s.unroll_sums({*outer, *(f"{name}_o" for name in outer)})
-    tail = "guard" if updates_in_place(s.body) else "overlap"
-    s.do(split, x, tail, f"{x}_o", f"{x}_i:{plan.panel // plan.width}", f"{x}_l:{plan.width}")
+    tail = "guard" if updates_in_place(s.body) or size > s.loop(x).extent else "overlap"
+    s.do(split, x, tail, f"{x}_o", f"{x}_i:{size // width}", f"{x}_l:{width}")
     s.do(sink, f"{x}_l", "vector")
     s.do(sink, f"{x}_i", "serial")
-    for stmt in _inside(s, [*outer, *(f"{name}_o" for name in outer)]):
+    for stmt in _inside(s, {*outer, f"{x}_o"}):
         if isinstance(stmt, Alloc) and stmt.array.scope == "register":
             s.do(set_scope, stmt.array.name, "local")
 
@@ -267,10 +266,7 @@ def is_independent(body: Body, var: Var) -> bool:
 
 def _element_bytes(body: Body) -> int:
     """Bytes of the widest float, or else of the widest element: they decide the count of lanes."""
-    arrays = {s.array for s in statements(body) if isinstance(s, (Store, Accumulate))}
-    for stmt in statements(body):
-        for e in expressions(stmt):
-            arrays.update(load.array for load in loads(e))
+    arrays = written(body) | {load.array for load in body_loads(body)}
     floats = [a.dtype.itemsize for a in arrays if a.dtype.is_float]
     return max([4, *(floats or [a.dtype.itemsize for a in arrays])])
 
@@ -371,15 +367,10 @@ def interleave_rows(s: Schedule, width: int) -> str:
     writes = [t for t in statements(inside) if isinstance(t, Store) and t.array.scope == "global"]
     is_column = all(stride(t.index, loops[-1]) == 1 for t in writes)
     size = min(SCAN_PANEL, -(-extent // width) * width) if is_column else min(SCAN_ROWS, extent)
-    tail = "guard" if updates_in_place(s.body) or size > extent else "overlap"
     if not is_column:
+        tail = "guard" if updates_in_place(s.body) else "overlap"
         s.do(split, x, tail, f"{x}_o", f"{x}_i:{size}")
         s.do(sink, f"{x}_i", "vector")
         return f"{size} rows at once"
-    s.do(split, x, tail, f"{x}_o", f"{x}_i:{size // width}", f"{x}_l:{width}")
-    s.do(sink, f"{x}_l", "vector")
-    s.do(sink, f"{x}_i", "serial")
-    for stmt in inside:
-        if isinstance(stmt, Alloc):
-            s.do(set_scope, stmt.array.name, "local")
+    _sum_in_panels(s, x, size, width, [loop.name for loop in loops])
     return f"{size} sums along {x} in an array"

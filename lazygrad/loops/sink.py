@@ -9,15 +9,7 @@ from functools import partial
 from ..expr import Array, Expr, Var
 from ..index import all_of
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
-from .ir.rebuild import (
-    body_loads,
-    guard_loads,
-    has_trait,
-    map_bodies,
-    mentions,
-    variables,
-    written,
-)
+from .ir.rebuild import body_loads, guard_loads, has_trait, map_bodies, mentions, variables, written
 from .primitives import at_loop, grown, primitive
 
 

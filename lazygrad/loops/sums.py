@@ -31,8 +31,7 @@ from .ir.rebuild import (
     loads,
     map_bodies,
     names_in,
-    rename_array,
-    replace_arrays,
+    rename_arrays,
     variables,
 )
 from .primitives import Schedule, at_loop, primitive, split
@@ -90,7 +89,7 @@ def rfactor(body: Body, var: str) -> Body:
             at = place.index
             made, added = partial_sum(total, "sum", part, place.loops, at, at, needed)
             before, after = (*before, *made), (*after, *added)
-        inside = replace_arrays(loop.body, {a: (part, lambda i: i) for a, part in parts.items()})
+        inside = rename_arrays(loop.body, parts)
         return (replace(loop, body=(*before, *inside, *after)),)
 
     body = at_loop(body, var, change)
@@ -131,9 +130,7 @@ def perfect(body: Body, var: str) -> Body:
             after = (If(last, body[at + 1 :]),) if body[at + 1 :] else ()
             inside = (*_begun(before, stmt), *after)
             whole: Body = (*map(Alloc, made), replace(stmt, body=inside))
-            for old in made:
-                whole = rename_array(whole, old, replace(old, scope="local"), lambda i: i)
-            return whole
+            return rename_arrays(whole, {old: replace(old, scope="local") for old in made})
     return tuple(map_bodies(stmt, lambda inside: perfect(inside, var)) for stmt in body)
 
 
@@ -175,7 +172,8 @@ def sums_over(loop: For, shared: bool) -> dict[Array, Place]:
     for stmt, around in _with_loops((loop,), ()):
         match stmt:
             case Accumulate(array, index, "sum"):
-                own = (x for x in around[1:] if _is_kept(x, index))
+                kept = variables(index)
+                own = (x for x in around[1:] if x.kind == "workitem" or x.var in kept)
                 places.setdefault(array, {})[Place(tuple(own), index)] = None
             case Accumulate() | Store() | Alloc():
                 other.add(stmt.array)
@@ -188,8 +186,11 @@ def sums_over(loop: For, shared: bool) -> dict[Array, Place]:
     return found
 
 
-def _is_kept(loop: For, index: Expr) -> bool:
-    return loop.kind == "workitem" or loop.var in variables(index)
+def register_sums(body: Body) -> dict[Array, str]:
+    """The registers from outside in which a body sums (or finds a maximum), with the operations."""
+    made = {s.array for s in statements(body) if isinstance(s, Alloc)}
+    sums = [s for s in statements(body) if isinstance(s, Accumulate) and s.array not in made]
+    return {s.array: s.op for s in sums if s.array.scope == "register"}
 
 
 def _with_loops(body: Body, around: tuple[For, ...]) -> Iterable[tuple[Stmt, tuple[For, ...]]]:

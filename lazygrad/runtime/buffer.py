@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .room import Roomy
 Array = np.ndarray[Any, Any]
 
 
+@dataclass(eq=False, repr=False, slots=True, weakref_slot=True)
 class DeviceBuffer:
     """`size` elements of `dtype` in the memory of `device`.
 
@@ -27,16 +29,11 @@ class DeviceBuffer:
     (room.py), which the first read of `memory` replaces by a handle.
     """
 
-    __slots__ = ("__weakref__", "device", "dtype", "held", "is_shared", "size")
-
-    def __init__(
-        self, size: int, dtype: DType, device: str, memory: Any, is_shared: bool = False
-    ) -> None:
-        self.size = size
-        self.dtype = dtype
-        self.device = device
-        self.held = memory
-        self.is_shared = is_shared
+    size: int
+    dtype: DType
+    device: str
+    held: Any
+    is_shared: bool = False
 
     @property
     def memory(self) -> Any:

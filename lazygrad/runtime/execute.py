@@ -34,17 +34,15 @@ Memories = list[Any]  # handles of the leaves, the flags, the allocations; a pla
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Run:
-    """Runs a program. Its slot n is memories[places[n]]; without `places`, memories[n]."""
+    """Runs a program. Its slot n is memories[places[n]]."""
 
     device: Device
     program: Program
     launches: tuple[Launch, ...]
-    places: tuple[int, ...] | None
+    places: tuple[int, ...]
 
     def __call__(self, memories: Memories, share: float) -> None:
-        if self.places is not None:
-            memories = [memories[place] for place in self.places]
-        self.program.run(memories, share)
+        self.program.run([memories[place] for place in self.places], share)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,6 +74,10 @@ class Output:
     size: int
     dtype: DType
     device: str
+
+    def storage(self, memory: Any) -> DeviceBuffer:
+        """The output, computed into a memory."""
+        return DeviceBuffer(self.size, self.dtype, self.device, memory)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -175,9 +177,7 @@ class Plan:
         if error is not None:
             raise error
         return [
-            leaves[output.place]
-            if output.place < self.leaves
-            else DeviceBuffer(output.size, output.dtype, output.device, memory)
+            leaves[output.place] if output.place < self.leaves else output.storage(memory)
             for output, memory in zip(self.outputs, found, strict=True)
         ]
 

@@ -53,7 +53,8 @@ class Flags:
         if not self._memories:
             self._memories = [None] * len(self.checks)
             for n, check in enumerate(self.checks):
-                self._keep(n, _cleared(check))
+                cleared = np.zeros(1, check.dtype.numpy)
+                self._keep(n, Device.get(check.device).upload(cleared))
         return self._memories
 
     def update(
@@ -112,7 +113,3 @@ def look(device: str) -> None:
     while flags := unread.get(device):
         flag, _ = flags.popitem()
         flag.look()
-
-
-def _cleared(check: Check) -> Any:
-    return Device.get(check.device).upload(np.zeros(1, check.dtype.numpy))

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from .. import config
 from ..backends.base import Device, Launch, Program
-from ..dtypes import DType
 from ..errors import CompilerError, DeviceError
 from ..graph.ir import Buffer, InRange
 from ..loops.check_accesses import REPORT
@@ -164,15 +163,9 @@ class Linker:
         taken = [place for place in self._taken if place < leaves]
         return Plan(leaves, self._allocations, self._steps, found[:own], taken, total, flags)
 
-    def _allocate(self, device: Device, nbytes: int) -> int:
-        return self._allocated(Allocation(device, nbytes))
-
-    def _zeros(self, device: Device, size: int, dtype: DType) -> int:
-        """The place of memory that holds zeros when the plan begins."""
-        return self._allocated(Allocation(device, size * dtype.itemsize, zeroed=True))
-
-    def _allocated(self, allocation: Allocation) -> int:
-        self._allocations.append(allocation)
+    def _allocate(self, device: Device, nbytes: int, zeroed: bool = False) -> int:
+        """The place of new memory; `zeroed`: it holds zeros when the plan begins."""
+        self._allocations.append(Allocation(device, nbytes, zeroed))
         return self._leaves + len(self._allocations) - 1
 
     def _receive(self, arrival: Buffer, source: Located, device: Device) -> None:
@@ -200,7 +193,8 @@ class Linker:
             overwritten = {memory.in_place.get(node) for node in kernel.outputs}
             slots = [self._place[piece.whole or node, device] for node in kernel.outputs]
             if REPORT in launch.function.arguments:
-                slots.append(self._zeros(Devices.get(device), REPORT.size, REPORT.dtype))
+                nbytes = REPORT.size * REPORT.dtype.itemsize
+                slots.append(self._allocate(Devices.get(device), nbytes, zeroed=True))
             slots += [self._place[x, device] for x in kernel.inputs if x not in overwritten]
             if len(set(slots)) < len(slots):  # code is written as if arguments never overlapped
                 raise CompilerError(f"link: {launch.function.name}: two arguments share a memory")

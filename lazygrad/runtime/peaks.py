@@ -14,10 +14,11 @@ import numpy as np
 
 from ..backends.base import Device, Launch
 from ..dtypes import float32
-from ..expr import Array, Broadcast, Expr, Literal, Load, Local, Op, Ramp, Var
+from ..expr import Array, Broadcast, Expr, Literal, Load, Local, Op, Var
 from ..index import add, mul
 from ..loops.ir import Accumulate, Alloc, Body, For, Function, Let, Store
 from ..loops.legal import legalise
+from ..loops.legal.memory import over_lanes
 from ..targets import Machine, Target
 from .device import Device as Devices
 
@@ -75,7 +76,7 @@ def multiply_adds(machine: Machine) -> Function:
     factor = Array("in0", float32, 1)
     sums = Array("sums", float32, SUMS * lanes, "register")
     m = Local("m", float32)
-    places = [_vector(Literal(n * lanes), lanes) for n in range(SUMS)]
+    places = [over_lanes(Literal(n * lanes), lanes) for n in range(SUMS)]
     row, shared = _rows(machine, rows)
     step = Var("step", ROUNDS)
     start = mul(row, SUMS * lanes)
@@ -93,7 +94,7 @@ def multiply_adds(machine: Machine) -> Function:
             ),
         ),
         *[
-            Store(out, _vector(add(start, n * lanes), lanes), Load(sums, at))
+            Store(out, over_lanes(add(start, n * lanes), lanes), Load(sums, at))
             for n, at in enumerate(places)
         ],
     )
@@ -111,7 +112,7 @@ def copied(machine: Machine) -> Function:
     else:
         row, shared = _rows(machine, 64)
         step = Var("step", COPIED // 64 // lanes)
-        at = _vector(add(mul(row, COPIED // 64), mul(step, lanes)), lanes)
+        at = over_lanes(add(mul(row, COPIED // 64), mul(step, lanes)), lanes)
         body = (For(step, step.extent, "serial", (Store(out, at, Load(x, at)),)),)
     return Function("copied", (out, x), 1, shared(body), bytes=2 * 4 * COPIED)
 
@@ -128,10 +129,6 @@ def _rows(machine: Machine, count: int) -> tuple[Expr, Callable[[Body], Body]]:
         return (For(group, count // GROUP, "workgroup", (For(item, GROUP, "workitem", body),)),)
 
     return add(mul(group, GROUP), item), shared
-
-
-def _vector(start: Expr, lanes: int) -> Expr:
-    return start if lanes == 1 else Ramp(start, 1, lanes)
 
 
 def _wide(x: Expr, lanes: int) -> Expr:

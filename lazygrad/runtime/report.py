@@ -38,7 +38,9 @@ def report_compiled(launches: Sequence[Launch], program: Program, seconds: float
             for step in function.plan:
                 _tell(f"      {step}")
     if config.DEBUG >= 4:
-        for kind, code in program.texts().items():
+        from ..backends.base import joined  # here: it takes long to import
+
+        for kind, code in joined(program.codes()).items():
             _tell(f"--- {kind}\n{code}")
 
 

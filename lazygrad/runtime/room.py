@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -14,6 +15,7 @@ from .device import Device
 CLAIM = Lock()
 
 
+@dataclass(eq=False, slots=True)
 class Room:
     """Memory with free elements behind the values in it.
 
@@ -21,10 +23,8 @@ class Room:
     memory, and its older values stay valid. `filled` is the size of the largest value.
     """
 
-    __slots__ = ("filled", "memory")
-
-    def __init__(self, memory: Any, filled: int) -> None:
-        self.memory, self.filled = memory, filled
+    memory: Any
+    filled: int
 
     def claim(self, size: int, larger: int) -> bool:
         """Take the elements behind a value of `size` elements, for a value of `larger` elements.
@@ -102,14 +102,13 @@ WORTH_KEEPING = 2.5  # memory at a bound is kept if it is at most this many time
 resized = lru_cache(maxsize=4096)(Resized)
 
 
+@dataclass(eq=False, slots=True)
 class Roomy:
     """Stands for the memory of a tensor whose elements are in a room, laid out for a bound."""
 
-    __slots__ = ("_plain", "resized", "room")
-
-    def __init__(self, room: Room, resized: Resized) -> None:
-        self.room, self.resized = room, resized
-        self._plain: Any = None
+    room: Room
+    resized: Resized
+    _plain: Any = None
 
     def plain(self) -> Any:
         """Memory of the tensor's own shape."""

@@ -152,8 +152,7 @@ def _run(record: dict[str, Any]) -> Run:
     program = device.compile(launches, config.DEBUG >= 2)
     if config.DEBUG:
         report_compiled(launches, program, perf_counter() - start)
-    places = record["places"]
-    return Run(device, program, tuple(launches), None if places is None else tuple(places))
+    return Run(device, program, tuple(launches), tuple(record["places"]))
 
 
 def _function(record: dict[str, Any]) -> Function:

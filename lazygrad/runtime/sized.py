@@ -53,17 +53,9 @@ class SizedPlan(Plan):
     """A plan at a bound, run for a size n."""
 
     __slots__ = (
-        "_cut",
-        "_enlarged",
-        "_extra",
-        "_fixed",
-        "_inner",
-        "_rooms",
-        "_share",
-        "compiled",
-        "n",
+        "_cut", "_enlarged", "_extra", "_fixed", "_inner", "_rooms", "_share", "compiled", "n",
         "runs",
-    )
+    )  # fmt: skip
     compiled: _Compiled  # the family
     n: int
 

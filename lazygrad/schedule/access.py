@@ -7,6 +7,7 @@ pad (2, 0)      out[i]     reads  x[i - 2]  where i >= 2
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from ..dtypes import int64
@@ -153,14 +154,14 @@ def reduced_variables(node: Node) -> tuple[Var, ...]:
     return ()
 
 
+@dataclass(eq=False, slots=True)
 class Access:
     """One read of a node in memory: the index of the element, and the condition under which it is
     read (None: always). Both are in terms of the axes of the node that is computed."""
 
-    __slots__ = ("guard", "index", "node")
-
-    def __init__(self, node: Node, index: MultiIndex, guard: Expr | None) -> None:
-        self.node, self.index, self.guard = node, index, guard
+    node: Node
+    index: MultiIndex
+    guard: Expr | None
 
     def position(self, of_element: Expr) -> Expr:
         """The position in a kernel of the element that is read, where the node's elements have
@@ -179,12 +180,9 @@ def accesses(root: Node, is_boundary: Callable[[Node], bool]) -> list[Access]:
     boundary are inlined. r0, r1, ... are the reduced axes. Each inlined node is visited once for
     each distinct index. Depth is no limit.
     """
-    index: MultiIndex = axis_variables(root.shape)
     found: list[Access] = []
     seen: set[tuple[Node, MultiIndex]] = set()
-    stack: list[tuple[Node, MultiIndex, tuple[Expr, ...]]] = []
-    for step in _inputs(root, index, ()):
-        stack.append(step)
+    stack = list(_inputs(root, axis_variables(root.shape), ()))
     while stack:
         node, at, guards = stack.pop()
         if (node, at) in seen:

@@ -18,14 +18,7 @@ from math import prod
 
 from ..decisions import Joined
 from ..expr import Expr, Literal, Op, Var, leaves
-from ..graph.ir import (
-    Buffer,
-    Fold,
-    Node,
-    Reduce,
-    Shape,
-    topological,
-)
+from ..graph.ir import Buffer, Fold, Node, Reduce, Shape, topological
 from ..graph.product import product
 from ..index import flatten, linear, substitute
 from ..looking import looking

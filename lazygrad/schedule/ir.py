@@ -41,17 +41,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ..expr import Expr, Var
-from ..graph.ir import (
-    Fold,
-    Join,
-    Node,
-    Reduce,
-    Scan,
-    Scatter,
-    Sort,
-    Winograd,
-    WinogradFilter,
-)
+from ..graph.ir import Fold, Join, Node, Reduce, Scan, Scatter, Sort, Winograd, WinogradFilter
 from ..index import add, flatten, floordiv, mod, mul, strides
 
 KINDS = (

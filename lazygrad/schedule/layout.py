@@ -14,14 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..graph.ir import (
-    Contiguous,
-    Elementwise,
-    Movement,
-    Node,
-    Reduce,
-    topological,
-)
+from ..graph.ir import Contiguous, Elementwise, Movement, Node, Reduce, topological
 from ..graph.product import factors
 from .ir import Blocked, Kernel, Schedule
 

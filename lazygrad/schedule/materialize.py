@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..expr import Expr, leaves
-from ..graph.ir import Arithmetic, Elementwise, Node, topological
+from ..graph.ir import Arithmetic, Elementwise, Node, computed
 from ..index import substitute
 from .access import accesses
 from .ir import Kernel, Member, Schedule, axis_variables
@@ -54,8 +54,7 @@ def _fits(node: Node, position: Expr, kernel: Kernel) -> bool:
 def _costly_nodes(kernel: Kernel, boundary: set[Node]) -> list[Node]:
     """Costly nodes that are inlined and have more than one element a row, inputs first."""
     roots = [x for m in kernel.members for x in m.node.inputs]
-    order = topological(roots, lambda n: () if n in boundary else n.inputs)
-    return [n for n in order if _is_costly(n) and n not in boundary and kernel.outer < n.size]
+    return [n for n in computed(roots, boundary) if _is_costly(n) and kernel.outer < n.size]
 
 
 def _is_costly(node: Node) -> bool:

@@ -170,7 +170,8 @@ def _place(
     busy = [[(block.birth, block.death)] for block in own]
     by_size = sorted((size, slot) for slot, size in enumerate(sizes))
     rest = [block for block in blocks if id(block) not in slot_of]
-    for nbytes, equal in groupby(sorted(rest, key=_largest_first), lambda b: b.nbytes):
+    rest.sort(key=lambda block: (-block.nbytes, block.birth))
+    for nbytes, equal in groupby(rest, lambda block: block.nbytes):
         larger = by_size[bisect_left(by_size, (nbytes, 0)) :][:MAX_TRIES]
         ends: list[tuple[int, int]] = []  # when scratch slots of this size become free; the slots
         for block in equal:
@@ -189,10 +190,6 @@ def _place(
             slot_of[id(block)] = slot
         by_size.sort()
     return tuple(sizes), slot_of
-
-
-def _largest_first(block: _Block) -> tuple[int, int]:
-    return -block.nbytes, block.birth
 
 
 def _is_free(busy: Sequence[tuple[int, int]], block: _Block) -> bool:

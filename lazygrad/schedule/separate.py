@@ -13,17 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ..graph.ir import (
-    Buffer,
-    Const,
-    Elementwise,
-    Fold,
-    Iota,
-    Movement,
-    Node,
-    Reduce,
-    topological,
-)
+from ..graph.ir import Buffer, Const, Elementwise, Fold, Iota, Movement, Node, Reduce, topological
 from .ir import KIND_OF, Kernel, Member, MemoryPlan, Schedule, aligned, outputs_of, own_position
 
 

@@ -16,7 +16,7 @@ from ..graph.ir import (
     Mul,
     Node,
     Reduce,
-    topological,
+    computed,
 )
 from ..graph.show import formula, type_text
 from ..origin import name_of, origins
@@ -29,11 +29,8 @@ _MOVES: dict[type[Node], str] = {Const: "fill", Iota: "iota", Cast: "cast"}
 
 def kernel_nodes(kernel: Kernel) -> list[Node]:
     """Every node that a kernel computes, members and inlined nodes, in order."""
-    outside = set(kernel.inputs)
-    order = topological(
-        [m.node for m in kernel.members], lambda n: () if n in outside else n.inputs
-    )
-    return [n for n in order if n not in outside and not isinstance(n, Buffer)]
+    nodes = computed([m.node for m in kernel.members], set(kernel.inputs))
+    return [node for node in nodes if not isinstance(node, Buffer)]
 
 
 def _loud(kernel: Kernel) -> list[Node]:

@@ -24,17 +24,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from ..graph.build import move_axis, reshape
-from ..graph.ir import (
-    Const,
-    Elementwise,
-    Gather,
-    Node,
-    Pad,
-    Reduce,
-    Shape,
-    identity,
-    topological,
-)
+from ..graph.ir import Const, Elementwise, Gather, Node, Pad, Reduce, Shape, identity, topological
 from ..graph.product import reuse
 from ..rewrite import Rules, rewrite
 from ..targets import Machine

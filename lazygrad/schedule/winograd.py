@@ -12,7 +12,7 @@ flipped. If results of a tile are not finite, they are computed again as the dir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -138,11 +138,7 @@ def _matched(
     rest = [v for v in kept if v not in axes]
     if not all(v in axes for v in channels) or not channels or not rest:
         return None
-    order = [axes[v] for v in (*batch, *channels, *places)]
-    ones = [axis for axis in range(len(x.shape)) if axis not in order]
-    x = build.permute(x, (*ones, *order))
-    shape = (prod(v.extent for v in batch), prod(v.extent for v in channels))
-    x = build.reshape(x, (*shape, *(v.extent + TAPS - 1 for v in places)))
+    x = _arranged(x, axes, batch, channels, *([v] for v in places))
     w = _filters(weight, rest, channels, taps)
     if w is None:
         return None
@@ -167,11 +163,15 @@ def _filters(
                 axes[var] = axis
             case _:
                 return None
-    wanted = (*outputs, *channels, *taps)
-    if set(wanted) != set(axes):
+    if {*outputs, *channels, *taps} != set(axes):
         return None
-    order = [axes[v] for v in wanted]
-    ones = [axis for axis in range(len(w.shape)) if axis not in order]
-    w = build.permute(w, (*ones, *order))
-    shape = (prod(v.extent for v in outputs), prod(v.extent for v in channels))
-    return build.reshape(w, (*shape, TAPS, TAPS))
+    return _arranged(w, axes, outputs, channels, *([v] for v in taps))
+
+
+def _arranged(x: Node, axes: Mapping[Var, int], *groups: Sequence[Var]) -> Node:
+    """x with one axis for each group of variables, of which each has an axis of x. The axes of no
+    variable have size 1."""
+    order = [axes[v] for group in groups for v in group]
+    ones = [axis for axis in range(len(x.shape)) if axis not in order]
+    sizes = [prod(x.shape[axes[v]] for v in group) for group in groups]
+    return build.reshape(build.permute(x, (*ones, *order)), sizes)

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from ...errors import CompilerError
 from ...expr import Array
 from ...loops.ir import (
-    Accumulate,
     Alloc,
     Barrier,
     Body,
@@ -32,11 +31,10 @@ from ...loops.ir import (
     Function,
     Let,
     Stmt,
-    Store,
     bodies,
     statements,
 )
-from ...loops.ir.rebuild import reads
+from ...loops.ir.rebuild import accesses
 
 DEEPEST = 64  # items in dimension 2: the limit of CUDA hardware
 HIGHEST = 65535  # groups in dimensions 1 and 2: its limit, too
@@ -200,9 +198,4 @@ def _is_pinned(nest: Nest, outside: frozenset[Array]) -> bool:
 
 def arrays_of(stmt: Stmt) -> set[Array]:
     """The arrays that a statement itself reads or writes."""
-    return read_by(stmt) | ({stmt.array} if isinstance(stmt, Store | Accumulate) else set())
-
-
-def read_by(stmt: Stmt) -> set[Array]:
-    """The arrays that a statement's expressions load."""
-    return {load.array for load in reads(stmt)}
+    return {array for array, _ in accesses(stmt)}

@@ -38,10 +38,9 @@ from ...loops.ir import (
     Let,
     Stmt,
     Store,
-    expressions,
     statements,
 )
-from ...loops.ir.rebuild import loads, written
+from ...loops.ir.rebuild import accesses, written
 from ...targets import Machine
 from .dialect import OPENCL, Dialect, Types
 from .fences import global_fences
@@ -354,11 +353,7 @@ def in_dimension(template: str, d: int) -> str:
 
 def _accesses(body: Body) -> Iterator[tuple[Array, Expr]]:
     """Each access: the array and the index."""
-    for stmt in statements(body):
-        if isinstance(stmt, Store):
-            yield stmt.array, stmt.index
-        for e in expressions(stmt):
-            yield from ((load.array, load.index) for load in loads(e))
+    return (access for stmt in statements(body) for access in accesses(stmt))
 
 
 def _arrays_with_vectors(body: Body) -> set[Array]:

@@ -28,6 +28,7 @@ from ...expr import (
 )
 from ...index import linear
 from ...loops.legal import OUTLINED
+from ...rewrite import bottom_up
 from ...targets import Target
 from .dialect import Types
 from .functions import Functions
@@ -120,18 +121,11 @@ class Printer:
     def print(self, e: Expr) -> Term:
         """The C expression."""
         memo = self._memo
-        stack = [e]
-        while stack:
-            top = stack[-1]
-            parts = self._parts(top)
-            missing = [x for x in parts if x not in memo]
-            if missing and top not in memo:
-                stack.extend(missing)
-                continue
-            if top not in memo:
-                memo[top] = self._named(top, self._translate(top, [memo[x] for x in parts]))
-            stack.pop()
-        return memo[e]
+
+        def translated(x: Expr) -> Term:
+            return self._named(x, self._translate(x, [memo[part] for part in self._parts(x)]))
+
+        return bottom_up(e, memo, self._parts, translated)
 
     def _parts(self, e: Expr) -> tuple[Expr, ...]:
         """The operands to print before e. A vector access needs its index's first lane alone; an

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from ...loops.ir import Function
-from ..base import Launch, joined
+from ..base import Launch
 from .codegen import codegen, scratch_bytes
 from .machine_code import in_memory, to_assembly
 from .memory import HostMemory, allocate
@@ -52,10 +52,6 @@ class PlainProgram:
     def codes(self) -> list[dict[str, str]]:
         """The LLVM IR and the assembly of each launch."""
         return [code_of(launch.function, self._target, opt=0) for launch in self._launches]
-
-    def texts(self) -> dict[str, str]:
-        """The LLVM IR and the assembly of the program's distinct functions."""
-        return joined(self.codes())
 
 
 def kernel_of(function: Function, target: Target) -> Kernel:

@@ -17,7 +17,7 @@ import numpy as np
 from ... import config
 from ...loops.ir import For, Function, statements
 from ...progress import counted
-from ..base import Launch, joined
+from ..base import Launch
 from .build import Build, Source
 from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
@@ -101,10 +101,6 @@ class CPUProgram:
         """The LLVM IR and the assembly of each launch."""
         codes = {key: code_of(x.loops, self._target, opt=1) for key, x in self._sources.items()}
         return [codes[key] for key in self._keys]
-
-    def texts(self) -> dict[str, str]:
-        """The LLVM IR and the assembly of the program's distinct functions."""
-        return joined(self.codes())
 
 
 def _source(launch: Launch, target: Target) -> Source:

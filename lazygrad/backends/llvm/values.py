@@ -9,17 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from ...dtypes import DType, bool_, int32
-from ...expr import (
-    Bitcast,
-    Broadcast,
-    Cast,
-    Choose,
-    Expr,
-    Literal,
-    Load,
-    Op,
-    Ramp,
-)
+from ...expr import Bitcast, Broadcast, Cast, Choose, Expr, Literal, Load, Op, Ramp
 from ...index import UNBOUNDED, bounds
 from ...loops.legal.memory import is_inside
 from . import accesses, vectors

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...dtypes import DType, bfloat16, bool_
 
 
+@dataclass(eq=False, slots=True)
 class Scope:
     """Lines of text and the values that they define.
 
@@ -23,13 +25,10 @@ class Scope:
     Writer.floor was where the scope began.
     """
 
-    __slots__ = ("block", "defined", "floor_outside", "lines")
-
-    def __init__(self, block: str, floor_outside: int = 0) -> None:
-        self.block = block
-        self.floor_outside = floor_outside
-        self.lines: list[str] = []
-        self.defined: list[Hashable] = []
+    block: str
+    floor_outside: int = 0
+    lines: list[str] = field(default_factory=list)
+    defined: list[Hashable] = field(default_factory=list)
 
 
 class Writer:

@@ -6,16 +6,16 @@ import json
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...cache import DiskCache
+from ...cache import DiskCache, remember
 from ...errors import CompilerError
 from ...loops.ir import Function
 from ...progress import counted
 from ...targets import Machine
-from ..base import Launch, joined
+from ..base import Launch
 from ..c.items import launch as launch_sizes
 from ..c.kernel import codegen, kernel_name
 from ..c.scratch import scratch_total
@@ -74,9 +74,8 @@ class Builder:
         code = self._codes.get(key)
         if code is None and (kept := self.cache.get(self._about + key)) is not None:
             name, text, global_size, local_size, scratch = json.loads(kept)
-            code = self._codes[key] = Code(
-                name, text, tuple(global_size), tuple(local_size), scratch
-            )
+            code = Code(name, text, tuple(global_size), tuple(local_size), scratch)
+            remember(self._codes, key, code, KEPT_BUILDS)
         return code
 
     def code(self, launch: Launch) -> Code:
@@ -85,11 +84,8 @@ class Builder:
         code = self.known(key)
         if code is None:
             code = generate(launch.loops, self._machine)
-            fields = (code.name, code.text, code.global_size, code.local_size, code.scratch)
-            self.cache.put(self._about + key, json.dumps(fields).encode())
-            while len(self._codes) >= KEPT_BUILDS:
-                del self._codes[next(iter(self._codes))]
-            self._codes[key] = code
+            self.cache.put(self._about + key, json.dumps(astuple(code)).encode())
+            remember(self._codes, key, code, KEPT_BUILDS)
         return code
 
     def kernel(self, name: str, source: str) -> Any:
@@ -98,9 +94,7 @@ class Builder:
         if program is None:
             program = self._from_disk(source) if self.keeps_binaries else None
             program = program or self._from_source(name, source)
-            if len(self._built) >= KEPT_BUILDS:
-                del self._built[next(iter(self._built))]
-            self._built[source] = program
+            remember(self._built, source, program, KEPT_BUILDS)
         return self.cl.Kernel(program, name)
 
     def _key(self, source: str) -> str:
@@ -217,7 +211,3 @@ class OpenCLProgram:
     def codes(self) -> list[dict[str, str]]:
         """The source of each launch."""
         return [{"opencl": source} for source in self._sources]
-
-    def texts(self) -> dict[str, str]:
-        """The source of each distinct kernel, one after another."""
-        return joined(self.codes())

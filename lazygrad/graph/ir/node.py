@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any, dataclass_transform
 
 from ...dtypes import DType
@@ -135,6 +135,12 @@ def topological(
                 order.append(current)
                 stack.pop()
     return order
+
+
+def computed(outputs: Iterable[Node], known: Container[Node]) -> list[Node]:
+    """The nodes that compute the outputs from `known` ones, each after its inputs."""
+    order = topological(outputs, lambda node: () if node in known else node.inputs)
+    return [node for node in order if node not in known]
 
 
 def use_counts(outputs: Iterable[Node], order: Iterable[Node]) -> Counter[Node]:

@@ -17,15 +17,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 
 from ...expr import Var
-from ...targets import (
-    A_SHARE,
-    B_BYTES,
-    B_SHARE,
-    GROUP_OF_BLOCKS,
-    LONGEST_SUM,
-    ROWS_SHARE,
-    Machine,
-)
+from ...targets import A_SHARE, B_BYTES, B_SHARE, GROUP_OF_BLOCKS, LONGEST_SUM, ROWS_SHARE, Machine
 from ..contraction import Contraction, by_factor, bytes_of, extent_of
 from ..ir import Alloc, statements
 from ..lanes import lanes

@@ -10,14 +10,12 @@ out[57] = 0
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
 from ...expr import COMPARISONS, Expr, Literal, Op, Var, parts
 from ...index import substitute
 from ...targets import LOOP_PARTS, LOOPS_IN_PARTS
-from ..ir import Accumulate, Body, Stmt, Store, expressions, statements
-from ..ir.rebuild import peel, stride, variables
-from ..primitives import Schedule, partition
+from ..ir import Accumulate, Body, Store, expressions, statements
+from ..ir.rebuild import stride, variables
+from ..primitives import Schedule, inside_of, partition
 
 
 def partition_loops(s: Schedule, lanes: int) -> list[str] | None:
@@ -33,12 +31,13 @@ def partition_loops(s: Schedule, lanes: int) -> list[str] | None:
     loops, body = s.outer()
     if not loops or loops[-1].extent < 2 * lanes:
         return None
-    if any(stride(x.index, loops[-1]) != 1 for x in statements(body) if _is_output(x)):
+    stores = [s for s in statements(body) if isinstance(s, (Store, Accumulate))]
+    if any(stride(s.index, loops[-1]) != 1 for s in stores if s.array.scope == "global"):
         return None
     kept = list(loops)
     splits = 0
     while kept and splits < LOOPS_IN_PARTS:
-        starts = _changes(_inside(s.body, kept[-1]), kept[-1])
+        starts = _changes(inside_of(s.body, kept[-1].name), kept[-1])
         if len(starts) == 1 or len(starts) > LOOP_PARTS:
             if splits:
                 break
@@ -47,16 +46,6 @@ def partition_loops(s: Schedule, lanes: int) -> list[str] | None:
             s.do(partition, kept[-1].name, *starts[1:])
         kept.pop()
     return [v.name for v in kept] if splits else None
-
-
-def _inside(body: Body, var: Var) -> Body:
-    """What stands inside of a loop of the outermost nest."""
-    loops, _ = peel(body)
-    return next(loop.body for loop in loops if loop.var is var)
-
-
-def _is_output(stmt: Stmt) -> TypeGuard[Store | Accumulate]:
-    return isinstance(stmt, (Store, Accumulate)) and stmt.array.scope == "global"
 
 
 def _changes(body: Body, var: Var) -> list[int]:

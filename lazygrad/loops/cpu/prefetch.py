@@ -24,7 +24,7 @@ from ...index import add, mul, substitute
 from ...targets import LINE, PREFETCHED_BYTES, PREFETCHED_SHARE, Machine
 from ..cost import operations
 from ..ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store
-from ..ir.rebuild import reads, stride
+from ..ir.rebuild import accesses, stride
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,7 @@ def _stretches(row: Var, passes: list[For]) -> list[_Stretch]:
 def _places(body: Body) -> Iterator[tuple[Array, Expr, int]]:
     """The contiguous accesses of straight code: array, index of the first element, count."""
     for stmt in body:
-        places = [(x.array, x.index) for x in reads(stmt)]
-        if isinstance(stmt, (Store, Accumulate)):
-            places.append((stmt.array, stmt.index))
-        for array, index in places:
+        for array, index in accesses(stmt):
             if isinstance(index, Ramp):
                 if index.stride == 1:
                     yield array, index.base, index.lanes

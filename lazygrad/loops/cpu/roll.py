@@ -14,16 +14,16 @@ from __future__ import annotations
 from dataclasses import replace
 from math import gcd, prod
 
-from ...expr import Array, Expr, Literal, Load, Ramp, Var
+from ...expr import Array, Literal, Load, Ramp, Var
 from ...targets import ELEMENTS_APART
 from ..ir import Accumulate, Alloc, Body, Stmt, Store, statements
 from ..ir.rebuild import (
+    accesses,
     map_bodies,
     names_in,
     nest_all,
     peel,
-    reads,
-    replace_arrays,
+    rename_arrays,
     stride,
     variables,
     written,
@@ -39,7 +39,7 @@ def roll(body: Body) -> Body:
     """
     rolling = _Rolling(body)
     made = rolling.body(body)
-    return replace_arrays(made, {x: (replace(x, scope="local"), _same) for x in rolling.moved})
+    return rename_arrays(made, {x: replace(x, scope="local") for x in rolling.moved})
 
 
 class _Rolling:
@@ -71,7 +71,7 @@ class _Rolling:
             serial.append(unrolled.pop(0))
         indexed = {
             array: index
-            for array, index in _accesses(stmt)
+            for array, index in accesses(stmt)
             if array.scope == "register" and not variables(index).isdisjoint(serial)
         }
         if not serial or stmt.array in self.sums & indexed.keys():
@@ -86,13 +86,8 @@ class _Rolling:
                 places = [Ramp(Literal(n), 1, lanes) for n in range(0, array.size, lanes)]
                 made += (Alloc(copy), *(Store(copy, at, Load(array, at)) for at in places))
         inside = nest_all(unrolled, (stmt,), "unroll")
-        inside = replace_arrays(inside, {x: (copies[x], _same) for x in indexed if x in copies})
+        inside = rename_arrays(inside, {x: copies[x] for x in indexed if x in copies})
         return (*made, *nest_all(serial, inside))
-
-
-def _accesses(stmt: Store) -> list[tuple[Array, Expr]]:
-    """The arrays and indices of a store and of what it loads."""
-    return [(stmt.array, stmt.index), *((load.array, load.index) for load in reads(stmt))]
 
 
 def _elements_apart(stmt: Store, loops: list[Var]) -> int:
@@ -100,11 +95,7 @@ def _elements_apart(stmt: Store, loops: list[Var]) -> int:
     one of the unroll loops walks along the rows: the pass transpose loads the rows."""
     return sum(
         index.lanes
-        for array, index in _accesses(stmt)
+        for array, index in accesses(stmt)
         if array.scope != "register" and isinstance(index, Ramp) and abs(index.stride) > 1
         if not any(stride(index.base, var) == 1 and var.extent >= index.lanes for var in loops)
     )
-
-
-def _same(index: Expr) -> Expr:
-    return index

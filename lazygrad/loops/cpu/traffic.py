@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import prod
 
 from ...expr import Expr, Var
+from ...index import divisors
 from ...targets import L1_SHARE, PAGE, SUM_BLOCK_BYTES, SUM_BLOCK_TERMS, TAPS, Machine
 from ..contraction import Contraction, bytes_of, extent_of, operand_stride
 from ..ir.rebuild import variables
@@ -52,7 +53,7 @@ def block_of_sum(
         nbytes = window(b, packed, _within(c, tiles, (k, count)))
         return max(nbytes / wanted, wanted / nbytes)
 
-    count = min(_divisors(k.extent), key=misfit)
+    count = min(divisors(k.extent), key=misfit)
     return (k, count) if count > 1 else None
 
 
@@ -105,11 +106,6 @@ def _window(e: Expr, packed: bool, extents: tuple[int | None, ...]) -> int:
 def _steps(e: Expr) -> list[tuple[Var, int]]:
     """The variables of e with how far e moves for a step of each, the least first."""
     return sorted(((v, abs(operand_stride(e, v) or 0)) for v in variables(e)), key=lambda x: x[1])
-
-
-@lru_cache(maxsize=1 << 10)
-def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0]
 
 
 def _within(

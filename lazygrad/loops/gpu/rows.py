@@ -16,15 +16,16 @@ columns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...expr import Array, Expr, Literal, Load, Var
 from ...index import add, flatten, less, mul, sub
 from ...targets import COLUMNS_TOGETHER, SHORT_TREE
 from ..contraction import extent_of
-from ..ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
+from ..ir import Accumulate, Alloc, Body, For, If, Stmt, Store
 from ..ir.rebuild import (
     body_loads,
+    map_bodies,
     nest,
     nest_all,
     peel,
@@ -34,8 +35,18 @@ from ..ir.rebuild import (
     written,
 )
 from ..lanes import split_lanes
-from ..primitives import Schedule, at_loop, digits_of, fuse, merge, merge_all, primitive
+from ..primitives import (
+    Schedule,
+    at_loop,
+    digits_of,
+    fuse,
+    merge,
+    merge_all,
+    primitive,
+    serial_nest,
+)
 from ..rows import is_independent
+from ..sums import register_sums
 from .synchronize import synchronize
 from .vectors import vector_width
 
@@ -99,15 +110,16 @@ def share(body: Body, var: str, parts: str, helpers: str) -> Body:
     (part, count), (helper, helper_count) = digits_of([parts, helpers])
     inner, other = Var(part, count), Var(helper, helper_count)
     order = (other, inner) if part == "column" else (inner, other)
-    return at_loop(body, var, lambda loop: _share(loop.var, loop.body, inner, other, order))
 
+    def change(loop: For) -> Body:
+        position = loop.var
+        group = Var("group", -(-position.extent // count))
+        index = add(mul(group, count), inner)
+        guard = less(index, position.extent) if position.extent % count else None
+        row = substitute_body(loop.body, {position: index})
+        return (For(group, group.extent, "workgroup", _Sharing(order, other, guard).spread(row)),)
 
-def _share(position: Var, body: Body, part: Var, helper: Var, order: tuple[Var, Var]) -> Body:
-    group = Var("group", -(-position.extent // part.extent))
-    index = add(mul(group, part.extent), part)
-    guard = less(index, position.extent) if position.extent % part.extent else None
-    body = substitute_body(body, {position: index})
-    return (For(group, group.extent, "workgroup", _Sharing(order, helper, guard).spread(body)),)
+    return at_loop(body, var, change)
 
 
 @dataclass(frozen=True)
@@ -135,21 +147,13 @@ class _Nest:
         names, inside = merge([loop.var for loop in loops], inside)
         if not names or not is_independent(inside, names[-1]):
             return None
-        made = {s.array for s in statements(inside) if isinstance(s, Alloc)}
-        sums = {
-            s.array: s.op
-            for s in statements(inside)
-            if isinstance(s, Accumulate) and s.array.scope == "register" and s.array not in made
-        }
+        sums = register_sums(inside)
         width = vector_width(inside, names[-1])
         if width == 1 or names[-1].extent == width:
             return _Nest((), tuple(names), inside, (), sums)
         parts = split_lanes(names, inside, width, 1)
         at = next(n for n, s in enumerate(parts) if isinstance(s, For) and s.kind == "serial")
-        names, inside = [], (parts[at],)
-        while isinstance(loop := inside[0], For) and loop.kind == "serial" and len(inside) == 1:
-            names.append(loop.var)
-            inside = loop.body
+        names, inside = serial_nest((parts[at],))
         return _Nest(parts[:at], tuple(names), inside, parts[at + 1 :], sums)
 
     @property
@@ -172,13 +176,17 @@ class _Nest:
         return (*self.before, *nest([*outer, step], body), *self.after)
 
 
+@dataclass(frozen=True)
 class _Sharing:
-    """Distributes the statements of a row over its helpers. Registers are private to an item."""
+    """Distributes the statements of a row over its helpers. Registers are private to an item.
 
-    def __init__(self, order: tuple[Var, Var], helper: Var, guard: Expr | None) -> None:
-        """`order` are the loops over rows (or columns) and helpers; neighbouring items are
-        neighbours along the last. `guard` is the condition that a row exists; None: all do."""
-        self.order, self.helper, self.guard = order, helper, guard
+    `order` are the loops over rows (or columns) and helpers; neighbouring items are neighbours
+    along the last. `guard` is the condition that a row exists; None: all do.
+    """
+
+    order: tuple[Var, Var]
+    helper: Var
+    guard: Expr | None
 
     def spread(self, body: Body) -> Body:
         """The body of a row for its helpers: they share each loop nest; each of them executes the
@@ -255,15 +263,10 @@ def _write_once(stmt: Stmt, helper: Var) -> Stmt:
     """A statement in which one helper makes each store to global memory whose index is the same
     for all helpers."""
     match stmt:
-        case For():
-            return replace(stmt, body=tuple(_write_once(s, helper) for s in stmt.body))
-        case If(condition, body, otherwise):
-            once = [tuple(_write_once(s, helper) for s in part) for part in (body, otherwise)]
-            return If(condition, *once)
         case Store(array, index) | Accumulate(array, index):
-            if array.scope == "global" and helper not in variables(index):
-                return If(less(helper, 1), (stmt,))
-    return stmt
+            once = array.scope == "global" and helper not in variables(index)
+            return If(less(helper, 1), (stmt,)) if once else stmt
+    return map_bodies(stmt, lambda body: tuple(_write_once(s, helper) for s in body))
 
 
 def _runs(body: Sequence[Stmt]) -> list[list[Stmt]]:

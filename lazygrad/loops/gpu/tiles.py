@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...errors import ScheduleError
-from ...expr import Array, Expr, Load, Var, parts, rewrite
+from ...expr import Array, Expr, Load, Var, rewrite
 from ...index import add, all_of, flatten, mul, substitute
 from ..contraction import extent_of, operand_stride
-from ..ir import Alloc, Body, For, If, Store, bodies, expressions, statements
-from ..ir.rebuild import body_loads, map_expressions, nest_all, peel, variables
+from ..ir import Alloc, Body, For, If, Store, statements
+from ..ir.rebuild import around, body_loads, map_expressions, nest_all, peel, variables
 from ..mask import guarded
 from ..primitives import Schedule, at_loop, bind, fuse, loops_of, primitive, reorder, split
 from ..product import factors
@@ -63,7 +63,8 @@ def stage_local(body: Body, operand: str, name: str, place: str, padding: int, *
         tile = Array(name, found.dtype, used[0].extent * step, "local")
         own = [Var(f"{name}_{v.name}", v.extent) for v in used]
         values: dict[Expr, Expr] = dict(zip(used, own, strict=True))
-        value = guarded(found, all_of(_conditions(loop.body, found)))
+        branches = [s.condition for s in around(loop.body, found) if isinstance(s, If)]
+        value = guarded(found, all_of(branches))
         fill = Store(tile, at(own), substitute(value, values))
         loaded = Load(tile, at(used))
         inside = map_expressions(
@@ -84,18 +85,6 @@ def _operand(body: Body, operand: str) -> Expr:
     return found[int(number)]
 
 
-def _conditions(body: Body, operand: Expr) -> list[Expr]:
-    """The conditions of the Ifs around a statement that reads an operand."""
-    for stmt in body:
-        if any(operand in parts(e) for e in expressions(stmt)):
-            return []
-        for inside in bodies(stmt):
-            if any(operand in parts(e) for s in statements(inside) for e in expressions(s)):
-                own = [stmt.condition] if isinstance(stmt, If) else []
-                return [*own, *_conditions(inside, operand)]
-    return []
-
-
 def share_fill(s: Schedule, array: str, items: int) -> None:
     """Let a group's items share the loops that fill a tile. Neighbouring items take neighbouring
     elements of memory, in vectors where possible."""
@@ -104,7 +93,8 @@ def share_fill(s: Schedule, array: str, items: int) -> None:
     order = [v.name for v in loops if v is not near] + ([near.name] if near else [])
     if order != [v.name for v in loops]:
         s.do(reorder, *order)
-    width = load_width(store, near) if near else 1
+    # the elements that can be loaded at once, wherever they are stored
+    width = vector_width((Store(store.array, near, store.value),), near) if near else 1
     if width > 1:
         lane = f"{array}_near"
         s.do(split, order[-1], "exact", f"{order[-1]}_o", f"{lane}:{width}")
@@ -126,16 +116,6 @@ def fill_of(body: Body, array: str) -> tuple[list[Var], Store]:
             case (Store() as store,) if store.array.name == array:
                 return [loop.var for loop in nested], store
     raise ScheduleError(f"no loops fill {array}")
-
-
-def load_width(store: Store, var: Var) -> int:
-    """How many elements along var can be loaded at once, wherever they are stored."""
-    return vector_width((Store(store.array, var, store.value),), var)
-
-
-def inside_of(body: Body, name: str) -> Body:
-    """The body of a loop."""
-    return next(s.body for s in statements(body) if isinstance(s, For) and s.var.name == name)
 
 
 def bind_groups_and_items(s: Schedule, groups: Sequence[str], items: Sequence[str]) -> None:

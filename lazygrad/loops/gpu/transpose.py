@@ -15,9 +15,9 @@ from ...expr import Load, Var
 from ...targets import SQUARE, SQUARE_PADDING
 from ..ir import Body, Store, statements
 from ..ir.rebuild import body_loads, stride
-from ..primitives import Schedule, reorder, split
+from ..primitives import Schedule, inside_of, reorder, split
 from ..sink import sink
-from .tiles import bind_groups_and_items, inside_of, share_fill, stage_local
+from .tiles import bind_groups_and_items, share_fill, stage_local
 
 
 def across_loop(loops: list[Var], body: Body, items: int) -> Var | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
-from ...expr import Array, Expr, Literal, Load, Local, Ramp, Var, rewrite
+from ...expr import Array, Expr, Literal, Load, Local, Ramp, Var, parts, rewrite
 from ...graph.ir import identity
 from ...index import TRUE, Substitution, all_of, linear, substitute
 from . import (
@@ -66,10 +66,7 @@ def _own_traits(stmt: Stmt) -> Iterable[str]:
             yield "sum"
             if stmt.needed is not None:
                 yield "needed"
-    indices = [load.index for load in reads(stmt)]
-    if isinstance(stmt, (Store, Accumulate)):
-        indices.append(stmt.index)
-    if any(isinstance(index, Ramp) and abs(index.stride) > 1 for index in indices):
+    if any(isinstance(index, Ramp) and abs(index.stride) > 1 for _, index in accesses(stmt)):
         yield "strided"
 
 
@@ -243,6 +240,24 @@ def reads(stmt: Stmt) -> tuple[Load, ...]:
     return tuple(dict.fromkeys(x for e in expressions(stmt) for x in loads(e)))
 
 
+def accesses(stmt: Stmt) -> list[tuple[Array, Expr]]:
+    """The array and the index of each access that a statement itself makes, loads first."""
+    stores = [(stmt.array, stmt.index)] if isinstance(stmt, (Store, Accumulate)) else []
+    return [*((load.array, load.index) for load in reads(stmt)), *stores]
+
+
+def around(body: Body, e: Expr) -> list[Stmt]:
+    """The loops and branches around the first statement in which an expression occurs, outermost
+    first."""
+    for stmt in body:
+        if e in parts(*expressions(stmt)):
+            return []
+        for inner in bodies(stmt):
+            if any(e in parts(*expressions(s)) for s in statements(inner)):
+                return [stmt, *around(inner, e)]
+    return []
+
+
 def guard_loads(e: Expr, var: Var, condition: Expr) -> Expr:
     """e, with the loads that depend on var done only where the condition holds."""
 
@@ -277,11 +292,6 @@ def written(body: Sequence[Stmt]) -> set[Array]:
 
 
 _written = _with_bodies(lambda s: (s.array,) if isinstance(s, (Store, Accumulate)) else ())
-
-
-def rename_array(body: Body, old: Array, new: Array, index: Callable[[Expr], Expr]) -> Body:
-    """The body with one array replaced by another; `index` maps its indices."""
-    return replace_arrays(body, {old: (new, index)})
 
 
 ArrayChanges = Mapping[Array, tuple[Array, Callable[[Expr], Expr]]]
@@ -323,6 +333,16 @@ def replace_arrays(body: Body, changes: ArrayChanges) -> Body:
     return rewrite_body(body, replaced)
 
 
+def rename_arrays(body: Body, arrays: Mapping[Array, Array]) -> Body:
+    """The body with arrays replaced by others that have the same elements at the same indices."""
+    return replace_arrays(body, {old: (new, same_index) for old, new in arrays.items()})
+
+
+def same_index(index: Expr) -> Expr:
+    """The index: an array that is replaced by one of equal order is read there."""
+    return index
+
+
 class Names:
     """Hands out names that are used nowhere else."""
 
@@ -356,14 +376,8 @@ def apart(body: Body, *others: Body) -> Body:
     names = names_in((stmt for other in others for stmt in other), Array)
     names.taken |= names_in(body, Array).taken - {array.name for array in own}
     renamed = {array: names.new(array.name) for array in own}
-    return replace_arrays(
-        body,
-        {
-            array: (replace(array, name=name), lambda index: index)
-            for array, name in renamed.items()
-            if name != array.name
-        },
-    )
+    changed = {a: replace(a, name=name) for a, name in renamed.items() if name != a.name}
+    return rename_arrays(body, changed)
 
 
 def stride(index: Expr, var: Var) -> int | None:

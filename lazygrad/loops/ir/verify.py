@@ -44,6 +44,7 @@ from . import (
     expressions,
     statements,
 )
+from .rebuild import written
 
 Name = Var | Local | Array
 
@@ -96,22 +97,21 @@ class _Checker:
 
     def parallel_loops(self) -> None:
         """Threads do not wait for each other: nothing passes from one parallel loop to the next."""
-        loops = _outermost_parallel(self.function.body)
+        every = statements(self.function.body)
+        loops = [s for s in every if isinstance(s, For) and s.kind == "parallel"]
         if not loops:
             return
         for array in _written_outside(self.function.body):
             if array.scope == "global":
                 raise _Fault(f"every thread would write {array.name}: it is in no parallel loop")
-        written: set[Array] = set()
+        earlier: set[Array] = set()
         for loop in loops:
-            for array in written:
+            for array in earlier:
                 if any(array in self.reads(s) for s in statements(loop.body)):
                     raise _Fault(
                         f"{array.name} is read in a parallel loop after the one writing it"
                     )
-            written |= {
-                s.array for s in statements(loop.body) if isinstance(s, (Store, Accumulate))
-            }
+            earlier |= written(loop.body)
 
     def reads(self, stmt: Stmt) -> frozenset[Name]:
         return frozenset[Name]().union(*(self.free[e] for e in expressions(stmt)))
@@ -298,7 +298,3 @@ def _written_outside(body: Body) -> Iterator[Array]:
         elif not (isinstance(stmt, For) and stmt.kind == "parallel"):
             for inner in bodies(stmt):
                 yield from _written_outside(inner)
-
-
-def _outermost_parallel(body: Body) -> list[For]:
-    return [s for s in statements(body) if isinstance(s, For) and s.kind == "parallel"]

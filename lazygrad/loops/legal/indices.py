@@ -12,22 +12,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...dtypes import bool_, int32, int64
-from ...expr import (
-    COMPARISONS,
-    Broadcast,
-    Cast,
-    Expr,
-    Literal,
-    Load,
-    Local,
-    Op,
-    Ramp,
-    Var,
-    rewrite,
-)
+from ...expr import COMPARISONS, Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var, rewrite
 from ...index import bounds
 from ...targets import Native
-from ..ir import Body, For, If, Let, Stmt, Store
+from ..ir import Body, Let, Stmt, Store
+from ..ir.rebuild import change_expressions, map_bodies
 from .rules import Rules
 
 INDICES = Rules()
@@ -96,19 +85,13 @@ class _Narrower:
 
     def statement(self, stmt: Stmt) -> Stmt:
         match stmt:
-            case For():
-                extent = stmt.extent
-                extent = self.narrow(extent) if isinstance(extent, Expr) else extent
-                return replace(stmt, extent=extent, body=self.body(stmt.body))
-            case If(condition, then, otherwise):
-                return If(self.narrow(condition), self.body(then), self.body(otherwise))
             case Let(local, value):
                 return self.let(local, self.narrow(value))
             case Store():
                 index = self.narrow(stmt.index)
                 index = _short(index) or index
                 return replace(stmt, index=index, value=self.narrow(stmt.value))
-        return stmt
+        return map_bodies(change_expressions(stmt, self.narrow), self.body)
 
     def let(self, local: Local, value: Expr) -> Let:
         short = _without_cast(value)

@@ -32,7 +32,7 @@ from ...index import FALSE, TRUE, add, conjuncts, normalize, substitute
 from ...targets import Native
 from ..ir import Body, For, If, Let, Prefetch, Stmt, Store
 from ..ir.rebuild import loads, map_expressions
-from .memory import as_ramp
+from .memory import as_ramp, over_lanes
 from .rules import Rules
 
 
@@ -105,8 +105,7 @@ class _Splitter:
         if guard is not None and guard.lanes == 1:
             yield from self.statement(If(guard, (replace(stmt, guard=None),)))
             return
-        if index.lanes == 1 and lanes > 1:
-            index = Ramp(index, 1, lanes)
+        index = over_lanes(index, lanes)
         ramp = as_ramp(index)
         together = guard is None and lanes > 1 and ramp is not None and ramp[1] == 1
         split = pieces(lanes, self.widths if together else (1,))

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...expr import Array, Expr, Load
+from ...expr import Array, Load
 from ..ir import Body, For, Function, Stmt, Store
-from ..ir.rebuild import array_change, replace_arrays, rewrite_body
+from ..ir.rebuild import array_change, replace_arrays, rewrite_body, same_index
 
 
 def overwrite(
@@ -26,8 +26,6 @@ def overwrite(
     written. Ensures: the inputs of the pairs are no arguments any more; the others keep their
     order, and are numbered anew: `in0`, `in1`, ...
     """
-    if not pairs:
-        return function, function.arguments
     taken = {source: function.arguments[output] for output, source in pairs}
     kept = [n for n in range(len(function.arguments)) if n not in taken]
     inputs = {n: f"in{k}" for k, n in enumerate(kept[function.outputs :])}
@@ -35,7 +33,7 @@ def overwrite(
         taken[n] if n in taken else replace(array, name=inputs.get(n, array.name))
         for n, array in enumerate(function.arguments)
     )
-    changes = {a: (b, _same) for a, b in zip(function.arguments, new, strict=True) if a != b}
+    changes = {a: (b, same_index) for a, b in zip(function.arguments, new, strict=True) if a != b}
     change = array_change(changes)
     body = without_idle_stores(replace_arrays(function.body, changes))
     limits = tuple(replace(limit, end=change(limit.end)) for limit in function.limits)
@@ -60,7 +58,3 @@ def without_idle_stores(body: Body) -> Body:
         return None
 
     return rewrite_body(body, without_idle)
-
-
-def _same(index: Expr) -> Expr:
-    return index

@@ -15,7 +15,7 @@ from collections.abc import Collection, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 
-from ...graph.ir import Buffer, Gather, Node, Slice, topological
+from ...graph.ir import Buffer, Gather, Node, Slice, computed
 from ...graph.structure import Slot, described
 from ...index import strides
 from ...schedule.ir import Kernel
@@ -55,14 +55,9 @@ def canonical(kernel: Kernel, fixed: Container[Node] | None = None) -> Canonical
     equal keys are equal but for their inputs; the base pointer of an input that vectors are read
     from moves by whole cache lines.
     """
-    inputs = set(kernel.inputs)
     roots = [m.node for m in kernel.members]
     roots += [size for own in kernel.limits.values() for size in own.values()]
-    nodes = [
-        node
-        for node in topological(roots, lambda n: () if n in inputs else n.inputs)
-        if node not in inputs
-    ]
+    nodes = computed(roots, set(kernel.inputs))
     is_plain = fixed is not None and kernel.kind in _KINDS
     shifts = _shifts(kernel, nodes, fixed or ()) if is_plain else {}
     return Canonical(kernel, _key(kernel, nodes, shifts), shifts)
@@ -128,9 +123,7 @@ def shifted(kernel: Kernel, shifts: Mapping[Node, Shift]) -> Kernel:
     new = {x: Buffer(Slot.of(x), x.shape) if x in shifts else x for x in kernel.inputs}
     inputs = tuple(new.values())
     roots = [m.node for m in kernel.members]
-    for node in topological(roots, lambda n: () if n in new else n.inputs):
-        if node in new:
-            continue
+    for node in computed(roots, new):
         if isinstance(node, Slice) and node.x in shifts:
             new[node] = Slice(new[node.x], _earlier(node, shifts[node.x]), node.sizes, node.steps)
         else:

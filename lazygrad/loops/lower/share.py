@@ -28,6 +28,7 @@ from ..ir.rebuild import (
     body_loads,
     nest,
     peel,
+    rename_arrays,
     replace_arrays,
     substitute_body,
     variables,
@@ -53,19 +54,14 @@ def share_loops(kernel: Kernel, name: str, parts: Sequence[Function]) -> Functio
         nodes = (*part.outputs, *part.inputs)
         own = {a: arrays[node] for a, node in zip(function.arguments, nodes, strict=True)}
         body = apart(function.body, *bodies)
-        bodies.append(replace_arrays(body, {a: (new, lambda i: i) for a, new in own.items()}))
-    digits = [_digits(body, slices, kernel.outer) for body in bodies]
-    shared = _shared_loops([d for d in digits if d is not None], kernel.outer)
-    if shared is None:
+        bodies.append(rename_arrays(body, own))
+    digits = [d for body in bodies if (d := _digits(body, slices, kernel.outer)) is not None]
+    shared = _shared_loops(digits, kernel.outer)
+    if shared is None or len(digits) < len(bodies):
         return None
-    moved = []
-    for body, own_digits in zip(bodies, digits, strict=True):
-        if own_digits is None:
-            return None
-        rest = _inside(body, own_digits, shared)
-        if not _stays_inside(rest, slices, shared):
-            return None
-        moved.append(rest)
+    moved = [_inside(body, own, shared) for body, own in zip(bodies, digits, strict=True)]
+    if not all(_stays_inside(rest, slices, shared) for rest in moved):
+        return None
     local = {a: replace(a, size=n) for a, n in slices.items() if a.scope == "local"}
     start = flatten([v for v, _ in shared], [v.extent for v, _ in shared])
     inside: list[Stmt] = [Alloc(array) for array in local.values()]

@@ -30,7 +30,7 @@ from math import gcd, prod
 from ...expr import Array, Expr, Literal, Load, Op, Var
 from ...graph.ir import Winograd, WinogradFilter
 from ...graph.ir.winograd import FILTER, INPUT, OUTPUT, POINTS, TAPS, TILE, Matrix
-from ...index import add, flatten, mul
+from ...index import add, divisors, flatten, mul
 from ...schedule.ir import Blocked, Kernel
 from ...targets import FILTERS_TOGETHER, LINE, SLICE_BYTES, SLICE_TILES, SLICES_A_CORE
 from ..ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
@@ -109,7 +109,7 @@ class _Slices:
         most = min(SLICE_BYTES // (numbers * self.node.dtype.itemsize), tiles // wanted)
         self.slice = _slice_of(blocks, down, across, least, most)
         slices = tiles // self.slice.size
-        shares = next(n for n in _divisors(self.outputs) if n * slices >= min(cores, self.outputs))
+        shares = next(n for n in divisors(self.outputs) if n * slices >= min(cores, self.outputs))
         self.outputs //= shares
         self.share = Var("share", shares)
         self.n = Var("n", blocks // self.slice.blocks)
@@ -283,16 +283,12 @@ def _slice_of(blocks: int, down: int, across: int, least: int, most: int) -> _Sl
     """The largest slice of `least` to `most` tiles: a part of a row of tiles, rows of an image, or
     images. Without any, the smallest slice of at least `least` tiles."""
     sizes = [
-        *(_Slice(1, 1, n) for n in _divisors(across)),
-        *(_Slice(1, n, across) for n in _divisors(down)),
-        *(_Slice(n, down, across) for n in _divisors(blocks)),
+        *(_Slice(1, 1, n) for n in divisors(across)),
+        *(_Slice(1, n, across) for n in divisors(down)),
+        *(_Slice(n, down, across) for n in divisors(blocks)),
     ]
     large = [s for s in sizes if s.size >= least] or sizes[-1:]
     return max((s for s in large if s.size <= most), key=lambda s: s.size, default=large[0])
-
-
-def _divisors(n: int) -> list[int]:
-    return [k for k in range(1, n + 1) if n % k == 0]
 
 
 def _transformed(matrix: Matrix, x: Grid) -> Iterator[tuple[int, int, Expr]]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lazygrad import config
-from lazygrad.backends.base import Launch
+from lazygrad.backends.base import Launch, joined
 from lazygrad.backends.llvm import program as module
 from lazygrad.backends.llvm.device import CPU
 from lazygrad.backends.llvm.memory import ALIGNMENT, LARGE, allocate, total_bytes
@@ -177,7 +177,7 @@ def test_texts(cpu: CPU) -> None:
     program = cpu.compile(
         [Launch(plus(1), (1, 0)), Launch(plus(1), (0, 1)), Launch(plus(2), (1, 0))]
     )
-    texts = program.texts()
+    texts = joined(program.codes())
     assert texts["llvm"].count("define void @plus(") == 2
     assert "plus:" in texts["asm"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lazygrad import config
-from lazygrad.backends.base import Launch
+from lazygrad.backends.base import Launch, joined
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.backends.opencl.program import Builder, Call
 from lazygrad.backends.pool import Memory
@@ -201,7 +201,7 @@ def test_groups_of_one_item_have_local_arrays_of_any_size(device: OpenCLDevice) 
     memory = device.allocate(24)
     program.run([memory])
     assert downloaded(device, memory, 6).tolist() == [1000, 1001, 1002, 1003, 1004, 1005]
-    assert f"scratch + {4 * size});" in program.texts()["opencl"]
+    assert f"scratch + {4 * size});" in joined(program.codes())["opencl"]
 
 
 # --------------------------------------------------------------------------- code on disk
@@ -213,7 +213,7 @@ def test_code_is_found_by_its_key_without_loops(device: OpenCLDevice, cache: Pat
         memories = [device.upload(np.zeros(64, np.float32)) for _ in range(2)]
         program.run(memories)
         assert (downloaded(device, memories[0]) == 1).all()
-        return program.texts()["opencl"]
+        return joined(program.codes())["opencl"]
 
     assert not device.cached("one")
     launch = Launch(add_one(), (0, 1), key="one")
