@@ -387,9 +387,9 @@ def strides(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1 << 10)
-def divisors(n: int) -> list[int]:
+def divisors(n: int) -> tuple[int, ...]:
     """All divisors of a size, the least first."""
-    return [d for d in range(1, n + 1) if n % d == 0]
+    return tuple(d for d in range(1, n + 1) if n % d == 0)
 
 
 def flatten(indices: Sequence[Index], shape: Sequence[int]) -> Expr:

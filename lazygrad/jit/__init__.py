@@ -130,7 +130,6 @@ class jit(Captured, Generic[P, R]):
         self._attempts: dict[Hashable, int] = {}
         self._spans: Spans | None = None  # made with the first capture
         self._captures: dict[Hashable, int] = {}  # by what numbers leave, and shapes
-        self._floats: dict[Hashable, int] = {}  # captures for other floats, by what these leave
         self._integers: dict[Entry, None] = {}  # outside, which vary, as counters do
         self._notes_questions: dict[Hashable, bool] = {}  # of sizes, by what numbers leave
         self._pure: dict[Hashable, int] = {}  # captures that set nothing, by what numbers leave
@@ -307,9 +306,8 @@ class jit(Captured, Generic[P, R]):
             why = f"what it finds outside: {str(cause) or 'gradients come and go'}"
         else:
             form = masked(kind, (float,))
-            count = self._floats.get(form, 0) + 1
-            remember(self._floats, form, count, MAX_CAPTURES)
-            if form == kind or count < ENOUGH_CAPTURES:
+            alike = 0 if form == kind else sum(masked(k, (float,)) == form for k in self._replays)
+            if alike < ENOUGH_CAPTURES:
                 return
             why = "a float in its arguments, which is another one each time"
         self._has_warned = True

@@ -13,7 +13,7 @@ which only some terms are needed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ..expr import Expr, Literal, Load, Op, Ramp, Var, parts
@@ -48,6 +48,14 @@ def in_some_lane(needed: Expr | None, var: Var) -> Expr | None:
         return needed
     found = [_of_first(c, var) for c in conjuncts(needed)]
     return at_run_time(all_of(found))
+
+
+def in_some_iteration(needed: Expr | None, loops: Iterable[Var]) -> Expr | None:
+    """The condition, known only at run time, under which a term may be needed in some iteration of
+    these loops."""
+    for var in loops:
+        needed = in_some_lane(needed, var)
+    return at_run_time(needed)
 
 
 def _of_first(condition: Expr, var: Var) -> Expr | None:

@@ -19,7 +19,7 @@ from ..errors import ScheduleError
 from ..expr import Array, Expr, Load, Var, parts, rewrite
 from ..index import flatten, substitute
 from .cpu.transpose import transposable
-from .end_sums import at_run_time, in_some_lane
+from .end_sums import in_some_iteration, in_some_lane
 from .ir import Accumulate, Alloc, Body, For, If, Store, expressions, statements
 from .ir.rebuild import (
     around,
@@ -111,14 +111,13 @@ def _read_where(
 ) -> Expr | None:
     """The condition, known only at run time, under which the body reads an element of the operand,
     whose loops have the indices `places`; None if it always does."""
-    within = {stmt.var for stmt in statements(body) if isinstance(stmt, For)}
+    own = {loop.var for loop in loops}
+    inner = [s.var for s in statements(body) if isinstance(s, For) and s.var not in own]
     found = set()
     for stmt in statements(body):
         if operand in parts(*expressions(stmt)):
-            condition = stmt.needed if isinstance(stmt, Accumulate) else None
-            for var in within.difference(loop.var for loop in loops):
-                condition = in_some_lane(condition, var)
-            found.add(at_run_time(condition))
+            needed = stmt.needed if isinstance(stmt, Accumulate) else None
+            found.add(in_some_iteration(needed, inner))
     (condition, *more) = found
     return None if condition is None or more else substitute(condition, places)
 

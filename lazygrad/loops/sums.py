@@ -23,7 +23,7 @@ from ..graph.ir import identity
 from ..index import add, at_least, less
 from ..targets import Machine
 from .cpu.traffic import window
-from .end_sums import at_run_time, in_some_lane
+from .end_sums import in_some_iteration
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, bodies, statements
 from .ir.rebuild import (
     body_loads,
@@ -105,11 +105,8 @@ def _needed(body: Body, total: Array, loops: Sequence[For]) -> Expr | None:
     found = set()
     for stmt, around in _with_loops(body, ()):
         if isinstance(stmt, Accumulate) and stmt.array is total:
-            needed = stmt.needed
-            for loop in around:
-                if loop.var not in outside:
-                    needed = in_some_lane(needed, loop.var)
-            found.add(at_run_time(needed))
+            inner = (loop.var for loop in around if loop.var not in outside)
+            found.add(in_some_iteration(stmt.needed, inner))
     return found.pop() if len(found) == 1 else None
 
 

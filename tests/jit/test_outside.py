@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lazygrad import Tensor, config, jit, nn
+from lazygrad import Tensor, config, explain, jit, nn
 from lazygrad.errors import JitError
 from lazygrad.nn.optim import SGD
 
@@ -505,6 +505,8 @@ def test_it_is_told_that_a_float_changes_in_each_call():
         warnings.simplefilter("error")
         for n in range(40):  # few values; and sizes
             step(Tensor([1.0] * (1 + n % 20)), (0.1, 0.2)[n % 2])
+        for _ in range(20):  # captured anew each time, to be looked at
+            explain(step, Tensor([1.0]), 0.1)
 
 
 def test_what_alternates_is_captured_once_each():
