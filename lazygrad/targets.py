@@ -174,6 +174,9 @@ ELEMENTS_APART = 224
 """Elements that an unrolled loop accesses one by one, at most: cpu/roll.py"""
 SCAN_ROWS = 4
 """Rows of a scan at a time: each is read and written as a stream."""
+SKIPPED = 64
+"""Keys that are tested together for whether one of them is selected. Measured with the first 50 of
+50,257 keys: 64 rows take 1.8 ms, and 3.4 without blocks."""
 SCAN_PANEL = 512
 """Columns of a scan whose running sums are kept in an array at a time."""
 

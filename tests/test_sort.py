@@ -95,7 +95,17 @@ def test_sort_of_rows_within_rows() -> None:
 @pytest.mark.parametrize("largest", [False, True], ids=["least", "largest"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_topk(dtype: str, largest: bool) -> None:
-    for n, k in ((1, 1), (5, 1), (5, 4), (64, 1), (300, 7), (9, 9)):
+    for n, k in ((1, 1), (5, 1), (5, 4), (64, 1), (65, 1), (74, 10), (138, 10), (300, 7), (9, 9)):
         x = keys(dtype, n)
         _, indices = Tensor(x).topk(k, 1, largest=largest)
         assert indices.tolist() == [row[:k] for row in expected(x, largest)]
+
+
+@pytest.mark.parametrize("n", [64, 67, 131, 200, 1000])
+def test_one_key_of_a_long_row_is_found_wherever_it_is(n: int) -> None:
+    ahead = np.eye(n, dtype=np.float32)  # in row i, key i
+    values, indices = Tensor(ahead).topk(3, 1)
+    assert values.tolist() == [[1.0, 0.0, 0.0]] * n
+    assert indices.tolist() == [row[:3] for row in expected(ahead, True)]
+    rising = np.arange(n, dtype=np.float32)[None]  # each key goes before all that came earlier
+    assert Tensor(rising).topk(3, 1)[1].tolist() == [[n - 1, n - 2, n - 3]]

@@ -16,11 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..expr import Array, Expr, Literal, Var
-from ..index import add, less, mul
-from .ir import Body, For, If, Stmt
-from .ir.rebuild import apart, map_bodies, nest, peel, replace_arrays, substitute_body
-from .primitives import primitive
+from ..dtypes import int32
+from ..errors import ScheduleError
+from ..expr import Array, Cast, Expr, Literal, Load, Op, Var
+from ..index import add, less, minimum, mul, sub, substitute
+from .ir import Accumulate, Body, For, If, Let, Stmt
+from .ir.rebuild import apart, begin, map_bodies, nest, peel, replace_arrays, substitute_body
+from .primitives import at_loop, loops_of, primitive, split
 from .sink import sunk
 from .sums import partial_sum, register_sums
 
@@ -47,6 +49,45 @@ def lanes(body: Body, var: str, width: int, copies: int) -> Body:
         return tuple(result)
 
     return visit(body)
+
+
+@primitive
+def skip(body: Body, var: str, size: int, width: int) -> Body:
+    """Test the condition that a loop's iterations have in vectors, and skip blocks of `size`
+    iterations in which it never holds.
+
+    serial i in 100: if x[i] < best[0]: S(i)    skip i 32 16
+    ->  serial i_o in 4: some = 0;  vector i_n in 32: some max= x[min(i_o*32, 68) + i_n] < best[0]
+                         if some: serial i_i in min(100 - i_o*32, 32): if ...: S(i_o*32 + i_i)
+
+    S may change what the condition reads: where S runs in no iteration of a block, the condition
+    is as it was tested. Requires: at least `size` iterations; a body of one If, and Lets before it.
+    """
+
+    extent = loops_of(body)[var].extent
+    if extent < size:
+        raise ScheduleError(f"skip {var}: {extent} iterations in blocks of {size}")
+
+    def change(blocks: For) -> Body:
+        (loop,) = blocks.body
+        assert isinstance(loop, For)
+        *named, test = loop.body
+        if not isinstance(test, If) or test.otherwise:
+            raise ScheduleError(f"skip {var}: its body is more than an If")
+        near, zero, start = Var(f"{var}_n", size), Literal(0), mul(blocks.var, size)
+        behind = sub(minimum(start, Literal(extent - size)), start)  # the last blocks overlap
+        values: dict[Expr, Expr] = {loop.var: add(near, behind)}
+        for let in named:
+            assert isinstance(let, Let)
+            values[let.local] = substitute(let.value, values)
+        some = Array(f"{var}_some", int32, 1, "register")
+        holds = Cast(substitute(test.condition, values), int32)
+        tested = split_lanes([near], (Accumulate(some, zero, "max", holds),), width, 4)
+        found = If(Op("ne", (Load(some, zero), Literal(0, int32))), blocks.body)
+        return (replace(blocks, body=(*begin(some, "max"), *tested, found)),)
+
+    blocks = f"{var}_o"
+    return at_loop(split(body, var, "short", blocks, f"{var}_i:{size}"), blocks, change)
 
 
 def split_lanes(loops: list[Var], body: Body, width: int, copies: int, around: Body = ()) -> Body:

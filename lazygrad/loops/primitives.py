@@ -119,7 +119,7 @@ class Schedule:
 def _inside_single(stmt: Stmt) -> Body | None:
     """The body of a loop of one iteration; None for other statements."""
     match stmt:
-        case For(Var(extent=1), kind="serial" | "unroll" | "vector"):
+        case For(extent=1, kind="serial" | "unroll" | "vector"):
             return stmt.body
     return None
 

@@ -26,15 +26,16 @@ from ..targets import (
     ROW_BLOCK,
     SCAN_PANEL,
     SCAN_ROWS,
+    SKIPPED,
     SMALL_LOOP,
     WIDE_OPS,
 )
 from .cost import operations
 from .cpu.traffic import in_conflict
 from .cpu.transpose import transposable
-from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, expressions, statements
+from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions, statements
 from .ir.rebuild import body_loads, has_trait, loads, peel, stride, updates_in_place, written
-from .lanes import lanes, lanes_for, round_up
+from .lanes import lanes, lanes_for, round_up, skip
 from .primitives import Schedule, bind, merge, merge_nest, reorder, set_scope, split
 from .sink import sink
 
@@ -335,14 +336,28 @@ def count_in_vectors(s: Schedule, width: int) -> str:
                     vector i_i in 32: out[rank[i_i]] = i_o*32 + i_i
     """
     loops, inside = s.outer()
-    if not loops or not has_trait(inside, "sum"):
-        return "each step depends on the keys"
+    if not loops or any(isinstance(stmt, If) for stmt in statements(inside)):
+        return _skip_in_vectors(s, inside, 2 * width) or "each step depends on the keys"
     x, extent = loops[-1].name, loops[-1].extent
     width = lanes_for(extent, width)
     size = min(4 * width, round_up(extent, width))
     s.do(split, x, "overlap" if size <= extent else "guard", f"{x}_o", f"{x}_i:{size}")
     s.do(sink, f"{x}_i", "vector")
     return f"the places of {size} elements at once"
+
+
+def _skip_in_vectors(s: Schedule, body: Body, width: int) -> str:
+    """Where a sort selects, skip blocks of keys, and count in vectors which elements stay before
+    one. Returns the reason for the plan, if there is one."""
+    for loop in statements(body):
+        match loop:
+            case For(body=(Let(), If(body=inside))) if loop.var.extent >= SKIPPED:
+                s.do(skip, loop.var.name, SKIPPED, width)
+                for stmt in inside:
+                    if isinstance(stmt, For) and has_trait(stmt.body, "sum"):
+                        s.do(lanes, stmt.var.name, width, 1)
+                return f"blocks of {SKIPPED} keys are skipped where none is selected"
+    return ""
 
 
 def interleave_rows(s: Schedule, width: int) -> str:

@@ -276,13 +276,13 @@ def _repeated(terms: _Terms, loop: For) -> _Terms:
 
 
 def _reads_each_term(loop: For) -> bool:
-    """Whether a loop reads at least as many values from memory as it adds terms. Each copy of an
-    unroll loop's body counts."""
+    """Whether a loop reads at least as many values from memory as it adds terms. Each copy of the
+    body of an unroll or vector loop counts."""
     reads: dict[Load, int] = {}
     sums = 0
     for stmt, around in _with_loops((loop,), ()):
         if isinstance(stmt, Accumulate):
-            copies = {x.var: x.var.extent for x in around if x.kind == "unroll"}
+            copies = {x.var: x.var.extent for x in around if x.kind in ("unroll", "vector")}
             found = [x for x in loads(stmt.value) if x.array.scope in ("global", "local")]
             reads.update((x, window(x, False, copies) // x.dtype.itemsize) for x in found)
             sums += prod(copies.values()) if found else 0

@@ -102,6 +102,7 @@ SAMPLES: dict[str, Callable[[], Tensor]] = {
     "strided gradient": lambda: _values(1, 4, 2, 2).conv_transpose2d(_values(4, 4, 3, 3), stride=2),
     "scatter": _scattered,
     "first of a sort": lambda: _values(3, 40).argsort(1)[:, :2],
+    "first of a long sort": lambda: _values(3, 200).argsort(1)[:, :5],
     "sort of long rows": lambda: (_values(70, 2) * 1e3).argsort(0),
     "sort of wide keys": lambda: (_values(260) * 1e5).long().argsort(descending=True),
     "scan": lambda: _values(7, 9).cumsum(1),

@@ -10,7 +10,7 @@ from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Load, Var
 from lazygrad.loops.ir import For, Function, Store, show, statements
 from lazygrad.loops.ir.rebuild import nest, peel
-from lazygrad.loops.lanes import split_lanes
+from lazygrad.loops.lanes import skip, split_lanes
 
 
 def _in_lanes(sample: Any, width: int, copies: int) -> Function:
@@ -39,6 +39,12 @@ def test_lanes_are_a_power_of_two_that_leaves_few_vectors_over(extent: int, lane
     nest = split_lanes([k], (Store(x, k, Load(x, k)),), 16, 4)
     vectors = [s for s in statements(nest) if isinstance(s, For) and s.kind == "vector"]
     assert vectors[0].extent == lanes
+
+
+@pytest.mark.parametrize(("size", "width"), [(1, 1), (16, 8), (39, 4), (64, 16), (195, 16)])
+def test_skipped_blocks_keep_values(sample: Any, size: int, width: int) -> None:
+    kernel = sample("first of a long sort")
+    kernel.agrees(kernel.with_body(skip(kernel.function.body, "rest", size, width)))
 
 
 def test_text(sample: Any, golden: Any) -> None:

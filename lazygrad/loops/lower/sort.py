@@ -38,7 +38,7 @@ from collections.abc import Callable
 from ...dtypes import DType, bool_, float32, int32, int64
 from ...expr import Array, Bitcast, Cast, Expr, Literal, Load, Local, Op, Var
 from ...graph.ir import Sort
-from ...index import add, equal, less, mul, sub
+from ...index import add, less, minimum, mul, sub
 from ...schedule.access import MultiIndex
 from ...schedule.ir import Kernel
 from ..ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
@@ -143,7 +143,7 @@ class _Sorting:
         start, i = add(first), add(rest, self.wanted)  # 0, where a loop has one iteration
         enters = self._may_precede(y, Load(best, Literal(self.wanted - 1)))
         fill = (Let(x, self.key(start)), *self._insert(best, x, start, start, "first"))
-        replace_last = self._insert(best, y, i, Literal(self.wanted - 1), "rest")
+        replace_last = self._insert(best, y, i, Literal(self.wanted), "rest")
         body: Body = (Alloc(best), *nest([first], fill))
         if rest.extent:
             walk = (Let(y, self.key(i)), If(enters, replace_last))
@@ -156,21 +156,29 @@ class _Sorting:
             return self.precedes(x, y)
         return Op("not", (Op("le", (x, y) if self.node.descending else (y, x)),))
 
-    def _insert(self, best: Array, x: Local, i: Expr, end: Expr, suffix: str) -> Body:
-        """Insert x among the ordered elements. Those after x move one place on; place `end` is
-        free, or holds the last element, which is dropped."""
-        back = Var(f"back_{suffix}", self.wanted)
-        at = Local(f"at_{suffix}", int64)
-        before = Op("max", (sub(at, 1), Literal(0)))
-        moves = Op("and", (less(0, at), self.precedes(x, Load(best, before))))
-        fits = Op("or", (equal(at, i), self.precedes(x, Load(best, at))))
+    def _insert(self, best: Array, x: Local, i: Expr, kept: Expr, suffix: str) -> Body:
+        """Insert x, which has index i, among the `kept` elements that are in order: behind those
+        that it does not precede. The others move one place on; the last is dropped if there is no
+        room."""
+        j, back = Var(f"j_{suffix}", self.wanted), Var(f"back_{suffix}", self.wanted)
+        rank, zero = Array(f"rank_{suffix}", int64, 1, "register"), Literal(0)
+        place, at = Local(f"place_{suffix}", int64), Local(f"at_{suffix}", int64)
+        end = minimum(kept, Literal(self.wanted - 1))
+        stays = Op("not", (self.precedes(x, Load(best, add(j))),))
+        count = Accumulate(rank, zero, "sum", Cast(stays, int64))
         move = (
-            Store(best, at, Load(best, before)),
-            Store(self.out, self.place(at), Load(self.out, self.place(before))),
+            Let(at, sub(end, back)),
+            Store(best, at, Load(best, sub(at, 1))),
+            Store(self.out, self.place(at), Load(self.out, self.place(sub(at, 1)))),
         )
-        put = (Store(best, at, x), Store(self.out, self.place(at), i))
-        step = (Let(at, sub(end, back)), If(moves, move, (If(fits, put),)))
-        return (For(back, add(end, 1), "serial", step),)
+        put = (Store(best, place, x), Store(self.out, self.place(place), i))
+        return (
+            *begin(rank, "sum"),
+            For(j, kept, "serial", (count,)),
+            Let(place, Load(rank, zero)),
+            For(back, minimum(sub(end, place), Literal(self.wanted)), "serial", move),
+            If(less(place, add(end, 1)), put),
+        )
 
     # ------------------------------------------------------------------ by digits
 
