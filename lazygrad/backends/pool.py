@@ -15,6 +15,8 @@ from .base import show_bytes
 
 SMALLEST = 512  # bytes; also the granularity of sizes
 STEPS = 8  # size classes from one power of two to the next, so at most 1/8 is wasted
+LARGE = 1 << 20  # bytes of a freed block that is seen to at once
+MANY = 64  # smaller ones, at most, that wait until memory is taken
 
 M = TypeVar("M", bound="Memory")
 _serials = count()
@@ -75,8 +77,8 @@ class Pool(Generic[M]):
         self.largest = largest
         self.capacity = capacity
         self.kept_limit = kept_limit
-        self.used = 0  # bytes of blocks that a Memory has
-        self.kept = 0  # bytes of freed blocks
+        self._used = 0
+        self._kept = 0
         self._allocate = allocate
         self._memory = memory
         self._free: dict[int, list[Block]] = {}  # by size; the size that was freed last is last
@@ -96,18 +98,34 @@ class Pool(Generic[M]):
             blocks = self._free.get(size)
             if blocks:
                 block = blocks.pop()
-                self.kept -= size
+                self._kept -= size
             else:
                 block = self._new(size, nbytes)
-            self.used += size
+            self._used += size
         return self._memory(block, nbytes, self)
 
     def give(self, block: Block) -> None:
         """Take a block back. May be called at any time, by the garbage collector too."""
         self._given.append(block)
+        if block.nbytes < LARGE and len(self._given) < MANY:
+            return  # the lock takes longer than the rest: take() is about to hold it anyway
         if not self._lock.locked():  # else the thread that holds it, perhaps this one, may do it
             with self._lock:  # Ctrl-C between acquire() and a `try` would leave it locked
                 self._settle()
+
+    @property
+    def used(self) -> int:
+        """Bytes of blocks that a Memory has."""
+        with self._lock:
+            self._settle()
+            return self._used
+
+    @property
+    def kept(self) -> int:
+        """Bytes of freed blocks that are kept."""
+        with self._lock:
+            self._settle()
+            return self._kept
 
     def clear(self) -> None:
         """Free all blocks that are kept."""
@@ -117,9 +135,9 @@ class Pool(Generic[M]):
 
     def _new(self, size: int, nbytes: int) -> Block:
         reason = ""
-        if self.used + self.kept + size > self.capacity:
+        if self._used + self._kept + size > self.capacity:
             self._shrink(0)
-        if self.used + size <= self.capacity:
+        if self._used + size <= self.capacity:
             for _ in range(2):
                 try:
                     return Block(self._allocate(size), size, next(_serials))
@@ -133,26 +151,26 @@ class Pool(Generic[M]):
         while self._given:
             block = self._given.popleft()
             size = block.nbytes
-            self.used -= size
+            self._used -= size
             if size <= self.kept_limit:
-                self.kept += size
+                self._kept += size
                 blocks = self._free[size] = self._free.pop(size, [])
                 blocks.append(block)
-        if self.kept > self.kept_limit:
+        if self._kept > self.kept_limit:
             self._shrink(self.kept_limit)
 
     def _shrink(self, limit: int) -> None:
         """Free blocks until at most `limit` bytes are kept; the sizes used longest ago first."""
-        while self.kept > limit and self._free:  # Ctrl-C may have lost a block that was counted
+        while self._kept > limit and self._free:  # Ctrl-C may have lost a block that was counted
             size, blocks = next(iter(self._free.items()))
             if blocks:
                 blocks.pop(0)
-                self.kept -= size
+                self._kept -= size
             else:
                 del self._free[size]
 
     def _refusal(self, nbytes: int, reason: str) -> OutOfMemoryError:
         return OutOfMemoryError(
             f"{self.device}: out of memory: {show_bytes(nbytes)} asked for, "
-            f"{show_bytes(self.used)} of {show_bytes(self.capacity)} held by tensors{reason}"
+            f"{show_bytes(self._used)} of {show_bytes(self.capacity)} held by tensors{reason}"
         )

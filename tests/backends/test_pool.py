@@ -85,7 +85,17 @@ def test_bookkeeping_does_not_grow_with_use() -> None:
     pool = make_pool(Counter())
     for _ in range(1000):
         pool.take(1000)
+    assert pool.kept == 1024
     assert [len(blocks) for blocks in pool._free.values()] == [1]
+    assert not pool._given
+
+
+@pytest.mark.parametrize("nbytes", [1, 1000, MIB])
+def test_few_small_blocks_wait_and_no_large_one(nbytes: int) -> None:
+    pool = make_pool(Counter())
+    held = [pool.take(nbytes) for _ in range(200)] if nbytes < MIB else [pool.take(nbytes)]
+    held.clear()
+    assert len(pool._given) <= (64 if nbytes < MIB else 0)
 
 
 def test_a_request_above_the_largest_piece_is_refused_at_once() -> None:
@@ -161,7 +171,7 @@ def test_wherever_giving_is_interrupted_memory_can_be_taken_afterwards() -> None
             return trace
 
         pool = make_pool(Counter())
-        block = pool.take(1000).block
+        block = pool.take(MIB).block
         before = sys.gettrace()
         sys.settrace(trace)
         try:
@@ -172,7 +182,7 @@ def test_wherever_giving_is_interrupted_memory_can_be_taken_afterwards() -> None
             sys.settrace(before)
             assert not pool._lock.locked()
             pool.clear()
-            assert pool.take(1000).nbytes == 1000
+            assert pool.take(MIB).nbytes == MIB
         return False
 
     assert sum(map(is_interrupted, points)) > 5
