@@ -29,28 +29,28 @@ import sys
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import config
 from .cache import remember
+from .dump import watching
 from .graph.build import substitute
 from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
 from .graph.ir import Buffer, Contiguous, Detach, InRange, Node, Reshape
 from .graph.structure import Slot, Walk, structure
-from .launches import compile_piece, plain_launch
 from .looking import looking
-from .pipeline import passes
 from .plans import MAX_PLANS, find
 from .progress import counted
 from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
-from .runtime.link import Linker
-from .schedule.ir import Schedule
-from .schedule.join import pieces
-from .schedule.place import Part, place
-from .stages import Stages, watching
 from .targets import At, Machine
+
+if TYPE_CHECKING:  # the passes are loaded where no cache has the plan
+    from .runtime.link import Linker
+    from .schedule.ir import Schedule
+    from .schedule.place import Part
+    from .stages import Stages
 
 _plans: dict[Hashable, Plan] = {}  # with OPT=0
 
@@ -109,6 +109,8 @@ def _new_plan(outputs: Sequence[Node], leaves: Sequence[Node]) -> Plan:
     """A plan that runs on any leaves of these shapes, dtypes and devices."""
     slots = [Buffer(Slot.of(leaf), leaf.shape) for leaf in leaves]
     graph = substitute(outputs, dict(zip(leaves, slots, strict=True)))
+    from .stages import Stages
+
     with Stages() as stages:
         return compile_graph(graph, slots, {}, stages)
 
@@ -124,6 +126,11 @@ def compile_graph(
     The leaves have no memory: a Slot stands for it. `donated` maps numbers of outputs to numbers of
     leaves: such an output may take over the leaf's memory.
     """
+    from .launches import plain_launch
+    from .pipeline import passes
+    from .runtime.link import Linker
+    from .schedule.place import place
+
     stages.saw("graph", list(outputs))
     if checks := checks_of(outputs):
         outputs, leaves, donated = _with_flags(outputs, leaves, donated, checks)
@@ -141,6 +148,9 @@ def compile_graph(
 def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages: Stages) -> None:
     """Compile what one device computes, and add it to the linker's plan. `given` maps an output to
     the leaf whose memory it may take over."""
+    from .launches import compile_piece
+    from .schedule.join import pieces
+
     device = Device.get(part.device)
     wanted = [node for node in part.outputs if node.size]
     record = looking.get()

@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from weakref import ref
 
 from . import config
 from .cache import remember
+from .dump import watching
 from .errors import CompilerError
 from .garbage import without_collections
 from .graph.build import broadcast_to, substitute
@@ -31,7 +32,7 @@ from .graph.ir import Buffer, Const, Node, topological
 from .graph.sizes import Sample, with_arguments
 from .graph.skeleton import Places
 from .graph.structure import Hashed, Key, Slot, Walk, structure
-from .looking import looking
+from .looking import are_stages_verified, looking
 from .origin import asker, name_of, origins, set_label, title
 from .progress import compiling
 from .runtime import saved, timings
@@ -40,14 +41,16 @@ from .runtime.device import Device
 from .runtime.execute import Plan
 from .runtime.report import report_passes
 from .runtime.sized import SizedPlan, VaryingSizes
-from .stages import Stages, watching
+
+if TYPE_CHECKING:  # the passes are loaded where no cache has the plan
+    from .stages import Stages
 
 MAX_PLANS = 1024  # plans kept; the oldest are dropped
 _plans: dict[Key, Plan] = {}
 _varying = VaryingConstants()
 _sizes = VaryingSizes()
 
-Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], Stages], Plan]
+Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], "Stages"], Plan]
 """compile.compile_graph"""
 Found = tuple[Plan, list[Node], list[Const]]
 """A plan, its leaves, and the constants that its last leaves stand for."""
@@ -222,6 +225,8 @@ def _learn_sizes(sample: Sample, asked: _Asked, arguments: Sequence[Const]) -> N
         try:
             return _new(asked, name, at_bound, slots, kept, ())
         except CompilerError as error:  # the graph's own plan is another way
+            from .stages import Stages
+
             Stages().go_on_after(error)
             return None
 
@@ -259,17 +264,19 @@ def _new(
     name = title.get() or asker()
     token = title.set(name)
     try:
-        with Stages() as stages:
-            looked_at = stages.are_watched or stages.are_checked or config.ORIGINS or looking.get()
-            on_disk = config.OPT > 0 and not (looked_at or config.TUNE)
-            plan = saved.load(key) if on_disk else None
-            if plan is None:
-                slots, graph = _over_slots(outputs, leaves, arguments, stages.are_watched)
-                with compiling(name), without_collections():
+        looked_at = watching() or are_stages_verified() or config.ORIGINS or looking.get()
+        on_disk = config.OPT > 0 and not (looked_at or config.TUNE)
+        plan = saved.load(key) if on_disk else None
+        if plan is None:
+            with compiling(name), without_collections():
+                from .stages import Stages  # here: with it come the passes
+
+                with Stages() as stages:
+                    slots, graph = _over_slots(outputs, leaves, arguments, stages.are_watched)
                     plan = asked.compile_graph(graph, slots, donations, stages)
-                stages.saw("plan", plan)
-                if on_disk and not stages.has_left_out:
-                    saved.save(key, plan)
+                    stages.saw("plan", plan)
+            if on_disk and not stages.has_left_out:
+                saved.save(key, plan)
         if config.DEBUG:
             report_passes(spent, perf_counter() - begin)
     finally:

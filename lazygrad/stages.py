@@ -16,11 +16,12 @@ from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from . import config
-from .dump import Place, folder_at, places
+from .dump import watching
 from .dump.text import text
 from .errors import CompilerError, CompilerWarning, ConfigError, DeviceError
 from .graph.ir import Node
 from .graph.verify import verify as verify_graph
+from .looking import are_stages_verified
 from .loops.ir import Function
 from .loops.ir.verify import verify as verify_loops
 from .loops.legal.final import verify_legal
@@ -37,9 +38,6 @@ A = TypeVar("A")
 R = TypeVar("R")
 P = ParamSpec("P")
 
-
-checks = False
-"""Whether every stage is verified, whatever DEBUG says; tests set it."""
 
 strict = False
 """Whether a fault of any pass stops the compilation; tests set it. Otherwise a pass that can be
@@ -72,11 +70,6 @@ class Stages:
     def are_watched(self) -> bool:
         return bool(self.watchers)
 
-    @property
-    def are_checked(self) -> bool:
-        """Whether every stage is verified."""
-        return checks or config.DEBUG > 0
-
     def run(
         self,
         stage: str,
@@ -97,7 +90,7 @@ class Stages:
             raise
         except Exception as error:
             raise fault(stage, error, value) from error
-        if self.are_watched or self.are_checked:
+        if self.are_watched or are_stages_verified():
             self._look(stage, result, value, begin)
         return result
 
@@ -154,7 +147,7 @@ class Stages:
         """Verify a stage, if stages are checked, and show it if it differs from the one `before`.
         `final`: the target of final loops, which are verified as legal for it and not shown."""
         shown = value.function if isinstance(value, Lowered) else value
-        if self.are_checked:
+        if are_stages_verified():
             try:
                 _verify(shown, final)
             except CompilerError as error:
@@ -212,8 +205,3 @@ def _verify(value: Any, final: Target | None) -> None:
                 verify_legal(value, final)
         case list() if value and all(isinstance(n, Node) for n in value):
             verify_graph(value)
-
-
-def watching() -> list[Place]:
-    """The places that compilations are dumped to now: those of `dump`, and DUMP's folder."""
-    return places if config.DUMP is None else [*places, folder_at(config.DUMP)]

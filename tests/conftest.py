@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from lazygrad import compile, config, plans, stages
+from lazygrad import compile, config, looking, plans, stages
 from lazygrad.dtypes import DType, to_dtype
 from lazygrad.graph.ir import Buffer, Node, Sub
 from lazygrad.tensor.realize import forget
@@ -60,7 +60,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return compare
 
 
-stages.checks = True  # what every pass of the compiler makes is verified
+looking.checks = True  # what every pass of the compiler makes is verified
 stages.strict = True  # and no fault of one is passed over
 
 

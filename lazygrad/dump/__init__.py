@@ -57,6 +57,11 @@ places: list[Place] = []
 """Who watches all compilations; `dump` adds itself here."""
 
 
+def watching() -> list[Place]:
+    """The places that compilations are dumped to now: those of `dump`, and DUMP's folder."""
+    return places if config.DUMP is None else [*places, folder_at(config.DUMP)]
+
+
 @contextmanager
 def dump(folder: str | Path) -> Iterator[Path]:
     """Write each stage of what is compiled inside the `with` to a folder; it is made if need be.
@@ -100,4 +105,4 @@ def open_folder(path: Path) -> Folder:
     return Folder(path)
 
 
-__all__ = ["Place", "Watcher", "dump", "folder_at", "open_folder", "places"]
+__all__ = ["Place", "Watcher", "dump", "folder_at", "open_folder", "places", "watching"]

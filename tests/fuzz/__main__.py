@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from lazygrad import config, stages
+from lazygrad import config, looking, stages
 
 from .generate import generate
 from .program import Program
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("fuzz-found"))
     parser.add_argument("--show", action="store_true", help="print the programs")
     options = parser.parse_args()
-    stages.checks = stages.strict = True
+    looking.checks = stages.strict = True
     end = time.monotonic() + 60 * options.minutes
     ran, found = 0, Counter[str]()
     for seed in range(options.seed, options.seed + options.programs):

@@ -16,7 +16,7 @@ import pytest
 import lazygrad.compile
 import lazygrad.launches
 import lazygrad.plans
-from lazygrad import Tensor, TinyJit, config, pipeline, stages
+from lazygrad import Tensor, TinyJit, config, looking, pipeline, stages
 from lazygrad.backends.llvm import build
 from lazygrad.errors import CompilerWarning
 from lazygrad.runtime import saved
@@ -49,7 +49,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], in
         return before
 
     monkeypatch.setattr(lazygrad.compile, "compile_graph", counting)
-    monkeypatch.setattr(stages, "checks", False)
+    monkeypatch.setattr(looking, "checks", False)
     monkeypatch.setattr(config, "LAZYGRAD_CACHE", tmp_path)
     monkeypatch.setattr(config, "DEBUG", 0)
     ask()
@@ -193,7 +193,7 @@ def test_other_source_and_other_settings_compile_anew(compiled, monkeypatch):
 def test_what_is_to_be_seen_or_checked_is_compiled(compiled, monkeypatch):
     softmax_sum()
     count = compiled()
-    monkeypatch.setattr(stages, "checks", True)
+    monkeypatch.setattr(looking, "checks", True)
     softmax_sum()
     assert compiled() == count
 
