@@ -15,8 +15,6 @@ from .base import show_bytes
 
 SMALLEST = 512  # bytes; also the granularity of sizes
 STEPS = 8  # size classes from one power of two to the next, so at most 1/8 is wasted
-LARGE = 1 << 20  # bytes of a freed block that is seen to at once
-MANY = 64  # smaller ones, at most, that wait until memory is taken
 
 M = TypeVar("M", bound="Memory")
 _serials = count()
@@ -64,6 +62,10 @@ class Pool(Generic[M]):
     that the device allows in one piece and in all; `memory` makes the handle of a block.
     """
 
+    # of the class: when Python ends, blocks come back after the module's names are gone
+    large = 1 << 20  # bytes of a freed block that is seen to at once
+    many = 64  # smaller ones, at most, that wait until memory is taken
+
     def __init__(
         self,
         device: str,
@@ -107,7 +109,7 @@ class Pool(Generic[M]):
     def give(self, block: Block) -> None:
         """Take a block back. May be called at any time, by the garbage collector too."""
         self._given.append(block)
-        if block.nbytes < LARGE and len(self._given) < MANY:
+        if block.nbytes < self.large and len(self._given) < self.many:
             return  # the lock takes longer than the rest: take() is about to hold it anyway
         if not self._lock.locked():  # else the thread that holds it, perhaps this one, may do it
             with self._lock:  # Ctrl-C between acquire() and a `try` would leave it locked
