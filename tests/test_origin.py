@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from weakref import ref
 
 import pytest
 
+import lazygrad
 from lazygrad import Tensor, config, jit, nn
 from lazygrad.backends.llvm import program as module
 from lazygrad.dump import places
@@ -384,3 +386,20 @@ def test_every_node_and_every_kernel_of_a_training_step_knows_its_lines(
     }  # fmt: skip
     gradients = {name_of(x) for k in watcher.kernels for x in k.outputs}
     assert {"conv.bias.grad", "embed.weight.grad"} <= gradients
+
+
+@pytest.mark.parametrize("way", ["ORIGINS", "explain", "dump"])
+def test_names_are_looked_for_without_a_capture_reading_what_has_them(
+    way: str, tmp_path: Path
+) -> None:
+    """A loss of the caller carries gradient, and a captured function may not read it."""
+    weight = Tensor([1.0, 2.0], requires_grad=True)
+    loss = (weight * weight).sum()
+    means = lazygrad.jit(lambda x: x.cumsum(0) / lazygrad.arange(1, len(x) + 1))
+    ones = Tensor.ones(3)
+    if way == "explain":
+        lazygrad.explain(means, ones)
+    with config.override(ORIGINS=1) if way == "ORIGINS" else lazygrad.dump(tmp_path):
+        assert means(ones).tolist() == [1.0, 1.0, 1.0]
+    loss.backward()
+    assert weight.grad.tolist() == [2.0, 4.0]

@@ -115,6 +115,7 @@ class jit(Captured, Generic[P, R]):
         self._function = function
         self._instance: ref[Any] | None = None  # of which this is a method
         self._attribute: tuple[str, jit[..., R]] | None = None  # a method's name, the class's jit
+        self._out: ref[jit[..., R]] | None = None  # the method as the program has it
         self._takes_any = code is None or bool(code.co_flags & _ANY_KEYWORDS)
         self._forget()
         update_wrapper(self, function)
@@ -372,22 +373,30 @@ class jit(Captured, Generic[P, R]):
         bound: jit[..., R] | None = methods.get(self)
         if bound is None:
             bound = methods[self] = self._method(methods.owner)
-        return bound
+        return bound._handed_out(instance)
 
     def _bound_elsewhere(self, instance: object) -> jit[..., R]:
         key = id(instance)
         found = self._bound.get(key)
         if found is not None and found[0]() is instance:
-            return found[1]
+            return found[1]._handed_out(instance)
         alive = ref(instance, lambda _: self._bound.pop(key, None))
         method = self._method(alive)
         self._bound[key] = (alive, method)
-        return method
+        return method._handed_out(instance)
 
     def _method(self, instance: ref[Any]) -> jit[..., R]:
         method = jit(self._function)
         method._instance, method._attribute = instance, self._attribute
         return method
+
+    def _handed_out(self, instance: object) -> jit[..., R]:
+        """This method as the program gets it; the same one as long as it has it."""
+        found = None if self._out is None else self._out()
+        if found is None:
+            found = _Method(self, instance)
+            self._out = ref(found)
+        return found
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """For copies and pickles: without the captures. A method is that of the copied instance."""
@@ -398,6 +407,17 @@ class jit(Captured, Generic[P, R]):
         for part in name.split("."):
             found = getattr(found, part, None)
         return name if found is self else (type(self), (self._function,))
+
+
+class _Method(jit[P, R]):
+    """The method of an instance, as the program has it: it keeps the instance, as any method does.
+    The captures, which the instance keeps, do not."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, method: jit[P, R], instance: object) -> None:
+        self.__dict__ = method.__dict__  # one state: the captures, and what they count
+        self._kept = instance
 
 
 class _Methods(dict[Any, Any]):

@@ -17,7 +17,7 @@ from ..caller import is_users, variables
 from ..graph.ir import Buffer, Node
 from ..origin import record, set_label
 from ..runtime.buffer import realized
-from .sharing import Sharing, owners
+from .sharing import Sharing, own_slot, owners
 
 MAX_WALKS = 4  # of one object: it may get tensors later
 MAX_PARTS = 5000  # that are looked at in one walk
@@ -121,8 +121,12 @@ def _held_by(layer: Any, scopes: Sequence[dict[str, Any]]) -> Iterator[tuple[Any
 
 
 def _own(tensor: Sharing) -> Node | None:
-    """The node of a tensor, if it has one by now."""
-    return getattr(tensor, "_own", None)
+    """The node of a tensor, if it has one by now. A function that is captured did not ask."""
+    try:
+        node: Node = own_slot.__get__(tensor)
+    except AttributeError:
+        return None
+    return node
 
 
 def _tensor_of(leaf: Node) -> Sharing | None:

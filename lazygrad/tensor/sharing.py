@@ -407,6 +407,11 @@ class Sharing:
             written[id(self)] = ref(self), get_ident()
 
 
+own_slot: Any = Sharing.__dict__["_own"]
+"""The descriptor of a tensor's own node. While `jit` captures, `tensor._own` says that the function
+reads the tensor; this does not."""
+
+
 def _recorded(node: Node, is_new: bool = True) -> None:
     """Note which line asks for a node, and the names of the leaves that it reads."""
     from .naming import recorded  # needed by few, and it looks at tensors

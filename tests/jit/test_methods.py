@@ -215,3 +215,25 @@ def test_a_copied_training_goes_on_as_the_first(make, copied):
     assert training.layer.weight.tolist() == other.layer.weight.tolist()
     assert training.layer.weight is not other.layer.weight
     assert any(p is other.layer.weight for p in other.optimizer.params)
+
+
+def test_a_method_keeps_its_instance():
+    class Trainer:
+        def __init__(self):
+            self.weight = Tensor([3.0])
+
+        @jit
+        def step(self, x):
+            return (x * self.weight).sum()
+
+    step = Trainer().step
+    gc.collect()
+    for n in range(3):
+        assert step(Tensor([float(n)])).item() == 3.0 * n
+    assert Trainer().step(Tensor([1.0])).item() == 3.0
+    trainer = Trainer()
+    trainer.step(Tensor([1.0]))
+    alive = weakref.ref(trainer)
+    del trainer
+    gc.collect()
+    assert alive() is None  # the captures do not keep it
