@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Generic, Self, TypeVar, overload
 
 from ..errors import KindError, RangeError
@@ -187,9 +187,17 @@ class Sequential(_List[Callable[[Tensor], Tensor]]):
         else:
             self._refill_list(layers)  # type: ignore[arg-type]
 
+    _named: Collection[str] = ()  # the entries by name; a function may be another attribute, too
+
     def _is_entry(self, name: str, value: Any) -> bool:
         is_function = callable(value) and not isinstance(value, Tensor)
-        return isinstance(value, Module) or (is_function and not name.startswith("_"))
+        is_given = name.isdigit() or name in self._named
+        return isinstance(value, Module) or (is_function and is_given)
+
+    def _refill(self, entries: Mapping[str, Callable[[Tensor], Tensor]]) -> None:
+        self._named = {*self._named, *entries}  # until the old ones are taken away
+        super()._refill(entries)
+        self._named = set(entries)
 
     def _accepted(self, value: Any) -> Callable[[Tensor], Tensor]:
         if not callable(value):

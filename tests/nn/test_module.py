@@ -449,3 +449,30 @@ Net(  # 54 parameters
   )
 )"""
     )
+
+
+def test_a_function_that_is_an_attribute_is_no_layer() -> None:
+    """As in PyTorch, where only modules are; functions that were given as layers are."""
+
+    class Net(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Identity(), Tensor.neg)
+            self.activation = Tensor.relu
+
+    net = Net()
+    net.loss = lambda x: x.sum()
+    net.fast = jit(net.forward)
+    x = Tensor([-1.0, 2.0])
+    assert len(net) == 2
+    assert net(x).tolist() == net.fast(x).tolist() == [1.0, -2.0]
+    net.append(Tensor.relu)
+    assert net(x).tolist() == [1.0, 0.0]
+    assert copy.deepcopy(net)(x).tolist() == [1.0, 0.0]
+    named = nn.Sequential({"turn": Tensor.neg, "cut": Tensor.relu})
+    named.other = Tensor.exp
+    assert named(x).tolist() == copy.deepcopy(named)(x).tolist() == [1.0, 0.0]
+    assert [type(part) for part in named[:1]] == [type(Tensor.neg)]
+    del named[0]
+    assert named(x).tolist() == [0.0, 2.0]
+    net.head = nn.Identity()  # a module is one, in PyTorch too
+    assert len(net) == 4
