@@ -19,12 +19,17 @@ from typing import Any, ParamSpec, TypeVar
 from ..dtypes import DType
 from ..errors import warn
 
+MAX_BEGINNING = 16  # blocks that threads may begin at one time
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_everywhere: bool | None = None
-in_module: ContextVar[bool | None] = ContextVar("in_module", default=None)
-"""The mode of the innermost module that runs; None outside of all."""
+_everywhere: list[tuple[bool | None, object]] = []
+"""What was chosen outside of all modules and blocks, and by what. The last counts; those before it
+may begin a block in another thread."""
+
+inside: ContextVar[bool | None] = ContextVar("inside", default=None)
+"""The mode of the innermost module or block that runs in this thread; None outside of all."""
 
 autocast_dtype: ContextVar[DType | None] = ContextVar("autocast_dtype", default=None)
 """The 16-bit dtype of products inside of `autocast`; None outside, and inside of a product."""
@@ -34,29 +39,33 @@ _is_known = False  # whether a mode was chosen at any time, or it was told that 
 
 
 def chosen_mode() -> bool | None:
-    """The mode of the innermost module that runs, or of `Tensor.training`; None if none is set."""
-    inner = in_module.get()
-    return _everywhere if inner is None else inner
+    """The mode of the innermost module or block that runs, or of `Tensor.training`; None if none
+    is set."""
+    inner = inside.get()
+    if inner is None and _everywhere:
+        return _everywhere[-1][0]
+    return inner
 
 
-def choose_mode(mode: bool | None) -> None:
-    """Set the mode: inside a module's call until that call ends, elsewhere from now on."""
-    global _everywhere, _is_known
+def choose_mode(mode: bool | None, by: object = None) -> None:
+    """Set the mode: inside a module's call, or a block, until that ends; elsewhere from now on."""
+    global _is_known
     _is_known = True
-    if in_module.get() is None:
-        _everywhere = mode
+    if inside.get() is None:
+        _everywhere.append((mode, by))
+        del _everywhere[:-MAX_BEGINNING]
     else:
-        in_module.set(mode)
+        inside.set(bool(mode))
 
 
 @contextmanager
 def module_mode(mode: bool) -> Iterator[None]:
     """The mode of a module, for the time of its call."""
-    token = in_module.set(mode)
+    token = inside.set(mode)
     try:
         yield
     finally:
-        in_module.reset(token)
+        inside.reset(token)
 
 
 class HasMode(type):
@@ -90,22 +99,31 @@ class Mode:
 
     def __init__(self, mode: bool) -> None:
         self._mode = mode
+        self._is_chosen = True  # at once, as long as no block has begun
+        self._around = inside.get()
         self._before: list[bool | None] = []
-        self._first = chosen_mode()
-        self._is_entered = False
-        choose_mode(mode or None)
+        choose_mode(mode or None, self)
+
+    def _undo(self) -> None:
+        """Take back what was chosen at once: it is chosen inside of a block."""
+        if not self._is_chosen:
+            return
+        self._is_chosen = False
+        if self._around is not None:
+            inside.set(self._around)
+        _everywhere[:] = [each for each in _everywhere if each[1] is not self]
 
     def __enter__(self) -> None:
-        self._before.append(chosen_mode() if self._is_entered else self._first)
-        self._is_entered = True
-        choose_mode(self._mode)
+        self._undo()
+        self._before.append(inside.get())
+        inside.set(self._mode)
 
     def __exit__(self, *_: object) -> None:
-        choose_mode(self._before.pop())
+        inside.set(self._before.pop())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function, running in this mode; outside of it the mode is as before."""
-        choose_mode(self._first)
+        self._undo()
         mode = self._mode
 
         @wraps(function)

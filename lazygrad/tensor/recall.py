@@ -31,7 +31,7 @@ from ..graph.skeleton import Skeleton
 from ..graph.structure import Walk
 from .any_size import note_call, recipe_at
 from .core import TensorCore
-from .mode import autocast_dtype, chosen_mode, in_module
+from .mode import autocast_dtype, chosen_mode, inside
 from .ranges import Range, declared
 from .sharing import grad_enabled
 from .template import Recipe, Template, Trial, trial
@@ -203,7 +203,7 @@ def _modes() -> Context:
     made = Context()
     made.run(grad_enabled.set, grad_enabled.get())
     made.run(autocast_dtype.set, autocast_dtype.get())
-    made.run(in_module.set, chosen_mode())
+    made.run(inside.set, chosen_mode())
     return made
 
 

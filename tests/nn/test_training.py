@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -243,3 +244,49 @@ def test_train_is_a_context_and_a_decorator() -> None:
     with pytest.raises(KeyError), Tensor.train(not before):
         raise KeyError
     assert Tensor.training is before
+
+
+def test_blocks_of_two_threads_that_overlap_leave_the_mode_as_it_was() -> None:
+    first_began, second_began, first_ended = (threading.Event() for _ in range(3))
+    seen: list[bool] = []
+
+    def trainer() -> None:
+        with Tensor.train():
+            first_began.set()
+            second_began.wait()
+            seen.append(Tensor.training)
+        first_ended.set()
+
+    def server() -> None:
+        first_began.wait()
+        with Tensor.train(False):
+            second_began.set()
+            first_ended.wait()
+            seen.append(Tensor.training)
+
+    threads = [threading.Thread(target=each) for each in (trainer, server)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (seen, Tensor.training) == ([True, False], False)
+
+
+def test_a_mode_ends_with_its_block_wherever_it_was_made() -> None:
+    training = Tensor.train()
+    assert Tensor.training
+    for _ in range(2):
+        with training:
+            assert Tensor.training
+            Tensor.training = False
+            assert not Tensor.training
+        assert not Tensor.training
+    with Tensor.train(False):
+        inner = Tensor.train()
+        assert Tensor.training
+        with inner:
+            assert Tensor.training
+        assert not Tensor.training
+    with inner:
+        assert Tensor.training
+    assert not Tensor.training
