@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..dtypes import DType, float32, float64, int64
+from ..errors import ShapeError
 from ..origin import inherit
 from . import build
 from .blocks import ANY, Blocks, Layouts, in_order, part, reshaped
@@ -307,7 +308,7 @@ class AtBound:
                     x = self._mask(x, axis, lines[axis], node.value)
                 fixed[axis] = before, at(after, self.bound)
         if any(after < 0 for _, after in fixed):
-            raise FixedError("padding up to a fixed size")
+            raise ShapeError("padding up to a fixed size")  # a smaller bound may have a meaning
         return build.pad(x, fixed, node.value)
 
     def _shifted(

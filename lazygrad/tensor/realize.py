@@ -161,15 +161,18 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
     wanted = [tensor for tensor in tensors if not isinstance(tensor._node, Buffer)]
     if not wanted:
         return
-    if written:
-        wanted += _written_on({tensor._node.device for tensor in wanted})
-    pending = list(dict.fromkeys([t._node for t in wanted if t._node not in realized]))
+    others = _written_on({tensor._node.device for tensor in wanted}) if written else []
+    pending = _pending((*wanted, *others))
     if pending:
         try:
-            if interceptor.get() is not None or _is_alone(wanted, pending):
+            walked = _compute_apart(wanted, others) if interceptor.get() is None else None
+            wanted += others
+            pending = [node for node in pending if node not in realized]
+            if walked is None or _is_alone(wanted, pending):
+                walked = None  # which holds leaves whose memory may be taken over
                 _compute(pending, wanted)
             else:
-                wanted += _compute_along(wanted, pending)
+                wanted += _compute_along(wanted, pending, walked)
         except (IndexError, NonFiniteError):
             forget()
             raise
@@ -184,6 +187,43 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
             written.pop(id(tensor), None)
     if mine.shared and interceptor.get() is None:
         _part_views()
+
+
+def _pending(tensors: Iterable[TensorCore]) -> list[Node]:
+    """The values of tensors that are not computed yet."""
+    return list(dict.fromkeys([t._node for t in tensors if t._node not in realized]))
+
+
+def _compute_apart(wanted: Sequence[TensorCore], others: Sequence[TensorCore]) -> Walk:
+    """Compute those of the other tensors that have nothing to do with what is wanted, and read more
+    than one tensor: a metric of the batch before this one. In one computation, the sizes of both
+    batches would be a program of their own. Returns a walk to what is wanted."""
+    walked = Walk(realized)
+    if others:
+        walked.walk(_pending(wanted))
+        apart = [each for each in others if _reads_others(each._node, walked.number)]
+        if apart:
+            _compute(_pending(apart), apart)
+    return walked
+
+
+def _reads_others(node: Node, computed: Collection[Node]) -> bool:
+    """Whether a node needs several values in memory, and nothing that is computed."""
+    leaves = 0
+    seen, stack = {node}, [node]
+    while stack:
+        top = stack.pop()
+        if top.device is None:  # it is made of constants, as indices are
+            continue
+        if isinstance(top, Buffer) or top in realized:
+            leaves += 1
+            continue
+        if top in computed:
+            return False
+        new = [x for x in sources(top) if x not in seen]
+        seen.update(new)
+        stack += new
+    return leaves > 1
 
 
 def compute_alone(node: Node) -> DeviceBuffer:
@@ -275,12 +315,14 @@ def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:
     return all(not tensor._requires_grad or tensor.is_leaf for tensor in wanted)
 
 
-def _compute_along(wanted: Sequence[TensorCore], pending: list[Node]) -> list[TensorCore]:
-    """Compute the pending nodes and what goes along; the tensors that this gave values too."""
+def _compute_along(
+    wanted: Sequence[TensorCore], pending: list[Node], walked: Walk
+) -> list[TensorCore]:
+    """Compute the pending nodes and what goes along; the tensors that this gave values too.
+    `walked` has been walked to some of the nodes."""
     waiting = _waiting()
     others = {node for node in (*waiting, *_threads.others()) if node not in pending}
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
-    walked = Walk(realized)
     walked.walk(pending)
     if walked.has_calls and walked.structure.is_too_coarse:
         walked = walked.whole(pending)

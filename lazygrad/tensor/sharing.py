@@ -25,7 +25,7 @@ from ..origin import inherit
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .blocks import put_block
 from .donate import offer
-from .realize import mine, written
+from .realize import mine, realize_all, written
 from .results import Size
 from .template import need_values
 from .views import (
@@ -43,6 +43,8 @@ from .views import (
 
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 """False inside `no_grad()`: results of operations then require no gradient."""
+
+MANY_WRITES = 32  # to parts of a tensor, that wait to be computed together
 
 owners: NodeDict[ref[Any]] = NodeDict()
 """The tensor that each leaf node stands for, or stood for before it was realized or assigned."""
@@ -317,8 +319,11 @@ class Sharing:
                 )
             whole = None
             recorded = records and (requires_grad or base._requires_grad)
+            is_lazy = recorded or interceptor.get()
+            if not is_lazy and base._version >= MANY_WRITES and id(base) in written:
+                realize_all([base])  # type: ignore[list-item]  # each further write goes to its memory at once
             before = base._in_memory(base._node)
-            if not (recorded or interceptor.get()):
+            if not is_lazy:
                 whole = put_block(self._path, before, node, self._own)
             if whole is None:
                 whole = put(self._path, before, node)

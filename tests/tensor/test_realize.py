@@ -380,6 +380,51 @@ def test_the_same_writes_without_reads_are_one_computation(counts: Counts) -> No
     assert counts.take().compiled == 1
 
 
+def test_many_writes_to_a_lazy_tensor_are_written_at_once_in_the_end(counts: Counts) -> None:
+    x = Tensor.zeros(300).contiguous()
+    for i in range(300):
+        x[i] = float(i)
+    assert x.tolist() == list(range(300))
+    assert counts.take().compiled <= 8
+
+
+@pytest.mark.parametrize("way", ["metric", "count", "buffer", "average"])
+def test_what_was_written_of_the_batch_before_is_no_part_of_a_step(
+    way: str, counts: Counts
+) -> None:
+    """Else each pair of sizes would be a program."""
+
+    def trained(reads: bool) -> np.ndarray[Any, Any]:
+        rng = np.random.default_rng(0)
+        model = nn.Linear(6, 3)
+        model.weight.assign(Tensor(rng.random((3, 6), np.float32))).realize()
+        model.bias.assign(Tensor.zeros(3)).realize()
+        optimizer = nn.optim.SGD(model.parameters(), lr=0.01)
+        kept = Tensor.zeros(64, 3).contiguous().realize()
+        for step, n in enumerate(map(int, rng.permutation(np.arange(2, 50)))):
+            if step == 12:
+                counts.take()
+            x = Tensor(rng.random((n, 6), np.float32))
+            y = model(x)
+            optimizer.zero_grad()
+            (y * y).mean().backward()
+            optimizer.step()
+            if way == "buffer":
+                kept[:n] = y.detach()
+            elif way == "average":
+                kept.mul_(0.5).add_(y.detach().mean(0))
+            else:
+                kept += y.detach().sum() if way == "metric" else (x > 0.5).sum()
+            if reads:
+                kept.realize()
+        return kept.numpy()
+
+    expected = trained(reads=True)
+    found = trained(reads=False)
+    assert counts.take().compiled <= 6  # in the last 36 steps
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 # --------------------------------------------------------------------------- memory
 
 
