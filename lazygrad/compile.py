@@ -37,7 +37,8 @@ from .graph.build import substitute
 from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
 from .graph.ir import Buffer, Contiguous, Detach, InRange, Node, Reshape
 from .graph.structure import Slot, Walk, structure
-from .launches import compile_piece, plain_launch
+from .launches import compile_piece
+from .link import Linker
 from .looking import looking
 from .pipeline import passes
 from .plans import MAX_PLANS, find
@@ -45,7 +46,6 @@ from .progress import counted
 from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
-from .runtime.link import Linker
 from .schedule.ir import Schedule
 from .schedule.join import pieces
 from .schedule.place import Part, place
@@ -132,7 +132,7 @@ def compile_graph(
     devices = [output.device or Device.DEFAULT for output in outputs]
     parts, placed = place([(_bare(n), d) for n, d in zip(graph, devices, strict=True)])
     given = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
-    linker = Linker(leaves, partial(plain_launch, stages))
+    linker = Linker(leaves, stages)
     for part in parts:
         _compile_part(part, given, linker, stages)
     return linker.plan(placed, checks)
@@ -155,7 +155,7 @@ def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages
     ]
     if noted is not None:
         noted.schedule, noted.plan, noted.launches = schedule, memory, launches
-    linker.add(part, device, schedule, memory, launched, launches, stages)
+    linker.add(part, schedule, memory, launched, launches)
 
 
 def _with_flags(

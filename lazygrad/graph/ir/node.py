@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, dataclass_transform
 
 from ...dtypes import DType
@@ -110,7 +111,7 @@ def holds_nodes(value: Any) -> bool:
 
 
 def topological(
-    outputs: Iterable[Node], inputs: Callable[[Node], Sequence[Node]] | None = None
+    outputs: Iterable[Node], inputs: Callable[[Node], Sequence[Node]] = attrgetter("inputs")
 ) -> list[Node]:
     """Every node that the outputs need, each after its inputs. Iterative: depth is no limit.
 
@@ -118,22 +119,18 @@ def topological(
     """
     order: list[Node] = []
     done: set[Node] = set()
-    stack: list[tuple[Node, Iterator[Node]]] = []
-    for output in outputs:
-        if output in done:
-            continue
-        done.add(output)
-        stack.append((output, iter(inputs(output) if inputs else output.inputs)))
-        while stack:
-            current, remaining = stack[-1]
-            for child in remaining:
-                if child not in done:
-                    done.add(child)
-                    stack.append((child, iter(inputs(child) if inputs else child.inputs)))
-                    break
-            else:
-                order.append(current)
-                stack.pop()
+    stack: list[tuple[Node | None, Iterator[Node]]] = [(None, iter(outputs))]
+    while stack:
+        node, remaining = stack[-1]
+        for x in remaining:
+            if x not in done:
+                done.add(x)
+                stack.append((x, iter(inputs(x))))
+                break
+        else:
+            stack.pop()
+            if node is not None:
+                order.append(node)
     return order
 
 

@@ -90,10 +90,6 @@ class Lowering:
             return cast(Load(self.registers[node], Literal(0)), node.dtype)
         if node in self.kept:
             return Load(self.kept[node][0], self._place_in_row(node, index), guard)
-        return self.read_argument(node, index, guard)
-
-    def read_argument(self, node: Node, index: MultiIndex, guard: Expr | None) -> Expr | None:
-        """Load an output or input; None for any other node."""
         if node in self.arrays:
             return Load(self.arrays[node], self.place(node, index), guard)
         return None
@@ -162,10 +158,8 @@ class Lowering:
     def _inner(self, member: Member) -> list[Var]:
         """A member's inner loops: its reduced axes, or the axes of the row that it writes."""
         node = member.node
-        if isinstance(node, Reduce):
-            return list(axis_variables([node.x.shape[a] for a in node.axes], "r"))
-        if isinstance(node, Fold):
-            return list(axis_variables([node.x.shape[-1]], "r"))
+        if isinstance(node, (Reduce, Fold)):
+            return list(reduced_variables(node))
         digits = set(is_bijection(member.position, self.kernel.outer) or ())
         return [v for v in axis_variables(node.shape) if v.extent != 1 and v not in digits]
 
@@ -178,14 +172,15 @@ class Lowering:
             node = member.node
             index = self._index(member, position, inner)
             if isinstance(node, (Reduce, Fold)):
-                self._reduce(node, index, inner, before, inside)
-                after += self._stored_sum(member, index)
+                total = self._reduce(node, index, inner, before, inside)
+                if member.stored:
+                    after.append(self._store(node, index, cast(total, node.dtype)))
             elif not inner:
                 inside += self.emit_value(member, index, self.values.inside(node, index))
             else:
                 value = self.values.inside(node, index)
                 if member.stored:
-                    inside.append(Store(self.arrays[node], self.place(node, index), value))
+                    inside.append(self._store(node, index, value))
                 else:
                     inside.append(self._keep(member, index, value, before))
         return [*before, *nest(inner, tuple(inside)), *after]
@@ -199,15 +194,17 @@ class Lowering:
         """Put a member's element in a register, if another member reads it, and in memory, if it is
         stored."""
         node = member.node
-        if member.stored and node not in self.read_again:
-            return (Store(self.arrays[node], self.place(node, index), value),)
-        register = Array(self.names.new("v"), node.dtype, 1, "register")
-        self.registers[node] = register
-        body = (Alloc(register), Store(register, Literal(0), value))
-        if not member.stored:
-            return body
-        loaded = Load(register, Literal(0))
-        return (*body, Store(self.arrays[node], self.place(node, index), loaded))
+        body: Body = ()
+        if node in self.read_again or not member.stored:
+            register = Array(self.names.new("v"), node.dtype, 1, "register")
+            self.registers[node] = register
+            body = (Alloc(register), Store(register, Literal(0), value))
+            value = Load(register, Literal(0))
+        return (*body, self._store(node, index, value)) if member.stored else body
+
+    def _store(self, node: Node, index: MultiIndex, value: Expr) -> Store:
+        """Store an element of an output."""
+        return Store(self.arrays[node], self.place(node, index), value)
 
     def _keep(self, member: Member, index: MultiIndex, value: Expr, before: list[Stmt]) -> Stmt:
         """Store an element of a member in an array for one row, which `before` allocates."""
@@ -220,35 +217,17 @@ class Lowering:
         self.kept[node] = (array, axes)
         return Store(array, self._place_in_row(node, index), value)
 
-    def _stored_sum(self, member: Member, index: MultiIndex) -> Body:
-        """The store of a finished sum, if its member is stored."""
-        if not member.stored:
-            return ()
-        value = self._read(member.node, index, None)
-        assert value is not None, f"{member.node} has no accumulator"
-        return (Store(self.arrays[member.node], self.place(member.node, index), value),)
-
-    def _digits(self, member: Member, position: Position) -> dict[Expr, Expr]:
-        """The value, at an outer position, of each digit of a member's position."""
+    def _index(self, member: Member, position: Position, inner: Sequence[Var]) -> MultiIndex:
+        """A member's multi-index at an outer position, `inner` running over its other axes."""
         digits = is_bijection(member.position, self.kernel.outer)
         assert digits is not None, f"{member.node} has no digits in {member.position}"
         extents = tuple(d.extent for d in digits)
         values = reshape_index(extents, position.extents, position.index)
-        return dict(zip(digits, values, strict=True))
-
-    def _index(self, member: Member, position: Position, inner: Sequence[Var]) -> MultiIndex:
-        """A member's multi-index at an outer position, `inner` running over its other axes."""
-        known = self._digits(member, position)
-        rest = iter(inner)
-        result: list[Expr] = []
-        for var in axis_variables(member.node.shape):
-            if var in known:
-                result.append(known[var])
-            elif var.extent == 1:
-                result.append(Literal(0))
-            else:
-                result.append(next(rest))
-        return tuple(result)
+        known, rest = dict(zip(digits, values, strict=True)), iter(inner)
+        return tuple(
+            known.get(v) or (Literal(0) if v.extent == 1 else next(rest))
+            for v in axis_variables(member.node.shape)
+        )
 
     def _reduce(
         self,
@@ -257,7 +236,8 @@ class Lowering:
         inner: Sequence[Expr],
         before: list[Stmt],
         inside: list[Stmt],
-    ) -> None:
+    ) -> Expr:
+        """Append the statements before a sum's loops, and those inside of them. Returns the sum."""
         op = _bool_op(node.op if isinstance(node, Reduce) else "sum", node.dtype)
         dtype = accumulator_dtype(node.dtype)
         register = Array(self.names.new("acc"), dtype, 1, "register")
@@ -278,6 +258,7 @@ class Lowering:
             needed = all_of((inside_padding, needed))
         inside.append(Accumulate(register, Literal(0), op, value, all_of(guards), needed=needed))
         self.registers[node] = register
+        return Load(register, Literal(0))
 
     def _outside_padding(
         self, node: Reduce | Fold, index: MultiIndex, inner: Sequence[Expr]
@@ -361,7 +342,7 @@ class Lowering:
         term = cast(self.values.of(node.x, index, ()), dtype)
         step = (
             Accumulate(total, first, node.op, term),
-            Store(self.arrays[node], self.place(node, index), cast(Load(total, first), node.dtype)),
+            self._store(node, index, cast(Load(total, first), node.dtype)),
         )
         return nest(rows, (*begin(total, node.op), *nest([index[node.axis]], step)))
 
