@@ -46,11 +46,10 @@ from .progress import counted
 from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
-from .schedule.ir import Schedule
 from .schedule.join import pieces
 from .schedule.place import Part, place
 from .stages import Stages, watching
-from .targets import At, Machine
+from .targets import At
 
 _plans: dict[Hashable, Plan] = {}  # with OPT=0
 
@@ -142,10 +141,11 @@ def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages
     """Compile what one device computes, and add it to the linker's plan. `given` maps an output to
     the leaf whose memory it may take over."""
     device = Device.get(part.device)
+    at = At(device.machine)
     wanted = [node for node in part.outputs if node.size]
     record = looking.get()
     noted = None if record is None else record.begin_part(part.device)
-    schedule = make_schedule(wanted, device.machine, stages)
+    schedule = stages.level("schedule", stages.level("part", wanted, at), at)
     renamed = dict(zip(wanted, schedule.outputs, strict=True))
     taken = {renamed[node]: leaf for node, leaf in given.items() if node in renamed}
     memory = stages.level("memory", schedule, At(device.machine, taken))
@@ -172,16 +172,6 @@ def _with_flags(
     bare, flags = separate_checks(outputs, checks, before)
     taken = {len(bare) + n: len(leaves) + n for n in range(len(flags))}
     return [*bare, *flags], [*leaves, *before], {**donated, **taken}
-
-
-def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> Schedule:
-    """The kernels that compute the outputs on one device, with the layouts of intermediates.
-
-    The schedule's outputs are these outputs, in order, perhaps rewritten.
-    """
-    at = At(machine)
-    made: Schedule = stages.level("schedule", stages.level("part", outputs, at), at)
-    return made
 
 
 def _bare(output: Node) -> Node:

@@ -30,7 +30,7 @@ def index_parts(index: Expr) -> tuple[Expr, ...]:
 def address(v: Values, array: Array, index: Expr) -> str:
     """A pointer to array[index], index a scalar whose atoms' values are known."""
     constant, terms = linear(index)
-    pointer, level = v.bases[array.name], v.sink_level
+    pointer, level = v.bases[array], v.sink_level
     by_level: dict[int, list[tuple[Expr, int]]] = {}
     for term in terms:
         by_level.setdefault(v.outermost(term[:1]), []).append(term)
@@ -95,12 +95,12 @@ def safe(v: Values, pointer: str, guard: str | None, nbytes: int) -> str:
 
 
 def read(v: Values, array: Array, pointer: str, lanes: int) -> str:
-    kind, note = value_type(array.dtype, lanes), v.notes.get(array.name, "")
+    kind, note = value_type(array.dtype, lanes), v.notes.get(array, "")
     return v.write(array.name, f"load {kind}, ptr {pointer}, align {array.dtype.itemsize}{note}")
 
 
 def write(v: Values, array: Array, kind: str, text: str, pointer: str) -> None:
-    note = v.notes.get(array.name, "")
+    note = v.notes.get(array, "")
     v.line(f"store {kind} {text}, ptr {pointer}, align {array.dtype.itemsize}{note}")
 
 
@@ -125,7 +125,7 @@ def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None)
         v.fork(v.known[guard], lambda: put(None))
     else:
         put(guard)
-    v.wrote(array.name)
+    v.wrote(array)
 
 
 def _store_one(v: Values, array: Array, index: Expr, text: str, guard: Expr | None) -> None:
@@ -142,6 +142,6 @@ def prefetch(v: Values, array: Array, index: Expr) -> None:
     """Ask for the line of array[index] to be read, or to be written where the function does."""
     for part in index_parts(index):
         v.value(part)
-    write = "1" if array.name in v.written else "0"
+    write = "1" if array in v.written else "0"
     place = ("ptr", address(v, array, index))
     v.run("llvm.prefetch.p0", place, ("i32", write), ("i32", "3"), ("i32", "1"))

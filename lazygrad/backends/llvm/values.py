@@ -5,33 +5,33 @@ An operation or a conversion of a legalised function is one instruction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from ...dtypes import DType, bool_, int32
-from ...expr import Bitcast, Broadcast, Cast, Choose, Expr, Literal, Load, Op, Ramp
+from ...expr import Array, Bitcast, Broadcast, Cast, Choose, Expr, Literal, Load, Op, Ramp
 from ...index import UNBOUNDED, bounds
 from ...loops.legal.memory import is_inside
 from . import accesses, vectors
 from .writer import Writer, literal, suffix, value_type
 
-_NONE: frozenset[str] = frozenset()
+_NONE: frozenset[Array] = frozenset()
 
 
 class Values(Writer):
-    """A Writer that can write expressions. Arrays are known by their names.
+    """A Writer that can write expressions.
 
     `written` are the arrays that the function writes; loads from other arrays may move out of
     loops.
     """
 
-    def __init__(self, written: Iterable[str]) -> None:
+    def __init__(self, written: set[Array]) -> None:
         super().__init__()
-        self.written = set(written)
-        self.bases: dict[str, str] = {}  # each array's pointer
-        self.notes: dict[str, str] = {}  # what ends each access of an array: LLVM's metadata
+        self.written = written
+        self.bases: dict[Array, str] = {}  # each array's pointer
+        self.notes: dict[Array, str] = {}  # what ends each access of an array: LLVM's metadata
         self._needs: dict[Expr, tuple[Expr, ...]] = {}
-        self._reads: dict[Expr, frozenset[str]] = {}  # the written arrays that a value depends on
+        self._reads: dict[Expr, frozenset[Array]] = {}  # the written arrays that a value depends on
 
     def value(self, e: Expr) -> str:
         """The text of e's value; the value is written now if it is not known yet."""
@@ -87,17 +87,17 @@ class Values(Writer):
     def _stays(self, e: Expr) -> bool:
         """Whether an expression must be computed where it stands, not before the loop."""
         if isinstance(e, Load):
-            return e.array.name in self.written or not is_inside(e.array, e.index)
+            return e.array in self.written or not is_inside(e.array, e.index)
         return isinstance(e, Choose)
 
-    def _what_it_reads(self, e: Expr, needs: tuple[Expr, ...]) -> frozenset[str]:
+    def _what_it_reads(self, e: Expr, needs: tuple[Expr, ...]) -> frozenset[Array]:
         reads = _NONE
         for x in needs:
             below = self._reads.get(x)
             if below:
                 reads |= below
-        if isinstance(e, Load) and e.array.name in self.written:
-            reads |= {e.array.name}
+        if isinstance(e, Load) and e.array in self.written:
+            reads |= {e.array}
         return reads
 
     def _text(self, e: Expr, needs: tuple[Expr, ...]) -> str:

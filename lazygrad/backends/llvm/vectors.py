@@ -168,7 +168,7 @@ def _elements(v: Values, array: Array, index: Expr, lanes: int) -> Iterator[str]
         for lane in range(lanes):
             yield accesses.beyond(v, array, base, lane * ramp[1])
         return
-    indices, base = v.known[index], v.bases[array.name]
+    indices, base = v.known[index], v.bases[array]
     for lane in range(lanes):
         offset = v.write("lane", f"extractelement <{lanes} x i64> {indices}, i64 {lane}")
         yield accesses.beyond(v, array, base, offset)

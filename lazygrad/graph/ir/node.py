@@ -91,14 +91,7 @@ class Node(Interned):
         """The same operation on other inputs (as many as `self.inputs`)."""
         if len(inputs) != len(self.inputs):
             raise ValueError(f"{self.name}: {len(inputs)} inputs for {len(self.inputs)}")
-        rest = iter(inputs)
-
-        def other(value: Any) -> Any:
-            if isinstance(value, Node):
-                return next(rest)
-            return tuple([next(rest) for _ in value]) if holds_nodes(value) else value
-
-        return type(self)(*[other(getattr(self, name)) for name in self._fields])
+        return self.with_parts(Node, inputs)
 
     def __repr__(self) -> str:
         notes = ", ".join(f"{name}={value}" for name, value in self.attributes.items())
