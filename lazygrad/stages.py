@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from . import config
 from .dump import Place, folder_at, places
@@ -33,9 +33,7 @@ from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
 from .targets import At, Target
 
-A = TypeVar("A")
 R = TypeVar("R")
-P = ParamSpec("P")
 
 
 checks = False
@@ -77,14 +75,7 @@ class Stages:
         """Whether every stage is verified."""
         return checks or config.DEBUG > 0
 
-    def run(
-        self,
-        stage: str,
-        work: Callable[Concatenate[A, P], R],
-        value: A,
-        *rest: P.args,
-        **named: P.kwargs,
-    ) -> R:
+    def run(self, stage: str, work: Callable[..., R], value: Any, *rest: Any) -> R:
         """The result of work(value, *rest), a pass called `stage`.
 
         An exception becomes a CompilerError that names the pass and the file with its input; but
@@ -92,7 +83,7 @@ class Stages:
         """
         begin = perf_counter()
         try:
-            result = work(value, *rest, **named)
+            result = work(value, *rest)
         except (MemoryError, DeviceError, ConfigError):
             raise
         except Exception as error:

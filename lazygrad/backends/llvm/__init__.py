@@ -5,7 +5,6 @@ codegen      a Function to LLVM IR text: loops and statements
 writer       where generated text goes: types, constants, scopes, names, each value once
 values       expressions: operations and casts as instructions
 accesses     loads and stores
-vectors      loads, stores and expressions of several lanes
 machine_code IR text to machine code
 plain        kernels compiled and called one by one, for OPT=0
 build        machine code of many kernels: from the cache on disk, or compiled by several threads

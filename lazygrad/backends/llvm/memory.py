@@ -25,9 +25,7 @@ class HostMemory(Memory):
     __slots__ = ("address",)
 
     def __init__(self, block: Block, nbytes: int, pool: Pool[Any] | None = None) -> None:
-        self.block = block
-        self.nbytes = nbytes
-        self._pool = pool
+        super().__init__(block, nbytes, pool)
         self.address: int = block.buffer[0]
 
     @classmethod

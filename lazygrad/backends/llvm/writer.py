@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Writer:
         self.floor = 0  # the index of the innermost conditional scope
         self.sink = self.scopes[0]  # where `write` appends
         self.sink_level = 0
-        self.known: dict[Hashable, str] = {}
+        self.known: dict[Any, str] = {}
         self.levels: dict[Hashable, int] = {}
         self.readers: dict[Hashable, list[Hashable]] = {}
         self.declarations: set[str] = set()

@@ -33,6 +33,11 @@ def over_lanes(index: Expr, lanes: int) -> Expr:
     return Ramp(index, 1, lanes) if index.lanes == 1 and lanes > 1 else index
 
 
+def wide(e: Expr, lanes: int) -> Expr:
+    """e in so many lanes: a scalar is in each."""
+    return e if e.lanes == lanes else Broadcast(e, lanes)
+
+
 @lru_cache(maxsize=1 << 16)
 def as_ramp(index: Expr) -> tuple[Expr, int] | None:
     """(base, stride) where an index vector is base + lane * stride; a scalar is its own base."""

@@ -21,8 +21,8 @@ from ...expr import Array
 from ...graph.ir import Node
 from ...schedule.ir import Kernel, own_position
 from ...schedule.show import member_lines, title
-from ..cost import flops
 from ..ir import Function, digest
+from ..ir.rebuild import flops
 from .canonical import Shift
 from .nodes import Lowering
 from .rows import RowLowering
@@ -100,7 +100,7 @@ def named(made: Lowered) -> Lowered:
         function,
         name=f"{title(kernel)}_{digest(function)[:10]}",
         comment=_formulas(made) if config.ORIGINS else "",
-        flops=flops(function),
+        flops=flops(function.body),
         bytes=sum(node.nbytes for node in made.nodes),
     )
     return replace(made, function=function)
