@@ -9,7 +9,6 @@ machine_code IR text to machine code
 plain        kernels compiled and called one by one, for OPT=0
 build        machine code of many kernels: from the cache on disk, or compiled by several threads
 program      many kernels as one native call
-memory       blocks of memory, reused
 driver       the native code that runs a program's kernels;  threads  the threads that run it
 device       all of this as a Device
 """
