@@ -53,11 +53,9 @@ class Values(Writer):
     def _write_expression(self, e: Expr) -> str:
         needs = _needs(e)
         level = self.level if self.level > 0 and self._stays(e) else self.outermost(needs)
-        if level != self.sink_level:
-            self.at(level)
+        self.at(level)
         text = self._text(e, needs)
-        if self.level != self.sink_level:
-            self.at(self.level)
+        self.at(self.level)
         self.define(e, text, level)
         if e.has_loads:
             for array in self.written.intersection(e.mentions):

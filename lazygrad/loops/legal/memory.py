@@ -97,11 +97,8 @@ def legalise_memory(function: Function, native: Native) -> Function:
         acc[i] += x[i] * y[i]   ->   acc[i] = fma(x[i], y[i], acc[i])
         out[i] = p[i]           ->   out[i] = uint8(p[i] != 0)          of bools
     """
-    inside = list(statements(function.body))
-    arrays = [*function.arguments, *(s.array for s in inside if isinstance(s, Alloc))]
-    has_bools = any(array.dtype == bool_ for array in arrays)
-    if not has_bools and not any(isinstance(s, Accumulate) for s in inside):
-        return function
+    allocated = (s.array for s in statements(function.body) if isinstance(s, Alloc))
+    has_bools = any(array.dtype == bool_ for array in (*function.arguments, *allocated))
 
     def legal(stmt: Stmt) -> Body:
         if isinstance(stmt, Accumulate):
