@@ -71,9 +71,9 @@ class Linker:
             else:
                 self._place[node, name] = self._allocate(device, 0)
         if schedule.kernels:
-            placed = self._launches(device, pieces, memory, launches)
+            placed = self._launches(name, pieces, memory, launches)
             if "nan" in config.CHECK:
-                self._add_checked(device, schedule, pieces, placed)
+                self._add_checked(name, schedule, pieces, placed)
             else:
                 self._run(device, pieces, placed)
 
@@ -112,12 +112,13 @@ class Linker:
 
     def _add_checked(
         self,
-        device: BackendDevice,
+        name: str,
         schedule: Schedule,
         pieces: Sequence[Piece],
         launches: Sequence[Launch],
     ) -> None:
         """Each kernel as a program of its own, followed by a check of its results."""
+        device = Device.get(name)
         rest = list(zip(pieces, launches, strict=True))
         for kernel in schedule.kernels:
             is_own = [piece.kernel is kernel or piece.whole in kernel.outputs for piece, _ in rest]
@@ -125,7 +126,7 @@ class Linker:
             mine, rest = rest[:count], rest[count:]
             self._run(device, [piece for piece, _ in mine], [each for _, each in mine])
             nodes = (*kernel.outputs, *kernel.inputs)
-            places = {node: self._place[node, device.name] for node in nodes}
+            places = {node: self._place[node, name] for node in nodes}
             self._steps.append(CheckValues(device, kernel, places))
 
     def plan(self, outputs: Sequence[Located], checks: Sequence[InRange] = ()) -> Plan:
@@ -165,20 +166,20 @@ class Linker:
 
     def _launches(
         self,
-        device: BackendDevice,
+        name: str,
         pieces: Sequence[Piece],
         memory: MemoryPlan,
         launches: Sequence[Launch],
     ) -> list[Launch]:
-        """Each launch with the places of its arguments."""
-        placed, name = [], device.name
+        """Each launch with the places of its arguments, in memory of the device `name`."""
+        placed = []
         for piece, launch in zip(pieces, launches, strict=True):
             kernel = piece.kernel
             overwritten = {memory.in_place.get(node) for node in kernel.outputs}
             slots = [self._place[piece.whole or node, name] for node in kernel.outputs]
             if REPORT in launch.function.arguments:
                 nbytes = REPORT.size * REPORT.dtype.itemsize
-                slots.append(self._allocate(device, nbytes, zeroed=True))
+                slots.append(self._allocate(Device.get(name), nbytes, zeroed=True))
             slots += [self._place[x, name] for x in kernel.inputs if x not in overwritten]
             if len(set(slots)) < len(slots):  # code is written as if arguments never overlapped
                 raise CompilerError(f"link: {launch.function.name}: two arguments share a memory")

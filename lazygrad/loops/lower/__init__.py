@@ -81,9 +81,9 @@ def lower(
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":
         return lower_winograd(kernel, name, cores)
-    (node, position), *more = ((m.node, m.position) for m in kernel.members)
-    is_plain = not more and position is own_position(node)
-    lowering = (Lowering if is_plain else RowLowering)(kernel, skips)
+    first, *more = kernel.members
+    is_alone = not more and first.position is own_position(first.node)
+    lowering = Lowering(kernel, skips) if is_alone else RowLowering(kernel, skips)
     ways = {"scatter": lowering.scatter, "scan": lowering.scan}
     body = ways.get(kernel.kind, lowering.elements)()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)
