@@ -35,7 +35,7 @@ from .value import Values
 
 
 class Lowering:
-    """Builds the loops of a kernel of one node."""
+    """Builds the loops of a kernel of one node, each element of which has its own position."""
 
     def __init__(self, kernel: Kernel, skips: bool = False) -> None:
         """`skips`: as in `lower`."""
