@@ -18,7 +18,7 @@ from ...targets import Machine
 from ..base import Launch
 from ..c.items import launch as launch_sizes
 from ..c.kernel import codegen, kernel_name
-from ..c.scratch import scratch_total
+from ..c.shared import scratch_total
 from ..memory import Memory
 from .platforms import describe
 
