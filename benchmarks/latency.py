@@ -68,17 +68,18 @@ def first_step(row: str) -> float:
 def chain(nodes: int) -> float:
     """Kernels for a graph of so many operations, every hundredth of them a sum."""
     from lazygrad import Tensor
-    from lazygrad.compile import make_schedule
     from lazygrad.graph.simplify import simplify
     from lazygrad.runtime.device import Device
     from lazygrad.stages import Stages
+    from lazygrad.targets import At
 
     x = y = Tensor(np.ones(64, np.float32)).realize()
     for n in range(nodes // 2):
         y = y + y.sum() if n % 100 == 99 else y * 0.5 + x
     start = time.perf_counter()
     with Stages() as stages:
-        make_schedule(simplify([y.node]), Device.get("CPU").machine, stages)
+        at = At(Device.get("CPU").machine)
+        stages.level("schedule", stages.level("part", simplify([y.node]), at), at)
     return time.perf_counter() - start
 
 

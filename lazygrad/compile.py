@@ -44,11 +44,10 @@ from .progress import counted
 from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
-from .targets import At, Machine
+from .targets import At
 
 if TYPE_CHECKING:  # the passes are loaded where no cache has the plan
-    from .runtime.link import Linker
-    from .schedule.ir import Schedule
+    from .link import Linker
     from .schedule.place import Part
     from .stages import Stages
 
@@ -126,9 +125,8 @@ def compile_graph(
     The leaves have no memory: a Slot stands for it. `donated` maps numbers of outputs to numbers of
     leaves: such an output may take over the leaf's memory.
     """
-    from .launches import plain_launch
+    from .link import Linker
     from .pipeline import passes
-    from .runtime.link import Linker
     from .schedule.place import place
 
     stages.saw("graph", list(outputs))
@@ -139,7 +137,7 @@ def compile_graph(
     devices = [output.device or Device.DEFAULT for output in outputs]
     parts, placed = place([(_bare(n), d) for n, d in zip(graph, devices, strict=True)])
     given = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
-    linker = Linker(leaves, partial(plain_launch, stages))
+    linker = Linker(leaves, stages)
     for part in parts:
         _compile_part(part, given, linker, stages)
     return linker.plan(placed, checks)
@@ -152,10 +150,11 @@ def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages
     from .schedule.join import pieces
 
     device = Device.get(part.device)
+    at = At(device.machine)
     wanted = [node for node in part.outputs if node.size]
     record = looking.get()
     noted = None if record is None else record.begin_part(part.device)
-    schedule = make_schedule(wanted, device.machine, stages)
+    schedule = stages.level("schedule", stages.level("part", wanted, at), at)
     renamed = dict(zip(wanted, schedule.outputs, strict=True))
     taken = {renamed[node]: leaf for node, leaf in given.items() if node in renamed}
     memory = stages.level("memory", schedule, At(device.machine, taken))
@@ -165,7 +164,7 @@ def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages
     ]
     if noted is not None:
         noted.schedule, noted.plan, noted.launches = schedule, memory, launches
-    linker.add(part, device, schedule, memory, launched, launches, stages)
+    linker.add(part, schedule, memory, launched, launches)
 
 
 def _with_flags(
@@ -182,16 +181,6 @@ def _with_flags(
     bare, flags = separate_checks(outputs, checks, before)
     taken = {len(bare) + n: len(leaves) + n for n in range(len(flags))}
     return [*bare, *flags], [*leaves, *before], {**donated, **taken}
-
-
-def make_schedule(outputs: Sequence[Node], machine: Machine, stages: Stages) -> Schedule:
-    """The kernels that compute the outputs on one device, with the layouts of intermediates.
-
-    The schedule's outputs are these outputs, in order, perhaps rewritten.
-    """
-    at = At(machine)
-    made: Schedule = stages.level("schedule", stages.level("part", outputs, at), at)
-    return made
 
 
 def _bare(output: Node) -> Node:

@@ -67,24 +67,21 @@ class DType:
         """The smallest value; -inf for floats. The identity of a maximum."""
         if self.is_float:
             return float("-inf")
-        return False if self.kind == "bool" else _integers(self)[0]
+        if self.kind == "int":
+            return -(1 << 8 * self.itemsize - 1)
+        return 0 if self.kind == "uint" else False
 
     @property
     def max(self) -> int | float | bool:
         """The largest value; inf for floats. The identity of a minimum."""
         if self.is_float:
             return float("inf")
-        return True if self.kind == "bool" else _integers(self)[1]
+        if self.kind == "bool":
+            return True
+        return (1 << 8 * self.itemsize - (self.kind == "int")) - 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         return to_dtype, (self.name,)
-
-
-@cache
-def _integers(dtype: DType) -> tuple[int, int]:
-    """The smallest and the largest value of an integer dtype."""
-    limits = np.iinfo(dtype.numpy)
-    return int(limits.min), int(limits.max)
 
 
 bool_ = DType("bool", "bool", 1)

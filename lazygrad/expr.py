@@ -106,18 +106,7 @@ class Expr(Interned):
             return Op(self.op, operands)
         if type(self) is Load:
             return Load(self.array, *operands)
-        remaining = iter(operands)
-        values = [getattr(self, name) for name in self._fields]
-        return type(self)(
-            *(
-                next(remaining)
-                if isinstance(value, Expr)
-                else tuple(next(remaining) for _ in value)
-                if isinstance(value, tuple)
-                else value
-                for value in values
-            )
-        )
+        return self.with_parts(Expr, operands)
 
     def __repr__(self) -> str:
         return show(self)

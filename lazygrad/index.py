@@ -406,16 +406,12 @@ def unflatten(position: Index, shape: Sequence[int]) -> tuple[Expr, ...]:
     """The multi-index of a row-major position in [0, prod(shape))."""
     rest = as_expr(position)
     result: list[Expr] = []
-    for axis in range(len(shape) - 1, -1, -1):
-        if axis == 0:
-            result.append(rest if shape else Literal(0))
-        elif shape[axis] == 0:
-            result.append(Literal(0))
-        else:
-            result.append(mod(rest, shape[axis]))
-            rest = floordiv(rest, shape[axis])
-    if shape and shape[0] == 1:
-        result[-1] = Literal(0)
+    for n in reversed(shape[1:]):
+        n = max(n, 1)  # an axis without elements has no index: any will do
+        result.append(mod(rest, n))
+        rest = floordiv(rest, n)
+    if shape:
+        result.append(Literal(0) if shape[0] == 1 else rest)
     return tuple(reversed(result))
 
 
@@ -435,36 +431,33 @@ def normalize(e: Expr) -> Expr:
     """An expression on normal operands (after a substitution, say) in normal form. Data stays as
     it is."""
     if e.dtype == int64 and e.lanes == 1 and isinstance(e, Op) and not is_data(e):
-        args = e.args
-        c = args[1] if len(args) == 2 else None
-        positive = isinstance(c, Literal) and int(c.value) > 0
-        match e.op:
-            case "add":
+        match e.op, e.args:
+            case "add", args:
                 return add(*args)
-            case "sub":
-                return sub(*args)
-            case "mul" if isinstance(c, Literal):
-                return mul(args[0], int(c.value))
-            case "floordiv" if positive and isinstance(c, Literal):
-                return floordiv(args[0], int(c.value))
-            case "mod" if positive and isinstance(c, Literal):
-                return mod(args[0], int(c.value))
-            case "min":
-                return minimum(*args)
-            case "max":
-                return maximum(*args)
-    if isinstance(e, Op) and e.lanes == 1 and e.dtype == bool_:
-        if e.op in ("lt", "eq") and e.args[0].dtype == int64 and not is_data(e):
-            return less(*e.args) if e.op == "lt" else equal(*e.args)
-        if e.op == "and":
-            joined = all_of(e.args)
-            return TRUE if joined is None else joined
-    if isinstance(e, Load) and e.guard is TRUE:
-        return Load(e.array, e.index)
-    if isinstance(e, Load) and e.guard is FALSE and e.index.lanes == 1:
-        return Literal(0, e.dtype)
-    if isinstance(e, Op) and e.op == "where" and isinstance(e.args[0], Literal):
-        return e.args[1] if e.args[0].value else e.args[2]
+            case "sub", (x, y):
+                return sub(x, y)
+            case "mul", (x, Literal(value=c)):
+                return mul(x, int(c))
+            case "floordiv", (x, Literal(value=c)) if c > 0:
+                return floordiv(x, int(c))
+            case "mod", (x, Literal(value=c)) if c > 0:
+                return mod(x, int(c))
+            case "min", (x, y):
+                return minimum(x, y)
+            case "max", (x, y):
+                return maximum(x, y)
+    match e:
+        case Op(op="lt" | "eq" as op, args=(x, y)) if e.lanes == 1 and x.dtype == int64:
+            if not is_data(e):
+                return less(x, y) if op == "lt" else equal(x, y)
+        case Op(op="and", args=args) if e.lanes == 1 and e.dtype == bool_:
+            return all_of(args) or TRUE
+        case Op(op="where", args=(Literal(value=holds), x, y)):
+            return x if holds else y
+        case Load(array, index, guard) if guard is TRUE:
+            return Load(array, index)
+        case Load(index=index, guard=guard) if guard is FALSE and index.lanes == 1:
+            return Literal(0, e.dtype)
     return e
 
 

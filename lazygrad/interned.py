@@ -30,9 +30,9 @@ Dataclasses that are loaded only to compile are interned by the metaclass `Uniqu
 from __future__ import annotations
 
 from _weakref import _remove_dead_weakref  # type: ignore[attr-defined]
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from weakref import ref
 
 
@@ -221,6 +221,18 @@ class Interned(metaclass=_Interning):
         """The values of the attributes that `_derived` names, from the fields. Raises where the
         fields do not fit together."""
         return ()
+
+    def with_parts(self, kind: type, parts: Iterable[Any]) -> Self:
+        """The object with other parts: each field that is of a class, or a tuple of such objects,
+        becomes the next of `parts`, or as many of them."""
+        rest = iter(parts)
+
+        def other(value: Any) -> Any:
+            if isinstance(value, tuple) and value and isinstance(value[0], kind):
+                return tuple([next(rest) for _ in value])
+            return next(rest) if isinstance(value, kind) else value
+
+        return type(self)(*[other(getattr(self, name)) for name in self._fields])
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable: {name} cannot be set")

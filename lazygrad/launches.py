@@ -3,7 +3,7 @@
 A *launch* is a function to run, with the offsets in memory where its arguments begin.
 
     compile_piece          the launch, with the offset of its output
-        lowered            plain loops: the passes of the level "kernel"
+        level "kernel"     plain loops
         plain_launch       with OPT=0: the core passes of the level "loops"
         _shared_launch     else: kernels that differ only in memory are compiled once
             _finished      stops here where the device has the code already
@@ -55,7 +55,7 @@ def compile_kernel(kernel: Kernel, memory: MemoryPlan, device: Device, stages: S
     """The launch of a kernel, without slots: the linker numbers them."""
     overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
     if not config.OPT:
-        made = lowered(Lowered(kernel, overwritten), At(device.machine), stages)
+        made = stages.level("kernel", Lowered(kernel, overwritten), At(device.machine))
         return plain_launch(stages, Launch(made.function, ()), device.machine)
     if kernel.parts:
         return _new_launch(Lowered(kernel, overwritten), device, stages)
@@ -65,12 +65,6 @@ def compile_kernel(kernel: Kernel, memory: MemoryPlan, device: Device, stages: S
     new = _new_launch if stages.are_watched else partial(_shared_launch, form.key)
     launch = new(made, device, stages)
     return replace(launch, offsets=form.offsets(launch.function, overwritten.values()))
-
-
-def lowered(made: Lowered, at: At, stages: Stages) -> Lowered:
-    """A kernel as plain loops."""
-    made = stages.level("kernel", made, at)
-    return made
 
 
 def _shared_launch(key: Key, made: Lowered, device: Device, stages: Stages) -> Launch:
@@ -92,7 +86,7 @@ def _shared_launch(key: Key, made: Lowered, device: Device, stages: Stages) -> L
 def _new_launch(made: Lowered, device: Device, stages: Stages) -> Launch:
     """The launch of a kernel, compiled for speed, without offsets."""
     at = At(device.machine, kinds=made.kernel.kinds)
-    function = lowered(made, at, stages).function
+    function = stages.level("kernel", made, at).function
     if config.TUNE:
         at = replace(at, plan=_tuned(function, at, device, stages.unwatched()))
     return _finished(function, _key(function, at), at, device, stages)

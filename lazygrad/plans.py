@@ -177,9 +177,7 @@ def _looked_up(asked: _Asked) -> Found:
             known = _sizes.known(sample, walk, rest)
             if known is not None:
                 if record is not None and record.has_to_show_again():
-                    _new(
-                        asked, (key, *rest), asked.outputs, walk.leaves, asked.donations, arguments
-                    )
+                    _new(asked, (key, *rest), *work)
                 return known[0], walk.leaves, asked.constants(known[1])
         plan = _new(asked, (key, *rest), *work)
         remember(_plans, (key, *rest), plan, MAX_PLANS)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from . import config
 from .dump import watching
@@ -34,9 +34,7 @@ from .schedule.ir import Schedule
 from .schedule.verify import verify as verify_schedule
 from .targets import At, Target
 
-A = TypeVar("A")
 R = TypeVar("R")
-P = ParamSpec("P")
 
 
 strict = False
@@ -70,14 +68,7 @@ class Stages:
     def are_watched(self) -> bool:
         return bool(self.watchers)
 
-    def run(
-        self,
-        stage: str,
-        work: Callable[Concatenate[A, P], R],
-        value: A,
-        *rest: P.args,
-        **named: P.kwargs,
-    ) -> R:
+    def run(self, stage: str, work: Callable[..., R], value: Any, *rest: Any) -> R:
         """The result of work(value, *rest), a pass called `stage`.
 
         An exception becomes a CompilerError that names the pass and the file with its input; but
@@ -85,7 +76,7 @@ class Stages:
         """
         begin = perf_counter()
         try:
-            result = work(value, *rest, **named)
+            result = work(value, *rest)
         except (MemoryError, DeviceError, ConfigError):
             raise
         except Exception as error:

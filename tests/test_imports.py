@@ -43,6 +43,7 @@ LAYERS = [
     "pipeline",
     "stages",
     "launches",
+    "link",
     "plans",
     "compile",
     "variable",

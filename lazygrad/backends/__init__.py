@@ -1,6 +1,6 @@
 """The backends: llvm for the CPU; c (the text of kernels) and opencl (devices) for GPUs.
 
-base has the protocol that a device follows, pool the memory that devices reuse.
+base has the protocol that a device follows, memory what devices reuse.
 
 `cudnn`, `cuda` and `mps` are here for scripts that set PyTorch's switches; they do nothing.
 """

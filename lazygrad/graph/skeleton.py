@@ -24,8 +24,7 @@ from operator import attrgetter, call, itemgetter
 from typing import Any
 
 from ..cache import remember
-from .ir import Buffer, Node, deferred, sources
-from .weak import Known, is_leaf
+from .ir import Buffer, Known, Node, deferred, is_leaf, sources
 
 MAX_NEXT = 12  # skeletons of one kind that are tried; the latest comes first
 MAX_KINDS = 128  # kinds that are remembered; the oldest are dropped

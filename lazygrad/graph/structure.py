@@ -15,16 +15,17 @@ from .ir import (
     Custom,
     Detach,
     InRange,
+    Known,
     Node,
     Pad,
     building,
     deferred,
     holds_nodes,
+    is_leaf,
     sources,
     topological,
 )
 from .skeleton import Fields, Places, Read, Skeleton, Structure, Wiring
-from .weak import Known, is_leaf
 
 Key = tuple[Hashable, ...]
 

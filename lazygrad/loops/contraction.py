@@ -15,9 +15,8 @@ from ..expr import Expr, Var
 from ..index import all_of, conjuncts
 from ..targets import PHASES, TAPS
 from .ir import Accumulate, Body, For, If
-from .ir.rebuild import loads, nest, peel, stride, updates_in_place, variables
+from .ir.rebuild import factors, factors_of, loads, nest, peel, stride, updates_in_place, variables
 from .primitives import merge, primitive
-from .product import factors, factors_of
 
 
 @dataclass(frozen=True)

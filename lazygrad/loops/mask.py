@@ -7,8 +7,7 @@ from dataclasses import replace
 from ..expr import Expr, Literal, Load, Op, Var, rewrite
 from ..index import all_of
 from .ir import Accumulate, Body, For, If, Stmt, statements
-from .ir.rebuild import load_under, map_bodies, variables
-from .product import factors_of
+from .ir.rebuild import factors_of, load_under, map_bodies, variables
 
 
 def masked(body: Body, var: Var, condition: Expr) -> Body:

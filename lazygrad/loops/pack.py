@@ -24,6 +24,7 @@ from .ir import Accumulate, Alloc, Body, For, If, Store, expressions, statements
 from .ir.rebuild import (
     around,
     body_loads,
+    factors,
     in_order_of_memory,
     loads,
     map_expressions,
@@ -31,7 +32,6 @@ from .ir.rebuild import (
     variables,
 )
 from .primitives import at_loop, merge, primitive, split
-from .product import factors
 
 
 @primitive

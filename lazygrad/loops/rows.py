@@ -30,11 +30,19 @@ from ..targets import (
     SMALL_LOOP,
     WIDE_OPS,
 )
-from .cost import operations
 from .cpu.traffic import in_conflict
 from .cpu.transpose import transposable
 from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, expressions, statements
-from .ir.rebuild import body_loads, has_trait, loads, peel, stride, updates_in_place, written
+from .ir.rebuild import (
+    body_loads,
+    has_trait,
+    loads,
+    operations,
+    peel,
+    stride,
+    updates_in_place,
+    written,
+)
 from .lanes import lanes, lanes_for, round_up, skip
 from .primitives import Schedule, bind, merge, merge_nest, reorder, set_scope, split
 from .sink import sink

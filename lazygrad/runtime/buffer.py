@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import DType, to_dtype
-from ..graph.ir import Node
-from ..graph.weak import NodeDict
+from ..graph.ir import Node, NodeDict
 from .device import Device
 from .flags import look
 from .room import Roomy

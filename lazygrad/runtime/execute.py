@@ -94,42 +94,26 @@ class Allocation:
         return self.device.allocate(self.nbytes)
 
 
+@dataclass(eq=False, slots=True)
 class Plan:
     """A compiled graph: the memory to allocate, the steps to run, the places of the outputs.
 
-    It holds no graph and no data: it serves every graph of the same structure.
+    It holds no graph and no data: it serves every graph of the same structure. `taken`: the leaves
+    whose memory an output takes over. The memory of `flags` comes after the leaves. `title` names
+    what the plan was compiled for; `has_origins`: whether its launches know the lines of the
+    program that they compute.
     """
 
-    __slots__ = (
-        "_number", "_read", "allocations", "flags", "has_origins", "leaves", "observers", "outputs",
-        "peak_bytes", "steps", "taken", "title",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        leaves: int,
-        allocations: Sequence[Allocation],
-        steps: Sequence[Step],
-        outputs: Sequence[Output],
-        taken: Sequence[int] = (),
-        peak_bytes: int = 0,
-        checks: Sequence[Check] = (),
-    ) -> None:
-        """`taken`: the leaves whose memory an output takes over. The flags of `checks` are further
-        leaves, which the plan keeps. `title` names what the plan was compiled for; `has_origins`:
-        whether its launches know the lines of the program that they compute."""
-        self.leaves = leaves
-        self.allocations = tuple(allocations)
-        self.steps = tuple(steps)
-        self.outputs = tuple(outputs)
-        self.taken = frozenset(taken)
-        self.peak_bytes = peak_bytes
-        self.observers: tuple[Observer, ...] = ()
-        self.flags = Flags(checks) if checks else None
-        self._read = {step.source.name for step in self.steps if isinstance(step, Transfer)}
-        self._number = 0
-        self.title = ""
-        self.has_origins = False
+    leaves: int
+    allocations: Sequence[Allocation]
+    steps: Sequence[Step]
+    outputs: Sequence[Output]
+    taken: frozenset[int] = frozenset()
+    peak_bytes: int = 0
+    flags: Flags | None = None
+    observers: tuple[Observer, ...] = ()
+    title: str = ""
+    has_origins: bool = False
 
     def attempt(
         self,
@@ -160,8 +144,9 @@ class Plan:
         try:
             if self.flags is not None:
                 self.flags.update(memories, sources)
-            for device in self._read:
-                look(device)
+            for step in self.steps:
+                if isinstance(step, Transfer):
+                    look(step.source.name)
         except IndexError as error:
             failed = error
         return [memories[output.place] for output in self.outputs], failed

@@ -14,11 +14,11 @@ import numpy as np
 
 from ..backends.base import Device, Launch
 from ..dtypes import float32
-from ..expr import Array, Broadcast, Expr, Literal, Load, Local, Op, Var
+from ..expr import Array, Expr, Literal, Load, Local, Op, Var
 from ..index import add, mul
 from ..loops.ir import Accumulate, Alloc, Body, For, Function, Let, Store
 from ..loops.legal import legalise
-from ..loops.legal.memory import over_lanes
+from ..loops.legal.memory import over_lanes, wide
 from ..targets import Machine, Target
 from .device import Device as Devices
 
@@ -83,13 +83,13 @@ def multiply_adds(machine: Machine) -> Function:
     body: Body = (
         Let(m, Load(factor, Literal(0))),
         Alloc(sums),
-        *[Store(sums, at, _wide(Literal(float(n), float32), lanes)) for n, at in enumerate(places)],
+        *[Store(sums, at, wide(Literal(float(n), float32), lanes)) for n, at in enumerate(places)],
         For(
             step,
             ROUNDS,
             "serial",
             tuple(
-                Accumulate(sums, at, "sum", Op("mul", (Load(sums, at), _wide(m, lanes))))
+                Accumulate(sums, at, "sum", Op("mul", (Load(sums, at), wide(m, lanes))))
                 for at in places
             ),
         ),
@@ -129,7 +129,3 @@ def _rows(machine: Machine, count: int) -> tuple[Expr, Callable[[Body], Body]]:
         return (For(group, count // GROUP, "workgroup", (For(item, GROUP, "workitem", body),)),)
 
     return add(mul(group, GROUP), item), shared
-
-
-def _wide(x: Expr, lanes: int) -> Expr:
-    return x if lanes == 1 else Broadcast(x, lanes)

@@ -22,7 +22,7 @@ from ..expr import Array
 from ..loops.ir import Function
 from .device import Device
 from .execute import Allocation, Output, Plan, Run, Transfer
-from .flags import Check
+from .flags import Check, Flags
 from .report import report_compiled
 
 
@@ -121,14 +121,15 @@ def _function_record(launch: Launch) -> dict[str, Any]:
 
 
 def _plan(record: dict[str, Any]) -> Plan:
+    checks = [Check(place, to_dtype(d), *rest) for place, d, *rest in record["checks"]]
     return Plan(
         record["leaves"],
         [Allocation(Device.get(name), *rest) for name, *rest in record["allocations"]],
         [_transfer(*step["copy"]) if "copy" in step else _run(step) for step in record["steps"]],
         [Output(place, n, to_dtype(d), name) for place, n, d, name in record["outputs"]],
-        record["taken"],
+        frozenset(record["taken"]),
         record["peak_bytes"],
-        [Check(place, to_dtype(d), *rest) for place, d, *rest in record["checks"]],
+        Flags(checks) if checks else None,
     )
 
 

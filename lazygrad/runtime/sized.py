@@ -79,9 +79,9 @@ class SizedPlan(Plan):
         in_place = {n: leaf for n, leaf in grown.items() if leaf in inner.taken}
         taken = inner.taken.difference(in_place.values())
         super().__init__(
-            len(leaves), inner.allocations, inner.steps, own, tuple(taken), inner.peak_bytes
-        )
-        self.flags, self.title, self.has_origins = inner.flags, inner.title, inner.has_origins
+            len(leaves), inner.allocations, inner.steps, own, taken, inner.peak_bytes, inner.flags,
+            title=inner.title, has_origins=inner.has_origins,
+        )  # fmt: skip
         self._inner = inner
         in_room = set(in_place.values())
         self._enlarged = [(n, x) for n, x in enumerate(leaves) if x and n not in in_room]

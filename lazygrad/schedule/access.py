@@ -148,9 +148,9 @@ def reduced_variables(node: Node) -> tuple[Var, ...]:
     """The variables over which a Reduce or Fold sums (none for other nodes)."""
     match node:
         case Reduce(x, _, axes):
-            return axis_variables([x.shape[axis] for axis in axes], "r")
+            return axis_variables(tuple([x.shape[axis] for axis in axes]), "r")
         case Fold(x):
-            return axis_variables([x.shape[-1]], "r")
+            return axis_variables(x.shape[-1:], "r")
     return ()
 
 

@@ -63,13 +63,9 @@ _NESTS = {
 }
 
 
-def axis_variables(shape: Sequence[int], prefix: str = "a") -> tuple[Var, ...]:
-    """A variable for each axis of a shape: the index of an element."""
-    return _axis_variables(tuple(shape), prefix)
-
-
 @lru_cache(maxsize=1 << 12)
-def _axis_variables(shape: tuple[int, ...], prefix: str) -> tuple[Var, ...]:
+def axis_variables(shape: tuple[int, ...], prefix: str = "a") -> tuple[Var, ...]:
+    """A variable for each axis of a shape: the index of an element."""
     return tuple(Var(f"{prefix}{axis}", n) for axis, n in enumerate(shape))
 
 

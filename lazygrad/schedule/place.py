@@ -11,19 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..dtypes import DType
 from ..graph.ir import Buffer, Copy, Node, topological
+from ..graph.structure import Slot
 from ..origin import inherit
-
-
-@dataclass(eq=False, slots=True)
-class Arrival:
-    """The storage of a node that an earlier part computes and a later part reads."""
-
-    size: int
-    dtype: DType
-    device: str
-
 
 Located = tuple[Node, str]  # a node, and the device that computes it
 
@@ -107,7 +97,7 @@ class _Placing:
             return new
         arrival = self.arrived.get((new, where))
         if arrival is None:
-            arrival = Buffer(Arrival(x.size, x.dtype, where[1]), x.shape)
+            arrival = Buffer(Slot(x.size, x.dtype, where[1]), x.shape)
             inherit(arrival, x)
             self.arrived[new, where] = arrival
             self.arrivals.setdefault(where, {})[arrival] = (new, source[1])

@@ -35,18 +35,14 @@ def _stored(order: Sequence[Node], outputs: set[Node]) -> set[Node]:
     inlining = {
         x for node in order if isinstance(node, (Elementwise, Reduce, Fold)) for x in node.inputs
     }
-    return {
-        node
-        for node in order
-        if not isinstance(node, Buffer)
-        and (
-            node in outputs
-            or not (
-                isinstance(node, (Const, Iota, Movement))
-                or (isinstance(node, Elementwise) and users[node] == 1 and node in inlining)
-            )
-        )
-    }
+
+    def is_inline(node: Node) -> bool:
+        if isinstance(node, (Const, Iota, Movement)):
+            return True
+        return isinstance(node, Elementwise) and users[node] == 1 and node in inlining
+
+    computed = [node for node in order if not isinstance(node, Buffer)]
+    return {node for node in computed if node in outputs or not is_inline(node)}
 
 
 def _kernel(node: Node, stored: set[Node]) -> Kernel:

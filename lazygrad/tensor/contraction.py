@@ -46,28 +46,22 @@ class Contraction(Random):
         a, b = self.shape, other.shape
         if not a or not b:
             raise ShapeError(f"matmul: {a} @ {b}: both need at least one axis")
-        inner = b[-2] if len(b) > 1 else b[0]
+        inner = b[-2:][0]
         if a[-1] != inner:
             raise ShapeError(f"matmul: {a} @ {b}: inner sizes differ ({a[-1]} and {inner})")
         dtype = self.dtype if self.dtype is other.dtype else result_dtype((self, other))
         x, y = cast_node(self._node, dtype), cast_node(other._node, dtype)
+        # x becomes (..., M, 1, K) and y (..., 1, N, K), without M or N for a vector
+        m: Shape = a[-2:-1]
+        n: Shape = ()
         if len(b) > 1:
-            rank = len(b)
-            y = build.permute(y, (*range(rank - 2), rank - 1, rank - 2))
-        # x is (..., M, 1, K) and y (..., 1, N, K), without M or N for a vector
-        row, column = len(a) > 1, len(b) > 1
-        x_batch, y_batch = a[:-2], b[:-2]
-        m, n = a[-2:-1] if row else (), b[-1:] if column else ()
-        batch: Shape = ()
-        if x_batch or y_batch:
-            batch = broadcast_shape(f"matmul: {a} @ {b}", x_batch, y_batch)
-        full = (*batch, *m, *n, inner)
-        x = build.reshape(x, (*x_batch, *m, *(1,) * len(n), inner))
-        y = build.reshape(y, (*y_batch, *(1,) * len(m), *n, inner))
-        node = summed_product(
-            broadcast_node("matmul", x, full), broadcast_node("matmul", y, full), 1
-        )
-        return self._derived(node, other)
+            y, n = build.move_axis(y, len(b) - 2, len(b) - 1), b[-1:]
+        batches = a[:-2], b[:-2]
+        batch = broadcast_shape(f"matmul: {a} @ {b}", *batches) if any(batches) else ()
+        x = build.reshape(x, (*batches[0], *m, *(1,) * len(n), inner))
+        y = build.reshape(y, (*batches[1], *(1,) * len(m), *n, inner))
+        x, y = (broadcast_node("matmul", node, (*batch, *m, *n, inner)) for node in (x, y))
+        return self._derived(summed_product(x, y, 1), other)
 
     def dot(self, other: TensorCore) -> Self:
         """The product of two vectors summed; of more axes `matmul`, as in NumPy."""

@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from weakref import ref
 
-from ..graph.ir import Buffer, Detach, Node, Shape
-from ..graph.weak import NodeDict
+from ..graph.ir import Buffer, Detach, Node, NodeDict, Shape
 
 _sources: NodeDict[frozenset[ref[Node]]] = NodeDict()
 """For the leaf of a computed value: the leaves that it was computed from, and theirs. Those that

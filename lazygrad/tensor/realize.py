@@ -93,32 +93,23 @@ class Mine(local):
         _threads.add(self)
 
 
-class _Threads:
+class _Threads(dict[int, tuple[deque[ref[Any]], list[tuple[ref[Any], int]]]]):
     """The live tensors of each thread; of one that has ended, as long as there are any."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[deque[ref[Any]], list[tuple[ref[TensorCore], int]]]] = {}
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(list(self._known))
 
     def add(self, new: Mine) -> None:
         """Know the live tensors of the thread that runs."""
-        remember(self._known, get_ident(), (new.live, new.older), MAX_THREADS)
+        remember(self, get_ident(), (new.live, new.older), MAX_THREADS)
 
     def others(self) -> list[Node]:
         """The nodes of the live tensors of other threads."""
         found: list[TensorCore] = []
-        for thread, (live, older) in list(self._known.items()) if len(self._known) > 1 else ():
+        for thread, (live, older) in list(self.items()) if len(self) > 1 else ():
             if live is mine.live:
                 continue
             references = (*list(live), *[reference for reference, _ in list(older)])
             tensors = [tensor for reference in references if (tensor := reference()) is not None]
             if not tensors and all(each.ident != thread for each in enumerate_threads()):
-                self._known.pop(thread, None)
+                self.pop(thread, None)
             found += tensors
         nodes = [tensor._own for tensor in found]
         return [node for node in nodes if not isinstance(node, Buffer) and node not in realized]

@@ -83,42 +83,11 @@ def recalled(operation: F, any_size: bool = False) -> F:
 
     @wraps(operation)
     def built(*args: Any, **named: Any) -> Any:
-        if not config.OPT or config.ORIGINS or config.CHECK or trial.get() is not None:
-            # ORIGINS: each node gets the line that asks for it; CHECK: all indices are checked
-            return operation(*args, **named)
-        tensors: dict[Node, TensorCore] = {}
-        try:
-            key = (
-                operation,
-                chosen_mode(),
-                grad_enabled.get(),
-                autocast_dtype.get(),
-                dtypes.default_float,
-                *[_key(x, tensors) for x in args],
-                *[(name, _key(x, tensors)) for name, x in named.items()],
-            )
-        except _Unknown:
-            return operation(*args, **named)
-        kept = _templates.get(key)
-        nodes = list(tensors)
-        if kept is None:
-            call = operation, _numbered(args, tensors), _numbered(named, tensors)
-            kept = (_as_at_other_sizes(key, call) if any_size else None) or _kept(*call, nodes)
-            if any_size and kept is not None:
-                _note_size(key, kept)
-            remember(_templates, key, kept or False, MAX_TEMPLATES)
-        if not kept:
-            return operation(*args, **named)
-        try:
-            for given in kept.anew:
-                nodes += given(nodes)
-        except Exception:  # the operation itself says what is wrong
-            return operation(*args, **named)
-        made = kept.results(nodes)
-        make = next(iter(tensors.values()), args[0])._from_node
-        if kept.form == 0:
-            return make(made[0], kept.requires_grad[0])
-        return _filled(kept.form, lambda n: make(made[n], kept.requires_grad[n]))
+        found = None
+        # ORIGINS: each node gets the line that asks for it; CHECK: all indices are checked
+        if config.OPT and not (config.ORIGINS or config.CHECK or trial.get() is not None):
+            found = _recall(operation, any_size, args, named)
+        return operation(*args, **named) if found is None else found
 
     # where the operation is recalled and does not run, tracebacks and errors still have its name
     named_alike: Any = built
@@ -127,6 +96,43 @@ def recalled(operation: F, any_size: bool = False) -> F:
         co_name=operation.__name__, co_qualname=operation.__qualname__
     )
     return cast(F, built)
+
+
+def _recall(operation: Any, any_size: bool, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """What a call gives, from a template; None where the operation itself must run."""
+    tensors: dict[Node, TensorCore] = {}
+    try:
+        key = (
+            operation,
+            chosen_mode(),
+            grad_enabled.get(),
+            autocast_dtype.get(),
+            dtypes.default_float,
+            *[_key(x, tensors) for x in args],
+            *[(name, _key(x, tensors)) for name, x in named.items()],
+        )
+    except _Unknown:
+        return None
+    kept = _templates.get(key)
+    nodes = list(tensors)
+    if kept is None:
+        call = operation, _numbered(args, tensors), _numbered(named, tensors)
+        kept = (_as_at_other_sizes(key, call) if any_size else None) or _kept(*call, nodes)
+        if any_size and kept is not None:
+            _note_size(key, kept)
+        remember(_templates, key, kept or False, MAX_TEMPLATES)
+    if not kept:
+        return None
+    try:
+        for given in kept.anew:
+            nodes += given(nodes)
+    except Exception:  # the operation itself says what is wrong
+        return None
+    made = kept.results(nodes)
+    make = next(iter(tensors.values()), args[0])._from_node
+    if kept.form == 0:
+        return make(made[0], kept.requires_grad[0])
+    return _filled(kept.form, lambda n: make(made[n], kept.requires_grad[n]))
 
 
 def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:

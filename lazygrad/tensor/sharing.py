@@ -19,8 +19,7 @@ from weakref import ref
 
 from .. import config
 from ..errors import DTypeError
-from ..graph.ir import Buffer, Detach, Node, Overwritten, Shape, Token
-from ..graph.weak import NodeDict
+from ..graph.ir import Buffer, Detach, Node, NodeDict, Overwritten, Shape, Token
 from ..origin import inherit
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .blocks import put_block

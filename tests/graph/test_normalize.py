@@ -23,8 +23,8 @@ from lazygrad.graph.ir import (
     Reduce,
     Scatter,
     Sqrt,
+    Token,
 )
-from lazygrad.graph.ir.placement import Token
 from lazygrad.graph.normalize import normalize
 
 

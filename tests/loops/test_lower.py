@@ -8,6 +8,9 @@ import pytest
 
 from lazygrad.loops.ir import For, show, statements
 from lazygrad.loops.lower import lower
+from lazygrad.loops.lower.nodes import Lowering
+from lazygrad.loops.lower.rows import RowLowering
+from lazygrad.schedule.separate import separate
 
 
 def test_lowered_loops_agree_with_the_oracle(any_sample: Any) -> None:
@@ -17,6 +20,14 @@ def test_lowered_loops_agree_with_the_oracle(any_sample: Any) -> None:
 def test_lowered_loops_are_serial(any_sample: Any) -> None:
     loops = [s for s in statements(any_sample.function.body) if isinstance(s, For)]
     assert {loop.kind for loop in loops} == {"serial"}
+
+
+@pytest.mark.parametrize(
+    "name", ["map", "pad", "half sum", "bool any", "matmul", "strided gradient"]
+)
+def test_a_kernel_of_one_node_is_lowered_as_one_of_several(sample: Any, name: str) -> None:
+    for kernel in separate(sample(name).kernel.outputs).kernels:
+        assert RowLowering(kernel).elements() == Lowering(kernel).elements()
 
 
 @pytest.mark.parametrize("scratch", [None, 0], ids=["by digits or selecting", "counting"])

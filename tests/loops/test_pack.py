@@ -9,10 +9,9 @@ from lazygrad.index import add, minimum, mul
 from lazygrad.loops.contraction import operand_stride, recognise
 from lazygrad.loops.cpu.transpose import transpose
 from lazygrad.loops.ir import Alloc, For, Store, expressions, show, statements
-from lazygrad.loops.ir.rebuild import in_order_of_memory, loads, nest, peel, stride
+from lazygrad.loops.ir.rebuild import factors, in_order_of_memory, loads, nest, peel, stride
 from lazygrad.loops.pack import pack
 from lazygrad.loops.primitives import Schedule, split
-from lazygrad.loops.product import factors
 from lazygrad.loops.sink import sink
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize

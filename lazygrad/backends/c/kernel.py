@@ -43,11 +43,10 @@ from ...loops.ir import (
 from ...loops.ir.rebuild import accesses, written
 from ...targets import Machine
 from .dialect import OPENCL, Dialect, Types
-from .fences import global_fences
 from .functions import Functions
 from .items import Nest, Plan, nest_of, plan_launch
 from .printer import Place, Printer, constant_place, first_lane, is_int
-from .scratch import ALIGNMENT, WORD, local_arrays, padded_bytes, scratch_bytes
+from .shared import ALIGNMENT, WORD, global_fences, local_arrays, padded_bytes, scratch_bytes
 from .text import Text
 
 

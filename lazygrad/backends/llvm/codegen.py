@@ -77,7 +77,7 @@ class _Kernel:
     def __init__(self, function: Function, target: Target) -> None:
         self.function = function
         self.target = target
-        self.values = Values(_written(function.body))
+        self.values = Values(written(function.body))
         self.entry: list[str] = []
 
     def text(self) -> str:
@@ -86,12 +86,12 @@ class _Kernel:
         for name in ("arguments", "thread", "threads", "scratch", "entry", "zeros"):
             v.fresh(name)
         for n, array in enumerate(function.arguments):
-            v.bases[array.name] = pointer = "%" + v.fresh(array.name)
+            v.bases[array] = pointer = "%" + v.fresh(array.name)
             self.entry.append(f"  {pointer}.slot = getelementptr ptr, ptr %arguments, i64 {n}")
             self.entry.append(f"  {pointer} = load ptr, ptr {pointer}.slot, align 8{UNCHANGED}")
         offsets, _ = _layout(function)
         for array, offset in offsets.items():
-            v.bases[array.name] = pointer = "%" + v.fresh(array.name)
+            v.bases[array] = pointer = "%" + v.fresh(array.name)
             self.entry.append(f"  {pointer} = getelementptr i8, ptr %scratch, i64 {offset}")
         metadata = self.metadata()
         self.body(function.body)
@@ -113,15 +113,15 @@ class _Kernel:
         """Note of each argument that it is not written, or that it does not overlap the others that
         are; returns the definitions that these notes refer to."""
         v, lines = self.values, ["!0 = !{}"]
-        arguments = [array.name for array in self.function.arguments]
-        v.notes = {name: UNCHANGED for name in arguments if name not in v.written}
-        written = [name for name in arguments if name in v.written]
+        arguments = self.function.arguments
+        v.notes = {array: UNCHANGED for array in arguments if array not in v.written}
+        written = [array for array in arguments if array in v.written]
         scopes = [f"!{n}" for n in range(2, 2 + len(written))]
         if len(written) > 1:
             lines += ["!1 = distinct !{!1}", *(f"{x} = distinct !{{{x}, !1}}" for x in scopes)]
-            for name, own in zip(written, scopes, strict=True):
+            for array, own in zip(written, scopes, strict=True):
                 others, n = ", ".join(x for x in scopes if x != own), len(lines)
-                v.notes[name] = f", !alias.scope !{n}, !noalias !{n + 1}"
+                v.notes[array] = f", !alias.scope !{n}, !noalias !{n + 1}"
                 lines += [f"!{n} = !{{{own}}}", f"!{n + 1} = !{{{others}}}"]
         return lines
 
@@ -154,10 +154,10 @@ class _Kernel:
 
     def alloc(self, array: Array) -> None:
         v = self.values
-        if array.name in v.bases:
-            v.wrote(array.name)
+        if array in v.bases:
+            v.wrote(array)
             return
-        v.bases[array.name] = name = "%" + v.fresh(array.name)
+        v.bases[array] = name = "%" + v.fresh(array.name)
         kind = f"[{array.size} x {value_type(array.dtype)}]"
         self.entry.append(f"  {name} = alloca {kind}, align {ALIGNMENT}")
 
@@ -169,8 +169,8 @@ class _Kernel:
                 f"{self.function.name}: codegen: a {stmt.kind} loop over {stmt.var} is left"
             )
         first, last, may_be_empty = self.range(stmt)
-        for name in _written(stmt.body):
-            v.wrote(name)  # the second iteration sees what the first has written
+        for array in written(stmt.body):
+            v.wrote(array)  # the second iteration sees what the first has written
         name = v.fresh(stmt.var.name)
         label, done = v.fresh(f"{stmt.var.name}.loop"), v.fresh(f"{stmt.var.name}.done")
         v.open(label)
@@ -202,8 +202,3 @@ class _Kernel:
         first = v.write("first", f"udiv i64 {start}, %threads")
         stop = v.write("stop", f"add i64 {start}, {last}")
         return first, v.write("last", f"udiv i64 {stop}, %threads"), True
-
-
-def _written(body: Body) -> set[str]:
-    """The names of the arrays that a body writes."""
-    return {array.name for array in written(body)}

@@ -14,8 +14,8 @@ from ... import config
 from ...targets import Machine, Native
 from ...targets import Target as Kind
 from ..base import Box, Launch, Program
+from ..memory import ALIGNMENT, HostMemory, host_pool
 from .build import has
-from .memory import ALIGNMENT, HostMemory, host_pool
 from .plain import PlainProgram
 from .program import CPUProgram
 from .target import Target, cache_bytes, host

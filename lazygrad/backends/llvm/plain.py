@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from ...loops.ir import Function
 from ..base import Launch
+from ..memory import HostMemory, allocate
 from .codegen import codegen, scratch_bytes
 from .machine_code import in_memory, to_assembly
-from .memory import HostMemory, allocate
 from .target import Target
 
 Kernel = Callable[[Any, int, int, int], None]

@@ -18,10 +18,10 @@ from ... import config
 from ...loops.ir import For, Function, statements
 from ...progress import counted
 from ..base import Launch
+from ..memory import HostMemory
 from .build import Build, Source
 from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
-from .memory import HostMemory
 from .plain import code_of
 from .target import Target
 from .threads import team

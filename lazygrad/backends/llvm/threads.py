@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from ..memory import allocate
 from . import driver
 from .build import load_text
-from .memory import allocate
 from .target import Target, host
 
 

@@ -5,100 +5,68 @@ An operation or a conversion of a legalised function is one instruction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from functools import lru_cache, partial
 
 from ...dtypes import DType, bool_, int32
-from ...expr import Bitcast, Broadcast, Cast, Choose, Expr, Literal, Load, Op, Ramp
+from ...expr import (
+    Array,
+    Bitcast,
+    Broadcast,
+    Cast,
+    Choose,
+    Expr,
+    Lanes,
+    Literal,
+    Load,
+    Local,
+    Op,
+    Ramp,
+    ReduceLanes,
+    Var,
+    Zip,
+)  # fmt: skip
 from ...index import UNBOUNDED, bounds
-from ...loops.legal.memory import is_inside
-from . import accesses, vectors
-from .writer import Writer, literal, suffix, value_type
-
-_NONE: frozenset[str] = frozenset()
+from ...loops.legal.memory import is_inside, wide
+from ...rewrite import bottom_up
+from . import accesses
+from .writer import Writer, literal, splat, suffix, value_type, vector_of
 
 
 class Values(Writer):
-    """A Writer that can write expressions. Arrays are known by their names.
+    """A Writer that can write expressions.
 
     `written` are the arrays that the function writes; loads from other arrays may move out of
     loops.
     """
 
-    def __init__(self, written: Iterable[str]) -> None:
+    def __init__(self, written: set[Array]) -> None:
         super().__init__()
-        self.written = set(written)
-        self.bases: dict[str, str] = {}  # each array's pointer
-        self.notes: dict[str, str] = {}  # what ends each access of an array: LLVM's metadata
-        self._needs: dict[Expr, tuple[Expr, ...]] = {}
-        self._reads: dict[Expr, frozenset[str]] = {}  # the written arrays that a value depends on
+        self.written = written
+        self.bases: dict[Array, str] = {}  # each array's pointer
+        self.notes: dict[Array, str] = {}  # what ends each access of an array: LLVM's metadata
 
     def value(self, e: Expr) -> str:
         """The text of e's value; the value is written now if it is not known yet."""
-        known = self.known
-        stack = [e]
-        while stack:
-            top = stack[-1]
-            if top in known:
-                stack.pop()
-                continue
-            needs = self._needs.get(top)
-            if needs is None:
-                needs = self._needs[top] = self._what_it_needs(top)
-            missing = [x for x in needs if x not in known]
-            if missing:
-                stack.extend(missing)
-                continue
-            self._write_expression(top, needs)
-            stack.pop()
-        return known[e]
+        return bottom_up(e, self.known, _needs, self._write_expression)
 
-    def wide(self, e: Expr, lanes: int) -> Expr:
-        """e in so many lanes."""
-        return e if e.lanes == lanes else Broadcast(e, lanes)
-
-    def _what_it_needs(self, e: Expr) -> tuple[Expr, ...]:
-        """The expressions whose values must be known before e is written."""
-        if isinstance(e, Load):
-            guard = () if e.guard is None else (e.guard,)
-            return (*accesses.index_parts(e.index), *guard)
-        if isinstance(e, Choose):
-            return (e.condition,)
-        if not isinstance(e, Op):
-            return e.operands
-        lanes = e.lanes
-        return e.args if lanes == 1 else tuple([self.wide(x, lanes) for x in e.args])
-
-    def _write_expression(self, e: Expr, needs: tuple[Expr, ...]) -> None:
-        stays = self.level > 0 and self._stays(e)
-        level = self.level if stays else self.outermost(needs)
-        if level != self.sink_level:
-            self.at(level)
+    def _write_expression(self, e: Expr) -> str:
+        needs = _needs(e)
+        level = self.level if self.level > 0 and self._stays(e) else self.outermost(needs)
+        self.at(level)
         text = self._text(e, needs)
-        if self.level != self.sink_level:
-            self.at(self.level)
+        self.at(self.level)
         self.define(e, text, level)
-        reads = self._reads.get(e)
-        if reads is None:
-            reads = self._reads[e] = self._what_it_reads(e, needs)
-        for array in reads:
-            self.readers.setdefault(array, []).append(e)
+        if e.has_loads:
+            for array in self.written.intersection(e.mentions):
+                self.readers.setdefault(array, []).append(e)
+        return text
 
     def _stays(self, e: Expr) -> bool:
         """Whether an expression must be computed where it stands, not before the loop."""
         if isinstance(e, Load):
-            return e.array.name in self.written or not is_inside(e.array, e.index)
+            return e.array in self.written or not is_inside(e.array, e.index)
         return isinstance(e, Choose)
-
-    def _what_it_reads(self, e: Expr, needs: tuple[Expr, ...]) -> frozenset[str]:
-        reads = _NONE
-        for x in needs:
-            below = self._reads.get(x)
-            if below:
-                reads |= below
-        if isinstance(e, Load) and e.array.name in self.written:
-            reads |= {e.array.name}
-        return reads
 
     def _text(self, e: Expr, needs: tuple[Expr, ...]) -> str:
         known = self.known
@@ -117,7 +85,64 @@ class Values(Writer):
                 x, y = partial(self.value, e.x), partial(self.value, e.y)
                 ends = ", ".join(self.fork(known[e.condition], x, y))
                 return self.write("chosen", f"phi {value_type(e.dtype, e.lanes)} {ends}")
-        return vectors.value(self, e)
+        return _lanes(self, e)
+
+
+@lru_cache(maxsize=1 << 16)
+def _needs(e: Expr) -> tuple[Expr, ...]:
+    """The expressions whose values must be known before e is written."""
+    if isinstance(e, Load):
+        guard = () if e.guard is None else (e.guard,)
+        return (*accesses.index_parts(e.index), *guard)
+    if isinstance(e, Choose):
+        return (e.condition,)
+    return tuple([wide(x, e.lanes) for x in e.args]) if isinstance(e, Op) else e.operands
+
+
+# --------------------------------------------------------------------------- vectors
+
+
+def _lanes(w: Writer, e: Expr) -> str:
+    """Write an expression that makes vectors or takes them apart; its operands are known."""
+    known = w.known
+    match e:
+        case Broadcast(x=Literal()):
+            return splat(value_type(e.dtype), known[e.x], e.lanes)
+        case Broadcast():
+            return w.spread(value_type(e.dtype), known[e.x], e.lanes)
+        case Ramp():
+            return _ramp(w, e, "i64")
+        case ReduceLanes():  # of bools: any, or all
+            kind, op = value_type(e.x.dtype, e.x.lanes), "or" if e.op == "max" else "and"
+            name = f"llvm.vector.reduce.{op}.v{e.x.lanes}i1"
+            return w.call(op, "i1", name, (kind, known[e.x]))
+        case Lanes(count=1):
+            kind = value_type(e.dtype, e.x.lanes)
+            return w.write("lane", f"extractelement {kind} {known[e.x]}, i64 {e.start}")
+        case Lanes():
+            kind, picks = value_type(e.dtype, e.x.lanes), range(e.start, e.start + e.count)
+            return w.shuffle(kind, known[e.x], "poison", picks)
+        case Zip():
+            kind = value_type(e.dtype, e.lanes)
+            return w.shuffle(kind, known[e.x], known[e.y], e.picks)
+        case Var() | Local():
+            raise KeyError(f"{e} is not defined here")
+    raise TypeError(type(e).__name__)
+
+
+def _ramp(w: Writer, e: Ramp, scalar: str) -> str:
+    """base, base + stride, ... as integers of the type `scalar`. Requires: they fit that type."""
+    offsets = [lane * e.stride for lane in range(e.lanes)]
+    if isinstance(e.base, Literal):
+        offsets = [int(e.base.value) + offset for offset in offsets]
+    steps = "<" + ", ".join(f"{scalar} {offset}" for offset in offsets) + ">"
+    if isinstance(e.base, Literal):
+        return steps
+    base = w.known[e.base]
+    if scalar == "i32":
+        base = w.write("base", f"trunc i64 {base} to i32")
+    every, kind = w.spread(scalar, base, e.lanes), vector_of(scalar, e.lanes)
+    return w.write("ramp", f"add nsw {kind} {every}, {steps}")
 
 
 # --------------------------------------------------------------------------- instructions
@@ -181,7 +206,7 @@ def _instruction(e: Op, dtype: DType) -> str:
 def convert(w: Writer, e: Cast, x: str) -> str:
     """Write a conversion: float to integer truncates, integers wrap."""
     if isinstance(e.x, Ramp) and e.dtype == int32:
-        return vectors.ramp(w, e.x, "i32")
+        return _ramp(w, e.x, "i32")
     before, after = value_type(e.x.dtype, e.lanes), value_type(e.dtype, e.lanes)
     instruction = _conversion(e.x.dtype, e.dtype)
     return x if not instruction else w.write("cast", f"{instruction} {before} {x} to {after}")

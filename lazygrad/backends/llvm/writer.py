@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Writer:
     """Text of one function body, and which values are known where.
 
     `known` has the text of each value that can be used now; `levels` its scope, as an index into
-    `scopes`; `readers` has, by the name of an array that the function writes, the values that
+    `scopes`; `readers` has, for each array that the function writes, the values that
     depend on loads from it, which are stale once it is written again. Values of a conditional scope
     (a side of an If) are not moved outwards.
     """
@@ -46,9 +47,9 @@ class Writer:
         self.floor = 0  # the index of the innermost conditional scope
         self.sink = self.scopes[0]  # where `write` appends
         self.sink_level = 0
-        self.known: dict[Hashable, str] = {}
+        self.known: dict[Any, str] = {}
         self.levels: dict[Hashable, int] = {}
-        self.readers: dict[str, list[Hashable]] = {}
+        self.readers: dict[Hashable, list[Hashable]] = {}
         self.declarations: set[str] = set()
         self.zeros = 0  # bytes of zeros that guarded loads may read instead
         self._names: dict[str, int] = {}
@@ -67,9 +68,7 @@ class Writer:
 
     def write(self, hint: str, text: str) -> str:
         """Append `%name = text`; returns %name."""
-        count = self._names.get(hint, 0)
-        self._names[hint] = count + 1
-        name = f"%{hint}" if count == 0 else f"%{hint}.{count}"
+        name = f"%{self.fresh(hint)}"
         self.sink.lines.append(f"  {name} = {text}")
         return name
 
@@ -169,7 +168,7 @@ class Writer:
         self.levels[key] = level
         self.scopes[level].defined.append(key)
 
-    def wrote(self, array: str) -> None:
+    def wrote(self, array: Hashable) -> None:
         """Note that an array is written: forget the values that were loaded from it."""
         for key in self.readers.pop(array, ()):
             self.known.pop(key, None)

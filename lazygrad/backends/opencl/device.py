@@ -14,7 +14,7 @@ from ...errors import DeviceError
 from ...targets import Machine, Native, Target
 from ..base import Box, Launch
 from ..c.dialect import OPENCL
-from ..pool import Memory, Pool
+from ..memory import Memory, Pool
 from .platforms import choose_device, describe, import_pyopencl, is_cpu
 from .program import Builder, OpenCLProgram
 

@@ -18,8 +18,8 @@ from ...targets import Machine
 from ..base import Launch
 from ..c.items import launch as launch_sizes
 from ..c.kernel import codegen, kernel_name
-from ..c.scratch import scratch_total
-from ..pool import Memory
+from ..c.shared import scratch_total
+from ..memory import Memory
 from .platforms import describe
 
 if TYPE_CHECKING:

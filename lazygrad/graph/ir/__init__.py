@@ -35,13 +35,9 @@ from __future__ import annotations
 
 from .deferred import *
 from .elementwise import *
-from .indexed import *
-from .leaves import *
-from .movement import *
 from .node import *
-from .placement import *
+from .nodes import *
 from .random import *
-from .reduce import *
 from .winograd import *
 
 NODE_CLASSES: list[type[Node]] = [  # every operation, for tests that must cover them all

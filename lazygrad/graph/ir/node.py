@@ -1,11 +1,13 @@
-"""Node, the base class of the graph's operations, and walks through a graph."""
+"""Node, the base class of the graph's operations; walks through a graph; dictionaries by node."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from typing import Any, dataclass_transform
+from operator import attrgetter
+from typing import Any, Generic, Protocol, TypeVar, dataclass_transform
+from weakref import ref
 
 from ...dtypes import DType
 from ...errors import DeviceError
@@ -89,14 +91,7 @@ class Node(Interned):
         """The same operation on other inputs (as many as `self.inputs`)."""
         if len(inputs) != len(self.inputs):
             raise ValueError(f"{self.name}: {len(inputs)} inputs for {len(self.inputs)}")
-        rest = iter(inputs)
-
-        def other(value: Any) -> Any:
-            if isinstance(value, Node):
-                return next(rest)
-            return tuple([next(rest) for _ in value]) if holds_nodes(value) else value
-
-        return type(self)(*[other(getattr(self, name)) for name in self._fields])
+        return self.with_parts(Node, inputs)
 
     def __repr__(self) -> str:
         notes = ", ".join(f"{name}={value}" for name, value in self.attributes.items())
@@ -110,7 +105,7 @@ def holds_nodes(value: Any) -> bool:
 
 
 def topological(
-    outputs: Iterable[Node], inputs: Callable[[Node], Sequence[Node]] | None = None
+    outputs: Iterable[Node], inputs: Callable[[Node], Sequence[Node]] = attrgetter("inputs")
 ) -> list[Node]:
     """Every node that the outputs need, each after its inputs. Iterative: depth is no limit.
 
@@ -118,22 +113,18 @@ def topological(
     """
     order: list[Node] = []
     done: set[Node] = set()
-    stack: list[tuple[Node, Iterator[Node]]] = []
-    for output in outputs:
-        if output in done:
-            continue
-        done.add(output)
-        stack.append((output, iter(inputs(output) if inputs else output.inputs)))
-        while stack:
-            current, remaining = stack[-1]
-            for child in remaining:
-                if child not in done:
-                    done.add(child)
-                    stack.append((child, iter(inputs(child) if inputs else child.inputs)))
-                    break
-            else:
-                order.append(current)
-                stack.pop()
+    stack: list[tuple[Node | None, Iterator[Node]]] = [(None, iter(outputs))]
+    while stack:
+        node, remaining = stack[-1]
+        for x in remaining:
+            if x not in done:
+                done.add(x)
+                stack.append((x, iter(inputs(x))))
+                break
+        else:
+            stack.pop()
+            if node is not None:
+                order.append(node)
     return order
 
 
@@ -146,3 +137,75 @@ def computed(outputs: Iterable[Node], known: Container[Node]) -> list[Node]:
 def use_counts(outputs: Iterable[Node], order: Iterable[Node]) -> Counter[Node]:
     """How often each node of a topological order is an output, or an input of another."""
     return Counter((*outputs, *(x for node in order for x in node.inputs)))
+
+
+# --------------------------------------------------------------------------- dictionaries
+
+V = TypeVar("V")
+
+
+class Known(Protocol):
+    """A set of nodes that count as leaves, although they have inputs."""
+
+    def __contains__(self, node: Node, /) -> bool: ...
+
+    def isdisjoint(self, nodes: Iterable[Node], /) -> bool:
+        """Whether none of the nodes is among them."""
+        ...
+
+
+class _Reference(ref[Node]):
+    """A weak reference that knows its node's id."""
+
+    __slots__ = ("id",)
+    id: int
+
+
+class NodeDict(Generic[V]):
+    """Values by node, each as long as its node is alive: a WeakKeyDictionary whose look-ups make no
+    weak reference, because nodes are looked up by the thousand.
+
+    Ctrl-C may keep `_gone` from running. A new node may then have the id of one that is gone, so a
+    look-up compares the node as well as the id.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[_Reference, V]] = {}  # by the nodes' ids
+
+    def __contains__(self, node: Node, /) -> bool:
+        found = self._found.get(id(node))
+        return found is not None and found[0]() is node
+
+    def __getitem__(self, node: Node) -> V:
+        reference, value = self._found[id(node)]
+        if reference() is not node:
+            raise KeyError(node)
+        return value
+
+    def __setitem__(self, node: Node, value: V) -> None:
+        reference = _Reference(node, self._gone)
+        reference.id = id(node)
+        self._found[id(node)] = reference, value
+
+    def __iter__(self) -> Iterator[Node]:
+        found = [reference() for reference, _ in list(self._found.values())]
+        return iter([node for node in found if node is not None])
+
+    def get(self, node: Node) -> V | None:
+        """The value of a node; None if it has none."""
+        found = self._found.get(id(node))
+        return found[1] if found is not None and found[0]() is node else None
+
+    def forget(self, node: Node) -> None:
+        """Forget the value of a node, if it has one."""
+        self._found.pop(id(node), None)
+
+    def isdisjoint(self, nodes: Iterable[Node], /) -> bool:
+        """Whether none of the nodes has a value."""
+        return self._found.keys().isdisjoint(map(id, nodes))
+
+    def _gone(self, reference: Any) -> None:
+        """Drop the entry of a node that is gone, unless its id has a new one."""
+        found = self._found.get(reference.id)
+        if found is not None and found[0] is reference:
+            del self._found[reference.id]

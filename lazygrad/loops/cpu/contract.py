@@ -20,10 +20,10 @@ from ...expr import Var
 from ...targets import A_SHARE, B_BYTES, B_SHARE, GROUP_OF_BLOCKS, LONGEST_SUM, ROWS_SHARE, Machine
 from ..contraction import Contraction, by_factor, bytes_of, extent_of
 from ..ir import Alloc, statements
+from ..ir.rebuild import factors
 from ..lanes import lanes
 from ..pack import stage
 from ..primitives import Schedule, bind, loops_of, reorder, split
-from ..product import factors
 from ..sink import sink
 from ..sums import perfect, rfactor
 from .plan import Tiling

@@ -22,9 +22,8 @@ from dataclasses import dataclass, replace
 from ...expr import Array, Expr, Ramp, Var
 from ...index import add, mul, substitute
 from ...targets import LINE, PREFETCHED_BYTES, PREFETCHED_SHARE, Machine
-from ..cost import operations
 from ..ir import Accumulate, Body, For, Let, Prefetch, Stmt, Store
-from ..ir.rebuild import accesses, stride
+from ..ir.rebuild import accesses, operations, stride
 
 
 @dataclass(frozen=True)

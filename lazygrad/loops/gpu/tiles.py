@@ -18,10 +18,9 @@ from ...expr import Array, Expr, Load, Var, rewrite
 from ...index import add, all_of, flatten, mul, substitute
 from ..contraction import extent_of, operand_stride
 from ..ir import Alloc, Body, For, If, Store, statements
-from ..ir.rebuild import around, body_loads, map_expressions, nest_all, peel, variables
+from ..ir.rebuild import around, body_loads, factors, map_expressions, nest_all, peel, variables
 from ..mask import guarded
 from ..primitives import Schedule, at_loop, bind, fuse, loops_of, primitive, reorder, split
-from ..product import factors
 from ..sink import sink
 from .synchronize import synchronize
 from .vectors import vector_width

@@ -1,4 +1,4 @@
-"""Small tools that the loop passes share: peeling nests, substituting, collecting."""
+"""Small tools that the loop passes share: peeling nests, substituting, collecting, counting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,20 @@ from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
-from ...expr import Array, Expr, Literal, Load, Local, Ramp, Var, parts, rewrite
+from ...expr import (
+    OPERATIONS,
+    Array,
+    Cast,
+    Expr,
+    Literal,
+    Load,
+    Local,
+    Op,
+    Ramp,
+    Var,
+    parts,
+    rewrite,
+)
 from ...graph.ir import identity
 from ...index import TRUE, Substitution, all_of, linear, substitute
 from . import (
@@ -416,3 +429,68 @@ def updates_in_place(body: Body) -> bool:
     """Whether a body reads a global array that it writes: then no iteration may run twice."""
     changed = {array for array in written(body) if array.scope == "global"}
     return any(load.array in changed for load in body_loads(body))
+
+
+# --------------------------------------------------------------------------- products
+# acc[0] += cast(a[i*K + k] * b[k*N + j])   has the factors a[i*K + k] and b[k*N + j].
+# graph/product.py decides which kernels are contractions.
+
+
+def factors_of(term: Accumulate) -> tuple[Expr, Expr] | None:
+    """The factors of a term, below casts and below a selection that makes it 0 (from a size on that
+    is known at run time); None for a term that is no product."""
+    value = term.value
+    while True:
+        match value:
+            case Cast(x) | Op(op="where", args=(_, x, Literal(value=0))):
+                value = x
+            case _:
+                break
+    if not (isinstance(value, Op) and value.op == "mul"):
+        return None
+    a, b = value.args
+    return a, b
+
+
+def factors(body: Body, swap: bool = False) -> tuple[Expr, Expr]:
+    """The factors of the first product that a body sums into a register; with `swap`, the second
+    factor first. Raises TypeError for a body without one."""
+    for stmt in statements(body):
+        if isinstance(stmt, Accumulate) and stmt.array.scope == "register":
+            found = factors_of(stmt)
+            if found is not None:
+                return found[::-1] if swap else found
+    raise TypeError("no sum of products in the body")
+
+
+# --------------------------------------------------------------------------- counts of arithmetic
+
+
+@lru_cache(maxsize=1 << 15)
+def operations(e: Expr) -> int:
+    """How many distinct operations an expression has, of any kind. A vector operation counts once;
+    the index of a load does not count."""
+    return sum(isinstance(x, Op) for x in parts(e, closed=(Load,)))
+
+
+def flops(body: Body) -> int:
+    """Floating-point operations of one run. An arithmetic operation counts as one, a fused
+    multiply-add as two, a comparison or selection as none. Each distinct sub-expression of an
+    expression counts once, as it is computed once.
+
+    Exact for loops of constant extent. The body of another loop counts once, and so do both
+    branches of an If.
+    """
+    total = 0
+    for stmt in body:
+        for x in (x for e in expressions(stmt) for x in parts(e)):
+            if isinstance(x, Op) and x.dtype.is_float:
+                total += x.lanes * OPERATIONS[x.op].flops
+        match stmt:
+            case Accumulate(value=value) if value.dtype.is_float:
+                total += value.lanes
+            case For(extent=extent, body=inside):
+                total += flops(inside) * (extent if isinstance(extent, int) else 1)
+            case If(body=then, otherwise=otherwise):
+                total += flops(then) + flops(otherwise)
+    return total

@@ -33,6 +33,11 @@ def over_lanes(index: Expr, lanes: int) -> Expr:
     return Ramp(index, 1, lanes) if index.lanes == 1 and lanes > 1 else index
 
 
+def wide(e: Expr, lanes: int) -> Expr:
+    """e in so many lanes: a scalar is in each."""
+    return e if e.lanes == lanes else Broadcast(e, lanes)
+
+
 @lru_cache(maxsize=1 << 16)
 def as_ramp(index: Expr) -> tuple[Expr, int] | None:
     """(base, stride) where an index vector is base + lane * stride; a scalar is its own base."""
@@ -92,11 +97,8 @@ def legalise_memory(function: Function, native: Native) -> Function:
         acc[i] += x[i] * y[i]   ->   acc[i] = fma(x[i], y[i], acc[i])
         out[i] = p[i]           ->   out[i] = uint8(p[i] != 0)          of bools
     """
-    inside = list(statements(function.body))
-    arrays = [*function.arguments, *(s.array for s in inside if isinstance(s, Alloc))]
-    has_bools = any(array.dtype == bool_ for array in arrays)
-    if not has_bools and not any(isinstance(s, Accumulate) for s in inside):
-        return function
+    allocated = (s.array for s in statements(function.body) if isinstance(s, Alloc))
+    has_bools = any(array.dtype == bool_ for array in (*function.arguments, *allocated))
 
     def legal(stmt: Stmt) -> Body:
         if isinstance(stmt, Accumulate):

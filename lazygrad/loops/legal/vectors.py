@@ -32,7 +32,7 @@ from ...index import FALSE, TRUE, add, conjuncts, normalize, substitute
 from ...targets import Native
 from ..ir import Body, For, If, Let, Prefetch, Stmt, Store
 from ..ir.rebuild import loads, map_expressions
-from .memory import as_ramp, over_lanes
+from .memory import as_ramp, over_lanes, wide
 from .rules import Rules
 
 
@@ -121,8 +121,7 @@ class _Splitter:
             if on is FALSE:
                 continue
             at = self.piece(index, start, width)
-            part = self.piece(value, start, width)
-            part = Broadcast(part, width) if part.lanes < width else part
+            part = wide(self.piece(value, start, width), width)
             store = Store(array, at, part)
             yield store if on is TRUE else If(on, (store,))
 
@@ -153,8 +152,7 @@ class _Splitter:
             case Lanes():
                 return self.piece(e.x, e.start + start, width)
             case Broadcast():
-                x = self.piece(e.x)
-                return x if width == 1 else Broadcast(x, width)
+                return wide(self.piece(e.x), width)
             case Ramp():
                 base = add(self.piece(e.base), start * e.stride)
                 return base if width == 1 else Ramp(base, e.stride, width)

@@ -1,7 +1,8 @@
 """Lower a kernel of graph nodes to plain loops: correct, in order, and not yet fast.
 
 value        a node's element at an index, as an expression
-rows         maps, rows, contractions, scatters, scans
+nodes        one node: maps, sums, scatters, scans
+rows         several nodes: rows, maps and sums that are computed together
 sort         sorts
 winograd     convolutions by tiles
 share        chains, whose parts share their outer loops
@@ -18,12 +19,13 @@ from dataclasses import dataclass, field, replace
 from ... import config
 from ...expr import Array
 from ...graph.ir import Node
-from ...schedule.ir import Kernel
+from ...schedule.ir import Kernel, own_position
 from ...schedule.show import member_lines, title
-from ..cost import flops
 from ..ir import Function, digest
+from ..ir.rebuild import flops
 from .canonical import Shift
-from .rows import Lowering
+from .nodes import Lowering
+from .rows import RowLowering
 from .share import share_loops
 from .sort import lower_sort
 from .winograd import lower_filter, lower_winograd
@@ -79,9 +81,11 @@ def lower(
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":
         return lower_winograd(kernel, name, cores)
-    lowering = Lowering(kernel, skips)
+    first, *more = kernel.members
+    is_alone = not more and first.position is own_position(first.node)
+    lowering = Lowering(kernel, skips) if is_alone else RowLowering(kernel, skips)
     ways = {"scatter": lowering.scatter, "scan": lowering.scan}
-    body = ways.get(kernel.kind, lowering.rows)()
+    body = ways.get(kernel.kind, lowering.elements)()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)
 
 
@@ -96,7 +100,7 @@ def named(made: Lowered) -> Lowered:
         function,
         name=f"{title(kernel)}_{digest(function)[:10]}",
         comment=_formulas(made) if config.ORIGINS else "",
-        flops=flops(function),
+        flops=flops(function.body),
         bytes=sum(node.nbytes for node in made.nodes),
     )
     return replace(made, function=function)

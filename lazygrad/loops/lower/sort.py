@@ -43,7 +43,7 @@ from ...schedule.access import MultiIndex
 from ...schedule.ir import Kernel
 from ..ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
 from ..ir.rebuild import begin, nest
-from .rows import Lowering
+from .nodes import Lowering
 
 INDEX_MASK = (1 << 32) - 1  # the lower half of a packed element
 # (bits of a digit, length of a row from which on radix sort is faster than counting), measured.

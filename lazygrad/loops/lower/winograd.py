@@ -35,7 +35,8 @@ from ...schedule.ir import Blocked, Kernel
 from ...targets import FILTERS_TOGETHER, LINE, SLICE_BYTES, SLICE_TILES, SLICES_A_CORE
 from ..ir import Accumulate, Alloc, Body, Function, If, Stmt, Store
 from ..ir.rebuild import begin, nest
-from .rows import Lowering, Position
+from .nodes import Lowering
+from .rows import Position, RowLowering
 
 Grid = Sequence[Sequence[Expr]]
 
@@ -91,7 +92,7 @@ class _Slices:
     """
 
     def __init__(self, kernel: Kernel, cores: int) -> None:
-        self.lowering = Lowering(kernel)
+        self.lowering = RowLowering(kernel)
         first, *self.after = kernel.members
         assert isinstance(first.node, Winograd)
         self.member, self.node = first, first.node

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lazygrad.backends.base import Launch
-from lazygrad.backends.llvm.memory import HostMemory
+from lazygrad.backends.memory import HostMemory
 from lazygrad.dtypes import DType, bool_, float16, float32, float64, int8, int32, int64
 from lazygrad.expr import Array, Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var
 from lazygrad.index import add, at_least, less, mul, sub

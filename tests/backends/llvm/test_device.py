@@ -17,8 +17,8 @@ from lazygrad import config
 from lazygrad.backends.base import Launch, joined
 from lazygrad.backends.llvm import program as module
 from lazygrad.backends.llvm.device import CPU
-from lazygrad.backends.llvm.memory import ALIGNMENT, LARGE, allocate, total_bytes
 from lazygrad.backends.llvm.program import barriers_before, who_runs
+from lazygrad.backends.memory import ALIGNMENT, LARGE, allocate, total_bytes
 from lazygrad.dtypes import float64, int64
 from lazygrad.errors import CompilerError, OutOfMemoryError
 from lazygrad.expr import Array, Literal, Load, Op, Var

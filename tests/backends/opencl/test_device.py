@@ -13,9 +13,9 @@ import pytest
 
 from lazygrad import config
 from lazygrad.backends.base import Launch, joined
+from lazygrad.backends.memory import Memory
 from lazygrad.backends.opencl.device import OpenCLDevice
 from lazygrad.backends.opencl.program import Builder, Call
-from lazygrad.backends.pool import Memory
 from lazygrad.dtypes import bfloat16, float32
 from lazygrad.errors import CompilerError, OutOfMemoryError
 from lazygrad.expr import Array, Cast, Literal, Load, Op, Var

@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 import pytest
 
 from lazygrad.backends.base import show_bytes
-from lazygrad.backends.pool import Memory, Pool, size_class
+from lazygrad.backends.memory import Memory, Pool, size_class
 from lazygrad.errors import OutOfMemoryError
 
 MIB = 1 << 20

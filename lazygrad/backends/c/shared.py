@@ -1,4 +1,6 @@
-"""Place the local arrays of a group: in local memory, or in a scratch buffer if that is too small.
+"""What the items of a group share: where its local arrays are, and what its barriers make visible.
+
+Local arrays are in local memory, or in a scratch buffer if that is too small.
 
 An OpenCL CPU runs the loops of a CPU, whose packed panels are as large as caches, in groups of one
 item. Its local memory is ordinary memory, only less of it; so panels that do not fit go to global
@@ -8,13 +10,25 @@ memory, each group to its own part of one buffer that the kernel gets as a last 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 from ...errors import CompilerError
 from ...expr import Array
-from ...loops.ir import Alloc, Function, statements
+from ...loops.ir import (
+    Accumulate,
+    Alloc,
+    Barrier,
+    Body,
+    For,
+    Function,
+    Stmt,
+    Store,
+    bodies,
+    statements,
+)
 from ...targets import Machine
 from ..base import show_bytes
-from .items import plan_launch
+from .items import arrays_of, plan_launch
 
 WORD = 4
 ALIGNMENT = 64  # bytes; of buffers by the device, of other arrays by attribute
@@ -52,3 +66,39 @@ def scratch_total(function: Function, machine: Machine) -> int:
     """The bytes of scratch that a launch of the function needs, for all its groups."""
     groups = math.prod(plan_launch(function, machine.group_limit).group_shape)
     return groups * scratch_bytes(function, machine)
+
+
+# --------------------------------------------------------------------------- barriers
+
+Placed = list[tuple[Stmt, int | None]]
+"""Statements in the order of the text, each with the position of the outermost serial loop around
+it."""
+
+
+def global_fences(body: Body) -> Iterator[bool]:
+    """For each barrier, in the order of the text: whether it must order global memory, because an
+    array that the body writes is used both before and after the barrier. An access in the serial
+    loop around the barrier is both before and after it."""
+    placed: Placed = []
+    _place(body, None, placed)
+    stmts = [stmt for stmt, _ in placed]
+    written = {stmt.array for stmt in stmts if isinstance(stmt, Store | Accumulate)}
+    ends = {loop: place for place, (_, loop) in enumerate(placed)}
+    for place, (stmt, loop) in enumerate(placed):
+        if isinstance(stmt, Barrier):
+            first, last = (place, place) if loop is None else (loop, ends[loop])
+            both = _used(stmts[: last + 1]) & _used(stmts[first:])
+            yield any(array.scope == "global" for array in both & written)
+
+
+def _place(body: Body, loop: int | None, placed: Placed) -> None:
+    for stmt in body:
+        placed.append((stmt, loop))
+        is_serial = isinstance(stmt, For) and stmt.kind not in ("workgroup", "workitem")
+        inside = len(placed) - 1 if is_serial and loop is None else loop
+        for inner in bodies(stmt):
+            _place(inner, inside, placed)
+
+
+def _used(stmts: Sequence[Stmt]) -> set[Array]:
+    return {array for stmt in stmts for array in arrays_of(stmt)}

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from lazygrad.dtypes import int32
-from lazygrad.graph.ir import Buffer, Const, Neg, Node
-from lazygrad.graph.weak import NodeDict
+from lazygrad.graph.ir import Buffer, Const, Neg, Node, NodeDict
 
 
 def test_values_go_with_their_nodes(leaf: Callable[..., Buffer]) -> None:

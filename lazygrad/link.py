@@ -5,49 +5,35 @@ If a fault of the compiler leaves a kernel without code, it is compiled from pla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, Protocol
 
-from .. import config
-from ..backends.base import Device, Launch, Program
-from ..errors import CompilerError, DeviceError
-from ..graph.ir import Buffer, InRange
-from ..loops.check_accesses import REPORT
-from ..schedule.ir import MemoryPlan, Schedule
-from ..schedule.join import Piece
-from ..schedule.place import Located, Part
-from ..targets import Machine
-from .accesses import CheckAccesses
-from .device import Device as Devices
-from .execute import Allocation, Output, Plan, Run, Step, Transfer
-from .flags import Check
-from .overlap import let_overlap
-from .report import report_compiled
-from .values import CheckValues
-
-Plain = Callable[[Launch, Machine], Launch]
-"""The same launch with plain loops, for a machine."""
-
-
-class Observer(Protocol):
-    """Runs and shows passes, and says whether to go on after a fault (lazygrad.stages.Stages)."""
-
-    @property
-    def are_watched(self) -> bool: ...
-
-    def run(self, stage: str, work: Callable[..., Any], value: Any, *rest: Any) -> Any: ...
-
-    def go_on_after(self, error: CompilerError) -> None: ...
+from . import config
+from .backends.base import Device as BackendDevice
+from .backends.base import Launch, Program
+from .errors import CompilerError, DeviceError
+from .graph.ir import Buffer, InRange, Node
+from .launches import plain_launch
+from .loops.check_accesses import REPORT
+from .runtime.accesses import CheckAccesses
+from .runtime.device import Device
+from .runtime.execute import Allocation, Output, Plan, Run, Step, Transfer
+from .runtime.flags import Check, Flags
+from .runtime.report import report_compiled
+from .runtime.values import CheckValues
+from .schedule.ir import MemoryPlan, Schedule
+from .schedule.join import Piece
+from .schedule.place import Located, Part
+from .stages import Stages
 
 
 class Linker:
     """Collects the parts of a plan. A place is the number of a memory: the leaves come first, then
-    the allocations. `plain` is used for kernels that do not compile."""
+    the allocations."""
 
-    def __init__(self, leaves: Sequence[Buffer], plain: Plain) -> None:
-        self._plain = plain
+    def __init__(self, leaves: Sequence[Buffer], stages: Stages) -> None:
+        self._stages = stages
         self._leaves = len(leaves)
         self._place: dict[Located, int] = {
             (leaf, leaf.storage.device): n for n, leaf in enumerate(leaves)
@@ -59,21 +45,19 @@ class Linker:
     def add(
         self,
         part: Part,
-        device: Device,
         schedule: Schedule,
         memory: MemoryPlan,
         pieces: Sequence[Piece],
         launches: Sequence[Launch],
-        stages: Observer,
     ) -> None:
         """Add a part. `launches[n]` runs `pieces[n]`, and has no slots yet.
 
         The schedule's outputs are, in order, the part's outputs that have elements, or other nodes
         with equal values.
         """
+        name, device = part.device, Device.get(part.device)
         for arrival, source in part.arrivals.items():
             self._receive(arrival, source, device)
-        name = part.device
         slots = [self._allocate(device, nbytes) for nbytes in memory.slots]
         self._place.update(((node, name), slots[slot]) for node, slot in memory.slot_of.items())
         for node in [node for kernel in schedule.kernels for node in kernel.outputs]:
@@ -89,23 +73,19 @@ class Linker:
         if schedule.kernels:
             placed = self._launches(name, pieces, memory, launches)
             if "nan" in config.CHECK:
-                self._add_checked(name, schedule, pieces, placed, stages)
+                self._add_checked(name, schedule, pieces, placed)
             else:
-                self._run(device, pieces, placed, stages)
+                self._run(device, pieces, placed)
 
     def _run(
-        self,
-        device: Device,
-        pieces: Sequence[Piece],
-        launches: Sequence[Launch],
-        stages: Observer,
+        self, device: BackendDevice, pieces: Sequence[Piece], launches: Sequence[Launch]
     ) -> None:
         """Add launches as one program, whose slots are the memories that the launches use."""
         places = tuple(sorted({place for launch in launches for place in launch.slots}))
         slot = {place: n for n, place in enumerate(places)}
         own = [replace(launch, slots=tuple(slot[p] for p in launch.slots)) for launch in launches]
         start = perf_counter()
-        program, compiled = self._compiled(device, own, stages)
+        program, compiled = self._compiled(device, own)
         if config.DEBUG:
             report_compiled(compiled, program, perf_counter() - start)
         self._steps.append(Run(device, program, tuple(compiled), places))
@@ -114,17 +94,18 @@ class Linker:
             self._steps.append(CheckAccesses.of(device, kernels, launches))
 
     def _compiled(
-        self, device: Device, launches: Sequence[Launch], stages: Observer
+        self, device: BackendDevice, launches: Sequence[Launch]
     ) -> tuple[Program, Sequence[Launch]]:
         """The program, and the launches in it: with plain loops where a launch does not compile.
         Raises CompilerError where plain loops do not compile either."""
+        stages = self._stages
         timing = config.DEBUG >= 2 or stages.are_watched
         try:
             return stages.run("program", device.compile, launches, timing), launches
         except CompilerError as error:
             stages.go_on_after(error)
         launches = [
-            each if _compiles(device, each) else self._plain(each, device.machine)
+            each if _compiles(device, each) else plain_launch(stages, each, device.machine)
             for each in launches
         ]
         return stages.run("program", device.compile, launches, timing), launches
@@ -135,16 +116,15 @@ class Linker:
         schedule: Schedule,
         pieces: Sequence[Piece],
         launches: Sequence[Launch],
-        stages: Observer,
     ) -> None:
         """Each kernel as a program of its own, followed by a check of its results."""
-        device = Devices.get(name)
+        device = Device.get(name)
         rest = list(zip(pieces, launches, strict=True))
         for kernel in schedule.kernels:
             is_own = [piece.kernel is kernel or piece.whole in kernel.outputs for piece, _ in rest]
             count = is_own.index(False) if False in is_own else len(rest)
             mine, rest = rest[:count], rest[count:]
-            self._run(device, [piece for piece, _ in mine], [each for _, each in mine], stages)
+            self._run(device, [piece for piece, _ in mine], [each for _, each in mine])
             nodes = (*kernel.outputs, *kernel.inputs)
             places = {node: self._place[node, name] for node in nodes}
             self._steps.append(CheckValues(device, kernel, places))
@@ -153,22 +133,27 @@ class Linker:
         """The plan for these outputs. The last outputs are the flags of the checks (flags.py), and
         so are the last leaves."""
         found = [Output(self._place[at], at[0].size, at[0].dtype, at[1]) for at in outputs]
-        total = sum(allocation.nbytes for allocation in self._allocations)
-        own = len(found) - len(checks)
+        own, leaves = len(found) - len(checks), self._leaves - len(checks)
         flags = [
             Check(at.place, at.dtype, at.device, x.low, x.high, x.dtype.kind == "int")
             for at, x in zip(found[own:], checks, strict=True)
         ]
-        leaves = self._leaves - len(checks)
-        taken = [place for place in self._taken if place < leaves]
-        return Plan(leaves, self._allocations, self._steps, found[:own], taken, total, flags)
+        return Plan(
+            leaves,
+            self._allocations,
+            self._steps,
+            found[:own],
+            frozenset(place for place in self._taken if place < leaves),
+            sum(allocation.nbytes for allocation in self._allocations),
+            Flags(flags) if flags else None,
+        )
 
-    def _allocate(self, device: Device, nbytes: int, zeroed: bool = False) -> int:
+    def _allocate(self, device: BackendDevice, nbytes: int, zeroed: bool = False) -> int:
         """The place of new memory; `zeroed`: it holds zeros when the plan begins."""
         self._allocations.append(Allocation(device, nbytes, zeroed))
         return self._leaves + len(self._allocations) - 1
 
-    def _receive(self, arrival: Buffer, source: Located, device: Device) -> None:
+    def _receive(self, arrival: Buffer, source: Located, device: BackendDevice) -> None:
         """Let `arrival` hold a node of an earlier part: copied, if that is on another device."""
         node, name = source
         arrived = (arrival, arrival.storage.device)
@@ -177,32 +162,32 @@ class Linker:
             return
         self._place[arrived] = self._allocate(device, 0)
         places = self._place[source], self._place[arrived]
-        self._steps.append(Transfer(Devices.get(name), device, *places, node.size, node.dtype))
+        self._steps.append(Transfer(Device.get(name), device, *places, node.size, node.dtype))
 
     def _launches(
         self,
-        device: str,
+        name: str,
         pieces: Sequence[Piece],
         memory: MemoryPlan,
         launches: Sequence[Launch],
     ) -> list[Launch]:
-        """Each launch with the places of its arguments."""
+        """Each launch with the places of its arguments, in memory of the device `name`."""
         placed = []
         for piece, launch in zip(pieces, launches, strict=True):
             kernel = piece.kernel
             overwritten = {memory.in_place.get(node) for node in kernel.outputs}
-            slots = [self._place[piece.whole or node, device] for node in kernel.outputs]
+            slots = [self._place[piece.whole or node, name] for node in kernel.outputs]
             if REPORT in launch.function.arguments:
                 nbytes = REPORT.size * REPORT.dtype.itemsize
-                slots.append(self._allocate(Devices.get(device), nbytes, zeroed=True))
-            slots += [self._place[x, device] for x in kernel.inputs if x not in overwritten]
+                slots.append(self._allocate(Device.get(name), nbytes, zeroed=True))
+            slots += [self._place[x, name] for x in kernel.inputs if x not in overwritten]
             if len(set(slots)) < len(slots):  # code is written as if arguments never overlapped
                 raise CompilerError(f"link: {launch.function.name}: two arguments share a memory")
             placed.append(replace(launch, slots=tuple(slots)))
         return let_overlap(placed, pieces) if config.OPT else placed
 
 
-def _compiles(device: Device, launch: Launch) -> bool:
+def _compiles(device: BackendDevice, launch: Launch) -> bool:
     """Whether a launch compiles by itself."""
     try:
         device.compile([launch])
@@ -211,3 +196,33 @@ def _compiles(device: Device, launch: Launch) -> bool:
     except Exception:  # whatever it is: a pass, code generation or the driver at fault
         return False
     return True
+
+
+def let_overlap(launches: Sequence[Launch], pieces: Sequence[Piece]) -> list[Launch]:
+    """Leave a barrier only before launches that need one.
+
+    A launch must wait if it reads a memory that a launch since the last barrier writes, or writes a
+    memory that one of them reads or writes. Parts of one join write different elements: they do not
+    wait for one another.
+
+        a = x + 1;  b = x * 2;  c = a + b   ->   a;  b;  barrier;  c
+    """
+    found = []
+    read: set[int] = set()
+    written: set[int] = set()
+    whole: Node | None = None
+    for piece, launch in zip(pieces, launches, strict=True):
+        count = launch.function.outputs
+        outputs, inputs = launch.slots[:count], launch.slots[count:]
+        new = () if whole is not None and whole is piece.whole else outputs
+        whole = piece.whole
+        barrier = not (
+            written.isdisjoint(inputs) and written.isdisjoint(new) and read.isdisjoint(new)
+        )
+        if barrier:
+            read.clear()
+            written.clear()
+        read.update(inputs)
+        written.update(outputs)
+        found.append(replace(launch, barrier=barrier))
+    return found
