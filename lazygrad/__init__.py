@@ -9,7 +9,7 @@
 The map of the package, in the order of the pipeline:
 
     tensor/          Tensor: operations add nodes; realize(), backward(), numpy()
-    compile.py       from nodes to values: start here
+    realize.py       from nodes to values: start here;  compile.py: from a graph to its plan
     pipeline.py      THE PIPELINE: every pass of every target, in order
     targets.py       what code is compiled for, and what is worth it there
     cache.py         files that processes share

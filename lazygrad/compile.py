@@ -1,117 +1,57 @@
-"""From graph nodes to values: run the passes of pipeline.py, and then their plan.
+"""From a graph to its plan: run the passes of pipeline.py in order.
 
-The *leaves* of a graph are nodes that have memory already. A *plan* is a compiled graph: machine
-code, and launches of it, which run on the memory of any leaves of the same shapes and dtypes.
+compile_graph
+    checks         each check of an index becomes an output of its own
+    graph          passes over the whole graph
+    place          one part a device; for each part, in order:
+    part           passes over its nodes
+    schedule       which operations share a kernel
+    memory         which memory the kernels work on
+    pieces         launches: one for each kernel, or for each tensor that a kernel joins
+    compile_piece  for each piece (launches.py):
+        kernel     plain loops, named by what they compute
+        loops      the loops, shaped for the target
+    Linker         machine code, and the plan
 
-realize                tensors call it: computes nodes, and returns the memory of each
-    plan_for           the plan of their graph: an earlier one of equal structure, or a new one
-        compile_graph  the passes, in order:
-            checks         each check of an index becomes an output of its own
-            graph          passes over the whole graph
-            place          one part a device; for each part, in order:
-            part           passes over its nodes
-            schedule       which operations share a kernel
-            memory         which memory the kernels work on
-            pieces         launches: one for each kernel, or for each tensor that a kernel joins
-            compile_piece  for each piece (launches.py):
-                kernel     plain loops, named by what they compute
-                loops      the loops, shaped for the target
-            Linker         machine code, and the plan
-    Plan.run           runs the launches
-
-With OPT=0 plans are kept here. Otherwise plans.py keeps them: it finds them faster, and lets graphs
-share a plan that differ in constants or sizes.
+realize.py calls it where it finds no plan.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import config
-from .cache import remember
-from .dump import watching
-from .graph.build import substitute
-from .graph.checks import checks_of, flag_dtype, separate_checks, sources_of
+from .graph.checks import checks_of, flag_dtype, separate_checks
 from .graph.ir import Buffer, Contiguous, Detach, InRange, Node, Reshape
-from .graph.structure import Slot, Walk, structure
+from .graph.structure import Slot
+from .launches import compile_piece
+from .link import Linker
 from .looking import looking
-from .plans import MAX_PLANS, find
+from .pipeline import passes
 from .progress import counted
-from .runtime.buffer import DeviceBuffer, interceptor, realized
+from .realize import plan_for, realize, storage_of
 from .runtime.device import Device
 from .runtime.execute import Plan
+from .schedule.join import pieces
+from .schedule.place import Part, place
+from .stages import Stages
 from .targets import At
 
-if TYPE_CHECKING:  # the passes are loaded where no cache has the plan
-    from .link import Linker
-    from .schedule.place import Part
-    from .stages import Stages
-
-_plans: dict[Hashable, Plan] = {}  # with OPT=0
+__all__ = ["compile_graph", "compile_plan", "plan_for", "realize", "storage_of"]
 
 
-def realize(
-    nodes: Sequence[Node],
-    walked: Walk | None = None,
-    donated: Mapping[int, Node] | None = None,
-) -> list[DeviceBuffer]:
-    """Compute the nodes, and return the memory of each. `walked` and `donated` are as in
-    `plan_for`; a node that takes over the memory of a leaf returns the leaf's storage.
-
-    Raises OutOfMemoryError; IndexError for an index out of range, if the device has reported it by
-    now; CompilerError for a fault in a pass that cannot be left out.
-    """
-    intercept = interceptor.get()
-    if intercept is not None:
-        return intercept(nodes)
-    plan, leaves = plan_for(nodes, donated, walked, may_vary=True)
-    return plan.run([storage_of(leaf) for leaf in leaves], partial(sources_of, nodes, leaves))
-
-
-def storage_of(leaf: Node) -> DeviceBuffer:
-    """The memory of a Buffer, or of a node that was computed before and is still alive."""
-    return leaf.storage if isinstance(leaf, Buffer) else realized[leaf]  # type: ignore[return-value]
-
-
-def plan_for(
-    outputs: Sequence[Node],
-    donated: Mapping[int, Node] | None = None,
-    walked: Walk | None = None,
-    may_vary: bool = False,
-) -> tuple[Plan, list[Node]]:
-    """The plan that computes the outputs, and the leaves to run it on, in the plan's order. Nodes
-    that are computed already are leaves.
-
-    `donated` maps the number of an output to the leaf whose memory it may take over; `Plan.taken`
-    has the leaves that are taken over indeed. `walked` is a walk that has reached the outputs
-    already. With `may_vary`, constants may become leaves, the last ones, so that graphs which
-    differ in their values share a plan.
-    """
-    if config.OPT or config.ORIGINS or looking.get() or watching():
-        plan, leaves = find(compile_graph, outputs, donated or {}, walked, may_vary)
-    else:
-        graph, leaves = structure(outputs, realized)
-        key = graph, Device.DEFAULT, config.DEBUG, config.CHECK
-        if key not in _plans:
-            remember(_plans, key, _new_plan(outputs, leaves), MAX_PLANS)
-        plan = _plans[key]
-    if plan.flags is not None and not plan.flags.sources:
-        plan.flags.sources = sources_of(outputs, leaves)
-    return plan, leaves
-
-
-def _new_plan(outputs: Sequence[Node], leaves: Sequence[Node]) -> Plan:
-    """A plan that runs on any leaves of these shapes, dtypes and devices."""
-    slots = [Buffer(Slot.of(leaf), leaf.shape) for leaf in leaves]
-    graph = substitute(outputs, dict(zip(leaves, slots, strict=True)))
-    from .stages import Stages
-
+def compile_plan(
+    outputs: Sequence[Node], leaves: Sequence[Buffer], donated: Mapping[int, int]
+) -> tuple[Plan, bool]:
+    """The plan of a graph, as `compile_graph` makes it, shown to who watches; and whether a pass
+    failed and was left out."""
     with Stages() as stages:
-        return compile_graph(graph, slots, {}, stages)
+        plan = compile_graph(outputs, leaves, donated, stages)
+        stages.saw("plan", plan)
+        return plan, stages.has_left_out
 
 
 def compile_graph(
@@ -125,10 +65,6 @@ def compile_graph(
     The leaves have no memory: a Slot stands for it. `donated` maps numbers of outputs to numbers of
     leaves: such an output may take over the leaf's memory.
     """
-    from .link import Linker
-    from .pipeline import passes
-    from .schedule.place import place
-
     stages.saw("graph", list(outputs))
     if checks := checks_of(outputs):
         outputs, leaves, donated = _with_flags(outputs, leaves, donated, checks)
@@ -146,9 +82,6 @@ def compile_graph(
 def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages: Stages) -> None:
     """Compile what one device computes, and add it to the linker's plan. `given` maps an output to
     the leaf whose memory it may take over."""
-    from .launches import compile_piece
-    from .schedule.join import pieces
-
     device = Device.get(part.device)
     at = At(device.machine)
     wanted = [node for node in part.outputs if node.size]

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .compile import plan_for
 from .dump import Watcher, places
 from .dump.drawing import Drawing
 from .dump.folder import Compilation, numbers
@@ -28,6 +27,7 @@ from .graph.evaluate import evaluate
 from .graph.gradient import gradient
 from .graph.ir import Buffer, Const, Detach, Node, RandomBits, topological
 from .origin import name_of
+from .realize import plan_for
 
 ELEMENTS = 1 << 18  # of all nodes together, up to which values and gradients are computed
 FOLDED = 100  # nodes above which it helps to know the layers

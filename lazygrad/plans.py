@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from weakref import ref
 
 from . import config
@@ -42,22 +42,19 @@ from .runtime.execute import Plan
 from .runtime.report import report_passes
 from .runtime.sized import SizedPlan, VaryingSizes
 
-if TYPE_CHECKING:  # the passes are loaded where no cache has the plan
-    from .stages import Stages
-
 MAX_PLANS = 1024  # plans kept; the oldest are dropped
 _plans: dict[Key, Plan] = {}
 _varying = VaryingConstants()
 _sizes = VaryingSizes()
 
-Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int], "Stages"], Plan]
-"""compile.compile_graph"""
+Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int]], tuple[Plan, bool]]
+"""compile.compile_plan"""
 Found = tuple[Plan, list[Node], list[Const]]
 """A plan, its leaves, and the constants that its last leaves stand for."""
 
 
 def find(
-    compile_graph: Compile,
+    compile_plan: Compile,
     outputs: Sequence[Node],
     donated: Mapping[int, Node],
     walked: Walk | None,
@@ -87,7 +84,7 @@ def find(
     by_size = bool(config.SIZES and config.OPT)
     may_vary = bool(may_vary and config.OPT)
     places = walked.places(outputs)
-    asked = _Asked(compile_graph, outputs, walked, places, donations, rest, by_size, may_vary)
+    asked = _Asked(compile_plan, outputs, walked, places, donations, rest, by_size, may_vary)
     found = None if is_looked_at else _recalled(asked)
     if found is None and walked.has_calls:
         walk = walked.whole(outputs)
@@ -114,7 +111,7 @@ class _Asked:
     `may_vary`: constants may become arguments of the plan.
     """
 
-    compile_graph: Compile
+    compile_plan: Compile
     outputs: Sequence[Node]
     walk: Walk
     places: Places
@@ -223,7 +220,7 @@ def _learn_sizes(sample: Sample, asked: _Asked, arguments: Sequence[Const]) -> N
         try:
             return _new(asked, name, at_bound, slots, kept, ())
         except CompilerError as error:  # the graph's own plan is another way
-            from .stages import Stages
+            from .stages import Stages  # with it come the passes
 
             Stages().go_on_after(error)
             return None
@@ -267,13 +264,9 @@ def _new(
         plan = saved.load(key) if on_disk else None
         if plan is None:
             with compiling(name), without_collections():
-                from .stages import Stages  # here: with it come the passes
-
-                with Stages() as stages:
-                    slots, graph = _over_slots(outputs, leaves, arguments, stages.are_watched)
-                    plan = asked.compile_graph(graph, slots, donations, stages)
-                    stages.saw("plan", plan)
-            if on_disk and not stages.has_left_out:
+                slots, graph = _over_slots(outputs, leaves, arguments, bool(watching()))
+                plan, has_left_out = asked.compile_plan(graph, slots, donations)
+            if on_disk and not has_left_out:
                 saved.save(key, plan)
         if config.DEBUG:
             report_passes(spent, perf_counter() - begin)

@@ -77,7 +77,7 @@ PROGRAMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @pytest.fixture(autouse=True)
 def nothing_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for module in (lazygrad.compile, lazygrad.plans):
+    for module in (lazygrad.realize, lazygrad.plans):
         monkeypatch.setattr(module, "_plans", {})
     for name in ("_functions", "_launches"):
         monkeypatch.setattr(lazygrad.launches, name, {})

@@ -45,6 +45,7 @@ LAYERS = [
     "launches",
     "link",
     "plans",
+    "realize",
     "compile",
     "variable",
     "pictures",
@@ -130,7 +131,16 @@ def run(program: str) -> str:
 def test_import_leaves_the_compiler_for_later() -> None:
     """What makes the import quick, told without a clock: the passes come with the first value."""
     loaded = run("import sys, lazygrad; print(*sys.modules)").split()
-    late = ("compile", "stages", "dump.folder", "schedule", "loops", "backends.llvm", "nn.datasets")
+    late = (
+        "realize",
+        "compile",
+        "stages",
+        "dump.folder",
+        "schedule",
+        "loops",
+        "backends.llvm",
+        "nn.datasets",
+    )
     assert {f"lazygrad.{name}" for name in late}.isdisjoint(loaded)
 
 

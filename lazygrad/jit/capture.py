@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from .. import config
-from ..compile import plan_for, storage_of
 from ..errors import JitError
 from ..garbage import without_collections
 from ..graph.ir import Node
 from ..origin import title
+from ..realize import plan_for, storage_of
 from ..runtime.report import report_traced
 from ..tensor import Tensor
 from ..tensor.core import TensorCore, grad_enabled

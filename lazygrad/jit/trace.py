@@ -191,7 +191,7 @@ class Trace:
         constant = [n for n in nodes if not isinstance(n, Buffer) and not self.is_symbolic(n)]
         found: dict[Node, Any] = {}
         if constant:
-            from ..compile import realize  # loaded when there is something to compile
+            from ..realize import realize  # loaded when there is something to compile
 
             token = interceptor.set(None)
             try:

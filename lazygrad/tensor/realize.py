@@ -268,7 +268,7 @@ def _compute(
     if config.OPT:
         donated, walked = accepted(wanted, nodes, walked)
     try:
-        storages = _compiler().realize(nodes, walked, donated)
+        storages = _realizer().realize(nodes, walked, donated)
     except (
         ConfigError, DeviceError, IndexError, NonFiniteError, OutOfMemoryError
     ) as error:  # fmt: skip
@@ -284,10 +284,10 @@ def _compute(
 
 
 @cache
-def _compiler() -> ModuleType:
-    """The compiler, which is loaded when there is something to compile."""
+def _realizer() -> ModuleType:
+    """What finds plans and runs them, which is loaded when there is something to compute."""
     with without_collections():
-        return import_module("..compile", __package__)
+        return import_module("..realize", __package__)
 
 
 def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:

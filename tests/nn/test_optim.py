@@ -62,7 +62,7 @@ def test_first_steps_of_adam_lose_no_digits() -> None:
 def test_a_step_is_one_computation(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import import_module
 
-    compiler = import_module("lazygrad.compile")
+    compiler = import_module("lazygrad.realize")
     calls: list[int] = []
     inner = compiler.realize
 
