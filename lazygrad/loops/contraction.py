@@ -81,7 +81,7 @@ def _decided(term: Accumulate, inner: Sequence[Var]) -> tuple[Accumulate, set[Va
     decided: list[Expr] = []
     left: list[Expr] = []
     first: set[Var] = set()
-    for condition in () if term.needed is None else conjuncts(term.needed):
+    for condition in conjuncts(term.needed):
         summed = variables(condition).intersection(inner)
         others = variables(condition) - summed
         if (

@@ -23,15 +23,16 @@ from math import prod
 from typing import Concatenate, ParamSpec, TypeVar
 
 from ..errors import ScheduleError
-from ..expr import Array, Expr, Literal, Op, Ramp, Var
+from ..expr import Array, Expr, Literal, Ramp, Var
 from ..index import add, flatten, less, linear, minimum, mul, sub, unflatten
 from ..targets import UNROLL_BY, UNROLL_WHOLE
-from .ir import KINDS, Alloc, Body, For, If, Limit, Stmt, expressions, statements
+from .ir import KINDS, Alloc, Body, For, If, Stmt, expressions, statements
 from .ir.rebuild import (
     apart,
     body_loads,
     has_trait,
     map_bodies,
+    mentions,
     nest,
     nest_all,
     peel,
@@ -59,11 +60,10 @@ def primitive(function: Primitive) -> Primitive:
 
 
 class Schedule:
-    """Loops, and the plan that made them so. With `limits`, the last iterations of outer loops may
-    be left out at run time (limit.py)."""
+    """Loops, and the plan that made them so."""
 
-    def __init__(self, body: Body, limits: Sequence[Limit] = ()) -> None:
-        self.body, self.limits = with_own_names(body), limits
+    def __init__(self, body: Body) -> None:
+        self.body = with_own_names(body)
         self.plan: list[str] = []
 
     def do(
@@ -423,8 +423,10 @@ def merge(loops: Sequence[Var], body: Body, apart: Collection[str] = ()) -> tupl
         whole = (e for stmt in statements(candidate) for e in expressions(stmt))
         if not any(outer in e.mentions for e in whole):
             merged[n : n + 2] = [joined]
-            number = Op("floordiv", (joined, Literal(inner.extent)))
-            body = substitute_body(candidate, {outer: number})  # in `needed` conditions
+            if any(outer in mentions(stmt) for stmt in candidate):  # in `needed` conditions
+                places = unflatten(joined, (outer.extent, inner.extent))
+                candidate = substitute_body(body, {outer: places[0], inner: places[1]})
+            body = candidate
     return merged, body
 
 

@@ -7,7 +7,6 @@ winograd     convolutions by tiles
 share        chains, whose parts share their outer loops
 canonical    before lowering: a key that equal kernels share
 arguments    after lowering: one argument for an output and the input that it overwrites
-limits       after lowering: how much of each output is needed
 """
 
 from __future__ import annotations
@@ -58,18 +57,19 @@ def lower(
     scratch: int | None = None,
     skips: bool = False,
     cores: int = 1,
+    ends: bool = False,
 ) -> Function:
     """Plain loops for a kernel.
 
     `scratch`: the most bytes that arrays for one row may have (None: no limit). With `skips`,
     reductions leave out neutral terms: those beyond a size known at run time, and of sums of
     products those in a factor's padding. `cores`: the number of threads, for kernels that lowering
-    divides among them.
+    divides among them. With `ends`, stores of outputs say which elements are needed.
 
     Ensures: serial loops only; the arguments are the kernel's outputs, in order, then its inputs.
     """
     if kernel.kind == "chain":
-        parts = [lower(part, name, scratch, skips) for part in kernel.parts]
+        parts = [lower(part, name, scratch, skips, ends=ends) for part in kernel.parts]
         shared = share_loops(kernel, name, parts)
         assert shared is not None, "a chain whose parts cannot share their loops"
         return shared
@@ -78,8 +78,8 @@ def lower(
     if kernel.kind == "filter":
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":
-        return lower_winograd(kernel, name, cores)
-    lowering = Lowering(kernel, skips)
+        return lower_winograd(kernel, name, cores, ends)
+    lowering = Lowering(kernel, skips, ends)
     ways = {"scatter": lowering.scatter, "scan": lowering.scan}
     body = ways.get(kernel.kind, lowering.rows)()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)

@@ -17,10 +17,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...dtypes import DType, bfloat16, bool_, float16, float32, float64
+from ...dtypes import DType, bfloat16, bool_, float16, float32, float64, int64
 from ...expr import Array, Cast, Expr, Literal, Load, Op, Var, cast
-from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scan, Scatter, identity, topological
-from ...index import Substitution, all_of, at_least, flatten, less
+from ...graph.ir import (
+    Fold,
+    Movement,
+    Node,
+    Pad,
+    Reduce,
+    Scan,
+    Scatter,
+    Within,
+    identity,
+    topological,
+)
+from ...index import Substitution, all_of, at_least, flatten, less, mod
 from ...schedule.access import (
     MultiIndex,
     accesses,
@@ -33,7 +44,8 @@ from ...schedule.access import (
     walked_axes,
 )
 from ...schedule.ir import Kernel, Member, Region, axis_variables
-from ..end_sums import end_of
+from ...schedule.limit_outputs import undefined_with
+from ..end_loops import at_run_time, end_of
 from ..ir import Accumulate, Alloc, Body, Stmt, Store
 from ..ir.rebuild import Names, begin, nest
 from .value import Values
@@ -63,9 +75,10 @@ class Lowering:
     elements in a row.
     """
 
-    def __init__(self, kernel: Kernel, skips: bool = False) -> None:
-        """`skips`: as in `lower`."""
+    def __init__(self, kernel: Kernel, skips: bool = False, ends: bool = False) -> None:
+        """`skips`, `ends`: as in `lower`."""
         self.kernel, self.skips = kernel, skips
+        self.ends = ends and any(x.size == 1 and x.dtype == int64 for x in kernel.inputs)
         names = Names()
         self.arrays: dict[Node, Array] = {}
         for n, node in enumerate(kernel.outputs):
@@ -78,7 +91,7 @@ class Lowering:
         self.registers: dict[Node, Array] = {}
         self.read_again = _read_again(kernel)
         self.kept: dict[Node, tuple[Array, list[int]]] = {}  # with the node's axes along the row
-        self.values = Values(self._read)
+        self.values, self.sizes = Values(self._read), Values(self.read_argument)
 
     def arguments(self) -> tuple[Array, ...]:
         nodes = (*self.kernel.outputs, *self.kernel.inputs)
@@ -185,7 +198,7 @@ class Lowering:
             else:
                 value = self.values.inside(node, index)
                 if member.stored:
-                    inside.append(Store(self.arrays[node], self.place(node, index), value))
+                    inside.append(self._stored(node, index, value))
                 else:
                     inside.append(self._keep(member, index, value, before))
         return [*before, *nest(inner, tuple(inside)), *after]
@@ -200,14 +213,35 @@ class Lowering:
         stored."""
         node = member.node
         if member.stored and node not in self.read_again:
-            return (Store(self.arrays[node], self.place(node, index), value),)
+            return (self._stored(node, index, value),)
         register = Array(self.names.new("v"), node.dtype, 1, "register")
         self.registers[node] = register
         body = (Alloc(register), Store(register, Literal(0), value))
         if not member.stored:
             return body
-        loaded = Load(register, Literal(0))
-        return (*body, Store(self.arrays[node], self.place(node, index), loaded))
+        return (*body, self._stored(node, index, Load(register, Literal(0))))
+
+    def _stored(self, node: Node, index: MultiIndex, value: Expr) -> Store:
+        """The store of an element of an output."""
+        needed = self._defined(node, index) if self.ends else None
+        return Store(self.arrays[node], self.place(node, index), value, needed=needed)
+
+    def _defined(self, node: Node, index: MultiIndex) -> Expr | None:
+        """The condition, known only at run time, under which an element of an output is defined
+        (graph/sizes.py).
+
+        out0[i, j] = relu(within(sum(x * w), i < n))   ->   i < n
+        """
+        inputs = self.kernel.inputs
+        conditions = [
+            self.sizes.of(x.inside, at, ())
+            for x, at in undefined_with(node, index, inputs)
+            if isinstance(x, Within) and x not in inputs
+        ]
+        for (axis, block), size in self.kernel.limits.get(node, {}).items():
+            end = self.sizes.of(size, (Literal(0),) * len(size.shape), ())
+            conditions.append(less(mod(index[axis], block), end))
+        return at_run_time(all_of(conditions))
 
     def _keep(self, member: Member, index: MultiIndex, value: Expr, before: list[Stmt]) -> Stmt:
         """Store an element of a member in an array for one row, which `before` allocates."""
@@ -226,7 +260,7 @@ class Lowering:
             return ()
         value = self._read(member.node, index, None)
         assert value is not None, f"{member.node} has no accumulator"
-        return (Store(self.arrays[member.node], self.place(member.node, index), value),)
+        return (self._stored(member.node, index, value),)
 
     def _digits(self, member: Member, position: Position) -> dict[Expr, Expr]:
         """The value, at an outer position, of each digit of a member's position."""
@@ -393,7 +427,7 @@ def _bool_op(op: str, dtype: DType) -> str:
 
 
 def _masked_once(value: Expr) -> Expr:
-    """A term with the ends (end_sums.py) of its two factors merged, and outermost.
+    """A term with the ends (end_loops.py) of its two factors merged, and outermost.
 
     where(c, x, 0) * where(c, y, 0)  ->  where(c, x * y, 0);  cast(where(c, x, 0))  likewise
     """

@@ -15,8 +15,8 @@ from lazygrad.graph.ir import Buffer, Less, Mul, Node, Permute, Reduce, Reshape,
 from lazygrad.graph.simplify import simplify
 from lazygrad.graph.structure import Slot
 from lazygrad.index import add, less, mul
-from lazygrad.loops.end_sums import end_sums, in_some_lane
-from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, statements
+from lazygrad.loops.end_loops import end_loops, in_some_lane
+from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
@@ -65,14 +65,14 @@ BODIES = {
 @pytest.mark.parametrize("name", BODIES)
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 7, 12])
 def test_sums_to_a_size(name: str, size: int) -> None:
-    ended = end_sums(BODIES[name])
+    ended = end_loops(BODIES[name])
     np.testing.assert_array_equal(values(ended, size), values(BODIES[name], size))
     assert all(s.needed is None for s in statements(ended) if isinstance(s, Accumulate))
 
 
 def test_whole_iterations_ask_nothing() -> None:
     """serial k: three terms  ->  serial k in n // 3: three terms; the rest under tests"""
-    (loop,) = end_sums(sums(For(K, 4, "serial", UNROLLED)))
+    (loop,) = end_loops(sums(For(K, 4, "serial", UNROLLED)))
     assert isinstance(loop, For)
     _, whole, rest = loop.body
     assert isinstance(whole, For)
@@ -94,7 +94,7 @@ def test_a_sum_of_partial_sums_ends_where_their_terms_do(size: int) -> None:
     assert isinstance(added, Accumulate)
     assert added.needed is less(mul(K, 3), SIZE)
     whole = (Alloc(acc), Store(acc, Literal(0), ZERO), *body, Store(OUT, I, Load(acc, Literal(0))))
-    ended = end_sums((For(I, 3, "serial", whole),))
+    ended = end_loops((For(I, 3, "serial", whole),))
     np.testing.assert_array_equal(values(ended, size), values(BODIES["in blocks"], size))
     loops = [s for s in statements(ended) if isinstance(s, For) and s.var.name.startswith("k")]
     assert not any(isinstance(s.extent, int) for s in loops)
@@ -105,10 +105,11 @@ def test_what_no_term_needs_is_not_packed(size: int) -> None:
     packed = pack((For(J, 5, "serial", (term(J),)),), Load(X, J), "panel")
     _, copy, _ = packed
     assert isinstance(copy, For)
-    (test,) = copy.body
-    assert isinstance(test, If)
-    assert test.condition is less(copy.var, SIZE)
-    body = (For(I, 3, "serial", (Store(OUT, I, ZERO), *packed)),)
+    (fill,) = copy.body
+    assert isinstance(fill, Store)
+    assert fill.needed is less(copy.var, SIZE)
+    body = end_loops((For(I, 3, "serial", (Store(OUT, I, ZERO), *packed)),))
+    assert not any(s.extent == 5 for s in statements(body) if isinstance(s, For))
     np.testing.assert_array_equal(values(body, size), values(BODIES["one term"], size))
 
 
@@ -116,7 +117,9 @@ def test_what_any_term_needs_is_packed() -> None:
     always = Accumulate(OUT, I, "sum", Load(X, J))
     _, copy, _ = pack((For(J, 5, "serial", (term(J), always)),), Load(X, J), "panel")
     assert isinstance(copy, For)
-    assert isinstance(copy.body[0], Store)
+    (fill,) = copy.body
+    assert isinstance(fill, Store)
+    assert fill.needed is None
 
 
 def test_lanes_are_needed_while_their_first_is() -> None:
