@@ -71,7 +71,6 @@ from .schedule.materialize import materialize
 from .schedule.memory import plan_memory
 from .schedule.scan import split_scans
 from .schedule.separate import own_memory, separate
-from .schedule.show import kernel_nodes
 from .schedule.split import split_for_groups, split_reductions
 from .schedule.widen import widen_scatters
 from .schedule.winograd import use_winograd
@@ -128,14 +127,12 @@ def _is(what: Any, kind: Any) -> bool:
     return what == kind if isinstance(kind, str) else issubclass(what, kind)
 
 
-def present_in(value: Sequence[Node] | Schedule | Lowered | Function) -> Counter[Any]:
-    """Count what `Pass.needs` may name: of a graph or kernel the nodes of each class, of a schedule
-    the kernels, too; of loops the traits, each once a statement."""
+def present_in(value: Sequence[Node] | Schedule | Function) -> Counter[Any]:
+    """Count what `Pass.needs` may name: of a graph the nodes of each class, of a schedule the
+    kernels, too; of loops the traits, each once a statement."""
     match value:
         case Function():
             return Counter(trait for stmt in value.body for trait in traits(stmt))
-        case Lowered():
-            return Counter(map(type, kernel_nodes(value.kernel)))
         case Schedule():
             return Counter(map(type, (*topological(value.outputs), *value.kernels)))
     return Counter(map(type, topological(value)))

@@ -22,9 +22,8 @@ serial loop, where those that are needed are not the first ones.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from math import gcd
 
 from ..expr import Array, Expr, Literal, Load, Op, Ramp, Var, parts
 from ..index import (
@@ -91,48 +90,38 @@ def _in_first(condition: Expr, loops: frozenset[Var]) -> Expr | None:
 
 def _grows(index: Expr, var: Var) -> bool:
     """Whether an index never falls as var grows."""
-    for atom, k in linear(index)[1]:
-        match atom:
-            case _ if var not in variables(atom):
-                continue
-            case _ if k < 0:
-                return False
-            case Var():
-                continue
-            case Op(op="floordiv", args=(x, Literal())):
-                if _grows(x, var):
-                    continue
-            case Op(op="min", args=(x, y)):
-                if _grows(x, var) and _grows(y, var):
-                    continue
-            case Op(op="mod", args=(x, Literal(value=size))):  # within one block of this size
-                constant, terms = linear(x)
-                apart = gcd(int(size), *(n for term, n in terms if term is not var))
-                step = dict(terms).get(var, 0)
-                alone = not any(var in variables(term) for term, _ in terms if term is not var)
-                if alone and 0 <= step and constant % apart + step * (var.extent - 1) < apart:
-                    continue
-        return False
-    return True
+    terms = [(atom, k) for atom, k in linear(index)[1] if var in variables(atom)]
+    return all(k > 0 and _atom_grows(atom, var) for atom, k in terms)
 
 
-def is_ended(body: Body) -> bool:
-    """Whether some element that a body stores is needed only below a size known at run time."""
-    return any(isinstance(s, Store) and s.needed is not None for s in statements(body))
+def _atom_grows(atom: Expr, var: Var) -> bool:
+    match atom:
+        case Var():
+            return True
+        case Op(op="min", args=(x, y)):
+            return _grows(x, var) and _grows(y, var)
+        case Op(op="floordiv", args=(x, Literal())):
+            return _grows(x, var)
+        case Op(op="mod", args=(x, Literal(value=size))) if _grows(x, var):
+            first, last = (substitute(x, {var: Literal(n)}) for n in (0, var.extent - 1))
+            return floordiv(first, int(size)) is floordiv(last, int(size))  # in the same block
+    return False
 
 
-def blocks_that_end(body: Body, var: Var) -> list[int]:
-    """The sizes of blocks of a loop's iterations, or of all as one block, in each of which what is
-    stored ends at a size known at run time: 16 for out[i] = x[i] needed if i % 16 < n[0]."""
-    found: dict[int, None] = {}
-    stores = (s for s in statements(body) if isinstance(s, Store))
-    for condition in (c for s in stores for c in conjuncts(s.needed)):
+def ends_in(body: Body) -> list[Expr]:
+    """The conditions, known only at run time, under which what a body stores is needed."""
+    needed = dict.fromkeys(s.needed for s in statements(body) if isinstance(s, Store))
+    return [c for each in needed for c in conjuncts(at_run_time(each))]
+
+
+def block_that_ends(body: Body, var: Var) -> int | None:
+    """The size of a loop's blocks, in each of which what is stored ends at a size known at run
+    time: 16 for out[i] = x[i] needed if i % 16 < n[0]. None if there are no such blocks."""
+    for condition in ends_in(body):
         match condition:
             case Op(op="lt", args=(Op(op="mod", args=(x, Literal(value=size))), _)) if x is var:
-                found[int(size)] = None
-            case Op(op="lt", args=(index, _)) if dict(linear(index)[1]).get(var) == 1:
-                found[var.extent] = None
-    return [size for size in found if var.extent % size == 0]
+                return int(size) if var.extent % size == 0 else None
+    return None
 
 
 # --------------------------------------------------------------------------- loops
@@ -160,34 +149,31 @@ class _Bound:
     index: Expr
     end: Expr
 
-    def holds(self, c: int) -> Expr:
-        return less(add(self.index, c), self.end)
-
-    def iterations(self, var: Var, c: int) -> Expr | None:
-        """How many iterations of a loop fulfil it, if these are the first ones; else None."""
+    def iterations(self, loop: For, c: int) -> Expr | None:
+        """How many iterations of a serial loop fulfil it, if these are the first ones."""
+        var = loop.var
         weight = dict(linear(self.index)[1]).get(var, 0)
         rest = sub(self.index, mul(var, weight))
-        if weight <= 0 or var in variables(rest):
+        if loop.kind != "serial" or weight <= 0 or var in variables(rest):
             return None
-        most = sub(add(self.end, weight - 1 - c), rest)
-        return maximum(minimum(floordiv(most, weight), var.extent), 0)
+        count = floordiv(sub(add(self.end, weight - 1 - c), rest), weight)
+        return maximum(minimum(count, loop.extent), 0)
 
 
-Bounds = dict[_Bound, int]
-
-
-def _bounds(condition: Expr | None, var: Var, inner: Collection[Var], last: bool = False) -> Bounds:
-    """Conditions on var as bounds with their constants: those that hold in the first iteration of
-    inner loops and in the first lane, or in the `last` ones.
+def _bounds(
+    condition: Expr | None, var: Var, inner: Collection[Var], last: bool = False
+) -> dict[_Bound, int]:
+    """Conditions on var as bounds with their constants, in the first iteration of inner loops and
+    in the first lane, or in the `last` ones.
 
     x // 4 + 2 < n   ->   x + 0 < (n - 2) * 4
     """
-    found: Bounds = {}
+    found = {}
     for each in conjuncts(condition):
         match each:
             case Op(op="lt", args=(Ramp(base, stride, lanes), end)):
-                span = stride * (lanes - 1)
-                index = add(base, max(0, span) if last else min(0, span))
+                ends = (0, stride * (lanes - 1))
+                index = add(base, max(ends) if last else min(ends))
             case Op(op="lt", args=(index, end)) if each.lanes == 1:
                 pass
             case _:
@@ -196,14 +182,20 @@ def _bounds(condition: Expr | None, var: Var, inner: Collection[Var], last: bool
         if variables(end) or not all(_grows(index, v) for v in own):
             continue
         index = substitute(index, {v: Literal(v.extent - 1 if last else 0) for v in own})
-        constant, terms = linear(index)
-        match terms:
-            case ((Op(op="floordiv", args=(x, Literal(value=c))), 1),):
-                end = mul(sub(end, constant), int(c))
-                index, constant = x, linear(x)[0]
+        match linear(index):
+            case (constant, ((Op(op="floordiv", args=(x, Literal(value=c))), 1),)):
+                index, end = x, mul(sub(end, constant), int(c))
         if var in variables(index):
+            constant = linear(index)[0]
             found[_Bound(sub(index, constant), end)] = constant
     return found
+
+
+def _last(
+    condition: Expr | None, bound: _Bound, var: Var, inner: Collection[Var], otherwise: int
+) -> int:
+    """The constant of a bound in the last iteration of inner loops."""
+    return _bounds(condition, var, inner, last=True).get(bound, otherwise)
 
 
 class _Ends:
@@ -220,7 +212,9 @@ class _Ends:
                 case Store() | Accumulate():
                     asked, stmt = stmt.needed, replace(stmt, needed=None)
                     if tests and asked is not None and asked is end_of(stmt.value):
-                        stmt = If(asked, _assuming((stmt,), conjuncts(asked)))
+                        stmt = If(
+                            asked, _assuming((stmt,), Accumulate, conjuncts(asked).__contains__)
+                        )
                     result.append(stmt)
                 case _:
                     result.append(map_bodies(stmt, lambda inner: self.body(inner, tests)))
@@ -229,50 +223,42 @@ class _Ends:
     def _ended(self, loop: For, tests: bool) -> Iterator[Stmt]:
         """A loop without the iterations in which nothing is needed. A loop over sums becomes two:
         the iterations in which every term is needed, and then those in which some terms are."""
-        var, inside = loop.var, statements(loop.body)
-        inner = {s.var for s in inside if isinstance(s, For)}
-        bound, low = self._common(loop, inside, inner)
+        var, effects = loop.var, self._effects(loop)
+        inner = {s.var for s in statements(loop.body) if isinstance(s, For)}
+        first = [_bounds(stmt.needed, var, inner) for stmt in effects]
+        bound = next((b for b in first[0] if all(b in x for x in first)), None) if first else None
         if bound is None:
             yield replace(loop, body=self.body(loop.body, tests))
             return
-        tested = {c for stmt in inside for c in conjuncts(_tested(stmt))}
-        asked = {
-            c for s in inside if isinstance(s, (Store, Accumulate)) for c in conjuncts(s.needed)
-        }
-        last = {c: _bounds(c, var, inner, last=True).get(bound) for c in tested | asked}
-        true = {c for c, n in last.items() if n is not None and bound in _bounds(c, var, inner)}
-        high = max([low, *(last[c] or low for c in tested & true)])
-        stored = _assuming(loop.body, true, terms=False)
-        whole, some = bound.iterations(var, high), bound.iterations(var, low)
-        if loop.kind != "serial" or whole is None or some is None:
-            # a thread's own loops may end, too
-            body = self.body(stored if loop.kind == "serial" else loop.body, tests)
-            yield self._spread(replace(loop, body=(If(bound.holds(low), body),)))
+        low = min(each[bound] for each in first)
+        tested = [end_of(s.value) for s in effects if isinstance(s, Accumulate)]
+        high = max([low, *(_last(c, bound, var, inner, low) for c in tested)])
+        body = loop.body
+        if loop.kind == "serial":  # in a loop that threads share, a thread's own loops may end, too
+            body = _assuming(body, Store, lambda c: bound in _bounds(c, var, inner))
+        whole, some = (bound.iterations(loop, c) for c in (high, low))
+        if whole is None or some is None:
+            test = less(add(bound.index, low), bound.end)
+            yield self._spread(replace(loop, body=(If(test, self.body(body, tests)),)))
             return
-        yield For(var, whole, "serial", self.body(_assuming(loop.body, true)))
+        true = _assuming(body, Accumulate, lambda c: _last(c, bound, var, inner, high + 1) <= high)
+        yield For(var, whole, "serial", self.body(true))
         if low < high:
             weight = dict(linear(bound.index)[1])[var]
             rest = Var(self.names.new(var.name), -(-(high - low) // weight))
-            left = substitute_body(stored, {var: add(rest, whole)})
+            left = substitute_body(body, {var: add(rest, whole)})
             extent = minimum(sub(some, whole), rest.extent)
             yield For(rest, extent, "serial", self.body(left, tests=True))
 
-    def _common(
-        self, loop: For, inside: Collection[Stmt], inner: Collection[Var]
-    ) -> tuple[_Bound | None, int]:
-        """A bound on a loop, with its least constant, beyond which nothing is needed of all that
-        the loop computes for others; None where something always is."""
-        own, found = _loads(loop.body), None
-        for stmt in inside:
-            if not isinstance(stmt, (Store, Accumulate)):
-                continue
-            if stmt.array.scope != "global" and own[stmt.array] == self.loads[stmt.array]:
-                continue  # nothing outside reads it
-            bounds = _bounds(stmt.needed, loop.var, inner)
-            if found is not None:
-                bounds = {b: min(c, found[b]) for b, c in bounds.items() if b in found}
-            found = bounds
-        return next(iter(found.items())) if found else (None, 0)
+    def _effects(self, loop: For) -> list[Store | Accumulate]:
+        """The statements in a loop that write what is read outside of it."""
+        own = _loads(loop.body)
+        return [
+            stmt
+            for stmt in statements(loop.body)
+            if isinstance(stmt, (Store, Accumulate))
+            if stmt.array.scope == "global" or own[stmt.array] < self.loads[stmt.array]
+        ]
 
     def _spread(self, loop: For) -> For:
         """Reorder the iterations of a parallel loop, so that each thread's range has early and late
@@ -286,28 +272,21 @@ class _Ends:
         return replace(loop, body=substitute_body(loop.body, {var: place}))
 
 
-def _tested(stmt: Stmt) -> Expr | None:
-    """The condition that a term of a sum tests."""
-    return end_of(stmt.value) if isinstance(stmt, Accumulate) else None
-
-
-def _assuming(body: Body, true: Collection[Expr], terms: bool = True) -> Body:
-    """The body where some conditions are known to be true, those of `terms` of sums, too."""
+def _assuming(body: Body, kind: type[Stmt], true: Callable[[Expr], bool]) -> Body:
+    """The body where some conditions of statements of this class are known to be true."""
 
     def left(condition: Expr | None) -> Expr | None:
-        return all_of(c for c in conjuncts(condition) if c not in true)
+        return all_of(c for c in conjuncts(condition) if not true(c))
 
     result: list[Stmt] = []
     for stmt in body:
-        match stmt:
-            case Store():
-                stmt = replace(stmt, needed=left(stmt.needed))
-            case Accumulate(value=value) if terms:
-                if (tested := end_of(value)) is not None:
-                    still, (_, x, neutral) = left(tested), value.operands
-                    value = x if still is None else Op("where", (still, x, neutral))
-                stmt = replace(stmt, value=value, needed=left(stmt.needed))
-        result.append(map_bodies(stmt, lambda inner: _assuming(inner, true, terms)))
+        if isinstance(stmt, (Store, Accumulate)) and isinstance(stmt, kind):
+            value, tested = stmt.value, end_of(stmt.value)
+            if isinstance(stmt, Accumulate) and tested is not None and isinstance(value, Op):
+                still, (_, x, neutral) = left(tested), value.operands
+                value = x if still is None else Op("where", (still, x, neutral))
+            stmt = replace(stmt, value=value, needed=left(stmt.needed))
+        result.append(map_bodies(stmt, lambda inner: _assuming(inner, kind, true)))
     return tuple(result)
 
 

@@ -15,7 +15,7 @@ from .contraction import product, recognise
 from .cpu.contract import contract
 from .cpu.partition import partition_loops
 from .cpu.plan import plan_contraction, ranked_plans
-from .end_loops import blocks_that_end
+from .end_loops import block_that_ends
 from .gpu import schedule_elements, schedule_rows
 from .gpu.contract import fills_blocks, schedule_product
 from .ir import Body, For, Function, If, Stmt
@@ -128,13 +128,13 @@ def _choose(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
 
 
 def _choose_tiles(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
-    is_contraction = kind == "contraction"
-    ended = _ended_loops(s) if is_contraction and not machine.gpu else []
-    found = recognise(s.body, ended) if is_contraction else None
+    if not machine.gpu:
+        _split_blocks(s)
+    found = recognise(s.body) if kind == "contraction" else None
     if found is not None and not machine.gpu:
         tiling = plan_contraction(found, machine, rank)
         if tiling is not None:
-            s.begin(product, nest(found.outer, found.body), *ended)
+            s.begin(product, nest(found.outer, found.body))
             contract(s, found, tiling, machine)
             return tiling.reason
     elif found is not None and not found.fixed and fills_blocks(found):
@@ -143,21 +143,14 @@ def _choose_tiles(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
     return _choose_on_gpu(s, kind, machine) if machine.gpu else _choose_rows(s, kind, machine)
 
 
-def _ended_loops(s: Schedule) -> list[str]:
-    """The loops inside of others that end at a size known at run time. Merged with those, tiles
-    would reach from one of their iterations into the next, and could not be left out. A loop over
-    several blocks that end is split first."""
-    loops, body = s.outer()
-    ended: list[str] = []
-    for n, var in enumerate(loops):
-        for size in blocks_that_end(body, var):
-            if size < var.extent:
-                ended.append(f"{var.name}_n")
-                s.do(split, var.name, "exact", f"{var.name}_blocks", f"{ended[-1]}:{size}")
-            elif n:
-                ended.append(var.name)
-            break  # outputs that vary together have blocks of one size
-    return ended
+def _split_blocks(s: Schedule) -> None:
+    """Split loops over several blocks, each of which ends at a size known at run time: a loop over
+    the elements of a block can end."""
+    loops, _ = s.outer()
+    for var in loops:
+        size = block_that_ends(s.body, var)
+        if size is not None:
+            s.do(split, var.name, "exact", f"{var.name}_blocks", f"{var.name}_n:{size}")
 
 
 def _choose_on_gpu(s: Schedule, kind: str, machine: Machine) -> str:

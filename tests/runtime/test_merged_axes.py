@@ -274,5 +274,5 @@ def test_a_plan_that_keeps_loops_apart_can_be_replayed():
     function = Function("rows", (out, x, w, n), 1, loops)
     made = schedule(function, ("contraction",), Device.get("CPU").machine)
     assert any(line.startswith("split i exact") for line in made.plan)
-    assert any(line.startswith("product ") for line in made.plan)
+    assert "product" in made.plan
     assert replay(function, "\n".join(made.plan)).body == made.body
