@@ -137,6 +137,10 @@ def end_loops(body: Body, cores: int = 1) -> Body:
     return _Ends(names_in(body, Var), _loads(body), cores).body(body)
 
 
+def _loop_variables(body: Body) -> set[Var]:
+    return {s.var for s in statements(body) if isinstance(s, For)}
+
+
 def _loads(body: Body) -> Counter[Array]:
     """How many loads a body has of each array."""
     return Counter(load.array for stmt in statements(body) for load in reads(stmt))
@@ -148,6 +152,9 @@ class _Bound:
 
     index: Expr
     end: Expr
+
+    def holds(self, c: int) -> Expr:
+        return less(add(self.index, c), self.end)
 
     def iterations(self, loop: For, c: int) -> Expr | None:
         """How many iterations of a serial loop fulfil it, if these are the first ones."""
@@ -223,23 +230,22 @@ class _Ends:
     def _ended(self, loop: For, tests: bool) -> Iterator[Stmt]:
         """A loop without the iterations in which nothing is needed. A loop over sums becomes two:
         the iterations in which every term is needed, and then those in which some terms are."""
-        var, effects = loop.var, self._effects(loop)
-        inner = {s.var for s in statements(loop.body) if isinstance(s, For)}
-        first = [_bounds(stmt.needed, var, inner) for stmt in effects]
-        bound = next((b for b in first[0] if all(b in x for x in first)), None) if first else None
-        if bound is None:
-            yield replace(loop, body=self.body(loop.body, tests))
+        var, body = loop.var, loop.body
+        common = self._common(body, var)
+        if common is None:  # but some of the loops inside may be needed in the first ones only
+            body = tuple(self._where_needed(stmt, var) for stmt in body)
+            yield replace(loop, body=self.body(body, tests))
             return
-        low = min(each[bound] for each in first)
-        tested = [end_of(s.value) for s in effects if isinstance(s, Accumulate)]
+        bound, low = common
+        inner = _loop_variables(body)
+        tested = [end_of(s.value) for s in self._effects(body) if isinstance(s, Accumulate)]
         high = max([low, *(_last(c, bound, var, inner, low) for c in tested)])
-        body = loop.body
         if loop.kind == "serial":  # in a loop that threads share, a thread's own loops may end, too
             body = _assuming(body, Store, lambda c: bound in _bounds(c, var, inner))
         whole, some = (bound.iterations(loop, c) for c in (high, low))
         if whole is None or some is None:
-            test = less(add(bound.index, low), bound.end)
-            yield self._spread(replace(loop, body=(If(test, self.body(body, tests)),)))
+            ended = (If(bound.holds(low), self.body(body, tests)),)
+            yield self._spread(replace(loop, body=ended))
             return
         true = _assuming(body, Accumulate, lambda c: _last(c, bound, var, inner, high + 1) <= high)
         yield For(var, whole, "serial", self.body(true))
@@ -250,12 +256,27 @@ class _Ends:
             extent = minimum(sub(some, whole), rest.extent)
             yield For(rest, extent, "serial", self.body(left, tests=True))
 
-    def _effects(self, loop: For) -> list[Store | Accumulate]:
-        """The statements in a loop that write what is read outside of it."""
-        own = _loads(loop.body)
+    def _where_needed(self, stmt: Stmt, var: Var) -> Stmt:
+        """A loop under a test, if it is needed only where a bound on var holds."""
+        common = self._common((stmt,), var) if isinstance(stmt, For) else None
+        return stmt if common is None else If(common[0].holds(common[1]), (stmt,))
+
+    def _common(self, body: Body, var: Var) -> tuple[_Bound, int] | None:
+        """A bound on var with its least constant, without which nothing is needed of all that a
+        body computes for others."""
+        inner = _loop_variables(body)
+        found = [_bounds(stmt.needed, var, inner) for stmt in self._effects(body)]
+        for bound in found[0] if found else ():
+            if all(bound in each for each in found):
+                return bound, min(each[bound] for each in found)
+        return None
+
+    def _effects(self, body: Body) -> list[Store | Accumulate]:
+        """The statements in a body that write what is read outside of it."""
+        own = _loads(body)
         return [
             stmt
-            for stmt in statements(loop.body)
+            for stmt in statements(body)
             if isinstance(stmt, (Store, Accumulate))
             if stmt.array.scope == "global" or own[stmt.array] < self.loads[stmt.array]
         ]

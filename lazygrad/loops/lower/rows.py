@@ -31,7 +31,18 @@ from ...graph.ir import (
     identity,
     topological,
 )
-from ...index import Substitution, all_of, at_least, flatten, less, mod
+from ...index import (
+    Substitution,
+    add,
+    all_of,
+    at_least,
+    flatten,
+    floordiv,
+    less,
+    mod,
+    mul,
+    substitute,
+)
 from ...schedule.access import (
     MultiIndex,
     accesses,
@@ -43,9 +54,9 @@ from ...schedule.access import (
     reshape_index,
     walked_axes,
 )
-from ...schedule.ir import Kernel, Member, Region, axis_variables
+from ...schedule.ir import Blocked, Kernel, Member, Region, axis_variables
 from ...schedule.limit_outputs import undefined_with
-from ..end_loops import at_run_time, end_of
+from ..end_loops import at_run_time, end_of, in_some_lane
 from ..ir import Accumulate, Alloc, Body, Stmt, Store
 from ..ir.rebuild import Names, begin, nest
 from .value import Values
@@ -223,8 +234,20 @@ class Lowering:
 
     def _stored(self, node: Node, index: MultiIndex, value: Expr) -> Store:
         """The store of an element of an output."""
-        needed = self._defined(node, index) if self.ends else None
+        needed = self._needed(node, index) if self.ends else None
         return Store(self.arrays[node], self.place(node, index), value, needed=needed)
+
+    def _needed(self, node: Node, index: MultiIndex) -> Expr | None:
+        """The condition under which an element of an output is needed: in a layout of blocks, if
+        its block has a defined element."""
+        layout = self.kernel.layouts.get(node)
+        if not isinstance(layout, Blocked):
+            return self._defined(node, index)
+        lane, block = Var("needed_l", layout.size), Var("needed_h", node.shape[0] // layout.size)
+        place = add(mul(block, layout.size), lane)
+        some = in_some_lane(self._defined(node, (place, *index[1:])), lane)
+        values: dict[Expr, Expr] = {block: floordiv(index[0], layout.size)}
+        return None if some is None else substitute(some, values)
 
     def _defined(self, node: Node, index: MultiIndex) -> Expr | None:
         """The condition, known only at run time, under which an element of an output is defined
