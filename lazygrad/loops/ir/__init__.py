@@ -88,8 +88,8 @@ class Let(Stmt):
 class Store(Stmt):
     """array[index] = value, in the lanes where the guard holds.
 
-    Where `needed` is given and does not hold, nothing reads the value: the statement may be left
-    out, or not.
+    Where `needed` is given and does not hold, no result depends on the value: the statement may be
+    left out, or not.
     """
 
     array: Array

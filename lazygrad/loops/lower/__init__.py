@@ -4,6 +4,7 @@ value        a node's element at an index, as an expression
 rows         maps, rows, contractions, scatters, scans
 sort         sorts
 winograd     convolutions by tiles
+needed       which elements of outputs are needed, where sizes vary
 share        chains, whose parts share their outer loops
 canonical    before lowering: a key that equal kernels share
 arguments    after lowering: one argument for an output and the input that it overwrites

@@ -17,32 +17,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...dtypes import DType, bfloat16, bool_, float16, float32, float64, int64
+from ...dtypes import DType, bfloat16, bool_, float16, float32, float64
 from ...expr import Array, Cast, Expr, Literal, Load, Op, Var, cast
-from ...graph.ir import (
-    Fold,
-    Movement,
-    Node,
-    Pad,
-    Reduce,
-    Scan,
-    Scatter,
-    Within,
-    identity,
-    topological,
-)
-from ...index import (
-    Substitution,
-    add,
-    all_of,
-    at_least,
-    flatten,
-    floordiv,
-    less,
-    mod,
-    mul,
-    substitute,
-)
+from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scan, Scatter, identity, topological
+from ...index import Substitution, all_of, at_least, flatten, less
 from ...schedule.access import (
     MultiIndex,
     accesses,
@@ -54,11 +32,11 @@ from ...schedule.access import (
     reshape_index,
     walked_axes,
 )
-from ...schedule.ir import Blocked, Kernel, Member, Region, axis_variables
-from ...schedule.limit_outputs import undefined_with
-from ..end_loops import at_run_time, end_of, in_some_lane
+from ...schedule.ir import Kernel, Member, Region, axis_variables
+from ..end_loops import end_of
 from ..ir import Accumulate, Alloc, Body, Stmt, Store
 from ..ir.rebuild import Names, begin, nest
+from .needed import Needed
 from .value import Values
 
 
@@ -89,7 +67,6 @@ class Lowering:
     def __init__(self, kernel: Kernel, skips: bool = False, ends: bool = False) -> None:
         """`skips`, `ends`: as in `lower`."""
         self.kernel, self.skips = kernel, skips
-        self.ends = ends and any(x.size == 1 and x.dtype == int64 for x in kernel.inputs)
         names = Names()
         self.arrays: dict[Node, Array] = {}
         for n, node in enumerate(kernel.outputs):
@@ -102,7 +79,8 @@ class Lowering:
         self.registers: dict[Node, Array] = {}
         self.read_again = _read_again(kernel)
         self.kept: dict[Node, tuple[Array, list[int]]] = {}  # with the node's axes along the row
-        self.values, self.sizes = Values(self._read), Values(self.read_argument)
+        self.values = Values(self._read)
+        self.needed = Needed(kernel, self.read_argument) if ends else None
 
     def arguments(self) -> tuple[Array, ...]:
         nodes = (*self.kernel.outputs, *self.kernel.inputs)
@@ -234,37 +212,8 @@ class Lowering:
 
     def _stored(self, node: Node, index: MultiIndex, value: Expr) -> Store:
         """The store of an element of an output."""
-        needed = self._needed(node, index) if self.ends else None
+        needed = None if self.needed is None else self.needed.of(node, index)
         return Store(self.arrays[node], self.place(node, index), value, needed=needed)
-
-    def _needed(self, node: Node, index: MultiIndex) -> Expr | None:
-        """The condition under which an element of an output is needed: in a layout of blocks, if
-        its block has a defined element."""
-        layout = self.kernel.layouts.get(node)
-        if not isinstance(layout, Blocked):
-            return self._defined(node, index)
-        lane, block = Var("needed_l", layout.size), Var("needed_h", node.shape[0] // layout.size)
-        place = add(mul(block, layout.size), lane)
-        some = in_some_lane(self._defined(node, (place, *index[1:])), lane)
-        values: dict[Expr, Expr] = {block: floordiv(index[0], layout.size)}
-        return None if some is None else substitute(some, values)
-
-    def _defined(self, node: Node, index: MultiIndex) -> Expr | None:
-        """The condition, known only at run time, under which an element of an output is defined
-        (graph/sizes.py).
-
-        out0[i, j] = relu(within(sum(x * w), i < n))   ->   i < n
-        """
-        inputs = self.kernel.inputs
-        conditions = [
-            self.sizes.of(x.inside, at, ())
-            for x, at in undefined_with(node, index, inputs)
-            if isinstance(x, Within) and x not in inputs
-        ]
-        for (axis, block), size in self.kernel.limits.get(node, {}).items():
-            end = self.sizes.of(size, (Literal(0),) * len(size.shape), ())
-            conditions.append(less(mod(index[axis], block), end))
-        return at_run_time(all_of(conditions))
 
     def _keep(self, member: Member, index: MultiIndex, value: Expr, before: list[Stmt]) -> Stmt:
         """Store an element of a member in an array for one row, which `before` allocates."""
