@@ -368,8 +368,10 @@ def all_of(conditions: Iterable[Expr | None]) -> Expr | None:
     return result
 
 
-def conjuncts(condition: Expr) -> list[Expr]:
+def conjuncts(condition: Expr | None) -> list[Expr]:
     """The conditions that `all_of` has joined."""
+    if condition is None:
+        return []
     if isinstance(condition, Op) and condition.op == "and":
         return [c for x in condition.args for c in conjuncts(x)]
     return [condition]

@@ -48,18 +48,16 @@ from .loops.cpu.parallelize import bind_groups, share
 from .loops.cpu.prefetch import prefetch
 from .loops.cpu.roll import roll
 from .loops.cpu.transpose import transpose
-from .loops.end_sums import end_sums
+from .loops.end_loops import end_loops
 from .loops.ir import Body, Function
 from .loops.ir.rebuild import traits
 from .loops.legal import legalise_operations
 from .loops.legal.indices import narrow_indices
 from .loops.legal.memory import legalise_memory
 from .loops.legal.vectors import split_vectors
-from .loops.limit import limit
 from .loops.lower import Lowered, lower, named
 from .loops.lower.arguments import overwrite
 from .loops.lower.canonical import shifted
-from .loops.lower.limits import note_limits
 from .loops.plans import tile
 from .loops.split import split_divided
 from .loops.unroll import skip_padding, unroll
@@ -73,7 +71,6 @@ from .schedule.materialize import materialize
 from .schedule.memory import plan_memory
 from .schedule.scan import split_scans
 from .schedule.separate import own_memory, separate
-from .schedule.show import kernel_nodes
 from .schedule.split import split_for_groups, split_reductions
 from .schedule.widen import widen_scatters
 from .schedule.winograd import use_winograd
@@ -130,19 +127,12 @@ def _is(what: Any, kind: Any) -> bool:
     return what == kind if isinstance(kind, str) else issubclass(what, kind)
 
 
-def present_in(value: Sequence[Node] | Schedule | Lowered | Function) -> Counter[Any]:
-    """Count what `Pass.needs` may name: of a graph or kernel the nodes of each class, of a schedule
-    the kernels, too; of loops the traits, each once a statement, and "limit" where outputs have
-    limits. An output with an end (`Kernel.limits`), of a kernel or a chain's part, counts as a
-    Within."""
+def present_in(value: Sequence[Node] | Schedule | Function) -> Counter[Any]:
+    """Count what `Pass.needs` may name: of a graph the nodes of each class, of a schedule the
+    kernels, too; of loops the traits, each once a statement."""
     match value:
         case Function():
-            limits = ("limit",) if value.limits else ()
-            return Counter((*limits, *(trait for stmt in value.body for trait in traits(stmt))))
-        case Lowered():
-            units = value.kernel.parts or (value.kernel,)
-            ended = (Within,) * sum(len(unit.limits) for unit in units)
-            return Counter((*map(type, kernel_nodes(value.kernel)), *ended))
+            return Counter(trait for stmt in value.body for trait in traits(stmt))
         case Schedule():
             return Counter(map(type, (*topological(value.outputs), *value.kernels)))
     return Counter(map(type, topological(value)))
@@ -216,9 +206,6 @@ PASSES = (
 
     Pass("kernel", "lower", lambda made, at: lower_kernel(made, at),
          "first: from here on loops", core=True),
-    Pass("kernel", "limits", lambda made, at: note_limits(made),
-         "before overwrite: each output and input is still an argument",
-         after=("lower",), needs=(Within,)),
     Pass("kernel", "overwrite",
          lambda made, at: overwrite_arguments(made) if made.overwritten else made,
          "compilers assume that arguments do not overlap: an output in an input's memory is one",
@@ -256,11 +243,10 @@ PASSES = (
          after=("vectorize",), on=CPUS),
     Pass("loops", "parallelize", share, "passes before it look for serial loops",
          after=("transpose", "prefetch"), on=CPUS),
-    Pass("loops", "end_sums", on_body(end_sums), "passes before it look for whole loops",
-         after=("parallelize",), needs=("needed",)),
-    Pass("loops", "limit", lambda f, at: limit(f, at.machine.cores),
+    Pass("loops", "end_loops",
+         lambda f, at: replace(f, body=end_loops(f.body, at.machine.cores)),
          "passes before it look for whole loops; none after it looks for the loops that it ends",
-         after=("parallelize",), needs=("limit",)),
+         after=("parallelize",), needs=("needed",)),
     Pass("loops", "hoist", lambda f, at: on_body(hoist)(f, at) if len(at.kinds) > 1 else f,
          "each thread packs panels of its own", after=("parallelize",), on=(CPU,)),
     Pass("loops", "bind", on_body(bind_groups), 'passes before it look for "parallel"',
@@ -317,10 +303,10 @@ def share_memory(schedule: Schedule, at: At) -> Schedule | MemoryPlan:
 
 def lower_kernel(made: Lowered, at: At) -> Lowered:
     """Lower a kernel to plain loops. On a CPU, sums leave out terms that padding makes 0."""
-    machine = at.machine
-    skips = config.OPT > 0 and not machine.gpu
+    machine, ends = at.machine, config.OPT > 0
+    skips = ends and not machine.gpu
     kernel = shifted(made.kernel, made.shifts) if made.shifts else made.kernel
-    function = lower(kernel, "kernel", machine.row_bytes, skips, machine.cores)
+    function = lower(kernel, "kernel", machine.row_bytes, skips, machine.cores, ends)
     return replace(made, function=function, arrays=function.arguments)
 
 

@@ -5,7 +5,7 @@ sum over k of a[i, k] * b[k, j]
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
@@ -32,11 +32,10 @@ class Contraction:
     once: bool = False  # whether it overwrites what it reads: no two tiles may overlap
 
 
-def recognise(body: Body, apart: Collection[str] = ()) -> Contraction | None:
-    """The parts of a contraction, in as few loops as memory allows; None for any other body. Loops
-    that are to be `apart` are not merged into those around them."""
+def recognise(body: Body) -> Contraction | None:
+    """The parts of a contraction, in as few loops as memory allows; None for any other body."""
     loops, inside = peel(body)
-    outer, inside = merge([loop.var for loop in loops], inside, apart)
+    outer, inside = merge([loop.var for loop in loops], inside)
     sums = [s for s in inside if isinstance(s, For)]
     if len(sums) != 1:
         return None
@@ -60,14 +59,13 @@ def recognise(body: Body, apart: Collection[str] = ()) -> Contraction | None:
 
 
 @primitive
-def product(body: Body, *apart: str) -> Body:
+def product(body: Body) -> Body:
     """Bring a contraction's loops into the form that plans begin with.
 
-    Loops are merged where no index needs them apart, but for those in `apart`; summed loops are in
-    the order of memory; a guard of the terms stands outside of the summed loops that it does not
-    depend on.
+    Loops are merged where no index needs them apart; summed loops are in the order of memory; a
+    guard of the terms stands outside of the summed loops that it does not depend on.
     """
-    found = recognise(body, apart)
+    found = recognise(body)
     if found is None:
         raise ScheduleError("product: the loops are no sum of products")
     return nest(found.outer, found.body)
@@ -80,7 +78,7 @@ def _decided(term: Accumulate, inner: Sequence[Var]) -> tuple[Accumulate, set[Va
     decided: list[Expr] = []
     left: list[Expr] = []
     first: set[Var] = set()
-    for condition in () if term.needed is None else conjuncts(term.needed):
+    for condition in conjuncts(term.needed):
         summed = variables(condition).intersection(inner)
         others = variables(condition) - summed
         if (

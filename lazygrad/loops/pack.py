@@ -11,16 +11,16 @@ A packed panel in a CPU's cache and a tile in a GPU's local memory are both this
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
 from ..errors import ScheduleError
 from ..expr import Array, Expr, Load, Var, parts, rewrite
-from ..index import flatten, substitute
+from ..index import flatten
 from .cpu.transpose import transposable
-from .end_sums import in_some_iteration, in_some_lane
-from .ir import Accumulate, Alloc, Body, For, If, Store, expressions, statements
+from .end_loops import in_some_iteration
+from .ir import Accumulate, Alloc, Body, For, Store, expressions, statements
 from .ir.rebuild import (
     around,
     body_loads,
@@ -29,6 +29,7 @@ from .ir.rebuild import (
     loads,
     map_expressions,
     stride,
+    substitute_body,
     variables,
 )
 from .primitives import at_loop, merge, primitive, split
@@ -74,31 +75,25 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     packed = Array(name, operand.dtype, prod(extents), scope)
     copies = [Var(f"{loop.var.name}_p", loop.var.extent) for loop in loops]
     values: dict[Expr, Expr] = {loop.var: c for loop, c in zip(loops, copies, strict=True)}
-    fill: Body = (Store(packed, flatten(copies, extents), substitute(operand, values)),)
-    where = _read_where(body, operand, loops, values)
+    needed = _read_where(body, operand, loops)
+    fill: Body = (Store(packed, flatten(copies, extents), operand, needed=needed),)
+    fill = substitute_body(fill, values)
     kinds = ["serial" if loop.kind == "unroll" else loop.kind for loop in loops]
     if line is not None:
         kinds[-1] = "vector"
     elif kinds and kinds[-1] == "vector":
         *others, lane = copies
-        others, fill, where = _merged(others, fill, where)
+        others, fill = merge(others, fill)
         across = transposable(fill, lane, others, lane.extent)
         if across is not None:
             blocks, fill = _in_blocks(fill, across, lane.extent)
-            where = in_some_lane(where, across)
             others = [blocks if v is across else v for v in others]
         # what is read may come from memory; what is written stays in a cache, in any order
         copies = [*in_order_of_memory(others, [x.index for x in body_loads(fill)]), lane]
         kinds = ["serial"] * len(others) + ["vector"]
     for var, kind in zip(reversed(copies), reversed(kinds), strict=True):
-        if kind == "vector":
-            where = in_some_lane(where, var)
-        elif where is not None and var in variables(where):
-            fill, where = (If(where, fill),), None
         if var.extent != 1:
             fill = (For(var, var.extent, kind, fill),)
-    if where is not None:
-        fill = (If(where, fill),)
     packed_load = Load(packed, flatten([loop.var for loop in loops], extents))
     replaced = map_expressions(
         body, lambda e: rewrite(e, lambda x: packed_load if x is operand else None)
@@ -106,31 +101,17 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
     return (Alloc(packed), *fill, *replaced)
 
 
-def _read_where(
-    body: Body, operand: Expr, loops: Sequence[For], places: Mapping[Expr, Expr]
-) -> Expr | None:
+def _read_where(body: Body, operand: Expr, loops: Sequence[For]) -> Expr | None:
     """The condition, known only at run time, under which the body reads an element of the operand,
-    whose loops have the indices `places`; None if it always does."""
+    which has these loops; None if it always does."""
     own = {loop.var for loop in loops}
     inner = [s.var for s in statements(body) if isinstance(s, For) and s.var not in own]
-    found = set()
-    for stmt in statements(body):
-        if operand in parts(*expressions(stmt)):
-            needed = stmt.needed if isinstance(stmt, Accumulate) else None
-            found.add(in_some_iteration(needed, inner))
-    (condition, *more) = found
-    return None if condition is None or more else substitute(condition, places)
-
-
-def _merged(
-    loops: Sequence[Var], fill: Body, where: Expr | None
-) -> tuple[list[Var], Body, Expr | None]:
-    """The loops, their body and a condition on them after `merge`."""
-    if where is None:
-        return *merge(loops, fill), None
-    left, (test,) = merge(loops, (If(where, fill),))
-    assert isinstance(test, If)
-    return left, test.body, test.condition
+    found = {
+        in_some_iteration(stmt.needed if isinstance(stmt, (Store, Accumulate)) else None, inner)
+        for stmt in statements(body)
+        if operand in parts(*expressions(stmt))
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _in_blocks(fill: Body, var: Var, size: int) -> tuple[Var, Body]:

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ..errors import ScheduleError
-from ..index import linear
 from ..targets import At, Machine
 from .contraction import product, recognise
 from .cpu.contract import contract
 from .cpu.partition import partition_loops
 from .cpu.plan import plan_contraction, ranked_plans
+from .end_loops import block_that_ends
 from .gpu import schedule_elements, schedule_rows
 from .gpu.contract import fills_blocks, schedule_product
-from .ir import Body, For, Function, If, Stmt, Store, statements
+from .ir import Body, For, Function, If, Stmt
 from .ir.rebuild import apart, has_trait, nest, peel
 from .primitives import PRIMITIVES, Schedule, split
 from .rows import count_in_vectors, interleave_rows, plan_inner, plan_rows, vectorize_rows
@@ -36,7 +36,7 @@ def schedule(function: Function, kinds: Sequence[str], machine: Machine, rank: i
     if not function.body:  # a copy onto itself
         return function
     if len(kinds) == 1:
-        s = Schedule(function.body, function.limits)
+        s = Schedule(function.body)
         reasons.append(_choose(s, kinds[0], machine, rank))
         return replace(function, body=s.done(), plan=tuple(s.plan), reasons=tuple(reasons))
     own = replace(machine, cores=1)  # threads share the loops around the parts
@@ -128,13 +128,13 @@ def _choose(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
 
 
 def _choose_tiles(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
-    is_contraction = kind == "contraction"
-    ended = _ended_loops(s) if is_contraction and not machine.gpu else []
-    found = recognise(s.body, ended) if is_contraction else None
+    if not machine.gpu:
+        _split_blocks(s)
+    found = recognise(s.body) if kind == "contraction" else None
     if found is not None and not machine.gpu:
         tiling = plan_contraction(found, machine, rank)
         if tiling is not None:
-            s.begin(product, nest(found.outer, found.body), *ended)
+            s.begin(product, nest(found.outer, found.body))
             contract(s, found, tiling, machine)
             return tiling.reason
     elif found is not None and not found.fixed and fills_blocks(found):
@@ -143,23 +143,14 @@ def _choose_tiles(s: Schedule, kind: str, machine: Machine, rank: int) -> str:
     return _choose_on_gpu(s, kind, machine) if machine.gpu else _choose_rows(s, kind, machine)
 
 
-def _ended_loops(s: Schedule) -> list[str]:
-    """The loops inside of others that end at a limit. Merged with those, tiles would reach from one
-    of their iterations into the next, and could not be left out. A loop over several blocks that
-    end is split first."""
-    loops, body = s.outer()
-    steps = {x.array: dict(linear(x.index)[1]) for x in statements(body) if isinstance(x, Store)}
-    ended: list[str] = []
-    for n, var in enumerate(loops):
-        along = (limit for limit in s.limits if steps.get(limit.array, {}).get(var) == limit.step)
-        for size in {limit.size for limit in along if var.extent % limit.size == 0}:
-            if size < var.extent:
-                ended.append(f"{var.name}_n")
-                s.do(split, var.name, "exact", f"{var.name}_blocks", f"{ended[-1]}:{size}")
-            elif n:
-                ended.append(var.name)
-            break  # outputs that vary together have blocks of one size
-    return ended
+def _split_blocks(s: Schedule) -> None:
+    """Split loops over several blocks, each of which ends at a size known at run time: a loop over
+    the elements of a block can end."""
+    loops, _ = s.outer()
+    for var in loops:
+        size = block_that_ends(s.body, var)
+        if size is not None:
+            s.do(split, var.name, "exact", f"{var.name}_blocks", f"{var.name}_n:{size}")
 
 
 def _choose_on_gpu(s: Schedule, kind: str, machine: Machine) -> str:

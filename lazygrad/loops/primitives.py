@@ -14,7 +14,7 @@ must ensure: the docstring requires it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
@@ -24,9 +24,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from ..errors import ScheduleError
 from ..expr import Array, Expr, Literal, Op, Ramp, Var
-from ..index import add, flatten, less, linear, minimum, mul, sub, unflatten
+from ..index import add, flatten, less, linear, minimum, mul, sub, substitute, unflatten
 from ..targets import UNROLL_BY, UNROLL_WHOLE
-from .ir import KINDS, Alloc, Body, For, If, Limit, Stmt, expressions, statements
+from .end_loops import ends_in
+from .ir import KINDS, Alloc, Body, For, If, Stmt, expressions, statements
 from .ir.rebuild import (
     apart,
     body_loads,
@@ -39,6 +40,7 @@ from .ir.rebuild import (
     replace_arrays,
     rewrite_body,
     substitute_body,
+    variables,
 )
 from .mask import masked
 
@@ -59,11 +61,10 @@ def primitive(function: Primitive) -> Primitive:
 
 
 class Schedule:
-    """Loops, and the plan that made them so. With `limits`, the last iterations of outer loops may
-    be left out at run time (limit.py)."""
+    """Loops, and the plan that made them so."""
 
-    def __init__(self, body: Body, limits: Sequence[Limit] = ()) -> None:
-        self.body, self.limits = with_own_names(body), limits
+    def __init__(self, body: Body) -> None:
+        self.body = with_own_names(body)
         self.plan: list[str] = []
 
     def do(
@@ -74,10 +75,10 @@ class Schedule:
         self.body = step(self.body, *args, **named)
         self.plan.append(" ".join(map(str, (step.__name__, *args))))
 
-    def begin(self, step: Callable[..., Body], made: Body, *args: str) -> None:
+    def begin(self, step: Callable[..., Body], made: Body) -> None:
         """Add a primitive to the plan that has been carried out already: it `made` the loops."""
         self.body = made
-        self.plan.append(" ".join((step.__name__, *args)))
+        self.plan.append(step.__name__)
 
     def merged(self) -> tuple[list[Var], Body]:
         """As `outer`, after merging the loops that no index needs apart."""
@@ -398,12 +399,14 @@ def set_scope(body: Body, array: str, scope: str) -> Body:
 # --------------------------------------------------------------------------- merging
 
 
-def merge(loops: Sequence[Var], body: Body, apart: Collection[str] = ()) -> tuple[list[Var], Body]:
-    """Merge neighbouring loops of a nest, innermost first, where no index needs them apart; those
-    named in `apart` are not merged into the loop around them. Returns the loops that are left,
-    outermost first, and the body.
+def merge(loops: Sequence[Var], body: Body) -> tuple[list[Var], Body]:
+    """Merge neighbouring loops of a nest, innermost first, where no index needs them apart. Returns
+    the loops that are left, outermost first, and the body.
 
         serial i in 4: serial j in 6: out[i*6 + j] = x[i*6 + j]  ->  serial i in 24: out[i] = x[i]
+
+    A loop that ends at a size known at run time is not merged into the one around it: tiles would
+    reach from one of its iterations into the next, and could not be left out.
 
     Requires: the loops are perfectly nested, and their iterations are independent or in row-major
     order. Ensures: no index gets a division or remainder by a loop's extent.
@@ -411,15 +414,16 @@ def merge(loops: Sequence[Var], body: Body, apart: Collection[str] = ()) -> tupl
     merged = [v for v in loops if v.extent != 1]
     n = len(merged) - 1
     while n > 0:
-        outer, inner = merged[n - 1], merged[n]
+        outer, inner, ends = merged[n - 1], merged[n], ends_in(body)
         n -= 1
-        if inner.name in apart:
-            continue
         if any(_are_apart(x.index, outer, inner) for x in body_loads(body)):
             continue  # a cheap test first
         joined = Var(outer.name, outer.extent * inner.extent)
         # k*extent*outer + k*inner  ->  k*joined; an index that needs them apart keeps `outer`
-        candidate = substitute_body(body, {inner: sub(joined, mul(outer, inner.extent))})
+        within: dict[Expr, Expr] = {inner: sub(joined, mul(outer, inner.extent))}
+        if any(inner in variables(c) and outer in variables(substitute(c, within)) for c in ends):
+            continue
+        candidate = substitute_body(body, within)
         whole = (e for stmt in statements(candidate) for e in expressions(stmt))
         if not any(outer in e.mentions for e in whole):
             merged[n : n + 2] = [joined]

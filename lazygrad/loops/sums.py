@@ -23,7 +23,7 @@ from ..graph.ir import identity
 from ..index import add, at_least, less
 from ..targets import Machine
 from .cpu.traffic import window
-from .end_sums import in_some_iteration
+from .end_loops import in_some_iteration
 from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, bodies, statements
 from .ir.rebuild import (
     body_loads,

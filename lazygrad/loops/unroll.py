@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..expr import Expr, Literal, Local, Var
-from .end_sums import at_run_time
+from .end_loops import at_run_time
 from .ir import Accumulate, Body, For, Let, Stmt, statements
 from .ir.rebuild import Names, names_in, rewrite_body, substitute_body
 
@@ -51,7 +51,7 @@ def skip_padding(body: Body) -> Body:
     Where that depends on a loop, every term is computed: a test would take longer.
 
     Requires: no unroll loop is left. Ensures: `needed` conditions are left only where they depend
-    on sizes known at run time (end_sums.py).
+    on sizes known at run time (end_loops.py).
     """
 
     def skipped(stmt: Stmt) -> Body | None:

@@ -13,7 +13,7 @@ from functools import partial
 from ..dtypes import int64
 from ..expr import Bitcast, Broadcast, Cast, Expr, Load, Op, Ramp, ReduceLanes, Var, rewrite
 from ..index import add, linear, mul
-from .end_sums import in_some_lane
+from .end_loops import in_some_lane
 from .ir import Accumulate, Body, For, Let, Stmt, Store
 from .ir.rebuild import map_bodies, rewrite_body
 
@@ -49,10 +49,8 @@ def _widen_body(body: Body, var: Var) -> Body:
                 elif isinstance(stmt, Accumulate) and index.lanes == 1 < value.lanes:
                     assert guard is stmt.guard, "lanes that are added up have no guards"
                     value = ReduceLanes(stmt.op, value)
-                wide = replace(stmt, index=index, value=value, guard=guard)
-                if isinstance(wide, Accumulate):
-                    wide = replace(wide, needed=in_some_lane(wide.needed, var))
-                result.append(wide)
+                needed = in_some_lane(stmt.needed, var)
+                result.append(replace(stmt, index=index, value=value, guard=guard, needed=needed))
             case Let():
                 raise TypeError("a Let does not survive sinking")
             case _:

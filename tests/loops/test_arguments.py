@@ -11,7 +11,8 @@ from lazygrad import Tensor
 from lazygrad.compile import plan_for
 from lazygrad.dtypes import float32, int64
 from lazygrad.expr import Array, Literal, Load, Op, Var
-from lazygrad.loops.ir import For, Function, Limit, Store
+from lazygrad.index import less
+from lazygrad.loops.ir import For, Function, Store, statements
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower.arguments import overwrite
@@ -42,13 +43,16 @@ def test_an_input_is_one_with_its_output_and_the_others_are_numbered_anew() -> N
     np.testing.assert_array_equal(memory["out1"], y * z)
 
 
-def test_a_limit_reads_the_input_that_it_read() -> None:
+def test_a_condition_reads_the_input_that_it_read() -> None:
     count = Array("in3", int64, 1)
-    limit = Limit(OUT0, 1, 4, Load(count, Literal(0)))
-    function = replace(FUNCTION, arguments=(*ARRAYS, count), limits=(limit,))
+    first, second = BODY
+    first = replace(first, needed=less(I, Load(count, Literal(0))))
+    body = (For(I, 4, "serial", (first, second)),)
+    function = replace(FUNCTION, arguments=(*ARRAYS, count), body=body)
     function, arrays = overwrite(function, [(0, 2)])
     assert [a.name for a in function.arguments] == ["out0", "out1", "in0", "in1", "in2"]
-    assert function.limits == (replace(limit, end=Load(arrays[-1], Literal(0))),)
+    first, _ = (s for s in statements(function.body) if isinstance(s, Store))
+    assert first.needed is less(I, Load(arrays[-1], Literal(0)))
 
 
 @pytest.mark.usefixtures("own_plans")

@@ -83,7 +83,8 @@ def test_what_a_pass_had_to_write_out() -> None:
     for left, message in (
         (loop(COPY, kind="vector"), "the vector loop over i is left"),
         (loop(COPY, kind="unroll"), "the unroll loop over i is left"),
-        (replace(SUM, needed=TRUE), "a sum is left that is needed if"),
+        (replace(SUM, needed=TRUE), "out is still needed only if"),
+        (loop(replace(COPY, needed=TRUE)), "out is still needed only if"),
     ):
         verify(function(left))
         with pytest.raises(CompilerError, match=message):

@@ -19,6 +19,7 @@ from math import ceil
 from ...expr import Var
 from ...targets import A_SHARE, B_BYTES, B_SHARE, GROUP_OF_BLOCKS, LONGEST_SUM, ROWS_SHARE, Machine
 from ..contraction import Contraction, by_factor, bytes_of, extent_of
+from ..end_loops import ends_in
 from ..ir import Alloc, statements
 from ..ir.rebuild import factors
 from ..lanes import lanes
@@ -96,7 +97,7 @@ def _tile(s: Schedule, var: Var, size: int, width: int, overlap: bool) -> str:
 def _tasks(s: Schedule, name: str, count: int) -> tuple[str, str]:
     """Share a loop among threads: the names of the loop over threads and of a thread's own loop.
     A thread gets neighbouring iterations; where the last ones may be left out, every count-th."""
-    if not s.limits or s.loop(name).extent % count:
+    if not ends_in(s.body) or s.loop(name).extent % count:
         return _parts(s, name, count, "t")
     s.do(split, name, "exact", f"{name}_b", f"{name}_t:{count}")
     return f"{name}_t", f"{name}_b"

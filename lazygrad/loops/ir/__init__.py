@@ -7,7 +7,7 @@ Grammar (expressions are in expr.py):
     stmt     ::= For(var, extent, kind, body)
                | Alloc(array)                          scope: register | local
                | Let(local, e)                         names a value for what follows in this body
-               | Store(array, index, e, guard)         array[index] = e
+               | Store(array, index, e, guard, needed) array[index] = e
                | Accumulate(array, index, op, e, guard, needed)
                                                        array[index] = op(array[index], e)
                | If(condition, body, otherwise)
@@ -86,12 +86,17 @@ class Let(Stmt):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Store(Stmt):
-    """array[index] = value, in the lanes where the guard holds."""
+    """array[index] = value, in the lanes where the guard holds.
+
+    Where `needed` is given and does not hold, no result depends on the value: the statement may be
+    left out, or not.
+    """
 
     array: Array
     index: Expr
     value: Expr
     guard: Expr | None = None
+    needed: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,23 +138,6 @@ class Prefetch(Stmt):
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """How far an output is needed along one axis. The rest is undefined, and need not be computed.
-
-    The axis has `size` elements, `step` apart in memory. Those before `end`, an int64 expression
-    of inputs, are needed.
-    """
-
-    array: Array
-    step: int
-    size: int
-    end: Expr
-
-    def __str__(self) -> str:
-        return f"{self.array.name} along {self.size} * {self.step} below {self.end}"
-
-
-@dataclass(frozen=True, slots=True)
 class Function:
     """A kernel: `arguments` are its global arrays, the first `outputs` of them written.
 
@@ -167,7 +155,6 @@ class Function:
     plan: tuple[str, ...] = field(default=(), compare=False)
     flops: int = field(default=0, compare=False)
     bytes: int = field(default=0, compare=False)
-    limits: tuple[Limit, ...] = ()
 
 
 def bodies(stmt: Stmt) -> tuple[Body, ...]:
@@ -215,7 +202,6 @@ def show(function: Function) -> str:
         f"{'out ' if n < function.outputs else ''}{a.name}: {a.dtype}[{a.size}]"
         for n, a in enumerate(function.arguments)
     )
-    lines += [f"# needed: {limit}" for limit in function.limits]
     lines.append(f"{function.name}({arguments}):")
     _Text(lines).body(function.body, "    ")
     return "\n".join(lines) + "\n"
@@ -225,8 +211,7 @@ def digest(function: Function) -> str:
     """A hash of what a function computes, in 64 characters, the same in every process. Functions
     that differ only in name and comments have one digest."""
     content = _content(function.arguments, function.outputs, function.body)
-    limits = " ".join(map(str, function.limits))
-    return sha256(f"{limits}\n{content}".encode()).hexdigest()
+    return sha256(content.encode()).hexdigest()
 
 
 @lru_cache(maxsize=1 << 9)
@@ -291,8 +276,7 @@ class _Text:
                 sign = _ACCUMULATE[stmt.op] if isinstance(stmt, Accumulate) else "="
                 width = f":{stmt.value.lanes}" if stmt.value.lanes > stmt.index.lanes else ""
                 guard = f" if {texts[1]}" if len(texts) > 1 else ""
-                needed = stmt.needed if isinstance(stmt, Accumulate) else None
-                why = "" if needed is None else f" needed if {needed}"
+                why = "" if stmt.needed is None else f" needed if {stmt.needed}"
                 place = f"{stmt.array.name}[{head}{width}]"
                 self.lines.append(f"{indent}{place} {sign} {texts[0]}{guard}{why}")
             case If():

@@ -141,8 +141,11 @@ class _Run:
 
     def store(self, stmt: Store) -> Action:
         places, find = self.places(stmt), self.value(stmt.value)
+        needed = None if stmt.needed is None else self.value(stmt.needed)
 
         def run() -> None:
+            if needed is not None and not needed():
+                return
             (place, on), value = places(), find()
             if on is not None:
                 self.array(stmt.array)[place] = value[on] if value.ndim else value

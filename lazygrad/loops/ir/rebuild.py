@@ -61,7 +61,7 @@ def _own_mentions(stmt: Stmt) -> Iterable[Expr | Array]:
             yield stmt.array
         case Let():
             yield stmt.local
-    if isinstance(stmt, Accumulate) and stmt.needed is not None:
+    if isinstance(stmt, (Store, Accumulate)) and stmt.needed is not None:
         yield from stmt.needed.mentions
     for e in expressions(stmt):
         yield from e.mentions
@@ -77,15 +77,15 @@ def _own_traits(stmt: Stmt) -> Iterable[str]:
             yield stmt.kind
         case Accumulate():
             yield "sum"
-            if stmt.needed is not None:
-                yield "needed"
+    if isinstance(stmt, (Store, Accumulate)) and stmt.needed is not None:
+        yield "needed"
     if any(isinstance(index, Ramp) and abs(index.stride) > 1 for _, index in accesses(stmt)):
         yield "strided"
 
 
 traits = _with_bodies(_own_traits)
 """What passes look for in a statement and its bodies: kinds of loops; "sum", an Accumulate;
-"needed", an Accumulate with a `needed` condition; "strided", a vector access whose elements are not
+"needed", a statement with a `needed` condition; "strided", a vector access whose elements are not
 adjacent."""
 
 
@@ -117,8 +117,9 @@ def change_expressions(stmt: Stmt, change: Callable[[Expr], Expr]) -> Stmt:
             return If(change(condition), body, otherwise)
         case Let(local, value):
             return Let(local, change(value))
-        case Store(array, index, value, guard):
-            return Store(array, change(index), change(value), _condition(guard, change))
+        case Store(array, index, value, guard, needed):
+            guard, needed = _condition(guard, change), _condition(needed, change)
+            return Store(array, change(index), change(value), guard, needed)
         case Accumulate(array, index, op, value, guard, needed):
             guard, needed = _condition(guard, change), _condition(needed, change)
             return Accumulate(array, change(index), op, change(value), guard, needed)

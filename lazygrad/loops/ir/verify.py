@@ -57,7 +57,7 @@ def verify(function: Function, final: bool = False, unrolled: bool = False) -> N
     - of the global arrays only outputs are written, and in a parallel loop if there is one;
     - no parallel loop reads what an earlier one writes: threads do not wait between them.
 
-    `final`: no vector or unroll loop is left, and no Accumulate with a `needed` condition.
+    `final`: no vector or unroll loop is left, and no `needed` condition.
     `unrolled`: register arrays are indexed by constants.
 
     Raises CompilerError, naming the function and the fault.
@@ -194,12 +194,12 @@ class _Checker:
             raise _Fault(f"{array.name}[{index}] is written in {sorted(lanes)} lanes at once")
         if isinstance(stmt, Accumulate) and stmt.op not in COMBINE:
             raise _Fault(f"{array.name} accumulates by {stmt.op}, none of {tuple(COMBINE)}")
-        if isinstance(stmt, Accumulate) and stmt.needed is not None:
+        if stmt.needed is not None:
             self.expression(stmt.needed, scope)
             if _kind(stmt.needed) != "bool":
                 raise _Fault(f"{array.name} is needed if {stmt.needed}, {_kind(stmt.needed)}")
             if self.final:
-                raise _Fault(f"a sum is left that is needed if {stmt.needed}")
+                raise _Fault(f"{array.name} is still needed only if {stmt.needed}")
 
     def place(self, array: Array, index: Expr, guard: Expr | None, lanes: int = 1) -> None:
         """Check an index into an array and its guard. A scalar index is that of the first lane."""

@@ -5,10 +5,10 @@ nodes        one node: maps, sums, scatters, scans
 rows         several nodes: rows, maps and sums that are computed together
 sort         sorts
 winograd     convolutions by tiles
+needed       which elements of outputs are needed, where sizes vary
 share        chains, whose parts share their outer loops
 canonical    before lowering: a key that equal kernels share
 arguments    after lowering: one argument for an output and the input that it overwrites
-limits       after lowering: how much of each output is needed
 """
 
 from __future__ import annotations
@@ -60,18 +60,19 @@ def lower(
     scratch: int | None = None,
     skips: bool = False,
     cores: int = 1,
+    ends: bool = False,
 ) -> Function:
     """Plain loops for a kernel.
 
     `scratch`: the most bytes that arrays for one row may have (None: no limit). With `skips`,
     reductions leave out neutral terms: those beyond a size known at run time, and of sums of
     products those in a factor's padding. `cores`: the number of threads, for kernels that lowering
-    divides among them.
+    divides among them. With `ends`, stores of outputs say which elements are needed.
 
     Ensures: serial loops only; the arguments are the kernel's outputs, in order, then its inputs.
     """
     if kernel.kind == "chain":
-        parts = [lower(part, name, scratch, skips) for part in kernel.parts]
+        parts = [lower(part, name, scratch, skips, ends=ends) for part in kernel.parts]
         shared = share_loops(kernel, name, parts)
         assert shared is not None, "a chain whose parts cannot share their loops"
         return shared
@@ -80,10 +81,10 @@ def lower(
     if kernel.kind == "filter":
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":
-        return lower_winograd(kernel, name, cores)
+        return lower_winograd(kernel, name, cores, ends)
     first, *more = kernel.members
     is_alone = not more and first.position is own_position(first.node)
-    lowering = Lowering(kernel, skips) if is_alone else RowLowering(kernel, skips)
+    lowering = Lowering(kernel, skips, ends) if is_alone else RowLowering(kernel, skips, ends)
     ways = {"scatter": lowering.scatter, "scan": lowering.scan}
     body = ways.get(kernel.kind, lowering.elements)()
     return Function(name, lowering.arguments(), len(kernel.outputs), body)

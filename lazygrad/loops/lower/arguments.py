@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ...expr import Array, Load
 from ..ir import Body, For, Function, Stmt, Store
-from ..ir.rebuild import array_change, replace_arrays, rewrite_body, same_index
+from ..ir.rebuild import replace_arrays, rewrite_body, same_index
 
 
 def overwrite(
@@ -34,11 +34,9 @@ def overwrite(
         for n, array in enumerate(function.arguments)
     )
     changes = {a: (b, same_index) for a, b in zip(function.arguments, new, strict=True) if a != b}
-    change = array_change(changes)
     body = without_idle_stores(replace_arrays(function.body, changes))
-    limits = tuple(replace(limit, end=change(limit.end)) for limit in function.limits)
     arguments = tuple(new[n] for n in kept)
-    return replace(function, arguments=arguments, body=body, limits=limits), new
+    return replace(function, arguments=arguments, body=body), new
 
 
 def without_idle_stores(body: Body) -> Body:

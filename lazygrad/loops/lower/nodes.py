@@ -12,6 +12,7 @@ Movement becomes index arithmetic (value.py). Kernels of several nodes: rows.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 
 from ...dtypes import DType, bfloat16, bool_, float16, float32, float64
@@ -28,17 +29,18 @@ from ...schedule.access import (
     walked_axes,
 )
 from ...schedule.ir import Kernel, Region, axis_variables
-from ..end_sums import end_of
+from ..end_loops import end_of
 from ..ir import Accumulate, Body, Stmt, Store
 from ..ir.rebuild import Names, begin, nest
+from .needed import Needed
 from .value import Values
 
 
 class Lowering:
     """Builds the loops of a kernel of one node, each element of which has its own position."""
 
-    def __init__(self, kernel: Kernel, skips: bool = False) -> None:
-        """`skips`: as in `lower`."""
+    def __init__(self, kernel: Kernel, skips: bool = False, ends: bool = False) -> None:
+        """`skips`, `ends`: as in `lower`."""
         self.kernel, self.skips = kernel, skips
         self.names = names = Names()
         self.arrays: dict[Node, Array] = {}
@@ -49,6 +51,7 @@ class Lowering:
         for n, node in enumerate(kernel.inputs):
             self.arrays[node] = Array(names.new(f"in{n}"), node.dtype, node.size)
         self.values = Values(self.read)
+        self.needed = Needed(kernel, partial(Lowering.read, self)) if ends else None
 
     def arguments(self) -> tuple[Array, ...]:
         nodes = (*self.kernel.outputs, *self.kernel.inputs)
@@ -61,8 +64,9 @@ class Lowering:
         return None
 
     def store(self, node: Node, index: MultiIndex, value: Expr) -> Store:
-        """Store an element of an output."""
-        return Store(self.arrays[node], self.place(node, index), value)
+        """Store an element of an output, where it is needed."""
+        needed = None if self.needed is None else self.needed.of(node, index)
+        return Store(self.arrays[node], self.place(node, index), value, needed=needed)
 
     def place(self, node: Node, index: MultiIndex) -> Expr:
         """Where an element of a stored node lies in its memory."""
@@ -219,7 +223,7 @@ def _bool_op(op: str, dtype: DType) -> str:
 
 
 def _masked_once(value: Expr) -> Expr:
-    """A term with the ends (end_sums.py) of its two factors merged, and outermost.
+    """A term with the ends (end_loops.py) of its two factors merged, and outermost.
 
     where(c, x, 0) * where(c, y, 0)  ->  where(c, x * y, 0);  cast(where(c, x, 0))  likewise
     """

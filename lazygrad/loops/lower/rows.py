@@ -52,8 +52,8 @@ class RowLowering(Lowering):
     elements in a row.
     """
 
-    def __init__(self, kernel: Kernel, skips: bool = False) -> None:
-        super().__init__(kernel, skips)
+    def __init__(self, kernel: Kernel, skips: bool = False, ends: bool = False) -> None:
+        super().__init__(kernel, skips, ends)
         self.registers: dict[Node, Array] = {}
         self.read_again = _read_again(kernel)
         self.kept: dict[Node, tuple[Array, list[int]]] = {}  # with the node's axes along the row

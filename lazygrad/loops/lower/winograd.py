@@ -63,12 +63,13 @@ def lower_filter(kernel: Kernel, name: str) -> Function:
     return Function(name, lowering.arguments(), 1, nest([block, c, inner], tuple(stores)))
 
 
-def lower_winograd(kernel: Kernel, name: str, cores: int) -> Function:
+def lower_winograd(kernel: Kernel, name: str, cores: int, ends: bool = False) -> Function:
     """Loops for a kernel of kind winograd: slices for `cores` threads, and in each five parts.
+    `ends`: as in `lower`.
 
     Ensures: slices are independent; each part is one loop nest, the last of them in an If.
     """
-    return _Slices(kernel, cores).function(name)
+    return _Slices(kernel, cores, ends).function(name)
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ class _Slices:
     Where there are too few slices for the threads, each computes a share of the output's channels.
     """
 
-    def __init__(self, kernel: Kernel, cores: int) -> None:
-        self.lowering = RowLowering(kernel)
+    def __init__(self, kernel: Kernel, cores: int, ends: bool) -> None:
+        self.lowering = RowLowering(kernel, ends=ends)
         first, *self.after = kernel.members
         assert isinstance(first.node, Winograd)
         self.member, self.node = first, first.node

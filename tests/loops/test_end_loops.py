@@ -1,4 +1,4 @@
-"""The loops of sums end at sizes that are known at run time; nothing beyond them reaches a sum."""
+"""Loops end at sizes that are known at run time; nothing beyond them reaches a sum."""
 
 from __future__ import annotations
 
@@ -14,13 +14,25 @@ from lazygrad.graph import build
 from lazygrad.graph.ir import Buffer, Less, Mul, Node, Permute, Reduce, Reshape, Where, identity
 from lazygrad.graph.simplify import simplify
 from lazygrad.graph.structure import Slot
-from lazygrad.index import add, less, mul
-from lazygrad.loops.end_sums import end_sums, in_some_lane
-from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, statements
+from lazygrad.index import add, floordiv, less, minimum, mod, mul
+from lazygrad.loops.end_loops import end_loops, in_some_lane
+from lazygrad.loops.ir import (
+    Accumulate,
+    Alloc,
+    Body,
+    For,
+    Function,
+    If,
+    Stmt,
+    Store,
+    show,
+    statements,
+)
 from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.loops.pack import pack
+from lazygrad.loops.primitives import merge
 from lazygrad.loops.sums import rfactor
 from lazygrad.schedule.fuse import fuse
 from lazygrad.targets import Machine, Native, Target
@@ -65,14 +77,14 @@ BODIES = {
 @pytest.mark.parametrize("name", BODIES)
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 7, 12])
 def test_sums_to_a_size(name: str, size: int) -> None:
-    ended = end_sums(BODIES[name])
+    ended = end_loops(BODIES[name])
     np.testing.assert_array_equal(values(ended, size), values(BODIES[name], size))
     assert all(s.needed is None for s in statements(ended) if isinstance(s, Accumulate))
 
 
 def test_whole_iterations_ask_nothing() -> None:
     """serial k: three terms  ->  serial k in n // 3: three terms; the rest under tests"""
-    (loop,) = end_sums(sums(For(K, 4, "serial", UNROLLED)))
+    (loop,) = end_loops(sums(For(K, 4, "serial", UNROLLED)))
     assert isinstance(loop, For)
     _, whole, rest = loop.body
     assert isinstance(whole, For)
@@ -94,7 +106,7 @@ def test_a_sum_of_partial_sums_ends_where_their_terms_do(size: int) -> None:
     assert isinstance(added, Accumulate)
     assert added.needed is less(mul(K, 3), SIZE)
     whole = (Alloc(acc), Store(acc, Literal(0), ZERO), *body, Store(OUT, I, Load(acc, Literal(0))))
-    ended = end_sums((For(I, 3, "serial", whole),))
+    ended = end_loops((For(I, 3, "serial", whole),))
     np.testing.assert_array_equal(values(ended, size), values(BODIES["in blocks"], size))
     loops = [s for s in statements(ended) if isinstance(s, For) and s.var.name.startswith("k")]
     assert not any(isinstance(s.extent, int) for s in loops)
@@ -105,10 +117,11 @@ def test_what_no_term_needs_is_not_packed(size: int) -> None:
     packed = pack((For(J, 5, "serial", (term(J),)),), Load(X, J), "panel")
     _, copy, _ = packed
     assert isinstance(copy, For)
-    (test,) = copy.body
-    assert isinstance(test, If)
-    assert test.condition is less(copy.var, SIZE)
-    body = (For(I, 3, "serial", (Store(OUT, I, ZERO), *packed)),)
+    (fill,) = copy.body
+    assert isinstance(fill, Store)
+    assert fill.needed is less(copy.var, SIZE)
+    body = end_loops((For(I, 3, "serial", (Store(OUT, I, ZERO), *packed)),))
+    assert not any(s.extent == 5 for s in statements(body) if isinstance(s, For))
     np.testing.assert_array_equal(values(body, size), values(BODIES["one term"], size))
 
 
@@ -116,7 +129,9 @@ def test_what_any_term_needs_is_packed() -> None:
     always = Accumulate(OUT, I, "sum", Load(X, J))
     _, copy, _ = pack((For(J, 5, "serial", (term(J), always)),), Load(X, J), "panel")
     assert isinstance(copy, For)
-    assert isinstance(copy.body[0], Store)
+    (fill,) = copy.body
+    assert isinstance(fill, Store)
+    assert fill.needed is None
 
 
 def test_lanes_are_needed_while_their_first_is() -> None:
@@ -124,6 +139,128 @@ def test_lanes_are_needed_while_their_first_is() -> None:
     assert in_some_lane(less(add(mul(K, 8), lane), SIZE), lane) is less(mul(K, 8), SIZE)
     assert in_some_lane(less(mul(lane, -1), SIZE), lane) is None
     assert in_some_lane(less(lane, 4), lane) is None  # known without a run
+
+
+# ------------------------------------------------------------------ stores
+
+COPY = Array("out", float32, 12)
+H, M, O, R, T = Var("h", 2), Var("m", 12), Var("o", 3), Var("r", 6), Var("t", 4)
+
+
+def loop(var: Var, *body: Stmt, kind: str = "serial") -> For:
+    return For(var, var.extent, kind, body)
+
+
+def copy(index: Expr, needed: Expr | None = None) -> Store:
+    """out[index] = x[index], needed below the size."""
+    return Store(COPY, index, Load(X, index), needed=needed or less(index, SIZE))
+
+
+STORES: dict[str, tuple[For, str]] = {
+    "elements": (loop(M, copy(M)), "serial m in max(min(n[0], 12), 0):"),
+    "rows": (
+        loop(O, loop(K, copy(add(mul(O, 4), K)))),
+        "serial o in max(min(((n[0] + 3) // 4), 3), 0):",
+    ),
+    "unrolled by three": (
+        loop(K, *(copy(add(mul(K, 3), c)) for c in range(3))),
+        "serial k in max(min(((n[0] + 2) // 3), 4), 0):",
+    ),
+    "merged loops": (
+        loop(M, copy(M, less(floordiv(M, 3), SIZE))),
+        "serial m in max(min((n[0] * 3), 12), 0):",
+    ),
+    "blocks": (
+        loop(H, loop(R, copy(add(mul(H, 6), R), less(R, SIZE)))),
+        "serial r in max(min(n[0], 6), 0):",
+    ),
+    "remainders": (loop(M, copy(M, less(mod(M, 6), SIZE))), "if ((m % 6) < n[0]):"),
+    "overlapping tiles": (
+        loop(O, *(copy(add(minimum(mul(O, 5), 7), c)) for c in range(5))),
+        "if (min((o * 5), 7) < n[0]):",
+    ),
+    "shared by two threads": (
+        loop(T, loop(D, copy(add(mul(T, 3), D))), kind="parallel"),
+        "if ((((t // 2) * -9) + (t * 6)) < n[0]):",
+    ),
+    "a thread's own loop": (
+        loop(O, loop(K, copy(add(mul(O, 4), K))), kind="parallel"),
+        "serial k in max(min(((o * -4) + n[0]), 4), 0):",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_stores_to_a_size(name: str) -> None:
+    """What is needed is stored, and the loop has the test or the end."""
+    whole, line = STORES[name]
+    ended = end_loops((whole,), cores=2)
+    function = Function("copy", (COPY, X, N), 1, ended)
+    verify(function, final=True)
+    assert line in show(function)
+    x = np.arange(12, dtype=np.float32)
+    for size in (0, 1, 2, 4, 6, 7, 12):
+        wanted, found = np.full((2, 12), np.nan, np.float32)
+        for body, out in (((whole,), wanted), (ended, found)):  # only what is needed is stored
+            evaluate(replace(function, body=body), {"out": out, "x": x, "n": np.array([size])})
+        stored, needed = (~np.isnan(each) for each in (found, wanted))
+        np.testing.assert_array_equal(found[needed], wanted[needed])
+        assert size > 0 or not stored.any()
+        assert stored.sum() - needed.sum() < 5
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 6, 7, 12])
+def test_a_loop_may_sum_and_store(size: int) -> None:
+    """The tests of the last terms stay; the stores have none."""
+    terms = [term(add(mul(K, 3), c)) for c in range(3)]
+    made = Array("made", float32, 12)
+    stores = [replace(copy(add(mul(K, 3), c)), array=made) for c in range(3)]
+    body = (loop(I, Store(OUT, I, ZERO)), loop(I, loop(K, *terms, *stores)))
+    ended = end_loops(body)
+    found: list[list[Any]] = []
+    for each in (body, ended):
+        sums, stored = np.full(3, np.nan, np.float32), np.full(12, np.nan, np.float32)
+        x = np.where(np.arange(12) < size, np.arange(12), np.nan).astype(np.float32)
+        arrays = {"out": sums, "made": stored, "x": x, "n": np.array([size])}
+        function = Function("both", (OUT, made, X, N), 2, each)
+        verify(function, final=each is ended)
+        evaluate(function, arrays)
+        found.append([sums, stored[:size]])
+    for wanted, got in zip(*found, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    tests = [s for s in statements(ended) if isinstance(s, If)]
+    assert len(tests) == 3
+    assert all(isinstance(s, Accumulate) for test in tests for s in test.body)
+
+
+def test_a_loop_with_a_store_that_is_always_needed_goes_on() -> None:
+    other = Array("other", float32, 12)
+    body = (loop(M, copy(M), Store(other, M, Load(X, M))),)
+    (ended,) = end_loops(body)
+    assert isinstance(ended, For)
+    assert ended.extent == 12
+
+
+def test_a_copy_is_made_where_the_iteration_around_it_needs_it() -> None:
+    """The loop around adds to what is read after it, so it goes on; the copy need not be made."""
+    panel = Array("panel", float32, 4, "local")
+    fill = loop(K, Store(panel, K, Load(X, add(mul(O, 4), K)), needed=less(mul(O, 4), SIZE)))
+    use = Store(COPY, O, Load(panel, Literal(0)))
+    (ended,) = end_loops((loop(O, Alloc(panel), fill, use),))
+    assert isinstance(ended, For)
+    assert ended.extent == 3
+    _, test, _ = ended.body
+    assert isinstance(test, If)
+    assert test.condition is less(mul(O, 4), SIZE)
+
+
+def test_a_loop_that_ends_is_not_merged_into_the_one_around_it() -> None:
+    def merged(needed: Expr) -> list[Var]:
+        return merge([H, R], (copy(add(mul(H, 6), R), needed),))[0]
+
+    assert merged(less(R, SIZE)) == [H, R]
+    assert merged(less(H, SIZE)) == [Var("h", 12)]
+    assert merged(less(add(mul(H, 6), R), SIZE)) == [Var("h", 12)]
 
 
 # ------------------------------------------------------------------ from graphs, to the end
