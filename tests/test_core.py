@@ -81,6 +81,8 @@ def nothing_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         monkeypatch.setattr(module, "_plans", {})
     for name in ("_functions", "_launches"):
         monkeypatch.setattr(lazygrad.launches, name, {})
+    # seeds are for the devices that were drawn on, and other tests may have drawn on others
+    monkeypatch.setattr(lazygrad.tensor.random._default, "states", {})
     with config.override(LAZYGRAD_CACHE=tmp_path):
         yield
 
