@@ -46,7 +46,7 @@ class Contraction(Random):
         a, b = self.shape, other.shape
         if not a or not b:
             raise ShapeError(f"matmul: {a} @ {b}: both need at least one axis")
-        inner = b[-2:][0]
+        inner = b[-2] if len(b) > 1 else b[0]
         if a[-1] != inner:
             raise ShapeError(f"matmul: {a} @ {b}: inner sizes differ ({a[-1]} and {inner})")
         dtype = self.dtype if self.dtype is other.dtype else result_dtype((self, other))
