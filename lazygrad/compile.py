@@ -40,6 +40,7 @@ from .schedule.place import Part, place
 from .stages import Stages
 from .targets import At
 
+# What runs plans comes with the passes: who imports this module has all of the compiler.
 __all__ = ["compile_graph", "compile_plan", "plan_for", "realize", "storage_of"]
 
 

@@ -35,13 +35,9 @@ from ..runtime.device import Device
 from ..tensor.core import TensorCore, grad_enabled, owners
 from ..tensor.realize import mine, written
 from ..tensor.results import Size
-from ..tensor.sharing import Sharing
+from ..tensor.sharing import SLOTS, Sharing, slot
 from ..tensor.views import follow, is_detached
 from .sizes import read
-
-SLOTS = ("_own", "_grad", "_requires", "_history", "_variable")
-slot: dict[str, Any] = {name: Sharing.__dict__[name] for name in SLOTS}
-"""The slots' own descriptors, which the overlays do not replace."""
 
 tracing: ContextVar[Trace | None] = ContextVar("tracing", default=None)
 

@@ -63,7 +63,8 @@ def skip(body: Body, var: str, size: int, width: int) -> Body:
     S may change what the condition reads: where S runs in no iteration of a block, the condition
     is as it was tested. Requires: at least `size` iterations; a body of one If, and Lets before it.
     """
-
+    outer = f"{var}_o"
+    in_blocks = split(body, var, "short", outer, f"{var}_i:{size}")
     extent = loops_of(body)[var].extent
     if extent < size:
         raise ScheduleError(f"skip {var}: {extent} iterations in blocks of {size}")
@@ -71,23 +72,24 @@ def skip(body: Body, var: str, size: int, width: int) -> Body:
     def change(blocks: For) -> Body:
         (loop,) = blocks.body
         assert isinstance(loop, For)
-        *named, test = loop.body
-        if not isinstance(test, If) or test.otherwise:
-            raise ScheduleError(f"skip {var}: its body is more than an If")
+        lets = [stmt for stmt in loop.body if isinstance(stmt, Let)]
+        match loop.body[len(lets) :]:
+            case (If(condition, _, ()),):
+                pass
+            case _:
+                raise ScheduleError(f"skip {var}: its body is more than an If")
         near, zero, start = Var(f"{var}_n", size), Literal(0), mul(blocks.var, size)
         behind = sub(minimum(start, Literal(extent - size)), start)  # the last blocks overlap
         values: dict[Expr, Expr] = {loop.var: add(near, behind)}
-        for let in named:
-            assert isinstance(let, Let)
+        for let in lets:
             values[let.local] = substitute(let.value, values)
         some = Array(f"{var}_some", int32, 1, "register")
-        holds = Cast(substitute(test.condition, values), int32)
+        holds = Cast(substitute(condition, values), int32)
         tested = split_lanes([near], (Accumulate(some, zero, "max", holds),), width, 4)
         found = If(Op("ne", (Load(some, zero), Literal(0, int32))), blocks.body)
         return (replace(blocks, body=(*begin(some, "max"), *tested, found)),)
 
-    blocks = f"{var}_o"
-    return at_loop(split(body, var, "short", blocks, f"{var}_i:{size}"), blocks, change)
+    return at_loop(in_blocks, outer, change)
 
 
 def split_lanes(loops: list[Var], body: Body, width: int, copies: int, around: Body = ()) -> Body:

@@ -17,7 +17,7 @@ from ..caller import is_users, variables
 from ..graph.ir import Buffer, Node
 from ..origin import record, set_label
 from ..runtime.buffer import realized
-from .sharing import Sharing, own_slot, owners
+from .sharing import Sharing, owners, slot
 
 MAX_WALKS = 4  # of one object: it may get tensors later
 MAX_PARTS = 5000  # that are looked at in one walk
@@ -123,7 +123,7 @@ def _held_by(layer: Any, scopes: Sequence[dict[str, Any]]) -> Iterator[tuple[Any
 def _own(tensor: Sharing) -> Node | None:
     """The node of a tensor, if it has one by now. A function that is captured did not ask."""
     try:
-        node: Node = own_slot.__get__(tensor)
+        node: Node = slot["_own"].__get__(tensor)
     except AttributeError:
         return None
     return node

@@ -320,7 +320,8 @@ class Sharing:
             recorded = records and (requires_grad or base._requires_grad)
             is_lazy = recorded or interceptor.get()
             if not is_lazy and base._version >= MANY_WRITES and id(base) in written:
-                realize_all([base])  # type: ignore[list-item]  # each further write goes to its memory at once
+                # then each further write goes to its memory at once
+                realize_all([base])  # type: ignore[list-item]
             before = base._in_memory(base._node)
             if not is_lazy:
                 whole = put_block(self._path, before, node, self._own)
@@ -411,9 +412,10 @@ class Sharing:
             written[id(self)] = ref(self), get_ident()
 
 
-own_slot: Any = Sharing.__dict__["_own"]
-"""The descriptor of a tensor's own node. While `jit` captures, `tensor._own` says that the function
-reads the tensor; this does not."""
+SLOTS = ("_own", "_grad", "_requires", "_history", "_variable")
+slot: dict[str, Any] = {name: Sharing.__dict__[name] for name in SLOTS}
+"""The slots' own descriptors. While `jit` captures, it puts properties in their places: to read
+`tensor._own` says that the function reads the tensor, and slot["_own"] does not."""
 
 
 def _recorded(node: Node, is_new: bool = True) -> None:

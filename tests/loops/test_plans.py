@@ -88,6 +88,7 @@ def test_a_plan_by_hand_keeps_values(sample: Any) -> None:
         ("product", "no sum of products"),
         ("skip i0 2 4", "its body is more than an If"),
         ("skip i0 64 4", "3 iterations in blocks of 64"),
+        ("skip i9 2 4", "no loop i9"),
         ("bind i0 sideways", "sideways is no kind of loop"),
         ("set_scope nothing local", "no array nothing"),
         ("set_scope acc stack", "no array acc can be in scope stack"),

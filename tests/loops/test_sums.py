@@ -10,7 +10,7 @@ import pytest
 
 from lazygrad.dtypes import DType, float32, float64, int32
 from lazygrad.errors import ScheduleError
-from lazygrad.expr import Array, Literal, Load, Var
+from lazygrad.expr import Array, Literal, Load, Op, Var
 from lazygrad.index import add, less, mul
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, show, statements
 from lazygrad.loops.ir.evaluate import evaluate
@@ -212,3 +212,28 @@ def test_blocks_that_go_outside_begin_and_end_with_what_stood_beside_their_loop(
 def test_a_loop_without_a_sum_is_told() -> None:
     with pytest.raises(ScheduleError, match="rfactor k0: no sum over k0"):
         rfactor(reduction([9], op="max").body, "k0")
+
+
+@pytest.mark.parametrize(("rows", "is_in_blocks"), [(1, True), (8, False)])
+def test_terms_of_a_tile_of_one_vector_need_no_blocks(
+    cpu: Machine, rows: int, is_in_blocks: bool
+) -> None:
+    """Each of the eight rows uses what is read of b again: memory does not take the time."""
+    k, r, lane = Var("k", 64), Var("r", rows), Var("lane", 16)
+    a, b, out = (Array(name, float32, n) for name, n in (("a", 512), ("b", 1024), ("out", 128)))
+    acc = Array("acc", float32, 128, "register")
+    place = add(mul(r, 16), lane)
+    product = Op("mul", (Load(a, add(mul(k, rows), r)), Load(b, add(mul(k, 16), lane))))
+
+    def tile(stmt: Any) -> Body:
+        return (For(r, rows, "unroll", (For(lane, 16, "vector", (stmt,)),)),)
+
+    body = (
+        Alloc(acc),
+        *tile(Store(acc, place, Literal(0, float32))),
+        *nest([k], tile(Accumulate(acc, place, "sum", product))),
+        *tile(Store(out, place, Load(acc, place))),
+    )
+    s = Schedule(body)
+    cascade(s, cpu)
+    assert bool(s.plan) == is_in_blocks

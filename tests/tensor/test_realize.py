@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor, nn, no_grad
+from lazygrad.graph.ir import Node
 from lazygrad.runtime.execute import Plan
 from lazygrad.tensor import realize as realization
 
@@ -380,10 +381,15 @@ def test_the_same_writes_without_reads_are_one_computation(counts: Counts) -> No
     assert counts.take().compiled == 1
 
 
-def test_many_writes_to_a_lazy_tensor_are_written_at_once_in_the_end(counts: Counts) -> None:
+def test_many_writes_to_a_lazy_tensor_are_written_at_once_in_the_end(
+    counts: Counts, size: Callable[[Node], int]
+) -> None:
     x = Tensor.zeros(300).contiguous()
+    largest = 0
     for i in range(300):
         x[i] = float(i)
+        largest = max(largest, size(x._own))
+    assert largest < 32 * 12  # some ten nodes a write, and no more than 32 writes at one time
     assert x.tolist() == list(range(300))
     assert counts.take().compiled <= 8
 

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from .deferred import *
 from .elementwise import *
+from .movement import *
 from .node import *
 from .nodes import *
 from .random import *
