@@ -1,9 +1,4 @@
-"""Loads and stores: addresses split by loop, guards that keep memory safe, vectors of any stride.
-
-The address of an access is computed from the outermost loop inwards: each loop adds the terms of
-the index that vary there to the pointer of the loop around it. What is left for the innermost loop
-is one pointer, a step and constants, which fit the processor's addressing modes.
-"""
+"""Loads and stores: guards that keep memory safe, vectors of any stride."""
 
 from __future__ import annotations
 
@@ -12,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...expr import Array, Expr, Load
-from ...index import add, linear, mul
+from ...index import add, linear
 from ...loops.legal.memory import as_ramp, is_inside, is_private, over_lanes, wide
 from .writer import value_type, vector_of
 
@@ -25,45 +20,6 @@ def index_parts(index: Expr) -> tuple[Expr, ...]:
     index vector."""
     ramp = (index, 0) if index.lanes == 1 else as_ramp(index)
     return (index,) if ramp is None else tuple(atom for atom, _ in linear(ramp[0])[1])
-
-
-def address(v: Values, array: Array, index: Expr) -> str:
-    """A pointer to array[index], index a scalar whose atoms' values are known."""
-    constant, terms = linear(index)
-    pointer, level = v.bases[array], v.sink_level
-    by_level: dict[int, list[tuple[Expr, int]]] = {}
-    for term in terms:
-        by_level.setdefault(v.outermost(term[:1]), []).append(term)
-    so_far: tuple[tuple[Expr, int], ...] = ()
-    for place in sorted(by_level):
-        so_far += tuple(by_level[place])
-        key = (array.name, so_far)
-        if (found := v.known.get(key)) is None:
-            offset = v.value(add(*(mul(atom, k) for atom, k in by_level[place])))
-            v.at(place)
-            found = beyond(v, array, pointer, offset)
-            found = _hidden(v, array, found) if place > 1 else found
-            v.define(key, found, place)
-        pointer = found
-    v.at(level)
-    if constant == 0:
-        return pointer
-    # Written anew in each scope, next to its use, where it becomes part of the instruction; but
-    # once for a register array, whose pointers LLVM removes.
-    whole = (array.name, so_far, constant)
-    found, anywhere = v.known.get(whole), array.scope == "register"
-    if found is None or not (anywhere or v.levels[whole] == level):
-        found = beyond(v, array, pointer, constant)
-        v.define(whole, found, level)
-    return found
-
-
-def _hidden(v: Values, array: Array, pointer: str) -> str:
-    """The pointer, for LLVM's loop passes one of unknown origin. (They would study each access of
-    an inner loop once for every loop that its address depends on, a tenth of LLVM's time.) LLVM
-    removes the call before it selects instructions."""
-    name = f"{array.name}.at"
-    return v.call(name, "ptr", "llvm.launder.invariant.group.p0", ("ptr", pointer))
 
 
 def beyond(v: Values, array: Array, pointer: str, offset: int | str) -> str:
@@ -81,7 +37,7 @@ def load(v: Values, e: Load) -> str:
 
 def load_block(v: Values, array: Array, start: Expr, lanes: int, guard: Expr | None) -> str:
     """Elements start .. start + lanes - 1; zeros where the scalar guard is false."""
-    pointer = address(v, array, start)
+    pointer = v.address(array, start)
     condition = None if guard is None else v.known[guard]
     return read(v, array, safe(v, pointer, condition, lanes * array.dtype.itemsize), lanes)
 
@@ -133,7 +89,7 @@ def prefetch(v: Values, array: Array, index: Expr) -> None:
     for part in index_parts(index):
         v.value(part)
     write = "1" if array in v.written else "0"
-    place = ("ptr", address(v, array, index))
+    place = ("ptr", v.address(array, index))
     v.run("llvm.prefetch.p0", place, ("i32", write), ("i32", "3"), ("i32", "1"))
 
 
@@ -163,7 +119,7 @@ def _load_one(v: Values, array: Array, index: Expr, lanes: int, guard: Expr | No
         return v.spread(scalar, load_block(v, array, index, 1, guard), lanes)
     bits, mask = vector_of("i1", lanes), v.known[guard]
     some = v.call("some", "i1", f"llvm.vector.reduce.or.v{lanes}i1", (bits, mask))
-    pointer = safe(v, address(v, array, index), some, array.dtype.itemsize)
+    pointer = safe(v, v.address(array, index), some, array.dtype.itemsize)
     every = v.spread(scalar, read(v, array, pointer, 1), lanes)
     return v.write(array.name, f"select {bits} {mask}, {kind} {every}, {kind} zeroinitializer")
 
@@ -187,7 +143,7 @@ def _load_contiguous(
             zero = f"{kind} zeroinitializer"
             raw = v.write(array.name, f"select {bits} {mask}, {kind} {raw}, {zero}")
         else:
-            raw = _masked_load(v, array, address(v, array, start), lanes, mask)
+            raw = _masked_load(v, array, v.address(array, start), lanes, mask)
     return raw if stride == 1 else _reversed(v, kind, raw, lanes)
 
 
@@ -218,7 +174,7 @@ def _load_strided(
     kind, size = value_type(array.dtype, lanes), array.dtype.itemsize
     span = (lanes - 1) * step + 1
     condition = None if guard is None else v.known[guard]
-    pointer = safe(v, address(v, array, start), condition, span * size)
+    pointer = safe(v, v.address(array, start), condition, span * size)
     wanted = [lane * step for lane in range(lanes)]
     raw, done = "poison", 0  # `raw` has the wanted elements before `done`
     for n in range(step):
@@ -238,7 +194,7 @@ def _elements(v: Values, array: Array, index: Expr, lanes: int) -> Iterator[str]
     """A pointer to each lane's element."""
     ramp = as_ramp(index)
     if ramp is not None:
-        base = address(v, array, ramp[0])
+        base = v.address(array, ramp[0])
         for lane in range(lanes):
             yield beyond(v, array, base, lane * ramp[1])
         return
@@ -297,7 +253,7 @@ def _store_block(
 ) -> None:  # fmt: skip
     """Store to neighbours, or to one element. A scalar guard is of a private array."""
     kind, size = value_type(array.dtype, lanes), array.dtype.itemsize
-    pointer = address(v, array, start)
+    pointer = v.address(array, start)
     if guard is not None:
         mask, bits = v.known[guard], vector_of("i1", guard.lanes)
         if backwards and guard.lanes > 1:

@@ -6,15 +6,17 @@
 Every kernel has that one signature. `arguments` points to a pointer for each of the function's
 arrays; each of `threads` threads calls the kernel with its own number and does its share of the
 iterations of parallel loops, a contiguous range; `scratch` is that thread's own block, aligned to
-64 bytes, of the size that `scratch_bytes` tells. Metadata say that arguments do not overlap.
+64 bytes, of the size that `scratch_bytes` tells.
 
 The text is pure: it depends on the function and the target only. Loop passes have done the work by
-now; what remains for LLVM is to keep register arrays in registers, to pick instructions, to
-schedule them and to allocate registers.
+now; what remains is to write values before the loops that do not change them (hoisting.py), and for
+LLVM to keep register arrays in registers, to pick instructions, to schedule them and to allocate
+registers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from ...errors import CompilerError
@@ -35,21 +37,24 @@ from ...loops.ir import (
 )
 from ...loops.ir.rebuild import written
 from . import accesses
+from .hoisting import UNCHANGED, HoistingValues
 from .target import Target
 from .values import Values
 from .writer import value_type
 
-UNCHANGED = ", !invariant.load !0"  # after a load from memory that the function never writes
 ALIGNMENT = 64  # of private arrays: a cache line, and the widest vector
 
 
-def codegen(function: Function, target: Target) -> str:
-    """LLVM IR for a function.
+def codegen(function: Function, target: Target, opt: int = 1) -> str:
+    """LLVM IR for a function. With opt=0 each value stands where it is used.
 
     Requires: a legalised function with serial and parallel loops only, whose arguments do not
     overlap in memory. Raises CompilerError for what it cannot express.
     """
-    return _Kernel(function, target).text()
+    if not opt:
+        return _Kernel(function, target, Values(written(function.body))).text()
+    values = HoistingValues(written(function.body))
+    return _Kernel(function, target, values).text(UNCHANGED, values.note_memory(function.arguments))
 
 
 def scratch_bytes(function: Function) -> int:
@@ -74,26 +79,26 @@ def _layout(function: Function) -> tuple[dict[Array, int], int]:
 class _Kernel:
     """Writes one function."""
 
-    def __init__(self, function: Function, target: Target) -> None:
+    def __init__(self, function: Function, target: Target, values: Values) -> None:
         self.function = function
         self.target = target
-        self.values = Values(written(function.body))
+        self.values = values
         self.entry: list[str] = []
 
-    def text(self) -> str:
-        """The whole module."""
+    def text(self, note: str = "", metadata: Sequence[str] = ()) -> str:
+        """The whole module. `note` comes after each load of an argument's pointer, `metadata` at
+        the end."""
         function, v = self.function, self.values
         for name in ("arguments", "thread", "threads", "scratch", "entry", "zeros"):
             v.fresh(name)
         for n, array in enumerate(function.arguments):
             v.bases[array] = pointer = "%" + v.fresh(array.name)
             self.entry.append(f"  {pointer}.slot = getelementptr ptr, ptr %arguments, i64 {n}")
-            self.entry.append(f"  {pointer} = load ptr, ptr {pointer}.slot, align 8{UNCHANGED}")
+            self.entry.append(f"  {pointer} = load ptr, ptr {pointer}.slot, align 8{note}")
         offsets, _ = _layout(function)
         for array, offset in offsets.items():
             v.bases[array] = pointer = "%" + v.fresh(array.name)
             self.entry.append(f"  {pointer} = getelementptr i8, ptr %scratch, i64 {offset}")
-        metadata = self.metadata()
         self.body(function.body)
         lines = [f"; {line}" for line in (*function.comment.splitlines(), *function.reasons)]
         lines.append(f"; for {self.target.name}")
@@ -109,22 +114,6 @@ class _Kernel:
         ]  # fmt: skip
         return "\n".join(lines) + "\n"
 
-    def metadata(self) -> list[str]:
-        """Note of each argument that it is not written, or that it does not overlap the others that
-        are; returns the definitions that these notes refer to."""
-        v, lines = self.values, ["!0 = !{}"]
-        arguments = self.function.arguments
-        v.notes = {array: UNCHANGED for array in arguments if array not in v.written}
-        written = [array for array in arguments if array in v.written]
-        scopes = [f"!{n}" for n in range(2, 2 + len(written))]
-        if len(written) > 1:
-            lines += ["!1 = distinct !{!1}", *(f"{x} = distinct !{{{x}, !1}}" for x in scopes)]
-            for array, own in zip(written, scopes, strict=True):
-                others, n = ", ".join(x for x in scopes if x != own), len(lines)
-                v.notes[array] = f", !alias.scope !{n}, !noalias !{n + 1}"
-                lines += [f"!{n} = !{{{own}}}", f"!{n + 1} = !{{{others}}}"]
-        return lines
-
     # ------------------------------------------------------------------ statements
 
     def body(self, body: Body) -> None:
@@ -139,7 +128,7 @@ class _Kernel:
             case Alloc(array):
                 self.alloc(array)
             case Let(local, value):
-                v.define(local, v.value(value), v.level)
+                v.define(local, v.value(value))
             case Store():
                 accesses.store(v, stmt.array, stmt.index, stmt.value, stmt.guard)
             case If(condition, then, otherwise):
@@ -174,7 +163,7 @@ class _Kernel:
         name = v.fresh(stmt.var.name)
         label, done = v.fresh(f"{stmt.var.name}.loop"), v.fresh(f"{stmt.var.name}.done")
         v.open(label)
-        v.define(stmt.var, f"%{name}", v.level)
+        v.define(stmt.var, f"%{name}")
         self.body(stmt.body)
         inner = v.close()
         before = v.sink.block

@@ -56,7 +56,7 @@ class PlainProgram:
 
 def kernel_of(function: Function, target: Target) -> Kernel:
     """Machine code for a legalised function. Raises RuntimeError with LLVM's words."""
-    return _compiled(codegen(function, target), function.name, target)
+    return _compiled(codegen(function, target, opt=0), function.name, target)
 
 
 @lru_cache(maxsize=1024)  # the code stays in memory as long
@@ -71,5 +71,5 @@ def _compiled(text: str, name: str, target: Target) -> Kernel:
 
 def code_of(function: Function, target: Target, opt: int) -> dict[str, str]:
     """The LLVM IR and the assembly of a function, for people."""
-    text = codegen(function, target)
+    text = codegen(function, target, opt)
     return {"llvm": text, "asm": to_assembly(text, *target.llvm, opt)}

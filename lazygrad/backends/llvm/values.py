@@ -1,4 +1,4 @@
-"""Expressions as LLVM values: each written once, in the outermost loop that it can stand in.
+"""Expressions as LLVM values: each written once, where it is used first.
 
 An operation or a conversion of a legalised function is one instruction.
 """
@@ -27,18 +27,14 @@ from ...expr import (
     Zip,
 )  # fmt: skip
 from ...index import UNBOUNDED, bounds
-from ...loops.legal.memory import is_inside, wide
+from ...loops.legal.memory import wide
 from ...rewrite import bottom_up
 from . import accesses
 from .writer import Writer, literal, splat, suffix, value_type, vector_of
 
 
 class Values(Writer):
-    """A Writer that can write expressions.
-
-    `written` are the arrays that the function writes; loads from other arrays may move out of
-    loops.
-    """
+    """A Writer that can write expressions. `written` are the arrays that the function writes."""
 
     def __init__(self, written: set[Array]) -> None:
         super().__init__()
@@ -48,31 +44,26 @@ class Values(Writer):
 
     def value(self, e: Expr) -> str:
         """The text of e's value; the value is written now if it is not known yet."""
-        return bottom_up(e, self.known, _needs, self._write_expression)
+        return bottom_up(e, self.known, needs, self.write_expression)
 
-    def _write_expression(self, e: Expr) -> str:
-        needs = _needs(e)
-        level = self.level if self.level > 0 and self._stays(e) else self.outermost(needs)
-        self.at(level)
-        text = self._text(e, needs)
-        self.at(self.level)
-        self.define(e, text, level)
+    def write_expression(self, e: Expr) -> str:
+        """Write a value whose operands are known."""
+        text = self._text(e)
+        self.define(e, text)
         if e.has_loads:
             for array in self.written.intersection(e.mentions):
                 self.readers.setdefault(array, []).append(e)
         return text
 
-    def _stays(self, e: Expr) -> bool:
-        """Whether an expression must be computed where it stands, not before the loop."""
-        if isinstance(e, Load):
-            return e.array in self.written or not is_inside(e.array, e.index)
-        return isinstance(e, Choose)
+    def address(self, array: Array, index: Expr) -> str:
+        """A pointer to array[index], index a scalar whose `index_parts` are known."""
+        return accesses.beyond(self, array, self.bases[array], self.value(index))
 
-    def _text(self, e: Expr, needs: tuple[Expr, ...]) -> str:
+    def _text(self, e: Expr) -> str:
         known = self.known
         match e:
             case Op():
-                return operate(self, e, [known[x] for x in needs])
+                return operate(self, e, [known[x] for x in needs(e)])
             case Load():
                 return accesses.load(self, e)
             case Literal():
@@ -89,7 +80,7 @@ class Values(Writer):
 
 
 @lru_cache(maxsize=1 << 16)
-def _needs(e: Expr) -> tuple[Expr, ...]:
+def needs(e: Expr) -> tuple[Expr, ...]:
     """The expressions whose values must be known before e is written."""
     if isinstance(e, Load):
         guard = () if e.guard is None else (e.guard,)

@@ -1,15 +1,15 @@
 """LLVM IR as text: nested scopes, fresh names, and each value written once.
 
 A scope is a stretch of code that runs together: the function, a loop's body, one side of an If.
-A value is written in the outermost scope in which its operands are known, so that a value which a
-loop does not change stands before the loop. The text of an inner scope is appended to the outer
-scope when it closes, after the lines that were written to the outer scope meanwhile.
+A value is known until the scope that it is written in closes. The text of an inner scope is
+appended to the outer scope when it closes, after the lines that were written to the outer scope
+meanwhile.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,14 +20,10 @@ from ...dtypes import DType, bfloat16, bool_
 
 @dataclass(eq=False, slots=True)
 class Scope:
-    """Lines of text and the values that they define.
-
-    `block` is the label of the basic block that the next line goes to; `floor_outside` is what
-    Writer.floor was where the scope began.
-    """
+    """Lines of text and the values that they define. `block` is the label of the basic block that
+    the next line goes to."""
 
     block: str
-    floor_outside: int = 0
     lines: list[str] = field(default_factory=list)
     defined: list[Hashable] = field(default_factory=list)
 
@@ -35,20 +31,15 @@ class Scope:
 class Writer:
     """Text of one function body, and which values are known where.
 
-    `known` has the text of each value that can be used now; `levels` its scope, as an index into
-    `scopes`; `readers` has, for each array that the function writes, the values that
-    depend on loads from it, which are stale once it is written again. Values of a conditional scope
-    (a side of an If) are not moved outwards.
+    `known` has the text of each value that can be used now; `readers` has, for each array that the
+    function writes, the values that depend on loads from it, which are stale once it is written
+    again.
     """
 
     def __init__(self) -> None:
         self.scopes = [Scope("entry")]
-        self.level = 0  # the index of the innermost scope
-        self.floor = 0  # the index of the innermost conditional scope
-        self.sink = self.scopes[0]  # where `write` appends
-        self.sink_level = 0
+        self.sink = self.scopes[0]  # where `write` appends: the innermost scope
         self.known: dict[Any, str] = {}
-        self.levels: dict[Hashable, int] = {}
         self.readers: dict[Hashable, list[Hashable]] = {}
         self.declarations: set[str] = set()
         self.zeros = 0  # bytes of zeros that guarded loads may read instead
@@ -113,22 +104,17 @@ class Writer:
 
     # ------------------------------------------------------------------ scopes
 
-    def open(self, block: str, conditional: bool = False) -> None:
+    def open(self, block: str) -> None:
         """Begin a scope inside the innermost one."""
-        self.scopes.append(Scope(block, self.floor))
-        self.level += 1
-        if conditional:
-            self.floor = self.level
-        self.at(self.level)
+        self.sink = Scope(block)
+        self.scopes.append(self.sink)
 
     def close(self) -> Scope:
         """End the innermost scope and forget its values; its lines are the caller's to place."""
         scope = self.scopes.pop()
         for key in scope.defined:
             self.known.pop(key, None)
-        self.level -= 1
-        self.floor = scope.floor_outside
-        self.at(self.level)
+        self.sink = self.scopes[-1]
         return scope
 
     def fork(self, condition: str, *sides: Callable[[], str | None]) -> list[str]:
@@ -138,7 +124,7 @@ class Writer:
         labels = [self.fresh(hint) for hint, _ in zip(("then", "else"), sides, strict=False)]
         done, scopes, ends = self.fresh("done"), [], []
         for label, side in zip(labels, sides, strict=True):
-            self.open(label, conditional=True)
+            self.open(label)
             text = side()
             scopes.append(self.close())
             ends.append(f"[ {text}, %{scopes[-1].block} ]")
@@ -150,23 +136,10 @@ class Writer:
         self.label(done)
         return ends
 
-    def outermost(self, keys: Iterable[Hashable]) -> int:
-        """The outermost scope that may hold a value computed from these values."""
-        level, levels = self.floor, self.levels
-        for key in keys:
-            level = max(level, levels[key])
-        return level
-
-    def at(self, level: int) -> None:
-        """Let `write` append to the scope of that level."""
-        self.sink = self.scopes[level]
-        self.sink_level = level
-
-    def define(self, key: Hashable, text: str, level: int) -> None:
-        """Note that `text` is the value of key until the scope of that level closes."""
+    def define(self, key: Hashable, text: str) -> None:
+        """Note that `text` is the value of key until the scope that it is written in closes."""
         self.known[key] = text
-        self.levels[key] = level
-        self.scopes[level].defined.append(key)
+        self.sink.defined.append(key)
 
     def wrote(self, array: Hashable) -> None:
         """Note that an array is written: forget the values that were loaded from it."""

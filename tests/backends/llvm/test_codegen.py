@@ -36,9 +36,9 @@ from tests.loops.passes import legal
 TARGETS = [SSE2, AVX2, AVX512, NEON]
 
 
-def codegen(function: Function, target: Target) -> str:
+def codegen(function: Function, target: Target, opt: int = 1) -> str:
     """The text of a function, legalised."""
-    return module.codegen(legal(function, machine(target, 1)), target)
+    return module.codegen(legal(function, machine(target, 1)), target, opt)
 
 
 def scaled_sum(lanes: int) -> Function:
@@ -129,11 +129,11 @@ def test_text(
     golden(f"{function.name}.{target.name}.ll", codegen(function, target))
 
 
-def assembly(function: Function, target: Target) -> str:
+def assembly(function: Function, target: Target, opt: int = 1) -> str:
     llvm = pytest.importorskip("llvmlite.binding")
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    return to_assembly(codegen(function, target), *target.llvm)
+    return to_assembly(codegen(function, target, opt), *target.llvm, opt)
 
 
 @pytest.mark.parametrize(
@@ -179,11 +179,12 @@ def everything(lanes: int) -> Function:
     return Function("everything", arguments, 2, (For(i, 4, "parallel", body),))
 
 
+@pytest.mark.parametrize("opt", [0, 1])
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_llvm_takes_everything(target: Target) -> None:
+def test_llvm_takes_everything(target: Target, opt: int) -> None:
     function = everything(target.vector_bytes // 4)
     verify(function, final=True)
-    assert "everything" in assembly(function, target)
+    assert "everything" in assembly(function, target, opt)
 
 
 def test_the_same_function_gives_the_same_text() -> None:
@@ -196,11 +197,14 @@ def test_what_loops_do_not_change_stands_before_them() -> None:
     at = add(mul(i, 8), j)
     value = Op("mul", (Load(x, at), Op("neg", (Load(s, i),))))
     inner = For(j, 8, "serial", (Store(out, at, value),))
-    text = codegen(Function("rows", (out, x, s), 1, (For(i, 4, "serial", (inner,)),)), AVX2)
-    before, _, loop = text.partition("j.loop:")
+    function = Function("rows", (out, x, s), 1, (For(i, 4, "serial", (inner,)),))
+    before, _, loop = codegen(function, AVX2).partition("j.loop:")
     assert "fneg" in before
     assert "mul nsw i64 %i, 8" in before
     assert "mul nsw" not in loop.partition("j.done")[0]
+    before, _, loop = codegen(function, AVX2, opt=0).partition("j.loop:")
+    assert "fneg" not in before
+    assert "mul nsw i64 %i, 8" in loop.partition("j.done")[0]
 
 
 def test_arguments_are_said_to_be_alone() -> None:
