@@ -533,9 +533,3 @@ def limit_of(condition: Expr, var: Var) -> tuple[int, Expr] | None:
     if abs(step) != 1 or var in rest.mentions:
         return None
     return (1, mul(rest, -1)) if step > 0 else (-1, add(rest, 1))  # var + rest < 0, rest - var < 0
-
-
-def upper_limit(condition: Expr, var: Var) -> Expr | None:
-    """The end where a condition says var < end."""
-    found = limit_of(condition, var)
-    return found[1] if found is not None and found[0] > 0 else None
