@@ -43,7 +43,7 @@ class Contraction(Random):
         (..., M, K) @ (..., K, N) -> (..., M, N). A vector on the left is a row, on the right a
         column; its axis is not in the result.
         """
-        a, b = self.shape, other.shape
+        a, b = self._node.shape, other._node.shape
         if not a or not b:
             raise ShapeError(f"matmul: {a} @ {b}: both need at least one axis")
         inner = b[-2] if len(b) > 1 else b[0]

@@ -8,7 +8,7 @@ intermediate values may not even fit. `rounded_once` lets such an operation see 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, wraps
 from typing import Any, Literal, TypeVar, cast
 
@@ -54,23 +54,32 @@ def rounded_once(
                 target = chosen if autocast == "product" else float32
                 token = autocast_dtype.set(None)
                 try:
-                    named = {name: _recast(x, target) for name, x in named.items()}
-                    return computed(*[_recast(x, target) for x in args], **named)
+                    return _with_each(_recast, target, computed, args, named)
                 finally:
                     autocast_dtype.reset(token)
-            given = (*args, *named.values())
-            if not any(
-                isinstance(x, TensorCore) and is_low_precision(x._node.dtype) for x in given
-            ):
+            given = [x for x in (*args, *named.values()) if isinstance(x, TensorCore)]
+            if not any(is_low_precision(x._node.dtype) for x in given):
                 return operation(*args, **named)
-            dtype = result_dtype([x for x in given if isinstance(x, TensorCore)][:operands])
-            wide = [_widened(x) for x in given]
-            made = operation(*wide[: len(args)], **dict(zip(named, wide[len(args) :], strict=True)))
+            dtype = result_dtype(given[:operands])
+            made = _with_each(_widened, float32, operation, args, named)
             return _narrowed(made, dtype) if is_low_precision(dtype) else made
 
         return recalled(cast(F, computed), any_size)
 
     return decorate
+
+
+def _with_each(
+    change: Callable[[Any, DType], Any],
+    dtype: DType,
+    call: Callable[..., Any],
+    args: Sequence[Any],
+    named: Mapping[str, Any],
+) -> Any:
+    """What a call gives with every argument changed for a dtype."""
+    return call(
+        *[change(x, dtype) for x in args], **{name: change(x, dtype) for name, x in named.items()}
+    )
 
 
 def _recast(value: Any, dtype: DType) -> Any:
@@ -80,10 +89,10 @@ def _recast(value: Any, dtype: DType) -> Any:
     return value
 
 
-def _widened(value: Any) -> Any:
-    """A tensor of 16-bit floats in float32; all else as it is."""
+def _widened(value: Any, dtype: DType) -> Any:
+    """A tensor of 16-bit floats in another dtype; all else as it is."""
     if isinstance(value, TensorCore) and is_low_precision(value._node.dtype):
-        return value.cast(float32)
+        return value.cast(dtype)
     return value
 
 

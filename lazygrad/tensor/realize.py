@@ -156,14 +156,15 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
     pending = _pending((*wanted, *others))
     if pending:
         try:
-            walked = _compute_apart(wanted, others) if interceptor.get() is None else None
+            is_captured = interceptor.get() is not None
+            walked = _compute_apart(wanted, others) if others and not is_captured else None
             wanted += others
             pending = [node for node in pending if node not in realized]
-            if walked is None or _is_alone(wanted, pending):
+            if is_captured or _is_alone(wanted, pending):
                 walked = None  # which holds leaves whose memory may be taken over
                 _compute(pending, wanted)
             else:
-                wanted += _compute_along(wanted, pending, walked)
+                wanted += _compute_along(wanted, pending, walked or Walk(realized))
         except (IndexError, NonFiniteError):
             forget()
             raise
@@ -190,11 +191,10 @@ def _compute_apart(wanted: Sequence[TensorCore], others: Sequence[TensorCore]) -
     than one tensor: a metric of the batch before this one. In one computation, the sizes of both
     batches would be a program of their own. Returns a walk to what is wanted."""
     walked = Walk(realized)
-    if others:
-        walked.walk(_pending(wanted))
-        apart = [each for each in others if _reads_others(each._node, walked.number)]
-        if apart:
-            _compute(_pending(apart), apart)
+    walked.walk(_pending(wanted))
+    apart = [each for each in others if _reads_others(each._node, walked.number)]
+    if apart:
+        _compute(_pending(apart), apart)
     return walked
 
 
