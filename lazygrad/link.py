@@ -104,10 +104,7 @@ class Linker:
             return stages.run("program", device.compile, launches, timing), launches
         except CompilerError as error:
             stages.go_on_after(error)
-        launches = [
-            each if _compiles(device, each) else plain_launch(stages, each, device.machine)
-            for each in launches
-        ]
+        launches = _with_plain_loops(device, launches, stages)
         return stages.run("program", device.compile, launches, timing), launches
 
     def _add_checked(
@@ -185,6 +182,16 @@ class Linker:
                 raise CompilerError(f"link: {launch.function.name}: two arguments share a memory")
             placed.append(replace(launch, slots=tuple(slots)))
         return let_overlap(placed, pieces) if config.OPT else placed
+
+
+def _with_plain_loops(
+    device: BackendDevice, launches: Sequence[Launch], stages: Stages
+) -> list[Launch]:
+    """The launches, with plain loops for each that does not compile by itself."""
+    return [
+        each if _compiles(device, each) else plain_launch(stages, each, device.machine)
+        for each in launches
+    ]
 
 
 def _compiles(device: BackendDevice, launch: Launch) -> bool:

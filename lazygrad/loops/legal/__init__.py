@@ -14,9 +14,10 @@ final       the operations that are left, for each target
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from ...expr import Expr
-from ...targets import Machine, Target
+from ...targets import Machine, Native, Target
 from ..ir import Function, Store, statements
 from ..ir.rebuild import loads, map_expressions
 from . import floats, functions, indices, integers, memory, vectors
@@ -64,12 +65,15 @@ def legalise_operations(function: Function, machine: Machine) -> Function:
 
         out[i] = exp(x[i]) // 2   ->   the same by multiplications, additions and shifts
     """
-    native = machine.native
+    if machine.target is not Target.CPU:
+        return _legalise_for_c(function, machine.native)
+    change = partial(CPU.legalise, native=machine.native, memo={})
+    return replace(function, body=map_expressions(function.body, change))
+
+
+def _legalise_for_c(function: Function, native: Native) -> Function:
+    """Rewrite every expression to operations that C has; addresses by rules of their own."""
     memo: dict[Expr, Expr] = {}
-    if machine.target is Target.CPU:
-        return replace(
-            function, body=map_expressions(function.body, lambda e: CPU.legalise(e, native, memo))
-        )
     of_addresses: dict[Expr, Expr] = {}
     written = {stmt.index for stmt in statements(function.body) if isinstance(stmt, Store)}
 

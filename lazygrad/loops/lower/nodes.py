@@ -107,7 +107,8 @@ class Lowering:
         value = self.values.of(node.x, at, guards)
         if dtype != node.dtype:
             value = _widened(value, dtype)
-        value = _masked_once(value)
+        if self.skips or self.needed is not None:  # passes look for its end
+            value = _masked_once(value)
         needed = _below_size(value, identity(op, dtype)) if self.skips else None
         if self.skips and self.kernel.kind == "contraction":
             outside, inside_padding = self._outside_padding(node, index, inner)
