@@ -429,25 +429,30 @@ def is_data(e: Expr) -> bool:
     return isinstance(e, (Load, Local)) or any(map(is_data, e.operands))
 
 
+def _normal_index(e: Op) -> Expr:
+    match e.op, e.args:
+        case "add", args:
+            return add(*args)
+        case "sub", (x, y):
+            return sub(x, y)
+        case "mul", (x, Literal(value=c)):
+            return mul(x, int(c))
+        case "floordiv", (x, Literal(value=c)) if c > 0:
+            return floordiv(x, int(c))
+        case "mod", (x, Literal(value=c)) if c > 0:
+            return mod(x, int(c))
+        case "min", (x, y):
+            return minimum(x, y)
+        case "max", (x, y):
+            return maximum(x, y)
+    return e
+
+
 def normalize(e: Expr) -> Expr:
     """An expression on normal operands (after a substitution, say) in normal form. Data stays as
     it is."""
     if e.dtype == int64 and e.lanes == 1 and isinstance(e, Op) and not is_data(e):
-        match e.op, e.args:
-            case "add", args:
-                return add(*args)
-            case "sub", (x, y):
-                return sub(x, y)
-            case "mul", (x, Literal(value=c)):
-                return mul(x, int(c))
-            case "floordiv", (x, Literal(value=c)) if c > 0:
-                return floordiv(x, int(c))
-            case "mod", (x, Literal(value=c)) if c > 0:
-                return mod(x, int(c))
-            case "min", (x, y):
-                return minimum(x, y)
-            case "max", (x, y):
-                return maximum(x, y)
+        e = _normal_index(e)
     match e:
         case Op(op="lt" | "eq" as op, args=(x, y)) if e.lanes == 1 and x.dtype == int64:
             if not is_data(e):

@@ -9,7 +9,7 @@ expression, another tensor, a view or a NumPy array holds a node, the storage or
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
@@ -145,9 +145,18 @@ def _references_in_a_walk() -> int:
 _IN_A_WALK = _references_in_a_walk()
 
 
-def moved(storage: DeviceBuffer) -> DeviceBuffer:
-    """Another storage with the memory, which has other elements now: who knows the old one must not
-    take it for its value."""
+def moved(storages: Sequence[DeviceBuffer], donated: Mapping[int, Node]) -> list[DeviceBuffer]:
+    """The storages of outputs, where one that is a leaf's is another with its memory, which has
+    other elements now: who knows the old one must not take it for its value."""
+    taken = {
+        id(storages[n]): _moved(storages[n])
+        for n, leaf in donated.items()
+        if storages[n] is leaf.storage  # type: ignore[attr-defined]
+    }
+    return [taken.get(id(storage), storage) for storage in storages]  # some may be one place
+
+
+def _moved(storage: DeviceBuffer) -> DeviceBuffer:
     made = DeviceBuffer(storage.size, storage.dtype, storage.device, storage.memory)
     storage.memory = None
     return made

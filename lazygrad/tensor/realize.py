@@ -274,13 +274,10 @@ def _compute(
     ) as error:  # fmt: skip
         # the user's to mend, and all in the message: the way there leads through the compiler
         raise error.with_traceback(None) from error.__cause__
-    taken = {
-        id(storages[n]): moved(storages[n])
-        for n, leaf in donated.items()
-        if storages[n] is leaf.storage  # type: ignore[attr-defined]
-    }
-    for node, storage in zip(nodes, storages, strict=True):  # of which several may be one place
-        realized[node] = taken.get(id(storage), storage)
+    if donated:
+        storages = moved(storages, donated)
+    for node, storage in zip(nodes, storages, strict=True):
+        realized[node] = storage
 
 
 @cache

@@ -35,9 +35,7 @@ class Values:
         """node[index] computed from the node's inputs, even where the node itself is in memory."""
         request: Request = (node, index, ())
         memo: dict[Request, Expr] = {}
-        for needed in self._needs(request):
-            self._build(needed, memo)
-        return self._combine(request, memo)
+        return self._combine(request, [self._build(x, memo) for x in self._needs(request)])
 
     def gathered(
         self, indices: Sequence[Node], shape: Sequence[int], index: MultiIndex, guards: Guards = ()
@@ -62,7 +60,10 @@ class Values:
             memo[wanted] = ready
             return []
 
-        return bottom_up(request, memo, needs, lambda wanted: self._combine(wanted, memo))
+        def make(wanted: Request) -> Expr:
+            return self._combine(wanted, [memo[x] for x in self._needs(wanted)])
+
+        return bottom_up(request, memo, needs, make)
 
     def _needs(self, request: Request) -> list[Request]:
         """The values from which a node's value is built."""
@@ -88,33 +89,31 @@ class Values:
                 return [] if FALSE in more else [(node.inputs[0], at, guards + more)]
         raise TypeError(f"{node.name} cannot be inlined: it needs memory")
 
-    def _combine(self, request: Request, memo: dict[Request, Expr]) -> Expr:
+    def _combine(self, request: Request, values: Sequence[Expr]) -> Expr:
+        """A node's value, from the values that `_needs` names."""
         node, index, guards = request
         match node:
             case ir.Const(constant, dtype):
                 return Literal(constant, dtype)
             case ir.Iota(_, dtype):
                 return cast(index[0], dtype)
-            case ir.Contiguous() | ir.Within():
-                return memo[(node.inputs[0], index, guards)]
-            case ir.Cast(x, dtype):
-                return cast(memo[(x, index, guards)], dtype)
-            case ir.Bitcast(x, dtype):
-                return Bitcast(memo[(x, index, guards)], dtype)
+            case ir.Cast(_, dtype):
+                return cast(values[0], dtype)
+            case ir.Bitcast(_, dtype):
+                return Bitcast(values[0], dtype)
             case ir.Arithmetic(operation=operation):
-                return _operation(operation, tuple(memo[(x, index, guards)] for x in node.inputs))
+                return _operation(operation, tuple(values))
             case ir.Gather(x, indices):
-                at, inside = self.gathered(indices, x.shape, index, guards)
-                return _guarded(memo[(x, at, guards + inside)], inside, 0, node.dtype)
+                _, inside = self.gathered(indices, x.shape, index, guards)
+                return _guarded(values[-1], inside, 0, node.dtype)
             case ir.RandomBits():
-                return random_word(node, index, [memo[needed] for needed in self._needs(request)])
-            case ir.Pad(x, _, fill):
-                at, more = movement_index(node, index)
-                if FALSE in more:
+                return random_word(node, index, values)
+            case ir.Pad(value=fill):
+                if not values:
                     return Literal(fill, node.dtype)
-                return _guarded(memo[(x, at, guards + more)], more, fill, node.dtype)
-        at, more = movement_index(node, index)
-        return memo[(node.inputs[0], at, guards + more)]
+                _, inside = movement_index(node, index)
+                return _guarded(values[0], inside, fill, node.dtype)
+        return values[0]
 
 
 def _operation(operation: ir.Operation, args: tuple[Expr, ...]) -> Expr:
