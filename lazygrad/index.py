@@ -522,19 +522,3 @@ def _sum(e: Expr) -> Linear | None:
         return None
     terms = linear(e)
     return None if terms[1] == ((e, 1),) else terms
-
-
-def limit_of(condition: Expr, var: Var) -> tuple[int, Expr] | None:
-    """(1, end) where a condition says var < end, (-1, start) where it says start <= var, and None
-    where it says neither."""
-    if not (isinstance(condition, Op) and condition.op == "lt"):
-        return None
-    x, y = condition.args
-    if x.dtype != int64:
-        return None
-    difference = sub(x, y)
-    step = dict(linear(difference)[1]).get(var, 0)
-    rest = sub(difference, mul(var, step))
-    if abs(step) != 1 or var in rest.mentions:
-        return None
-    return (1, mul(rest, -1)) if step > 0 else (-1, add(rest, 1))  # var + rest < 0, rest - var < 0
