@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,13 +73,6 @@ _USUAL_CACHES = {1: 32 << 10, 2: 512 << 10}
 @cache
 def cache_bytes(level: int) -> int:
     """The bytes of one core's data cache of that level (1 or 2)."""
-    names = {1: "SC_LEVEL1_DCACHE_SIZE", 2: "SC_LEVEL2_CACHE_SIZE"}
-    try:
-        told = os.sysconf(names[level])
-        if told > 0:
-            return told
-    except (ValueError, OSError):  # macOS has no such names
-        pass
     for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:
             if (folder / "level").read_text().strip() != str(level):
