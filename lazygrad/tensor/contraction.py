@@ -60,7 +60,7 @@ class Contraction(Random):
         batch = broadcast_shape(f"matmul: {a} @ {b}", *batches) if any(batches) else ()
         x = build.reshape(x, (*batches[0], *m, *(1,) * len(n), inner))
         y = build.reshape(y, (*batches[1], *(1,) * len(m), *n, inner))
-        x, y = (broadcast_node("matmul", node, (*batch, *m, *n, inner)) for node in (x, y))
+        x, y = (build.broadcast_to(node, (*batch, *m, *n, inner)) for node in (x, y))
         return self._derived(summed_product(x, y, 1), other)
 
     def dot(self, other: TensorCore) -> Self:
@@ -90,7 +90,8 @@ class Contraction(Random):
         return self
 
     def __matmul__(self, other: Any) -> Self:
-        return self.matmul(self._as_tensor("matmul", other))
+        is_tensor = isinstance(other, TensorCore)
+        return self.matmul(other if is_tensor else self._as_tensor("matmul", other))
 
     def __rmatmul__(self, other: Any) -> Self:
         return self._as_tensor("matmul", other).matmul(self)
