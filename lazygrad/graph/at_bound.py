@@ -63,8 +63,9 @@ class AtBound:
     """A family's graph at a bound.
 
     `outputs` are in the order of the graph's that it was made from; `shapes` are their shapes, in
-    which an axis of several blocks (blocks.py) is two axes. `slots` are the leaves, in order, then
-    the arguments (constants that differ), and last the count n, an int64.
+    which an axis of several blocks (blocks.py) is two axes; `blocks` are those of the outputs.
+    `slots` are the leaves, in order, then the arguments (constants that differ), and last the count
+    n, an int64.
     """
 
     def __init__(
@@ -83,10 +84,11 @@ class AtBound:
         devices = {node.device for node in nodes if node.device is not None}
         if len(devices) != 1:
             raise FixedError("not all is on one device")
-        if any(line.slope < 0 for line in family.lines):
+        lines = {n for shape in family.shapes for n in shape if isinstance(n, Line)}
+        if any(line.slope < 0 for line in lines):
             raise FixedError("a size shrinks where another one grows")
         (device,) = devices
-        self.bound = bound
+        self.bound = (bound,)
         self._count = Buffer(Slot(1, int64, device), ())
         self._arguments = [Buffer(Slot(1, nodes[n].dtype, device), ()) for n in family.arguments]
         self._lines = dict(zip(nodes, family.shapes, strict=True))
@@ -97,10 +99,10 @@ class AtBound:
         room = {growth.leaf: growth.place for growth in growing}
         leaves: list[Buffer] = []
         for place, node in enumerate(nodes):
-            shape = at(self._lines[node], bound)
+            shape = at(self._lines[node], self.bound)
             new: Node
             if place in family.leaves:
-                larger = at(family.shapes[room.get(len(leaves), place)], bound)
+                larger = at(family.shapes[room.get(len(leaves), place)], self.bound)
                 leaves.append(Buffer(Slot(math.prod(larger), node.dtype, device), larger))
                 new = _first(leaves[-1], shape)
             elif place in grows:
@@ -111,6 +113,7 @@ class AtBound:
                 raise FixedError(f"{node.name} has another shape at {bound}: {new.shape}")
             inherit(new, node)
             self._made[node] = self._limited(node, new) if isinstance(new, ENDED) else new
+        self.blocks = [self._layouts.blocks[output] for output in outputs]
         self.shapes = [self._layouts.shape(output) for output in outputs]
         self.outputs = [self._output(*each) for each in zip(outputs, self.shapes, strict=True)]
         for growth in growing:  # not limited: its kernel writes the new elements alone
@@ -253,7 +256,7 @@ class AtBound:
             return index
         own = part(line, blocks)
         size, whole = (
-            build.broadcast_to(self._value(x), index.shape) for x in (own, own.at(self.bound))
+            build.broadcast_to(self._value(x), index.shape) for x in (own, own.at(*self.bound))
         )
         old, new = (whole, size) if is_place else (size, whole)
         return Add(Mul(FloorDiv(index, old), new), Mod(index, old))

@@ -1,4 +1,4 @@
-"""Families: graphs that differ in one size.
+"""Families: graphs that differ in one size, or in two.
 
     relu(x[37, 64] @ w), then relu(x[38, 64] @ w)   ->   relu(x[n, 64] @ w)
 
@@ -8,22 +8,28 @@ one, as the start of a slice. Each other is a *line*, slope * n + start, which t
 A third graph is of the family exactly if all its integers are on the lines: nothing is assumed of
 the program that made it. Floats that differ become arguments.
 
-at_bound.py makes the graph that serves the whole family.
+Where two sizes n and m vary independently, integers are on *surfaces*, as n, m + 1 or n * m. Three
+graphs determine these.
+
+at_bound.py makes the graph that serves the whole family, at_bounds.py that for two sizes.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Hashable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any, cast
+
+import numpy as np
 
 from .constants import free_constants, may_vary
 from .ir import Buffer, Const, Expand, Fold, Iota, Node, Pad, RandomBits, Reshape, Slice
-from .skeleton import Fields, Places, Structure
+from .skeleton import Fields, Places, Sizes, Structure
 from .structure import Key
 
 SIZED = (Buffer, Const, Expand, Fold, Iota, Pad, RandomBits, Reshape, Slice)
@@ -46,6 +52,32 @@ class Line:
         return self.slope * n + self.start
 
 
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """slope * m + start, for a second size m. Slope and start are integers, or lines of n.
+
+    Surface(Line(1, 0), 0) is n * m
+    """
+
+    slope: int | Line
+    start: int | Line
+
+    def at(self, n: int, m: int) -> int:
+        """The integer for two sizes."""
+        slope, start = at((self.slope, self.start), (n,))
+        return cast("int", slope * m + start)
+
+    def along_m(self, n: int) -> int | Line:
+        """The line of m for one n."""
+        slope, start = at((self.slope, self.start), (n,))
+        return _line(slope, start)
+
+
+def _line(slope: int, start: int) -> int | Line:
+    """slope * n + start."""
+    return Line(slope, start) if slope else start
+
+
 Lines = tuple[int | Line, ...]  # a shape
 
 
@@ -53,7 +85,7 @@ Lines = tuple[int | Line, ...]  # a shape
 class Whole:
     """A float whose value is an integer on a line, such as the n that a mean divides by."""
 
-    line: Line
+    line: Line | Surface
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,125 +132,268 @@ def masked(value: Any, numbers: tuple[type, ...] = (int, bytes)) -> Any:
 
 
 class Family:
-    """Graphs that differ in the size n of one axis.
+    """Graphs that differ in the size n of one axis, or in two sizes n and m.
 
-    `fields` and `shapes` are those of each node, with lines in place of integers that differ.
-    `arguments` are the places of constants that differ. The node at `place` has n among its fields.
+    `fields` and `shapes` are those of each node. In place of integers that differ they have lines,
+    or surfaces where two sizes vary. `arguments` are the places of constants that differ. The nodes
+    at `places` have n, and m, among their fields.
     """
 
-    def __init__(self, first: Sample, second: Sample, varying: Container[int] = ()) -> None:
-        """The family of two graphs of one form. Constants at the places `varying` are arguments,
-        even if they are equal in both.
+    def __init__(
+        self,
+        *samples: Sample,
+        varying: Container[int] = (),
+        sizes: Sequence[Sizes] | None = None,
+    ) -> None:
+        """The family of two graphs of one form, or of more graphs, which differ in two sizes.
+        Constants at the places `varying` are arguments, even if they are equal in all. `sizes` are
+        those of each graph, where they are known; else they are found.
 
-        Raises FixedError where no size explains the differences.
+        Raises FixedError where no sizes explain the differences.
         """
+        first = samples[0]
         self.leaves, self.outputs, self.dtypes = first.leaves, first.outputs, first.dtypes
-        both = list(enumerate(zip(first.fields, second.fields, strict=True)))
-        found = [
-            (abs(m - n), place not in self.leaves, place, n, m)
-            for place, fields in both
-            for n, m in differences(*fields)
-        ]
-        if not found:
-            raise FixedError("no size differs")
-        # the others are multiples of the least difference; a leaf's size, if possible
-        *_, self.place, n, m = min(found, key=lambda each: each[:3])
+        every = list(enumerate(zip(*(sample.fields for sample in samples), strict=True)))
+        self.places: Places = ()
+        if sizes is None:
+            self.places, sizes = _found_sizes(every, self.leaves, len(samples) > 2)
+        fit = _line_at(sizes) if len(sizes[0]) == 1 else _surface_at(sizes)
         self.arguments: list[int] = []
-        free = first.free & second.free
+        free = frozenset.intersection(*(sample.free for sample in samples))
         self.fields: list[Any] = []
-        for place, (a, b) in both:
-            if place in free and (a[0] != b[0] or place in varying):
+        for place, fields in every:
+            values = {value for value, *_ in fields} if place in free else ()
+            if place in free and (len(values) > 1 or place in varying):
                 argument = Argument(len(self.arguments))
                 self.arguments.append(place)
-                a, b = (argument, *a[1:]), (argument, *b[1:])
-            self.fields.append(between(a, b, n, m))
-        pairs = zip(first.shapes, second.shapes, strict=True)
-        self.shapes: list[Lines] = [between(a, b, n, m) for a, b in pairs]
-        self.lines = {n for shape in self.shapes for n in shape if isinstance(n, Line)}
-        vary = {place: fields for place, fields in enumerate(self.fields) if varies(fields)}
-        self.lead = max([0, *(line.start for line in self.lines if line.slope == 1)])
-        """How much larger than n the largest size is that grows with n."""
-        self._elements = polynomial(self.shapes)
-        self.structure: Structure = Varying(second.fields, vary, self.place, self.lines)
+                fields = tuple([(argument, *rest) for _, *rest in fields])
+            self.fields.append(fitted(fields, fit))
+        shapes = zip(*(sample.shapes for sample in samples), strict=True)
+        self._set_shapes([fitted(each, fit) for each in shapes])
+        self.sizes = sizes
+        if self.places:
+            vary = {place: fields for place, fields in enumerate(self.fields) if varies(fields)}
+            self.structure: Structure = Varying(samples[-1].fields, vary, self.places, self.lines)
+
+    def _set_shapes(self, shapes: list[Any]) -> None:
+        self.shapes = shapes
+        self.lines = {n for shape in shapes for n in shape if isinstance(n, (Line, Surface))}
+        self._counts = Counter(shapes)
+
+    def along_m(self, n: int) -> Family:
+        """The graphs of this family that have one n: they differ in m."""
+        made = copy(self)
+        made.fields = [_along_m(fields, n) for fields in self.fields]
+        made._set_shapes([_along_m(shape, n) for shape in self.shapes])
+        return made
+
+    @property
+    def lead(self) -> Sizes:
+        """How much larger than n the largest size is that grows with n, and the same of m."""
+        leads = [0] * len(self.sizes[0])
+        for line in self.lines:
+            for number in range(len(leads)):
+                leads[number] = max(leads[number], _start_of(line, number) or 0)
+        return tuple(leads)
 
     @property
     def is_likely(self) -> bool:
-        """Whether two graphs suffice to believe in this family. Sizes of inputs that differ by
+        """Whether the graphs suffice to believe in this family. Sizes of inputs that differ by
         different amounts may vary independently, and be on a line by chance; but hardly on one
         through 0, as that of the targets of a batch of sequences, which are rows * n."""
-        shapes = (n for place in self.leaves for n in self.shapes[place])
-        lines = [line for line in shapes if isinstance(line, Line)]
-        return all(line.slope == 1 or line.start == 0 for line in lines)
+        return all(_is_likely(n) for place in self.leaves for n in self.shapes[place])
 
-    def elements(self, n: int) -> int:
-        """How many elements all nodes have at a size. The work is roughly in proportion."""
-        return sum(count * n**power for power, count in enumerate(self._elements))
+    def elements(self, sizes: Sizes) -> int:
+        """How many elements all nodes have at these sizes. The work is roughly in proportion."""
+        return sum(count * math.prod(at(each, sizes)) for each, count in self._counts.items())
+
+
+def _is_likely(size: int | Line | Surface) -> bool:
+    """Whether the size of an input is unlikely to be on such a line by chance."""
+    match size:
+        case Line(slope, start) | Surface(int(slope), int(start)):
+            return slope == 1 or start == 0
+        case Surface(0 | 1, start):  # n, n + m
+            return _is_likely(start)
+        case Surface(Line(), start):  # n * m
+            return start == 0 or isinstance(start, Line) and start.start == 0
+    return isinstance(size, int)
+
+
+Fit = Callable[[Sequence[int]], "int | Line | Surface"]
+"""From integers, one of each graph, to what they are on. Raises FixedError where it is nothing."""
+
+
+def fitted(values: Sequence[Any], fit: Fit) -> Any:
+    """A value in which lines stand where the values of several graphs differ."""
+    first = values[0]
+    if all(value == first for value in values[1:]):
+        return first
+    if isinstance(first, tuple):
+        if any(not isinstance(value, tuple) or len(value) != len(first) for value in values):
+            raise FixedError(f"{first} became {values[-1]}")
+        return tuple([fitted(each, fit) for each in zip(*values, strict=True)])
+    if isinstance(first, bytes):
+        floats = [_float(value) for value in values]
+        if all(number.is_integer() for number in floats):
+            if len(set(floats)) == 1:  # 0.0 and -0.0
+                raise FixedError("0 became -0")
+            return Whole(cast("Line | Surface", fit([int(number) for number in floats])))
+    if type(first) is not int:
+        raise FixedError(f"{first} became {values[-1]}")
+    return fit(values)
 
 
 def between(first: Any, second: Any, n: int, m: int) -> Any:
     """A value in which lines stand where two values, at the sizes n and m, differ."""
-    if first == second:
-        return first
-    if isinstance(first, tuple):
-        if not isinstance(second, tuple) or len(first) != len(second):
-            raise FixedError(f"{first} became {second}")
-        return tuple([between(a, b, n, m) for a, b in zip(first, second, strict=True)])
-    if isinstance(first, bytes):
-        first, second = _float(first), _float(second)
-        if first != second and first.is_integer() and second.is_integer():
-            return Whole(between(int(first), int(second), n, m))
-    if type(first) is not int:
-        raise FixedError(f"{first} became {second}")
-    slope, rest = divmod(second - first, m - n)
-    if rest:
-        raise FixedError(f"{first} became {second} where the size {n} became {m}")
-    return Line(slope, first - slope * n)
+    return fitted((first, second), _line_at([(n,), (m,)]))
+
+
+def _line_at(sizes: Sequence[Sizes]) -> Fit:
+    """To the line on which integers at these sizes are."""
+    ns = [n for (n,) in sizes]
+
+    def fit(values: Sequence[int]) -> Line:
+        line = _line_through(ns, values)
+        if not isinstance(line, Line):
+            raise FixedError(f"{_text(values)} where the size {_text(ns)}")
+        return line
+
+    return fit
+
+
+def _surface_at(sizes: Sequence[Sizes]) -> Fit:
+    """To the surface on which integers at these pairs of sizes are."""
+    ns, ms = zip(*sizes, strict=True)
+
+    def fit(values: Sequence[int]) -> Surface:
+        surface = surface_through(ns, ms, values)
+        if surface is None:
+            raise FixedError(f"{_text(values)} where the sizes {_text(ns)} and {_text(ms)}")
+        return surface
+
+    return fit
+
+
+def _text(values: Sequence[int]) -> str:
+    return " became ".join(map(str, values))
+
+
+def _line_through(ns: Sequence[int], values: Sequence[int]) -> int | Line | None:
+    """The line on which the values at these sizes are; an integer, if all are equal."""
+    n, value = ns[0], values[0]
+    other, m = next(((v, m) for v, m in zip(values, ns, strict=True) if m != n), (value, n))
+    if len(set(values)) == 1:
+        return value
+    if n == m:
+        return None
+    slope = (other - value) // (m - n)
+    line = Line(slope, value - slope * n)
+    return line if slope and [line.at(n) for n in ns] == list(values) else None
+
+
+def surface_through(ns: Sequence[int], ms: Sequence[int], values: Sequence[int]) -> Surface | None:
+    """The simplest surface on which the values at these sizes are: a line of one size, the product
+    of one size and a line of the other, a sum of multiples; and if four graphs tell, a sum with a
+    multiple of n * m."""
+    line = _line_through(ns, values)
+    if line is not None:
+        return Surface(0, line)
+    if isinstance(line := _line_through(ms, values), Line):
+        return Surface(line.slope, line.start)
+    if isinstance(line := _line_through(ms, _quotients(values, ns)), Line):
+        return Surface(Line(line.slope, 0), line.start and Line(line.start, 0))
+    if isinstance(line := _line_through(ns, _quotients(values, ms)), Line):
+        return Surface(line, 0)
+    products = [n * m for n, m in zip(ns, ms, strict=True)]
+    terms = np.stack([np.ones(len(ns)), ns, ms, products], 1, dtype=float)
+    for count in (3, 4)[: len(ns) - 2]:
+        found = np.linalg.lstsq(terms[:, :count], np.array(values, float))[0]
+        start, of_n, of_m, of_both = [*map(round, found.tolist()), 0][:4]
+        surface = Surface(_line(of_both, of_m), _line(of_n, start))
+        if [surface.at(n, m) for n, m in zip(ns, ms, strict=True)] == list(values):
+            return surface
+    return None
+
+
+def _quotients(values: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """Each value divided by a size; all 0 where one is no multiple of it."""
+    pairs = list(zip(values, sizes, strict=True))
+    exact = all(n and value % n == 0 for value, n in pairs)
+    return [value // n if exact else 0 for value, n in pairs]
+
+
+def _found_sizes(
+    every: Sequence[tuple[int, Any]], leaves: Places, are_two: bool
+) -> tuple[Places, list[Sizes]]:
+    """The places of the nodes that have the sizes among their fields, and the sizes of each graph.
+    `every` has the fields of each node in all graphs."""
+    found = [
+        (max(values) - min(values), place not in leaves, place, values)
+        for place, fields in every
+        for values in differences(*fields)
+    ]
+    if not found:
+        raise FixedError("no size differs")
+    if not are_two:  # the others are multiples of the least difference; a leaf's size, if possible
+        *_, place, values = min(found, key=lambda each: each[:3])
+        return (place,), [(n,) for n in values]
+    found.sort(key=lambda each: (each[1], each[0], each[2]))
+    *_, first, ns = found[0]
+    others = (each for each in found if _line_through(ns, each[-1]) is None)
+    *_, second, ms = next(others, (first, ns))
+    if ms is ns:
+        raise FixedError("one size differs alone")
+    return (first, second), list(zip(ns, ms, strict=True))
 
 
 class Varying(Structure):
     """The structure of graphs that differ in a size, or in arguments."""
 
-    __slots__ = (
-        "_arguments", "_distinct", "_path", "_place", "_places", "_sizes", "_start", "_vary",
-    )  # fmt: skip
+    __slots__ = ("_arguments", "_distinct", "_paths", "_places", "_positive", "_vary")
 
     def __init__(
         self,
         fields: Fields,
         vary: Mapping[int, Any],
-        place: int | None = None,
-        lines: Collection[Line] = (),
+        places: Places = (),
+        lines: Collection[Line | Surface] = (),
     ) -> None:
         """`fields` are those of one such graph. `vary` has, for some nodes, the fields with lines
-        and arguments. n is in the fields of the node at `place`; None: no size varies. `lines` are
-        those of sizes, which must be positive."""
+        and arguments. The nodes at `places` have the sizes n and m among their fields; (): no size
+        varies. `lines` are those of sizes, which must be positive."""
         super().__init__(fields)
         self._vary = dict(vary)
         distinct = list(dict.fromkeys(self._vary.values()))  # many are equal
         self._distinct = function_of_size(distinct)
         self._places = [(n, distinct.index(line)) for n, line in self._vary.items()]
         self._arguments = [n for n, line in self._vary.items() if _has_argument(line)]
-        self._place = place
-        self._path, self._start = ((), 0) if place is None else _path_to_size(self._vary[place])
-        self._sizes = positive_at(lines)
+        self._paths = [
+            (place, *_path_to_size(self._vary[place], number))
+            for number, place in enumerate(places)
+        ]
+        self._positive = function_of_size(list(lines))
 
-    def size_in(self, fields: Fields) -> int:
-        """n in these fields, of which the others may be of no graph of the structure. Raises
-        TypeError or IndexError where it is not there."""
-        n: Any = 0 if self._place is None else fields[self._place]
-        for step in self._path:
-            n = n[step]
-        return cast("int", n) - self._start
+    def sizes_in(self, fields: Fields) -> Sizes:
+        """The sizes in these fields, of which the others may be of no graph of the structure.
+        Raises TypeError or IndexError where they are not there."""
+        sizes = []
+        for place, path, start in self._paths:
+            n: Any = fields[place]
+            for step in path:
+                n = n[step]
+            sizes.append(n - start)
+        return tuple(sizes)
 
-    def size_of(self, fields: Fields) -> int | None:
+    def sizes_of(self, fields: Fields) -> Sizes | None:
         """As Structure's."""
         if len(fields) != len(self.fields):
             return None
         try:
-            n = self.size_in(fields)
-            if n not in self._sizes:
+            sizes = self.sizes_in(fields)
+            if min(self._positive(*sizes), default=1) <= 0:
                 return None
-            distinct, expected = self._distinct(n), self.fields.copy()
+            distinct, expected = self._distinct(*sizes), self.fields.copy()
             for place, line in self._places:
                 expected[place] = distinct[line]
             for place in self._arguments:
@@ -228,34 +403,43 @@ class Varying(Structure):
                 expected[place] = value, *rest
         except (TypeError, IndexError, ValueError):  # an entry of another form
             return None
-        return n if fields == expected else None
+        return sizes if fields == expected else None
 
     def is_like(self, other: Structure) -> bool:
         """As Structure's."""
         is_of_this = isinstance(other, Varying) and self._vary == other._vary
-        return is_of_this and self.size_of(other.fields) is not None
+        return is_of_this and self.sizes_of(other.fields) is not None
 
 
 def varying_between(
-    first: Fields, second: Fields, n: int, m: int, arguments: Places, lines: Collection[Line]
+    every: Sequence[Fields],
+    sizes: Sequence[Sizes],
+    arguments: Places,
+    lines: Collection[Line | Surface],
 ) -> Varying:
-    """The structure of graphs that differ as two do whose sizes are n and m. The constants at the
-    places `arguments` are arguments; `lines` are those of sizes.
+    """The structure of graphs that differ as these do, whose fields and sizes are given. The
+    constants at the places `arguments` are arguments; `lines` are those of sizes.
 
-    Raises FixedError where no size explains the differences, or n itself is nowhere.
+    Raises FixedError where the sizes do not explain the differences, or are nowhere themselves.
     """
+    fit = _line_at(sizes) if len(sizes[0]) == 1 else _surface_at(sizes)
     vary: dict[int, Any] = {}
-    a: Any
-    b: Any
-    for place, (a, b) in enumerate(zip(first, second, strict=True)):
+    for place, fields in enumerate(cast("Any", zip(*every, strict=True))):
         if place in arguments:
             argument = Argument(arguments.index(place))
-            a, b = (argument, *a[1:]), (argument, *b[1:])
-        if a != b or place in arguments:
-            vary[place] = between(a, b, n, m)
-    for place in vary:
-        with suppress(FixedError):
-            return Varying(second, vary, place, lines)
+            fields = tuple([(argument, *rest) for _, *rest in fields])
+        found = fitted(fields, fit)
+        if varies(found):
+            vary[place] = found
+    places = tuple([_place_of_size(vary, number) for number in range(len(sizes[0]))])
+    return Varying(every[-1], vary, places, lines)
+
+
+def _place_of_size(vary: Mapping[int, Any], number: int) -> int:
+    """Where a size is among fields."""
+    for place, value in vary.items():
+        if _starts_of(value, number):
+            return place
     raise FixedError("no size differs")
 
 
@@ -269,29 +453,44 @@ def with_arguments(fields: Fields, places: Sequence[int]) -> Varying:
     return Varying(fields, vary)
 
 
-def _path_to_size(value: Any) -> tuple[tuple[int, ...], int]:
-    """The steps that lead to n + start in a nested tuple, and that start: 0, if possible."""
-    stack: list[tuple[tuple[int, ...], Any]] = [((), value)]
-    starts: dict[int, tuple[int, ...]] = {}
-    while stack and 0 not in starts:
-        path, found = stack.pop()
-        if isinstance(found, Line) and found.slope == 1:
-            starts[found.start] = path
-        elif isinstance(found, tuple):
-            stack += [((*path, step), each) for step, each in enumerate(found)]
+def _path_to_size(value: Any, number: int) -> tuple[tuple[int, ...], int]:
+    """The steps that lead to n + start in a nested tuple, and that start: 0, if possible. With the
+    number 1, to m + start."""
+    starts = _starts_of(value, number)
     if not starts:
         raise FixedError("no size differs")
     start = min(starts, key=abs)
     return starts[start], start
 
 
-def differences(first: Any, second: Any) -> Iterator[tuple[int, int]]:
-    """The pairs of integers that differ between two nested tuples."""
-    if isinstance(first, tuple):
-        for a, b in zip(first, second, strict=True):
-            yield from differences(a, b)
-    elif type(first) is int and first != second:
-        yield first, second
+def _starts_of(value: Any, number: int) -> dict[int, tuple[int, ...]]:
+    """Where a nested tuple has n + start, or m + start, by start."""
+    stack: list[tuple[tuple[int, ...], Any]] = [((), value)]
+    starts: dict[int, tuple[int, ...]] = {}
+    while stack and 0 not in starts:
+        path, found = stack.pop()
+        if isinstance(found, tuple):
+            stack += [((*path, step), each) for step, each in enumerate(found)]
+        elif (start := _start_of(found, number)) is not None:
+            starts[start] = path
+    return starts
+
+
+def _start_of(value: Any, number: int) -> int | None:
+    """The start of n + start, or of m + start; None for all else."""
+    match value, number:
+        case (Line(1, start) | Surface(0, Line(1, start)), 0) | (Surface(1, int(start)), 1):
+            return start
+    return None
+
+
+def differences(*values: Any) -> Iterator[tuple[int, ...]]:
+    """The integers that differ between nested tuples."""
+    if isinstance(values[0], tuple):
+        for each in zip(*values, strict=True):
+            yield from differences(*each)
+    elif type(values[0]) is int and len(set(values)) > 1:
+        yield values
 
 
 def _float(bits: bytes) -> float:
@@ -305,9 +504,9 @@ def _bits(number: float) -> bytes:
     return struct.pack("<d", number)
 
 
-def function_of_size(values: Sequence[Any]) -> Callable[[int], tuple[Any, ...]]:
-    """The function of n that returns the values with integers in place of lines, as fast as can be:
-    it is asked in each step of a program.
+def function_of_size(values: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
+    """The function of n, or of n and m, that returns the values with integers in place of lines, as
+    fast as can be: it is asked in each step of a program.
 
         function_of_size([(2, Line(1, 0)), Line(3, 1)])(5) == ((2, 5), 16)
     """
@@ -322,30 +521,16 @@ def function_of_size(values: Sequence[Any]) -> Callable[[int], tuple[Any, ...]]:
                 return f"({' '.join(f'{text(each)},' for each in value)})"
             case Line(slope, start):
                 return f"{slope} * n + {start}"
+            case Surface(slope, start):
+                terms = [text(x) if varies(x) else str(x) for x in (slope, start)]
+                return "({}) * m + {}".format(*terms)
             case Whole(line):
                 return f"bits({text(line)})"  # -0.0 is on no line
         return "None"  # an argument
 
     names = {"constants": constants, "bits": _bits}
-    made: Callable[[int], tuple[Any, ...]] = eval(f"lambda n: {text(tuple(values))}", names)
+    made: Callable[[int], tuple[Any, ...]] = eval(f"lambda n=0, m=0: {text(tuple(values))}", names)
     return made
-
-
-def polynomial(shapes: Sequence[Lines]) -> list[int]:
-    """The number of elements of all shapes at a size n, as the factors of 1, n, n**2, ...
-
-    polynomial([(2, n), (n, n + 1)]) == [0, 3, 1]
-    """
-    total: list[int] = []
-    for shape in shapes:
-        factors = [1]
-        for size in shape:
-            line = size if isinstance(size, Line) else Line(0, size)
-            from_start = [line.start * x for x in factors]
-            from_n = [line.slope * x for x in factors] if line.slope else []
-            factors = list(map(sum, zip_longest(from_start, [0, *from_n], fillvalue=0)))
-        total = list(map(sum, zip_longest(total, factors, fillvalue=0)))
-    return total
 
 
 def _has_argument(value: Any) -> bool:
@@ -360,15 +545,28 @@ def positive_at(lines: Collection[Line]) -> range:
     return range(max(first, default=-sys.maxsize), min(end, default=sys.maxsize))
 
 
-def at(line: Any, n: int) -> Any:
-    """An integer, or a shape, of a family at a size."""
+def at(line: Any, sizes: Sizes) -> Any:
+    """An integer, or a shape, of a family at its sizes."""
     if isinstance(line, tuple):
-        return tuple(at(each, n) for each in line)
-    return line.at(n) if isinstance(line, Line) else line
+        return tuple([at(each, sizes) for each in line])
+    return line.at(*sizes) if isinstance(line, (Line, Surface)) else line
+
+
+def _along_m(value: Any, n: int) -> Any:
+    """A value of a family with lines of m, for one n, in place of surfaces."""
+    match value:
+        case tuple():
+            return tuple([_along_m(each, n) for each in value])
+        case Surface():
+            return value.along_m(n)
+        case Whole(Surface() as surface):
+            line = surface.along_m(n)
+            return Whole(line) if isinstance(line, Line) else _bits(line)
+    return value
 
 
 def varies(value: Any) -> bool:
     """Whether a value, or one in a nested tuple, differs within a family."""
     if isinstance(value, tuple):
         return any(map(varies, value))
-    return isinstance(value, (Line, Argument, Whole))
+    return isinstance(value, (Line, Surface, Argument, Whole))

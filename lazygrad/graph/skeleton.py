@@ -33,6 +33,7 @@ MAX_STRUCTURES = 8  # structures of a skeleton that are remembered, the newest
 
 Places = tuple[int, ...]  # of nodes in a walk's order
 Fields = list[Hashable]  # of each node, in a walk's order
+Sizes = tuple[int, ...]  # the sizes n and m of a graph in which one or two sizes vary (sizes.py)
 Read = Callable[[Node], Hashable]  # the fields of a node
 Wiring = tuple[type[Node], Places, Read]  # a node's class (Buffer for a leaf) and inputs
 
@@ -65,10 +66,10 @@ class Structure:
         self.keys: dict[Places, tuple[Hashable, Places, Places]] = {}
         self.is_too_coarse = False
 
-    def size_of(self, fields: Fields) -> int | None:
-        """The size n of a graph with these fields, in this structure; 0 if no size varies. None if
+    def sizes_of(self, fields: Fields) -> Sizes | None:
+        """The sizes of a graph with these fields, in this structure; () if no size varies. None if
         the graph has another structure."""
-        return 0 if self.fields == fields else None
+        return () if self.fields == fields else None
 
     def is_like(self, other: Structure) -> bool:
         """Whether the same graphs have the other structure."""
@@ -177,16 +178,16 @@ class Skeleton:
             before = self._next.pop(kind, ())
             remember(self._next, kind, (skeleton, *before)[:MAX_NEXT], MAX_KINDS)
 
-    def structure_of(self, fields: Fields) -> tuple[Structure, int]:
-        """The structure of a walk with these fields, and its size n (see Structure.size_of)."""
+    def structure_of(self, fields: Fields) -> tuple[Structure, Sizes]:
+        """The structure of a walk with these fields, and its sizes (see Structure.sizes_of)."""
         for structure in self._exact:
             if structure.fields == fields:
-                return structure, 0
+                return structure, ()
         for structure in self._varying:
-            size = structure.size_of(fields)
-            if size is not None:
-                return structure, size
-        return self.add_exact(fields), 0
+            sizes = structure.sizes_of(fields)
+            if sizes is not None:
+                return structure, sizes
+        return self.add_exact(fields), ()
 
     def add_exact(self, fields: Fields) -> Structure:
         """The structure with exactly these fields, in which nothing varies."""

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import cast
+from typing import Any, cast
 
 from ..dtypes import DType
 from .ir import (
@@ -25,7 +25,7 @@ from .ir import (
     sources,
     topological,
 )
-from .skeleton import Fields, Places, Read, Skeleton, Structure, Wiring
+from .skeleton import Fields, Places, Read, Sizes, Skeleton, Structure, Wiring
 
 Key = tuple[Hashable, ...]
 
@@ -53,7 +53,7 @@ class Walk:
     `nodes` are the walked nodes, inputs first; `number` maps each to its place among them. `leaves`
     are the buffers, in the order of their slots. The walk stops at nodes in `known`: they count as
     buffers, except for constants (see `is_leaf`). `structure` is the structure that the graph
-    shares with earlier ones, and `size` is the graph's size n there. Calls are not built.
+    shares with earlier ones, and `sizes` are the graph's sizes there. Calls are not built.
     """
 
     def __init__(self, known: Known = frozenset(), begin: Skeleton | None = None) -> None:
@@ -62,7 +62,7 @@ class Walk:
         self.nodes: list[Node] = []
         self.leaves: list[Node] = []
         self.fields: Fields = []
-        self.size = 0
+        self.sizes: Sizes = ()
         self._known = known
         self._skeletons = [_met if begin is None else begin]
         self._structure: Structure | None = None
@@ -169,7 +169,7 @@ class Walk:
     def structure(self) -> Structure:
         """The structure of the graph; it remembers decisions for graphs like this one."""
         if self._structure is None:
-            self._structure, self.size = self._skeletons[-1].structure_of(self.fields)
+            self._structure, self.sizes = self._skeletons[-1].structure_of(self.fields)
         return self._structure
 
     def exact(self) -> Structure:
@@ -221,6 +221,24 @@ class Slot:
 def described(node: Node) -> Hashable:
     """The fields of a node that are not nodes."""
     return (_DESCRIBE.get(node.__class__) or _describer(node))(node)
+
+
+def with_described(node: Node, fields: Any, inputs: Sequence[Node]) -> Node:
+    """A node of the same class, which `described` describes by `fields`, on other inputs. `fields`
+    differ from the node's in integers and floats alone."""
+    if fields == described(node):
+        return node.with_inputs(inputs) if inputs else node
+    if isinstance(node, Pad):
+        bits, padding = fields
+        (x,), (value,) = inputs, struct.unpack("<d", bits)
+        return Pad(x, padding, value)
+    if isinstance(node, Const):
+        value, *rest = fields
+        return Const(*struct.unpack("<d", value) if node.dtype.is_float else (value,), *rest)
+    is_input = [holds_nodes(getattr(node, name)) for name in node._fields]
+    new = iter(fields if is_input.count(False) > 1 else (fields,))
+    rest = iter(inputs)
+    return type(node)(*[next(rest if each else new) for each in is_input])
 
 
 def _of_call(node: Node) -> Hashable:

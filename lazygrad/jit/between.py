@@ -88,7 +88,9 @@ class AtSize:
     @property
     def may_be_served(self) -> bool:
         """Whether the plan may serve calls with other sizes or integers."""
-        return isinstance(self.plan, SizedPlan) or bool(self.integers)
+        if isinstance(self.plan, SizedPlan):
+            return len(self.plan.sizes) == 1
+        return bool(self.integers)
 
     def is_like(self, other: AtSize) -> bool:
         """Whether both captures find the same outside, but for sizes, and set and return the same.
@@ -170,7 +172,7 @@ def _family(plan: Plan) -> Any:
 
 def _plan_at(plan: Plan, n: int) -> Plan | None:
     """The plan of a family for the size n."""
-    return plan.compiled.known(n) if isinstance(plan, SizedPlan) else plan
+    return plan.compiled.known((n,)) if isinstance(plan, SizedPlan) else plan
 
 
 def _count(first: Any, second: Any) -> int:
@@ -202,7 +204,7 @@ class Span:
 
     def _n(self, capture: AtSize) -> int:
         plan = capture.plan
-        return plan.n if isinstance(plan, SizedPlan) else capture.integers[self._place]
+        return plan.sizes[0] if isinstance(plan, SizedPlan) else capture.integers[self._place]
 
     def takes(self, new: AtSize) -> bool:
         """Add a capture, if it agrees."""
@@ -228,7 +230,7 @@ class Span:
         """Whether the size of a capture is, or may be, between those of the span."""
         if self._kinds is None:
             return True
-        n = self._kinds.size_in([(new.kind, new.sizes[-1])])
+        (n,) = self._kinds.sizes_in([(new.kind, new.sizes[-1])])
         return self._n(self._low) <= n <= self._n(self._high)
 
     def _is_on_lines(self, new: AtSize) -> bool:
@@ -246,7 +248,7 @@ class Span:
             try:
                 self._lines = between(first.numbers(), numbers, self._n(first), self._n(new))
                 kind, (*_, outside), *_ = self._lines
-                self._kinds = Varying([(new.kind, new.sizes[-1])], {0: (kind, outside)}, 0)
+                self._kinds = Varying([(new.kind, new.sizes[-1])], {0: (kind, outside)}, (0,))
             except FixedError:
                 return False
             self.is_fixed_outside = not varies(outside)
@@ -265,9 +267,10 @@ class Span:
                 outside = low.replay.environment.sizes_now()
             except Mismatch:
                 return None
-        n = self._kinds.size_of([(kind, outside)])
-        if n is None or not self._n(low) <= n <= self._n(self._high):
+        sizes = self._kinds.sizes_of([(kind, outside)])
+        if not sizes or not self._n(low) <= sizes[0] <= self._n(self._high):
             return None
+        (n,) = sizes
         if (n - self._n(low)) % self._step:
             return None
         plan = _plan_at(low.plan, n)
@@ -289,7 +292,9 @@ class Span:
         if not self.is_growing or self._growing < GROWING or self._kinds is None:
             return None
         plan, last = self._high.plan, self._n(self._high)
-        n = plan.compiled.bound_of(last) if isinstance(plan, SizedPlan) else bound_of(last)
+        n = bound_of(last)
+        if isinstance(plan, SizedPlan):
+            (n,) = plan.compiled.bounds_of((last,))
         missed = min(self._missed, default=n + 1)
         if missed <= n:
             n = (last + missed) // 2

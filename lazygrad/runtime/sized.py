@@ -2,7 +2,8 @@
 
 Graphs that differ in one size n alone are a family (graph/sizes.py). A family is compiled at a
 bound, a larger n; the actual n is one more leaf of the plan (graph/at_bound.py). To run it for n,
-leaves are brought into memory at the bound, and outputs are cut from such memory (room.py).
+leaves are brought into memory at the bound, and outputs are cut from such memory (room.py). Where
+two sizes vary, each has a bound and a leaf (graph/at_bounds.py).
 
     f(x[100]), f(x[101])   ->   one plan at the bound 128, run with n = 100, 101, ... 128
 """
@@ -11,9 +12,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import combinations
+from operator import le
 from typing import Any
 
 from .. import config
@@ -21,10 +24,11 @@ from ..cache import remember
 from ..dtypes import DType, int64
 from ..errors import ShapeError
 from ..graph.at_bound import AtBound
+from ..graph.at_bounds import AtBounds
 from ..graph.growing import Growth, growths
 from ..graph.ir import Buffer, Node, Shape, Source
 from ..graph.sizes import Family, FixedError, Lines, Sample, at, varies, varying_between
-from ..graph.skeleton import Fields, Places, Skeleton, Structure
+from ..graph.skeleton import Fields, Places, Sizes, Skeleton, Structure
 from ..graph.structure import Key, Walk
 from .buffer import DeviceBuffer
 from .device import Device
@@ -34,6 +38,7 @@ from .room import Resized, Room, Roomy, merged, resized
 
 MAX_FORMS = 256  # remembered; the oldest is forgotten first
 MAX_SAMPLES = 4  # graphs of one form that are of no family yet
+OF_TWO_SIZES = (3, 4)  # graphs that tell how two sizes vary: in simple cases, in all
 SMALLEST_BOUND = 128
 STEP = 2  # from one bound to the next
 MAX_BYTES = 64 << 20  # of leaves and outputs at the bound: a larger graph has a plan a size
@@ -50,14 +55,14 @@ disk -> a plan, if one can be made."""
 
 
 class SizedPlan(Plan):
-    """A plan at a bound, run for a size n."""
+    """A plan at a bound, run for a size n, or at two bounds."""
 
     __slots__ = (
-        "_cut", "_enlarged", "_extra", "_fixed", "_inner", "_rooms", "_share", "compiled", "n",
-        "runs",
+        "_cut", "_enlarged", "_extra", "_fixed", "_inner", "_rooms", "_share", "compiled", "runs",
+        "sizes",
     )  # fmt: skip
     compiled: _Compiled  # the family
-    n: int
+    sizes: Sizes
 
     def __init__(
         self,
@@ -70,7 +75,8 @@ class SizedPlan(Plan):
     ) -> None:
         """`leaves` and `outputs` have None for a tensor of one shape at every size. `grown[i]` is
         the number of the leaf that output i grows from. `extra` are the leaves behind the graph's
-        own and its arguments: n. `share`: the part of the inner plan's work that n takes."""
+        own and its arguments: the sizes. `share`: the part of the inner plan's work that they
+        take."""
         elsewhere = inner.leaves  # no leaf's place
         own = [
             Output(elsewhere, each.size, output.dtype, output.device) if each else output
@@ -142,25 +148,38 @@ class _Form:
         self.samples: list[Sample] = []
         self.families: list[_Compiled] = []
 
-    def serving(self, sample: Sample, varying: Sequence[int] = ()) -> list[tuple[_Compiled, int]]:
-        """The families that a graph is in, each with the graph's size. Constants at the places
+    def serving(self, sample: Sample, varying: Sequence[int] = ()) -> list[tuple[_Compiled, Sizes]]:
+        """The families that a graph is in, each with the graph's sizes. Constants at the places
         `varying` must be arguments there."""
         wanted = set(varying)
         every = [
-            (each, each.family.structure.size_of(sample.fields))
+            (each, each.family.structure.sizes_of(sample.fields))
             for each in self.families
             if wanted.issubset(each.family.arguments)
         ]
-        return [(each, n) for each, n in every if n is not None]
+        return [(each, sizes) for each, sizes in every if sizes is not None]
 
-    def add(self, sample: Sample, varying: Sequence[int], device: str) -> bool:
-        """Add a graph; whether it makes a family with an earlier one."""
-        before = len(self.families)
+    def add(self, sample: Sample, varying: Sequence[int], device: str) -> None:
+        """Add a graph, and the families that it makes with earlier ones. Where no size alone is
+        likely to vary, two may."""
+        is_likely = False
         for other in self.samples:
             with suppress(FixedError):
-                self.families.append(_Compiled(Family(other, sample, varying), device))
+                family = Family(other, sample, varying=varying)
+                is_likely = is_likely or family.is_likely
+                self.families.append(_Compiled(family, device))
+        for others in () if is_likely else _of_two_sizes(self.samples):
+            with suppress(FixedError):
+                family = Family(*others, sample, varying=varying)
+                self.families.append(_Compiled(family, device))
+                break
         self.samples = [*self.samples[-(MAX_SAMPLES - 1) :], sample]
-        return len(self.families) > before
+
+
+def _of_two_sizes(samples: Sequence[Sample]) -> Iterator[tuple[Sample, ...]]:
+    """The earlier graphs that may tell, with a new one, how two sizes vary."""
+    for count in OF_TWO_SIZES:
+        yield from combinations(samples, count - 1)
 
 
 class _Compiled:
@@ -168,100 +187,110 @@ class _Compiled:
 
     def __init__(self, family: Family, device: str) -> None:
         self.family, self.device = family, device
-        self.plans: dict[tuple[Any, int], Plan | None] = {}
-        self.sized: dict[tuple[Any, int], SizedPlan] = {}
+        self.plans: dict[tuple[Any, Sizes], Plan | None] = {}
+        self.sized: dict[tuple[Any, Sizes], SizedPlan] = {}
         self.growths: list[Growth] = []  # the same at each bound
-        self.largest = sys.maxsize  # no graph has a larger n: a buffer holds no more
+        # no graph has larger sizes: a buffer holds no more
+        self.largest = (sys.maxsize,) * len(family.lead)
         self.kinds = _Kinds()
-        self.calls: dict[tuple[Skeleton, Places], tuple[Fields, int]] = {}
+        self.calls: dict[tuple[Skeleton, Places], dict[Sizes, Fields]] = {}
 
-    def known(self, n: int) -> SizedPlan | None:
-        """The plan for a size; None where its bound has no plan, or one without the origins that
-        config.ORIGINS wants."""
-        place = Device.get(self.device), self.bound_of(n)
-        plan = self.plans.get(place) if n <= self.largest else None
+    def known(self, sizes: Sizes) -> SizedPlan | None:
+        """The plan for these sizes; None where their bounds have no plan, or one without the
+        origins that config.ORIGINS wants."""
+        place = Device.get(self.device), self.bounds_of(sizes)
+        plan = self.plans.get(place) if all(map(le, sizes, self.largest)) else None
         if plan is None or config.ORIGINS > plan.has_origins:
             return None
-        found = self.sized.get((plan, n))
+        found = self.sized.get((plan, sizes))
         if found is None:
-            found = self._at_size(plan, n, place[1])
-            remember(self.sized, (plan, n), found, MAX_SIZED)
+            found = self._at_sizes(plan, sizes, place[1])
+            remember(self.sized, (plan, sizes), found, MAX_SIZED)
         return found
 
     def compile(
         self,
-        n: int,
+        sizes: Sizes,
         nodes: Sequence[Node],
         outputs: Sequence[Node],
         donated: Mapping[int, int],
         compiled: Compile,
     ) -> bool:
-        """Compile the plan for sizes up to the bound of n; whether there is one."""
-        device, bound = Device.get(self.device), self.bound_of(n)
-        plan = self.plans.get((device, bound))
-        if (device, bound) in self.plans and not (plan and config.ORIGINS > plan.has_origins):
+        """Compile the plan for sizes up to the bounds of these; whether there is one."""
+        device, bounds = Device.get(self.device), self.bounds_of(sizes)
+        plan = self.plans.get((device, bounds))
+        if (device, bounds) in self.plans and not (plan and config.ORIGINS > plan.has_origins):
             return plan is not None
         try:
-            plan = self._compiled(bound, nodes, outputs, donated, compiled)
+            plan = self._compiled(bounds, nodes, outputs, donated, compiled)
         except ShapeError:
-            bound, plan = self._largest(n, bound, nodes, outputs), None
-            self.largest = bound
+            bounds, plan = self._largest(sizes, bounds, nodes, outputs), None
+            self.largest = bounds
             with suppress(ShapeError):
-                plan = self._compiled(bound, nodes, outputs, donated, compiled)
-        self.plans[device, bound] = plan
+                plan = self._compiled(bounds, nodes, outputs, donated, compiled)
+        self.plans[device, bounds] = plan
         return plan is not None
 
-    def _has_meaning(self, bound: int, nodes: Sequence[Node], outputs: Sequence[Node]) -> bool:
-        """Whether the graph fits the shapes of its leaves at a bound."""
+    def _has_meaning(self, bounds: Sizes, nodes: Sequence[Node], outputs: Sequence[Node]) -> bool:
+        """Whether the graph fits the shapes of its leaves at bounds."""
         try:
-            AtBound(self.family, nodes, outputs, bound)
+            _at_bounds(self.family, nodes, outputs, bounds)
         except ShapeError:
             return False
         except FixedError:
             pass  # which _compiled tells
         return True
 
-    def _largest(self, n: int, bound: int, nodes: Sequence[Node], outputs: Sequence[Node]) -> int:
-        """The largest size, from n on, at which the graph has a meaning; at `bound` it has none."""
-        while bound > n + 1:
-            middle = (n + bound) // 2
-            if self._has_meaning(middle, nodes, outputs):
-                n = middle
-            else:
-                bound = middle
-        return n
+    def _largest(
+        self, sizes: Sizes, bounds: Sizes, nodes: Sequence[Node], outputs: Sequence[Node]
+    ) -> Sizes:
+        """The largest bounds, from these sizes on, at which the graph has a meaning; at `bounds` it
+        has none. Each is found where the other sizes are as they are."""
+        found = list(bounds)
+        for number, (n, bound) in enumerate(zip(sizes, bounds, strict=True)):
+            tried = list(sizes)
+            tried[number] = middle = bound
+            while n < bound:
+                if self._has_meaning(tuple(tried), nodes, outputs):
+                    n = middle
+                else:
+                    bound = middle - 1
+                tried[number] = middle = (n + bound + 1) // 2
+            found[number] = n
+        return tuple(found)
 
-    def bound_of(self, n: int) -> int:
-        """The n that the plan for a size is compiled at. There, the largest size that grows with n
-        is a power of two: families that share a growing tensor have it in memory of one shape."""
-        lead = self.family.lead
-        return min(bound_of(n + lead) - lead, self.largest)
+    def bounds_of(self, sizes: Sizes) -> Sizes:
+        """The sizes that the plan for these is compiled at. There, the largest size that grows with
+        n is a power of two: families that share a growing tensor have it in memory of one shape."""
+        every = zip(sizes, self.family.lead, self.largest, strict=True)
+        return tuple([min(bound_of(n + lead) - lead, largest) for n, lead, largest in every])
 
     def _compiled(
         self,
-        bound: int,
+        bounds: Sizes,
         nodes: Sequence[Node],
         outputs: Sequence[Node],
         donated: Mapping[int, int],
         compiled: Compile,
     ) -> Plan | None:
-        """Compile the plan at a bound; None where that is not possible, or does not pay. Raises
+        """Compile the plan at bounds; None where that is not possible, or does not pay. Raises
         ShapeError where the graph has no meaning there."""
         family = self.family
         try:
-            self.growths = growths(family, nodes)
-            kept = self._kept(bound, donated)
-            made = AtBound(family, nodes, outputs, bound, self.growths)
+            if len(bounds) == 1:
+                self.growths = growths(family, nodes)
+            kept = self._kept(bounds, donated)
+            made = _at_bounds(family, nodes, outputs, bounds, self.growths)
             self.kinds = self._kinds(made.shapes)
-            _check_worth(family, bound, made.shapes, self.growths)
+            _check_worth(family, bounds, made.shapes, self.growths)
         except FixedError as error:
             if config.DEBUG:
-                node = nodes[family.place]
+                node = nodes[family.places[0]]
                 report_fixed(f"a size in {node.name} of shape {node.shape}", str(error))
             return None
-        return compiled(made.outputs, made.slots, kept, bound)
+        return compiled(made.outputs, made.slots, kept, bounds)
 
-    def _kept(self, bound: int, donated: Mapping[int, int]) -> dict[int, int]:
+    def _kept(self, bounds: Sizes, donated: Mapping[int, int]) -> dict[int, int]:
         """The leaf whose memory each output takes over at the bound: outputs that have one shape at
         every size, and outputs that grow. Raises FixedError where a large output of `donated` is
         neither: each run would copy it."""
@@ -271,7 +300,7 @@ class _Compiled:
             if not any(varies(family.shapes[place]) for place in places):
                 kept[n] = leaf
             elif n not in kept:
-                nbytes = _nbytes(family, family.outputs[n], bound)
+                nbytes = _nbytes(family, family.outputs[n], bounds)
                 if nbytes > MAX_COPIED:
                     raise FixedError(f"{nbytes} bytes are overwritten in place")
         return kept
@@ -292,15 +321,15 @@ class _Compiled:
         kinds.outputs = [kind(place, shape, shape) for place, shape in ends]
         return kinds
 
-    def _at_size(self, plan: Plan, n: int, bound: int) -> SizedPlan:
+    def _at_sizes(self, plan: Plan, sizes: Sizes, bounds: Sizes) -> SizedPlan:
         family, device = self.family, self.device
-        leaves, outputs = self.kinds.resized(n, bound, device)
+        leaves, outputs = self.kinds.resized(sizes, bounds, device)
         leaves += [None] * len(family.arguments)
         grown = {each.output: each.leaf for each in self.growths}
-        count = DeviceBuffer.of_number(n, int64, device)
-        share = family.elements(n) / family.elements(bound)
-        made = SizedPlan(plan, leaves, outputs, grown, [count], share)
-        made.compiled, made.n = self, n
+        counts = [DeviceBuffer.of_number(n, int64, device) for n in sizes]
+        share = family.elements(sizes) / family.elements(bounds)
+        made = SizedPlan(plan, leaves, outputs, grown, counts, share)
+        made.compiled, made.sizes = self, sizes
         return made
 
 
@@ -320,11 +349,11 @@ class _Kinds:
         return self._numbers.setdefault((shape, larger, dtype), len(self._numbers))
 
     def resized(
-        self, n: int, bound: int, device: str
+        self, sizes: Sizes, bounds: Sizes, device: str
     ) -> tuple[list[Resized | None], list[Resized | None]]:
-        """The Resized of each leaf and output for a size."""
+        """The Resized of each leaf and output for these sizes."""
         made = [
-            resized(at(shape, n), at(larger, bound), dtype, device)
+            resized(at(shape, sizes), at(larger, bounds), dtype, device)
             for shape, larger, dtype in self._numbers
         ]
         of_leaves = [None if kind is None else made[kind] for kind in self.leaves]
@@ -364,8 +393,8 @@ class VaryingSizes:
         if found is None:
             return None
         is_own = structure is found.structure
-        n = walk.size if is_own else found.structure.size_of(walk.fields)
-        plan = None if n is None else found.compiled.known(n)
+        sizes = walk.sizes if is_own else found.structure.sizes_of(walk.fields)
+        plan = None if sizes is None else found.compiled.known(sizes)
         return None if plan is None else (plan, found.leaves, found.arguments)
 
     def known(
@@ -374,8 +403,8 @@ class VaryingSizes:
         """The plan for a graph of a known family, and the places of the constants that are its
         arguments: further leaves of the plan. `sample` is of the graph `walk`."""
         form = self._forms.get((sample.form, settings))
-        for each, n in form.serving(sample) if form else ():
-            plan = each.known(n)
+        for each, sizes in form.serving(sample) if form else ():
+            plan = each.known(sizes)
             if plan is not None:
                 family = each.family
                 family.structure = walk.note_varying(family.structure)
@@ -394,16 +423,16 @@ class VaryingSizes:
         arguments: Places,
     ) -> None:
         """Note that the plan was found for a graph whose calls `walk` has not looked into. When it
-        was found at two sizes, these tell what such graphs have at others."""
-        compiled, n = plan.compiled, plan.n
-        name = walk.skeleton, outputs
-        fields, m = compiled.calls.get(name, (walk.fields, n))
-        remember(compiled.calls, name, (walk.fields, n), MAX_CALLS)
-        if m == n:
+        was found at enough sizes, these tell what such graphs have at others."""
+        compiled, name = plan.compiled, (walk.skeleton, outputs)
+        every = compiled.calls.get(name, {}) | {plan.sizes: walk.fields}
+        last = dict(list(every.items())[-len(compiled.family.sizes) :])
+        remember(compiled.calls, name, last, MAX_CALLS)
+        if len(last) < len(compiled.family.sizes):
             return
         with suppress(FixedError):
             lines = compiled.family.lines
-            structure = varying_between(fields, walk.fields, m, n, arguments, lines)
+            structure = varying_between([*last.values()], [*last], arguments, lines)
             found = _Recalled(compiled, walk.note_varying(structure), leaves, arguments)
             self._remember(walk, outputs, settings, found)
 
@@ -423,7 +452,7 @@ class VaryingSizes:
     ) -> None:
         """Note a graph. If it differs from an earlier one in one size alone, compile a plan for all
         sizes up to the next bound. Where two graphs alone do not tell that integers vary together
-        (`Family.is_likely`), a third one must confirm it.
+        (`Family.is_likely`), a third one must confirm it, or may tell that two sizes vary.
 
         `sample` is of the graph, whose nodes are `nodes`, in order. Constants at the places
         `varying` become arguments.
@@ -438,12 +467,12 @@ class VaryingSizes:
         serving = form.serving(sample, varying)
         if not serving:
             device = next((str(node.device) for node in nodes if node.device), Device.DEFAULT)
-            has_new = form.add(sample, varying, device)
+            form.add(sample, varying, device)
             serving = [each for each in form.serving(sample, varying) if each[0].family.is_likely]
-            if config.DEBUG and has_new and not serving:
-                report_fixed("more than one size", "a plan serves several sizes of one axis alone")
-        for each, n in serving:
-            if each.compile(n, nodes, outputs, donated, compiled):
+            if config.DEBUG and not serving and len(form.samples) == MAX_SAMPLES:
+                report_fixed("a size", "more than two sizes vary, or they vary in another way")
+        for each, sizes in serving:
+            if each.compile(sizes, nodes, outputs, donated, compiled):
                 return
 
 
@@ -458,14 +487,27 @@ def bound_of(n: int) -> int:
     return bound
 
 
-def _nbytes(family: Family, place: int, bound: int) -> int:
-    """The bytes of the node at a place, at a bound."""
-    shape: Shape = at(family.shapes[place], bound)
+def _at_bounds(
+    family: Family,
+    nodes: Sequence[Node],
+    outputs: Sequence[Node],
+    bounds: Sizes,
+    growing: Sequence[Growth] = (),
+) -> AtBound | AtBounds:
+    """The family's graph at the bound of each size."""
+    if len(bounds) > 1:
+        return AtBounds(family, nodes, bounds)
+    return AtBound(family, nodes, outputs, bounds[0], growing)
+
+
+def _nbytes(family: Family, place: int, bounds: Sizes) -> int:
+    """The bytes of the node at a place, at bounds."""
+    shape: Shape = at(family.shapes[place], bounds)
     return math.prod(shape) * family.dtypes[place].itemsize
 
 
 def _check_worth(
-    family: Family, bound: int, outputs: Sequence[Lines], growing: Collection[Growth]
+    family: Family, bounds: Sizes, outputs: Sequence[Lines], growing: Collection[Growth]
 ) -> None:
     """Raise FixedError where leaves and outputs, of these shapes, take more memory at the bound
     than pays, or where one copy cannot move them there (`copy_box`). A tensor that grows is not
@@ -473,10 +515,11 @@ def _check_worth(
     ends = {p for p in (*family.leaves, *family.outputs) if varies(family.shapes[p])}
     stay = {family.outputs[each.output] for each in growing}
     stay |= {family.leaves[each.leaf] for each in growing}
-    nbytes = {p: _nbytes(family, p, bound) for p in ends}
+    nbytes = {p: _nbytes(family, p, bounds) for p in ends}
     copied = sum(nbytes[p] for p in ends - stay)
     if copied > MAX_BYTES or sum(nbytes.values()) > MAX_GROWN_BYTES:
-        raise FixedError(f"{sum(nbytes.values())} bytes for a size of {bound}")
+        raise FixedError(f"{sum(nbytes.values())} bytes for {bounds}")
     shapes = {*(family.shapes[place] for place in family.leaves), *outputs}
-    if any(len(merged(at(shape, bound), at(shape, bound + 1))) > 3 for shape in shapes):
+    more = tuple([n + 1 for n in bounds])
+    if any(len(merged(at(shape, bounds), at(shape, more))) > 3 for shape in shapes):
         raise FixedError("more than two axes of one tensor vary")

@@ -49,8 +49,8 @@ class Series:
 
     def at(self, key: Hashable) -> int | None:
         """The size n of a call with this key; None if it is not in the series."""
-        n = self.key.size_of([key])
-        return n if n is not None and n in self.sizes else None
+        sizes = self.key.sizes_of([key])
+        return sizes[0] if sizes and sizes[0] in self.sizes else None
 
 
 @dataclass(eq=False)
@@ -105,7 +105,7 @@ def _series(
     shapes = [between(a[0], b[0], n, m) for (*_, a), (*_, b) in pairs]
     lines = between(first, key, n, m)
     sizes = positive_at([Line(x.slope, x.start - SMALLEST + 1) for x in _lines_in(lines)])
-    return Series(Varying([key], {0: lines}, 0), sizes, shapes, made.gives, rest)
+    return Series(Varying([key], {0: lines}, (0,)), sizes, shapes, made.gives, rest)
 
 
 def _lines_in(value: Any) -> Iterator[Line]:
@@ -124,7 +124,7 @@ class SizedTemplate(Recipe):
         self._n, self._tried = n, tried
         self._template: Recipe | None = None
         pairs = zip(series.gives, series.shapes, strict=True)
-        self.gives = [(0, cls, (at(shape, n), *rest)) for (_, cls, (_, *rest)), shape in pairs]
+        self.gives = [(0, cls, (at(shape, (n,)), *rest)) for (_, cls, (_, *rest)), shape in pairs]
         self.description = series, n
 
     def build(self, inputs: Sequence[Node], given: Mapping[int, Node]) -> list[Any]:

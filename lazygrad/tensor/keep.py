@@ -124,7 +124,7 @@ def _chosen(
     done = done if at else ()
     done_at = [number.get(node, -1) for node in done]
     rest = (walked.places(pending), *map(tuple, (places, growing, again, at, done_at)))
-    name = walked.structure, walked.size.bit_length(), rest
+    name = walked.structure, tuple(map(int.bit_length, walked.sizes)), rest
     choice = _choices.get(name)
     if choice is not None and -1 not in done_at:
         return [nodes[n] for n in choice.places], [(nodes[x.place], x) for x in choice.rents]

@@ -38,11 +38,11 @@ def places(lines: Lines, blocks: tuple[int, ...], n: int) -> list[int]:
     """The places of the defined elements in memory at the bound, in order."""
     grids = []
     for line, count in zip(lines, blocks, strict=True):
-        size, whole = at(line, n), at(line, BOUND)
+        size, whole = at(line, (n,)), at(line, (BOUND,))
         count = max(count, 1)
         each, part = size // count, whole // count
         grids.append([b * part + i for b in range(count) for i in range(each)])
-    shape = at(lines, BOUND)
+    shape = at(lines, (BOUND,))
     whole = np.arange(math.prod(shape)).reshape(shape)
     return list(whole[np.ix_(*grids)].ravel())
 
@@ -133,5 +133,5 @@ def test_undefined_elements_are_not_read(build, leaf):
     given: dict[Node, Node] = {memory: leaf(values.tolist()), count: leaf(4, count.dtype)}
     (output,) = rewrite(made.outputs, Rules(), given)
     found, wanted = evaluate([output])[0], evaluate([node])[0]
-    taken = tuple(slice(0, at(line, 4)) for line in made.shapes[0])
+    taken = tuple(slice(0, at(line, (4,))) for line in made.shapes[0])
     np.testing.assert_array_equal(found[taken].reshape(wanted.shape), wanted)

@@ -135,7 +135,7 @@ def test_graphs_that_differ_in_a_size_or_an_argument_have_one_structure(leaf: Le
     samples = [Sample(each.key([each.nodes[-1]]), each.nodes) for each in walks]
     family = walks[0].note_varying(Family(*samples).structure)
     found = walk(begin, [build(11, 0.5)])
-    assert (found.structure, found.size) == (family, 11)
+    assert (found.structure, found.sizes) == (family, (11,))
     assert walk(begin, [build(5, 0.5)]).structure is walks[0].structure  # it was there before
     place = next(n for n, node in enumerate(walks[0].nodes) if isinstance(node, Const))
     arguments = walks[0].note_varying(with_arguments(walks[0].fields, [place]))

@@ -1,0 +1,151 @@
+"""One graph for all pairs of sizes of a family (sizes.py): the graph at two bounds.
+
+    softmax(q[n, 64] @ k[m, 64].T)   ->   softmax(q[128, 64] @ k[256, 64].T), and counts n and m
+
+One size at a time is brought to its bound, as at_bound.py does it. The graphs that have one n
+differ in m alone. So they have a graph at the bound M of m, with a count m. For another n it is
+another graph. Two such graphs tell how they differ: they are of a family again, in which n varies.
+
+    x[n, m]   ->   x[127, 256], x[126, 256], ...   ->   x[128, 256]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from math import prod
+from typing import Any, cast
+
+from ..origin import inherit
+from .at_bound import AtBound
+from .blocks import Blocks, part
+from .ir import Buffer, Const, Node, Shape
+from .sizes import (
+    Family,
+    FixedError,
+    Line,
+    Lines,
+    Sample,
+    Surface,
+    at,
+    between,
+    function_of_size,
+    varies,
+)
+from .skeleton import Sizes
+from .structure import Slot, Walk, with_described
+
+AWAY = (1, 2, 3, 5, 8)
+"""How far from the bounds the two graphs are made that tell how n varies. Where a size is equal to
+another number of the program, two nodes may be one, and nothing can be told."""
+
+
+class AtBounds:
+    """A family's graph at two bounds. `outputs`, `shapes` and `slots` are as AtBound's; the last
+    slots are a count n and a count m."""
+
+    def __init__(self, family: Family, nodes: Sequence[Node], bounds: Sizes) -> None:
+        """As AtBound's."""
+        for away in AWAY:
+            with suppress(_MergedError):
+                self._make(family, nodes, bounds, away)
+                return
+        raise FixedError("two sizes vary, and the graph is another one at other sizes")
+
+    def _make(self, family: Family, nodes: Sequence[Node], bounds: Sizes, away: int) -> None:
+        n, m = bounds
+        ns = n - away, n - away - 1
+        every = [_at_last_bound(family, nodes, (each, m - away - 2), m) for each in ns]
+        walks = [Walk(), Walk()]
+        for walk, at_m in zip(walks, every, strict=True):
+            walk.walk(at_m.outputs)
+        keys = [walk.key(at_m.outputs) for walk, at_m in zip(walks, every, strict=True)]
+        samples = [Sample(key, walk.nodes) for key, walk in zip(keys, walks, strict=True)]
+        if samples[0].form != samples[1].form:
+            raise _MergedError
+        for sample in samples:
+            sample.free = frozenset()  # these numbers are no arguments, but follow from n
+        found = Family(*samples, sizes=[(each,) for each in ns])
+        walk, at_m = walks[1], every[1]
+        made = AtBound(found, walk.nodes, at_m.outputs, n)
+        self.outputs = made.outputs
+        self.shapes: list[Any] = [
+            _split(_surfaces(first, second, ns), blocks)
+            for first, second, blocks in zip(every[0].shapes, at_m.shapes, made.blocks, strict=True)
+        ]
+        for output, shape in zip(self.outputs, self.shapes, strict=True):
+            if at(shape, bounds) != output.shape:
+                raise FixedError(f"an output has another shape at {bounds}: {output.shape}")
+        slots = dict(zip(walk.leaves, made.slots, strict=False))
+        *others, count = at_m.slots
+        shapes = [family.shapes[place] for place in family.leaves] + [()] * len(family.arguments)
+        self.slots: list[Buffer] = [
+            slots.get(slot) or _slot(at(shape, bounds), slot)
+            for slot, shape in zip(others, shapes, strict=True)
+        ]
+        self.slots += (made.slots[-1], slots.get(count) or count)
+
+
+class _MergedError(Exception):
+    """Two nodes of a graph are one at these sizes."""
+
+
+def _at_last_bound(family: Family, nodes: Sequence[Node], sizes: Sizes, bound: int) -> AtBound:
+    """The graph at a bound of m, for one n."""
+    found = graph_at(family, nodes, sizes)
+    return AtBound(family.along_m(sizes[0]), found, [found[n] for n in family.outputs], bound)
+
+
+def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:
+    """The graph of a family at these sizes. `nodes` are those of any graph of the family, in order.
+
+    Raises FixedError where it has none, ShapeError where an operation has no meaning there.
+    """
+    if any(line.at(*sizes) <= 0 for line in family.lines):
+        raise FixedError(f"there is no graph at {sizes}")
+    every = function_of_size(family.fields)(*sizes)
+    made: dict[Node, Node] = {}
+    for place, (node, fields) in enumerate(zip(nodes, every, strict=True)):
+        shape: Shape = at(family.shapes[place], sizes)
+        if place in family.leaves:
+            new: Node = _slot(shape, node)
+        elif place in family.arguments:
+            new = Const(cast(Const, node).value, node.dtype, shape)
+        else:
+            new = with_described(node, fields, [made[x] for x in node.inputs])
+        if new.shape != shape:
+            raise FixedError(f"{node.name} has another shape at {sizes}: {new.shape}")
+        inherit(new, node)
+        made[node] = new
+    if len(set(made.values())) < len(made):
+        raise _MergedError
+    return list(made.values())
+
+
+def _slot(shape: Shape, like: Node) -> Buffer:
+    """A leaf of this shape."""
+    return Buffer(Slot(prod(shape), like.dtype, str(like.device)), shape)
+
+
+def _surfaces(first: Lines, second: Lines, ns: tuple[int, int]) -> list[Any]:
+    """A shape with surfaces. For the two sizes `ns` it is a shape with lines of m."""
+    terms = [
+        [(x.slope, x.start) if isinstance(x, Line) else (0, x) for x in shape]
+        for shape in (first, second)
+    ]
+    both = [between(a, b, *ns) for a, b in zip(*terms, strict=True)]
+    return [Surface(*each) if varies(each) or each[0] else each[1] for each in both]
+
+
+def _split(shape: Sequence[Any], blocks: Blocks) -> Lines:
+    """A shape with two axes for each axis of several blocks along which n varies."""
+    split: list[Any] = []
+    for surface, count in zip(shape, blocks, strict=True):
+        match surface:
+            case Surface(0, Line() as line) if count > 1:
+                split += (count, Surface(0, part(line, count)))
+            case Surface() if count > 1:
+                raise FixedError("both sizes vary along blocks of one axis")
+            case _:
+                split.append(surface)
+    return tuple(split)

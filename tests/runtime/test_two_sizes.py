@@ -1,0 +1,195 @@
+"""Two sizes that vary independently: three graphs tell how, and one plan serves every pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import lazygrad
+from lazygrad import Tensor, Variable, config, nn
+from lazygrad.graph.sizes import Line, Surface, function_of_size, surface_through
+
+PAIRS = ((3, 5), (7, 4), (9, 20), (12, 6), (40, 11), (5, 40), (1, 1), (127, 3), (130, 140))
+
+Random = np.random.Generator
+Program = Callable[[int, int, Random], Tensor]
+PROGRAMS: dict[str, Program] = {}
+
+
+def program(function: Program) -> Program:
+    """A program of two sizes; Tensor.randn and the like draw the same in each run."""
+    PROGRAMS[function.__name__] = function
+    return function
+
+
+def normal(r: Random, *shape: int) -> Tensor:
+    return Tensor(r.standard_normal(shape, dtype=np.float32))
+
+
+def flat(*tensors: Tensor) -> Tensor:
+    return Tensor.cat(*[t.float().reshape(-1) for t in tensors])
+
+
+WEIGHT = np.random.default_rng(0).standard_normal((6, 6)).astype(np.float32)
+
+
+@program
+def sentences(n, m, r):
+    x = normal(r, n, m, 6)
+    hidden = (x @ Tensor(WEIGHT)).relu() + x
+    return flat(hidden.mean(1), hidden.reshape(-1, 6).max(0)[0], hidden.sum((0, 1)))
+
+
+@program
+def cross_attention(n, m, r):
+    q, k, v = (normal(r, 2, 3, rows, 8) for rows in (n, m, m))
+    return q.scaled_dot_product_attention(k, v)
+
+
+@program
+def training_step(n, m, r):
+    w = Tensor(WEIGHT.copy(), requires_grad=True)
+    x = normal(r, n, m, 6)
+    labels = Tensor(r.integers(0, 6, (n, m)))
+    loss = (x @ w).reshape(-1, 6).cross_entropy(labels.reshape(-1))
+    loss.backward()
+    return flat(loss, w.grad)
+
+
+@program
+def images(n, m, r):
+    x = normal(r, 2, 3, n + 2, m + 2)
+    return flat(x.conv2d(normal(r, 4, 3, 3, 3), padding=1).relu(), x.mean((2, 3)), x.flip(3))
+
+
+@program
+def pairs_of_rows(n, m, r):
+    x, y = normal(r, n, 1), normal(r, m)
+    distance = (x - y).square()
+    return flat(distance.min(0)[0], distance.argmin(1), distance.reshape(-1).cumsum(0), distance.T)
+
+
+@program
+def joined(n, m, r):
+    x, y = normal(r, n, 6), normal(r, m, 6)
+    both = Tensor.cat(x, y, x)
+    return flat(both.sort(0)[0], both[n:], both.softmax(0), both.pad((0, 0, 1, 2)))
+
+
+@program
+def places(n, m, r):
+    table = Tensor(r.standard_normal((300, 4)).astype(np.float32))
+    return flat(table[m : m + n] * 2, Tensor.arange(m).sum(), table[m])
+
+
+@program
+def repeated(n, m, r):
+    x = normal(r, n, 6)
+    return flat(x.repeat(m, 1).cumsum(0) / m, x.unsqueeze(1).expand(n, m, 6).reshape(-1, 6) * 2)
+
+
+@program
+def a_class_token(n, m, r):
+    x = Tensor.cat(Tensor(WEIGHT[0]).reshape(1, 1, 6).expand(n, 1, 6), normal(r, n, m, 6), dim=1)
+    return flat(x.reshape(-1, 6).softmax(-1), x[:, 0])
+
+
+@program
+def drawn(n, m, r):
+    return flat(Tensor.rand(n, m), Tensor.randn(m, 3).sum(0))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_of_two_sizes_give_what_each_pair_gives_alone(name):
+    for n, m in PAIRS:
+        expected = run(name, n, m, SIZES=0)
+        np.testing.assert_allclose(run(name, n, m, SIZES=1), expected, rtol=1e-4, atol=3e-5)
+
+
+def run(name: str, n: int, m: int, **settings: int) -> np.ndarray:
+    with config.override(**settings):
+        lazygrad.manual_seed(n)
+        return PROGRAMS[name](n, m, np.random.default_rng([n, m])).numpy()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_pair_up_to_the_bounds_is_served_from_the_fourth_on(compiled, name):
+    for n, m in ((11, 30), (23, 14), (17, 41), (30, 22)):
+        run(name, n, m)
+    count = len(compiled)
+    for n, m in ((9, 9), (64, 3), (5, 99)):
+        run(name, n, m)
+    assert len(compiled) == count
+
+
+def test_a_variable_for_each_size(compiled):
+    n, m = Variable("n", 1, 100), Variable("m", 1, 100)
+    x = Tensor(np.arange(400, dtype=np.float32).reshape(100, 4)).realize()
+    for rows, more in ((3, 8), (10, 9), (20, 50), (33, 2), (4, 77)):
+        found = (x[: n.bind(rows)] @ x[: m.bind(more)].T).sum().item()
+        wanted = (x.numpy()[:rows] @ x.numpy()[:more].T).sum()
+        assert found == pytest.approx(wanted, rel=1e-4)
+    assert len(compiled) <= 3
+
+
+def test_a_translation_model_that_is_captured(compiled):
+    """Source and target of other lengths in each call; the gradients are those of each pair."""
+    lazygrad.manual_seed(0)
+    r = np.random.default_rng(0)
+    model = nn.Transformer(8, 2, 1, 1, 16, dropout=0.0, batch_first=True)
+    weight = model.encoder.layers[0].linear1.weight
+
+    def step(source, target):
+        loss = model(source, target).square().mean()
+        model.zero_grad()
+        loss.backward()
+        return loss, weight.grad
+
+    captured = lazygrad.jit(step)
+    for n, m in ((7, 9), (12, 5), (20, 17), (3, 30), (31, 4), (16, 16)):
+        inputs = normal(r, 2, n, 8), normal(r, 2, m, 8)
+        found = [each.numpy() for each in captured(*inputs)]
+        with config.override(SIZES=0):
+            wanted = [each.numpy() for each in step(*inputs)]
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_buffer_of_fixed_size_bounds_both_sizes(compiled):
+    table = Tensor(np.arange(70, dtype=np.float32)).realize()
+    for n, m in ((3, 8), (10, 9), (20, 31), (33, 2), (4, 60), (35, 35)):
+        found = flat(table[:n] * 2, table[n : n + m] + 1).numpy()
+        values = table.numpy()
+        assert np.array_equal(found, [*(values[:n] * 2), *(values[n : n + m] + 1)])
+
+
+def test_debug_tells_of_more_than_two_sizes(capsys):
+    r = np.random.default_rng(0)
+    with config.override(DEBUG=1):
+        for a, b, c in ((3, 8, 6), (4, 6, 9), (9, 5, 5), (6, 2, 11)):
+            total = normal(r, a).exp().sum() * normal(r, b).sin().sum() - normal(r, c).sum()
+            total.realize()
+    assert "more than two sizes" in capsys.readouterr().err
+
+
+def test_integers_on_surfaces():
+    surfaces = [
+        (lambda n, m: n + 4, Surface(0, Line(1, 4))),
+        (lambda n, m: 3 * m, Surface(3, 0)),
+        (lambda n, m: n * m, Surface(Line(1, 0), 0)),
+        (lambda n, m: n * (2 * m + 1), Surface(Line(2, 0), Line(1, 0))),
+        (lambda n, m: (n + 1) * m, Surface(Line(1, 1), 0)),
+        (lambda n, m: 2 * n + m - 1, Surface(1, Line(2, -1))),
+    ]
+    points = [(3, 5), (7, 4), (9, 20)]
+    for function, surface in surfaces:
+        ns, ms = zip(*points, strict=True)
+        values = [function(n, m) for n, m in points]
+        assert surface_through(ns, ms, values) == surface
+        assert function_of_size([surface])(11, 13) == (function(11, 13),)
+        assert surface.at(11, 13) == function(11, 13)
+        line = surface.along_m(11)
+        assert (line.at(13) if isinstance(line, Line) else line) == function(11, 13)
+    assert surface_through((3, 7, 9), (5, 4, 20), (1, 2, 9)) is None
