@@ -216,7 +216,7 @@ def _is_likely(size: int | Line | Surface) -> bool:
         case Surface(0 | 1, start):  # n, n + m
             return _is_likely(start)
         case Surface(Line(), start):  # n * m
-            return start == 0 or isinstance(start, Line) and start.start == 0
+            return start == 0 or (isinstance(start, Line) and start.start == 0)
     return isinstance(size, int)
 
 
