@@ -157,7 +157,7 @@ class Family:
         self.places: Places = ()
         if sizes is None:
             self.places, sizes = _found_sizes(every, self.leaves, len(samples) > 2)
-        fit = _line_at(sizes) if len(sizes[0]) == 1 else _surface_at(sizes)
+        fit = _line_at(sizes) if len(sizes[0]) == 1 else surface_at(sizes)
         self.arguments: list[int] = []
         free = frozenset.intersection(*(sample.free for sample in samples))
         self.fields: list[Any] = []
@@ -262,7 +262,7 @@ def _line_at(sizes: Sequence[Sizes]) -> Fit:
     return fit
 
 
-def _surface_at(sizes: Sequence[Sizes]) -> Fit:
+def surface_at(sizes: Sequence[Sizes]) -> Fit:
     """To the surface on which integers at these pairs of sizes are."""
     ns, ms = zip(*sizes, strict=True)
 
@@ -422,7 +422,7 @@ def varying_between(
 
     Raises FixedError where the sizes do not explain the differences, or are nowhere themselves.
     """
-    fit = _line_at(sizes) if len(sizes[0]) == 1 else _surface_at(sizes)
+    fit = _line_at(sizes) if len(sizes[0]) == 1 else surface_at(sizes)
     vary: dict[int, Any] = {}
     for place, fields in enumerate(cast("Any", zip(*every, strict=True))):
         if place in arguments:

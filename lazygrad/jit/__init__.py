@@ -30,13 +30,14 @@ Another tensor of the same kind needs no new capture: the call uses it in place 
 many captures, those used last are kept.
 
 Where four captures agree in all but one size of the tensors in the arguments, or outside, a call at
-a size between theirs does not run the function (between.py). So batches of random length are
-captured at some lengths, not at each. Where the size grows in each call, as that of a cache, the
-function is captured once more at a larger one, ahead of the calls (ahead.py): its Python runs for
-arguments of that size, but nothing is computed or set. Integers in the arguments, as a position,
-and those that count outside (in attributes, lists, dicts, variables) may vary with the size; so may
-integers that the function returns and sets. Where captures do not agree, as those of a window that
-slides and those of one that still grows, each part of the sizes is served by its own.
+a size between theirs does not run the function (between.py; area.py for two sizes). So batches of
+random length are captured at some lengths, not at each. Where the size grows in each call, as
+that of a cache, the function is captured once more at a larger one, ahead of the calls (ahead.py):
+its Python runs for arguments of that size, but nothing is computed or set. Integers in the
+arguments, as a position, and those that count outside (in attributes, lists, dicts, variables) may
+vary with the size; so may integers that the function returns and sets. Where captures do not agree,
+as those of a window that slides and those of one that still grows, each part of the sizes is served
+by its own.
 
 What the function asks of a size, or of such an integer, is noted (`if n % 2: ...`), and must have
 one answer between these sizes (sizes.py). Where it raises an exception (as code in C may do that
@@ -85,8 +86,8 @@ from ..tensor.realize import realize_all
 from .structure import METHODS, Arguments, Captured, Computed, Entry, Mismatch, described
 
 if TYPE_CHECKING:  # with these come the compiler's plans
-    from .between import Spans
     from .replay import Replay
+    from .spans import Spans
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -237,8 +238,8 @@ class jit(Captured, Generic[P, R]):
     ) -> R:
         """Capture the function for calls like this one; returns what this call returns."""
         from .ahead import Kept, at_size, capture_ahead, sizes_of  # with them comes the compiler
-        from .between import Spans
         from .capture import Capture, captured
+        from .spans import Spans
 
         self._warn(kind, cause)
         record = self._record(kind, cause)

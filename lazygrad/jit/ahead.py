@@ -22,6 +22,7 @@ from ..graph.ir import Shape
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.device import Device
 from ..tensor.core import TensorCore
+from .area import Area
 from .between import AtSize, Sizes, Span
 from .capture import Capture
 from .replay import Replay
@@ -68,7 +69,7 @@ def at_size(kind: Hashable, sizes: InArguments, replay: Replay, capture: Capture
 
 
 def capture_ahead(
-    span: Span,
+    span: Span | Area,
     function: Any,
     arguments: Arguments,
     call: tuple[Sequence[Any], Mapping[str, Any]],
@@ -78,7 +79,7 @@ def capture_ahead(
     """Capture the function ahead of the calls, where the sizes in a span grow. `call` has args and
     kwargs, Kept from the call that `capture` was for."""
     while (wanted := span.ahead()) is not None:
-        n, kind, sizes, resized = wanted
+        point, kind, sizes, resized = wanted
         found: AtSize | None = None
         with suppress(Exception):  # of the function, which was not written for this size
             kept = Arguments()
@@ -91,7 +92,7 @@ def capture_ahead(
                 replay = ahead.look(function, args, kwargs)
                 if replay is not None:
                     found = at_size(kind, sizes[:2], replay, ahead)
-        span.takes_ahead(n, found)
+        span.takes_ahead(point, found)
 
 
 class _Resized(Kept):

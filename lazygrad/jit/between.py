@@ -31,7 +31,6 @@ from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
 
-from ..cache import remember
 from ..graph.ir import Shape
 from ..graph.sizes import (
     FixedError,
@@ -39,7 +38,6 @@ from ..graph.sizes import (
     between,
     differences,
     function_of_size,
-    masked,
     varies,
 )
 from ..questions import Question
@@ -56,12 +54,14 @@ from .structure import Mismatch, attributes, is_open, same_value
 ENOUGH = 4  # captures that agree: those at both ends, and two between them
 GROWING = 3  # captures in a row, each of the largest size so far
 MAX_MISSED = 8  # captures ahead that do not agree
-MAX_SPANS = 64  # of one function: forms of arguments
-MAX_OF_A_FORM = 8
 
 Sizes = tuple[tuple[Shape, ...], tuple[int, ...], tuple[tuple[int, int, Any], ...], Outside]
 """The shapes of the tensors in a call's arguments, the integers among these, those in lists, dicts
 and objects of the arguments that were read as sizes (watch.py), and the sizes outside."""
+
+
+Point = tuple[int, ...]
+"""The size of a capture, or its two sizes."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,9 +88,7 @@ class AtSize:
     @property
     def may_be_served(self) -> bool:
         """Whether the plan may serve calls with other sizes or integers."""
-        if isinstance(self.plan, SizedPlan):
-            return len(self.plan.sizes) == 1
-        return bool(self.integers)
+        return isinstance(self.plan, SizedPlan) or bool(self.integers)
 
     def is_like(self, other: AtSize) -> bool:
         """Whether both captures find the same outside, but for sizes, and set and return the same.
@@ -133,6 +131,17 @@ class AtSize:
             self.kind, self.sizes, tuple(replay.shapes), tuple(whole), tuple(replay.integers),
             sizes_read(self.questions),
         )  # fmt: skip
+
+    def outside_now(self, is_fixed: bool) -> Outside | None:
+        """The sizes outside; unless they are fixed, as they are now. None where they are not there
+        any more."""
+        if is_fixed:
+            return self.sizes[-1]
+        try:
+            self.replay.follow()
+            return self.replay.environment.sizes_now()
+        except Mismatch:
+            return None
 
     def _constants(self) -> tuple[Sequence[DeviceBuffer], Sequence[DeviceBuffer]]:
         """The constants among the leaves, and those that are arguments of the plan."""
@@ -260,13 +269,9 @@ class Span:
         if not self._agree or self._kinds is None or len(self._sizes) < ENOUGH:
             return None
         low = self._low
-        outside = low.sizes[-1]
-        if not self.is_fixed_outside:
-            try:
-                low.replay.follow()
-                outside = low.replay.environment.sizes_now()
-            except Mismatch:
-                return None
+        outside = low.outside_now(self.is_fixed_outside)
+        if outside is None:
+            return None
         sizes = self._kinds.sizes_of([(kind, outside)])
         if not sizes or not self._n(low) <= sizes[0] <= self._n(self._high):
             return None
@@ -285,7 +290,7 @@ class Span:
         is_open = self._agree and not self._is_closed
         return is_open and self._growing >= GROWING - 1 and len(self._missed) < MAX_MISSED
 
-    def ahead(self) -> tuple[int, Hashable, Sizes, Resized] | None:
+    def ahead(self) -> tuple[Point, Hashable, Sizes, Resized] | None:
         """A size to capture ahead of the calls: the largest that the plan of the last call serves,
         or half the way to one at which a capture did not agree. With it the kind of its arguments,
         the sizes, and what is outside at that size. None where the sizes of calls do not grow."""
@@ -307,11 +312,12 @@ class Span:
         resized = environment.resized(sizes[-1])
         if resized.shapes and environment.views:
             return None
-        return n, kind, sizes, resized
+        return (n,), kind, sizes, resized
 
-    def takes_ahead(self, n: int, new: AtSize | None) -> None:
-        """Add a capture ahead of the calls, at the size n, if it agrees with the others. None: the
+    def takes_ahead(self, point: Point, new: AtSize | None) -> None:
+        """Add a capture ahead of the calls, at a size, if it agrees with the others. None: the
         function cannot be captured there."""
+        (n,) = point
         is_like = new is not None and self._low.is_like(new)
         if new is None or not is_like or not self._agrees(new) or self._n(new) != n:
             self._missed.append(n)
@@ -322,49 +328,6 @@ class Span:
     def _agrees(self, new: AtSize) -> bool:
         """Whether a capture that is like the others agrees with them."""
         return self._low.agrees(new) and self._high.agrees(new) and self._is_on_lines(new)
-
-
-class Spans:
-    """The spans of a function, by the form of its arguments."""
-
-    def __init__(self) -> None:
-        self._spans: dict[Hashable, list[Span]] = {}  # newest first
-        self._last: Span | None = None  # the one that was asked last
-
-    def add(self, new: AtSize) -> Span | None:
-        """Note the first capture for arguments of its kind. Returns the span that it is in."""
-        form = masked(new.kind)
-        spans = self._spans.get(form, [])
-        for span in spans:
-            if span.takes(new):
-                return span
-        if not new.may_be_served:  # the first captures of a form have plans of their own
-            return None
-        span, self._last = Span(new), None
-        remember(self._spans, form, [span, *spans][:MAX_OF_A_FORM], MAX_SPANS)
-        return span
-
-    def are_growing(self, kind: Hashable) -> bool:
-        """Whether one more capture, for arguments of this kind, may lead to one ahead of the
-        calls."""
-        return any(span.is_growing for span in self._spans.get(masked(kind), ()))
-
-    @property
-    def follow_outside(self) -> bool:
-        """Whether sizes outside vary in the span that was asked last."""
-        return self._last is not None and not self._last.is_fixed_outside
-
-    def replay_for(self, kind: Hashable) -> Replay | None:
-        """A replay for arguments of this kind; None where the function is to be captured. It serves
-        one call, where sizes outside vary (`follow_outside`)."""
-        found = self._last.replay_for(kind) if self._last else None
-        if found is None:
-            for span in self._spans.get(masked(kind), ()):
-                found = span.replay_for(kind)
-                if found is not None:
-                    self._last = span
-                    break
-        return found
 
 
 def _are_alike(a: Any, b: Any) -> bool:
