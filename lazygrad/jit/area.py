@@ -40,6 +40,8 @@ MAX_CAPTURES = 64  # of one area: a new one must agree with each
 class Area:
     """Captures, for arguments of one form, that agree and whose plan serves two sizes."""
 
+    serves_two = True
+
     def __init__(self, first: AtSize) -> None:
         self._captures = {_sizes(first): first}
         self._missed: set[Point] = set()  # at which a capture ahead does not agree

@@ -179,11 +179,6 @@ def _family(plan: Plan) -> Any:
     return plan.compiled if isinstance(plan, SizedPlan) else plan
 
 
-def _plan_at(plan: Plan, n: int) -> Plan | None:
-    """The plan of a family for the size n."""
-    return plan.compiled.known((n,)) if isinstance(plan, SizedPlan) else plan
-
-
 def _count(first: Any, second: Any) -> int:
     """How many integers differ."""
     return sum(1 for _ in differences(first, second))
@@ -193,13 +188,13 @@ class Span:
     """Captures for arguments of one form that agree. With the first one that does not, a new span
     begins: a window that slides, when it is full, is another one than a window that grows.
 
-    n is the size of the plan, or, where that is the same in all captures, an integer that differs,
-    such as one that counts calls.
+    n is the size of the plan, or that of two which differs. Where a plan has none, n is an
+    integer that differs, such as one that counts calls.
     """
 
     def __init__(self, first: AtSize) -> None:
         self._low = self._high = first
-        self._place = 0  # of n among the integers, where the plan has none
+        self._place = 0  # of n among the plan's sizes, or among the integers where it has none
         self._sizes: set[int] = set()
         self._step = 0  # the greatest common divisor of their differences
         self._lines: Any = None  # of `numbers`
@@ -213,7 +208,25 @@ class Span:
 
     def _n(self, capture: AtSize) -> int:
         plan = capture.plan
-        return plan.sizes[0] if isinstance(plan, SizedPlan) else capture.integers[self._place]
+        sizes = plan.sizes if isinstance(plan, SizedPlan) else capture.integers
+        return sizes[self._place]
+
+    def _others(self, capture: AtSize) -> Point:
+        """The sizes of the plan but n."""
+        sizes = capture.plan.sizes if isinstance(capture.plan, SizedPlan) else ()
+        return (*sizes[: self._place], *sizes[self._place + 1 :])
+
+    def _plan_at(self, n: int) -> Plan | None:
+        """The plan for the size n."""
+        plan = self._low.plan
+        if not isinstance(plan, SizedPlan):
+            return plan
+        return plan.compiled.known((*plan.sizes[: self._place], n, *plan.sizes[self._place + 1 :]))
+
+    @property
+    def serves_two(self) -> bool:
+        """Whether the plan serves two sizes."""
+        return isinstance(self._low.plan, SizedPlan) and len(self._low.plan.sizes) > 1
 
     def takes(self, new: AtSize) -> bool:
         """Add a capture, if it agrees."""
@@ -246,14 +259,14 @@ class Span:
         """Whether all numbers of a capture are on the lines that the first two determine."""
         first, numbers = self._low, new.numbers()
         if self._lines is None:
-            differ = [
-                (abs(m - n), place)
-                for place, (n, m) in enumerate(zip(first.integers, new.integers, strict=True))
-                if n != m
-            ]
-            _, self._place = min(differ, default=(0, 0))
-            if not (differ or isinstance(new.plan, SizedPlan)) or self._n(new) == self._n(first):
+            both = first.integers, new.integers
+            if isinstance(first.plan, SizedPlan) and isinstance(new.plan, SizedPlan):
+                both = first.plan.sizes, new.plan.sizes
+            pairs = enumerate(zip(*both, strict=True))
+            differ = [(abs(m - n), place) for place, (n, m) in pairs if n != m]
+            if not differ:
                 return numbers == first.numbers()
+            _, self._place = min(differ)
             try:
                 self._lines = between(first.numbers(), numbers, self._n(first), self._n(new))
                 kind, (*_, outside), *_ = self._lines
@@ -262,7 +275,8 @@ class Span:
                 return False
             self.is_fixed_outside = not varies(outside)
             self._numbers_at = function_of_size(self._lines)
-        return self._numbers_at(self._n(new)) == numbers
+        is_on_lines = self._numbers_at(self._n(new)) == numbers
+        return is_on_lines and self._others(new) == self._others(first)
 
     def replay_for(self, kind: Hashable) -> Replay | None:
         """The replay for arguments of a kind, from the least to the largest size."""
@@ -278,7 +292,7 @@ class Span:
         (n,) = sizes
         if (n - self._n(low)) % self._step:
             return None
-        plan = _plan_at(low.plan, n)
+        plan = self._plan_at(n)
         if plan is None or plan.taken != low.plan.taken:
             return None
         _, _, *others, _ = self._numbers_at(n)
@@ -299,11 +313,11 @@ class Span:
         plan, last = self._high.plan, self._n(self._high)
         n = bound_of(last)
         if isinstance(plan, SizedPlan):
-            (n,) = plan.compiled.bounds_of((last,))
+            n = plan.compiled.bounds_of(plan.sizes)[self._place]
         missed = min(self._missed, default=n + 1)
         if missed <= n:
             n = (last + missed) // 2
-        while n > last + 1 and _plan_at(plan, n) is None:
+        while n > last + 1 and self._plan_at(n) is None:
             n = (last + n) // 2
         if n <= last + 1:
             return None

@@ -7,7 +7,6 @@ from collections.abc import Hashable
 
 from ..cache import remember
 from ..graph.sizes import masked
-from ..runtime.sized import SizedPlan
 from .area import Area
 from .between import AtSize, Span
 from .replay import Replay
@@ -32,8 +31,10 @@ class Spans:
                 return span
         if not new.may_be_served:  # the first captures of a form have plans of their own
             return None
-        has_two = isinstance(new.plan, SizedPlan) and len(new.plan.sizes) > 1
-        made, self._last = Area(new) if has_two else Span(new), None
+        made: Span | Area = Span(new)
+        if made.serves_two and any(span.serves_two for span in spans):
+            made = Area(new)  # the sizes do not vary one at a time
+        self._last = None
         remember(self._spans, form, [made, *spans][:MAX_OF_A_FORM], MAX_SPANS)
         return made
 

@@ -67,7 +67,9 @@ def test_a_pair_outside_the_captured_ones_is_captured():
 
 
 def test_multiples_of_eight_say_nothing_of_other_sizes():
-    pairs = [(8 * n, 8 * m) for n, m in ((2, 5), (8, 1), (3, 9), (6, 8), (9, 2), (5, 4), (9, 9))]
+    pairs = [
+        (8 * n, 8 * m) for n, m in ((2, 5), (8, 1), (3, 9), (6, 8), (9, 2), (5, 4), (9, 9), (2, 2))
+    ]
     assert counted(SERVED["attention"], pairs, [(56, 24), (24, 32)]) == 0
     assert counted(SERVED["attention"], pairs, [(57, 24)]) == 1
 
