@@ -232,7 +232,8 @@ def allocate(size: int) -> tuple[int, Any]:
         array = np.zeros(size + ALIGNMENT, np.uint8)
         return -(-array.ctypes.data // ALIGNMENT) * ALIGNMENT, array
     try:
-        pages = mmap.mmap(-1, size + HUGE_PAGE)  # touched only where it is used
+        # touched only where it is used; private, as Linux gives shared pages other, small ones
+        pages = mmap.mmap(-1, size + HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError as error:
         raise MemoryError(str(error)) from None
     if hasattr(mmap, "MADV_HUGEPAGE"):

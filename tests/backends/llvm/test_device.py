@@ -73,6 +73,19 @@ def test_new_blocks_hold_zeros(nbytes: int) -> None:
         del owner
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("nbytes", [1000, LARGE])
+def test_blocks_are_private_to_a_process(nbytes: int) -> None:
+    """Linux gives huge pages to private memory only, unless it is told otherwise."""
+    address, owner = allocate(nbytes)
+    if not (child := os.fork()):
+        ctypes.memset(address, 1, nbytes)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not any(ctypes.string_at(address, nbytes))
+    del owner
+
+
 def test_blocks_in_use_are_distinct(cpu: CPU) -> None:
     blocks = sorted((cpu.allocate(1000) for _ in range(50)), key=lambda block: block.address)
     for first, second in pairwise(blocks):
