@@ -86,8 +86,8 @@ class Pool(Generic[M]):
         self.largest = largest
         self.capacity = capacity
         self.kept_limit = kept_limit
-        self._used = 0
-        self._kept = 0
+        self._total = 0  # bytes of all blocks
+        self._kept = 0  # bytes of those that are free
         self._allocate = allocate
         self._memory = memory
         self._free: dict[int, list[Block]] = {}  # by size; the size that was freed last is last
@@ -110,7 +110,6 @@ class Pool(Generic[M]):
                 self._kept -= size
             else:
                 block = self._new(size, nbytes)
-            self._used += size
         return self._memory(block, nbytes, self)
 
     def give(self, block: Block) -> None:
@@ -127,7 +126,7 @@ class Pool(Generic[M]):
         """Bytes of blocks that a Memory has."""
         with self._lock:
             self._settle()
-            return self._used
+            return self._total - self._kept
 
     @property
     def kept(self) -> int:
@@ -144,12 +143,14 @@ class Pool(Generic[M]):
 
     def _new(self, size: int, nbytes: int) -> Block:
         reason = ""
-        if self._used + self._kept + size > self.capacity:
+        if self._total + size > self.capacity:
             self._shrink(0)
-        if self._used + size <= self.capacity:
+        if self._total + size <= self.capacity:
             for _ in range(2):
                 try:
-                    return Block(self._allocate(size), size, next(_serials))
+                    block = Block(self._allocate(size), size, next(_serials))
+                    self._total += size
+                    return block
                 except MemoryError as error:
                     reason = f"; {error}"
                     self._shrink(0)
@@ -157,14 +158,16 @@ class Pool(Generic[M]):
 
     def _settle(self) -> None:
         """Put the blocks that were given back among the free ones."""
-        while self._given:
-            block = self._given.popleft()
+        given, free, limit = self._given, self._free, self.kept_limit
+        while given:
+            block = given.popleft()
             size = block.nbytes
-            self._used -= size
-            if size <= self.kept_limit:
+            if size <= limit:
                 self._kept += size
-                blocks = self._free[size] = self._free.pop(size, [])
+                blocks = free[size] = free.pop(size, [])
                 blocks.append(block)
+            else:
+                self._total -= size
         if self._kept > self.kept_limit:
             self._shrink(self.kept_limit)
 
@@ -175,13 +178,15 @@ class Pool(Generic[M]):
             if blocks:
                 blocks.pop(0)
                 self._kept -= size
+                self._total -= size
             else:
                 del self._free[size]
 
     def _refusal(self, nbytes: int, reason: str) -> OutOfMemoryError:
+        used = show_bytes(self._total - self._kept)
         return OutOfMemoryError(
             f"{self.device}: out of memory: {show_bytes(nbytes)} asked for, "
-            f"{show_bytes(self._used)} of {show_bytes(self.capacity)} held by tensors{reason}"
+            f"{used} of {show_bytes(self.capacity)} held by tensors{reason}"
         )
 
 
@@ -199,7 +204,9 @@ class HostMemory(Memory):
     __slots__ = ("address",)
 
     def __init__(self, block: Block, nbytes: int, pool: Pool[Any] | None = None) -> None:
-        super().__init__(block, nbytes, pool)
+        self.block = block  # not by super(): a call takes as long as the rest
+        self.nbytes = nbytes
+        self._pool = pool
         self.address: int = block.buffer[0]
 
     @classmethod

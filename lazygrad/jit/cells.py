@@ -74,8 +74,10 @@ class Cell:
         return getrefcount(self.node) == HELD_TWICE and getrefcount(self.storage) == HELD_TWICE
 
     def writable(self) -> Any:
-        """Memory that holds the tensor's value and that nobody else can see: its own, or a copy."""
-        self.look()
+        """Memory that holds the tensor's value and that nobody else can see: its own, or a copy.
+
+        Requires: `look` would find nothing new.
+        """
         if (
             not self.is_alone()
             or self.storage.is_shared
