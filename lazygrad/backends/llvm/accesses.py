@@ -238,7 +238,9 @@ def _store_vector(
 ) -> None:
     """Write a store of several elements; the parts of its index and its guard are known."""
     ramp = as_ramp(index)
-    if ramp is None or abs(ramp[1]) != 1:
+    if v.has_masks and ramp is not None and 2 <= ramp[1] <= 4 and not is_private(array, index):
+        _store_strided(v, array, *ramp, lanes, text, guard)
+    elif ramp is None or abs(ramp[1]) != 1:
         _store_elements(v, array, index, text, lanes, guard)
     elif ramp[1] == 1:
         _store_block(v, array, ramp[0], lanes, text, guard)
@@ -266,6 +268,27 @@ def _store_block(
         before = read(v, array, pointer, lanes)
         text = v.write(array.name, f"select {bits} {mask}, {kind} {text}, {kind} {before}")
     write(v, array, kind, text, pointer)
+
+
+def _store_strided(
+    v: Values, array: Array, base: Expr, stride: int, lanes: int, text: str, guard: Expr | None
+) -> None:
+    """Small strides: spread the lanes over whole vectors, of which the elements between are not
+    stored."""
+    kind, bits = value_type(array.dtype, lanes), vector_of("i1", lanes)
+    pointer, size = v.address(array, base), array.dtype.itemsize
+    name = f"llvm.masked.store.{_memory_suffix(array, lanes)}.p0"
+    for n in range(stride):
+        picks, gaps = zip(*(divmod(n * lanes + at, stride) for at in range(lanes)), strict=True)
+        if all(gaps):
+            continue
+        chunk = v.shuffle(kind, text, "poison", picks)
+        mask = "<" + ", ".join("i1 " + ("0" if gap else "1") for gap in gaps) + ">"
+        if guard is not None:
+            on = v.shuffle(bits, v.known[guard], "poison", picks)
+            mask = v.write("mask", f"and {bits} {on}, {mask}")
+        place = beyond(v, array, pointer, n * lanes)
+        v.run(name, (kind, chunk), ("ptr", place), ("i32", str(size)), (bits, mask))
 
 
 def _store_elements(

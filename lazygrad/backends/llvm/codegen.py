@@ -53,7 +53,7 @@ def codegen(function: Function, target: Target, opt: int = 1) -> str:
     """
     if not opt:
         return _Kernel(function, target, Values(written(function.body))).text()
-    values = HoistingValues(written(function.body))
+    values = HoistingValues(written(function.body), target.has_masks)
     return _Kernel(function, target, values).text(UNCHANGED, values.note_memory(function.arguments))
 
 

@@ -28,8 +28,8 @@ class HoistingValues(Values):
     the function writes stay where they are. Nothing moves out of a side of an If.
     """
 
-    def __init__(self, written: set[Array]) -> None:
-        super().__init__(written)
+    def __init__(self, written: set[Array], has_masks: bool) -> None:
+        super().__init__(written, has_masks)
         self.level = 0  # the index of the innermost scope
         self.floor = 0  # the index of the innermost side of an If
         self.sink_level = 0

@@ -27,6 +27,11 @@ class Target:
     fma_rate: int = 2
 
     @property
+    def has_masks(self) -> bool:
+        """Whether a vector store that leaves out elements is as fast as a whole one."""
+        return self.vector_bytes == 64
+
+    @property
     def llvm(self) -> tuple[str, str, str]:
         """LLVM's names: triple, processor, features."""
         return self.triple, self.cpu, self.features

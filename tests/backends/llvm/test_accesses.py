@@ -72,12 +72,13 @@ def test_guarded_loads(stride: int, scalar: bool, run: Runner) -> None:
     check(run, function, x=numbers(x), out=np.zeros(out.size, np.float32))
 
 
-@pytest.mark.parametrize("stride", [-2, -1, 1, 3])
+@pytest.mark.parametrize("stride", [-2, -1, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("dtype", [float32, float16, int8, float64], ids=str)
 @pytest.mark.parametrize("guard", ["none", "scalar", "vector"])
 @pytest.mark.parametrize("accumulates", [False, True])
-def test_stores(stride: int, guard: str, accumulates: bool, run: Runner) -> None:
-    out, x = Array("out", float32, 6 * 24), Array("x", float32, 6 * LANES)
-    index = Ramp(add(mul(I, 24), 21 if stride < 0 else 0), stride, LANES)
+def test_stores(stride: int, dtype: DType, guard: str, accumulates: bool, run: Runner) -> None:
+    out, x = Array("out", dtype, 6 * 40), Array("x", dtype, 6 * LANES)
+    index = Ramp(add(mul(I, 40), 21 if stride < 0 else 0), stride, LANES)
     value = Load(x, Ramp(mul(I, LANES), 1, LANES))
     condition = {
         "none": None,
@@ -162,6 +163,24 @@ def test_nothing_outside_is_touched(at_end: bool, stride: int, guarded: bool, cp
     cpu.download(memory, result)
     places = start + stride * np.arange(LANES)
     np.testing.assert_array_equal(result, np.where((places >= 0) & (places < size), places, 0))
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5])
+def test_no_store_touches_what_is_outside(at_end: bool, stride: int, cpu: CPU) -> None:
+    size = stride * (LANES - 1) + 1
+    x, out = Array("x", float32, LANES), Array("out", float32, size)
+    i = Var("i", 1)
+    store = Store(out, Ramp(i, stride, LANES), Load(x, Ramp(i, 1, LANES)))
+    function = Function("edge", (out, x), 1, (For(i, 1, "serial", (store,)),))
+    program = cpu.compile([Launch(legal(function, cpu.machine), (0, 1))])
+    array, pages = in_a_page(size, at_end)
+    array[:] = -1
+    memory = cpu.upload(numbers(x))
+    program.run([HostMemory.shared(array.ctypes.data, array.nbytes, pages), memory])
+    expected = np.full(size, -1.0)
+    expected[::stride] = numbers(x)
+    np.testing.assert_array_equal(array, expected)
 
 
 def test_loads_see_what_was_stored_before(run: Runner) -> None:
