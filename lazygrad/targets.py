@@ -221,11 +221,13 @@ LONGEST_SUM = 64
 GROUP_OF_BLOCKS = 16
 """Where there are more blocks, so many are added first, and then these groups."""
 
-# Loops with conditions: cpu/partition.py
+# Loops with conditions: cpu/partition.py, unroll.py
 LOOP_PARTS = 4
 """Parts of a partitioned loop, at most: a padding makes three, two joined tensors make two."""
 LOOPS_IN_PARTS = 2
 """Loops of a kernel, at most, that are partitioned: the copies of the body multiply."""
+PEELED_SHARE = 1 / 16
+"""Share of a loop's terms that a peeled iteration leaves out, at least."""
 
 # Memory: cpu/prefetch.py, cpu/transpose.py
 PREFETCHED_BYTES = 2048
