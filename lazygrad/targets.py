@@ -94,7 +94,7 @@ class Thresholds:
     """Terms of a sum that are added one after another, at most, where no term is read twice and
     memory takes the time."""
 
-    sum_block: int = 16
+    sum_block: int = 32
     """Terms in each block of a longer sum."""
 
     tile_terms: int = 512
@@ -119,7 +119,7 @@ class Thresholds:
 
 THRESHOLDS = {
     Target.CPU: Thresholds(),
-    Target.GPU: Thresholds(tile_terms=2048, tile_block=1024),
+    Target.GPU: Thresholds(sum_block=16, tile_terms=2048, tile_block=1024),
     Target.OPENCL_CPU: Thresholds(),
 }
 

@@ -1,9 +1,9 @@
 """Primitives for partial sums, and the blocks that keep long sums accurate: cascade summation.
 
     acc = 0                                acc = 0
-    serial k in 4096: acc += x[k]    ->    serial k_c in 256:
+    serial k in 1024: acc += x[k]    ->    serial k_c in 32:
                                                acc_part = 0
-                                               serial k_d in 16: acc_part += x[k_c*16 + k_d]
+                                               serial k_d in 32: acc_part += x[k_c*32 + k_d]
                                                acc += acc_part
 
 Each addition rounds the sum so far: the error grows with the number of terms n, and in blocks of

@@ -74,14 +74,14 @@ def test_text(cpu: Machine) -> None:
 f(out out: float32[1], x: float32[4096]):
     register acc: float32[1]
     acc[0] = 0.0:float32
-    serial k0_c_c in 16:
+    serial k0_c_c in 4:
         register acc_part_1: float32[1]
         acc_part_1[0] = 0.0:float32
-        serial k0_c_d in 16:
+        serial k0_c_d in 32:
             register acc_part: float32[1]
             acc_part[0] = 0.0:float32
-            serial k0_d in 16:
-                acc_part[0] += x[(((k0_c_c * 256) + (k0_c_d * 16)) + k0_d)]
+            serial k0_d in 32:
+                acc_part[0] += x[(((k0_c_c * 1024) + (k0_c_d * 32)) + k0_d)]
             acc_part_1[0] += acc_part[0]
         acc[0] += acc_part_1[0]
     out[0] = acc[0]
