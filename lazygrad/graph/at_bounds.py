@@ -3,10 +3,10 @@
     softmax(q[n, 64] @ k[m, 64].T)   ->   softmax(q[128, 64] @ k[256, 64].T), and counts n and m
 
 One size at a time is brought to its bound, as at_bound.py does it. The graphs that have one n
-differ in m alone. So they have a graph at the bound M of m, with a count m. For another n it is
-another graph. Two such graphs tell how they differ: they are of a family again, in which n varies.
+differ in m alone. So they have a graph at the bound M of m, with a count m. Its numbers depend on n.
+Three such graphs tell how: they are of a family again, in which n varies.
 
-    x[n, m]   ->   x[127, 256], x[126, 256], ...   ->   x[128, 256]
+    x[n, m]   ->   x[127, 256], x[126, 256], x[63, 256]   ->   x[128, 256]
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from .sizes import (
     Sample,
     Surface,
     at,
-    between,
+    fitted,
     function_of_size,
+    line_at,
     varies,
 )
 from .skeleton import Sizes
 from .structure import Slot, Walk, with_described
 
 AWAY = (1, 2, 3, 5, 8)
-"""How far from the bounds the two graphs are made that tell how n varies. Where a size is equal to
+"""How far from the bounds the graphs are made that tell how n varies. Where a size is equal to
 another number of the program, two nodes may be one, and nothing can be told."""
 
 
@@ -54,34 +55,34 @@ class AtBounds:
 
     def _make(self, family: Family, nodes: Sequence[Node], bounds: Sizes, away: int) -> None:
         n, m = bounds
-        ns = n - away, n - away - 1
-        every = [_at_last_bound(family, nodes, (each, m - away - 2), m) for each in ns]
-        walks = [Walk(), Walk()]
-        for walk, at_m in zip(walks, every, strict=True):
+        shapes: dict[int, list[Lines]] = {}  # of the outputs, by n
+        samples: list[Sample] = []
+        for each in (n // 2 - away, n - away - 1, n - away):
+            at_m = _at_last_bound(family, nodes, (each, m - away - 2), m)
+            walk = Walk()
             walk.walk(at_m.outputs)
-        keys = [walk.key(at_m.outputs) for walk, at_m in zip(walks, every, strict=True)]
-        samples = [Sample(key, walk.nodes) for key, walk in zip(keys, walks, strict=True)]
-        if samples[0].form != samples[1].form:
+            samples.append(Sample(walk.key(at_m.outputs), walk.nodes))
+            # its numbers are no arguments, but follow from n
+            samples[-1].free = frozenset()
+            shapes[each] = at_m.shapes
+        if any(sample.form != samples[0].form for sample in samples):
             raise _MergedError
-        for sample in samples:
-            sample.free = frozenset()  # these numbers are no arguments, but follow from n
-        found = Family(*samples, sizes=[(each,) for each in ns])
-        walk, at_m = walks[1], every[1]
+        found = Family(*samples, sizes=[(each,) for each in shapes])
         made = AtBound(found, walk.nodes, at_m.outputs, n)
         self.outputs = made.outputs
         self.shapes: list[Any] = [
-            _split(_surfaces(first, second, ns), blocks)
-            for first, second, blocks in zip(every[0].shapes, at_m.shapes, made.blocks, strict=True)
+            _split(_surfaces(every, list(shapes)), blocks)
+            for *every, blocks in zip(*shapes.values(), made.blocks, strict=True)
         ]
         for output, shape in zip(self.outputs, self.shapes, strict=True):
             if at(shape, bounds) != output.shape:
                 raise FixedError(f"an output has another shape at {bounds}: {output.shape}")
         slots = dict(zip(walk.leaves, made.slots, strict=False))
         *others, count = at_m.slots
-        shapes = [family.shapes[place] for place in family.leaves] + [()] * len(family.arguments)
+        of_slots = [family.shapes[place] for place in family.leaves] + [()] * len(family.arguments)
         self.slots: list[Buffer] = [
             slots.get(slot) or _slot(at(shape, bounds), slot)
-            for slot, shape in zip(others, shapes, strict=True)
+            for slot, shape in zip(others, of_slots, strict=True)
         ]
         self.slots += (made.slots[-1], slots.get(count) or count)
 
@@ -127,14 +128,14 @@ def _slot(shape: Shape, like: Node) -> Buffer:
     return Buffer(Slot(prod(shape), like.dtype, str(like.device)), shape)
 
 
-def _surfaces(first: Lines, second: Lines, ns: tuple[int, int]) -> list[Any]:
-    """A shape with surfaces. For the two sizes `ns` it is a shape with lines of m."""
+def _surfaces(every: Sequence[Lines], ns: Sequence[int]) -> list[Any]:
+    """A shape with surfaces. For the sizes `ns` it is a shape with lines of m, each of `every`."""
     terms = [
-        [(x.slope, x.start) if isinstance(x, Line) else (0, x) for x in shape]
-        for shape in (first, second)
+        tuple([(x.slope, x.start) if isinstance(x, Line) else (0, x) for x in shape])
+        for shape in every
     ]
-    both = [between(a, b, *ns) for a, b in zip(*terms, strict=True)]
-    return [Surface(*each) if varies(each) or each[0] else each[1] for each in both]
+    found = fitted(terms, line_at([(n,) for n in ns]))
+    return [Surface(*each) if varies(each) or each[0] else each[1] for each in found]
 
 
 def _split(shape: Sequence[Any], blocks: Blocks) -> Lines:

@@ -157,7 +157,7 @@ class Family:
         self.places: Places = ()
         if sizes is None:
             self.places, sizes = _found_sizes(every, self.leaves, len(samples) > 2)
-        fit = _line_at(sizes) if len(sizes[0]) == 1 else surface_at(sizes)
+        fit = line_at(sizes) if len(sizes[0]) == 1 else surface_at(sizes)
         self.arguments: list[int] = []
         free = frozenset.intersection(*(sample.free for sample in samples))
         self.fields: list[Any] = []
@@ -246,10 +246,10 @@ def fitted(values: Sequence[Any], fit: Fit) -> Any:
 
 def between(first: Any, second: Any, n: int, m: int) -> Any:
     """A value in which lines stand where two values, at the sizes n and m, differ."""
-    return fitted((first, second), _line_at([(n,), (m,)]))
+    return fitted((first, second), line_at([(n,), (m,)]))
 
 
-def _line_at(sizes: Sequence[Sizes]) -> Fit:
+def line_at(sizes: Sequence[Sizes]) -> Fit:
     """To the line on which integers at these sizes are."""
     ns = [n for (n,) in sizes]
 
@@ -422,7 +422,7 @@ def varying_between(
 
     Raises FixedError where the sizes do not explain the differences, or are nowhere themselves.
     """
-    fit = _line_at(sizes) if len(sizes[0]) == 1 else surface_at(sizes)
+    fit = line_at(sizes) if len(sizes[0]) == 1 else surface_at(sizes)
     vary: dict[int, Any] = {}
     for place, fields in enumerate(cast("Any", zip(*every, strict=True))):
         if place in arguments:
