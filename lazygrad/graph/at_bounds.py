@@ -3,8 +3,8 @@
     softmax(q[n, 64] @ k[m, 64].T)   ->   softmax(q[128, 64] @ k[256, 64].T), and counts n and m
 
 One size at a time is brought to its bound, as at_bound.py does it. The graphs that have one n
-differ in m alone. So they have a graph at the bound M of m, with a count m. Its numbers depend on n.
-Three such graphs tell how: they are of a family again, in which n varies.
+differ in m alone. So they have a graph at the bound M of m, with a count m. Its numbers depend on
+n. Three such graphs tell how: they are of a family again, in which n varies.
 
     x[n, m]   ->   x[127, 256], x[126, 256], x[63, 256]   ->   x[128, 256]
 """
