@@ -49,7 +49,8 @@ from .ir import (
     Within,
     identity,
 )
-from .sizes import Argument, Family, FixedError, Line, Lines, Whole, at, varies
+from .lines import Argument, FixedError, Line, Lines, Whole, at, varies
+from .sizes import Family
 from .structure import Slot
 
 Number = bool | int | float

@@ -20,19 +20,8 @@ from ..origin import inherit
 from .at_bound import AtBound
 from .blocks import Blocks, part
 from .ir import Buffer, Const, Node, Shape
-from .sizes import (
-    Family,
-    FixedError,
-    Line,
-    Lines,
-    Sample,
-    Surface,
-    at,
-    fitted,
-    function_of_size,
-    line_at,
-    varies,
-)
+from .lines import FixedError, Line, Lines, Surface, at, fitted, function_of_size, line_at, varies
+from .sizes import Family, Sample
 from .skeleton import Sizes
 from .structure import Slot, Walk, with_described
 

@@ -32,7 +32,8 @@ from .ir import (
     Sort,
     Window,
 )
-from .sizes import Family, Line, Lines, varies
+from .lines import Line, Lines, varies
+from .sizes import Family
 
 Blocks = tuple[int, ...]
 """Of each axis: how many blocks it has. 1 for one whose first elements are defined; ANY where all

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from .build import selected
 from .ir import Const, Contiguous, Detach, Expand, Iota, Less, Node, Pad, Reshape, Where
-from .sizes import Family, Line, varies
+from .lines import Line, varies
+from .sizes import Family
 
 
 @dataclass(frozen=True)

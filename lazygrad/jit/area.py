@@ -19,15 +19,8 @@ from itertools import product
 from math import gcd
 from typing import Any, cast
 
-from ..graph.sizes import (
-    FixedError,
-    Surface,
-    Varying,
-    fitted,
-    function_of_size,
-    surface_at,
-    varies,
-)
+from ..graph.lines import FixedError, Surface, fitted, function_of_size, surface_at, varies
+from ..graph.sizes import Varying
 from ..runtime.sized import SizedPlan
 from .between import MAX_MISSED, AtSize, Point, Sizes
 from .environment import Resized

@@ -32,14 +32,8 @@ from math import gcd
 from typing import Any
 
 from ..graph.ir import Shape
-from ..graph.sizes import (
-    FixedError,
-    Varying,
-    between,
-    differences,
-    function_of_size,
-    varies,
-)
+from ..graph.lines import FixedError, between, differences, function_of_size, varies
+from ..graph.sizes import Varying
 from ..questions import Question
 from ..runtime.buffer import DeviceBuffer
 from ..runtime.execute import Plan

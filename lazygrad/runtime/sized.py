@@ -27,7 +27,8 @@ from ..graph.at_bound import AtBound
 from ..graph.at_bounds import AtBounds
 from ..graph.growing import Growth, growths
 from ..graph.ir import Buffer, Node, Shape, Source
-from ..graph.sizes import Family, FixedError, Lines, Sample, at, varies, varying_between
+from ..graph.lines import FixedError, Lines, at, varies
+from ..graph.sizes import Family, Sample, varying_between
 from ..graph.skeleton import Fields, Places, Sizes, Skeleton, Structure
 from ..graph.structure import Key, Walk
 from .buffer import DeviceBuffer

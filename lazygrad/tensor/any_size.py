@@ -19,17 +19,8 @@ from typing import Any
 from ..cache import remember
 from ..errors import CompilerError
 from ..graph.ir import Node
-from ..graph.sizes import (
-    FixedError,
-    Line,
-    Lines,
-    Varying,
-    at,
-    between,
-    differences,
-    masked,
-    positive_at,
-)
+from ..graph.lines import FixedError, Line, Lines, at, between, differences, positive_at
+from ..graph.sizes import Varying, masked
 from .template import Gives, Recipe, Template
 
 SMALLEST = 2  # sizes of 0 and 1 are often a case of their own

@@ -26,7 +26,8 @@ from lazygrad.graph.ir import (
     Sort,
     Window,
 )
-from lazygrad.graph.sizes import Family, Line, Lines, Sample, at, varies
+from lazygrad.graph.lines import Line, Lines, at, varies
+from lazygrad.graph.sizes import Family, Sample
 from lazygrad.graph.structure import Walk
 from lazygrad.rewrite import Rules, rewrite
 

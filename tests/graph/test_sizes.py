@@ -7,14 +7,8 @@ import struct
 from lazygrad.graph.at_bound import AtBound
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Slice
-from lazygrad.graph.sizes import (
-    Family,
-    Line,
-    Sample,
-    Whole,
-    function_of_size,
-    positive_at,
-)
+from lazygrad.graph.lines import Line, Whole, function_of_size, positive_at
+from lazygrad.graph.sizes import Family, Sample
 from lazygrad.graph.structure import Walk
 from lazygrad.rewrite import Rules, rewrite
 

@@ -9,7 +9,7 @@ import pytest
 
 import lazygrad
 from lazygrad import Tensor, Variable, config, nn
-from lazygrad.graph.sizes import Line, Surface, function_of_size, surface_through
+from lazygrad.graph.lines import Line, Surface, function_of_size, surface_through
 
 PAIRS = ((3, 5), (7, 4), (9, 20), (12, 6), (40, 11), (5, 40), (1, 1), (127, 3), (130, 140))
 
