@@ -45,11 +45,10 @@ from .ir import (
     Slice,
     Sort,
     Where,
-    Window,
     Within,
     identity,
 )
-from .lines import Argument, FixedError, Line, Lines, Whole, at, varies
+from .lines import WHOLE, Argument, FixedError, Line, Lines, Whole, at, varies
 from .sizes import Family
 from .structure import Slot
 
@@ -180,8 +179,6 @@ class AtBound:
                     return RandomBits(inputs[0], shape[1:])
                 words = RandomBits(inputs[0], (math.prod(shape[1:]),))
                 return Gather(words, (build.walk(shape, 0), self._number(lines, 1)))
-            case Window() if varies(self._lines[node.x][node.axis]) and node.stride != 1:
-                raise FixedError("windows that are more than one element apart")
         if varies(fields):
             raise FixedError(f"a size stands in {node.name}")
         return node.with_inputs(inputs)
@@ -193,6 +190,9 @@ class AtBound:
         if isinstance(line, int):
             return Const(line, dtype)
         n: Node = self._count
+        if line.of != WHOLE:
+            shifted = Add(n, Const(line.of.shift, int64))
+            n = FloorDiv(shifted, Const(line.of.divisor, int64))
         if line.slope != 1:
             n = Mul(n, Const(line.slope, int64))
         if line.start:
@@ -320,7 +320,7 @@ class AtBound:
     ) -> Node:
         """x[:end] along an axis of `total` elements, from `start` on; `value` elsewhere."""
         shape = (*x.shape[:axis], total, *x.shape[axis + 1 :])
-        index = self._from(Line(-start.slope, -start.start), shape, axis)
+        index = self._from(start.times(-1), shape, axis)
         inside = And(Less(build.full_like(index, -1), index), self._below(index, end))
         found = Gather(x, _with_index(shape, axis, index))
         return Where(inside, found, build.full_like(found, value))

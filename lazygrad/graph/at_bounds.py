@@ -20,7 +20,18 @@ from ..origin import inherit
 from .at_bound import AtBound
 from .blocks import Blocks, part
 from .ir import Buffer, Const, Node, Shape
-from .lines import FixedError, Line, Lines, Surface, at, fitted, function_of_size, line_at, varies
+from .lines import (
+    WHOLE,
+    Fit,
+    FixedError,
+    Line,
+    Lines,
+    Surface,
+    at,
+    fitted,
+    function_of_size,
+    varies,
+)
 from .sizes import Family, Sample
 from .skeleton import Sizes
 from .structure import Slot, Walk, with_described
@@ -60,7 +71,7 @@ class AtBounds:
         made = AtBound(found, walk.nodes, at_m.outputs, n)
         self.outputs = made.outputs
         self.shapes: list[Any] = [
-            _split(_surfaces(every, list(shapes)), blocks)
+            _split(_surfaces(every, found.fit), blocks)
             for *every, blocks in zip(*shapes.values(), made.blocks, strict=True)
         ]
         for output, shape in zip(self.outputs, self.shapes, strict=True):
@@ -117,13 +128,13 @@ def _slot(shape: Shape, like: Node) -> Buffer:
     return Buffer(Slot(prod(shape), like.dtype, str(like.device)), shape)
 
 
-def _surfaces(every: Sequence[Lines], ns: Sequence[int]) -> list[Any]:
-    """A shape with surfaces. For the sizes `ns` it is a shape with lines of m, each of `every`."""
+def _surfaces(every: Sequence[Lines], fit: Fit) -> list[Any]:
+    """A shape with surfaces. For the sizes n of `fit` it is a shape with lines of m, of `every`."""
     terms = [
-        tuple([(x.slope, x.start) if isinstance(x, Line) else (0, x) for x in shape])
+        tuple([(x.slope, x.start, x.of) if isinstance(x, Line) else (0, x, WHOLE) for x in shape])
         for shape in every
     ]
-    found = fitted(terms, line_at([(n,) for n in ns]))
+    found = fitted(terms, fit)
     return [Surface(*each) if varies(each) or each[0] else each[1] for each in found]
 
 

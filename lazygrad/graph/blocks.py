@@ -231,4 +231,4 @@ def _reduced(line: Line) -> tuple[Line, int]:
 
 def part(line: Line, count: int) -> Line:
     """The size of each of `count` equal parts."""
-    return Line(line.slope // count, line.start // count)
+    return Line(line.slope // count, line.start // count, line.of)

@@ -1,7 +1,10 @@
 """Lines and surfaces: how the integers of a graph depend on its sizes (sizes.py).
 
-n + 4, 3 * n            a line of one size n
-n * m, n + m, 3 * m     a surface of two sizes n and m
+An integer is on a *line* of one size n, as n + 4 or 3 * n, or on a *surface* of two sizes n and m,
+as n * m, n + m or 3 * m. Where windows are more than one element apart, their number is a
+*quotient* of a size. Lines and surfaces may be of quotients in place of sizes:
+
+    (n - 3) // 2 + 1        the windows of 3 elements that start at every second of n
 """
 
 from __future__ import annotations
@@ -22,41 +25,68 @@ class FixedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """slope * n + start, for a size n; the slope is not 0."""
+class Quotient:
+    """(n + shift) // divisor, for a size n."""
 
-    slope: int
-    start: int
+    shift: int = 0
+    divisor: int = 1
 
     def at(self, n: int) -> int:
         """The integer for a size."""
-        return self.slope * n + self.start
+        return (n + self.shift) // self.divisor
+
+    def text(self, n: str) -> str:
+        """As Python writes it."""
+        return n if self == WHOLE else f"(({n} + {self.shift}) // {self.divisor})"
+
+
+WHOLE = Quotient()
+"""A size itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """slope * n + start, for a size n or a quotient of it; the slope is not 0."""
+
+    slope: int
+    start: int
+    of: Quotient = WHOLE
+
+    def at(self, n: int) -> int:
+        """The integer for a size."""
+        return self.slope * self.of.at(n) + self.start
+
+    def times(self, factor: int) -> Line:
+        """The multiple of each integer."""
+        return Line(self.slope * factor, self.start * factor, self.of)
 
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """slope * m + start, for a second size m. Slope and start are integers, or lines of n.
+    """slope * m + start, for a second size m or a quotient of it. Slope and start are integers, or
+    lines of n.
 
     Surface(Line(1, 0), 0) is n * m
     """
 
     slope: int | Line
     start: int | Line
+    of: Quotient = WHOLE
 
     def at(self, n: int, m: int) -> int:
         """The integer for two sizes."""
         slope, start = at((self.slope, self.start), (n,))
-        return cast("int", slope * m + start)
+        return cast("int", slope * self.of.at(m) + start)
 
     def along_m(self, n: int) -> int | Line:
         """The line of m for one n."""
         slope, start = at((self.slope, self.start), (n,))
-        return _line(slope, start)
+        return _line(slope, start, self.of)
 
 
-def _line(slope: int, start: int) -> int | Line:
+def _line(slope: int, start: int, of: Quotient = WHOLE) -> int | Line:
     """slope * n + start."""
-    return Line(slope, start) if slope else start
+    return Line(slope, start, of) if slope else start
 
 
 Lines = tuple[int | Line, ...]  # a shape
@@ -74,10 +104,6 @@ class Argument:
     """A float that differs from graph to graph, by its number among the arguments."""
 
     number: int
-
-
-Fit = Callable[[Sequence[int]], "int | Line | Surface"]
-"""From integers, one of each graph, to what they are on. Raises FixedError where it is nothing."""
 
 
 def fitted(values: Sequence[Any], fit: Fit) -> Any:
@@ -102,33 +128,76 @@ def fitted(values: Sequence[Any], fit: Fit) -> Any:
 
 def between(first: Any, second: Any, n: int, m: int) -> Any:
     """A value in which lines stand where two values, at the sizes n and m, differ."""
-    return fitted((first, second), line_at([(n,), (m,)]))
+    return fitted((first, second), Fit([(n,), (m,)]))
 
 
-def line_at(sizes: Sequence[Sizes]) -> Fit:
-    """To the line on which integers at these sizes are."""
-    ns = [n for (n,) in sizes]
+class Fit:
+    """From integers, one of each graph, to the line or surface on which they are."""
 
-    def fit(values: Sequence[int]) -> Line:
-        line = line_through(ns, values)
-        if not isinstance(line, Line):
-            raise FixedError(f"{_text(values)} where the size {_text(ns)}")
-        return line
+    def __init__(self, sizes: Sequence[Sizes]) -> None:
+        """`sizes` are those of each graph."""
+        self.sizes = [*zip(*sizes, strict=True)]
+        self._quotients = [[WHOLE] for _ in self.sizes]  # those that integers may follow, by size
 
-    return fit
+    def __call__(self, values: Sequence[int]) -> int | Line | Surface:
+        """Raises FixedError where they are on none."""
+        if len(self.sizes) == 1:
+            found: int | Line | Surface | None = self._line(0, values)
+        else:
+            found = self._surface(values)
+        if found is None:
+            sizes = " and ".join(map(_text, self.sizes))
+            raise FixedError(f"{_text(values)} where the sizes {sizes}")
+        return found
 
+    def note_quotient(self, value: Any, shift: int, divisor: int) -> None:
+        """Note that integers may follow (value + shift) // divisor, for a line or a surface."""
+        match value:
+            case Line(1, start, of) | Surface(0, Line(1, start, of)):
+                number = 0
+            case Surface(1, int(start), of):
+                number = 1
+            case _:
+                return
+        divisor *= of.divisor
+        shift = (of.shift + of.divisor * (start + shift)) % divisor
+        if (new := Quotient(shift, divisor)) not in self._quotients[number]:
+            self._quotients[number].append(new)
 
-def surface_at(sizes: Sequence[Sizes]) -> Fit:
-    """To the surface on which integers at these pairs of sizes are."""
-    ns, ms = zip(*sizes, strict=True)
+    def _line(self, number: int, values: Sequence[int]) -> int | Line | None:
+        """The line of a size, or of a quotient of it, on which the values are. Of several one that
+        is likely: few graphs do not tell (n + 1) // 2 from n - 16, or n + 2 from
+        2 * ((n + 1) // 2) + 1."""
+        ways: list[Line] = []
+        for of in self._quotients[number]:
+            found = line_through([of.at(n) for n in self.sizes[number]], values)
+            if isinstance(found, int):
+                return found
+            if found is not None:
+                ways.append(Line(found.slope, found.start, of))
+        return min(
+            ways, key=lambda line: (line.start != 0, line.slope != 1, abs(line.start)), default=None
+        )
 
-    def fit(values: Sequence[int]) -> Surface:
-        surface = surface_through(ns, ms, values)
-        if surface is None:
-            raise FixedError(f"{_text(values)} where the sizes {_text(ns)} and {_text(ms)}")
-        return surface
-
-    return fit
+    def _surface(self, values: Sequence[int]) -> Surface | None:
+        """The simplest surface on which the values are: a line of one size, the product of one size
+        and a line of the other, a sum of multiples; and if four graphs tell, a sum with a multiple
+        of n * m."""
+        if (line := self._line(0, values)) is not None:
+            return Surface(0, line)
+        if isinstance(line := self._line(1, values), Line):
+            return Surface(line.slope, line.start, line.of)
+        ns, ms = self.sizes
+        for of in self._quotients[0]:
+            line = self._line(1, _divided(values, [of.at(n) for n in ns]))
+            if isinstance(line, Line):
+                slope, start = (_line(x, 0, of) for x in (line.slope, line.start))
+                return Surface(slope, start, line.of)
+        for of in self._quotients[1]:
+            line = self._line(0, _divided(values, [of.at(m) for m in ms]))
+            if isinstance(line, Line):
+                return Surface(line, 0, of)
+        return _sum_of_multiples(ns, ms, values)
 
 
 def _text(values: Sequence[int]) -> str:
@@ -148,19 +217,9 @@ def line_through(ns: Sequence[int], values: Sequence[int]) -> int | Line | None:
     return line if slope and [line.at(n) for n in ns] == list(values) else None
 
 
-def surface_through(ns: Sequence[int], ms: Sequence[int], values: Sequence[int]) -> Surface | None:
-    """The simplest surface on which the values at these sizes are: a line of one size, the product
-    of one size and a line of the other, a sum of multiples; and if four graphs tell, a sum with a
-    multiple of n * m."""
-    line = line_through(ns, values)
-    if line is not None:
-        return Surface(0, line)
-    if isinstance(line := line_through(ms, values), Line):
-        return Surface(line.slope, line.start)
-    if isinstance(line := line_through(ms, _quotients(values, ns)), Line):
-        return Surface(Line(line.slope, 0), line.start and Line(line.start, 0))
-    if isinstance(line := line_through(ns, _quotients(values, ms)), Line):
-        return Surface(line, 0)
+def _sum_of_multiples(
+    ns: Sequence[int], ms: Sequence[int], values: Sequence[int]
+) -> Surface | None:
     products = [n * m for n, m in zip(ns, ms, strict=True)]
     terms = np.stack([np.ones(len(ns)), ns, ms, products], 1, dtype=float)
     for count in (3, 4)[: len(ns) - 2]:
@@ -172,7 +231,7 @@ def surface_through(ns: Sequence[int], ms: Sequence[int], values: Sequence[int])
     return None
 
 
-def _quotients(values: Sequence[int], sizes: Sequence[int]) -> list[int]:
+def _divided(values: Sequence[int], sizes: Sequence[int]) -> list[int]:
     """Each value divided by a size; all 0 where one is no multiple of it."""
     pairs = list(zip(values, sizes, strict=True))
     exact = all(n and value % n == 0 for value, n in pairs)
@@ -214,11 +273,11 @@ def function_of_size(values: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
         match value:
             case tuple():
                 return f"({' '.join(f'{text(each)},' for each in value)})"
-            case Line(slope, start):
-                return f"{slope} * n + {start}"
-            case Surface(slope, start):
+            case Line(slope, start, of):
+                return f"{slope} * {of.text('n')} + {start}"
+            case Surface(slope, start, of):
                 terms = [text(x) if varies(x) else str(x) for x in (slope, start)]
-                return "({}) * m + {}".format(*terms)
+                return f"({terms[0]}) * {of.text('m')} + {terms[1]}"
             case Whole(line):
                 return f"bits({text(line)})"  # -0.0 is on no line
         return "None"  # an argument
@@ -265,6 +324,9 @@ def varies(value: Any) -> bool:
 def start_of(value: Any, number: int) -> int | None:
     """The start of n + start, or of m + start; None for all else."""
     match value, number:
-        case (Line(1, start) | Surface(0, Line(1, start)), 0) | (Surface(1, int(start)), 1):
+        case ((Line(1, start, of) | Surface(0, Line(1, start, of))), 0) | (
+            Surface(1, int(start), of),
+            1,
+        ) if of == WHOLE:
             return start
     return None

@@ -19,13 +19,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Container, Hashable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any, cast
 
 from .constants import free_constants, may_vary
-from .ir import Buffer, Const, Expand, Fold, Iota, Node, Pad, RandomBits, Reshape, Slice
+from .ir import Buffer, Const, Expand, Fold, Iota, Node, Pad, RandomBits, Reshape, Slice, Window
 from .lines import (
     Argument,
+    Fit,
     FixedError,
     Line,
     Surface,
@@ -35,10 +37,8 @@ from .lines import (
     fitted,
     float_of,
     function_of_size,
-    line_at,
     line_through,
     start_of,
-    surface_at,
     varies,
 )
 from .skeleton import Fields, Places, Sizes, Structure
@@ -58,7 +58,9 @@ class Sample:
         """`key` is the graph's key (structure.Walk); `nodes` are its nodes, in the key's order."""
         parts = [_parts(entry) for entry in cast("Sequence[tuple[Any, ...]]", key[:-1])]
         self.outputs = cast("tuple[int, ...]", key[-1])
+        self.classes = [cls for cls, *_ in parts]
         self.fields: list[Any] = [fields for _, fields, _ in parts]
+        self.inputs = [places for *_, places in parts]
         self.leaves = tuple(n for n, (cls, *_) in enumerate(parts) if cls is Buffer)
         self.shapes = [node.shape for node in nodes]
         self.dtypes = [node.dtype for node in nodes]
@@ -109,8 +111,11 @@ class Family:
         every = list(enumerate(zip(*(sample.fields for sample in samples), strict=True)))
         self.places: Places = ()
         if sizes is None:
-            self.places, sizes = _found_sizes(every, self.leaves, len(samples) > 2)
-        fit = line_at(sizes) if len(sizes[0]) == 1 else surface_at(sizes)
+            counts = any(map(_counted, first.classes, first.fields))
+            self.places, sizes = _found_sizes(every, self.leaves, len(samples) > 2, counts)
+        fit, shapes = Fit(sizes), list(zip(*(sample.shapes for sample in samples), strict=True))
+        _note_quotients(fit, first, shapes)
+        self.fit = fit
         self.arguments: list[int] = []
         free = frozenset.intersection(*(sample.free for sample in samples))
         self.fields: list[Any] = []
@@ -121,7 +126,6 @@ class Family:
                 self.arguments.append(place)
                 fields = tuple([(argument, *rest) for _, *rest in fields])
             self.fields.append(fitted(fields, fit))
-        shapes = zip(*(sample.shapes for sample in samples), strict=True)
         self._set_shapes([fitted(each, fit) for each in shapes])
         self.sizes = sizes
         if self.places:
@@ -161,6 +165,29 @@ class Family:
         return sum(count * math.prod(at(each, sizes)) for each, count in self._counts.items())
 
 
+def _note_quotients(fit: Fit, first: Sample, shapes: Sequence[Any]) -> None:
+    """Note the quotients of sizes in a graph. `shapes` are those of each node in all graphs."""
+    for place, (cls, fields) in enumerate(zip(first.classes, first.fields, strict=True)):
+        for axis, shift, divisor in _counted(cls, fields):
+            (x,) = first.inputs[place]
+            with suppress(FixedError):
+                size = fitted([shape[axis] for shape in shapes[x]], fit)
+                fit.note_quotient(size, shift, divisor)
+
+
+def _counted(cls: type[Node], fields: Any) -> list[tuple[int, int, int]]:
+    """The axes along which a node takes windows, or elements, that are more than one element apart:
+    the axis, and the shift and the divisor by which their number follows from the axis's size."""
+    if cls is Window:
+        axis, size, stride, dilation = fields
+        return [(axis, stride - (size - 1) * dilation - 1, stride)] if stride > 1 else []
+    if cls is Slice:
+        starts, _, steps = fields
+        pairs = enumerate(zip(starts, steps, strict=True))
+        return [(axis, step - 1 - start, step) for axis, (start, step) in pairs if step > 1]
+    return []
+
+
 def _is_likely(size: int | Line | Surface) -> bool:
     """Whether the size of an input is unlikely to be on such a line by chance."""
     match size:
@@ -174,10 +201,10 @@ def _is_likely(size: int | Line | Surface) -> bool:
 
 
 def _found_sizes(
-    every: Sequence[tuple[int, Any]], leaves: Places, are_two: bool
+    every: Sequence[tuple[int, Any]], leaves: Places, are_two: bool, counts: bool
 ) -> tuple[Places, list[Sizes]]:
     """The places of the nodes that have the sizes among their fields, and the sizes of each graph.
-    `every` has the fields of each node in all graphs."""
+    `every` has the fields of each node in all graphs. `counts`: some integers are quotients."""
     found = [
         (max(values) - min(values), place not in leaves, place, values)
         for place, fields in every
@@ -185,11 +212,12 @@ def _found_sizes(
     ]
     if not found:
         raise FixedError("no size differs")
-    if not are_two:  # the others are multiples of the least difference; a leaf's size, if possible
-        *_, place, values = min(found, key=lambda each: each[:3])
-        return (place,), [(n,) for n in values]
-    found.sort(key=lambda each: (each[1], each[0], each[2]))
+    # the others are multiples of the least difference; a leaf's size, if possible
+    leaves_first = are_two or counts
+    found.sort(key=lambda each: (each[1], each[0], each[2]) if leaves_first else each[:3])
     *_, first, ns = found[0]
+    if not are_two:
+        return (first,), [(n,) for n in ns]
     others = (each for each in found if line_through(ns, each[-1]) is None)
     *_, second, ms = next(others, (first, ns))
     if ms is ns:
@@ -272,7 +300,7 @@ def varying_between(
 
     Raises FixedError where the sizes do not explain the differences, or are nowhere themselves.
     """
-    fit = line_at(sizes) if len(sizes[0]) == 1 else surface_at(sizes)
+    fit = Fit(sizes)
     vary: dict[int, Any] = {}
     for place, fields in enumerate(cast("Any", zip(*every, strict=True))):
         if place in arguments:

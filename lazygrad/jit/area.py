@@ -19,7 +19,7 @@ from itertools import product
 from math import gcd
 from typing import Any, cast
 
-from ..graph.lines import FixedError, Surface, fitted, function_of_size, surface_at, varies
+from ..graph.lines import Fit, FixedError, Surface, fitted, function_of_size, varies
 from ..graph.sizes import Varying
 from ..runtime.sized import SizedPlan
 from .between import MAX_MISSED, AtSize, Point, Sizes
@@ -73,7 +73,7 @@ class Area:
     def _set_numbers(self, every: Sequence[AtSize], points: Sequence[Point]) -> None:
         """Find the surfaces on which the numbers of captures are. What Python asks of must be
         linear. Raises FixedError where there are none."""
-        numbers = fitted([each.numbers() for each in every], surface_at(points))
+        numbers = fitted([each.numbers() for each in every], Fit(points))
         kind, (_, passed, items, outside), *_, read = numbers
         if not _is_linear((passed, items, outside, read)):
             raise FixedError("a product of two sizes is read")

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..expr import Expr, Var
+from ..expr import Expr, Literal, Var
 from ..graph.ir import (
     Buffer,
     Contiguous,
@@ -29,7 +29,7 @@ from ..graph.ir import (
     topological,
 )
 from ..index import bounds, mod
-from .access import MultiIndex, iota_index, movement_index, reduce_index, reduced_variables
+from .access import MultiIndex, iota_index, movement_index, reduce_index
 from .ir import ONE_NODE, Kernel, Member, Schedule, axis_variables
 
 Limits = dict[tuple[int, int], Node]
@@ -118,8 +118,9 @@ def undefined_with(
                 stack.append((x.condition, at))
             case Elementwise() | Contiguous():
                 stack += [(each, at) for each in x.inputs]
-            case Reduce():
-                stack.append((x.x, reduce_index(x, at, reduced_variables(x))))
+            case Reduce():  # the first term stands for all: it is defined wherever all are
+                first = (Literal(0),) * len(x.axes)
+                stack.append((x.x, reduce_index(x, at, first)))
             case Movement():  # padding after undefined elements lies beyond the same end
                 stack.append((x.inputs[0], movement_index(x, at)[0]))
 
