@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -138,9 +138,13 @@ class Fit:
         """`sizes` are those of each graph."""
         self.sizes = [*zip(*sizes, strict=True)]
         self._quotients = [[WHOLE] for _ in self.sizes]  # those that integers may follow, by size
+        self.near: Mapping[tuple[int, ...], Line | Surface] = {}
+        """What integers of a node are likely to be on: what those of its inputs are on."""
 
     def __call__(self, values: Sequence[int]) -> int | Line | Surface:
         """Raises FixedError where they are on none."""
+        if (near := self.near.get(tuple(values))) is not None:
+            return near
         if len(self.sizes) == 1:
             found: int | Line | Surface | None = self._line(0, values)
         else:
@@ -150,19 +154,29 @@ class Fit:
             raise FixedError(f"{_text(values)} where the sizes {sizes}")
         return found
 
-    def note_quotient(self, value: Any, shift: int, divisor: int) -> None:
-        """Note that integers may follow (value + shift) // divisor, for a line or a surface."""
+    @property
+    def has_quotients(self) -> bool:
+        """Whether integers may follow quotients, which few graphs may tell wrongly."""
+        return any(len(quotients) > 1 for quotients in self._quotients)
+
+    def quotient(self, value: Any, shift: int, divisor: int) -> Line | Surface | None:
+        """(value + shift) // divisor, for a line or a surface. Other integers may follow it. None
+        where it is no quotient of a size."""
         match value:
             case Line(1, start, of) | Surface(0, Line(1, start, of)):
                 number = 0
             case Surface(1, int(start), of):
                 number = 1
             case _:
-                return
-        divisor *= of.divisor
-        shift = (of.shift + of.divisor * (start + shift)) % divisor
-        if (new := Quotient(shift, divisor)) not in self._quotients[number]:
+                return None
+        start, shift = divmod(of.shift + of.divisor * (start + shift), divisor * of.divisor)
+        new = Quotient(shift, divisor * of.divisor)
+        if new not in self._quotients[number]:
             self._quotients[number].append(new)
+        line = Line(1, start, new)
+        if len(self.sizes) == 1:
+            return line
+        return Surface(1, start, new) if number else Surface(0, line)
 
     def _line(self, number: int, values: Sequence[int]) -> int | Line | None:
         """The line of a size, or of a quotient of it, on which the values are. Of several one that

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Container, Hashable, Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from typing import Any, cast
 
@@ -113,9 +112,9 @@ class Family:
         if sizes is None:
             counts = any(map(_counted, first.classes, first.fields))
             self.places, sizes = _found_sizes(every, self.leaves, len(samples) > 2, counts)
-        fit, shapes = Fit(sizes), list(zip(*(sample.shapes for sample in samples), strict=True))
-        _note_quotients(fit, first, shapes)
-        self.fit = fit
+        shapes = list(zip(*(sample.shapes for sample in samples), strict=True))
+        self.fit = fit = Fit(sizes)
+        self._set_shapes(_fitted_shapes(fit, first, shapes))
         self.arguments: list[int] = []
         free = frozenset.intersection(*(sample.free for sample in samples))
         self.fields: list[Any] = []
@@ -125,8 +124,9 @@ class Family:
                 argument = Argument(len(self.arguments))
                 self.arguments.append(place)
                 fields = tuple([(argument, *rest) for _, *rest in fields])
+            fit.near = _near((place, *first.inputs[place]), self.shapes, shapes)
             self.fields.append(fitted(fields, fit))
-        self._set_shapes([fitted(each, fit) for each in shapes])
+        fit.near = {}
         self.sizes = sizes
         if self.places:
             vary = {place: fields for place, fields in enumerate(self.fields) if varies(fields)}
@@ -157,7 +157,10 @@ class Family:
     def is_likely(self) -> bool:
         """Whether the graphs suffice to believe in this family. Sizes of inputs that differ by
         different amounts may vary independently, and be on a line by chance; but hardly on one
-        through 0, as that of the targets of a batch of sequences, which are rows * n."""
+        through 0, as that of the targets of a batch of sequences, which are rows * n. Two graphs
+        are too few for quotients."""
+        if self.fit.has_quotients and len(self.fit.sizes) == 1:
+            return False
         return all(_is_likely(n) for place in self.leaves for n in self.shapes[place])
 
     def elements(self, sizes: Sizes) -> int:
@@ -165,14 +168,37 @@ class Family:
         return sum(count * math.prod(at(each, sizes)) for each, count in self._counts.items())
 
 
-def _note_quotients(fit: Fit, first: Sample, shapes: Sequence[Any]) -> None:
-    """Note the quotients of sizes in a graph. `shapes` are those of each node in all graphs."""
-    for place, (cls, fields) in enumerate(zip(first.classes, first.fields, strict=True)):
-        for axis, shift, divisor in _counted(cls, fields):
-            (x,) = first.inputs[place]
-            with suppress(FixedError):
-                size = fitted([shape[axis] for shape in shapes[x]], fit)
-                fit.note_quotient(size, shift, divisor)
+def _fitted_shapes(fit: Fit, first: Sample, every: Sequence[Any]) -> list[Any]:
+    """The shapes of nodes, with lines. `every` has those in all graphs, `first` is one of these."""
+    counts = [_counted(*each) for each in zip(first.classes, first.fields, strict=True)]
+    if not any(counts):
+        return [fitted(shapes, fit) for shapes in every]
+    found: list[Any] = []
+    for is_last in (False, True):  # a quotient may be noted after integers that follow it
+        found.clear()
+        for place, shapes in enumerate(every):
+            fit.near = near = _near(first.inputs[place], found, every)
+            for axis, shift, divisor in counts[place]:
+                (x,) = first.inputs[place]
+                if (count := fit.quotient(found[x][axis], shift, divisor)) is not None:
+                    near[tuple([shape[axis] for shape in shapes])] = count
+            try:
+                found.append(fitted(shapes, fit))
+            except FixedError:
+                if is_last:
+                    raise
+                found.append(shapes[0])
+    return found
+
+
+def _near(places: Places, found: Sequence[Any], every: Sequence[Any]) -> dict[Any, Any]:
+    """What the sizes of nodes are on, by these sizes in all graphs."""
+    pairs = [
+        pair
+        for place in places
+        for pair in zip(zip(*every[place], strict=True), found[place], strict=True)
+    ]
+    return {sizes: line for sizes, line in pairs if varies(line)}
 
 
 def _counted(cls: type[Node], fields: Any) -> list[tuple[int, int, int]]:

@@ -22,7 +22,7 @@ from typing import Any
 from .. import config
 from ..cache import remember
 from ..dtypes import DType, int64
-from ..errors import ShapeError
+from ..errors import OperationError, ShapeError
 from ..graph.at_bound import AtBound
 from ..graph.at_bounds import AtBounds
 from ..graph.growing import Growth, growths
@@ -39,7 +39,7 @@ from .room import Resized, Room, Roomy, merged, resized
 
 MAX_FORMS = 256  # remembered; the oldest is forgotten first
 MAX_SAMPLES = 4  # graphs of one form that are of no family yet
-OF_TWO_SIZES = (3, 4)  # graphs that tell how two sizes vary: in simple cases, in all
+MAX_FAMILIES = 16  # of one form, without a plan
 SMALLEST_BOUND = 128
 STEP = 2  # from one bound to the next
 MAX_BYTES = 64 << 20  # of leaves and outputs at the bound: a larger graph has a plan a size
@@ -160,27 +160,31 @@ class _Form:
         ]
         return [(each, sizes) for each, sizes in every if sizes is not None]
 
-    def add(self, sample: Sample, varying: Sequence[int], device: str) -> None:
-        """Add a graph, and the families that it makes with earlier ones. Where no size alone is
-        likely to vary, two may."""
-        is_likely = False
+    def add(self, sample: Sample, varying: Sequence[int], device: str) -> list[_Compiled]:
+        """Add a graph, and the families that it makes with earlier ones, which are returned. Where
+        no size alone is likely to vary, two may."""
+        found: list[Family] = []
         for other in self.samples:
             with suppress(FixedError):
-                family = Family(other, sample, varying=varying)
-                is_likely = is_likely or family.is_likely
-                self.families.append(_Compiled(family, device))
+                found.append(Family(other, sample, varying=varying))
+        is_likely = any(family.is_likely for family in found)
         for others in () if is_likely else _of_two_sizes(self.samples):
             with suppress(FixedError):
-                family = Family(*others, sample, varying=varying)
-                self.families.append(_Compiled(family, device))
+                found.append(Family(*others, sample, varying=varying))
                 break
+        new = [_Compiled(family, device) for family in found]
         self.samples = [*self.samples[-(MAX_SAMPLES - 1) :], sample]
+        useful = [each for each in self.families if any(each.plans.values())]
+        useless = [each for each in self.families if each not in useful]
+        self.families = [*useful, *useless[-MAX_FAMILIES:], *new]
+        return new
 
 
 def _of_two_sizes(samples: Sequence[Sample]) -> Iterator[tuple[Sample, ...]]:
-    """The earlier graphs that may tell, with a new one, how two sizes vary."""
-    for count in OF_TWO_SIZES:
-        yield from combinations(samples, count - 1)
+    """The earlier graphs that may tell, with a new one, how two sizes vary. More of them tell
+    more surely."""
+    for count in range(len(samples), 1, -1):
+        yield from combinations(samples, count)
 
 
 class _Compiled:
@@ -200,7 +204,7 @@ class _Compiled:
         """The plan for these sizes; None where their bounds have no plan, or one without the
         origins that config.ORIGINS wants."""
         place = Device.get(self.device), self.bounds_of(sizes)
-        plan = self.plans.get(place) if all(map(le, sizes, self.largest)) else None
+        plan = self.plans.get(place) if self._is_within(sizes) else None
         if plan is None or config.ORIGINS > plan.has_origins:
             return None
         found = self.sized.get((plan, sizes))
@@ -208,6 +212,10 @@ class _Compiled:
             found = self._at_sizes(plan, sizes, place[1])
             remember(self.sized, (plan, sizes), found, MAX_SIZED)
         return found
+
+    def _is_within(self, sizes: Sizes) -> bool:
+        """Whether no size is larger than the largest."""
+        return all(map(le, sizes, self.largest))
 
     def compile(
         self,
@@ -219,6 +227,8 @@ class _Compiled:
     ) -> bool:
         """Compile the plan for sizes up to the bounds of these; whether there is one."""
         device, bounds = Device.get(self.device), self.bounds_of(sizes)
+        if not self._is_within(sizes):
+            return False
         plan = self.plans.get((device, bounds))
         if (device, bounds) in self.plans and not (plan and config.ORIGINS > plan.has_origins):
             return plan is not None
@@ -250,7 +260,7 @@ class _Compiled:
         found = list(bounds)
         for number, (n, bound) in enumerate(zip(sizes, bounds, strict=True)):
             tried = list(sizes)
-            tried[number] = middle = bound
+            tried[number] = middle = n + 1  # where the graph does not vary so, it has none
             while n < bound:
                 if self._has_meaning(tuple(tried), nodes, outputs):
                     n = middle
@@ -466,13 +476,18 @@ class VaryingSizes:
             form = _Form()
             remember(self._forms, name, form, MAX_FORMS)
         serving = form.serving(sample, varying)
-        if not serving:
-            device = next((str(node.device) for node in nodes if node.device), Device.DEFAULT)
-            form.add(sample, varying, device)
-            serving = [each for each in form.serving(sample, varying) if each[0].family.is_likely]
-            if config.DEBUG and not serving and len(form.samples) == MAX_SAMPLES:
-                report_fixed("a size", "more than two sizes vary, or they vary in another way")
         for each, sizes in serving:
+            if each.compile(sizes, nodes, outputs, donated, compiled):
+                return
+        if serving and not any(each.family.fit.has_quotients for each, _ in serving):
+            return
+        device = next((str(node.device) for node in nodes if node.device), Device.DEFAULT)
+        found = form.add(sample, varying, device)
+        likely = [each for each in found if each.family.is_likely]
+        if config.DEBUG and not likely and len(form.samples) == MAX_SAMPLES:
+            report_fixed("a size", "more than two sizes vary, or they vary in another way")
+        for each in likely:
+            sizes = each.family.sizes[-1]
             if each.compile(sizes, nodes, outputs, donated, compiled):
                 return
 
@@ -495,10 +510,16 @@ def _at_bounds(
     bounds: Sizes,
     growing: Sequence[Growth] = (),
 ) -> AtBound | AtBounds:
-    """The family's graph at the bound of each size."""
-    if len(bounds) > 1:
-        return AtBounds(family, nodes, bounds)
-    return AtBound(family, nodes, outputs, bounds[0], growing)
+    """The family's graph at the bound of each size. Raises FixedError where there is none,
+    ShapeError where there may be one at smaller bounds."""
+    try:
+        if len(bounds) > 1:
+            return AtBounds(family, nodes, bounds)
+        return AtBound(family, nodes, outputs, bounds[0], growing)
+    except ShapeError:
+        raise
+    except OperationError as error:  # the integers are on other lines
+        raise FixedError(f"it has no meaning at {bounds}: {error}") from None
 
 
 def _nbytes(family: Family, place: int, bounds: Sizes) -> int:

@@ -6,8 +6,8 @@ import struct
 
 from lazygrad.graph.at_bound import AtBound
 from lazygrad.graph.evaluate import evaluate
-from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Slice
-from lazygrad.graph.lines import Line, Whole, function_of_size, positive_at
+from lazygrad.graph.ir import Exp, Iota, Mul, Neg, Node, Pad, Reduce, Slice, Window
+from lazygrad.graph.lines import Fit, Line, Quotient, Whole, function_of_size, positive_at
 from lazygrad.graph.sizes import Family, Sample
 from lazygrad.graph.structure import Walk
 from lazygrad.rewrite import Rules, rewrite
@@ -105,3 +105,35 @@ def test_sizes_are_those_at_which_all_lines_are_positive():
             sizes = positive_at([first, second])
             for n in range(-20, 20):
                 assert (n in sizes) == (first.at(n) > 0 and second.at(n) > 0)
+
+
+def test_the_number_of_strided_windows_is_a_quotient(leaf):
+    def build(n):
+        x = Window(Exp(leaf([[1.0]] * n)), 0, 3, 2)
+        return Window(Reduce(x, "sum", (2,)), 0, 2, 2)
+
+    samples = [sample(build(n))[0] for n in (73, 25)]
+    found = Family(*samples)
+    assert not found.is_likely  # two graphs are few
+    assert found.shapes[-1] == (Line(1, 0, Quotient(3, 4)), 1, 2) or found.shapes[-1][0].at(30) == 7
+    for n in (30, 31, 32, 33, 99):
+        assert found.structure.sizes_of(sample(build(n))[0].fields) == (n,)
+
+
+def test_the_likely_one_of_several_lines():
+    fit = Fit([(32,), (33,)])
+    fit.quotient(Line(1, 0), 1, 2)
+    assert fit([16, 17]) == Line(1, 0, Quotient(1, 2))  # not n - 16
+    fit = Fit([(73,), (25,)])
+    fit.quotient(Line(1, 0), 1, 2)
+    assert fit([75, 27]) == Line(1, 2)  # not 2 * ((n + 1) // 2) + 1
+    assert fit([148, 52]) == Line(4, 0, Quotient(1, 2))
+
+
+def test_a_quotient_of_a_quotient():
+    fit = Fit([(40,), (61,)])
+    fit.quotient(Line(1, 0), 1, 2)
+    fit.quotient(Line(1, -1, Quotient(1, 2)), 2, 2)
+    values = [((n + 1) // 2 - 1 + 2) // 2 for n in (40, 61)]
+    line = fit(values)
+    assert [line.at(n) for n in range(20, 90)] == [((n + 1) // 2 + 1) // 2 for n in range(20, 90)]

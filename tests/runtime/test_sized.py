@@ -88,6 +88,24 @@ def windows(n, r):
 
 
 @program
+def windows_apart(n, r):
+    x = normal(r, 2, 3, n + 8)
+    x = x.conv1d(normal(r, 4, 3, 3), stride=2, padding=1).relu()
+    return flat(x.max_pool1d(2), x.avg_pool1d(3, 2), x[:, :, 1::3], x.conv1d(normal(r, 2, 4, 2)))
+
+
+@program
+def gradients_of_windows_apart(n, r):
+    weights = normal(r, 4, 3, 4), normal(r, 2, 4, 3)
+    x = normal(r, 2, 3, n + 9)
+    for weight in weights:
+        weight.requires_grad = True
+        x = x.conv1d(weight, stride=2).relu()
+    x.square().mean().backward()
+    return flat(*(weight.grad for weight in weights))
+
+
+@program
 def scans_and_sorts(n, r):
     x = normal(r, n, 6)
     values, places = x.sort(0)
@@ -448,9 +466,8 @@ def test_two_inputs_vary_together(compiled, more, count):
 def test_what_keeps_a_size_is_told(capsys):
     with config.override(DEBUG=1):
         for n in (4, 5):
-            x = Tensor(np.ones((2, n), np.float32))
-            (Tensor(np.ones(n, np.float32)).sum() * x.unfold(1, 2, 2)).realize()
-    assert "each size is compiled by itself: windows" in capsys.readouterr().err
+            Tensor.cat(*(Tensor(np.ones(n, np.float32)) * k for k in range(9))).realize()
+    assert "each size is compiled by itself: more than a few tensors" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sizes", [(4, 5, 6), (100, 130), (127, 128, 129)])
