@@ -11,7 +11,7 @@ n. Three such graphs tell how: they are of a family again, in which n varies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from math import prod
 from typing import Any, cast
@@ -106,19 +106,24 @@ def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:
         raise FixedError(f"there is no graph at {sizes}")
     every = function_of_size(family.fields)(*sizes)
     made: dict[Node, Node] = {}
+    distinct: set[Hashable] = set()  # a graph may have a node twice, as calls are built (deferred.py)
     for place, (node, fields) in enumerate(zip(nodes, every, strict=True)):
         shape: Shape = at(family.shapes[place], sizes)
+        name: Hashable = place
         if place in family.leaves:
             new: Node = _slot(shape, node)
         elif place in family.arguments:
             new = Const(cast(Const, node).value, node.dtype, shape)
         else:
-            new = with_described(node, fields, [made[x] for x in node.inputs])
+            inputs = [made[x] for x in node.inputs]
+            new = with_described(node, fields, inputs)
+            name = type(node), family.fields[place], *inputs
         if new.shape != shape:
             raise FixedError(f"{node.name} has another shape at {sizes}: {new.shape}")
         inherit(new, node)
         made[node] = new
-    if len(set(made.values())) < len(made):
+        distinct.add(name)
+    if len(set(made.values())) < len(distinct):
         raise _MergedError
     return list(made.values())
 
