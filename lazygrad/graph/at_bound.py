@@ -75,13 +75,16 @@ class AtBound:
         outputs: Sequence[Node],
         bound: int,
         growing: Sequence[Growth] = (),
+        device: str | None = None,
     ) -> None:
         """`nodes` are those of any graph of the family, in order. The leaves of `growing` have the
-        shapes of the outputs that grow from them.
+        shapes of the outputs that grow from them. `device` is that of a graph without leaves.
 
         Raises FixedError for an operation that undefined elements beyond n would make wrong.
         """
         devices = {node.device for node in nodes if node.device is not None}
+        if not devices and device is not None:
+            devices.add(device)
         if len(devices) != 1:
             raise FixedError("not all is on one device")
         lines = {n for shape in family.shapes for n in shape if isinstance(n, Line)}

@@ -45,8 +45,11 @@ class AtBounds:
     """A family's graph at two bounds. `outputs`, `shapes` and `slots` are as AtBound's; the last
     slots are a count n and a count m."""
 
-    def __init__(self, family: Family, nodes: Sequence[Node], bounds: Sizes) -> None:
+    def __init__(
+        self, family: Family, nodes: Sequence[Node], bounds: Sizes, device: str | None = None
+    ) -> None:
         """As AtBound's."""
+        self._device = device
         for away in AWAY:
             with suppress(_MergedError):
                 self._make(family, nodes, bounds, away)
@@ -58,7 +61,7 @@ class AtBounds:
         shapes: dict[int, list[Lines]] = {}  # of the outputs, by n
         samples: list[Sample] = []
         for each in (n // 2 - away, n - away - 1, n - away):
-            at_m = _at_last_bound(family, nodes, (each, m - away - 2), m)
+            at_m = self._at_last_bound(family, nodes, (each, m - away - 2), m)
             walk = Walk()
             walk.walk(at_m.outputs)
             samples.append(Sample(walk.key(at_m.outputs), walk.nodes))
@@ -68,7 +71,7 @@ class AtBounds:
         if any(sample.form != samples[0].form for sample in samples):
             raise _MergedError
         found = Family(*samples, sizes=[(each,) for each in shapes])
-        made = AtBound(found, walk.nodes, at_m.outputs, n)
+        made = AtBound(found, walk.nodes, at_m.outputs, n, device=self._device)
         self.outputs = made.outputs
         self.shapes: list[Any] = [
             _split(_surfaces(every, found.fit), blocks)
@@ -87,14 +90,17 @@ class AtBounds:
         self.slots += (made.slots[-1], slots.get(count) or count)
 
 
+    def _at_last_bound(
+        self, family: Family, nodes: Sequence[Node], sizes: Sizes, bound: int
+    ) -> AtBound:
+        """The graph at a bound of m, for one n."""
+        found = graph_at(family, nodes, sizes)
+        outputs = [found[n] for n in family.outputs]
+        return AtBound(family.along_m(sizes[0]), found, outputs, bound, device=self._device)
+
+
 class _MergedError(Exception):
     """Two nodes of a graph are one at these sizes."""
-
-
-def _at_last_bound(family: Family, nodes: Sequence[Node], sizes: Sizes, bound: int) -> AtBound:
-    """The graph at a bound of m, for one n."""
-    found = graph_at(family, nodes, sizes)
-    return AtBound(family.along_m(sizes[0]), found, [found[n] for n in family.outputs], bound)
 
 
 def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:

@@ -242,10 +242,28 @@ class _Compiled:
         self.plans[device, bounds] = plan
         return plan is not None
 
+    def _at_bounds(
+        self,
+        nodes: Sequence[Node],
+        outputs: Sequence[Node],
+        bounds: Sizes,
+        growing: Sequence[Growth] = (),
+    ) -> AtBound | AtBounds:
+        """The family's graph at the bound of each size. Raises FixedError where there is none,
+        ShapeError where there may be one at smaller bounds."""
+        try:
+            if len(bounds) > 1:
+                return AtBounds(self.family, nodes, bounds, self.device)
+            return AtBound(self.family, nodes, outputs, bounds[0], growing, self.device)
+        except ShapeError:
+            raise
+        except OperationError as error:  # the integers are on other lines
+            raise FixedError(f"it has no meaning at {bounds}: {error}") from None
+
     def _has_meaning(self, bounds: Sizes, nodes: Sequence[Node], outputs: Sequence[Node]) -> bool:
         """Whether the graph fits the shapes of its leaves at bounds."""
         try:
-            _at_bounds(self.family, nodes, outputs, bounds)
+            self._at_bounds(nodes, outputs, bounds)
         except ShapeError:
             return False
         except FixedError:
@@ -291,7 +309,7 @@ class _Compiled:
             if len(bounds) == 1:
                 self.growths = growths(family, nodes)
             kept = self._kept(bounds, donated)
-            made = _at_bounds(family, nodes, outputs, bounds, self.growths)
+            made = self._at_bounds(nodes, outputs, bounds, self.growths)
             self.kinds = self._kinds(made.shapes)
             _check_worth(family, bounds, made.shapes, self.growths)
         except FixedError as error:
@@ -501,25 +519,6 @@ def bound_of(n: int) -> int:
     while bound < n:
         bound *= STEP
     return bound
-
-
-def _at_bounds(
-    family: Family,
-    nodes: Sequence[Node],
-    outputs: Sequence[Node],
-    bounds: Sizes,
-    growing: Sequence[Growth] = (),
-) -> AtBound | AtBounds:
-    """The family's graph at the bound of each size. Raises FixedError where there is none,
-    ShapeError where there may be one at smaller bounds."""
-    try:
-        if len(bounds) > 1:
-            return AtBounds(family, nodes, bounds)
-        return AtBound(family, nodes, outputs, bounds[0], growing)
-    except ShapeError:
-        raise
-    except OperationError as error:  # the integers are on other lines
-        raise FixedError(f"it has no meaning at {bounds}: {error}") from None
 
 
 def _nbytes(family: Family, place: int, bounds: Sizes) -> int:
