@@ -74,7 +74,7 @@ class AtBounds:
         made = AtBound(found, walk.nodes, at_m.outputs, n, device=self._device)
         self.outputs = made.outputs
         self.shapes: list[Any] = [
-            _split(_surfaces(every, found.fit), blocks)
+            _split(_surfaces(every, found.fit), blocks, m)
             for *every, blocks in zip(*shapes.values(), made.blocks, strict=True)
         ]
         for output, shape in zip(self.outputs, self.shapes, strict=True):
@@ -88,7 +88,6 @@ class AtBounds:
             for slot, shape in zip(others, of_slots, strict=True)
         ]
         self.slots += (made.slots[-1], slots.get(count) or count)
-
 
     def _at_last_bound(
         self, family: Family, nodes: Sequence[Node], sizes: Sizes, bound: int
@@ -112,7 +111,7 @@ def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:
         raise FixedError(f"there is no graph at {sizes}")
     every = function_of_size(family.fields)(*sizes)
     made: dict[Node, Node] = {}
-    distinct: set[Hashable] = set()  # a graph may have a node twice, as calls are built (deferred.py)
+    distinct: set[Hashable] = set()  # calls may build a node twice (ir/deferred.py)
     for place, (node, fields) in enumerate(zip(nodes, every, strict=True)):
         shape: Shape = at(family.shapes[place], sizes)
         name: Hashable = place
@@ -149,15 +148,36 @@ def _surfaces(every: Sequence[Lines], fit: Fit) -> list[Any]:
     return [Surface(*each) if varies(each) or each[0] else each[1] for each in found]
 
 
-def _split(shape: Sequence[Any], blocks: Blocks) -> Lines:
-    """A shape with two axes for each axis of several blocks along which n varies."""
+def _split(shape: Sequence[Any], blocks: Blocks, bound: int) -> Lines:
+    """A shape with two axes for each axis of several blocks along which n varies, at the bound of
+    m. There may be one for each m: n * m is m blocks of n."""
     split: list[Any] = []
     for surface, count in zip(shape, blocks, strict=True):
         match surface:
             case Surface(0, Line() as line) if count > 1:
                 split += (count, Surface(0, part(line, count)))
             case Surface() if count > 1:
-                raise FixedError("both sizes vary along blocks of one axis")
+                line_of_n = surface.along_n(bound)
+                if not isinstance(line_of_n, Line):
+                    raise FixedError("both sizes vary along blocks of one axis")
+                inner = part(line_of_n, count)
+                split += (_quotient(surface, inner), Surface(0, inner))
             case _:
                 split.append(surface)
     return tuple(split)
+
+
+def _quotient(surface: Surface, line: Line) -> Surface:
+    """What a line of n is multiplied with to give a surface: a line of m."""
+    slope, start = (_times(each, line) for each in (surface.slope, surface.start))
+    if slope is None or start is None:
+        raise FixedError("both sizes vary along blocks of one axis")
+    return Surface(slope, start, surface.of)
+
+
+def _times(value: int | Line, line: Line) -> int | None:
+    """How often a line is in an integer, 0, or in another line; None if not a number of times."""
+    if not isinstance(value, Line):
+        return None if value else 0
+    times = value.slope // line.slope
+    return times if line.times(times) == value else None

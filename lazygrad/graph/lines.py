@@ -78,6 +78,17 @@ class Surface:
         slope, start = at((self.slope, self.start), (n,))
         return cast("int", slope * self.of.at(m) + start)
 
+    def along_n(self, m: int) -> int | Line:
+        """The line of n for one m. Raises FixedError where there is none."""
+        of = {x.of for x in (self.slope, self.start) if isinstance(x, Line)} or {WHOLE}
+        if len(of) > 1:
+            raise FixedError("an integer is of two quotients")
+        (a, b), (c, d) = (
+            (x.slope, x.start) if isinstance(x, Line) else (0, x) for x in (self.slope, self.start)
+        )
+        m = self.of.at(m)
+        return _line(a * m + c, b * m + d, *of)
+
     def along_m(self, n: int) -> int | Line:
         """The line of m for one n."""
         slope, start = at((self.slope, self.start), (n,))

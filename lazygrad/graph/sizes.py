@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Container, Hashable, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, cast
 
@@ -45,6 +45,10 @@ from .structure import Key
 
 SIZED = (Buffer, Const, Expand, Fold, Iota, Pad, RandomBits, Reshape, Slice)
 """The nodes whose fields have numbers that may differ within a family."""
+
+
+NEAR = 4
+"""How far from 0, or from n, an integer is that may follow from n by chance, at most."""
 
 
 # --------------------------------------------------------------------------- samples
@@ -157,11 +161,13 @@ class Family:
     def is_likely(self) -> bool:
         """Whether the graphs suffice to believe in this family. Sizes of inputs that differ by
         different amounts may vary independently, and be on a line by chance; but hardly on one
-        through 0, as that of the targets of a batch of sequences, which are rows * n. Two graphs
-        are too few for quotients."""
+        through 0, as that of the targets of a batch of sequences, which are rows * n. Nor are other
+        integers that follow from n, as rows * (n - 1), and not from another size. Two graphs are
+        too few for quotients."""
         if self.fit.has_quotients and len(self.fit.sizes) == 1:
             return False
-        return all(_is_likely(n) for place in self.leaves for n in self.shapes[place])
+        leaves = all(_is_likely(n) for place in self.leaves for n in self.shapes[place])
+        return leaves and all(_follows(line) for fields in self.fields for line in _lines(fields))
 
     def elements(self, sizes: Sizes) -> int:
         """How many elements all nodes have at these sizes. The work is roughly in proportion."""
@@ -226,6 +232,23 @@ def _is_likely(size: int | Line | Surface) -> bool:
     return isinstance(size, int)
 
 
+def _follows(line: Line) -> bool:
+    """Whether an integer on a line is likely to follow from n: 10 - n, 2 * n + 1, 8 * (n - 1)."""
+    slope, start = line.slope, line.start
+    if start % slope == 0:
+        start //= slope
+    return abs(slope) == 1 or abs(start) <= NEAR
+
+
+def _lines(value: Any) -> Iterator[Line]:
+    """The lines of n in a nested tuple."""
+    if isinstance(value, tuple):
+        for each in value:
+            yield from _lines(each)
+    elif isinstance(value, Line):
+        yield value
+
+
 def _found_sizes(
     every: Sequence[tuple[int, Any]], leaves: Places, are_two: bool, counts: bool
 ) -> tuple[Places, list[Sizes]]:
@@ -244,11 +267,24 @@ def _found_sizes(
     *_, first, ns = found[0]
     if not are_two:
         return (first,), [(n,) for n in ns]
-    others = (each for each in found if line_through(ns, each[-1]) is None)
-    *_, second, ms = next(others, (first, ns))
+    others = [each for each in found if line_through(ns, each[-1]) is None]
+    *_, second, ms = (others or found)[0]
+    if not counts:
+        first, ns = _finest(ns, found)
+        second, ms = _finest(ms, found)
     if ms is ns:
         raise FixedError("one size differs alone")
     return (first, second), list(zip(ns, ms, strict=True))
+
+
+def _finest(
+    values: Sequence[int], found: Sequence[tuple[int, bool, int, tuple[int, ...]]]
+) -> tuple[int, tuple[int, ...]]:
+    """The size of which these values are a multiple, and its place: where an axis of 2 * n elements
+    is cut in halves, that is n."""
+    same = (each for each in found if isinstance(line_through(each[-1], values), Line))
+    *_, place, size = min(same, key=lambda each: each[:3])
+    return place, size
 
 
 class Varying(Structure):

@@ -115,6 +115,24 @@ def a_class_token(n, m, r):
 
 
 @program
+def repeated_rows(n, m, r):
+    """An axis of the result has m blocks of n rows."""
+    x = normal(r, n, 6)
+    return x.repeat(m, 1) * 2
+
+
+@program
+def without_inputs(n, m, r):
+    return Tensor.arange(n).reshape(n, 1) * 2.0 + Tensor.full((n, m), 0.5) * m
+
+
+@program
+def halves(n, m, r):
+    left, right = normal(r, n, 2 * m).chunk(2, 1)
+    return left * right.sigmoid()
+
+
+@program
 def drawn(n, m, r):
     return flat(Tensor.rand(n, m), Tensor.randn(m, 3).sum(0))
 
@@ -173,6 +191,27 @@ def test_a_translation_model_that_is_captured(compiled):
             wanted = [each.numpy() for each in step(*inputs)]
         for one, other in zip(found, wanted, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_product_that_is_computed_twice(compiled):
+    """The graph of a captured function has one product as two nodes."""
+    r = np.random.default_rng(0)
+    captured = lazygrad.jit(lambda a, b: (a @ b @ b.T, Tensor.einsum("nd,dm->mn", a, b)))
+    for n, m in ((7, 9), (12, 5), (20, 17), (3, 30), (31, 4), (16, 16)):
+        a, b = normal(r, n, 6), normal(r, 6, m)
+        first, second = (each.numpy() for each in captured(a, b))
+        product = a.numpy() @ b.numpy()
+        np.testing.assert_allclose(first, product @ b.numpy().T, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(second, product.T, rtol=1e-3, atol=1e-5)
+    assert len(compiled) == 3
+
+
+def test_a_line_by_chance_of_other_sizes_than_those_of_inputs(compiled):
+    """(18, 27), (19, 29): m could be 2 * n - 9. (20, 24): it could be 124 - 5 * n."""
+    for n, m in ((18, 27), (19, 29), (20, 24), (30, 5), (21, 9)):
+        x = Tensor(np.ones((n, 2), np.float32)).realize()
+        assert x.repeat(m, 1).sum().item() == 2 * n * m
+    assert len(compiled) == 3
 
 
 def test_a_buffer_of_fixed_size_bounds_both_sizes(compiled):
