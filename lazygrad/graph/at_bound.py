@@ -25,6 +25,7 @@ from .ir import (
     Buffer,
     Cast,
     Const,
+    Equal,
     Expand,
     FloorDiv,
     Fold,
@@ -33,9 +34,11 @@ from .ir import (
     Iota,
     Join,
     Less,
+    LessEqual,
     Mod,
     Mul,
     Node,
+    Or,
     Pad,
     RandomBits,
     Reduce,
@@ -174,7 +177,8 @@ class AtBound:
                 return self._scatter(node, *inputs)
             case InRange():
                 blocks = self._layouts.blocks[node]
-                return node.with_inputs([self._within(inputs[0], lines, 0, blocks=blocks)])
+                x = self._within(inputs[0], lines, 0, blocks=blocks)
+                return self._in_range(node, x, fields) if varies(fields) else node.with_inputs([x])
             case Sort() if varies(self._lines[node.x][node.axis]):
                 return self._sort(node, inputs[0])
             case RandomBits():  # words are counted in row-major order
@@ -349,6 +353,23 @@ class AtBound:
         else:
             x = self._within(build.reshape(x, shape), lines, identity(node.op, node.dtype), axes)
         return Reduce(x, node.op, axes, node.ties)
+
+    def _in_range(self, node: InRange, x: Node, fields: Any) -> Node:
+        """A check with a range that varies. What is checked is 0 for integers in the range, and
+        others are not 0. So it is added to them, to be read."""
+        low, high, ignored = fields
+        if varies(ignored):
+            raise FixedError("a size stands in ignored integers")
+        wide = _wide(x)
+        inside: Node = And(self._reaches(wide, low), self._below(wide, high))
+        if ignored is not None:
+            inside = Or(inside, Equal(wide, build.full_like(wide, ignored)))
+        outside = Where(inside, build.full_like(x, 0), x)
+        return Add(x, InRange(outside, 0, 1, None, node.source))
+
+    def _reaches(self, index: Node, line: int | Line) -> Node:
+        """Whether indices, int64, are no less than an integer of the family."""
+        return LessEqual(build.broadcast_to(self._value(line), index.shape), index)
 
     def _gather(self, node: Gather, x: Node, *indices: Node) -> Node:
         """Indices between n and the bound are outside, too."""

@@ -23,7 +23,20 @@ from copy import copy
 from typing import Any, cast
 
 from .constants import free_constants, may_vary
-from .ir import Buffer, Const, Expand, Fold, Iota, Node, Pad, RandomBits, Reshape, Slice, Window
+from .ir import (
+    Buffer,
+    Const,
+    Expand,
+    Fold,
+    InRange,
+    Iota,
+    Node,
+    Pad,
+    RandomBits,
+    Reshape,
+    Slice,
+    Window,
+)
 from .lines import (
     Argument,
     Fit,
@@ -43,7 +56,7 @@ from .lines import (
 from .skeleton import Fields, Places, Sizes, Structure
 from .structure import Key
 
-SIZED = (Buffer, Const, Expand, Fold, Iota, Pad, RandomBits, Reshape, Slice)
+SIZED = (Buffer, Const, Expand, Fold, InRange, Iota, Pad, RandomBits, Reshape, Slice)
 """The nodes whose fields have numbers that may differ within a family."""
 
 

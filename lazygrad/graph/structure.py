@@ -235,6 +235,9 @@ def with_described(node: Node, fields: Any, inputs: Sequence[Node]) -> Node:
     if isinstance(node, Const):
         value, *rest = fields
         return Const(*struct.unpack("<d", value) if node.dtype.is_float else (value,), *rest)
+    if isinstance(node, InRange):
+        (x,), (low, high, ignored) = inputs, fields
+        return InRange(x, low, high, ignored, node.source)
     is_input = [holds_nodes(getattr(node, name)) for name in node._fields]
     new = iter(fields if is_input.count(False) > 1 else (fields,))
     rest = iter(inputs)

@@ -18,6 +18,9 @@ from ..dtypes import DType
 from ..graph.ir import Source
 from .device import Device
 
+Range = tuple[int, int]
+"""Indices must be in low .. high - 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -44,6 +47,8 @@ class Flags:
     def __init__(self, checks: Sequence[Check]) -> None:
         self.checks = tuple(checks)
         self.sources: Sequence[Source] = ()
+        self.ranges: Sequence[Range] = [(check.low, check.high) for check in checks]
+        """What an error tells of. Where a range varies with a size, it is that of the last run."""
         self._places = [check.place for check in checks]
         self._memories: list[Any] = []
         self._views: list[memoryview | None] = [None] * len(checks)  # where the host sees them
@@ -100,8 +105,7 @@ class Flags:
     def _raise(self, n: int, flag: int, sources: Sequence[Source]) -> None:
         """Raise the IndexError of flag n. All flags are cleared, so that the program can go on."""
         self._memories = []
-        check = self.checks[n]
-        raise sources[n].outside(check.index(flag), check.low, check.high)
+        raise sources[n].outside(self.checks[n].index(flag), *self.ranges[n])
 
 
 unread: dict[str, dict[Flags, None]] = {}

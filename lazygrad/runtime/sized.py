@@ -25,15 +25,17 @@ from ..dtypes import DType, int64
 from ..errors import OperationError, ShapeError
 from ..graph.at_bound import AtBound
 from ..graph.at_bounds import AtBounds
+from ..graph.checks import checks_of
 from ..graph.growing import Growth, growths
 from ..graph.ir import Buffer, Node, Shape, Source
-from ..graph.lines import FixedError, Lines, at, varies
+from ..graph.lines import FixedError, Line, Lines, Surface, at, varies
 from ..graph.sizes import Family, Sample, varying_between
 from ..graph.skeleton import Fields, Places, Sizes, Skeleton, Structure
 from ..graph.structure import Key, Walk
 from .buffer import DeviceBuffer
 from .device import Device
 from .execute import Memories, Output, Plan
+from .flags import Range
 from .report import report_fixed
 from .room import Resized, Room, Roomy, merged, resized
 
@@ -59,8 +61,8 @@ class SizedPlan(Plan):
     """A plan at a bound, run for a size n, or at two bounds."""
 
     __slots__ = (
-        "_cut", "_enlarged", "_extra", "_fixed", "_inner", "_rooms", "_share", "compiled", "runs",
-        "sizes",
+        "_cut", "_enlarged", "_extra", "_fixed", "_inner", "_ranges", "_rooms", "_share",
+        "compiled", "runs", "sizes",
     )  # fmt: skip
     compiled: _Compiled  # the family
     sizes: Sizes
@@ -73,11 +75,12 @@ class SizedPlan(Plan):
         grown: Mapping[int, int],
         extra: Sequence[DeviceBuffer],
         share: float,
+        ranges: Sequence[Range],
     ) -> None:
         """`leaves` and `outputs` have None for a tensor of one shape at every size. `grown[i]` is
         the number of the leaf that output i grows from. `extra` are the leaves behind the graph's
         own and its arguments: the sizes. `share`: the part of the inner plan's work that they
-        take."""
+        take. `ranges` are those of the checks of indices."""
         elsewhere = inner.leaves  # no leaf's place
         own = [
             Output(elsewhere, each.size, output.dtype, output.device) if each else output
@@ -98,6 +101,7 @@ class SizedPlan(Plan):
         self._rooms = [(n, leaf, old, new) for n, leaf, old, new in pairs if old and new]
         self._extra = tuple(extra)
         self._share = share
+        self._ranges = ranges
         self.runs = 0
 
     @property
@@ -118,6 +122,8 @@ class SizedPlan(Plan):
     ) -> tuple[Memories, IndexError | None]:
         """As Plan's."""
         self.runs += 1
+        if self.flags is not None:
+            self.flags.ranges = self._ranges
         for n, each in self._enlarged:
             memories[n] = each.enlarged(memories[n])
         for n in self._fixed:
@@ -195,6 +201,7 @@ class _Compiled:
         self.plans: dict[tuple[Any, Sizes], Plan | None] = {}
         self.sized: dict[tuple[Any, Sizes], SizedPlan] = {}
         self.growths: list[Growth] = []  # the same at each bound
+        self.ranges: list[tuple[int | Line | Surface, int | Line | Surface]] = []  # of the checks
         # no graph has larger sizes: a buffer holds no more
         self.largest = (sys.maxsize,) * len(family.lead)
         self.kinds = _Kinds()
@@ -308,6 +315,7 @@ class _Compiled:
         try:
             if len(bounds) == 1:
                 self.growths = growths(family, nodes)
+            self.ranges = self._ranges(nodes, outputs)
             kept = self._kept(bounds, donated)
             made = self._at_bounds(nodes, outputs, bounds, self.growths)
             self.kinds = self._kinds(made.shapes)
@@ -334,6 +342,15 @@ class _Compiled:
                     raise FixedError(f"{nbytes} bytes are overwritten in place")
         return kept
 
+    def _ranges(
+        self, nodes: Sequence[Node], outputs: Sequence[Node]
+    ) -> list[tuple[int | Line | Surface, int | Line | Surface]]:
+        """The range of each check of indices."""
+        leaves = [nodes[place] for place in self.family.leaves]
+        place = {node: place for place, node in enumerate(nodes)}
+        found = [self.family.fields[place[check]] for check in checks_of(outputs, leaves)]
+        return [(low, high) for low, high, _ in found]
+
     def _kinds(self, outputs: Sequence[Lines]) -> _Kinds:
         """The kinds of the leaves, and of outputs of these shapes. At the bound, a leaf that grows
         has the shape of the output that grows from it."""
@@ -357,7 +374,8 @@ class _Compiled:
         grown = {each.output: each.leaf for each in self.growths}
         counts = [DeviceBuffer.of_number(n, int64, device) for n in sizes]
         share = family.elements(sizes) / family.elements(bounds)
-        made = SizedPlan(plan, leaves, outputs, grown, counts, share)
+        ranges = [at(each, sizes) for each in self.ranges]
+        made = SizedPlan(plan, leaves, outputs, grown, counts, share, ranges)
         made.compiled, made.sizes = self, sizes
         return made
 

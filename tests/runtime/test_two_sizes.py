@@ -133,6 +133,14 @@ def halves(n, m, r):
 
 
 @program
+def rows_that_are_named(n, m, r):
+    """The range of an index is an axis whose size varies."""
+    x, y = normal(r, n, m), normal(r, m, 4)
+    index = Tensor(r.integers(0, m, (n, 3)))
+    return flat(x.gather(1, index), y[index + 0])
+
+
+@program
 def drawn(n, m, r):
     return flat(Tensor.rand(n, m), Tensor.randn(m, 3).sum(0))
 
@@ -212,6 +220,34 @@ def test_a_line_by_chance_of_other_sizes_than_those_of_inputs(compiled):
         x = Tensor(np.ones((n, 2), np.float32)).realize()
         assert x.repeat(m, 1).sum().item() == 2 * n * m
     assert len(compiled) == 3
+
+
+def test_an_index_is_outside_of_an_axis_whose_size_varies(compiled):
+    """Between its size and the bound there are no elements, either."""
+    r = np.random.default_rng(0)
+    step = lazygrad.jit(lambda x, index: x[index] * 2)
+    for n, m in ((7, 9), (12, 5), (20, 17), (3, 30), (31, 4), (16, 16), (18, 9)):
+        x, index = normal(r, n, 3), r.integers(-n, n, m)
+        assert np.array_equal(step(x, Tensor(index)).numpy(), x.numpy()[index] * 2)
+    count = len(compiled)
+    for outside in (18, 19, 200, -19, -500):
+        index[3] = outside
+        with pytest.raises(IndexError, match=f"index {outside} is outside -18 to 17"):
+            step(x, Tensor(index)).numpy()
+    index[3] = -18
+    assert np.array_equal(step(x, Tensor(index)).numpy(), x.numpy()[index] * 2)
+    assert len(compiled) == count == 3
+
+
+def test_a_captured_loss_over_as_many_classes_as_there_are_rows(compiled):
+    """Contrastive: the right class of each row is the place of another row."""
+    r = np.random.default_rng(0)
+    loss = lazygrad.jit(lambda a, b, labels: (a @ b.T).cross_entropy(labels))
+    for n, m in ((7, 9), (12, 5), (20, 17), (3, 30), (31, 4), (16, 16)):
+        a, b, labels = normal(r, n, 6), normal(r, m, 6), Tensor(r.integers(0, m, n))
+        with config.override(SIZES=0):
+            wanted = (a @ b.T).cross_entropy(labels).item()
+        assert loss(a, b, labels).item() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_a_buffer_of_fixed_size_bounds_both_sizes(compiled):
