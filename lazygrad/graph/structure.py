@@ -228,13 +228,11 @@ def with_described(node: Node, fields: Any, inputs: Sequence[Node]) -> Node:
     differ from the node's in integers and floats alone."""
     if fields == described(node):
         return node.with_inputs(inputs) if inputs else node
-    if isinstance(node, Pad):
-        bits, padding = fields
-        (x,), (value,) = inputs, struct.unpack("<d", bits)
-        return Pad(x, padding, value)
-    if isinstance(node, Const):
+    if isinstance(node, (Pad, Const)):
         value, *rest = fields
-        return Const(*struct.unpack("<d", value) if node.dtype.is_float else (value,), *rest)
+        if node.dtype.is_float:  # it is bytes
+            (value,) = struct.unpack("<d", value)
+        return Const(value, *rest) if isinstance(node, Const) else Pad(*inputs, *rest, value)
     if isinstance(node, InRange):
         (x,), (low, high, ignored) = inputs, fields
         return InRange(x, low, high, ignored, node.source)
