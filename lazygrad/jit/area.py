@@ -50,12 +50,11 @@ class Area:
 
     def takes(self, new: AtSize) -> bool:
         """Add a capture, if it agrees."""
-        if self._is_closed or not self._first.is_like(new):
+        if self._is_closed or not self._first.is_like(new) or not self._agrees(new):
             return False
-        self._is_closed = not self._agrees(new) or len(self._captures) == MAX_CAPTURES
-        if not self._is_closed:
-            self._captures[_sizes(new)] = new
-        return not self._is_closed
+        self._captures[_sizes(new)] = new
+        self._is_closed = len(self._captures) == MAX_CAPTURES
+        return True
 
     def _agrees(self, new: AtSize) -> bool:
         """Whether a capture agrees with all others, and is on their surfaces."""
@@ -67,6 +66,7 @@ class Area:
             try:
                 self._set_numbers(every, points)
             except FixedError:
+                self._is_closed = True
                 return False
         return self._numbers is None or self._numbers_at(*_sizes(new)) == new.numbers()
 

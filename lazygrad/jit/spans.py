@@ -19,7 +19,7 @@ class Spans:
     """The spans and areas of a function, by the form of its arguments."""
 
     def __init__(self) -> None:
-        self._spans: dict[Hashable, list[Span | Area]] = {}  # newest first
+        self._spans: dict[Hashable, list[Span | Area]] = {}  # last used first
         self._last: Span | Area | None = None  # the one that was asked last
 
     def add(self, new: AtSize) -> Span | Area | None:
@@ -28,6 +28,7 @@ class Spans:
         spans = self._spans.get(form, [])
         for span in spans:
             if span.takes(new):
+                _to_front(spans, span)
                 return span
         if not new.may_be_served:  # the first captures of a form have plans of their own
             return None
@@ -53,9 +54,18 @@ class Spans:
         one call, where sizes outside vary (`follow_outside`)."""
         found = self._last.replay_for(kind) if self._last else None
         if found is None:
-            for span in self._spans.get(masked(kind), ()):
+            spans = self._spans.get(masked(kind), [])
+            for span in spans:
                 found = span.replay_for(kind)
                 if found is not None:
                     self._last = span
+                    _to_front(spans, span)
                     break
         return found
+
+
+def _to_front(spans: list[Span | Area], span: Span | Area) -> None:
+    """Those that are not used are forgotten first: a size that is equal to another number of the
+    program may lead to a capture that agrees with no other."""
+    spans.remove(span)
+    spans.insert(0, span)

@@ -114,3 +114,11 @@ def test_the_hull_of_points(point, others):
         all(a * (x - point[0]) + b * (y - point[1]) > 0 for x, y in others) for a, b in directions
     )
     assert is_in_hull(point, others) != is_outside
+
+
+def test_sizes_that_are_equal_to_other_numbers_of_the_program():
+    """Where m is 1, or n is m, the graph is another one. Captures there do not end what others
+    tell, nor are these forgotten for them."""
+    r = np.random.default_rng(0)
+    pairs = [(int(r.integers(1, 40)), int(r.integers(1, 12))) for _ in range(200)]
+    assert counted(SERVED["attention"], pairs[:120], pairs[120:]) < 5
