@@ -12,10 +12,11 @@ n. Three such graphs tell how: they are of a family again, in which n varies.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from math import prod
 from typing import Any, cast
 
+from ..errors import ShapeError
 from ..origin import inherit
 from .at_bound import AtBound
 from .blocks import Blocks, part
@@ -38,7 +39,9 @@ from .structure import Slot, Walk, with_described
 
 AWAY = (1, 2, 3, 5, 8)
 """How far from the bounds the graphs are made that tell how n varies. Where a size is equal to
-another number of the program, two nodes may be one, and nothing can be told."""
+another number of the program, two nodes may be one, and nothing can be told. Where the largest
+sizes do not go together, as a slice's start and length, the graphs are of sizes as far from small
+ones."""
 
 
 class AtBounds:
@@ -50,18 +53,27 @@ class AtBounds:
     ) -> None:
         """As AtBound's."""
         self._device = device
-        for away in AWAY:
-            with suppress(_MergedError):
-                self._make(family, nodes, bounds, away)
-                return
+        n, m = bounds
+        near = [((n // 2 - x, n - x - 1, n - x), m - x - 2) for x in AWAY]
+        n, m = map(min, zip(*family.sizes, strict=True))
+        small = [((n + 2 * x + 3, n + x, n + x + 1), m + x) for x in AWAY]
+        for every in near, small:
+            with suppress(ShapeError) if every is near else nullcontext():
+                for ns, start in every:
+                    with suppress(_MergedError):
+                        self._make(family, nodes, bounds, ns, start)
+                        return
         raise FixedError("two sizes vary, and the graph is another one at other sizes")
 
-    def _make(self, family: Family, nodes: Sequence[Node], bounds: Sizes, away: int) -> None:
+    def _make(
+        self, family: Family, nodes: Sequence[Node], bounds: Sizes, ns: Sizes, start: int
+    ) -> None:
+        """Make the graph from those for some n, which are first made for the m `start`."""
         n, m = bounds
         shapes: dict[int, list[Lines]] = {}  # of the outputs, by n
         samples: list[Sample] = []
-        for each in (n // 2 - away, n - away - 1, n - away):
-            at_m = self._at_last_bound(family, nodes, (each, m - away - 2), m)
+        for each in ns:
+            at_m = self._at_last_bound(family, nodes, (each, start), m)
             walk = Walk()
             walk.walk(at_m.outputs)
             samples.append(Sample(walk.key(at_m.outputs), walk.nodes))

@@ -270,7 +270,7 @@ def _found_sizes(
     found = [
         (max(values) - min(values), place not in leaves, place, values)
         for place, fields in every
-        for values in differences(*fields)
+        for values in reversed([*differences(*fields)])  # of a slice the size, not the start
     ]
     if not found:
         raise FixedError("no size differs")

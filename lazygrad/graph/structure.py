@@ -228,11 +228,14 @@ def with_described(node: Node, fields: Any, inputs: Sequence[Node]) -> Node:
     differ from the node's in integers and floats alone."""
     if fields == described(node):
         return node.with_inputs(inputs) if inputs else node
-    if isinstance(node, (Pad, Const)):
+    if isinstance(node, (Const, Pad)):
         value, *rest = fields
         if node.dtype.is_float:  # it is bytes
             (value,) = struct.unpack("<d", value)
-        return Const(value, *rest) if isinstance(node, Const) else Pad(*inputs, *rest, value)
+        if isinstance(node, Const):
+            return Const(value, *rest)
+        (x,), (padding,) = inputs, rest
+        return Pad(x, padding, value)
     if isinstance(node, InRange):
         (x,), (low, high, ignored) = inputs, fields
         return InRange(x, low, high, ignored, node.source)

@@ -141,6 +141,13 @@ def rows_that_are_named(n, m, r):
 
 
 @program
+def words(n, m, r):
+    """Joined integers are padded with one."""
+    text = Tensor(r.integers(0, 9, (n, m)))
+    return Tensor.cat(text, text[:, :1] + 1, dim=1).float() * 2
+
+
+@program
 def drawn(n, m, r):
     return flat(Tensor.rand(n, m), Tensor.randn(m, 3).sum(0))
 
@@ -256,6 +263,23 @@ def test_a_buffer_of_fixed_size_bounds_both_sizes(compiled):
         found = flat(table[:n] * 2, table[n : n + m] + 1).numpy()
         values = table.numpy()
         assert np.array_equal(found, [*(values[:n] * 2), *(values[n : n + m] + 1)])
+
+
+def test_start_and_length_of_a_slice_whose_largest_do_not_go_together(compiled):
+    table = Tensor(np.arange(200, dtype=np.float32)).realize()
+    values = table.numpy()
+    for n, m in ((30, 18), (29, 40), (57, 15), (150, 50), (199, 1), (3, 128), (120, 80), (80, 120)):
+        found = (table[n : n + m] * 2).numpy()
+        assert np.array_equal(found, values[n : n + m] * 2)
+    assert len(compiled) <= 4  # with 256 as a bound of n
+
+
+def test_what_is_left_of_a_buffer(compiled):
+    """The size of a slice, and not its start, is n."""
+    table = Tensor(np.arange(200, dtype=np.float32)).realize()
+    for n in (30, 29, 57, 150, 199, 3, 120):
+        assert table[n:].sum().item() == np.arange(n, 200).sum()
+    assert len(compiled) <= 4
 
 
 def test_debug_tells_of_more_than_two_sizes(capsys):
