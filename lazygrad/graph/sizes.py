@@ -125,11 +125,12 @@ class Family:
         first = samples[0]
         self.leaves, self.outputs, self.dtypes = first.leaves, first.outputs, first.dtypes
         every = list(enumerate(zip(*(sample.fields for sample in samples), strict=True)))
+        shapes = list(zip(*(sample.shapes for sample in samples), strict=True))
         self.places: Places = ()
         if sizes is None:
             counts = any(map(_counted, first.classes, first.fields))
-            self.places, sizes = _found_sizes(every, self.leaves, len(samples) > 2, counts)
-        shapes = list(zip(*(sample.shapes for sample in samples), strict=True))
+            axes = [set(zip(*each, strict=True)) for each in shapes]
+            self.places, sizes = _found_sizes(every, axes, self.leaves, len(samples) > 2, counts)
         self.fit = fit = Fit(sizes)
         self._set_shapes(_fitted_shapes(fit, first, shapes))
         self.arguments: list[int] = []
@@ -263,14 +264,20 @@ def _lines(value: Any) -> Iterator[Line]:
 
 
 def _found_sizes(
-    every: Sequence[tuple[int, Any]], leaves: Places, are_two: bool, counts: bool
+    every: Sequence[tuple[int, Any]],
+    axes: Sequence[set[tuple[int, ...]]],
+    leaves: Places,
+    are_two: bool,
+    counts: bool,
 ) -> tuple[Places, list[Sizes]]:
     """The places of the nodes that have the sizes among their fields, and the sizes of each graph.
-    `every` has the fields of each node in all graphs. `counts`: some integers are quotients."""
+    `every` has the fields of each node in all graphs, `axes` the sizes of each node's axes: of what
+    is left of an axis behind a start, n is the size and not the start. `counts`: some integers are
+    quotients."""
     found = [
         (max(values) - min(values), place not in leaves, place, values)
         for place, fields in every
-        for values in reversed([*differences(*fields)])  # of a slice the size, not the start
+        for values in sorted(differences(*fields), key=lambda each: each not in axes[place])
     ]
     if not found:
         raise FixedError("no size differs")
