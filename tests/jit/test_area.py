@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lazygrad.nn.functional as F
 from lazygrad import Tensor, jit
 from lazygrad.jit.area import is_in_hull
 
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("compiled")  # plans of earlier tests are o
 PAIRS = [(20, 9), (11, 30), (30, 14), (17, 33), (26, 22), (13, 28), (29, 10), (31, 32)]
 INSIDE = [(15, 15), (28, 31), (13, 10), (30, 32), (21, 20), (21, 19), (27, 16)]
 MEMORY = {"rows": Tensor.ones(5, 3)}
+MEAN, VAR = Tensor.zeros(1), Tensor.ones(1)  # running statistics
 
 SERVED = {
     "attention": lambda a, b: (a @ b.T).softmax(-1) @ b,
@@ -24,6 +26,7 @@ SERVED = {
     "sum of sizes": lambda a, b: a.sum() * (a.shape[0] + 2 * b.shape[0]) - b.sum(),
     "order": lambda a, b: a.sum() + b.sum() * (2 if a.shape[0] + b.shape[0] > 9 else 3),
     "multiple": lambda a, b: b.reshape(b.shape[0] * b.shape[1]).sum() + a,
+    "batch norm": lambda a, b: F.batch_norm((a @ b.T)[None, None], MEAN, VAR, training=True),
 }
 CAPTURED = {
     "order of both": lambda a, b: a.sum() * (2 if a.shape[0] < b.shape[0] else 3) - b.sum(),

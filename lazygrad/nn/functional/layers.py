@@ -196,7 +196,7 @@ def batch_norm(
     centered = x - mean.reshape(1, -1, *(1,) * (x.ndim - 2))
     var = centered.square().mean(axes)
     with Tensor.no_grad():
-        unbiased = var * (count / (count - 1))
+        unbiased = var * count / (count - 1)
         for running, batch in ((running_mean, mean), (running_var, unbiased)):
             if running is not None:
                 before = running.cast(batch.dtype)
