@@ -217,17 +217,18 @@ def _learn_sizes(sample: Sample, asked: _Asked, arguments: Sequence[Const]) -> N
     ) -> Plan | None:
         kinds = [(slot.shape, slot.dtype) for slot in slots]  # in the order of the plan's leaves
         name = structure(at_bound)[0], *kinds, bound, tuple(kept.items()), asked.rest
-        try:
-            return _new(asked, name, at_bound, slots, kept, ())
-        except CompilerError as error:  # the graph's own plan is another way
-            from .stages import Stages  # with it come the passes
-
-            Stages().go_on_after(error)
-            return None
+        return _new(asked, name, at_bound, slots, kept, ())
 
     walk = asked.walk
     places = [walk.number[constant] for constant in arguments]
-    _sizes.learn(sample, asked.rest, walk.nodes, asked.outputs, asked.donations, places, compiled)
+    try:
+        _sizes.learn(
+            sample, asked.rest, walk.nodes, asked.outputs, asked.donations, places, compiled
+        )
+    except CompilerError as error:  # the graph's own plan is another way
+        from .stages import Stages  # with it come the passes
+
+        Stages().go_on_after(error)
 
 
 def _only_device(leaves: Sequence[Node]) -> str | None:

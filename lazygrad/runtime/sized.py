@@ -22,7 +22,7 @@ from typing import Any
 from .. import config
 from ..cache import remember
 from ..dtypes import DType, int64
-from ..errors import OperationError, ShapeError
+from ..errors import CompilerError, OperationError, ShapeError
 from ..graph.at_bound import AtBound
 from ..graph.at_bounds import AtBounds
 from ..graph.checks import checks_of
@@ -232,7 +232,8 @@ class _Compiled:
         donated: Mapping[int, int],
         compiled: Compile,
     ) -> bool:
-        """Compile the plan for sizes up to the bounds of these; whether there is one."""
+        """Compile the plan for sizes up to the bounds of these; whether there is one. Raises
+        CompilerError, once, for a fault."""
         device, bounds = Device.get(self.device), self.bounds_of(sizes)
         if not self._is_within(sizes):
             return False
@@ -246,6 +247,9 @@ class _Compiled:
             self.largest = bounds
             with suppress(ShapeError):
                 plan = self._compiled(bounds, nodes, outputs, donated, compiled)
+        except CompilerError:
+            self.plans[device, bounds] = None
+            raise
         self.plans[device, bounds] = plan
         return plan is not None
 
@@ -257,15 +261,17 @@ class _Compiled:
         growing: Sequence[Growth] = (),
     ) -> AtBound | AtBounds:
         """The family's graph at the bound of each size. Raises FixedError where there is none,
-        ShapeError where there may be one at smaller bounds."""
+        ShapeError where there may be one at smaller bounds, CompilerError for a fault."""
         try:
             if len(bounds) > 1:
                 return AtBounds(self.family, nodes, bounds, self.device)
             return AtBound(self.family, nodes, outputs, bounds[0], growing, self.device)
-        except ShapeError:
+        except (FixedError, ShapeError, MemoryError):
             raise
         except OperationError as error:  # the integers are on other lines
             raise FixedError(f"it has no meaning at {bounds}: {error}") from None
+        except Exception as error:
+            raise CompilerError(f"the graph at {bounds}: {error!r}") from error
 
     def _has_meaning(self, bounds: Sizes, nodes: Sequence[Node], outputs: Sequence[Node]) -> bool:
         """Whether the graph fits the shapes of its leaves at bounds."""

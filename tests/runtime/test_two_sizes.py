@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import lazygrad
-from lazygrad import Tensor, Variable, config, nn
+from lazygrad import Tensor, Variable, config, nn, stages
+from lazygrad.errors import CompilerError, CompilerWarning
 from lazygrad.graph.lines import Fit, FixedError, Line, Surface, function_of_size
+from lazygrad.runtime import sized
 
 PAIRS = ((3, 5), (7, 4), (9, 20), (12, 6), (40, 11), (5, 40), (1, 1), (127, 3), (130, 140))
 
@@ -309,3 +311,21 @@ def test_integers_on_surfaces():
         assert (line.at(13) if isinstance(line, Line) else line) == function(11, 13)
     with pytest.raises(FixedError):
         Fit([(3, 5), (7, 4), (9, 20)])((1, 2, 9))
+
+
+def test_a_fault_in_the_graph_at_a_bound_leads_to_plans_for_each_size(monkeypatch):
+    def faulty(*rest):
+        raise TypeError("a fault")
+
+    def totals(function):
+        ones = (Tensor(np.ones((n, 17), np.float32)) for n in range(4, 9))
+        return [(function(x) * 0).sum().item() for x in ones]
+
+    monkeypatch.setattr(sized, "AtBound", faulty)
+    monkeypatch.setattr(stages, "strict", False)
+    monkeypatch.setattr(stages, "_told", set())
+    with pytest.warns(CompilerWarning, match="a fault"):
+        assert totals(Tensor.cosh) == [0] * 5
+    monkeypatch.setattr(stages, "strict", True)
+    with pytest.raises(CompilerError, match="a fault"):
+        totals(Tensor.sinh)
