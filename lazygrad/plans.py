@@ -39,8 +39,9 @@ from .runtime import saved, timings
 from .runtime.buffer import DeviceBuffer, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
+from .runtime.families import VaryingSizes
 from .runtime.report import report_passes
-from .runtime.sized import SizedPlan, VaryingSizes
+from .runtime.sized import SizedPlan
 
 MAX_PLANS = 1024  # plans kept; the oldest are dropped
 _plans: dict[Key, Plan] = {}

@@ -245,6 +245,8 @@ def line_through(ns: Sequence[int], values: Sequence[int]) -> int | Line | None:
 def _sum_of_multiples(
     ns: Sequence[int], ms: Sequence[int], values: Sequence[int]
 ) -> Surface | None:
+    """a + b * n + c * m, and of four graphs + d * n * m, with whole factors; None where the values
+    are on no such surface."""
     products = [n * m for n, m in zip(ns, ms, strict=True)]
     terms = np.stack([np.ones(len(ns)), ns, ms, products], 1, dtype=float)
     for count in (3, 4)[: len(ns) - 2]:

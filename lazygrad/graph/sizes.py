@@ -59,9 +59,9 @@ from .structure import Key
 SIZED = (Buffer, Const, Expand, Fold, InRange, Iota, Pad, RandomBits, Reshape, Slice)
 """The nodes whose fields have numbers that may differ within a family."""
 
-
 NEAR = 4
-"""How far from 0, or from n, an integer is that may follow from n by chance, at most."""
+"""How far from a multiple of n an integer may be that is taken to follow from n. One further away
+is on a line of two graphs by chance."""
 
 
 # --------------------------------------------------------------------------- samples

@@ -19,12 +19,13 @@ from lazygrad.nn import functional as F
 from lazygrad.runtime.device import Device
 from lazygrad.stages import Stages
 
+from .programs import Random, normal
+
 pytestmark = pytest.mark.usefixtures("compiled")
 
 LENGTHS = (5, 9, 7, 12, 2, 33, 127, 128, 5)
 WEIGHT = np.random.default_rng(0).standard_normal((6, 5)).astype(np.float32)
 
-Random = np.random.Generator
 Program = Callable[[int, Random], Sequence[Tensor]]
 PROGRAMS: dict[str, Program] = {}
 
@@ -33,10 +34,6 @@ def program(function: Program) -> Program:
     """A program of batches of a length."""
     PROGRAMS[function.__name__] = function
     return function
-
-
-def normal(r: Random, *shape: int) -> Tensor:
-    return Tensor(r.standard_normal(shape, dtype=np.float32))
 
 
 @program

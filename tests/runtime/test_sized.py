@@ -14,11 +14,13 @@ from lazygrad.expr import Expr
 from lazygrad.graph.ir import Within, topological
 from lazygrad.loops.ir import For, statements
 from lazygrad.runtime.device import Device
-from lazygrad.runtime.sized import OFTEN, SMALLEST_BOUND, SizedPlan, bound_of, merged
+from lazygrad.runtime.room import merged
+from lazygrad.runtime.sized import OFTEN, SMALLEST_BOUND, SizedPlan, bound_of
+
+from .programs import Random, flat, normal
 
 SIZES = (7, 8, 13, SMALLEST_BOUND - 1, SMALLEST_BOUND, SMALLEST_BOUND + 1, 200)
 
-Random = np.random.Generator
 Program = Callable[[int, Random], Tensor]
 PROGRAMS: dict[str, Program] = {}
 
@@ -27,14 +29,6 @@ def program(function: Program) -> Program:
     """A program of a size; Tensor.randn and the like draw the same in each run."""
     PROGRAMS[function.__name__] = function
     return function
-
-
-def normal(r: Random, *shape: int) -> Tensor:
-    return Tensor(r.standard_normal(shape, dtype=np.float32))
-
-
-def flat(*tensors: Tensor) -> Tensor:
-    return Tensor.cat(*[t.float().reshape(-1) for t in tensors])
 
 
 WEIGHT = np.random.default_rng(0).standard_normal((6, 5)).astype(np.float32)

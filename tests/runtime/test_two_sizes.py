@@ -11,11 +11,12 @@ import lazygrad
 from lazygrad import Tensor, Variable, config, nn, stages
 from lazygrad.errors import CompilerError, CompilerWarning
 from lazygrad.graph.lines import Fit, FixedError, Line, Surface, function_of_size
-from lazygrad.runtime import sized
+from lazygrad.runtime import families
+
+from .programs import Random, flat, normal
 
 PAIRS = ((3, 5), (7, 4), (9, 20), (12, 6), (40, 11), (5, 40), (1, 1), (127, 3), (130, 140))
 
-Random = np.random.Generator
 Program = Callable[[int, int, Random], Tensor]
 PROGRAMS: dict[str, Program] = {}
 
@@ -24,14 +25,6 @@ def program(function: Program) -> Program:
     """A program of two sizes; Tensor.randn and the like draw the same in each run."""
     PROGRAMS[function.__name__] = function
     return function
-
-
-def normal(r: Random, *shape: int) -> Tensor:
-    return Tensor(r.standard_normal(shape, dtype=np.float32))
-
-
-def flat(*tensors: Tensor) -> Tensor:
-    return Tensor.cat(*[t.float().reshape(-1) for t in tensors])
 
 
 WEIGHT = np.random.default_rng(0).standard_normal((6, 6)).astype(np.float32)
@@ -322,7 +315,7 @@ def test_a_fault_in_the_graph_at_a_bound_leads_to_plans_for_each_size(monkeypatc
         ones = (Tensor(np.ones((n, 17), np.float32)) for n in range(4, 9))
         return [(function(x) * 0).sum().item() for x in ones]
 
-    monkeypatch.setattr(sized, "AtBound", faulty)
+    monkeypatch.setattr(families, "AtBound", faulty)
     monkeypatch.setattr(stages, "strict", False)
     monkeypatch.setattr(stages, "_told", set())
     with pytest.warns(CompilerWarning, match="a fault"):
