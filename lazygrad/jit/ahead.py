@@ -89,7 +89,7 @@ def capture_ahead(
             if kind_of(seen, args, kwargs) == kind:
                 start = (seen, capture.name, capture.newest)
                 ahead = Capture(*start, False, True, capture.watch.integers, resized)
-                replay = ahead.look(function, args, kwargs)
+                replay = ahead.look(function, args, kwargs, span.questions)
                 if replay is not None:
                     found = at_size(kind, sizes[:2], replay, ahead)
         span.takes_ahead(point, found)

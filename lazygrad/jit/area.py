@@ -21,6 +21,7 @@ from typing import Any, cast
 
 from ..graph.lines import Fit, FixedError, Surface, fitted, function_of_size, varies
 from ..graph.sizes import Varying
+from ..questions import Question
 from ..runtime.sized import SizedPlan
 from .between import MAX_MISSED, AtSize, Point, Sizes
 from .environment import Resized
@@ -47,6 +48,11 @@ class Area:
     @property
     def _first(self) -> AtSize:
         return next(iter(self._captures.values()))
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """What captures ask of sizes."""
+        return self._first.questions
 
     def takes(self, new: AtSize) -> bool:
         """Add a capture, if it agrees."""

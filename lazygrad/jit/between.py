@@ -222,6 +222,11 @@ class Span:
         """Whether the plan serves two sizes."""
         return isinstance(self._low.plan, SizedPlan) and len(self._low.plan.sizes) > 1
 
+    @property
+    def questions(self) -> Sequence[Question]:
+        """What captures ask of sizes."""
+        return self._low.questions
+
     def takes(self, new: AtSize) -> bool:
         """Add a capture, if it agrees."""
         if not self._low.is_like(new):

@@ -16,6 +16,7 @@ from ..errors import JitError
 from ..garbage import without_collections
 from ..graph.ir import Node
 from ..origin import title
+from ..questions import Question
 from ..realize import plan_for, storage_of
 from ..runtime.report import report_traced
 from ..tensor import Tensor
@@ -27,7 +28,7 @@ from .environment import Environment, Resized
 from .guard import Guard
 from .owner import MISSING, Owner, put
 from .replay import Argument, Effects, Fresh, Held, Integer, Item, Replay, State, View
-from .sizes import WatchedSize, integer, watched
+from .sizes import WatchedSize, have_one_answer, integer, watched
 from .structure import Arguments, Entry, Replacing
 from .trace import Outside, Symbol, Trace, overlaid
 from .watch import Watch
@@ -80,28 +81,31 @@ class Capture:
         exception everything is as it was.
         """
         try:
-            replay, serves = self._replay(function, args, kwargs, is_last)
+            self._trace(function, args, kwargs)
+            replay, serves = self._replay(is_last)
             return replay, serves, replay.run(self.arguments, self.kept)
         except BaseException:
             self.watch.restore()
             raise
 
-    def look(self, function: Any, args: Any, kwargs: Any) -> Replay | None:
+    def look(
+        self, function: Any, args: Any, kwargs: Any, asked: Sequence[Question]
+    ) -> Replay | None:
         """As `run`, but nothing is computed or set: afterwards everything is as it was. Returns the
-        replay, if it serves later calls."""
+        replay, if it serves later calls, and if the answers to what was `asked` of sizes are as
+        they were."""
         try:
-            replay, serves = self._replay(function, args, kwargs, False)
+            self._trace(function, args, kwargs)
+            if not have_one_answer(asked, self.trace.questions or ()):
+                return None
+            replay, serves = self._replay(False)
             return replay if serves else None
         finally:
             self.watch.restore()
 
-    def _replay(self, function: Any, args: Any, kwargs: Any, is_last: bool) -> tuple[Replay, bool]:
+    def _replay(self, is_last: bool) -> tuple[Replay, bool]:
         """The replay, and whether it serves later calls."""
-        begin = perf_counter()
         with without_collections():
-            self._trace(function, args, kwargs)
-            if config.DEBUG:
-                report_traced(self.name, perf_counter() - begin)
             realize_all([record.tensor for record in self.trace.outside.values()])
             self._note_changes()
             self._note_outside()
@@ -112,8 +116,9 @@ class Capture:
 
     def _trace(self, function: Any, args: Any, kwargs: Any) -> None:
         """Run the function on the arguments, and note its result."""
+        begin = perf_counter()
         modes = chosen_mode(), grad_enabled.get()
-        with overlaid(self.trace), _parted(self.arguments.tensors):
+        with without_collections(), overlaid(self.trace), _parted(self.arguments.tensors):
             self.watch.visit((args, tuple(kwargs.values())), outside=False)
             self.watch.visit(function)
             if self.notes_questions:
@@ -131,6 +136,8 @@ class Capture:
         tensors = list(enumerate(self.arguments.tensors))
         self.numbers = {id(t): n for n, t in reversed(tensors) if id(t) not in found}
         self.result = _StandIns(self, self.made)(result)
+        if config.DEBUG:
+            report_traced(self.name, perf_counter() - begin)
 
     def stand_in(self, value: Any) -> Any:
         """The Place (replay.py) that stands for a tensor, container or object in a template: an

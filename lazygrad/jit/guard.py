@@ -143,7 +143,7 @@ class Guard:
             else:
                 self.items.add(holder, place, key, value)
         if place is not None:
-            for key in keys - before.keys():
+            for key in sorted(keys - before.keys(), key=str):
                 self.absent.add(holder, place, key, MISSING)
 
     def _add_tensors(self, value: Any) -> None:

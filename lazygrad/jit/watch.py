@@ -308,6 +308,7 @@ class Watch:
         )
 
     def _noted(self, owner: Owner, name: str) -> None:
+        name = sys.intern(str(name))  # it may be made anew in each call; guards compare by identity
         owner.read.add(name)
         if name not in owner.before:
             cls = type(owner.holder)

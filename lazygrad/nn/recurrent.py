@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from ..errors import ArgumentError, ShapeError, check_integers, check_numbers
 from ..tensor import Tensor
 from ..tensor.recall import recalled
 from . import weights
+from .lengths import lengths_of
 from .module import Layer
 from .packed import PackedSequence
 from .parameter import Parameter
@@ -200,12 +203,15 @@ def _run_layers(
     dropout: float,
     nonlinearity: str,
     lengths: Any,
+    steps: int,
 ) -> tuple[Tensor, State]:
-    """The outputs of the last layer, and the last states of all. `batch` is as in `_run_padded`."""
+    """The outputs of the last layer, and the last states of all. `batch` and `lengths` are as in
+    `_run_padded`, `steps` is the length of the loop (lengths.py)."""
     if batch is None:
         x, start = x.unsqueeze(1), tuple(state.unsqueeze(1) for state in start)
     elif batch == 0:
         x = x.transpose(0, 1)
+    counts = _counts(x, lengths, steps)
     last: list[State] = []
     while len(last) < len(every):
         if last:
@@ -214,8 +220,8 @@ def _run_layers(
         for direction in range(directions):
             first = tuple(state[len(last)] for state in start)
             step = partial(kind._step, of=every[len(last)][1], nonlinearity=nonlinearity)
-            inputs = list(enumerate(x.linear(*every[len(last)][0]).unbind(0)))
-            output, state = _run_one(step, inputs, first, direction == 1, lengths)
+            gates = x.linear(*every[len(last)][0])
+            output, state = _run_one(step, gates, first, direction == 1, counts)
             outputs.append(output)
             last.append(state)
         x = outputs[0] if directions == 1 else Tensor.cat(*outputs, axis=-1)
@@ -230,24 +236,45 @@ _run_step = recalled(_run_layers)
 recalled: many lengths of whole ones would take much memory.)"""
 
 
+def _counts(x: Tensor, lengths: Any, steps: int) -> Sequence[Tensor | None]:
+    """For each step which sequences have it, (batch, 1) or one bool for all; None where all do."""
+    length = x.shape[0]
+    if lengths is not None:
+        surely = 0 if steps > length else int(lengths.min())
+        inside = Tensor(np.arange(steps)[:, None, None] < lengths[:, None], device=x.device)
+    elif steps > length:
+        surely = steps // 2
+        inside = Tensor.ones(length, dtype=bool, device=x.device).pad((0, steps - length))
+    else:
+        return [None] * steps
+    return [None] * surely + list(inside.contiguous().unbind(0)[surely:])
+
+
 def _run_one(
     step: Callable[[Tensor, State], State],
-    inputs: Sequence[tuple[int, Tensor]],
+    x: Tensor,
     state: State,
     backwards: bool,
-    lengths: Any,
+    counts: Sequence[Tensor | None],
 ) -> tuple[Tensor, State]:
-    """One layer in one direction, step by step. `inputs` are the input's part of the gates, of each
-    step."""
+    """One layer in one direction, step by step. x is the input's part of the gates, of all steps.
+    It is padded to as many steps as `counts` has."""
+    length, steps = x.shape[0], len(counts)
+    is_padded = steps > length
+    if is_padded:  # in memory, so that the kernels of all steps are the same
+        x = x.pad((*[(0, 0)] * (x.ndim - 1), (0, steps - length))[::-1]).contiguous()
+    inputs = list(zip(x.unbind(0), counts, strict=True))
     outputs = []
-    for at, x in reversed(inputs) if backwards else inputs:
-        made = step(x, state)
-        if lengths is not None and at >= lengths.min():
-            counts = Tensor((at < lengths)[:, None], device=x.device)
-            made = tuple(counts.where(new, old) for new, old in zip(made, state, strict=True))
+    for gates, counted in reversed(inputs) if backwards else inputs:
+        made = step(gates, state)
+        if counted is not None:
+            made = tuple(counted.where(new, old) for new, old in zip(made, state, strict=True))
         state = made
         outputs.append(state[0])
-    return Tensor.stack(*(outputs[::-1] if backwards else outputs)), state
+    if backwards:
+        outputs.reverse()
+    output = Tensor.stack(*outputs)
+    return output.contiguous().contiguous_backward()[:length] if is_padded else output, state
 
 
 class RNNBase(Layer):
@@ -336,8 +363,8 @@ class RNNBase(Layer):
         name = type(self).__name__
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             raise ShapeError(f"{name}: input {x.shape} is no sequence of {self.input_size} values")
-        steps = x.shape[1 if batch == 0 else 0]
-        if not steps:
+        length = x.shape[1 if batch == 0 else 0]
+        if not length:
             raise ShapeError(f"{name}: the sequence {x.shape} is empty")
         beside = () if batch is None else (x.shape[batch],)
         sizes = (self._output_size, self.hidden_size)[: self._states]
@@ -355,8 +382,9 @@ class RNNBase(Layer):
             for direction in self._directions
         ]
         settings = len(self._directions), self.dropout, getattr(self, "nonlinearity", "tanh")
-        run = _run_layers if steps > 1 or lengths is not None else _run_step
-        return run(type(self), x, start, batch, every, *settings, lengths)
+        run = _run_layers if length > 1 or lengths is not None else _run_step
+        steps = lengths_of(self).steps(length)
+        return run(type(self), x, start, batch, every, *settings, lengths, steps)
 
     def _weights(self, end: str) -> LayerWeights:
         """The weights of one layer in one direction."""

@@ -120,7 +120,12 @@ def _earlier(node: Slice, shift: Shift) -> tuple[int, ...]:
 
 def shifted(kernel: Kernel, shifts: Mapping[Node, Shift]) -> Kernel:
     """The kernel with its slices moved by the shifts, of new inputs in place of the old ones."""
-    new = {x: Buffer(Slot.of(x), x.shape) if x in shifts else x for x in kernel.inputs}
+    # values of constants alone are of no device, those beside them are
+    device = next((x.device for x in kernel.inputs if x.device is not None), "")
+    new = {
+        x: Buffer(Slot(x.size, x.dtype, device), x.shape) if x in shifts else x
+        for x in kernel.inputs
+    }
     inputs = tuple(new.values())
     roots = [m.node for m in kernel.members]
     for node in computed(roots, new):
