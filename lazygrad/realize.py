@@ -34,6 +34,7 @@ from .plans import MAX_PLANS, find
 from .runtime.buffer import DeviceBuffer, interceptor, realized
 from .runtime.device import Device
 from .runtime.execute import Plan
+from .together import cut, filled, together
 
 _plans: dict[Hashable, Plan] = {}  # with OPT=0
 
@@ -52,13 +53,21 @@ def realize(
     intercept = interceptor.get()
     if intercept is not None:
         return intercept(nodes)
+    rows = None
+    if config.OPT:
+        nodes, walked, rows = together(nodes, walked)
+        if rows and donated:
+            donated = {rows[n][0]: leaf for n, leaf in donated.items() if rows[n][1] is None}
     plan, leaves = plan_for(nodes, donated, walked, may_vary=True)
-    return plan.run([storage_of(leaf) for leaf in leaves], partial(sources_of, nodes, leaves))
+    storages = [filled(storage_of(leaf)) for leaf in leaves]
+    found = plan.run(storages, partial(sources_of, nodes, leaves))
+    return cut(found, rows) if rows else found
 
 
 def storage_of(leaf: Node) -> DeviceBuffer:
     """The memory of a Buffer, or of a node that was computed before and is still alive."""
-    return leaf.storage if isinstance(leaf, Buffer) else realized[leaf]  # type: ignore[return-value]
+    storage: DeviceBuffer = leaf.storage if isinstance(leaf, Buffer) else realized[leaf]  # type: ignore[assignment]
+    return storage
 
 
 def plan_for(

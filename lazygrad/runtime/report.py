@@ -49,6 +49,11 @@ def report_fixed(axis: str, reason: str) -> None:
     _tell(f"{axis} varies, and each size is compiled by itself: {reason}")
 
 
+def report_copies(counts: Sequence[int]) -> None:
+    """Tell how many copies of operations are computed together, of each kind."""
+    _tell(f"computed together: copies of the same operations, {' and '.join(map(str, counts))}")
+
+
 def report_kept(nodes: Sequence[Node]) -> None:
     """Tell which values are kept for later computations, those of one line of Python together."""
     from ..schedule.asked import asked_value  # here: `import lazygrad` loads no compiler
