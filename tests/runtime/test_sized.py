@@ -166,6 +166,16 @@ def normalized_images(n, r):
 
 
 @program
+def gradients_of_halves_of_images(n, r):
+    """The rows are in two blocks, whose places are computed: so is the padding's place."""
+    weight = normal(r, 8, 3, 3, 3)
+    weight.requires_grad = True
+    x = normal(r, 2, 3, 2 * n, 8).conv2d(weight, padding=1).relu()
+    nn.functional.adaptive_avg_pool2d(x, 2).square().sum().backward()
+    return weight.grad
+
+
+@program
 def half(n, r):
     x = normal(r, n, 6).half()
     return flat(x.sum(0), (x @ Tensor(WEIGHT).half()).softmax(-1))

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import count
 
 from ...dtypes import DType, bfloat16, bool_, float16, float32, float64
-from ...expr import Array, Cast, Expr, Literal, Load, Op, Var, cast
+from ...expr import Array, Cast, Expr, Literal, Load, Local, Op, Var, cast, parts
 from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scan, Scatter, identity
 from ...index import Substitution, all_of, at_least, flatten, less
 from ...schedule.access import (
@@ -124,7 +124,8 @@ class Lowering:
         zeros: guards of the term, and a condition under which it is needed.
 
         Guards are for a padded factor in memory, along its padded axes but the last. That axis,
-        which is for vectors or a tile, and views of a padded tensor only say what is needed."""
+        which is for vectors or a tile, and views of a padded tensor only say what is needed. An
+        index that is read from a tensor says neither: loops cannot end by it."""
         axes = (*axis_variables(node.shape), *reduced_variables(node))
         values: dict[Expr, Expr] = dict(zip(axes, (*index, *inner), strict=True))
         guards: list[Expr] = []
@@ -136,6 +137,8 @@ class Lowering:
                 if isinstance(x, Pad):
                     padded = [axis for axis, amounts in enumerate(x.padding) if any(amounts)]
                     for axis in padded:
+                        if _is_gathered(at[axis]):
+                            continue
                         before, after = x.padding[axis]
                         decides = x is access.node and axis != padded[-1]
                         (guards if decides else needed).extend(
@@ -241,6 +244,11 @@ def _masked_once(value: Expr) -> Expr:
                 if zero == Literal(0, zero.dtype):
                     return Op("where", (condition, Op("mul", (x, b.operands[1])), zero))
     return value
+
+
+def _is_gathered(index: Expr) -> bool:
+    """Whether a symbol stands in an index for one that a Gather reads (`gather_axis`)."""
+    return any(isinstance(part, Local) for part in parts(index))
 
 
 def _below_size(value: Expr, neutral: bool | int | float) -> Expr | None:
