@@ -19,7 +19,17 @@ from math import prod
 from ..dtypes import float32
 from ..expr import Var
 from ..graph import build, simplify_movement
-from ..graph.ir import Movement, Node, Pad, Reduce, Winograd, WinogradFilter
+from ..graph.ir import (
+    Movement,
+    Node,
+    Pad,
+    Permute,
+    Reduce,
+    Reshape,
+    Winograd,
+    WinogradFilter,
+    Within,
+)
 from ..graph.ir.winograd import TAPS, TILE
 from ..graph.product import product
 from ..index import linear
@@ -55,6 +65,33 @@ def convolution_by_tiles(node: Reduce) -> Node | None:
         return None
     y = Winograd(found.x, WinogradFilter(found.w), found.w)
     return build.reshape(build.permute(build.reshape(y, found.sizes), found.order), node.shape)
+
+
+@RULES.rule(Within)
+def end_of_tiles(node: Within) -> Node | None:
+    """within(reshape(winograd), i < n)  ->  reshape(within(winograd, i < n)), which ends tiles"""
+    moves: list[Reshape | Permute] = []
+    x, inside = node.x, node.inside
+    while isinstance(x, (Reshape, Permute)):
+        moves.append(x)
+        inside = _moved_back(inside, x)
+        x = x.x
+    source = x
+    while isinstance(source, Within):
+        source = source.x
+    if not moves or not isinstance(source, Winograd):
+        return None
+    ended: Node = Within(x, inside)
+    for move in reversed(moves):
+        ended = move.with_inputs([ended])
+    return ended
+
+
+def _moved_back(inside: Node, move: Reshape | Permute) -> Node:
+    """The condition for each element of a node, from that for the elements of the moved node."""
+    if isinstance(move, Reshape):
+        return build.reshape(inside, move.x.shape)
+    return build.permute(inside, tuple(map(move.order.index, range(len(move.order)))))
 
 
 @dataclass(frozen=True)

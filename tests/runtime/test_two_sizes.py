@@ -60,6 +60,13 @@ def images(n, m, r):
 
 
 @program
+def images_of_many_channels(n, m, r):
+    """Convolved by tiles (schedule/winograd.py), of which not all are needed."""
+    x = normal(r, 1, 16, n + 2, m + 2).conv2d(normal(r, 16, 16, 3, 3), padding=1)
+    return flat(x.relu(), x.mean((2, 3)))
+
+
+@program
 def images_in_strides(n, m, r):
     x = normal(r, 2, 3, n + 8, m + 8).conv2d(normal(r, 4, 3, 3, 3), stride=2, padding=1).relu()
     parts = x.max_pool2d(2), x.conv2d(normal(r, 2, 4, 3, 3), stride=2), x[:, :, ::2, 1::3]

@@ -10,8 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazygrad import Tensor, config
+from lazygrad.dtypes import int64
+from lazygrad.graph import build
 from lazygrad.graph.evaluate import evaluate
-from lazygrad.graph.ir import Node, Reduce, Winograd, WinogradFilter, topological
+from lazygrad.graph.ir import (
+    Less,
+    Movement,
+    Node,
+    Reduce,
+    Winograd,
+    WinogradFilter,
+    Within,
+    topological,
+)
 from lazygrad.graph.simplify import simplify
 from lazygrad.graph.verify import verify
 from lazygrad.schedule import winograd
@@ -143,6 +154,32 @@ def test_what_is_recognised_is_the_convolution(
     (wanted,), (values,) = evaluate([node]), evaluate([made])
     shaped = values.reshape(found.sizes).transpose(found.order).reshape(wanted.shape)
     np.testing.assert_allclose(shaped, wanted, 1e-5, 1e-4)
+
+
+def test_tiles_end_where_the_convolution_does(leaf: Any) -> None:
+    """Images of up to 16 x 18 pixels, of which 5 x 7 are defined."""
+    y = _values(2, 16, 16, 18).conv2d(_values(20, 16, 3, 3), padding=1)
+    (convolution,) = simplify([y._node])
+    x = convolution
+    while isinstance(x, Movement):
+        (x,) = x.inputs
+    shape, node = x.shape, x
+    for axis, count in ((3, leaf(5, int64)), (4, leaf(7, int64))):
+        below = Less(build.walk(shape, axis), build.broadcast_to(count, shape))
+        node = Within(node, below)
+    graph = [build.reshape(node, convolution.shape)]
+    result = use_winograd(graph)
+    verify(result)
+    (first,) = _convolutions(result)
+    ends = [n for n in topological(result) if isinstance(n, Within)]
+    assert [n.x for n in ends] == [first, ends[0]]
+    rows, columns = (
+        np.broadcast_to(each, first.shape) for each in evaluate([n.inside for n in ends])
+    )
+    assert (rows == (np.arange(16) < 5)[:, None]).all()
+    assert (columns == (np.arange(18) < 7)).all()
+    for before, after in zip(evaluate(graph), evaluate(result), strict=True):
+        np.testing.assert_allclose(after, before, 1e-5, 1e-3)
 
 
 def test_the_values_are_the_convolution_s() -> None:
