@@ -41,9 +41,11 @@ from .ir import (
     Shr,
     Sub,
     Where,
+    Within,
     Xor,
     identity,
 )
+from .product import ends_at_size
 
 RULES = Rules[Node]()
 rule = RULES.rule
@@ -287,6 +289,18 @@ def choose_by_constant(node: Where) -> Node | None:
 def choose_by_negation(node: Where, negated: Not) -> Node | None:
     """x where not c else y  ->  y where c else x"""
     return Where(negated.x, node.y, node.x)
+
+
+@rule(Where)
+def join_ends(node: Where) -> Node | None:
+    """where(i < n, within(where(j < m, x, 0), i < n), 0)  ->  where(i < n and j < m, x, 0)"""
+    x = node.x
+    while isinstance(x, Within):
+        x = x.x
+    match x:
+        case Where(inside, y, zero) if zero is node.y and ends_at_size(node) and ends_at_size(x):
+            return Where(And(node.condition, inside), y, zero)
+    return None
 
 
 # --------------------------------------------------------------------------- types

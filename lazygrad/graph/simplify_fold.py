@@ -17,9 +17,19 @@ from functools import reduce
 
 from ..rewrite import Rules, rewrite
 from . import simplify_movement
-from .build import expand, move_axis, pad_axis, permute, reshape, same_axis, slice_axis
+from .build import (
+    expand,
+    move_axis,
+    pad_axis,
+    permute,
+    reshape,
+    same_axis,
+    slice_axis,
+    zeros_like,
+)
 from .ir import (
     Add,
+    And,
     Const,
     Elementwise,
     Expand,
@@ -32,9 +42,11 @@ from .ir import (
     Reduce,
     Reshape,
     Slice,
+    Where,
     Window,
     Within,
 )
+from .product import ends_at_size
 
 FEW_TERMS = 2  # terms of a fold: more are summed in a loop
 
@@ -44,7 +56,8 @@ RULES = Rules[Node]()
 @RULES.rule(Fold)
 def fold_of_sum_of_products(node: Fold) -> Node | None:
     """fold(sum(a * b))  ->  sum(window(pad(a)) * flip(b)), for stride 1, where a depends on the
-    number of the window but not on the position in it, and b on the position but not the number
+    number of the window but not on the position in it, and b on the position but not the number.
+    Windows whose number varies end at a size: a ends there.
     """
     if node.stride != 1:
         return None
@@ -81,12 +94,12 @@ def permute_of_reduce(node: Permute, inner: Reduce) -> Node | None:
     return Reduce(permute(x, order), inner.op, tuple(range(len(kept), len(order))))
 
 
-def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
+def _correlate(x: Node, place: int, k: int, fold: Fold, ended: Node | None = None) -> Node | None:
     """The fold of x as one sum of products, or None. Axis `place` of x, the number of the window,
     becomes an axis of fold.size_ elements; axis k, the position in the window, is removed."""
     match x:
         case Permute(inner, order):
-            result = _correlate(inner, order[place], order[k], fold)
+            result = _correlate(inner, order[place], order[k], fold, ended)
             if result is None:
                 return None
             kept = [a - (a > order[k]) for a in order if a != order[k]]
@@ -95,7 +108,7 @@ def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
             below, window = (same_axis(inner.shape, x.shape, axis) for axis in (place, k))
             if below is None or window is None or below == window:
                 return None
-            result = _correlate(inner, below, window, fold)
+            result = _correlate(inner, below, window, fold, ended)
             if result is None:
                 return None
             shape = [fold.size_ if a == place else n for a, n in enumerate(x.shape) if a != k]
@@ -105,12 +118,55 @@ def _correlate(x: Node, place: int, k: int, fold: Fold) -> Node | None:
             if product is None:
                 return None
             kept = [axis for axis in range(len(inner.shape)) if axis not in axes]
-            return _correlate_product(*product, axes, kept[place], kept[k], fold)
+            return _correlate_product(*product, axes, kept[place], kept[k], fold, ended)
         case Within(inner):  # the fold has a Within of its own
-            return _correlate(inner, place, k, fold)
+            return _correlate(inner, place, k, fold, ended)
+        case Where(inside, inner, _) if ends_at_size(x):
+            return _correlate_ended(inside, inner, place, k, fold, ended)
         case Mul(a, b):  # a depthwise convolution: there is no sum over channels
-            return _correlate_product(a, b, (), place, k, fold)
+            return _correlate_product(a, b, (), place, k, fold, ended)
     return None
+
+
+def _correlate_ended(
+    inside: Node, x: Node, place: int, k: int, fold: Fold, ended: Node | None
+) -> Node | None:
+    """As _correlate, of where(inside, x, 0). Of the conditions that all hold inside, each may be
+    about the number of the window, or about other axes."""
+    others: list[Node] = []
+    for condition in _conjuncts(inside):
+        along, less = _along(condition, place), without_axis(condition, k)
+        other = None if less is None else without_axis(less, place)
+        if along is not None:
+            ended = along if ended is None else And(ended, along)
+        elif other is not None:
+            others.append(reshape(other, other.shape[:k] + other.shape[k + 1 :]))
+        else:
+            return None
+    result = _correlate(x, place, k, fold, ended)
+    for other in others:
+        if result is not None:
+            result = Where(expand(other, result.shape), result, zeros_like(result))
+    return result
+
+
+def _conjuncts(condition: Node) -> list[Node]:
+    """The conditions that all hold where this one does."""
+    match condition:
+        case And(x, y):
+            return [*_conjuncts(x), *_conjuncts(y)]
+        case Expand(x) | Reshape(x) | Permute(x):
+            return [condition.with_inputs([each]) for each in _conjuncts(x)]
+    return [condition]
+
+
+def _along(condition: Node, axis: int) -> Node | None:
+    """A condition by the index along one axis, if it depends on no other; else None."""
+    less: Node | None = condition
+    for other in range(len(condition.shape)):
+        if less is not None and other != axis:
+            less = without_axis(less, other)
+    return None if less is None else reshape(less, (condition.shape[axis],))
 
 
 def _factors(x: Node) -> tuple[Node, Node] | None:
@@ -149,7 +205,7 @@ def _pad_product(a: Node, b: Node, view: Pad) -> tuple[Node, Node]:
 
 
 def _correlate_product(
-    a: Node, b: Node, axes: Sequence[int], place: int, k: int, fold: Fold
+    a: Node, b: Node, axes: Sequence[int], place: int, k: int, fold: Fold, ended: Node | None
 ) -> Node | None:
     moving, fixed = without_axis(a, k), without_axis(b, place)
     if moving is None or fixed is None:
@@ -163,6 +219,8 @@ def _correlate_product(
         fixed = without_axis(fixed, axis) or fixed if axis != k else fixed
     squeezed = reshape(moving, [n for axis, n in enumerate(moving.shape) if axis != k])
     at = place - (place > k)
+    if ended is not None:
+        squeezed = end_below(squeezed, at, ended)
     windows = Window(pad_below(squeezed, at, reach), at, window, 1, fold.dilation)
     moving = move_axis(windows, len(windows.shape) - 1, k)
     fixed = slice_axis(fixed, k, window - 1, window, -1)
@@ -184,6 +242,24 @@ def pad_below(x: Node, axis: int, amount: int) -> Node:
                 shape = (n + 2 * amount * (a == axis) for a, n in enumerate(x.shape))
                 return reshape(pad_below(inner, same, amount), tuple(shape))
     return pad_axis(x, axis, amount, amount)
+
+
+def end_below(x: Node, axis: int, inside: Node) -> Node:
+    """x with zeros where `inside`, a condition by the index along an axis, does not hold. As with
+    `pad_below`, windows along other axes, and their padding, are made after that."""
+    match x:
+        case Permute(inner, order):
+            return permute(end_below(inner, order[axis], inside), order)
+        case Window(inner, at, size, stride, dilation) if axis not in (at, len(x.shape) - 1):
+            return Window(end_below(inner, axis, inside), at, size, stride, dilation)
+        case Pad(inner, padding, 0) if padding[axis] == (0, 0):
+            return Pad(end_below(inner, axis, inside), padding, x.value)
+        case Reshape(inner):
+            same = same_axis(inner.shape, x.shape, axis)
+            if same is not None:
+                return reshape(end_below(inner, same, inside), x.shape)
+    shape = tuple(n if a == axis else 1 for a, n in enumerate(x.shape))
+    return Where(expand(reshape(inside, shape), x.shape), x, zeros_like(x))
 
 
 def without_axis(x: Node, axis: int) -> Node | None:

@@ -22,7 +22,7 @@ from lazygrad.dtypes import (
     uint16,
     uint32,
 )
-from lazygrad.graph import ir, normalize
+from lazygrad.graph import build, ir, normalize
 from lazygrad.graph import simplify_elementwise as rules
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.ir import (
@@ -47,6 +47,7 @@ from lazygrad.graph.ir import (
     Shr,
     Sub,
     Where,
+    Within,
     Xor,
 )
 from lazygrad.graph.simplify import simplify
@@ -80,6 +81,7 @@ def v(request, leaf):
         q=leaf(q),
         row=leaf(low.reshape(1, 12)),
         column=leaf(low.reshape(12, 1)),
+        n=leaf(100, int64),
     )
 
 
@@ -102,7 +104,10 @@ def falsehood(like):
 
 def cases(v):
     """(rule, a node, what the rule makes of it or None)"""
-    x, y, i, j, u, p, q, row, column = vars(v).values()
+    x, y, i, j, u, p, q, row, column, n = vars(v).values()
+    place, ends = build.walk(x.shape, 0), build.broadcast_to(n, x.shape)
+    early, late = Less(place, ends), Less(Add(place, k(place, 20)), ends)
+    ended = Where(late, x, k(x, 0))
     return [
         (rules.fold_constants, Add(k(x, 1), k(x, 2)), k(x, 3)),
         (rules.fold_constants, Div(k(x, 0), k(x, 0)), k(x, NAN)),
@@ -183,6 +188,11 @@ def cases(v):
         (rules.choose_by_constant, Where(falsehood(x), x, y), y),
         (rules.choose_by_constant, Where(Less(x, y), x, x), x),
         (rules.choose_by_negation, Where(Not(p), p, q), Where(p, q, p)),
+        (rules.join_ends, Where(early, ended, k(x, 0)), Where(And(early, late), x, k(x, 0))),
+        (rules.join_ends, Where(early, Within(Within(ended, early), late), k(x, 0)),
+         Where(And(early, late), x, k(x, 0))),
+        (rules.join_ends, Where(early, ended, k(x, -0.0)), None),
+        (rules.join_ends, Where(Less(x, y), ended, k(x, 0)), None),
         (rules.equal_operands, And(i, i), i),
         (rules.equal_operands, Xor(i, i), k(i, 0)),
         (rules.neutral_operand, Or(i, k(i, 0)), i),
