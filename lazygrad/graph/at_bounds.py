@@ -4,9 +4,10 @@
 
 One size at a time is brought to its bound, as at_bound.py does it. The graphs that have one n
 differ in m alone. So they have a graph at the bound M of m, with a count m. Its numbers depend on
-n. Three such graphs tell how: they are of a family again, in which n varies.
+n. Three such graphs tell how: they are of a family again, in which n varies. Of windows that are
+4 elements apart, it takes four graphs in a row, and another one.
 
-    x[n, m]   ->   x[127, 256], x[126, 256], x[63, 256]   ->   x[128, 256]
+    x[n, m]   ->   x[63, 256], x[124, 256], x[125, 256]   ->   x[128, 256]
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ another number of the program, two nodes may be one, and nothing can be told. Wh
 sizes do not go together, as a slice's start and length, the graphs are of sizes as far from small
 ones."""
 
+MAX_PERIOD = 32
+"""How many graphs in a row are made, at most, where windows are more than one element apart."""
+
 
 class AtBounds:
     """A family's graph at two bounds. `outputs`, `shapes` and `slots` are as AtBound's; the last
@@ -53,12 +57,21 @@ class AtBounds:
     ) -> None:
         """As AtBound's."""
         self._device = device
+        count = max(2, family.fit.period)  # graphs in a row, which tell of every remainder
+        if count > MAX_PERIOD:
+            raise FixedError(f"strides repeat every {count} elements only")
         n, m = bounds
-        near = [((n // 2 - x, n - x - 1, n - x), m - x - 2) for x in AWAY]
+        near = [
+            ((n // 2 - x, *range(n - 2 * x - count, n - 2 * x)), m - x - 1)
+            for x in AWAY
+            if 0 < n // 2 - x < n - 2 * x - count
+        ]
         n, m = map(min, zip(*family.sizes, strict=True))
-        small = [((n + 2 * x + 3, n + x, n + x + 1), m + x) for x in AWAY]
+        small = [
+            ((n + 2 * x + count + 1, *range(n + x, n + x + count)), m + 2 * x + count) for x in AWAY
+        ]
         for every in near, small:
-            with suppress(ShapeError) if every is near else nullcontext():
+            with suppress(ShapeError, _NoneError) if every is near else nullcontext():
                 for ns, start in every:
                     with suppress(_MergedError):
                         self._make(family, nodes, bounds, ns, start)
@@ -110,6 +123,10 @@ class AtBounds:
         return AtBound(family.along_m(sizes[0]), found, outputs, bound, device=self._device)
 
 
+class _NoneError(FixedError):
+    """A family has no graph of these sizes."""
+
+
 class _MergedError(Exception):
     """Two nodes of a graph are one at these sizes."""
 
@@ -120,7 +137,7 @@ def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:
     Raises FixedError where it has none, ShapeError where an operation has no meaning there.
     """
     if any(line.at(*sizes) <= 0 for line in family.lines):
-        raise FixedError(f"there is no graph at {sizes}")
+        raise _NoneError(f"there is no graph at {sizes}")
     every = function_of_size(family.fields)(*sizes)
     made: dict[Node, Node] = {}
     distinct: set[Hashable] = set()  # calls may build a node twice (ir/deferred.py)

@@ -9,6 +9,7 @@ as n * m, n + m or 3 * m. Where windows are more than one element apart, their n
 
 from __future__ import annotations
 
+import math
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -169,6 +170,11 @@ class Fit:
     def has_quotients(self) -> bool:
         """Whether integers may follow quotients, which few graphs may tell wrongly."""
         return any(len(quotients) > 1 for quotients in self._quotients)
+
+    @property
+    def period(self) -> int:
+        """After how many steps of n all quotients of it have the same remainders again."""
+        return math.lcm(*(quotient.divisor for quotient in self._quotients[0]))
 
     def quotient(self, value: Any, shift: int, divisor: int) -> Line | Surface | None:
         """(value + shift) // divisor, for a line or a surface. Other integers may follow it. None

@@ -10,6 +10,7 @@ import pytest
 import lazygrad
 from lazygrad import Tensor, Variable, config, nn, stages
 from lazygrad.errors import CompilerError, CompilerWarning
+from lazygrad.graph import at_bounds
 from lazygrad.graph.lines import Fit, FixedError, Line, Surface, function_of_size
 from lazygrad.runtime import families
 
@@ -105,6 +106,36 @@ def places(n, m, r):
 
 
 @program
+def rolled(n, m, r):
+    """The sizes are those of both parts: n rows and m - n rows would shrink where n grows."""
+    x = normal(r, n + m, 6).roll(m, 0)
+    return flat(x * 2, x.cumsum(0))
+
+
+@program
+def a_span_replaced(n, m, r):
+    x = normal(r, n + m + 2, 6)
+    return Tensor.cat(x[:m], normal(r, 5, 6), x[m + 2 :]).softmax(0)
+
+
+@program
+def differences_of_rows_apart(n, m, r):
+    x = normal(r, n + m, 6)
+    return flat((x[m:] - x[:-m]).square().mean(0), x[m:].pad((0, 0, m, 0)).cumsum(0))
+
+
+@program
+def all_but_the_last(n, m, r):
+    """There is no graph with more rows than there are."""
+    return normal(r, n + m, 6)[:n].exp().sum(0) / n
+
+
+@program
+def the_middle(n, m, r):
+    return normal(r, 2 * m + n, 6)[m : m + n].exp().sum(0)
+
+
+@program
 def repeated(n, m, r):
     x = normal(r, n, 6)
     return flat(x.repeat(m, 1).cumsum(0) / m, x.unsqueeze(1).expand(n, m, 6).reshape(-1, 6) * 2)
@@ -159,6 +190,15 @@ def test_programs_of_two_sizes_give_what_each_pair_gives_alone(name):
     for n, m in PAIRS:
         expected = run(name, n, m, SIZES=0)
         np.testing.assert_allclose(run(name, n, m, SIZES=1), expected, rtol=1e-4, atol=3e-5)
+
+
+@pytest.mark.parametrize("away", [2, 3, 5, 6])
+def test_few_graphs_tell_of_strides_wherever_they_are_made(monkeypatch, away):
+    monkeypatch.setattr(at_bounds, "AWAY", (away,))
+    for n, m in ((3, 5), (7, 4), (9, 20), (12, 6), (40, 11), (47, 14)):
+        expected = run("images_in_strides", n, m, SIZES=0)
+        found = run("images_in_strides", n, m, SIZES=1)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=3e-5)
 
 
 def run(name: str, n: int, m: int, **settings: int) -> np.ndarray:
@@ -275,6 +315,17 @@ def test_start_and_length_of_a_slice_whose_largest_do_not_go_together(compiled):
         found = (table[n : n + m] * 2).numpy()
         assert np.array_equal(found, values[n : n + m] * 2)
     assert len(compiled) <= 4  # with 256 as a bound of n
+
+
+def test_a_span_of_a_table_is_left_out(compiled):
+    """Each of three sizes shrinks where the others grow, and their sum is fixed."""
+    table = Tensor(np.arange(100, dtype=np.float32)).realize()
+    values = table.numpy()
+    for n, m in ((3, 7), (5, 12), (2, 20), (17, 31), (9, 16), (30, 45), (4, 50), (58, 40)):
+        found = Tensor.cat(table[:n], table[:3], table[n + m :]) * 2
+        wanted = np.concatenate([values[:n], values[:3], values[n + m :]]) * 2
+        assert np.array_equal(found.numpy(), wanted)
+    assert len(compiled) <= 5
 
 
 def test_what_is_left_of_a_buffer(compiled):
