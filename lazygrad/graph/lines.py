@@ -14,6 +14,7 @@ import struct
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -118,24 +119,32 @@ class Argument:
     number: int
 
 
-def fitted(values: Sequence[Any], fit: Fit) -> Any:
-    """A value in which lines stand where the values of several graphs differ."""
+Near = Mapping[tuple[int, ...], Line | Surface]
+"""By integers, one of each graph, what these are likely to be on."""
+
+NOWHERE: Near = MappingProxyType({})
+
+
+def fitted(values: Sequence[Any], fit: Fit, near: Near = NOWHERE) -> Any:
+    """A value in which lines stand where the values of several graphs differ. What integers of a
+    node are likely to be on, `near`, is what those of its inputs are on."""
     first = values[0]
     if all(value == first for value in values[1:]):
         return first
     if isinstance(first, tuple):
         if any(not isinstance(value, tuple) or len(value) != len(first) for value in values):
             raise FixedError(f"{first} became {values[-1]}")
-        return tuple([fitted(each, fit) for each in zip(*values, strict=True)])
+        return tuple([fitted(each, fit, near) for each in zip(*values, strict=True)])
     if isinstance(first, bytes):
         floats = [float_of(value) for value in values]
         if all(number.is_integer() for number in floats):
             if len(set(floats)) == 1:  # 0.0 and -0.0
                 raise FixedError("0 became -0")
-            return Whole(cast("Line | Surface", fit([int(number) for number in floats])))
+            found = fit([int(number) for number in floats], near)
+            return Whole(cast("Line | Surface", found))
     if type(first) is not int:
         raise FixedError(f"{first} became {values[-1]}")
-    return fit(values)
+    return fit(values, near)
 
 
 def between(first: Any, second: Any, n: int, m: int) -> Any:
@@ -150,13 +159,11 @@ class Fit:
         """`sizes` are those of each graph."""
         self.sizes = [*zip(*sizes, strict=True)]
         self._quotients = [[WHOLE] for _ in self.sizes]  # those that integers may follow, by size
-        self.near: Mapping[tuple[int, ...], Line | Surface] = {}
-        """What integers of a node are likely to be on: what those of its inputs are on."""
 
-    def __call__(self, values: Sequence[int]) -> int | Line | Surface:
-        """Raises FixedError where they are on none."""
-        if (near := self.near.get(tuple(values))) is not None:
-            return near
+    def __call__(self, values: Sequence[int], near: Near = NOWHERE) -> int | Line | Surface:
+        """Raises FixedError where they are on none. `near` is as in `fitted`."""
+        if (line := near.get(tuple(values))) is not None:
+            return line
         if len(self.sizes) == 1:
             found: int | Line | Surface | None = self._line(0, values)
         else:

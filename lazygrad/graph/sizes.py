@@ -155,9 +155,8 @@ class Family:
                 argument = Argument(len(self.arguments))
                 self.arguments.append(place)
                 fields = tuple([(argument, *rest) for _, *rest in fields])
-            fit.near = _near((place, *first.inputs[place]), self.shapes, shapes)
-            self.fields.append(fitted(fields, fit))
-        fit.near = {}
+            near = _near((place, *first.inputs[place]), self.shapes, shapes)
+            self.fields.append(fitted(fields, fit, near))
         self.sizes = sizes
         if self.places:
             vary = {place: fields for place, fields in enumerate(self.fields) if varies(fields)}
@@ -210,13 +209,13 @@ def _fitted_shapes(fit: Fit, first: Sample, every: Sequence[Any]) -> list[Any]:
     for is_last in (False, True):  # a quotient may be noted after integers that follow it
         found.clear()
         for place, shapes in enumerate(every):
-            fit.near = near = _near(first.inputs[place], found, every)
+            near = _near(first.inputs[place], found, every)
             for axis, shift, divisor in counts[place]:
                 (x,) = first.inputs[place]
                 if (count := fit.quotient(found[x][axis], shift, divisor)) is not None:
                     near[tuple([shape[axis] for shape in shapes])] = count
             try:
-                found.append(fitted(shapes, fit))
+                found.append(fitted(shapes, fit, near))
             except FixedError:
                 if is_last:
                     raise
@@ -224,7 +223,9 @@ def _fitted_shapes(fit: Fit, first: Sample, every: Sequence[Any]) -> list[Any]:
     return found
 
 
-def _near(places: Places, found: Sequence[Any], every: Sequence[Any]) -> dict[Any, Any]:
+def _near(
+    places: Places, found: Sequence[Any], every: Sequence[Any]
+) -> dict[tuple[int, ...], Line | Surface]:
     """What the sizes of nodes are on, by these sizes in all graphs."""
     pairs = [
         pair

@@ -381,3 +381,33 @@ def test_a_fault_in_the_graph_at_a_bound_leads_to_plans_for_each_size(monkeypatc
     monkeypatch.setattr(stages, "strict", True)
     with pytest.raises(CompilerError, match="a fault"):
         totals(Tensor.sinh)
+
+
+def test_a_fault_below_the_first_bound_is_told_once(monkeypatch):
+    """70 rows are fewer than the first bound. Where the graph at 70 has a fault, it is not made
+    again for each size."""
+    table = Tensor(np.arange(70, dtype=np.float32)).realize()
+    tried: list[int] = []
+    at_bound = families.AtBound
+
+    def faulty(family, nodes, outputs, bound, *rest):
+        tried.append(bound)
+        if bound < 128:
+            raise TypeError("a fault")
+        return at_bound(family, nodes, outputs, bound, *rest)
+
+    def totals(sizes):
+        return [table[:n].cosh().sum().item() for n in sizes]
+
+    monkeypatch.setattr(families, "AtBound", faulty)
+    monkeypatch.setattr(stages, "strict", False)
+    monkeypatch.setattr(stages, "_told", set())
+    with pytest.warns(CompilerWarning, match="a fault") as told:
+        found = totals((4, 5, 6))
+    assert len(told) == 1
+    assert min(tried) <= 70 < 128 == max(tried)
+    count = len(tried)
+    found += totals((7, 8))
+    assert len(tried) == count
+    wanted = [np.cosh(np.arange(n)).sum() for n in range(4, 9)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
