@@ -43,6 +43,7 @@ from .ir import (
     RandomBits,
     Reduce,
     Reshape,
+    Scan,
     Scatter,
     Shape,
     Slice,
@@ -57,7 +58,7 @@ from .structure import Slot
 
 Number = bool | int | float
 
-ENDED = (Fold, Gather, Reduce, Where)
+ENDED = (Fold, Gather, Reduce, Scan, Sort, Where)
 """The nodes that are marked as undefined beyond n. Of nodes that read them it follows. Without a
 mark it would not of these: they may read, or choose, defined elements there."""
 

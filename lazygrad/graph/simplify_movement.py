@@ -24,6 +24,7 @@ from .ir import (
     Slice,
     Sort,
     Window,
+    Within,
 )
 
 RULES = Rules[Node]()
@@ -198,6 +199,17 @@ def slice_of_sort(node: Slice, inner: Sort) -> Node | None:
         return None
     few = Sort(x, axis, inner.descending, size)
     return few if few.shape == node.shape else slice_by(few, parts)
+
+
+@rule(Slice, of=Within)
+def slice_below_within(node: Slice, inner: Within) -> Node | None:
+    """slice(within(sort(x), c))  ->  within(slice(sort(x)), slice(c)), for `slice_of_sort`"""
+    x: Node = inner
+    while isinstance(x, Within):
+        x = x.x
+    if not isinstance(x, Sort) or slice_of_sort(node.with_inputs([x])) is None:
+        return None
+    return Within(*(node.with_inputs([each]) for each in inner.inputs))
 
 
 @rule(Slice, of=Join)

@@ -8,6 +8,8 @@ v = sum(x * w), stored;  next kernel: relu(within(v, i < n))
 Results from undefined elements are undefined, too. The kernel then has *limits* for its outputs:
 
 t = within(..., i < n), stored;  u = t + 1, stored   ->   u ends at n, too
+
+Kernels of scans and sorts store one node; they have the limits of the Within that reads it.
 """
 
 from __future__ import annotations
@@ -37,21 +39,32 @@ Limits = dict[tuple[int, int], Node]
 an int64 in memory, beyond which all elements of a block are undefined."""
 
 
+ENDING = ("scan", "sort")
+"""The kinds of kernels that nothing joins, but that end at a size."""
+
+
 def limit_outputs(schedule: Schedule) -> Schedule:
     """Store each Within instead of its input, and note the limits of other outputs.
 
     Requires: a fused schedule without chains. Ensures: the same values where they are defined.
     """
     writer = {node: kernel for kernel in schedule.kernels for node in kernel.outputs}
-    limited = _read_within(schedule, writer)
+    ends = _read_within(schedule)
+    limited = {
+        node: last
+        for node, last in ends.items()
+        if writer[node].kind not in ONE_NODE
+        if last not in writer or writer[last].outputs == (last,)
+    }
     copies = {id(writer[last]) for last in limited.values() if last in writer}
     known: dict[Node, Limits] = {last: _own_limits(last) for last in limited.values()}
+    known |= {node: _own_limits(last) for node, last in ends.items() if writer[node].kind in ENDING}
     kernels: list[Kernel] = []
     for before in schedule.kernels:
         if id(before) in copies:
             continue
         kernel = _limited(before, limited)
-        if not kernel.parts and kernel.kind not in ONE_NODE:
+        if not kernel.parts and (kernel.kind not in ONE_NODE or kernel.kind in ENDING):
             kernel = _with_limits(kernel, known)
         kernels.append(kernel)
     return replace(schedule, kernels=tuple(kernels))
@@ -71,26 +84,24 @@ def _with_limits(kernel: Kernel, known: dict[Node, Limits]) -> Kernel:
     return replace(kernel, inputs=tuple(inputs), limits=limits) if limits else kernel
 
 
-def _read_within(schedule: Schedule, writer: Mapping[Node, Kernel]) -> dict[Node, Node]:
+def _read_within(schedule: Schedule) -> dict[Node, Node]:
     """Each stored node whose only reader is a Within, or a chain of them, and the last Within."""
     users: dict[Node, set[Node]] = {}
     for node in topological(schedule.outputs):
         for x in node.inputs:
             users.setdefault(x, set()).add(node)
-    limited: dict[Node, Node] = {}
+    found: dict[Node, Node] = {}
     for kernel in schedule.kernels:
-        if kernel.parts or kernel.kind in ONE_NODE:
-            continue
-        for node in kernel.outputs:
+        for node in () if kernel.parts else kernel.outputs:
             last = node
             while last not in schedule.outputs and len(users[last]) == 1:
                 (user,) = users[last]
                 if not (isinstance(user, Within) and user.x is last):
                     break
                 last = user
-            if last is not node and (last not in writer or writer[last].outputs == (last,)):
-                limited[node] = last
-    return limited
+            if last is not node:
+                found[node] = last
+    return found
 
 
 # ------------------------------------------------------------------ undefined elements

@@ -27,6 +27,7 @@ from lazygrad.graph.ir import (
     Sort,
     Token,
     Window,
+    Within,
 )
 from lazygrad.graph.simplify import simplify
 
@@ -40,12 +41,16 @@ def cases(leaf):
     c = Const(2.0, float64, (2, 3))
     padded = Pad(x, ((1, 2), (0, 0), (2, 0)), 7.0)
     row = leaf(np.arange(80.0).reshape(2, 40) % 7)
+    late, early = leaf(np.arange(80).reshape(2, 40) < 77), leaf(np.arange(80).reshape(2, 40) < 50)
     corner = leaf([[1.0]])
     y = leaf(np.arange(6.0).reshape(2, 3))
     join = Join((c, y, Neg(y)), 0)
 
     def rows(start: int, count: int, step: int = 1, of: Node = join) -> Node:
         return Slice(of, (start, 0), (count, 3), (step, 1))
+
+    def few(x: Node) -> Node:
+        return Slice(x, (0, 0), (2, 2), (1, 1))
 
     return [
         (rules.move_a_constant, Reshape(c, (6,)), Const(2.0, float64, (6,))),
@@ -97,6 +102,9 @@ def cases(leaf):
          Slice(Sort(row, 1, True, 1), (1, 0), (1, 1), (1, 1))),
         (rules.slice_of_sort, Slice(Sort(row, 1), (0, 1), (2, 2), (1, 1)), None),
         (rules.slice_of_sort, Slice(Sort(row, 1), (0, 0), (2, 3), (1, 1)), None),
+        (rules.slice_below_within, few(Within(Within(Sort(row, 1), late), early)),
+         Within(few(Within(Sort(row, 1), late)), few(early))),
+        (rules.slice_below_within, few(Within(row, early)), None),
         (rules.slice_below_permute, Slice(Permute(x, (2, 0, 1)), (3, 0, 1), (2, 1, 2), (-2, 1, 1)),
          Permute(Slice(x, (0, 1, 3), (1, 2, 2), (1, 1, -2)), (2, 0, 1))),
         (rules.slice_below_expand, Slice(wide, (1, 4, 0), (2, 3, 4), (1, -1, 1)),

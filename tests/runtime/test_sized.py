@@ -107,6 +107,21 @@ def scans_and_sorts(n, r):
 
 
 @program
+def orders(n, r):
+    """Keys of 64 bits, and equal ones; of few elements places are counted."""
+    x = Tensor(r.integers(0, 20, (5, n)))
+    parts = (
+        x.argsort(-1, stable=True),
+        x.argsort(-1, descending=True, stable=True),
+        x.double().sort(-1)[0],
+        x.T.sort(0, descending=True, stable=True)[1],
+        x.sort(0, stable=True)[1],
+        x.topk(3, -1)[0],
+    )
+    return flat(*(part.float() * 2 for part in parts))
+
+
+@program
 def indices(n, r):
     x = normal(r, n, 6)
     rows = Tensor(r.integers(0, 4, (5, 6)))
@@ -310,9 +325,29 @@ def test_all_loops_of_a_masked_softmax_end_at_the_size(compiled, monkeypatch):
         scores = Tensor(np.zeros((2, n, n), np.float32)).realize()
         return scores.masked_fill(Tensor.ones(n, n).tril() == 0, -np.inf).softmax(-1)
 
-    weights(20).realize()
-    plan, _ = compile.plan_for([weights(21).node])
-    inner = [
+    inner = loops_at_a_bound(weights)
+    assert inner
+    assert all(isinstance(loop.extent, Expr) for loop in inner)
+
+
+@pytest.mark.parametrize("operation", [Tensor.argsort, Tensor.cumsum])
+def test_loops_of_sorts_and_scans_end_at_the_size(compiled, monkeypatch, operation):
+    device = Device.get(Device.DEFAULT)
+    monkeypatch.setattr(type(device), "cached", lambda *_: False)
+
+    def program(n):
+        return operation(Tensor(np.zeros((40, n), np.float32)).realize(), 1) * 2
+
+    extents = [loop.extent for loop in loops_at_a_bound(program)]
+    assert any(isinstance(extent, Expr) for extent in extents)
+    assert SMALLEST_BOUND not in extents
+
+
+def loops_at_a_bound(program: Callable[[int], Tensor]) -> list[For]:
+    """The loops inside of others in a plan for sizes of 20 and 21."""
+    program(20).realize()
+    plan, _ = compile.plan_for([program(21).node])
+    return [
         loop
         for run in plan.programs()
         for launch in run.launches
@@ -320,8 +355,6 @@ def test_all_loops_of_a_masked_softmax_end_at_the_size(compiled, monkeypatch):
         for loop in statements(outer.body)
         if isinstance(loop, For)
     ]
-    assert inner
-    assert all(isinstance(loop.extent, Expr) for loop in inner)
 
 
 def test_a_fault_at_the_bound_leads_to_a_plan_for_the_size(monkeypatch):

@@ -77,7 +77,7 @@ def lower(
         assert shared is not None, "a chain whose parts cannot share their loops"
         return shared
     if kernel.kind == "sort":
-        return lower_sort(kernel, name, scratch)
+        return lower_sort(kernel, name, scratch, ends)
     if kernel.kind == "filter":
         return lower_filter(kernel, name)
     if kernel.kind == "winograd":

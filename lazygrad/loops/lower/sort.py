@@ -33,12 +33,12 @@ have to carry the indices, too. These loops take 2.6 ms, with indices. Merging s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ...dtypes import DType, bool_, float32, int32, int64
 from ...expr import Array, Bitcast, Cast, Expr, Literal, Load, Local, Op, Var
-from ...graph.ir import Sort
-from ...index import add, less, minimum, mul, sub
+from ...graph.ir import Node, Sort
+from ...index import add, all_of, less, minimum, mod, mul, sub
 from ...schedule.access import MultiIndex
 from ...schedule.ir import Kernel
 from ..ir import Accumulate, Alloc, Body, For, Function, If, Let, Stmt, Store
@@ -53,15 +53,16 @@ PACKED_DIGITS, WIDE_DIGITS = (8, 96), (11, 112)
 Place = tuple[Array, Callable[[Expr], Expr]]  # an array, and where a row's element lies in it
 
 
-def lower_sort(kernel: Kernel, name: str, scratch: int | None) -> Function:
+def lower_sort(kernel: Kernel, name: str, scratch: int | None, ends: bool = False) -> Function:
     """Loops for a kernel of kind sort: selecting, where only the first few are wanted; radix sort
     for long rows; counting for short rows, and wherever the arrays for one row would take more
-    than `scratch` bytes (None: no limit).
+    than `scratch` bytes (None: no limit). `ends`: as in `lower`; rows of which the first n elements
+    are needed are sorted by digits as rows of n elements, or counted if n is small.
 
     Ensures: the loops over rows, and when counting also over elements, are outermost and
     independent; equal elements keep their order, ascending and descending; nan is the largest.
     """
-    sorting = _Sorting(kernel)
+    sorting = _Sorting(kernel, ends)
     selects = sorting.node.count is not None
     needed = sorting.wanted if selects else sorting.size_by_digits
     has_room = scratch is None or needed * int64.itemsize <= scratch
@@ -73,7 +74,7 @@ def lower_sort(kernel: Kernel, name: str, scratch: int | None) -> Function:
 
 
 class _Sorting:
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, ends: bool) -> None:
         (member,) = kernel.members
         assert isinstance(member.node, Sort)
         self.node = member.node
@@ -85,6 +86,30 @@ class _Sorting:
         self.digit, self.digits_from = PACKED_DIGITS if self.packs else WIDE_DIGITS
         self.rows = [Var(f"i{axis}", n) for axis, n in enumerate(self.node.shape)]
         del self.rows[self.node.axis]
+        self.end: Expr | None = None  # how many elements of a row are needed
+        self.needed: Expr | None = None  # the condition for a row
+        if ends:
+            self._set_ends(kernel.limits.get(self.node, {}))
+
+    def _set_ends(self, limits: Mapping[tuple[int, int], Node]) -> None:
+        index, conditions = self.index(Literal(0)), []
+        for (axis, block), size in limits.items():
+            end = self.lowering.values.of(size, (Literal(0),) * len(size.shape), ())
+            if axis != self.node.axis:
+                conditions.append(less(mod(index[axis], block), end))
+            elif block == self.length == self.wanted:
+                self.end = end
+        self.needed = all_of(conditions)
+
+    def store(self, i: Expr, value: Expr, guard: Expr | None = None) -> Store:
+        """Store a number in the output, in the row's place i."""
+        return Store(self.out, self.place(i), value, guard, needed=self.needed)
+
+    def elements(self, var: Var, *body: Stmt) -> Body:
+        """A loop over a row's elements, as far as they are needed."""
+        if self.end is None:
+            return nest([var], body)
+        return (For(var, minimum(self.end, var.extent), "serial", body),)
 
     @property
     def size_by_digits(self) -> int:
@@ -118,19 +143,42 @@ class _Sorting:
         """out[the number of elements before x[i]] = i, where that place is wanted"""
         i, j = Var("i", self.length), Var("j", self.length)
         rank = Array("rank", int64, 1, "register")
-        x, other = self.ordered(i), self.ordered(j)
+        everything = self.wanted == self.length
+        guard = None if everything else less(Load(rank, Literal(0)), self.wanted)
+        term = Accumulate(
+            rank, Literal(0), "sum", Cast(self.comes_before(i, j, self.ordered), int64)
+        )
+        body: Body = (
+            *begin(rank, "sum"),
+            *nest([j], (term,)),
+            self.store(Load(rank, Literal(0)), add(i), guard),
+        )
+        return nest([*self.rows, i], body)
+
+    def comes_before(self, i: Expr, j: Expr, ordered: Callable[[Expr], Expr]) -> Expr:
+        """Whether element j comes before element i."""
+        x, other = ordered(i), ordered(j)
         comes_before: Expr = Op("lt", (other, x))
         if not self.packs:
             is_tie_before = Op("and", (Op("eq", (other, x)), less(j, i)))
             comes_before = Op("or", (comes_before, is_tie_before))
-        everything = self.wanted == self.length
-        guard = None if everything else less(Load(rank, Literal(0)), self.wanted)
-        body: Body = (
-            *begin(rank, "sum"),
-            *nest([j], (Accumulate(rank, Literal(0), "sum", Cast(comes_before, int64)),)),
-            Store(self.out, self.place(Load(rank, Literal(0))), add(i), guard),
+        return comes_before
+
+    def count_few(self, keys: Array) -> Body:
+        """As `count`, of a row that may be short; its keys are first put into an array."""
+        k, i, j = (Var(name, self.length) for name in ("few", "few_i", "few_j"))
+        rank = Array("few_rank", int64, 1, "register")
+        comes_before = self.comes_before(i, j, lambda at: Load(keys, add(at)))
+        term = Accumulate(rank, Literal(0), "sum", Cast(comes_before, int64))
+        return (
+            *self.elements(k, Store(keys, add(k), self.ordered(k))),
+            *self.elements(
+                i,
+                *begin(rank, "sum"),
+                *self.elements(j, term),
+                self.store(Load(rank, Literal(0)), add(i)),
+            ),
         )
-        return nest([*self.rows, i], body)
 
     # ------------------------------------------------------------------ selecting
 
@@ -169,9 +217,9 @@ class _Sorting:
         move = (
             Let(at, sub(end, back)),
             Store(best, at, Load(best, sub(at, 1))),
-            Store(self.out, self.place(at), Load(self.out, self.place(sub(at, 1)))),
+            self.store(at, Load(self.out, self.place(sub(at, 1)))),
         )
-        put = (Store(best, place, x), Store(self.out, self.place(place), i))
+        put = (Store(best, place, x), self.store(place, i))
         return (
             *begin(rank, "sum"),
             For(j, kept, "serial", (count,)),
@@ -201,7 +249,7 @@ class _Sorting:
         fill = (
             Let(element, self.digits_of(i)),
             Store(differ, Literal(0), seen),
-            *(Store(array, at(i), x) for (array, at), x in zip(there, kept, strict=True)),
+            *(self._kept(array, at(i), x) for (array, at), x in zip(there, kept, strict=True)),
         )
         differs = Op("shr", (Load(differ, Literal(0)), shift))
         some = Op("and", (differs, Literal((1 << 2 * self.digit) - 1)))
@@ -212,18 +260,25 @@ class _Sorting:
             *self.move(count, add(shift, self.digit), back, there, 1),
         )
         body: Body = (
-            *(Alloc(array) for array, _ in (*there, *back) if array is not self.out),
             Alloc(count),
             Alloc(differ),
             Let(first, self.digits_of(Literal(0))),
             Store(differ, Literal(0), Literal(0)),
-            *nest([i], fill),
+            *self.elements(i, *fill),
             *nest([pair], (Let(shift, lowest), If(Op("ne", (some, Literal(0))), passes))),
         )
         if self.packs:
             index = Op("and", (Load(self.out, self.place(last)), Literal(INDEX_MASK)))
-            body = (*body, *nest([last], (Store(self.out, self.place(last), index),)))
-        return nest(self.rows, body)
+            body = (*body, *self.elements(last, self.store(last, index)))
+        if self.end is not None:
+            (keys, _), *_ = back
+            body = (If(less(self.end, self.digits_from), self.count_few(keys), body),)
+        arrays = [Alloc(array) for array, _ in (*there, *back) if array is not self.out]
+        return nest(self.rows, (*arrays, *body))
+
+    def _kept(self, array: Array, at: Expr, value: Expr) -> Store:
+        """Store an element in one of a row's arrays, or in the output."""
+        return Store(array, at, value, needed=self.needed if array is self.out else None)
 
     def digits_of(self, i: Expr) -> Expr:
         """Element i as an integer whose unsigned digits have the sort's order."""
@@ -252,7 +307,7 @@ class _Sorting:
             ]
         return (
             *nest([zero], (Store(count, zero, Literal(0)),)),
-            *nest([j], tuple(counting)),
+            *self.elements(j, *counting),
             Alloc(total),
             *(Store(total, Literal(n), Literal(0)) for n in range(2)),
             *nest([digit], tuple(summing)),
@@ -273,11 +328,11 @@ class _Sorting:
             Let(to, Load(count, slot)),
             Store(count, slot, add(to, 1)),
             *(
-                Store(array, at(to), value)
+                self._kept(array, at(to), value)
                 for (_, (array, at)), value in zip(pairs, values, strict=True)
             ),
         )
-        return nest([j], body)
+        return self.elements(j, *body)
 
     def _slot(self, element: Expr, shift: Expr, n: int) -> Expr:
         """Where an element's digit is counted: the first (n is 0) or second digit of a pair."""
