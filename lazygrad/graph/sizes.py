@@ -9,7 +9,7 @@ A third graph is of the family exactly if all its integers are on the lines: not
 the program that made it. Floats that differ become arguments.
 
 Where two sizes n and m vary independently, integers are on *surfaces*, as n, m + 1 or n * m. Three
-graphs determine these.
+graphs determine these. No size shrinks where n and m grow, if there are two such sizes.
 
 at_bound.py makes the graph that serves the whole family, at_bounds.py that for two sizes.
 """
@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from copy import copy
-from itertools import combinations
 from typing import Any, cast
 
+from .choose_sizes import found_sizes
 from .constants import free_constants, may_vary
 from .ir import (
     Buffer,
@@ -46,11 +46,9 @@ from .lines import (
     Surface,
     at,
     at_n,
-    differences,
     fitted,
     float_of,
     function_of_size,
-    line_through,
     start_of,
     varies,
 )
@@ -63,9 +61,6 @@ SIZED = (Buffer, Const, Expand, Fold, InRange, Iota, Pad, RandomBits, Reshape, S
 NEAR = 4
 """How far from a multiple of n an integer may be that is taken to follow from n. One further away
 is on a line of two graphs by chance."""
-
-MAX_WAYS = 6
-"""How many integers are tried, in pairs, as the two sizes that others follow."""
 
 
 # --------------------------------------------------------------------------- samples
@@ -134,16 +129,10 @@ class Family:
         if sizes is None:
             counts = any(map(_counted, first.classes, first.fields))
             axes = [set(zip(*each, strict=True)) for each in shapes]
-            self.places, sizes = _found_sizes(every, axes, self.leaves, len(samples) > 2, counts)
-            if len(samples) > 2:
-                amounts, starts = (
-                    [
-                        own.union(differences(*fields)) if cls is kind else own
-                        for own, cls, (_, fields) in zip(axes, first.classes, every, strict=True)
-                    ]
-                    for kind in (Pad, Slice)
-                )
-                self.places, sizes = _that_grow(self.places, sizes, every, amounts, starts, counts)
+            are_two = len(samples) > 2
+            self.places, sizes = found_sizes(
+                every, axes, first.classes, self.leaves, are_two, counts
+            )
         self.fit = fit = Fit(sizes)
         self._set_shapes(_fitted_shapes(fit, first, shapes))
         self.arguments: list[int] = []
@@ -275,112 +264,6 @@ def _lines(value: Any) -> Iterator[Line]:
             yield from _lines(each)
     elif isinstance(value, Line):
         yield value
-
-
-def _found_sizes(
-    every: Sequence[tuple[int, Any]],
-    axes: Sequence[set[tuple[int, ...]]],
-    leaves: Places,
-    are_two: bool,
-    counts: bool,
-) -> tuple[Places, list[Sizes]]:
-    """The places of the nodes that have the sizes among their fields, and the sizes of each graph.
-    `every` has the fields of each node in all graphs, `axes` the sizes of each node's axes: of what
-    is left of an axis behind a start, n is the size and not the start. `counts`: some integers are
-    quotients."""
-    found = [
-        (max(values) - min(values), place not in leaves, place, values)
-        for place, fields in every
-        for values in sorted(differences(*fields), key=lambda each: each not in axes[place])
-    ]
-    if not found:
-        raise FixedError("no size differs")
-    # the others are multiples of the least difference; a leaf's size, if possible
-    leaves_first = are_two or counts
-    found.sort(key=lambda each: (each[1], each[0], each[2]) if leaves_first else each[:3])
-    *_, first, ns = found[0]
-    if not are_two:
-        return (first,), [(n,) for n in ns]
-    others = [each for each in found if line_through(ns, each[-1]) is None]
-    *_, second, ms = (others or found)[0]
-    if not counts:
-        first, ns = _finest(ns, found)
-        second, ms = _finest(ms, found)
-    if ms is ns:
-        raise FixedError("one size differs alone")
-    return (first, second), list(zip(ns, ms, strict=True))
-
-
-def _that_grow(
-    places: Places,
-    sizes: list[Sizes],
-    every: Sequence[tuple[int, Any]],
-    amounts: Sequence[set[tuple[int, ...]]],
-    starts: Sequence[set[tuple[int, ...]]],
-    counts: bool,
-) -> tuple[Places, list[Sizes]]:
-    """These two sizes, at these places, if no other amount shrinks where they grow. Else two others
-    of which that is true: of n rows, m of them, and the n - m that are left, these are the last
-    two. The first is not the larger one in all graphs: there may be no graph where it is.
-
-    `every` and `counts` are as in `_found_sizes`; `amounts` are the sizes of each node's axes, and
-    how many elements it adds to them; `starts` are of slices, and should not shrink, either.
-    """
-    distinct: dict[tuple[int, ...], int] = {}
-    for place, fields in every:
-        for values in differences(*fields):
-            if values in amounts[place] or values in starts[place]:
-                distinct.setdefault(values, place)
-    found = [(places, sizes)]
-    for ns, ms in combinations(_independent(distinct), 2):
-        if line_through(ns, ms) is None:
-            found.append(((distinct[ns], distinct[ms]), list(zip(ns, ms, strict=True))))
-    must = {values for own in amounts for values in own if len(set(values)) > 1}
-    should = must.union(values for own in starts for values in own if len(set(values)) > 1)
-    ways = ((way, others) for others in (should, must) for way in found)
-    best = next((way for way, others in ways if _grow(way[1], others, counts)), found[0])
-    if all(n >= m for n, m in best[1]):
-        return best[0][::-1], [each[::-1] for each in best[1]]
-    return best
-
-
-def _independent(sizes: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The first sizes, in all graphs, of which none is another one's multiple and a constant."""
-    found: list[tuple[int, ...]] = []
-    for each in sorted(sizes, key=lambda values: max(values) - min(values)):
-        lines = [line_through(other, each) for other in found]
-        if not any(isinstance(line, Line) and line.slope > 0 for line in lines):
-            found.append(each)
-    return found[:MAX_WAYS]
-
-
-def _grow(sizes: Sequence[Sizes], others: Iterable[tuple[int, ...]], counts: bool) -> bool:
-    """Whether all other sizes, in all graphs, are on surfaces and do not shrink where two sizes
-    grow. `counts`: those on no surface may follow a quotient."""
-    fit = Fit(sizes)
-    for values in others:
-        try:
-            surface = fit(values)
-        except FixedError:
-            if not counts:
-                return False
-            continue
-        match surface:
-            case Surface(Line(slope) | int(slope)) if slope < 0:
-                return False
-            case Surface(_, Line(slope)) if slope < 0:
-                return False
-    return True
-
-
-def _finest(
-    values: Sequence[int], found: Sequence[tuple[int, bool, int, tuple[int, ...]]]
-) -> tuple[int, tuple[int, ...]]:
-    """The size of which these values are a multiple, and its place: where an axis of 2 * n elements
-    is cut in halves, that is n."""
-    same = (each for each in found if isinstance(line_through(each[-1], values), Line))
-    *_, place, size = min(same, key=lambda each: each[:3])
-    return place, size
 
 
 class Varying(Structure):
