@@ -59,7 +59,9 @@ def realize(
         if rows and donated:
             donated = {rows[n][0]: leaf for n, leaf in donated.items() if rows[n][1] is None}
     plan, leaves = plan_for(nodes, donated, walked, may_vary=True)
-    storages = [filled(storage_of(leaf)) for leaf in leaves]
+    storages = [storage_of(leaf) for leaf in leaves]
+    if rows:
+        storages = filled(storages)
     found = plan.run(storages, partial(sources_of, nodes, leaves))
     return cut(found, rows) if rows else found
 

@@ -117,9 +117,9 @@ class Stacked:
                 row[:] = part.numpy() if isinstance(part, DeviceBuffer) else part
 
 
-def filled(storage: Any) -> DeviceBuffer:
-    """The memory of a leaf."""
-    return storage.filled() if isinstance(storage, Stacked) else storage
+def filled(storages: Sequence[Any]) -> list[DeviceBuffer]:
+    """The memory of leaves."""
+    return [x.filled() if isinstance(x, Stacked) else x for x in storages]
 
 
 def _stack(column: Sequence[Node], device: str | None) -> Node:

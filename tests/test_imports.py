@@ -45,6 +45,7 @@ LAYERS = [
     "launches",
     "link",
     "plans",
+    "together",
     "realize",
     "compile",
     "variable",
