@@ -123,8 +123,7 @@ class _Asked:
 
     def nodes(self, places: Iterable[int]) -> list[Node]:
         """The nodes at these places of the walk."""
-        nodes = self.walk.nodes
-        return [nodes[place] for place in places]
+        return list(map(self.walk.nodes.__getitem__, places))
 
     def constants(self, places: Iterable[int]) -> list[Const]:
         """The constants at these places of the walk."""

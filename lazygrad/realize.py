@@ -59,7 +59,7 @@ def realize(
         if rows and donated:
             donated = {rows[n][0]: leaf for n, leaf in donated.items() if rows[n][1] is None}
     plan, leaves = plan_for(nodes, donated, walked, may_vary=True)
-    storages = [storage_of(leaf) for leaf in leaves]
+    storages = list(map(storage_of, leaves))
     if rows:
         storages = filled(storages)
     found = plan.run(storages, partial(sources_of, nodes, leaves))
@@ -68,8 +68,7 @@ def realize(
 
 def storage_of(leaf: Node) -> DeviceBuffer:
     """The memory of a Buffer, or of a node that was computed before and is still alive."""
-    storage: DeviceBuffer = leaf.storage if isinstance(leaf, Buffer) else realized[leaf]  # type: ignore[assignment]
-    return storage
+    return leaf.storage if type(leaf) is Buffer else realized[leaf]  # type: ignore[return-value]
 
 
 def plan_for(

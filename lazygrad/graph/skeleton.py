@@ -18,13 +18,13 @@ the inputs of the call, and its field is the call's description.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from itertools import chain, repeat
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import chain, count, repeat
 from operator import attrgetter, call, itemgetter
 from typing import Any
 
 from ..cache import remember
-from .ir import Buffer, Known, Node, deferred, is_leaf, sources
+from .ir import Buffer, Known, Node, deferred, is_leaf
 
 MAX_NEXT = 12  # skeletons of one kind that are tried; the latest comes first
 MAX_KINDS = 128  # kinds that are remembered; the oldest are dropped
@@ -89,7 +89,7 @@ class Skeleton:
         self._next: dict[Kind, tuple[Skeleton, ...]] = {}
         self._exact: tuple[Structure, ...] = ()
         self._varying: tuple[Structure, ...] = ()
-        self._outputs = outputs
+        self._roots = [(place, cls := wirings[place - start][0], cls in deferred) for place in outputs]
         self._ways = _ways(start, wirings)
         self.has_calls = any(cls in deferred for cls, *_ in wirings)
         self._blank: list[Any] = [None] * len(wirings)
@@ -106,22 +106,29 @@ class Skeleton:
     # ------------------------------------------------------------------- recognising
 
     def follow(
-        self, nodes: list[Node], outputs: Sequence[Node], known: Known
-    ) -> tuple[Skeleton, dict[Node, int]] | None:
-        """The skeleton of a walk that goes on from `nodes` to the outputs, and all nodes of the
-        walk with their places, in order. None if no earlier walk had that skeleton."""
+        self,
+        nodes: list[Node],
+        number: Mapping[Node, int],
+        outputs: Sequence[Node],
+        known: Known,
+    ) -> tuple[Skeleton, list[Node], dict[Node, int]] | None:
+        """The skeleton of a walk that goes on from `nodes`, with these numbers, to the outputs; all
+        nodes of the walk, in order; and the places of the new ones. None if no earlier walk had
+        that skeleton. The caller holds `building`."""
         kind = _kind(outputs)
         candidates = self._next.get(kind, ())
         for skeleton in candidates:
             found = skeleton._found(nodes, outputs, known)
             if found is None:
                 continue
-            number = dict(zip(found, range(len(found)), strict=True))
-            if len(number) == len(found):  # else two nodes are one here
+            start = skeleton._start
+            places = dict(zip(found[start:] if start else found, count(start)))
+            if len(places) == len(found) - start and number.keys().isdisjoint(places):
                 if skeleton is not candidates[0]:
                     rest = [each for each in candidates if each is not skeleton]
                     self._next[kind] = (skeleton, *rest)
-                return skeleton, number
+                return skeleton, found, places
+            # else two nodes are one here
         return None
 
     def _found(self, nodes: list[Node], outputs: Sequence[Node], known: Known) -> list[Node] | None:
@@ -129,9 +136,14 @@ class Skeleton:
         found = nodes + self._blank
         readers: list[Any] = list(found)  # for a deferred node its call, as nobody may look
         try:
-            for place, output in zip(self._outputs, outputs, strict=True):
+            for (place, cls, is_call), output in zip(self._roots, outputs, strict=True):
                 found[place] = output
-                readers[place] = self._reader(place, output)
+                if cls is Buffer:
+                    readers[place] = _LEAF
+                elif type(output) is not cls:
+                    return None
+                else:
+                    readers[place] = output.call if is_call else output
             for place, reader, slot, cls, is_call in self._ways:
                 node = found[place] = readers[reader].inputs[slot]
                 if cls is Buffer:
@@ -154,16 +166,6 @@ class Skeleton:
         ):
             return None
         return found
-
-    def _reader(self, place: int, output: Node) -> Any:
-        """What has the inputs of an output that may be the node at this place. Raises
-        AttributeError if it cannot be."""
-        cls = self._classes[place - self._start]
-        if cls is Buffer:
-            return _LEAF
-        if type(output) is not cls:
-            raise AttributeError
-        return output.call if cls in deferred else output
 
     def fields(self, nodes: Sequence[Node]) -> Fields:
         """The fields of `nodes`, the nodes that the walk adds."""
@@ -217,7 +219,7 @@ def _kind(outputs: Sequence[Node]) -> Kind:
     """A cheap key that graphs of one skeleton share: two classes at the first output, and the
     number of outputs."""
     first = outputs[0]
-    inputs = sources(first)
+    inputs = first.call.inputs if type(first) in deferred else first.inputs
     return first.__class__, inputs[0].__class__ if inputs else None, len(outputs)
 
 

@@ -53,7 +53,8 @@ class Walk:
     `nodes` are the walked nodes, inputs first; `number` maps each to its place among them. `leaves`
     are the buffers, in the order of their slots. The walk stops at nodes in `known`: they count as
     buffers, except for constants (see `is_leaf`). `structure` is the structure that the graph
-    shares with earlier ones, and `sizes` are the graph's sizes there. Calls are not built.
+    shares with earlier ones, and `sizes` are the graph's sizes there. Calls are not built:
+    `has_calls` says that some nodes are deferred, so that the walk is too coarse for a key.
     """
 
     def __init__(self, known: Known = frozenset(), begin: Skeleton | None = None) -> None:
@@ -63,6 +64,7 @@ class Walk:
         self.leaves: list[Node] = []
         self.fields: Fields = []
         self.sizes: Sizes = ()
+        self.has_calls = False
         self._known = known
         self._skeletons = [_met if begin is None else begin]
         self._structure: Structure | None = None
@@ -80,15 +82,17 @@ class Walk:
         if not outputs:
             return
         before = self._skeletons[-1]
-        followed = before.follow(self.nodes, outputs, self._known)
+        followed = before.follow(self.nodes, self.number, outputs, self._known)
         if followed is not None:
-            skeleton, self.number = followed
-            self.nodes = list(self.number)
+            skeleton, self.nodes, places = followed
+            self.number.update(places)
         else:
             skeleton = self._search(outputs)
             before.remember(outputs, skeleton)
         self.leaves += skeleton.leaves(self.nodes)
-        self.fields += skeleton.fields(self.nodes[start:] if start else self.nodes)
+        # a new list: the structure of the walk so far has the old one
+        self.fields = self.fields + skeleton.fields(self.nodes[start:] if start else self.nodes)
+        self.has_calls = self.has_calls or skeleton.has_calls
         self._skeletons.append(skeleton)
         self._structure = None
 
@@ -146,11 +150,6 @@ class Walk:
     def skeleton(self) -> Skeleton:
         """The skeleton of the whole walk: it belongs to that of the walk before the last step."""
         return self._skeletons[-1]
-
-    @property
-    def has_calls(self) -> bool:
-        """Whether some of the nodes are deferred, so that the walk is too coarse for a key."""
-        return any(skeleton.has_calls for skeleton in self._skeletons)
 
     def whole(self, outputs: Sequence[Node]) -> Walk:
         """A walk to the same outputs and whatever lies behind: every call is built."""
@@ -245,11 +244,7 @@ def with_described(node: Node, fields: Any, inputs: Sequence[Node]) -> Node:
     return type(node)(*[next(rest if each else new) for each in is_input])
 
 
-def _of_call(node: Node) -> Hashable:
-    """What is not a node of what a deferred node stands for."""
-    return cast(Hashable, node.call.describe(node))
-
-
+_of_call: Read = attrgetter("description")
 _of_leaf: Read = attrgetter("shape", "dtype", "device")
 _DESCRIBE: dict[type[Node], Read] = {}  # the fields that are not nodes
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from ctypes import (
+    c_bool, c_double, c_float, c_int8, c_int16, c_int32, c_int64, c_uint8, c_uint16, c_uint32,
+    c_uint64,
+)  # fmt: skip
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..dtypes import DType, to_dtype
 from ..graph.ir import Node, NodeDict
 from .device import Device
@@ -16,6 +21,14 @@ from .flags import look
 from .room import Roomy
 
 Array = np.ndarray[Any, Any]
+
+_NUMBERS: dict[DType, Any] = {
+    dtypes.bool_: c_bool, dtypes.float32: c_float, dtypes.float64: c_double,
+    dtypes.int8: c_int8, dtypes.int16: c_int16, dtypes.int32: c_int32, dtypes.int64: c_int64,
+    dtypes.uint8: c_uint8, dtypes.uint16: c_uint16, dtypes.uint32: c_uint32,
+    dtypes.uint64: c_uint64,
+}  # fmt: skip
+"""The types of C for dtypes that it has."""
 
 
 @dataclass(eq=False, repr=False, slots=True, weakref_slot=True)
@@ -65,6 +78,24 @@ class DeviceBuffer:
     def of_number(cls, value: bool | int | float, dtype: DType, device: str) -> DeviceBuffer:
         """One element."""
         return cls.from_numpy(np.array(value, dtype.numpy), device)
+
+    def item(self) -> bool | int | float:
+        """The only element as a number of Python. Raises as `numpy` does."""
+        kind = _NUMBERS.get(self.dtype)
+        host = None if kind is None else getattr(self.memory, "__array_interface__", None)
+        if host is not None:  # the host's own memory: to make an array would take three times as long
+            number: bool | int | float = kind.from_address(host["data"][0]).value
+            return number
+        element = self.numpy()[0]
+        return float(element) if self.dtype.is_float else element.item()  # type: ignore[no-any-return]
+
+    def extremes(self) -> tuple[int, int]:
+        """The least and the largest of some integers or bools. Raises as `numpy` does."""
+        if self.size == 1:
+            only = int(self.item())
+            return only, only
+        values = self.numpy()
+        return int(values.min()), int(values.max())
 
     def numpy(self) -> Array:
         """The elements in one dimension: on the CPU a view that keeps the memory alive; from any

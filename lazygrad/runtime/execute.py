@@ -16,6 +16,7 @@ from . import counters
 from .buffer import DeviceBuffer
 from .flags import Check, Flags, look
 from .report import report_run
+from .room import Roomy
 
 if TYPE_CHECKING:  # not needed to run, and takes long to import
     from ..backends.base import Device, Launch, Program
@@ -168,7 +169,8 @@ class Plan:
 
     def handle(self, storage: DeviceBuffer) -> Any:
         """The memory of a leaf in the form that `attempt` takes."""
-        return storage.memory
+        held = storage.held
+        return storage.memory if held.__class__ is Roomy else held
 
     @property
     def is_outgrown(self) -> bool:

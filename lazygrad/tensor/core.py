@@ -182,15 +182,19 @@ class TensorCore(Sharing, metaclass=HasMode):
         writes through: `numpy.array(tensor)` gives a copy of its own. bfloat16 comes as
         `ml_dtypes.bfloat16`.
         """
+        view = self._computed().numpy().reshape(self.shape)
+        view.flags.writeable = False
+        return view
+
+    def _computed(self) -> DeviceBuffer:
+        """The memory that holds the values, which are computed."""
         need_values()
         storage = self.storage
         if storage is None:
             realize_all((self,))
             storage = self.storage
             assert storage is not None
-        view = storage.numpy().reshape(self.shape)
-        view.flags.writeable = False
-        return view
+        return storage
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         values = self.numpy()
@@ -202,10 +206,9 @@ class TensorCore(Sharing, metaclass=HasMode):
 
     def item(self) -> Any:
         """The one value as a Python number. Raises ShapeError unless there is exactly one."""
-        if self.numel() != 1:
+        if self._node.size != 1:
             raise ShapeError(f"item: shape {self.shape} has {self.numel()} values, not one")
-        values = self.numpy()
-        return float(values.reshape(())) if self.dtype.is_float else values.item()
+        return self._computed().item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers (a number, for shape ())."""

@@ -57,12 +57,13 @@ def checked(
             declared[made] = low, high - 1
         return made
     base = _base(index)
-    values = _known(base)
-    least, most = integer_range(index) if values is None else (int(values.min()), int(values.max()))
+    storage = _computed(base)
+    least, most = integer_range(index) if storage is None else storage.extremes()
     is_proven = low <= least and most < high
-    if is_proven and (values is not None or "bounds" not in config.CHECK):
+    if is_proven and (storage is not None or "bounds" not in config.CHECK):
         return index
-    if values is not None:
+    if storage is not None:
+        values = storage.numpy()
         outside = values[((values < low) | (values >= high)) & (values != ignored)]
         if not outside.size:
             return index
@@ -132,16 +133,15 @@ def known_values(node: Node) -> Array | None:
     """The values of a node; None where they are not there to be looked at without waiting."""
     if isinstance(node, ir.Const):
         return np.array([node.value])
-    return _known(node)
+    storage = _computed(node)
+    return None if storage is None else storage.numpy()
 
 
-def _known(index: Node) -> Array | None:
+def _computed(index: Node) -> DeviceBuffer | None:
     """The values of an index that are there to be looked at: computed, and on the host."""
     need_values(index)
     storage = index.storage if isinstance(index, ir.Buffer) else realized.get(index)
-    if not isinstance(storage, DeviceBuffer) or storage.device != "CPU":
-        return None
-    return storage.numpy()
+    return storage if isinstance(storage, DeviceBuffer) and storage.device == "CPU" else None
 
 
 def _beneath(index: Node, base: Node, checked_base: Node) -> Node:

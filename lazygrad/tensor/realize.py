@@ -149,33 +149,30 @@ def _results(passed: Collection[Node], loss: TensorCore) -> Iterator[tuple[Any, 
 
 def realize_all(tensors: Iterable[TensorCore]) -> None:
     """Compute all the tensors that are not computed yet, in one go, and what goes along."""
-    wanted = [tensor for tensor in tensors if not isinstance(tensor._node, Buffer)]
+    wanted = [tensor for tensor in tensors if type(tensor._node) is not Buffer]
     if not wanted:
         return
     others = _written_on({tensor._node.device for tensor in wanted}) if written else []
     pending = _pending((*wanted, *others))
     if pending:
         try:
-            is_captured = interceptor.get() is not None
-            walked = _compute_apart(wanted, others) if others and not is_captured else None
-            wanted += others
-            pending = [node for node in pending if node not in realized]
-            if is_captured or _is_alone(wanted, pending):
-                walked = None  # which holds leaves whose memory may be taken over
+            if interceptor.get() is not None:
+                wanted += others
                 _compute(pending, wanted)
             else:
-                wanted += _compute_along(wanted, pending, walked or Walk(realized))
+                wanted = _compute_along(wanted, others, pending)
         except (IndexError, NonFiniteError):
             forget()
             raise
     for tensor in wanted:
         node = tensor._node
         storage = realized.get(node)  # none where another thread has written to it meanwhile
-        if storage is not None and not isinstance(node, Buffer):
+        is_settled = type(node) is Buffer
+        if storage is not None and not is_settled:
             tensor._settle(storage)
             if node.device is None and tensor._own is not node:
                 realized.forget(node)  # a constant, which is computed again where it is used
-        if storage is not None or isinstance(node, Buffer):
+        if storage is not None or is_settled:
             written.pop(id(tensor), None)
     if mine.shared and interceptor.get() is None:
         _part_views()
@@ -183,7 +180,7 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
 
 def _pending(tensors: Iterable[TensorCore]) -> list[Node]:
     """The values of tensors that are not computed yet."""
-    return list(dict.fromkeys([t._node for t in tensors if t._node not in realized]))
+    return list(dict.fromkeys([node for t in tensors if (node := t._node) not in realized]))
 
 
 def _compute_apart(wanted: Sequence[TensorCore], others: Sequence[TensorCore]) -> Walk:
@@ -287,30 +284,24 @@ def _realizer() -> ModuleType:
         return import_module("..realize", __package__)
 
 
-def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:
-    """Whether nothing can go along with what is wanted."""
-    mine.older[:] = [each for each in mine.older if each[0]() is not None]
-    if mine.older or mine.differentiated or len(_threads) > 1:
-        return False
-    for reference in list(mine.live):
-        tensor = reference()
-        if tensor is None:
-            continue
-        node = tensor._node
-        if not (isinstance(node, Buffer) or node in pending or node in realized):
-            return False
-    mine.live.clear()
-    return all(not tensor._requires_grad or tensor.is_leaf for tensor in wanted)
-
-
 def _compute_along(
-    wanted: Sequence[TensorCore], pending: list[Node], walked: Walk
+    wanted: Sequence[TensorCore], written: Sequence[TensorCore], pending: list[Node]
 ) -> list[TensorCore]:
-    """Compute the pending nodes and what goes along; the tensors that this gave values too.
-    `walked` has been walked to some of the nodes."""
+    """Compute the pending nodes, which are values of what is wanted and of what was written, and
+    what goes along. Returns all the tensors that this gave values."""
+    walked = None
+    if written:
+        walked = _compute_apart(wanted, written)
+        pending = [node for node in pending if node not in realized]
+    wanted = [*wanted, *written]
     waiting = _waiting()
     others = {node for node in (*waiting, *_threads.others()) if node not in pending}
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
+    if not (others or roots or mine.differentiated or len(_threads) > 1):  # nothing goes along
+        del walked  # which holds leaves whose memory may be taken over
+        _compute(pending, wanted)
+        return wanted
+    walked = walked or Walk(realized)
     walked.walk(pending)
     if walked.has_calls and walked.structure.is_too_coarse:
         walked = walked.whole(pending)
@@ -345,7 +336,7 @@ def _compute_along(
         record.compilation.kept = also
     _release()
     note_passed(n for n in others & held if n.device is not None and n not in realized)
-    return [t for node in pending + also for t, _ in waiting.get(node, ())]
+    return [*wanted, *(t for node in pending + also for t, _ in waiting.get(node, ()))]
 
 
 def _release() -> None:

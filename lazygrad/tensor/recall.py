@@ -140,14 +140,18 @@ def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
     kind = x.__class__
     if kind in _PLAIN:
         return (kind, x)
+    if kind is tuple or kind is list:
+        return tuple([_key(each, tensors) for each in x])
     if isinstance(x, TensorCore):
-        node = x._node
+        is_base = x._base is None
+        node = x._own if is_base else x._node
+        requires = x._requires if is_base else x._requires_grad
         if node.__class__ is Const:  # which broadcast in a way of their own
             raise _Unknown
         if node in tensors:
-            return (list(tensors).index(node), x._requires_grad)
+            return (list(tensors).index(node), requires)
         tensors[node] = x
-        return (node.shape, node.dtype, node.device, x._requires_grad)
+        return (node.shape, node.dtype, node.device, requires)
     if kind is float:
         return float.hex(x)  # 0.0 is not -0.0
     if isinstance(x, (tuple, list)):

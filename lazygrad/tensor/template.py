@@ -219,24 +219,19 @@ class _Call:
     def results(self) -> list[Node]:
         """The results. Those that nobody holds are made anew."""
         found = []
+        gives, description = self.recipe.gives, self.recipe.description
         with building:
-            for n, (_, cls, known) in enumerate(self.recipe.gives):
+            for n, (_, cls, known) in enumerate(gives):
                 reference = self._alive[n]
                 node = None if reference is None else reference()
                 if node is None:
                     node = object.__new__(cls)
                     node.shape, node.dtype, node.device = known
                     node.call = self
+                    node.description = description if len(gives) == 1 else (description, n)
                     self._alive[n] = ref(node)
                 found.append(node)
         return found
-
-    def describe(self, node: Node) -> Hashable:
-        """As Call's (graph/ir/deferred.py)."""
-        description = self.recipe.description
-        if len(self._alive) == 1:
-            return description
-        return description, next(n for n, x in enumerate(self._alive) if x and x() is node)
 
     def build(self) -> None:
         """As Call's."""
@@ -246,6 +241,7 @@ class _Call:
         self.recipe.build(self.inputs, held)  # type: ignore[arg-type]
         for node in held.values():
             object.__delattr__(node, "call")
+            object.__delattr__(node, "description")
 
 
 def _description(

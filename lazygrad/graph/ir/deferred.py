@@ -11,7 +11,7 @@ the inputs and what it gives. Who recognises the graph by its calls (graph/skele
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from threading import RLock
 from typing import Any, Protocol
 
@@ -31,10 +31,6 @@ class Call(Protocol):
 
     inputs: tuple[Node, ...]
 
-    def describe(self, node: Node) -> Hashable:
-        """All that tells this result from those of other calls on the same inputs."""
-        ...
-
     def build(self) -> None:
         """Build the results. Each becomes a node of its own class."""
         ...
@@ -42,7 +38,8 @@ class Call(Protocol):
 
 def deferred_class(cls: type[Node]) -> type[Node]:
     """The class of nodes that will be of class `cls` when they are built: a subclass. The slot
-    `call` of such a node has the call that gives it."""
+    `call` of such a node has the call that gives it, and `description` all that tells the node from
+    other results of calls on the same inputs."""
     found = _classes.get(cls)
     if found is None:
         found = _classes[cls] = draft_of(cls, __getattr__=_look)

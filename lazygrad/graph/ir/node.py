@@ -21,14 +21,15 @@ _NOT_SHOWN = ("shape_", "dtype_", "storage", "token")
 class Node(Interned):
     """One operation of the graph. A subclass adds fields, and `_infer`: its shape and dtype."""
 
-    # origin.py sets label and origins; deferred.py says what a call is
-    __slots__ = ("call", "device", "dtype", "inputs", "label", "origins", "shape")
+    # origin.py sets label and origins; deferred.py says what call and description are
+    __slots__ = ("call", "description", "device", "dtype", "inputs", "label", "origins", "shape")
     _derived = ("inputs", "shape", "dtype", "device")
     shape: Shape
     dtype: DType
     device: str | None
     inputs: tuple[Node, ...]
     call: Any
+    description: Any
 
     @classmethod
     def _derivation(cls) -> str:
