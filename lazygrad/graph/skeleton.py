@@ -89,7 +89,9 @@ class Skeleton:
         self._next: dict[Kind, tuple[Skeleton, ...]] = {}
         self._exact: tuple[Structure, ...] = ()
         self._varying: tuple[Structure, ...] = ()
-        self._roots = [(place, cls := wirings[place - start][0], cls in deferred) for place in outputs]
+        self._roots = [
+            (place, cls := wirings[place - start][0], cls in deferred) for place in outputs
+        ]
         self._ways = _ways(start, wirings)
         self.has_calls = any(cls in deferred for cls, *_ in wirings)
         self._blank: list[Any] = [None] * len(wirings)

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ArgumentError, check_integers, check_numbers
 from ..tensor import Tensor
 from ..tensor.mode import note_evaluation
+from . import functional as F
 from . import weights
 from .module import UnaryLayer
 from .parameter import Parameter
@@ -106,9 +107,7 @@ class Embedding(UnaryLayer):
         return Tensor._positions(count).unsqueeze(1).eq(self.padding_idx or 0)
 
     def forward(self, indices: Tensor) -> Tensor:
-        from .functional import embedding
-
-        return embedding(
+        return F.embedding(
             indices,
             self.weight,
             self.padding_idx,
@@ -155,9 +154,7 @@ class Dropout(_Dropout):
     """
 
     def _dropped(self, x: Tensor) -> Tensor:
-        from .functional import dropout
-
-        return dropout(x, self.p)
+        return F.dropout(x, self.p)
 
 
 class _ChannelDropout(_Dropout):
@@ -166,9 +163,7 @@ class _ChannelDropout(_Dropout):
     _spatial: int
 
     def _dropped(self, x: Tensor) -> Tensor:
-        from .functional import drop_channels
-
-        return drop_channels(x, self.p, self._spatial)
+        return F.drop_channels(x, self.p, self._spatial)
 
 
 class Dropout1d(_ChannelDropout):
@@ -209,9 +204,7 @@ class AlphaDropout(_Dropout):
     """
 
     def _dropped(self, x: Tensor) -> Tensor:
-        from .functional import alpha_dropout
-
-        return alpha_dropout(x, self.p, True)
+        return F.alpha_dropout(x, self.p, True)
 
 
 class FeatureAlphaDropout(_Dropout):
@@ -221,9 +214,7 @@ class FeatureAlphaDropout(_Dropout):
     """
 
     def _dropped(self, x: Tensor) -> Tensor:
-        from .functional import feature_alpha_dropout
-
-        return feature_alpha_dropout(x, self.p, True)
+        return F.feature_alpha_dropout(x, self.p, True)
 
 
 class Flatten(UnaryLayer):

@@ -49,9 +49,10 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What `forward` returns, with the hooks; in the mode of this module."""
-        hooks, mode = self._module_hooks, _mode_of(self)
+        hooks, chosen = self._module_hooks, chosen_mode()
+        mode = _mode_of(self, chosen)
         try:
-            if mode is not chosen_mode():
+            if mode is not chosen:
                 assert mode is not None
                 with module_mode(mode):
                     return (
@@ -73,7 +74,7 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether this is in training: what `train()` or `eval()` said; see `tensor/mode.py`."""
-        return bool(_mode_of(self))
+        return bool(_mode_of(self, chosen_mode()))
 
     @training.setter
     def training(self, mode: bool) -> None:
@@ -459,11 +460,12 @@ class Module:
         return module_text(self)
 
 
-def _mode_of(module: Module) -> bool | None:
-    """Whether a module is in training; None if neither it nor anybody else has chosen. (No method:
-    captured calls would verify for every module that no attribute hides it.)"""
+def _mode_of(module: Module, chosen: bool | None) -> bool | None:
+    """Whether a module is in training, where the `chosen` mode holds; None if neither it nor
+    anybody else has chosen. (No method: captured calls would verify for every module that no
+    attribute hides it.)"""
     told = module._told_training
-    mode = chosen_mode() if told is None else told
+    mode = chosen if told is None else told
     return True if mode is None and module._trains_by_default else mode
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from ctypes import (
-    c_bool, c_double, c_float, c_int8, c_int16, c_int32, c_int64, c_uint8, c_uint16, c_uint32,
-    c_uint64,
-)  # fmt: skip
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +20,10 @@ from .room import Roomy
 Array = np.ndarray[Any, Any]
 
 _NUMBERS: dict[DType, Any] = {
-    dtypes.bool_: c_bool, dtypes.float32: c_float, dtypes.float64: c_double,
-    dtypes.int8: c_int8, dtypes.int16: c_int16, dtypes.int32: c_int32, dtypes.int64: c_int64,
-    dtypes.uint8: c_uint8, dtypes.uint16: c_uint16, dtypes.uint32: c_uint32,
-    dtypes.uint64: c_uint64,
+    dtypes.bool_: ctypes.c_bool, dtypes.float32: ctypes.c_float, dtypes.float64: ctypes.c_double,
+    dtypes.int8: ctypes.c_int8, dtypes.int16: ctypes.c_int16, dtypes.int32: ctypes.c_int32,
+    dtypes.int64: ctypes.c_int64, dtypes.uint8: ctypes.c_uint8, dtypes.uint16: ctypes.c_uint16,
+    dtypes.uint32: ctypes.c_uint32, dtypes.uint64: ctypes.c_uint64,
 }  # fmt: skip
 """The types of C for dtypes that it has."""
 
@@ -82,12 +79,14 @@ class DeviceBuffer:
     def item(self) -> bool | int | float:
         """The only element as a number of Python. Raises as `numpy` does."""
         kind = _NUMBERS.get(self.dtype)
-        host = None if kind is None else getattr(self.memory, "__array_interface__", None)
-        if host is not None:  # the host's own memory: to make an array would take three times as long
-            number: bool | int | float = kind.from_address(host["data"][0]).value
-            return number
-        element = self.numpy()[0]
-        return float(element) if self.dtype.is_float else element.item()  # type: ignore[no-any-return]
+        number: bool | int | float
+        if kind is not None and hasattr(memory := self.memory, "__array_interface__"):
+            # the host's own memory: to make an array of it would take three times as long
+            number = kind.from_address(memory.__array_interface__["data"][0]).value
+        else:
+            element = self.numpy()[0]
+            number = float(element) if self.dtype.is_float else element.item()
+        return number
 
     def extremes(self) -> tuple[int, int]:
         """The least and the largest of some integers or bools. Raises as `numpy` does."""

@@ -102,8 +102,10 @@ class _Threads(dict[int, tuple[deque[ref[Any]], list[tuple[ref[Any], int]]]]):
 
     def others(self) -> list[Node]:
         """The nodes of the live tensors of other threads."""
+        if len(self) == 1:
+            return []
         found: list[TensorCore] = []
-        for thread, (live, older) in list(self.items()) if len(self) > 1 else ():
+        for thread, (live, older) in list(self.items()):
             if live is mine.live:
                 continue
             references = (*list(live), *[reference for reference, _ in list(older)])
@@ -295,7 +297,7 @@ def _compute_along(
         pending = [node for node in pending if node not in realized]
     wanted = [*wanted, *written]
     waiting = _waiting()
-    others = {node for node in (*waiting, *_threads.others()) if node not in pending}
+    others = dict.fromkeys(n for n in (*waiting, *_threads.others()) if n not in pending)
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
     if not (others or roots or mine.differentiated or len(_threads) > 1):  # nothing goes along
         del walked  # which holds leaves whose memory may be taken over
@@ -309,21 +311,23 @@ def _compute_along(
     for entry in differentiated:
         entry.note(walked.number)
     held = {node for node in others if node in walked.number}
-    along, read = _along(walked, waiting, [node for node in waiting if node in others - held])
+    along, read = _along(walked, waiting, [n for n in waiting if n in others and n not in held])
     walked.walk(along)
     pending += along
     for node in (*held, *along, *read):
-        if any(t._requires_grad and not t.is_leaf for t, _ in waiting.get(node, ())):
-            roots += read.get(node, [node])
-    sources = [_source(node) for nodes in read.values() for node in nodes]
-    held.update(node for node in sources if node in walked.number)
+        for tensor, _ in waiting.get(node, ()):
+            if tensor._requires_grad and not tensor.is_leaf:
+                roots += read.get(node, [node])
+                break
+    for nodes in read.values():
+        held.update(source for node in nodes if (source := _source(node)) in walked.number)
     done = [entry.node for entry in differentiated if entry.is_done]
     if config.ORIGINS:
         from .naming import name_results
 
         name_results(t for node in (*pending, *held) for t, _ in waiting.get(node, ()))
-    also = kept(walked, pending, held, roots, done)
-    if not all(node in walked.number for node in also):
+    also = kept(walked, pending, held, roots, done) if held or roots else []
+    if not walked.number.keys() >= set(also):
         walked = walked.whole(pending)
     try:
         _compute(pending + also, wanted, walked)
@@ -335,7 +339,9 @@ def _compute_along(
     if also and (record := looking.get()) is not None:
         record.compilation.kept = also
     _release()
-    note_passed(n for n in others & held if n.device is not None and n not in realized)
+    left = [n for n in held if n in others and n.device is not None and n not in realized]
+    if left:
+        note_passed(left)
     return [*wanted, *(t for node in pending + also for t, _ in waiting.get(node, ()))]
 
 
@@ -345,6 +351,8 @@ def _release() -> None:
     no values for its derivative stays differentiable, there as here."""
     left = []
     differentiated = mine.differentiated
+    if not differentiated:
+        return
     for entry in list(differentiated):
         if not entry.is_done:
             left.append(entry)
@@ -384,8 +392,8 @@ def _needs_values(node: Node) -> bool:
 def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
     """The live tensors that are not computed, by node, and how often each was looked at."""
     older, carrying = mine.older, mine.carrying
-    alive = [reference for reference in list(mine.live) if reference() is not None]  # few
-    references = [*older, *[(reference, 0) for reference in alive]]
+    new = [(reference, 0) for reference in list(mine.live) if reference() is not None]  # few
+    references = older + new
     mine.live.clear()
     older.clear()
     found: dict[Node, list[tuple[TensorCore, int]]] = {}
@@ -393,7 +401,7 @@ def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
         tensor = reference()
         if tensor is not None:
             node = tensor._node
-            if not isinstance(node, Buffer) and node not in realized:
+            if type(node) is not Buffer and node not in realized:
                 found.setdefault(node, []).append((tensor, looks))
                 older.append((reference, looks + 1))
             elif not tensor.is_leaf:
@@ -405,22 +413,24 @@ def _waiting() -> dict[Node, list[tuple[TensorCore, int]]]:
 def _along(
     walked: Walk,
     waiting: Mapping[Node, Sequence[tuple[TensorCore, int]]],
-    candidates: Iterable[Node],
+    candidates: Collection[Node],
 ) -> tuple[list[Node], dict[Node, list[Node]]]:
     """Which candidates, none of them part of the computation, are computed along; and the nodes
     in the computation that the others read, for each of these."""
-    losses = {entry.node for entry in mine.differentiated}
-    calls = {node.call for node in walked.nodes if type(node) in deferred}
     along: list[Node] = []
     read: dict[Node, list[Node]] = {}
+    if not candidates:
+        return along, read
+    losses = {entry.node for entry in mine.differentiated}
+    number = walked.number
     left = MAX_BEYOND
     for node in candidates:
         if node not in losses and all(looks >= MAX_LOOKS for _, looks in waiting[node]):
             continue
-        if type(node) in deferred and node.call in calls:  # another result of what is computed
-            along.append(node)
+        if type(node) in deferred and not number.keys().isdisjoint(node.call.alive()):
+            along.append(node)  # another result of what is computed
             continue
-        beyond = _beyond(node, walked.number, left)
+        beyond = _beyond(node, number, left)
         if beyond is None:
             continue
         outside, inside = beyond

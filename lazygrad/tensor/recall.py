@@ -42,6 +42,7 @@ MAX_TEMPLATES = 4096  # some 4 kB each; the oldest are forgotten
 MAX_BACKWARD = 64  # some 500 bytes a node each
 
 _PLAIN = frozenset({int, str, bool, type(None), DType})
+_BEGIN, _END = "(", ")"  # of what holds others
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,10 @@ class _Kept:
     def results(self, inputs: Sequence[Node]) -> Sequence[Node]:
         """The nodes that a call on these inputs gives."""
         recipe = self.recipe
-        if isinstance(recipe, Template) and not recipe.gives:
-            return recipe.results(recipe.build(inputs))
-        return recipe.defer(inputs)
+        if recipe.gives:
+            return recipe.defer(inputs)
+        assert isinstance(recipe, Template)
+        return recipe.results(recipe.build(inputs))
 
 
 _templates: dict[Hashable, _Kept | Literal[False]] = {}
@@ -101,18 +103,16 @@ def recalled(operation: F, any_size: bool = False) -> F:
 def _recall(operation: Any, any_size: bool, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """What a call gives, from a template; None where the operation itself must run."""
     tensors: dict[Node, TensorCore] = {}
+    parts: list[Hashable] = [operation, chosen_mode(), grad_enabled.get(), autocast_dtype.get()]
+    parts.append(dtypes.default_float)
     try:
-        key = (
-            operation,
-            chosen_mode(),
-            grad_enabled.get(),
-            autocast_dtype.get(),
-            dtypes.default_float,
-            *[_key(x, tensors) for x in args],
-            *[(name, _key(x, tensors)) for name, x in named.items()],
-        )
+        _note_values(args, parts, tensors)
+        if named:
+            parts.append(tuple(named))
+            _note_values(named.values(), parts, tensors)
     except _Unknown:
         return None
+    key = tuple(parts)
     kept = _templates.get(key)
     nodes = list(tensors)
     if kept is None:
@@ -135,32 +135,39 @@ def _recall(operation: Any, any_size: bool, args: tuple[Any, ...], named: dict[s
     return _filled(kept.form, lambda n: make(made[n], kept.requires_grad[n]))
 
 
-def _key(x: Any, tensors: dict[Node, TensorCore]) -> Hashable:
-    """What a call depends on of one argument. Adds the tensors in it, by their nodes."""
-    kind = x.__class__
-    if kind in _PLAIN:
-        return (kind, x)
-    if kind is tuple or kind is list:
-        return tuple([_key(each, tensors) for each in x])
-    if isinstance(x, TensorCore):
-        is_base = x._base is None
-        node = x._own if is_base else x._node
-        requires = x._requires if is_base else x._requires_grad
-        if node.__class__ is Const:  # which broadcast in a way of their own
+def _note_values(
+    values: Iterable[Any], parts: list[Hashable], tensors: dict[Node, TensorCore]
+) -> None:
+    """Add to `parts` what a call depends on of its arguments, flat, as that is hashed fastest: what
+    each begins with tells where it ends. Adds the tensors in them, by their nodes."""
+    for x in values:
+        kind = x.__class__
+        if kind in _PLAIN:
+            parts += (kind, x)
+        elif isinstance(x, TensorCore):
+            is_base = x._base is None
+            node = x._own if is_base else x._node
+            requires = x._requires if is_base else x._requires_grad
+            if node.__class__ is Const:  # which broadcast in a way of their own
+                raise _Unknown
+            if node in tensors:
+                parts += (TensorCore, list(tensors).index(node), requires)
+            else:
+                tensors[node] = x
+                parts += (node.shape, node.dtype, node.device, requires)
+        elif kind is float:
+            parts += (kind, float.hex(x))  # 0.0 is not -0.0
+        elif isinstance(x, (tuple, list)):
+            parts.append(_BEGIN)
+            _note_values(x, parts, tensors)
+            parts.append(_END)
+        elif kind is dict:
+            parts += (kind, tuple(x))
+            _note_values(x.values(), parts, tensors)
+        elif isinstance(x, type):
+            parts += (type, x)
+        else:
             raise _Unknown
-        if node in tensors:
-            return (list(tensors).index(node), requires)
-        tensors[node] = x
-        return (node.shape, node.dtype, node.device, requires)
-    if kind is float:
-        return float.hex(x)  # 0.0 is not -0.0
-    if isinstance(x, (tuple, list)):
-        return tuple([_key(each, tensors) for each in x])
-    if kind is dict:
-        return tuple([(name, _key(each, tensors)) for name, each in x.items()])
-    if isinstance(x, type):
-        return cast(Hashable, x)
-    raise _Unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,11 @@ class _Call:
                 found.append(node)
         return found
 
+    def alive(self) -> list[Node]:
+        """As Call's (graph/ir/deferred.py)."""
+        found = [reference() for reference in self._alive if reference is not None]
+        return [node for node in found if node is not None]
+
     def build(self) -> None:
         """As Call's."""
         interned.pop(self.key, None)

@@ -72,7 +72,7 @@ def built(seed: int, given: list[Tensor]) -> tuple[Any, list[Any]]:
 def test_templates_give_the_nodes_that_operations_build(
     first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unknown(x: Any, tensors: Any) -> Any:
+    def unknown(*_: Any) -> Any:
         raise recall._Unknown
 
     recall._templates.clear()
@@ -80,7 +80,7 @@ def test_templates_give_the_nodes_that_operations_build(
         given = leaves(seed)
         from_templates = built(seed, given)
         with monkeypatch.context() as without:
-            without.setattr(recall, "_key", unknown)
+            without.setattr(recall, "_note_values", unknown)
             assert built(seed, given) == from_templates, f"seed {seed}"
     kept = [each for each in recall._templates.values() if isinstance(each, recall._Kept)]
     assert len(kept) > 100

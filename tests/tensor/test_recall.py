@@ -323,10 +323,10 @@ def test_inputs_that_are_parts_of_the_operation(name: str, monkeypatch: pytest.M
     y = rand(5, 4).realize() * 2
     made = operation(x, y)
 
-    def unknown(x: Any, tensors: Any) -> Any:
+    def unknown(*_: Any) -> Any:
         raise recall._Unknown
 
-    monkeypatch.setattr(recall, "_key", unknown)
+    monkeypatch.setattr(recall, "_note_values", unknown)
     assert structure([operation(x, y)._node])[0] == structure([made._node])[0]
 
 
@@ -439,10 +439,10 @@ def test_optimizers_step_as_without_templates(name: str, monkeypatch: pytest.Mon
     built = trained()
     assert any(isinstance(kept, recall._Kept) for kept in recall._templates.values())
 
-    def unknown(x: Any, tensors: Any) -> Any:
+    def unknown(*_: Any) -> Any:
         raise recall._Unknown
 
-    monkeypatch.setattr(recall, "_key", unknown)
+    monkeypatch.setattr(recall, "_note_values", unknown)
     for a, b in zip(built, trained(), strict=True):
         np.testing.assert_array_equal(a, b)
 

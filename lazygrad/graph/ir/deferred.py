@@ -31,6 +31,10 @@ class Call(Protocol):
 
     inputs: tuple[Node, ...]
 
+    def alive(self) -> list[Node]:
+        """The results that somebody holds."""
+        ...
+
     def build(self) -> None:
         """Build the results. Each becomes a node of its own class."""
         ...
