@@ -99,7 +99,9 @@ def find(
 def lines_of(outputs: Sequence[Node]) -> Hashable:
     """The program's lines that made the outputs, where origins are noted, else (). Reports name a
     kernel by its line, so each line then has a plan of its own."""
-    known = [origins(output)[:1] for output in outputs] if config.ORIGINS else []
+    if not config.ORIGINS:
+        return ()
+    known = [origins(output)[:1] for output in outputs]
     return tuple([(origin.file, origin.line) for each in known for origin in each])
 
 

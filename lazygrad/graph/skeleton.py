@@ -42,15 +42,6 @@ Kind = tuple[type, type | None, int]
 inputs_of = attrgetter("inputs")
 
 
-class _Leaf:
-    """Stands for a leaf in a walk, which does not go on to the inputs."""
-
-    inputs = ()
-
-
-_LEAF = _Leaf()
-
-
 class Structure:
     """The structure of graphs that differ in their leaves alone.
 
@@ -89,18 +80,24 @@ class Skeleton:
         self._next: dict[Kind, tuple[Skeleton, ...]] = {}
         self._exact: tuple[Structure, ...] = ()
         self._varying: tuple[Structure, ...] = ()
-        self._roots = [
-            (place, cls := wirings[place - start][0], cls in deferred) for place in outputs
-        ]
-        self._ways = _ways(start, wirings)
         self.has_calls = any(cls in deferred for cls, *_ in wirings)
-        self._blank: list[Any] = [None] * len(wirings)
         self._start = start
-        self._reads = [read for *_, read in wirings]
+        self._describe = [read for *_, read in wirings]
         self._classes = [cls for cls, *_ in wirings]
-        self._arities = [len(inputs) for _, inputs, _ in wirings]
-        self._inputs = picker([x for _, inputs, _ in wirings for x in inputs])
-        self._ends = picker(outputs) if len(outputs) > 1 else None  # nothing reads a single one
+        inner = [place for place, cls in enumerate(self._classes, start) if cls is not Buffer]
+        index = {place: n for n, place in enumerate(inner)}
+        self._blank: list[Any] = [None] * len(inner)
+        self._arities = [len(wirings[place - start][1]) for place in inner]
+        self._ways = _ways(start, wirings, index)
+        self._roots = [
+            (n, index[place], cls := wirings[place - start][0], cls in deferred)
+            for n, place in enumerate(outputs)
+            if place in index
+        ]
+        read = [*(x for _, inputs, _ in wirings for x in inputs), *outputs]
+        at = {place: n for n, place in reversed(list(enumerate(read)))}
+        self._read = picker(read)
+        self._order = picker([at[place] for place in range(start, start + len(wirings))])
         leaves = [place for place, cls in enumerate(self._classes, start) if cls is Buffer]
         self.leaves = picker(leaves)
         """The leaves that are added, from all nodes of a walk."""
@@ -135,43 +132,34 @@ class Skeleton:
 
     def _found(self, nodes: list[Node], outputs: Sequence[Node], known: Known) -> list[Node] | None:
         """The nodes of the walk, in order, if it has this skeleton."""
-        found = nodes + self._blank
-        readers: list[Any] = list(found)  # for a deferred node its call, as nobody may look
+        readers = self._blank.copy()  # for a deferred node its call, as nobody may look
         try:
-            for (place, cls, is_call), output in zip(self._roots, outputs, strict=True):
-                found[place] = output
-                if cls is Buffer:
-                    readers[place] = _LEAF
-                elif type(output) is not cls:
+            for n, place, cls, is_call in self._roots:
+                node = outputs[n]
+                if type(node) is not cls:
                     return None
-                else:
-                    readers[place] = output.call if is_call else output
+                readers[place] = node.call if is_call else node
             for place, reader, slot, cls, is_call in self._ways:
-                node = found[place] = readers[reader].inputs[slot]
-                if cls is Buffer:
-                    readers[place] = _LEAF
-                elif type(node) is not cls:
+                node = readers[reader].inputs[slot]
+                if type(node) is not cls:
                     return None
-                else:
-                    readers[place] = node.call if is_call else node
+                readers[place] = node.call if is_call else node
         except (IndexError, AttributeError):
             return None
-        new = found[self._start :] if self._start else found
-        inputs = list(map(inputs_of, readers[self._start :] if self._start else readers))
+        inputs = list(map(inputs_of, readers))
+        if list(map(len, inputs)) != self._arities:
+            return None
+        read = (*chain.from_iterable(inputs), *outputs)
+        new = self._order(read)
         is_plain = list(map(type, new)) == self._classes and known.isdisjoint(new)
         if not (is_plain or all(map(_is_as, self._classes, new, repeat(known)))):
             return None
-        if (
-            list(map(len, inputs)) != self._arities
-            or tuple(chain.from_iterable(inputs)) != self._inputs(found)
-            or (self._ends is not None and self._ends(found) != tuple(outputs))
-        ):
-            return None
-        return found
+        found = [*nodes, *new]
+        return found if self._read(found) == read else None
 
     def fields(self, nodes: Sequence[Node]) -> Fields:
         """The fields of `nodes`, the nodes that the walk adds."""
-        return list(map(call, self._reads, nodes))
+        return list(map(call, self._describe, nodes))
 
     # ------------------------------------------------------------------- remembering
 
@@ -228,17 +216,18 @@ def _kind(outputs: Sequence[Node]) -> Kind:
 Way = tuple[int, int, int, type[Node], bool]
 
 
-def _ways(start: int, wirings: Sequence[Wiring]) -> list[Way]:
-    """For each node that is read: its place, the place of a reader, which input of the reader it
-    is, its class, and whether it is deferred. Readers come first."""
+def _ways(start: int, wirings: Sequence[Wiring], index: Mapping[int, int]) -> list[Way]:
+    """For each node that is read and no leaf: its index, that of a reader, which input of the
+    reader it is, its class, and whether it is deferred. `index` has the nodes that are no leaves,
+    by their places. Readers come first."""
     ways = []
     seen = set()
-    for reader in range(start + len(wirings) - 1, start - 1, -1):
+    for reader in reversed(index):
         for slot, place in enumerate(wirings[reader - start][1]):
-            if place >= start and place not in seen:
+            if place in index and place not in seen:
                 seen.add(place)
                 cls = wirings[place - start][0]
-                ways.append((place, reader, slot, cls, cls in deferred))
+                ways.append((index[place], index[reader], slot, cls, cls in deferred))
     return ways
 
 

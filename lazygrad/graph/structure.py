@@ -130,7 +130,7 @@ class Walk:
 
     def places(self, outputs: Sequence[Node]) -> Places:
         """The places of the outputs."""
-        return tuple([self.number[output] for output in outputs])
+        return tuple(map(self.number.__getitem__, outputs))
 
     def key(self, outputs: Sequence[Node]) -> Key:
         """The key of a graph with these outputs: graphs that differ only in buffers share it. All

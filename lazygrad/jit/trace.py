@@ -247,7 +247,7 @@ def _stands_for(node: Node) -> Node | None:
         return None
     value = storage.node
     if value is None:
-        value = Buffer(storage, node.shape)
+        value = Buffer.of(node, storage)
     elif value.shape != node.shape:
         value = Reshape(value, node.shape)
     return None if value is node else value

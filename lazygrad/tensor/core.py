@@ -138,12 +138,13 @@ class TensorCore(Sharing, metaclass=HasMode):
     def _settle(self, storage: DeviceBuffer) -> None:
         """Enter new operations as a leaf, unless backward() needs the expression."""
         former = self._node
-        # not isinstance: looking at x would build a deferred Detach
-        if isinstance(former, Buffer) or (type(former) is Detach and isinstance(former.x, Buffer)):
+        # a deferred Detach is of another class: to look at its x would build it
+        kind = type(former)
+        if kind is Buffer or (kind is Detach and type(former.x) is Buffer):  # type: ignore[attr-defined]
             return  # the second shares another variable's storage, and must not become its node
         if not self.is_leaf:
             return
-        value = Buffer(storage, former.shape)
+        value = Buffer.of(former, storage)
         owner = None if (other := owners.get(value)) is None else other()
         if owner is not None and owner is not self:
             return  # another variable, of which this is a copy, has it as its node

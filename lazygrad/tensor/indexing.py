@@ -66,11 +66,11 @@ class Indexing(Activations):
     __slots__ = ()
 
     def __getitem__(self, index: Any) -> Self:
-        if _is_single_bool(index):
-            return self.unsqueeze(0) if index else self.unsqueeze(0)[:0]
         key = _basic(index)
         if key is not None:
             return self._viewed_along(_path_to(self, index, key))
+        if _is_single_bool(index):
+            return self.unsqueeze(0) if index else self.unsqueeze(0)[:0]
         plan = _plan(self, index)
         part = self._viewed(_sliced(self._node, plan))
         if not plan.arrays:
@@ -225,9 +225,10 @@ def _basic(index: Any) -> Hashable | None:
     """An index of plain integers, slices, None and Ellipsis, as a key; None for any other."""
     key: list[Hashable] = []
     for item in index if isinstance(index, tuple) else (index,):
-        parts = (item.start, item.stop, item.step) if isinstance(item, slice) else (item,)
-        if not all(part is None or part is Ellipsis or type(part) is int for part in parts):
-            return None
+        parts = (item.start, item.stop, item.step) if type(item) is slice else (item,)
+        for part in parts:
+            if not (part is None or type(part) is int or part is Ellipsis):
+                return None
         key.append(parts)
     return tuple(key)
 

@@ -116,6 +116,8 @@ def verify_divisor(name: str, divisor: Node) -> None:
 
 def _base(index: Node) -> Node:
     """What has each element of an index once, or wider."""
+    if type(index) is ir.Buffer:  # as most are: the rest takes longer
+        return index
     while isinstance(index, (ir.Expand, ir.Reshape, ir.Permute)) or _widens(index):
         index = index.inputs[0]
     return index

@@ -287,7 +287,7 @@ class Sharing:
         node = self._node
         storage = self.storage
         made = object.__new__(type(self))
-        made._begin(Detach(node if storage is None else Buffer(storage, node.shape)), False)
+        made._begin(Detach(node if storage is None else Buffer.of(node, storage)), False)
         if storage is not None:
             realized[made._own] = storage
         made._look_at(self, ((Detach, (None,)),))
@@ -428,7 +428,7 @@ def _recorded(node: Node, is_new: bool = True) -> None:
 def fresh(node: Node) -> Node:
     """`node` as a variable that is equal to no other; computed already if `node` is."""
     storage = node.storage if isinstance(node, Buffer) else realized.get(node)
-    made = Detach(node if storage is None else Buffer(storage, node.shape), Token())
+    made = Detach(node if storage is None else Buffer.of(node, storage), Token())
     if storage is not None:
         realized[made] = storage  # type: ignore[assignment]
     if config.ORIGINS:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ...dtypes import DType, int64
 from ...errors import DTypeError, ShapeError
+from ...interned import entered
 from .elementwise import Add, Binary, Maximum, Minimum, Mul
 from .movement import window_count
 from .node import Known, Node, Shape
@@ -35,6 +36,14 @@ class Buffer(Node):
     @classmethod
     def _keyed(cls, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return (cls, id(args[0]), args[1]), args  # a node keeps its storage: ids stay unique
+
+    @classmethod
+    def of(cls, node: Node, storage: Storage) -> Buffer:
+        """A node's elements, which a storage holds."""
+        shape = node.shape
+        derived = (), shape, node.dtype, storage.device
+        made: Buffer = entered((cls, id(storage), shape), cls.new(storage, shape, derived))
+        return made
 
     def _infer(self) -> tuple[Shape, DType]:
         if math.prod(self.shape_) != self.storage.size:
