@@ -93,7 +93,7 @@ def _series(
     n, m = found
     between(template.description, made.description, n, m)  # raises for another graph
     pairs = zip(template.gives, made.gives, strict=True)
-    shapes = [between(a[0], b[0], n, m) for (*_, a), (*_, b) in pairs]
+    shapes = [between(a[0], b[0], n, m) for (*_, a, _), (*_, b, _) in pairs]
     lines = between(first, key, n, m)
     sizes = positive_at([Line(x.slope, x.start - SMALLEST + 1) for x in _lines_in(lines)])
     return Series(Varying([key], {0: lines}, (0,)), sizes, shapes, made.gives, rest)
@@ -114,15 +114,18 @@ class SizedTemplate(Recipe):
     def __init__(self, series: Series, n: int, tried: Try) -> None:
         self._n, self._tried = n, tried
         self._template: Recipe | None = None
-        pairs = zip(series.gives, series.shapes, strict=True)
-        self.gives = [(0, cls, (at(shape, (n,)), *rest)) for (_, cls, (_, *rest)), shape in pairs]
         self.description = series, n
+        pairs = list(zip(series.gives, series.shapes, strict=True))
+        self.gives = [
+            (0, cls, (at(shape, (n,)), *rest), description)
+            for ((_, cls, (_, *rest), _), shape), description in self.tell_apart(pairs)
+        ]
 
     def build(self, inputs: Sequence[Node], given: Mapping[int, Node]) -> list[Any]:
         """As Template's."""
         template = self._template or self._tried(inputs)
         # nodes within may differ: two constants that are equal at this size are one
-        if template is None or [x[1:] for x in template.gives] != [x[1:] for x in self.gives]:
+        if template is None or [x[1:3] for x in template.gives] != [x[1:3] for x in self.gives]:
             raise CompilerError(f"an operation builds another graph at the size {self._n}")
         self._template = template
         return template.build(inputs, given)

@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from weakref import ref
 
 from ..dtypes import DType
@@ -87,6 +87,7 @@ def need_values(node: Node | None = None) -> None:
 _OWN = (Buffer, Custom, InRange, Overwritten)
 """Nodes that stand for one tensor, one line or one function: what holds them is built anew."""
 
+T = TypeVar("T")
 Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
@@ -98,8 +99,9 @@ and its inputs; and its shape, dtype and device. No constructor: the key is all,
 """
 
 
-Gives = Sequence[tuple[int, type[Node], Sequence[Any]]]
-"""Of each result of a call: its place, its class, and its shape, dtype and device."""
+Gives = Sequence[tuple[int, type[Node], Sequence[Any], Hashable]]
+"""Of each result of a call: its place; its class; its shape, dtype and device; and all that tells
+it from other results of calls on the same inputs."""
 
 
 class Recipe:
@@ -109,6 +111,12 @@ class Recipe:
     """Empty where the results are to be built at once."""
     description: Hashable
     """All that tells what two recipes make of the same inputs apart."""
+
+    def tell_apart(self, results: Sequence[T]) -> list[tuple[T, Hashable]]:
+        """What is known of each result, with the description of the result."""
+        if len(results) == 1:
+            return [(results[0], self.description)]
+        return [(each, (self.description, n)) for n, each in enumerate(results)]
 
     def build(self, inputs: Sequence[Node], given: Mapping[int, Node]) -> list[Any]:
         """The values at all places. Deferred nodes that are `given` for some results, by number,
@@ -120,8 +128,13 @@ class Recipe:
         key = (self, *inputs)
         reference = interned.get(key)
         call: Any = None if reference is None else reference()
-        results: list[Node] = (call or entered(key, _Call(key))).results()
-        return results
+        if call is None:
+            made = _Call(key)
+            results = made.first_results()
+            call = entered(key, made)
+            if call is made:
+                return results
+        return call.results()  # type: ignore[no-any-return]
 
 
 @dataclass(eq=False)
@@ -176,11 +189,11 @@ class Template(Recipe):
             place[id(node)] = len(place)
         template = cls(constants, steps, pick(results))
         if can_defer and all(x in new for x in results) and len({*results}) == len(results):
-            template.gives = [
-                (place[id(x)], deferred_class(type(x)), (x.shape, x.dtype, x.device))
-                for x in results
-            ]
             template.description = _description(results, given, order)
+            template.gives = [
+                (place[id(x)], deferred_class(type(x)), (x.shape, x.dtype, x.device), description)
+                for x, description in template.tell_apart(results)
+            ]
         return template, {x: place[id(x)] for x in (*given, *new)}
 
     def build(self, inputs: Sequence[Node], given: Mapping[int, Node] = _NONE) -> list[Any]:
@@ -214,34 +227,41 @@ class _Call:
         self.key = key
         self.recipe: Recipe = key[0]
         self.inputs: tuple[Node, ...] = key[1:]
-        self._alive: list[ref[Node] | None] = [None] * len(self.recipe.gives)
+
+    def first_results(self) -> list[Node]:
+        """The results of a call that no other thread knows."""
+        made = list(map(self._made, self.recipe.gives))
+        self._alive = list(map(ref, made))
+        return made
 
     def results(self) -> list[Node]:
         """The results. Those that nobody holds are made anew."""
         found = []
-        gives, description = self.recipe.gives, self.recipe.description
         with building:
-            for n, (_, cls, known) in enumerate(gives):
-                reference = self._alive[n]
-                node = None if reference is None else reference()
+            for n, reference in enumerate(self._alive):
+                node = reference()
                 if node is None:
-                    node = object.__new__(cls)
-                    node.shape, node.dtype, node.device = known
-                    node.call = self
-                    node.description = description if len(gives) == 1 else (description, n)
+                    node = self._made(self.recipe.gives[n])
                     self._alive[n] = ref(node)
                 found.append(node)
         return found
 
+    def _made(self, gives: tuple[int, type[Node], Sequence[Any], Hashable]) -> Node:
+        """A result that is not built."""
+        _, cls, known, description = gives
+        node = object.__new__(cls)
+        node.shape, node.dtype, node.device = known
+        node.call, node.description = self, description
+        return node
+
     def alive(self) -> list[Node]:
         """As Call's (graph/ir/deferred.py)."""
-        found = [reference() for reference in self._alive if reference is not None]
-        return [node for node in found if node is not None]
+        return [node for reference in self._alive if (node := reference()) is not None]
 
     def build(self) -> None:
         """As Call's."""
         interned.pop(self.key, None)
-        alive = [None if reference is None else reference() for reference in self._alive]
+        alive = [reference() for reference in self._alive]
         held = {n: node for n, node in enumerate(alive) if type(node) in deferred}
         self.recipe.build(self.inputs, held)  # type: ignore[arg-type]
         for node in held.values():
