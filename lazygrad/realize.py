@@ -21,6 +21,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache, partial
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from . import config
 from .cache import remember
@@ -59,7 +60,7 @@ def realize(
         if rows and donated:
             donated = {rows[n][0]: leaf for n, leaf in donated.items() if rows[n][1] is None}
     plan, leaves = plan_for(nodes, donated, walked, may_vary=True)
-    storages = list(map(storage_of, leaves))
+    storages: list[Any] = [leaf.storage if type(leaf) is Buffer else realized[leaf] for leaf in leaves]
     if rows:
         storages = filled(storages)
     found = plan.run(storages, partial(sources_of, nodes, leaves))

@@ -159,7 +159,10 @@ class Plan:
     ) -> list[DeviceBuffer]:
         """The outputs, computed from the leaves; an output that is a leaf is that very buffer.
         Raises what `attempt` does, and the IndexError of a failed check."""
-        found, error = self.attempt(list(map(self.handle, leaves)), sources)
+        memories = [leaf.held for leaf in leaves]
+        if Roomy in map(type, memories):
+            memories = list(map(self.handle, leaves))
+        found, error = self.attempt(memories, sources)
         if error is not None:
             raise error
         return [
@@ -169,8 +172,7 @@ class Plan:
 
     def handle(self, storage: DeviceBuffer) -> Any:
         """The memory of a leaf in the form that `attempt` takes."""
-        held = storage.held
-        return storage.memory if held.__class__ is Roomy else held
+        return storage.memory
 
     @property
     def is_outgrown(self) -> bool:

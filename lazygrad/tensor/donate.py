@@ -9,13 +9,14 @@ expression, another tensor, a view or a NumPy array holds a node, the storage or
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ..graph.ir import Buffer, Detach, Node, Reshape, Scatter
+from ..cache import remember
+from ..graph.ir import Buffer, Detach, Node, Reshape, Scatter, deferred
 from ..graph.structure import Walk
 from ..runtime.buffer import DeviceBuffer, interceptor, realized
 from .views import HELD_ONCE
@@ -34,6 +35,10 @@ class Offer:
 
 
 _offers: dict[int, Offer] = {}  # by the tensor's id
+
+MAX_LITTLE = 1024  # results of calls that are remembered
+_little: dict[Hashable, bool] = {}
+"""By the descriptions of calls' results (graph/ir/deferred.py): see `_makes_little`."""
 
 
 def offer(tensor: Sharing, node: Node) -> None:
@@ -78,8 +83,25 @@ def accepted(
 def _touches_little(node: Node) -> bool:
     """Whether a value is an earlier one with some elements changed."""
     while isinstance(node, (Detach, Reshape)):
+        if type(node) in deferred:
+            return _makes_little(node)
         node = node.x
     return isinstance(node, Scatter)
+
+
+def _makes_little(node: Node) -> bool:
+    """`_touches_little` of a call's result. Of calls that agree in what they make of their inputs,
+    one alone is built to tell."""
+    name, inputs = node.description, node.call.inputs
+    found = _little.get(name)
+    if found is None:
+        while isinstance(node, (Detach, Reshape)):
+            node = node.x
+            if node in inputs:
+                return _touches_little(node)
+        found = isinstance(node, Scatter)
+        remember(_little, name, found, MAX_LITTLE)
+    return found
 
 
 def _is_read_inside(offered: ref[Node], own: Node, outputs: Collection[Node], walked: Walk) -> bool:

@@ -145,9 +145,10 @@ def _note_values(
         if kind in _PLAIN:
             parts += (kind, x)
         elif isinstance(x, TensorCore):
-            is_base = x._base is None
-            node = x._own if is_base else x._node
-            requires = x._requires if is_base else x._requires_grad
+            if x._base is None:
+                node, requires = x._own, x._requires
+            else:
+                node, requires = x._node, x._requires_grad
             if node.__class__ is Const:  # which broadcast in a way of their own
                 raise _Unknown
             if node in tensors:
