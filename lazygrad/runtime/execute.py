@@ -43,7 +43,7 @@ class Run:
     places: tuple[int, ...]
 
     def __call__(self, memories: Memories, share: float) -> None:
-        self.program.run([memories[place] for place in self.places], share)
+        self.program.run(list(map(memories.__getitem__, self.places)), share)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -57,13 +57,10 @@ class _Kept:
     requires_grad: tuple[bool, ...]
     form: Any  # the number of a tensor's node; or what makes a tuple, and the forms in it
 
-    def results(self, inputs: Sequence[Node]) -> Sequence[Node]:
-        """The nodes that a call on these inputs gives."""
-        recipe = self.recipe
-        if recipe.gives:
-            return recipe.defer(inputs)
-        assert isinstance(recipe, Template)
-        return recipe.results(recipe.build(inputs))
+    def built(self, inputs: Sequence[Node]) -> Sequence[Node]:
+        """The nodes that a call on these inputs gives, built at once."""
+        assert isinstance(self.recipe, Template)
+        return self.recipe.results(self.recipe.build(inputs))
 
 
 _templates: dict[Hashable, _Kept | Literal[False]] = {}
@@ -103,8 +100,9 @@ def recalled(operation: F, any_size: bool = False) -> F:
 def _recall(operation: Any, any_size: bool, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """What a call gives, from a template; None where the operation itself must run."""
     tensors: dict[Node, TensorCore] = {}
-    parts: list[Hashable] = [operation, chosen_mode(), grad_enabled.get(), autocast_dtype.get()]
-    parts.append(dtypes.default_float)
+    parts = [
+        operation, chosen_mode(), grad_enabled.get(), autocast_dtype.get(), dtypes.default_float
+    ]  # fmt: skip
     try:
         _note_values(args, parts, tensors)
         if named:
@@ -113,23 +111,25 @@ def _recall(operation: Any, any_size: bool, args: tuple[Any, ...], named: dict[s
     except _Unknown:
         return None
     key = tuple(parts)
-    kept = _templates.get(key)
     nodes = list(tensors)
+    kept = _templates.get(key)
     if kept is None:
         call = operation, _numbered(args, tensors), _numbered(named, tensors)
-        kept = (_as_at_other_sizes(key, call) if any_size else None) or _kept(*call, nodes)
-        if any_size and kept is not None:
+        kept = (_as_at_other_sizes(key, call) if any_size else None) or _kept(*call, nodes) or False
+        if any_size and kept:
             _note_size(key, kept)
-        remember(_templates, key, kept or False, MAX_TEMPLATES)
+        remember(_templates, key, kept, MAX_TEMPLATES)
     if not kept:
         return None
-    try:
-        for given in kept.anew:
-            nodes += given(nodes)
-    except Exception:  # the operation itself says what is wrong
-        return None
-    made = kept.results(nodes)
-    make = next(iter(tensors.values()), args[0])._from_node
+    if kept.anew:
+        try:
+            for given in kept.anew:
+                nodes += given(nodes)
+        except Exception:  # the operation itself says what is wrong
+            return None
+    recipe = kept.recipe
+    made = recipe.defer(nodes) if recipe.gives else kept.built(nodes)
+    make = (tensors[nodes[0]] if tensors else args[0])._from_node
     if kept.form == 0:
         return make(made[0], kept.requires_grad[0])
     return _filled(kept.form, lambda n: make(made[n], kept.requires_grad[n]))

@@ -267,7 +267,8 @@ class Sharing:
     def storage(self) -> DeviceBuffer | None:
         """The memory that holds the values, or None while they are not computed."""
         node = self._node
-        return node.storage if isinstance(node, Buffer) else realized.get(node)  # type: ignore[return-value]
+        storage: Any = node.storage if type(node) is Buffer else realized.get(node)  # type: ignore[attr-defined]
+        return storage  # type: ignore[no-any-return]
 
     def _strides(self) -> tuple[int, ...] | None:
         """In elements of the base; None where no one distance tells."""
