@@ -154,7 +154,7 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
     wanted = [tensor for tensor in tensors if type(tensor._node) is not Buffer]
     if not wanted:
         return
-    others = _written_on({tensor._node.device for tensor in wanted}) if written else []
+    others = _written_besides(wanted) if written else []
     pending = _pending((*wanted, *others))
     if pending:
         try:
@@ -241,15 +241,18 @@ def _part_views() -> None:
             mine.shared.pop(key, None)
 
 
-def _written_on(devices: Collection[str | None]) -> list[TensorCore]:
-    """The tensors that this thread has written, of these devices."""
+def _written_besides(wanted: Sequence[TensorCore]) -> list[TensorCore]:
+    """The tensors that this thread has written, of the devices of those that are wanted, and not
+    among these."""
+    devices = {tensor._node.device for tensor in wanted}
+    own = set(map(id, wanted))
     found = []
     for key in list(written):
         entry = written.get(key)  # another thread may have taken it away
         tensor = None if entry is None else entry[0]()
         if entry is None or tensor is None:
             written.pop(key, None)
-        elif entry[1] == get_ident() and tensor._node.device in devices:
+        elif key not in own and entry[1] == get_ident() and tensor._node.device in devices:
             found.append(tensor)
     return found
 

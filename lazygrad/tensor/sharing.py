@@ -267,8 +267,9 @@ class Sharing:
     def storage(self) -> DeviceBuffer | None:
         """The memory that holds the values, or None while they are not computed."""
         node = self._node
-        storage: Any = node.storage if type(node) is Buffer else realized.get(node)  # type: ignore[attr-defined]
-        return storage  # type: ignore[no-any-return]
+        if type(node) is Buffer:
+            return node.storage  # type: ignore[return-value]
+        return realized.get(node)
 
     def _strides(self) -> tuple[int, ...] | None:
         """In elements of the base; None where no one distance tells."""
