@@ -11,15 +11,15 @@ from weakref import WeakKeyDictionary, ref
 
 from .. import config
 from ..errors import DeviceError, DTypeError, KindError, ShapeError, told, warn
-from ..graph.gradient import differentiable_inputs, needs_values
 from ..graph.gradient import gradient as gradient_nodes
-from ..graph.ir import Add, Const, Detach, Movement, Node, topological
+from ..graph.gradient import needs_values
+from ..graph.ir import Add, Const, Detach, Movement, Node
 from .core import TensorCore, grad_enabled, owners, released
 from .creation import Creation
 from .operands import cast_node
 from .past import cut_off
 from .realize import note_backward
-from .recall import gradient_again
+from .recall import gradient_again, passed_again, walk_back
 
 
 class GradientMode(ContextDecorator):
@@ -252,7 +252,8 @@ class Autograd(Creation):
             )
         seed = self._seed("backward", gradient)
         reached: dict[Node, TensorCore] = {}
-        passed = topological([self._node], differentiable_inputs)
+        walked = walk_back(self._node, seed)
+        passed = passed_again(walked, self._node)
         for node in passed:
             if isinstance(node, Detach) and node in released:
                 raise RuntimeError(
@@ -272,7 +273,7 @@ class Autograd(Creation):
         if hooks or config.ORIGINS:
             cotangents = gradient_nodes(self._node, targets, seed, hooks)
         else:
-            cotangents = gradient_again(self._node, targets, seed)
+            cotangents = gradient_again(walked, self._node, targets, seed)
         for (_, tensor), cotangent in zip(reached.items(), cotangents, strict=True):
             if cotangent is None:
                 continue

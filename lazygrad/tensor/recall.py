@@ -25,9 +25,9 @@ from typing import Any, Literal, TypeVar, cast
 from .. import config, dtypes
 from ..cache import remember
 from ..dtypes import DType
-from ..graph.gradient import cotangents, gradient, note_cotangents
-from ..graph.ir import Const, Custom, Node
-from ..graph.skeleton import Skeleton
+from ..graph.gradient import cotangents, differentiable_inputs, gradient, note_cotangents
+from ..graph.ir import Const, Custom, Node, topological
+from ..graph.skeleton import Places, Skeleton
 from ..graph.structure import Walk
 from .any_size import note_call, recipe_at
 from .core import TensorCore
@@ -323,11 +323,36 @@ second time is kept."""
 _losses = Skeleton()  # where walks from losses begin
 
 
-def gradient_again(loss: Node, targets: Sequence[Node], seed: Node) -> list[Node | None]:
-    """`gradient` (graph/gradient.py), built from a template where the same was asked for before of
-    a graph of the same structure. No rule may be the program's own, and none is traced."""
+_passed: dict[Hashable, Places] = {}
+"""By the structure of a loss, and its place: the places of the nodes that gradients flow to."""
+
+
+def walk_back(loss: Node, seed: Node) -> Walk:
+    """A walk to a loss and to its cotangent."""
     walked = Walk(begin=_losses)
     walked.walk([loss, seed])
+    return walked
+
+
+def passed_again(walked: Walk, loss: Node) -> list[Node]:
+    """The nodes that gradients flow to from a loss, inputs first. `walked` is `walk_back` of it:
+    where a graph of the same structure was asked before, they are read off the walk."""
+    name = walked.exact(), walked.number[loss]
+    places = _passed.get(name)
+    if places is not None:
+        return list(map(walked.nodes.__getitem__, places))
+    passed = topological([loss], differentiable_inputs)
+    if walked.number.keys() >= set(passed):
+        remember(_passed, name, walked.places(passed), MAX_BACKWARD)
+    return passed
+
+
+def gradient_again(
+    walked: Walk, loss: Node, targets: Sequence[Node], seed: Node
+) -> list[Node | None]:
+    """`gradient` (graph/gradient.py), built from a template where the same was asked for before of
+    a graph of the same structure. No rule may be the program's own, and none is traced. `walked` is
+    `walk_back` of the loss."""
     key = (walked.exact(), walked.places([loss, seed]), walked.places(targets))
     kept = _backward.get(key)
     if isinstance(kept, _Backward):
