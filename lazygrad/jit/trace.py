@@ -61,6 +61,8 @@ class Symbol:
             "is in this call. Return the tensor and read it outside, or use where() for a choice"
         )
 
+    item = numpy
+
 
 @dataclass(eq=False, slots=True)
 class Outside:

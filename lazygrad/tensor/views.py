@@ -306,6 +306,7 @@ def is_contiguous(shape: Shape, own: tuple[int, ...]) -> bool:
     return all(n == 1 or stride == wanted for n, stride, wanted in pairs)
 
 
+@lru_cache(maxsize=4096)
 def reshaped_strides(shape: Shape, own: tuple[int, ...], new: Shape) -> tuple[int, ...] | None:
     """The strides with which another shape shows the same elements; None where it takes a copy."""
     groups = build.reshape_groups(shape, new)
