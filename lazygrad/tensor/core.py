@@ -138,9 +138,8 @@ class TensorCore(Sharing, metaclass=HasMode):
     def _settle(self, storage: DeviceBuffer) -> None:
         """Enter new operations as a leaf, unless backward() needs the expression."""
         former = self._node
-        # a deferred Detach is of another class: to look at its x would build it
-        kind = type(former)
-        if kind is Buffer or (kind is Detach and type(former.x) is Buffer):  # type: ignore[attr-defined]
+        # not isinstance: looking at x would build a deferred Detach
+        if isinstance(former, Buffer) or (type(former) is Detach and isinstance(former.x, Buffer)):
             return  # the second shares another variable's storage, and must not become its node
         if not self.is_leaf:
             return
@@ -190,8 +189,7 @@ class TensorCore(Sharing, metaclass=HasMode):
     def _computed(self) -> DeviceBuffer:
         """The memory that holds the values, which are computed."""
         need_values()
-        storage = self.storage
-        if storage is None:
+        if (storage := self.storage) is None:
             realize_all((self,))
             storage = self.storage
             assert storage is not None

@@ -158,7 +158,7 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
     pending = _pending((*wanted, *others))
     if pending:
         try:
-            if interceptor.get() is not None:
+            if interceptor.get() is not None or (not others and _is_alone(wanted, pending)):
                 wanted += others
                 _compute(pending, wanted)
             else:
@@ -169,12 +169,11 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
     for tensor in wanted:
         node = tensor._node
         storage = realized.get(node)  # none where another thread has written to it meanwhile
-        is_settled = type(node) is Buffer
-        if storage is not None and not is_settled:
+        if storage is not None and type(node) is not Buffer:
             tensor._settle(storage)
             if node.device is None and tensor._own is not node:
                 realized.forget(node)  # a constant, which is computed again where it is used
-        if storage is not None or is_settled:
+        if storage is not None or type(node) is Buffer:
             written.pop(id(tensor), None)
     if mine.shared and interceptor.get() is None:
         _part_views()
@@ -289,12 +288,25 @@ def _realizer() -> ModuleType:
         return import_module("..realize", __package__)
 
 
+def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:
+    """Whether nothing can go along with what is wanted."""
+    if mine.differentiated or len(_threads) > 1:
+        return False
+    for reference in (*(each for each, _ in mine.older), *mine.live):
+        if (tensor := reference()) is not None:
+            node = tensor._node
+            if not (type(node) is Buffer or node in pending or node in realized):
+                return False
+    mine.live.clear()
+    return all(not tensor._requires_grad or tensor.is_leaf for tensor in wanted)
+
+
 def _compute_along(
     wanted: Sequence[TensorCore], written: Sequence[TensorCore], pending: list[Node]
 ) -> list[TensorCore]:
     """Compute the pending nodes, which are values of what is wanted and of what was written, and
     what goes along. Returns all the tensors that this gave values."""
-    walked = None
+    walked = Walk(realized)
     if written:
         walked = _compute_apart(wanted, written)
         pending = [node for node in pending if node not in realized]
@@ -302,11 +314,6 @@ def _compute_along(
     waiting = _waiting()
     others = dict.fromkeys(n for n in (*waiting, *_threads.others()) if n not in pending)
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
-    if not (others or roots or mine.differentiated or len(_threads) > 1):  # nothing goes along
-        del walked  # which holds leaves whose memory may be taken over
-        _compute(pending, wanted)
-        return wanted
-    walked = walked or Walk(realized)
     walked.walk(pending)
     if walked.has_calls and walked.structure.is_too_coarse:
         walked = walked.whole(pending)

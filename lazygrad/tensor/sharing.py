@@ -267,9 +267,7 @@ class Sharing:
     def storage(self) -> DeviceBuffer | None:
         """The memory that holds the values, or None while they are not computed."""
         node = self._node
-        if type(node) is Buffer:
-            return node.storage  # type: ignore[return-value]
-        return realized.get(node)
+        return node.storage if type(node) is Buffer else realized.get(node)  # type: ignore[return-value]
 
     def _strides(self) -> tuple[int, ...] | None:
         """In elements of the base; None where no one distance tells."""

@@ -40,10 +40,9 @@ class Buffer(Node):
     @classmethod
     def of(cls, node: Node, storage: Storage) -> Buffer:
         """A node's elements, which a storage holds."""
-        shape = node.shape
-        derived = (), shape, node.dtype, storage.device
-        made: Buffer = entered((cls, id(storage), shape), cls.new(storage, shape, derived))
-        return made
+        derived = (), node.shape, node.dtype, storage.device
+        made = cls.new(storage, node.shape, derived)
+        return entered((cls, id(storage), node.shape), made)  # type: ignore[no-any-return]
 
     def _infer(self) -> tuple[Shape, DType]:
         if math.prod(self.shape_) != self.storage.size:
