@@ -156,6 +156,20 @@ def test_a_structure_is_noted_once(leaf: Leaf) -> None:
     assert first is second
 
 
+def test_a_structure_is_that_of_the_walk_so_far(leaf: Leaf) -> None:
+    begin = Skeleton()
+    found = []
+    for _ in range(2):
+        y = Neg(leaf([1.0, 2.0]))
+        walked = walk(begin, [y])
+        found.append(walked.structure)
+        walked.walk([Reshape(y, (2, 1))])
+        found.append(walked.structure)
+    assert found[0] is found[2]
+    assert found[1] is found[3]
+    assert found[0] is not found[1]
+
+
 def test_few_skeletons_are_remembered(leaf: Leaf, monkeypatch: pytest.MonkeyPatch) -> None:
     begin = Skeleton()
     monkeypatch.setattr(skeleton, "MAX_KINDS", 3)

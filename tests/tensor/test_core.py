@@ -242,6 +242,11 @@ def test_a_single_value_becomes_a_python_number() -> None:
     assert type(Tensor([[3]]).item()) is int
     assert type(Tensor(2.5, dtype="bfloat16").item()) is float
     assert type(Tensor(True).item()) is bool
+    for dtype in dtypes.ALL:
+        for number in (1, 0, 200, -3):
+            one = Tensor(np.array([number]), device="CPU").cast(dtype)
+            assert one.item() == one.numpy().astype(np.float64)[0]
+            assert type(one.item()) is type(one.tolist()[0])
     assert [10, 20, 30][Tensor(1)] == 20
     with pytest.raises(ShapeError, match=r"item: shape \(2,\) has 2 values"):
         Tensor([1, 2]).item()

@@ -13,12 +13,12 @@ import pytest
 import lazygrad
 from lazygrad import Tensor, config, nn, no_grad
 from lazygrad.graph.gradient import cotangents
-from lazygrad.graph.ir import Buffer, Const, deferred, topological
+from lazygrad.graph.ir import Buffer, Const, Detach, Reshape, Scatter, deferred, topological
 from lazygrad.graph.structure import structure
 from lazygrad.graph.verify import verify
 from lazygrad.nn import recurrent
 from lazygrad.runtime.buffer import realized
-from lazygrad.tensor import recall
+from lazygrad.tensor import donate, recall
 from lazygrad.tensor.core import TensorCore
 
 
@@ -26,6 +26,7 @@ from lazygrad.tensor.core import TensorCore
 def no_templates() -> None:
     recall._templates.clear()
     recall._backward.clear()
+    recall._passed.clear()
 
 
 def rand(*shape: int, requires_grad: bool = False) -> Tensor:
@@ -288,6 +289,22 @@ def test_what_a_call_depends_on_is_told_apart() -> None:
             x.gelu(approximate="no")
 
 
+def test_the_parts_of_a_key_tell_where_an_argument_ends() -> None:
+    x, y = rand(2), rand(2)
+    calls: list[Any] = [
+        (x, y), ((x, y),), ((x,), y), (x, (y,)), (x, x), (x,), ((x,),), ([x, y], ()), ((), x, y),
+        (1, True), (True, 1), (1.0, True), (1, 1), (-0.0, 1), (0.0, 1), (float("nan"), 1),
+        ("nan", 1), ({"nan": 1},), ({"a": 1, "b": 2},), ({"a": 1}, {"b": 2}), (None,), (),
+        (int, 1), ("(", 1, ")"), ((1,),), (str, "("), ("(",), (x.detach().requires_grad_(), y),
+    ]  # fmt: skip
+    keys = set()
+    for values in calls:
+        parts: list[Any] = []
+        recall._note_values(values, parts, {})
+        keys.add(tuple(parts))
+    assert len(keys) == len(calls)
+
+
 def test_a_tensor_given_twice_and_constants_are_no_template() -> None:
     x = rand(3, 3)
     ones = Tensor.ones(3, 3)
@@ -445,6 +462,33 @@ def test_optimizers_step_as_without_templates(name: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(recall, "_note_values", unknown)
     for a, b in zip(built, trained(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_steps_of_an_optimizer_are_not_built_to_learn_what_they_overwrite() -> None:
+    w = rand(3, 2, requires_grad=True)
+    optimizer = nn.optim.Adam([w])
+    for n in range(3):
+        optimizer.zero_grad()
+        (rand(4, 3) @ w).square().sum().backward()
+        changed = optimizer.schedule_step()
+        node: Any = w._node
+        assert type(node) is Detach
+        assert type(node.x) in deferred
+        assert not any(donate._touches_little(tensor._node) for tensor in changed)
+        assert n == 0 or type(node.x) in deferred
+        Tensor.realize(*changed)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_what_a_call_overwrites_is_told_by_the_node_beneath_its_result(name: str) -> None:
+    for _ in range(2):
+        made = OPERATIONS[name](rand(3, 4), rand(5, 4))
+        for result in made if isinstance(made, tuple) else (made,):
+            found = donate._touches_little(result._node)
+            node = result._node
+            while isinstance(node, (Detach, Reshape)):
+                node = node.x
+            assert found is isinstance(node, Scatter)
 
 
 # --------------------------------------------------------------------------- backward passes
