@@ -60,7 +60,9 @@ def realize(
         if rows and donated:
             donated = {rows[n][0]: leaf for n, leaf in donated.items() if rows[n][1] is None}
     plan, leaves = plan_for(nodes, donated, walked, may_vary=True)
-    storages: list[Any] = [leaf.storage if type(leaf) is Buffer else realized[leaf] for leaf in leaves]
+    storages: list[Any] = [
+        leaf.storage if type(leaf) is Buffer else realized[leaf] for leaf in leaves
+    ]
     if rows:
         storages = filled(storages)
     found = plan.run(storages, partial(sources_of, nodes, leaves))
