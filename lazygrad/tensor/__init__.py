@@ -124,12 +124,11 @@ def _accept_dim(
 ) -> Callable[..., Any]:
     @wraps(function)
     def renamed(*args: Any, **named: Any) -> Any:
-        if not named:
-            return function(*args)
-        named = {spellings.get(name, name): value for name, value in named.items()}
-        for name in starred:
-            if name in named:
-                args = (*args, named.pop(name))
+        if named:
+            named = {spellings.get(name, name): value for name, value in named.items()}
+            for name in starred:
+                if name in named:
+                    args = (*args, named.pop(name))
         return function(*args, **named)
 
     return renamed

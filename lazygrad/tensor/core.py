@@ -192,8 +192,7 @@ class TensorCore(Sharing, metaclass=HasMode):
         if (storage := self.storage) is None:
             realize_all((self,))
             storage = self.storage
-            assert storage is not None
-        return storage
+        return storage  # type: ignore[return-value]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         values = self.numpy()

@@ -158,11 +158,14 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
     pending = _pending((*wanted, *others))
     if pending:
         try:
-            if interceptor.get() is not None or (not others and _is_alone(wanted, pending)):
-                wanted += others
+            walked = _compute_apart(wanted, others) if others and not interceptor.get() else None
+            wanted += others
+            pending = [node for node in pending if node not in realized]
+            if interceptor.get() or _is_alone(wanted, pending):
+                walked = None  # which holds leaves whose memory may be taken over
                 _compute(pending, wanted)
             else:
-                wanted = _compute_along(wanted, others, pending)
+                wanted += _compute_along(wanted, pending, walked or Walk(realized))
         except (IndexError, NonFiniteError):
             forget()
             raise
@@ -302,15 +305,10 @@ def _is_alone(wanted: Sequence[TensorCore], pending: Sequence[Node]) -> bool:
 
 
 def _compute_along(
-    wanted: Sequence[TensorCore], written: Sequence[TensorCore], pending: list[Node]
+    wanted: Sequence[TensorCore], pending: list[Node], walked: Walk
 ) -> list[TensorCore]:
-    """Compute the pending nodes, which are values of what is wanted and of what was written, and
-    what goes along. Returns all the tensors that this gave values."""
-    walked = Walk(realized)
-    if written:
-        walked = _compute_apart(wanted, written)
-        pending = [node for node in pending if node not in realized]
-    wanted = [*wanted, *written]
+    """Compute the pending nodes and what goes along; the tensors that this gave values too.
+    `walked` has been walked to some of the nodes."""
     waiting = _waiting()
     others = dict.fromkeys(n for n in (*waiting, *_threads.others()) if n not in pending)
     roots = [t._node for t in wanted if t._requires_grad and not t.is_leaf]
@@ -352,7 +350,7 @@ def _compute_along(
     left = [n for n in held if n in others and n.device is not None and n not in realized]
     if left:
         note_passed(left)
-    return [*wanted, *(t for node in pending + also for t, _ in waiting.get(node, ()))]
+    return [t for node in pending + also for t, _ in waiting.get(node, ())]
 
 
 def _release() -> None:

@@ -40,8 +40,7 @@ class Buffer(Node):
     @classmethod
     def of(cls, node: Node, storage: Storage) -> Buffer:
         """A node's elements, which a storage holds."""
-        derived = (), node.shape, node.dtype, storage.device
-        made = cls.new(storage, node.shape, derived)
+        made = cls.new(storage, node.shape, ((), node.shape, node.dtype, storage.device))
         return entered((cls, id(storage), node.shape), made)  # type: ignore[no-any-return]
 
     def _infer(self) -> tuple[Shape, DType]:
