@@ -55,7 +55,7 @@ from .loops.legal import legalise_operations
 from .loops.legal.indices import narrow_indices
 from .loops.legal.memory import legalise_memory
 from .loops.legal.vectors import split_vectors
-from .loops.lower import Lowered, lower, named
+from .loops.lower import Lowered, lower, lower_node, named
 from .loops.lower.arguments import overwrite
 from .loops.lower.canonical import shifted
 from .loops.plans import tile
@@ -205,7 +205,10 @@ PASSES = (
          "only where no memory was planned", after=("memory",), core=True),
 
     Pass("kernel", "lower", lambda made, at: lower_kernel(made, at),
-         "first: from here on loops", core=True),
+         "first: from here on loops", must=True),
+    Pass("kernel", "lower_node",
+         lambda made, at: made if made.arrays else lower_one_node(made, at.machine.row_bytes),
+         "only where lower did not run", after=("lower",), core=True),
     Pass("kernel", "overwrite",
          lambda made, at: overwrite_arguments(made) if made.overwritten else made,
          "compilers assume that arguments do not overlap: an output in an input's memory is one",
@@ -303,10 +306,16 @@ def share_memory(schedule: Schedule, at: At) -> Schedule | MemoryPlan:
 
 def lower_kernel(made: Lowered, at: At) -> Lowered:
     """Lower a kernel to plain loops. On a CPU, sums leave out terms that padding makes 0."""
-    machine, ends = at.machine, config.OPT > 0
-    skips = ends and not machine.gpu
+    machine = at.machine
     kernel = shifted(made.kernel, made.shifts) if made.shifts else made.kernel
-    function = lower(kernel, "kernel", machine.row_bytes, skips, machine.cores, ends)
+    skips = not machine.gpu
+    function = lower(kernel, "kernel", machine.row_bytes, skips, machine.cores, ends=True)
+    return replace(made, function=function, arrays=function.arguments)
+
+
+def lower_one_node(made: Lowered, scratch: int | None) -> Lowered:
+    """Lower a kernel of one node to plain loops."""
+    function = lower_node(made.kernel, "kernel", scratch)
     return replace(made, function=function, arrays=function.arguments)
 
 

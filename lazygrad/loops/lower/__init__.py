@@ -2,10 +2,10 @@
 
 value        a node's element at an index, as an expression
 nodes        one node: maps, sums, scatters, scans
-rows         several nodes: rows, maps and sums that are computed together
+rows         several nodes: rows, maps and sums that are computed together, for OPT=1
 sort         sorts
 winograd     convolutions by tiles
-needed       which elements of outputs are needed, where sizes vary
+needed       which elements of outputs and which terms of sums are needed
 share        chains, whose parts share their outer loops
 canonical    before lowering: a key that equal kernels share
 arguments    after lowering: one argument for an output and the input that it overwrites
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from ... import config
 from ...expr import Array
 from ...graph.ir import Node
-from ...schedule.ir import Kernel, own_position
+from ...schedule.ir import Kernel
 from ...schedule.show import member_lines, title
 from ..ir import Function, digest
 from ..ir.rebuild import flops
@@ -54,6 +54,16 @@ class Lowered:
         return [*self.kernel.outputs, *self.kernel.inputs]
 
 
+def lower_node(kernel: Kernel, name: str, scratch: int | None = None) -> Function:
+    """Plain loops for a kernel of one node. `scratch`: as in `lower`.
+
+    Requires: each element of the node has a position of its own. Ensures: as `lower`.
+    """
+    if kernel.kind == "sort":
+        return lower_sort(kernel, name, scratch)
+    return Lowering(kernel).function(name)
+
+
 def lower(
     kernel: Kernel,
     name: str,
@@ -71,23 +81,19 @@ def lower(
 
     Ensures: serial loops only; the arguments are the kernel's outputs, in order, then its inputs.
     """
-    if kernel.kind == "chain":
-        parts = [lower(part, name, scratch, skips, ends=ends) for part in kernel.parts]
-        shared = share_loops(kernel, name, parts)
-        assert shared is not None, "a chain whose parts cannot share their loops"
-        return shared
-    if kernel.kind == "sort":
-        return lower_sort(kernel, name, scratch, ends)
-    if kernel.kind == "filter":
-        return lower_filter(kernel, name)
-    if kernel.kind == "winograd":
-        return lower_winograd(kernel, name, cores, ends)
-    first, *more = kernel.members
-    is_alone = not more and first.position is own_position(first.node)
-    lowering = Lowering(kernel, skips, ends) if is_alone else RowLowering(kernel, skips, ends)
-    ways = {"scatter": lowering.scatter, "scan": lowering.scan}
-    body = ways.get(kernel.kind, lowering.elements)()
-    return Function(name, lowering.arguments(), len(kernel.outputs), body)
+    match kernel.kind:
+        case "chain":
+            parts = [lower(part, name, scratch, skips, ends=ends) for part in kernel.parts]
+            shared = share_loops(kernel, name, parts)
+            assert shared is not None, "a chain whose parts cannot share their loops"
+            return shared
+        case "sort":
+            return lower_sort(kernel, name, scratch, ends)
+        case "filter":
+            return lower_filter(kernel, name)
+        case "winograd":
+            return lower_winograd(kernel, name, cores, ends)
+    return RowLowering(kernel, skips, ends).function(name)
 
 
 # --------------------------------------------------------------------------- names

@@ -12,36 +12,30 @@ Movement becomes index arithmetic (value.py). Kernels of several nodes: rows.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import count
 
 from ...dtypes import DType, bfloat16, bool_, float16, float32, float64
-from ...expr import Array, Cast, Expr, Literal, Load, Local, Op, Var, cast, parts
-from ...graph.ir import Fold, Movement, Node, Pad, Reduce, Scan, Scatter, identity
-from ...index import Substitution, all_of, at_least, flatten, less
+from ...expr import Array, Cast, Expr, Literal, Load, Op, Var, cast
+from ...graph.ir import Fold, Node, Reduce, Scan, Scatter
+from ...index import all_of, flatten
 from ...schedule.access import (
     MultiIndex,
-    accesses,
     fold_index,
-    movement_index,
     reduce_index,
     reduced_variables,
     walked_axes,
 )
-from ...schedule.ir import Kernel, Region, axis_variables
-from ..end_loops import end_of
-from ..ir import Accumulate, Body, Stmt, Store
+from ...schedule.ir import Kernel, Region
+from ..ir import Accumulate, Body, Function, Stmt, Store
 from ..ir.rebuild import Names, begin, nest
-from .needed import Needed
 from .value import Values
 
 
 class Lowering:
     """Builds the loops of a kernel of one node, each element of which has its own position."""
 
-    def __init__(self, kernel: Kernel, skips: bool = False, ends: bool = False) -> None:
-        """`skips`, `ends`: as in `lower`."""
-        self.kernel, self.skips = kernel, skips
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
         self.names = names = Names()
         self.arrays: dict[Node, Array] = {}
         for n, node in enumerate(kernel.outputs):
@@ -51,7 +45,12 @@ class Lowering:
         for n, node in enumerate(kernel.inputs):
             self.arrays[node] = Array(names.new(f"in{n}"), node.dtype, node.size)
         self.values = Values(self.read)
-        self.needed = Needed(kernel, partial(Lowering.read, self)) if ends else None
+
+    def function(self, name: str) -> Function:
+        """The kernel's loops."""
+        ways = {"scatter": self.scatter, "scan": self.scan}
+        body = ways.get(self.kernel.kind, self.elements)()
+        return Function(name, self.arguments(), len(self.kernel.outputs), body)
 
     def arguments(self) -> tuple[Array, ...]:
         nodes = (*self.kernel.outputs, *self.kernel.inputs)
@@ -64,9 +63,8 @@ class Lowering:
         return None
 
     def store(self, node: Node, index: MultiIndex, value: Expr) -> Store:
-        """Store an element of an output, where it is needed."""
-        needed = None if self.needed is None else self.needed.of(node, index)
-        return Store(self.arrays[node], self.place(node, index), value, needed=needed)
+        """Store an element of an output."""
+        return Store(self.arrays[node], self.place(node, index), value)
 
     def place(self, node: Node, index: MultiIndex) -> Expr:
         """Where an element of a stored node lies in its memory."""
@@ -107,46 +105,8 @@ class Lowering:
         value = self.values.of(node.x, at, guards)
         if dtype != node.dtype:
             value = _widened(value, dtype)
-        if self.skips or self.needed is not None:  # passes look for its end
-            value = _masked_once(value)
-        needed = _below_size(value, identity(op, dtype)) if self.skips else None
-        if self.skips and self.kernel.kind == "contraction":
-            outside, inside_padding = self._outside_padding(node, index, inner)
-            guards += outside
-            needed = all_of((inside_padding, needed))
-        term = Accumulate(total, Literal(0), op, value, all_of(guards), needed=needed)
+        term = Accumulate(total, Literal(0), op, value, all_of(guards))
         return total, begin(total, op), term
-
-    def _outside_padding(
-        self, node: Reduce | Fold, index: MultiIndex, inner: Sequence[Expr]
-    ) -> tuple[tuple[Expr, ...], Expr | None]:
-        """The conditions under which a term of a sum lies outside of its factors' padding with
-        zeros: guards of the term, and a condition under which it is needed.
-
-        Guards are for a padded factor in memory, along its padded axes but the last. That axis,
-        which is for vectors or a tile, and views of a padded tensor only say what is needed. An
-        index that is read from a tensor says neither: loops cannot end by it."""
-        axes = (*axis_variables(node.shape), *reduced_variables(node))
-        values: dict[Expr, Expr] = dict(zip(axes, (*index, *inner), strict=True))
-        guards: list[Expr] = []
-        needed: list[Expr] = []
-        for access in accesses(node, self.arrays.__contains__):
-            x = access.node
-            at: MultiIndex = tuple(map(Substitution(values).of, access.index))
-            while isinstance(x, Movement) and not (isinstance(x, Pad) and x.value != 0):
-                if isinstance(x, Pad):
-                    padded = [axis for axis, amounts in enumerate(x.padding) if any(amounts)]
-                    for axis in padded:
-                        if _is_gathered(at[axis]):
-                            continue
-                        before, after = x.padding[axis]
-                        decides = x is access.node and axis != padded[-1]
-                        (guards if decides else needed).extend(
-                            (at_least(at[axis], before), less(at[axis], x.shape[axis] - after))
-                        )
-                at, _ = movement_index(x, at)
-                x = x.inputs[0]
-        return tuple(guards), all_of(needed)
 
     # ------------------------------------------------------------------ scatter
 
@@ -224,37 +184,3 @@ def _bool_op(op: str, dtype: DType) -> str:
     if dtype == bool_ and op in ("sum", "prod"):
         return "max" if op == "sum" else "min"
     return op
-
-
-def _masked_once(value: Expr) -> Expr:
-    """A term with the ends (end_loops.py) of its two factors merged, and outermost.
-
-    where(c, x, 0) * where(c, y, 0)  ->  where(c, x * y, 0);  cast(where(c, x, 0))  likewise
-    """
-    match value:
-        case Cast(x, dtype):
-            x = _masked_once(x)
-            if end_of(x) is not None and isinstance(x, Op):
-                condition, inside, neutral = x.operands
-                assert isinstance(neutral, Literal)
-                return Op("where", (condition, Cast(inside, dtype), Literal(neutral.value, dtype)))
-        case Op(op="mul", args=(Op() as a, Op() as b)):
-            if end_of(a) is not None and a.operands[::2] == b.operands[::2]:
-                condition, x, zero = a.operands
-                if zero == Literal(0, zero.dtype):
-                    return Op("where", (condition, Op("mul", (x, b.operands[1])), zero))
-    return value
-
-
-def _is_gathered(index: Expr) -> bool:
-    """Whether a symbol stands in an index for one that a Gather reads (`gather_axis`)."""
-    return any(isinstance(part, Local) for part in parts(index))
-
-
-def _below_size(value: Expr, neutral: bool | int | float) -> Expr | None:
-    """The condition below which a term is not neutral, where it ends at a size that is known only
-    at run time."""
-    match value:
-        case Op(op="where", args=(_, _, Literal(value=other))) if other == neutral:
-            return end_of(value)
-    return None

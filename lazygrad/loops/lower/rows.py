@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...expr import Array, Expr, Literal, Load, Var, cast
-from ...graph.ir import Fold, Node, Reduce, topological
-from ...index import flatten
+from ...graph.ir import Fold, Node, Reduce, identity, topological
+from ...index import all_of, flatten
 from ...schedule.access import MultiIndex, is_bijection, reduced_variables, reshape_index
 from ...schedule.ir import Kernel, Member, axis_variables
-from ..ir import Alloc, Body, Stmt, Store
+from ..ir import Accumulate, Alloc, Body, Stmt, Store
 from ..ir.rebuild import nest
+from .needed import Needed, below_size, masked_once, outside_padding
 from .nodes import Lowering
 
 
@@ -53,7 +54,10 @@ class RowLowering(Lowering):
     """
 
     def __init__(self, kernel: Kernel, skips: bool = False, ends: bool = False) -> None:
-        super().__init__(kernel, skips, ends)
+        """`skips`, `ends`: as in `lower`."""
+        super().__init__(kernel)
+        self.skips = skips
+        self.needed = Needed(kernel, super().read) if ends else None
         self.registers: dict[Node, Array] = {}
         self.read_again = _read_again(kernel)
         self.kept: dict[Node, tuple[Array, list[int]]] = {}  # with the node's axes along the row
@@ -65,6 +69,27 @@ class RowLowering(Lowering):
         if node in self.kept:
             return Load(self.kept[node][0], self._place_in_row(node, index), guard)
         return super().read(node, index, guard)
+
+    def store(self, node: Node, index: MultiIndex, value: Expr) -> Store:
+        """Store an element of an output, where it is needed."""
+        needed = None if self.needed is None else self.needed.of(node, index)
+        return replace(super().store(node, index, value), needed=needed)
+
+    def reduce(
+        self, node: Reduce | Fold, index: MultiIndex, inner: Sequence[Expr]
+    ) -> tuple[Array, Body, Accumulate]:
+        """As `Lowering.reduce`; the term says where it is needed."""
+        total, first, term = super().reduce(node, index, inner)
+        if self.skips or self.needed is not None:  # passes look for its end
+            term = replace(term, value=masked_once(term.value))
+        if not self.skips:
+            return total, first, term
+        needed = below_size(term.value, identity(term.op, total.dtype))
+        if self.kernel.kind == "contraction":
+            outside, inside_padding = outside_padding(node, index, inner, self.arrays)
+            term = replace(term, guard=all_of((term.guard, *outside)))
+            needed = all_of((inside_padding, needed))
+        return total, first, replace(term, needed=needed)
 
     def _place_in_row(self, node: Node, index: MultiIndex) -> Expr:
         """Where an element of a kept node lies in the memory of its row."""
