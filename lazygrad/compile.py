@@ -7,11 +7,10 @@ compile_graph
     part           passes over its nodes
     schedule       which operations share a kernel
     memory         which memory the kernels work on
-    pieces         launches: one for each kernel, or for each tensor that a kernel joins
-    compile_piece  for each piece (launches.py):
+    pieces         launches: one for each kernel, or for each tensor that a kernel joins; for each:
         kernel     plain loops, named by what they compute
-        loops      the loops, shaped for the target
-    Linker         machine code, and the plan
+        loops      the loops, shaped for the target; for speed: launches.py
+    Linker         machine code, and the plan (link.py)
 
 realize.py calls it where it finds no plan.
 """
@@ -20,22 +19,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 from . import config
+from .backends.base import Device as BackendDevice
+from .backends.base import Launch
 from .graph.checks import checks_of, flag_dtype, separate_checks
 from .graph.ir import Buffer, Contiguous, Detach, InRange, Node, Reshape
 from .graph.structure import Slot
-from .launches import compile_piece
-from .link import Linker
+from .launches import fast_launch
+from .link import Linker, plain_launch
 from .looking import looking
+from .loops.lower import Lowered, renamed
+from .origin import kernel_origins
 from .pipeline import passes
 from .progress import counted
 from .realize import plan_for, realize, storage_of
 from .runtime.device import Device
 from .runtime.execute import Plan
-from .schedule.join import pieces
+from .schedule.ir import MemoryPlan
+from .schedule.join import Piece, pieces
 from .schedule.place import Part, place
 from .stages import Stages
 from .targets import At
@@ -94,11 +99,32 @@ def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages
     memory = stages.level("memory", schedule, At(device.machine, taken))
     launched = [piece for kernel in schedule.kernels for piece in pieces(kernel)]
     launches = [
-        compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)
+        _compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)
     ]
     if noted is not None:
         noted.schedule, noted.plan, noted.launches = schedule, memory, launches
     linker.add(part, schedule, memory, launched, launches)
+
+
+def _compile_piece(
+    piece: Piece, memory: MemoryPlan, device: BackendDevice, stages: Stages
+) -> Launch:
+    """The launch of a piece, whose output begins at the piece's offset in memory. It has no slots
+    yet: the linker numbers them."""
+    kernel = piece.kernel
+    if config.OPT:
+        overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
+        launch = fast_launch(kernel, overwritten, device, stages)
+    else:
+        made = stages.level("kernel", Lowered(kernel, {}), At(device.machine))
+        launch = plain_launch(stages, Launch(made.function, ()), device.machine)
+    if config.ORIGINS:
+        function = renamed(launch.function, kernel)
+        launch = replace(launch, function=function, origins=kernel_origins(kernel))
+    if not piece.start:
+        return launch
+    first, *rest = launch.offsets or (0,) * len(launch.function.arguments)
+    return replace(launch, offsets=(first + piece.start, *rest))
 
 
 def _with_flags(

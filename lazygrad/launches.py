@@ -1,19 +1,17 @@
-"""From a kernel of the schedule to its launch: plain loops, then the loop passes.
+"""With OPT=1, from a kernel of the schedule to its launch: plain loops, then the loop passes.
 
-A *launch* is a function to run, with the offsets in memory where its arguments begin.
-
-    compile_piece          the launch, with the offset of its output
-        level "kernel"     plain loops
-        plain_launch       with OPT=0: the core passes of the level "loops"
-        _shared_launch     else: kernels that differ only in memory are compiled once
+    fast_launch
+        _shared_launch     kernels that differ only in memory are compiled once
+            level "kernel" plain loops
             _finished      stops here where the device has the code already
                 _optimized all passes of the level "loops"
 
-Where a loop pass or the code generator fails, the kernel gets its plain loops.
+Where a loop pass fails, the kernel keeps its plain loops (link.plain_launch).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -21,42 +19,28 @@ from . import config
 from .backends.base import Device, Launch
 from .cache import remember, source_digest
 from .errors import CompilerError
+from .graph.ir import Node
 from .graph.structure import Key
+from .link import plain_launch
 from .loops.ir import Function, digest
-from .loops.lower import Lowered, renamed
+from .loops.lower import Lowered
 from .loops.lower.canonical import canonical
 from .loops.plans import best_plans, is_plan_for
-from .origin import kernel_origins
-from .pipeline import passes
 from .runtime.tune import fastest, remembered
-from .schedule.ir import Kernel, MemoryPlan
-from .schedule.join import Piece
+from .schedule.ir import Kernel
 from .stages import Stages
-from .targets import TUNE_PLANS, At, Machine, Target
+from .targets import TUNE_PLANS, At, Target
 
 MAX_KEPT = 4096  # entries of each cache; the oldest are dropped
 _launches: dict[Key, Launch] = {}
 _functions: dict[str, Function] = {}  # loops after the loop passes, by the key of their code
 
 
-def compile_piece(piece: Piece, memory: MemoryPlan, device: Device, stages: Stages) -> Launch:
-    """The launch of a piece, whose output begins at the piece's offset in memory."""
-    launch = compile_kernel(piece.kernel, memory, device, stages)
-    if config.ORIGINS:
-        function = renamed(launch.function, piece.kernel)
-        launch = replace(launch, function=function, origins=kernel_origins(piece.kernel))
-    if not piece.start:
-        return launch
-    first, *rest = launch.offsets or (0,) * len(launch.function.arguments)
-    return replace(launch, offsets=(first + piece.start, *rest))
-
-
-def compile_kernel(kernel: Kernel, memory: MemoryPlan, device: Device, stages: Stages) -> Launch:
-    """The launch of a kernel, without slots: the linker numbers them."""
-    overwritten = {n: memory.in_place[n] for n in kernel.outputs if n in memory.in_place}
-    if not config.OPT:
-        made = stages.level("kernel", Lowered(kernel, overwritten), At(device.machine))
-        return plain_launch(stages, Launch(made.function, ()), device.machine)
+def fast_launch(
+    kernel: Kernel, overwritten: Mapping[Node, Node], device: Device, stages: Stages
+) -> Launch:
+    """The launch of a kernel, compiled for speed. `overwritten` maps an output to the input whose
+    memory it takes over."""
     if kernel.parts:
         return _new_launch(Lowered(kernel, overwritten), device, stages)
     begins = device.machine.target is Target.CPU  # there an argument may begin inside a buffer
@@ -127,16 +111,6 @@ def _finished(function: Function, key: str, at: At, device: Device, stages: Stag
         remember(_functions, key, loops, MAX_KEPT)
     loops = replace(loops, comment=function.comment)
     return Launch(loops, (), key=key, plain=function)
-
-
-def plain_launch(stages: Stages, launch: Launch, machine: Machine) -> Launch:
-    """The launch of plain loops, after the core passes alone. It has no key, so that its code is
-    not cached and the next process tries the loop passes again."""
-    plain = launch.plain or launch.function
-    target = machine.target
-    made = stages.through(passes("loops", target, 0), plain, At(machine))
-    stages.saw("code", made, plain, final=target)
-    return replace(launch, function=made, key="", plain=plain)
 
 
 def _optimized(function: Function, at: At, stages: Stages) -> Function | None:

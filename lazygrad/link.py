@@ -1,6 +1,7 @@
 """Link the compiled parts of a graph, one a device, into a plan.
 
-If a fault of the compiler leaves a kernel without code, it is compiled from plain loops instead.
+With OPT=0 each kernel has plain loops. So has, with OPT=1, a kernel that a fault of the compiler
+leaves without code.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from .backends.base import Device as BackendDevice
 from .backends.base import Launch, Program
 from .errors import CompilerError, DeviceError
 from .graph.ir import Buffer, InRange, Node
-from .launches import plain_launch
 from .loops.check_accesses import REPORT
+from .pipeline import passes
 from .runtime.accesses import CheckAccesses
 from .runtime.device import Device
 from .runtime.execute import Allocation, Output, Plan, Run, Step, Transfer
@@ -26,6 +27,7 @@ from .schedule.ir import MemoryPlan, Schedule
 from .schedule.join import Piece
 from .schedule.place import Located, Part
 from .stages import Stages
+from .targets import At, Machine
 
 
 class Linker:
@@ -182,6 +184,16 @@ class Linker:
                 raise CompilerError(f"link: {launch.function.name}: two arguments share a memory")
             placed.append(replace(launch, slots=tuple(slots)))
         return let_overlap(placed, pieces) if config.OPT else placed
+
+
+def plain_launch(stages: Stages, launch: Launch, machine: Machine) -> Launch:
+    """The launch of plain loops, after the core passes alone. It has no key, so that its code is
+    not cached and the next process tries the loop passes again."""
+    plain = launch.plain or launch.function
+    target = machine.target
+    made = stages.through(passes("loops", target, 0), plain, At(machine))
+    stages.saw("code", made, plain, final=target)
+    return replace(launch, function=made, key="", plain=plain)
 
 
 def _with_plain_loops(

@@ -24,16 +24,16 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compilations that take as long as it takes to be told of."""
-    launches = import_module("lazygrad.launches")
-    inner = launches.compile_kernel
+    compiler = import_module("lazygrad.compile")
+    inner = compiler._compile_piece
 
-    def compile_kernel(*args: Any) -> Any:
+    def compile_piece(*args: Any) -> Any:
         import time
 
         time.sleep(0.05)
         return inner(*args)
 
-    monkeypatch.setattr(launches, "compile_kernel", compile_kernel)
+    monkeypatch.setattr(compiler, "_compile_piece", compile_piece)
     monkeypatch.setattr(progress, "EVERY", 0.005)
 
 

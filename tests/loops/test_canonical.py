@@ -53,10 +53,10 @@ def lowered(monkeypatch) -> Callable[[], int]:
     count = 0
     lower = lazygrad.pipeline.lower
 
-    def counting(*args):
+    def counting(*args, **named):
         nonlocal count
         count += 1
-        return lower(*args)
+        return lower(*args, **named)
 
     def ask() -> int:
         nonlocal count
