@@ -40,7 +40,15 @@ from ..index import (
     substitute,
 )
 from .ir import Accumulate, Body, For, If, Stmt, Store, statements
-from .ir.rebuild import Names, map_bodies, names_in, reads, substitute_body, variables
+from .ir.rebuild import (
+    Names,
+    map_bodies,
+    names_in,
+    reads,
+    rewrite_body,
+    substitute_body,
+    variables,
+)
 
 # --------------------------------------------------------------------------- conditions
 
@@ -299,16 +307,16 @@ def _assuming(body: Body, kind: type[Stmt], true: Callable[[Expr], bool]) -> Bod
     def left(condition: Expr | None) -> Expr | None:
         return all_of(c for c in conjuncts(condition) if not true(c))
 
-    result: list[Stmt] = []
-    for stmt in body:
-        if isinstance(stmt, (Store, Accumulate)) and isinstance(stmt, kind):
-            value, tested = stmt.value, end_of(stmt.value)
-            if isinstance(stmt, Accumulate) and tested is not None and isinstance(value, Op):
-                still, (_, x, neutral) = left(tested), value.operands
-                value = x if still is None else Op("where", (still, x, neutral))
-            stmt = replace(stmt, value=value, needed=left(stmt.needed))
-        result.append(map_bodies(stmt, lambda inner: _assuming(inner, kind, true)))
-    return tuple(result)
+    def assuming(stmt: Stmt) -> Body | None:
+        if not (isinstance(stmt, (Store, Accumulate)) and isinstance(stmt, kind)):
+            return None
+        value, tested = stmt.value, end_of(stmt.value)
+        if isinstance(stmt, Accumulate) and tested is not None and isinstance(value, Op):
+            still, (_, x, neutral) = left(tested), value.operands
+            value = x if still is None else Op("where", (still, x, neutral))
+        return (replace(stmt, value=value, needed=left(stmt.needed)),)
+
+    return rewrite_body(body, assuming)
 
 
 def _joined(stmts: list[Stmt]) -> Body:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..expr import Expr, Literal, Load, Op, Var, rewrite
 from ..index import all_of
 from .ir import Accumulate, Body, For, If, Stmt, statements
-from .ir.rebuild import factors_of, load_under, map_bodies, variables
+from .ir.rebuild import factors_of, map_bodies, variables
 
 
 def masked(body: Body, var: Var, condition: Expr) -> Body:
@@ -41,15 +41,22 @@ def guarded(e: Expr, condition: Expr | None) -> Expr:
         case Op(op="where", args=(old, x, Literal(value=0))):
             both = all_of((old, condition))
             assert both is not None
-            return Op("where", (both, _loads_under(x, condition), e.operands[2]))
+            return Op("where", (both, loads_under(x, condition), e.operands[2]))
         case Load():
-            return _loads_under(e, condition)
-    return Op("where", (condition, _loads_under(e, condition), Literal(0, e.dtype)))
+            return loads_under(e, condition)
+    return Op("where", (condition, loads_under(e, condition), Literal(0, e.dtype)))
 
 
-def _loads_under(e: Expr, condition: Expr) -> Expr:
+def loads_under(e: Expr, condition: Expr, var: Var | None = None) -> Expr:
+    """e with its loads done only where the condition holds too: elsewhere they give 0. With `var`,
+    only loads from memory, not from registers, that depend on it."""
+
     def change(x: Expr) -> Expr | None:
-        return load_under(x, condition) if isinstance(x, Load) else None
+        if not isinstance(x, Load):
+            return None
+        if var and (x.array.scope == "register" or var not in variables(x.index)):
+            return None
+        return Load(x.array, x.index, all_of((x.guard, condition)))
 
     return rewrite(e, change)
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from math import prod
 
 from ..errors import ScheduleError
-from ..expr import Array, Expr, Load, Var, parts, rewrite
+from ..expr import Array, Expr, Load, Var, parts
 from ..index import flatten
 from .cpu.transpose import transposable
 from .end_loops import in_some_iteration
@@ -27,7 +27,7 @@ from .ir.rebuild import (
     factors,
     in_order_of_memory,
     loads,
-    map_expressions,
+    replace_expressions,
     stride,
     substitute_body,
     variables,
@@ -95,10 +95,7 @@ def pack(body: Body, operand: Expr, name: str, scope: str = "local", vectors: bo
         if var.extent != 1:
             fill = (For(var, var.extent, kind, fill),)
     packed_load = Load(packed, flatten([loop.var for loop in loops], extents))
-    replaced = map_expressions(
-        body, lambda e: rewrite(e, lambda x: packed_load if x is operand else None)
-    )
-    return (Alloc(packed), *fill, *replaced)
+    return (Alloc(packed), *fill, *replace_expressions(body, {operand: packed_load}))
 
 
 def _read_where(body: Body, operand: Expr, loops: Sequence[For]) -> Expr | None:

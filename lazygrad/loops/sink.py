@@ -8,8 +8,18 @@ from functools import partial
 
 from ..expr import Array, Expr, Var
 from ..index import all_of
-from .ir import Accumulate, Alloc, Body, For, If, Let, Stmt, Store, statements
-from .ir.rebuild import body_loads, guard_loads, has_trait, map_bodies, mentions, variables, written
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
+from .ir.rebuild import (
+    body_loads,
+    change_expressions,
+    has_trait,
+    map_bodies,
+    mentions,
+    rewrite_body,
+    variables,
+    written,
+)
+from .mask import loads_under
 from .primitives import at_loop, grown, primitive
 
 
@@ -121,21 +131,13 @@ def _guarded(branch: If, var: Var) -> Body:
     """The body of an If, with the condition as a guard of its stores, and of its loads that depend
     on var. Registers that the body allocates may be stored to anyway."""
     condition = branch.condition
-    own = {s.array for s in statements(branch.body) if isinstance(s, Alloc)}
+    made = {s.array for s in statements(branch.body) if isinstance(s, Alloc)}
+    own = {array for array in made if array.scope == "register"}
 
-    def of_loads(e: Expr) -> Expr:
-        return guard_loads(e, var, condition)
+    def guarded(stmt: Stmt) -> Body:
+        stmt = change_expressions(stmt, lambda e: loads_under(e, condition, var))
+        if isinstance(stmt, (Store, Accumulate)) and stmt.array not in own:
+            stmt = replace(stmt, guard=all_of((stmt.guard, condition)))
+        return (stmt,)
 
-    def visit(stmt: Stmt) -> Stmt:
-        match stmt:
-            case Store() | Accumulate():
-                is_own = stmt.array in own and stmt.array.scope == "register"
-                guard = None if stmt.guard is None else of_loads(stmt.guard)
-                guard = all_of((guard, None if is_own else condition))
-                value, index = of_loads(stmt.value), of_loads(stmt.index)
-                return replace(stmt, value=value, index=index, guard=guard)
-            case Let():
-                return replace(stmt, value=of_loads(stmt.value))
-        return map_bodies(stmt, lambda body: tuple(map(visit, body)))
-
-    return tuple(map(visit, branch.body))
+    return rewrite_body(branch.body, guarded)

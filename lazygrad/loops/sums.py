@@ -24,13 +24,14 @@ from ..index import add, at_least, less
 from ..targets import Machine
 from .cpu.traffic import window
 from .end_loops import in_some_iteration
-from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, bodies, statements
+from .ir import Accumulate, Alloc, Body, For, If, Stmt, Store, statements
 from .ir.rebuild import (
     body_loads,
     has_trait,
     loads,
     map_bodies,
     names_in,
+    nested,
     rename_arrays,
     variables,
 )
@@ -103,9 +104,9 @@ def _needed(body: Body, total: Array, loops: Sequence[For]) -> Expr | None:
     is needed, in an iteration of these loops; None if one always is."""
     outside = {loop.var for loop in loops}
     found = set()
-    for stmt, around in _with_loops(body, ()):
+    for stmt, around in nested(body):
         if isinstance(stmt, Accumulate) and stmt.array is total:
-            inner = (loop.var for loop in around if loop.var not in outside)
+            inner = (x.var for x in around if isinstance(x, For) and x.var not in outside)
             found.add(in_some_iteration(stmt.needed, inner))
     return found.pop() if len(found) == 1 else None
 
@@ -148,7 +149,8 @@ def _begun(before: Body, loop: For) -> Body:
 
 @dataclass(frozen=True)
 class Place:
-    """The elements of an accumulator that a loop adds to: `index`, in the `loops` inside of it."""
+    """The elements of an accumulator that a loop adds to: `index`, in the `loops` inside of it,
+    which have empty bodies here."""
 
     loops: tuple[For, ...]
     index: Expr
@@ -166,12 +168,13 @@ def sums_over(loop: For, shared: bool) -> dict[Array, Place]:
     """
     places: dict[Array, dict[Place, None]] = {}
     other = {x.array for x in body_loads((loop,))}
-    for stmt, around in _with_loops((loop,), ()):
+    for stmt, around in nested((loop,)):
         match stmt:
             case Accumulate(array, index, "sum"):
-                kept = variables(index)
-                own = (x for x in around[1:] if x.kind == "workitem" or x.var in kept)
-                places.setdefault(array, {})[Place(tuple(own), index)] = None
+                inner = (x for x in around[1:] if isinstance(x, For))
+                own = (x for x in inner if x.kind == "workitem" or x.var in variables(index))
+                place = Place(tuple(replace(x, body=()) for x in own), index)
+                places.setdefault(array, {})[place] = None
             case Accumulate() | Store() | Alloc():
                 other.add(stmt.array)
     scopes = ("register",) if shared else ("register", "local")
@@ -188,15 +191,6 @@ def register_sums(body: Body) -> dict[Array, str]:
     made = {s.array for s in statements(body) if isinstance(s, Alloc)}
     sums = [s for s in statements(body) if isinstance(s, Accumulate) and s.array not in made]
     return {s.array: s.op for s in sums if s.array.scope == "register"}
-
-
-def _with_loops(body: Body, around: tuple[For, ...]) -> Iterable[tuple[Stmt, tuple[For, ...]]]:
-    """Every statement of a body with the loops around it, as loops with empty bodies."""
-    for stmt in body:
-        yield stmt, around
-        inner = (*around, replace(stmt, body=())) if isinstance(stmt, For) else around
-        for inside in bodies(stmt):
-            yield from _with_loops(inside, inner)
 
 
 # --------------------------------------------------------------------------- long sums
@@ -280,9 +274,10 @@ def _reads_each_term(loop: For) -> bool:
     body of an unroll or vector loop counts."""
     reads: dict[Load, int] = {}
     sums = 0
-    for stmt, around in _with_loops((loop,), ()):
+    for stmt, around in nested((loop,)):
         if isinstance(stmt, Accumulate):
-            copies = {x.var: x.var.extent for x in around if x.kind in ("unroll", "vector")}
+            loops = (x for x in around if isinstance(x, For))
+            copies = {x.var: x.var.extent for x in loops if x.kind in ("unroll", "vector")}
             found = [x for x in loads(stmt.value) if x.array.scope in ("global", "local")]
             reads.update((x, window(x, False, copies) // x.dtype.itemsize) for x in found)
             sums += prod(copies.values()) if found else 0

@@ -8,14 +8,13 @@ out[ramp(b*8, 1, 8)] = x[ramp(b*8, 1, 8)] * s[b]
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 from ..dtypes import int64
 from ..expr import Bitcast, Broadcast, Cast, Expr, Load, Op, Ramp, ReduceLanes, Var, rewrite
 from ..index import add, linear, mul
 from .end_loops import in_some_lane
 from .ir import Accumulate, Body, For, Let, Stmt, Store
-from .ir.rebuild import map_bodies, rewrite_body
+from .ir.rebuild import rewrite_body
 
 
 def vectorize(body: Body) -> Body:
@@ -37,25 +36,24 @@ def vectorize(body: Body) -> Body:
 
 def _widen_body(body: Body, var: Var) -> Body:
     memo: dict[Expr, Expr] = {}
-    result: list[Stmt] = []
-    for stmt in body:
+
+    def widened(stmt: Stmt) -> Body | None:
         match stmt:
             case Store() | Accumulate():
                 guard = None if stmt.guard is None else widen(stmt.guard, var, memo)
-                index = widen(stmt.index, var, memo)
-                value = widen(stmt.value, var, memo)
+                index, value = widen(stmt.index, var, memo), widen(stmt.value, var, memo)
                 if index.lanes > 1 and value.lanes == 1:
                     value = Broadcast(value, index.lanes)
                 elif isinstance(stmt, Accumulate) and index.lanes == 1 < value.lanes:
                     assert guard is stmt.guard, "lanes that are added up have no guards"
                     value = ReduceLanes(stmt.op, value)
                 needed = in_some_lane(stmt.needed, var)
-                result.append(replace(stmt, index=index, value=value, guard=guard, needed=needed))
+                return (replace(stmt, index=index, value=value, guard=guard, needed=needed),)
             case Let():
                 raise TypeError("a Let does not survive sinking")
-            case _:
-                result.append(map_bodies(stmt, partial(_widen_body, var=var)))
-    return tuple(result)
+        return None
+
+    return rewrite_body(body, widened)
 
 
 def widen(e: Expr, var: Var, memo: dict[Expr, Expr] | None = None) -> Expr:

@@ -10,16 +10,16 @@ Sixteen elements, each loaded by itself, become four loads and eight shuffles.
 
 from __future__ import annotations
 
-from ...expr import Array, Expr, Load, Local, Ramp, Var, Zip, rewrite
+from ...expr import Array, Expr, Load, Local, Ramp, Var, Zip
 from ...index import add, linear
 from ...targets import SHUFFLE_BYTES
 from ..ir import Accumulate, Alloc, Body, Let, Stmt, Store
 from ..ir.rebuild import (
     Names,
-    map_expressions,
     map_runs,
     names_in,
     reads,
+    replace_expressions,
     stride,
     updates_in_place,
     written,
@@ -89,7 +89,7 @@ def _transposed(stmts: list[Stmt], names: Names) -> list[Stmt]:
             if lets and id(lets) not in done:
                 done.add(id(lets))
                 result += lets
-        result += map_expressions((stmt,), lambda e: rewrite(e, columns_of.get))
+        result += replace_expressions((stmt,), columns_of)
     return result
 
 

@@ -25,10 +25,10 @@ from ..contraction import extent_of
 from ..ir import Accumulate, Alloc, Body, For, If, Stmt, Store
 from ..ir.rebuild import (
     body_loads,
-    map_bodies,
     nest,
     nest_all,
     peel,
+    rewrite_body,
     stride,
     substitute_body,
     variables,
@@ -204,7 +204,7 @@ class _Sharing:
                 mine = shared.taken_by(self.helper)
                 allocs += [s for s in mine if isinstance(s, Alloc)]
                 pending += [s for s in mine if not isinstance(s, Alloc)]
-                for run in _runs([_write_once(s, self.helper) for s in pending]):
+                for run in _runs(_write_once(tuple(pending), self.helper)):
                     result += self._segment(run)
                 pending = []
                 for array, op in shared.sums.items():
@@ -259,14 +259,18 @@ class _Sharing:
         return [*result, *self._each_item(total)]
 
 
-def _write_once(stmt: Stmt, helper: Var) -> Stmt:
-    """A statement in which one helper makes each store to global memory whose index is the same
-    for all helpers."""
-    match stmt:
-        case Store(array, index) | Accumulate(array, index):
-            once = array.scope == "global" and helper not in variables(index)
-            return If(less(helper, 1), (stmt,)) if once else stmt
-    return map_bodies(stmt, lambda body: tuple(_write_once(s, helper) for s in body))
+def _write_once(body: Body, helper: Var) -> Body:
+    """A body in which one helper makes each store to global memory whose index is the same for all
+    helpers."""
+
+    def by_one(stmt: Stmt) -> Body | None:
+        match stmt:
+            case Store(array, index) | Accumulate(array, index):
+                if array.scope == "global" and helper not in variables(index):
+                    return (If(less(helper, 1), (stmt,)),)
+        return None
+
+    return rewrite_body(body, by_one)
 
 
 def _runs(body: Sequence[Stmt]) -> list[list[Stmt]]:

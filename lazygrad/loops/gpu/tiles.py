@@ -14,11 +14,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...errors import ScheduleError
-from ...expr import Array, Expr, Load, Var, rewrite
+from ...expr import Array, Expr, Load, Var
 from ...index import add, all_of, flatten, mul, substitute
 from ..contraction import extent_of, operand_stride
 from ..ir import Alloc, Body, For, If, Store, statements
-from ..ir.rebuild import around, body_loads, factors, map_expressions, nest_all, peel, variables
+from ..ir.rebuild import (
+    around,
+    body_loads,
+    factors,
+    nest_all,
+    peel,
+    replace_expressions,
+    variables,
+)
 from ..mask import guarded
 from ..primitives import Schedule, at_loop, bind, fuse, loops_of, primitive, reorder, split
 from ..sink import sink
@@ -65,10 +73,7 @@ def stage_local(body: Body, operand: str, name: str, place: str, padding: int, *
         branches = [s.condition for s in around(loop.body, found) if isinstance(s, If)]
         value = guarded(found, all_of(branches))
         fill = Store(tile, at(own), substitute(value, values))
-        loaded = Load(tile, at(used))
-        inside = map_expressions(
-            loop.body, lambda e: rewrite(e, lambda x: loaded if x is found else None)
-        )
+        inside = replace_expressions(loop.body, {found: Load(tile, at(used))})
         return (replace(loop, body=(Alloc(tile), *nest_all(own, (fill,)), *inside)),)
 
     return at_loop(body, place, change)

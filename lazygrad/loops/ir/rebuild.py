@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from typing import TypeVar
@@ -22,7 +22,7 @@ from ...expr import (
     rewrite,
 )
 from ...graph.ir import identity
-from ...index import TRUE, Substitution, all_of, linear, substitute
+from ...index import TRUE, Substitution, linear, substitute
 from . import (
     Accumulate,
     Alloc,
@@ -136,6 +136,12 @@ def _condition(guard: Expr | None, change: Callable[[Expr], Expr]) -> Expr | Non
 def map_expressions(body: Body, change: Callable[[Expr], Expr]) -> Body:
     """The body with `change` applied to every whole expression in it."""
     return rewrite_body(body, lambda stmt: (change_expressions(stmt, change),))
+
+
+def replace_expressions(body: Body, values: Mapping[Expr, Expr]) -> Body:
+    """The body with sub-expressions replaced; what contains them is not brought into normal form
+    (`substitute_body` does that)."""
+    return map_expressions(body, lambda e: rewrite(e, values.get))
 
 
 def rewrite_body(body: Body, rule: Callable[[Stmt], Sequence[Stmt] | None]) -> Body:
@@ -260,32 +266,19 @@ def accesses(stmt: Stmt) -> list[tuple[Array, Expr]]:
     return [*((load.array, load.index) for load in reads(stmt)), *stores]
 
 
-def around(body: Body, e: Expr) -> list[Stmt]:
-    """The loops and branches around the first statement in which an expression occurs, outermost
-    first."""
+def nested(body: Body, outside: Body = ()) -> Iterator[tuple[Stmt, Body]]:
+    """Every statement of a body, outer before inner, each with the loops and branches around it,
+    outermost first."""
     for stmt in body:
-        if e in parts(*expressions(stmt)):
-            return []
+        yield stmt, outside
         for inner in bodies(stmt):
-            if any(e in parts(*expressions(s)) for s in statements(inner)):
-                return [stmt, *around(inner, e)]
-    return []
+            yield from nested(inner, (*outside, stmt))
 
 
-def guard_loads(e: Expr, var: Var, condition: Expr) -> Expr:
-    """e, with the loads that depend on var done only where the condition holds."""
-
-    def change(x: Expr) -> Expr | None:
-        if isinstance(x, Load) and x.array.scope != "register" and var in variables(x.index):
-            return load_under(x, condition)
-        return None
-
-    return rewrite(e, change)
-
-
-def load_under(load: Load, condition: Expr) -> Load:
-    """The load, done only where the condition holds too; elsewhere its value is 0."""
-    return Load(load.array, load.index, all_of((load.guard, condition)))
+def around(body: Body, e: Expr) -> Body:
+    """The loops and branches around the first statement in which an expression occurs."""
+    found = (outside for stmt, outside in nested(body) if e in parts(*expressions(stmt)))
+    return next(found, ())
 
 
 def body_loads(body: Sequence[Stmt]) -> list[Load]:

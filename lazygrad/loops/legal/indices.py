@@ -16,7 +16,7 @@ from ...expr import COMPARISONS, Broadcast, Cast, Expr, Literal, Load, Local, Op
 from ...index import bounds
 from ...targets import Native
 from ..ir import Body, Let, Stmt, Store
-from ..ir.rebuild import change_expressions, map_bodies
+from ..ir.rebuild import change_expressions, rewrite_body
 from .rules import Rules
 
 INDICES = Rules()
@@ -70,7 +70,7 @@ def narrow_indices(body: Body) -> Body:
         x[i * 4 + j]   ->   x[int32(i) * 4 + int32(j)]
         int64 row = i * 8   ->   int32 row = int32(i) * 8
     """
-    return _Narrower().body(body)
+    return rewrite_body(body, _Narrower().statement)
 
 
 class _Narrower:
@@ -80,18 +80,14 @@ class _Narrower:
         self.memo: dict[Expr, Expr] = {}
         self.plain: dict[Expr, Expr] = {}  # the values of names, for their bounds
 
-    def body(self, body: Body) -> Body:
-        return tuple(map(self.statement, body))
-
-    def statement(self, stmt: Stmt) -> Stmt:
+    def statement(self, stmt: Stmt) -> Body:
+        stmt = change_expressions(stmt, self.narrow)
         match stmt:
             case Let(local, value):
-                return self.let(local, self.narrow(value))
-            case Store():
-                index = self.narrow(stmt.index)
-                index = _short(index) or index
-                return replace(stmt, index=index, value=self.narrow(stmt.value))
-        return map_bodies(change_expressions(stmt, self.narrow), self.body)
+                return (self.let(local, value),)
+            case Store(index=index):
+                return (replace(stmt, index=_short(index) or index),)
+        return (stmt,)
 
     def let(self, local: Local, value: Expr) -> Let:
         short = _without_cast(value)
