@@ -68,17 +68,11 @@ def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None)
     text = v.value(value)
     for part in index_parts(index):
         v.value(part)
-
-    def put(guard: Expr | None) -> None:
-        if lanes > 1:
-            _store_vector(v, array, index, lanes, text, guard)
-        else:
-            _store_block(v, array, index, 1, text, guard)
-
+    put = partial(_store_vector if lanes > 1 else _store_block, v, array, index, lanes, text)
     if guard is not None:
         v.value(guard)
     if guard is not None and guard.lanes == 1 and not is_private(array, index):
-        v.fork(v.known[guard], lambda: put(None))
+        v.fork(v.known[guard], partial(put, None))
     else:
         put(guard)
     v.wrote(array)

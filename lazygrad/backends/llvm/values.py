@@ -150,12 +150,19 @@ _FLOATS = {
     "add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "remainder": "frem", "neg": "fneg",
     "lt": "fcmp olt", "le": "fcmp ole", "eq": "fcmp oeq", "ne": "fcmp une",
 }  # fmt: skip
-# nan where either operand is nan; with nsz, which of 0.0 and -0.0 is larger is left open
-_MAXIMA = {"max": "maximum", "min": "minimum"}
-_INTRINSICS = {
-    **_MAXIMA, "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
-    "round": "roundeven", "pow": "pow", "fma": "fma", "sin": "sin", "cos": "cos",
+_INTRINSICS = {  # by the kind of the operands
+    "float": {
+        "max": "maximum", "min": "minimum", "abs": "fabs", "sqrt": "sqrt", "floor": "floor",
+        "ceil": "ceil", "trunc": "trunc", "round": "roundeven", "pow": "pow", "fma": "fma",
+        "sin": "sin", "cos": "cos",
+    },
+    "int": {"max": "smax", "min": "smin", "abs": "abs"},
+    "uint": {"max": "umax", "min": "umin"},
 }  # fmt: skip
+# `maximum` is nan where either operand is nan; with nsz, which of 0.0 and -0.0 is larger is left
+# open. The flag of `abs`: the smallest integer stays as it is.
+_FLAGS = {"maximum": "nsz ", "minimum": "nsz "}
+_MORE_ARGUMENTS = {"abs": (("i1", "false"),)}
 
 
 def operate(w: Writer, e: Op, args: Sequence[str]) -> str:
@@ -165,17 +172,12 @@ def operate(w: Writer, e: Op, args: Sequence[str]) -> str:
     if e.op == "where":
         condition = f"{value_type(bool_, e.lanes)} {args[0]}"
         return w.write("where", f"select {condition}, {kind} {args[1]}, {kind} {args[2]}")
-    if dtype.is_float and e.op in _INTRINSICS:
-        name = f"llvm.{_INTRINSICS[e.op]}.{suffix(dtype, e.lanes)}"
-        flags = "nsz " if e.op in _MAXIMA else ""
-        return w.call(e.op, kind, name, *((kind, arg) for arg in args), flags=flags)
-    if e.op in ("max", "min"):
-        name = f"llvm.{'s' if dtype.kind == 'int' else 'u'}{e.op}.{suffix(dtype, e.lanes)}"
-        return w.call(e.op, kind, name, *((kind, arg) for arg in args))
-    if e.op == "abs":
-        name = f"llvm.abs.{suffix(dtype, e.lanes)}"
-        return w.call(e.op, kind, name, (kind, args[0]), ("i1", "false"))
-    return w.write(e.op, f"{_instruction(e, dtype)} {kind} {', '.join(args)}")
+    name = _INTRINSICS.get(dtype.kind, {}).get(e.op)
+    if name is None:
+        return w.write(e.op, f"{_instruction(e, dtype)} {kind} {', '.join(args)}")
+    typed = [*((kind, arg) for arg in args), *_MORE_ARGUMENTS.get(name, ())]
+    name, flags = f"llvm.{name}.{suffix(dtype, e.lanes)}", _FLAGS.get(name, "")
+    return w.call(e.op, kind, name, *typed, flags=flags)
 
 
 def _instruction(e: Op, dtype: DType) -> str:
