@@ -7,11 +7,11 @@ each function has an LLVM context of its own, and each thread a code generator.
 
 from __future__ import annotations
 
+import ctypes
 import threading
-from collections.abc import Sequence
-from ctypes import string_at
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import Any, cast
 
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
@@ -19,14 +19,27 @@ from llvmlite.binding import ffi
 Loaded = tuple[dict[str, int], Any]
 """The addresses of functions by name, and what keeps their code in memory."""
 
+Native = Callable[..., None]
+"""A native function. A kernel takes the arguments' addresses; which thread of how many calls it;
+and the address of that thread's scratch block."""
 
-def in_memory(text: str, name: str, triple: str, cpu: str, features: str) -> tuple[int, Any]:
-    """The address of a function of IR text, compiled into this process without optimization, and
-    what keeps its code in memory. Raises RuntimeError with LLVM's words."""
+
+@lru_cache(maxsize=1024)  # the code stays in memory as long
+def in_memory(text: str, name: str, triple: str, cpu: str, features: str) -> Native:
+    """A kernel of IR text, compiled into this process without optimization. Raises RuntimeError
+    with LLVM's words."""
     machine = _generator(triple, cpu, features, opt=0)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
     engine.finalize_object()
-    return engine.get_function_address(name), engine
+    kernel: Any = native(engine.get_function_address(name), 3)
+    kernel.engine = engine  # or the code would be gone
+    return cast(Native, kernel)
+
+
+def native(address: int, numbers: int) -> Native:
+    """The native function at an address, which takes a pointer and so many integers."""
+    kinds = (ctypes.c_void_p, *[ctypes.c_int64] * numbers)
+    return ctypes.CFUNCTYPE(None, *kinds)(address)
 
 
 def to_object(text: str, triple: str, cpu: str, features: str, opt: int = 1) -> bytes:
@@ -86,7 +99,7 @@ def _emitted(machine: Any, module: Any) -> bytes:
             raise RuntimeError(str(complaint))
     try:
         start, size = ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer)
-        return string_at(start, size)
+        return ctypes.string_at(start, size)
     finally:
         ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from itertools import repeat
 from time import perf_counter
-from typing import Any, cast
 
 from ...loops.ir import Function
 from ..base import Launch
@@ -15,10 +13,6 @@ from ..memory import HostMemory, allocate
 from .codegen import codegen, scratch_bytes
 from .machine_code import in_memory, to_assembly
 from .target import Target
-
-Kernel = Callable[[Any, int, int, int], None]
-"""Takes the arguments' addresses; which thread of how many calls it; and the address of that
-thread's scratch block."""
 
 
 class PlainProgram:
@@ -28,7 +22,10 @@ class PlainProgram:
         self._launches = launches
         self._target = target
         self._times = [0.0] * len(launches)
-        self._kernels = [kernel_of(launch.function, target) for launch in launches]
+        self._kernels = [
+            in_memory(codegen(x.function, target, opt=0), x.function.name, *target.llvm)
+            for x in launches
+        ]
 
     def run(self, memories: Sequence[HostMemory], share: float = 1.0) -> None:
         """Run every launch; slot n is memories[n]. Returns when all is done."""
@@ -52,21 +49,6 @@ class PlainProgram:
     def codes(self) -> list[dict[str, str]]:
         """The LLVM IR and the assembly of each launch."""
         return [code_of(launch.function, self._target, opt=0) for launch in self._launches]
-
-
-def kernel_of(function: Function, target: Target) -> Kernel:
-    """Machine code for a legalised function. Raises RuntimeError with LLVM's words."""
-    return _compiled(codegen(function, target, opt=0), function.name, target)
-
-
-@lru_cache(maxsize=1024)  # the code stays in memory as long
-def _compiled(text: str, name: str, target: Target) -> Kernel:
-    """The function of that name in LLVM IR, as machine code."""
-    address, engine = in_memory(text, name, *target.llvm)
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 2, ctypes.c_void_p)
-    kernel: Any = kind(address)
-    kernel.engine = engine  # or the code would be gone
-    return cast(Kernel, kernel)
 
 
 def code_of(function: Function, target: Target, opt: int) -> dict[str, str]:

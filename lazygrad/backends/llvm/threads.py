@@ -6,13 +6,13 @@ import atexit
 import ctypes
 import os
 import threading
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from ..memory import allocate
 from . import driver
 from .build import load_text
+from .machine_code import native
 from .target import Target, host
 
 
@@ -33,11 +33,11 @@ class Team:
     def __init__(self, target: Target) -> None:
         text = driver.driver(target.triple)
         address, self._engine = load_text(text, driver.FUNCTIONS, target)
-        self._run = _native(address["run"], 3)
-        self._work = _native(address["work"], 2)
-        self.copy = _native(address["copy"], 8)  # by the caller alone
-        self._prepare = _native(address["prepare"], 0)
-        self._dismiss = _native(address["dismiss"], 0)
+        self._run = native(address["run"], 3)
+        self._work = native(address["work"], 2)
+        self.copy = native(address["copy"], 8)  # by the caller alone
+        self._prepare = native(address["prepare"], 0)
+        self._dismiss = native(address["dismiss"], 0)
         self._control, self._control_owner = allocate(8 * driver.CONTROL_WORDS)
         self.reset()
         atexit.register(self.stop)
@@ -103,9 +103,3 @@ class Team:
     def _word(self, n: int) -> ctypes.c_int64:
         """A word of the control block."""
         return ctypes.c_int64.from_address(self._control + 8 * n)
-
-
-def _native(address: int, numbers: int) -> Callable[..., None]:
-    """The native function at an address, which takes a pointer and so many integers."""
-    kinds = (ctypes.c_void_p, *[ctypes.c_int64] * numbers)
-    return ctypes.CFUNCTYPE(None, *kinds)(address)
