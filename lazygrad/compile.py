@@ -103,7 +103,7 @@ def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages
     ]
     if noted is not None:
         noted.schedule, noted.plan, noted.launches = schedule, memory, launches
-    linker.add(part, schedule, memory, launched, launches)
+    linker.add(part, schedule, memory, launched, launches, renamed)
 
 
 def _compile_piece(

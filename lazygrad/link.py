@@ -6,7 +6,7 @@ leaves without code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 
@@ -51,12 +51,10 @@ class Linker:
         memory: MemoryPlan,
         pieces: Sequence[Piece],
         launches: Sequence[Launch],
+        renamed: Mapping[Node, Node],
     ) -> None:
-        """Add a part. `launches[n]` runs `pieces[n]`, and has no slots yet.
-
-        The schedule's outputs are, in order, the part's outputs that have elements, or other nodes
-        with equal values.
-        """
+        """Add a part. `launches[n]` runs `pieces[n]`, and has no slots yet. `renamed` maps each
+        output of the part that has elements to the schedule's node of equal values."""
         name, device = part.device, Device.get(part.device)
         for arrival, source in part.arrivals.items():
             self._receive(arrival, source, device)
@@ -66,12 +64,9 @@ class Linker:
             if node not in memory.slot_of:  # it overwrites a donated leaf
                 self._place[node, name] = self._place[memory.in_place[node], name]
                 self._taken.append(self._place[node, name])
-        computed = iter(schedule.outputs)
         for node in part.outputs:
-            if node.size:
-                self._place[node, name] = self._place[next(computed), name]
-            else:
-                self._place[node, name] = self._allocate(device, 0)
+            made = self._place[renamed[node], name] if node.size else self._allocate(device, 0)
+            self._place[node, name] = made
         if schedule.kernels:
             placed = self._launches(name, pieces, memory, launches)
             if "nan" in config.CHECK:
