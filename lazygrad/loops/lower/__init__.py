@@ -2,7 +2,7 @@
 
 value        a node's element at an index, as an expression
 nodes        one node: maps, sums, scatters, scans
-rows         several nodes: rows, maps and sums that are computed together, for OPT=1
+rows         one node or several, with OPT=1: rows, maps and sums that are computed together
 sort         sorts
 winograd     convolutions by tiles
 needed       which elements of outputs and which terms of sums are needed

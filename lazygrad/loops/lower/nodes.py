@@ -6,7 +6,7 @@
         s[0] = 0;     serial c:  s[0] += x[r*C + c]
         out[r] = s[0]
 
-Movement becomes index arithmetic (value.py). Kernels of several nodes: rows.py.
+Movement becomes index arithmetic (value.py). Kernels of several nodes, and OPT=1: rows.py.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Lower kernels of several nodes: rows of a tensor, maps that are computed together, and what is
-computed from a sum.
+"""Lower kernels of one node or several: rows of a tensor, maps that are computed together, and what
+is computed from a sum. For speed (OPT=1): stores and terms of sums say where they are needed.
 
     row kernel, members max (r), sum (r), softmax (r, c)
     ->
@@ -47,7 +47,7 @@ class Position:
 
 
 class RowLowering(Lowering):
-    """Builds the loops of a kernel of several nodes.
+    """Builds the loops of a kernel of one node or several.
 
     Nodes that have been computed: `registers` have their element at a position, `kept` their
     elements in a row.
