@@ -104,8 +104,7 @@ def _remainders(x: Node, axis: int) -> int:
     while True:
         match x:
             case Reduce():
-                kept = [a for a in range(len(x.x.shape)) if a not in x.axes]
-                axis = kept[axis]
+                axis = x.kept[axis]
             case Permute(_, order):
                 axis = order[axis]
             case Reshape():
@@ -148,8 +147,7 @@ def _merge(node: Sum, views: Sequence[View], inner: Sum, uses: dict[Node, int]) 
     if isinstance(node, Fold):
         return Fold(inner, node.axis, node.size_, node.stride, node.dilation)
     assert isinstance(inner, Reduce)
-    kept = [axis for axis in range(len(inner.x.shape)) if axis not in inner.axes]
-    axes = sorted((*inner.axes, *(kept[axis] for axis in node.axes)))
+    axes = sorted((*inner.axes, *(inner.kept[axis] for axis in node.axes)))
     return Reduce(inner.x, node.op, tuple(axes))
 
 
@@ -170,7 +168,7 @@ def _below(view: View, inner: Sum, uses: dict[Node, int], depth: int = MAX_NESTE
 
 def _below_reduce(view: View, inner: Reduce) -> Reduce | None:
     """view(reduce(x))  ->  reduce(view(x)), the reduced axes last."""
-    kept = [axis for axis in range(len(inner.x.shape)) if axis not in inner.axes]
+    kept = inner.kept
     x = build.permute(inner.x, (*kept, *inner.axes))
     sizes = x.shape[len(kept) :]
     match view:

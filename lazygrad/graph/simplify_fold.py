@@ -88,10 +88,8 @@ def fold_of_few_terms(node: Fold) -> Node | None:
 @RULES.rule(Permute, of=Reduce)
 def permute_of_reduce(node: Permute, inner: Reduce) -> Node | None:
     """permute(reduce(x))  ->  reduce(permute(x)), which writes results in their readers' order"""
-    x, axes = inner.x, inner.axes
-    kept = [axis for axis in range(len(x.shape)) if axis not in axes]
-    order = (*(kept[axis] for axis in node.order), *axes)
-    return Reduce(permute(x, order), inner.op, tuple(range(len(kept), len(order))))
+    order = (*(inner.kept[axis] for axis in node.order), *inner.axes)
+    return Reduce(permute(inner.x, order), inner.op, tuple(range(len(node.order), len(order))))
 
 
 def _correlate(x: Node, place: int, k: int, fold: Fold, ended: Node | None = None) -> Node | None:
@@ -117,8 +115,7 @@ def _correlate(x: Node, place: int, k: int, fold: Fold, ended: Node | None = Non
             product = _factors(inner)
             if product is None:
                 return None
-            kept = [axis for axis in range(len(inner.shape)) if axis not in axes]
-            return _correlate_product(*product, axes, kept[place], kept[k], fold, ended)
+            return _correlate_product(*product, axes, x.kept[place], x.kept[k], fold, ended)
         case Within(inner):  # the fold has a Within of its own
             return _correlate(inner, place, k, fold, ended)
         case Where(inside, inner, _) if ends_at_size(x):

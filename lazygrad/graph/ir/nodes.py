@@ -139,6 +139,11 @@ class Reduce(Node):
         notes = {"op": self.op, "axes": self.axes}
         return notes if self.ties == "all" else {**notes, "ties": self.ties}
 
+    @property
+    def kept(self) -> list[int]:
+        """The axes of x that the result has, in order."""
+        return [axis for axis in range(len(self.x.shape)) if axis not in self.axes]
+
     def _infer(self) -> tuple[Shape, DType]:
         if self.op not in REDUCTIONS:
             raise ValueError(f"reduce: op {self.op!r} is none of {tuple(REDUCTIONS)}")
@@ -147,8 +152,7 @@ class Reduce(Node):
         rank = len(self.x.shape)
         if list(self.axes) != sorted(set(self.axes)) or any(not 0 <= a < rank for a in self.axes):
             raise ShapeError(f"reduce: axes {self.axes} do not fit shape {self.x.shape}")
-        kept = tuple(n for axis, n in enumerate(self.x.shape) if axis not in self.axes)
-        return kept, self.x.dtype
+        return tuple([self.x.shape[axis] for axis in self.kept]), self.x.dtype
 
 
 class Scan(Node):
