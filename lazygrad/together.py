@@ -61,7 +61,12 @@ def together(nodes: Sequence[Node], walked: Walk | None) -> Graph:
     try:
         found, rows, counts = together(nodes, realized, _stack)
     except Exception as error:
-        raise CompilerError(f"copies: {error!r}") from error
+        from .stages import Stages  # here: with it come the passes
+
+        fault = CompilerError(f"copies: {error!r}")
+        fault.__cause__ = error
+        Stages().go_on_after(fault)
+        counts = []
     for form, count in counts:
         if form not in _counts:
             remember(_counts, form, count, MAX_FORMS)

@@ -277,7 +277,7 @@ class _Copies:
         count = len(columns) - len(same) - len(ends)
         nbytes = sum(self._nbytes(column) for x, column in ends.items() if x not in self._slices)
         most = min(COPIED * count * len(parts), MAX_BYTES)
-        if parts[0] in same or count < MIN_NODES or nbytes > most:
+        if not ends or count < MIN_NODES or nbytes > most:
             return None
         return _Group(parts, ends, same)
 

@@ -242,7 +242,7 @@ def vjp_reduce(g: Node, out: ir.Reduce) -> Cotangents:
         return (repeated,)
     if out.op == "prod":
         return (Mul(repeated, _product_of_others(x, out.axes)),)
-    found = ir.Or(Equal(x, unreduce(out, x.shape, out.axes)), NotEqual(x, x))
+    found = ir.Or(Equal(x, unreduce(_again(out), x.shape, out.axes)), NotEqual(x, x))
     if out.ties == "first":
         return (_to_first(repeated, found, out.axes),)
     count = Reduce(Cast(found, x.dtype), "sum", out.axes)
@@ -266,6 +266,13 @@ def _of_products(g: Node, out: ir.Scan) -> Node:
     made = scan_in_blocks(build.move_axis(out.x, out.axis, last), out.op)
     (found,) = gradient(build.move_axis(made, last, out.axis), [out.x], g)
     return zeros_like(out.x) if found is None else found
+
+
+def _again(out: ir.Reduce | ir.Scatter) -> Node:
+    """An extreme that is compared with what it is chosen from. That may be computed once more, with
+    other roundings, where only the extreme was kept: then no element would be equal. So the extreme
+    is chosen again, from the very same values. Simplify makes the two one where neither is kept."""
+    return out.with_inputs([ir.Detach(out.x), *out.inputs[1:]])
 
 
 def _to_first(g: Node, found: Node, axes: tuple[int, ...]) -> Node:
@@ -430,9 +437,9 @@ def _scatter_set(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
 
 def _scatter_extreme(g: Node, out: ir.Scatter) -> tuple[Node, Node]:
     """dx, dv = g at the element that equals the result; if several do, each gets an equal part"""
-    indices = out.indices
-    x_found = Equal(out.x, out)
-    v_found = Equal(out.values, Gather(out, indices))
+    indices, extreme = out.indices, _again(out)
+    x_found = Equal(out.x, extreme)
+    v_found = Equal(out.values, Gather(extreme, indices))
     kind = out.dtype
     count = Scatter(Cast(x_found, kind), indices, Cast(v_found, kind), "sum")
     share = Div(g, count)

@@ -8,8 +8,9 @@ import pytest
 import lazygrad.graph.copies
 import lazygrad.realize
 import lazygrad.together
-from lazygrad import Tensor, config, nn, optim
+from lazygrad import Tensor, config, nn, optim, stages
 from lazygrad.distributions import Categorical
+from lazygrad.errors import CompilerWarning
 
 pytestmark = pytest.mark.skipif(not config.OPT, reason="OPT=0 computes graphs as they are")
 
@@ -176,6 +177,21 @@ def test_many_results_that_are_asked_for_together(counts):
     Tensor.realize(*found)
     np.testing.assert_allclose([x.item() for x in found], of_rows(X[:COUNT], W), rtol=1e-4)
     assert counts == [[COUNT]]
+
+
+def test_copies_that_differ_in_nothing(counts):
+    x = Tensor(X).realize()
+    found = sum((x.detach() * 2).exp().sum() for _ in range(COUNT))
+    np.testing.assert_allclose(found.item(), COUNT * np.exp(2 * X).sum(), rtol=1e-4)
+
+
+def test_a_fault_leaves_the_graph_as_it_is(monkeypatch):
+    monkeypatch.setattr(lazygrad.graph.copies, "MIN_COPIES", None)
+    monkeypatch.setattr(stages, "strict", False)
+    rows = [Tensor(X[n] + 2) for n in range(COUNT)]
+    with pytest.warns(CompilerWarning, match="copies"):
+        found = sum(of_rows(x, Tensor(W)) for x in rows).item()
+    np.testing.assert_allclose(found, of_rows(X[:COUNT] + 2, W).sum(), rtol=1e-4)
 
 
 def test_episodes_of_varying_length_are_compiled_a_few_times(compiled):

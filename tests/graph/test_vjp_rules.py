@@ -8,8 +8,10 @@ from lazygrad.errors import CompilerError
 from lazygrad.graph import ir
 from lazygrad.graph.evaluate import evaluate
 from lazygrad.graph.gradient import gradient
-from lazygrad.graph.ir import Const, Gather, Reduce, Scatter, Slice
-from lazygrad.graph.vjp_rules import NO_GRADIENT, VJP_RULES
+from lazygrad.graph.ir import Buffer, Const, Gather, Mul, Reduce, Scatter, Slice, topological
+from lazygrad.graph.simplify import simplify
+from lazygrad.graph.vjp_rules import NO_GRADIENT, VJP_RULES, vjp_reduce
+from lazygrad.runtime.buffer import DeviceBuffer
 
 rng = np.random.default_rng(0)
 SIGNED = rng.uniform(0.2, 2.0, (2, 3)) * np.array([[1, -1, 1], [-1, 1, -1]])  # no ties, no steps
@@ -236,3 +238,18 @@ def test_an_operation_without_a_derivative_is_named(leaf):
     x = leaf([1.0], float16)
     with pytest.raises(CompilerError, match="bitcast has no derivative"):
         gradient(ir.Bitcast(x, bfloat16), [x])
+
+
+@pytest.mark.parametrize("op", ["max", "min"])
+@pytest.mark.parametrize("ties", ["all", "first"])
+def test_an_extreme_is_chosen_again_for_its_gradient(op, ties):
+    """From the values that it is compared with: those may be rounded otherwise than when an extreme
+    was kept. Where none is kept, both are one."""
+    x, g = (Buffer(DeviceBuffer.from_numpy(rng.random(s), "CPU"), s) for s in ((2, 3), (2,)))
+    extreme = Reduce(Mul(x, x), op, (1,), ties)
+    (slope,) = vjp_reduce(g, extreme)
+    assert extreme not in topological([slope])
+    simple = topological(simplify([slope, extreme]))
+    assert [node.op for node in simple if isinstance(node, Reduce)].count(op) == 1 + (
+        (op, ties) == ("min", "first")  # which finds the place of the first
+    )

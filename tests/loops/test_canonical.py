@@ -161,3 +161,15 @@ def test_dtype_and_constants_tell_kernels_apart(lowered):
 
 
 VALUES = RNG.standard_normal((5, 7)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(10, 3), (16, 8)])
+def test_a_product_of_a_padded_factor_is_another_function(shape):
+    """It leaves out the terms of the padding, also where the factor is in memory."""
+    a, w = (RNG.standard_normal(s).astype(np.float32) for s in (shape, (shape[1], shape[1])))
+    weight = Tensor(w).realize()
+    padded = Tensor(a).realize().pad((1, 0))[:, :-1]
+    product = padded @ weight
+    Tensor.realize(padded, product)
+    np.testing.assert_allclose(product.numpy(), padded.numpy() @ w, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose((Tensor(a).realize() @ weight).numpy(), a @ w, rtol=1e-4, atol=1e-5)

@@ -118,3 +118,39 @@ def test_derivatives_are_slopes(name: str) -> None:
             made = (gradient * Tensor(direction)).sum()
         measured = (expected(above).item() - expected(below).item()) / (2 * step)
         assert made.item() == pytest.approx(measured, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize("asked", ["loss", "largest", "nothing"])
+def test_a_largest_element_that_was_computed_before_its_gradient(count, asked):
+    """What it is chosen from is computed again, and may be rounded otherwise."""
+    random = np.random.default_rng(0)
+    values = random.standard_normal((3, 3))
+    rows = random.standard_normal((count, 1, 3))
+    w = Tensor(values, requires_grad=True).realize()
+    terms, largest = [], []
+    for row in [Tensor(row).realize() for row in rows]:
+        x = row @ w @ w
+        x = x - x.mean(-1, keepdim=True)
+        x = x - (most := x.max(-1, keepdim=True)[0])
+        largest += [most] * (asked == "largest")
+        terms.append(x)
+        del most
+    loss = sum(x.tanh().sum() for x in terms)
+    loss.backward()
+    if asked == "loss":
+        loss.item()
+    if asked == "largest":
+        Tensor.realize(*largest)
+
+    def of(w):
+        x = rows @ w @ w
+        x = x - x.mean(-1, keepdims=True)
+        return np.tanh(x - x.max(-1, keepdims=True)).sum()
+
+    step = 1e-6
+    slopes = [
+        (of(values + step * unit.reshape(3, 3)) - of(values - step * unit.reshape(3, 3))) / step / 2
+        for unit in np.eye(9)
+    ]
+    np.testing.assert_allclose(w.grad.numpy().reshape(-1), slopes, rtol=1e-5, atol=1e-6)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 
-from ...graph.ir import Buffer, Gather, Node, Slice, computed
+from ...graph.ir import Buffer, Gather, Movement, Node, Pad, Slice, computed
 from ...graph.structure import Slot, described
 from ...index import strides
 from ...schedule.ir import Kernel
@@ -68,7 +68,10 @@ def _key(
 ) -> tuple[Hashable, ...]:
     """What lowering sees of a kernel: nodes by their numbers, the inputs first."""
     number = {x: n for n, x in enumerate(kernel.inputs)}
-    key: list[Hashable] = [(Buffer, x.shape, x.dtype, kernel.layouts.get(x)) for x in kernel.inputs]
+    padded = _padding if kernel.kind == "contraction" else lambda x: ()
+    key: list[Hashable] = [
+        (Buffer, x.shape, x.dtype, kernel.layouts.get(x), padded(x)) for x in kernel.inputs
+    ]
     for node in nodes:
         own = described(node)
         if isinstance(node, Slice) and node.x in shifts:
@@ -81,6 +84,19 @@ def _key(
     for node, own in kernel.limits.items():
         key.append((number[node], *((axis, number[size]) for axis, size in own.items())))
     return (kernel.kind, kernel.outer, *key)
+
+
+def _padding(x: Node) -> tuple[Hashable, ...]:
+    """How an input was padded with zeros: a contraction leaves out their terms (needed.py), so one
+    of an input that was not padded is another function."""
+    found: tuple[Hashable, ...] = ()
+    moved: list[Hashable] = []
+    while isinstance(x, Movement) and not (isinstance(x, Pad) and x.value != 0):
+        moved.append((type(x), described(x), x.inputs[0].shape))
+        if isinstance(x, Pad):
+            found = tuple(moved)
+        x = x.inputs[0]
+    return found
 
 
 def _shifts(kernel: Kernel, nodes: Sequence[Node], fixed: Container[Node]) -> dict[Node, Shift]:
