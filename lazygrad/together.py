@@ -71,7 +71,7 @@ def together(nodes: Sequence[Node], walked: Walk | None) -> Graph:
         if form not in _counts:
             remember(_counts, form, count, MAX_FORMS)
     runs = _runs.get(name, 0) + 1
-    if all(_counts[form] == count for form, count in counts) or runs > OFTEN:
+    if all(_counts.get(form) == count for form, count in counts) or runs > OFTEN:
         remember(_as_is, name, None, MAX_GRAPHS)
         return nodes, walked, None
     remember(_runs, name, runs, MAX_GRAPHS)

@@ -190,7 +190,8 @@ class _Copies:
 
     def _sums(self) -> Iterator[tuple[Node, list[Node]]]:
         """Each sum of many terms, and its terms."""
-        uses, inner = use_counts(self._outputs, self._order), set[Node]()  # of leaves too many
+        uses = use_counts(self._outputs, self._order)
+        inner: set[Node] = set()  # sums that are terms of another
         for node in reversed(self._order):
             is_sum = isinstance(node, Add) and node.dtype is not dtypes.bool_
             if not is_sum or node in inner or not self._inputs(node):
@@ -282,6 +283,7 @@ class _Copies:
         return _Group(parts, ends, same)
 
     def _nbytes(self, column: Sequence[Node]) -> int:
+        """The bytes of nodes of one shape, side by side."""
         return column[0].nbytes * len(column)
 
     def _sorted(self, ends: Mapping[Node, Sequence[Node]]) -> Sequence[int]:
