@@ -8,7 +8,7 @@ copies comes, it is computed together, until that number has come often.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,19 +24,14 @@ from .graph.structure import Walk
 from .runtime.buffer import Array, DeviceBuffer, realized
 from .runtime.device import Device
 from .runtime.report import report_copies
-from .runtime.sized import OFTEN
 
 if TYPE_CHECKING:
     from .graph.copies import Row
 
 MIN_PLACES = 32  # nodes of a walk, or calls that are not built, from which on there may be copies
-MAX_GRAPHS = 1024  # that are remembered
 MAX_FORMS = 4096
+OFTEN = 16  # runs together take the time that compiling the graph as it is takes
 
-_as_is: dict[Hashable, None] = {}
-"""Structures of graphs that are computed as they are, with the places of their outputs."""
-_runs: dict[Hashable, int] = {}
-"""How often a graph of a structure was computed together."""
 _counts: dict[int, int] = {}
 """How many copies there were when what they compute was first met."""
 
@@ -52,8 +47,9 @@ def together(nodes: Sequence[Node], walked: Walk | None) -> Graph:
         walked.walk(nodes)
     if len(walked.nodes) < MIN_PLACES:
         return nodes, walked, None
-    name = walked.structure, walked.places(nodes)
-    if name in _as_is:
+    every, places = walked.structure.runs, walked.places(nodes)
+    runs = every.get(places, 0)
+    if runs is None:
         return nodes, walked, None
     from .graph.copies import together  # here: few programs have copies
 
@@ -70,11 +66,10 @@ def together(nodes: Sequence[Node], walked: Walk | None) -> Graph:
     for form, count in counts:
         if form not in _counts:
             remember(_counts, form, count, MAX_FORMS)
-    runs = _runs.get(name, 0) + 1
-    if all(_counts.get(form) == count for form, count in counts) or runs > OFTEN:
-        remember(_as_is, name, None, MAX_GRAPHS)
+    if all(_counts.get(form) == count for form, count in counts) or runs == OFTEN:
+        every[places] = None
         return nodes, walked, None
-    remember(_runs, name, runs, MAX_GRAPHS)
+    every[places] = runs + 1
     if config.DEBUG:
         report_copies([count for _, count in counts])
     return found, None, rows

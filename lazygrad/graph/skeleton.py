@@ -47,15 +47,17 @@ class Structure:
 
     `keys` maps the places of outputs to the key by which plans are found, and the places of the
     leaves and of the constants that are arguments of these plans. `is_too_coarse`: decisions are
-    about nodes inside calls, which are to be built.
+    about nodes inside calls, which are to be built. `runs`: how often copies in a graph were
+    computed together (together.py), by the places of its outputs; None: it is computed as it is.
     """
 
-    __slots__ = ("fields", "is_too_coarse", "keys")
+    __slots__ = ("fields", "is_too_coarse", "keys", "runs")
 
     def __init__(self, fields: Fields) -> None:
         self.fields = fields
         self.keys: dict[Places, tuple[Hashable, Places, Places]] = {}
         self.is_too_coarse = False
+        self.runs: dict[Places, int | None] = {}
 
     def sizes_of(self, fields: Fields) -> Sizes | None:
         """The sizes of a graph with these fields, in this structure; () if no size varies. None if
