@@ -45,17 +45,17 @@ def together(nodes: Sequence[Node], walked: Walk | None) -> Graph:
     if walked is None:
         walked = Walk(realized)
         walked.walk(nodes)
-    if len(walked.nodes) < MIN_PLACES:
+    if len(walked.nodes) < MIN_PLACES or not config.SIZES:
         return nodes, walked, None
     every, places = walked.structure.runs, walked.places(nodes)
     runs = every.get(places, 0)
     if runs is None:
         return nodes, walked, None
-    from .graph.copies import together  # here: few programs have copies
+    from .graph.copies import batch_copies  # here: few programs have copies
 
     walked.whole(nodes)  # builds calls
     try:
-        found, rows, counts = together(nodes, realized, _stack)
+        found, rows, counts = batch_copies(nodes, realized, _stack)
     except Exception as error:
         from .stages import Stages  # here: with it come the passes
 

@@ -65,7 +65,7 @@ Count = tuple[int, int]
 """A hash of what a copy computes, whatever it is computed of; and how many copies there are."""
 
 
-def together(
+def batch_copies(
     outputs: Sequence[Node], known: Known, stack: Stack
 ) -> tuple[list[Node], list[Row], list[Count]]:
     """Outputs with copies computed together; where each of the given outputs is among them; and the
@@ -98,12 +98,13 @@ class _Group:
     def form(self) -> int:
         """A hash of what a copy computes."""
         first, found = self.parts[0], dict[Node, Hashable]()
-        ends = lambda x: () if x in self.ends or x in self.same else x.inputs  # noqa: E731
-        for node in topological([first], ends):
-            if node in self.ends or node in self.same:
-                found[node] = node.shape, node.dtype
-            else:
-                found[node] = hash((type(node), described(node), *[found[x] for x in node.inputs]))
+
+        def inputs(node: Node) -> Sequence[Node]:
+            return () if node in self.ends or node in self.same else node.inputs
+
+        for node in topological([first], inputs):
+            own = (type(node), described(node)) if inputs(node) else (node.shape, node.dtype)
+            found[node] = hash((*own, *[found[x] for x in inputs(node)]))
         return hash(found[first])
 
 
@@ -161,7 +162,7 @@ class _Copies:
         found: list[Node] = []
         places: dict[Node, Row] = {}
         for parts in alike.values():
-            made = self._batched(parts) if self._nbytes(parts) <= MAX_BYTES else None
+            made = self._batched(parts) if _nbytes(parts) <= MAX_BYTES else None
             if made is None:
                 for node in parts:
                     places[node] = len(found), None
@@ -276,15 +277,11 @@ class _Copies:
             else:
                 waiting += zip(*[node.inputs for node in column], strict=True)
         count = len(columns) - len(same) - len(ends)
-        nbytes = sum(self._nbytes(column) for x, column in ends.items() if x not in self._slices)
+        nbytes = sum(_nbytes(column) for x, column in ends.items() if x not in self._slices)
         most = min(COPIED * count * len(parts), MAX_BYTES)
         if not ends or count < MIN_NODES or nbytes > most:
             return None
         return _Group(parts, ends, same)
-
-    def _nbytes(self, column: Sequence[Node]) -> int:
-        """The bytes of nodes of one shape, side by side."""
-        return column[0].nbytes * len(column)
 
     def _sorted(self, ends: Mapping[Node, Sequence[Node]]) -> Sequence[int]:
         """The copies in the order of the elements that they read of a tensor, if they do, else of
@@ -362,6 +359,11 @@ def _sliced(slices: Sequence[Slice]) -> Node | None:
     parts = build.reshape_axes(whole, axis, 1, (count, size))
     rest = [n for n in range(len(parts.shape)) if n != axis]
     return build.permute(parts, (axis, *rest))
+
+
+def _nbytes(column: Sequence[Node]) -> int:
+    """The bytes of nodes of one shape, side by side."""
+    return column[0].nbytes * len(column)
 
 
 def _merged(batched: Node, axis: int) -> Node:

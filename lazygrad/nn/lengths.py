@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
+from .. import config
+
 OFTEN = 64  # sequences, from which on a length is worth a graph of its own
 MAX_LENGTHS = 4096  # that are counted; others are padded
 
@@ -22,9 +24,7 @@ class Lengths:
 
     def steps(self, length: int) -> int:
         """The steps for a sequence: its length, or more. The first length, and those that come
-        often, are not padded, nor is a single step."""
-        if length < 2:
-            return length
+        often, are not padded."""
         counts = self._counts
         if length not in counts and len(counts) == MAX_LENGTHS:
             return _padded(length)
@@ -44,7 +44,13 @@ def _padded(length: int) -> int:
 _lengths: WeakKeyDictionary[object, Lengths] = WeakKeyDictionary()
 
 
-def lengths_of(layer: object) -> Lengths:
-    """The lengths of a layer. They are not among its attributes: they change no values, and no
-    copy of the layer needs them."""
-    return _lengths.setdefault(layer, Lengths())
+def steps_of(layer: object, length: int) -> int:
+    """The steps that a layer takes for a sequence. One of a single step is not padded, nor is any
+    where each size is compiled by itself. The lengths are not among the layer's attributes: they
+    change no values, and no copy of the layer needs them."""
+    if length < 2 or not (config.OPT and config.SIZES):
+        return length
+    lengths = _lengths.get(layer)
+    if lengths is None:
+        lengths = _lengths[layer] = Lengths()
+    return lengths.steps(length)

@@ -12,7 +12,7 @@ from ..errors import ArgumentError, ShapeError, check_integers, check_numbers
 from ..tensor import Tensor
 from ..tensor.recall import recalled
 from . import weights
-from .lengths import lengths_of
+from .lengths import steps_of
 from .module import Layer
 from .packed import PackedSequence
 from .parameter import Parameter
@@ -383,7 +383,7 @@ class RNNBase(Layer):
         ]
         settings = len(self._directions), self.dropout, getattr(self, "nonlinearity", "tanh")
         run = _run_layers if length > 1 or lengths is not None else _run_step
-        steps = lengths_of(self).steps(length)
+        steps = steps_of(self, length)
         return run(type(self), x, start, batch, every, *settings, lengths, steps)
 
     def _weights(self, end: str) -> LayerWeights:

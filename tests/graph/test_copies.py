@@ -34,14 +34,14 @@ class Others(dict):
 def counts(monkeypatch):
     """How many copies of each kind were found, of each graph that was looked at."""
     found: list[list[int]] = []
-    together = lazygrad.graph.copies.together
+    batch_copies = lazygrad.graph.copies.batch_copies
 
     def counting(*args):
-        nodes, rows, counts = together(*args)
+        nodes, rows, counts = batch_copies(*args)
         found.append([count for _, count in counts])
         return nodes, rows, counts
 
-    monkeypatch.setattr(lazygrad.graph.copies, "together", counting)
+    monkeypatch.setattr(lazygrad.graph.copies, "batch_copies", counting)
     monkeypatch.setattr(lazygrad.together, "_counts", Others())
     return found
 

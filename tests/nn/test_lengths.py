@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lazygrad import Tensor, config, jit, nn
-from lazygrad.nn.lengths import Lengths
+from lazygrad.nn.lengths import Lengths, steps_of
 from lazygrad.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 LENGTHS = (7, 11, 14, 16, 9, 3, 2, 4)
@@ -128,6 +128,12 @@ def test_a_captured_layer_does_not_run_at_lengths_between_others():
 def test_how_many_steps_are_taken():
     lengths = Lengths()
     assert lengths.steps(35) == 35  # the first
-    assert [lengths.steps(n) for n in (33, 64, 32, 17, 2, 1)] == [65, 65, 33, 33, 3, 1]
+    assert [lengths.steps(n) for n in (33, 64, 32, 17, 2)] == [65, 65, 33, 33, 3]
     assert lengths.steps(35) == 35
     assert [lengths.steps(60) for _ in range(65)] == [65] * 64 + [60]
+
+
+def test_no_sequence_is_padded_where_each_size_is_compiled(monkeypatch):
+    layer = nn.GRU(3, 4)
+    monkeypatch.setattr(config, "SIZES", 0)
+    assert [steps_of(layer, n) for n in (5, 7, 1)] == [5, 7, 1]

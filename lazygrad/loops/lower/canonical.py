@@ -15,12 +15,13 @@ from collections.abc import Collection, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 
-from ...graph.ir import Buffer, Gather, Movement, Node, Pad, Slice, computed
+from ...graph.ir import Buffer, Gather, Node, Pad, Slice, computed
 from ...graph.structure import Slot, described
 from ...index import strides
 from ...schedule.ir import Kernel
 from ...targets import LINE
 from ..ir import Function
+from .needed import moved_zeros
 
 _KINDS = ("map", "row", "contraction")
 
@@ -91,11 +92,10 @@ def _padding(x: Node) -> tuple[Hashable, ...]:
     of an input that was not padded is another function."""
     found: tuple[Hashable, ...] = ()
     moved: list[Hashable] = []
-    while isinstance(x, Movement) and not (isinstance(x, Pad) and x.value != 0):
-        moved.append((type(x), described(x), x.inputs[0].shape))
-        if isinstance(x, Pad):
+    for node in moved_zeros(x):
+        moved.append((type(node), described(node), node.inputs[0].shape))
+        if isinstance(node, Pad):
             found = tuple(moved)
-        x = x.inputs[0]
     return found
 
 

@@ -8,7 +8,7 @@ sum over k of pad(x)[i + k] * w[k]             ->   a term is needed if i + k is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 
 from ...dtypes import int64
 from ...expr import Cast, Expr, Literal, Local, Op, Var, parts
@@ -59,6 +59,13 @@ class Needed:
         return at_run_time(all_of(conditions))
 
 
+def moved_zeros(x: Node) -> Iterator[Movement]:
+    """The movements that a node comes from, behind each other, as far as padding is with zeros."""
+    while isinstance(x, Movement) and not (isinstance(x, Pad) and x.value != 0):
+        yield x
+        x = x.inputs[0]
+
+
 def outside_padding(
     node: Reduce | Fold, index: MultiIndex, inner: Sequence[Expr], stored: Container[Node]
 ) -> tuple[tuple[Expr, ...], Expr | None]:
@@ -73,9 +80,8 @@ def outside_padding(
     guards: list[Expr] = []
     needed: list[Expr] = []
     for access in accesses(node, stored.__contains__):
-        x = access.node
         at: MultiIndex = tuple(map(Substitution(values).of, access.index))
-        while isinstance(x, Movement) and not (isinstance(x, Pad) and x.value != 0):
+        for x in moved_zeros(access.node):
             if isinstance(x, Pad):
                 padded = [axis for axis, amounts in enumerate(x.padding) if any(amounts)]
                 for axis in padded:
@@ -87,7 +93,6 @@ def outside_padding(
                         (at_least(at[axis], before), less(at[axis], x.shape[axis] - after))
                     )
             at, _ = movement_index(x, at)
-            x = x.inputs[0]
     return tuple(guards), all_of(needed)
 
 
