@@ -15,12 +15,12 @@ from lazygrad import Tensor
 from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.ir import Body, Function
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Kernel
 from lazygrad.targets import Machine, Native, Target
+from tests.loops.evaluate import evaluate
 
 CPU = Machine(
     name="a CPU", target=Target.CPU, cores=2, vector_bytes=32, registers=16, l1_bytes=32 << 10,

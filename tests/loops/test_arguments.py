@@ -13,9 +13,9 @@ from lazygrad.dtypes import float32, int64
 from lazygrad.expr import Array, Literal, Load, Op, Var
 from lazygrad.index import less
 from lazygrad.loops.ir import For, Function, Store, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower.arguments import overwrite
+from tests.loops.evaluate import evaluate
 
 I = Var("i", 4)
 ARRAYS = tuple(Array(name, float32, 4) for name in ("out0", "out1", "in0", "in1", "in2"))

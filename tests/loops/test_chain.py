@@ -14,7 +14,6 @@ from lazygrad.graph.ir import Node
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.chain import chain
 from lazygrad.loops.ir import Alloc, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.fuse import fuse
@@ -23,6 +22,7 @@ from lazygrad.schedule.materialize import materialize
 from lazygrad.schedule.memory import plan_memory
 from lazygrad.schedule.verify import verify as verify_schedule
 from lazygrad.targets import Machine
+from tests.loops.evaluate import evaluate
 from tests.loops.passes import transform
 
 from .conftest import CPU

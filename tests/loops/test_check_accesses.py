@@ -10,8 +10,8 @@ from lazygrad.expr import Array, Literal, Load, Local, Op, Ramp, Var
 from lazygrad.index import add
 from lazygrad.loops.check_accesses import check_accesses, described, with_report
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Let, Store
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
+from tests.loops.evaluate import evaluate
 
 OUT, X, PLACES = Array("out0", float32, 4), Array("in0", float32, 8), Array("in1", int64, 4)
 i = Var("i", 4)

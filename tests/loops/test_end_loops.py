@@ -28,7 +28,6 @@ from lazygrad.loops.ir import (
     show,
     statements,
 )
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.loops.pack import pack
@@ -36,6 +35,7 @@ from lazygrad.loops.primitives import merge
 from lazygrad.loops.sums import rfactor
 from lazygrad.schedule.fuse import fuse
 from lazygrad.targets import Machine, Native, Target
+from tests.loops.evaluate import evaluate
 from tests.loops.passes import transform
 
 I, K, J, D = Var("i", 3), Var("k", 4), Var("j", 5), Var("d", 3)

@@ -9,8 +9,7 @@ from lazygrad.dtypes import ALL, DType, bool_, float32
 from lazygrad.expr import EVERY_OPERATION, Array, Broadcast, Literal, Load, Local, Op, Ramp, Var
 from lazygrad.graph.evaluate import operate
 from lazygrad.loops.ir import Accumulate, Body, For, Function, Let, Stmt, Store
-from lazygrad.loops.ir.evaluate import evaluate
-from lazygrad.loops.ir.values import Value, operation
+from tests.loops.evaluate import Value, evaluate, operation
 
 Y, X = Array("y", float32, 4), Array("x", float32, 4)
 FIRST = Literal(0)

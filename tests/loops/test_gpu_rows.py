@@ -17,7 +17,6 @@ from lazygrad.loops.gpu.rows import longest_sum
 from lazygrad.loops.gpu.rows import share_columns as schedule_columns
 from lazygrad.loops.gpu.rows import share_rows as schedule_rows
 from lazygrad.loops.ir import Alloc, Body, For, show, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
@@ -26,6 +25,7 @@ from lazygrad.loops.primitives import Schedule, merge
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
+from tests.loops.evaluate import evaluate
 
 
 def values(*shape: int) -> Tensor:

@@ -13,12 +13,12 @@ from lazygrad.expr import Array, Expr, Literal, Load, Op, Var
 from lazygrad.index import add, less, mul
 from lazygrad.loops.gpu.tiles import share_fill, stage_local
 from lazygrad.loops.ir import Alloc, Barrier, Body, Function, Store, show, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.mask import guarded
 from lazygrad.loops.primitives import Schedule
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
+from tests.loops.evaluate import evaluate
 
 K, M = Var("k", 6), Var("m", 8)
 TILE = Array("tile", float32, 48, "local")

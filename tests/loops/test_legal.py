@@ -27,12 +27,12 @@ from lazygrad.expr import (
 )
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import Accumulate, For, Function, Let, Stmt, Store, expressions, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.legal import legalise
 from lazygrad.loops.legal.final import LLVM, verify_legal
 from lazygrad.loops.legal.functions import Real, exp
 from lazygrad.targets import Machine, Native, Target
+from tests.loops.evaluate import evaluate
 from tests.loops.passes import legal, transform
 
 from .conftest import CPU, GPU, Sample

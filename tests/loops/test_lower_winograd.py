@@ -12,12 +12,12 @@ from lazygrad.graph.evaluate import evaluate as evaluate_graph
 from lazygrad.graph.ir import Node, Winograd, WinogradFilter
 from lazygrad.graph.simplify import simplify
 from lazygrad.loops.ir import For, Function
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.fuse import fuse
 from lazygrad.schedule.ir import Blocked, Kernel
 from lazygrad.targets import SLICE_TILES, Machine, Native, Target
+from tests.loops.evaluate import evaluate
 from tests.loops.passes import transform
 
 WIDE = Machine(

@@ -13,9 +13,9 @@ from lazygrad.expr import Array, Literal, Load, Op, Var
 from lazygrad.index import add, all_of, less, mul
 from lazygrad.loops.cpu.partition import partition_loops
 from lazygrad.loops.ir import Alloc, Function, Store, expressions, show, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.primitives import Schedule
+from tests.loops.evaluate import evaluate
 
 
 def _padded(rows: int, columns: int) -> Function:

@@ -15,11 +15,11 @@ from lazygrad.graph.simplify import simplify
 from lazygrad.index import add, mul, substitute
 from lazygrad.loops.cpu.prefetch import prefetch
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Prefetch, Store, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
 from lazygrad.schedule.fuse import fuse
 from lazygrad.targets import LINE
+from tests.loops.evaluate import evaluate
 from tests.loops.passes import transform
 
 ROWS = 5

@@ -13,7 +13,6 @@ from lazygrad.errors import ScheduleError
 from lazygrad.expr import Array, Expr, Literal, Load, Op, Var
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import Alloc, Body, For, Function, Store, show, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.primitives import (
@@ -30,6 +29,7 @@ from lazygrad.loops.primitives import (
 from lazygrad.loops.sink import sink, sunk
 from lazygrad.loops.sums import perfect, rfactor
 from lazygrad.loops.vectorize import vectorize
+from tests.loops.evaluate import evaluate
 
 
 def _tiled(sample: Any, size: int, width: int, tail: str) -> Any:

@@ -10,10 +10,10 @@ from lazygrad.expr import Array, Expr, Literal, Load, Op, Ramp, Var
 from lazygrad.index import add, mul
 from lazygrad.loops.cpu.roll import roll
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest_all
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.unroll import unroll
+from tests.loops.evaluate import evaluate
 
 I, J, LANES = Var("i", 16), Var("j", 3), 16
 OUT, X = Array("out", float32, 16 * 48), Array("x", float32, 16 * 48)

@@ -12,7 +12,6 @@ from lazygrad.dtypes import float32
 from lazygrad.expr import Array, Cast, Literal, Load, Op, Var
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, Store, show
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel, substitute_body
 from lazygrad.loops.primitives import Schedule, merge
 from lazygrad.loops.rows import (
@@ -25,6 +24,7 @@ from lazygrad.loops.rows import (
 from lazygrad.loops.rows import vectorize_rows as schedule_rows
 from lazygrad.loops.unroll import unroll
 from lazygrad.loops.vectorize import vectorize
+from tests.loops.evaluate import evaluate
 
 
 def _parts(sample: Any) -> Any:

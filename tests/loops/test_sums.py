@@ -13,7 +13,6 @@ from lazygrad.errors import ScheduleError
 from lazygrad.expr import Array, Literal, Load, Op, Var
 from lazygrad.index import add, less, mul
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Store, show, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
@@ -21,6 +20,7 @@ from lazygrad.loops.plans import replay
 from lazygrad.loops.primitives import Schedule, split
 from lazygrad.loops.sums import cascade, perfect, rfactor
 from lazygrad.targets import THRESHOLDS, Machine
+from tests.loops.evaluate import evaluate
 from tests.loops.passes import transform
 
 ZERO = Literal(0)

@@ -17,7 +17,6 @@ from lazygrad.loops.contraction import recognise
 from lazygrad.loops.cpu.contract import contract
 from lazygrad.loops.cpu.plan import ranked_plans
 from lazygrad.loops.ir import Accumulate, Body, For, Function, If, Let, Store, show, statements
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.rebuild import nest, peel
 from lazygrad.loops.ir.verify import verify
 from lazygrad.loops.lower import lower
@@ -26,6 +25,7 @@ from lazygrad.loops.unroll import skip_padding, unroll
 from lazygrad.loops.vectorize import vectorize
 from lazygrad.schedule.fuse import fuse
 from lazygrad.targets import Machine, Native, Target
+from tests.loops.evaluate import evaluate
 
 from .conftest import Sample
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lazygrad.loops.ir.evaluate import evaluate
 from lazygrad.loops.ir.verify import verify
 from lazygrad.runtime import peaks
 from lazygrad.runtime.device import Device
 from lazygrad.targets import Machine, Target
+from tests.loops.evaluate import evaluate
 
 
 @pytest.fixture(params=["CPU", "GPU"])

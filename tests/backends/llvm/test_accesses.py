@@ -15,7 +15,7 @@ from lazygrad.dtypes import DType, bool_, float16, float32, float64, int8, int32
 from lazygrad.expr import Array, Broadcast, Cast, Expr, Literal, Load, Local, Op, Ramp, Var
 from lazygrad.index import add, at_least, less, mul, sub
 from lazygrad.loops.ir import Accumulate, Alloc, Body, For, Function, If, Let, Store
-from lazygrad.loops.ir.evaluate import evaluate
+from tests.loops.evaluate import evaluate
 from tests.loops.passes import legal
 
 if TYPE_CHECKING:

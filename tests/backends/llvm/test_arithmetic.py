@@ -27,7 +27,7 @@ from lazygrad.expr import (
 )
 from lazygrad.index import add, mul
 from lazygrad.loops.ir import For, Function, Store
-from lazygrad.loops.ir.evaluate import evaluate
+from tests.loops.evaluate import evaluate
 
 if TYPE_CHECKING:
     from .conftest import Runner
