@@ -388,6 +388,11 @@ def strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(result)
 
 
+def round_up(n: int, multiple: int) -> int:
+    """The least multiple that is no less than n."""
+    return -(-n // multiple) * multiple
+
+
 @lru_cache(maxsize=1 << 10)
 def divisors(n: int) -> tuple[int, ...]:
     """All divisors of a size, the least first."""

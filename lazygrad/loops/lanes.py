@@ -126,11 +126,6 @@ def lanes_for(extent: int, width: int) -> int:
     return min(width, 1 << max(1, (extent - 1).bit_length()))
 
 
-def round_up(n: int, multiple: int) -> int:
-    """The least multiple that is no less than n."""
-    return -(-n // multiple) * multiple
-
-
 def _in_flight(vectors: int, copies: int) -> int:
     """How many of a loop's whole vectors to take together: `copies` or half as many, so that the
     fewest are left over, which run one after another. A power of two, as `copies` is: LLVM compares

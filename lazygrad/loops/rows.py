@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ..expr import Expr, Var
+from ..index import round_up
 from ..targets import (
     BLOCKS_TOGETHER,
     DIGIT,
@@ -43,7 +44,7 @@ from .ir.rebuild import (
     updates_in_place,
     written,
 )
-from .lanes import lanes, lanes_for, round_up, skip
+from .lanes import lanes, lanes_for, skip
 from .primitives import Schedule, bind, merge, merge_nest, reorder, set_scope, split
 from .sink import sink
 
@@ -389,7 +390,7 @@ def interleave_rows(s: Schedule, width: int) -> str:
     x, extent = loops[-1].name, loops[-1].extent
     writes = [t for t in statements(inside) if isinstance(t, Store) and t.array.scope == "global"]
     is_column = all(stride(t.index, loops[-1]) == 1 for t in writes)
-    size = min(SCAN_PANEL, -(-extent // width) * width) if is_column else min(SCAN_ROWS, extent)
+    size = min(SCAN_PANEL, round_up(extent, width)) if is_column else min(SCAN_ROWS, extent)
     if not is_column:
         tail = "guard" if updates_in_place(s.body) else "overlap"
         s.do(split, x, tail, f"{x}_o", f"{x}_i:{size}")

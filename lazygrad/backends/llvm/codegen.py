@@ -21,7 +21,7 @@ from functools import partial
 
 from ...errors import CompilerError
 from ...expr import Array, Literal
-from ...index import bounds
+from ...index import bounds, round_up
 from ...loops.ir import (
     Alloc,
     Barrier,
@@ -72,7 +72,7 @@ def _layout(function: Function) -> tuple[dict[Array, int], int]:
             nbytes = stmt.array.size * stmt.array.dtype.itemsize
             # One line more than needed: arrays of a power of two in size would conflict in the
             # same sets of the cache.
-            total += -(-nbytes // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+            total += round_up(nbytes, ALIGNMENT) + ALIGNMENT
     return offsets, total
 
 

@@ -13,6 +13,7 @@ from itertools import product
 from math import prod
 
 from ...expr import Expr, Var
+from ...index import round_up
 from ...targets import (
     CYCLES_A_LOAD,
     CYCLES_A_MISS,
@@ -29,7 +30,6 @@ from ...targets import (
 from ..contraction import Contraction, by_factor, bytes_of, extent_of, operand_stride
 from ..ir import Store, statements
 from ..ir.rebuild import stride, variables
-from ..lanes import round_up
 from .traffic import Tile, block_of_sum, in_conflict, l2_traffic
 
 
