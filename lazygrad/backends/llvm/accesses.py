@@ -51,13 +51,12 @@ def safe(v: Values, pointer: str, guard: str | None, nbytes: int) -> str:
 
 
 def read(v: Values, array: Array, pointer: str, lanes: int) -> str:
-    kind, note = value_type(array.dtype, lanes), v.notes.get(array, "")
+    kind, note = value_type(array.dtype, lanes), "" if array in v.written else v.unchanged
     return v.write(array.name, f"load {kind}, ptr {pointer}, align {array.dtype.itemsize}{note}")
 
 
 def write(v: Values, array: Array, kind: str, text: str, pointer: str) -> None:
-    note = v.notes.get(array, "")
-    v.line(f"store {kind} {text}, ptr {pointer}, align {array.dtype.itemsize}{note}")
+    v.line(f"store {kind} {text}, ptr {pointer}, align {array.dtype.itemsize}")
 
 
 def store(v: Values, array: Array, index: Expr, value: Expr, guard: Expr | None) -> None:

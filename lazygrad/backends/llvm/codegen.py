@@ -16,7 +16,6 @@ registers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from ...errors import CompilerError
@@ -37,7 +36,7 @@ from ...loops.ir import (
 )
 from ...loops.ir.rebuild import written
 from . import accesses
-from .hoisting import UNCHANGED, HoistingValues
+from .hoisting import HoistingValues
 from .target import Target
 from .values import Values
 from .writer import value_type
@@ -51,10 +50,9 @@ def codegen(function: Function, target: Target, opt: int = 1) -> str:
     Requires: a legalised function with serial and parallel loops only, whose arguments do not
     overlap in memory. Raises CompilerError for what it cannot express.
     """
-    if not opt:
-        return _Kernel(function, target, Values(written(function.body))).text()
-    values = HoistingValues(written(function.body), target.has_masks)
-    return _Kernel(function, target, values).text(UNCHANGED, values.note_memory(function.arguments))
+    changed = written(function.body)
+    values = HoistingValues(changed, target.has_masks) if opt else Values(changed)
+    return _Kernel(function, target, values).text()
 
 
 def scratch_bytes(function: Function) -> int:
@@ -85,16 +83,15 @@ class _Kernel:
         self.values = values
         self.entry: list[str] = []
 
-    def text(self, note: str = "", metadata: Sequence[str] = ()) -> str:
-        """The whole module. `note` comes after each load of an argument's pointer, `metadata` at
-        the end."""
+    def text(self) -> str:
+        """The whole module."""
         function, v = self.function, self.values
         for name in ("arguments", "thread", "threads", "scratch", "entry", "zeros"):
             v.fresh(name)
         for n, array in enumerate(function.arguments):
             v.bases[array] = pointer = "%" + v.fresh(array.name)
             self.entry.append(f"  {pointer}.slot = getelementptr ptr, ptr %arguments, i64 {n}")
-            self.entry.append(f"  {pointer} = load ptr, ptr {pointer}.slot, align 8{note}")
+            self.entry.append(f"  {pointer} = load ptr, ptr {pointer}.slot, align 8{v.unchanged}")
         offsets, _ = _layout(function)
         for array, offset in offsets.items():
             v.bases[array] = pointer = "%" + v.fresh(array.name)
@@ -110,7 +107,7 @@ class _Kernel:
         lines += [
             f"define void @{function.name}({parameters} align {ALIGNMENT} %scratch) {{",
             "entry:", *self.entry, *v.scopes[0].lines, "  ret void", "}",
-            "", *sorted(v.declarations), "", *metadata,
+            "", *sorted(v.declarations), "", *(["!0 = !{}"] if v.unchanged else []),
         ]  # fmt: skip
         return "\n".join(lines) + "\n"
 

@@ -1,5 +1,5 @@
 """What makes LLVM IR fast: values stand before the loops that do not change them, addresses are
-split by loop, and notes say which memory is never written or does not overlap.
+split by loop, and a note says which memory is never written.
 
 The address of an access is computed from the outermost loop inwards: each loop adds the terms of
 the index that vary there to the pointer of the loop around it. What is left for the innermost loop
@@ -8,7 +8,7 @@ is one pointer, a step and constants, which fit the processor's addressing modes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 
 from ...expr import Array, Choose, Expr, Load
@@ -18,8 +18,6 @@ from .accesses import beyond
 from .values import Values, needs
 from .writer import Scope
 
-UNCHANGED = ", !invariant.load !0"  # after a load from memory that the function never writes
-
 
 class HoistingValues(Values):
     """Values in the outermost scope in which their operands are known.
@@ -27,6 +25,8 @@ class HoistingValues(Values):
     `levels` has the scope of each known value, as an index into `scopes`. Loads from arrays that
     the function writes stay where they are. Nothing moves out of a side of an If.
     """
+
+    unchanged = ", !invariant.load !0"
 
     def __init__(self, written: set[Array], has_masks: bool) -> None:
         super().__init__(written, has_masks)
@@ -120,18 +120,3 @@ class HoistingValues(Values):
         LLVM removes the call before it selects instructions."""
         name = f"{array.name}.at"
         return self.call(name, "ptr", "llvm.launder.invariant.group.p0", ("ptr", pointer))
-
-    def note_memory(self, arguments: Sequence[Array]) -> list[str]:
-        """Note of each argument that it is not written, or that it does not overlap the others that
-        are; returns the definitions that these notes refer to."""
-        lines = ["!0 = !{}"]
-        self.notes = {array: UNCHANGED for array in arguments if array not in self.written}
-        written = [array for array in arguments if array in self.written]
-        scopes = [f"!{n}" for n in range(2, 2 + len(written))]
-        if len(written) > 1:
-            lines += ["!1 = distinct !{!1}", *(f"{x} = distinct !{{{x}, !1}}" for x in scopes)]
-            for array, own in zip(written, scopes, strict=True):
-                others, n = ", ".join(x for x in scopes if x != own), len(lines)
-                self.notes[array] = f", !alias.scope !{n}, !noalias !{n + 1}"
-                lines += [f"!{n} = !{{{own}}}", f"!{n + 1} = !{{{others}}}"]
-        return lines

@@ -36,12 +36,13 @@ from .writer import Writer, literal, splat, suffix, value_type, vector_of
 class Values(Writer):
     """A Writer that can write expressions. `written` are the arrays that the function writes."""
 
+    unchanged = ""  # what ends a load from memory that the function never writes
+
     def __init__(self, written: set[Array], has_masks: bool = False) -> None:
         super().__init__()
         self.written = written
         self.has_masks = has_masks  # Target.has_masks
         self.bases: dict[Array, str] = {}  # each array's pointer
-        self.notes: dict[Array, str] = {}  # what ends each access of an array: LLVM's metadata
 
     def value(self, e: Expr) -> str:
         """The text of e's value; the value is written now if it is not known yet."""

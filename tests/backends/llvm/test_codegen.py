@@ -216,15 +216,6 @@ def test_arguments_are_said_to_be_alone() -> None:
     assert text.count("= load <8 x float>") == 1
 
 
-def test_outputs_are_said_not_to_overlap() -> None:
-    a, b, i = Array("a", float32, 8), Array("b", float32, 8), Literal(0)
-    body = (Store(a, i, Literal(1.0, float32)), Store(b, i, Load(a, i)))
-    text = codegen(Function("two", (a, b), 2, body), AVX2)
-    assert text.count(", !alias.scope !4, !noalias !5\n") == 2
-    assert text.count(", !alias.scope !6, !noalias !7\n") == 1
-    assert "!4 = !{!2}\n!5 = !{!3}\n!6 = !{!3}\n!7 = !{!2}\n" in text
-
-
 def test_scratch_has_local_arrays() -> None:
     arrays = [
         Array("panel", float32, 100, "local"),
