@@ -8,6 +8,9 @@ read them again, so it is a choice between memory and work:
                                         of x is computed in the batch's own kernels
     x = avg_pool2d(x, 3)                kept when it has been computed again so often that computing
                                         and writing it once would have cost no more
+    m = x.max()                         the sums in x are kept with m, whatever they cost: `x == m`
+                                        must find it, and a sum is rounded otherwise in another
+                                        kernel
     mask = Tensor.ones(n, n).tril()     never kept: computing it costs no more than reading it
 
 Costs are counted in arithmetic instructions, as the scheduler counts them.
@@ -24,12 +27,20 @@ from weakref import WeakKeyDictionary
 
 from .. import config
 from ..cache import remember
+from ..dtypes import bool_
 from ..graph.ir import (
+    Arithmetic,
+    Bitcast,
     Buffer,
+    Cast,
+    Contiguous,
+    Copy,
     Detach,
     Elementwise,
     Fold,
     Gather,
+    Join,
+    Movement,
     Node,
     RandomBits,
     Reduce,
@@ -205,6 +216,10 @@ def _choose(
     left = [node for node in held if node not in memory]
     sums = [node for node in _reached(left, memory.__contains__) if _is_sum(node)]
     chosen += _worth(nodes, memory, dict.fromkeys(sums, DEAR), growing, before)
+    values = [*pending, *(nodes[n] for n in chosen if nodes[n] in held)]
+    compared = _compared(values, held, memory)
+    chosen += [walked.number[x] for x in compared]
+    memory.update(compared)
     places = (*(walked.number[x] for x in detached), *chosen)
     return Choice(places, tuple(_rents(nodes, memory, again)))
 
@@ -231,6 +246,24 @@ def _worth(
             chosen.append(n)
             memory.add(node)
     return chosen
+
+
+def _compared(
+    values: Sequence[Node], held: Container[Node], memory: Container[Node]
+) -> dict[Node, None]:
+    """What has to be kept with these values, as they were chosen from `held` nodes: sums in such a
+    node, or the node if that takes less memory. Elementwise operations are rounded alike in every
+    kernel."""
+    found: dict[Node, None] = {}
+    extremes = [x for x in _reached(values, lambda x: not _is_exact(x)) if _is_extreme(x)]
+    inner = [x for each in extremes for x in each.inputs if not _is_leaf(x)]
+    for node in _reached(inner, lambda x: x in held or x in memory or _is_rounded_sum(x)):
+        if node in held and not (node in memory or _is_leaf(node)):
+            below = _reached([node], lambda x: x in memory or _is_rounded_sum(x))
+            sums = [x for x in below if _is_rounded_sum(x) and x not in memory and not _is_leaf(x)]
+            is_less = sum(x.nbytes for x in sums) <= node.nbytes
+            found.update(dict.fromkeys(sums if is_less else [node]))
+    return found
 
 
 def _rents(
@@ -289,7 +322,7 @@ def _reached(roots: Iterable[Node], is_end: Callable[[Node], bool]) -> list[Node
     """The roots and what they are computed from, up to leaves and other ends, which are among
     them."""
     seen = dict.fromkeys(roots)
-    stack = list(seen)
+    stack = [x for x in seen if not is_end(x)]
     while stack:
         for x in stack.pop().inputs:
             if x not in seen:
@@ -307,6 +340,27 @@ def _is_leaf(node: Node) -> bool:
 def _is_sum(node: Node) -> bool:
     """Whether a node has memory in any schedule, so that keeping it stores nothing more."""
     return isinstance(node, (Reduce, Scan, Fold, Scatter, Sort))
+
+
+def _is_rounded_sum(node: Node) -> bool:
+    """Whether a node's value depends on the order in which a kernel adds, or multiplies."""
+    if isinstance(node, Reduce) and node.op in ("max", "min"):
+        return False
+    return node.dtype.is_float and isinstance(node, (Reduce, Scan, Fold, Scatter))
+
+
+def _is_exact(node: Node) -> bool:
+    """Whether a node has elements of its inputs, or what follows from them without rounding."""
+    if isinstance(node, Arithmetic):
+        is_rounded = node.dtype.is_float and not node.operation.is_exact
+        return not (is_rounded or node.operation.is_comparison)
+    return isinstance(node, (Movement, Join, Detach, Contiguous, Copy, Cast, Bitcast, Gather))
+
+
+def _is_extreme(node: Node) -> bool:
+    """Whether a node's elements are chosen from those of its input, or are the places of those."""
+    is_extreme = isinstance(node, Reduce) and node.op in ("max", "min")
+    return isinstance(node, Sort) or (is_extreme and node.dtype is not bool_)
 
 
 # --------------------------------------------------------------------------- costs

@@ -13,6 +13,7 @@ import pytest
 import lazygrad
 from lazygrad import Tensor, config, nn
 from lazygrad.errors import OutOfMemoryError
+from lazygrad.graph.ir import Buffer
 from lazygrad.runtime import counters
 from lazygrad.tensor import keep
 from lazygrad.tensor import realize as realization
@@ -267,3 +268,67 @@ def test_what_one_line_keeps_is_told_together(capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if "kept for later" in line]
     assert len(lines) == 2  # those of the two layers, whose parameters have four gradients
     assert sum("and 2 others, 17.7 kB" in line for line in lines) == 1
+
+
+def normal_rows(random: np.random.Generator, n: int) -> Tensor:
+    leaf = lambda *shape: Tensor(random.standard_normal(shape).astype(np.float32))  # noqa: E731
+    x = leaf(5, n) @ leaf(n, n)
+    x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + 1e-5).sqrt()
+    return x * leaf(n) + leaf(n)
+
+
+def test_an_extreme_is_found_in_what_it_was_chosen_from() -> None:
+    """Though that is computed in other kernels: for a size, and for any size."""
+    for seed in range(3):
+        for n in (3, 5, 8, 17, 33, 64):
+            x = normal_rows(np.random.default_rng(100 * seed + n), n)
+            most = x.max(-1, keepdim=True)[0]
+            most.numpy()
+            if seed == 0:
+                found = x == most
+            elif seed == 1:
+                found = x * 3 + 1 == most * 3 + 1
+            else:
+                found = (x - most).max(-1, keepdim=True)[0] == 0
+            assert found.numpy().any(-1).all()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Tensor.max,
+        Tensor.argmin,
+        lambda x: x.max(0)[0],
+        lambda x: x.abs().min(),
+        lambda x: -x.T.half().max(),
+        lambda x: x.topk(2)[0],
+        lambda x: x.argsort(),
+        lambda x: x.median(0)[0],
+        lambda x: x.reshape(-1).argmax(),
+    ],
+)
+def test_the_sums_in_what_an_extreme_is_chosen_from_are_kept_with_it(chosen: Any) -> None:
+    a, w = Tensor(VALUES[:8, :4]).realize(), Tensor(VALUES[:4, :8]).realize()
+    x = (a @ w).relu() + 1
+    found = chosen(x)
+    found.numpy()
+    counted = operations(lambda _: x.numpy(), 1)
+    assert counted[0] <= 2 * x.numel()  # no product
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda x: x.sum(0),
+        lambda x: x.exp(),
+        lambda x: (x > 0).any(),
+        lambda x: x.max() > 0,
+        lambda x: x.softmax(-1),
+        lambda x: x.logsumexp(0),
+        lambda x: x - x.max(0)[0],
+    ],
+)
+def test_what_values_are_computed_from_is_not_kept(made: Callable[[Tensor], Tensor]) -> None:
+    x = Tensor(VALUES[:8, :4]).realize() @ Tensor(VALUES[:4, :8]).realize()
+    made(x).numpy()
+    assert not isinstance(x._node, Buffer)
