@@ -35,8 +35,10 @@ Places = tuple[int, ...]  # of nodes in a walk's order
 Fields = list[Hashable]  # of each node, in a walk's order
 Sizes = tuple[int, ...]  # the sizes n and m of a graph in which one or two sizes vary (sizes.py)
 Read = Callable[[Node], Hashable]  # the fields of a node
-Wiring = tuple[type[Node], Places, Read]  # a node's class (Buffer for a leaf) and inputs
+Wiring = tuple[Sequence[type[Node]], Sequence[Places], Sequence[Read]]
+"""Of each node of a walk its class (Buffer for a leaf), its inputs, and what reads its fields."""
 
+Ways = tuple[list[int], list[int], list[int], list[type[Node]], list[bool]]  # `_find_ways`
 Kind = tuple[type, type | None, int]
 
 inputs_of = attrgetter("inputs")
@@ -54,7 +56,8 @@ class Structure:
     __slots__ = ("fields", "is_too_coarse", "keys", "runs")
 
     def __init__(self, fields: Fields) -> None:
-        self.fields = fields
+        same: dict[Hashable, Hashable] = {}
+        self.fields = [same.setdefault(x, x) for x in fields]  # many nodes have equal ones
         self.keys: dict[Places, tuple[Hashable, Places, Places]] = {}
         self.is_too_coarse = False
         self.runs: dict[Places, int | None] = {}
@@ -73,36 +76,52 @@ class Skeleton:
     """The classes and inputs of the nodes that a walk adds to earlier ones, and the skeletons of
     walks that go on from there. Walks begin at a skeleton without nodes."""
 
-    def __init__(
-        self, start: int = 0, wirings: Sequence[Wiring] = (), outputs: Places = ()
-    ) -> None:
-        """`wirings` are those of the nodes from place `start` on, inputs first; `outputs` are the
+    def __init__(self, start: int = 0, wiring: Wiring = ((), (), ()), outputs: Places = ()) -> None:
+        """`wiring` is that of the nodes from place `start` on, inputs first; `outputs` are the
         places of the outputs that the walk went to."""
-        self.wirings = tuple(wirings)
+        # lists of what is alike: Python's collector would look at a tuple for each node
+        self.classes, self.inputs, self._describe = wiring
         self._next: dict[Kind, tuple[Skeleton, ...]] = {}
         self._exact: tuple[Structure, ...] = ()
         self._varying: tuple[Structure, ...] = ()
-        self.has_calls = any(cls in deferred for cls, *_ in wirings)
+        self.has_calls = not deferred.isdisjoint(self.classes)
         self._start = start
-        self._describe = [read for *_, read in wirings]
-        self._classes = [cls for cls, *_ in wirings]
-        inner = [place for place, cls in enumerate(self._classes, start) if cls is not Buffer]
+        inner = [place for place, cls in enumerate(self.classes, start) if cls is not Buffer]
         index = {place: n for n, place in enumerate(inner)}
         self._blank: list[Any] = [None] * len(inner)
-        self._arities = [len(wirings[place - start][1]) for place in inner]
-        self._ways = _ways(start, wirings, index)
+        self._arities = [len(self.inputs[place - start]) for place in inner]
+        self._ways = self._find_ways(index)
         self._roots = [
-            (n, index[place], cls := wirings[place - start][0], cls in deferred)
+            (n, index[place], cls := self.classes[place - start], cls in deferred)
             for n, place in enumerate(outputs)
             if place in index
         ]
-        read = [*(x for _, inputs, _ in wirings for x in inputs), *outputs]
-        at = {place: n for n, place in reversed(list(enumerate(read)))}
+        read = [*chain.from_iterable(self.inputs), *outputs]
+        at = dict(zip(reversed(read), range(len(read) - 1, -1, -1), strict=True))
+        count = len(self.classes)
         self._read = picker(read)
-        self._order = picker([at[place] for place in range(start, start + len(wirings))])
-        leaves = [place for place, cls in enumerate(self._classes, start) if cls is Buffer]
+        self._order = picker([at[place] for place in range(start, start + count)])
+        leaves = [place for place, cls in enumerate(self.classes, start) if cls is Buffer]
         self.leaves = picker(leaves)
         """The leaves that are added, from all nodes of a walk."""
+
+    def _find_ways(self, index: Mapping[int, int]) -> Ways:
+        """For each node that is read and no leaf: its index, that of a reader, which input of the
+        reader it is, its class, and whether it is deferred. `index` has the nodes that are no
+        leaves, by their places. Readers come first."""
+        start = self._start
+        places, readers, slots = [], [], []
+        seen = set()
+        for reader in reversed(index):
+            for slot, place in enumerate(self.inputs[reader - start]):
+                if place in index and place not in seen:
+                    seen.add(place)
+                    places.append(place)
+                    readers.append(index[reader])
+                    slots.append(slot)
+        classes = [self.classes[place - start] for place in places]
+        are_calls = [cls in deferred for cls in classes]
+        return [index[place] for place in places], readers, slots, classes, are_calls
 
     # ------------------------------------------------------------------- recognising
 
@@ -141,7 +160,7 @@ class Skeleton:
                 if type(node) is not cls:
                     return None
                 readers[place] = node.call if is_call else node
-            for place, reader, slot, cls, is_call in self._ways:
+            for place, reader, slot, cls, is_call in zip(*self._ways, strict=True):
                 node = readers[reader].inputs[slot]
                 if type(node) is not cls:
                     return None
@@ -153,8 +172,8 @@ class Skeleton:
             return None
         read = (*chain.from_iterable(inputs), *outputs)
         new = self._order(read)
-        is_plain = list(map(type, new)) == self._classes and known.isdisjoint(new)
-        if not (is_plain or all(map(_is_as, self._classes, new, repeat(known)))):
+        is_plain = list(map(type, new)) == self.classes and known.isdisjoint(new)
+        if not (is_plain or all(map(_is_as, self.classes, new, repeat(known)))):
             return None
         found = [*nodes, *new]
         return found if self._read(found) == read else None
@@ -167,7 +186,7 @@ class Skeleton:
 
     def remember(self, outputs: Sequence[Node], skeleton: Skeleton) -> None:
         """Note the skeleton of a walk that went on from here to the outputs."""
-        if len(skeleton.wirings) <= MAX_NODES:
+        if len(skeleton.classes) <= MAX_NODES:
             kind = _kind(outputs)
             before = self._next.pop(kind, ())
             remember(self._next, kind, (skeleton, *before)[:MAX_NEXT], MAX_KINDS)
@@ -213,24 +232,6 @@ def _kind(outputs: Sequence[Node]) -> Kind:
     first = outputs[0]
     inputs = first.call.inputs if type(first) in deferred else first.inputs
     return first.__class__, inputs[0].__class__ if inputs else None, len(outputs)
-
-
-Way = tuple[int, int, int, type[Node], bool]
-
-
-def _ways(start: int, wirings: Sequence[Wiring], index: Mapping[int, int]) -> list[Way]:
-    """For each node that is read and no leaf: its index, that of a reader, which input of the
-    reader it is, its class, and whether it is deferred. `index` has the nodes that are no leaves,
-    by their places. Readers come first."""
-    ways = []
-    seen = set()
-    for reader in reversed(index):
-        for slot, place in enumerate(wirings[reader - start][1]):
-            if place in index and place not in seen:
-                seen.add(place)
-                cls = wirings[place - start][0]
-                ways.append((index[place], index[reader], slot, cls, cls in deferred))
-    return ways
 
 
 def picker(places: Sequence[int]) -> Callable[[Sequence[Node]], tuple[Node, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import Any, cast
 
@@ -22,10 +23,9 @@ from .ir import (
     deferred,
     holds_nodes,
     is_leaf,
-    sources,
     topological,
 )
-from .skeleton import Fields, Places, Read, Sizes, Skeleton, Structure, Wiring
+from .skeleton import Fields, Places, Read, Sizes, Skeleton, Structure
 
 Key = tuple[Hashable, ...]
 
@@ -99,34 +99,39 @@ class Walk:
     def _search(self, outputs: Sequence[Node]) -> Skeleton:
         """Number the nodes where no earlier walk had this skeleton. Returns the skeleton."""
         number, known, start = self.number, self._known, len(self.nodes)
-        wirings: list[Wiring] = []
+        classes: list[type[Node]] = []
+        inputs: list[Places] = []
+        describe: list[Read] = []
+        read: dict[Node, Sequence[Node]] = {}  # the inputs of nodes that wait for theirs
         stack = list(reversed(outputs))
         while stack:
             node = stack[-1]
             if node in number:
                 stack.pop()
                 continue
-            depth, places = len(stack), []
-            is_end = is_leaf(node, known)
-            for x in () if is_end else sources(node):
-                place = number.get(x)
-                if place is None:
-                    stack.append(x)
-                else:
-                    places.append(place)
-            if len(stack) > depth:
-                continue  # the inputs come first
-            stack.pop()
             cls = node.__class__
-            if is_end:
-                wirings.append((Buffer, (), _of_leaf))
-            elif cls in deferred:
-                wirings.append((cls, tuple(places), _of_call))
-            else:
-                wirings.append((cls, tuple(places), _DESCRIBE.get(cls) or _describer(node)))
+            if node not in read:
+                if is_leaf(node, known):
+                    classes.append(Buffer)
+                    inputs.append(())
+                    describe.append(_of_leaf)
+                    number[node] = len(number)
+                    stack.pop()
+                    continue
+                read[node] = node.call.inputs if cls in deferred else node.inputs
+                new = [x for x in read[node] if x not in number]
+                if new:
+                    stack += new
+                    continue  # the inputs come first
+            stack.pop()
+            classes.append(cls)
+            inputs.append(tuple([number[x] for x in read[node]]))
+            is_call = cls in deferred
+            describe.append(_of_call if is_call else _DESCRIBE.get(cls) or _describer(node))
             number[node] = len(number)
         self.nodes = list(number)
-        return Skeleton(start, wirings, tuple([number[output] for output in outputs]))
+        wiring = classes, inputs, describe
+        return Skeleton(start, wiring, tuple([number[output] for output in outputs]))
 
     def places(self, outputs: Sequence[Node]) -> Places:
         """The places of the outputs."""
@@ -135,10 +140,11 @@ class Walk:
     def key(self, outputs: Sequence[Node]) -> Key:
         """The key of a graph with these outputs: graphs that differ only in buffers share it. All
         nodes walked so far are part of it."""
-        wirings = [each for skeleton in self._skeletons for each in skeleton.wirings]
+        classes = chain.from_iterable([skeleton.classes for skeleton in self._skeletons])
+        inputs = chain.from_iterable([skeleton.inputs for skeleton in self._skeletons])
         entries: list[Hashable] = []
         slot = 0
-        for (cls, places, _), fields in zip(wirings, self.fields, strict=True):
+        for cls, places, fields in zip(classes, inputs, self.fields, strict=True):
             if cls is Buffer:
                 entries.append((cls, slot, *cast("tuple[Hashable, ...]", fields)))
                 slot += 1

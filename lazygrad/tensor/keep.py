@@ -22,7 +22,6 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from dataclasses import dataclass, replace
 from math import log2
 from threading import RLock
-from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from .. import config
@@ -48,7 +47,8 @@ from ..graph.ir import (
     Scatter,
     Sort,
 )
-from ..graph.structure import Key, Walk
+from ..graph.skeleton import Skeleton
+from ..graph.structure import Walk
 from ..runtime.buffer import realized
 from ..runtime.report import report_kept
 
@@ -84,9 +84,10 @@ class Choice:
 
 _choices: dict[object, Choice] = {}
 
-_before: dict[object, frozenset[int]] = {}
-"""The places that were kept, by the form of a graph. What is kept at one size of a loop that grows
-is kept at all: else the loop would be compiled anew where a cost passes a limit."""
+_before: WeakKeyDictionary[Skeleton, dict[object, frozenset[int]]] = WeakKeyDictionary()
+"""The places that were kept, by the skeleton of a graph. What is kept at one size of a loop that
+grows is kept at all: else the loop would be compiled anew where a cost passes a limit. Whoever
+looks at it or changes it holds the lock."""
 
 
 def kept(
@@ -152,25 +153,17 @@ def _chosen(
     wanted = [nodes[n] for n in at if nodes[n] not in passed_by]
     dear = [node for node in _differentiable(wanted) if _is_sum(node)]
     grown = {nodes[n] for n in growing}
-    form = _form(walked.key(pending)), rest
-    before = _before.get(form, frozenset())
+    with _lock:
+        sizes = _before.setdefault(walked.skeleton, {})
+    before = sizes.get(rest, frozenset())
     known = [node for node in held if node in number]  # a call may ignore an input
     choice = _choose(walked, pending, known, dear, grown, {nodes[n] for n in again}, before)
-    remember(_before, form, before.union(choice.places), MAX_CHOICES)
+    remember(sizes, rest, before.union(choice.places), MAX_CHOICES)
     remember(_choices, name, choice, MAX_CHOICES)
     found = [nodes[n] for n in choice.places]
     if config.DEBUG and found:
         report_kept(found)
     return found, [(nodes[rent.place], rent) for rent in choice.rents]
-
-
-def _form(key: Key) -> Key:
-    """What graphs share that differ only in sizes and constants: the kinds and inputs of nodes."""
-    entries = cast("tuple[tuple[Any, ...], ...]", key[:-1])
-    return (
-        *((entry[0], *(entry[2:] if entry[0] is not Buffer else ())) for entry in entries),
-        key[-1],
-    )
 
 
 def note_passed(nodes: Iterable[Node]) -> None:
