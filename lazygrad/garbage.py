@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Pause Python's cyclic garbage collector. The compiler makes many objects, few of them in
-    cycles, and each collection looks at all objects of the process."""
+    """Pause Python's cyclic garbage collector. The compiler, and walks through graphs, make many
+    objects, few of them in cycles. A collection meanwhile takes for long-lived what is about to go;
+    and after so many long-lived ones the next looks at all objects of the process."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -53,9 +53,9 @@ def together(nodes: Sequence[Node], walked: Walk | None) -> Graph:
         return nodes, walked, None
     from .graph.copies import batch_copies  # here: few programs have copies
 
-    walked.whole(nodes)  # builds calls
+    whole = walked.whole(nodes)
     try:
-        found, rows, counts = batch_copies(nodes, realized, _stack)
+        found, rows, counts = batch_copies(nodes, whole, realized, _stack)
     except Exception as error:
         from .stages import Stages  # here: with it come the passes
 

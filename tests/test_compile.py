@@ -588,6 +588,26 @@ def test_garbage_is_not_searched_for_while_something_is_compiled() -> None:
     assert len(kept) == 10_000
 
 
+def test_garbage_is_not_searched_for_while_graphs_are_walked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    were_on: list[bool] = []
+    for module, name in (
+        ("lazygrad.tensor.realize", "kept"),
+        ("lazygrad.tensor.autograd", "walk_back"),
+        ("lazygrad.tensor.autograd", "gradient_again"),
+    ):
+        place = f"{module}.{name}"
+        whole = getattr(import_module(module), name)
+        monkeypatch.setattr(place, lambda *a, f=whole: (were_on.append(gc.isenabled()), f(*a))[1])
+    x = Tensor.ones(7, 13, requires_grad=True)
+    loss = (x * 2).sum()
+    loss.backward()
+    loss.item()
+    assert were_on == [False] * 3
+    assert gc.isenabled()
+
+
 def test_a_compilation_leaves_little_garbage() -> None:
     x = Tensor.ones(7, 13).contiguous().realize()
     gc.collect()

@@ -42,7 +42,7 @@ from .ir import (
     topological,
     use_counts,
 )
-from .structure import described
+from .structure import Walk, described
 
 MIN_COPIES = 8  # that pay
 MIN_NODES = 2  # of a copy
@@ -66,16 +66,18 @@ Count = tuple[int, int]
 
 
 def batch_copies(
-    outputs: Sequence[Node], known: Known, stack: Stack
+    outputs: Sequence[Node], walked: Walk, known: Known, stack: Stack
 ) -> tuple[list[Node], list[Row], list[Count]]:
     """Outputs with copies computed together; where each of the given outputs is among them; and the
-    copies of each kind. `known` nodes are leaves, as all Buffers are.
+    copies of each kind. `known` nodes are leaves, as all Buffers are; `walked` is a whole walk to
+    the outputs.
 
     Ensures: equal values, but for the order of summation. Linear in the graph.
     """
     found, rows, counts = list(outputs), None, []
+    order, fields = walked.nodes, walked.fields
     for _ in range(MAX_NESTED):
-        copies = _Copies(found, known, stack)
+        copies = _Copies(found, order, fields, known, stack)
         if rows is None:
             found, rows = copies.rows()
         replaced = dict(copies.replaced())
@@ -83,6 +85,8 @@ def batch_copies(
             break
         found = copies.substituted(found, replaced)
         counts += copies.counts
+        order = topological(found, lambda node: () if is_leaf(node, known) else node.inputs)
+        fields = list(map(described, order))
     return found, rows or [], counts
 
 
@@ -111,15 +115,23 @@ class _Group:
 class _Copies:
     """The copies in one graph."""
 
-    def __init__(self, outputs: Sequence[Node], known: Known, stack: Stack) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[Node],
+        order: Sequence[Node],
+        fields: Sequence[Hashable],
+        known: Known,
+        stack: Stack,
+    ) -> None:
+        """`order` has all nodes up to the leaves, inputs first; `fields` describe them."""
         self._outputs, self._known, self._stack = outputs, known, stack
-        self._order = topological(outputs, self._inputs)
-        self._number = {node: n for n, node in enumerate(self._order)}
+        self._order = order
+        self._number = {node: n for n, node in enumerate(order)}
         self._slices = self._regular_slices()
         self._kind: dict[Node, int] = {}
         numbers: dict[Hashable, int] = {}
-        for node in self._order:
-            self._kind[node] = numbers.setdefault(self._key(node), len(numbers))
+        for node, own in zip(order, fields, strict=True):
+            self._kind[node] = numbers.setdefault(self._key(node, own), len(numbers))
         self._stacks: dict[tuple[Node, ...], Node] = {}
         self.counts: list[Count] = []
 
@@ -135,22 +147,22 @@ class _Copies:
         counts = Counter((x.x, x.sizes, x.steps) for x in slices)
         return {x for x in slices if counts[x.x, x.sizes, x.steps] >= MIN_COPIES}
 
-    def _key(self, node: Node) -> Hashable:
-        """What copies of a node have in common."""
+    def _key(self, node: Node, fields: Hashable) -> Hashable:
+        """What copies of a node with these fields have in common."""
         if is_leaf(node, self._known):
             return (Buffer, node.shape, node.dtype, node.device)
         if isinstance(node, Slice) and node in self._slices:
             return (Slice, self._number[node.x], node.sizes, node.steps)
         if isinstance(node, Custom):  # its rule is not compared
             return (Custom, self._number[node])
-        may_differ = isinstance(node, _VALUED)
+        kind = self._kind
+        if not isinstance(node, _VALUED):
+            return (type(node), fields, *[kind[x] for x in node.inputs])
         inputs = [
-            (Const, x.dtype, x.shape)
-            if may_differ and isinstance(x, Const) and x.dtype.is_float
-            else self._kind[x]
+            (Const, x.dtype, x.shape) if isinstance(x, Const) and x.dtype.is_float else kind[x]
             for x in node.inputs
         ]
-        return (type(node), described(node), *inputs)
+        return (type(node), fields, *inputs)
 
     # ------------------------------------------------------------------ groups
 

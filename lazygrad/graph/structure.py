@@ -162,11 +162,12 @@ class Walk:
         if not self.has_calls:
             return self
         if self._whole is None:
-            known = self._known
-            topological(outputs, lambda node: () if is_leaf(node, known) else node.inputs)
-            self._whole = Walk(known)
+            for node in self.nodes:
+                if type(node) in deferred and not is_leaf(node, self._known):
+                    _ = node.inputs  # which are built
+            self._whole = Walk(self._known)
             self._whole.walk(outputs)
-        return self._whole
+        return self._whole.whole(outputs)  # there may be calls in calls
 
     # ------------------------------------------------------------------- what is remembered
 

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary, ref
 
 from .. import config
 from ..errors import DeviceError, DTypeError, KindError, ShapeError, told, warn
+from ..garbage import without_collections
 from ..graph.gradient import gradient as gradient_nodes
 from ..graph.gradient import needs_values
 from ..graph.ir import Add, Const, Detach, Movement, Node
@@ -252,8 +253,9 @@ class Autograd(Creation):
             )
         seed = self._seed("backward", gradient)
         reached: dict[Node, TensorCore] = {}
-        walked = walk_back(self._node, seed)
-        passed = passed_again(walked, self._node)
+        with without_collections():
+            walked = walk_back(self._node, seed)
+            passed = passed_again(walked, self._node)
         for node in passed:
             if isinstance(node, Detach) and node in released:
                 raise RuntimeError(
@@ -273,7 +275,8 @@ class Autograd(Creation):
         if hooks or config.ORIGINS:
             cotangents = gradient_nodes(self._node, targets, seed, hooks)
         else:
-            cotangents = gradient_again(walked, self._node, targets, seed)
+            with without_collections():
+                cotangents = gradient_again(walked, self._node, targets, seed)
         for (_, tensor), cotangent in zip(reached.items(), cotangents, strict=True):
             if cotangent is None:
                 continue

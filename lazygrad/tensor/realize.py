@@ -165,7 +165,8 @@ def realize_all(tensors: Iterable[TensorCore]) -> None:
                 walked = None  # which holds leaves whose memory may be taken over
                 _compute(pending, wanted)
             else:
-                wanted += _compute_along(wanted, pending, walked or Walk(realized))
+                with without_collections():
+                    wanted += _compute_along(wanted, pending, walked or Walk(realized))
         except (IndexError, NonFiniteError):
             forget()
             raise
