@@ -87,7 +87,7 @@ _choices: dict[object, Choice] = {}
 _before: WeakKeyDictionary[Skeleton, dict[object, frozenset[int]]] = WeakKeyDictionary()
 """The places that were kept, by the skeleton of a graph. What is kept at one size of a loop that
 grows is kept at all: else the loop would be compiled anew where a cost passes a limit. Whoever
-looks at it or changes it holds the lock."""
+looks a skeleton up holds the lock."""
 
 
 def kept(
