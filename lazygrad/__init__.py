@@ -109,7 +109,7 @@ if TYPE_CHECKING:
     from .nn.amp import GradScaler, autocast, is_autocast_enabled
     from .pictures import draw
     from .serialization import load, save
-    from .transforms import vmap
+    from .transforms import scan, vmap
 
 if not TYPE_CHECKING:
     tensor = import_module(".tensor", __name__)  # the package, which can be called: tensor([1.0])
@@ -172,6 +172,7 @@ __all__ = [
     "nn",
     "optim",
     "save",
+    "scan",
     "short",
     "slogdet",
     "special",
@@ -198,7 +199,8 @@ _MODULES = {
 _ELSEWHERE = {
     "draw": ".pictures", "save": ".serialization", "load": ".serialization", "autocast": ".amp",
     "is_autocast_enabled": ".amp",
-    "GlobalCounters": ".helpers", "GradScaler": ".amp", "vmap": ".transforms",
+    "GlobalCounters": ".helpers", "GradScaler": ".amp",
+    "scan": ".transforms", "vmap": ".transforms",
     **dict.fromkeys(("cholesky", "det", "inverse", "logdet", "lu_unpack", "matrix_exp",
                      "matrix_power", "slogdet", "vander"), ".linalg"),
 }  # fmt: skip

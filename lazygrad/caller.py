@@ -25,6 +25,12 @@ _LIBRARY = str(Path(os.__file__).parent) + os.sep
 _TENSOR = os.path.join(_PACKAGE, "tensor", "")
 _TRANSFORMS = os.path.join(_PACKAGE, "transforms", "")
 _LAYERS = os.path.join(_PACKAGE, "nn", "")
+_BETWEEN = (
+    os.path.join(_PACKAGE, "jit", ""),
+    os.path.join(_TENSOR, "naming.py"),
+    os.path.join(_TENSOR, "recurrence.py"),
+)
+"""Files whose functions stand between an operation and what it is made of."""
 _MODULE = os.path.join(_LAYERS, "module.py")
 
 
@@ -150,8 +156,8 @@ def _transform(qualified: str, file: str) -> str:
 
 @cache
 def _is_public(name: str, qualified: str, file: str) -> bool:
-    """Whether a function is what a user calls: no helper, wrapper or part of `jit`."""
-    if "<" in qualified or file.startswith(f"{_PACKAGE}jit{os.sep}"):
+    """Whether a function is what a user calls: no helper, wrapper or part of `jit` or of a loop."""
+    if "<" in qualified or file.startswith(_BETWEEN):
         return False
     if name.startswith("__"):
         return name.endswith("__") and name not in ("__call__", "__init__", "__get__")

@@ -9,6 +9,7 @@ compile_graph
     memory         which memory the kernels work on
     pieces         launches: one for each kernel, or for each tensor that a kernel joins; for each:
         kernel     plain loops, named by what they compute
+                   (of a loop over time: the launches of a step, compiled as a graph is)
         loops      the loops, shaped for the target; for speed: launches.py
     Linker         machine code, and the plan (link.py)
 
@@ -26,8 +27,9 @@ from typing import Any
 from . import config
 from .backends.base import Device as BackendDevice
 from .backends.base import Launch
+from .graph.build import bare, substitute
 from .graph.checks import checks_of, flag_dtype, separate_checks
-from .graph.ir import Buffer, Contiguous, Detach, InRange, Node, Reshape
+from .graph.ir import Buffer, Contiguous, InRange, Node, Recurrence
 from .graph.structure import Slot
 from .launches import fast_launch
 from .link import Linker, plain_launch
@@ -39,10 +41,11 @@ from .progress import counted
 from .realize import plan_for, realize, storage_of
 from .runtime.device import Device
 from .runtime.execute import Plan
-from .schedule.ir import MemoryPlan
+from .schedule.ir import Kernel, MemoryPlan
 from .schedule.join import Piece, pieces
 from .schedule.place import Part, place
 from .stages import Stages
+from .steps import Compiled, Steps
 from .targets import At
 
 # What runs plans comes with the passes: who imports this module has all of the compiler.
@@ -77,7 +80,7 @@ def compile_graph(
     graph = stages.through(passes("graph", None, config.OPT), outputs)
     # From the outputs before simplify: a constant has no device.
     devices = [output.device or Device.DEFAULT for output in outputs]
-    parts, placed = place([(_bare(n), d) for n, d in zip(graph, devices, strict=True)])
+    parts, placed = place([(bare(n), d) for n, d in zip(graph, devices, strict=True)])
     given = {placed[n][0]: leaves[leaf] for n, leaf in donated.items()} if len(parts) == 1 else {}
     linker = Linker(leaves, stages)
     for part in parts:
@@ -88,22 +91,56 @@ def compile_graph(
 def _compile_part(part: Part, given: Mapping[Node, Node], linker: Linker, stages: Stages) -> None:
     """Compile what one device computes, and add it to the linker's plan. `given` maps an output to
     the leaf whose memory it may take over."""
-    device = Device.get(part.device)
-    at = At(device.machine)
-    wanted = [node for node in part.outputs if node.size]
     record = looking.get()
     noted = None if record is None else record.begin_part(part.device)
+    made = _compiled(part.outputs, given, Device.get(part.device), stages)
+    if noted is not None:
+        noted.schedule, noted.plan, noted.launches = made.schedule, made.memory, made.launches
+    linker.add(part, made)
+
+
+def _compiled(
+    outputs: Sequence[Node],
+    given: Mapping[Node, Node] | None,
+    device: BackendDevice,
+    stages: Stages,
+) -> Compiled:
+    """What a device computes, from nodes to launches. `given` is as in `_compile_part`; None where
+    no two nodes may share memory."""
+    at = At(device.machine)
+    wanted = [node for node in outputs if node.size]
     schedule = stages.level("schedule", stages.level("part", wanted, at), at)
     renamed = dict(zip(wanted, schedule.outputs, strict=True))
-    taken = {renamed[node]: leaf for node, leaf in given.items() if node in renamed}
+    taken = None
+    if given is not None:
+        taken = {renamed[node]: leaf for node, leaf in given.items() if node in renamed}
     memory = stages.level("memory", schedule, At(device.machine, taken))
     launched = [piece for kernel in schedule.kernels for piece in pieces(kernel)]
     launches = [
-        _compile_piece(piece, memory, device, stages) for piece in counted("kernel", launched)
+        _compile_steps(piece.kernel, device, stages)
+        if piece.kernel.kind == "recurrence"
+        else _compile_piece(piece, memory, device, stages)
+        for piece in counted("kernel", launched)
     ]
-    if noted is not None:
-        noted.schedule, noted.plan, noted.launches = schedule, memory, launches
-    linker.add(part, schedule, memory, launched, launches, renamed)
+    return Compiled(schedule, memory, launched, launches, renamed)
+
+
+def _compile_steps(kernel: Kernel, device: BackendDevice, stages: Stages) -> Steps:
+    """The launches of a step of a loop. The step is a graph of its own; its leaves are memory of
+    the state before it, of rows, and of constants."""
+    values = [node for node in kernel.outputs if isinstance(node, Recurrence)]
+    arguments = values[0].arguments
+    leaves = [Buffer(Slot(x.size, x.dtype, device.name), x.shape) for x in arguments]
+    of_step = substitute([x.step.value for x in values], dict(zip(arguments, leaves, strict=True)))
+    outputs: list[Node] = []
+    for node in map(bare, stages.through(passes("graph", None, config.OPT), of_step)):
+        while node in outputs or node in leaves:  # each value has memory of its own
+            node = Contiguous(node)
+        outputs.append(node)
+    made = _compiled(outputs, None, device, stages)
+    named = [made.renamed[node] for node in outputs]
+    numbers: dict[Node, int] = {leaf: n for n, leaf in enumerate(leaves)}
+    return Steps(made, numbers, dict(zip(named, values, strict=True)))
 
 
 def _compile_piece(
@@ -141,13 +178,6 @@ def _with_flags(
     bare, flags = separate_checks(outputs, checks, before)
     taken = {len(bare) + n: len(leaves) + n for n in range(len(flags))}
     return [*bare, *flags], [*leaves, *before], {**donated, **taken}
-
-
-def _bare(output: Node) -> Node:
-    """An output without the outer nodes that leave elements and their order as they are."""
-    while isinstance(output, (Reshape, Contiguous, Detach)):
-        output = output.x
-    return output
 
 
 class _Package(ModuleType):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 
 from . import config
 from .backends.base import Device as BackendDevice
 from .backends.base import Launch, Program
 from .errors import CompilerError, DeviceError
+from .graph.build import in_memory
 from .graph.ir import Buffer, InRange, Node
 from .loops.check_accesses import REPORT
 from .pipeline import passes
@@ -23,10 +25,11 @@ from .runtime.execute import Allocation, Output, Plan, Run, Step, Transfer
 from .runtime.flags import Check, Flags
 from .runtime.report import report_compiled
 from .runtime.values import CheckValues
-from .schedule.ir import MemoryPlan, Schedule
+from .schedule.ir import Schedule
 from .schedule.join import Piece
 from .schedule.place import Located, Part
 from .stages import Stages
+from .steps import Argument, Compiled, Steps, all_steps
 from .targets import At, Machine
 
 
@@ -47,14 +50,10 @@ class Linker:
     def add(
         self,
         part: Part,
-        schedule: Schedule,
-        memory: MemoryPlan,
-        pieces: Sequence[Piece],
-        launches: Sequence[Launch],
-        renamed: Mapping[Node, Node],
+        made: Compiled,
     ) -> None:
-        """Add a part. `launches[n]` runs `pieces[n]`, and has no slots yet. `renamed` maps each
-        output of the part that has elements to the schedule's node of equal values."""
+        """Add a part."""
+        schedule, memory = made.schedule, made.memory
         name, device = part.device, Device.get(part.device)
         for arrival, source in part.arrivals.items():
             self._receive(arrival, source, device)
@@ -65,10 +64,11 @@ class Linker:
                 self._place[node, name] = self._place[memory.in_place[node], name]
                 self._taken.append(self._place[node, name])
         for node in part.outputs:
-            made = self._place[renamed[node], name] if node.size else self._allocate(device, 0)
-            self._place[node, name] = made
+            self._place[node, name] = (
+                self._place[made.renamed[node], name] if node.size else self._allocate(device, 0)
+            )
         if schedule.kernels:
-            placed = self._launches(name, pieces, memory, launches)
+            pieces, placed = self._launches(name, made)
             if "nan" in config.CHECK:
                 self._add_checked(name, schedule, pieces, placed)
             else:
@@ -78,9 +78,11 @@ class Linker:
         self, device: BackendDevice, pieces: Sequence[Piece], launches: Sequence[Launch]
     ) -> None:
         """Add launches as one program, whose slots are the memories that the launches use."""
-        places = tuple(sorted({place for launch in launches for place in launch.slots}))
+        used = {place for launch in launches for place in launch.slots}
+        used.update(launch.turn.count for launch in launches if launch.turn is not None)
+        places = tuple(sorted(used))
         slot = {place: n for n, place in enumerate(places)}
-        own = [replace(launch, slots=tuple(slot[p] for p in launch.slots)) for launch in launches]
+        own = [_with_slots(launch, slot) for launch in launches]
         start = perf_counter()
         program, compiled = self._compiled(device, own)
         if config.DEBUG:
@@ -158,27 +160,37 @@ class Linker:
         places = self._place[source], self._place[arrived]
         self._steps.append(Transfer(Device.get(name), device, *places, node.size, node.dtype))
 
-    def _launches(
-        self,
-        name: str,
-        pieces: Sequence[Piece],
-        memory: MemoryPlan,
-        launches: Sequence[Launch],
-    ) -> list[Launch]:
-        """Each launch with the places of its arguments, in memory of the device `name`."""
-        placed = []
-        for piece, launch in zip(pieces, launches, strict=True):
+    def _launches(self, name: str, made: Compiled) -> tuple[list[Piece], list[Launch]]:
+        """Each launch with the places of its arguments, in memory of the device `name`; and what it
+        runs."""
+        found: list[tuple[Piece, Launch]] = []
+        memory, own_memory = made.memory, partial(self._allocate, Device.get(name))
+        for piece, launch in zip(made.pieces, made.launches, strict=True):
+            if isinstance(launch, Steps):
+                found += all_steps(launch, partial(self._argument, name), own_memory)
+                continue
             kernel = piece.kernel
             overwritten = {memory.in_place.get(node) for node in kernel.outputs}
             slots = [self._place[piece.whole or node, name] for node in kernel.outputs]
             if REPORT in launch.function.arguments:
                 nbytes = REPORT.size * REPORT.dtype.itemsize
-                slots.append(self._allocate(Device.get(name), nbytes, zeroed=True))
+                slots.append(own_memory(nbytes, zeroed=True))
             slots += [self._place[x, name] for x in kernel.inputs if x not in overwritten]
             if len(set(slots)) < len(slots):  # code is written as if arguments never overlapped
                 raise CompilerError(f"link: {launch.function.name}: two arguments share a memory")
-            placed.append(replace(launch, slots=tuple(slots)))
-        return let_overlap(placed, pieces) if config.OPT else placed
+            found.append((piece, replace(launch, slots=tuple(slots))))
+        pieces, placed = [piece for piece, _ in found], [launch for _, launch in found]
+        return pieces, let_overlap(placed, pieces) if config.OPT else placed
+
+    def _argument(self, name: str, node: Node) -> Argument:
+        """Where a node's elements are, in memory of the device `name`."""
+        return Argument(self._place[in_memory(node), name])
+
+
+def _with_slots(launch: Launch, slot: Mapping[int, int]) -> Launch:
+    """A launch with the slots of a program in place of places."""
+    turn = launch.turn and replace(launch.turn, count=slot[launch.turn.count])
+    return replace(launch, slots=tuple([slot[place] for place in launch.slots]), turn=turn)
 
 
 def plain_launch(stages: Stages, launch: Launch, machine: Machine) -> Launch:

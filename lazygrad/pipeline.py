@@ -29,6 +29,7 @@ from .graph.ir import (
     Join,
     Node,
     Permute,
+    Recurrence,
     Reduce,
     Scan,
     Scatter,
@@ -40,6 +41,7 @@ from .graph.ir import (
 from .graph.merge_sums import crop_sums, merge_sums
 from .graph.normalize import normalize
 from .graph.order_sums import order_folds, share_reductions
+from .graph.recurrence import unroll_steps
 from .graph.simplify import simplify
 from .loops.chain import chain
 from .loops.check_accesses import REPORT, check_accesses, with_report
@@ -167,6 +169,8 @@ PASSES = (
          "last: any pass before may leave a tensor without elements", after=("split_sums",),
          core=True),
 
+    Pass("part", "unroll_steps", lambda graph, at: without_loops(graph, at),
+         "first: later passes work on the steps' nodes", needs=(Recurrence,), core=True),
     Pass("part", "select_joined", lambda graph, at: select_joined(graph),
          "an OpenCL kernel cannot write into the middle of a buffer",
          on=(GPU, OPENCL_CPU), needs=(Join,), core=True),
@@ -285,6 +289,15 @@ def passes(level: str, target: Target | None, opt: int) -> tuple[Pass, ...]:
     )
 
 
+def without_loops(graph: Sequence[Node], at: At) -> Sequence[Node]:
+    """Write loops out where a kernel cannot begin in the middle of a buffer, with OPT=0, and where
+    each kernel is checked."""
+    if at.machine.target is CPU and config.OPT and not config.CHECK:
+        return graph
+    made = unroll_steps(graph)
+    return simplify(made) if config.OPT else normalize(made)
+
+
 def rows_that_fill(machine: Machine) -> int:
     """The least number of rows that keeps all cores busy; a scan with fewer is split. A GPU splits
     every scan, and so does a device without float64, the dtype in which a scan's loop sums."""
@@ -297,9 +310,12 @@ def lay_out(schedule: Schedule, at: At) -> Schedule:
 
 
 def share_memory(schedule: Schedule, at: At) -> Schedule | MemoryPlan:
-    """Let nodes share memory, unless one kernel is all and nothing is donated. Not with CHECK=nan,
-    which reads a kernel's inputs after the kernel has run."""
-    if "nan" in config.CHECK or (len(schedule.kernels) == 1 and not at.donated):
+    """Let nodes share memory, unless one kernel is all and nothing is donated. Not in a step of a
+    loop, whose outputs are rows without room at their ends. Not with CHECK=nan, which reads a
+    kernel's inputs after the kernel has run."""
+    if at.donated is None or "nan" in config.CHECK:
+        return schedule
+    if len(schedule.kernels) == 1 and not at.donated:
         return schedule
     return plan_memory(schedule, at.donated, not at.machine.gpu)
 

@@ -128,13 +128,14 @@ THRESHOLDS = {
 class At:
     """What a pass may know besides its input: the machine, and decisions made before.
 
-    `donated` maps an output to the leaf whose memory it may take over. `kinds` are the kinds of a
+    `donated` maps an output to the leaf whose memory it may take over; None where no two nodes may
+    share memory. `kinds` are the kinds of a
     kernel's loop nests (`Kernel.kinds`): one, or one for each part of a chain. `plan` is the text
     of the loop plan to carry out; empty where the cost model chooses one.
     """
 
     machine: Machine
-    donated: Mapping[Any, Any] = field(default_factory=dict)
+    donated: Mapping[Any, Any] | None = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     plan: str = ""
 

@@ -5,6 +5,7 @@ It runs on the default device: BACKEND=GPU tests that backend.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -300,7 +301,27 @@ def _random_bits(rng: np.random.Generator, cls: Any) -> Case:
         yield (ir.RandomBits(state, shape),)
 
 
-@pytest.mark.parametrize("cls", ir.NODE_CLASSES, ids=lambda cls: cls.__name__)
+@case(ir.Recurrence)
+def _recurrence(rng: np.random.Generator, cls: Any) -> Case:
+    """Of a step with a sum, two states that change places, and a value that is no state."""
+    for shape, steps, reverse in itertools.product([(3, 4), (1, 1), (2, 17)], [1, 2, 5], [0, 1]):
+        h, c, rows, scale = (
+            buffer(rng.standard_normal(s).astype(np.float32))
+            for s in (shape, shape, (steps, *shape), shape[1:])
+        )
+        parts = (h, c), (rows,), (scale,)
+        old, other, x, s = ir.step_inputs(*parts, h.device)
+        total = ir.Reduce(ir.Mul(old, broadcast_to(s, shape)), "sum", (1,))
+        new = ir.Tanh(ir.Add(x, broadcast_to(ir.Reshape(total, (shape[0], 1)), shape)))
+        made = ir.Recurrence(*parts, ir.Step((other, new), total), steps, bool(reverse))
+        yield made, *map(made.giving, made.step.states)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [cls for cls in ir.NODE_CLASSES if cls is not ir.StepInput],  # it has values in a step alone
+    ids=lambda cls: cls.__name__,
+)
 def test_node_class(cls: type[Node]) -> None:
     """All graphs of a class at once, so that a plan is made once."""
     graphs = list(CASES[cls](np.random.default_rng(0)))

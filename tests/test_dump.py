@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import lazygrad
-from lazygrad import Tensor, config, jit, nn
+from lazygrad import Tensor, config, jit, nn, scan
 from lazygrad.compile import plan_for
 from lazygrad.dump.dot import COLORS, Dot, quoted
 from lazygrad.dump.graphs import graph_picture
@@ -453,3 +453,18 @@ def test_a_graphviz_that_fails_stops_nothing(monkeypatch, capsys):
     assert to_svg("digraph {") is None
     assert "Graphviz failed" in capsys.readouterr().err
     svg._tell.cache_clear()
+
+
+@pytest.mark.skipif(not config.OPT, reason="a loop is written out")
+def test_a_loop_is_one_kernel_and_its_step_has_pictures_of_its_own(tmp_path):
+    rows, w = (Tensor(np.ones(s, np.float32), device="CPU") for s in ((5, 2, 3), (3, 3)))
+    start = Tensor(np.zeros((2, 3), np.float32), device="CPU")
+    with lazygrad.dump(tmp_path):
+        scan(lambda h, x: ((x + h @ w).tanh(), None), start, rows)[0].realize()
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    kernels = next(folder.glob("00-kernels.txt")).read_text()
+    assert "recurrence of 5 steps" in kernels
+    assert re.search(r"\w+\[t\] = tanh\(rows\[t\] \+ sum\(.*\w+\[t-1\]", kernels)
+    assert "magenta: recurrence" in min(folder.glob("*-fuse.dot")).read_text()
+    assert "step1-fuse" in {path.stem[3:] for path in folder.glob("*.svg")}
+    assert (tmp_path / "index.html").exists()

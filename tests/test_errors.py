@@ -80,7 +80,7 @@ def test_an_error_can_be_raised_and_stored_by_a_program() -> None:
 # --------------------------------------------------------------------------- all operations
 
 
-CALL_OTHERS = ("Tensor.sequential", "lazygrad.vmap", "transforms.jacfwd")
+CALL_OTHERS = ("Tensor.sequential", "lazygrad.scan", "lazygrad.vmap", "transforms.jacfwd")
 """What calls functions of the program, in which an error may be."""
 
 SIGNATURE = re.compile(

@@ -42,6 +42,7 @@ LAYERS = [
     "dump",
     "pipeline",
     "stages",
+    "steps",
     "link",
     "launches",
     "plans",

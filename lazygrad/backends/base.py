@@ -24,6 +24,23 @@ size in the target, and how much is copied, from index 0. The last axis counts b
 
 
 @dataclass(frozen=True)
+class Turn:
+    """The step of a loop that a launch belongs to. The loop takes slope * n + start steps, for the
+    integer n (int64) in the slot `count`; the launch runs if that is more than `number`. `moves`:
+    the bytes by which each argument begins later for each of the loop's steps."""
+
+    number: int
+    count: int
+    line: tuple[int, int]
+    moves: tuple[int, ...]
+
+    def steps(self, n: int) -> int:
+        """The steps that the loop takes."""
+        slope, start = self.line
+        return slope * n + start
+
+
+@dataclass(frozen=True)
 class Launch:
     """One kernel of a program: a function and, for each of its arguments, the slot it uses.
 
@@ -33,6 +50,7 @@ class Launch:
     `offsets`: the byte of its slot's memory at which each argument begins; empty where all are 0,
     and always empty off the CPU. `plain`: the function before the loop passes: slow, simple, and
     not legalised. `origins`: the lines of the program that it computes, where they are known.
+    `turn`: for a launch of a loop whose steps are counted when it runs; only on the CPU.
     """
 
     function: Function
@@ -42,6 +60,7 @@ class Launch:
     key: str = ""
     plain: Function | None = None
     origins: tuple[Origin, ...] = field(default=(), compare=False)
+    turn: Turn | None = None
 
     @property
     def code_key(self) -> str:

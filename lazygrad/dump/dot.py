@@ -29,6 +29,7 @@ COLORS = {
     "scatter": ("#f9e0e4", "#b0566a", "pink"),
     "sort": ("#dff0ee", "#4d8f88", "teal"),
     "scan": ("#e3eef7", "#557fa3", "steel blue"),
+    "recurrence": ("#f6e6f2", "#a0568c", "magenta"),
 }
 # Inches a character takes at most: whoever shows a picture may have wider fonts than who laid it
 # out, and some Graphviz can only guess.

@@ -78,7 +78,7 @@ class Compilation:
         self._loops: dict[str, list[str]] = {}  # by function
         self._local: dict[str, str] = {}  # what its arguments are called outside of it
         self._called: dict[str, dict[str, str]] = {}  # the same, by function
-        self._named: list[str] = []  # functions in the order of launches
+        self._launched = 0  # launches of programs that were seen
         self._seen: Any = None  # the latest graph
         self._schedule: Schedule | None = None
         self._programs = 0
@@ -98,6 +98,8 @@ class Compilation:
             self._saw(stage, value)
 
     def _saw(self, stage: str, value: Any) -> None:
+        if self._record is not None and isinstance(value, (list, Schedule, MemoryPlan)):
+            stage = self._record.step_before + stage
         match value:
             case Lowered():
                 if stage == "name":
@@ -109,8 +111,10 @@ class Compilation:
             case MemoryPlan() if self._schedule is not None:
                 shown = memory_text(self._schedule, value, self.record.names)
                 self._write(stage, shown)
+                is_step = self.record.step_before
                 self.record.memory(self._schedule, value)
-                self._write_kernels(self._schedule)
+                if not is_step:
+                    self._write_kernels(self._schedule)
             case Plan():
                 value.observers = (*value.observers, self.runs)
             case list():
@@ -177,7 +181,6 @@ class Compilation:
         name = made.function.name
         self.record.lowered(made)
         self.record.device = made.kernel.outputs[0].device or self.record.device
-        self._named.append(name)
         self._function = "" if name in self._loops else name
         pairs = zip(made.arrays, made.nodes, strict=True)
         known = self.record.names_of_schedule
@@ -211,12 +214,13 @@ class Compilation:
         number = f"-{self._programs}" if self._programs else ""
         self._programs += 1
         codes = program.codes()
-        pairs = zip(codes, self._named, strict=False)
+        names = self.record.launched[self._launched :][: len(codes)]
+        self._launched += len(codes)
+        pairs = zip(codes, names, strict=True)
         commented = [_commented(code, self._called.get(name, {})) for code, name in pairs]
         for kind, code in joined(commented).items():
             (folder / f"program{number}.{kind}").write_text(code, encoding="utf-8")
-        self.record.codes(codes, self._named)
-        self._named = []
+        self.record.codes(codes, names)
 
     # ------------------------------------------------------------------ files
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,15 @@ class Record:
         self.nodes: list[Json] = []
         self.stages: list[Json] = []
         self.functions: dict[str, Json] = {}
-        self.launches: list[int] = []
         self.phases: list[tuple[str, float, float]] = []
         self.device = ""
         self._number: dict[Node, int] = {}
         self._constant: set[Node] = set()  # constants, and views of them
         self._schedule: Json | None = None  # the latest, of the device that is compiled for
-        self._to_name: deque[int] = deque()  # kernels whose functions have no name yet, in order
+        self._to_name: deque[_Launch] = deque()  # whose functions have no name yet, in order
+        self._entries: list[_Entry] = []
+        self._loops = 0
+        self._steps: deque[list[_Entry]] = deque()  # the loops whose step is not known yet
         self._kernels: list[Json] = []
         self._head: Json = {"name": name, "folder": folder.name, "began": began}
 
@@ -216,6 +219,11 @@ class Record:
             "lines": [[line, self.node(node)] for line, node in lines],
         }
 
+    @property
+    def step_before(self) -> str:
+        """What the names of the next stages begin with: "step2-" for the second loop's step."""
+        return f"step{self._loops - len(self._steps) + 1}-" if self._steps else ""
+
     def memory(self, schedule: Schedule, plan: MemoryPlan) -> None:
         """Where the values of the latest schedule lie, and from when to when. Its kernels are now
         the ones that functions are made for."""
@@ -241,10 +249,22 @@ class Record:
             }
         )
         if self._schedule is not None:
+            entries = self._steps.popleft() if self._steps else self._entries
+            named: list[_Launch] = []
+            loops: list[list[_Entry]] = []
             for kernel, shown in zip(schedule.kernels, self._schedule["kernels"], strict=True):
                 number = len(self._kernels)
                 self._kernels.append(shown)
-                self._to_name.extend([number] * len(pieces(kernel)))
+                if kernel.kind == "recurrence":  # the schedule of its step comes next
+                    loops.append([])
+                    entries.append((kernel.outputs[0].shape[0], loops[-1]))
+                else:
+                    own = [_Launch(number) for _ in pieces(kernel)]
+                    entries += own
+                    named += own
+            self._steps.extendleft(reversed(loops))
+            self._loops += len(loops)
+            self._to_name.extendleft(reversed(named))
             count = len(self._kernels)
             self._schedule["kernels"] = [*range(count - len(schedule.kernels), count)]
             self._schedule = None
@@ -255,9 +275,9 @@ class Record:
         """A kernel's function has its name; what its arguments are called elsewhere is noted."""
         if not self._to_name:
             return
-        number = self._to_name.popleft()
-        self.launches.append(number)
-        kernel = self._kernels[number]
+        launch = self._to_name.popleft()
+        launch.function = made.function.name
+        kernel = self._kernels[launch.kernel]
         if "function" in kernel:
             return  # another piece of the same kernel
         kernel["function"] = made.function.name
@@ -282,9 +302,40 @@ class Record:
             if name in self.functions:
                 self.functions[name]["code"] = code
 
+    @property
+    def launches(self) -> list[int]:
+        """The number of the kernel of each launch."""
+        return [launch.kernel for launch in _launched(self._entries)]
+
+    @property
+    def launched(self) -> list[str]:
+        """The name of the function of each launch."""
+        return [launch.function for launch in _launched(self._entries)]
+
     def launch_name(self, launch: int) -> str:
         """What a launch computes, in a few words."""
         return str(self._kernels[self.launches[launch]]["title"])
+
+
+@dataclass(eq=False, slots=True)
+class _Launch:
+    """A launch: the number of its kernel, and the name of its function."""
+
+    kernel: int
+    function: str = ""
+
+
+_Entry = _Launch | tuple[int, "list[_Entry]"]
+"""A launch; or how many steps a loop takes, and the entries of one."""
+
+
+def _launched(entries: Sequence[_Entry]) -> Iterator[_Launch]:
+    for entry in entries:
+        if isinstance(entry, _Launch):
+            yield entry
+        else:
+            steps, block = entry
+            yield from list(_launched(block)) * steps
 
 
 def _operation(node: Node) -> str:

@@ -9,7 +9,7 @@ from ..graph.ir import Node
 from ..graph.show import type_text
 from ..runtime.report import bytes_text
 from ..schedule.ir import Kernel, Schedule
-from ..schedule.show import Names, member_lines, title
+from ..schedule.show import Names, extent, member_lines, title
 from .dot import Dot
 
 WIDTH = 58  # characters of a line of a formula
@@ -31,6 +31,7 @@ LEGEND = [
     ("scatter", "scatter"),
     ("sort", "sort"),
     ("scan", "scan"),
+    ("recurrence", "recurrence: a loop over time"),
 ]
 
 
@@ -83,7 +84,7 @@ def schedule_picture(
     for number, kernel in enumerate(schedule.kernels):
         kinds.add(kernel.kind)
         name = f"k{number}"
-        heading = f"{number}  {title(kernel)}   ({kernel.kind} over {kernel.outer})"
+        heading = f"{number}  {title(kernel)}   ({extent(kernel)})"
         dot.kernel(name, kernel.kind, heading, _code(kernel, names))
         for x in kernel.inputs:
             dot.arrow(buffer(x), name, note=f"lhead=cluster_{name}")

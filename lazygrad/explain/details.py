@@ -22,14 +22,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..backends.base import Launch
 from ..decisions import Capture, Compilation, Event, Part, Replay
 from ..graph.ir import Buffer, Movement, Node, Reduce
 from ..graph.show import type_text
+from ..loops.ir import Function
 from ..origin import Origin, kernel_origins, name_of, origins
 from ..runtime.report import bytes_text
 from ..schedule.ir import Kernel
 from ..schedule.join import pieces
 from ..schedule.show import kernel_nodes, title
+from ..steps import Steps
 from .peak import peak_of
 from .why import turns, why_captured, why_compiled
 
@@ -146,9 +149,16 @@ def work(part: Part) -> list[tuple[int, int]]:
     launches = iter(part.launches)
     found = []
     for kernel in part.schedule.kernels:
-        functions = [next(launches).function for _ in pieces(kernel)]
+        functions = [f for _ in pieces(kernel) for f in _functions(next(launches))]
         found.append((sum(f.flops for f in functions), sum(f.bytes for f in functions)))
     return found
+
+
+def _functions(launch: Launch | Steps) -> list[Function]:
+    """What a launch runs; of a loop, what all steps run."""
+    if not isinstance(launch, Steps):
+        return [launch.function]
+    return [f for each in launch.step.launches for f in _functions(each)] * launch.loop.steps
 
 
 def _members(kernel: Kernel) -> list[Node]:

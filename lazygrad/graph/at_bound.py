@@ -41,6 +41,7 @@ from .ir import (
     Or,
     Pad,
     RandomBits,
+    Recurrence,
     Reduce,
     Reshape,
     Scan,
@@ -182,6 +183,8 @@ class AtBound:
                 return self._in_range(node, x, fields) if varies(fields) else node.with_inputs([x])
             case Sort() if varies(self._lines[node.x][node.axis]):
                 return self._sort(node, inputs[0])
+            case Recurrence() if fields[0] is node.step and fields[2:] == (node.reverse, node.line):
+                return self._recurrence(node, inputs)
             case RandomBits():  # words are counted in row-major order
                 if not any(map(varies, lines[2:])):
                     return RandomBits(inputs[0], shape[1:])
@@ -389,6 +392,20 @@ class AtBound:
         lines, blocks = self._lines[node.values], self._layouts.wanted[node][-1]
         outside = self._within(_wide(indices[0]), lines, x.shape[0], blocks=blocks)
         return Scatter(x, (outside, *map(_wide, indices[1:])), values, node.op)
+
+    def _recurrence(self, node: Recurrence, inputs: Sequence[Node]) -> Node:
+        """The same steps, as many as there are rows."""
+        line = self._lines[node][0]
+        fixed = [self._lines[x] for x in (*node.starts, *node.constants, *node.count)]
+        fixed += [self._lines[x][1:] for x in (node, *node.series)]
+        if any(map(varies, fixed)):
+            raise FixedError("a size stands in a step of a loop")
+        if node.count or not isinstance(line, Line) or line.of != WHOLE:
+            raise FixedError("the steps of a loop are counted by no size alone")
+        first, last = len(node.starts), len(node.starts) + len(node.series)
+        parts = tuple(inputs[:first]), tuple(inputs[first:last]), tuple(inputs[last:])
+        steps, count = line.at(*self.bound), (line.slope, line.start)
+        return Recurrence(*parts, node.step, steps, node.reverse, (self._count,), count)
 
     def _sort(self, node: Sort, x: Node) -> Node:
         """Elements beyond n come last; equal elements stay in their order."""

@@ -84,6 +84,23 @@ def _scan(batch: Batch, node: ir.Scan, inputs: list[Node]) -> Node:
     return ir.Scan(inputs[0], node.axis + 1, node.op)
 
 
+@rule(ir.Recurrence)
+def _recurrence(batch: Batch, node: ir.Recurrence, inputs: list[Node]) -> Node:
+    """states, and what a step reads, with a first axis more; a series has it after the steps"""
+    first, last = len(node.starts), len(node.starts) + len(node.series)
+    constants = [batch.found.get(x) or x for x in node.constants]
+    every = [*inputs[:last], *constants]
+    every[first:last] = [build.move_axis(x, 0, 1) for x in every[first:last]]
+    parts = tuple(every[:first]), tuple(every[first:last]), tuple(constants)
+    new = ir.step_inputs(*parts, str(node.device))
+    pairs = zip(node.arguments, new, strict=True)
+    known: dict[Node, Node] = {old: x for old, x in pairs if old.shape != x.shape}
+    inner = Batch(batch.size, known)
+    step = ir.Step(tuple([inner.whole(x) for x in node.step.states]), inner.whole(node.step.value))
+    made = node.like(*parts, step)
+    return build.move_axis(made, 1, 0)
+
+
 @rule(ir.Reduce)
 def _reduce(batch: Batch, node: ir.Reduce, inputs: list[Node]) -> Node:
     """reduce(x, axes)  ->  reduce(x, axes + 1)"""

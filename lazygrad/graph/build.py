@@ -11,6 +11,8 @@ from ..origin import inherit
 from .ir import (
     Cast,
     Const,
+    Contiguous,
+    Detach,
     Expand,
     Iota,
     Join,
@@ -39,6 +41,20 @@ def substitute(outputs: Sequence[Node], values: Mapping[Node, Node]) -> list[Nod
         if config.ORIGINS:
             inherit(new[node], node)
     return [new[output] for output in outputs]
+
+
+def bare(x: Node) -> Node:
+    """x without the outer nodes that leave elements and their order as they are."""
+    while isinstance(x, (Reshape, Contiguous, Detach)):
+        x = x.x
+    return x
+
+
+def in_memory(x: Node) -> Node:
+    """The node whose memory has x's elements, in their order, where x itself has none."""
+    while isinstance(x, Reshape):
+        x = x.x
+    return x
 
 
 def full_like(x: Node, value: bool | int | float) -> Const:
@@ -99,6 +115,11 @@ def slice_axis(x: Node, axis: int, start: int, size: int, step: int = 1) -> Node
     starts, sizes, steps = [0] * rank, list(x.shape), [1] * rank
     starts[axis], sizes[axis], steps[axis] = start, size, step
     return Slice(x, tuple(starts), tuple(sizes), tuple(steps))
+
+
+def row(x: Node, n: int) -> Node:
+    """x[n]."""
+    return reshape(slice_axis(x, 0, n, 1), x.shape[1:])
 
 
 def flip_axis(x: Node, axis: int) -> Node:

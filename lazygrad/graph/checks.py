@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import config
-from ..dtypes import DType, uint32, uint64
+from ..dtypes import DType, int64, uint32, uint64
 from ..origin import inherit
 from ..rewrite import Rules, rewrite
+from .build import broadcast_to, full_like, walk
 from .ir import (
     Add,
     Cast,
@@ -20,11 +21,15 @@ from .ir import (
     Custom,
     Equal,
     InRange,
+    Less,
     LessEqual,
+    Mul,
     Node,
     Overwritten,
+    Recurrence,
     Reduce,
     Source,
+    Step,
     Where,
     topological,
 )
@@ -38,6 +43,39 @@ def without_check(node: InRange) -> Node:
     return node.x
 
 
+@RULES.rule(Recurrence)
+def without_checks_of_steps(node: Recurrence) -> Node | None:
+    """recurrence(step)  ->  recurrence(step without checks)"""
+    if not _in_step(node):
+        return None
+    *states, value = rewrite([*node.step.states, node.step.value], RULES)
+    return node.like(node.starts, node.series, node.constants, Step(tuple(states), value))
+
+
+def _in_step(node: Recurrence) -> list[InRange]:
+    """The checks in a step of a loop."""
+    order = topological((*node.step.states, node.step.value))
+    return [x for x in order if isinstance(x, InRange)]
+
+
+def _defined(x: Recurrence) -> Node:
+    """x, with 0 in the rows beyond its count."""
+    if not x.count:
+        return x
+    slope, start = x.line
+    steps = Add(Mul(x.count[0], Const(slope, int64)), Const(start, int64))
+    inside = Less(walk(x.shape, 0), broadcast_to(steps, x.shape))
+    return Where(inside, x, full_like(x, 0))
+
+
+def _of_all_steps(node: Recurrence) -> list[InRange]:
+    """The checks in a step of a loop, each as one of the indices of all steps."""
+    return [
+        InRange(_defined(node.giving(check.x)), check.low, check.high, check.ignored, check.source)
+        for check in _in_step(node)
+    ]
+
+
 def checks_of(outputs: Sequence[Node], leaves: Sequence[Node] = ()) -> list[InRange]:
     """The checks of a graph, in an order that graphs of equal structure share. The walk stops at
     `leaves`."""
@@ -48,7 +86,13 @@ def checks_of(outputs: Sequence[Node], leaves: Sequence[Node] = ()) -> list[InRa
             return ()
         return (node.value,) if isinstance(node, (Overwritten, Custom)) else node.inputs
 
-    return [node for node in topological(outputs, inputs) if isinstance(node, InRange)]
+    found: dict[InRange, None] = {}
+    for node in topological(outputs, inputs):
+        if isinstance(node, InRange):
+            found[node] = None
+        elif isinstance(node, Recurrence):
+            found.update(dict.fromkeys(_of_all_steps(node)))
+    return list(found)
 
 
 def sources_of(outputs: Sequence[Node], leaves: Sequence[Node] = ()) -> list[Source]:

@@ -8,7 +8,7 @@ oracle's own error is small beside a backend's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -38,11 +38,23 @@ def evaluate(
     `buffers` gives a Buffer's elements, in any shape; by default they are `storage.numpy()`. A
     value is freed after its last use.
     """
-    order = ir.topological(outputs)
+    return evaluate_from({}, outputs, buffers)
+
+
+def evaluate_from(
+    known: Mapping[Node, Array],
+    outputs: Sequence[Node],
+    buffers: Callable[[ir.Buffer], Array] | None = None,
+) -> list[Array]:
+    """As `evaluate`, from values that are `known`."""
+    order = ir.topological(outputs, lambda node: () if node in known else node.inputs)
     uses = ir.use_counts(outputs, order)
     values: dict[Node, Array] = {}
     with np.errstate(all="ignore"):
         for node in order:
+            if node in known:
+                values[node] = known[node]
+                continue
             if isinstance(node, ir.Buffer):
                 elements = buffers(node) if buffers else cast(Readable, node.storage).numpy()
                 values[node] = elements.reshape(node.shape)
@@ -169,6 +181,23 @@ def _reduce(node: ir.Reduce, x: Array) -> Array:
     ufunc: Any = ir.REDUCTIONS[node.op].operation.numpy
     combined = ufunc.reduce(wide, axis=node.axes, dtype=wide.dtype)
     return convert(np.asarray(combined), node.dtype)
+
+
+@case(ir.Recurrence)
+def _recurrence(node: ir.Recurrence, *inputs: Array) -> Array:
+    first, last = len(node.starts), len(node.starts) + len(node.series)
+    arguments, rows = node.arguments, []
+    states, constants = list(inputs[:first]), inputs[last : last + len(node.constants)]
+    slope, start = node.line
+    steps = slope * int(inputs[-1]) + start if node.count else node.steps
+    for t in range(steps)[::-1] if node.reverse else range(steps):
+        read = (*states, *(x[t] for x in inputs[first:last]), *constants)
+        known: dict[Node, Array] = dict(zip(arguments, read, strict=True))
+        *states, value = evaluate_from(known, (*node.step.states, node.step.value))
+        rows.append(value)
+    result = np.zeros(node.shape, node.dtype.numpy)
+    result[:steps] = rows[::-1] if node.reverse else rows
+    return result
 
 
 @case(ir.Scan)

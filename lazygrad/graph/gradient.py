@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary, ref
 
 from .. import config
@@ -30,12 +30,14 @@ from .ir import (
     Overwritten,
     Pad,
     Permute,
+    Recurrence,
     Reduce,
     Reshape,
     Scatter,
     Sub,
     topological,
 )
+from .recurrence import pull_back_loop
 from .vjp_rules import VJP, VJP_RULES, Cotangents
 
 cotangents: WeakKeyDictionary[Node, ref[Node]] = WeakKeyDictionary()
@@ -70,20 +72,32 @@ def gradient(
     if seed.dtype != loss.dtype:
         raise DTypeError(f"gradient: cotangent of {seed.dtype} for a loss of {loss.dtype}")
 
+    return pull_back({loss: seed}, wrt, hooks)
+
+
+def pull_back(
+    seeds: Mapping[Node, Node],
+    wrt: Sequence[Node],
+    hooks: Mapping[Node, Callable[[Node], Node]] | None = None,
+) -> list[Node | None]:
+    """As `gradient`, of several outputs, each with its cotangent."""
     hooks = hooks or {}
     targets = {*wrt, *hooks}
-    between = _between(loss, targets)
-    parts: dict[Node, list[Node]] = {loss: [seed]} if loss in between else {}
+    between = _between(seeds, targets)
+    parts: dict[Node, list[Node]] = {x: [g] for x, g in seeds.items() if x in between}
     found: dict[Node, Node] = {}
+    loops = _Loops(between)
     for node in reversed(between):  # every user of a node comes before it
-        if node not in parts:
+        if node in parts:
+            g = _total(parts.pop(node))
+            if config.ORIGINS:
+                inherit_gradient(g, node)
+            found[node] = g = hooks[node](g) if node in hooks else g
+        elif not isinstance(node, Recurrence):
             continue
-        g = _total(parts.pop(node))
-        if config.ORIGINS:
-            inherit_gradient(g, node)
-        found[node] = g = hooks[node](g) if node in hooks else g
         if between[node]:
-            for x, part in zip(node.inputs, _vjp(node, g), strict=True):
+            vjp = loops.vjp(node, found) if isinstance(node, Recurrence) else _vjp(node, g)
+            for x, part in zip(node.inputs, vjp, strict=True):
                 if part is not None and config.ORIGINS:
                     inherit_gradient(part, node)
                 if part is not None and x in between:
@@ -94,6 +108,25 @@ def gradient(
                 _name(found[target], f"{name}.grad")
     note_cotangents([(g, node) for node, g in found.items() if g.inputs and g not in between])
     return [found.get(target) for target in wrt]
+
+
+class _Loops:
+    """The values of recurrences through which a gradient flows. Those of one loop have one
+    derivative: it is taken where the last of them is reached."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._values: dict[Hashable, list[Recurrence]] = {}
+        for node in nodes:
+            if isinstance(node, Recurrence):
+                self._values.setdefault(node.loop, []).append(node)
+
+    def vjp(self, node: Recurrence, found: Mapping[Node, Node]) -> Cotangents:
+        """The cotangents of the loop's inputs, where `node` is the last of its values."""
+        values = self._values[node.loop]
+        if node is not values[0]:
+            return (None,) * len(node.inputs)
+        given = {x: found[x] for x in values if x in found}
+        return tuple(pull_back_loop(given, pull_back)) if given else (None,) * len(node.inputs)
 
 
 def note_cotangents(pairs: Iterable[tuple[Node, Node]]) -> None:
@@ -180,11 +213,11 @@ def differentiable_inputs(node: Node) -> Sequence[Node]:
     return () if isinstance(node, Detach) else [x for x in node.inputs if x.dtype.is_float]
 
 
-def _between(loss: Node, targets: set[Node]) -> dict[Node, bool]:
-    """The nodes on paths from targets to the loss, both ends included, inputs first. For each:
+def _between(outputs: Iterable[Node], targets: set[Node]) -> dict[Node, bool]:
+    """The nodes on paths from targets to the outputs, both ends included, inputs first. For each:
     whether it has a target below it, so that the gradient flows on to its inputs."""
     found: dict[Node, bool] = {}
-    for node in topological([loss], differentiable_inputs):
+    for node in topological(outputs, differentiable_inputs):
         goes_on = not isinstance(node, Detach) and any(x in found for x in node.inputs)
         if goes_on or node in targets:
             found[node] = goes_on

@@ -34,6 +34,7 @@ from .ir import (
     Node,
     Pad,
     RandomBits,
+    Recurrence,
     Reshape,
     Slice,
     Window,
@@ -55,7 +56,9 @@ from .lines import (
 from .skeleton import Fields, Places, Sizes, Structure
 from .structure import Key
 
-SIZED = (Buffer, Const, Expand, Fold, InRange, Iota, Pad, RandomBits, Reshape, Slice)
+SIZED = (
+    Buffer, Const, Expand, Fold, InRange, Iota, Pad, RandomBits, Recurrence, Reshape, Slice,
+)  # fmt: skip
 """The nodes whose fields have numbers that may differ within a family."""
 
 NEAR = 4

@@ -21,7 +21,6 @@ from .ir import (
     Pad,
     building,
     deferred,
-    holds_nodes,
     is_leaf,
     topological,
 )
@@ -245,10 +244,15 @@ def with_described(node: Node, fields: Any, inputs: Sequence[Node]) -> Node:
     if isinstance(node, InRange):
         (x,), (low, high, ignored) = inputs, fields
         return InRange(x, low, high, ignored, node.source)
-    is_input = [holds_nodes(getattr(node, name)) for name in node._fields]
-    new = iter(fields if is_input.count(False) > 1 else (fields,))
+    names = _own_fields(type(node))
+    new = dict(zip(names, fields if len(names) > 1 else (fields,), strict=True))
     rest = iter(inputs)
-    return type(node)(*[next(rest if each else new) for each in is_input])
+    for name in node._fields:
+        if name not in new:
+            value = getattr(node, name)
+            many = isinstance(value, tuple)
+            new[name] = tuple([next(rest) for _ in value]) if many else next(rest)
+    return type(node)(**new)
 
 
 _of_call: Read = attrgetter("description")
@@ -258,9 +262,14 @@ _DESCRIBE: dict[type[Node], Read] = {}  # the fields that are not nodes
 
 def _describer(node: Node) -> Read:
     """A function that gives the fields of a node of this class that are not nodes."""
-    names = [name for name in node._fields if not holds_nodes(getattr(node, name))]
+    names = _own_fields(type(node))
     _DESCRIBE[type(node)] = attrgetter(*names) if names else lambda node: None
     return _DESCRIBE[type(node)]
+
+
+def _own_fields(cls: type[Node]) -> list[str]:
+    """The fields of a class that are not nodes."""
+    return [name for name, kind in cls._kinds.items() if "Node" not in kind]
 
 
 def _bits(value: bool | int | float, node: Node) -> Hashable:

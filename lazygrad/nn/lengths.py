@@ -1,9 +1,9 @@
 """How many steps a recurrent layer takes for sequences of a length.
 
-A layer's loop over time is a graph of its own for each length, and each would be compiled. Where
-lengths vary, the sequence is padded, and the steps behind its end leave the state as it is: the
-graph is then of one form for all lengths above one power of two and up to the next, and these share
-their code (graph/sizes.py).
+On a CPU it takes as many as there are. Elsewhere the steps of a loop over time are written out, and
+each length would be compiled. Where lengths vary, the sequence is padded there, and the steps
+behind its end leave the state as it is: the graph is then of one form for all lengths above one
+power of two and up to the next, and these share their code (graph/sizes.py).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from .. import config
+from ..runtime.device import Device
+from ..targets import Target
 
 OFTEN = 64  # sequences, from which on a length is worth a graph of its own
 MAX_LENGTHS = 4096  # that are counted; others are padded
@@ -44,11 +46,12 @@ def _padded(length: int) -> int:
 _lengths: WeakKeyDictionary[object, Lengths] = WeakKeyDictionary()
 
 
-def steps_of(layer: object, length: int) -> int:
+def steps_of(layer: object, length: int, device: str) -> int:
     """The steps that a layer takes for a sequence. One of a single step is not padded, nor is any
     where each size is compiled by itself. The lengths are not among the layer's attributes: they
     change no values, and no copy of the layer needs them."""
-    if length < 2 or not (config.OPT and config.SIZES):
+    has_loops = Device.get(device).machine.target is Target.CPU
+    if has_loops or length < 2 or not (config.OPT and config.SIZES):
         return length
     lengths = _lengths.get(layer)
     if lengths is None:

@@ -10,7 +10,9 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError, check_integers, check_numbers
 from ..tensor import Tensor
+from ..tensor.mode import autocast_dtype
 from ..tensor.recall import recalled
+from ..tensor.recurrence import recurrence
 from . import weights
 from .lengths import steps_of
 from .module import Layer
@@ -193,6 +195,7 @@ class LSTMCell(RNNCellBase):
 # ---------------------------------------------------------------------- layers
 
 
+@partial(recalled, any_size=True)
 def _run_layers(
     kind: type[RNNBase],
     x: Tensor,
@@ -211,7 +214,7 @@ def _run_layers(
         x, start = x.unsqueeze(1), tuple(state.unsqueeze(1) for state in start)
     elif batch == 0:
         x = x.transpose(0, 1)
-    counts = _counts(x, lengths, steps)
+    counted = _counted(x, lengths, steps)
     last: list[State] = []
     while len(last) < len(every):
         if last:
@@ -221,7 +224,7 @@ def _run_layers(
             first = tuple(state[len(last)] for state in start)
             step = partial(kind._step, of=every[len(last)][1], nonlinearity=nonlinearity)
             gates = x.linear(*every[len(last)][0])
-            output, state = _run_one(step, gates, first, direction == 1, counts)
+            output, state = _run_one(step, gates, first, direction == 1, counted)
             outputs.append(output)
             last.append(state)
         x = outputs[0] if directions == 1 else Tensor.cat(*outputs, axis=-1)
@@ -231,23 +234,16 @@ def _run_layers(
     return x.transpose(0, 1) if batch == 0 else x, ends
 
 
-_run_step = recalled(_run_layers)
-"""One step of all layers, as when text is sampled. (Longer sequences have a step each that is
-recalled: many lengths of whole ones would take much memory.)"""
-
-
-def _counts(x: Tensor, lengths: Any, steps: int) -> Sequence[Tensor | None]:
-    """For each step which sequences have it, (batch, 1) or one bool for all; None where all do."""
+def _counted(x: Tensor, lengths: Any, steps: int) -> Tensor | None:
+    """For each step which sequences have it, (steps, batch, 1), or (steps, 1, 1) where all have the
+    same; None where all have all."""
     length = x.shape[0]
     if lengths is not None:
-        surely = 0 if steps > length else int(lengths.min())
-        inside = Tensor(np.arange(steps)[:, None, None] < lengths[:, None], device=x.device)
-    elif steps > length:
-        surely = steps // 2
-        inside = Tensor.ones(length, dtype=bool, device=x.device).pad((0, steps - length))
-    else:
-        return [None] * steps
-    return [None] * surely + list(inside.contiguous().unbind(0)[surely:])
+        return Tensor(np.arange(steps)[:, None, None] < lengths[:, None], device=x.device)
+    if steps == length:
+        return None
+    inside = Tensor.ones(length, dtype=bool, device=x.device).pad((0, steps - length))
+    return inside.reshape(steps, 1, 1).contiguous()
 
 
 def _run_one(
@@ -255,26 +251,32 @@ def _run_one(
     x: Tensor,
     state: State,
     backwards: bool,
-    counts: Sequence[Tensor | None],
+    counted: Tensor | None,
 ) -> tuple[Tensor, State]:
-    """One layer in one direction, step by step. x is the input's part of the gates, of all steps.
-    It is padded to as many steps as `counts` has."""
-    length, steps = x.shape[0], len(counts)
-    is_padded = steps > length
-    if is_padded:  # in memory, so that the kernels of all steps are the same
+    """One layer in one direction. x is the input's part of the gates, of all steps. A sequence
+    keeps its state in steps that are not `counted`. x is padded to as many steps."""
+    length, steps = x.shape[0], x.shape[0] if counted is None else counted.shape[0]
+    if steps > length:  # in memory, so that the kernels of all steps are the same
         x = x.pad((*[(0, 0)] * (x.ndim - 1), (0, steps - length))[::-1]).contiguous()
-    inputs = list(zip(x.unbind(0), counts, strict=True))
-    outputs = []
-    for gates, counted in reversed(inputs) if backwards else inputs:
-        made = step(gates, state)
-        if counted is not None:
-            made = tuple(counted.where(new, old) for new, old in zip(made, state, strict=True))
-        state = made
-        outputs.append(state[0])
-    if backwards:
-        outputs.reverse()
-    output = Tensor.stack(*outputs)
-    return output.contiguous().contiguous_backward()[:length] if is_padded else output, state
+    if x.shape[0] == 1 and counted is None:
+        state = step(x[0], state)
+        return state[0].unsqueeze(0), state
+
+    def trace(state: Sequence[Tensor], rows: Sequence[Tensor]) -> tuple[State, State]:
+        gates, *inside = rows
+        new = step(gates, tuple(state))
+        if inside:
+            new = tuple(inside[0].where(*each) for each in zip(new, state, strict=True))
+        return new, ()
+
+    if autocast_dtype.get() is not None:  # a step may give states of another dtype
+        wanted = [new.dtype for new in step(x[0], state)]
+        state = tuple(old.cast(dtype) for old, dtype in zip(state, wanted, strict=True))
+    series = [x] if counted is None else [x, counted]
+    lasts, (output, *_) = recurrence("recurrent layer", trace, state, series, steps, backwards)
+    if steps > length:
+        output = output.contiguous().contiguous_backward()[:length]
+    return output, tuple(lasts)
 
 
 class RNNBase(Layer):
@@ -382,9 +384,8 @@ class RNNBase(Layer):
             for direction in self._directions
         ]
         settings = len(self._directions), self.dropout, getattr(self, "nonlinearity", "tanh")
-        run = _run_layers if length > 1 or lengths is not None else _run_step
-        steps = steps_of(self, length)
-        return run(type(self), x, start, batch, every, *settings, lengths, steps)
+        steps = steps_of(self, length, x.device)
+        return _run_layers(type(self), x, start, batch, every, *settings, lengths, steps)
 
     def _weights(self, end: str) -> LayerWeights:
         """The weights of one layer in one direction."""

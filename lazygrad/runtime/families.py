@@ -259,11 +259,14 @@ class Compiled:
     def _ranges(
         self, nodes: Sequence[Node], outputs: Sequence[Node]
     ) -> list[tuple[int | Line | Surface, int | Line | Surface]]:
-        """The range of each check of indices."""
+        """The range of each check of indices. That of a check in a step of a loop is fixed."""
         leaves = [nodes[place] for place in self.family.leaves]
         place = {node: place for place, node in enumerate(nodes)}
-        found = [self.family.fields[place[check]] for check in checks_of(outputs, leaves)]
-        return [(low, high) for low, high, _ in found]
+        fields, found = self.family.fields, []
+        for check in checks_of(outputs, leaves):
+            low, high, _ = fields[place[check]] if check in place else (check.low, check.high, None)
+            found.append((low, high))
+        return found
 
     def _kinds(self, outputs: Sequence[Lines]) -> _Kinds:
         """The kinds of the leaves, and of outputs of these shapes. At the bound, a leaf that grows

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable
+from dataclasses import astuple, replace
 from functools import cache
 from time import perf_counter
 from typing import Any
 
 from .. import config
-from ..backends.base import Launch
+from ..backends.base import Launch, Turn
 from ..cache import DiskCache, source_digest
 from ..dtypes import to_dtype
 from ..errors import CompilerError
@@ -96,7 +97,8 @@ def _run_record(step: Run) -> dict[str, Any]:
         if launch.key not in numbers:
             numbers[launch.key] = len(functions)
             functions.append({"key": launch.key, **_function_record(launch)})
-        launches.append((numbers[launch.key], launch.slots, launch.barrier, launch.offsets))
+        turn = launch.turn and astuple(launch.turn)
+        launches.append((numbers[launch.key], launch.slots, launch.barrier, launch.offsets, turn))
     return {
         "device": step.device.name,
         "machine": str(step.device.machine),
@@ -147,13 +149,19 @@ def _run(record: dict[str, Any]) -> Run:
     if not all(device.cached(key) for key, _ in functions):
         raise _MissingError
     launches = []
-    for number, slots, barrier, offsets in record["launches"]:
+    for number, slots, barrier, offsets, turn in record["launches"]:
         key, function = functions[number]
-        launches.append(Launch(function, tuple(slots), barrier, tuple(offsets), key))
+        launch = Launch(function, tuple(slots), barrier, tuple(offsets), key)
+        launches.append(replace(launch, turn=_turn(*turn)) if turn else launch)
     program = device.compile(launches, config.DEBUG >= 2)
     if config.DEBUG:
         report_compiled(launches, program, perf_counter() - start)
     return Run(device, program, tuple(launches), tuple(record["places"]))
+
+
+def _turn(number: int, count: int, line: list[int], moves: list[int]) -> Turn:
+    slope, start = line
+    return Turn(number, count, (slope, start), tuple(moves))
 
 
 def _function(record: dict[str, Any]) -> Function:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from ..dtypes import int64
 from ..expr import Expr, Literal, Local, Var
-from ..graph.build import reshape_groups
+from ..graph.build import in_memory, reshape_groups
 from ..graph.ir import (
     Buffer,
     Cast,
@@ -28,6 +28,7 @@ from ..graph.ir import (
     Pad,
     Permute,
     RandomBits,
+    Recurrence,
     Reduce,
     Reshape,
     Scan,
@@ -217,6 +218,9 @@ def _inputs(
         case RandomBits(state):
             for word in range(3):
                 yield state, (Literal(word),), guards
+        case Recurrence():
+            for x in map(in_memory, node.inputs):
+                yield x, axis_variables(x.shape, "s"), guards
         case Join() | Scatter() | Sort() | Scan() | Winograd() | WinogradFilter():
             # They read in an order of their own: each input counts as read as a whole.
             for x in node.inputs:

@@ -18,12 +18,12 @@ from math import prod
 
 from ..decisions import Joined
 from ..expr import Expr, Literal, Op, Var, leaves
-from ..graph.ir import Buffer, Fold, Node, Reduce, Shape, topological
+from ..graph.ir import Buffer, Fold, Node, Recurrence, Reduce, Shape, topological
 from ..graph.product import product
 from ..index import flatten, linear, substitute
 from ..looking import looking
 from .access import Access, MultiIndex, accesses, is_bijection
-from .ir import KIND_OF, ONE_NODE, Kernel, Member, Schedule, axis_variables, own_position
+from .ir import ALONE, KIND_OF, Kernel, Member, Schedule, axis_variables, own_position
 from .store import MIN_REUSE, choose_stored
 
 SMALL = 1 << 15  # elements that one thread computes before others are awake to share the work
@@ -73,6 +73,7 @@ class _Fuser:
         self.cores = cores
         self.groups: list[_Group] = []  # by number, in the order of running
         self.group_of: dict[Node, _Group] = {}
+        self.loops: dict[object, _Group] = {}  # the values of one loop
         self.latest: dict[tuple[object, ...], _Group] = {}  # over the same elements
         self._refusal = ""  # why the last node joined no kernel
         record = looking.get()
@@ -80,6 +81,9 @@ class _Fuser:
 
     def place(self, node: Node) -> None:
         """Put a node into the best group."""
+        if isinstance(node, Recurrence):
+            self._place_loop(node)
+            return
         reads = accesses(node, self._is_boundary)
         sources = [self.group_of[a.node] for a in reads if a.node in self.group_of]
         last = max(sources, key=lambda g: g.number, default=None)
@@ -97,6 +101,19 @@ class _Fuser:
         group = _Group(len(self.groups), kind, node.size)
         self.groups.append(group)
         self._add(group, node, own_position(node), reads)
+
+    def _place_loop(self, node: Recurrence) -> None:
+        """Put a value of a loop beside its other values. All states are stored: the next step reads
+        them."""
+        group = self.loops.get(node.loop)
+        if group is None:
+            group = self.loops[node.loop] = _Group(len(self.groups), "recurrence", 1)
+            self.groups.append(group)
+        for value in (*map(node.giving, node.step.states), node):
+            if value not in group.members:
+                self._add(group, value, Literal(0), accesses(value, self._is_boundary))
+        if self.noted is not None:
+            self.noted[node] = Joined(True, "a loop is a kernel of its own", None)
 
     def _join(self, node: Node, kind: str, last: _Group | None, reads: Sequence[Access]) -> str:
         """Put a node into an existing kernel. Returns the reason, "" where it fits none."""
@@ -118,8 +135,9 @@ class _Fuser:
             read_elsewhere.update(n for n in group.reads if self.group_of.get(n) is not group)
         kernels = []
         for group in self.groups:
+            is_loop = group.kind == "recurrence"
             members = tuple(
-                Member(n, p, n in read_elsewhere or n.size != group.outer)
+                Member(n, p, is_loop or n in read_elsewhere or n.size != group.outer)
                 for n, p in group.members.items()
             )
             inputs = tuple(n for n in group.reads if n not in group.members)
@@ -140,7 +158,7 @@ class _Fuser:
     def _join_source(self, node: Node, kind: str, group: _Group, reads: Sequence[Access]) -> str:
         """Join the last kernel that a node reads, if elements at a position read only elements at
         that position. Returns "" if the node has joined, else why it cannot."""
-        if group.kind in ONE_NODE:
+        if group.kind in ALONE:
             return f"a {group.kind} is a kernel of its own"
         if len(group.members) >= MAX_MEMBERS or len(group.reads) >= MAX_INPUTS:
             return f"that has {len(group.members)} members and {len(group.reads)} inputs already"

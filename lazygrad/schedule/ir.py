@@ -31,6 +31,7 @@ Semantics:
     winograd      a convolution by tiles, and elementwise members on its result
     filter        the transform of the filters for "winograd"
     join, scatter, sort, scan   one node of that class each
+    recurrence    values of one loop; each member is a row for each step, at position 0
     chain         see above
 """
 
@@ -41,17 +42,29 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ..expr import Expr, Var
-from ..graph.ir import Fold, Join, Node, Reduce, Scan, Scatter, Sort, Winograd, WinogradFilter
+from ..graph.ir import (
+    Fold,
+    Join,
+    Node,
+    Recurrence,
+    Reduce,
+    Scan,
+    Scatter,
+    Sort,
+    Winograd,
+    WinogradFilter,
+)
 from ..index import add, flatten, floordiv, mod, mul, strides
 
 KINDS = (
     "map", "row", "contraction", "winograd", "filter", "join", "scatter", "sort", "scan",
-    "chain",
+    "recurrence", "chain",
 )  # fmt: skip
-ONE_NODE = ("join", "scatter", "sort", "scan", "filter")  # kinds of kernels that nothing joins
+ONE_NODE = ("join", "scatter", "sort", "scan", "filter")
+ALONE = (*ONE_NODE, "recurrence")  # kinds of kernels that nothing joins
 KIND_OF: dict[type[Node], str] = {
     Reduce: "row", Fold: "row", Join: "join", Scatter: "scatter", Sort: "sort", Scan: "scan",
-    Winograd: "winograd", WinogradFilter: "filter",
+    Winograd: "winograd", WinogradFilter: "filter", Recurrence: "recurrence",
 }  # fmt: skip
 """The kind of kernel that a node starts, by its class; "map" for all other classes. (A sum of
 products may start a "contraction" instead.)"""

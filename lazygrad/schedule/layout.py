@@ -30,6 +30,9 @@ def choose_layouts(schedule: Schedule, lanes: int) -> Schedule:
     if not batches:
         return schedule
     kept = set(schedule.outputs)
+    for kernel in schedule.kernels:
+        if kernel.kind == "recurrence":  # a step reads rows
+            kept.update(kernel.inputs)
     layouts = {
         node: Blocked(lanes)
         for kernel in schedule.kernels

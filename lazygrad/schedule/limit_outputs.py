@@ -32,7 +32,7 @@ from ..graph.ir import (
 )
 from ..index import bounds, mod
 from .access import MultiIndex, iota_index, movement_index, reduce_index
-from .ir import ONE_NODE, Kernel, Member, Schedule, axis_variables
+from .ir import ALONE, Kernel, Member, Schedule, axis_variables
 
 Limits = dict[tuple[int, int], Node]
 """By an axis, and how many elements each of its blocks has (the axis may be one block): the size,
@@ -53,7 +53,7 @@ def limit_outputs(schedule: Schedule) -> Schedule:
     limited = {
         node: last
         for node, last in ends.items()
-        if writer[node].kind not in ONE_NODE
+        if writer[node].kind not in ALONE
         if last not in writer or writer[last].outputs == (last,)
     }
     copies = {id(writer[last]) for last in limited.values() if last in writer}
@@ -64,7 +64,7 @@ def limit_outputs(schedule: Schedule) -> Schedule:
         if id(before) in copies:
             continue
         kernel = _limited(before, limited)
-        if not kernel.parts and (kernel.kind not in ONE_NODE or kernel.kind in ENDING):
+        if not kernel.parts and (kernel.kind not in ALONE or kernel.kind in ENDING):
             kernel = _with_limits(kernel, known)
         kernels.append(kernel)
     return replace(schedule, kernels=tuple(kernels))
@@ -94,7 +94,7 @@ def _read_within(schedule: Schedule) -> dict[Node, Node]:
     for kernel in schedule.kernels:
         for node in () if kernel.parts else kernel.outputs:
             last = node
-            while last not in schedule.outputs and len(users[last]) == 1:
+            while last not in schedule.outputs and len(users.get(last, ())) == 1:
                 (user,) = users[last]
                 if not (isinstance(user, Within) and user.x is last):
                     break

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
+from ..graph.build import in_memory
 from ..graph.ir import (
     Buffer,
     Cast,
@@ -15,8 +16,10 @@ from ..graph.ir import (
     Movement,
     Mul,
     Node,
+    Recurrence,
     Reduce,
     computed,
+    topological,
 )
 from ..graph.show import formula, type_text
 from ..origin import name_of, origins
@@ -61,6 +64,13 @@ def title(kernel: Kernel) -> str:
     largest = max(kernel.outputs, key=lambda n: n.size)
     size = "x".join(map(str, largest.shape)) or "1"
     return "_".join([*shown, size])
+
+
+def extent(kernel: Kernel) -> str:
+    """A kernel's kind and size: "map over 128", "recurrence of 64 steps"."""
+    if kernel.kind == "recurrence":
+        return f"{kernel.kind} of {kernel.outputs[0].shape[0]} steps"
+    return f"{kernel.kind} over {kernel.outer}"
 
 
 class Names:
@@ -112,8 +122,10 @@ def member_lines(
     """A kernel's members as `name = formula`, each with its node.
 
     Members without memory are called `v0`, `v1`, ... So are the parts of a long formula; they have
-    lines of their own before it.
+    lines of their own before it. Of a loop, the lines are those of step t.
     """
+    if kernel.kind == "recurrence":
+        return _step_lines(kernel, names, movement)
     registers = [m.node for m in kernel.members if not m.stored]
     called = {node: f"v{n}" for n, node in enumerate(registers)}
     called.update((n, names[n]) for n in (*kernel.inputs, *kernel.outputs))
@@ -132,6 +144,26 @@ def member_lines(
     return lines
 
 
+def _step_lines(
+    kernel: Kernel, names: Mapping[Node, str], movement: bool
+) -> list[tuple[str, Node]]:
+    """The values of a loop in step t: `h[t] = tanh(x[t] + h[t-1] * w)`."""
+    values = {x.step.value: x for x in kernel.outputs if isinstance(x, Recurrence)}
+    loop = next(iter(values.values()))
+    before = "t+1" if loop.reverse else "t-1"
+    called = {value: f"{names[x]}[t]" for value, x in values.items()}
+    read = [f"{names[loop.giving(state)]}[{before}]" for state in loop.step.states]
+    read += [f"{names[in_memory(x)]}[t]" for x in loop.series]
+    read += [names[in_memory(x)] for x in loop.constants]
+    called.update(zip(loop.arguments, read, strict=True))
+    lines: list[tuple[str, Node]] = []
+    for node in topological(values):
+        if node in values:
+            text = formula(node, called.get, movement)
+            lines.append((f"{called[node]} = {text}", values[node]))
+    return lines
+
+
 def show(schedule: Schedule, given: Mapping[Node, str] | None = None) -> str:
     """The schedule as text: each kernel with its members, and the nodes that it reads and writes.
     `given` are names for some nodes.
@@ -144,7 +176,7 @@ def show(schedule: Schedule, given: Mapping[Node, str] | None = None) -> str:
     names = Names(schedule.kernels, schedule.outputs, given)
     lines: list[str] = []
     for number, kernel in enumerate(schedule.kernels):
-        lines.append(f"kernel {number}: {kernel.kind} over {kernel.outer}: {title(kernel)}")
+        lines.append(f"kernel {number}: {extent(kernel)}: {title(kernel)}")
         for text, node in member_lines(kernel, names.of):
             lines.append(f"    {text:<60}  {type_text(node)}")
         lines.append(f"    reads {_listed(names, kernel.inputs)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..decisions import Memory
+from ..graph.build import in_memory
 from ..graph.ir import (
     Buffer,
     Const,
@@ -23,6 +24,7 @@ from ..graph.ir import (
     Movement,
     Node,
     Pad,
+    Recurrence,
     Reduce,
     Reshape,
     Scatter,
@@ -63,6 +65,8 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
     for node in order:
         if isinstance(node, Sort):
             whole.update(node.inputs)
+        elif isinstance(node, Recurrence):
+            whole.update(map(in_memory, node.inputs))
         elif isinstance(node, Reduce):
             whole.update(_reused_factors(node))
         elif isinstance(node, Scatter) and _reads_its_base(node):
@@ -74,7 +78,7 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
     inlined: dict[Node, int] = {}
     for node in reversed(order):
         if isinstance(node, _LEAVES):
-            if node in asked and not isinstance(node, Buffer):
+            if (node in asked or node in whole) and not isinstance(node, Buffer):
                 stored.add(node)
             continue
         mine = uses[node]
@@ -90,7 +94,8 @@ def choose_stored(order: Sequence[Node], outputs: Sequence[Node]) -> set[Node]:
             mine = {(node, 0): work}
         for root, _ in mine:
             inlined[root] = inlined.get(root, 0) + _code(node)
-        for x in node.inputs:
+        is_loop = isinstance(node, Recurrence)
+        for x in map(in_memory, node.inputs) if is_loop else node.inputs:
             if isinstance(node, Join):  # each part is computed on its own
                 mine = {(x, hash(node)): float(x.size)}
             _add_uses(node, x, mine, uses[x])

@@ -42,6 +42,7 @@ from ..graph.ir import (
     Movement,
     Node,
     RandomBits,
+    Recurrence,
     Reduce,
     Scan,
     Scatter,
@@ -332,7 +333,7 @@ def _is_leaf(node: Node) -> bool:
 
 def _is_sum(node: Node) -> bool:
     """Whether a node has memory in any schedule, so that keeping it stores nothing more."""
-    return isinstance(node, (Reduce, Scan, Fold, Scatter, Sort))
+    return isinstance(node, (Reduce, Recurrence, Scan, Fold, Scatter, Sort))
 
 
 def _is_rounded_sum(node: Node) -> bool:
@@ -386,6 +387,8 @@ def work(node: Node) -> float:
         return float(node.x.size)
     if isinstance(node, (Elementwise, RandomBits)):
         return node.size * node.cost
+    if isinstance(node, Recurrence):
+        return node.steps * node.cost
     if isinstance(node, Gather):
         return 4.0 * node.size
     if isinstance(node, Scatter):

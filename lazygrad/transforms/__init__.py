@@ -1,4 +1,4 @@
-"""Functions of functions: derivatives, and the same computation for every element of a batch.
+"""Functions of functions: derivatives, the same computation for every element of a batch, loops.
 
     from lazygrad.transforms import grad, vmap
     grad(lambda x: (x * x).sum())(Tensor([1.0, 2.0])).tolist() == [2.0, 4.0]
@@ -12,6 +12,7 @@ dictionaries of tensors.
     trees         nested tuples, lists and dictionaries
     derivatives   grad, vjp, jvp, jacrev, hessian, ...
     batching      vmap: the rules, one a kind of node
+    loops         scan: a loop whose step is traced once
     custom        gradients of one's own, checkpoints
 """
 
@@ -28,6 +29,7 @@ from .derivatives import (
     value_and_grad,
     vjp,
 )
+from .loops import scan
 
 __all__ = [
     "checkpoint",
@@ -39,6 +41,7 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "scan",
     "stop_gradient",
     "value_and_grad",
     "vjp",

@@ -6,7 +6,6 @@ that of a batch (graph/batching.py).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -14,30 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType
 from ..errors import ArgumentError, KindError, ShapeError, told
 from ..graph import ir
 from ..graph.batching import Batch, rule
 from ..graph.ir import Node, Shape
 from ..linalg import host
 from ..tensor import Tensor
-from ..tensor.examples import Bits, Compute, Draw, Examples, examples
+from ..tensor.examples import Bits, Compute, Draw, Examples, examples, stand_in
 from . import trees
 
-
-class Stand:
-    """The storage of a stand-in: an example that has no values of its own."""
-
-    def __init__(self, size: int, dtype: DType, device: str) -> None:
-        self.size, self.dtype, self.device = size, dtype, device
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise RuntimeError(
-            "vmap: the function reads values of one example, as by item(), numpy(), bool() or an "
-            "index of bools; inside vmap there are none: use where() and the like"
-        )
+REFUSAL = (
+    "vmap: the function reads values of one example, as by item(), numpy(), bool() or an index of "
+    "bools; inside vmap there are none: use where() and the like"
+)
 
 
 class Mapped(Examples):
@@ -58,9 +46,7 @@ class Mapped(Examples):
 
     def stand_in(self, batched: Node) -> Node:
         """One example of a batched node."""
-        shape = batched.shape[1:]
-        storage = Stand(math.prod(shape), batched.dtype, batched.device or "CPU")
-        made = ir.Buffer(storage, shape)
+        made = stand_in(batched, batched.shape[1:], REFUSAL)
         self._known[made] = batched
         return made
 
@@ -96,7 +82,7 @@ def _custom(batch: Batch, node: ir.Custom, inputs: list[Node]) -> Node:
     """custom(value, primals, rule)  ->  the rule, batched in its turn"""
 
     def each(g: Node, out: ir.Custom) -> tuple[Node | None, ...]:
-        given = ir.Buffer(Stand(node.size, node.dtype, g.device or "CPU"), node.shape)
+        given = stand_in(g, node.shape, REFUSAL)
         known = dict(zip((given, node, *node.primals), (g, out, *out.primals), strict=True))
         mapped = Mapped(batch.size, known, "error")
         with mapped.inside(mapped):

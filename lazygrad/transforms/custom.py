@@ -8,10 +8,11 @@ from typing import Any
 
 from ..errors import ArgumentError
 from ..graph.gradient import gradient
-from ..graph.ir import Buffer, Const, Contiguous, Custom, Detach, Node, topological
+from ..graph.ir import Const, Contiguous, Custom, Detach, Node, topological
 from ..tensor import Tensor
+from ..tensor.examples import stand_in
 from . import trees
-from .batching import Stand
+from .batching import REFUSAL
 
 Function = Callable[..., Any]
 
@@ -136,7 +137,7 @@ def _computed_again(y: Any, inputs: set[Node]) -> Any:
 
     def rule(g: Node, node: Custom) -> tuple[Node | None, ...]:
         # on stand-ins first: one source may be made of another, and a derivative is of each alone
-        stands = {x: Buffer(Stand(x.size, x.dtype, x.device or "CPU"), x.shape) for x in sources}
+        stands: dict[Node, Node] = {x: stand_in(x, x.shape, REFUSAL) for x in sources}
         again = substitute([last], stands)[0]
         found = gradient(again, list(stands.values()), g)
         values: dict[Node, Node] = {

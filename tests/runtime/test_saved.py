@@ -16,7 +16,7 @@ import pytest
 import lazygrad.compile
 import lazygrad.launches
 import lazygrad.plans
-from lazygrad import Tensor, TinyJit, config, looking, pipeline, stages
+from lazygrad import Tensor, TinyJit, config, looking, pipeline, scan, stages
 from lazygrad.backends.llvm import build
 from lazygrad.errors import CompilerWarning
 from lazygrad.runtime import saved
@@ -90,6 +90,23 @@ def test_what_was_compiled_is_loaded(compiled):
     first = softmax_sum()
     assert compiled() > 0
     np.testing.assert_array_equal(softmax_sum(), first)
+    assert compiled() == 0
+
+
+@pytest.mark.skipif(not config.OPT, reason="each size is compiled")
+def test_a_loop_of_any_number_of_steps_is_loaded(compiled):
+    def values() -> list[list[float]]:
+        w, found = Tensor(VALUES[:, :7]), []
+        lazygrad.plans._sizes.clear()
+        for n in (5, 9, 7, 12):
+            rows = Tensor(np.ones((n, 7), np.float32), requires_grad=True)
+            end, _ = scan(lambda h, x: ((h @ w + x).tanh(), None), Tensor.zeros(7), rows)
+            found.append(end.sum().gradient(rows)[0].flatten().tolist())
+        return found
+
+    first = values()
+    assert compiled() > 0
+    assert values() == first
     assert compiled() == 0
 
 

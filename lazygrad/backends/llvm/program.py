@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from ctypes import c_int64
 from functools import partial
 from itertools import compress
-from typing import Any
+from operator import add
 
 import numpy as np
 
 from ... import config
+from ...cache import remember
 from ...loops.ir import For, Function, statements
 from ...progress import counted
 from ..base import Launch
 from ..memory import HostMemory
-from .build import Build, Source
+from .build import Build, Kernel, Source
 from .codegen import codegen, scratch_bytes
 from .driver import LAUNCH_WORDS, PROGRAM_WORDS
 from .plain import code_of
 from .target import Target
 from .threads import team
 
-Table = np.ndarray[Any, np.dtype[np.int64]]
+MAX_TABLES = 64  # of a program with loops, some 100 bytes a launch; the oldest are dropped
 
 
 class CPUProgram:
@@ -42,39 +44,33 @@ class CPUProgram:
         kernels = build.finish()
         self._kernels = [kernels[key] for key in keys]
         self._scratch = max((kernel.scratch for kernel in self._kernels), default=0)
+        functions = [launch.function for launch in launches]
+        self._shared = who_runs(functions, [kernel.parallel for kernel in self._kernels])
+        self._seconds = shared_seconds(functions, self._shared)
+        self._threads = config.THREADS
+        self._turns = [(n, launch.turn) for n, launch in enumerate(launches) if launch.turn]
+        self._counts = sorted({turn.count for _, turn in self._turns})
+        self._launches, self._timing = launches, timing
         slots = [slot for launch in launches for slot in launch.slots]
-        self._count = max(slots, default=-1) + 1
+        self._count = max([*slots, *self._counts], default=-1) + 1
         self._memories = bytearray(8 * self._count + 8)
         self._pack = struct.Struct(f"{self._count}Q").pack_into
-        offsets = [b for launch in launches for b in launch.offsets or [0] * len(launch.slots)]
-        self._slots = np.array([slots, offsets], np.int64).T.copy()
-        self._arguments = np.zeros(len(slots) + 1, np.uint64)
-        self._times = np.zeros((len(launches) + 1, 2), np.int64)  # seconds, nanoseconds
-        functions = [launch.function for launch in launches]
-        shared = who_runs(functions, [kernel.parallel for kernel in self._kernels])
-        self._seconds = shared_seconds(functions, shared)
-        self._threads = config.THREADS
-        self._launches = self._launch_table(launches, shared)
-        self._program = np.array(
-            [
-                len(launches), self._launches.ctypes.data, len(slots), self._arguments.ctypes.data,
-                self._slots.ctypes.data, self._times.ctypes.data if timing else 0,
-                time.CLOCK_MONOTONIC,
-            ],
-            np.int64,
-        )  # fmt: skip
-        assert len(self._program) == PROGRAM_WORDS
-        self._address = self._program.ctypes.data
         self._memories_address = np.frombuffer(self._memories, np.uint8).ctypes.data
+        self._tables: dict[tuple[int, ...], _Table] = {}  # by the counts of loops
+        self._table = None if self._counts else self._made(())
 
-    def _launch_table(self, launches: Sequence[Launch], shared: Sequence[bool]) -> Table:
-        table = np.zeros((len(launches), LAUNCH_WORDS), np.int64)
-        waits = barriers_before([launch.barrier for launch in launches], shared)
-        position = self._arguments.ctypes.data
-        for row, launch in enumerate(launches):
-            table[row] = (self._kernels[row].address, position, shared[row], waits[row])
-            position += 8 * len(launch.slots)
-        return table
+    def _made(self, counts: tuple[int, ...]) -> _Table:
+        """The table of the launches that run for these counts."""
+        known = dict(zip(self._counts, counts, strict=True))
+        left_out: set[int] = set()
+        moved: dict[int, Sequence[int]] = {}
+        for n, turn in self._turns:
+            steps = turn.steps(known[turn.count])
+            moved[n] = [step * steps for step in turn.moves]
+            if turn.number >= steps:
+                left_out.add(n)
+        rows = [n for n in range(len(self._launches)) if n not in left_out]
+        return _Table(rows, self._launches, moved, self._kernels, self._shared, self._timing)
 
     def run(self, memories: Sequence[HostMemory], share: float = 1.0) -> None:
         """Run every launch; slot n is memories[n]; more memories than slots may be given.
@@ -85,22 +81,82 @@ class CPUProgram:
         threads = config.THREADS if self._seconds * share >= WORTH_WAKING else 1
         with team().lock:
             addresses = [memory.address for memory in memories]
+            if self._counts:
+                counts = tuple([c_int64.from_address(addresses[n]).value for n in self._counts])
+                table = self._tables.get(counts)
+                if table is None:
+                    table = self._made(counts)
+                    remember(self._tables, counts, table, MAX_TABLES)
+                self._table = table
+            assert self._table is not None
             self._pack(self._memories, 0, *addresses[: self._count])
-            team().run(self._address, self._memories_address, threads, self._scratch)
+            team().run(self._table.address, self._memories_address, threads, self._scratch)
             self._threads = threads
 
     def times(self) -> list[float]:
-        """Seconds that each launch of the last run took, for a program compiled with timing."""
-        return [float(t) * 1e-9 for t in np.diff(self._times @ (1_000_000_000, 1))]
+        """Seconds that each launch of the last run took, for a program compiled with timing; 0 for
+        one that did not run."""
+        times = [0.0] * len(self._launches)
+        if self._table is not None:
+            for n, seconds in zip(self._table.rows, self._table.seconds(), strict=True):
+                times[n] = seconds
+        return times
 
     def threads(self) -> list[int]:
         """How many threads ran each launch last, or will run it first."""
-        return [self._threads if is_shared else 1 for is_shared in self._launches[:, 2]]
+        return [self._threads if is_shared else 1 for is_shared in self._shared]
 
     def codes(self) -> list[dict[str, str]]:
         """The LLVM IR and the assembly of each launch."""
         codes = {key: code_of(x.loops, self._target, opt=1) for key, x in self._sources.items()}
         return [codes[key] for key in self._keys]
+
+
+class _Table:
+    """What the driver walks: launches, the `rows` of a program, each with a function's address and
+    its arguments. `moved` has the bytes by which arguments begin later."""
+
+    def __init__(
+        self,
+        rows: Sequence[int],
+        launches: Sequence[Launch],
+        moved: Mapping[int, Sequence[int]],
+        kernels: Sequence[Kernel],
+        shared: Sequence[bool],
+        timing: bool,
+    ) -> None:
+        self.rows = rows
+        arguments: list[tuple[int, int]] = []
+        for n in rows:
+            launch = launches[n]
+            starts = launch.offsets or (0,) * len(launch.slots)
+            if n in moved:
+                starts = tuple(map(add, starts, moved[n]))
+            arguments += zip(launch.slots, starts, strict=True)
+        self._slots = np.array(arguments, np.int64)
+        self._arguments = np.zeros(len(arguments) + 1, np.uint64)
+        self._times = np.zeros((len(rows) + 1, 2), np.int64)  # seconds, nanoseconds
+        by_all = [shared[n] for n in rows]
+        waits = barriers_before([launches[n].barrier for n in rows], by_all)
+        self._launches = np.zeros((len(rows), LAUNCH_WORDS), np.int64)
+        position = self._arguments.ctypes.data
+        for row, (n, is_shared, wait) in enumerate(zip(rows, by_all, waits, strict=True)):
+            self._launches[row] = (kernels[n].address, position, is_shared, wait)
+            position += 8 * len(launches[n].slots)
+        self._program = np.array(
+            [
+                len(rows), self._launches.ctypes.data, len(arguments), self._arguments.ctypes.data,
+                self._slots.ctypes.data, self._times.ctypes.data if timing else 0,
+                time.CLOCK_MONOTONIC,
+            ],
+            np.int64,
+        )  # fmt: skip
+        assert len(self._program) == PROGRAM_WORDS
+        self.address = self._program.ctypes.data
+
+    def seconds(self) -> list[float]:
+        """Seconds that each row took in the last run."""
+        return [float(t) * 1e-9 for t in np.diff(self._times @ (1_000_000_000, 1))]
 
 
 def _source(launch: Launch, target: Target) -> Source:

@@ -15,6 +15,8 @@ Grammar (a node is one line; `n` stands for any node):
                  InRange(n, low, high, ignored, source)
     order        Sort(n, axis, descending, count)
     random       RandomBits(n, shape)
+    recurrence   Recurrence((n, ...), (n, ...), (n, ...), step, steps, reverse)
+                 StepInput(number, shape, dtype, device)
     winograd     WinogradFilter(n) | Winograd(n, n, n)
     placement    Copy(n, device) | Contiguous(n) | Detach(n, token) | Overwritten(n, n)
                  Custom(n, (n, ...), rule)
@@ -39,6 +41,7 @@ from .movement import *
 from .node import *
 from .nodes import *
 from .random import *
+from .recurrence import *
 from .winograd import *
 
 NODE_CLASSES: list[type[Node]] = [  # every operation, for tests that must cover them all
