@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ..errors import ShapeError
+from ..errors import DeviceError, ShapeError
 from ..graph.build import row, substitute
 from ..graph.ir import (
+    Copy,
     Detach,
     Expand,
     Node,
@@ -44,7 +45,8 @@ def recurrence(
     computes a step; it is called once. `series` have a row for each of the steps, 1 or more.
     `name` is that of the operation, for errors.
 
-    Raises ShapeError where a state changes its shape or dtype.
+    Raises ShapeError where a state changes its shape or dtype, and DeviceError where a step works
+    on several devices.
     """
     first = (*starts, *series)[0]
     refusal = (
@@ -69,6 +71,8 @@ def recurrence(
     parts = tuple([x._node for x in starts]), tuple([x._node for x in series]), tuple(constants)
     names = zip((*stands, *constants), step_inputs(*parts, first.device), strict=True)
     of_step = substitute(made, dict(names))
+    if any(isinstance(x, Copy) for x in topological(of_step)):
+        raise DeviceError(f"{name}: the step moves a tensor to another device; move it before")
     loop = Recurrence(*parts, Step(tuple(of_step[: len(starts)]), of_step[0]), steps, reverse)
     others = *starts, *series, *states, *values
     every = [first._derived(loop.giving(x), *others) for x in of_step]
