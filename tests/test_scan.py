@@ -173,6 +173,57 @@ def test_lengths_that_vary_share_a_plan(compiled, reverse, captured):
             np.testing.assert_allclose(a, b.numpy(), rtol=1e-3, atol=1e-4)
 
 
+def attending(queries, memory, w):
+    """A loop whose step reads all rows of a memory: (targets, batch, 3), (sources, batch, 3)."""
+
+    def step(h, x):
+        scores = (memory * (h + x)).sum(-1).softmax(0)
+        new = ((scores.unsqueeze(-1) * memory).sum(0) @ w + x).tanh()
+        return new, new
+
+    start = Tensor.zeros(*queries.shape[1:], dtype=queries.dtype)
+    return step, start
+
+
+def attended(queries, memory, w, in_python):
+    step, h = attending(queries, memory, w)
+    if not in_python:
+        return scan(step, h, queries)[1]
+    ys = []
+    for x in queries:
+        h, y = step(h, x)
+        ys.append(y)
+    return Tensor.stack(ys)
+
+
+VARYING = {
+    "the batch": [(4, 5, b) for b in (2, 5, 7, 3, 6)],
+    "what a step reads": [(4, s, 2) for s in (3, 6, 9, 4, 7)],
+    "steps and the batch": [(4, 5, 3), (6, 5, 2), (3, 5, 5), (5, 5, 4), (7, 5, 7), (2, 5, 6)],
+    "steps and what they read": [(4, 5, 2), (6, 3, 2), (3, 6, 2), (5, 4, 2), (7, 7, 2), (2, 9, 2)],
+}
+
+
+@pytest.mark.skipif(not config.OPT or Tensor([1]).device != "CPU", reason="steps are written out")
+@pytest.mark.parametrize("name", VARYING)
+def test_sizes_in_a_step_vary(compiled, name):
+    w, found = Tensor(W, requires_grad=True), []
+    for targets, sources, batch in VARYING[name]:
+        rng = np.random.default_rng(100 * targets + 10 * sources + batch)
+        queries, memory = (
+            Tensor(rng.normal(size=(n, batch, 3)).astype(np.float32)) for n in (targets, sources)
+        )
+        out = attended(queries, memory, w, in_python=False)
+        values = out, (out * out).sum().gradient(w)[0]
+        Tensor.realize(*values)
+        found.append((queries, memory, [x.numpy() for x in values]))
+    assert len(compiled) <= 5
+    for queries, memory, values in found:
+        out = attended(queries, memory, w, in_python=True)
+        for a, b in zip(values, (out, (out * out).sum().gradient(w)[0]), strict=True):
+            np.testing.assert_allclose(a, b.numpy(), rtol=1e-3, atol=1e-4)
+
+
 def test_errors_at_the_line_that_asks():
     h, xs = Tensor(H), Tensor(XS)
     with pytest.raises(RuntimeError, match="scan: the step draws random numbers"):

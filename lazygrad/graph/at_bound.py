@@ -35,6 +35,7 @@ from .ir import (
     Join,
     Less,
     LessEqual,
+    Loop,
     Mod,
     Mul,
     Node,
@@ -49,9 +50,12 @@ from .ir import (
     Shape,
     Slice,
     Sort,
+    Step,
+    StepInput,
     Where,
     Within,
     identity,
+    loops_of,
 )
 from .lines import WHOLE, Argument, FixedError, Line, Lines, Whole, at, varies
 from .sizes import Family
@@ -96,48 +100,87 @@ class AtBound:
         if any(line.slope < 0 for line in lines):
             raise FixedError("a size shrinks where another one grows")
         (device,) = devices
-        self.bound = (bound,)
-        self._count = Buffer(Slot(1, int64, device), ())
-        self._arguments = [Buffer(Slot(1, nodes[n].dtype, device), ()) for n in family.arguments]
-        self._lines = dict(zip(nodes, family.shapes, strict=True))
-        self._layouts = Layouts(family, nodes)
-        self._leaves = {nodes[place] for place in family.leaves}  # their inputs are no nodes here
-        self._made: dict[Node, Node] = {}
-        grows = {growth.place: growth for growth in growing}
+        count = Buffer(Slot(1, int64, device), ())
+        arguments = [Buffer(Slot(1, nodes[n].dtype, device), ()) for n in family.arguments]
+        leaves = {nodes[place] for place in family.leaves}
+        graph = _Graph(family, nodes, 0, leaves, (bound,), count, arguments)
+        graph.add_loops(nodes)
+        self.slots: list[Buffer] = [*graph.make(growing), *arguments, count]
+        self.blocks = [graph.layouts.blocks[output] for output in outputs]
+        self.shapes = [graph.layouts.shape(output) for output in outputs]
+        self.outputs = [graph.output(*each) for each in zip(outputs, self.shapes, strict=True)]
+        for growth in growing:  # not limited: its kernel writes the new elements alone
+            self.outputs[growth.output] = graph.made[nodes[growth.place]]
+
+
+class _Graph:
+    """A graph that is made anew at a bound: a family's, or a step of a loop in it."""
+
+    def __init__(
+        self,
+        family: Family,
+        nodes: Sequence[Node],
+        start: int,
+        leaves: set[Node],
+        bound: tuple[int],
+        count: Node,
+        arguments: Sequence[Node],
+    ) -> None:
+        """`nodes` are those from place `start` on in the family; the inputs of `leaves` are no
+        nodes here. `count` is n."""
+        places = range(start, start + len(nodes))
+        self._family, self._nodes, self._places = family, nodes, places
+        shapes = family.shapes[start : start + len(nodes)]
+        self._lines = dict(zip(nodes, shapes, strict=True))
+        self._leaves, self._bound, self._count = leaves, bound, count
+        self._arguments = arguments
+        self._loops: dict[object, tuple[Loop, int]] = {}  # with the place of a step's first node
+        self._steps: dict[object, _Graph | None] = {}
+        self.layouts = Layouts(self._lines, leaves)
+        self.made: dict[Node, Node] = {}
+
+    def add_loops(self, nodes: Sequence[Node]) -> None:
+        """Note where in the family the steps of the loops are."""
+        start = len(nodes)
+        for loop in loops_of(nodes):
+            self._loops[loop.first.loop] = loop, start
+            start += len(loop.order)
+
+    def make(self, growing: Sequence[Growth] = ()) -> list[Buffer]:
+        """Make the nodes. Returns the leaves, in order."""
+        family, grows = self._family, {growth.place: growth for growth in growing}
         room = {growth.leaf: growth.place for growth in growing}
         leaves: list[Buffer] = []
-        for place, node in enumerate(nodes):
-            shape = at(self._lines[node], self.bound)
+        for node, place in zip(self._nodes, self._places, strict=True):
+            shape = at(self._lines[node], self._bound)
             new: Node
-            if place in family.leaves:
-                larger = at(family.shapes[room.get(len(leaves), place)], self.bound)
-                leaves.append(Buffer(Slot(math.prod(larger), node.dtype, device), larger))
+            if isinstance(node, StepInput):
+                new = StepInput(node.number, shape, node.dtype, node.device_)
+            elif node in self._leaves:
+                larger = at(family.shapes[room.get(len(leaves), place)], self._bound)
+                leaves.append(Buffer(Slot(math.prod(larger), node.dtype, str(node.device)), larger))
                 new = _first(leaves[-1], shape)
             elif place in grows:
-                new = self._grown(grows[place], leaves, self._made[nodes[grows[place].new]])
+                growth = grows[place]
+                new = self._grown(growth, leaves, self.made[self._nodes[growth.new]])
             else:
                 new = self._at_bound(node, family.fields[place])
             if new.shape != shape:
-                raise FixedError(f"{node.name} has another shape at {bound}: {new.shape}")
+                raise FixedError(f"{node.name} has another shape at {self._bound}: {new.shape}")
             inherit(new, node)
-            self._made[node] = self._limited(node, new) if isinstance(new, ENDED) else new
-        self.blocks = [self._layouts.blocks[output] for output in outputs]
-        self.shapes = [self._layouts.shape(output) for output in outputs]
-        self.outputs = [self._output(*each) for each in zip(outputs, self.shapes, strict=True)]
-        for growth in growing:  # not limited: its kernel writes the new elements alone
-            self.outputs[growth.output] = self._made[nodes[growth.place]]
-        self.slots: list[Buffer] = [*leaves, *self._arguments, self._count]
+            self.made[node] = self._limited(node, new) if isinstance(new, ENDED) else new
+        return leaves
 
-    def _output(self, node: Node, lines: Lines) -> Node:
+    def output(self, node: Node, lines: Lines) -> Node:
         """An output of these sizes at the bound."""
-        return build.reshape(self._limited(node, self._made[node]), at(lines, self.bound))
+        return build.reshape(self._limited(node, self.made[node]), at(lines, self._bound))
 
     def _limited(self, node: Node, new: Node) -> Node:
         """The node as undefined beyond n, so that its kernel may stop there. Elementwise nodes that
         read it are then undefined there, too."""
         if isinstance(new, (Buffer, Within)):
             return new
-        blocks = self._layouts.blocks[node]
+        blocks = self.layouts.blocks[node]
         for axis, line in enumerate(self._lines[node]):
             if varies(line) and blocks[axis] != ANY:
                 new = Within(new, self._inside(new.shape, axis, line, blocks[axis]))
@@ -147,17 +190,17 @@ class AtBound:
         """A node at the bound, whose inputs have been made. `fields` are its fields, with lines."""
         lines = self._lines[node]
         if not any(map(varies, (fields, lines, *(self._lines[x] for x in node.inputs)))):
-            return node.with_inputs([self._made[x] for x in node.inputs]) if node.inputs else node
-        wanted = zip(node.inputs, self._layouts.wanted[node], strict=True)
+            return node.with_inputs([self.made[x] for x in node.inputs]) if node.inputs else node
+        wanted = zip(node.inputs, self.layouts.wanted[node], strict=True)
         inputs = [self._moved(x, blocks) for x, blocks in wanted]
-        shape: Shape = at(lines, self.bound)
+        shape: Shape = at(lines, self._bound)
         match node:
             case Const():
                 return self._const(node, fields[0], shape)
             case Iota():
                 return Iota(shape[0], node.dtype)
             case Reshape(x=x):
-                if reshaped(self._lines[x], self._layouts.blocks[x], lines) is None:
+                if reshaped(self._lines[x], self.layouts.blocks[x], lines) is None:
                     return self._read_in_order(inputs[0], self._lines[x], lines)
                 return build.reshape(inputs[0], shape)
             case Expand():
@@ -178,12 +221,12 @@ class AtBound:
             case Scatter():
                 return self._scatter(node, *inputs)
             case InRange():
-                blocks = self._layouts.blocks[node]
+                blocks = self.layouts.blocks[node]
                 x = self._within(inputs[0], lines, 0, blocks=blocks)
                 return self._in_range(node, x, fields) if varies(fields) else node.with_inputs([x])
             case Sort() if varies(self._lines[node.x][node.axis]):
                 return self._sort(node, inputs[0])
-            case Recurrence() if fields[0] is node.step and fields[2:] == (node.reverse, node.line):
+            case Recurrence():
                 return self._recurrence(node, inputs)
             case RandomBits():  # words are counted in row-major order
                 if not any(map(varies, lines[2:])):
@@ -252,8 +295,8 @@ class AtBound:
 
     def _moved(self, node: Node, wanted: Blocks) -> Node:
         """A node at the bound, with its elements in other blocks."""
-        x = self._made[node]
-        found = zip(self._lines[node], self._layouts.blocks[node], wanted, strict=True)
+        x = self.made[node]
+        found = zip(self._lines[node], self.layouts.blocks[node], wanted, strict=True)
         for axis, (line, have, want) in enumerate(found):
             if isinstance(line, Line) and ANY not in (have, want) and have != want:
                 index = self._divided(build.walk(x.shape, axis), line, want, is_place=True)
@@ -268,14 +311,14 @@ class AtBound:
             return index
         own = part(line, blocks)
         size, whole = (
-            build.broadcast_to(self._value(x), index.shape) for x in (own, own.at(*self.bound))
+            build.broadcast_to(self._value(x), index.shape) for x in (own, own.at(*self._bound))
         )
         old, new = (whole, size) if is_place else (size, whole)
         return Add(Mul(FloorDiv(index, old), new), Mod(index, old))
 
     def _number(self, lines: Lines, first: int = 0) -> Node:
         """The number of each element in row-major order, along all axes from `first` on."""
-        shape = at(lines, self.bound)
+        shape = at(lines, self._bound)
         number: Node = Const(0, int64, shape)
         for axis, line in enumerate(lines[first:], first):
             size = build.broadcast_to(self._value(line), shape)
@@ -315,13 +358,13 @@ class AtBound:
         lines = self._lines[node.x]
         fixed = [(0, 0)] * len(padding)
         for axis, (before, after) in enumerate(padding):
-            total = at(before, self.bound) + x.shape[axis] + at(after, self.bound)
+            total = at(before, self._bound) + x.shape[axis] + at(after, self._bound)
             if isinstance(before, Line):
                 x = self._shifted(x, axis, lines[axis], before, total, node.value)
             else:
                 if varies(lines[axis]) and after != 0:
                     x = self._mask(x, axis, lines[axis], node.value)
-                fixed[axis] = before, at(after, self.bound)
+                fixed[axis] = before, at(after, self._bound)
         if any(after < 0 for _, after in fixed):
             raise ShapeError("padding up to a fixed size")  # a smaller bound may have a meaning
         return build.pad(x, fixed, node.value)
@@ -347,11 +390,11 @@ class AtBound:
         return Slice(x, tuple(fixed), shape, tuple(steps))
 
     def _reduce(self, node: Reduce, x: Node) -> Node:
-        lines, axes = self._layouts.split(node.x, node.axes)
-        shape = at(lines, self.bound)
+        lines, axes = self.layouts.split(node.x, node.axes)
+        shape = at(lines, self._bound)
         is_product = isinstance(node.x, Mul) and node.x not in self._leaves
         if node.op == "sum" and is_product:  # it stays a sum of products
-            blocks = self._layouts.blocks[node.x]
+            blocks = self.layouts.blocks[node.x]
             moved = (build.reshape(self._moved(each, blocks), shape) for each in node.x.inputs)
             x = Mul(*(self._within(factor, lines, 0, axes) for factor in moved))
         else:
@@ -380,8 +423,8 @@ class AtBound:
         inside = [_wide(index) for index in indices]
         for axis, line in enumerate(self._lines[node.x]):
             index = inside[axis]
-            if varies(line) and self._layouts.walked(node.indices[axis], line) is None:
-                outside = build.full_like(index, at(line, self.bound))
+            if varies(line) and self.layouts.walked(node.indices[axis], line) is None:
+                outside = build.full_like(index, at(line, self._bound))
                 inside[axis] = Where(self._below(index, line), index, outside)
         return Gather(x, tuple(inside))
 
@@ -389,23 +432,51 @@ class AtBound:
         """Values beyond n are written nowhere: their first index is outside. An index between n and
         the bound writes to an undefined element."""
         *indices, values = rest
-        lines, blocks = self._lines[node.values], self._layouts.wanted[node][-1]
+        lines, blocks = self._lines[node.values], self.layouts.wanted[node][-1]
         outside = self._within(_wide(indices[0]), lines, x.shape[0], blocks=blocks)
         return Scatter(x, (outside, *map(_wide, indices[1:])), values, node.op)
 
     def _recurrence(self, node: Recurrence, inputs: Sequence[Node]) -> Node:
-        """The same steps, as many as there are rows."""
-        line = self._lines[node][0]
-        fixed = [self._lines[x] for x in (*node.starts, *node.constants, *node.count)]
-        fixed += [self._lines[x][1:] for x in (node, *node.series)]
-        if any(map(varies, fixed)):
-            raise FixedError("a size stands in a step of a loop")
-        if node.count or not isinstance(line, Line) or line.of != WHOLE:
-            raise FixedError("the steps of a loop are counted by no size alone")
+        """A loop of as many steps as there are rows, or whose step is made at the bound, too."""
         first, last = len(node.starts), len(node.starts) + len(node.series)
-        parts = tuple(inputs[:first]), tuple(inputs[first:last]), tuple(inputs[last:])
-        steps, count = line.at(*self.bound), (line.slope, line.start)
-        return Recurrence(*parts, node.step, steps, node.reverse, (self._count,), count)
+        line, end = self._lines[node][0], last + len(node.constants)
+        constants = tuple(inputs[last:end])
+        count, own = tuple(inputs[end:]), node.line
+        if isinstance(line, Line):
+            if count or line.of != WHOLE:
+                raise FixedError("the steps of a loop are counted by no size alone")
+            count, own = (self._count,), (line.slope, line.start)
+        step = node.step
+        if (graph := self._step(node)) is not None:
+            constants = (*constants, self._count)
+            *states, value = (graph.in_order(x) for x in (*step.states, step.value))
+            step = Step(tuple(states), value)
+        parts = tuple(inputs[:first]), tuple(inputs[first:last]), constants
+        return Recurrence(*parts, step, at(line, self._bound), node.reverse, count, own)
+
+    def _step(self, node: Recurrence) -> _Graph | None:
+        """The step of a loop at the bound; None where no size is in it. It reads n as a constant
+        of the loop."""
+        if node.loop not in self._loops:  # it is in a step, and its step is one at all sizes
+            return None
+        if node.loop not in self._steps:
+            loop, start = self._loops[node.loop]
+            places = range(start, start + len(loop.order))
+            fields, shapes = self._family.fields, self._family.shapes
+            graph = None
+            if any(varies(fields[n]) or varies(shapes[n]) for n in places):
+                number = len(node.arguments)
+                count = StepInput(number, (), int64, str(node.device))
+                leaves: set[Node] = {x for x in loop.order if isinstance(x, StepInput)}
+                bound = self._bound
+                graph = _Graph(self._family, loop.order, start, leaves, bound, count, ())
+                graph.make()
+            self._steps[node.loop] = graph
+        return self._steps[node.loop]
+
+    def in_order(self, node: Node) -> Node:
+        """A node at the bound, with its defined elements first along each axis."""
+        return self._moved(node, in_order(self._lines[node]))
 
     def _sort(self, node: Sort, x: Node) -> Node:
         """Elements beyond n come last; equal elements stay in their order."""

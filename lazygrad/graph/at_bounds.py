@@ -21,7 +21,7 @@ from ..errors import ShapeError
 from ..origin import inherit
 from .at_bound import AtBound
 from .blocks import Blocks, part
-from .ir import Buffer, Const, Node, Shape
+from .ir import Buffer, Const, Node, Recurrence, Shape, Step, loops_of
 from .lines import (
     WHOLE,
     Fit,
@@ -141,7 +141,8 @@ def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:
     every = function_of_size(family.fields)(*sizes)
     made: dict[Node, Node] = {}
     distinct: set[Hashable] = set()  # calls may build a node twice (ir/deferred.py)
-    for place, (node, fields) in enumerate(zip(nodes, every, strict=True)):
+    steps = _steps_at(nodes, every)
+    for place, (node, fields) in enumerate(zip(nodes, every, strict=False)):
         shape: Shape = at(family.shapes[place], sizes)
         name: Hashable = place
         if place in family.leaves:
@@ -150,6 +151,8 @@ def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:
             new = Const(cast(Const, node).value, node.dtype, shape)
         else:
             inputs = [made[x] for x in node.inputs]
+            if isinstance(node, Recurrence):
+                fields = steps[node], *fields[1:]
             new = with_described(node, fields, inputs)
             name = type(node), family.fields[place], *inputs
         if new.shape != shape:
@@ -160,6 +163,23 @@ def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:
     if len(set(made.values())) < len(distinct):
         raise _MergedError
     return list(made.values())
+
+
+def _steps_at(nodes: Sequence[Node], every: Sequence[Any]) -> dict[Node, Step]:
+    """The steps of the loops in a family's graph at some sizes. `every` are the fields there, of
+    the graph's nodes and then of the steps'."""
+    found: dict[Node, Step] = {}
+    start = len(nodes)
+    for loop in loops_of(nodes):
+        new: dict[Node, Node] = {}
+        for node, fields in zip(loop.order, every[start:], strict=False):
+            new[node] = with_described(node, fields, [new[x] for x in node.inputs])
+            inherit(new[node], node)
+        start += len(loop.order)
+        for value in loop.values:
+            *states, root = (new[x] for x in (*value.step.states, value.step.value))
+            found[value] = Step(tuple(states), root)
+    return found
 
 
 def _slot(shape: Shape, like: Node) -> Buffer:

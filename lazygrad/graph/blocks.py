@@ -10,7 +10,7 @@ operations keep blocks. Others, as a slice, want all defined elements first.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from .ir import (
@@ -33,7 +33,6 @@ from .ir import (
     Window,
 )
 from .lines import Line, Lines, varies
-from .sizes import Family
 
 Blocks = tuple[int, ...]
 """Of each axis: how many blocks it has. 1 for one whose first elements are defined; ANY where all
@@ -45,13 +44,13 @@ ANY = 0
 class Layouts:
     """The blocks of each node of a family, and those that a node wants its inputs to have."""
 
-    def __init__(self, family: Family, nodes: Sequence[Node]) -> None:
-        """`nodes` are those of any graph of the family, in order."""
-        self._lines = dict(zip(nodes, family.shapes, strict=True))
-        self._leaves = {nodes[place] for place in family.leaves}  # their inputs are no nodes here
+    def __init__(self, lines: Mapping[Node, Lines], leaves: Collection[Node]) -> None:
+        """`lines` are the shapes of a graph's nodes, inputs first, or of a step's. The inputs of
+        `leaves` are no nodes there."""
+        self._lines, self._leaves = lines, leaves
         self.blocks: dict[Node, Blocks] = {}
         self.wanted: dict[Node, Sequence[Blocks]] = {}
-        for node in nodes:
+        for node in lines:
             self.blocks[node], self.wanted[node] = self._of(node)
 
     def shape(self, node: Node) -> Lines:

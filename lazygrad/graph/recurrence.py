@@ -149,7 +149,9 @@ class _Backward:
         states = [found[x] or build.zeros_like(x) for x in starts]
         rows = [g for x in series if (g := found[x]) is not None]
         terms = {x: g for x in self._arguments[last:] if (g := found.get(x)) is not None}
-        parts = dict.fromkeys(part for term in terms.values() for part in _parts(term))
+        constants: dict[Node, Node] = dict(zip(self._arguments[last:], loop.constants, strict=True))
+        every = dict.fromkeys(part for term in terms.values() for part in _parts(term))
+        parts = [x for x in every if x not in constants]
         known = {*self._forward, *self._carried, *self._given}
         made = [x for x in parts if x not in known]
         if not (states or rows or made):
@@ -164,10 +166,9 @@ class _Backward:
         stacks: dict[Node, Node] = {x: back.giving(values[x]) for x in made}
         stacks |= {x: _before(back, n) for n, x in enumerate(self._carried) if x in parts}
         stacks |= {x: self._stack(x) for x in parts if x not in stacks}
-        constants: dict[Node, Node] = dict(zip(self._arguments[last:], loop.constants, strict=True))
         for x, term in terms.items():
-            every = Batch(loop.steps, stacks, constants).whole(term)
-            (of_input[x],) = build.substitute([_sum_over_steps(every)], constants)
+            whole = Batch(loop.steps, stacks, constants).whole(term)
+            (of_input[x],) = build.substitute([_sum_over_steps(whole)], constants)
         return [*map(of_input.get, self._arguments), *[None] * len(loop.count)]
 
     def _back(

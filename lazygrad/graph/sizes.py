@@ -37,7 +37,10 @@ from .ir import (
     Recurrence,
     Reshape,
     Slice,
+    Step,
+    StepInput,
     Window,
+    loops_of,
 )
 from .lines import (
     Argument,
@@ -54,10 +57,11 @@ from .lines import (
     varies,
 )
 from .skeleton import Fields, Places, Sizes, Structure
-from .structure import Key
+from .structure import Key, described
 
 SIZED = (
     Buffer, Const, Expand, Fold, InRange, Iota, Pad, RandomBits, Recurrence, Reshape, Slice,
+    StepInput,
 )  # fmt: skip
 """The nodes whose fields have numbers that may differ within a family."""
 
@@ -75,6 +79,10 @@ class Sample:
     def __init__(self, key: Key, nodes: Sequence[Node]) -> None:
         """`key` is the graph's key (structure.Walk); `nodes` are its nodes, in the key's order."""
         parts = [_parts(entry) for entry in cast("Sequence[tuple[Any, ...]]", key[:-1])]
+        self.walked = [fields for _, fields, _ in parts]
+        """The fields of the graph's own nodes, as its walk has them. The nodes of steps of loops
+        follow these."""
+        nodes = [*nodes, *_add_steps(parts, nodes)]
         self.outputs = cast("tuple[int, ...]", key[-1])
         self.classes = [cls for cls, *_ in parts]
         self.fields: list[Any] = [fields for _, fields, _ in parts]
@@ -82,10 +90,31 @@ class Sample:
         self.leaves = tuple(n for n, (cls, *_) in enumerate(parts) if cls is Buffer)
         self.shapes = [node.shape for node in nodes]
         self.dtypes = [node.dtype for node in nodes]
-        self.free = frozenset(free_constants(nodes))  # the places of possible arguments
+        self.free = frozenset(free_constants(nodes[: len(self.walked)]))
+        """The places of possible arguments."""
         same = [(cls, masked(f) if cls in SIZED else f, places) for cls, f, places in parts]
         self.form: Key = (*same, self.outputs)
         """The key without the values of numbers: graphs of a family share it."""
+
+
+def _add_steps(parts: list[Part], nodes: Sequence[Node]) -> list[Node]:
+    """Add the nodes of the steps of loops to `parts`, which are those of `nodes`, and return them.
+    In place of its step, a loop has the places of the states and the value in it, as text."""
+    added: list[Node] = []
+    for number, loop in enumerate(loops_of(nodes)):
+        for n, node in enumerate(nodes):
+            if isinstance(node, Recurrence) and node.loop == loop.first.loop:
+                cls, (_, *rest), places = cast("Any", parts[n])
+                parts[n] = cls, (f"{number}: {loop.roots(node)}", *rest), places
+        base = len(nodes) + len(added)
+        for node in loop.order:
+            places = tuple([base + loop.place[x] for x in node.inputs])
+            parts.append((type(node), described(node), places))
+        added += loop.order
+    return added
+
+
+Part = tuple[type[Node], Hashable, Places]
 
 
 def _parts(entry: tuple[Any, ...]) -> tuple[type[Node], Hashable, Places]:
@@ -131,10 +160,11 @@ class Family:
         self.places: Places = ()
         if sizes is None:
             counts = any(map(_counted, first.classes, first.fields))
-            axes = [set(zip(*each, strict=True)) for each in shapes]
+            own = len(first.walked)
+            axes = [set(zip(*each, strict=True)) for each in shapes[:own]]
             are_two = len(samples) > 2
             self.places, sizes = found_sizes(
-                every, axes, first.classes, self.leaves, are_two, counts
+                every[:own], axes, first.classes[:own], self.leaves, are_two, counts
             )
         self.fit = fit = Fit(sizes)
         self._set_shapes(_fitted_shapes(fit, first, shapes))
@@ -151,13 +181,30 @@ class Family:
             self.fields.append(fitted(fields, fit, near))
         self.sizes = sizes
         if self.places:
+            last = samples[-1]
             vary = {place: fields for place, fields in enumerate(self.fields) if varies(fields)}
-            self.structure: Structure = Varying(samples[-1].fields, vary, self.places, self.lines)
+            self.pattern = Varying(last.fields, vary, self.places, self.lines)
+            """What all samples of the family have."""
+            self.structure: Structure = self.structure_of(last.walked)
 
     def _set_shapes(self, shapes: list[Any]) -> None:
         self.shapes = shapes
         self.lines = {n for shape in shapes for n in shape if isinstance(n, (Line, Surface))}
         self._counts = Counter(shapes)
+
+    def structure_of(self, fields: Fields) -> Structure:
+        """The structure of the family's graphs whose loops have the steps that stand in `fields`, a
+        walk's."""
+        if len(fields) == len(self.fields):  # there are no loops
+            return self.pattern
+        vary: dict[int, Any] = {}
+        for place, own in enumerate(fields):
+            lines = self.fields[place]
+            if isinstance(own, tuple) and own and isinstance(own[0], Step):
+                lines = (own[0], *lines[1:])
+            if varies(lines):
+                vary[place] = lines
+        return Varying(fields, vary, self.places, self.lines)
 
     def along_m(self, n: int) -> Family:
         """The graphs of this family that have one n: they differ in m."""

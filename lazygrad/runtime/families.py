@@ -66,7 +66,7 @@ class _Form:
         `varying` must be arguments there."""
         wanted = set(varying)
         every = [
-            (each, each.family.structure.sizes_of(sample.fields))
+            (each, each.family.pattern.sizes_of(sample.fields))
             for each in self.families
             if wanted.issubset(each.family.arguments)
         ]
@@ -371,7 +371,7 @@ class VaryingSizes:
             plan = each.known(sizes)
             if plan is not None:
                 family = each.family
-                family.structure = walk.note_varying(family.structure)
+                family.structure = walk.note_varying(family.structure_of(walk.fields))
                 found = _Recalled(each, family.structure, family.leaves, tuple(family.arguments))
                 self._remember(walk, sample.outputs, settings, found)
                 return plan, family.arguments

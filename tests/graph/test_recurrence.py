@@ -53,6 +53,11 @@ def scaled(h, x, s):
     return (Add(Mul(h, s), Mul(x, s)),), Exp(h)
 
 
+def of_constants(h, x, a, w):
+    new = Add(Mul(h, x), matmul(a, w))
+    return (Tanh(new),), new
+
+
 def squared(h, w):
     new = Tanh(matmul(matmul(h, w), w))
     return (new,), h
@@ -63,6 +68,7 @@ LOOPS = {
     "elman": (elman, [(B, H)], [(T, B, H)], [(H, H), (H,)]),
     "gated": (gated, [(B, H), (B, H)], [(T, B, H)], [(H, H)]),
     "constants that are no factors": (scaled, [(B, H)], [(T, B, H)], [(B, H)]),
+    "products of constants": (of_constants, [(B, H)], [(T, B, H)], [(B, H), (H, H)]),
     "no series": (squared, [(B, H)], [], [(H, H)]),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -130,6 +130,30 @@ class Recurrence(Node):
         """A loop of as many steps."""
         rest = self.steps, self.reverse, self.count, self.line
         return Recurrence(starts, series, constants, step, *rest)
+
+
+class Loop:
+    """Values of one loop: their `steps` have the same states. `order` are the nodes of a step that
+    they need, inputs first."""
+
+    def __init__(self, values: Sequence[Recurrence]) -> None:
+        self.values, self.first = values, values[0]
+        roots = *self.first.step.states, *(x.step.value for x in values)
+        self.order = topological(roots)
+        self.place = {node: n for n, node in enumerate(self.order)}
+
+    def roots(self, value: Recurrence) -> list[int]:
+        """The places of the states, and of a value."""
+        return [self.place[x] for x in (*value.step.states, value.step.value)]
+
+
+def loops_of(nodes: Iterable[Node]) -> list[Loop]:
+    """The loops among nodes, in their order."""
+    found: dict[object, list[Recurrence]] = {}
+    for node in nodes:
+        if isinstance(node, Recurrence):
+            found.setdefault(node.loop, []).append(node)
+    return list(map(Loop, found.values()))
 
 
 def step_inputs(
