@@ -15,6 +15,7 @@ find                   the plan, and its leaves
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import cast
@@ -47,6 +48,9 @@ MAX_PLANS = 1024  # plans kept; the oldest are dropped
 _plans: dict[Key, Plan] = {}
 _varying = VaryingConstants()
 _sizes = VaryingSizes()
+
+known_only: ContextVar[bool] = ContextVar("known_only", default=False)
+"""Whether a graph that no plan is known for raises LookupError, and is not compiled."""
 
 Compile = Callable[[Sequence[Node], Sequence[Buffer], Mapping[int, int]], tuple[Plan, bool]]
 """compile.compile_plan"""
@@ -258,6 +262,8 @@ def _new(
 ) -> Plan:
     """A new plan: loaded from disk, or compiled. Compilations that are watched or checked always
     compile. `arguments` are constants whose values the plan takes as its last leaves."""
+    if known_only.get():
+        raise LookupError("no plan of this graph is known")
     begin, spent = perf_counter(), dict(timings.passes)
     name = title.get() or asker()
     token = title.set(name)

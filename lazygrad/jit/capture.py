@@ -16,6 +16,7 @@ from ..errors import JitError
 from ..garbage import without_collections
 from ..graph.ir import Node
 from ..origin import title
+from ..plans import known_only
 from ..questions import Question
 from ..realize import plan_for, storage_of
 from ..runtime.report import report_traced
@@ -91,9 +92,10 @@ class Capture:
     def look(
         self, function: Any, args: Any, kwargs: Any, asked: Sequence[Question]
     ) -> Replay | None:
-        """As `run`, but nothing is computed or set: afterwards everything is as it was. Returns the
-        replay, if it serves later calls, and if the answers to what was `asked` of sizes are as
-        they were."""
+        """As `run`, but nothing is computed, compiled or set: afterwards everything is as it was.
+        Returns the replay, if it serves later calls, and if the answers to what was `asked` of
+        sizes are as they were. Raises LookupError where no plan is known for these sizes."""
+        token = known_only.set(True)
         try:
             self._trace(function, args, kwargs)
             if not have_one_answer(asked, self.trace.questions or ()):
@@ -101,6 +103,7 @@ class Capture:
             replay, serves = self._replay(False)
             return replay if serves else None
         finally:
+            known_only.reset(token)
             self.watch.restore()
 
     def _replay(self, is_last: bool) -> tuple[Replay, bool]:

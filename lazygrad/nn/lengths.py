@@ -50,8 +50,9 @@ def steps_of(layer: object, length: int, device: str) -> int:
     """The steps that a layer takes for a sequence. One of a single step is not padded, nor is any
     where each size is compiled by itself. The lengths are not among the layer's attributes: they
     change no values, and no copy of the layer needs them."""
-    has_loops = Device.get(device).machine.target is Target.CPU
-    if has_loops or length < 2 or not (config.OPT and config.SIZES):
+    if length < 2 or not (config.OPT and config.SIZES):
+        return length
+    if Device.get(device).machine.target is Target.CPU:  # it has loops
         return length
     lengths = _lengths.get(layer)
     if lengths is None:

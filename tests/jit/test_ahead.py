@@ -484,3 +484,13 @@ def test_exceptions_and_containers_have_integers():
     with pytest.raises(ValueError, match="too long") as caught:
         f(Tensor.ones(30))
     assert type(caught.value.args[1]) is int
+
+
+def test_nothing_is_compiled_ahead(compiled):
+    """At the bound, 128, the zeros of both relus are one node, so the graph is another one."""
+    w = Tensor(np.eye(128, dtype=np.float32))
+    run = jit(lambda x: (x.relu() @ w.relu() * x.exp()).sum(0))
+    for n in (34, 35, 36, 37, 38, 39):
+        x = Tensor(np.full((n, 128), 0.1, np.float32))
+        np.testing.assert_allclose(run(x).numpy(), np.full(128, n * 0.1 * np.exp(0.1)), rtol=1e-5)
+    assert len(compiled) == 2
