@@ -8,6 +8,9 @@ import pytest
 from lazygrad import Tensor, config, jit, scan
 from lazygrad.errors import ArgumentError, KindError, ShapeError
 from lazygrad.explain import explain
+from lazygrad.graph.sizes import Sample
+from lazygrad.graph.structure import Walk
+from lazygrad.runtime.buffer import realized
 from lazygrad.transforms import grad, hessian, jvp, vmap
 
 RNG = np.random.default_rng(0)
@@ -222,6 +225,30 @@ def test_sizes_in_a_step_vary(compiled, name):
         out = attended(queries, memory, w, in_python=True)
         for a, b in zip(values, (out, (out * out).sum().gradient(w)[0]), strict=True):
             np.testing.assert_allclose(a, b.numpy(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(not config.OPT, reason="each size is compiled")
+def test_values_of_a_loop_that_are_computed_already_are_leaves(compiled):
+    """Of varying size, as any; also where they are beside others of another size."""
+    for n, m in ((4, 4), (6, 6), (5, 5), (7, 7), (6, 4), (5, 9), (8, 3)):
+        xs = Tensor(np.arange(6.0 * n, dtype=np.float32).reshape(n, 2, 3))
+        others = Tensor(np.arange(6.0 * m, dtype=np.float32).reshape(m, 2, 3))
+        sums = scan(lambda c, x: (c + x, c + x), Tensor.zeros(2, 3), xs)[1].realize()
+        found = sums.sum(0) - others.sum(0)
+        wanted = np.cumsum(xs.numpy(), 0).sum(0) - others.numpy().sum(0)
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-5)
+    assert len(compiled) <= 8
+
+
+def test_the_steps_of_a_loop_that_is_computed_are_no_part_of_a_graph():
+    sums = scan(lambda c, x: (c + x, c + x), Tensor.zeros(3), Tensor.ones(4, 3))[1].realize()
+    outputs = [(sums.sum(0) * 2)._node]
+    walk = Walk(realized)
+    walk.walk(outputs)
+    walk = walk.whole(outputs)
+    sample = Sample(walk.key(outputs), walk.nodes)
+    assert len(sample.fields) == len(walk.nodes)
+    assert [sample.fields[n][0] for n in sample.leaves] == [(4, 3)]
 
 
 def test_errors_at_the_line_that_asks():

@@ -111,9 +111,9 @@ class Compilation:
             case MemoryPlan() if self._schedule is not None:
                 shown = memory_text(self._schedule, value, self.record.names)
                 self._write(stage, shown)
-                is_step = self.record.step_before
+                is_of_step = bool(self.record.step_before)
                 self.record.memory(self._schedule, value)
-                if not is_step:
+                if not is_of_step:
                     self._write_kernels(self._schedule)
             case Plan():
                 value.observers = (*value.observers, self.runs)

@@ -104,7 +104,7 @@ class AtBound:
         arguments = [Buffer(Slot(1, nodes[n].dtype, device), ()) for n in family.arguments]
         leaves = {nodes[place] for place in family.leaves}
         graph = _Graph(family, nodes, 0, leaves, (bound,), count, arguments)
-        graph.add_loops(nodes)
+        graph.loops = {loop.values[0].loop: loop for loop in loops_of(nodes, family.leaves)}
         self.slots: list[Buffer] = [*graph.make(growing), *arguments, count]
         self.blocks = [graph.layouts.blocks[output] for output in outputs]
         self.shapes = [graph.layouts.shape(output) for output in outputs]
@@ -134,17 +134,10 @@ class _Graph:
         self._lines = dict(zip(nodes, shapes, strict=True))
         self._leaves, self._bound, self._count = leaves, bound, count
         self._arguments = arguments
-        self._loops: dict[object, tuple[Loop, int]] = {}  # with the place of a step's first node
+        self.loops: dict[object, Loop] = {}  # whose steps are in the family
         self._steps: dict[object, _Graph | None] = {}
         self.layouts = Layouts(self._lines, leaves)
         self.made: dict[Node, Node] = {}
-
-    def add_loops(self, nodes: Sequence[Node]) -> None:
-        """Note where in the family the steps of the loops are."""
-        start = len(nodes)
-        for loop in loops_of(nodes):
-            self._loops[loop.first.loop] = loop, start
-            start += len(loop.order)
 
     def make(self, growing: Sequence[Growth] = ()) -> list[Buffer]:
         """Make the nodes. Returns the leaves, in order."""
@@ -449,27 +442,22 @@ class _Graph:
         step = node.step
         if (graph := self._step(node)) is not None:
             constants = (*constants, self._count)
-            *states, value = (graph.in_order(x) for x in (*step.states, step.value))
-            step = Step(tuple(states), value)
+            step = Step.of(map(graph.in_order, step.roots))
         parts = tuple(inputs[:first]), tuple(inputs[first:last]), constants
         return Recurrence(*parts, step, at(line, self._bound), node.reverse, count, own)
 
     def _step(self, node: Recurrence) -> _Graph | None:
         """The step of a loop at the bound; None where no size is in it. It reads n as a constant
         of the loop."""
-        if node.loop not in self._loops:  # it is in a step, and its step is one at all sizes
+        loop = self.loops.get(node.loop)
+        if loop is None:  # it is in a step, and its own step is the same at all sizes
             return None
         if node.loop not in self._steps:
-            loop, start = self._loops[node.loop]
-            places = range(start, start + len(loop.order))
-            fields, shapes = self._family.fields, self._family.shapes
-            graph = None
-            if any(varies(fields[n]) or varies(shapes[n]) for n in places):
-                number = len(node.arguments)
-                count = StepInput(number, (), int64, str(node.device))
+            family, graph = self._family, None
+            if any(varies(family.fields[n]) or varies(family.shapes[n]) for n in loop.places):
+                count = StepInput(len(node.arguments), (), int64, str(node.device))
                 leaves: set[Node] = {x for x in loop.order if isinstance(x, StepInput)}
-                bound = self._bound
-                graph = _Graph(self._family, loop.order, start, leaves, bound, count, ())
+                graph = _Graph(family, loop.order, loop.start, leaves, self._bound, count, ())
                 graph.make()
             self._steps[node.loop] = graph
         return self._steps[node.loop]

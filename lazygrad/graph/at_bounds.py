@@ -35,7 +35,7 @@ from .lines import (
     varies,
 )
 from .sizes import Family, Sample
-from .skeleton import Sizes
+from .skeleton import Places, Sizes
 from .structure import Slot, Walk, with_described
 
 AWAY = (1, 2, 3, 5, 8)
@@ -141,7 +141,7 @@ def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:
     every = function_of_size(family.fields)(*sizes)
     made: dict[Node, Node] = {}
     distinct: set[Hashable] = set()  # calls may build a node twice (ir/deferred.py)
-    steps = _steps_at(nodes, every)
+    steps = _steps_at(nodes, every, family.leaves)
     for place, (node, fields) in enumerate(zip(nodes, every, strict=False)):
         shape: Shape = at(family.shapes[place], sizes)
         name: Hashable = place
@@ -165,20 +165,17 @@ def graph_at(family: Family, nodes: Sequence[Node], sizes: Sizes) -> list[Node]:
     return list(made.values())
 
 
-def _steps_at(nodes: Sequence[Node], every: Sequence[Any]) -> dict[Node, Step]:
+def _steps_at(nodes: Sequence[Node], every: Sequence[Any], leaves: Places) -> dict[Node, Step]:
     """The steps of the loops in a family's graph at some sizes. `every` are the fields there, of
-    the graph's nodes and then of the steps'."""
+    the graph's nodes and then of the steps'. `leaves` are the places of the graph's leaves."""
     found: dict[Node, Step] = {}
-    start = len(nodes)
-    for loop in loops_of(nodes):
+    for loop in loops_of(nodes, leaves):
         new: dict[Node, Node] = {}
-        for node, fields in zip(loop.order, every[start:], strict=False):
-            new[node] = with_described(node, fields, [new[x] for x in node.inputs])
+        for node, place in zip(loop.order, loop.places, strict=True):
+            new[node] = with_described(node, every[place], [new[x] for x in node.inputs])
             inherit(new[node], node)
-        start += len(loop.order)
         for value in loop.values:
-            *states, root = (new[x] for x in (*value.step.states, value.step.value))
-            found[value] = Step(tuple(states), root)
+            found[value] = Step.of(new[x] for x in value.step.roots)
     return found
 
 

@@ -96,7 +96,7 @@ def _recurrence(batch: Batch, node: ir.Recurrence, inputs: list[Node]) -> Node:
     pairs = zip(node.arguments, new, strict=True)
     known: dict[Node, Node] = {old: x for old, x in pairs if old.shape != x.shape}
     inner = Batch(batch.size, known)
-    step = ir.Step(tuple([inner.whole(x) for x in node.step.states]), inner.whole(node.step.value))
+    step = ir.Step.of(map(inner.whole, node.step.roots))
     made = node.like(*parts, step)
     return build.move_axis(made, 1, 0)
 

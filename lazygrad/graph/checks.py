@@ -48,14 +48,13 @@ def without_checks_of_steps(node: Recurrence) -> Node | None:
     """recurrence(step)  ->  recurrence(step without checks)"""
     if not _in_step(node):
         return None
-    *states, value = rewrite([*node.step.states, node.step.value], RULES)
-    return node.like(node.starts, node.series, node.constants, Step(tuple(states), value))
+    step = Step.of(rewrite(node.step.roots, RULES))
+    return node.like(node.starts, node.series, node.constants, step)
 
 
 def _in_step(node: Recurrence) -> list[InRange]:
     """The checks in a step of a loop."""
-    order = topological((*node.step.states, node.step.value))
-    return [x for x in order if isinstance(x, InRange)]
+    return [x for x in topological(node.step.roots) if isinstance(x, InRange)]
 
 
 def _defined(x: Recurrence) -> Node:

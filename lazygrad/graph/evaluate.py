@@ -193,7 +193,7 @@ def _recurrence(node: ir.Recurrence, *inputs: Array) -> Array:
     for t in range(steps)[::-1] if node.reverse else range(steps):
         read = (*states, *(x[t] for x in inputs[first:last]), *constants)
         known: dict[Node, Array] = dict(zip(arguments, read, strict=True))
-        *states, value = evaluate_from(known, (*node.step.states, node.step.value))
+        *states, value = evaluate_from(known, node.step.roots)
         rows.append(value)
     result = np.zeros(node.shape, node.dtype.numpy)
     result[:steps] = rows[::-1] if node.reverse else rows

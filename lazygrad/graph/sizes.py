@@ -101,15 +101,16 @@ def _add_steps(parts: list[Part], nodes: Sequence[Node]) -> list[Node]:
     """Add the nodes of the steps of loops to `parts`, which are those of `nodes`, and return them.
     In place of its step, a loop has the places of the states and the value in it, as text."""
     added: list[Node] = []
-    for number, loop in enumerate(loops_of(nodes)):
-        for n, node in enumerate(nodes):
-            if isinstance(node, Recurrence) and node.loop == loop.first.loop:
-                cls, (_, *rest), places = cast("Any", parts[n])
-                parts[n] = cls, (f"{number}: {loop.roots(node)}", *rest), places
-        base = len(nodes) + len(added)
+    loops = loops_of(nodes, {n for n, (cls, *_) in enumerate(parts) if cls is Buffer})
+    number = {node: n for n, node in enumerate(nodes)} if loops else {}
+    for loop in loops:
+        place = dict(zip(loop.order, loop.places, strict=True))
+        for value in loop.values:
+            cls, (step, *rest), places = cast("Any", parts[number[value]])
+            roots = [place[x] for x in step.roots]
+            parts[number[value]] = cls, (f"step of {roots}", *rest), places
         for node in loop.order:
-            places = tuple([base + loop.place[x] for x in node.inputs])
-            parts.append((type(node), described(node), places))
+            parts.append((type(node), described(node), tuple([place[x] for x in node.inputs])))
         added += loop.order
     return added
 

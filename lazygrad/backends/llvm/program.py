@@ -52,9 +52,9 @@ class CPUProgram:
         self._counts = sorted({turn.count for _, turn in self._turns})
         self._launches, self._timing = launches, timing
         slots = [slot for launch in launches for slot in launch.slots]
-        self._count = max([*slots, *self._counts], default=-1) + 1
-        self._memories = bytearray(8 * self._count + 8)
-        self._pack = struct.Struct(f"{self._count}Q").pack_into
+        self._slots = max([*slots, *self._counts], default=-1) + 1
+        self._memories = bytearray(8 * self._slots + 8)
+        self._pack = struct.Struct(f"{self._slots}Q").pack_into
         self._memories_address = np.frombuffer(self._memories, np.uint8).ctypes.data
         self._tables: dict[tuple[int, ...], _Table] = {}  # by the counts of loops
         self._table = None if self._counts else self._made(())
@@ -89,7 +89,7 @@ class CPUProgram:
                     remember(self._tables, counts, table, MAX_TABLES)
                 self._table = table
             assert self._table is not None
-            self._pack(self._memories, 0, *addresses[: self._count])
+            self._pack(self._memories, 0, *addresses[: self._slots])
             team().run(self._table.address, self._memories_address, threads, self._scratch)
             self._threads = threads
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -37,6 +37,17 @@ class Step(metaclass=Unique):
     states: tuple[Node, ...]
     value: Node
 
+    @property
+    def roots(self) -> tuple[Node, ...]:
+        """The states and the value."""
+        return *self.states, self.value
+
+    @classmethod
+    def of(cls, roots: Iterable[Node]) -> Step:
+        """A step of these states, and last the value."""
+        *states, value = roots
+        return cls(tuple(states), value)
+
     def __repr__(self) -> str:
         return f"Step({_digest(self)})"
 
@@ -44,14 +55,14 @@ class Step(metaclass=Unique):
 @lru_cache(maxsize=1 << 10)
 def _digest(step: Step) -> str:
     """A digest of what a step computes, the same in any process."""
-    order = topological((*step.states, step.value))
+    order = topological(step.roots)
     number = {node: n for n, node in enumerate(order)}
     lines = []
     for node in order:
         fields = [getattr(node, name) for name in node._fields if name not in _UNSEEN]
         told = [field for field in fields if not holds_nodes(field)]
         lines.append((type(node).__name__, told, [number[x] for x in node.inputs]))
-    ends = [number[x] for x in (*step.states, step.value)]
+    ends = [number[x] for x in step.roots]
     return sha256(repr((lines, ends)).encode()).hexdigest()
 
 
@@ -100,7 +111,7 @@ class Recurrence(Node):
     @property
     def cost(self) -> float:
         """The arithmetic of one step."""
-        nodes = topological((*self.step.states, self.step.value))
+        nodes = topological(self.step.roots)
         return sum(x.cost * max(x.size, *(y.size for y in x.inputs)) for x in nodes if x.inputs)
 
     @property
@@ -133,27 +144,27 @@ class Recurrence(Node):
 
 
 class Loop:
-    """Values of one loop: their `steps` have the same states. `order` are the nodes of a step that
-    they need, inputs first."""
+    """Values of one loop: their steps have the same states. `order` are the nodes of a step that
+    they need, inputs first. Where these follow the nodes of a graph and of the loops before, they
+    begin at the place `start`."""
 
-    def __init__(self, values: Sequence[Recurrence]) -> None:
-        self.values, self.first = values, values[0]
-        roots = *self.first.step.states, *(x.step.value for x in values)
-        self.order = topological(roots)
-        self.place = {node: n for n, node in enumerate(self.order)}
-
-    def roots(self, value: Recurrence) -> list[int]:
-        """The places of the states, and of a value."""
-        return [self.place[x] for x in (*value.step.states, value.step.value)]
+    def __init__(self, values: Sequence[Recurrence], start: int) -> None:
+        self.values, self.start = values, start
+        self.order = topological((*values[0].step.states, *(x.step.value for x in values)))
+        self.places = range(start, start + len(self.order))
 
 
-def loops_of(nodes: Iterable[Node]) -> list[Loop]:
-    """The loops among nodes, in their order."""
-    found: dict[object, list[Recurrence]] = {}
-    for node in nodes:
-        if isinstance(node, Recurrence):
-            found.setdefault(node.loop, []).append(node)
-    return list(map(Loop, found.values()))
+def loops_of(nodes: Sequence[Node], leaves: Container[int]) -> list[Loop]:
+    """The loops among a graph's nodes, in their order. Those at the places `leaves` are computed
+    already."""
+    every: dict[object, list[Recurrence]] = {}
+    for place, node in enumerate(nodes):
+        if isinstance(node, Recurrence) and place not in leaves:
+            every.setdefault(node.loop, []).append(node)
+    found: list[Loop] = []
+    for values in every.values():
+        found.append(Loop(values, found[-1].places.stop if found else len(nodes)))
+    return found
 
 
 def step_inputs(
