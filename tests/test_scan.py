@@ -241,8 +241,9 @@ def test_values_of_a_loop_that_are_computed_already_are_leaves(compiled):
 
 
 def test_the_steps_of_a_loop_that_is_computed_are_no_part_of_a_graph():
-    sums = scan(lambda c, x: (c + x, c + x), Tensor.zeros(3), Tensor.ones(4, 3))[1].realize()
-    outputs = [(sums.sum(0) * 2)._node]
+    sums = scan(lambda c, x: (c + x, c + x), Tensor.zeros(3), Tensor.ones(4, 3))[1]
+    outputs = [(sums.sum(0) * 2)._node]  # over the loop, which is computed only then
+    sums.realize()
     walk = Walk(realized)
     walk.walk(outputs)
     walk = walk.whole(outputs)
